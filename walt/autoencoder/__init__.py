@@ -1,0 +1,1 @@
+"""Floor 2: the causal autoencoder, the paper's first stage."""

@@ -1,0 +1,43 @@
+"""Section ``autoencoder``: the causal autoencoder's architecture (paper section 3.1; MAGVIT-v2 for the layers)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from walt.core.config import Section
+
+
+class AutoencoderConfig(Section):
+    """Encoder and decoder; one downsampling follows each level but the last."""
+
+    base_channels: PositiveInt
+    channel_multipliers: tuple[PositiveInt, ...] = Field(min_length=2)
+    """Width of each level, in base channels; the paper's video model has (1, 2, 2, 4)."""
+    temporal_downsample: tuple[bool, ...]
+    """For each downsampling, whether it halves time too; the paper's is (false, true, true): f_s = 8, f_t = 4."""
+    blocks_per_level: PositiveInt
+    latent_channels: PositiveInt
+    downsample_kernel: Literal[3, 4]
+    groups: PositiveInt
+    """Groups of the per-frame GroupNorm."""
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> AutoencoderConfig:
+        if len(self.temporal_downsample) != len(self.channel_multipliers) - 1:
+            raise ValueError("temporal_downsample needs one entry fewer than channel_multipliers")
+        for multiplier in self.channel_multipliers:
+            if (self.base_channels * multiplier) % self.groups:
+                raise ValueError(f"groups must divide base_channels x {multiplier}")
+        return self
+
+    @property
+    def spatial_factor(self) -> int:
+        """f_s: pixels a latent cell, in height and in width."""
+        return int(2 ** len(self.temporal_downsample))
+
+    @property
+    def temporal_factor(self) -> int:
+        """f_t: pixel frames a latent frame, after the first."""
+        return int(2 ** sum(self.temporal_downsample))

@@ -1,0 +1,116 @@
+"""The machinery of configuration: strict sections, and errors of one line that name the key.
+
+A *section* is a pydantic model that lives in the room it configures (``walt/transformer/config.py``); the union of all
+sections, ``params.yaml``, is put together in ``walt.stages.params``. No field has a default: every knob is written out,
+so that DVC sees each change. Types are strict: ``"1e-4"`` is no number and ``1`` is no boolean.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from walt.core.errors import ConfigurationError
+
+
+class Section(BaseModel):
+    """Base of every configuration section: frozen, strict, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping (``no`` is a string, ``1e-4`` a number), refusing duplicate keys.
+
+    Raises:
+        ConfigurationError: the file is missing, is not YAML, repeats a key, or holds no mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: no such file{_did_you_mean(path.name, _siblings(path))}")
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except DuplicateKeyError as error:
+        raise ConfigurationError(f"{path}: {str(error.problem).splitlines()[0]}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
+    return data
+
+
+def load_section(path: str | Path, section: type[SectionT]) -> SectionT:
+    """Read ``path`` and validate it as ``section``.
+
+    Raises:
+        ConfigurationError: one line that names the file, the key, what was expected, and the nearest valid key.
+    """
+    return parse_section(read_yaml(path), section, source=str(path))
+
+
+def parse_section(data: dict[str, Any], section: type[SectionT], source: str) -> SectionT:
+    """Validate a mapping as ``section``; ``source`` names it in errors. Raises ConfigurationError."""
+    try:
+        # JSON mode: strict about types, but a YAML list is a tuple
+        return section.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise ConfigurationError(f"{source}: {_first_problem(error, section)}") from None
+
+
+def _first_problem(error: ValidationError, section: type[Section]) -> str:
+    """The most telling problem as one line: an unknown key first, since a typo also shows as a missing key."""
+    problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
+    problem = problems[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        siblings = _field_names(section, problem["loc"][:-1])
+        return f"unknown key '{key}'{_did_you_mean(str(problem['loc'][-1]), siblings)}"
+    if problem["type"] == "missing":
+        return f"missing key '{key}'{rest}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"key '{key}': {message[0].lower()}{message[1:]}, found {problem['input']!r}{rest}"
+
+
+def _field_names(section: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the (nested) section at ``location``."""
+    for part in location:
+        field = section.model_fields.get(str(part))
+        if field is None:
+            continue  # an index of a list, or a union's tag
+        nested = [t for t in _types_in(field.annotation) if issubclass(t, BaseModel)]
+        if not nested:
+            return []
+        section = nested[0]
+    return list(section.model_fields)
+
+
+def _types_in(annotation: Any) -> list[type]:
+    arguments = getattr(annotation, "__args__", ())
+    if isinstance(annotation, type) and not arguments:
+        return [annotation]
+    return [found for argument in arguments for found in _types_in(argument)]
+
+
+def _did_you_mean(name: str, valid: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f"; did you mean '{nearest[0]}'?" if nearest else ""
+
+
+def _siblings(path: Path) -> list[str]:
+    return [sibling.name for sibling in path.parent.iterdir()] if path.parent.is_dir() else []

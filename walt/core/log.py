@@ -1,0 +1,109 @@
+"""What a person sees while a stage runs: log lines and a progress bar with rate and time left.
+
+On a terminal the bar is drawn by rich; elsewhere a line is printed now and then. Where ``WALT_PROGRESS_FILE`` names a
+file, the same figures are written there as JSON, so that a workflow engine can show them without parsing output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+console = Console(stderr=False, highlight=False, soft_wrap=True)
+
+PROGRESS_FILE_VARIABLE = "WALT_PROGRESS_FILE"
+_LINE_EVERY_SECONDS = 15.0
+_FILE_EVERY_SECONDS = 1.0
+
+
+def info(message: str) -> None:
+    """Print a line for the person who watches."""
+    console.print(escape(message))
+
+
+def warning(message: str) -> None:
+    """Print a line that must not be overlooked."""
+    console.print(f"[yellow]warning:[/] {escape(message)}")
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} {task.fields['unit']}/s" if speed else "")
+
+
+class ProgressBar:
+    """``with ProgressBar("train-base", total=900, unit="steps") as bar: bar.advance(1, "loss 0.31")``."""
+
+    def __init__(self, description: str, total: int, unit: str, completed: int = 0) -> None:
+        self.description, self.total, self.unit = description, total, unit
+        self.completed = self._completed_at_start = completed
+        self._started = self._last_line = self._last_file = time.monotonic()
+        self._file = os.environ.get(PROGRESS_FILE_VARIABLE)
+        self._rich: Progress | None = None
+        if console.is_terminal:
+            self._rich = Progress(
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _RateColumn(),
+                TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console,
+            )  # fmt: skip
+            self._task = self._rich.add_task(description, total=total, completed=completed, unit=unit, note="")
+
+    def __enter__(self) -> ProgressBar:
+        if self._rich:
+            self._rich.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._rich:
+            self._rich.stop()
+        elif kind is None:
+            self._print_line(note="done")
+        self._write_file(note="")
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """Count ``amount`` more units as done; ``note`` is shown after the figures."""
+        self.completed += amount
+        now = time.monotonic()
+        if self._rich:
+            self._rich.update(self._task, advance=amount, note=note)
+        elif now - self._last_line > _LINE_EVERY_SECONDS:
+            self._last_line = now
+            self._print_line(note)
+        if now - self._last_file > _FILE_EVERY_SECONDS:
+            self._last_file = now
+            self._write_file(note)
+
+    @property
+    def rate(self) -> float:
+        """Units a second since the bar was made."""
+        return (self.completed - self._completed_at_start) / max(time.monotonic() - self._started, 1e-9)
+
+    def _print_line(self, note: str) -> None:
+        left = (self.total - self.completed) / self.rate if self.rate else 0.0
+        console.print(
+            escape(
+                f"{self.description}: {self.completed}/{self.total} {self.unit}, {self.rate:.1f} {self.unit}/s, "
+                f"{left:.0f} s left {note}"
+            )
+        )
+        sys.stdout.flush()
+
+    def _write_file(self, note: str) -> None:
+        if not self._file:
+            return
+        state = {
+            "description": self.description, "completed": self.completed, "total": self.total, "unit": self.unit,
+            "rate": self.rate, "note": note,
+        }  # fmt: skip
+        temporary = f"{self._file}.tmp"
+        with open(temporary, "w", encoding="utf-8") as stream:
+            json.dump(state, stream)
+        os.replace(temporary, self._file)

@@ -1,0 +1,41 @@
+"""Where each artefact lies under the project's root: one table, so that no path is spelled twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ARTIFACTS: dict[str, str] = {
+    "clips": "data/clips",  # <HxW>/clips-000000.tar, index.parquet
+    "manifest": "data/manifest.parquet",  # one row a clip, with caption and label
+    "rejects": "data/rejects.parquet",  # one row a refused input
+    "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics
+    "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
+    "text": "data/text",  # text-000000.tar, index.parquet
+    "latents": "data/latents",  # <HxW>/latents-000000.tar, index.parquet
+    "base": "models/base",  # model.safetensors, config.json, metrics
+    "sr_2x": "models/sr-2x",
+    "samples": "results/samples",  # mp4, png grids, samples.json
+    "evaluation": "results/evaluation.json",
+    "report": "results/report.html",
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The artefacts of a project as absolute paths: ``paths.clips``, ``paths.base`` ..."""
+
+    root: Path
+
+    def __getattr__(self, name: str) -> Path:
+        if name not in ARTIFACTS:
+            raise AttributeError(f"no artefact is named '{name}'; there are {', '.join(ARTIFACTS)}")
+        return self.root / ARTIFACTS[name]
+
+    def work(self, stage: str) -> Path:
+        """Where a stage keeps what it needs to resume (checkpoints, finished parts). Not versioned by DVC."""
+        return self.root / "work" / stage
+
+    def resolve(self, path: str) -> Path:
+        """A path from a configuration file, taken relative to the project's root."""
+        return (self.root / path).resolve()

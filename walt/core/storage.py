@@ -1,0 +1,143 @@
+"""Files: atomic writes, digests, locks, and the one door to fsspec (``s3://``, ``https://``, local paths).
+
+Every write goes to a temporary sibling, is fsynced, then renamed: a file under its final name is whole. Directories are
+published the same way, their manifest last.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from walt.core.errors import LockedError, StorageError
+
+TEMPORARY_SUFFIX = ".tmp"
+"""Names that end so are nobody's: left behind by a killed process, removed by ``clean_temporary``."""
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under ``path`` only when the block ends without an error.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write ``data`` atomically."""
+    with atomic_write(path) as stream:
+        stream.write(data)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, with sorted keys: the same value gives the same bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+@contextmanager
+def atomic_directory(path: str | Path) -> Iterator[Path]:
+    """A temporary directory that takes the place of ``path`` when the block ends without an error."""
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    with storage_errors(path):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            for file in sorted(p for p in temporary.rglob("*") if p.is_file()):
+                with open(file, "rb") as stream:
+                    os.fsync(stream.fileno())
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        sync_directory(path.parent)
+
+
+def clean_temporary(directory: str | Path) -> None:
+    """Remove what killed processes left behind directly in ``directory``. Call it while holding its lock."""
+    for left in Path(directory).glob(f"*{TEMPORARY_SUFFIX}"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def sync_directory(path: Path) -> None:
+    """Make the renames in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(path: str | Path) -> Iterator[None]:
+    """Turn the operating system's storage errors into ``StorageError``, naming the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
+            raise StorageError(f"{path}: {os.strerror(error.errno)}") from error
+        raise
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Hex SHA-256 of a JSON value in canonical form: the identity of a configuration or of a cache."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@contextmanager
+def lock(path: str | Path) -> Iterator[None]:
+    """Hold the lock file ``path``, which carries the holder's pid. A dead holder's lock is free.
+
+    Raises:
+        LockedError: a live process holds it; the message names its pid.
+    """
+    path = Path(path)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
+            raise LockedError(f"{path}: held by process {holder}") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Floor 1: the diffusion mathematics, as pure functions of tensors."""

@@ -1,0 +1,25 @@
+"""Section ``evaluate``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from walt.core.config import Section
+
+
+class EvaluateConfig(Section):
+    """The ``evaluate`` section."""
+
+    timestep_bands: PositiveInt
+    """The held-out loss is reported for this many equal bands of diffusion steps."""
+    held_out_batches: PositiveInt
+    batch_size: PositiveInt
+    features: Literal["thumbnail", "i3d"]
+    """Feature extractor of the Frechet distance; it must not change with the models. Only ``i3d`` is called FVD."""
+    i3d_path: str | None
+    """A TorchScript file of the I3D network, as used by StyleGAN-V; needed for ``i3d``."""
+    i3d_sha256: str | None
+    real_clips: int = Field(ge=2)
+    """Held-out (then training) clips that the samples are compared with."""

@@ -1,0 +1,1 @@
+"""Parameter files. walt init copies one to params.yaml."""

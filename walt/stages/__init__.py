@@ -1,0 +1,1 @@
+"""Floor 4: one file a stage, each with run(config, paths), declared in walt.stages.registry."""

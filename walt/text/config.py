@@ -1,0 +1,27 @@
+"""Section ``text``: which T5 encodes the captions."""
+
+from __future__ import annotations
+
+from pydantic import Field, PositiveInt
+
+from walt.core.config import Section
+
+
+class TinyT5Config(Section):
+    """Size of the T5 that is built offline, untrained, with a tokenizer made from the captions."""
+
+    width: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    vocabulary: int = Field(ge=8)
+
+
+class TextConfig(Section):
+    """The ``text`` section."""
+
+    encoder: str
+    """``tiny``: built here, offline; else a local folder or a hub name (the paper's is T5-XL)."""
+    tiny: TinyT5Config
+    max_tokens: PositiveInt
+    """Longer captions are cut; shorter ones are padded, with a mask."""
+    batch_size: PositiveInt

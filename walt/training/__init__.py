@@ -1,0 +1,1 @@
+"""Floor 3: the training loop, its state and its checkpoints."""
