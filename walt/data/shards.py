@@ -1,0 +1,245 @@
+"""Directories of WebDataset tars under an index: written whole, read back only as the index promises.
+
+A directory holds ``NAME-000000.tar`` ... and ``shards.parquet``, written last, with count, size and SHA-256 of each tar
+and the ``identity`` (a digest of everything that determines the content). Readers believe the index, not the folder:
+a tar that the index does not name does not exist, and one that differs from it is an error, never a shorter epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from webdataset.tariterators import group_by_keys, tar_file_expander
+from webdataset.writer import TarWriter
+
+from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.storage import atomic_write, sha256_file, sha256_json
+
+INDEX_NAME = "shards.parquet"
+EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
+"""The members a tar may hold. A list of what is allowed, so that no form of pickle can get in under another name."""
+
+Sample = dict[str, bytes]
+"""A sample's members by extension."""
+
+_KEY = re.compile(r"(?!__)[0-9A-Za-z_-]+")  # no dot (names split at the first), no folder, no webdataset metadata
+_SCHEMA = pa.schema([("shard", pa.string()), ("count", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string())])
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What the index says of one tar."""
+
+    shard: str
+    """File name inside the directory."""
+    count: int
+    """Samples."""
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """The content of ``shards.parquet``."""
+
+    identity: str
+    records: tuple[ShardRecord, ...]
+
+
+def shard_name(prefix: str, number: int) -> str:
+    """``clips-000000.tar``."""
+    return f"{prefix}-{number:06d}.tar"
+
+
+def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecord:
+    """Write samples as a tar that appears under ``path`` only when it is whole; same samples, same bytes.
+
+    Args:
+        samples: (key, members by extension), in the order in which they are stored.
+
+    Raises:
+        ValueError: a key is repeated or not plain (letters, digits, ``_``, ``-``); a sample is empty; an extension is
+            not one of ``EXTENSIONS``.
+        StorageError: the disk is full or read-only.
+    """
+    keys: set[str] = set()
+    with atomic_write(path) as stream:
+        hashing = _HashingWriter(stream)
+        with TarWriter(hashing, encoder=False, mtime=0) as writer:
+            for key, members in samples:
+                _check_sample(key, members)
+                if key in keys:
+                    raise ValueError(f"{path.name}: key '{key}' is there twice")
+                keys.add(key)
+                writer.write({"__key__": key, **members})
+    return ShardRecord(path.name, len(keys), hashing.count, hashing.digest.hexdigest())
+
+
+def _check_sample(key: str, members: Sample) -> None:
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"key '{key}' is not made of letters, digits, '_' and '-'")
+    if not members:
+        raise ValueError(f"sample '{key}' has no members")
+    if refused := members.keys() - EXTENSIONS:
+        raise ValueError(f"sample '{key}': members of kind {sorted(refused)} are not stored")
+
+
+class _HashingWriter:
+    """A stream that counts and hashes what passes through it, so that a tar need not be read again for its digest."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+        self.count = 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.count += len(data)
+        return self._stream.write(data)
+
+
+def write_index(directory: Path, identity: str, records: Iterable[ShardRecord]) -> None:
+    """Write ``shards.parquet``: the last act of whoever fills the directory."""
+    rows = [asdict(record) for record in records]
+    if len({row["shard"] for row in rows}) != len(rows):
+        raise ValueError(f"{directory}: a shard is listed twice")
+    metadata = {"identity": identity, "digest": _index_digest(identity, rows)}
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA).replace_schema_metadata(metadata)
+    with atomic_write(directory / INDEX_NAME) as stream:
+        pq.write_table(table, stream)
+
+
+def read_index(directory: Path) -> ShardIndex:
+    """Read ``shards.parquet``.
+
+    Raises:
+        StorageError: there is none.
+        CorruptArtifactError: it cannot be read, or differs from its own digest.
+    """
+    path = directory / INDEX_NAME
+    if not path.is_file():
+        raise StorageError(f"{path}: no such file")
+    try:
+        table = pq.read_table(path, partitioning=None)
+        rows = table.to_pylist()
+        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        intact = metadata.get("digest") == _index_digest(metadata.get("identity", ""), rows)
+        records = tuple(ShardRecord(**row) for row in rows)
+    except (pa.ArrowException, OSError, TypeError, UnicodeDecodeError) as error:
+        raise CorruptArtifactError(f"{path}: {_first_line(error)}") from error
+    if not intact:
+        raise CorruptArtifactError(f"{path}: differs from its own digest")
+    return ShardIndex(metadata["identity"], records)
+
+
+def _index_digest(identity: str, rows: list[dict[str, Any]]) -> str:
+    return sha256_json({"identity": identity, "rows": rows})
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def verify_shard(directory: Path, record: ShardRecord) -> Path:
+    """The tar's path, after comparing its size and SHA-256 with the index. Raises CorruptArtifactError."""
+    path = directory / record.shard
+    if not path.is_file():
+        raise CorruptArtifactError(f"{path}: the index names it, but it is missing")
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise CorruptArtifactError(f"{path}: {size} bytes, but the index says {record.bytes}")
+    if sha256_file(path) != record.sha256:
+        raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
+    return path
+
+
+def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, Sample]]:
+    """The samples of one tar, in order, through webdataset.
+
+    Raises:
+        CorruptArtifactError: the tar differs from its record, or holds a member that is not one of ``EXTENSIONS``.
+    """
+    path = verify_shard(directory, record)
+    _members(path)  # refuses what is not allowed before a byte of it is read
+    count = 0
+    with open(path, "rb") as stream:
+        for sample in group_by_keys(tar_file_expander([{"url": str(path), "stream": stream}])):
+            yield sample["__key__"], {k: v for k, v in sample.items() if not k.startswith("__")}
+            count += 1
+    if count != record.count:
+        raise CorruptArtifactError(f"{path}: {count} samples, but the index says {record.count}")
+
+
+class ShardReader:
+    """Random access by key to a directory of tars, each verified once when the reader is made.
+
+    Raises:
+        StorageError: there is no index.
+        CorruptArtifactError: a tar differs from the index, holds a refused member, or repeats a key.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.index = read_index(directory)
+        self._places: dict[str, tuple[Path, dict[str, tuple[int, int]]]] = {}
+        for record in self.index.records:
+            path = verify_shard(directory, record)
+            samples = _members(path)
+            if len(samples) != record.count:
+                raise CorruptArtifactError(f"{path}: {len(samples)} samples, but the index says {record.count}")
+            if repeated := samples.keys() & self._places.keys():
+                raise CorruptArtifactError(f"{path}: key '{min(repeated)}' is also in an earlier tar")
+            self._places |= {key: (path, members) for key, members in samples.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys, in stored order."""
+        return tuple(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def path(self, key: str) -> Path:
+        """The tar that holds the key, for messages. Raises KeyError."""
+        return self._places[key][0]
+
+    def __getitem__(self, key: str) -> Sample:
+        """The sample's members by extension. Raises KeyError."""
+        path, members = self._places[key]
+        sample = {}
+        with open(path, "rb") as stream:
+            for extension, (offset, size) in members.items():
+                stream.seek(offset)
+                sample[extension] = stream.read(size)
+                if len(sample[extension]) != size:
+                    raise CorruptArtifactError(f"{path}: cut short while it was in use, at key '{key}'")
+        return sample
+
+
+def _members(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
+    """key -> extension -> (offset, size) from the tar's headers. Raises CorruptArtifactError for what we never write."""
+    samples: dict[str, dict[str, tuple[int, int]]] = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                key, _, extension = member.name.partition(".")
+                if not member.isreg() or not _KEY.fullmatch(key) or extension not in EXTENSIONS:
+                    raise CorruptArtifactError(f"{path}: refused member {member.name!r}")
+                members = samples.setdefault(key, {})
+                if extension in members:
+                    raise CorruptArtifactError(f"{path}: member {member.name!r} is there twice")
+                members[extension] = (member.offset_data, member.size)
+    except tarfile.TarError as error:
+        raise CorruptArtifactError(f"{path}: {_first_line(error)}") from error
+    return samples
