@@ -1,0 +1,50 @@
+"""Where a run's inputs come from: the git commit and the hashes of ``dvc.lock``. By these tags runs are found again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from walt.core.config import read_yaml
+
+
+def git_tags(root: Path) -> dict[str, str]:
+    """``{"git.commit": ..., "git.dirty": "true" | "false"}``; empty where there is no git or no commit."""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return {}
+    return {
+        "git.commit": commit,
+        "git.dirty": str(dirty).lower(),
+        "mlflow.source.git.commit": commit,
+    }
+
+
+def input_hashes(root: Path, stage: str) -> dict[str, str]:
+    """Path -> hash of each artefact that ``stage`` reads, as ``dvc.lock`` recorded it when it was made.
+
+    Empty where there is no ``dvc.yaml`` or ``dvc.lock`` yet (a stage that is run by hand, before any ``dvc repro``).
+
+    Raises:
+        ConfigurationError: one of the two files is not valid YAML.
+    """
+    pipeline, lock = root / "dvc.yaml", root / "dvc.lock"
+    if not (pipeline.is_file() and lock.is_file()):
+        return {}
+    recorded = {
+        out["path"]: str(out["md5"])
+        for made in (read_yaml(lock).get("stages") or {}).values()
+        for out in made.get("outs", [])
+        if "md5" in out
+    }
+    dependencies = read_yaml(pipeline)["stages"].get(stage, {}).get("deps", [])
+    return {path: recorded[path] for path in sorted(dependencies) if path in recorded}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=30
+    ).stdout.strip()

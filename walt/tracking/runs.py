@@ -1,0 +1,217 @@
+"""A run of a training or evaluation stage, in MLflow: parameters, curves, files, model versions, system metrics.
+
+MLflow being down never stops a training: what it cannot take goes to a spool (``walt.tracking.spool``), loudly, and is
+delivered when the run ends or, failing that, when the next run starts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from walt.core import log
+from walt.core.errors import TerminatedError
+from walt.tracking import provenance, server
+from walt.tracking.config import TrackingConfig
+from walt.tracking.spool import Record, Spool, pending, spool_folder
+
+if TYPE_CHECKING:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+
+class Run:
+    """What a stage writes to while it works. Made by ``start_run``."""
+
+    def __init__(self, config: TrackingConfig, root: Path, description: Record) -> None:
+        self._config, self._root, self._description = config, root, description
+        self._connection: server.Connection | None = None
+        self._run_id: str | None = None
+        self._spool: Spool | None = None
+        try:
+            self._connection = server.connect(config, root)
+            _deliver_pending(self._connection, root)
+            self._run_id = server.create_run(self._connection, description)
+        except Exception as error:
+            self._go_offline(error)
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's name of the run; None while there is none, because MLflow is out of reach."""
+        return self._run_id
+
+    @property
+    def uri(self) -> str | None:
+        """The tracking URI with its path resolved; None while MLflow is out of reach."""
+        return self._connection.uri if self._connection else None
+
+    def log_metrics(self, values: dict[str, float], step: int) -> None:
+        """Add one point to each named curve."""
+        self._write(
+            {"kind": "metrics", "values": values, "step": step, "timestamp": _now()}
+        )
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Store a file, or the content of a folder, under ``folder``. Raises FileNotFoundError."""
+        if not path.exists():
+            raise FileNotFoundError(path)
+        self._write({"kind": "artifact", "path": str(path), "folder": folder})
+
+    def register_model(self, folder: Path, name: str) -> str | None:
+        """Store a folder of safetensors and JSON as a version of ``<prefix>-<name>``: the version's number.
+
+        The same files are the same version. None when MLflow is out of reach: the version is made on delivery.
+        Raises FileNotFoundError.
+        """
+        if not folder.is_dir():
+            raise FileNotFoundError(folder)
+        return self._write({"kind": "model", "path": str(folder), "name": name})
+
+    def end(self, status: str) -> None:
+        """Close the run as FINISHED, FAILED or KILLED; if there is a spool, try once more to deliver it."""
+        self._write({"kind": "end", "status": status, "timestamp": _now()})
+        if self._spool is None:
+            return
+        self._spool.close()
+        try:
+            _deliver_pending(server.connect(self._config, self._root), self._root)
+        except Exception as error:
+            if not server.is_outage(error):
+                raise
+            log.warning(
+                f"MLflow at {self._config.uri} is still out of reach ({_short(error)}). This run's figures are kept in "
+                f"{self._spool.folder} and will be delivered when the next run starts."
+            )
+
+    def _write(self, record: Record) -> str | None:
+        if self._spool is None:
+            assert self._connection is not None and self._run_id is not None
+            try:
+                return server.write(self._connection, self._run_id, record)
+            except Exception as error:
+                self._go_offline(error)
+        assert self._spool is not None
+        self._spool.append(record)
+        return None
+
+    def _go_offline(self, error: Exception) -> None:
+        """Keep everything from here on in a spool. Re-raises what is no outage."""
+        if not server.is_outage(error):
+            raise error
+        self._spool = Spool.create(self._root)
+        self._spool.append({**self._description, "run_id": self._run_id})
+        log.warning(
+            f"MLflow at {self._config.uri} is out of reach ({_short(error)}). The stage goes on; its metrics, files and "
+            f"models are kept in {self._spool.folder}."
+        )
+
+
+@contextmanager
+def start_run(
+    config: TrackingConfig,
+    root: Path,
+    name: str,
+    params: dict[str, Any],
+    tags: dict[str, str],
+) -> Iterator[Run]:
+    """Open a run for the stage ``name``; nested ``params`` become dotted names.
+
+    The run is tagged with the stage, the git commit, and the hash of each input that ``dvc.lock`` knows, next to
+    ``tags``. It ends as FINISHED, as KILLED (SIGTERM, interrupt) or as FAILED.
+
+    Raises:
+        ConfigurationError: ``tracking.uri`` is of no known kind.
+        StorageError: MLflow is out of reach and the spool cannot be written either.
+    """
+    inputs = provenance.input_hashes(root, name)
+    description: Record = {
+        "kind": "run",
+        "name": name,
+        "params": params,
+        "inputs": inputs,
+        "timestamp": _now(),
+        "tags": {
+            "stage": name,
+            "mlflow.source.name": f"walt {name}",
+            "mlflow.source.type": "LOCAL",
+            **{f"input/{path}": digest for path, digest in inputs.items()},
+            **provenance.git_tags(root),
+            **tags,
+        },
+    }
+    run = Run(config, root, description)
+    monitor = _start_monitor(run) if config.system_metrics else None
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    except (TerminatedError, KeyboardInterrupt):
+        status = "KILLED"
+        raise
+    finally:
+        if monitor is not None:
+            monitor.finish()
+        run.end(status)
+
+
+def deliver(config: TrackingConfig, root: Path) -> int:
+    """Send everything that earlier runs could not: how many runs are still kept.
+
+    Raises:
+        Exception: one for which ``server.is_outage`` is true, when MLflow does not answer.
+    """
+    if spool_folder(root).is_dir():
+        _deliver_pending(server.connect(config, root), root)
+    return sum(1 for _ in spool_folder(root).glob("*"))
+
+
+def _deliver_pending(connection: server.Connection, root: Path) -> None:
+    for spool in pending(root):
+        try:
+            records = spool.records()
+            if records:
+                run_id = records[0]["run_id"] or server.create_run(
+                    connection, records[0], spool.name
+                )
+                for record in records[1:]:
+                    server.write(connection, run_id, record)
+                if records[-1]["kind"] != "end":  # its process was killed
+                    server.write(
+                        connection,
+                        run_id,
+                        {"kind": "end", "status": "KILLED", "timestamp": _now()},
+                    )
+                log.info(
+                    f"tracking: delivered {len(records)} records of '{records[0]['name']}' that were kept on disk"
+                )
+            spool.remove()
+        except Exception as error:
+            if server.is_outage(error):
+                spool.close()
+                raise
+            log.warning(
+                f"tracking: MLflow refuses what was kept on disk ({_short(error)}); see {spool.refuse()}"
+            )
+
+
+def _start_monitor(run: Run) -> SystemMetricsMonitor | None:
+    """Processor, memory, disk, network and GPU, every ten seconds, by a thread of MLflow's."""
+    if run.run_id is None:
+        return None
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(run.run_id, tracking_uri=run.uri)
+    monitor.start()
+    return monitor
+
+
+def _now() -> int:
+    """Milliseconds since 1970: shown by MLflow, used for no decision."""
+    return int(time.time() * 1000)
+
+
+def _short(error: Exception) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if len(text) <= 160 else text[:157] + "..."

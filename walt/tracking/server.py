@@ -1,0 +1,276 @@
+"""The connection to MLflow: where it is, what its failures mean, and how one record is written to it.
+
+MLflow is imported inside ``connect``: it takes seconds, and must see the environment's settings first.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from walt.core import environment
+from walt.core.errors import ConfigurationError
+from walt.core.storage import sha256_file, sha256_json
+from walt.tracking.config import TrackingConfig
+from walt.tracking.spool import Record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DIGEST_TAG = "walt.digest"
+"""On a model version: what its files hash to. The same files are registered once."""
+
+_PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = (
+    100,
+    1000,
+    6000,
+)  # MLflow's limits
+_CALLER_ERRORS = (
+    "INVALID_PARAMETER_VALUE",
+    "BAD_REQUEST",
+    "INVALID_STATE",
+    "RESOURCE_ALREADY_EXISTS",
+    "NOT_FOUND",
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client, the experiment that runs go to, and the prefix of the registered models' names."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+    model_prefix: str
+
+
+def resolve_uri(uri: str, root: Path) -> str:
+    """``sqlite:///mlflow.db`` is relative to the project, not to the current folder; other URIs are left alone."""
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
+        return prefix + str((root / uri.removeprefix(prefix)).resolve())
+    return uri
+
+
+def connect(config: TrackingConfig, root: Path) -> Connection:
+    """Connect, and make the database and the experiment where they do not exist yet.
+
+    Raises:
+        ConfigurationError: MLflow knows no such kind of URI.
+        Exception: one for which ``is_outage`` is true, when MLflow does not answer.
+    """
+    environment.set_defaults()
+    logging.getLogger("alembic").setLevel(
+        logging.WARNING
+    )  # a new database tells of each of its 50 migrations
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    uri = resolve_uri(config.uri, root)
+    if uri.partition(":")[0].split("+")[0] not in (
+        "http",
+        "https",
+        "sqlite",
+        "postgresql",
+        "mysql",
+        "mssql",
+    ):
+        raise ConfigurationError(
+            f"tracking.uri: '{config.uri}' is no http(s) or database URI; try sqlite:///mlflow.db"
+        )
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is None:
+        # a server chooses where files go; without one they lie beside the database, in the project
+        location = (
+            None
+            if uri.startswith("http")
+            else (root / "mlartifacts").resolve().as_uri()
+        )
+        try:
+            experiment_id = client.create_experiment(
+                config.experiment, artifact_location=location
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(
+                config.experiment
+            )  # another stage was faster
+            assert experiment is not None
+            experiment_id = experiment.experiment_id
+    else:
+        experiment_id = experiment.experiment_id
+    return Connection(client, uri, experiment_id, config.model_prefix)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the error says that MLflow is out of reach, rather than that it was asked for something wrong."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, MlflowException):
+        return error.error_code not in _CALLER_ERRORS
+    return isinstance(error, RequestException | SQLAlchemyError | OSError)
+
+
+def create_run(
+    connection: Connection, record: Record, spool_name: str | None = None
+) -> str:
+    """Make the run that a ``run`` record describes, or find it where it was made from this spool before; its id."""
+    client = connection.client
+    tags = dict(record["tags"])
+    if spool_name is not None:
+        tags["walt.spool"] = spool_name
+        found = client.search_runs(
+            [connection.experiment_id],
+            f"tags.`walt.spool` = '{spool_name}'",
+            max_results=1,
+        )
+        if found:
+            return str(found[0].info.run_id)
+    run = client.create_run(
+        connection.experiment_id, start_time=record["timestamp"], tags=tags, run_name=record["name"]
+    )  # fmt: skip
+    run_id = str(run.info.run_id)
+    _log_params(client, run_id, record["params"])
+    _log_inputs(client, run_id, record["inputs"])
+    return run_id
+
+
+def write(connection: Connection, run_id: str, record: Record) -> str | None:
+    """Write one record; writing it twice changes nothing. A ``model`` record gives the version's number."""
+    client = connection.client
+    match record["kind"]:
+        case "metrics":
+            _log_metrics(client, run_id, record)
+        case "artifact":
+            log = (
+                client.log_artifacts
+                if Path(record["path"]).is_dir()
+                else client.log_artifact
+            )
+            log(run_id, record["path"], record["folder"] or None)
+        case "model":
+            return register(connection, run_id, Path(record["path"]), record["name"])
+        case "end":
+            client.set_terminated(
+                run_id, record["status"], end_time=record["timestamp"]
+            )
+        case unknown:
+            raise AssertionError(f"no record is of kind {unknown}")
+    return None
+
+
+def folder_digest(folder: Path) -> str:
+    """Hex SHA-256 over the names and bytes of a folder's files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return sha256_json(
+        {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    )
+
+
+def find_version(connection: Connection, name: str, digest: str) -> str | None:
+    """The version of a registered model whose files have this digest."""
+    found = connection.client.search_model_versions(
+        f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'"
+    )
+    return (
+        str(max(found, key=lambda version: int(version.version)).version)
+        if found
+        else None
+    )
+
+
+def register(connection: Connection, run_id: str, folder: Path, name: str) -> str:
+    """Store a folder of safetensors and JSON as the next version of ``<prefix>-<name>``, once; the version's number.
+
+    No pickled flavour: MLflow keeps the files as they are.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client, full_name = connection.client, f"{connection.model_prefix}-{name}"
+    digest = folder_digest(folder)
+    try:
+        client.create_registered_model(full_name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = find_version(connection, full_name, digest)
+    if version is not None:
+        return version
+    model = client.create_logged_model(
+        connection.experiment_id,
+        name=name,
+        source_run_id=run_id,
+        tags={DIGEST_TAG: digest},
+        model_type="safetensors",
+    )
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+    registered = client.create_model_version(
+        full_name,
+        source=model.artifact_location,
+        run_id=run_id,
+        tags={DIGEST_TAG: digest},
+        model_id=model.model_id,
+    )
+    return str(registered.version)
+
+
+def _log_params(client: MlflowClient, run_id: str, params: dict[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    entries = [
+        Param(key, str(value)[:_PARAM_CHARACTERS]) for key, value in _flat(params)
+    ]
+    for start in range(0, len(entries), _PARAMS_A_REQUEST):
+        client.log_batch(run_id, params=entries[start : start + _PARAMS_A_REQUEST])
+
+
+def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> None:
+    """Link the data that the run reads: MLflow's page shows each with its hash."""
+    from mlflow.data.dataset_source_registry import resolve_dataset_source
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    datasets = []
+    for path, digest in inputs.items():
+        # MLflow takes at most 36 characters of digest; the run's tag has it whole
+        dataset = MetaDataset(
+            resolve_dataset_source(path), name=path, digest=digest[:36]
+        )
+        datasets.append(
+            DatasetInput(
+                dataset._to_mlflow_entity(),
+                [InputTag("mlflow.data.context", "training")],
+            )
+        )
+    if datasets:
+        client.log_inputs(run_id, datasets)
+
+
+def _log_metrics(client: MlflowClient, run_id: str, record: Record) -> None:
+    from mlflow.entities import Metric
+
+    entries = [
+        Metric(k, float(v), record["timestamp"], record["step"])
+        for k, v in record["values"].items()
+    ]
+    for start in range(0, len(entries), _METRICS_A_REQUEST):
+        client.log_batch(run_id, metrics=entries[start : start + _METRICS_A_REQUEST])
+
+
+def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested sections as dotted names: ``optimizer.learning_rate``."""
+    entries: list[tuple[str, Any]] = []
+    for key, value in params.items():
+        if isinstance(value, dict):
+            entries += _flat(value, f"{prefix}{key}.")
+        else:
+            entries.append((f"{prefix}{key}", value))
+    return entries
