@@ -1,0 +1,180 @@
+"""Captions to T5 embeddings, through transformers: the only door to it.
+
+An encoder is described by a folder with ``encoder.json``: ``{source, digest, max_tokens, width}``. ``source`` is ``tiny``
+(weights and tokenizer lie in the same folder, see ``walt.text.tiny``), a local folder, or a hub name. ``digest`` covers
+every weight and the tokenizer, so that embeddings of another encoder are never mixed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
+from transformers.utils import logging as transformers_logging
+
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
+from walt.core.storage import read_json, write_json
+
+DESCRIPTION = "encoder.json"
+TINY = "tiny"
+TINY_FOLDER = "t5"
+"""Where the weights and the tokenizer of the tiny encoder lie, below the folder of ``encoder.json``."""
+
+_LARGE_PARAMETERS = 500_000_000  # from here on bf16: T5-XL is 2.3 GiB then, and 4.6 GiB in fp32
+
+
+class TextEncoder:
+    """A frozen T5 encoder with its tokenizer.
+
+    Attributes:
+        source: ``tiny``, a folder or a hub name, as configured.
+        max_tokens: L, tokens a caption, with the end mark; longer captions are cut.
+        width: D of the embeddings.
+        digest: hex SHA-256 of weights and tokenizer.
+    """
+
+    def __init__(self, source: str, model: T5EncoderModel, tokenizer: Any, max_tokens: int) -> None:
+        self.source, self.max_tokens = source, max_tokens
+        self.width: int = model.config.d_model
+        self.digest = _digest(model, tokenizer)
+        self._model, self._tokenizer = model, tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._model.device
+
+    @torch.no_grad()
+    def encode(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Embeddings (B, L, D) float32, zero where padded, and their mask (B, L) bool; the empty caption has one token.
+
+        Raises:
+            CorruptArtifactError: the encoder makes values that are not finite.
+        """
+        tokens = self._tokenizer(
+            list(captions),
+            padding="max_length",
+            truncation=True,
+            max_length=self.max_tokens,
+            return_tensors="pt",
+        )
+        ids, mask = (
+            tokens["input_ids"].to(self.device),
+            tokens["attention_mask"].to(self.device),
+        )  # (B, L)
+        hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state  # (B, L, D)
+        mask = mask.bool()
+        embeddings = hidden.float().masked_fill(~mask[..., None], 0.0)
+        if not embeddings.isfinite().all():
+            raise CorruptArtifactError(f"text encoder {self.source}: an embedding is not finite")
+        return embeddings, mask
+
+    def tokens(self, caption: str) -> list[str]:
+        """The pieces of a caption, as a person would look at them."""
+        pieces: list[str] = self._tokenizer.tokenize(caption)
+        return pieces
+
+    def describe(self, folder: Path) -> None:
+        """Write ``encoder.json`` into ``folder``."""
+        fields = {
+            "source": self.source,
+            "digest": self.digest,
+            "max_tokens": self.max_tokens,
+            "width": self.width,
+        }
+        write_json(folder / DESCRIPTION, fields)
+
+
+def load_text_encoder(folder: str | Path, device: torch.device | str, root: str | Path = ".") -> TextEncoder:
+    """Load the encoder that ``folder/encoder.json`` describes; a local source is relative to ``root``.
+
+    Raises:
+        CorruptArtifactError: the weights or the tokenizer are not those that ``encoder.json`` promises.
+        ConfigurationError, StorageError: as ``open_text_encoder``.
+    """
+    folder = Path(folder)
+    if not (folder / DESCRIPTION).is_file():
+        raise StorageError(f"{folder / DESCRIPTION}: no such file; run encode-text first")
+    description = read_json(folder / DESCRIPTION)
+    encoder = open_text_encoder(description["source"], description["max_tokens"], device, folder, root)
+    if encoder.digest != description["digest"]:
+        raise CorruptArtifactError(
+            f"{folder}: the encoder '{encoder.source}' is not the one that encoder.json describes"
+        )
+    return encoder
+
+
+def open_text_encoder(
+    source: str,
+    max_tokens: int,
+    device: torch.device | str,
+    folder: str | Path,
+    root: str | Path = ".",
+) -> TextEncoder:
+    """Open ``source``: ``tiny`` from ``folder``, else a local folder (relative to ``root``), else a hub name.
+
+    Accepts encoder-only and encoder-decoder checkpoints. From 0.5 B parameters on, the weights are bf16.
+
+    Raises:
+        ConfigurationError: the folder is missing, holds no T5, or has no safetensors weights (pickles are refused).
+        StorageError: the hub cannot be reached or does not have the model.
+        CorruptArtifactError: weights are missing from the checkpoint.
+    """
+    transformers_logging.disable_progress_bar()
+    name, local = _locate(source, Path(folder), Path(root))
+    try:
+        config = AutoConfig.from_pretrained(name, local_files_only=local)
+        if config.model_type not in ("t5", "mt5", "umt5"):
+            raise ConfigurationError(f"text.encoder: '{source}' is a {config.model_type} model, not a T5")
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
+        model, report = _load(name, local, _dtype(config))
+    except (OSError, ValueError) as error:
+        cause = str(error).strip().splitlines()[0]
+        kind = ConfigurationError if local and source != TINY else StorageError
+        raise kind(f"text.encoder: cannot open '{source}' with safetensors weights: {cause}") from error
+    missing = sorted(set(report["missing_keys"]) - {"encoder.embed_tokens.weight"})  # tied to shared.weight
+    if missing:
+        raise CorruptArtifactError(
+            f"text.encoder: '{source}' lacks the weight {missing[0]} (and {len(missing) - 1} more)"
+        )
+    return TextEncoder(source, model.eval().requires_grad_(False).to(device), tokenizer, max_tokens)
+
+
+def _locate(source: str, folder: Path, root: Path) -> tuple[str, bool]:
+    """(what transformers shall open, whether it is a local folder)."""
+    if source == TINY:
+        return str(folder / TINY_FOLDER), True
+    path = root / Path(source).expanduser()
+    if path.is_dir():
+        return str(path), True
+    if source.startswith((".", "/", "~")) or source.count("/") > 1:  # a hub name is NAME or OWNER/NAME
+        raise ConfigurationError(f"text.encoder: no folder '{source}'")
+    return source, False
+
+
+def _load(name: str, local: bool, dtype: torch.dtype) -> Any:
+    """(model, report of missing and unexpected weights); typed loosely, as transformers' stubs know only the model."""
+    return T5EncoderModel.from_pretrained(
+        name, local_files_only=local, use_safetensors=True, dtype=dtype, output_loading_info=True
+    )
+
+
+def _dtype(config: Any) -> torch.dtype:
+    """The number format in which the weights are held: decided by their number alone."""
+    with torch.device("meta"):
+        parameters = int(T5EncoderModel(config).num_parameters())
+    return torch.bfloat16 if parameters >= _LARGE_PARAMETERS else torch.float32
+
+
+def _digest(model: T5EncoderModel, tokenizer: Any) -> str:
+    """Hex SHA-256 over the names, formats and values of the weights, and the tokenizer."""
+    digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode())
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
