@@ -45,6 +45,4 @@ def input_hashes(root: Path, stage: str) -> dict[str, str]:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=30
-    ).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()

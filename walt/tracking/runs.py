@@ -31,10 +31,11 @@ class Run:
         self._run_id: str | None = None
         self._spool: Spool | None = None
         try:
-            self._connection = server.connect(config, root)
-            _deliver_pending(self._connection, root)
-            self._run_id = server.create_run(self._connection, description)
-        except Exception as error:
+            with server.errors():
+                self._connection = server.connect(config, root)
+                _deliver_pending(self._connection, root)
+                self._run_id = server.create_run(self._connection, description)
+        except server.UnreachableError as error:
             self._go_offline(error)
 
     @property
@@ -49,9 +50,7 @@ class Run:
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
         """Add one point to each named curve."""
-        self._write(
-            {"kind": "metrics", "values": values, "step": step, "timestamp": _now()}
-        )
+        self._write({"kind": "metrics", "values": values, "step": step, "timestamp": _now()})
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Store a file, or the content of a folder, under ``folder``. Raises FileNotFoundError."""
@@ -76,12 +75,10 @@ class Run:
             return
         self._spool.close()
         try:
-            _deliver_pending(server.connect(self._config, self._root), self._root)
-        except Exception as error:
-            if not server.is_outage(error):
-                raise
+            deliver(self._config, self._root)
+        except server.UnreachableError as error:
             log.warning(
-                f"MLflow at {self._config.uri} is still out of reach ({_short(error)}). This run's figures are kept in "
+                f"MLflow at {self._config.uri} is still out of reach ({error}). This run's figures are kept in "
                 f"{self._spool.folder} and will be delivered when the next run starts."
             )
 
@@ -89,21 +86,20 @@ class Run:
         if self._spool is None:
             assert self._connection is not None and self._run_id is not None
             try:
-                return server.write(self._connection, self._run_id, record)
-            except Exception as error:
+                with server.errors():
+                    return server.write(self._connection, self._run_id, record)
+            except server.UnreachableError as error:
                 self._go_offline(error)
         assert self._spool is not None
         self._spool.append(record)
         return None
 
-    def _go_offline(self, error: Exception) -> None:
-        """Keep everything from here on in a spool. Re-raises what is no outage."""
-        if not server.is_outage(error):
-            raise error
+    def _go_offline(self, error: server.UnreachableError) -> None:
+        """Keep everything from here on in a spool."""
         self._spool = Spool.create(self._root)
         self._spool.append({**self._description, "run_id": self._run_id})
         log.warning(
-            f"MLflow at {self._config.uri} is out of reach ({_short(error)}). The stage goes on; its metrics, files and "
+            f"MLflow at {self._config.uri} is out of reach ({error}). The stage goes on; its metrics, files and "
             f"models are kept in {self._spool.folder}."
         )
 
@@ -152,48 +148,45 @@ def start_run(
         raise
     finally:
         if monitor is not None:
-            monitor.finish()
+            monitor.finish()  # type: ignore[no-untyped-call]
         run.end(status)
 
 
-def deliver(config: TrackingConfig, root: Path) -> int:
-    """Send everything that earlier runs could not: how many runs are still kept.
+def deliver(config: TrackingConfig, root: Path) -> None:
+    """Send everything that earlier runs could not.
 
     Raises:
-        Exception: one for which ``server.is_outage`` is true, when MLflow does not answer.
+        UnreachableError: MLflow does not answer; everything is still kept.
     """
-    if spool_folder(root).is_dir():
-        _deliver_pending(server.connect(config, root), root)
-    return sum(1 for _ in spool_folder(root).glob("*"))
+    if any(spool_folder(root).glob("*")):
+        with server.errors():
+            _deliver_pending(server.connect(config, root), root)
 
 
 def _deliver_pending(connection: server.Connection, root: Path) -> None:
     for spool in pending(root):
+        records = spool.records()
         try:
-            records = spool.records()
-            if records:
-                run_id = records[0]["run_id"] or server.create_run(
-                    connection, records[0], spool.name
-                )
-                for record in records[1:]:
-                    server.write(connection, run_id, record)
-                if records[-1]["kind"] != "end":  # its process was killed
-                    server.write(
-                        connection,
-                        run_id,
-                        {"kind": "end", "status": "KILLED", "timestamp": _now()},
-                    )
-                log.info(
-                    f"tracking: delivered {len(records)} records of '{records[0]['name']}' that were kept on disk"
-                )
+            with server.errors():
+                _deliver(connection, spool, records)
+        except server.RefusedError as error:
+            log.warning(f"tracking: MLflow refuses what was kept on disk ({error}); see {spool.refuse()}")
+        except server.UnreachableError:
+            spool.close()
+            raise
+        else:
             spool.remove()
-        except Exception as error:
-            if server.is_outage(error):
-                spool.close()
-                raise
-            log.warning(
-                f"tracking: MLflow refuses what was kept on disk ({_short(error)}); see {spool.refuse()}"
-            )
+
+
+def _deliver(connection: server.Connection, spool: Spool, records: list[Record]) -> None:
+    if not records:
+        return  # killed before its first record
+    run_id = records[0]["run_id"] or server.create_run(connection, records[0], spool.name)
+    for record in records[1:]:
+        server.write(connection, run_id, record)
+    if records[-1]["kind"] != "end":  # its process was killed
+        server.write(connection, run_id, {"kind": "end", "status": "KILLED", "timestamp": _now()})
+    log.info(f"tracking: delivered {len(records)} records of '{records[0]['name']}' that were kept on disk")
 
 
 def _start_monitor(run: Run) -> SystemMetricsMonitor | None:
@@ -202,16 +195,11 @@ def _start_monitor(run: Run) -> SystemMetricsMonitor | None:
         return None
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(run.run_id, tracking_uri=run.uri)
-    monitor.start()
+    monitor = SystemMetricsMonitor(run.run_id, tracking_uri=run.uri)  # type: ignore[no-untyped-call]
+    monitor.start()  # type: ignore[no-untyped-call]
     return monitor
 
 
 def _now() -> int:
     """Milliseconds since 1970: shown by MLflow, used for no decision."""
     return int(time.time() * 1000)
-
-
-def _short(error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if len(text) <= 160 else text[:157] + "..."

@@ -6,12 +6,14 @@ MLflow is imported inside ``connect``: it takes seconds, and must see the enviro
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from walt.core import environment
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.storage import sha256_file, sha256_json
 from walt.tracking.config import TrackingConfig
 from walt.tracking.spool import Record
@@ -34,6 +36,14 @@ _CALLER_ERRORS = (
     "RESOURCE_ALREADY_EXISTS",
     "NOT_FOUND",
 )
+
+
+class UnreachableError(StorageError):
+    """MLflow is out of reach."""
+
+
+class RefusedError(WaltError):
+    """MLflow refuses a request: a name it does not allow, a run that is gone."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +69,9 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
 
     Raises:
         ConfigurationError: MLflow knows no such kind of URI.
-        Exception: one for which ``is_outage`` is true, when MLflow does not answer.
     """
     environment.set_defaults()
-    logging.getLogger("alembic").setLevel(
-        logging.WARNING
-    )  # a new database tells of each of its 50 migrations
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database tells of each of its 50 migrations
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -78,28 +85,18 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
         "mysql",
         "mssql",
     ):
-        raise ConfigurationError(
-            f"tracking.uri: '{config.uri}' is no http(s) or database URI; try sqlite:///mlflow.db"
-        )
+        raise ConfigurationError(f"tracking.uri: '{config.uri}' is no http(s) or database URI; try sqlite:///mlflow.db")
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         # a server chooses where files go; without one they lie beside the database, in the project
-        location = (
-            None
-            if uri.startswith("http")
-            else (root / "mlartifacts").resolve().as_uri()
-        )
+        location = None if uri.startswith("http") else (root / "mlartifacts").resolve().as_uri()
         try:
-            experiment_id = client.create_experiment(
-                config.experiment, artifact_location=location
-            )
+            experiment_id = client.create_experiment(config.experiment, artifact_location=location)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            experiment = client.get_experiment_by_name(
-                config.experiment
-            )  # another stage was faster
+            experiment = client.get_experiment_by_name(config.experiment)  # another stage was faster
             assert experiment is not None
             experiment_id = experiment.experiment_id
     else:
@@ -107,20 +104,29 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     return Connection(client, uri, experiment_id, config.model_prefix)
 
 
-def is_outage(error: Exception) -> bool:
-    """Whether the error says that MLflow is out of reach, rather than that it was asked for something wrong."""
+@contextmanager
+def errors() -> Iterator[None]:
+    """Tell MLflow's failures apart.
+
+    Raises:
+        UnreachableError: MLflow does not answer, is busy for too long, or lets nobody in.
+        RefusedError: it answers that it was asked for something wrong.
+    """
+    environment.set_defaults()
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
-    if isinstance(error, MlflowException):
-        return error.error_code not in _CALLER_ERRORS
-    return isinstance(error, RequestException | SQLAlchemyError | OSError)
+    try:
+        yield
+    except MlflowException as error:
+        kind = RefusedError if error.error_code in _CALLER_ERRORS else UnreachableError
+        raise kind(_first_line(error)) from error
+    except (RequestException, SQLAlchemyError, OSError) as error:
+        raise UnreachableError(_first_line(error)) from error
 
 
-def create_run(
-    connection: Connection, record: Record, spool_name: str | None = None
-) -> str:
+def create_run(connection: Connection, record: Record, spool_name: str | None = None) -> str:
     """Make the run that a ``run`` record describes, or find it where it was made from this spool before; its id."""
     client = connection.client
     tags = dict(record["tags"])
@@ -149,18 +155,12 @@ def write(connection: Connection, run_id: str, record: Record) -> str | None:
         case "metrics":
             _log_metrics(client, run_id, record)
         case "artifact":
-            log = (
-                client.log_artifacts
-                if Path(record["path"]).is_dir()
-                else client.log_artifact
-            )
+            log = client.log_artifacts if Path(record["path"]).is_dir() else client.log_artifact
             log(run_id, record["path"], record["folder"] or None)
         case "model":
             return register(connection, run_id, Path(record["path"]), record["name"])
         case "end":
-            client.set_terminated(
-                run_id, record["status"], end_time=record["timestamp"]
-            )
+            client.set_terminated(run_id, record["status"], end_time=record["timestamp"])
         case unknown:
             raise AssertionError(f"no record is of kind {unknown}")
     return None
@@ -169,21 +169,13 @@ def write(connection: Connection, run_id: str, record: Record) -> str | None:
 def folder_digest(folder: Path) -> str:
     """Hex SHA-256 over the names and bytes of a folder's files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return sha256_json(
-        {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
-    )
+    return sha256_json({path.relative_to(folder).as_posix(): sha256_file(path) for path in files})
 
 
 def find_version(connection: Connection, name: str, digest: str) -> str | None:
     """The version of a registered model whose files have this digest."""
-    found = connection.client.search_model_versions(
-        f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'"
-    )
-    return (
-        str(max(found, key=lambda version: int(version.version)).version)
-        if found
-        else None
-    )
+    found = connection.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
+    return str(max(found, key=lambda version: int(version.version)).version) if found else None
 
 
 def register(connection: Connection, run_id: str, folder: Path, name: str) -> str:
@@ -225,9 +217,7 @@ def register(connection: Connection, run_id: str, folder: Path, name: str) -> st
 def _log_params(client: MlflowClient, run_id: str, params: dict[str, Any]) -> None:
     from mlflow.entities import Param
 
-    entries = [
-        Param(key, str(value)[:_PARAM_CHARACTERS]) for key, value in _flat(params)
-    ]
+    entries = [Param(key, str(value)[:_PARAM_CHARACTERS]) for key, value in _flat(params)]
     for start in range(0, len(entries), _PARAMS_A_REQUEST):
         client.log_batch(run_id, params=entries[start : start + _PARAMS_A_REQUEST])
 
@@ -240,10 +230,9 @@ def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> No
 
     datasets = []
     for path, digest in inputs.items():
+        source = resolve_dataset_source(path)
         # MLflow takes at most 36 characters of digest; the run's tag has it whole
-        dataset = MetaDataset(
-            resolve_dataset_source(path), name=path, digest=digest[:36]
-        )
+        dataset = MetaDataset(source, name=path, digest=digest[:36])  # type: ignore[abstract]
         datasets.append(
             DatasetInput(
                 dataset._to_mlflow_entity(),
@@ -257,10 +246,7 @@ def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> No
 def _log_metrics(client: MlflowClient, run_id: str, record: Record) -> None:
     from mlflow.entities import Metric
 
-    entries = [
-        Metric(k, float(v), record["timestamp"], record["step"])
-        for k, v in record["values"].items()
-    ]
+    entries = [Metric(k, float(v), record["timestamp"], record["step"]) for k, v in record["values"].items()]
     for start in range(0, len(entries), _METRICS_A_REQUEST):
         client.log_batch(run_id, metrics=entries[start : start + _METRICS_A_REQUEST])
 
@@ -274,3 +260,8 @@ def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             entries.append((f"{prefix}{key}", value))
     return entries
+
+
+def _first_line(error: Exception) -> str:
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if len(text) <= 160 else text[:157] + "..."

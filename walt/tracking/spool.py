@@ -66,10 +66,7 @@ class Spool:
         path = self.folder / _RECORDS
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else [""]
         records = [json.loads(line) for line in lines[:-1]]
-        return [
-            {**r, "path": str(self.folder / r["path"])} if "path" in r else r
-            for r in records
-        ]
+        return [{**r, "path": str(self.folder / r["path"])} if "path" in r else r for r in records]
 
     def close(self) -> None:
         """Let go of the lock; the spool stays."""
@@ -106,9 +103,7 @@ def pending(root: Path) -> Iterator[Spool]:
         try:
             held.enter_context(lock(folder / _LOCK))
         except LockedError:
-            log.info(
-                f"tracking: {folder.name} is still being written by a running stage"
-            )
+            log.info(f"tracking: {folder.name} is still being written by a running stage")
             continue
         yield Spool(folder, held)
 
