@@ -1,0 +1,33 @@
+"""An autoencoder as a folder: weights, configuration, and the statistics that normalise its latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import LatentStatistics
+from walt.core.storage import read_json, write_json
+from walt.nn.causal import use_channels_last
+from walt.nn.pretrained import load_config, load_weights, save_weights
+
+STATISTICS = "statistics.json"
+
+
+def save_autoencoder(
+    folder: Path, model: CausalAutoencoder, statistics: LatentStatistics, state_dict: dict[str, Tensor] | None = None
+) -> None:
+    """Write the folder; ``state_dict`` takes the place of the model's own weights (an EMA's, say)."""
+    save_weights(folder, model.state_dict() if state_dict is None else state_dict, model.config)
+    write_json(folder / STATISTICS, statistics.to_json())
+
+
+def load_autoencoder(folder: Path, device: str = "cpu") -> tuple[CausalAutoencoder, LatentStatistics]:
+    """Read a folder written by ``save_autoencoder``; in eval mode. Raises as ``walt.nn.pretrained``."""
+    model = CausalAutoencoder(load_config(folder, AutoencoderConfig))
+    load_weights(folder, model)
+    use_channels_last(model)
+    statistics = LatentStatistics.from_json(read_json(folder / STATISTICS))
+    return model.to(device).eval(), statistics.to(device)

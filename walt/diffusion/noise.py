@@ -1,0 +1,27 @@
+"""Noise as a function of (seed, step, sample): the batch, the ranks and the workers change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def sample_generator(seed: int, step: int, key: str) -> torch.Generator:
+    """A CPU generator of its own for one sample at one step."""
+    digest = hashlib.sha256(f"{seed}:{step}:{key}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def sample_noise(seed: int, step: int, keys: Sequence[str], shape: tuple[int, ...], device: str = "cpu") -> Tensor:
+    """Unit Gaussian noise (len(keys), *shape), drawn on the CPU, so the same on every device."""
+    draws = [torch.randn(shape, generator=sample_generator(seed, step, key)) for key in keys]
+    return torch.stack(draws).to(device)
+
+
+def sample_uniform(seed: int, step: int, keys: Sequence[str], count: int = 1) -> Tensor:
+    """Uniform numbers in [0, 1), (len(keys), count), float64: timesteps and dropout are made from them."""
+    draws = [torch.rand(count, generator=sample_generator(seed, step, f"uniform:{key}"), dtype=torch.float64) for key in keys]
+    return torch.stack(draws)

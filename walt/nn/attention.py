@@ -1,0 +1,107 @@
+"""Attention within windows, and to text. B batch, T H W the token grid, N tokens of a window, L text tokens, D width."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from walt.nn.positions import RelativePositionBias
+from walt.nn.windows import Window, merge, partition
+
+
+class WindowSelfAttention(nn.Module):
+    """Multi-head self-attention in non-overlapping windows (paper section 3.2.1), with query-key normalisation."""
+
+    def __init__(self, width: int, heads: int, window: Window, qk_norm: bool, relative_position_bias: bool) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm = QueryKeyNorm(width // heads) if qk_norm else None
+        self.bias = RelativePositionBias(window, heads) if relative_position_bias else None
+
+    def forward(self, x: Tensor, identity: bool = False) -> Tensor:
+        """(B, T, H, W, D) -> the same.
+
+        ``identity``: each token attends to itself alone, i.e. its own value goes through the output projection: what a
+        spatiotemporal block does to images (paper section 3.3).
+        """
+        if identity:
+            width = x.shape[-1]
+            value = F.linear(x, self.qkv.weight[2 * width :], self.qkv.bias[2 * width :])
+            return self.out(value)
+        grid = x.shape[1:4]
+        tokens = partition(x, self.window)  # (B, windows, N, D)
+        query, key, value = (_split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
+        if self.norm is not None:
+            query, key = self.norm(query, key)
+        # written out: a bias that needs a gradient keeps torch's fused attention from being used
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, windows, heads, N, N)
+        if self.bias is not None:
+            scores = scores + self.bias()
+        return self.out(merge(_merge_heads(scores.softmax(-1).to(value.dtype) @ value), self.window, grid))
+
+
+class TextCrossAttention(nn.Module):
+    """Window tokens attend to the concatenation of their window's tokens and the text tokens (paper section 3.4)."""
+
+    def __init__(self, width: int, heads: int, window: Window, qk_norm: bool) -> None:
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.norm = QueryKeyNorm(width // heads) if qk_norm else None
+
+    def forward(self, x: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+        """
+        Args:
+            x: tokens (B, T, H, W, D).
+            text: (B, 1 or T, L, D), already of the model's width; one entry a frame for stacks of images.
+            text_mask: (B, 1 or T, L), true where there is text.
+        """
+        frames, *_ = grid = x.shape[1:4]
+        tokens = partition(x, self.window)  # (B, windows, N, D)
+        batch, windows, count, width = tokens.shape
+        # windows lie in row-major order, frames first: each entry of the text serves a run of windows
+        if text.shape[1] != 1 and self.window[0] != 1:
+            raise ValueError("a condition for each frame needs windows of one frame")
+        repeat = windows // text.shape[1] if text.shape[1] in (1, frames) else 0
+        assert repeat, f"text has {text.shape[1]} entries for {frames} frames"
+        text_key_value = self.key_value(text).repeat_interleave(repeat, dim=1)  # (B, windows, L, 2D)
+        key_value = torch.cat([self.key_value(tokens), text_key_value], dim=2)
+        query = _split_heads(self.query(tokens), self.heads)
+        key, value = (_split_heads(part, self.heads) for part in key_value.chunk(2, dim=-1))
+        if self.norm is not None:
+            query, key = self.norm(query, key)
+        seen = torch.cat([text_mask.new_ones(batch, text.shape[1], count), text_mask], dim=2)
+        seen = seen.repeat_interleave(repeat, dim=1)[:, :, None, None]  # (B, windows, 1, 1, N + L)
+        attended = F.scaled_dot_product_attention(query, key, value.to(query.dtype), attn_mask=seen)
+        return self.out(merge(_merge_heads(attended), self.window, grid))
+
+
+class QueryKeyNorm(nn.Module):
+    """RMS-normalised queries and keys, with one learned scale a channel of the head (paper section 3.2.1)."""
+
+    def __init__(self, head_width: int) -> None:
+        super().__init__()
+        self.query_scale = nn.Parameter(torch.ones(head_width))
+        self.key_scale = nn.Parameter(torch.ones(head_width))
+
+    def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        return _rms_norm(query, self.query_scale), _rms_norm(key, self.key_scale)
+
+
+def _rms_norm(x: Tensor, scale: Tensor) -> Tensor:
+    return F.rms_norm(x, (x.shape[-1],), scale.to(x.dtype), eps=1e-6)
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, windows, N, D) -> (B, windows, heads, N, D / heads)."""
+    return x.unflatten(-1, (heads, -1)).transpose(2, 3)
+
+
+def _merge_heads(x: Tensor) -> Tensor:
+    """(B, windows, heads, N, D / heads) -> (B, windows, N, D)."""
+    return x.transpose(2, 3).flatten(-2)

@@ -1,0 +1,187 @@
+"""Causal 3D layers: no output frame sees a later input frame (MAGVIT-v2, arXiv 2310.05737, section 3.2).
+
+Tensors are (B, C, T, H, W), in memory channels-last. Time is padded in front only, by repeating the first frame; space
+is padded on both sides by repeating the edge. GroupNorm runs per frame: statistics over time would leak the future.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class CausalConv3d(nn.Module):
+    """3D convolution, causal in time.
+
+    Input (B, C_in, T, H, W); output (B, C_out, 1 + (T - 1) // stride_t, H // stride_h, W // stride_w).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int, int],
+        stride: tuple[int, int, int] = (1, 1, 1),
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        fan_in = in_channels * kernel[0] * kernel[1] * kernel[2]
+        nn.init.trunc_normal_(self.weight, std=fan_in**-0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kt, kh, kw = self.kernel
+        # in all k - 1 cells, so that H stays; a strided convolution gets the same on both sides, so that H halves
+        height, width = (kh - 1) // 2, (kw - 1) // 2
+        after = (kh - 1 - height, kw - 1 - width) if self.stride[1] == 1 else (height, width)
+        if x.shape[2] == 1:  # every tap in time sees the same frame: one 2D convolution with the taps' sum
+            padded = _EdgePad.apply(x, (0, height, after[0], width, after[1]))
+            return F.conv2d(padded[:, :, 0], self.weight.sum(2), self.bias, self.stride[1:]).unsqueeze(2)
+        padded = _EdgePad.apply(x, (kt - 1, height, after[0], width, after[1]))
+        return F.conv3d(padded, self.weight, self.bias, self.stride)
+
+
+class _EdgePad(torch.autograd.Function):
+    """Repeat the edges of (B, C, T, H, W) by (front, top, bottom, left, right) cells, in one channels-last copy.
+
+    torch's replicate padding converts channels-last tensors back and forth; that took a fifth of a training step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, padding: tuple[int, int, int, int, int]) -> Tensor:
+        ctx.padding = padding
+        if not any(padding):
+            return x.view_as(x)
+        front, top, bottom, left, right = padding
+        batch, channels, frames, height, width = x.shape
+        shape = (batch, channels, front + frames, top + height + bottom, left + width + right)
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
+        core = out[:, :, front:]
+        core[..., top : top + height, left : left + width] = x
+        core[..., top : top + height, :left] = x[..., :1]
+        core[..., top : top + height, left + width :] = x[..., -1:]
+        core[..., :top, :] = core[..., top : top + 1, :]
+        core[..., top + height :, :] = core[..., top + height - 1 : top + height, :]
+        out[:, :, :front] = out[:, :, front : front + 1]
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        front, top, bottom, left, right = ctx.padding
+        gradient = gradients[0]
+        if not any(ctx.padding):
+            return gradient, None
+        bottom, right = gradient.shape[3] - bottom, gradient.shape[4] - right
+        inner = gradient[:, :, front:].clone(memory_format=torch.channels_last_3d)
+        if front:
+            inner[:, :, 0] += gradient[:, :, :front].sum(2)
+        inner[..., top, :] += inner[..., :top, :].sum(3)
+        inner[..., bottom - 1, :] += inner[..., bottom:, :].sum(3)
+        inner[..., left] += inner[..., :left].sum(4)
+        inner[..., right - 1] += inner[..., right:].sum(4)
+        return inner[..., top:bottom, left:right], None
+
+
+def to_frames(x: Tensor) -> Tensor:
+    """(B, C, T, H, W) -> (B T, C, H, W); a view when the memory is channels-last."""
+    batch, channels, frames, height, width = x.shape
+    return x.transpose(1, 2).reshape(batch * frames, channels, height, width)
+
+
+def from_frames(x: Tensor, batch: int, frames: int) -> Tensor:
+    """(B T, C, H, W) -> (B, C, T, H, W)."""
+    return x.unflatten(0, (batch, frames)).transpose(1, 2)
+
+
+class FrameGroupNorm(nn.Module):
+    """GroupNorm over the channels and positions of each frame alone. Shape unchanged."""
+
+    def __init__(self, groups: int, channels: int, affine: bool = True) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return from_frames(self.norm(to_frames(x)), x.shape[0], x.shape[2])
+
+
+class AdaptiveGroupNorm(nn.Module):
+    """Per-frame GroupNorm whose scale and shift come from the latent at each position (MAGVIT-v2, section 3.2)."""
+
+    def __init__(self, groups: int, channels: int, latent_channels: int) -> None:
+        super().__init__()
+        self.norm = FrameGroupNorm(groups, channels, affine=False)
+        self.scale = nn.Linear(latent_channels, channels)
+        self.shift = nn.Linear(latent_channels, channels)
+        nn.init.zeros_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
+        nn.init.ones_(self.scale.bias)
+        nn.init.zeros_(self.shift.bias)
+
+    def forward(self, x: Tensor, latents: Tensor) -> Tensor:
+        """x (B, C, T', H', W'), latents (B, c, t, h, w) -> (B, C, T', H', W')."""
+        condition = latents.permute(0, 2, 3, 4, 1)  # (B, t, h, w, c)
+        scale, shift = (_resize_nearest(layer(condition).permute(0, 4, 1, 2, 3), x) for layer in (self.scale, self.shift))
+        return self.norm(x) * scale + shift
+
+
+def _resize_nearest(latents: Tensor, like: Tensor) -> Tensor:
+    """(B, C, t, h, w) -> (B, C, T', H', W') without looking ahead: frame 0 stands alone, the others repeat T'/t times."""
+    frames, height, width = like.shape[2:]
+    if latents.shape[2] > 1:
+        repeat = (frames - 1) // (latents.shape[2] - 1)
+        latents = torch.cat([latents[:, :, :1], latents[:, :, 1:].repeat_interleave(repeat, dim=2)], dim=2)
+    if latents.shape[3] != height:
+        latents = latents.repeat_interleave(height // latents.shape[3], dim=3)
+        latents = latents.repeat_interleave(width // latents.shape[4], dim=4)
+    return latents
+
+
+class ResidualBlock(nn.Module):
+    """norm, swish, 3x3x3, norm, swish, 3x3x3; convolutions without bias, a 1x1x1 shortcut where channels change."""
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm1 = FrameGroupNorm(groups, in_channels)
+        self.conv1 = CausalConv3d(in_channels, out_channels, (3, 3, 3), bias=False)
+        self.norm2 = FrameGroupNorm(groups, out_channels)
+        self.conv2 = CausalConv3d(out_channels, out_channels, (3, 3, 3), bias=False)
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = CausalConv3d(in_channels, out_channels, (1, 1, 1), bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.conv1(F.silu(self.norm1(x)))
+        hidden = self.conv2(F.silu(self.norm2(hidden)))
+        return self.shortcut(x) + hidden
+
+
+class DepthToSpaceUpsample(nn.Module):
+    """Convolution to 4x or 8x channels, then channels to space and time; the first frame of a time upsample is dropped.
+
+    (B, C, T, H, W) -> (B, C_out, 2T - 1 or T, 2H, 2W), so that 5 frames become 9, then 17, and 1 stays 1.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, temporal: bool) -> None:
+        super().__init__()
+        self.time = 2 if temporal else 1
+        self.conv = CausalConv3d(in_channels, out_channels * 4 * self.time, (3, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        batch, _, frames, height, width = x.shape
+        x = x.unflatten(1, (self.time, 2, 2, -1))  # (B, r_t, r_h, r_w, C, T, H, W)
+        x = x.permute(0, 5, 1, 6, 2, 7, 3, 4)  # (B, T, r_t, H, r_h, W, r_w, C)
+        x = x.reshape(batch, frames * self.time, height * 2, width * 2, -1)
+        return x[:, self.time - 1 :].permute(0, 4, 1, 2, 3)
+
+
+def use_channels_last(model: nn.Module) -> None:
+    """Lay the weights of all 3D convolutions out channels-last, the layout in which the activations already are."""
+    for parameter in model.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
