@@ -1,0 +1,78 @@
+"""AdamW and Adafactor, and their state as plain tensors and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from walt.training.config import OptimizerConfig
+
+_NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
+
+
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """The optimizer of the model's trainable parameters; its learning rate is set anew each step.
+
+    AdamW decouples the weight decay from the gradient. Adafactor is PyTorch's (Shazeer and Stern 2018): second moments
+    factored, no first moment (``betas`` does not apply), each step scaled by the size of the parameter, so that
+    ``learning_rate`` is the relative step.
+    """
+    groups = parameter_groups(model, config.weight_decay)
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+    return torch.optim.Adafactor(groups, lr=config.learning_rate)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices and kernels with weight decay; norms, biases and embeddings without."""
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        own_name = name.rsplit(".", 1)[-1]
+        plain = parameter.ndim < 2 or id(parameter) in embeddings or any(word in own_name for word in _NO_DECAY_WORDS)
+        (others if plain else decayed).append(parameter)
+    groups = ({"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Use ``rate`` for all parameters from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The state as tensors and as JSON-able scalars, both named ``<parameter number>.<entry>``.
+
+    Hyperparameters are left out: they follow from the configuration.
+    """
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for number, entries in optimizer.state_dict()["state"].items():
+        for entry, value in entries.items():
+            (tensors if isinstance(value, Tensor) else scalars)[f"{number}.{entry}"] = value
+    return tensors, scalars
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
+    """Take over a state from ``optimizer_state``."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in (*tensors.items(), *scalars.items()):
+        number, entry = name.split(".", 1)
+        state.setdefault(int(number), {})[entry] = _laid_out_like(parameters[int(number)], value)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_like(parameter: Tensor, value: Any) -> Any:
+    """A moment in its parameter's memory layout: fused kernels walk both in parallel, whatever the strides say."""
+    if isinstance(value, Tensor) and value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value
