@@ -28,18 +28,18 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels with weight decay; norms, biases and embeddings without."""
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        own_name = name.rsplit(".", 1)[-1]
-        plain = parameter.ndim < 2 or id(parameter) in embeddings or any(word in own_name for word in _NO_DECAY_WORDS)
-        (others if plain else decayed).append(parameter)
-    groups = ({"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
+    """Matrices and kernels with weight decay; norms, biases, embeddings and positions without."""
+    decayed: dict[int, nn.Parameter] = {}
+    others: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue
+            label = f"{type(module).__name__}.{name}".lower()  # "linear.weight", "relativepositionbias.table"
+            plain = parameter.ndim < 2 or any(word in label for word in _NO_DECAY_WORDS)
+            (others if plain else decayed)[id(parameter)] = parameter  # by id: a shared parameter counts once
+    groups = ((decayed, weight_decay), (others, 0.0))
+    return [{"params": list(params.values()), "weight_decay": decay} for params, decay in groups if params]
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:

@@ -1,0 +1,212 @@
+"""Clips, latents and text embeddings as tensors, found by key in side-by-side tar directories.
+
+What is missing, misshapen or not finite is a ``CorruptArtifactError`` that names the key and the file: the stages that
+write these artefacts refuse bad items, so one that is met here was damaged afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.images import decode_png
+from walt.core.video import decode_clip
+from walt.data.order import FrozenKeys
+from walt.data.shards import ShardReader
+
+Size = tuple[int, int]
+Kind = Literal["video", "image"]
+Split = Literal["train", "held_out"]
+
+CLIPS_TABLE = "clips.parquet"
+NULL_KEY = "null"
+"""The key of the empty caption's embedding."""
+CACHE_BYTES = 1 << 30
+
+
+def size_folder(size: Size) -> str:
+    """``32x64`` for 32 rows of 64 pixels."""
+    height, width = size
+    return f"{height}x{width}"
+
+
+class _KeyedDataset:
+    """What clips and latents share: the table of keys, and the tars of one size."""
+
+    def __init__(self, directory: Path, size: Size, split: Split) -> None:
+        self.size, self.split = size, split
+        self.reader = ShardReader(directory / size_folder(size))
+        kinds = _read_kinds(directory / CLIPS_TABLE, split)
+        for key in kinds:
+            if key not in self.reader:
+                raise CorruptArtifactError(f"{self.reader.directory}: no sample for key '{key}' of {CLIPS_TABLE}")
+        self.video_keys = FrozenKeys(key for key, kind in kinds.items() if kind == "video")
+        self.image_keys = FrozenKeys(key for key, kind in kinds.items() if kind == "image")
+
+    def _member(self, key: str, extension: str) -> bytes:
+        return _member(self.reader, key, extension)
+
+    def _corrupt(self, key: str, problem: str) -> CorruptArtifactError:
+        return CorruptArtifactError(f"{self.reader.path(key)}: key '{key}': {problem}")
+
+
+def _read_kinds(table: Path, split: Split) -> dict[str, str]:
+    """key -> kind of one split, from ``clips.parquet``."""
+    if not table.is_file():
+        raise StorageError(f"{table}: no such file")
+    try:
+        rows = pq.read_table(table, columns=["key", "kind", "split"], partitioning=None).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
+    return {row["key"]: row["kind"] for row in rows if row["split"] == split}
+
+
+def _member(reader: ShardReader, key: str, extension: str) -> bytes:
+    """One member of a sample. Raises CorruptArtifactError when the sample or the member is missing."""
+    if key not in reader:
+        raise CorruptArtifactError(f"{reader.directory}: no sample for key '{key}'")
+    members = reader[key]
+    if extension not in members:
+        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': no {extension} member, only {sorted(members)}")
+    return members[extension]
+
+
+def _tensors(reader: ShardReader, key: str, names: set[str]) -> dict[str, Tensor]:
+    """The tensors of a safetensors member, which must have exactly these names."""
+    try:
+        tensors = load_safetensors(_member(reader, key, "safetensors"))
+    except SafetensorError as error:
+        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': {error}") from error
+    if tensors.keys() != names:
+        problem = f"tensors {sorted(tensors)}, expected {sorted(names)}"
+        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': {problem}")
+    return dict(tensors)
+
+
+class ClipDataset(_KeyedDataset):
+    """Stored clips of one size and split.
+
+    Decoded clips are kept in memory until ``cache_bytes`` are used; what comes later is decoded each time. Nothing is
+    evicted: where each clip is met once an epoch, that hits more often than throwing out the oldest.
+
+    Raises:
+        StorageError: the tars' index or the table of clips is missing.
+        CorruptArtifactError: a tar or the table is damaged, or they do not fit together.
+    """
+
+    def __init__(self, clips_dir: Path, size: Size, split: Split, cache_bytes: int = CACHE_BYTES) -> None:
+        super().__init__(clips_dir, size, split)
+        self._images = frozenset(self.image_keys)
+        self._cache: dict[str, NDArray[np.uint8]] = {}
+        self._cache_left = cache_bytes
+
+    def frames(self, keys: Sequence[str], starts: Sequence[int], count: int) -> Tensor:
+        """``count`` frames of each clip from its start on: (B, 3, count, H, W) float32 in [-1, 1].
+
+        Raises:
+            ValueError: the span is not inside the clip.
+            CorruptArtifactError: the clip cannot be decoded, or has another size.
+        """
+        spans = []
+        for key, start in zip(keys, starts, strict=True):
+            clip = self.clip(key)  # (T, H, W, 3)
+            if not 0 <= start <= len(clip) - count:
+                raise ValueError(f"key '{key}': frames {start} .. {start + count - 1} of a clip of {len(clip)} frames")
+            spans.append(clip[start : start + count])
+        batch = torch.from_numpy(np.stack(spans))  # (B, T, H, W, 3)
+        return batch.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1.0
+
+    def clip(self, key: str) -> NDArray[np.uint8]:
+        """The whole clip, (T, H, W, 3) RGB; an image has T = 1. Not to be written to."""
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached
+        clip = self._decode(key)
+        if clip.nbytes <= self._cache_left:
+            self._cache_left -= clip.nbytes
+            self._cache[key] = clip
+        return clip
+
+    def _decode(self, key: str) -> NDArray[np.uint8]:
+        try:
+            if key in self._images:
+                clip = decode_png(self._member(key, "png"))[None]
+            else:
+                clip = decode_clip(self._member(key, "mp4"))
+        except (ValueError, OSError, EOFError, IndexError) as error:  # what PyAV and Pillow raise for damaged files
+            raise self._corrupt(key, str(error)) from error
+        if clip.shape[1:] != (*self.size, 3):
+            raise self._corrupt(key, f"a picture of {clip.shape[1:3]}, expected {self.size}")
+        return clip
+
+
+class LatentDataset(_KeyedDataset):
+    """Stored, normalised latents of one size and split. Raises as ``ClipDataset`` does."""
+
+    def __init__(self, latents_dir: Path, size: Size, split: Split) -> None:
+        super().__init__(latents_dir, size, split)
+        self._shapes: dict[str, torch.Size] = {}
+        self._kinds: dict[str, str] = dict.fromkeys(self.video_keys, "video") | dict.fromkeys(self.image_keys, "image")
+
+    def latents(self, keys: Sequence[str]) -> Tensor:
+        """(B, c, t, h, w) float32; all keys of one kind. Videos have t > 1, images t = 1.
+
+        Raises:
+            KeyError: a key is not of this split.
+            CorruptArtifactError: a latent is missing, not finite, or shaped unlike the others of its kind.
+        """
+        return torch.stack([self._latent(key) for key in keys]).float()
+
+    def _latent(self, key: str) -> Tensor:
+        kind = self._kinds[key]
+        latent = _tensors(self.reader, key, {"latents"})["latents"]
+        expected = self._shapes.setdefault(kind, latent.shape)
+        if latent.ndim != 4 or latent.shape != expected or (kind == "image" and latent.shape[1] != 1):
+            raise self._corrupt(key, f"latents of a {kind} shaped {tuple(latent.shape)}, others have {tuple(expected)}")
+        if not torch.isfinite(latent).all():
+            raise self._corrupt(key, "latents that are not finite")
+        return latent
+
+
+class TextDataset:
+    """Stored text embeddings. Raises StorageError or CorruptArtifactError as ``ShardReader`` does."""
+
+    def __init__(self, text_dir: Path) -> None:
+        self.reader = ShardReader(text_dir)
+        self._null = self._load(NULL_KEY)
+
+    def embeddings(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """(B, L, D) float32 embeddings and their (B, L) boolean mask.
+
+        Raises:
+            CorruptArtifactError: a key has none, or one that is not finite or shaped unlike the null embedding.
+        """
+        pairs = [self._load(key) for key in keys]
+        for key, (embedding, mask) in zip(keys, pairs, strict=True):
+            if embedding.shape != self._null[0].shape or mask.shape != embedding.shape[:1]:
+                problem = f"embeddings {tuple(embedding.shape)} and mask {tuple(mask.shape)}"
+                path = self.reader.path(key)
+                raise CorruptArtifactError(f"{path}: key '{key}': {problem}, expected {tuple(self._null[0].shape)}")
+        return torch.stack([e for e, _ in pairs]), torch.stack([m for _, m in pairs])
+
+    def null(self) -> tuple[Tensor, Tensor]:
+        """The empty caption's (L, D) embedding and (L,) mask: the unconditional input."""
+        return self._null
+
+    def _load(self, key: str) -> tuple[Tensor, Tensor]:
+        tensors = _tensors(self.reader, key, {"embeddings", "mask"})
+        embedding, mask = tensors["embeddings"].float(), tensors["mask"].bool()
+        if not torch.isfinite(embedding).all():
+            raise CorruptArtifactError(f"{self.reader.path(key)}: key '{key}': embeddings that are not finite")
+        return embedding, mask
