@@ -6,9 +6,9 @@ write these artefacts refuse bad items, so one that is met here was damaged afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,30 @@ CLIPS_TABLE = "clips.parquet"
 NULL_KEY = "null"
 """The key of the empty caption's embedding."""
 CACHE_BYTES = 1 << 30
+"""How much of a dataset is kept in memory, decoded."""
+
+T = TypeVar("T")
+
+
+class _MemoryCache(Generic[T]):
+    """Values by key, kept until ``limit`` bytes are used; later ones are loaded each time.
+
+    Nothing is evicted: where each key is met once an epoch, that hits more often than throwing out the oldest.
+    """
+
+    def __init__(self, load: Callable[[str], T], size: Callable[[T], int], limit: int) -> None:
+        self._load, self._size, self._left = load, size, limit
+        self._values: dict[str, T] = {}
+
+    def __getitem__(self, key: str) -> T:
+        if key in self._values:
+            return self._values[key]
+        value = self._load(key)
+        size = self._size(value)
+        if size <= self._left:
+            self._left -= size
+            self._values[key] = value
+        return value
 
 
 def size_folder(size: Size) -> str:
@@ -97,8 +121,8 @@ def _tensors(reader: ShardReader, key: str, names: set[str]) -> dict[str, Tensor
 class ClipDataset(_KeyedDataset):
     """Stored clips of one size and split.
 
-    Decoded clips are kept in memory until ``cache_bytes`` are used; what comes later is decoded each time. Nothing is
-    evicted: where each clip is met once an epoch, that hits more often than throwing out the oldest.
+    Args:
+        cache_bytes: decoded clips are kept in memory until so much is used.
 
     Raises:
         StorageError: the tars' index or the table of clips is missing.
@@ -108,8 +132,7 @@ class ClipDataset(_KeyedDataset):
     def __init__(self, clips_dir: Path, size: Size, split: Split, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__(clips_dir, size, split)
         self._images = frozenset(self.image_keys)
-        self._cache: dict[str, NDArray[np.uint8]] = {}
-        self._cache_left = cache_bytes
+        self._clips = _MemoryCache(self._decode, lambda clip: clip.nbytes, cache_bytes)
 
     def frames(self, keys: Sequence[str], starts: Sequence[int], count: int) -> Tensor:
         """``count`` frames of each clip from its start on: (B, 3, count, H, W) float32 in [-1, 1].
@@ -129,14 +152,7 @@ class ClipDataset(_KeyedDataset):
 
     def clip(self, key: str) -> NDArray[np.uint8]:
         """The whole clip, (T, H, W, 3) RGB; an image has T = 1. Not to be written to."""
-        cached = self._cache.get(key)
-        if cached is not None:
-            return cached
-        clip = self._decode(key)
-        if clip.nbytes <= self._cache_left:
-            self._cache_left -= clip.nbytes
-            self._cache[key] = clip
-        return clip
+        return self._clips[key]
 
     def _decode(self, key: str) -> NDArray[np.uint8]:
         try:
@@ -154,8 +170,9 @@ class ClipDataset(_KeyedDataset):
 class LatentDataset(_KeyedDataset):
     """Stored, normalised latents of one size and split. Raises as ``ClipDataset`` does."""
 
-    def __init__(self, latents_dir: Path, size: Size, split: Split) -> None:
+    def __init__(self, latents_dir: Path, size: Size, split: Split, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__(latents_dir, size, split)
+        self._latents = _MemoryCache(self._load, lambda latent: latent.nbytes, cache_bytes)
         self._shapes: dict[str, torch.Size] = {}
         self._kinds: dict[str, str] = dict.fromkeys(self.video_keys, "video") | dict.fromkeys(self.image_keys, "image")
 
@@ -166,9 +183,9 @@ class LatentDataset(_KeyedDataset):
             KeyError: a key is not of this split.
             CorruptArtifactError: a latent is missing, not finite, or shaped unlike the others of its kind.
         """
-        return torch.stack([self._latent(key) for key in keys]).float()
+        return torch.stack([self._latents[key] for key in keys]).float()
 
-    def _latent(self, key: str) -> Tensor:
+    def _load(self, key: str) -> Tensor:
         kind = self._kinds[key]
         latent = _tensors(self.reader, key, {"latents"})["latents"]
         expected = self._shapes.setdefault(kind, latent.shape)
@@ -182,9 +199,11 @@ class LatentDataset(_KeyedDataset):
 class TextDataset:
     """Stored text embeddings. Raises StorageError or CorruptArtifactError as ``ShardReader`` does."""
 
-    def __init__(self, text_dir: Path) -> None:
+    def __init__(self, text_dir: Path, cache_bytes: int = CACHE_BYTES) -> None:
         self.reader = ShardReader(text_dir)
-        self._null = self._load(NULL_KEY)
+        self._shape: torch.Size | None = None
+        self._pairs = _MemoryCache(self._load, lambda pair: pair[0].nbytes + pair[1].nbytes, cache_bytes)
+        self._pairs[NULL_KEY]  # first: its shape is what the others must have
 
     def embeddings(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(B, L, D) float32 embeddings and their (B, L) boolean mask.
@@ -192,21 +211,24 @@ class TextDataset:
         Raises:
             CorruptArtifactError: a key has none, or one that is not finite or shaped unlike the null embedding.
         """
-        pairs = [self._load(key) for key in keys]
-        for key, (embedding, mask) in zip(keys, pairs, strict=True):
-            if embedding.shape != self._null[0].shape or mask.shape != embedding.shape[:1]:
-                problem = f"embeddings {tuple(embedding.shape)} and mask {tuple(mask.shape)}"
-                path = self.reader.path(key)
-                raise CorruptArtifactError(f"{path}: key '{key}': {problem}, expected {tuple(self._null[0].shape)}")
-        return torch.stack([e for e, _ in pairs]), torch.stack([m for _, m in pairs])
+        pairs = [self._pairs[key] for key in keys]
+        return torch.stack([e for e, _ in pairs]).float(), torch.stack([m for _, m in pairs])
 
     def null(self) -> tuple[Tensor, Tensor]:
-        """The empty caption's (L, D) embedding and (L,) mask: the unconditional input."""
-        return self._null
+        """The empty caption's (L, D) float32 embedding and (L,) mask: the unconditional input."""
+        embedding, mask = self._pairs[NULL_KEY]
+        return embedding.float(), mask
 
     def _load(self, key: str) -> tuple[Tensor, Tensor]:
+        """As stored: (L, D) float16, (L,) boolean."""
         tensors = _tensors(self.reader, key, {"embeddings", "mask"})
-        embedding, mask = tensors["embeddings"].float(), tensors["mask"].bool()
-        if not torch.isfinite(embedding).all():
-            raise CorruptArtifactError(f"{self.reader.path(key)}: key '{key}': embeddings that are not finite")
+        embedding, mask = tensors["embeddings"], tensors["mask"].bool()
+        problem = None
+        self._shape = self._shape or embedding.shape
+        if embedding.ndim != 2 or embedding.shape != self._shape or mask.shape != embedding.shape[:1]:
+            problem = f"embeddings {tuple(embedding.shape)}, mask {tuple(mask.shape)}; others have {tuple(self._shape)}"
+        elif not torch.isfinite(embedding).all():
+            problem = "embeddings that are not finite"
+        if problem:
+            raise CorruptArtifactError(f"{self.reader.path(key)}: key '{key}': {problem}")
         return embedding, mask

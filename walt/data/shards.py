@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,6 +52,10 @@ class ShardIndex:
 
     identity: str
     records: tuple[ShardRecord, ...]
+
+    def digest(self) -> str:
+        """Hex SHA-256 of everything the index says, and so of the bytes of all tars."""
+        return sha256_json({"identity": self.identity, "rows": [asdict(record) for record in self.records]})
 
 
 def shard_name(prefix: str, number: int) -> str:
@@ -108,11 +112,12 @@ class _HashingWriter:
 
 def write_index(directory: Path, identity: str, records: Iterable[ShardRecord]) -> None:
     """Write ``shards.parquet``: the last act of whoever fills the directory."""
-    rows = [asdict(record) for record in records]
-    if len({row["shard"] for row in rows}) != len(rows):
+    index = ShardIndex(identity, tuple(records))
+    if len({record.shard for record in index.records}) != len(index.records):
         raise ValueError(f"{directory}: a shard is listed twice")
-    metadata = {"identity": identity, "digest": _index_digest(identity, rows)}
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA).replace_schema_metadata(metadata)
+    metadata = {"identity": identity, "digest": index.digest()}
+    table = pa.Table.from_pylist([asdict(record) for record in index.records], schema=_SCHEMA)
+    table = table.replace_schema_metadata(metadata)
     with atomic_write(directory / INDEX_NAME) as stream:
         pq.write_table(table, stream)
 
@@ -129,19 +134,14 @@ def read_index(directory: Path) -> ShardIndex:
         raise StorageError(f"{path}: no such file")
     try:
         table = pq.read_table(path, partitioning=None)
-        rows = table.to_pylist()
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        intact = metadata.get("digest") == _index_digest(metadata.get("identity", ""), rows)
-        records = tuple(ShardRecord(**row) for row in rows)
-    except (pa.ArrowException, OSError, TypeError, UnicodeDecodeError) as error:
+        index = ShardIndex(metadata["identity"], tuple(ShardRecord(**row) for row in table.to_pylist()))
+        intact = metadata["digest"] == index.digest()
+    except (pa.ArrowException, OSError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise CorruptArtifactError(f"{path}: {_first_line(error)}") from error
     if not intact:
         raise CorruptArtifactError(f"{path}: differs from its own digest")
-    return ShardIndex(metadata["identity"], records)
-
-
-def _index_digest(identity: str, rows: list[dict[str, Any]]) -> str:
-    return sha256_json({"identity": identity, "rows": rows})
+    return index
 
 
 def _first_line(error: BaseException) -> str:
