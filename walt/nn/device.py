@@ -9,9 +9,9 @@ import torch
 from walt.core.errors import ConfigurationError
 
 
-def select_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+def select_device(name: Literal["auto", "cpu", "cuda"]) -> str:
     """The device that ``compute.device`` names. Raises ConfigurationError when it asks for a GPU that is not there."""
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ConfigurationError("compute.device is cuda, but torch finds no GPU")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    return "cuda" if available and name != "cpu" else "cpu"

@@ -1,0 +1,87 @@
+"""Frechet distance between two sets of clips, on a named feature extractor.
+
+d^2 = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with mean and covariance of the clips' features. Numbers of two
+extractors cannot be compared; only the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.storage import sha256_file
+
+_DIFFERENCE_SCALE = 10.0  # frames differ by a few percent: without it the distance would see colour and not motion
+
+
+class ThumbnailFeatures(nn.Module):
+    """Features without a learned model: what a clip looks like from afar, and where it moves.
+
+    36 values: RGB averaged over 3 spans of time x 2 x 2 fields of the picture. 12 values: absolute difference of
+    neighbouring frames, averaged over time in 2 x 2 fields, times 10. 48 in all, so that the covariance of 64 clips
+    has full rank. Needs two frames or more.
+    """
+
+    num_features = 48
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1] -> (B, 48)."""
+        colours = F.adaptive_avg_pool3d(clips, (3, 2, 2))  # (B, 3, 3, 2, 2)
+        motion = F.adaptive_avg_pool3d((clips[:, :, 1:] - clips[:, :, :-1]).abs(), (1, 2, 2))  # (B, 3, 1, 2, 2)
+        return torch.cat([colours.flatten(1), _DIFFERENCE_SCALE * motion.flatten(1)], dim=1)
+
+
+class I3DFeatures(nn.Module):
+    """The 400 logits of the I3D network, from the TorchScript file that StyleGAN-V's FVD uses.
+
+    Raises:
+        ConfigurationError: the file is missing.
+        CorruptArtifactError: its SHA-256 is another; it is not opened then, as TorchScript is a program.
+    """
+
+    num_features = 400
+
+    def __init__(self, path: str | Path, sha256: str) -> None:
+        super().__init__()
+        if not Path(path).is_file():
+            raise ConfigurationError(f"evaluate.i3d_path: no file '{path}'")
+        if sha256_file(path) != sha256:
+            raise CorruptArtifactError(f"{path}: its sha256 is not evaluate.i3d_sha256")
+        self.network = torch.jit.load(str(path)).eval()
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1], T >= 10 -> (B, 400); the network itself resizes to 224 x 224."""
+        features: Tensor = self.network(clips, rescale=False, resize=True, return_features=True)
+        return features
+
+
+def make_extractor(
+    name: Literal["thumbnail", "i3d"], i3d_path: str | Path | None, i3d_sha256: str | None
+) -> tuple[str, nn.Module]:
+    """(the metric's name, the extractor): ``frechet_distance/thumbnail`` or ``fvd``. Raises as ``I3DFeatures``."""
+    if name == "thumbnail":
+        return "frechet_distance/thumbnail", ThumbnailFeatures()
+    if i3d_path is None or i3d_sha256 is None:
+        raise ConfigurationError("evaluate.features is i3d: evaluate.i3d_path and evaluate.i3d_sha256 are needed")
+    return "fvd", I3DFeatures(i3d_path, i3d_sha256)
+
+
+@torch.no_grad()
+def frechet_distance(real: Iterable[Tensor], generated: Iterable[Tensor], extractor: nn.Module) -> float:
+    """Frechet distance between batches of clips (B, 3, T, H, W) in [-1, 1]; two clips or more on each side.
+
+    The statistics are kept in float64 on the processor, by torchmetrics.
+    """
+    metric = FrechetInceptionDistance(feature=extractor, normalize=False)
+    for clips in real:
+        metric.update(clips.cpu(), real=True)
+    for clips in generated:
+        metric.update(clips.cpu(), real=False)
+    return max(float(metric.compute()), 0.0)  # equal sets may give -1e-16

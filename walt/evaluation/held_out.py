@@ -1,0 +1,83 @@
+"""Held-out diffusion loss by bands of timesteps: does the model learn, or remember?
+
+Timesteps and noise are functions of (seed, batch, key), so that two models see the very same questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from walt.diffusion.noise import sample_noise, sample_uniform
+from walt.diffusion.schedule import Schedule
+from walt.transformer.model import WaltTransformer
+
+
+@dataclass(frozen=True)
+class HeldOutBatch:
+    """Videos that the model was not trained on."""
+
+    keys: Sequence[str]
+    latents: Tensor
+    """(B, c, t, h, w), normalised."""
+    embeddings: Tensor
+    """(B, L, D)"""
+    mask: Tensor
+    """(B, L) bool"""
+    low_resolution: Tensor | None
+    """(B, c, t, h / f, w / f) without noise; None for a base model."""
+
+
+@torch.inference_mode()
+def held_out_loss(
+    model: WaltTransformer, schedule: Schedule, batches: Sequence[HeldOutBatch], bands: int, seed: int
+) -> list[float]:
+    """Mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the least noisy.
+
+    Each clip is asked once in each band, at a step of its own, without self-conditioning. A super-resolution model
+    gets its low-resolution latents at its sampling noise level.
+
+    Raises:
+        ValueError: there is no batch.
+    """
+    if not batches:
+        raise ValueError("no held-out batches")
+    device = next(model.parameters()).device
+    sums, clips = torch.zeros(bands, dtype=torch.float64), 0
+    for number, batch in enumerate(batches):
+        clips += len(batch.keys)
+        uniform = sample_uniform(seed, number, batch.keys, bands)  # (B, bands) in [0, 1)
+        for band in range(bands):
+            timesteps = ((band + uniform[:, band]) * schedule.num_steps / bands).long()
+            keys = [f"{band}:{key}" for key in batch.keys]
+            sums[band] += _errors(model, schedule, batch, timesteps, keys, seed, number, str(device)).sum()
+    return [float(value) for value in sums / clips]
+
+
+def _errors(
+    model: WaltTransformer,
+    schedule: Schedule,
+    batch: HeldOutBatch,
+    timesteps: Tensor,
+    keys: Sequence[str],
+    seed: int,
+    number: int,
+    device: str,
+) -> Tensor:
+    """Squared error of each clip, averaged over its latents: (B,) float64 on the CPU."""
+    latents, timesteps = batch.latents.to(device), timesteps.to(device)
+    noise = sample_noise(seed, number, keys, tuple(latents.shape[1:]), device)
+    given = {}
+    if batch.low_resolution is not None:
+        assert model.config.super_resolution is not None
+        low, level = batch.low_resolution.to(device), model.config.super_resolution.sampling_noise_level
+        low_noise = sample_noise(seed, number, [f"low:{key}" for key in keys], tuple(low.shape[1:]), device)
+        given["noise_level"] = torch.full_like(timesteps, level)
+        given["low_resolution"] = schedule.add_noise(low, low_noise, given["noise_level"])
+    noisy = schedule.add_noise(latents, noise, timesteps)
+    output = model(noisy, timesteps, batch.embeddings.to(device), batch.mask.to(device), **given)
+    error = (output - schedule.target(latents, noise, timesteps)).double().square()
+    return error.flatten(1).mean(1).cpu()
