@@ -1,0 +1,401 @@
+"""The one door to PyAV and ffmpeg: videos of the world to clips, clips to H.264 and back.
+
+Clips are numpy arrays (T, H, W, 3) uint8 RGB. Rules of reading, so that a file means the same everywhere:
+
+- the picture stream is the first video stream in the file that is no attached picture (cover art, thumbnails);
+- output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
+  any frame rate, a variable one and an odd start come out right; timestamps that go backwards stand still;
+- rotation metadata turn the picture once; non-square pixels become square; interlaced frames are deinterlaced; any
+  pixel format becomes 8-bit RGB; what is transparent lies on black; the centre is cropped to the wanted aspect.
+
+Only the demuxers of ``DEMUXERS`` look at a file and only through its own bytes: a playlist under a video's name is
+refused before it is followed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import av
+import av.filter
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from walt.core.errors import StorageError
+from walt.core.images import Limits, Picture, Size, SourceError, compose_on_black, crop_and_resize
+from walt.core.storage import atomic_write
+
+Clip = NDArray[np.uint8]
+
+DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
+SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv",
+     ".asf", ".ogv", ".gif"}
+)  # fmt: skip
+LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
+"""They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
+
+_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+_REPRODUCIBLE = "mbtree=0"  # x264's macroblock tree makes pictures of 64x64 and less come out differently now and then
+_ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matroska rounds timestamps to milliseconds
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file's header promises."""
+
+    codec: str
+    pixel_format: str
+    width: int
+    """Stored, before turning."""
+    height: int
+    pixel_aspect: Fraction
+    num_frames: int | None
+    average_fps: Fraction | None
+    seconds: float | None
+    stream_index: int
+
+
+@dataclass(frozen=True)
+class SourceClip:
+    """Frames cut out of a source, in each size that was asked for."""
+
+    start_seconds: float
+    """After the source's first frame."""
+    frames: dict[Size, Clip]
+    """(T, height, width, 3); a still has T = 1."""
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Read the header of a video. Raises SourceError (``format``, ``no_video``, ``codec``)."""
+    with open(path, "rb") as stream, _open(stream) as container:
+        return _describe(container, _picture_stream(container))
+
+
+def read_clips(
+    path: str | Path,
+    *,
+    num_frames: int,
+    fps: float,
+    sizes: Sequence[Size],
+    max_clips: int,
+    limits: Limits,
+    accept_still: bool = False,
+) -> list[SourceClip]:
+    """Cut a video into consecutive clips from its start, decoding once for all sizes.
+
+    Args:
+        num_frames, fps: the clip rule; clip k starts k * num_frames / fps seconds after the first frame.
+        sizes: (height, width) of the results.
+        max_clips: stop after so many; what is left at the end and is shorter than a clip is dropped.
+        limits: judged by the header, and again by what is decoded.
+        accept_still: a video of exactly one frame gives one clip with T = 1.
+
+    Raises:
+        SourceError: with the code for the rejects table.
+    """
+    with open(path, "rb") as stream, _open(stream) as container:
+        reader = _Reader(container, limits)
+        wanted = max_clips * num_frames
+        pictures: dict[Size, list[Picture]] = {size: [] for size in sizes}
+        for converted in _sample(reader.frames(), Fraction(str(fps)), wanted, reader.convert(sizes)):
+            for size, picture in converted.items():
+                pictures[size].append(picture)
+        reader.check_complete()
+        count = len(pictures[sizes[0]])
+        if accept_still and reader.decoded == 1:
+            return [SourceClip(0.0, {size: np.stack(frames[:1]) for size, frames in pictures.items()})]
+        if count < num_frames:
+            raise SourceError("too_short", f"{count} frames at {fps:g} a second, a clip has {num_frames}")
+        return [
+            SourceClip(
+                float(start / Fraction(str(fps))),
+                {size: np.stack(frames[start : start + num_frames]) for size, frames in pictures.items()},
+            )
+            for start in range(0, count - num_frames + 1, num_frames)
+        ]
+
+
+@contextmanager
+def _open(stream: IO[bytes]) -> Iterator[InputContainer]:
+    """Open by the file's bytes: its name, which may be anything, never reaches FFmpeg's protocols."""
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    if not stream.read(1):
+        raise SourceError("empty", "zero bytes")
+    stream.seek(0)
+    try:
+        container = av.open(stream, mode="r", container_options=options, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise SourceError("format", f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})") from None
+    try:
+        with container:
+            yield container
+    except av.FFmpegError as error:
+        raise SourceError("decode", f"{error.strerror}") from None
+
+
+def _picture_stream(container: InputContainer) -> VideoStream:
+    attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & attached:
+            if stream.codec_context is None:
+                raise SourceError("codec", "no decoder for the picture stream")
+            return stream
+    raise SourceError("no_video", "no picture stream")
+
+
+def _describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
+    seconds = None
+    if stream.duration is not None and stream.time_base is not None:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        seconds = container.duration / av.time_base
+    return VideoInfo(
+        stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.width, stream.height,
+        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate, seconds, stream.index,
+    )  # fmt: skip
+
+
+class _Reader:
+    """Decodes one picture stream and keeps count of what came, to compare it with what the header promised."""
+
+    def __init__(self, container: InputContainer, limits: Limits) -> None:
+        self.stream = _picture_stream(container)
+        self.info = _describe(container, self.stream)
+        limits.check_size(self.info.width, self.info.height)
+        if self.info.seconds is not None and self.info.seconds > limits.max_seconds:
+            raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+        self.stream.codec_context.thread_count = 1  # files are decoded side by side; threads within one would fight
+        self.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        self._limits = limits
+        self._packets = container.demux()
+        self._promised_end = container.duration / av.time_base if container.duration else None
+        self._start = (container.start_time or 0) / av.time_base
+        self._end = 0.0
+        self._exhausted = False
+        self.packets = self.decoded = self._discarded = 0
+
+    def frames(self) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
+        """(seconds, duration, frame) as they are shown; seconds never go backwards."""
+        last: Fraction | None = None
+        spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
+        for frame in _deinterlace(self._decode()):
+            if frame.pts is None and last is None:
+                raise SourceError("no_timestamps", "the first frame has no timestamp")
+            if (frame.width, frame.height) != (self.info.width, self.info.height):
+                raise SourceError("size_changed", f"{self.info.width}x{self.info.height} became {frame.width}x{frame.height}")
+            at = last + spare if frame.pts is None and last is not None else Fraction(frame.pts or 0) * frame.time_base
+            last = at if last is None else max(last, at)
+            yield last, Fraction(frame.duration) * frame.time_base or spare, frame
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        for packet in self._packets:  # the last one of each stream is empty and drains its decoder
+            self._count(packet)
+            if packet.stream is self.stream:
+                for frame in self.stream.decode(packet):
+                    self.decoded += 1
+                    yield frame
+        self._exhausted = True
+
+    def _count(self, packet: av.Packet) -> None:
+        if packet.pts is not None and packet.time_base is not None:
+            self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if self._end - self._start > self._limits.max_seconds:
+                raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
+        if packet.stream is self.stream and packet.size:
+            self.packets += 1
+            self._discarded += packet.is_discard
+
+    def check_complete(self) -> None:
+        """Raise SourceError when less came than the header promised: a file that was cut keeps its header.
+
+        The rest of the file is read to its end, not decoded. Where the header has no frame count (Matroska), the last
+        timestamp of all streams is held against the duration.
+        """
+        for packet in self._packets:
+            self._count(packet)
+        promised = self.info.num_frames
+        if promised:
+            came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
+            if promised - came > max(2, promised // 20):
+                raise SourceError("truncated", f"the header promises {promised} frames, {came} are there")
+        elif self._promised_end and self._promised_end - (self._end - self._start) > max(0.5, self._promised_end / 20):
+            raise SourceError("truncated", f"the header promises {self._promised_end:.2f} s, {self._end:.2f} s are there")
+        if not self.decoded:
+            raise SourceError("decode", "no frame could be decoded")
+
+    def convert(self, sizes: Sequence[Size]) -> Any:
+        """A function VideoFrame -> {size: upright picture}."""
+        pixel_aspect = float(self.info.pixel_aspect)
+
+        def convert(frame: VideoFrame) -> dict[Size, Picture]:
+            return crop_and_resize(_to_rgb(frame), sizes, pixel_aspect, round(frame.rotation / 90))
+
+        return convert
+
+
+def _sample(
+    frames: Iterator[tuple[Fraction, Fraction, VideoFrame]], fps: Fraction, wanted: int, convert: Any
+) -> Iterator[dict[Size, Picture]]:
+    """Yield what is on the screen at 0, 1 / fps, 2 / fps ... seconds after the first frame, ``wanted`` times at most."""
+    origin = end = Fraction(0)
+    held: VideoFrame | None = None
+    shown: dict[Size, Picture] | None = None  # the held frame converted, once, if any output moment needs it
+    count = 0
+    for seconds, duration, frame in frames:
+        if held is None:
+            origin = seconds
+        while held is not None and count / fps + _ON_SCREEN < seconds - origin:
+            shown = shown or convert(held)
+            yield shown
+            count += 1
+            if count == wanted:
+                return
+        held, shown, end = frame, None, seconds - origin + duration
+    while held is not None and count / fps < end and count < wanted:
+        shown = shown or convert(held)
+        yield shown
+        count += 1
+
+
+def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Pass frames through bwdif from the first interlaced one on; it leaves progressive frames as they are."""
+    graph: av.filter.Graph | None = None
+    for frame in frames:
+        if graph is None:
+            if not frame.interlaced_frame:
+                yield frame
+                continue
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+            graph.configure()
+        graph.push(frame)
+        yield from _pull(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _pull(graph)
+
+
+def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        if isinstance(frame, VideoFrame):
+            yield frame
+
+
+def _to_rgb(frame: VideoFrame) -> Picture:
+    """Any pixel format -> (H, W, 3) uint8 RGB. Untagged pictures of 720 lines or more are BT.709, others BT.601."""
+    colorspace = None
+    if frame.colorspace == 2 and frame.height >= 720:  # 2: unspecified
+        colorspace = Colorspace.ITU709
+    has_alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
+    return _reformat(frame, "rgba" if has_alpha else "rgb24", colorspace)
+
+
+def _reformat(frame: VideoFrame, pixel_format: str, colorspace: Colorspace | None) -> Picture:
+    pixels = frame.reformat(
+        format=pixel_format, src_colorspace=colorspace, interpolation=_EXACT, threads=1
+    ).to_ndarray()
+    return compose_on_black(pixels) if pixel_format == "rgba" else pixels
+
+
+def encode_clip(frames: Clip, fps: float, crf: int) -> bytes:
+    """Frames as the stored form of a clip: H.264 yuv444p in MP4, the same bytes for the same frames.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB; any H and W.
+        crf: 0 lossless (but for the colour conversion) to 51.
+    """
+    buffer = io.BytesIO()
+    rate = Fraction(str(fps))
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv444p"
+        stream.codec_context.thread_count = 1  # slices made by threads would change the bytes
+        stream.options = {"crf": str(crf), "preset": "medium", "flags": "+bitexact", "x264-params": _REPRODUCIBLE}
+        # x264 writes its version and settings, some 600 bytes, into each file
+        without_remarks = BitStreamFilterContext("filter_units=remove_types=6", stream)
+        for array in frames:
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+            converted = picture.reformat(
+                format="yuv444p", dst_colorspace=Colorspace.ITU601, threads=1, interpolation=_EXACT,
+                dst_color_range=ColorRange.MPEG,
+            )  # fmt: skip
+            for packet in stream.encode(converted):
+                container.mux(without_remarks.filter(packet))
+        for packet in stream.encode(None):
+            container.mux(without_remarks.filter(packet))
+    return buffer.getvalue()
+
+
+def decode_clip(data: bytes) -> Clip:
+    """The stored form of a clip, or any small MP4 of this project -> (T, H, W, 3) uint8 RGB; all of its frames."""
+    with av.open(io.BytesIO(data), format="mp4") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return np.stack([_reformat(frame, "rgb24", None) for frame in container.decode(stream)])
+
+
+def write_playable(path: str | Path, frames: Clip, fps: float, metadata: Mapping[str, Any]) -> None:
+    """Write an MP4 that browsers play (H.264 yuv420p, index first), atomically; the same bytes for the same arguments.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB; H and W even.
+        metadata: JSON-able, e.g. prompt and seed; stored in the file's ``comment``, read back by ``read_metadata``.
+    """
+    options = {
+        "vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 14, "preset": "medium", "threads": 1,
+        "x264-params": _REPRODUCIBLE, "movflags": "+faststart", "fflags": "+bitexact", "flags:v": "+bitexact", "bsf:v": "filter_units=remove_types=6",
+        "metadata": f"comment={json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)}",
+    }  # fmt: skip
+    _run_ffmpeg(path, frames, fps, lambda stream: stream, {"format": "mp4", **options})
+
+
+def write_gif(path: str | Path, frames: Clip, fps: float) -> None:
+    """Write an endless GIF with a palette made for it, atomically, for pages that show no video."""
+
+    def with_palette(stream: Any) -> Any:
+        split = stream.split()
+        return ffmpeg.filter([split[0], split[1].filter("palettegen", stats_mode="full")], "paletteuse", dither="bayer")
+
+    _run_ffmpeg(path, frames, fps, with_palette, {"format": "gif", "loop": 0, "threads": 1, "fflags": "+bitexact"})
+
+
+def _run_ffmpeg(path: str | Path, frames: Clip, fps: float, chain: Any, options: dict[str, Any]) -> None:
+    """Frames through a pipe into ffmpeg, its output file into place."""
+    _, height, width, _ = frames.shape
+    with atomic_write(path) as target:
+        # ffmpeg writes to the temporary file by name: MP4's index needs a seekable output
+        source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps)
+        command = chain(source).output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")
+        try:
+            command.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), input=frames.tobytes(), capture_stderr=True)
+        except ffmpeg.Error as error:
+            lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+            raise StorageError(f"{path}: ffmpeg failed: {lines[-1]}") from None
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """What ``write_playable`` was given as metadata."""
+    with open(path, "rb") as stream, _open(stream) as container:
+        return dict(json.loads(container.metadata["comment"]))
