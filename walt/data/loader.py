@@ -11,25 +11,20 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.images import decode_png
-from walt.core.video import decode_clip
+from walt.core.errors import CorruptArtifactError
+from walt.core.images import Size
+from walt.data.clips import CLIPS_TABLE, decode_members, pixels, read_clip_rows, size_folder
 from walt.data.order import FrozenKeys
 from walt.data.shards import ShardReader
 
-Size = tuple[int, int]
-Kind = Literal["video", "image"]
 Split = Literal["train", "held_out"]
 
-CLIPS_TABLE = "clips.parquet"
 NULL_KEY = "null"
 """The key of the empty caption's embedding."""
 CACHE_BYTES = 1 << 30
@@ -59,57 +54,33 @@ class _MemoryCache(Generic[T]):
         return value
 
 
-def size_folder(size: Size) -> str:
-    """``32x64`` for 32 rows of 64 pixels."""
-    height, width = size
-    return f"{height}x{width}"
-
-
 class _KeyedDataset:
     """What clips and latents share: the table of keys, and the tars of one size."""
 
     def __init__(self, directory: Path, size: Size, split: Split) -> None:
         self.size, self.split = size, split
         self.reader = ShardReader(directory / size_folder(size))
-        kinds = _read_kinds(directory / CLIPS_TABLE, split)
-        for key in kinds:
-            if key not in self.reader:
-                raise CorruptArtifactError(f"{self.reader.directory}: no sample for key '{key}' of {CLIPS_TABLE}")
-        self.video_keys = FrozenKeys(key for key, kind in kinds.items() if kind == "video")
-        self.image_keys = FrozenKeys(key for key, kind in kinds.items() if kind == "image")
-
-    def _member(self, key: str, extension: str) -> bytes:
-        return _member(self.reader, key, extension)
+        rows = [row for row in read_clip_rows(directory) if row.split == split]
+        for row in rows:
+            if row.key not in self.reader:
+                raise CorruptArtifactError(f"{self.reader.directory}: no sample for key '{row.key}' of {CLIPS_TABLE}")
+        self.video_keys = FrozenKeys(row.key for row in rows if row.kind == "video")
+        self.image_keys = FrozenKeys(row.key for row in rows if row.kind == "image")
+        self._kinds = {row.key: row.kind for row in rows}
 
     def _corrupt(self, key: str, problem: str) -> CorruptArtifactError:
         return CorruptArtifactError(f"{self.reader.path(key)}: key '{key}': {problem}")
 
 
-def _read_kinds(table: Path, split: Split) -> dict[str, str]:
-    """key -> kind of one split, from ``clips.parquet``."""
-    if not table.is_file():
-        raise StorageError(f"{table}: no such file")
-    try:
-        rows = pq.read_table(table, columns=["key", "kind", "split"], partitioning=None).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
-    return {row["key"]: row["kind"] for row in rows if row["split"] == split}
-
-
-def _member(reader: ShardReader, key: str, extension: str) -> bytes:
-    """One member of a sample. Raises CorruptArtifactError when the sample or the member is missing."""
+def _tensors(reader: ShardReader, key: str, names: set[str]) -> dict[str, Tensor]:
+    """The tensors of a sample's safetensors member, which must have exactly these names."""
     if key not in reader:
         raise CorruptArtifactError(f"{reader.directory}: no sample for key '{key}'")
     members = reader[key]
-    if extension not in members:
-        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': no {extension} member, only {sorted(members)}")
-    return members[extension]
-
-
-def _tensors(reader: ShardReader, key: str, names: set[str]) -> dict[str, Tensor]:
-    """The tensors of a safetensors member, which must have exactly these names."""
+    if "safetensors" not in members:
+        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': no safetensors, only {sorted(members)}")
     try:
-        tensors = load_safetensors(_member(reader, key, "safetensors"))
+        tensors = load_safetensors(members["safetensors"])
     except SafetensorError as error:
         raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': {error}") from error
     if tensors.keys() != names:
@@ -131,7 +102,6 @@ class ClipDataset(_KeyedDataset):
 
     def __init__(self, clips_dir: Path, size: Size, split: Split, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__(clips_dir, size, split)
-        self._images = frozenset(self.image_keys)
         self._clips = _MemoryCache(self._decode, lambda clip: clip.nbytes, cache_bytes)
 
     def frames(self, keys: Sequence[str], starts: Sequence[int], count: int) -> Tensor:
@@ -147,20 +117,20 @@ class ClipDataset(_KeyedDataset):
             if not 0 <= start <= len(clip) - count:
                 raise ValueError(f"key '{key}': frames {start} .. {start + count - 1} of a clip of {len(clip)} frames")
             spans.append(clip[start : start + count])
-        batch = torch.from_numpy(np.stack(spans))  # (B, T, H, W, 3)
-        return batch.permute(0, 4, 1, 2, 3).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1.0
+        return pixels(spans)
 
     def clip(self, key: str) -> NDArray[np.uint8]:
         """The whole clip, (T, H, W, 3) RGB; an image has T = 1. Not to be written to."""
         return self._clips[key]
 
     def _decode(self, key: str) -> NDArray[np.uint8]:
+        members = self.reader[key]
+        expected = "png" if self._kinds[key] == "image" else "mp4"
+        if expected not in members:
+            raise self._corrupt(key, f"no {expected}, only {sorted(members)}")
         try:
-            if key in self._images:
-                clip = decode_png(self._member(key, "png"))[None]
-            else:
-                clip = decode_clip(self._member(key, "mp4"))
-        except (ValueError, OSError, EOFError, IndexError) as error:  # what PyAV and Pillow raise for damaged files
+            clip = decode_members(members)
+        except ValueError as error:
             raise self._corrupt(key, str(error)) from error
         if clip.shape[1:] != (*self.size, 3):
             raise self._corrupt(key, f"a picture of {clip.shape[1:3]}, expected {self.size}")
@@ -174,7 +144,6 @@ class LatentDataset(_KeyedDataset):
         super().__init__(latents_dir, size, split)
         self._latents = _MemoryCache(self._load, lambda latent: latent.nbytes, cache_bytes)
         self._shapes: dict[str, torch.Size] = {}
-        self._kinds: dict[str, str] = dict.fromkeys(self.video_keys, "video") | dict.fromkeys(self.image_keys, "image")
 
     def latents(self, keys: Sequence[str]) -> Tensor:
         """(B, c, t, h, w) float32; all keys of one kind. Videos have t > 1, images t = 1.
