@@ -1,0 +1,97 @@
+"""Runs one command in a session of its own and leaves no process behind, whatever happens to the caller.
+
+``python -P flows/guard.py GRACE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while it wants
+the command to go on; when the pipe closes, because the caller said so, failed, or was killed with SIGKILL, everything that
+the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to write a checkpoint
+while its workers live; then the rest; then, with SIGKILL, what is still there.
+
+Runs as a script and imports nothing of this project, so that it starts in a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+_LEFTOVERS_SECONDS = 3.0
+_WRAPPERS = frozenset({"dvc", "sh", "bash", "dash", "zsh"})
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; its exit status, 128 + n when signal n ended it, 143 when it was stopped."""
+    grace, command = float(arguments[0]), arguments[1:]
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    child = psutil.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+    status: int | None = None
+    while status is None and not stop.is_set():
+        try:
+            status = child.wait(timeout=0.1)
+        except psutil.TimeoutExpired:
+            continue
+    if status is None:
+        _signal_and_wait(_stage_processes(child), signal.SIGTERM, grace)
+        psutil.wait_procs([child], timeout=_LEFTOVERS_SECONDS)  # dvc lets go of its locks
+        status = 128 + signal.SIGTERM
+    _signal_and_wait(_members(), signal.SIGTERM, _LEFTOVERS_SECONDS)
+    _signal_and_wait(_members(), signal.SIGKILL, _LEFTOVERS_SECONDS)
+    return status if status >= 0 else 128 - status
+
+
+def _wait_for_end_of_input(stop: threading.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    stop.set()
+
+
+def _members() -> set[psutil.Process]:
+    """Every other process of this session, and every descendant that opened a session of its own."""
+    me = psutil.Process()
+    found = set(me.children(recursive=True))
+    session = os.getsid(0)
+    for process in psutil.process_iter():
+        try:
+            if process.pid != me.pid and os.getsid(process.pid) == session:
+                found.add(process)
+        except (ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def _stage_processes(child: psutil.Process) -> list[psutil.Process]:
+    """The command's own processes, below dvc and the shells around them.
+
+    dvc and a shell die of SIGTERM at once and forget what they have started, so they are passed over: when the stage
+    ends, they see it, let go of their locks, and end by themselves.
+    """
+    try:
+        words = child.cmdline()
+        below = child.children()
+    except psutil.NoSuchProcess:
+        return []
+    if below and _WRAPPERS & {Path(word).name for word in words[:3]}:
+        return [process for other in below for process in _stage_processes(other)]
+    return [child]
+
+
+def _signal_and_wait(
+    processes: set[psutil.Process] | list[psutil.Process], number: signal.Signals, seconds: float
+) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(processes, timeout=seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,195 @@
+"""The flow ``walt``: bring one stage, and all that it needs, up to date; on request, judge the new model.
+
+DVC decides what is stale; the flow decides when to ask, shows what happens, repeats what failed for want of storage, and
+stops everything when it is told to. Stages run one after the other: two ``dvc repro`` at a time write the same lock
+file, and on one machine they would only share its processors (docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+
+from flows import artifacts
+from flows.processes import GRACE_SECONDS, Ended, run_command
+from walt.core import storage
+from walt.core.errors import ConfigurationError, StorageError
+from walt.core.log import PROGRESS_FILE_VARIABLE
+from walt.core.paths import Paths
+from walt.stages.registry import STAGE_NAMES, Stage, stages_needed_for
+
+RETRIES = 4
+RETRY_BACKOFF_SECONDS = 10.0
+"""The first wait after a storage error; each further one is twice as long: 10, 20, 40, 80 s."""
+
+_DVC_STATUS = re.compile(r"exited with (-?\d+)$")
+_DVC_NOISE = ("ERROR: failed to reproduce", "Running stage", "> ", "Traceback", "Use `dvc", "To track", "To enable")
+_FRESH, _RESTORED, _RAN = "up to date", "restored from the cache", "ran"
+
+
+class StageFailedError(Exception):
+    """A stage ended with an exit status other than 0; the message has its last words."""
+
+    def __init__(self, name: str, ended: Ended) -> None:
+        self.status = _exit_status(ended)
+        super().__init__(f"{name} ended with exit status {self.status}: {_last_words(ended)}")
+
+
+def _is_storage_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Prefect asks this before a retry: only storage and environment errors may go away by waiting."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StageFailedError) and error.status == StorageError.exit_status
+
+
+_guarded_task = task(
+    retries=RETRIES,
+    retry_delay_seconds=exponential_backoff(RETRY_BACKOFF_SECONDS),
+    retry_jitter_factor=0.2,
+    retry_condition_fn=_is_storage_error,
+    cache_policy=NO_CACHE,  # DVC knows what is fresh; a second opinion could only be wrong
+    persist_result=False,
+)
+
+
+@flow(name="walt", flow_run_name="{target}", persist_result=False)
+def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
+    """Bring the stage ``target`` and everything it needs up to date, in the project of the current folder.
+
+    Args:
+        target: a stage; ``report`` is the last, and so means everything.
+        promote: then give the model alias to the new model, if it is better by the rule in ``params.yaml``.
+
+    Returns:
+        What happened to each stage: up to date, restored from the cache, or ran.
+
+    Raises:
+        ConfigurationError: no stage has that name.
+        LockedError: another flow run works in this project.
+        StageFailedError: a stage failed; its message says why.
+    """
+    logger, root = get_run_logger(), Path.cwd()
+    stages = _stages_for(target)
+    with storage.lock(root / "work" / "flow.lock"):
+        prepare(root)
+        stale = find_stale(root, [stage.name for stage in stages])
+        logger.info("to be made: %s", ", ".join(stale) if stale else "nothing, everything is up to date")
+        outcomes = _bring_up_to_date(root, stages, stale)
+        if promote:
+            judge_model(root)
+    return outcomes
+
+
+def _stages_for(target: str) -> tuple[Stage, ...]:
+    if target not in STAGE_NAMES:
+        near = difflib.get_close_matches(target, STAGE_NAMES, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(STAGE_NAMES)}"
+        raise ConfigurationError(f"target: no stage is called '{target}'; {hint}")
+    return stages_needed_for(target)
+
+
+def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str]) -> dict[str, str]:
+    """Run the stages in order, from the first stale one on, and show how far it went."""
+    outcomes: dict[str, str] = {}
+    try:
+        for stage in stages:
+            # before the first stale stage nothing can have changed; after it, DVC is asked again for each
+            if not outcomes and stage.name not in stale:
+                continue
+            named = run_stage.with_options(
+                name=stage.name,
+                task_run_name=stage.name,
+                tags=["gpu"] if stage.gpus else [],
+                retry_delay_seconds=exponential_backoff(RETRY_BACKOFF_SECONDS),
+            )
+            outcomes[stage.name] = "failed"
+            outcomes[stage.name] = named(root, stage.name)
+    finally:
+        # a stage that is not in the table was not reached
+        rows = "\n".join(f"| {name} | {outcome} |" for name, outcome in outcomes.items())
+        if rows:
+            table = f"| stage | outcome |\n|---|---|\n{rows}\n"
+            artifacts.show_text("walt-summary", table, "What this flow run did", get_run_logger())
+    return {stage.name: outcomes.get(stage.name, _FRESH) for stage in stages}
+
+
+@_guarded_task
+def prepare(root: Path) -> None:
+    """Make the dataset's source files, where its descriptor says how; a dataset that is brought is left alone."""
+    _run("prepare", ["walt", "prepare"], root)
+
+
+@_guarded_task
+def find_stale(root: Path, names: list[str]) -> list[str]:
+    """Ask DVC which of these stages differ from what ``dvc.lock`` recorded, by content."""
+    ended = _run("dvc status", ["dvc", "status", "--json", *names], root, quiet=True)
+    answers = [line for line in ended.lines if line.startswith("{")]
+    if not answers:
+        raise StageFailedError("dvc status", Ended(1, ended.lines))
+    changed = json.loads(answers[-1])
+    return [name for name in names if name in changed]
+
+
+@_guarded_task
+def run_stage(root: Path, name: str) -> str:
+    """Run one stage with ``dvc repro``; what happened to it."""
+    ended = _run(name, ["dvc", "repro", "--single-item", name], root)
+    logger = get_run_logger()
+    if any(line.startswith(f"Stage '{name}' didn't change") for line in ended.lines):
+        return _FRESH
+    figures = Paths(root).work(name) / "result.json"
+    if figures.is_file():
+        artifacts.show_figures(name, storage.read_json(figures), logger)
+    if name == "report":
+        artifacts.show_page("report", Paths(root).report, logger)
+    restored = any(line.startswith(f"Stage '{name}' is cached") for line in ended.lines)
+    return _RESTORED if restored else _RAN
+
+
+@_guarded_task
+def judge_model(root: Path) -> str:
+    """Compare the newest model version with the one that has the alias; the sentence that says what was decided."""
+    ended = _run("promote", ["walt", "promote"], root)
+    decision = ended.lines[-1] if ended.lines else ""
+    artifacts.show_text("promotion", decision, "What became of the new model version", get_run_logger())
+    return decision
+
+
+def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ended:
+    """Run a command to its end, its lines in the log and its progress in an artifact. Raises StageFailedError."""
+    logger = get_run_logger()
+    file = root / "work" / "flow" / f"{name.replace(' ', '-')}.progress.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    progress = artifacts.ProgressArtifact(name, file, logger)
+
+    def show(line: str) -> None:
+        if not quiet:
+            logger.info("%s", line)
+
+    extra = {PROGRESS_FILE_VARIABLE: str(file)}
+    ended = run_command(command, root, extra, on_line=show, on_tick=progress.update, grace_seconds=GRACE_SECONDS)
+    progress.update(last=True)
+    if ended.status != 0:
+        raise StageFailedError(name, ended)
+    return ended
+
+
+def _exit_status(ended: Ended) -> int:
+    """The stage's own status where dvc tells it (dvc itself always ends with the same one)."""
+    told = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
+    return int(told[-1]) if told else ended.status
+
+
+def _last_words(ended: Ended) -> str:
+    """The last line that the stage itself printed, which is its error."""
+    own = [line for line in ended.lines if not line.startswith(_DVC_NOISE)]
+    return (own or list(ended.lines) or ["no output"])[-1].strip()

@@ -1,0 +1,87 @@
+"""Running a command so that its output can be watched and it never outlives the flow run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from walt.core import environment
+
+_GUARD = Path(__file__).with_name("guard.py")
+_KEPT_LINES = 400
+_TICK_SECONDS = 1.0
+GRACE_SECONDS = 60.0
+"""What a stopped stage gets to write its checkpoint."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status (128 + n for signal n) and the last lines it printed."""
+
+    status: int
+    lines: tuple[str, ...]
+
+
+def tools_folder() -> Path:
+    """Where this interpreter's commands lie: ``walt``, ``dvc``, ``prefect``."""
+    return Path(sys.executable).parent
+
+
+def command_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment, with the tools' folder first on PATH."""
+    path = os.pathsep.join([str(tools_folder()), os.environ.get("PATH", os.defpath)])
+    return {**environment.DEFAULTS, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def run_command(
+    command: Sequence[str],
+    root: Path,
+    extra_environment: Mapping[str, str],
+    on_line: Callable[[str], None],
+    on_tick: Callable[[], None],
+    grace_seconds: float = GRACE_SECONDS,
+) -> Ended:
+    """Run ``command`` in ``root`` until it ends; nothing that it started is left then.
+
+    ``on_line`` gets each line of its output, from another thread; ``on_tick`` is called every second. When this thread
+    is interrupted (KeyboardInterrupt, Prefect's TerminationSignal), the command is stopped before the error goes on; when
+    this process dies, its guard stops it.
+    """
+    guarded = [sys.executable, "-P", str(_GUARD), str(grace_seconds), *command]
+    process = subprocess.Popen(
+        guarded, cwd=root, env=command_environment(extra_environment), start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+    assert process.stdin is not None
+    lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    # a thread of its own: a slow API must not fill the pipe and make the stage wait
+    reader = threading.Thread(target=_read_lines, args=(process, lines, on_line), daemon=True)
+    reader.start()
+    try:
+        while True:
+            try:
+                process.wait(timeout=_TICK_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                on_tick()
+    finally:
+        process.stdin.close()  # the guard's signal to stop; nothing to stop after a normal end
+        process.wait()
+    reader.join(timeout=5.0)
+    on_tick()
+    return Ended(process.returncode if process.returncode >= 0 else 128 - process.returncode, tuple(lines))
+
+
+def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Callable[[str], None]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        line = line.rstrip()
+        if line:
+            lines.append(line)
+            on_line(line)

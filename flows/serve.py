@@ -1,0 +1,142 @@
+"""One command for everything that deployments need: ``python -m flows.serve`` (``make serve``).
+
+Starts a Prefect server on this machine, waits until it answers, serves all deployments in this process, and stops the
+server when it ends. In another shell: ``PREFECT_PROFILE=local prefect deployment run walt/train-base --watch``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from flows.deployments import DEPLOYMENTS
+from flows.processes import command_environment
+from walt.core import environment
+from walt.core.errors import StorageError, WaltError
+
+HOST = "127.0.0.1"
+CRON_VARIABLE = "WALT_RETRAIN_CRON"
+_STARTUP_SECONDS = 120.0
+_SHUTDOWN_SECONDS = 15.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until interrupted; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m flows.serve", description="A Prefect server and all deployments.")
+    parser.add_argument("--port", type=int, default=4200, help="of the server and its page (default: 4200)")
+    parser.add_argument(
+        "--retrain-cron",
+        default=os.environ.get(CRON_VARIABLE),
+        metavar="CRON",
+        help=f"when to retrain, instead of the deployment's own schedule (also: {CRON_VARIABLE}); '* * * * *' is each minute",
+    )
+    options = parser.parse_args(arguments)
+    environment.set_defaults()
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        with running_server(options.port):
+            _serve(options.retrain_cron)
+    except WaltError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+@contextmanager
+def running_server(port: int) -> Iterator[str]:
+    """A Prefect server as a child of this process, and ``PREFECT_API_URL`` set to it; its API's address.
+
+    Raises:
+        StorageError: the port is taken, or the server does not come up.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise StorageError(
+                f"port {port} of {HOST} is taken: another `make serve` may be running; stop it, or choose --port"
+            ) from None
+    # a session of its own: Ctrl-C reaches this process only, which needs the server until the last run has ended
+    server = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
+        env=command_environment({}), start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    url = f"http://{HOST}:{port}/api"
+    try:
+        print(f"starting the Prefect server on http://{HOST}:{port} ...", flush=True)
+        _wait_until_healthy(server, url)
+        os.environ["PREFECT_API_URL"] = url
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(_SHUTDOWN_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        print("the Prefect server has stopped", flush=True)
+
+
+def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + _STARTUP_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise StorageError(f"the Prefect server ended with exit status {server.returncode} before it was up")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise StorageError(f"the Prefect server did not answer within {_STARTUP_SECONDS:.0f} s")
+
+
+def _serve(retrain_cron: str | None) -> None:
+    """Register the deployments and run what is asked for, one flow run at a time."""
+    from prefect import serve
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
+
+    from flows.pipeline import walt  # imports prefect, which must see PREFECT_API_URL
+
+    served = []
+    for spec in DEPLOYMENTS:
+        cron = retrain_cron if spec.cron and retrain_cron else spec.cron
+        deployment = walt.to_deployment(
+            spec.name,
+            description=spec.description,
+            parameters={"target": spec.target, "promote": spec.promote},
+            cron=cron,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
+        served.append(deployment)
+        print(f"  walt/{spec.name:12} {spec.description}{f' [cron: {cron}]' if cron else ''}")
+    print(
+        "ready. In another shell: PREFECT_PROFILE=local prefect deployment run walt/train-base --watch\n"
+        "Ctrl-C stops what runs, and the server.",
+        flush=True,
+    )
+    # one project, one flow run at a time: the next one waits for its turn
+    serve(*served, limit=1, print_starting_message=False)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

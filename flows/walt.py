@@ -1,0 +1,55 @@
+"""The direct run, without a server of your own: ``python -m flows.walt [--target STAGE] [--promote]``.
+
+This is what ``make demo`` calls. Prefect starts a temporary server (about ten seconds) unless ``PREFECT_API_URL`` names
+one. Exit status: 0 when everything is up to date; 1 when a stage failed; 2 and 6
+as in walt.core.errors; 130 or 143 when it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+from walt.core import environment
+from walt.core.errors import WaltError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the flow in this process; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m flows.walt", description="Bring a stage up to date.")
+    parser.add_argument("--target", default="report", help="the stage that is wanted; default: report, so everything")
+    parser.add_argument("--promote", action="store_true", help="then let the new model have the alias, if it is better")
+    options = parser.parse_args(arguments)
+
+    environment.set_defaults()
+    if not os.environ.get("PREFECT_API_URL", "unset"):
+        del os.environ["PREFECT_API_URL"]  # blank is not the same as unset to Prefect, which would then find no server
+    signal.signal(signal.SIGTERM, _leave)
+    from flows.pipeline import (  # imports prefect, which reads the environment
+        StageFailedError,
+        walt,
+    )
+
+    try:
+        outcomes = walt(options.target, options.promote)
+    except KeyboardInterrupt:
+        print("interrupted; what ran was stopped, and goes on from its checkpoint next time", file=sys.stderr)
+        return 130
+    except (StageFailedError, WaltError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status if isinstance(error, WaltError) else 1
+    for name, outcome in outcomes.items():
+        print(f"{name:20} {outcome}")
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Prefect raises TerminationSignal while a flow runs, then hands over to this: leaving in order stops its server."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
