@@ -1,0 +1,255 @@
+"""Clips -> normalised latents, in tars beside the clips: same sizes, same shard numbers, same keys, same order.
+
+Each member ``<key>.safetensors`` holds ``latents`` (c, t, h, w) float16: the mean of the encoder's Gaussian, normalised by
+the autoencoder's statistics. An image is a clip of one frame.
+
+A tar is a function of its clip tar, the autoencoder and the batch size alone, so one that these did not touch keeps its
+bytes, and a run that was killed goes on after its last finished tar. What each tar was made from is noted in the stage's
+work folder; the indexes, then the table of clips, are written last.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import Tensor
+
+import walt.autoencoder.model
+import walt.core.images
+import walt.core.video
+import walt.data.clips
+import walt.nn.causal
+from walt.autoencoder.io import load_autoencoder
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import LatentStatistics
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section
+from walt.core.errors import CorruptArtifactError, RejectLimitError
+from walt.core.log import ProgressBar, warning
+from walt.core.paths import Paths
+from walt.core.storage import clean_temporary, read_json, sha256_file, sha256_json, write_json
+from walt.data.clips import CLIPS_TABLE, decode_members, pixels, read_clip_rows, write_clip_rows
+from walt.data.shards import (
+    INDEX_NAME,
+    Sample,
+    ShardRecord,
+    iterate_shard,
+    read_index,
+    verify_shard,
+    write_index,
+    write_shard,
+)
+from walt.nn.device import select_device
+from walt.nn.pretrained import weights_digest
+from walt.stages.settings import EncodeVideoConfig
+
+STAGE = "encode-video"
+
+_CODE: tuple[ModuleType, ...] = (
+    walt.autoencoder.model, walt.nn.causal, walt.core.images, walt.core.video, walt.data.clips,
+)  # fmt: skip
+"""What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
+
+
+class Config(Section):
+    """What the registry declares for ``encode-video``."""
+
+    encode_video: EncodeVideoConfig
+    compute: ComputeConfig
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A clip whose latents are not finite: it is in no tar."""
+
+    key: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen autoencoder, and what identifies it."""
+
+    model: CausalAutoencoder
+    statistics: LatentStatistics
+    device: str
+    batch_size: int
+    identity: dict[str, Any]
+
+    @torch.inference_mode()
+    def encode(self, clips: list[NDArray[np.uint8]]) -> list[Tensor]:
+        """Up to ``batch_size`` clips (T, H, W, 3) of one shape -> as many latents (c, t, h, w) float16, on the CPU."""
+        missing = self.batch_size - len(clips)
+        filled = clips + clips[:1] * missing  # one shape for all batches: no result depends on how full the batch is
+        mean, _ = self.model.encode(pixels(filled).to(self.device, memory_format=torch.channels_last_3d))
+        latents = self.statistics.normalize(mean.float()).half().cpu()
+        return [latent.contiguous() for latent in latents[: len(clips)]]
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Bring ``data/latents`` up to date with the clips and the autoencoder.
+
+    Returns:
+        Figures; ``rejected`` lists the clips whose latents are not finite.
+
+    Raises:
+        StorageError: there are no clips or there is no autoencoder.
+        CorruptArtifactError: a clip tar differs from its index, or a clip in it cannot be decoded.
+        RejectLimitError: no clip is left.
+    """
+    encoder = open_encoder(config, paths)
+    rows = read_clip_rows(paths.clips)
+    sizes = sorted(folder.parent.name for folder in paths.clips.glob(f"*/{INDEX_NAME}"))
+    indexes = {size: read_index(paths.clips / size) for size in sizes}
+    rejected: dict[str, list[Rejected]] = {}
+    finished: dict[str, list[ShardRecord]] = {size: [] for size in sizes}
+    reused = 0
+    _clean(paths, sizes)
+    with ProgressBar(
+        STAGE, total=sum(r.count for index in indexes.values() for r in index.records), unit="clips"
+    ) as bar:
+        for size, index in indexes.items():
+            for clips in index.records:
+                tar = _Tar(paths, size, clips, sha256_json({**encoder.identity, "clips": clips.sha256}))
+                note = tar.finished()
+                reused += note is not None
+                record, refused = note or tar.make(encoder)
+                finished[size].append(record)
+                rejected.setdefault(size, []).extend(refused)
+                bar.advance(clips.count)
+    lost = {item.key for items in rejected.values() for item in items}
+    kept = [row for row in rows if row.key not in lost]
+    if not kept:
+        raise RejectLimitError(f"{paths.clips}: of {len(rows)} clips none has finite latents")
+    for size, records in finished.items():
+        _remove_others(paths, size, records)
+        # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh. With the rows:
+        # which clip is held out is part of what the latents are used as.
+        content = {key: value for key, value in encoder.identity.items() if key not in ("code", "libraries")}
+        content |= {"clips": [r.sha256 for r in indexes[size].records], "rows": [asdict(row) for row in kept]}
+        write_index(paths.latents / size, sha256_json(content), records)
+    write_clip_rows(paths.latents, kept)
+    return {
+        "clips": len(kept), "sizes": sizes, "tars": sum(map(len, finished.values())), "reused": reused,
+        "rejected": [{"size": size, **asdict(item)} for size, items in rejected.items() for item in items],
+    }  # fmt: skip
+
+
+def open_encoder(config: Config, paths: Paths) -> Encoder:
+    """Load the autoencoder and gather what identifies the latents it makes."""
+    device = select_device(config.compute.device)
+    model, statistics = load_autoencoder(paths.autoencoder, device)
+    batch_size = config.encode_video.batch_size
+    files = [str(module.__file__) for module in _CODE] + [__file__]
+    identity = {
+        "weights": weights_digest(paths.autoencoder),
+        "architecture": model.config.model_dump(mode="json"),
+        "statistics": statistics.to_json(),
+        "batch_size": batch_size,
+        "libraries": walt.core.video.LIBRARY_VERSIONS,
+        "code": [sha256_file(file) for file in files],
+    }
+    return Encoder(model, statistics, device, batch_size, identity)
+
+
+@dataclass(frozen=True)
+class _Tar:
+    """One tar of latents: where it is, and what it must be made from."""
+
+    paths: Paths
+    size: str
+    clips: ShardRecord
+    identity: str
+
+    @property
+    def name(self) -> str:
+        return self.clips.shard.replace("clips-", "latents-")
+
+    @property
+    def note(self) -> Path:
+        return self.paths.work(STAGE) / self.size / f"{self.name}.json"
+
+    def finished(self) -> tuple[ShardRecord, list[Rejected]] | None:
+        """What an earlier run made from the same clips with the same encoder; None if it must be made."""
+        if not self.note.is_file():
+            return None
+        known = read_json(self.note)
+        if known["identity"] != self.identity:
+            return None
+        record = ShardRecord(**known["record"])
+        try:
+            verify_shard(self.paths.latents / self.size, record)
+        except CorruptArtifactError as error:
+            warning(f"{STAGE}: made again: {error}")
+            return None
+        return record, [Rejected(**item) for item in known["rejected"]]
+
+    def make(self, encoder: Encoder) -> tuple[ShardRecord, list[Rejected]]:
+        """Encode the clips into the tar, and note what it was made from."""
+        latents, rejected = self._encode(encoder)
+        record = write_shard(self.paths.latents / self.size / self.name, latents.items())
+        note = {"identity": self.identity, "record": asdict(record), "rejected": [asdict(item) for item in rejected]}
+        write_json(self.note, note)
+        return record, rejected
+
+    def _encode(self, encoder: Encoder) -> tuple[dict[str, Sample], list[Rejected]]:
+        """The samples of the tar in the order of its clips, and what is refused."""
+        clips = dict(self._decoded())
+        latents: dict[str, Tensor] = {}
+        by_length: dict[int, list[str]] = {}
+        for key, clip in clips.items():
+            by_length.setdefault(len(clip), []).append(key)
+        for keys in by_length.values():  # videos and images apart: a batch has one shape
+            for start in range(0, len(keys), encoder.batch_size):
+                batch = keys[start : start + encoder.batch_size]
+                latents |= zip(batch, encoder.encode([clips[key] for key in batch]), strict=True)
+        finite = {key: bool(latents[key].isfinite().all()) for key in clips}
+        samples: dict[str, Sample] = {
+            key: {"safetensors": save({"latents": latents[key]})} for key in clips if finite[key]
+        }
+        rejected = [Rejected(key, "latents that are not finite") for key in clips if not finite[key]]
+        for item in rejected:
+            warning(f"{STAGE}: {self.size}: clip {item.key} refused: {item.cause}")
+        return samples, rejected
+
+    def _decoded(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        for key, members in iterate_shard(self.paths.clips / self.size, self.clips):
+            try:
+                yield key, decode_members(members)
+            except ValueError as error:
+                path = self.paths.clips / self.size / self.clips.shard
+                raise CorruptArtifactError(f"{path}: key '{key}': {error}") from error
+
+
+def _clean(paths: Paths, sizes: list[str]) -> None:
+    """Remove what a killed run left behind, and sizes that are no more."""
+    for root in (paths.latents, paths.work(STAGE)):
+        for size in sizes:
+            (root / size).mkdir(parents=True, exist_ok=True)
+            clean_temporary(root / size)
+        clean_temporary(root)
+        for other in root.iterdir():
+            if other.is_dir() and other.name not in sizes:
+                shutil.rmtree(other)
+            elif other.is_file() and other.name != CLIPS_TABLE:
+                other.unlink()
+
+
+def _remove_others(paths: Paths, size: str, records: list[ShardRecord]) -> None:
+    """Remove tars, and notes, of clips that are no longer there."""
+    names = {record.shard for record in records}
+    for file in (paths.latents / size).iterdir():
+        if file.name not in names and file.name != INDEX_NAME:
+            file.unlink()
+    for note in (paths.work(STAGE) / size).iterdir():
+        if note.name.removesuffix(".json") not in names:
+            note.unlink()
