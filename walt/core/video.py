@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import av
 import av.filter
@@ -319,18 +319,18 @@ def _reformat(frame: VideoFrame, pixel_format: str, colorspace: Colorspace | Non
     return compose_on_black(pixels) if pixel_format == "rgba" else pixels
 
 
-def encode_clip(frames: Clip, fps: float, crf: int) -> bytes:
-    """Frames as the stored form of a clip: H.264 yuv444p in MP4, the same bytes for the same frames.
+def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv444p", "yuv420p"] = "yuv444p") -> bytes:
+    """Frames as an H.264 MP4, the same bytes for the same frames. yuv444p is the stored form of clips.
 
     Args:
-        frames: (T, H, W, 3) uint8 RGB; any H and W.
+        frames: (T, H, W, 3) uint8 RGB; any H and W for yuv444p, even ones for yuv420p.
         crf: 0 lossless (but for the colour conversion) to 51.
     """
     buffer = io.BytesIO()
     rate = Fraction(str(fps))
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=rate)
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv444p"
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
         stream.codec_context.thread_count = 1  # slices made by threads would change the bytes
         stream.options = {"crf": str(crf), "preset": "medium", "flags": "+bitexact", "x264-params": _REPRODUCIBLE}
         # x264 writes its version and settings, some 600 bytes, into each file
@@ -338,7 +338,7 @@ def encode_clip(frames: Clip, fps: float, crf: int) -> bytes:
         for array in frames:
             picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
             converted = picture.reformat(
-                format="yuv444p", dst_colorspace=Colorspace.ITU601, threads=1, interpolation=_EXACT,
+                format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=_EXACT,
                 dst_color_range=ColorRange.MPEG,
             )  # fmt: skip
             for packet in stream.encode(converted):

@@ -1,0 +1,127 @@
+"""The tables that say what ingest made: ``manifest.parquet``, ``rejects.parquet``, ``clips.parquet``.
+
+Rows are dataclasses; the Parquet schema follows from their fields. Names of sources stand as given; bytes in them that are
+no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.storage import write_bytes
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One clip."""
+
+    key: str
+    kind: str
+    """``video`` or ``image``."""
+    split: str
+    """``train`` or ``held_out``."""
+    source: str
+    """Path as the dataset gives it."""
+    source_sha256: str
+    start_seconds: float
+    """After the source's first frame."""
+    end_seconds: float
+    num_frames: int
+    caption: str | None
+    """None: unconditional."""
+    caption_truncated: bool
+    label: int | None
+    shard: int
+    """Number of the tar, in each size's folder."""
+    sha256: str
+    """Of the picture member of the largest size."""
+
+
+@dataclass(frozen=True)
+class RejectRow:
+    """One input that was refused."""
+
+    source: str
+    sha256: str | None
+    """Of its bytes; None where they were not read."""
+    stage: str
+    code: str
+    """Short and stable: ``missing``, ``no_caption``, ``duplicate``, ``truncated`` ..."""
+    cause: str
+    """One line for people."""
+
+
+CLIP_COLUMNS = ("key", "kind", "split", "shard", "source_sha256", "start_seconds", "num_frames")
+"""What ``clips.parquet`` has of a manifest's row: no caption, so that clips stay fresh when only captions change."""
+
+_ARROW_TYPES: dict[Any, pa.DataType] = {
+    str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(),
+    str | None: pa.string(), int | None: pa.int64(),
+}  # fmt: skip
+_TYPES = {row_type: get_type_hints(row_type) for row_type in (ManifestRow, RejectRow)}
+MANIFEST_SCHEMA, REJECTS_SCHEMA = (
+    pa.schema([pa.field(name, _ARROW_TYPES[hint], nullable=hint in (str | None, int | None)) for name, hint in hints.items()])
+    for hints in _TYPES.values()
+)
+CLIPS_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in CLIP_COLUMNS])
+
+RowT = TypeVar("RowT", ManifestRow, RejectRow)
+
+
+def printable(name: str) -> str:
+    """A file name as text: undecodable bytes (surrogates, in Python's way) as ``\\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
+    """Write the manifest; the same rows in the same order give the same bytes. Raises StorageError."""
+    _write(path, [asdict(row) for row in rows], MANIFEST_SCHEMA)
+
+
+def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
+    """Write the rejects table, sorted by source, code and cause. Raises StorageError."""
+    ordered = sorted(rows, key=lambda row: (row.source, row.code, row.cause))
+    _write(path, [asdict(row) for row in ordered], REJECTS_SCHEMA)
+
+
+def write_clips(path: Path, rows: Iterable[ManifestRow]) -> None:
+    """Write ``clips.parquet``, the manifest without what describes the clips. Raises StorageError."""
+    _write(path, [{name: getattr(row, name) for name in CLIP_COLUMNS} for row in rows], CLIPS_SCHEMA)
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """All rows, in stored order. Raises StorageError (missing) or CorruptArtifactError (damaged, other columns)."""
+    return _read(path, MANIFEST_SCHEMA, ManifestRow)
+
+
+def read_rejects(path: Path) -> list[RejectRow]:
+    """All rows, in stored order. Raises StorageError (missing) or CorruptArtifactError (damaged, other columns)."""
+    return _read(path, REJECTS_SCHEMA, RejectRow)
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer, compression="zstd")
+    if path.is_file() and path.read_bytes() == buffer.getvalue():
+        return  # untouched: nothing that watches the file need wake up
+    write_bytes(path, buffer.getvalue())
+
+
+def _read(path: Path, schema: pa.Schema, row_type: type[RowT]) -> list[RowT]:
+    if not path.is_file():
+        raise StorageError(f"{path}: no such file")
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
+    if not table.schema.equals(schema):
+        raise CorruptArtifactError(f"{path}: columns {table.schema.names}, expected {[f.name for f in fields(row_type)]}")
+    return [row_type(**row) for row in table.to_pylist()]
