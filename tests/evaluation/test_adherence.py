@@ -1,0 +1,82 @@
+"""The pixel check on clips whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from walt.core.video import decode_clip, encode_clip
+from walt.data.shapes import draw, parse_caption, prompts
+from walt.evaluation.adherence import Observation, Verdict, judge, observe, rates
+
+COUNT = 144  # 2 of each colour x direction x shape
+
+
+def clips(size: int) -> Iterator[tuple[str, np.ndarray]]:
+    rng = np.random.default_rng(1)
+    for prompt in prompts(COUNT, seed=5):
+        scene = parse_caption(prompt)
+        assert scene is not None
+        yield prompt, draw(scene, size, 17, rng)
+
+
+@pytest.fixture(scope="module")
+def stored() -> list[tuple[str, np.ndarray]]:
+    """Clips of 32x32 as the dataset stores them: through H.264 and back."""
+    return [(prompt, decode_clip(encode_clip(clip, 8, 8))) for prompt, clip in clips(32)]
+
+
+def test_real_clips_obey(stored: list[tuple[str, np.ndarray]]) -> None:
+    verdicts = [judge(prompt, clip) for prompt, clip in stored]
+    assert rates([v for v in verdicts if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
+
+
+def test_larger_clips_obey() -> None:
+    verdicts = [judge(prompt, clip) for prompt, clip in clips(64)]
+    assert rates([v for v in verdicts if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
+
+
+def test_blurred_and_noisy_clips_obey(stored: list[tuple[str, np.ndarray]]) -> None:
+    """About the damage of a weak autoencoder: blur of a pixel and a half, noise of 10 steps."""
+    rng = np.random.default_rng(0)
+    verdicts = []
+    for prompt, clip in stored:
+        blurred = np.stack([np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(1.5))) for frame in clip])
+        noisy = np.clip(blurred + rng.normal(0, 10, blurred.shape), 0, 255).astype(np.uint8)
+        verdicts.append(judge(prompt, noisy))
+    assert all(share >= 0.97 for share in rates([v for v in verdicts if v]).values())
+
+
+def test_shuffled_prompts_are_chance(stored: list[tuple[str, np.ndarray]]) -> None:
+    order = np.random.default_rng(0).permutation(COUNT)
+    shares = rates([v for v in (judge(stored[i][0], stored[j][1]) for i, j in enumerate(order)) if v])
+    assert shares["colour"] == pytest.approx(1 / 6, abs=0.1)
+    assert shares["direction"] == pytest.approx(1 / 4, abs=0.12)
+    assert shares["both"] == pytest.approx(1 / 24, abs=0.05)
+
+
+def test_nothing_to_see() -> None:
+    assert observe(np.full((9, 32, 32, 3), 70, np.uint8)) == Observation(None, None)
+    noise = np.random.default_rng(0).normal(70, 5, (9, 32, 32, 3)).clip(0, 255).astype(np.uint8)
+    assert observe(noise) == Observation(None, None)
+
+
+def test_a_shape_that_stands_still() -> None:
+    video = np.zeros((9, 32, 32, 3), np.uint8)
+    video[:, 10:20, 10:20] = (240, 240, 240)
+    assert observe(video) == Observation("white", None)
+
+
+def test_other_prompts_are_not_judged() -> None:
+    assert judge("a dog in the snow", np.zeros((2, 8, 8, 3), np.uint8)) is None
+
+
+def test_rates() -> None:
+    seen = Observation("red", "left")
+    verdicts = [Verdict("", seen, True, True), Verdict("", seen, True, False), Verdict("", seen, False, True)]
+    assert rates(verdicts) == {"colour": 2 / 3, "direction": 2 / 3, "both": 1 / 3}
+    assert rates([Verdict("", seen, True, None)]) == {"colour": 1.0}
+    assert rates([]) == {}

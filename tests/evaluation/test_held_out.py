@@ -1,0 +1,84 @@
+"""The held-out loss: which questions are asked, and that they are always the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.tiny_models import BASE, SUPER_RESOLUTION
+from walt.diffusion.config import DiffusionConfig
+from walt.diffusion.schedule import Schedule
+from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.transformer.model import WaltTransformer
+
+SCHEDULE = Schedule.from_config(
+    DiffusionConfig(num_steps=100, beta_start=1e-3, beta_end=0.2, zero_terminal_snr=True, prediction="v")
+)
+
+
+def batch(keys: list[str], low_resolution: bool = False) -> HeldOutBatch:
+    grid = (2, 4, 4) if low_resolution else (2, 2, 2)
+    latents = torch.stack([torch.full((4, *grid), float(ord(key[0]) % 7)) for key in keys])
+    mask = torch.ones(len(keys), 8, dtype=torch.bool)
+    low = latents[..., ::2, ::2] if low_resolution else None
+    return HeldOutBatch(keys, latents, torch.ones(len(keys), 8, 16), mask, low)
+
+
+class Recorder(nn.Module):
+    """Answers with zeros and notes what it was asked."""
+
+    config = BASE
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.timesteps: list[Tensor] = []
+
+    def forward(self, x: Tensor, timesteps: Tensor, *rest: Any, **given: Any) -> Tensor:
+        self.timesteps.append(timesteps)
+        return torch.zeros_like(x)
+
+
+def test_each_clip_is_asked_in_each_band() -> None:
+    model = Recorder()
+    losses = held_out_loss(model, SCHEDULE, [batch(["a", "b"]), batch(["c"])], bands=5, seed=0)  # type: ignore[arg-type]
+    assert len(losses) == 5
+    by_band = [torch.cat([model.timesteps[band], model.timesteps[5 + band]]) for band in range(5)]
+    for band, steps in enumerate(by_band):
+        assert len(steps) == 3 and (steps // 20 == band).all()
+
+
+def test_the_loss_is_the_error_of_v() -> None:
+    """For an answer of zero and latents of constant 1, E|v|^2 = a^2 + s^2 * 1 = 1 in every band."""
+    keys = [f"b{i}" for i in range(64)]  # ord("b") % 7 == 0
+    ones = batch(keys)
+    ones = HeldOutBatch(keys, torch.ones_like(ones.latents), ones.embeddings, ones.mask, None)
+    losses = held_out_loss(Recorder(), SCHEDULE, [ones], bands=4, seed=0)  # type: ignore[arg-type]
+    assert losses == pytest.approx([1.0] * 4, abs=0.15)
+
+
+def test_a_function_of_the_seed() -> None:
+    torch.manual_seed(0)
+    model = WaltTransformer(BASE).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight += 0.1
+    batches = [batch(["a", "b"]), batch(["c", "d"])]
+    first = held_out_loss(model, SCHEDULE, batches, 3, seed=1)
+    assert held_out_loss(model, SCHEDULE, batches, 3, seed=1) == first
+    assert held_out_loss(model, SCHEDULE, batches, 3, seed=2) != first
+
+
+def test_super_resolution_gets_its_low_resolution() -> None:
+    torch.manual_seed(0)
+    model = WaltTransformer(SUPER_RESOLUTION).eval()
+    losses = held_out_loss(model, SCHEDULE, [batch(["a", "b"], low_resolution=True)], 2, seed=0)
+    assert len(losses) == 2 and all(loss > 0 for loss in losses)
+
+
+def test_no_batches() -> None:
+    with pytest.raises(ValueError, match="no held-out"):
+        held_out_loss(Recorder(), SCHEDULE, [], 2, seed=0)  # type: ignore[arg-type]

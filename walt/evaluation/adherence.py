@@ -1,0 +1,117 @@
+"""Do generated ``shapes`` videos obey their prompt? Decided by looking at the pixels, without a model.
+
+The background is the median colour of the picture's border over time. The foreground is what differs from it by more than
+half of the largest difference. Its colour is that of its most distinct pixels, named by the nearest hue of the dataset's
+colours, or by ``white`` when it has hardly any saturation. Its direction is the dominant axis of a straight line through
+the foreground's centroid in each frame.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from walt.data.shapes import COLOURS, DIRECTIONS, parse_caption
+
+Video = NDArray[np.uint8]
+
+_MIN_DISTANCE = 40.0  # RGB steps by which something must differ from the background to be seen at all
+_MIN_WAY = 0.1  # of the picture's side; the dataset's clips go at least 0.4
+_MIN_SATURATION = 0.3  # below: no hue; the dataset's colours have 0.7 or more, but for white
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a video shows; None where nothing is to be seen, or nothing moves."""
+
+    colour: str | None
+    direction: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a prompt asks for against what its video shows. ``direction_obeyed`` is None when the prompt has none."""
+
+    prompt: str
+    seen: Observation
+    colour_obeyed: bool
+    direction_obeyed: bool | None
+
+
+def observe(video: Video) -> Observation:
+    """Look at a video (T, H, W, 3) uint8 RGB of one shape before a plain background."""
+    pixels = video.astype(np.float64)
+    background = np.median(_border(pixels), axis=0)  # (3,)
+    distance = np.linalg.norm(pixels - background, axis=-1)  # (T, H, W)
+    peak = float(np.quantile(distance, 0.995))
+    if peak < _MIN_DISTANCE:
+        return Observation(None, None)
+    distinct = pixels[distance >= 0.85 * peak]  # (N, 3): the inside of the shape, not its soft edge
+    return Observation(_name_colour(distinct.mean(axis=0)), _direction(np.clip(distance - 0.5 * peak, 0.0, None)))
+
+
+def judge(prompt: str, video: Video) -> Verdict | None:
+    """Hold a video against its prompt; None when the prompt is no caption of the dataset's form."""
+    scene = parse_caption(prompt)
+    if scene is None:
+        return None
+    seen = observe(video)
+    direction = None if scene.direction is None else seen.direction == scene.direction
+    return Verdict(prompt, seen, seen.colour == scene.colour, direction)
+
+
+def rates(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """Shares of videos that obey: ``colour``; ``direction`` and ``both`` among the prompts with a direction.
+
+    Keys are left out where no prompt asks.
+    """
+    moving = [verdict for verdict in verdicts if verdict.direction_obeyed is not None]
+    shares = {}
+    if verdicts:
+        shares["colour"] = _share([verdict.colour_obeyed for verdict in verdicts])
+    if moving:
+        shares["direction"] = _share([bool(verdict.direction_obeyed) for verdict in moving])
+        shares["both"] = _share([bool(verdict.colour_obeyed and verdict.direction_obeyed) for verdict in moving])
+    return shares
+
+
+def _share(obeyed: Sequence[bool]) -> float:
+    return sum(obeyed) / len(obeyed)
+
+
+def _border(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The outermost two rows and columns of all frames: (N, 3)."""
+    edges = (pixels[:, :2], pixels[:, -2:], pixels[:, :, :2], pixels[:, :, -2:])
+    return np.concatenate([edge.reshape(-1, 3) for edge in edges])
+
+
+def _name_colour(rgb: NDArray[np.float64]) -> str:
+    hue, saturation, _ = colorsys.rgb_to_hsv(*(rgb / 255.0))
+    hues = {name: colorsys.rgb_to_hsv(*(value / 255.0 for value in rgb)) for name, rgb in COLOURS.items()}
+    if saturation < _MIN_SATURATION:
+        return min(hues, key=lambda name: hues[name][1])  # white
+    coloured = [name for name in hues if hues[name][1] >= _MIN_SATURATION]
+    return min(coloured, key=lambda name: min(abs(hues[name][0] - hue), 1.0 - abs(hues[name][0] - hue)))
+
+
+def _direction(weight: NDArray[np.float64]) -> str | None:
+    """Name of the dominant motion of the weights' centroid; weight is (T, H, W)."""
+    frames, height, width = weight.shape
+    mass = weight.sum(axis=(1, 2))
+    visible = mass > 0.1 * mass.max()  # a frame in which the shape has all but vanished has no centroid
+    if visible.sum() < 2:
+        return None
+    rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
+    y = (weight.sum(axis=2) @ rows)[visible] / mass[visible] / height
+    x = (weight.sum(axis=1) @ columns)[visible] / mass[visible] / width
+    times = np.arange(frames)[visible]
+    way = np.array([np.polyfit(times, track, 1)[0] for track in (y, x)]) * (frames - 1)  # (dy, dx) in sides
+    axis = int(np.abs(way).argmax())
+    if abs(way[axis]) < _MIN_WAY:
+        return None
+    step = tuple(int(np.sign(way[axis])) if place == axis else 0 for place in (0, 1))
+    return next(name for name, value in DIRECTIONS.items() if value == step)
