@@ -1,0 +1,197 @@
+"""encode-text on hand-made manifests: content, joining by key, reuse, and the same bytes after any interruption."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from tests.tiny_models import TEXT
+from walt.core.compute import ComputeConfig
+from walt.core.errors import RejectLimitError, StorageError
+from walt.core.manifest import ManifestRow, write_manifest
+from walt.core.paths import Paths
+from walt.core.storage import read_json
+from walt.data.loader import NULL_KEY, TextDataset
+from walt.data.shards import ShardReader, read_index
+from walt.stages import encode_text
+from walt.stages.encode_text import Config, run
+from walt.stages.registry import get_stage
+from walt.text.encoder import TextEncoder, load_text_encoder
+
+CONFIG = Config(seed=0, text=TEXT, compute=ComputeConfig(workers=1, backend="inline", device="cpu"))
+CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
+
+
+def rows(captions: list[str | None] = CAPTIONS, per_shard: int = 3) -> list[ManifestRow]:
+    return [
+        ManifestRow(
+            key=hashlib.sha256(f"{number}".encode()).hexdigest()[:32], kind="video", split="train", source=f"{number}.mp4",
+            source_sha256="0" * 64, start_seconds=0.0, end_seconds=2.0, num_frames=17, caption=caption,
+            caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
+        )
+        for number, caption in enumerate(captions)
+    ]  # fmt: skip
+
+
+def make(root: Path, captions: list[str | None] = CAPTIONS) -> Paths:
+    write_manifest(root / "data/manifest.parquet", rows(captions))
+    return Paths(root)
+
+
+def content(paths: Paths) -> dict[str, bytes]:
+    files = [*paths.text.rglob("*"), *paths.text_encoder.rglob("*")]
+    return {str(file.relative_to(paths.root)): file.read_bytes() for file in sorted(files) if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    paths = make(tmp_path_factory.mktemp("project"))
+    run(CONFIG, paths)
+    return paths
+
+
+def test_config_has_what_the_registry_declares() -> None:
+    stage = get_stage("encode-text")
+    assert set(Config.model_fields) == {*stage.params, *stage.settings}
+
+
+def test_tars_stand_beside_the_clips(done: Paths) -> None:
+    index = read_index(done.text)
+    assert [(record.shard, record.count) for record in index.records] == [
+        ("text-000000.tar", 3), ("text-000001.tar", 3), ("text-000002.tar", 1), ("null.tar", 1),
+    ]  # fmt: skip
+    assert ShardReader(done.text).keys == (*(row.key for row in rows()), NULL_KEY)
+
+
+def test_members_are_the_encoders_embeddings(done: Paths) -> None:
+    reader, encoder = ShardReader(done.text), load_text_encoder(done.text_encoder, "cpu")
+    for row in rows():
+        tensors = load(reader[row.key]["safetensors"])
+        embeddings, mask = encoder.encode([row.caption or ""])
+        assert tensors["embeddings"].dtype == torch.float16 and tensors["embeddings"].shape == (8, 16)
+        assert tensors["mask"].dtype == torch.uint8 and torch.equal(tensors["mask"].bool(), mask[0])
+        assert torch.allclose(tensors["embeddings"].float(), embeddings[0], atol=2e-3)
+
+
+def test_no_caption_is_the_null_embedding(done: Paths) -> None:
+    dataset = TextDataset(done.text)
+    assert torch.equal(dataset.embeddings([rows()[2].key])[0][0], dataset.null()[0])
+    assert dataset.null()[1].sum() == 1
+
+
+def test_description_of_the_encoder(done: Paths) -> None:
+    description = read_json(done.text_encoder / "encoder.json")
+    assert description.keys() == {"source", "digest", "max_tokens", "width"}
+    assert (description["source"], description["max_tokens"], description["width"]) == ("tiny", 8, 16)
+
+
+def test_identical_captions_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    encode = TextEncoder.encode
+
+    def spy(self: TextEncoder, captions: list[str]) -> Any:
+        asked.extend(captions)
+        return encode(self, captions)
+
+    monkeypatch.setattr(TextEncoder, "encode", spy)
+    result = run(CONFIG, make(tmp_path, ["a red circle", "a green square"] * 20))
+    assert result["captions"] == 40 and result["unique"] == 3  # and the empty one
+    assert len([caption for caption in asked if caption]) == 2
+
+
+def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
+    paths = make(tmp_path)
+    first = run(CONFIG, paths)
+    before = content(paths)
+    second = run(CONFIG, paths)
+    assert first["reused"] == 0 and second["reused"] == second["tars"] == 4
+    assert content(paths) == before
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it."""
+
+
+@pytest.mark.parametrize("survivors", [0, 1, 3])
+def test_killed_and_resumed_gives_the_same_bytes(
+    tmp_path: Path, done: Paths, monkeypatch: pytest.MonkeyPatch, survivors: int
+) -> None:
+    paths = make(tmp_path)
+    write_shard = encode_text.write_shard
+    written = []
+
+    def mortal(path: Path, samples: Iterator[Any]) -> Any:
+        if len(written) == survivors:
+            path.with_name(path.name + ".1.tmp").write_bytes(b"half a tar")
+            raise Killed
+        written.append(path)
+        return write_shard(path, samples)
+
+    monkeypatch.setattr(encode_text, "write_shard", mortal)
+    with pytest.raises(Killed):
+        run(CONFIG, paths)
+    with pytest.raises(StorageError):
+        read_index(paths.text)  # nothing half-written is read as whole
+    monkeypatch.undo()
+    assert run(CONFIG, paths)["reused"] == survivors
+    assert content(paths) == content(done)
+
+
+def test_a_changed_caption_remakes_its_tar_and_the_result_is_that_of_a_fresh_run(tmp_path: Path) -> None:
+    changed: list[str | None] = [*CAPTIONS[:4], "a red square", *CAPTIONS[5:-1], "a blue circle"]  # the same words
+    paths = make(tmp_path / "incremental")
+    run(CONFIG, paths)
+    make(tmp_path / "incremental", changed)
+    result = run(CONFIG, paths)
+    fresh = make(tmp_path / "fresh", changed)
+    run(CONFIG, fresh)
+    assert result["reused"] == 2  # the first tar and the null tar
+    assert content(paths) == content(fresh)
+
+
+def test_removed_clips_leave_nothing(tmp_path: Path) -> None:
+    paths = make(tmp_path)
+    run(CONFIG, paths)
+    make(tmp_path, CAPTIONS[:3])
+    run(CONFIG, paths)
+    assert sorted(file.name for file in paths.text.iterdir()) == ["null.tar", "shards.parquet", "text-000000.tar"]
+    assert len(ShardReader(paths.text)) == 4
+
+
+def test_a_damaged_tar_is_made_again(tmp_path: Path, done: Paths) -> None:
+    paths = make(tmp_path)
+    run(CONFIG, paths)
+    tar = paths.text / "text-000001.tar"
+    tar.write_bytes(tar.read_bytes()[:-600])
+    assert run(CONFIG, paths)["reused"] == 3
+    assert content(paths) == content(done)
+
+
+def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
+    paths = make(tmp_path)
+    run(CONFIG, paths)
+    before = content(paths)
+    assert run(CONFIG.model_copy(update={"seed": 1}), paths)["reused"] == 0
+    assert all(content(paths)[name] != data for name, data in before.items() if name.endswith(".tar"))
+
+
+def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done: Paths) -> None:
+    """An embedding does not depend on which batch it was computed in."""
+    moved = [replace(row, shard=2 - row.shard) for row in rows()][::-1]
+    write_manifest(tmp_path / "data/manifest.parquet", moved)
+    paths = Paths(tmp_path)
+    run(CONFIG, paths)
+    first, second = ShardReader(paths.text), ShardReader(done.text)
+    assert all(first[key] == second[key] for key in second.keys)
+
+
+def test_an_empty_manifest(tmp_path: Path) -> None:
+    with pytest.raises(RejectLimitError):
+        run(CONFIG, make(tmp_path, []))

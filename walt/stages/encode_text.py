@@ -1,0 +1,178 @@
+"""Captions -> T5 embeddings, in tars beside the clips: same shard numbers, same keys, same order.
+
+Each member ``<key>.safetensors`` holds ``embeddings`` (L, D) float16 and ``mask`` (L,) uint8. The tar ``null.tar`` holds the
+key ``null``: the empty caption, the unconditional side of guidance. A clip without a caption has that embedding too.
+
+An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape. So
+a tar whose captions did not change keeps its bytes, and a run that was killed goes on after its last finished tar.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section
+from walt.core.errors import CorruptArtifactError, RejectLimitError
+from walt.core.log import ProgressBar
+from walt.core.manifest import ManifestRow, read_manifest
+from walt.core.paths import Paths
+from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, sha256_json, write_json
+from walt.data.loader import NULL_KEY
+from walt.data.shards import INDEX_NAME, Sample, ShardRecord, shard_name, verify_shard, write_index, write_shard
+from walt.nn.device import select_device
+from walt.text.config import TextConfig
+from walt.text.encoder import TINY, TextEncoder, open_text_encoder
+from walt.text.tiny import build_tiny_encoder
+
+STAGE = "encode-text"
+FORM = 1
+"""Version of the stored form; part of every identity."""
+NULL_SHARD = "null.tar"
+_BATCHES_KEPT = 16  # encoded batches held in memory, for captions that come again in a later shard
+
+
+class Config(Section):
+    """What the registry declares for ``encode-text``."""
+
+    seed: int
+    text: TextConfig
+    compute: ComputeConfig
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Bring ``data/text`` and ``models/text-encoder`` up to date with the manifest.
+
+    Raises:
+        RejectLimitError: the manifest has no clips.
+        ConfigurationError, StorageError, CorruptArtifactError: the encoder cannot be opened.
+    """
+    rows = read_manifest(paths.manifest)
+    if not rows:
+        raise RejectLimitError(f"{paths.manifest}: no clips")
+    captions = [row.caption or "" for row in rows]
+    encoder = prepare_encoder(config, paths, captions)
+    book = EmbeddingBook(encoder, captions, config.text.batch_size)
+    identity = {
+        "form": FORM,
+        "encoder": encoder.digest,
+        "max_tokens": encoder.max_tokens,
+        "batch": config.text.batch_size,
+    }
+
+    paths.text.mkdir(parents=True, exist_ok=True)
+    clean_temporary(paths.text)
+    plan = list(_plan(rows))
+    records, reused = [], 0
+    with ProgressBar(STAGE, total=len(rows) + 1, unit="captions") as bar:
+        for name, entries in plan:
+            shard_identity = sha256_json({**identity, "entries": entries})
+            record = _finished(paths, name, shard_identity)
+            reused += record is not None
+            if record is None:
+                record = write_shard(paths.text / name, _samples(entries, book))
+                write_json(_note(paths, name), {"identity": shard_identity, "record": asdict(record)})
+            records.append(record)
+            bar.advance(record.count)
+    _remove_others(paths, {record.shard for record in records})
+    write_index(paths.text, sha256_json({**identity, "plan": plan}), records)
+    return {
+        "captions": len(rows), "unique": len(book), "tars": len(records), "reused": reused, "encoder": encoder.source,
+        "width": encoder.width,
+    }  # fmt: skip
+
+
+def prepare_encoder(config: Config, paths: Paths, captions: list[str]) -> TextEncoder:
+    """Publish ``models/text-encoder`` and open it; the tiny encoder is built from the captions."""
+    for left in paths.text_encoder.parent.glob(f"{paths.text_encoder.name}.*{TEMPORARY_SUFFIX}"):
+        shutil.rmtree(left)  # of a killed run of this stage; other stages' stay
+    with atomic_directory(paths.text_encoder) as folder:
+        if config.text.encoder == TINY:
+            build_tiny_encoder(captions, config.text.tiny, config.seed, folder)
+        device = select_device(config.compute.device)
+        encoder = open_text_encoder(config.text.encoder, config.text.max_tokens, device, folder, paths.root)
+        encoder.describe(folder)
+    return encoder
+
+
+class EmbeddingBook:
+    """Embeddings by caption. Each distinct caption is encoded once, in batches of one fixed shape."""
+
+    def __init__(self, encoder: TextEncoder, captions: list[str], batch_size: int) -> None:
+        self._distinct = list(dict.fromkeys(["", *captions]))
+        self._place = {caption: index for index, caption in enumerate(self._distinct)}
+        self._encoder, self._batch_size = encoder, batch_size
+        self._batch = lru_cache(maxsize=_BATCHES_KEPT)(self._encode)
+
+    def __len__(self) -> int:
+        return len(self._distinct)
+
+    def __getitem__(self, caption: str) -> Sample:
+        """The members of a sample."""
+        number, offset = divmod(self._place[caption], self._batch_size)
+        embeddings, mask = self._batch(number)
+        data = save({"embeddings": embeddings[offset].contiguous(), "mask": mask[offset].contiguous()})
+        return {"safetensors": data}
+
+    def _encode(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Batch ``number``: (B, L, D) float16 and (B, L) uint8 on the CPU."""
+        captions = self._distinct[number * self._batch_size :][: self._batch_size]
+        filler = [""] * (self._batch_size - len(captions))  # one shape: no result depends on how full the batch is
+        embeddings, mask = self._encoder.encode(captions + filler)
+        half = embeddings.half().cpu()
+        if not half.isfinite().all():
+            raise CorruptArtifactError(f"text encoder {self._encoder.source}: an embedding does not fit into float16")
+        return half, mask.to("cpu", torch.uint8)
+
+
+def _plan(rows: list[ManifestRow]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """(tar name, (key, caption) of its samples), for each clip tar, and for the unconditional one."""
+    shards: dict[int, list[tuple[str, str]]] = {}
+    for row in rows:
+        shards.setdefault(row.shard, []).append((row.key, row.caption or ""))
+    for number, entries in sorted(shards.items()):
+        yield shard_name("text", number), entries
+    yield NULL_SHARD, [(NULL_KEY, "")]
+
+
+def _samples(entries: list[tuple[str, str]], book: EmbeddingBook) -> Iterator[tuple[str, Sample]]:
+    return ((key, book[caption]) for key, caption in entries)
+
+
+def _note(paths: Paths, name: str) -> Path:
+    """Where this stage remembers what a finished tar was made from."""
+    return paths.work(STAGE) / "tars" / f"{name}.json"
+
+
+def _finished(paths: Paths, name: str, identity: str) -> ShardRecord | None:
+    """The record of a tar that an earlier run finished from the same captions and encoder; None if it must be made."""
+    note = _note(paths, name)
+    if not note.is_file():
+        return None
+    known = read_json(note)
+    if known["identity"] != identity:
+        return None
+    record = ShardRecord(**known["record"])
+    try:
+        verify_shard(paths.text, record)
+    except CorruptArtifactError:
+        return None  # removed or damaged since: made again
+    return record
+
+
+def _remove_others(paths: Paths, names: set[str]) -> None:
+    """Remove tars and notes of clips that are no longer in the manifest."""
+    for file in paths.text.iterdir():
+        if file.name not in names and file.name != INDEX_NAME:
+            file.unlink()
+    for note in _note(paths, NULL_SHARD).parent.glob("*.json"):
+        if note.name.removesuffix(".json") not in names:
+            note.unlink()
