@@ -1,0 +1,54 @@
+"""A folder of stored clips that is as small as it can be: 5 frames, two sizes, two tars a size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from walt.core.images import png_bytes
+from walt.core.video import encode_clip
+from walt.data.clips import ClipRow, size_folder, write_clip_rows
+from walt.data.shards import Sample, shard_name, write_index, write_shard
+
+NUM_FRAMES = 5
+SIZES = ((16, 16), (32, 32))
+ROWS = (
+    ClipRow("v0", "video", "train", 0),
+    ClipRow("v1", "video", "train", 0),
+    ClipRow("i0", "image", "train", 0),
+    ClipRow("v2", "video", "train", 0),
+    ClipRow("v3", "video", "held_out", 1),
+    ClipRow("v4", "video", "train", 1),
+    ClipRow("i1", "image", "train", 1),
+)
+
+
+def picture(key: str, side: int) -> NDArray[np.uint8]:
+    """The clip of a key before it is stored, (T, side, side, 3): a grey that grows by 40 a frame, from 10 times the key's digit."""
+    frames = NUM_FRAMES if key.startswith("v") else 1
+    greys = 10 * int(key[1:]) + 40 * np.arange(frames)
+    return np.broadcast_to(greys[:, None, None, None], (frames, side, side, 3)).astype(np.uint8)
+
+
+def sample(key: str, side: int) -> tuple[str, Sample]:
+    """What the clip's tar holds under the key."""
+    clip = picture(key, side)
+    member = {"mp4": encode_clip(clip, 8, 0)} if key.startswith("v") else {"png": png_bytes(clip[0])}
+    return key, {**member, "json": b"{}"}
+
+
+def write_clips(directory: Path, rows: tuple[ClipRow, ...] = ROWS) -> None:
+    """Tars, indexes and table under ``directory``."""
+    for height, width in SIZES:
+        folder = directory / size_folder((height, width))
+        numbers = sorted({row.shard for row in rows})
+        records = [write_shard(folder / shard_name("clips", n), _samples(rows, n, height)) for n in numbers]
+        write_index(folder, "tiny clips", records)
+    write_clip_rows(directory, rows)
+
+
+def _samples(rows: tuple[ClipRow, ...], number: int, side: int) -> Iterator[tuple[str, Sample]]:
+    return (sample(row.key, side) for row in rows if row.shard == number)
