@@ -13,6 +13,7 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.paths import Paths
 from walt.core.storage import write_json
+from walt.diffusion.config import DiffusionConfig
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig, TinyT5Config
 from walt.text.encoder import open_text_encoder
@@ -28,9 +29,10 @@ AUTOENCODER = AutoencoderConfig(
     latent_channels=4, downsample_kernel=3, groups=2,
 )  # fmt: skip
 BASE = TransformerConfig(
-    resolution=(16, 16), latent_grid=(2, 2, 2), latent_channels=4, layers=2, width=16, heads=2, mlp_width=32, patch_size=1,
-    spatial_window=(2, 2), spatiotemporal_window=(2, 2, 2), adaln="lora", adaln_rank=2, qk_norm=True,
-    relative_position_bias=True, self_conditioning=True, text_width=16, cross_attention="spatial", super_resolution=None,
+    resolution=(16, 16), latent_grid=(2, 2, 2), latent_channels=4, layers=2, width=16, heads=2, mlp_width=32,
+    patch_size=1, spatial_window=(2, 2), spatiotemporal_window=(2, 2, 2), adaln="lora", adaln_rank=2, qk_norm=True,
+    relative_position_bias=True, self_conditioning=True, text_width=16, cross_attention="spatial",
+    super_resolution=None,
 )  # fmt: skip
 SUPER_RESOLUTION = BASE.model_copy(
     update={
@@ -38,6 +40,7 @@ SUPER_RESOLUTION = BASE.model_copy(
         "super_resolution": SuperResolutionConfig(factor=2, max_noise_level=30, sampling_noise_level=5),
     }
 )  # fmt: skip
+DIFFUSION = DiffusionConfig(num_steps=100, beta_start=1e-3, beta_end=0.2, zero_terminal_snr=True, prediction="v")
 TEXT = TextConfig(
     encoder="tiny", tiny=TinyT5Config(width=16, layers=1, heads=2, vocabulary=64), max_tokens=8, batch_size=4
 )

@@ -50,18 +50,23 @@ def test_zero_for_equal_sets_and_growing_with_the_difference() -> None:
 def test_thumbnail_sees_colour_place_time_and_motion() -> None:
     features = ThumbnailFeatures()
     video = torch.zeros(1, 3, 6, 8, 8)
-    assert features(video).shape == (1, 48) and features.num_features == 48
+    assert features(video).shape == (1, 48)
+    assert features.num_features == 48
     video[0, 0, :2, :4, :4] = 1.0  # red, upper left, in the first third
     difference = features(video)[0]
-    assert difference[0] == 1.0 and difference[1:36].abs().max() == 0.0
-    assert difference[36] == pytest.approx(10 / 5) and difference[37:].abs().max() == 0.0  # one change in five steps
+    assert difference[0] == 1.0
+    assert difference[1:36].abs().max() == 0.0
+    assert difference[36] == pytest.approx(10 / 5)
+    assert difference[37:].abs().max() == 0.0
 
 
 class FakeI3D(nn.Module):
     """Has the signature of the published TorchScript file."""
 
     def forward(self, x: Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False) -> Tensor:
-        assert return_features and resize and not rescale
+        assert return_features
+        assert resize
+        assert not rescale
         return x.flatten(1)[:, :400]
 
 
@@ -70,7 +75,8 @@ def test_i3d_is_checked_before_it_is_opened(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(FakeI3D()), str(path))
     name, extractor = make_extractor("i3d", path, sha256_file(path))
     video = torch.rand(2, 3, 10, 8, 8)
-    assert name == "fvd" and torch.equal(extractor(video), video.flatten(1)[:, :400])
+    assert name == "fvd"
+    assert torch.equal(extractor(video), video.flatten(1)[:, :400])
     with pytest.raises(CorruptArtifactError, match="sha256"):
         make_extractor("i3d", path, "0" * 64)
     with pytest.raises(ConfigurationError, match="no file"):

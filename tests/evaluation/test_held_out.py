@@ -8,15 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.tiny_models import BASE, SUPER_RESOLUTION
-from walt.diffusion.config import DiffusionConfig
+from tests.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.transformer.model import WaltTransformer
 
-SCHEDULE = Schedule.from_config(
-    DiffusionConfig(num_steps=100, beta_start=1e-3, beta_end=0.2, zero_terminal_snr=True, prediction="v")
-)
+SCHEDULE = Schedule.from_config(DIFFUSION)
 
 
 def batch(keys: list[str], low_resolution: bool = False) -> HeldOutBatch:
@@ -48,7 +45,8 @@ def test_each_clip_is_asked_in_each_band() -> None:
     assert len(losses) == 5
     by_band = [torch.cat([model.timesteps[band], model.timesteps[5 + band]]) for band in range(5)]
     for band, steps in enumerate(by_band):
-        assert len(steps) == 3 and (steps // 20 == band).all()
+        assert len(steps) == 3
+        assert (steps // 20 == band).all()
 
 
 def test_the_loss_is_the_error_of_v() -> None:
@@ -76,7 +74,8 @@ def test_super_resolution_gets_its_low_resolution() -> None:
     torch.manual_seed(0)
     model = WaltTransformer(SUPER_RESOLUTION).eval()
     losses = held_out_loss(model, SCHEDULE, [batch(["a", "b"], low_resolution=True)], 2, seed=0)
-    assert len(losses) == 2 and all(loss > 0 for loss in losses)
+    assert len(losses) == 2
+    assert all(loss > 0 for loss in losses)
 
 
 def test_no_batches() -> None:

@@ -22,7 +22,8 @@ def square(colour: tuple[int, int, int], frames: int = 9, side: int = 32) -> np.
 def test_range_of_pixels() -> None:
     video = torch.tensor([-1.5, -1.0, 0.0, 1.0, 2.0]).view(1, 5, 1, 1).expand(3, 5, 2, 2)
     frames = to_frames(video)
-    assert frames.shape == (5, 2, 2, 3) and frames.dtype == np.uint8
+    assert frames.shape == (5, 2, 2, 3)
+    assert frames.dtype == np.uint8
     assert frames[:, 0, 0, 0].tolist() == [0, 0, 128, 255, 255]
 
 
@@ -53,7 +54,8 @@ def test_a_grid_shows_first_and_last_frame_and_the_caption() -> None:
 
 def test_long_captions_and_stills() -> None:
     grid = frame_grid(square((0, 0, 0), frames=1), "word " * 200)
-    assert grid.shape[0] < 128 + 80 and grid.shape[1] == 128 + 16
+    assert grid.shape[0] < 128 + 80
+    assert grid.shape[1] == 128 + 16
 
 
 def test_overview_holds_every_video() -> None:

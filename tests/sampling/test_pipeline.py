@@ -8,15 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tiny_models import BASE, SAMPLE, TEXT, write_models
+from tests.tiny_models import BASE, DIFFUSION, SAMPLE, TEXT, write_models
 from walt.core.errors import ConfigurationError
-from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.sampling.pipeline import Pipeline, TextCondition, guided_predict, sample_latents
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer
 
-DIFFUSION = DiffusionConfig(num_steps=100, beta_start=1e-3, beta_end=0.2, zero_terminal_snr=True, prediction="v")
 PROMPTS = ["a red circle", "a green circle", "a red square"]
 
 
@@ -49,16 +47,19 @@ def test_shapes_and_range(pipeline: Pipeline) -> None:
     batch = pipeline(PROMPTS, 0, SAMPLE)
     assert batch.prompts == tuple(PROMPTS)
     assert batch.videos.shape == (3, 3, 5, 32, 32)
-    assert batch.base_videos is not None and batch.base_videos.shape == (3, 3, 5, 16, 16)
+    assert batch.base_videos is not None
+    assert batch.base_videos.shape == (3, 3, 5, 16, 16)
     for videos in (batch.videos, batch.base_videos):
-        assert videos.isfinite().all() and videos.abs().max() <= 1.0
+        assert videos.isfinite().all()
+        assert videos.abs().max() <= 1.0
 
 
 def test_without_a_cascade_the_base_is_the_result(folder: Path, pipeline: Pipeline) -> None:
     single = SAMPLE.model_copy(update={"cascade": False})
     batch = load(folder, super_resolution=None)(PROMPTS, 0, single)
     full = pipeline(PROMPTS, 0, SAMPLE)
-    assert batch.base_videos is None and full.base_videos is not None
+    assert batch.base_videos is None
+    assert full.base_videos is not None
     assert torch.equal(batch.videos, full.base_videos)
 
 

@@ -75,8 +75,10 @@ def test_members_are_the_encoders_embeddings(done: Paths) -> None:
     for row in rows():
         tensors = load(reader[row.key]["safetensors"])
         embeddings, mask = encoder.encode([row.caption or ""])
-        assert tensors["embeddings"].dtype == torch.float16 and tensors["embeddings"].shape == (8, 16)
-        assert tensors["mask"].dtype == torch.uint8 and torch.equal(tensors["mask"].bool(), mask[0])
+        assert tensors["embeddings"].dtype == torch.float16
+        assert tensors["embeddings"].shape == (8, 16)
+        assert tensors["mask"].dtype == torch.uint8
+        assert torch.equal(tensors["mask"].bool(), mask[0])
         assert torch.allclose(tensors["embeddings"].float(), embeddings[0], atol=2e-3)
 
 
@@ -102,7 +104,8 @@ def test_identical_captions_are_encoded_once(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(TextEncoder, "encode", spy)
     result = run(CONFIG, make(tmp_path, ["a red circle", "a green square"] * 20))
-    assert result["captions"] == 40 and result["unique"] == 3  # and the empty one
+    assert result["captions"] == 40
+    assert result["unique"] == 3
     assert len([caption for caption in asked if caption]) == 2
 
 
@@ -111,7 +114,8 @@ def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
     first = run(CONFIG, paths)
     before = content(paths)
     second = run(CONFIG, paths)
-    assert first["reused"] == 0 and second["reused"] == second["tars"] == 4
+    assert first["reused"] == 0
+    assert second["reused"] == second["tars"] == 4
     assert content(paths) == before
 
 

@@ -53,13 +53,17 @@ def test_each_known_word_is_one_token(tiny: TextEncoder) -> None:
 
 def test_unknown_words_are_spelled(tiny: TextEncoder) -> None:
     pieces = tiny.tokens("a regrid")
-    assert pieces[0] == "▁a" and "".join(pieces[1:]) == "▁regrid" and len(pieces) > 2
+    assert pieces[0] == "▁a"
+    assert "".join(pieces[1:]) == "▁regrid"
+    assert len(pieces) > 2
 
 
 def test_shapes_and_scale(tiny: TextEncoder) -> None:
     embeddings, mask = tiny.encode(CAPTIONS)
-    assert embeddings.shape == (16, 16, 64) and embeddings.dtype == torch.float32
-    assert mask.shape == (16, 16) and mask.dtype == torch.bool
+    assert embeddings.shape == (16, 16, 64)
+    assert embeddings.dtype == torch.float32
+    assert mask.shape == (16, 16)
+    assert mask.dtype == torch.bool
     assert 0.8 < embeddings[mask].std() < 1.2
     assert (embeddings[~mask] == 0).all()
 
@@ -78,7 +82,8 @@ def test_word_identity_survives(tiny: TextEncoder) -> None:
 
 def test_long_captions_are_cut(tiny: TextEncoder) -> None:
     embeddings, mask = tiny.encode(["red " * 1000])
-    assert mask.all() and embeddings.isfinite().all()
+    assert mask.all()
+    assert embeddings.isfinite().all()
 
 
 def test_an_embedding_depends_on_its_caption_alone(tiny: TextEncoder) -> None:
@@ -121,7 +126,9 @@ def test_vocabulary_limit() -> None:
 def test_loading_checks_the_digest(tmp_path: Path) -> None:
     made = make_tiny(tmp_path)
     loaded = load_text_encoder(tmp_path, "cpu")
-    assert loaded.digest == made.digest and loaded.width == 64 and loaded.max_tokens == 16
+    assert loaded.digest == made.digest
+    assert loaded.width == 64
+    assert loaded.max_tokens == 16
     assert torch.equal(loaded.encode(CAPTIONS)[0], made.encode(CAPTIONS)[0])
 
     weights = tmp_path / "t5" / "model.safetensors"
@@ -156,7 +163,8 @@ def test_full_and_encoder_only_checkpoints_agree(t5_folders: tuple[Path, Path]) 
     full, encoder_only = t5_folders
     first = open_text_encoder(full.name, 8, "cpu", ".", root=full.parent)  # relative to the root
     second = open_text_encoder(str(encoder_only), 8, "cpu", ".")
-    assert first.width == 32 and first.digest == second.digest
+    assert first.width == 32
+    assert first.digest == second.digest
     assert torch.equal(first.encode(CAPTIONS)[0], second.encode(CAPTIONS)[0])
 
 

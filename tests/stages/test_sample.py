@@ -1,0 +1,109 @@
+"""The stage sample, on untrained models of a few thousand weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stages.test_encode_text import rows
+from tests.tiny_models import DIFFUSION, SAMPLE, write_models
+from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError
+from walt.core.manifest import write_manifest
+from walt.core.paths import Paths
+from walt.core.storage import read_json
+from walt.core.video import decode_clip, read_metadata
+from walt.data.config import DatasetConfig
+from walt.data.shapes import prompts
+from walt.stages.registry import get_stage
+from walt.stages.sample import Config, choose_prompts, run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def config(**changes: Any) -> Config:
+    return Config(
+        seed=0,
+        diffusion=DIFFUSION,
+        dataset=DatasetConfig(descriptor=str(REPOSITORY / "datasets/shapes.yaml"), path="data/shapes"),
+        sample=SAMPLE.model_copy(update=changes),
+        compute=ComputeConfig(workers=1, backend="inline", device="cpu"),
+    )
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    root = tmp_path_factory.mktemp("project")
+    write_models(root)
+    return Paths(root)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_config_has_what_the_registry_declares() -> None:
+    stage = get_stage("sample")
+    assert set(Config.model_fields) == {*stage.params, *stage.settings}
+
+
+def test_files_and_metadata(paths: Paths) -> None:
+    result = run(config(prompts="adherence", count=3), paths)
+    assert result == {"videos": 3, "steps": 4, "size": "32x32"}
+    names = ["00000", "00001", "00002"]
+    assert set(content(paths.samples)) == {
+        "grid.png", "samples.json",
+        *(f"{folder}{name}.{kind}" for folder in ("", "base/") for name in names for kind in ("mp4", "png")),
+    }  # fmt: skip
+    samples = read_json(paths.samples / "samples.json")
+    assert [sample["prompt"] for sample in samples] == prompts(3, 0)
+    for sample in samples:
+        video = paths.samples / sample["file"]
+        about = {key: sample[key] for key in ("prompt", "seed", "index", "settings")}
+        assert read_metadata(video) == about
+        assert about["settings"]["steps"] == 4
+        assert decode_clip(video.read_bytes()).shape == (5, 32, 32, 3)
+        assert decode_clip((paths.samples / sample["base_file"]).read_bytes()).shape == (5, 16, 16, 3)
+
+
+def test_same_inputs_same_bytes(paths: Paths) -> None:
+    run(config(), paths)
+    first = content(paths.samples)
+    run(config(), paths)
+    assert content(paths.samples) == first
+
+
+def test_without_a_cascade(paths: Paths) -> None:
+    run(config(cascade=False, prompts=("a red circle",)), paths)
+    assert set(content(paths.samples)) == {"grid.png", "samples.json", "00000.mp4", "00000.png"}
+    assert read_json(paths.samples / "samples.json")[0]["base_file"] is None
+
+
+def test_prompts_of_held_out_clips(tmp_path: Path) -> None:
+    manifest = rows(["one", "two", None, "three", "two"])
+    held_out = [replace(row, split="held_out") if row.caption != "one" else row for row in manifest]
+    write_manifest(tmp_path / "data/manifest.parquet", held_out)
+    held = config(prompts="held_out", count=5)
+    assert choose_prompts(held, Paths(tmp_path)) == ["two", "three", "two", "three", "two"]
+
+    write_manifest(tmp_path / "data/manifest.parquet", manifest)
+    with pytest.raises(ConfigurationError, match="held_out"):
+        choose_prompts(held, Paths(tmp_path))
+
+
+def test_adherence_prompts_need_a_dataset_that_has_them(tmp_path: Path) -> None:
+    descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
+    (tmp_path / "other.yaml").write_text(descriptor)
+    asking = config(prompts="adherence").model_copy(
+        update={"dataset": DatasetConfig(descriptor="other.yaml", path=".")}
+    )
+    with pytest.raises(ConfigurationError, match=r"other\.yaml"):
+        choose_prompts(asking, Paths(tmp_path))
+
+
+def test_an_empty_list_of_prompts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"sample\.prompts"):
+        choose_prompts(config(prompts=()), Paths(tmp_path))

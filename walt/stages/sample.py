@@ -1,0 +1,125 @@
+"""Prompts -> videos: base, then super-resolution; mp4 and rows of frames for each, and an overview of all.
+
+``results/samples`` holds ``00000.mp4`` and ``00000.png`` ... (the final videos), the same under ``base/`` where a
+cascade follows the base model, ``grid.png``, and ``samples.json``: file, base_file, prompt, seed and settings of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section, load_section
+from walt.core.errors import ConfigurationError
+from walt.core.images import png_bytes
+from walt.core.log import ProgressBar
+from walt.core.manifest import read_manifest
+from walt.core.paths import Paths
+from walt.core.storage import atomic_directory, write_bytes, write_json
+from walt.data import shapes
+from walt.data.config import DatasetConfig, Descriptor
+from walt.diffusion.config import DiffusionConfig
+from walt.nn.device import select_device
+from walt.sampling.config import SampleConfig
+from walt.sampling.output import Video, overview, to_frames, write_sample
+from walt.sampling.pipeline import Pipeline, SampleBatch
+
+STAGE = "sample"
+SAMPLES = "samples.json"
+BASE_FOLDER = "base"
+_IN_OVERVIEW = 64
+
+
+class Config(Section):
+    """What the registry declares for ``sample``."""
+
+    seed: int
+    diffusion: DiffusionConfig
+    dataset: DatasetConfig
+    sample: SampleConfig
+    compute: ComputeConfig
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Make the videos that ``sample`` asks for.
+
+    Raises:
+        ConfigurationError: ``sample.prompts`` asks for prompts that the dataset does not have.
+        StorageError, CorruptArtifactError: a model is missing or damaged.
+    """
+    prompts = choose_prompts(config, paths)
+    pipeline = load_pipeline(config.sample, config.diffusion, config.compute, paths)
+    paths.samples.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_directory(paths.samples) as folder:
+        samples = []
+        videos: list[Video] = []
+        for start, batch in generate(pipeline, prompts, config.seed, config.sample):
+            for offset, prompt in enumerate(batch.prompts):
+                samples.append(_write(folder, start + offset, prompt, batch, offset, config))
+                if len(videos) < _IN_OVERVIEW:
+                    videos.append(to_frames(batch.videos[offset]))
+        write_bytes(folder / "grid.png", png_bytes(overview(videos, prompts[: len(videos)])))
+        write_json(folder / SAMPLES, samples)
+    return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
+
+
+def choose_prompts(config: Config, paths: Paths) -> list[str]:
+    """The prompts in the order of the videos. Held-out captions come again, with other noise, until there are enough."""
+    chosen, count = config.sample.prompts, config.sample.count
+    if isinstance(chosen, tuple):
+        if not chosen:
+            raise ConfigurationError("sample.prompts: the list is empty")
+        return list(chosen)
+    if chosen == "adherence":
+        descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
+        if descriptor.adherence is None:
+            raise ConfigurationError(
+                f"sample.prompts is adherence, but {config.dataset.descriptor} has none: give a list, or held_out"
+            )
+        return shapes.prompts(count, config.seed)
+    rows = read_manifest(paths.manifest)
+    captions = dict.fromkeys(
+        row.caption for row in rows if row.split == "held_out" and row.kind == "video" and row.caption
+    )
+    if not captions:
+        raise ConfigurationError("sample.prompts is held_out, but no held-out video has a caption: give a list")
+    return [caption for caption in islice(cycle(captions), count) if caption is not None]
+
+
+def load_pipeline(sample: SampleConfig, diffusion: DiffusionConfig, compute: ComputeConfig, paths: Paths) -> Pipeline:
+    """The models of the project. Raises as ``Pipeline.load``."""
+    return Pipeline.load(
+        text_encoder=paths.text_encoder,
+        autoencoder=paths.autoencoder,
+        base=paths.base,
+        super_resolution=paths.sr_2x if sample.cascade else None,
+        diffusion=diffusion,
+        device=select_device(compute.device),
+        root=paths.root,
+    )
+
+
+def generate(
+    pipeline: Pipeline, prompts: list[str], seed: int, config: SampleConfig
+) -> Iterator[tuple[int, SampleBatch]]:
+    """(index of the first video, videos), batch by batch, with a progress bar over model evaluations."""
+    evaluations = config.steps * (2 if config.cascade else 1)
+    with ProgressBar(STAGE, total=len(prompts) * evaluations, unit="model steps") as bar:
+        for start in range(0, len(prompts), config.batch_size):
+            yield start, pipeline(prompts[start : start + config.batch_size], seed, config, start, bar.advance)
+
+
+def _write(folder: Path, index: int, prompt: str, batch: SampleBatch, offset: int, config: Config) -> dict[str, Any]:
+    """Write one sample's files; its entry of ``samples.json``."""
+    name, fps = f"{index:05d}", config.sample.fps
+    settings = config.sample.model_dump(mode="json", exclude={"prompts", "count", "batch_size"})
+    about = {"prompt": prompt, "seed": config.seed, "index": index, "settings": settings}
+    write_sample(folder, name, to_frames(batch.videos[offset]), fps, about)
+    entry = {"file": f"{name}.mp4", "base_file": None, **about}
+    if batch.base_videos is not None:
+        write_sample(folder / BASE_FOLDER, name, to_frames(batch.base_videos[offset]), fps, about)
+        entry["base_file"] = f"{BASE_FOLDER}/{name}.mp4"
+    return entry
