@@ -1,1 +1,1 @@
-"""Parameter files. walt init copies one to params.yaml."""
+"""Parameter files, as data: walt.stages.recipes copies one to params.yaml."""

@@ -11,7 +11,8 @@ from walt.autoencoder.losses import kl_loss, reconstruction_loss, sample_latents
 from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import RejectLimitError
 from walt.core.paths import Paths
-from walt.data.loader import ClipDataset, Size
+from walt.core.images import Size
+from walt.data.loader import ClipDataset
 from walt.data.order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.config import AutoencoderTrainingConfig, ClipFormConfig
@@ -93,6 +94,6 @@ def _keys_for(dataset: ClipDataset, form: ClipFormConfig) -> FrozenKeys:
     return frozen_keys([*dataset.video_keys, *dataset.image_keys]) if form.num_frames == 1 else dataset.video_keys
 
 
-def held_out_sizes(config: AutoencoderTrainingConfig) -> list[Size]:
+def trained_sizes(config: AutoencoderTrainingConfig) -> list[Size]:
     """The picture sizes on which the autoencoder is trained, in order of first mention."""
     return list(dict.fromkeys(form.size for form in config.forms))

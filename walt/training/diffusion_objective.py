@@ -6,8 +6,6 @@ Everything random is a function of (seed, step, sample), so a step can be comput
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from walt.data.order import batch_keys, hash_integer
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.training.config import DiffusionTrainingConfig
+from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
 
@@ -51,6 +50,7 @@ class BatchMaker:
     """Makes batches from latents and text.
 
     Args:
+        config: the model that the batches are for.
         low_latents: the lower resolution's latents, for a super-resolution model.
 
     Raises:
@@ -59,7 +59,7 @@ class BatchMaker:
 
     def __init__(
         self,
-        model: WaltTransformer,
+        config: TransformerConfig,
         schedule: Schedule,
         latents: LatentDataset,
         low_latents: LatentDataset | None,
@@ -67,7 +67,7 @@ class BatchMaker:
         condition_dropout: float,
         seed: int,
     ) -> None:
-        self.config, self.schedule, self.seed = model.config, schedule, seed
+        self.config, self.schedule, self.seed = config, schedule, seed
         self.latents, self.low_latents, self.text = latents, low_latents, text
         self.condition_dropout = condition_dropout
         if not latents.video_keys:
@@ -166,11 +166,3 @@ def prediction_loss(
 def _stack(images: Tensor, frames: int) -> Tensor:
     """(B t, c, 1, h, w) -> (B, c, t, h, w)."""
     return images[:, :, 0].unflatten(0, (-1, frames)).transpose(1, 2)
-
-
-def latents_digest(latents: Path, text: Path) -> dict[str, str]:
-    """What the training data are, for a checkpoint's identity: the tars' digests under their indexes."""
-    from walt.data.shards import read_index
-
-    folders = [*sorted(folder for folder in latents.iterdir() if folder.is_dir()), text]
-    return {folder.name: read_index(folder).digest() for folder in folders}

@@ -1,0 +1,47 @@
+# make demo and make test do all the set-up themselves; everything else starts from .venv too.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench serve mlflow lock clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## create .venv with the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "W.A.L.T needs Python 3.11, 3.12 or 3.13; say which: make install PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
+	@touch $@
+
+demo: install ## the whole pipeline on generated videos: ends with results/report.html
+	@$(BIN)/python -m flows.walt
+
+test: install ## all tests
+	$(BIN)/python -m pytest
+
+check: install ## style, types and the fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+bench: install ## print our speed against named peers, measured in the same run
+	$(BIN)/python -m benchmarks
+
+serve: install ## a local Prefect server with all deployments, until Ctrl-C
+	@$(BIN)/python -m flows.serve
+
+mlflow: install ## the MLflow page on http://127.0.0.1:5000
+	@$(BIN)/walt mlflow
+
+lock: install ## make constraints.txt anew from pyproject.toml
+	$(BIN)/python infra/lock.py
+
+clean: ## remove what the demo made; the environment stays
+	rm -rf data models results work mlflow.db mlartifacts .prefect

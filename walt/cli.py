@@ -1,0 +1,134 @@
+"""The ``walt`` command: one subcommand a stage, made from the registry, and a few for the project itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from walt.core import environment
+from walt.core.errors import ConfigurationError, WaltError
+from walt.core.log import console, info
+from walt.core.paths import ARTIFACTS, Paths
+from walt.stages.registry import STAGES, Stage
+
+app = typer.Typer(
+    help="W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Entry point: a ``WaltError`` is one line on standard error and its own exit status."""
+    environment.set_defaults()
+    try:
+        app()
+    except WaltError as error:
+        print(f"walt: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+
+
+def _stage_command(stage: Stage) -> Callable[[], None]:
+    def command() -> None:
+        from walt.stages.runner import run_stage
+
+        _print_figures(stage, run_stage(stage, Path.cwd()))
+
+    command.__doc__ = stage.summary
+    return command
+
+
+def _print_figures(stage: Stage, figures: dict[str, object]) -> None:
+    made = ", ".join(ARTIFACTS[name] for name in stage.outputs)
+    table = Table(title=f"{stage.name} -> {made}", show_header=False, title_justify="left", box=None)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    console.print(table)
+
+
+for _stage in STAGES:
+    app.command(_stage.name, rich_help_panel="Stages")(_stage_command(_stage))
+
+
+@app.command(rich_help_panel="Project")
+def init(
+    recipe: Annotated[str, typer.Option(help="Parameter file to start from, without .yaml: see walt/recipes.")] = "demo",
+    videos: Annotated[Path | None, typer.Option(help="Folder of your own videos and images.")] = None,
+    captions: Annotated[str, typer.Option(help="CSV with their captions, relative to that folder.")] = "captions.csv",
+    path_column: Annotated[str, typer.Option(help="Column of the CSV with the file's path.")] = "path",
+    caption_column: Annotated[str, typer.Option(help="Column of the CSV with the caption.")] = "caption",
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
+) -> None:
+    """Write params.yaml from a recipe; with --videos, describe your own captioned folder in datasets/ and point at it."""
+    from walt.data.prepare import init_dataset
+    from walt.stages.recipes import copy_recipe
+
+    root = Path.cwd()
+    if force or videos is None or not (root / "params.yaml").is_file():
+        copy_recipe(recipe, root / "params.yaml", force)
+    if videos is not None:
+        descriptor = init_dataset(root, str(videos), captions, path_column, caption_column, name or videos.resolve().name)
+        info(f"wrote {descriptor}; params.yaml now points at {videos}")
+    info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
+
+
+@app.command(rich_help_panel="Project")
+def prepare() -> None:
+    """Make the dataset's source files if they are generated, else check that they are there."""
+    from walt.data.prepare import prepare as prepare_dataset
+    from walt.stages.runner import load_params
+
+    root = Path.cwd()
+    params = load_params(root)
+    info(prepare_dataset(params.dataset, params.compute, Paths(root)))
+
+
+@app.command(rich_help_panel="Project")
+def check() -> None:
+    """Check params.yaml, its descriptor and dvc.yaml without doing any work."""
+    from walt.core.config import load_section
+    from walt.data.config import Descriptor
+    from walt.stages import pipeline
+    from walt.stages.runner import load_params
+
+    root = Path.cwd()
+    params = load_params(root)
+    descriptor = load_section(root / params.dataset.descriptor, Descriptor)
+    if (root / pipeline.PIPELINE_FILE).read_text(encoding="utf-8") != pipeline.render():
+        raise ConfigurationError("dvc.yaml differs from the registry; run `walt pipeline --write`")
+    info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
+
+
+@app.command("pipeline", rich_help_panel="Project")
+def pipeline_command(
+    write: Annotated[bool, typer.Option("--write", help="Bring dvc.yaml up to date instead of printing it.")] = False,
+) -> None:
+    """Print dvc.yaml as it follows from the registry, or write it."""
+    from walt.stages import pipeline
+
+    if not write:
+        print(pipeline.render(), end="")
+    elif pipeline.write(Path.cwd()):
+        info("dvc.yaml was brought up to date")
+
+
+@app.command(rich_help_panel="Project")
+def promote() -> None:
+    """Give the alias to the newest base model, if it is better by the rule in params.yaml's promotion section."""
+    from walt.stages.runner import load_params
+    from walt.tracking.models import promote_newest
+
+    root = Path.cwd()
+    params = load_params(root)
+    info(promote_newest(params.tracking, params.promotion, root))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Stage train-autoencoder: clips -> the causal autoencoder and the statistics of its latents."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.io import save_autoencoder
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section
+from walt.core.log import ProgressBar, info
+from walt.core.paths import Paths
+from walt.core.storage import atomic_directory, sha256_file, write_json
+from walt.data.clips import CLIPS_TABLE, size_folder
+from walt.data.loader import ClipDataset
+from walt.data.prefetch import PrefetchedSteps
+from walt.data.shards import INDEX_NAME
+from walt.nn.causal import use_channels_last
+from walt.nn.device import select_device
+from walt.tracking.config import TrackingConfig
+from walt.tracking.runs import start_run
+from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
+from walt.training.config import AutoencoderTrainingConfig
+from walt.training.loop import train
+
+NAME = "train-autoencoder"
+_EVALUATION_BATCH = 16
+
+
+class Config(Section):
+    """What this stage reads of ``params.yaml``."""
+
+    seed: int
+    autoencoder: AutoencoderConfig
+    train_autoencoder: AutoencoderTrainingConfig
+    compute: ComputeConfig
+    tracking: TrackingConfig
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``."""
+    training = config.train_autoencoder
+    torch.manual_seed(config.seed)
+    model = CausalAutoencoder(config.autoencoder).to(select_device(config.compute.device))
+    use_channels_last(model)
+    objective = AutoencoderObjective(model, training, paths, config.seed)
+    for name, weight in training.loss.model_dump().items():
+        if not weight:
+            info(f"{NAME}: the {name} term has weight 0 and is left out")
+    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    with (
+        start_run(config.tracking, paths.root, NAME, params, tags={}) as tracked,
+        PrefetchedSteps(objective.batch, stop=training.steps, depth=2) as batches,
+    ):
+        result = train(
+            name=NAME,
+            model=model,
+            losses=lambda step: objective.losses(batches(step)),
+            config=training,
+            identity={"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json"), **_data(paths, training)},
+            work=paths.work(NAME),
+            on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
+        )  # fmt: skip
+        model.load_state_dict(result.state_dict)
+        model.eval()
+        statistics = measure_latents(model, ClipDataset(paths.clips, training.forms[0].size, "train"), training.precision)
+        metrics = held_out_psnr(model, paths, training)
+        tracked.log_metrics(metrics, training.steps)
+        with atomic_directory(paths.autoencoder) as folder:
+            save_autoencoder(folder, model, statistics)
+            write_json(folder / "metrics.json", metrics)
+            write_json(folder / "history.json", result.history)
+        tracked.register_model(paths.autoencoder, "autoencoder")
+    return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+@torch.no_grad()
+def measure_latents(model: CausalAutoencoder, clips: ClipDataset, precision: str) -> LatentStatistics:
+    """Mean and std of the latents' means over a split: one streaming pass over its videos and images."""
+    device = next(model.parameters()).device
+    running = RunningStatistics(model.config.latent_channels)
+    batches = [
+        keys[start : start + _EVALUATION_BATCH]
+        for keys in (clips.video_keys, clips.image_keys)
+        for start in range(0, len(keys), _EVALUATION_BATCH)
+    ]
+    with ProgressBar("latent statistics", len(batches), "batches") as bar:
+        for keys in batches:
+            video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                mean, _ = model.encode(video)
+            running.update(mean)
+            bar.advance()
+    return running.result()
+
+
+@torch.no_grad()
+def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, float]:
+    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size."""
+    device = next(model.parameters()).device
+    figures: dict[str, float] = {}
+    for size in trained_sizes(training):
+        clips = ClipDataset(paths.clips, size, "held_out")
+        for kind, keys in (("video", clips.video_keys), ("image", clips.image_keys)):
+            squares, pixels = 0.0, 0
+            for start in range(0, len(keys), _EVALUATION_BATCH):
+                some = keys[start : start + _EVALUATION_BATCH]
+                video = clips.frames(some, [0] * len(some), len(clips.clip(some[0]))).to(device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+                    reconstruction = model.decode(model.encode(video)[0])
+                squares += float((reconstruction.float().clamp(-1, 1) - video).double().square().sum())
+                pixels += video.numel()
+            if pixels:
+                figures[f"psnr/{kind}/{size_folder(size)}"] = 10 * math.log10(4 * pixels / max(squares, 1e-12))
+    return figures
+
+
+def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:
+    """The identity of the training data."""
+    files = [paths.clips / CLIPS_TABLE, *(paths.clips / size_folder(size) / INDEX_NAME for size in trained_sizes(training))]
+    return {f"data {file.relative_to(paths.clips)}": sha256_file(file) for file in files}

@@ -1,0 +1,41 @@
+"""Stage train-sr-2x: pairs of latents and text -> the 2x super-resolution transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section
+from walt.core.paths import Paths
+from walt.diffusion.config import DiffusionConfig
+from walt.stages.transformer_training import train_transformer
+from walt.tracking.config import TrackingConfig
+from walt.training.config import DiffusionTrainingConfig
+from walt.transformer.config import TransformerConfig
+
+
+class Config(Section):
+    """What this stage reads of ``params.yaml``."""
+
+    seed: int
+    diffusion: DiffusionConfig
+    sr_2x: TransformerConfig
+    train_sr_2x: DiffusionTrainingConfig
+    compute: ComputeConfig
+    tracking: TrackingConfig
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Train, publish and register ``models/sr-2x``."""
+    return train_transformer(
+        name="train-sr-2x",
+        registered_name="sr-2x",
+        output=paths.sr_2x,
+        architecture=config.sr_2x,
+        training=config.train_sr_2x,
+        diffusion=config.diffusion,
+        seed=config.seed,
+        compute=config.compute,
+        tracking=config.tracking,
+        paths=paths,
+    )

@@ -1,0 +1,104 @@
+"""What the stages that train a transformer share: from latents and text to a published model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from walt.core.compute import ComputeConfig
+from walt.core.paths import Paths
+from walt.core.storage import atomic_directory, sha256_file, write_json
+from walt.core.images import Size
+from walt.data.clips import CLIPS_TABLE, size_folder
+from walt.data.loader import LatentDataset, TextDataset
+from walt.data.prefetch import PrefetchedSteps
+from walt.data.shards import INDEX_NAME
+from walt.diffusion.config import DiffusionConfig
+from walt.diffusion.schedule import Schedule
+from walt.nn.device import select_device
+from walt.tracking.config import TrackingConfig
+from walt.tracking.runs import start_run
+from walt.training.config import DiffusionTrainingConfig
+from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
+from walt.training.loop import train
+from walt.transformer.config import TransformerConfig
+from walt.transformer.io import save_transformer
+from walt.transformer.model import WaltTransformer
+
+
+def train_transformer(
+    *,
+    name: str,
+    registered_name: str,
+    output: Path,
+    architecture: TransformerConfig,
+    training: DiffusionTrainingConfig,
+    diffusion: DiffusionConfig,
+    seed: int,
+    compute: ComputeConfig,
+    tracking: TrackingConfig,
+    paths: Paths,
+) -> dict[str, Any]:
+    """Train, publish under ``output``, register as a model version; returns the stage's figures."""
+    torch.manual_seed(seed)
+    model = WaltTransformer(architecture).to(select_device(compute.device))
+    schedule = Schedule.from_config(diffusion)
+    size, low_size = architecture.resolution, low_resolution_size(architecture)
+    maker = BatchMaker(
+        model.config,
+        schedule,
+        LatentDataset(paths.latents, size, "train"),
+        LatentDataset(paths.latents, low_size, "train") if low_size else None,
+        TextDataset(paths.text),
+        training.condition_dropout,
+        seed,
+    )
+    objective = DiffusionObjective(model, schedule, maker, training, seed)
+    settings = {
+        "seed": seed,
+        "architecture": architecture.model_dump(mode="json"),
+        "diffusion": diffusion.model_dump(mode="json"),
+    }
+    data = {"data": _data_digests(paths, [size, low_size] if low_size else [size])}
+    with (
+        start_run(tracking, paths.root, name, {**settings, "training": training.model_dump(mode="json")}, tags={}) as tracked,
+        PrefetchedSteps(objective.batch, stop=training.steps, depth=2) as batches,
+    ):
+        result = train(
+            name=name,
+            model=model,
+            losses=lambda step: objective.losses(step, batches(step)),
+            config=training,
+            identity={**settings, **data},
+            work=paths.work(name),
+            on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
+        )
+        figures = {
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "steps": training.steps,
+            "loss": result.history[-1]["loss"],
+        }
+        with atomic_directory(output) as folder:
+            save_transformer(folder, model, result.state_dict)
+            write_json(folder / "metrics.json", figures)
+            write_json(folder / "history.json", result.history)
+        tracked.register_model(output, registered_name)
+    return {**figures, "videos": len(maker.latents.video_keys), "images": len(maker.latents.image_keys)}
+
+
+def low_resolution_size(architecture: TransformerConfig) -> Size | None:
+    """(height, width) in pixels of a super-resolution model's input; None for a base model."""
+    if architecture.super_resolution is None:
+        return None
+    height, width = architecture.resolution
+    factor = architecture.super_resolution.factor
+    return height // factor, width // factor
+
+
+def _data_digests(paths: Paths, sizes: list[Size]) -> dict[str, str]:
+    """The identity of the training data: the digests of the tars' indexes."""
+    files = {size_folder(size): paths.latents / size_folder(size) / INDEX_NAME for size in sizes}
+    files |= {"clips": paths.latents / CLIPS_TABLE, "text": paths.text / INDEX_NAME}
+    return {name: sha256_file(file) for name, file in files.items()}
