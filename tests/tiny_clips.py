@@ -27,7 +27,7 @@ ROWS = (
 
 
 def picture(key: str, side: int) -> NDArray[np.uint8]:
-    """The clip of a key before it is stored, (T, side, side, 3): a grey that grows by 40 a frame, from 10 times the key's digit."""
+    """The clip of a key before it is stored, (T, side, side, 3): grey, 10 times the key's digit, 40 more each frame."""
     frames = NUM_FRAMES if key.startswith("v") else 1
     greys = 10 * int(key[1:]) + 40 * np.arange(frames)
     return np.broadcast_to(greys[:, None, None, None], (frames, side, side, 3)).astype(np.uint8)

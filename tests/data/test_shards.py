@@ -155,9 +155,10 @@ def test_a_damaged_index_never_says_something_else(
     intact = read_index(directory)
     flip(directory / INDEX_NAME, share, bit)
     try:
-        assert read_index(directory) == intact  # the bit was one that nobody reads
-    except CorruptArtifactError as error:
-        assert INDEX_NAME in str(error)
+        found = read_index(directory)
+    except CorruptArtifactError:
+        return
+    assert found == intact  # the bit was one that nobody reads
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])

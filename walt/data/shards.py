@@ -228,7 +228,7 @@ class ShardReader:
 
 
 def _members(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """key -> extension -> (offset, size) from the tar's headers. Raises CorruptArtifactError for what we never write."""
+    """key -> extension -> (offset, size), from the tar's headers. Raises CorruptArtifactError for a refused member."""
     samples: dict[str, dict[str, tuple[int, int]]] = {}
     try:
         with tarfile.open(path, "r:") as archive:

@@ -1,11 +1,11 @@
 """Clips -> normalised latents, in tars beside the clips: same sizes, same shard numbers, same keys, same order.
 
-Each member ``<key>.safetensors`` holds ``latents`` (c, t, h, w) float16: the mean of the encoder's Gaussian, normalised by
-the autoencoder's statistics. An image is a clip of one frame.
+Each member ``<key>.safetensors`` holds ``latents`` (c, t, h, w) float16: the mean of the encoder's Gaussian,
+normalised by the autoencoder's statistics. An image is a clip of one frame.
 
 A tar is a function of its clip tar, the autoencoder and the batch size alone, so one that these did not touch keeps its
-bytes, and a run that was killed goes on after its last finished tar. What each tar was made from is noted in the stage's
-work folder; the indexes, then the table of clips, are written last.
+bytes, and a run that was killed goes on after its last finished tar. What each tar was made from is noted in the
+stage's work folder; the indexes, then the table of clips, are written last.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         raise RejectLimitError(f"{paths.clips}: of {len(rows)} clips none has finite latents")
     for size, records in finished.items():
         _remove_others(paths, size, records)
-        # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh. With the rows:
-        # which clip is held out is part of what the latents are used as.
+        # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
+        # With the rows: which clip is held out is part of what the latents are used as.
         content = {key: value for key, value in encoder.identity.items() if key not in ("code", "libraries")}
         content |= {"clips": [r.sha256 for r in indexes[size].records], "rows": [asdict(row) for row in kept]}
         write_index(paths.latents / size, sha256_json(content), records)

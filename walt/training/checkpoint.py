@@ -100,7 +100,7 @@ def discard(work: Path) -> None:
 
 
 def describe_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """What changed between two identities, key by key: ``optimizer.learning_rate: 0.002 -> 0.001``; empty if nothing."""
+    """What changed between two identities, key by key: ``optimizer.learning_rate: 0.002 -> 0.001``; empty if equal."""
     old, new = _flatten(found), _flatten(expected)
     changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     return "; ".join(f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in changed)

@@ -1,7 +1,7 @@
 """The training loop: one function, resumable at any step, the same for every model.
 
-What is trained comes in as ``losses(step)``, in which everything random is a function of the step: so the state of a run
-is its weights, its optimizer and one integer, and a run that was killed and resumed ends in the same bits.
+What is trained comes in as ``losses(step)``, in which everything random is a function of the step: so the state of a
+run is its weights, its optimizer and one integer, and a run that was killed and resumed ends in the same bits.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def train(
             anything but the step and the model's weights.
         identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
             configuration, the seed, the data's digests. JSON-able. A checkpoint under another identity is discarded.
-        on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps since
-            the last checkpoint are reported again, with the same values.
+        on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
+            since the last checkpoint are reported again, with the same values.
 
     Raises:
         DivergedError: the loss or its gradient is not finite; the last good checkpoint is kept.
@@ -190,7 +190,7 @@ def _describe(terms: Mapping[str, Tensor], norm: Tensor) -> str:
 
 
 class _TerminationSignal:
-    """True once SIGTERM has come; the previous handler is back when the block ends. Outside the main thread: never true."""
+    """True once SIGTERM has come; the previous handler is back when the block ends. Never, outside the main thread."""
 
     def __init__(self) -> None:
         self._came = False
