@@ -104,7 +104,7 @@ def _scenes(seed: int, directions: dict[str, tuple[int, int]] | None) -> Iterato
 def draw(scene: Scene, size: int, num_frames: int, rng: np.random.Generator) -> Clip:
     """(num_frames, size, size, 3) uint8: the shape moves at constant speed across most of the free way, never leaving
     the picture. Where it starts, how far it goes and how large it is come from ``rng``."""
-    radius = size * rng.uniform(0.15, 0.22)
+    radius = size * rng.uniform(0.17, 0.25)
     margin = radius + 1.0  # the centre keeps away from the edge
     free = size - 2 * margin
     centre = rng.uniform(margin, size - margin, size=2)
