@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ENTRYPOINT = "flows.pipeline.walt"
-"""Dotted: an entry point given as a path would put ``flows/`` on the import path, where ``walt.py`` hides the package."""
+"""Dotted: one given as a path would put ``flows/`` on the import path, where ``walt.py`` hides the package."""
 
 
 @dataclass(frozen=True)

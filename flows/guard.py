@@ -1,15 +1,16 @@
 """Runs one command in a session of its own and leaves no process behind, whatever happens to the caller.
 
-``python -P flows/guard.py GRACE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while it wants
-the command to go on; when the pipe closes, because the caller said so, failed, or was killed with SIGKILL, everything that
-the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to write a checkpoint
-while its workers live; then the rest; then, with SIGKILL, what is still there.
+``python -P flows/guard.py GRACE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while it
+wants the command to go on; when the pipe closes, because the caller said so, failed, or was killed with SIGKILL, then
+everything that the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to write
+a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there.
 
 Runs as a script and imports nothing of this project, so that it starts in a tenth of a second.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,9 +18,10 @@ import sys
 import threading
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 _LEFTOVERS_SECONDS = 3.0
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _WRAPPERS = frozenset({"dvc", "sh", "bash", "dash", "zsh"})
 
 
@@ -29,6 +31,7 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    _adopt_orphans()
     child = psutil.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
     status: int | None = None
@@ -37,12 +40,13 @@ def main(arguments: list[str]) -> int:
             status = child.wait(timeout=0.1)
         except psutil.TimeoutExpired:
             continue
+    started = _members()
     if status is None:
         _signal_and_wait(_stage_processes(child), signal.SIGTERM, grace)
         psutil.wait_procs([child], timeout=_LEFTOVERS_SECONDS)  # dvc lets go of its locks
         status = 128 + signal.SIGTERM
-    _signal_and_wait(_members(), signal.SIGTERM, _LEFTOVERS_SECONDS)
-    _signal_and_wait(_members(), signal.SIGKILL, _LEFTOVERS_SECONDS)
+    _signal_and_wait(started | _members(), signal.SIGTERM, _LEFTOVERS_SECONDS)
+    _signal_and_wait(started | _members(), signal.SIGKILL, _LEFTOVERS_SECONDS)
     return status if status >= 0 else 128 - status
 
 
@@ -50,6 +54,12 @@ def _wait_for_end_of_input(stop: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     stop.set()
+
+
+def _adopt_orphans() -> None:
+    """On Linux, what a dying process leaves behind becomes a child of this one, so that it can still be found."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _members() -> set[psutil.Process]:

@@ -1,7 +1,7 @@
 """The flow ``walt``: bring one stage, and all that it needs, up to date; on request, judge the new model.
 
-DVC decides what is stale; the flow decides when to ask, shows what happens, repeats what failed for want of storage, and
-stops everything when it is told to. Stages run one after the other: two ``dvc repro`` at a time write the same lock
+DVC decides what is stale; the flow decides when to ask, shows what happens, repeats what failed for want of storage,
+and stops everything when it is told to. Stages run one after the other: two ``dvc repro`` at a time write the same lock
 file, and on one machine they would only share its processors (docs/decisions/0001).
 """
 
@@ -81,7 +81,7 @@ def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
     with storage.lock(root / "work" / "flow.lock"):
         prepare(root)
         stale = find_stale(root, [stage.name for stage in stages])
-        logger.info("to be made: %s", ", ".join(stale) if stale else "nothing, everything is up to date")
+        logger.info("stale: %s", ", ".join(stale) if stale else "nothing; everything is up to date")
         outcomes = _bring_up_to_date(root, stages, stale)
         if promote:
             judge_model(root)
@@ -108,7 +108,6 @@ def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str])
                 name=stage.name,
                 task_run_name=stage.name,
                 tags=["gpu"] if stage.gpus else [],
-                retry_delay_seconds=exponential_backoff(RETRY_BACKOFF_SECONDS),
             )
             outcomes[stage.name] = "failed"
             outcomes[stage.name] = named(root, stage.name)

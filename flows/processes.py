@@ -50,8 +50,8 @@ def run_command(
     """Run ``command`` in ``root`` until it ends; nothing that it started is left then.
 
     ``on_line`` gets each line of its output, from another thread; ``on_tick`` is called every second. When this thread
-    is interrupted (KeyboardInterrupt, Prefect's TerminationSignal), the command is stopped before the error goes on; when
-    this process dies, its guard stops it.
+    is interrupted (KeyboardInterrupt, Prefect's TerminationSignal), the command is stopped before the error goes on;
+    when this process dies, its guard stops it.
     """
     guarded = [sys.executable, "-P", str(_GUARD), str(grace_seconds), *command]
     process = subprocess.Popen(

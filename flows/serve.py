@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--retrain-cron",
         default=os.environ.get(CRON_VARIABLE),
         metavar="CRON",
-        help=f"when to retrain, instead of the deployment's own schedule (also: {CRON_VARIABLE}); '* * * * *' is each minute",
+        help=f"when to retrain, instead of the deployment's own schedule; '* * * * *' is each minute ({CRON_VARIABLE})",
     )
     options = parser.parse_args(arguments)
     environment.set_defaults()

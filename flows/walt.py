@@ -15,12 +15,18 @@ from types import FrameType
 
 from walt.core import environment
 from walt.core.errors import WaltError
+from walt.stages.registry import STAGE_NAMES
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow in this process; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m flows.walt", description="Bring a stage up to date.")
-    parser.add_argument("--target", default="report", help="the stage that is wanted; default: report, so everything")
+    parser.add_argument(
+        "--target",
+        default="report",
+        choices=STAGE_NAMES,
+        help="the stage that is wanted; default: report, so everything",
+    )
     parser.add_argument("--promote", action="store_true", help="then let the new model have the alias, if it is better")
     options = parser.parse_args(arguments)
 
@@ -47,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Prefect raises TerminationSignal while a flow runs, then hands over to this: leaving in order stops its server."""
+    """Prefect stops the flow first, then hands over to this: leaving in order also stops the temporary server."""
     raise SystemExit(128 + number)
 
 

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from flows import processes
+from tests.flows.fake_project import make_project
+from walt.core import environment
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One temporary server, with a database of its own, for all tests of flows."""
+    environment.set_defaults()
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fake project as the current folder, with its own ``walt`` command."""
+    tools = make_project(tmp_path)
+    monkeypatch.setattr(processes, "tools_folder", lambda: tools)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

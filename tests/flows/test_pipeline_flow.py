@@ -1,0 +1,153 @@
+"""The flow ``walt`` on a fake project: real DVC, real Prefect, stages that only copy a line of text."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import psutil
+import pytest
+from prefect import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact
+
+from flows import pipeline
+from flows.pipeline import StageFailedError, walt
+from flows.walt import main
+from tests.flows.fake_project import behave, runs
+from walt.core.errors import ConfigurationError, LockedError
+from walt.core.storage import lock
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(120)]
+
+
+def _artifacts(key: str) -> list[Artifact]:
+    """All artifacts of that key, the newest last."""
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    return sorted(found, key=lambda artifact: str(artifact.created))
+
+
+def test_runs_what_is_needed_once_and_then_nothing(project: Path) -> None:
+    outcomes = walt("encode-text")
+    assert outcomes == {"ingest": "ran", "encode-text": "ran"}
+    assert (project / "data/text").read_text().startswith("data/text: data/manifest.parquet: first")
+    assert runs(project, "train-base") == 0, "a stage that is not needed was run"
+
+    progress = _artifacts("progress-ingest")
+    assert progress
+    assert progress[0].data == 75.0
+    assert progress[0].description == "ingest: 3/4 steps, 1.5 steps/s, 1 s left loss 0.1"
+    figures = _artifacts("result-ingest")
+    rows = figures[0].data if isinstance(figures[0].data, list) else json.loads(str(figures[0].data))
+    assert rows == [{"figure": "loss", "value": 0.25}, {"figure": "clips/train", "value": 3}]
+
+    assert walt("encode-text") == {"ingest": "up to date", "encode-text": "up to date"}
+    assert runs(project, "ingest") == runs(project, "encode-text") == 1
+
+
+def test_new_changed_and_removed_sources_are_seen(project: Path) -> None:
+    walt("ingest")
+    (project / "source/b.txt").write_text("second\n")
+    assert walt("ingest") == {"ingest": "ran"}
+    (project / "source/b.txt").write_text("changed\n")
+    assert walt("ingest") == {"ingest": "ran"}
+    (project / "source/b.txt").unlink()
+    assert walt("ingest") == {"ingest": "restored from the cache"}  # all is as it was at first
+    assert runs(project, "ingest") == 3
+
+
+def test_a_failing_stage_fails_the_flow_with_its_own_words_and_is_not_repeated(project: Path) -> None:
+    behave(project, "encode-text", "exit 3")
+    state: State[dict[str, str]] = walt("encode-text", return_state=True)
+    assert state.is_failed()
+    assert "encode-text ended with exit status 3: walt: the disk of encode-text is full" in (state.message or "")
+    assert runs(project, "ingest") == 1
+    assert runs(project, "encode-text") == 1
+    assert "| encode-text | failed |" in str(_artifacts("walt-summary")[-1].data)
+
+
+def test_the_direct_run_ends_with_1_when_a_stage_fails(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    behave(project, "ingest", "exit 5")
+    try:
+        assert main(["--target", "ingest"]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "error: ingest ended with exit status 5: walt: the disk of ingest is full" in capsys.readouterr().err
+
+
+def test_a_storage_error_is_retried_until_it_is_gone(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", [0.5] * pipeline.RETRIES)
+    behave(project, "ingest", "exit 4")
+
+    def mend() -> None:
+        while runs(project, "ingest") < 2:
+            time.sleep(0.05)
+        behave(project, "ingest", None)
+
+    mender = threading.Thread(target=mend, daemon=True)
+    mender.start()
+    assert walt("ingest") == {"ingest": "ran"}
+    assert runs(project, "ingest") in (2, 3)  # the second one may have read its behaviour before it was mended
+
+
+def test_retries_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", 0.01)
+    monkeypatch.setattr(pipeline.run_stage, "retries", 1)
+    behave(project, "ingest", "exit 4")
+    with pytest.raises(StageFailedError, match="exit status 4"):
+        walt("ingest")
+    assert runs(project, "ingest") == 2
+
+
+def test_sigterm_stops_the_stage_and_all_it_started(project: Path) -> None:
+    """What a cancelled flow run gets. The next run is not held up by it."""
+    behave(project, "ingest", "sleep")
+    running = project / "work/ingest/running"
+
+    def terminate() -> None:
+        while not running.is_file():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=terminate, daemon=True).start()
+    try:
+        with pytest.raises(SystemExit):
+            walt("ingest")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    pids = [int(pid) for pid in running.read_text().split()]
+    assert len(pids) == 2
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    behave(project, "ingest", None)
+    assert walt("ingest") == {"ingest": "ran"}
+
+
+def test_retraining_judges_the_model_also_when_nothing_changed(project: Path) -> None:
+    walt("ingest", promote=True)
+    walt("ingest", promote=True)
+    assert (project / "calls").read_text().split() == ["prepare", "promote", "prepare", "promote"]
+    assert runs(project, "ingest") == 1
+    assert _artifacts("promotion")[-1].data == "version 2 is better: it takes the alias"
+
+
+def test_a_second_flow_run_in_the_same_project_is_refused(project: Path) -> None:
+    with lock(project / "work/flow.lock"), pytest.raises(LockedError, match=f"held by process {os.getpid()}"):
+        walt("ingest")
+    assert runs(project, "ingest") == 0
+
+
+def test_an_unknown_target_names_the_nearest(project: Path) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'evaluate'"):
+        walt("evaluat")

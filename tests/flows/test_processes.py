@@ -1,0 +1,114 @@
+"""``run_command``: whatever happens, nothing that it started is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.processes import command_environment, run_command
+
+# A stage with a worker in a session of its own, as the video decoders have. On SIGTERM it writes a checkpoint, for
+# which it needs its worker alive; a deaf one ignores SIGTERM.
+_STAGE = """
+import os, pathlib, signal, subprocess, sys, time
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+def checkpoint(*_):
+    pathlib.Path("checkpoint").write_text("alive" if worker.poll() is None else "dead")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in sys.argv else checkpoint)
+pathlib.Path("pids.tmp").write_text(f"{os.getpid()} {worker.pid}")
+os.replace("pids.tmp", "pids")
+print("working", flush=True)
+time.sleep(300)
+"""
+
+
+def _stage(folder: Path, *arguments: str) -> list[str]:
+    (folder / "stage.py").write_text(_STAGE)
+    # a shell around it, as dvc has
+    return ["sh", "-c", f"{sys.executable} stage.py {' '.join(arguments)}; exit $?"]
+
+
+def _wait_for_pids(folder: Path) -> list[int]:
+    deadline = time.monotonic() + 20
+    while not (folder / "pids").is_file():
+        assert time.monotonic() < deadline, "the stage did not start"
+        time.sleep(0.05)
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def _alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+
+
+def test_output_and_status_come_back(tmp_path: Path) -> None:
+    lines: list[str] = []
+    command = ["sh", "-c", "echo one; echo two >&2; echo $KEY; exit 4"]
+    ended = run_command(command, tmp_path, {"KEY": "three"}, lines.append, lambda: None)
+    assert ended.status == 4
+    assert lines == list(ended.lines) == ["one", "two", "three"]
+
+
+def test_a_command_killed_by_a_signal_ends_as_in_a_shell(tmp_path: Path) -> None:
+    ended = run_command(["sh", "-c", "kill -9 $$"], tmp_path, {}, print, lambda: None)
+    assert ended.status == 128 + signal.SIGKILL
+
+
+def test_what_a_finished_command_leaves_behind_is_stopped(tmp_path: Path) -> None:
+    ended = run_command(["sh", "-c", "sleep 300 & echo $!"], tmp_path, {}, print, lambda: None)
+    assert ended.status == 0
+    assert not _alive([int(ended.lines[0])])
+
+
+def test_an_interrupt_lets_the_stage_write_its_checkpoint_first(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        if (tmp_path / "pids").is_file():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_command(_stage(tmp_path), tmp_path, {}, print, interrupt, grace_seconds=20)
+    assert (tmp_path / "checkpoint").read_text() == "alive", "the workers were stopped before the stage"
+    assert not _alive(_wait_for_pids(tmp_path))
+
+
+def test_a_stage_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        if (tmp_path / "pids").is_file():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_command(_stage(tmp_path, "deaf"), tmp_path, {}, print, interrupt, grace_seconds=0.5)
+    assert not _alive(_wait_for_pids(tmp_path))
+
+
+def test_the_stage_is_stopped_when_the_flow_process_is_killed(tmp_path: Path) -> None:
+    """SIGKILL gives the caller no chance to do anything: its guard sees the pipe close."""
+    command = _stage(tmp_path)
+    code = (
+        "from pathlib import Path; from flows.processes import run_command; "
+        f"run_command({command!r}, Path({str(tmp_path)!r}), {{}}, print, lambda: None)"
+    )
+    root = Path(__file__).parents[2]
+    flow = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.DEVNULL)
+    pids = _wait_for_pids(tmp_path)
+    assert len(_alive(pids)) == 2
+    flow.kill()
+    flow.wait()
+    deadline = time.monotonic() + 20
+    while _alive(pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _alive(pids)
+    assert (tmp_path / "checkpoint").read_text() == "alive"
+
+
+def test_the_interpreters_commands_come_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/elsewhere")
+    path = command_environment({})["PATH"].split(os.pathsep)
+    assert path == [str(Path(sys.executable).parent), "/elsewhere"]
