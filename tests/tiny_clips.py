@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walt.core.images import png_bytes
-from walt.core.video import encode_clip
+from walt.core.mp4 import encode_clip
 from walt.data.clips import ClipRow, size_folder, write_clip_rows
 from walt.data.shards import Sample, shard_name, write_index, write_shard
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from walt.core.video import decode_clip, encode_clip
+from walt.core.mp4 import decode_clip, encode_clip
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.evaluation.adherence import Observation, Verdict, judge, observe, rates
 

@@ -13,9 +13,9 @@ from tests.tiny_models import DIFFUSION, SAMPLE, write_models
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.manifest import write_manifest
+from walt.core.mp4 import decode_clip, read_metadata
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.core.video import decode_clip, read_metadata
 from walt.data.config import DatasetConfig
 from walt.data.shapes import prompts
 from walt.stages.registry import get_stage

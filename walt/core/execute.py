@@ -1,12 +1,13 @@
 """Map a function over many items: in this process, in a pool of killable processes, or on a Ray cluster.
 
-What may go wrong with one item (it hangs, crashes the interpreter, takes too much memory) becomes a value for that item.
+What may go wrong with one item (it hangs, crashes the interpreter, takes too much memory) becomes a value for it.
 Exceptions that the function raises are the caller's: they end the map. Results come in the order of the items whatever
 the number of workers, and only a bounded number of items is under way at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -111,17 +112,13 @@ class _Worker:
             self._ready = True
         self.index = index
         self.deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
-        try:
+        with contextlib.suppress(OSError):  # it died between two items; reading its answer says so
             self.connection.send_bytes(job)
-        except OSError:
-            pass  # it died between two items; reading its answer says so
 
     def kill(self) -> int:
         """End the process group; gives the exit status. No zombie is left."""
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself, and left no children
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it ended by itself, and left no children
         self.connection.close()
         return self.process.wait()
 
@@ -181,7 +178,7 @@ def _collect(workers: list[_Worker], timeout_seconds: float | None) -> list[tupl
         assert index is not None
         if worker.connection in answered:
             try:
-                kind, value = pickle.loads(worker.connection.recv_bytes())
+                kind, value = pickle.loads(worker.connection.recv_bytes())  # noqa: S301 our own process's answer
             except (EOFError, OSError):
                 workers.remove(worker)
                 outcomes.append((index, Outcome(None, _death(worker.kill()))))
@@ -218,11 +215,11 @@ def serve(descriptor: int, parent: int, memory_mb: int) -> None:
         except (EOFError, OSError):
             return
         try:
-            function, item = pickle.loads(job)
+            function, item = pickle.loads(job)  # noqa: S301 our own parent's order
             answer = pickle.dumps(("value", function(item)))
         except MemoryError:
             answer = pickle.dumps(("memory", None))
-        except Exception as error:  # handed to the parent, which raises it
+        except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
             answer = _pickled_error(error)
         connection.send_bytes(answer)
 
@@ -230,8 +227,8 @@ def serve(descriptor: int, parent: int, memory_mb: int) -> None:
 def _pickled_error(error: Exception) -> bytes:
     try:
         answer = pickle.dumps(("raised", error))
-        pickle.loads(answer)
-    except Exception:  # exceptions of other libraries need not survive pickling; their text does
+        pickle.loads(answer)  # noqa: S301 made in the line above
+    except Exception:  # noqa: BLE001 other libraries' exceptions need not survive pickling; their text does
         return pickle.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
     return answer
 

@@ -1,16 +1,16 @@
 """The tables that say what ingest made: ``manifest.parquet``, ``rejects.parquet``, ``clips.parquet``.
 
-Rows are dataclasses; the Parquet schema follows from their fields. Names of sources stand as given; bytes in them that are
-no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show them.
+Rows are dataclasses; the Parquet schema follows from their fields. Names of sources stand as given; bytes in them that
+are no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show them.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,11 +66,16 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
     str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(),
     str | None: pa.string(), int | None: pa.int64(),
 }  # fmt: skip
-_TYPES = {row_type: get_type_hints(row_type) for row_type in (ManifestRow, RejectRow)}
-MANIFEST_SCHEMA, REJECTS_SCHEMA = (
-    pa.schema([pa.field(name, _ARROW_TYPES[hint], nullable=hint in (str | None, int | None)) for name, hint in hints.items()])
-    for hints in _TYPES.values()
-)
+
+
+def _schema(row_type: type) -> pa.Schema:
+    hints = get_type_hints(row_type).items()
+    return pa.schema(
+        [pa.field(name, _ARROW_TYPES[hint], nullable=type(None) in get_args(hint)) for name, hint in hints]
+    )
+
+
+MANIFEST_SCHEMA, REJECTS_SCHEMA = _schema(ManifestRow), _schema(RejectRow)
 CLIPS_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in CLIP_COLUMNS])
 
 RowT = TypeVar("RowT", ManifestRow, RejectRow)
@@ -123,5 +128,5 @@ def _read(path: Path, schema: pa.Schema, row_type: type[RowT]) -> list[RowT]:
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
     if not table.schema.equals(schema):
-        raise CorruptArtifactError(f"{path}: columns {table.schema.names}, expected {[f.name for f in fields(row_type)]}")
+        raise CorruptArtifactError(f"{path}: columns {table.schema.names}, expected {schema.names}")
     return [row_type(**row) for row in table.to_pylist()]

@@ -1,6 +1,7 @@
-"""The one door to PyAV and ffmpeg: videos of the world to clips, clips to H.264 and back.
+"""Reading videos of the world: from any file to clips of a fixed number of frames at a fixed rate.
 
-Clips are numpy arrays (T, H, W, 3) uint8 RGB. Rules of reading, so that a file means the same everywhere:
+With ``walt.core.mp4``, which writes and reads this project's own files, this is the one door to PyAV and ffmpeg. Clips
+are numpy arrays (T, H, W, 3) uint8 RGB. The rules, so that a file means the same everywhere:
 
 - the picture stream is the first video stream in the file that is no attached picture (cover art, thumbnails);
 - output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
@@ -14,30 +15,24 @@ refused before it is followed.
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO
 
 import av
 import av.filter
-import ffmpeg
-import imageio_ffmpeg
 import numpy as np
-from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from walt.core.errors import StorageError
 from walt.core.images import Limits, Picture, Size, SourceError, compose_on_black, crop_and_resize
-from walt.core.storage import atomic_write
 
 Clip = NDArray[np.uint8]
 
@@ -49,8 +44,13 @@ SUFFIXES = frozenset(
 LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
 """They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
 
-_EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-_REPRODUCIBLE = "mbtree=0"  # x264's macroblock tree makes pictures of 64x64 and less come out differently now and then
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""How colours are converted."""
+
+_TimedFrame = tuple[Fraction, Fraction, VideoFrame]
+"""(seconds, duration in seconds, frame)"""
+_Convert = Callable[[VideoFrame], dict[Size, Picture]]
+
 _ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matroska rounds timestamps to milliseconds
 
 
@@ -82,7 +82,7 @@ class SourceClip:
 
 def probe(path: str | Path) -> VideoInfo:
     """Read the header of a video. Raises SourceError (``format``, ``no_video``, ``codec``)."""
-    with open(path, "rb") as stream, _open(stream) as container:
+    with open(path, "rb") as stream, open_video(stream) as container:
         return _describe(container, _picture_stream(container))
 
 
@@ -108,7 +108,7 @@ def read_clips(
     Raises:
         SourceError: with the code for the rejects table.
     """
-    with open(path, "rb") as stream, _open(stream) as container:
+    with open(path, "rb") as stream, open_video(stream) as container:
         reader = _Reader(container, limits)
         wanted = max_clips * num_frames
         pictures: dict[Size, list[Picture]] = {size: [] for size in sizes}
@@ -131,8 +131,9 @@ def read_clips(
 
 
 @contextmanager
-def _open(stream: IO[bytes]) -> Iterator[InputContainer]:
-    """Open by the file's bytes: its name, which may be anything, never reaches FFmpeg's protocols."""
+def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
+    """Open by the file's bytes, with FFmpeg's errors as SourceError. The file's name, which may be anything, never
+    reaches FFmpeg's protocols."""
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
     if not stream.read(1):
         raise SourceError("empty", "zero bytes")
@@ -189,7 +190,7 @@ class _Reader:
         self._exhausted = False
         self.packets = self.decoded = self._discarded = 0
 
-    def frames(self) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
+    def frames(self) -> Iterator[_TimedFrame]:
         """(seconds, duration, frame) as they are shown; seconds never go backwards."""
         last: Fraction | None = None
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
@@ -197,10 +198,12 @@ class _Reader:
             if frame.pts is None and last is None:
                 raise SourceError("no_timestamps", "the first frame has no timestamp")
             if (frame.width, frame.height) != (self.info.width, self.info.height):
-                raise SourceError("size_changed", f"{self.info.width}x{self.info.height} became {frame.width}x{frame.height}")
-            at = last + spare if frame.pts is None and last is not None else Fraction(frame.pts or 0) * frame.time_base
+                was = f"{self.info.width}x{self.info.height}"
+                raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
+            tick = frame.time_base or Fraction(0)
+            at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
             last = at if last is None else max(last, at)
-            yield last, Fraction(frame.duration) * frame.time_base or spare, frame
+            yield last, frame.duration * tick or spare, frame
 
     def _decode(self) -> Iterator[VideoFrame]:
         for packet in self._packets:  # the last one of each stream is empty and drains its decoder
@@ -211,7 +214,7 @@ class _Reader:
                     yield frame
         self._exhausted = True
 
-    def _count(self, packet: av.Packet) -> None:
+    def _count(self, packet: av.Packet[Stream]) -> None:
         if packet.pts is not None and packet.time_base is not None:
             self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if self._end - self._start > self._limits.max_seconds:
@@ -234,11 +237,11 @@ class _Reader:
             if promised - came > max(2, promised // 20):
                 raise SourceError("truncated", f"the header promises {promised} frames, {came} are there")
         elif self._promised_end and self._promised_end - (self._end - self._start) > max(0.5, self._promised_end / 20):
-            raise SourceError("truncated", f"the header promises {self._promised_end:.2f} s, {self._end:.2f} s are there")
+            raise SourceError("truncated", f"{self._end:.2f} of {self._promised_end:.2f} promised seconds are there")
         if not self.decoded:
             raise SourceError("decode", "no frame could be decoded")
 
-    def convert(self, sizes: Sequence[Size]) -> Any:
+    def convert(self, sizes: Sequence[Size]) -> _Convert:
         """A function VideoFrame -> {size: upright picture}."""
         pixel_aspect = float(self.info.pixel_aspect)
 
@@ -249,9 +252,9 @@ class _Reader:
 
 
 def _sample(
-    frames: Iterator[tuple[Fraction, Fraction, VideoFrame]], fps: Fraction, wanted: int, convert: Any
+    frames: Iterator[_TimedFrame], fps: Fraction, wanted: int, convert: _Convert
 ) -> Iterator[dict[Size, Picture]]:
-    """Yield what is on the screen at 0, 1 / fps, 2 / fps ... seconds after the first frame, ``wanted`` times at most."""
+    """Yield what is on the screen 0, 1 / fps, 2 / fps ... seconds after the first frame, ``wanted`` times at most."""
     origin = end = Fraction(0)
     held: VideoFrame | None = None
     shown: dict[Size, Picture] | None = None  # the held frame converted, once, if any output moment needs it
@@ -305,97 +308,14 @@ def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
 
 def _to_rgb(frame: VideoFrame) -> Picture:
     """Any pixel format -> (H, W, 3) uint8 RGB. Untagged pictures of 720 lines or more are BT.709, others BT.601."""
-    colorspace = None
-    if frame.colorspace == 2 and frame.height >= 720:  # 2: unspecified
-        colorspace = Colorspace.ITU709
-    has_alpha = any(component.is_alpha for component in frame.format.components) or frame.format.has_palette
-    return _reformat(frame, "rgba" if has_alpha else "rgb24", colorspace)
+    untagged = frame.colorspace == 2
+    colorspace = Colorspace.ITU709 if untagged and frame.height >= 720 else None
+    if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
+        return compose_on_black(to_pixels(frame, "rgba", colorspace))
+    return to_pixels(frame, "rgb24", colorspace)
 
 
-def _reformat(frame: VideoFrame, pixel_format: str, colorspace: Colorspace | None) -> Picture:
-    pixels = frame.reformat(
-        format=pixel_format, src_colorspace=colorspace, interpolation=_EXACT, threads=1
-    ).to_ndarray()
-    return compose_on_black(pixels) if pixel_format == "rgba" else pixels
-
-
-def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv444p", "yuv420p"] = "yuv444p") -> bytes:
-    """Frames as an H.264 MP4, the same bytes for the same frames. yuv444p is the stored form of clips.
-
-    Args:
-        frames: (T, H, W, 3) uint8 RGB; any H and W for yuv444p, even ones for yuv420p.
-        crf: 0 lossless (but for the colour conversion) to 51.
-    """
-    buffer = io.BytesIO()
-    rate = Fraction(str(fps))
-    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=rate)
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
-        stream.codec_context.thread_count = 1  # slices made by threads would change the bytes
-        stream.options = {"crf": str(crf), "preset": "medium", "flags": "+bitexact", "x264-params": _REPRODUCIBLE}
-        # x264 writes its version and settings, some 600 bytes, into each file
-        without_remarks = BitStreamFilterContext("filter_units=remove_types=6", stream)
-        for array in frames:
-            picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            converted = picture.reformat(
-                format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=_EXACT,
-                dst_color_range=ColorRange.MPEG,
-            )  # fmt: skip
-            for packet in stream.encode(converted):
-                container.mux(without_remarks.filter(packet))
-        for packet in stream.encode(None):
-            container.mux(without_remarks.filter(packet))
-    return buffer.getvalue()
-
-
-def decode_clip(data: bytes) -> Clip:
-    """The stored form of a clip, or any small MP4 of this project -> (T, H, W, 3) uint8 RGB; all of its frames."""
-    with av.open(io.BytesIO(data), format="mp4") as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        return np.stack([_reformat(frame, "rgb24", None) for frame in container.decode(stream)])
-
-
-def write_playable(path: str | Path, frames: Clip, fps: float, metadata: Mapping[str, Any]) -> None:
-    """Write an MP4 that browsers play (H.264 yuv420p, index first), atomically; the same bytes for the same arguments.
-
-    Args:
-        frames: (T, H, W, 3) uint8 RGB; H and W even.
-        metadata: JSON-able, e.g. prompt and seed; stored in the file's ``comment``, read back by ``read_metadata``.
-    """
-    options = {
-        "vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 14, "preset": "medium", "threads": 1,
-        "x264-params": _REPRODUCIBLE, "movflags": "+faststart", "fflags": "+bitexact", "flags:v": "+bitexact", "bsf:v": "filter_units=remove_types=6",
-        "metadata": f"comment={json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)}",
-    }  # fmt: skip
-    _run_ffmpeg(path, frames, fps, lambda stream: stream, {"format": "mp4", **options})
-
-
-def write_gif(path: str | Path, frames: Clip, fps: float) -> None:
-    """Write an endless GIF with a palette made for it, atomically, for pages that show no video."""
-
-    def with_palette(stream: Any) -> Any:
-        split = stream.split()
-        return ffmpeg.filter([split[0], split[1].filter("palettegen", stats_mode="full")], "paletteuse", dither="bayer")
-
-    _run_ffmpeg(path, frames, fps, with_palette, {"format": "gif", "loop": 0, "threads": 1, "fflags": "+bitexact"})
-
-
-def _run_ffmpeg(path: str | Path, frames: Clip, fps: float, chain: Any, options: dict[str, Any]) -> None:
-    """Frames through a pipe into ffmpeg, its output file into place."""
-    _, height, width, _ = frames.shape
-    with atomic_write(path) as target:
-        # ffmpeg writes to the temporary file by name: MP4's index needs a seekable output
-        source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps)
-        command = chain(source).output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")
-        try:
-            command.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), input=frames.tobytes(), capture_stderr=True)
-        except ffmpeg.Error as error:
-            lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-            raise StorageError(f"{path}: ffmpeg failed: {lines[-1]}") from None
-
-
-def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What ``write_playable`` was given as metadata."""
-    with open(path, "rb") as stream, _open(stream) as container:
-        return dict(json.loads(container.metadata["comment"]))
+def to_pixels(frame: VideoFrame, pixel_format: str, colorspace: Colorspace | None = None) -> Picture:
+    """Convert to ``rgb24`` or ``rgba``: (H, W, 3 or 4) uint8."""
+    converted = frame.reformat(format=pixel_format, src_colorspace=colorspace, interpolation=EXACT, threads=1)
+    return np.asarray(converted.to_ndarray(), dtype=np.uint8)

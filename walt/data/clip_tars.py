@@ -9,11 +9,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from walt.core.errors import CorruptArtifactError
+from walt.core.images import Size
 from walt.core.log import ProgressBar
 from walt.core.storage import read_json, sha256_json, write_json
 from walt.data.clips import CLIPS_TABLE, size_folder
 from walt.data.ingestion import ClipCache, ClipEntry, ClipRule, Member, SourceEntry, SourceFile
-from walt.data.shards import INDEX_NAME, Sample, ShardRecord, read_index, shard_name, verify_shard, write_index, write_shard
+from walt.data.shards import (
+    INDEX_NAME,
+    Sample,
+    ShardRecord,
+    read_index,
+    shard_name,
+    verify_shard,
+    write_index,
+    write_shard,
+)
 from walt.data.sources.items import Item
 
 
@@ -27,9 +37,9 @@ class PlannedClip:
     clip: ClipEntry
     split: str
 
-    def member(self, folder: str) -> Member:
+    def member(self, size: Size) -> Member:
         """Its picture file of one size."""
-        return next(member for member in self.clip.members if member.size == folder)
+        return next(member for member in self.clip.members if member.size == size)
 
     def description(self, rule: ClipRule) -> str:
         """The JSON that lies beside the pictures."""
@@ -71,12 +81,15 @@ def publish_tars(
     Returns:
         The tars' records by the folder of their size.
     """
-    folders = [size_folder(size) for size in rule.sizes]
-    digests = {folder: [_digest(shard, number, folder, rule) for number, shard in enumerate(shards)] for folder in folders}
-    records: dict[str, list[ShardRecord]] = {folder: [] for folder in folders}
+    sizes = {size_folder(size): size for size in rule.sizes}
+    digests = {
+        folder: [_digest(shard, number, size, rule) for number, shard in enumerate(shards)]
+        for folder, size in sizes.items()
+    }
+    records: dict[str, list[ShardRecord]] = {folder: [] for folder in sizes}
     clips_dir.mkdir(parents=True, exist_ok=True)
-    with ProgressBar("ingest: writing", total=len(shards) * len(folders), unit="tars") as bar:
-        for folder in folders:
+    with ProgressBar("ingest: writing", total=len(shards) * len(sizes), unit="tars") as bar:
+        for folder, size in sizes.items():
             directory = clips_dir / folder
             directory.mkdir(exist_ok=True)
             identity = sha256_json([rule.identity, folder, digests[folder]])
@@ -84,22 +97,22 @@ def publish_tars(
             for number, (shard, digest) in enumerate(zip(shards, digests[folder], strict=True)):
                 record = _known_record(known / f"{digest}.json", directory)
                 if record is None:
-                    record = write_shard(directory / shard_name("clips", number), _samples(shard, cache, folder, rule))
+                    record = write_shard(directory / shard_name("clips", number), _samples(shard, cache, size, rule))
                     write_json(known / f"{digest}.json", asdict(record))
                 records[folder].append(record)
                 bar.advance()
             if not (directory / INDEX_NAME).is_file() or read_index(directory).records != tuple(records[folder]):
                 write_index(directory, identity, records[folder])
             _keep_only(directory, {INDEX_NAME, *(record.shard for record in records[folder])})
-    _keep_only(clips_dir, {CLIPS_TABLE, *folders})
+    _keep_only(clips_dir, {CLIPS_TABLE, *sizes})
     _keep_only(known, {f"{digest}.json" for of_folder in digests.values() for digest in of_folder})
     return records
 
 
-def _digest(shard: list[PlannedClip], number: int, folder: str, rule: ClipRule) -> str:
+def _digest(shard: list[PlannedClip], number: int, size: Size, rule: ClipRule) -> str:
     """Of everything that determines a tar's name and bytes."""
-    content = [[planned.clip.key, planned.member(folder).sha256, planned.description(rule)] for planned in shard]
-    return sha256_json([shard_name("clips", number), folder, content])
+    content = [[planned.clip.key, planned.member(size).sha256, planned.description(rule)] for planned in shard]
+    return sha256_json([shard_name("clips", number), size, content])
 
 
 def _forget_wrong_index(directory: Path, identity: str) -> None:
@@ -124,10 +137,10 @@ def _known_record(path: Path, directory: Path) -> ShardRecord | None:
     return record
 
 
-def _samples(shard: list[PlannedClip], cache: ClipCache, folder: str, rule: ClipRule) -> Iterator[tuple[str, Sample]]:
+def _samples(shard: list[PlannedClip], cache: ClipCache, size: Size, rule: ClipRule) -> Iterator[tuple[str, Sample]]:
     for planned in shard:
-        data = cache.read(planned.file, planned.entry, planned.clip.key, folder)
-        yield planned.clip.key, {planned.member(folder).extension: data, "json": planned.description(rule).encode()}
+        data = cache.read(planned.file, planned.entry, planned.clip.key, size)
+        yield planned.clip.key, {planned.member(size).extension: data, "json": planned.description(rule).encode()}
 
 
 def _keep_only(directory: Path, names: set[str]) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.images import Size, decode_png
+from walt.core.mp4 import decode_clip
 from walt.core.storage import atomic_write
-from walt.core.video import decode_clip
 from walt.data.shards import Sample
 
 CLIPS_TABLE = "clips.parquet"

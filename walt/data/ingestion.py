@@ -1,27 +1,28 @@
-"""One source file to stored clips, and the cache of such results.
+"""One source file to stored clips, and the cache of such results. Worker processes import this module: no torch here.
 
-A result depends on the file's bytes and the clip rule alone, so it is cached under both: a rerun decodes only what is new.
-The cache is a convenience; it may be deleted at any time.
+A result depends on the file's bytes and the clip rule alone, so it is cached under both: a rerun decodes only what is
+new. The cache is a convenience; it may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from walt.core import video
+from walt.core import images, mp4, video
 from walt.core.errors import CorruptArtifactError
 from walt.core.images import Limits, Size, SourceError, crop_and_resize, png_bytes, read_picture
 from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, sha256_json
-from walt.data.clips import size_folder
 from walt.data.config import IngestConfig
 from walt.data.sources.items import Kind
 
-_VERSION = 1
-"""Of the rules of reading and of the stored form: raise it when the same source gives other clips."""
+_CODE = (video.__file__, mp4.__file__, images.__file__, __file__)
+"""What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class ClipRule:
         sizes = tuple(sorted(config.sizes))
         return cls(config.num_frames, config.fps, sizes, config.max_clips_per_video, config.crf, limits, stills)
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Hex digest; it changes with the codecs' versions too."""
-        return sha256_json({"version": _VERSION, "libraries": video.LIBRARY_VERSIONS, **asdict(self)})
+        """Hex digest; it changes with the code and with the codecs' versions too."""
+        code = [sha256_file(file) for file in _CODE]
+        return sha256_json({"code": code, "libraries": video.LIBRARY_VERSIONS, **asdict(self)})
 
     def key(self, source_sha256: str, start_seconds: float) -> str:
         """A clip's name: 32 hex digits from the source's bytes, the span and the clip rule."""
@@ -67,8 +69,7 @@ class SourceFile:
 class Member:
     """One picture file of a clip: ``mp4`` or ``png`` in one size."""
 
-    size: str
-    """Folder name, such as ``32x32``."""
+    size: Size
     extension: str
     num_bytes: int
     sha256: str
@@ -102,7 +103,7 @@ def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
     Returns:
         The entry, and the bytes of all members, one after the other in the entry's order.
     """
-    path = Path(source.path.decode("utf-8", "surrogateescape"))
+    path = Path(os.fsdecode(source.path))
     try:
         clips = _read(rule, path, source.kind)
         if sha256_file(path) != source.sha256:
@@ -115,12 +116,11 @@ def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
     for clip in clips:
         members = []
         for size, frames in clip.frames.items():
-            extension, data = "mp4", b""
             if len(frames) == 1:
                 extension, data = "png", png_bytes(frames[0])
             else:
-                data = video.encode_clip(frames, rule.fps, rule.crf)
-            members.append(Member(size_folder(size), extension, len(data), hashlib.sha256(data).hexdigest()))
+                extension, data = "mp4", mp4.encode_clip(frames, rule.fps, rule.crf)
+            members.append(Member(size, extension, len(data), hashlib.sha256(data).hexdigest()))
             blobs.append(data)
         num_frames = len(frames)
         kind: Kind = "image" if num_frames == 1 else "video"
@@ -137,6 +137,17 @@ def _read(rule: ClipRule, path: Path, kind: Kind) -> list[video.SourceClip]:
         path, num_frames=rule.num_frames, fps=rule.fps, sizes=rule.sizes, max_clips=rule.max_clips, limits=rule.limits,
         accept_still=rule.stills,
     )  # fmt: skip
+
+
+def hash_files(paths: list[bytes]) -> list[tuple[str | None, str]]:
+    """(sha256, "") for each file, or (None, why not). Runs in a worker process."""
+    results: list[tuple[str | None, str]] = []
+    for path in paths:
+        try:
+            results.append((sha256_file(os.fsdecode(path)), ""))
+        except OSError as error:
+            results.append((None, str(error.strerror)))
+    return results
 
 
 TRANSIENT = frozenset({"changed", "unreadable"})
@@ -174,7 +185,7 @@ class ClipCache:
             expected = stream.tell() + sum(member.num_bytes for clip in entry.clips for member in clip.members)
         return entry if path.stat().st_size == expected else None
 
-    def read(self, source: SourceFile, entry: SourceEntry, key: str, size: str) -> bytes:
+    def read(self, source: SourceFile, entry: SourceEntry, key: str, size: Size) -> bytes:
         """One member's bytes.
 
         Raises:
@@ -212,6 +223,7 @@ class ClipCache:
 
 def _entry(data: dict[str, Any]) -> SourceEntry:
     clips = tuple(
-        ClipEntry(**{**clip, "members": tuple(Member(**member) for member in clip["members"])}) for clip in data["clips"]
+        ClipEntry(**clip | {"members": tuple(Member(**m | {"size": tuple(m["size"])}) for m in clip["members"])})
+        for clip in data["clips"]
     )
-    return SourceEntry(**{**data, "clips": clips})
+    return SourceEntry(**data | {"clips": clips})

@@ -42,8 +42,8 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
 def init_dataset(root: Path, videos: str, captions: str, path_column: str, caption_column: str, name: str) -> str:
     """Describe a captioned folder as ``datasets/<name>.yaml`` and point ``params.yaml`` at it.
 
-    Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips, and the rule of
-    promotion the Frechet distance, since prompt adherence can be measured for generated datasets only.
+    Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips, and the rule
+    of promotion the Frechet distance, since prompt adherence can be measured for generated datasets only.
 
     Args:
         videos: the folder; a relative one counts from ``root``.

@@ -1,7 +1,7 @@
-"""The generated dataset ``shapes``: clips of one coloured shape that moves in one direction, with captions, and stills.
+"""The generated dataset ``shapes``: clips of a coloured shape that moves in one direction, with captions, and stills.
 
-Everything is a function of the seed: the same settings give the same bytes. The names and colours here are also what the
-evaluation's adherence check looks for in generated videos.
+Everything is a function of the seed: the same settings give the same bytes. The names and colours here are also what
+the evaluation's adherence check looks for in generated videos.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from walt.core import mp4
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.execute import map_items
 from walt.core.images import png_bytes
 from walt.core.log import ProgressBar
-from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_json, write_bytes, write_json
-from walt.core.video import Clip, encode_clip
+from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_file, sha256_json, write_bytes, write_json
+from walt.core.video import LIBRARY_VERSIONS, Clip
 from walt.data.config import ShapesGenerator
 
 Rgb = tuple[int, int, int]
@@ -45,7 +46,6 @@ DIRECTIONS: dict[str, tuple[int, int]] = {"right": (0, 1), "left": (0, -1), "dow
 BACKGROUNDS: dict[str, Rgb] = {"black": (0, 0, 0), "grey": (70, 70, 70), "navy": (15, 20, 65), "brown": (65, 40, 20)}
 
 _MARKER = ".generated.json"
-_VERSION = 1  # of the drawing: raise it when the pictures change
 _CRF = 10
 _BATCH = 32
 
@@ -144,13 +144,14 @@ def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> s
         ConfigurationError: the folder holds something that this function did not write.
     """
     content = f"{config.videos} clips and {config.images} stills"
-    fingerprint = sha256_json({"version": _VERSION, "crf": _CRF, **config.model_dump()})
+    code = [sha256_file(file) for file in (__file__, mp4.__file__)]
+    fingerprint = sha256_json({"code": code, "libraries": LIBRARY_VERSIONS, **config.model_dump()})
     names = [name for name, _ in _rows(config)]
     state = read_json(folder / _MARKER) if (folder / _MARKER).is_file() else None
     if state == {"fingerprint": fingerprint, "finished": True} and all((folder / name).is_file() for name in names):
         return f"{folder}: {content} are there already"
     if state is None and folder.is_dir() and any(folder.iterdir()):
-        raise ConfigurationError(f"{folder}: holds files that are not the generated dataset; move them, or choose another path")
+        raise ConfigurationError(f"{folder}: holds files that are not the generated dataset; choose another path")
     if state is None or state["fingerprint"] != fingerprint:
         shutil.rmtree(folder, ignore_errors=True)
         write_json(folder / _MARKER, {"fingerprint": fingerprint, "finished": False})
@@ -189,7 +190,7 @@ def _write(config: ShapesGenerator, folder: Path, indices: list[int]) -> None:
         name, scene = files[index]
         rng = np.random.default_rng([config.seed, index])
         clip = draw(scene, config.size, config.num_frames if scene.direction else 1, rng)
-        data = encode_clip(clip, config.fps, _CRF, "yuv420p") if scene.direction else png_bytes(clip[0])
+        data = mp4.encode_clip(clip, config.fps, _CRF, "yuv420p") if scene.direction else png_bytes(clip[0])
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")

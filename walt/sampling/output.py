@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from walt.core.images import png_bytes
+from walt.core.mp4 import write_playable
 from walt.core.storage import write_bytes
-from walt.core.video import write_playable
 
 Video = NDArray[np.uint8]
 
@@ -36,7 +36,8 @@ def to_frames(video: Tensor) -> Video:
 
 
 def write_sample(folder: Path, name: str, frames: Video, fps: float, metadata: dict[str, Any]) -> None:
-    """Write ``<name>.mp4``, with ``metadata`` (prompt, seed, settings) inside, and ``<name>.png``, a row of its frames."""
+    """Write ``<name>.mp4``, with ``metadata`` (prompt, seed, settings) inside, and ``<name>.png``, a row of its
+    frames."""
     folder.mkdir(parents=True, exist_ok=True)
     write_playable(folder / f"{name}.mp4", frames, fps, metadata)
     write_bytes(folder / f"{name}.png", png_bytes(frame_grid(frames, metadata["prompt"])))

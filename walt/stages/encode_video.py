@@ -25,6 +25,7 @@ from torch import Tensor
 
 import walt.autoencoder.model
 import walt.core.images
+import walt.core.mp4
 import walt.core.video
 import walt.data.clips
 import walt.nn.causal
@@ -55,7 +56,7 @@ from walt.stages.settings import EncodeVideoConfig
 STAGE = "encode-video"
 
 _CODE: tuple[ModuleType, ...] = (
-    walt.autoencoder.model, walt.nn.causal, walt.core.images, walt.core.video, walt.data.clips,
+    walt.autoencoder.model, walt.nn.causal, walt.core.images, walt.core.mp4, walt.core.video, walt.data.clips,
 )  # fmt: skip
 """What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
 

@@ -1,8 +1,8 @@
 """Stage ``ingest``: source files -> clips in tars of each size, a manifest and a rejects table.
 
 What decides and in which order: the source lists inputs; files are hashed; the same bytes twice are one source; each
-source is decoded once, in a process that can be killed, and cut into clips of all sizes; clips go to tars by the hash of
-their source. Neither the order of listing nor the number of workers changes a byte. Inputs = accepted + rejected.
+source is decoded once, in a process that can be killed, and cut into clips of all sizes; clips go to tars by the hash
+of their source. Neither the order of listing nor the number of workers changes a byte. Inputs = accepted + rejected.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from walt.core.execute import map_items
 from walt.core.log import ProgressBar, info, warning
 from walt.core.manifest import ManifestRow, RejectRow, printable, write_clips, write_manifest, write_rejects
 from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
+from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
 from walt.data.clip_tars import PlannedClip, assign_shards, publish_tars
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
-from walt.data.ingestion import TRANSIENT, ClipCache, ClipRule, SourceEntry, SourceFile, cut_source
+from walt.data.ingestion import TRANSIENT, ClipCache, ClipRule, SourceEntry, SourceFile, cut_source, hash_files
 from walt.data.shards import ShardRecord
 from walt.data.sources.items import Item
 from walt.data.sources.registry import list_items
@@ -54,8 +54,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
     Raises:
         ConfigurationError: the descriptor, the folder or the captions table is missing or wrong.
-        RejectLimitError: more than ``reject_limit`` of the inputs were rejected, or none was accepted. The rejects table
-            is written before.
+        RejectLimitError: more than ``reject_limit`` of the inputs were rejected, or none was accepted. The rejects
+            table is written before.
     """
     descriptor = load_section(paths.root / config.dataset.descriptor, Descriptor)
     folder = paths.root / config.dataset.path
@@ -107,7 +107,7 @@ def _hash(items: list[Item], compute: ComputeConfig) -> tuple[list[Source], list
     rejects: list[RejectRow] = []
     first: dict[str, str] = {}
     with ProgressBar("ingest: reading", total=len(items), unit="files") as bar:
-        for batch, outcome in zip(batches, map_items(_hash_files, names, compute), strict=True):
+        for batch, outcome in zip(batches, map_items(hash_files, names, compute), strict=True):
             digests = outcome.value or [(None, f"could not be read: {outcome.failure}")] * len(batch)
             for item, (sha256, problem) in zip(batch, digests, strict=True):
                 if sha256 is None:
@@ -119,17 +119,6 @@ def _hash(items: list[Item], compute: ComputeConfig) -> tuple[list[Source], list
                     sources.append(Source(item, SourceFile(os.fsencode(item.path), sha256, item.kind)))
             bar.advance(len(batch))
     return sources, rejects
-
-
-def _hash_files(paths: list[bytes]) -> list[tuple[str | None, str]]:
-    """(sha256, "") for each file, or (None, why not). Runs in a worker process."""
-    results: list[tuple[str | None, str]] = []
-    for path in paths:
-        try:
-            results.append((sha256_file(os.fsdecode(path)), ""))
-        except OSError as error:
-            results.append((None, str(error.strerror)))
-    return results
 
 
 def _cut(sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config) -> tuple[list[SourceEntry], int]:
@@ -161,7 +150,9 @@ def _cut(sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config
 def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table: Path) -> None:
     codes = ", ".join(f"{count} {code}" for code, count in Counter(row.code for row in rejects).most_common())
     if len(rejects) == num_inputs:
-        raise RejectLimitError(f"none of {num_inputs} inputs was accepted ({codes or 'the dataset is empty'}); see {table}")
+        raise RejectLimitError(
+            f"none of {num_inputs} inputs was accepted ({codes or 'the dataset is empty'}); see {table}"
+        )
     if len(rejects) > limit * num_inputs:
         share = f"{len(rejects)} of {num_inputs} inputs were rejected ({codes})"
         raise RejectLimitError(f"{share}, more than ingest.reject_limit {limit:g}; see {table}")
@@ -201,7 +192,11 @@ def _row(planned: PlannedClip, number: int, rule: ClipRule) -> ManifestRow:
 
 
 def _figures(
-    num_inputs: int, rejects: list[RejectRow], rows: list[ManifestRow], records: dict[str, list[ShardRecord]], decoded: int
+    num_inputs: int,
+    rejects: list[RejectRow],
+    rows: list[ManifestRow],
+    records: dict[str, list[ShardRecord]],
+    decoded: int,
 ) -> dict[str, Any]:
     """What the command line prints."""
     figures = {
@@ -217,5 +212,6 @@ def _figures(
         "captions_cut": sum(row.caption_truncated for row in rows),
         "bytes": {folder: sum(record.bytes for record in found) for folder, found in records.items()},
     }
-    info(f"ingest: {figures['accepted']} of {num_inputs} inputs, {len(rows)} clips, {figures['held_out']} of them held out")
+    accepted, held_out = figures["accepted"], figures["held_out"]
+    info(f"ingest: {accepted} of {num_inputs} inputs, {len(rows)} clips, {held_out} of them held out")
     return figures

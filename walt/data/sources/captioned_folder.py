@@ -33,8 +33,8 @@ class _Row:
 def list_items(descriptor: Descriptor, folder: Path, max_caption_characters: int) -> Listing:
     """List the dataset under ``folder``, sorted by path.
 
-    Refusals: ``missing`` (no such file, or no path), ``outside`` (the path leaves the folder), ``duplicate_row`` (the path
-    was in an earlier row), ``no_caption``, ``bad_caption`` (not UTF-8, or NUL), ``image`` (the dataset has no stills).
+    Refusals: ``missing`` (no such file, or no path), ``outside`` (the path leaves the folder), ``duplicate_row`` (the
+    path was in an earlier row), ``no_caption``, ``bad_caption`` (not UTF-8, or NUL), ``image`` (the dataset has none).
 
     Raises:
         ConfigurationError: the CSV is missing, is no CSV, or lacks a column.
@@ -98,9 +98,9 @@ def _check_path(row: _Row, name: str, folder: Path) -> Refusal | None:
     """By the path's letters: a link inside the folder is its owner's decision, a ``..`` in a table is not."""
     if not name:
         return Refusal(f"line {row.line}", "missing", "the path is empty")
-    if os.path.isabs(name) or name.split(os.sep)[0] == os.pardir:
+    if Path(name).is_absolute() or Path(name).parts[0] == os.pardir:
         return Refusal(row.source, "outside", "the path leaves the dataset's folder")
-    if not os.path.isfile(folder / name):
+    if "\0" in name or not (folder / name).is_file():
         return Refusal(row.source, "missing", f"line {row.line} names it, but there is no such file")
     return None
 
@@ -111,8 +111,8 @@ def _media_files(folder: Path) -> Iterator[str]:
     for directory, subdirectories, names in os.walk(folder):
         subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:
-                yield os.path.relpath(os.path.join(directory, name), folder)
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+                yield str((Path(directory) / name).relative_to(folder))
 
 
 def _add(
