@@ -75,7 +75,7 @@ def train(
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
                 terms = losses(run.step)
             run.optimizer.zero_grad(set_to_none=True)
-            terms["loss"].backward()
+            torch.autograd.backward(terms["loss"])
             norm = nn.utils.clip_grad_norm_(parameters, config.optimizer.gradient_clip)
             if not bool(torch.isfinite(terms["loss"]) & torch.isfinite(norm)):
                 raise DivergedError(f"{name}: {_describe(terms, norm)} at step {run.step}; {run.last_good()}")

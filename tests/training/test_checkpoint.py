@@ -1,0 +1,173 @@
+"""Checkpoints are whole or absent, belong to one identity, and hold no pickle."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from walt.core import storage
+from walt.core.errors import ConfigurationError, StorageError
+from walt.core.storage import sha256_file, write_json
+from walt.training import checkpoint
+
+IDENTITY = {"seed": 0, "model": {"width": 8, "grid": (1, 2)}, "data": "abc"}
+
+
+def save(work: Path, step: int, **parts: dict[str, torch.Tensor]) -> None:
+    parts = parts or {"model": {"weight": torch.full((64,), float(step))}, "optimizer": {"0.step": torch.tensor(3.0)}}
+    checkpoint.save(work, step, IDENTITY, parts, {"history": [{"step": step, "loss": 0.1}], "nothing": None})
+
+
+def steps(work: Path) -> list[int]:
+    return [int(folder.name.removeprefix("step-")) for folder in sorted(work.iterdir())]
+
+
+def test_comes_back_as_it_was(tmp_path: Path) -> None:
+    strided = torch.randn(2, 3, 4, 5, 6).to(memory_format=torch.channels_last_3d)
+    tied = torch.randn(4)
+    parts = {
+        "model": {"a": strided, "b": tied, "c": tied, "n": torch.tensor(7)},
+        "optimizer": {"0.step": torch.tensor(2.0)},
+    }
+    save(tmp_path, 12, **parts)
+    found = checkpoint.load(tmp_path, IDENTITY)
+    assert found is not None
+    assert found.step == 12
+    assert found.state == {"history": [{"step": 12, "loss": 0.1}], "nothing": None}
+    assert found.parts.keys() == parts.keys()
+    for part, tensors in parts.items():
+        assert found.parts[part].keys() == tensors.keys()
+        assert all(torch.equal(found.parts[part][name], value) for name, value in tensors.items())
+
+
+def test_there_may_be_none(tmp_path: Path) -> None:
+    assert checkpoint.load(tmp_path, IDENTITY) is None
+    assert checkpoint.load(tmp_path / "missing", IDENTITY) is None
+
+
+def test_the_two_newest_are_kept_and_discard_removes_all(tmp_path: Path) -> None:
+    for step in (5, 9, 10, 100):
+        save(tmp_path, step)
+    assert steps(tmp_path) == [10, 100]
+    checkpoint.discard(tmp_path)
+    assert checkpoint.load(tmp_path, IDENTITY) is None
+
+
+def test_same_state_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / name, 5)
+    for file in (tmp_path / "a" / "step-000000005").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / "step-000000005" / file.name).read_bytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), flip=st.booleans())
+def test_a_damaged_newest_falls_back_loudly(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, flip: bool
+) -> None:
+    work = tmp_path_factory.mktemp("work")
+    save(work, 5)
+    save(work, 10)
+    folder = work / "step-000000010"
+    file = folder / data.draw(st.sampled_from(sorted(file.name for file in folder.iterdir())))
+    content = bytearray(file.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if flip:
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[place:]
+    file.write_bytes(content)
+    found = checkpoint.load(work, IDENTITY)
+    assert found is not None
+    if file.name != "manifest.json":
+        assert found.step == 5
+    expected = torch.full((64,), float(found.step))  # a flip in the manifest's white space changes nothing
+    assert torch.equal(found.parts["model"]["weight"], expected)
+
+
+def test_falling_back_says_so_and_removes_the_damaged_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path, 5)
+    save(tmp_path, 10)
+    (tmp_path / "step-000000010" / "model.safetensors").unlink()
+    found = checkpoint.load(tmp_path, IDENTITY)
+    assert found is not None
+    assert found.step == 5
+    assert "damaged" in capsys.readouterr().out
+    assert steps(tmp_path) == [5]
+    (tmp_path / "step-000000005" / "manifest.json").write_text("{}")
+    assert checkpoint.load(tmp_path, IDENTITY) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 1}, "seed: 0 -> 1"),
+        ({"model": {"width": 9, "grid": [1, 2]}}, "model.width: 8 -> 9"),
+        ({"model": {"width": 8, "grid": [1, 2], "heads": 2}}, "model.heads: absent -> 2"),
+        ({"data": None}, 'data: "abc" -> null'),
+    ],
+)
+def test_another_identity_is_refused_key_by_key(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    save(tmp_path, 5)
+    with pytest.raises(ConfigurationError) as error:
+        checkpoint.load(tmp_path, {**IDENTITY, **changed})
+    assert error.value.exit_status == 2
+    assert str(error.value).endswith(f"configuration: {message}")
+    assert steps(tmp_path) == [5]
+
+
+def test_tuples_and_lists_are_one_identity(tmp_path: Path) -> None:
+    save(tmp_path, 5)
+    assert checkpoint.load(tmp_path, json.loads(json.dumps(IDENTITY))) is not None
+
+
+class Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    save(work, 5)
+    folder = work / "step-000000005"
+    for name in ("model.pt", "model.safetensors", "state.json"):
+        (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    files = {file.name: {"sha256": sha256_file(file)} for file in folder.iterdir() if file.name != "manifest.json"}
+    write_json(folder / "manifest.json", {"files": files})  # even under a manifest that vouches for it
+    assert checkpoint.load(work, IDENTITY) is None
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_what_a_killed_writer_left_is_ignored_and_removed(tmp_path: Path) -> None:
+    save(tmp_path, 5)
+    shutil.copytree(tmp_path / "step-000000005", tmp_path / "step-000000010.4242.tmp")
+    found = checkpoint.load(tmp_path, IDENTITY)
+    assert found is not None
+    assert found.step == 5
+    assert steps(tmp_path) == [5]
+
+
+def test_a_full_disk_keeps_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 5)
+
+    def full(*_: object) -> None:
+        raise OSError(storage.errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left") as error:
+        save(tmp_path, 10)
+    assert error.value.exit_status == 4
+    monkeypatch.undo()
+    assert steps(tmp_path) == [5]
+    assert checkpoint.load(tmp_path, IDENTITY) is not None

@@ -1,0 +1,271 @@
+"""The loop: exact resume, and what happens when a run goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from walt.core.errors import DivergedError, TerminatedError
+from walt.data.order import batch_keys
+from walt.data.prefetch import PrefetchedSteps
+from walt.training.config import LoopConfig
+from walt.training.loop import TrainingResult, train
+
+KEYS = [f"key{i}" for i in range(10)]
+BATCH_SIZE = 3  # the first epoch's edge is inside step 3, the second epoch ends inside step 6
+STEPS = 9
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the loop may catch it."""
+
+
+def loop_config(**changes: Any) -> LoopConfig:
+    optimizer = {
+        "name": "adamw", "learning_rate": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1, "gradient_clip": 0.5,
+        "schedule": "cosine", "warmup_steps": 2, "final_fraction": 0.1, **changes.pop("optimizer", {}),
+    }  # fmt: skip
+    values = {
+        "steps": STEPS, "optimizer": optimizer, "ema_decay": 0.9, "precision": "fp32", "log_every": 2,
+        "checkpoint_every": 1,
+    }  # fmt: skip
+    return LoopConfig.model_validate({**values, **changes})
+
+
+def make_model() -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.SiLU(), nn.Conv3d(4, 2, 1))
+    return model.to(memory_format=torch.channels_last_3d)
+
+
+def make_batch(step: int) -> Tensor:
+    """(B, 2, 3, 4, 4): a function of the keys alone."""
+    keys = batch_keys(0, step, BATCH_SIZE, KEYS)
+    return torch.stack(
+        [torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(KEYS.index(key))) for key in keys]
+    )
+
+
+def run(
+    work: Path,
+    config: LoopConfig | None = None,
+    before: Callable[[int], None] = lambda step: None,
+    scale: Callable[[int], float] = lambda step: 1.0,
+    identity: dict[str, Any] | None = None,
+    logged: list[tuple[int, dict[str, float]]] | None = None,
+    model: nn.Module | None = None,
+) -> TrainingResult:
+    """Train the little model; ``before(step)`` is called in each step before the loss is computed."""
+    config = config or loop_config()
+    net = model or make_model()
+
+    with PrefetchedSteps(make_batch, stop=config.steps, depth=2) as batches:
+
+        def losses(step: int) -> dict[str, Tensor]:
+            before(step)
+            batch = batches(step)
+            loss = (net(batch) - batch).square().mean() * scale(step)
+            return {"loss": loss, "half": loss / 2}
+
+        return train(
+            name="tiny",
+            model=net,
+            losses=losses,
+            config=config,
+            identity=identity or {"seed": 0, "data": {"clips": "abc"}},
+            work=work,
+            on_log=lambda step, metrics: logged.append((step, metrics)) if logged is not None else None,
+        )
+
+
+def kill_at(step: int) -> Callable[[int], None]:
+    def before(current: int) -> None:
+        if current == step:
+            raise Killed
+
+    return before
+
+
+def assert_same(one: TrainingResult, other: TrainingResult) -> None:
+    assert one.history == other.history
+    assert one.state_dict.keys() == other.state_dict.keys()
+    assert all(torch.equal(value, other.state_dict[name]) for name, value in one.state_dict.items())
+
+
+@pytest.mark.parametrize("checkpoint_every", [1, 2])
+@pytest.mark.parametrize("changes", [{}, {"precision": "bf16", "ema_decay": 0.0}, {"optimizer": {"name": "adafactor"}}])
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str, Any], checkpoint_every: int) -> None:
+    """Killed at step 1, mid-epoch 1, at the epoch's edge, mid-epoch 2, at the last step; also all one after another."""
+    config = loop_config(checkpoint_every=checkpoint_every, **changes)
+    undisturbed = run(tmp_path / "undisturbed", config)
+    kills = (1, 2, 3, 4, 5, STEPS - 1)
+    for step in kills:
+        work = tmp_path / str(step)
+        with pytest.raises(Killed):
+            run(work, config, kill_at(step))
+        assert_same(run(work, config), undisturbed)
+    for step in kills:
+        with pytest.raises(Killed):
+            run(tmp_path / "often", config, kill_at(step))
+    assert_same(run(tmp_path / "often", config), undisturbed)
+
+
+_SUBPROCESS = """
+import os, signal, sys
+from pathlib import Path
+from tests.training.test_loop import run
+def before(step):
+    if step == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+run(Path(sys.argv[1]), before=before)
+"""
+
+
+def test_a_sigkilled_process_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    arguments = [sys.executable, "-c", _SUBPROCESS, str(tmp_path / "killed"), "5"]
+    killed = subprocess.run(arguments, cwd=root, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    steps: list[int] = []
+    assert_same(run(tmp_path / "killed", before=steps.append), run(tmp_path / "undisturbed"))
+    assert steps == [5, 6, 7, 8]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    assert_same(run(tmp_path, before=kill_at(0)), first)
+
+
+def test_training_learns_and_returns_the_average(tmp_path: Path) -> None:
+    config = loop_config(steps=60, checkpoint_every=60, optimizer={"schedule": "constant"})
+    model = make_model()
+    result = run(tmp_path / "a", config, model=model)
+    assert result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
+    raw = model.state_dict()
+    assert all(not torch.equal(value, raw[name]) for name, value in result.state_dict.items())
+    assert all(torch.allclose(value, raw[name], atol=0.1) for name, value in result.state_dict.items())
+    model = make_model()
+    result = run(tmp_path / "b", config.model_copy(update={"ema_decay": 0.0}), model=model)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in result.state_dict.items())
+    assert all(value.is_contiguous() for value in result.state_dict.values())
+
+
+def test_the_log_has_means_of_what_came_since_the_last_line(tmp_path: Path) -> None:
+    each: list[tuple[int, dict[str, float]]] = []
+    pairs: list[tuple[int, dict[str, float]]] = []
+    every = run(tmp_path / "a", loop_config(log_every=1), logged=each)
+    result = run(tmp_path / "b", loop_config(log_every=4), logged=pairs)
+    assert [step for step, _ in each] == list(range(1, STEPS + 1))
+    assert [step for step, _ in pairs] == [4, 8, 9]
+    assert result.history == [{"step": step, **metrics} for step, metrics in pairs]
+    for name in ("loss", "half", "grad_norm"):
+        assert pairs[0][1][name] == pytest.approx(sum(metrics[name] for _, metrics in each[:4]) / 4)
+        assert pairs[2][1][name] == each[8][1][name]
+    assert pairs[0][1]["lr"] == each[3][1]["lr"]
+    assert all(torch.equal(value, result.state_dict[name]) for name, value in every.state_dict.items())
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_before_the_step(tmp_path: Path, factor: float) -> None:
+    model = make_model()
+    weights: list[dict[str, Tensor]] = []
+
+    def before(step: int) -> None:
+        weights.append({name: value.clone() for name, value in model.state_dict().items()})
+
+    with pytest.raises(
+        DivergedError, match=r"tiny: loss (nan|inf).* at step 5; the checkpoint of step 4 is kept"
+    ) as error:
+        run(tmp_path, loop_config(checkpoint_every=2), before, lambda step: factor if step == 5 else 1.0, model=model)
+    assert error.value.exit_status == 7
+    assert all(torch.equal(value, weights[-1][name]) for name, value in model.state_dict().items())
+    steps: list[int] = []
+    run(tmp_path, loop_config(checkpoint_every=2), steps.append)
+    assert steps[0] == 4
+
+
+def test_a_gradient_that_is_not_finite_ends_it_too(tmp_path: Path) -> None:
+    model = make_model()
+    model[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match="no checkpoint yet"):
+        run(tmp_path, model=model)
+
+
+def test_sigterm_writes_a_checkpoint_and_gives_the_handler_back(tmp_path: Path) -> None:
+    config = loop_config(checkpoint_every=100)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminate(step: int) -> None:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TerminatedError, match="step 5") as error:
+        run(tmp_path / "a", config, terminate)
+    assert error.value.exit_status == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    steps: list[int] = []
+    assert_same(run(tmp_path / "a", config, steps.append), run(tmp_path / "b", config))
+    assert steps == [5, 6, 7, 8]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_it_runs_outside_the_main_thread(tmp_path: Path) -> None:
+    results: list[TrainingResult] = []
+    thread = threading.Thread(target=lambda: results.append(run(tmp_path / "thread")))
+    thread.start()
+    thread.join()
+    assert_same(results[0], run(tmp_path / "main"))
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"identity": {"seed": 1, "data": {"clips": "abc"}}}, "seed: 0 -> 1"),
+        ({"identity": {"seed": 0, "data": {"clips": "xyz"}}}, 'data.clips: "abc" -> "xyz"'),
+        ({"config": loop_config(optimizer={"learning_rate": 0.02})}, "training.optimizer.learning_rate: 0.01 -> 0.02"),
+        ({"model": make_model().append(nn.Conv3d(2, 2, 1))}, "parameters: "),
+    ],
+)
+def test_a_changed_run_starts_afresh_and_says_what_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], second: dict[str, Any], message: str
+) -> None:
+    run(tmp_path)
+    capsys.readouterr()
+    steps: list[int] = []
+    run(tmp_path, before=steps.append, **second)
+    assert steps == list(range(STEPS))
+    shown = capsys.readouterr().out
+    assert "starting afresh" in shown
+    assert message in shown
+
+
+def test_how_often_checkpoints_are_written_is_no_change(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, loop_config(checkpoint_every=2), kill_at(5))
+    steps: list[int] = []
+    run(tmp_path, loop_config(checkpoint_every=3), steps.append)
+    assert steps[0] == 4
+
+
+def test_a_damaged_newest_checkpoint_changes_no_bit_of_the_result(tmp_path: Path) -> None:
+    undisturbed = run(tmp_path / "undisturbed")
+    with pytest.raises(Killed):
+        run(tmp_path / "a", before=kill_at(5))
+    file = tmp_path / "a" / "step-000000005" / "optimizer.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 4
+    file.write_bytes(content)
+    steps: list[int] = []
+    assert_same(run(tmp_path / "a", before=steps.append), undisturbed)
+    assert steps[0] == 4
