@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.storage import sha256_file
-from walt.evaluation.frechet import ThumbnailFeatures, frechet_distance, make_extractor
+from walt.evaluation.frechet import Extractor, ThumbnailFeatures, frechet_distance, make_extractor
 
 
-class Pixels(nn.Module):
+class Pixels(Extractor):
     """The first three pixels as features."""
 
     num_features = 3

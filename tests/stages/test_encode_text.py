@@ -32,9 +32,9 @@ CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circ
 def rows(captions: list[str | None] = CAPTIONS, per_shard: int = 3) -> list[ManifestRow]:
     return [
         ManifestRow(
-            key=hashlib.sha256(f"{number}".encode()).hexdigest()[:32], kind="video", split="train", source=f"{number}.mp4",
-            source_sha256="0" * 64, start_seconds=0.0, end_seconds=2.0, num_frames=17, caption=caption,
-            caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
+            key=hashlib.sha256(f"{number}".encode()).hexdigest()[:32], kind="video", split="train",
+            source=f"{number}.mp4", source_sha256="0" * 64, start_seconds=0.0, end_seconds=2.0, num_frames=17,
+            caption=caption, caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
         )
         for number, caption in enumerate(captions)
     ]  # fmt: skip

@@ -1,9 +1,9 @@
 """Do generated ``shapes`` videos obey their prompt? Decided by looking at the pixels, without a model.
 
-The background is the median colour of the picture's border over time. The foreground is what differs from it by more than
-half of the largest difference. Its colour is that of its most distinct pixels, named by the nearest hue of the dataset's
-colours, or by ``white`` when it has hardly any saturation. Its direction is the dominant axis of a straight line through
-the foreground's centroid in each frame.
+The background is the median colour of the picture's border over time. The foreground is what differs from it by more
+than half of the largest difference. Its colour is that of its most distinct pixels, named by the nearest hue of the
+dataset's colours, or by ``white`` when it has hardly any saturation. Its direction is the dominant axis of a straight
+line through the foreground's centroid in each frame.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Frechet distance between two sets of clips, on a named feature extractor.
 
-d^2 = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with mean and covariance of the clips' features. Numbers of two
-extractors cannot be compared; only the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717).
+d^2 = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with mean and covariance of the clips' features. Numbers of
+two extractors cannot be compared; only the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717).
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from walt.core.storage import sha256_file
 _DIFFERENCE_SCALE = 10.0  # frames differ by a few percent: without it the distance would see colour and not motion
 
 
-class ThumbnailFeatures(nn.Module):
+class Extractor(nn.Module):
+    """Clips (B, 3, T, H, W) in [-1, 1] -> features (B, ``num_features``)."""
+
+    num_features: int
+
+
+class ThumbnailFeatures(Extractor):
     """Features without a learned model: what a clip looks like from afar, and where it moves.
 
     36 values: RGB averaged over 3 spans of time x 2 x 2 fields of the picture. 12 values: absolute difference of
@@ -38,7 +44,7 @@ class ThumbnailFeatures(nn.Module):
         return torch.cat([colours.flatten(1), _DIFFERENCE_SCALE * motion.flatten(1)], dim=1)
 
 
-class I3DFeatures(nn.Module):
+class I3DFeatures(Extractor):
     """The 400 logits of the I3D network, from the TorchScript file that StyleGAN-V's FVD uses.
 
     Raises:
@@ -64,7 +70,7 @@ class I3DFeatures(nn.Module):
 
 def make_extractor(
     name: Literal["thumbnail", "i3d"], i3d_path: str | Path | None, i3d_sha256: str | None
-) -> tuple[str, nn.Module]:
+) -> tuple[str, Extractor]:
     """(the metric's name, the extractor): ``frechet_distance/thumbnail`` or ``fvd``. Raises as ``I3DFeatures``."""
     if name == "thumbnail":
         return "frechet_distance/thumbnail", ThumbnailFeatures()
@@ -74,7 +80,7 @@ def make_extractor(
 
 
 @torch.no_grad()
-def frechet_distance(real: Iterable[Tensor], generated: Iterable[Tensor], extractor: nn.Module) -> float:
+def frechet_distance(real: Iterable[Tensor], generated: Iterable[Tensor], extractor: Extractor) -> float:
     """Frechet distance between batches of clips (B, 3, T, H, W) in [-1, 1]; two clips or more on each side.
 
     The statistics are kept in float64 on the processor, by torchmetrics.

@@ -1,10 +1,11 @@
 """Captions -> T5 embeddings, in tars beside the clips: same shard numbers, same keys, same order.
 
-Each member ``<key>.safetensors`` holds ``embeddings`` (L, D) float16 and ``mask`` (L,) uint8. The tar ``null.tar`` holds the
-key ``null``: the empty caption, the unconditional side of guidance. A clip without a caption has that embedding too.
+Each member ``<key>.safetensors`` holds ``embeddings`` (L, D) float16 and ``mask`` (L,) uint8. The tar ``null.tar``
+holds the key ``null``: the empty caption, the unconditional side of guidance. A clip without a caption has that
+embedding too.
 
-An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape. So
-a tar whose captions did not change keeps its bytes, and a run that was killed goes on after its last finished tar.
+An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape.
+So a tar whose captions did not change keeps its bytes, and a run that was killed goes on after its last finished tar.
 """
 
 from __future__ import annotations
@@ -19,13 +20,22 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+import walt.text.encoder
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.log import ProgressBar
 from walt.core.manifest import ManifestRow, read_manifest
 from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, sha256_json, write_json
+from walt.core.storage import (
+    TEMPORARY_SUFFIX,
+    atomic_directory,
+    clean_temporary,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_json,
+)
 from walt.data.loader import NULL_KEY
 from walt.data.shards import INDEX_NAME, Sample, ShardRecord, shard_name, verify_shard, write_index, write_shard
 from walt.nn.device import select_device
@@ -63,6 +73,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     book = EmbeddingBook(encoder, captions, config.text.batch_size)
     identity = {
         "form": FORM,
+        "code": sha256_file(walt.text.encoder.__file__),
         "encoder": encoder.digest,
         "max_tokens": encoder.max_tokens,
         "batch": config.text.batch_size,

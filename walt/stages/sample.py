@@ -26,10 +26,9 @@ from walt.nn.device import select_device
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample
 from walt.sampling.pipeline import Pipeline, SampleBatch
+from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
 
 STAGE = "sample"
-SAMPLES = "samples.json"
-BASE_FOLDER = "base"
 _IN_OVERVIEW = 64
 
 
@@ -61,13 +60,14 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
                 samples.append(_write(folder, start + offset, prompt, batch, offset, config))
                 if len(videos) < _IN_OVERVIEW:
                     videos.append(to_frames(batch.videos[offset]))
-        write_bytes(folder / "grid.png", png_bytes(overview(videos, prompts[: len(videos)])))
+        write_bytes(folder / OVERVIEW, png_bytes(overview(videos, prompts[: len(videos)])))
         write_json(folder / SAMPLES, samples)
     return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
 
 
 def choose_prompts(config: Config, paths: Paths) -> list[str]:
-    """The prompts in the order of the videos. Held-out captions come again, with other noise, until there are enough."""
+    """The prompts in the order of the videos. Held-out captions come again, with other noise, until there are
+    enough."""
     chosen, count = config.sample.prompts, config.sample.count
     if isinstance(chosen, tuple):
         if not chosen:

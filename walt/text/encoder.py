@@ -1,8 +1,8 @@
 """Captions to T5 embeddings, through transformers: the only door to it.
 
-An encoder is described by a folder with ``encoder.json``: ``{source, digest, max_tokens, width}``. ``source`` is ``tiny``
-(weights and tokenizer lie in the same folder, see ``walt.text.tiny``), a local folder, or a hub name. ``digest`` covers
-every weight and the tokenizer, so that embeddings of another encoder are never mixed in.
+An encoder is described by a folder with ``encoder.json``: ``{source, digest, max_tokens, width}``. ``source`` is
+``tiny`` (weights and tokenizer lie in the same folder, see ``walt.text.tiny``), a local folder, or a hub name.
+``digest`` covers every weight and the tokenizer, so that embeddings of another encoder are never mixed in.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A small T5 that is built offline: a Unigram tokenizer made from the captions, and seeded random weights.
 
-It is never trained. Its purpose is to tell captions apart: each frequent word is one piece, a piece's embedding is drawn
-from N(0, 1), and T5's initialisation keeps the residual stream close to it, so that word identity survives to the output,
-which the last RMS norm scales to unit variance.
+It is never trained. Its purpose is to tell captions apart: each frequent word is one piece, a piece's embedding is
+drawn from N(0, 1), and T5's initialisation keeps the residual stream close to it, so that word identity survives to the
+output, which the last RMS norm scales to unit variance.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _CHARACTER_SCORE = -20.0  # far below any word: a known word is never spelled
 
 
 def build_tiny_encoder(captions: Iterable[str], config: TinyT5Config, seed: int, folder: str | Path) -> None:
-    """Write tokenizer and weights into ``folder/t5``; a pure function of the bag of captions, ``config`` and ``seed``."""
+    """Write tokenizer and weights into ``folder/t5``; a pure function of the bag of captions, ``config`` and
+    ``seed``."""
     folder = Path(folder) / TINY_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     transformers_logging.disable_progress_bar()

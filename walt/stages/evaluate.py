@@ -1,0 +1,200 @@
+"""Held-out loss, Frechet distance and prompt adherence -> ``results/evaluation.json`` and an MLflow run.
+
+``{"metrics": {name: number}, "details": {...}}``. Metrics: ``held_out_loss/base`` and ``/band_00`` ... (least noise
+first), the same for ``sr_2x``; ``frechet_distance/thumbnail`` or ``fvd``; ``adherence/colour``, ``/direction``,
+``/both`` of the final videos and under ``adherence/base/`` of the base model's. What cannot be measured is left out,
+and ``details`` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from walt.core import log
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section, load_section
+from walt.core.images import Size
+from walt.core.mp4 import decode_clip
+from walt.core.paths import Paths
+from walt.core.storage import write_json
+from walt.core.video import Clip
+from walt.data.clips import pixels
+from walt.data.config import DatasetConfig, Descriptor
+from walt.data.loader import ClipDataset, LatentDataset, Split, TextDataset
+from walt.diffusion.config import DiffusionConfig
+from walt.diffusion.schedule import Schedule
+from walt.evaluation.adherence import judge, rates
+from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
+from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.nn.device import select_device
+from walt.sampling.samples import OVERVIEW, Sample, read_samples
+from walt.tracking.config import TrackingConfig
+from walt.tracking.runs import Run, start_run
+from walt.transformer.config import TransformerConfig
+from walt.transformer.io import load_transformer
+
+STAGE = "evaluate"
+_REAL_SPLITS: tuple[Split, ...] = ("held_out", "train")
+_VIDEOS_TRACKED = 16  # sample videos in the MLflow run; all of them are in results/samples
+
+Result = tuple[dict[str, float], dict[str, Any]]
+"""(metrics, details)."""
+
+
+class Config(Section):
+    """What the registry declares for ``evaluate``."""
+
+    seed: int
+    diffusion: DiffusionConfig
+    dataset: DatasetConfig
+    evaluate: EvaluateConfig
+    compute: ComputeConfig
+    tracking: TrackingConfig
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Measure, write ``results/evaluation.json``, and log to MLflow; returns the metrics but the bands.
+
+    Raises:
+        ConfigurationError, StorageError, CorruptArtifactError: an input is missing, damaged or does not fit.
+    """
+    descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
+    samples = read_samples(paths.samples)
+    name, extractor = make_extractor(  # before the work: a wrong path is found now
+        config.evaluate.features,
+        paths.resolve(config.evaluate.i3d_path) if config.evaluate.i3d_path else None,
+        config.evaluate.i3d_sha256,
+    )
+    params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
+    with start_run(config.tracking, paths.root, STAGE, params, tags={"dataset": descriptor.name}) as tracked:
+        metrics: dict[str, float] = {}
+        details: dict[str, Any] = {}
+        measurements = {
+            "held_out_loss": partial(measure_held_out_loss, config, paths),
+            "frechet_distance": partial(measure_frechet_distance, config, paths, samples, name, extractor),
+            "adherence": partial(measure_adherence, descriptor, samples),
+        }
+        for measurement, measure in measurements.items():
+            log.info(f"{STAGE}: {measurement}")
+            found, details[measurement] = measure()
+            metrics |= found
+        write_json(paths.evaluation, {"metrics": metrics, "details": details})
+        _track(tracked, metrics, samples, paths)
+    for key, value in metrics.items():
+        if "/band_" not in key:
+            log.info(f"{STAGE}: {key} {value:.4f}")
+    return {key: value for key, value in metrics.items() if "/band_" not in key}
+
+
+def measure_held_out_loss(config: Config, paths: Paths) -> Result:
+    """Loss of both transformers on held-out videos, in bands of timesteps and overall."""
+    schedule, device = Schedule.from_config(config.diffusion), select_device(config.compute.device)
+    metrics: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    for name, folder in (("base", paths.base), ("sr_2x", paths.sr_2x)):
+        model = load_transformer(folder, device)
+        available = _held_out_batches(config.evaluate, model.config, paths)
+        batches = list(islice(available, config.evaluate.held_out_batches))
+        details[name] = {"videos": sum(len(batch.keys) for batch in batches)}
+        if not batches:
+            details[name]["left_out"] = "no held-out video"
+            continue
+        bands = held_out_loss(model, schedule, batches, config.evaluate.timestep_bands, config.seed)
+        metrics[f"held_out_loss/{name}"] = sum(bands) / len(bands)
+        metrics |= {f"held_out_loss/{name}/band_{number:02d}": loss for number, loss in enumerate(bands)}
+    return metrics, details
+
+
+def _held_out_batches(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> Iterator[HeldOutBatch]:
+    latents, text = LatentDataset(paths.latents, model.resolution, "held_out"), TextDataset(paths.text)
+    low = None
+    if model.super_resolution is not None:
+        height, width = (side // model.super_resolution.factor for side in model.resolution)
+        low = LatentDataset(paths.latents, (height, width), "held_out")
+    for start in range(0, len(latents.video_keys), config.batch_size):
+        keys = latents.video_keys[start : start + config.batch_size]
+        embeddings, mask = text.embeddings(keys)
+        yield HeldOutBatch(keys, latents.latents(keys), embeddings, mask, low.latents(keys) if low else None)
+
+
+def measure_frechet_distance(
+    config: Config, paths: Paths, samples: list[Sample], name: str, extractor: Extractor
+) -> Result:
+    """Distance of the final videos to real clips of the same size and length: held-out ones first, then training
+    ones."""
+    size, num_frames = _form(samples[0].path)
+    real = list(islice(_real_clips(paths, size, num_frames), config.evaluate.real_clips))
+    details: dict[str, Any] = {
+        "features": config.evaluate.features,
+        "real_clips": len(real),
+        "held_out_clips": sum(split == "held_out" for split, _ in real),
+        "samples": len(samples),
+    }
+    if min(len(real), len(samples)) < 2:
+        return {}, {**details, "left_out": "a covariance needs two clips on each side"}
+    if min(len(real), len(samples)) <= extractor.num_features:
+        details["remark"] = f"fewer clips than the {extractor.num_features} features: the covariance is rank-deficient"
+    extractor.to(select_device(config.compute.device))
+    batch = config.evaluate.batch_size
+    distance = frechet_distance(
+        _batches((clip for _, clip in real), batch),
+        _batches((_read(sample.path) for sample in samples), batch),
+        extractor,
+    )
+    return {name: distance}, details
+
+
+def _real_clips(paths: Paths, size: Size, num_frames: int) -> Iterator[tuple[str, Clip]]:
+    """(split, clip) of the stored videos of that form."""
+    for split in _REAL_SPLITS:
+        clips = ClipDataset(paths.clips, size, split)
+        yield from ((split, clips.clip(key)) for key in clips.video_keys if len(clips.clip(key)) == num_frames)
+
+
+def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
+    """Share of the videos that show what their prompt asks for; details have a verdict for each video."""
+    if descriptor.adherence is None:
+        return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
+    final = {sample.path: judge(sample.prompt, _read(sample.path)) for sample in samples}
+    base = {sample.base_path: judge(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path}
+    metrics = {f"adherence/{key}": share for key, share in rates([v for v in final.values() if v]).items()}
+    metrics |= {f"adherence/base/{key}": share for key, share in rates([v for v in base.values() if v]).items()}
+    verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in final.items()}
+    base_verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in base.items()}
+    return metrics, {"videos": verdicts, "base": base_verdicts}
+
+
+def _track(tracked: Run, metrics: dict[str, float], samples: list[Sample], paths: Paths) -> None:
+    tracked.log_metrics(metrics, 0)
+    tracked.log_artifact(paths.evaluation)
+    tracked.log_artifact(paths.samples / OVERVIEW, "samples")
+    for sample in samples[:_VIDEOS_TRACKED]:
+        tracked.log_artifact(sample.path, "samples")
+        tracked.log_artifact(sample.path.with_suffix(".png"), "samples")
+        if sample.base_path is not None:
+            tracked.log_artifact(sample.base_path, "samples/base")
+
+
+def _read(path: Path) -> Clip:
+    return decode_clip(path.read_bytes())
+
+
+def _form(path: Path) -> tuple[Size, int]:
+    """((height, width), frames) of a video."""
+    frames, height, width, _ = _read(path).shape
+    return (height, width), frames
+
+
+def _batches(clips: Iterator[np.ndarray], size: int) -> Iterator[Tensor]:
+    """Clips (T, H, W, 3) uint8 -> batches (B, 3, T, H, W) in [-1, 1]."""
+    while batch := list(islice(clips, size)):
+        yield pixels(batch)
