@@ -1,0 +1,9 @@
+"""For all tests: one thread a process (tiny tensors gain nothing from more), nothing reported to anybody."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from walt.core import environment
+
+environment.set_defaults()
