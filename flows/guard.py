@@ -2,8 +2,8 @@
 
 ``python -P flows/guard.py GRACE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while it
 wants the command to go on; when the pipe closes, because the caller said so, failed, or was killed with SIGKILL, then
-everything that the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to write
-a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there.
+everything that the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to
+write a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there.
 
 Runs as a script and imports nothing of this project, so that it starts in a tenth of a second.
 """

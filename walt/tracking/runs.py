@@ -84,7 +84,8 @@ class Run:
 
     def _write(self, record: Record) -> str | None:
         if self._spool is None:
-            assert self._connection is not None and self._run_id is not None
+            assert self._connection is not None
+            assert self._run_id is not None
             try:
                 with server.errors():
                     return server.write(self._connection, self._run_id, record)

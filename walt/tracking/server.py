@@ -5,7 +5,9 @@ MLflow is imported inside ``connect``: it takes seconds, and must see the enviro
 
 from __future__ import annotations
 
+import json
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 DIGEST_TAG = "walt.digest"
 """On a model version: what its files hash to. The same files are registered once."""
+
+MODEL_TAG = "walt.model_id"
+"""On a model version: MLflow's id of the logged model that holds the files."""
 
 _PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = (
     100,
@@ -178,7 +183,7 @@ def find_version(connection: Connection, name: str, digest: str) -> str | None:
     return str(max(found, key=lambda version: int(version.version)).version) if found else None
 
 
-def register(connection: Connection, run_id: str, folder: Path, name: str) -> str:
+def register(connection: Connection, run_id: str | None, folder: Path, name: str) -> str:
     """Store a folder of safetensors and JSON as the next version of ``<prefix>-<name>``, once; the version's number.
 
     No pickled flavour: MLflow keeps the files as they are.
@@ -208,9 +213,12 @@ def register(connection: Connection, run_id: str, folder: Path, name: str) -> st
         full_name,
         source=model.artifact_location,
         run_id=run_id,
-        tags={DIGEST_TAG: digest},
-        model_id=model.model_id,
+        tags={DIGEST_TAG: digest, MODEL_TAG: model.model_id},
+        # without a run, MLflow would look for the model in its global store instead of this client's
+        model_id=model.model_id if run_id else None,
     )
+    link = json.dumps([{"name": full_name, "version": registered.version}])
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
     return str(registered.version)
 
 
@@ -230,7 +238,9 @@ def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> No
 
     datasets = []
     for path, digest in inputs.items():
-        source = resolve_dataset_source(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # two kinds of source take a local path; they are the same class
+            source = resolve_dataset_source(path)
         # MLflow takes at most 36 characters of digest; the run's tag has it whole
         dataset = MetaDataset(source, name=path, digest=digest[:36])  # type: ignore[abstract]
         datasets.append(

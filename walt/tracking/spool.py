@@ -81,7 +81,7 @@ class Spool:
         """Set the spool aside under a name that is not tried again; returns its folder."""
         self._held.close()
         aside = self.folder.with_name(self.folder.name + REFUSED_SUFFIX)
-        os.replace(self.folder, aside)
+        self.folder.replace(aside)
         return aside
 
     def _keep(self, source: Path) -> str:

@@ -1,0 +1,250 @@
+"""Runs: what reaches MLflow, and what happens when nothing does."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+
+from tests.tracking.conftest import CONFIG
+from walt.core.errors import ConfigurationError, TerminatedError
+from walt.tracking import server
+from walt.tracking.runs import deliver, start_run
+from walt.tracking.spool import REFUSED_SUFFIX, Spool, spool_folder
+
+DOWN = CONFIG.model_copy(update={"uri": "http://127.0.0.1:9"})  # the discard port: nobody listens
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+def _client(root: Path) -> MlflowClient:
+    return server.connect(CONFIG, root).client
+
+
+def _runs(root: Path) -> list[MlflowRun]:
+    connection = server.connect(CONFIG, root)
+    return list(connection.client.search_runs([connection.experiment_id]))
+
+
+def test_a_run_has_parameters_curves_files_and_ends(root: Path) -> None:
+    (root / "grid.png").write_bytes(b"png")
+    params = {"seed": 1, "optimizer": {"learning_rate": 2e-3}, "sizes": [[32, 32]]}
+    with start_run(CONFIG, root, "train-base", params, {"who": "a test"}) as run:
+        for step in (20, 40):
+            run.log_metrics({"loss": 1.0 / step, "lr": 0.1}, step)
+        run.log_metrics({"broken": math.nan}, 40)
+        run.log_artifact(root / "grid.png", "samples")
+    [stored] = _runs(root)
+    assert stored.info.status == "FINISHED"
+    assert stored.data.params == {"seed": "1", "optimizer.learning_rate": "0.002", "sizes": "[[32, 32]]"}
+    assert stored.data.tags["stage"] == "train-base"
+    assert stored.data.tags["who"] == "a test"
+    curve = _client(root).get_metric_history(stored.info.run_id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(20, 0.05), (40, 0.025)]
+    assert [file.path for file in _client(root).list_artifacts(stored.info.run_id, "samples")] == ["samples/grid.png"]
+    assert not spool_folder(root).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError, "FAILED"), (TerminatedError, "KILLED"), (KeyboardInterrupt, "KILLED")]
+)
+def test_the_status_says_how_it_ended(root: Path, error: type[BaseException], status: str) -> None:
+    with pytest.raises(error), start_run(CONFIG, root, "train-base", {}, {}):
+        raise error("now")
+    assert _runs(root)[0].info.status == status
+
+
+def test_the_database_and_the_files_lie_in_the_project_not_in_the_current_folder(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    (root / "a.txt").write_text("a")
+    with start_run(CONFIG, root, "evaluate", {}, {}) as run:
+        run.log_artifact(root / "a.txt")
+    assert list((root / "mlartifacts").rglob("a.txt"))
+    assert not list(elsewhere.iterdir())
+
+
+def test_inputs_are_tagged_with_the_hashes_of_dvc_lock(root: Path) -> None:
+    (root / "dvc.yaml").write_text(
+        "stages:\n  encode-video: {cmd: x, outs: [data/latents]}\n"
+        "  train-base: {cmd: x, deps: [data/latents, walt/nn/layers.py], outs: [models/base]}\n"
+    )
+    (root / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  encode-video:\n    cmd: x\n    outs:\n"
+        "    - {path: data/latents, hash: md5, md5: 4fa1b2c3d4e5f60718293a4b5c6d7e8f.dir, size: 7, nfiles: 2}\n"
+    )
+    with start_run(CONFIG, root, "train-base", {}, {}):
+        pass
+    [stored] = _runs(root)
+    assert stored.data.tags["input/data/latents"] == "4fa1b2c3d4e5f60718293a4b5c6d7e8f.dir"
+    assert [data.dataset.name for data in stored.inputs.dataset_inputs] == ["data/latents"]
+
+
+def test_the_git_commit_is_tagged(root: Path) -> None:
+    git = ["git", "-C", str(root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (root / "a.txt").write_text("a")
+    subprocess.run([*git, "add", "a.txt"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "first"], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    with start_run(CONFIG, root, "train-base", {}, {}):
+        pass
+    (root / "a.txt").write_text("b")
+    with start_run(CONFIG, root, "train-base", {}, {}):
+        pass
+    tags = [run.data.tags for run in _runs(root)]
+    assert {tag["git.commit"] for tag in tags} == {commit}
+    assert sorted(tag["git.dirty"] for tag in tags) == ["false", "true"]
+
+
+def test_system_metrics_are_watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    with start_run(CONFIG.model_copy(update={"system_metrics": True}), root, "train-base", {}, {}) as run:
+        history: list[object] = []
+        while not history:
+            assert run.run_id is not None
+            history = _client(root).get_metric_history(run.run_id, "system/cpu_utilization_percentage")
+
+
+def test_the_same_files_are_one_version(root: Path, model: Callable[[str, bytes], Path]) -> None:
+    with start_run(CONFIG, root, "train-base", {}, {}) as run:
+        assert run.register_model(model("base", b"one"), "base") == "1"
+        assert run.register_model(model("base", b"one"), "base") == "1"
+        assert run.register_model(model("base", b"two"), "base") == "2"
+    version = _client(root).get_model_version("walt-base", "2")
+    files = [file.path for file in _client(root).list_logged_model_artifacts(version.tags[server.MODEL_TAG])]
+    assert sorted(files) == ["config.json", "model.safetensors"], "the files as they are, no pickled flavour"
+
+
+def test_mlflow_down_is_loud_stops_nothing_and_everything_is_delivered_once(
+    root: Path, model: Callable[[str, bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "grid.png").write_bytes(b"png")
+    with start_run(DOWN, root, "train-base", {"seed": 3}, {"who": "offline"}) as run:
+        run.log_metrics({"loss": 0.5}, 10)
+        run.log_artifact(root / "grid.png", "samples")
+        assert run.register_model(model("base", b"one"), "base") is None
+    said = capsys.readouterr().out
+    assert "is out of reach" in said
+    assert "will be delivered when the next run starts" in said
+    (root / "grid.png").unlink()  # what was logged is what is delivered
+    model("base", b"later")
+
+    with start_run(CONFIG, root, "evaluate", {}, {}):
+        pass
+    assert "delivered 5 records of 'train-base'" in capsys.readouterr().out
+    [late] = [run for run in _runs(root) if run.data.tags["stage"] == "train-base"]
+    assert late.info.status == "FINISHED"
+    assert late.data.params == {"seed": "3"}
+    assert late.data.metrics == {"loss": 0.5}
+    assert [file.path for file in _client(root).list_artifacts(late.info.run_id, "samples")] == ["samples/grid.png"]
+    version = _client(root).get_model_version("walt-base", "1")
+    assert version.tags[server.DIGEST_TAG] != server.folder_digest(root / "models" / "base")
+    assert not list(spool_folder(root).iterdir())
+
+    deliver(CONFIG, root)
+    assert len(_runs(root)) == 2, "delivered twice"
+
+
+def test_mlflow_lost_in_the_middle_keeps_one_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, lost = server.write, False
+
+    def write(connection: server.Connection, run_id: str, record: dict[str, object]) -> str | None:
+        if lost:
+            raise ConnectionError("the tracking server went away")
+        return real(connection, run_id, record)
+
+    monkeypatch.setattr(server, "write", write)
+    with start_run(CONFIG, root, "train-base", {}, {}) as run:
+        run.log_metrics({"loss": 3.0}, 1)
+        lost = True
+        run.log_metrics({"loss": 2.0}, 2)
+        lost = False
+        run.log_metrics({"loss": 1.0}, 3)  # into the spool as well: the curve keeps its order
+    [stored] = _runs(root)  # delivered when the run ended
+    assert stored.info.status == "FINISHED"
+    curve = _client(root).get_metric_history(stored.info.run_id, "loss")
+    assert [point.value for point in curve] == [3.0, 2.0, 1.0]
+
+
+def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start_run(DOWN, root, "train-base", {}, {}) as run:
+        run.log_metrics({"loss": 2.0}, 1)
+        run.log_metrics({"loss": 1.0}, 2)
+    real, calls = server.write, 0
+
+    def write(connection: server.Connection, run_id: str, record: dict[str, object]) -> str | None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise ConnectionError("again")
+        return real(connection, run_id, record)
+
+    monkeypatch.setattr(server, "write", write)
+    with pytest.raises(server.UnreachableError, match="again"):
+        deliver(CONFIG, root)
+    deliver(CONFIG, root)
+    [stored] = _runs(root)
+    assert len(_client(root).get_metric_history(stored.info.run_id, "loss")) == 2
+
+
+def test_what_a_killed_process_left_is_delivered_as_killed(root: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from tests.tracking.conftest import CONFIG\n"
+        "from walt.tracking.runs import start_run\n"
+        "down = CONFIG.model_copy(update={'uri': 'http://127.0.0.1:9'})\n"
+        f"with start_run(down, Path({str(root)!r}), 'train-base', {{}}, {{}}) as run:\n"
+        "    run.log_metrics({'loss': 0.5}, 10)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=os.environ, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [folder] = spool_folder(root).iterdir()
+    with open(folder / "records.jsonl", "a", encoding="utf-8") as stream:
+        stream.write('{"kind": "metr')  # cut while it was written
+    deliver(CONFIG, root)
+    [stored] = _runs(root)
+    assert stored.info.status == "KILLED"
+    assert stored.data.metrics == {"loss": 0.5}
+
+
+def test_a_spool_that_is_being_written_is_left_alone(root: Path) -> None:
+    spool = Spool.create(root)
+    spool.append({"kind": "run", "run_id": None})
+    deliver(CONFIG, root)
+    assert spool.folder.is_dir()
+    assert not _runs(root)
+
+
+def test_what_mlflow_refuses_is_set_aside_and_blocks_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with start_run(DOWN, root, "train-base", {}, {}) as run:
+        run.log_metrics({"a name*with?signs": 1.0}, 1)
+    with start_run(CONFIG, root, "evaluate", {}, {}):
+        pass
+    assert "MLflow refuses what was kept on disk" in capsys.readouterr().out
+    [aside] = spool_folder(root).iterdir()
+    assert aside.name.endswith(REFUSED_SUFFIX)
+
+
+def test_a_refused_name_is_the_callers_error_and_no_outage(root: Path) -> None:
+    with pytest.raises(server.RefusedError), start_run(CONFIG, root, "train-base", {}, {}) as run:
+        run.log_metrics({"a name*with?signs": 1.0}, 1)
+
+
+def test_an_unknown_kind_of_uri_is_a_configuration_error(root: Path) -> None:
+    config = CONFIG.model_copy(update={"uri": "mlruns"})
+    with pytest.raises(ConfigurationError, match=r"tracking\.uri: 'mlruns'"), start_run(config, root, "x", {}, {}):
+        pass
