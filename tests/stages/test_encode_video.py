@@ -1,0 +1,293 @@
+"""The stage encode-video: what it makes, what it reuses, what it refuses, and that a killed run changes no byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny_clips import ROWS, sample, write_clips
+from tests.tiny_models import AUTOENCODER
+from walt.autoencoder.io import load_autoencoder, save_autoencoder
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import LatentStatistics
+from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageError
+from walt.core.paths import Paths
+from walt.core.storage import sha256_file
+from walt.data import shards
+from walt.data.clips import ClipRow, read_clip_rows, write_clip_rows
+from walt.data.loader import ClipDataset, LatentDataset
+from walt.data.shards import ShardReader, read_index, write_index, write_shard
+from walt.stages import encode_video
+from walt.stages.encode_video import STAGE, Config, run
+
+SIZES = ["16x16", "32x32"]
+
+
+def config(batch_size: int = 2) -> Config:
+    compute = {"workers": 1, "backend": "inline", "device": "cpu"}
+    return Config.model_validate({"encode_video": {"batch_size": batch_size}, "compute": compute})
+
+
+def write_autoencoder(paths: Paths, seed: int = 0, mean: float = 0.5) -> None:
+    torch.manual_seed(seed)
+    statistics = LatentStatistics(torch.full((4,), mean), torch.tensor([1.0, 2.0, 3.0, 4.0]), 100)
+    save_autoencoder(paths.autoencoder, CausalAutoencoder(AUTOENCODER), statistics)
+
+
+def project(root: Path) -> Paths:
+    paths = Paths(root)
+    write_clips(paths.clips)
+    write_autoencoder(paths)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, dict[str, Any]]:
+    """A project after the stage; not to be changed."""
+    paths = project(tmp_path_factory.mktemp("finished"))
+    return paths, run(config(), paths)
+
+
+@pytest.fixture
+def paths(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> Paths:
+    """A copy of the finished project."""
+    shutil.copytree(finished[0].root, tmp_path / "project")
+    return Paths(tmp_path / "project")
+
+
+def content(directory: Path) -> dict[str, str]:
+    return {str(file.relative_to(directory)): sha256_file(file) for file in directory.rglob("*") if file.is_file()}
+
+
+def test_every_clip_has_latents_in_every_size(finished: tuple[Paths, dict[str, Any]]) -> None:
+    paths, figures = finished
+    assert figures == {"clips": 7, "sizes": SIZES, "tars": 4, "reused": 0, "rejected": []}
+    assert read_clip_rows(paths.latents) == list(ROWS)
+    for side, cells in ((16, 2), (32, 4)):
+        directory = f"{side}x{side}"
+        assert ShardReader(paths.latents / directory).keys == ShardReader(paths.clips / directory).keys
+        names = [record.shard for record in read_index(paths.latents / directory).records]
+        assert names == ["latents-000000.tar", "latents-000001.tar"]
+        dataset = LatentDataset(paths.latents, (side, side), "train")
+        assert dataset.latents(dataset.video_keys).shape == (4, 4, 2, cells, cells)
+        assert dataset.latents(dataset.image_keys).shape == (2, 4, 1, cells, cells)
+
+
+def test_latents_are_the_normalised_means_of_the_encoder(finished: tuple[Paths, dict[str, Any]]) -> None:
+    paths, _ = finished
+    model, statistics = load_autoencoder(paths.autoencoder)
+    for keys, frames in ((("v0", "v2", "v4"), 5), (("i0", "i1"), 1)):
+        video = ClipDataset(paths.clips, (32, 32), "train").frames(keys, [0] * len(keys), frames)
+        with torch.no_grad():
+            expected = statistics.normalize(model.encode(video)[0])
+        found = LatentDataset(paths.latents, (32, 32), "train").latents(keys)
+        assert torch.allclose(found, expected, atol=2e-3)
+        assert expected.abs().max() > 0.1
+
+
+def test_a_second_run_reuses_every_tar(paths: Paths) -> None:
+    before = content(paths.root)
+    stamps = {file: file.stat().st_ino for file in paths.latents.rglob("*.tar")}
+    assert run(config(), paths)["reused"] == 4
+    assert content(paths.root) == before
+    assert {file: file.stat().st_ino for file in paths.latents.rglob("*.tar")} == stamps
+
+
+def test_from_scratch_gives_the_same_bytes(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> None:
+    other = project(tmp_path)
+    run(config(), other)
+    assert content(other.latents) == content(finished[0].latents)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from walt.core.paths import Paths
+from walt.stages import encode_video
+from tests.stages.test_encode_video import config
+writes = []
+def kill_in_the_middle(path, samples, write=encode_video.write_shard):
+    writes.append(path)
+    def until_killed():
+        for number, sample in enumerate(samples):
+            yield sample
+            if len(writes) == 2 and number == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return write(path, until_killed())
+encode_video.write_shard = kill_in_the_middle
+encode_video.run(config(), Paths(Path(sys.argv[1])))
+"""
+
+
+def test_killed_in_the_middle_of_a_tar_the_rerun_gives_the_same_bytes(
+    finished: tuple[Paths, dict[str, Any]], tmp_path: Path
+) -> None:
+    paths = project(tmp_path / "project")
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    arguments = [sys.executable, "-c", _KILLED, str(paths.root)]
+    killed = subprocess.run(arguments, cwd=root, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(paths.latents.rglob("*.tar"))) == 1
+    assert len(list(paths.latents.rglob("*.tmp"))) == 1
+    assert not list(paths.latents.rglob("*.parquet"))
+    assert run(config(), paths)["reused"] == 1
+    assert content(paths.latents) == content(finished[0].latents)
+
+
+@pytest.mark.parametrize("at", ["index", "rows"])
+def test_killed_before_the_tables_the_rerun_gives_the_same_bytes(
+    finished: tuple[Paths, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    paths = project(tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(encode_video, "write_index" if at == "index" else "write_clip_rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(config(), paths)
+    with pytest.raises(StorageError):
+        LatentDataset(paths.latents, (16, 16), "train")
+    monkeypatch.undo()
+    assert run(config(), paths)["reused"] == 4
+    assert content(paths.latents) == content(finished[0].latents)
+
+
+def test_one_changed_clip_tar_remakes_only_its_latents(paths: Paths) -> None:
+    before = content(paths.latents)
+    folder = paths.clips / "16x16"
+    changed_tar = write_shard(folder / "clips-000001.tar", [sample("v3", 16), sample("v4", 16)])
+    write_index(folder, "changed", [read_index(folder).records[0], changed_tar])
+    write_clip_rows(paths.clips, [row for row in ROWS if row.key != "i1"])
+    figures = run(config(), paths)
+    assert (figures["clips"], figures["reused"]) == (6, 3)
+    after = content(paths.latents)
+    changed = {name for name in after if after[name] != before[name]}
+    assert {name for name in changed if name.endswith(".tar")} == {"16x16/latents-000001.tar"}
+    assert LatentDataset(paths.latents, (16, 16), "train").image_keys == ("i0",)
+
+
+@pytest.mark.parametrize("what", ["weights", "statistics", "batch_size", "code"])
+def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    indexes = {size: read_index(paths.latents / size).identity for size in SIZES}
+    if what == "code":
+        monkeypatch.setattr(encode_video, "_CODE", (shards,))
+    else:
+        write_autoencoder(paths, seed=what == "weights", mean=0.6 if what == "statistics" else 0.5)
+    figures = run(config(batch_size=3 if what == "batch_size" else 2), paths)
+    assert figures["reused"] == 0
+    changed = {size: read_index(paths.latents / size).identity != identity for size, identity in indexes.items()}
+    assert set(changed.values()) == {what != "code"}  # other code, same bytes: what was trained on them stays fresh
+
+
+def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:
+    index = paths.latents / "16x16" / shards.INDEX_NAME
+    before = sha256_file(index)
+    moved = [ClipRow(row.key, row.kind, "train", row.shard) for row in ROWS]
+    write_clip_rows(paths.clips, moved)
+    assert run(config(), paths)["reused"] == 4
+    assert LatentDataset(paths.latents, (16, 16), "train").video_keys == ("v0", "v1", "v2", "v3", "v4")
+    assert sha256_file(index) != before  # a new split is a new training set
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_a_damaged_tar_is_made_again(paths: Paths, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = content(paths.latents)
+    tar = paths.latents / "32x32" / "latents-000001.tar"
+    data = bytearray(tar.read_bytes())
+    if damage == "remove":
+        tar.unlink()
+    else:
+        data[700] ^= 1
+        tar.write_bytes(data if damage == "flip" else data[:-600])
+    assert run(config(), paths)["reused"] == 3
+    assert content(paths.latents) == before
+    assert "latents-000001.tar" in capsys.readouterr().out
+
+
+def test_what_no_longer_belongs_is_removed(paths: Paths) -> None:
+    shutil.rmtree(paths.clips / "32x32")
+    for stray in ("stray.tar", "16x16/latents-000009.tar", "16x16/latents-000000.tar.77.tmp"):
+        (paths.latents / stray).write_bytes(b"stray")
+    assert run(config(), paths)["sizes"] == ["16x16"]
+    names = {"clips.parquet", "16x16/shards.parquet", "16x16/latents-000000.tar", "16x16/latents-000001.tar"}
+    assert content(paths.latents).keys() == names
+    assert {str(file.relative_to(paths.work(STAGE))) for file in paths.work(STAGE).rglob("*.json")} == {
+        "16x16/latents-000000.tar.json",
+        "16x16/latents-000001.tar.json",
+    }
+
+
+def test_latents_that_are_not_finite_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = project(tmp_path)
+    encode = CausalAutoencoder.encode
+
+    def poisoned(self: CausalAutoencoder, video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, log_variance = encode(self, video)
+        black = video.flatten(1).mean(1) < -0.95  # i0, at both sizes
+        bright = (video[:, 0, 0, 0, 0] > -0.72) & (video.shape[-1] == 32)  # v4, at one size
+        mean[black] = float("nan")
+        mean[bright] = 1e6  # finite, but not in float16
+        return mean, log_variance
+
+    monkeypatch.setattr(CausalAutoencoder, "encode", poisoned)
+    figures = run(config(), paths)
+    refused = {(item["size"], item["key"]) for item in figures["rejected"]}
+    assert refused == {("16x16", "i0"), ("32x32", "i0"), ("32x32", "v4")}
+    assert [row.key for row in read_clip_rows(paths.latents)] == ["v0", "v1", "v2", "v3", "i1"]
+    assert "i0" not in ShardReader(paths.latents / "16x16")
+    assert "i0 refused" in capsys.readouterr().out
+    assert LatentDataset(paths.latents, (16, 16), "train").video_keys == ("v0", "v1", "v2")
+    again = run(config(), paths)
+    assert again == {**figures, "reused": 4}  # remembered, not forgotten, by a run that reuses the tars
+
+
+def test_nothing_finite_is_status_3(tmp_path: Path) -> None:
+    paths = project(tmp_path)
+    torch.manual_seed(0)
+    statistics = LatentStatistics(torch.full((4,), float("nan")), torch.ones(4), 1)
+    save_autoencoder(paths.autoencoder, CausalAutoencoder(AUTOENCODER), statistics)
+    with pytest.raises(RejectLimitError, match="7 clips") as error:
+        run(config(), paths)
+    assert error.value.exit_status == 3
+
+
+def test_damaged_clips_are_status_5(tmp_path: Path) -> None:
+    paths = project(tmp_path)
+    tar = paths.clips / "16x16" / "clips-000001.tar"
+    data = bytearray(tar.read_bytes())
+    data[1000] ^= 8
+    tar.write_bytes(data)
+    with pytest.raises(CorruptArtifactError, match=r"clips-000001\.tar") as error:
+        run(config(), paths)
+    assert error.value.exit_status == 5
+
+
+def test_a_clip_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    paths = project(tmp_path)
+    folder = paths.clips / "16x16"
+    write_index(folder, "id", [write_shard(folder / "clips-000000.tar", [("v0", {"mp4": b"no video"})])])
+    with pytest.raises(CorruptArtifactError, match=r"16x16/clips-000000.tar: key 'v0'"):
+        run(config(), paths)
+
+
+def test_without_an_autoencoder_or_clips_it_is_status_4(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    with pytest.raises(StorageError, match="autoencoder"):
+        run(config(), paths)
+    write_autoencoder(paths)
+    shutil.rmtree(paths.clips)
+    with pytest.raises(StorageError, match="clips"):
+        run(config(), paths)
