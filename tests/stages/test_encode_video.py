@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -112,7 +111,6 @@ import os, signal, sys
 from pathlib import Path
 from walt.core.paths import Paths
 from walt.stages import encode_video
-from tests.stages.test_encode_video import config
 writes = []
 def kill_in_the_middle(path, samples, write=encode_video.write_shard):
     writes.append(path)
@@ -123,7 +121,8 @@ def kill_in_the_middle(path, samples, write=encode_video.write_shard):
                 os.kill(os.getpid(), signal.SIGKILL)
     return write(path, until_killed())
 encode_video.write_shard = kill_in_the_middle
-encode_video.run(config(), Paths(Path(sys.argv[1])))
+config = encode_video.Config.model_validate_json(sys.argv[2])
+encode_video.run(config, Paths(Path(sys.argv[1])))
 """
 
 
@@ -132,9 +131,8 @@ def test_killed_in_the_middle_of_a_tar_the_rerun_gives_the_same_bytes(
 ) -> None:
     paths = project(tmp_path / "project")
     root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    arguments = [sys.executable, "-c", _KILLED, str(paths.root)]
-    killed = subprocess.run(arguments, cwd=root, env=environment, check=False)
+    arguments = [sys.executable, "-c", _KILLED, str(paths.root), config().model_dump_json()]
+    killed = subprocess.run(arguments, cwd=root, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(list(paths.latents.rglob("*.tar"))) == 1
     assert len(list(paths.latents.rglob("*.tmp"))) == 1
