@@ -85,6 +85,11 @@ def _map_inline(function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) ->
 _OUT_OF_MEMORY = Failure("memory", "more memory than allowed")
 
 
+def _same_modules() -> dict[str, str]:
+    """Environment of a worker that finds the modules that this process finds."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 class _Worker:
     """A Python process of its own session that answers items one at a time, and can be killed with its children."""
 
@@ -94,7 +99,7 @@ class _Worker:
             command = f"from walt.core.execute import serve; serve({theirs.fileno()}, {os.getpid()}, {memory_mb or 0})"
             self.process = subprocess.Popen(
                 [sys.executable, "-c", command], pass_fds=[theirs.fileno()], start_new_session=True,
-                stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stdin=subprocess.DEVNULL, env=os.environ | _same_modules(),
             )  # fmt: skip
             self.connection = Connection(ours.detach())
         self.index: int | None = None  # of the item it has
@@ -263,8 +268,13 @@ def _map_on_ray(
     from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 
     if not ray.is_initialized():
+        here = (
+            {}
+            if "RAY_ADDRESS" in os.environ
+            else {"num_cpus": num_workers, "runtime_env": {"env_vars": _same_modules()}}
+        )
         try:
-            ray.init(num_cpus=None if "RAY_ADDRESS" in os.environ else num_workers, include_dashboard=False)
+            ray.init(include_dashboard=False, **here)
         except (ConnectionError, RuntimeError) as error:
             raise StorageError(f"Ray: {error}") from None
     remote = ray.remote(num_cpus=1, max_retries=2)(_call_on_ray)

@@ -29,8 +29,8 @@ class SourceError(Exception):
     """A source file that cannot be used. A value for the rejects table, not an end of the run.
 
     Attributes:
-        code: short and stable: ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``, ``too_long``,
-            ``truncated``, ``decode``, ``size_changed``, ``no_timestamps``.
+        code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
+            ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``.
         cause: one line for people.
     """
 
@@ -55,6 +55,13 @@ class Limits:
             raise SourceError("too_large", f"{width}x{height} pixels, more than {self.max_pixels}")
 
 
+def check_not_empty(stream: IO[bytes]) -> None:
+    """Raise SourceError for a file of zero bytes."""
+    if not stream.read(1):
+        raise SourceError("empty", "zero bytes")
+    stream.seek(0)
+
+
 def read_picture(path: str | Path, limits: Limits) -> Picture:
     """Decode an image file to (H, W, 3), upright by its EXIF orientation; of an animation, the first frame.
 
@@ -62,6 +69,7 @@ def read_picture(path: str | Path, limits: Limits) -> Picture:
         SourceError: it is no allowed image format, is damaged, or is outside the limits.
     """
     with open(path, "rb") as stream:
+        check_not_empty(stream)
         try:
             with warnings.catch_warnings():
                 # size is judged by our own limits, and odd metadata of a picture that decodes is nobody's concern

@@ -32,7 +32,7 @@ from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from walt.core.images import Limits, Picture, Size, SourceError, compose_on_black, crop_and_resize
+from walt.core.images import Limits, Picture, Size, SourceError, check_not_empty, compose_on_black, crop_and_resize
 
 Clip = NDArray[np.uint8]
 
@@ -135,9 +135,7 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
     """Open by the file's bytes, with FFmpeg's errors as SourceError. The file's name, which may be anything, never
     reaches FFmpeg's protocols."""
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-    if not stream.read(1):
-        raise SourceError("empty", "zero bytes")
-    stream.seek(0)
+    check_not_empty(stream)
     try:
         container = av.open(stream, mode="r", container_options=options, metadata_errors="replace")
     except av.FFmpegError as error:
@@ -184,11 +182,11 @@ class _Reader:
         self.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
         self._limits = limits
         self._packets = container.demux()
-        self._promised_end = container.duration / av.time_base if container.duration else None
-        self._start = (container.start_time or 0) / av.time_base
-        self._end = 0.0
+        # the stream's own duration where the header has one, else the file's, which all streams share
+        self._of_stream = self.stream.duration is not None
+        self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
-        self.packets = self.decoded = self._discarded = 0
+        self.packets = self.decoded = self._discarded = self._undecodable = 0
 
     def frames(self) -> Iterator[_TimedFrame]:
         """(seconds, duration, frame) as they are shown; seconds never go backwards."""
@@ -208,38 +206,52 @@ class _Reader:
     def _decode(self) -> Iterator[VideoFrame]:
         for packet in self._packets:  # the last one of each stream is empty and drains its decoder
             self._count(packet)
-            if packet.stream is self.stream:
-                for frame in self.stream.decode(packet):
-                    self.decoded += 1
-                    yield frame
+            if packet.stream is not self.stream:
+                continue
+            try:
+                decoded = self.stream.decode(packet)
+            except av.InvalidDataError:
+                self._undecodable += 1  # judged when all is read: in a file that was cut, the last frame is in pieces
+                continue
+            for frame in decoded:
+                self.decoded += 1
+                yield frame
         self._exhausted = True
 
     def _count(self, packet: av.Packet[Stream]) -> None:
-        if packet.pts is not None and packet.time_base is not None:
-            self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if self._end - self._start > self._limits.max_seconds:
-                raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
-        if packet.stream is self.stream and packet.size:
+        ours = packet.stream is self.stream
+        if ours and packet.size:
             self.packets += 1
             self._discarded += packet.is_discard
+        if packet.pts is not None and (ours or not self._of_stream):
+            self._first = min(self._first, float(packet.pts * packet.time_base))
+            self._last = max(self._last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if self._last - self._first > self._limits.max_seconds:
+                raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
 
     def check_complete(self) -> None:
         """Raise SourceError when less came than the header promised: a file that was cut keeps its header.
 
-        The rest of the file is read to its end, not decoded. Where the header has no frame count (Matroska), the last
-        timestamp of all streams is held against the duration.
+        The rest of the file is read to its end, not decoded. Both the count of frames (where the header has one) and
+        the time must fall short: AVI files may promise frames that are empty, and repeat the one before.
         """
         for packet in self._packets:
             self._count(packet)
-        promised = self.info.num_frames
-        if promised:
-            came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
-            if promised - came > max(2, promised // 20):
-                raise SourceError("truncated", f"the header promises {promised} frames, {came} are there")
-        elif self._promised_end and self._promised_end - (self._end - self._start) > max(0.5, self._promised_end / 20):
-            raise SourceError("truncated", f"{self._end:.2f} of {self._promised_end:.2f} promised seconds are there")
-        if not self.decoded:
+        if not self.packets or (self._exhausted and not self.decoded):
             raise SourceError("decode", "no frame could be decoded")
+        promised, seconds = self.info.num_frames, self.info.seconds
+        if promised and self.info.average_fps:  # an AVI's duration is guessed from its size, its count of frames is not
+            seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
+        came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
+        frames_short = promised is None or promised - came > max(2, promised // 20)
+        lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time begins at 0
+        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1)
+        if frames_short and (time_short or (seconds is None and promised is not None)):
+            header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
+            raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
+        lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        if self._undecodable or lost > max(2, self.packets // 20):
+            raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
 
     def convert(self, sizes: Sequence[Size]) -> _Convert:
         """A function VideoFrame -> {size: upright picture}."""

@@ -1,0 +1,168 @@
+"""Mapping over items: order, bounds, and items that hang, crash or eat the memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError
+from walt.core.execute import map_items
+
+
+def compute(backend: str, workers: int = 2) -> ComputeConfig:
+    return ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"})
+
+
+def task(item: Any) -> Any:
+    """What the items of these tests ask for."""
+    match item:
+        case ("sleep", seconds):
+            time.sleep(seconds)
+        case ("exit", status):
+            os._exit(status)
+        case ("crash",):
+            ctypes.string_at(0)
+        case ("allocate", megabytes):
+            return len(bytearray(megabytes << 20))
+        case ("killed",):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ("raise",):
+            raise ConfigurationError("told to")
+        case ("child", pid_file):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            Path(pid_file).write_text(str(child.pid))
+            time.sleep(600)
+    return item
+
+
+@pytest.mark.parametrize(("backend", "workers"), [("inline", 1), ("process", 1), ("process", 3)])
+def test_results_come_in_the_order_of_the_items(backend: str, workers: int) -> None:
+    items = [("sleep", 0.05 if index % 4 == 0 else 0) for index in range(20)]
+    assert [outcome.value for outcome in map_items(task, items, compute(backend, workers))] == items
+
+
+def test_no_item_at_all() -> None:
+    assert list(map_items(task, [], compute("process"))) == []
+
+
+def test_bad_items_become_values_and_the_pool_lives() -> None:
+    items = [("exit", 3), 1, ("sleep", 60), 2, ("crash",), 3, ("allocate", 3000), 4, ("killed",), 5]
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    outcomes = list(map_items(task, items, compute("process"), timeout_seconds=1.5, memory_mb=1500))
+    assert [outcome.value for outcome in outcomes if outcome.failure is None] == [1, 2, 3, 4, 5]
+    failures = [outcome.failure for outcome in outcomes if outcome.failure]
+    assert [failure.code for failure in failures] == ["crash", "timeout", "crash", "memory", "memory"]
+    assert "exit status 3" in failures[0].cause
+    assert "SIGSEGV" in failures[2].cause
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+def test_a_late_items_children_are_killed_with_it(tmp_path: Path) -> None:
+    (outcome,) = map_items(task, [("child", str(tmp_path / "pid"))], compute("process"), timeout_seconds=2)
+    assert outcome.failure is not None
+    assert outcome.failure.code == "timeout"
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
+def _gone(pid: int, seconds: float = 5) -> bool:
+    """Whether the process ends in that time; a zombie whose parent has not looked yet has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("backend", ["inline", "process"])
+def test_exceptions_are_the_callers(backend: str) -> None:
+    with pytest.raises(ConfigurationError, match="told to"):
+        list(map_items(task, [1, ("raise",), 2], compute(backend)))
+
+
+def test_memory_errors_inline_are_values() -> None:
+    outcomes = list(map_items(task, [("allocate", 1 << 40), 1], compute("inline")))
+    assert outcomes[0].failure is not None
+    assert outcomes[1].value == 1
+
+
+def test_items_are_drawn_only_as_needed() -> None:
+    drawn: list[int] = []
+
+    def items() -> Iterator[int]:
+        for index in range(1000):
+            drawn.append(index)
+            yield index
+
+    results = map_items(task, items(), compute("process"))
+    for _ in range(10):
+        next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 10 + 8
+
+
+def test_a_slow_first_item_does_not_let_results_pile_up() -> None:
+    drawn: list[int] = []
+
+    def items() -> Iterator[Any]:
+        yield ("sleep", 1.0)
+        for index in range(1000):
+            drawn.append(index)
+            yield index
+
+    results = map_items(task, items(), compute("process"))
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 8
+
+
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    script = f"""
+import os, time
+from walt.core.compute import ComputeConfig
+from walt.core.execute import map_items
+from tests.core.test_execute import report_and_sleep
+compute = ComputeConfig(workers=2, backend="process", device="cpu")
+list(map_items(report_and_sleep, [{str(tmp_path / "a")!r}, {str(tmp_path / "b")!r}], compute))
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    files = [tmp_path / "a", tmp_path / "b"]
+    deadline = time.monotonic() + 60
+    while not all(file.is_file() and file.read_text() for file in files):
+        assert time.monotonic() < deadline
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    assert all(_gone(int(file.read_text())) for file in files)
+
+
+def report_and_sleep(path: str) -> None:
+    """Say who works, and hang."""
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+@pytest.mark.slow
+def test_ray_does_the_same() -> None:
+    ray = pytest.importorskip("ray")
+    items = [1, ("sleep", 60), 2, ("exit", 3), 3]
+    try:
+        outcomes = list(map_items(task, items, compute("ray"), timeout_seconds=8))
+        assert [outcome.value for outcome in outcomes if outcome.failure is None] == [1, 2, 3]
+        assert [outcome.failure.code for outcome in outcomes if outcome.failure] == ["timeout", "crash"]
+        with pytest.raises(ConfigurationError, match="told to"):
+            list(map_items(task, [("raise",)], compute("ray")))
+    finally:
+        ray.shutdown()
