@@ -1,0 +1,168 @@
+"""The stage report on a tiny project: what is on the page, and that the page stands alone."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.stages.test_evaluate import PROMPTS, Tracked, config, write_project
+from tests.tiny_clips import ROWS
+from walt.core.errors import StorageError
+from walt.core.manifest import ManifestRow, RejectRow, write_manifest, write_rejects
+from walt.core.mp4 import decode_clip
+from walt.core.paths import Paths
+from walt.core.storage import read_json, write_json
+from walt.stages import evaluate
+from walt.stages.registry import get_stage
+from walt.stages.report import Config, format_number, run
+from walt.stages.settings import ReportConfig
+
+CAPTION = "a <b>bold</b> & 'odd' caption"
+LOCK = """
+schema: '2.0'
+stages:
+  ingest: {outs: [{path: data/clips, md5: 0a1b2c.dir}]}
+  report: {outs: [{path: results/report.html, md5: dddddd}]}
+"""
+
+
+def report_config() -> Config:
+    return Config(dataset=config().dataset, report=ReportConfig(title="Tiny run", clips=4, samples=3))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    paths = write_project(tmp_path_factory.mktemp("project"))
+    write_manifest(paths.manifest, [manifest_row(row.key, row.kind, row.split, row.shard) for row in ROWS])
+    write_rejects(paths.rejects, [RejectRow("<broken>.mp4", None, "ingest", "truncated", "10 of 20 frames")])
+    (paths.root / "params.yaml").write_text("seed: 0 # <the> seed\n")
+    (paths.root / "dvc.lock").write_text(LOCK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "start_run", lambda *_, **__: Tracked())
+        evaluate.run(config(), paths)
+    run(report_config(), paths)
+    return paths
+
+
+def manifest_row(key: str, kind: str, split: str, shard: int) -> ManifestRow:
+    return ManifestRow(
+        key=key, kind=kind, split=split, source=f"{key}.mp4", source_sha256=key, start_seconds=0.0, end_seconds=60.0,
+        num_frames=5, caption=CAPTION, caption_truncated=False, label=None, shard=shard, sha256="0",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(paths: Paths) -> str:
+    return paths.report.read_text(encoding="utf-8")
+
+
+class Checker(HTMLParser):
+    """Collects what a browser would fetch, and whether tags are closed in order."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input", "path", "use"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.videos = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.videos += tag == "video"
+        if tag == "video":
+            assert {"autoplay", "loop", "muted", "playsinline"} <= {name for name, _ in attributes}
+        self.fetched += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href", "srcset")]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_config_has_what_the_registry_declares() -> None:
+    stage = get_stage("report")
+    assert set(Config.model_fields) == {*stage.params, *stage.settings}
+
+
+def test_the_page_stands_alone(page: str) -> None:
+    checker = Checker(page)
+    assert checker.open == []
+    assert all(value.startswith(("data:", "#")) for value in checker.fetched)
+    assert not re.search(r"@import|url\((?!#)", page)
+    assert "<script" not in page
+
+
+def test_samples_are_inside(paths: Paths, page: str) -> None:
+    sample = read_json(paths.samples / "samples.json")[2]
+    for name in ("file", "base_file"):
+        assert base64.b64encode((paths.samples / sample[name]).read_bytes()).decode() in page
+    assert sum(prompt in page for prompt in PROMPTS) == 3  # as many as report.samples says
+    assert page.count("✓ direction") == 3
+    assert page.count("✗ colour") == 2  # the project's first two videos have another colour
+
+
+def test_videos_of_the_page_can_be_played(page: str) -> None:
+    found = re.findall(r"data:video/mp4;base64,([A-Za-z0-9+/=]+)", page)
+    assert len(found) == Checker(page).videos >= 3 * 2 + 2
+    assert all(decode_clip(base64.b64decode(data)).shape[0] == 5 for data in found)
+
+
+def test_figures_and_tables(paths: Paths, page: str) -> None:
+    metrics = read_json(paths.evaluation)["metrics"]
+    assert format_number(metrics["frechet_distance/thumbnail"]) in page
+    assert "Fréchet distance (thumbnail features)" in page
+    assert "FVD" not in page
+    assert "67 %" in page  # colour: 4 of 6
+    assert page.count('class="chart"') == 4  # three trainings and the bands
+    assert "rank-deficient" in page
+    for text in ("truncated", "10 of 20 frames", "0a1b2c.dir"):
+        assert text in page
+    assert "dddddd" not in page  # the page cannot hold its own hash
+
+
+def test_text_from_outside_is_escaped(page: str) -> None:
+    assert "<b>bold</b>" not in page
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page
+    assert "&lt;broken&gt;.mp4" in page
+    assert "&lt;the&gt; seed" in page
+
+
+def test_same_inputs_same_bytes(paths: Paths, page: str) -> None:
+    run(report_config(), paths)
+    assert paths.report.read_text(encoding="utf-8") == page
+
+
+def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
+    """No cascade, no adherence, no held-out loss, no rejects, no parameter file, no dvc.lock."""
+    less = write_project(tmp_path)
+    write_manifest(less.manifest, [manifest_row(row.key, row.kind, "train", row.shard) for row in ROWS])
+    write_rejects(less.rejects, [])
+    entries = read_json(less.samples / "samples.json")
+    write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
+    left_out = {"left_out": "the dataset has no adherence check"}
+    write_json(less.evaluation, {"metrics": {"fvd": 12.5}, "details": {"adherence": left_out}})
+    run(report_config(), less)
+    page = less.report.read_text(encoding="utf-8")
+    assert Checker(page).open == []
+    assert "FVD (I3D)" in page
+    assert "the dataset has no adherence check" in page
+    assert "params.yaml" not in page
+    assert "Rejected inputs" not in page
+
+
+def test_a_missing_input(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"evaluation\.json"):
+        run(report_config(), Paths(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3, "3"), (1234567, "1\u202f234\u202f567"), (0.01234, "0.0123"), (12.345, "12.3"), (2.0, "2")]
+)
+def test_format_number(value: float, text: str) -> None:
+    assert format_number(value) == text

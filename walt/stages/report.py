@@ -1,0 +1,290 @@
+"""One self-contained HTML page of the whole run: nothing is loaded from elsewhere, the videos are inside.
+
+The page is ``report.html.jinja`` filled with what this module collects. The same artefacts give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from walt.autoencoder.io import load_autoencoder
+from walt.core.config import Section, load_section, read_yaml
+from walt.core.errors import StorageError
+from walt.core.images import Picture, png_bytes
+from walt.core.manifest import ManifestRow, read_manifest, read_rejects
+from walt.core.mp4 import encode_clip
+from walt.core.paths import Paths
+from walt.core.storage import read_json, sha256_file, write_bytes
+from walt.core.video import Clip
+from walt.data.clips import decode_members, pixels, size_folder
+from walt.data.config import DatasetConfig, Descriptor
+from walt.data.shards import INDEX_NAME, ShardReader
+from walt.evaluation.charts import bands, loss_curves
+from walt.nn.pretrained import weights_digest
+from walt.sampling.output import to_frames
+from walt.sampling.samples import read_samples
+from walt.stages.settings import ReportConfig
+
+STAGE = "report"
+TEMPLATE = "report.html.jinja"
+_MODELS = {"autoencoder": "Autoencoder", "base": "Base transformer", "sr_2x": "Super-resolution 2x"}
+_LOSSES = ("loss", "video", "image")
+"""Terms that are drawn: those on the scale of the whole."""
+_RECONSTRUCTIONS = 4
+_REJECTS_SHOWN = 40
+_CRF = 14
+
+
+class Config(Section):
+    """What the registry declares for ``report``."""
+
+    dataset: DatasetConfig
+    report: ReportConfig
+
+
+def run(config: Config, paths: Paths) -> dict[str, Any]:
+    """Write ``results/report.html``. Raises StorageError or CorruptArtifactError for a missing or damaged input."""
+    descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
+    if not paths.evaluation.is_file():
+        raise StorageError(f"{paths.evaluation}: no such file")
+    evaluation = read_json(paths.evaluation)
+    rows = read_manifest(paths.manifest)
+    clips = StoredClips(paths)
+    page = {
+        "title": config.report.title,
+        "descriptor": descriptor,
+        "dataset": describe_dataset(rows, paths),
+        "clips": show_clips(rows, clips, config.report.clips),
+        "models": [describe_model(name, paths) for name in _MODELS],
+        "reconstructions": show_reconstructions(rows, clips, paths),
+        "samples": show_samples(paths, evaluation, config.report.samples),
+        "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
+        "adherence": adherence_table(evaluation["metrics"]),
+        "bands": band_chart(evaluation["metrics"]),
+        "remarks": list(remarks(evaluation["details"])),
+        "digests": digests(paths),
+        "params": read_params(paths),
+    }
+    page["headline"] = headline(page)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": format_number, "percent": lambda share: f"{100 * share:.0f} %"}
+    html = environment.get_template(TEMPLATE).render(page)
+    write_bytes(paths.report, html.encode())
+    return {"report": str(paths.report.relative_to(paths.root)), "kilobytes": len(html) // 1024}
+
+
+class StoredClips:
+    """The clips of the largest stored size, by key."""
+
+    def __init__(self, paths: Paths) -> None:
+        folders = [folder.parent for folder in paths.clips.glob(f"*/{INDEX_NAME}")]
+        sizes = sorted(((int(h), int(w)) for h, w in (folder.name.split("x") for folder in folders)), key=math.prod)
+        self.reader = ShardReader(paths.clips / size_folder(sizes[-1]))
+
+    def __getitem__(self, key: str) -> Clip:
+        """(T, H, W, 3) uint8; a still has T = 1."""
+        return decode_members(self.reader[key])
+
+
+def headline(page: dict[str, Any]) -> list[dict[str, str]]:
+    """The key figures of the row at the top."""
+    metrics = page["metrics"]
+    figures = [{"value": format_number(page["dataset"]["Clips"]), "label": "clips, training and held out"}]
+    figures += [
+        {"value": f"{100 * metrics[name]:.0f} %", "label": label}
+        for name, label in (
+            ("adherence/colour", "of the videos have the colour of their prompt"),
+            ("adherence/direction", "move in the direction of their prompt"),
+        )
+        if name in metrics
+    ]
+    psnr = [
+        value for model in page["models"] for name, value in model["metrics"].items() if name.startswith("psnr/video")
+    ]
+    if psnr:
+        figures.append({"value": f"{psnr[-1]:.1f} dB", "label": "autoencoder PSNR, held-out video"})
+    distance = [(name, value) for name, value in metrics.items() if name.startswith(("frechet", "fvd"))]
+    figures += [{"value": format_number(value), "label": distance_label(name)} for name, value in distance]
+    parameters = sum(model["metrics"].get("parameters", 0) for model in page["models"])
+    if parameters:
+        figures.append({"value": f"{parameters / 1e6:.1f} M", "label": "weights in the two transformers"})
+    return figures
+
+
+def distance_label(name: str) -> str:
+    """A Frechet distance by its honest name."""
+    return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1]} features)"
+
+
+def describe_dataset(rows: Sequence[ManifestRow], paths: Paths) -> dict[str, Any]:
+    """Figures of the data, and the rejects."""
+    rejects = read_rejects(paths.rejects)
+    videos = [row for row in rows if row.kind == "video"]
+    return {
+        "Clips": len(rows),
+        "Videos": len(videos),
+        "Stills": len(rows) - len(videos),
+        "Sources": len({row.source_sha256 for row in rows}),
+        "Held out": sum(row.split == "held_out" for row in rows),
+        "Minutes of video": round(sum(row.end_seconds - row.start_seconds for row in videos) / 60, 1),
+        "Distinct captions": len({row.caption for row in rows if row.caption}),
+        "Rejected": len(rejects),
+        "rejects": rejects[:_REJECTS_SHOWN],
+        "codes": sorted(Counter(reject.code for reject in rejects).items(), key=lambda item: (-item[1], item[0])),
+    }
+
+
+def show_clips(rows: Sequence[ManifestRow], clips: StoredClips, count: int) -> list[dict[str, Any]]:
+    """``count`` clips, spread over the manifest, as media with their captions."""
+    return [
+        {"media": media(clips[row.key]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
+        for row in spread(rows, count)
+    ]
+
+
+def describe_model(name: str, paths: Paths) -> dict[str, Any]:
+    """Title, figures and loss curves of one training."""
+    folder = getattr(paths, name)
+    history = read_json(folder / "history.json")
+    curves = {key: _series(history, key) for key in _LOSSES if any(key in entry for entry in history)}
+    return {
+        "title": _MODELS[name],
+        "metrics": read_json(folder / "metrics.json"),
+        "steps": history[-1]["step"] if history else 0,
+        "chart": Markup(loss_curves(name.replace("_", "-"), curves)) if curves else None,
+    }
+
+
+def _series(history: Sequence[dict[str, float]], key: str) -> tuple[list[float], list[float]]:
+    points = [(entry["step"], entry[key]) for entry in history if key in entry]
+    return [step for step, _ in points], [value for _, value in points]
+
+
+@torch.inference_mode()
+def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths: Paths) -> list[dict[str, Any]]:
+    """Held-out clips (or, where there are none, training clips) before and after the autoencoder."""
+    model, _ = load_autoencoder(paths.autoencoder)
+    videos = [row for row in rows if row.kind == "video"] or list(rows)
+    chosen = spread([row for row in videos if row.split == "held_out"] or videos, _RECONSTRUCTIONS)
+    shown = []
+    for row in chosen:
+        clip = clips[row.key]
+        video = pixels([clip])
+        result = model.decode(model.encode(video)[0]).clamp(-1.0, 1.0)
+        error = max(float((result - video).square().mean()), 1e-12)
+        shown.append(
+            {
+                "original": media(clip),
+                "reconstruction": media(to_frames(result[0])),
+                "psnr": 10 * math.log10(4 / error),
+                "split": row.split.replace("_", " "),
+            }
+        )
+    return shown
+
+
+def show_samples(paths: Paths, evaluation: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """The first ``count`` generated videos, what each was asked for, and whether it obeyed."""
+    verdicts = evaluation["details"]["adherence"]
+    return [
+        {
+            "prompt": sample.prompt,
+            "final": _video_uri(sample.path.read_bytes()),
+            "base": _video_uri(sample.base_path.read_bytes()) if sample.base_path else None,
+            "verdict": verdicts.get("videos", {}).get(sample.path.name),
+            "base_verdict": verdicts.get("base", {}).get(sample.path.name),
+        }
+        for sample in read_samples(paths.samples)[:count]
+    ]
+
+
+def remarks(details: dict[str, Any], name: str = "") -> Iterator[str]:
+    """What the evaluation could not measure, or only with reserve, and why."""
+    for key, value in details.items():
+        if key in ("left_out", "remark"):
+            yield f"{name.strip().replace('_', ' ')}: {value}."
+        elif isinstance(value, dict):
+            yield from remarks(value, f"{name} {key}")
+
+
+def adherence_table(metrics: dict[str, float]) -> dict[str, Any] | None:
+    """Rates of base and final videos side by side; None where adherence was not measured."""
+    columns = {"base model": "adherence/base/", "final video": "adherence/"}
+    columns = {title: prefix for title, prefix in columns.items() if prefix + "colour" in metrics}
+    rows = [
+        {"what": label, "shares": [metrics[prefix + key] for prefix in columns.values()]}
+        for key, label in (("colour", "colour"), ("direction", "direction"), ("both", "colour and direction"))
+        if all(prefix + key in metrics for prefix in columns.values())
+    ]
+    return {"columns": list(columns), "rows": rows} if columns else None
+
+
+def band_chart(metrics: dict[str, float]) -> Markup | None:
+    """Held-out loss by band of diffusion steps, where it was measured."""
+    groups = {
+        _MODELS[name]: [
+            value for key, value in sorted(metrics.items()) if key.startswith(f"held_out_loss/{name}/band_")
+        ]
+        for name in ("base", "sr_2x")
+    }
+    groups = {label: values for label, values in groups.items() if values}
+    return Markup(bands("held-out loss", groups)) if groups else None
+
+
+def digests(paths: Paths) -> list[tuple[str, str, str]]:
+    """(what, kind of digest, digest) of models and data, and of what DVC recorded for the stages before this one."""
+    found = [(f"models: {title}", "sha256", weights_digest(getattr(paths, name))) for name, title in _MODELS.items()]
+    found += [(path.name, "sha256", sha256_file(path)) for path in (paths.manifest, paths.rejects, paths.evaluation)]
+    lock = paths.root / "dvc.lock"
+    stages = (read_yaml(lock).get("stages") or {}) if lock.is_file() else {}
+    for name, made in sorted(stages.items()):
+        if name != STAGE:  # its own entry is of the page before this one
+            found += [(out["path"], "DVC", str(out.get("md5", ""))) for out in made.get("outs", [])]
+    return found
+
+
+def read_params(paths: Paths) -> str:
+    """The text of ``params.yaml``; empty where the stage runs without one."""
+    path = paths.root / "params.yaml"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def spread(rows: Sequence[ManifestRow], count: int) -> list[ManifestRow]:
+    """At most ``count`` rows, evenly spread over the list."""
+    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return [rows[place] for place in places]
+
+
+def media(clip: Clip, fps: float = 8.0) -> dict[str, str]:
+    """A clip as something an HTML page can hold: kind (``video`` or ``image``) and a data URI."""
+    if len(clip) == 1:
+        return {"kind": "image", "uri": _picture_uri(clip[0])}
+    return _video_uri(encode_clip(clip, fps, _CRF, "yuv420p"))
+
+
+def _video_uri(data: bytes) -> dict[str, str]:
+    return {"kind": "video", "uri": f"data:video/mp4;base64,{base64.b64encode(data).decode()}"}
+
+
+def _picture_uri(picture: Picture) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, thousands apart: 1 234, 0.0123."""
+    if isinstance(value, int) or value == int(value):
+        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
