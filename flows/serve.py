@@ -7,6 +7,7 @@ server when it ends. In another shell: ``PREFECT_PROFILE=local prefect deploymen
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from flows.deployments import DEPLOYMENTS
 from flows.processes import command_environment
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        return 130
+        return 0  # this is how serving ends
     return 0
 
 
@@ -106,13 +108,20 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
 
 def _serve(retrain_cron: str | None) -> None:
     """Register the deployments and run what is asked for, one flow run at a time."""
-    from prefect import serve
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.runner import Runner
     from prefect.types.entrypoint import EntrypointType
 
     from flows.pipeline import walt  # imports prefect, which must see PREFECT_API_URL
 
-    served = []
+    class OrderlyRunner(Runner):
+        """Ends on SIGTERM as on Ctrl-C: flow runs stopped, schedules paused. Prefect's own leaves mid-step."""
+
+        def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    # one project, one flow run at a time: the next one waits for its turn
+    runner = OrderlyRunner(name="walt", pause_on_shutdown=True, limit=1)
     for spec in DEPLOYMENTS:
         cron = retrain_cron if spec.cron and retrain_cron else spec.cron
         deployment = walt.to_deployment(
@@ -123,15 +132,14 @@ def _serve(retrain_cron: str | None) -> None:
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
-        served.append(deployment)
+        runner.add_deployment(deployment)
         print(f"  walt/{spec.name:12} {spec.description}{f' [cron: {cron}]' if cron else ''}")
     print(
         "ready. In another shell: PREFECT_PROFILE=local prefect deployment run walt/train-base --watch\n"
         "Ctrl-C stops what runs, and the server.",
         flush=True,
     )
-    # one project, one flow run at a time: the next one waits for its turn
-    serve(*served, limit=1, print_starting_message=False)
+    asyncio.run(runner.start())
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
