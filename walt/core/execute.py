@@ -268,7 +268,7 @@ def _map_on_ray(
     from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 
     if not ray.is_initialized():
-        here = (
+        here: dict[str, Any] = (
             {}
             if "RAY_ADDRESS" in os.environ
             else {"num_cpus": num_workers, "runtime_env": {"env_vars": _same_modules()}}

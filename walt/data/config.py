@@ -49,7 +49,7 @@ class Descriptor(Section):
     caption_required: bool
     """False: a missing caption is accepted, and the clip is unconditional."""
     images: bool
-    """Whether still pictures (and videos too short for a clip) are kept, as clips of one frame."""
+    """Whether still pictures (and videos of exactly one frame) are kept, as clips of one frame."""
     held_out: Fraction
     """Share of the sources that is kept for evaluation, chosen by the hash of their bytes."""
     adherence: Literal["shapes"] | None

@@ -18,6 +18,8 @@ from walt.data import shapes
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.sources import captioned_folder
 
+_NULL = "tag:yaml.org,2002:null"
+
 
 def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str:
     """Make the dataset's source files where the descriptor names a generator, else check that they are there.
@@ -78,9 +80,12 @@ def init_dataset(root: Path, videos: str, captions: str, path_column: str, capti
 
 
 def _round_trip() -> YAML:
+    """A YAML that writes a file as its author wrote it."""
     yaml = YAML()
     yaml.width = 200
     yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
     return yaml
 
 

@@ -1,0 +1,22 @@
+"""Faults to inject into worker processes, which import this module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from walt.data.ingestion import ClipRule, SourceEntry, SourceFile, cut_source
+
+
+def hang_or_crash(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
+    """``cut_source``, but ``a.mp4`` hangs, ``b.mp4`` crashes and ``c.mp4`` eats the memory."""
+    match Path(os.fsdecode(source.path)).name:
+        case "a.mp4":
+            time.sleep(600)
+        case "b.mp4":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "c.mp4":
+            bytearray(1 << 40)
+    return cut_source(rule, source)

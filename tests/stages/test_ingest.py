@@ -1,0 +1,432 @@
+"""The stage ``ingest`` as a whole: every input once, the same bytes whatever happens on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.faults import hang_or_crash
+from tests.media import counter, ffmpeg, read_counter, shared_data, write_video
+from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
+from walt.core.images import decode_png
+from walt.core.manifest import read_manifest, read_rejects
+from walt.core.mp4 import decode_clip
+from walt.core.paths import Paths
+from walt.data.clips import read_clip_rows
+from walt.data.config import DatasetConfig, IngestConfig
+from walt.data.shards import ShardReader, read_index
+from walt.stages import ingest
+
+DESCRIPTOR = """
+name: test
+summary: A test.
+licence: CC0-1.0
+homepage: null
+source: captioned_folder
+captions: captions.csv
+path_column: path
+caption_column: caption
+caption_required: true
+images: true
+held_out: 0.3
+adherence: null
+generator: null
+"""
+SETTINGS: dict[str, Any] = {
+    "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "max_clips_per_video": 4, "crf": 8,
+    "clips_per_shard": 4, "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
+    "timeout_seconds": 30.0, "memory_mb": 4096, "reject_limit": 0.9,
+}  # fmt: skip
+
+
+def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.Config:
+    return ingest.Config(
+        dataset=DatasetConfig(descriptor="datasets/test.yaml", path="videos"),
+        ingest=IngestConfig(**{**SETTINGS, **changes}),
+        compute=ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"}),
+    )
+
+
+def add(root: Path, captions: dict[str, str]) -> None:
+    """(Re)write the CSV."""
+    rows = "".join('"{}","{}"\n'.format(name.replace('"', '""'), text) for name, text in captions.items())
+    (root / "videos/captions.csv").write_bytes(b"path,caption\n" + os.fsencode(rows))
+
+
+CAPTIONS = {f"{name}.mp4": f"video {name}" for name in "abcdefg"} | {
+    "still.png": "a still",
+    "ü\n'x'.mkv": "an odd name",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with seven videos of two clips each, one of another kind, and a still."""
+    make_project(tmp_path)
+    return tmp_path
+
+
+def make_project(root: Path) -> None:
+    (root / "datasets").mkdir(parents=True)
+    (root / "datasets/test.yaml").write_text(DESCRIPTOR)
+    (root / "videos").mkdir()
+    for number, name in enumerate("abcdefg"):
+        write_video(root / f"videos/{name}.mp4", np.roll(counter(32, 32, 48), number, axis=0))
+    write_video(root / "videos/ü\n'x'.mkv", counter(16, 48, 32), fps=8, codec="mpeg4", pixel_format="yuv420p")
+    Image.new("RGB", (40, 30), (10, 200, 30)).save(root / "videos/still.png")
+    add(root, CAPTIONS)
+
+
+def outputs(root: Path) -> dict[str, str]:
+    """SHA-256 of everything under ``data``."""
+    files = sorted(path for path in (root / "data").rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def untouched(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """What changes when a file is written anew."""
+    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path in folder.rglob("*") if (stat := path.stat())}
+
+
+def rejects(root: Path) -> dict[str, str]:
+    return {row.source: row.code for row in read_rejects(Paths(root).rejects)}
+
+
+def test_clips_tables_and_tars_agree(root: Path) -> None:
+    figures = ingest.run(config(), Paths(root))
+    rows = read_manifest(Paths(root).manifest)
+    assert figures["inputs"] == figures["accepted"] == 9
+    assert Counter(row.kind for row in rows) == {"video": 7 * 2 + 3, "image": 1}
+    assert figures["clips"] == len(rows) == len({row.key for row in rows}) == 18
+    assert rejects(root) == {}
+    assert {row.source: row.caption for row in rows} == CAPTIONS
+    assert {row.source for row in rows} == set(CAPTIONS)
+    readers = {size: ShardReader(Paths(root).clips / size) for size in ("32x32", "16x24")}
+    assert [row.key for row in read_clip_rows(Paths(root).clips)] == [row.key for row in rows]
+    assert [*readers["32x32"].keys] == [*readers["16x24"].keys] == [row.key for row in rows]
+    for row in rows:
+        tar = f"clips-{row.shard:06d}.tar"
+        for size, reader in readers.items():
+            assert reader.path(row.key).name == tar
+            members = reader[row.key]
+            assert json.loads(members["json"]) == {
+                "kind": row.kind, "num_frames": row.num_frames, "fps": 8.0, "source_sha256": row.source_sha256,
+                "start_seconds": row.start_seconds,
+            }  # fmt: skip
+            height, width = map(int, size.split("x"))
+            if row.kind == "image":
+                assert decode_png(members["png"]).shape == (height, width, 3)
+            else:
+                assert decode_clip(members["mp4"]).shape == (5, height, width, 3)
+        picture = members["png" if row.kind == "image" else "mp4"]
+        larger = readers["32x32"][row.key]["png" if row.kind == "image" else "mp4"]
+        assert row.sha256 == hashlib.sha256(larger).hexdigest() != hashlib.sha256(picture).hexdigest()
+
+
+def test_clips_hold_the_right_frames(root: Path) -> None:
+    ingest.run(config(), Paths(root))
+    reader = ShardReader(Paths(root).clips / "32x32")
+    found = {
+        row.start_seconds: read_counter(decode_clip(reader[row.key]["mp4"]))
+        for row in read_manifest(Paths(root).manifest)
+        if row.source == "a.mp4"
+    }
+    assert found == {0.0: [0, 3, 6, 9, 12], 0.625: [15, 18, 21, 24, 27]}
+
+
+@pytest.mark.parametrize(("workers", "backend"), [(1, "process"), (3, "process")])
+def test_workers_and_the_order_of_rows_change_nothing(
+    root: Path, tmp_path_factory: Any, workers: int, backend: str
+) -> None:
+    ingest.run(config(), Paths(root))
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(root / "datasets", other / "datasets")
+    shutil.copytree(root / "videos", other / "videos")
+    add(other, dict(reversed(CAPTIONS.items())))
+    ingest.run(config(workers, backend), Paths(other))
+    assert outputs(other) == outputs(root)
+
+
+def test_a_rerun_touches_nothing_and_decodes_nothing(root: Path) -> None:
+    ingest.run(config(), Paths(root))
+    before = untouched(root / "data")
+    assert ingest.run(config(), Paths(root))["decoded_now"] == 0
+    assert untouched(root / "data") == before
+
+
+def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
+    ingest.run(config(), Paths(root))
+    before = untouched(root / "data/clips")
+    manifest = outputs(root)["data/manifest.parquet"]
+    add(root, CAPTIONS | {"b.mp4": "another caption, much longer than it was, and cut"})
+    figures = ingest.run(config(), Paths(root))
+    assert untouched(root / "data/clips") == before
+    assert outputs(root)["data/manifest.parquet"] != manifest
+    assert figures["captions_cut"] == 2
+    assert {row.caption for row in read_manifest(Paths(root).manifest) if row.caption_truncated} == {
+        "another caption, much longer than it was"
+    }
+
+
+def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, tmp_path: Path) -> None:
+    ingest.run(config(clips_per_shard=2), Paths(root))
+    before = outputs(root)
+    changed = root / "videos/b.mp4"
+    stat = changed.stat()
+    write_video(changed, np.roll(counter(32, 32, 48), 9, axis=0))
+    os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # found by content, not by time
+    figures = ingest.run(config(clips_per_shard=2), Paths(root))
+    assert figures["decoded_now"] == 1
+    after = outputs(root)
+    tars = [name for name in before if name.endswith(".tar") and "32x32" in name]
+    assert 0 < sum(before[name] != after.get(name) for name in tars) <= len(tars) // 2
+
+    (root / "videos/b.mp4").unlink()
+    add(root, {name: text for name, text in CAPTIONS.items() if name != "b.mp4"})
+    assert ingest.run(config(clips_per_shard=2), Paths(root))["decoded_now"] == 0
+    fresh = tmp_path / "fresh"
+    shutil.copytree(root / "datasets", fresh / "datasets")
+    shutil.copytree(root / "videos", fresh / "videos")
+    ingest.run(config(clips_per_shard=2), Paths(fresh))
+    assert outputs(fresh) == outputs(root), "history leaves no trace"
+
+
+def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: Path) -> None:
+    ingest.run(config(), Paths(root))
+    figures = ingest.run(config(sizes=((24, 24),), clips_per_shard=100), Paths(root))
+    assert figures["decoded_now"] == 9
+    assert sorted(outputs(root)) == [
+        "data/clips/24x24/clips-000000.tar", "data/clips/24x24/shards.parquet", "data/clips/clips.parquet",
+        "data/manifest.parquet", "data/rejects.parquet",
+    ]  # fmt: skip
+    cached = list((root / "work/ingest/sources").iterdir())
+    assert len(cached) == 1, "the cache of other rules is gone"
+
+
+def test_a_damaged_tar_is_made_again(root: Path) -> None:
+    ingest.run(config(), Paths(root))
+    before = outputs(root)
+    tar = root / "data/clips/32x32/clips-000000.tar"
+    data = bytearray(tar.read_bytes())
+    data[1000] ^= 1
+    tar.write_bytes(data)
+    ingest.run(config(), Paths(root))
+    assert outputs(root) == before
+
+
+def test_a_damaged_cache_is_found_and_made_again(root: Path) -> None:
+    ingest.run(config(), Paths(root))
+    before = outputs(root)
+    entry = max(
+        (path for path in (root / "work/ingest/sources").rglob("*.video")), key=lambda path: path.stat().st_size
+    )
+    data = bytearray(entry.read_bytes())
+    data[-10] ^= 1
+    entry.write_bytes(data)
+    shutil.rmtree(root / "data/clips")
+    with pytest.raises(CorruptArtifactError, match="run again"):
+        ingest.run(config(), Paths(root))
+    ingest.run(config(), Paths(root))
+    assert outputs(root) == before
+
+
+# ------------------------------------------------------------------------------------------------ bad inputs
+
+
+def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
+    videos = root / "videos"
+    whole = write_video(videos / "whole.mp4", counter(48), container={"movflags": "+faststart"}).read_bytes()
+    (videos / "whole.mp4").unlink()
+    (videos / "cut.mp4").write_bytes(whole[: int(len(whole) * 0.6)])
+    (videos / "zero.mp4").write_bytes(b"")
+    (videos / "zero2.png").write_bytes(b"")
+    (videos / "text.mp4").write_text("no video")
+    (videos / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:2,\n{videos}/a.mp4\n#EXT-X-ENDLIST\n")
+    shutil.copy(videos / "a.mp4", videos / "z copy of a.mp4")
+    write_video(videos / "tiny.mp4", counter(32, 8, 8))
+    write_video(videos / "short.mp4", counter(3))
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", videos / "sound.mp4")
+    Image.new("1", (2000, 1000)).save(videos / "huge.png")
+    (videos / "unlisted.webm").write_bytes(b"x")
+    (root / "outside.mp4").write_bytes(b"x")
+    bad = {
+        "cut.mp4": "truncated", "zero.mp4": "empty", "text.mp4": "format", "list.mp4": "format",
+        "z copy of a.mp4": "duplicate", "tiny.mp4": "too_small", "short.mp4": "too_short", "sound.mp4": "no_video",
+        "huge.png": "too_large", "unlisted.webm": "no_caption", "../outside.mp4": "outside", "gone.mp4": "missing",
+        "zero2.png": "duplicate",
+    }  # fmt: skip
+    add(root, CAPTIONS | {name: "a caption" for name in bad if name != "unlisted.webm"})
+    figures = ingest.run(config(2, "process"), Paths(root))
+    assert rejects(root) == bad
+    assert figures["inputs"] == 9 + len(bad)
+    assert figures["accepted"] + figures["rejected"] == figures["inputs"]
+    assert figures["accepted"] == 9
+    rows = {row.source: row for row in read_rejects(Paths(root).rejects)}
+    assert rows["z copy of a.mp4"].cause == "the same bytes as a.mp4"
+    assert rows["text.mp4"].sha256 == hashlib.sha256(b"no video").hexdigest()
+    assert {row.stage for row in rows.values()} == {"ingest"}
+    before = outputs(root)
+    assert ingest.run(config(2, "process"), Paths(root))["decoded_now"] == 0, "refusals are remembered"
+    assert outputs(root) == before
+
+
+def test_a_name_that_is_no_text_is_accepted(root: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    write_video(root / "videos/new.mp4", counter(40)).rename(root / "videos" / name)
+    add(root, CAPTIONS | {name: "a cup"})
+    ingest.run(config(2, "process"), Paths(root))
+    assert "caf\\xe9.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
+
+
+def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "cut_source", hang_or_crash)
+    figures = ingest.run(config(2, "process", timeout_seconds=3.0), Paths(root))
+    assert rejects(root) == {"a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory"}
+    assert figures["accepted"] == 6
+    monkeypatch.undo()
+    figures = ingest.run(config(2, "process"), Paths(root))
+    assert figures["decoded_now"] == 3, "such refusals are not remembered: the next run tries again"
+    assert rejects(root) == {}
+
+
+def test_too_many_rejects_end_the_stage_and_are_listed(root: Path) -> None:
+    for name in ("x", "y"):
+        (root / f"videos/{name}.mp4").write_text("no video" + name)
+    add(root, CAPTIONS | {"x.mp4": "x", "y.mp4": "y"})
+    with pytest.raises(RejectLimitError, match=r"2 of 11 inputs were rejected \(2 format\)") as caught:
+        ingest.run(config(reject_limit=0.1), Paths(root))
+    assert caught.value.exit_status == 3
+    assert set(rejects(root)) == {"x.mp4", "y.mp4"}
+    assert not Paths(root).manifest.exists()
+    assert ingest.run(config(reject_limit=0.2), Paths(root))["rejected"] == 2
+
+
+def test_nothing_accepted_ends_the_stage(root: Path) -> None:
+    with pytest.raises(RejectLimitError, match="none of 9 inputs"):
+        ingest.run(config(num_frames=401, min_side=100, reject_limit=1.0), Paths(root))
+    for path in (root / "videos").iterdir():
+        path.unlink()
+    add(root, {})
+    with pytest.raises(RejectLimitError, match="none of 0 inputs"):
+        ingest.run(config(reject_limit=1.0), Paths(root))
+
+
+def test_what_is_not_there_is_named(root: Path) -> None:
+    shutil.move(root / "videos", root / "elsewhere")
+    with pytest.raises(ConfigurationError, match=r"dataset\.path.*videos: no such folder"):
+        ingest.run(config(), Paths(root))
+
+
+# ------------------------------------------------------------------------------------------------ splits, faults
+
+
+def test_the_split_is_stable_when_data_are_added(root: Path) -> None:
+    everything = dict(CAPTIONS)
+    few = {name: text for name, text in everything.items() if name not in ("c.mp4", "d.mp4")}
+    for name in ("c.mp4", "d.mp4"):
+        (root / "videos" / name).rename(root / name)
+    add(root, few)
+    ingest.run(config(), Paths(root))
+    before = {row.key: row.split for row in read_manifest(Paths(root).manifest)}
+    assert set(before.values()) == {"train", "held_out"}
+    for name in ("c.mp4", "d.mp4"):
+        (root / name).rename(root / "videos" / name)
+    add(root, everything)
+    ingest.run(config(), Paths(root))
+    after = {row.key: row.split for row in read_manifest(Paths(root).manifest)}
+    assert before.items() < after.items()
+    by_source = {(row.source_sha256, row.split) for row in read_manifest(Paths(root).manifest)}
+    assert len(by_source) == 9, "all clips of a source are in one split"
+
+
+@pytest.mark.parametrize(("held_out", "expected"), [("1.0", 0), ("0.0", 0), ("0.0000001", 0)])
+def test_there_is_always_something_to_train_on(root: Path, held_out: str, expected: int) -> None:
+    (root / "datasets/test.yaml").write_text(DESCRIPTOR.replace("held_out: 0.3", f"held_out: {held_out}"))
+    figures = ingest.run(config(), Paths(root))
+    assert figures["held_out"] == expected
+    assert figures["clips"] == 18
+
+
+def run_in_another_process(root: Path) -> None:
+    """What is killed."""
+    ingest.run(config(2, "process", clips_per_shard=1), Paths(root))
+
+
+def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
+    return lambda: len(list(root.glob(pattern))) >= count
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        ("work/ingest/sources/*/*/*", 3),  # in the middle of decoding
+        ("data/clips/16x24/*.tar", 4),  # in the middle of the tars
+        ("data/clips/32x32/shards.parquet", 1),  # between the tars and the manifest
+    ],
+)
+def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, pattern: str, count: int) -> None:
+    fresh = tmp_path / "fresh"
+    shutil.copytree(root / "datasets", fresh / "datasets")
+    shutil.copytree(root / "videos", fresh / "videos")
+    ingest.run(config(clips_per_shard=1), Paths(fresh))
+    script = (
+        f"from pathlib import Path; from tests.stages.test_ingest import *; run_in_another_process(Path({str(root)!r}))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    reached = _finished(root, pattern, count)
+    while not reached() and child.poll() is None:
+        time.sleep(0.001)
+    child.kill()
+    child.wait()
+    assert reached(), "the stage never came so far"
+    ingest.run(config(clips_per_shard=1), Paths(root))
+    assert outputs(root) == outputs(fresh)
+
+
+def test_while_tars_change_no_old_index_vouches_for_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest.run(config(), Paths(root))
+    (root / "videos/a.mp4").unlink()
+    add(root, {name: text for name, text in CAPTIONS.items() if name != "a.mp4"})
+    seen: list[bool] = []
+    from walt.data import clip_tars
+
+    write = clip_tars.write_shard
+
+    def watch(path: Path, samples: Any) -> Any:
+        seen.append((path.parent / "shards.parquet").exists())
+        return write(path, samples)
+
+    monkeypatch.setattr(clip_tars, "write_shard", watch)
+    ingest.run(config(), Paths(root))
+    assert seen
+    assert not any(seen)
+    assert read_index(Paths(root).clips / "32x32").records
+
+
+# ------------------------------------------------------------------------------------------------ real data
+
+
+def test_real_clips(root: Path) -> None:
+    data = shared_data()
+    shutil.rmtree(root / "videos")
+    shutil.copytree(data, root / "videos", ignore=shutil.ignore_patterns("annotations", "images"))
+    figures = ingest.run(config(2, "process", num_frames=17, max_clips_per_video=2), Paths(root))
+    assert figures["inputs"] == 22
+    assert figures["rejects"] == {"no_caption": 2, "too_short": 5}
+    assert figures["accepted"] == 15
+    assert rejects(root)["broken/broken.mp4"] == "no_caption"
+    assert figures["videos"] == 29
