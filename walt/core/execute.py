@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, Literal, TypeVar
 
 from walt.core.compute import ComputeConfig
@@ -106,7 +106,7 @@ class _Worker:
         self.deadline = float("inf")
         self._ready = False
 
-    def send(self, index: int, job: bytes, timeout_seconds: float | None) -> None:
+    def send(self, index: int, job: memoryview, timeout_seconds: float | None) -> None:
         if not self._ready:  # the time an interpreter takes to start is not the item's
             try:
                 if not self.connection.poll(_START_SECONDS):
@@ -153,7 +153,7 @@ def _map_in_processes(
                 if idle is None:
                     idle = _Worker(memory_mb)
                     workers.append(idle)
-                idle.send(index, pickle.dumps((function, item)), timeout_seconds)
+                idle.send(index, ForkingPickler.dumps((function, item)), timeout_seconds)
             for index, outcome in _collect(workers, timeout_seconds):
                 early[index] = outcome
             while turn in early:
@@ -183,7 +183,7 @@ def _collect(workers: list[_Worker], timeout_seconds: float | None) -> list[tupl
         assert index is not None
         if worker.connection in answered:
             try:
-                kind, value = pickle.loads(worker.connection.recv_bytes())  # noqa: S301 our own process's answer
+                kind, value = ForkingPickler.loads(worker.connection.recv_bytes())
             except (EOFError, OSError):
                 workers.remove(worker)
                 outcomes.append((index, Outcome(None, _death(worker.kill()))))
@@ -220,21 +220,21 @@ def serve(descriptor: int, parent: int, memory_mb: int) -> None:
         except (EOFError, OSError):
             return
         try:
-            function, item = pickle.loads(job)  # noqa: S301 our own parent's order
-            answer = pickle.dumps(("value", function(item)))
+            function, item = ForkingPickler.loads(job)
+            answer = ForkingPickler.dumps(("value", function(item)))
         except MemoryError:
-            answer = pickle.dumps(("memory", None))
+            answer = ForkingPickler.dumps(("memory", None))
         except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
             answer = _pickled_error(error)
         connection.send_bytes(answer)
 
 
-def _pickled_error(error: Exception) -> bytes:
+def _pickled_error(error: Exception) -> memoryview:
     try:
-        answer = pickle.dumps(("raised", error))
-        pickle.loads(answer)  # noqa: S301 made in the line above
+        answer = ForkingPickler.dumps(("raised", error))
+        ForkingPickler.loads(answer)
     except Exception:  # noqa: BLE001 other libraries' exceptions need not survive pickling; their text does
-        return pickle.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
+        return ForkingPickler.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
     return answer
 
 

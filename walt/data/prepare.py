@@ -14,7 +14,7 @@ from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import write_bytes
-from walt.data import shapes
+from walt.data import shapes_files
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.sources import captioned_folder
 
@@ -33,7 +33,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
     descriptor = load_section(paths.root / dataset.descriptor, Descriptor)
     folder = paths.root / dataset.path
     if descriptor.generator is not None:
-        return shapes.generate(descriptor.generator, folder, compute)
+        return shapes_files.generate(descriptor.generator, folder, compute)
     if not folder.is_dir():
         raise ConfigurationError(f"dataset.path: {folder}: no such folder")
     if not (folder / descriptor.captions).is_file():
