@@ -27,10 +27,14 @@ ROWS = (
 
 
 def picture(key: str, side: int) -> NDArray[np.uint8]:
-    """The clip of a key before it is stored, (T, side, side, 3): grey, 10 times the key's digit, 40 more each frame."""
+    """The clip of a key before it is stored, (T, side, side, 3).
+
+    A grey ramp from 0 on the left to 50 on the right, brighter by 10 times the key's digit, and by 40 each frame. No
+    constant picture: normalisation makes noise of rounding errors there.
+    """
     frames = NUM_FRAMES if key.startswith("v") else 1
-    greys = 10 * int(key[1:]) + 40 * np.arange(frames)
-    return np.broadcast_to(greys[:, None, None, None], (frames, side, side, 3)).astype(np.uint8)
+    greys = 10 * int(key[1:]) + 40 * np.arange(frames)[:, None, None, None] + np.linspace(0, 50, side)[:, None]
+    return np.broadcast_to(greys, (frames, side, side, 3)).astype(np.uint8)
 
 
 def sample(key: str, side: int) -> tuple[str, Sample]:

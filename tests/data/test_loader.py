@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from tests.tiny_clips import ROWS, sample, write_clips
+from tests.tiny_clips import ROWS, picture, sample, write_clips
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.data import loader
 from walt.data.clips import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
@@ -43,12 +44,12 @@ def test_clips_have_the_right_frames_and_range(clips: Path) -> None:
     frames = dataset.frames(["v4", "v0"], [2, 0], 3)
     assert frames.shape == (2, 3, 3, 16, 16)
     assert frames.dtype == torch.float32
-    greys = torch.tensor([[120.0, 160, 200], [0, 40, 80]])  # v4 starts at grey 40, v0 at 0; 40 a frame
-    expected = (greys / 127.5 - 1).view(2, 1, 3, 1, 1).expand_as(frames)
-    assert torch.allclose(frames, expected, atol=3 / 127.5)  # the colour conversion rounds
+    spans = np.stack([picture("v4", 16)[2:5], picture("v0", 16)[:3]])
+    expected = torch.from_numpy(spans).permute(0, 4, 1, 2, 3) / 127.5 - 1
+    assert torch.allclose(frames, expected, atol=4 / 127.5)  # the colour conversion rounds
     image = dataset.frames(["i1"], [0], 1)
     assert image.shape == (1, 3, 1, 16, 16)
-    assert torch.allclose(image, torch.tensor(10 / 127.5 - 1))
+    assert torch.allclose(image[0, :, 0], torch.from_numpy(picture("i1", 16)[0]).permute(2, 0, 1) / 127.5 - 1)
 
 
 def test_keys_come_from_the_table(clips: Path) -> None:

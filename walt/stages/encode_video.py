@@ -3,9 +3,9 @@
 Each member ``<key>.safetensors`` holds ``latents`` (c, t, h, w) float16: the mean of the encoder's Gaussian,
 normalised by the autoencoder's statistics. An image is a clip of one frame.
 
-A tar is a function of its clip tar, the autoencoder and the batch size alone, so one that these did not touch keeps its
-bytes, and a run that was killed goes on after its last finished tar. What each tar was made from is noted in the
-stage's work folder; the indexes, then the table of clips, are written last.
+A tar is a function of its clip tar, the autoencoder and the stage's settings alone, so one that these did not touch
+keeps its bytes, and a run that was killed goes on after its last finished tar. What each tar was made from is noted in
+the stage's work folder; the indexes, then the table of clips, are written last.
 """
 
 from __future__ import annotations
@@ -83,17 +83,16 @@ class Encoder:
     model: CausalAutoencoder
     statistics: LatentStatistics
     device: str
-    batch_size: int
+    config: EncodeVideoConfig
     identity: dict[str, Any]
 
     @torch.inference_mode()
     def encode(self, clips: list[NDArray[np.uint8]]) -> list[Tensor]:
-        """Up to ``batch_size`` clips (T, H, W, 3) of one shape -> as many latents (c, t, h, w) float16, on the CPU."""
-        missing = self.batch_size - len(clips)
-        filled = clips + clips[:1] * missing  # one shape for all batches: no result depends on how full the batch is
-        mean, _ = self.model.encode(pixels(filled).to(self.device, memory_format=torch.channels_last_3d))
-        latents = self.statistics.normalize(mean.float()).half().cpu()
-        return [latent.contiguous() for latent in latents[: len(clips)]]
+        """Clips (T, H, W, 3) of one shape -> as many latents (c, t, h, w) float16, on the CPU."""
+        video = pixels(clips).to(self.device, memory_format=torch.channels_last_3d)
+        with torch.autocast(video.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            mean, _ = self.model.encode(video)
+        return [latent.contiguous() for latent in self.statistics.normalize(mean.float()).half().cpu()]
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
@@ -149,17 +148,16 @@ def open_encoder(config: Config, paths: Paths) -> Encoder:
     """Load the autoencoder and gather what identifies the latents it makes."""
     device = select_device(config.compute.device)
     model, statistics = load_autoencoder(paths.autoencoder, device)
-    batch_size = config.encode_video.batch_size
     files = [str(module.__file__) for module in _CODE] + [__file__]
     identity = {
         "weights": weights_digest(paths.autoencoder),
         "architecture": model.config.model_dump(mode="json"),
         "statistics": statistics.to_json(),
-        "batch_size": batch_size,
+        "settings": config.encode_video.model_dump(mode="json"),
         "libraries": walt.core.video.LIBRARY_VERSIONS,
         "code": [sha256_file(file) for file in files],
     }
-    return Encoder(model, statistics, device, batch_size, identity)
+    return Encoder(model, statistics, device, config.encode_video, identity)
 
 
 @dataclass(frozen=True)
@@ -210,8 +208,8 @@ class _Tar:
         for key, clip in clips.items():
             by_length.setdefault(len(clip), []).append(key)
         for keys in by_length.values():  # videos and images apart: a batch has one shape
-            for start in range(0, len(keys), encoder.batch_size):
-                batch = keys[start : start + encoder.batch_size]
+            for start in range(0, len(keys), encoder.config.batch_size):
+                batch = keys[start : start + encoder.config.batch_size]
                 latents |= zip(batch, encoder.encode([clips[key] for key in batch]), strict=True)
         finite = {key: bool(latents[key].isfinite().all()) for key in clips}
         samples: dict[str, Sample] = {
