@@ -15,6 +15,7 @@ from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 
 TINY = AutoencoderConfig(
+    patch_size=1,
     base_channels=4,
     channel_multipliers=(1, 2, 2, 4),
     temporal_downsample=(False, True, True),
@@ -69,7 +70,9 @@ def test_a_prefix_of_a_video_has_a_prefix_of_its_latents(model: CausalAutoencode
 
 
 @pytest.mark.parametrize("frame", [1, 4, 5, 8, 16])
-def test_a_later_frame_leaves_earlier_latents_bit_identical(model: CausalAutoencoder, video: torch.Tensor, frame: int) -> None:
+def test_a_later_frame_leaves_earlier_latents_bit_identical(
+    model: CausalAutoencoder, video: torch.Tensor, frame: int
+) -> None:
     changed = video.clone()
     changed[:, :, frame] += 0.5
     untouched = -(-frame // 4)
@@ -114,14 +117,18 @@ def test_folder_round_trip_and_its_errors(tmp_path: Path) -> None:
     save_autoencoder(tmp_path, model, statistics)
     loaded, found = load_autoencoder(tmp_path)
     assert not loaded.training
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
     assert torch.equal(found.mean, statistics.mean)
 
     with pytest.raises(StorageError, match="no model here"):
         load_autoencoder(tmp_path / "nowhere")
     config = (tmp_path / "config.json").read_text().replace('"latent_channels": 3', '"latent_channels": 5')
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(ConfigurationError, match=r"'decoder.conv_in.weight' is \(16, 3, 3, 3, 3\), the model has \(16, 5"):
+    with pytest.raises(
+        ConfigurationError, match=r"'decoder.conv_in.weight' is \(16, 3, 3, 3, 3\), the model has \(16, 5"
+    ):
         load_autoencoder(tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])

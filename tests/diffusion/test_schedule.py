@@ -100,7 +100,9 @@ def test_guidance_of_one_is_the_conditional_model() -> None:
     conditional, unconditional = torch.randn(4), torch.randn(4)
     torch.testing.assert_close(guided(conditional, unconditional, 1.0), conditional)
     torch.testing.assert_close(guided(conditional, unconditional, 0.0), unconditional)
-    torch.testing.assert_close(guided(conditional, unconditional, 3.0) - unconditional, 3 * (conditional - unconditional))
+    torch.testing.assert_close(
+        guided(conditional, unconditional, 3.0) - unconditional, 3 * (conditional - unconditional)
+    )
 
 
 def test_noise_is_a_function_of_seed_step_and_sample() -> None:

@@ -20,7 +20,9 @@ def video(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("padding", [(2, 1, 1, 1, 1), (0, 1, 2, 1, 2), (2, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 1, 0, 0, 3)])
+@pytest.mark.parametrize(
+    "padding", [(2, 1, 1, 1, 1), (0, 1, 2, 1, 2), (2, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 1, 0, 0, 3)]
+)
 def test_edge_padding_is_torchs_replicate(padding: tuple[int, int, int, int, int]) -> None:
     x = video(2, 3, 4, 5, 6).requires_grad_()
     front, top, bottom, left, right = padding
@@ -29,8 +31,13 @@ def test_edge_padding_is_torchs_replicate(padding: tuple[int, int, int, int, int
     assert torch.autograd.gradcheck(lambda x: _EdgePad.apply(x, padding), x)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (2, 2, 2)), ((4, 4, 4), (2, 2, 2)), ((3, 3, 3), (1, 2, 2))])
-def test_convolution_is_causal_and_halves_what_it_should(kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (2, 2, 2)), ((4, 4, 4), (2, 2, 2)), ((3, 3, 3), (1, 2, 2))],
+)
+def test_convolution_is_causal_and_halves_what_it_should(
+    kernel: tuple[int, int, int], stride: tuple[int, int, int]
+) -> None:
     conv = CausalConv3d(2, 3, kernel, stride).double()
     x = video(1, 2, 9, 8, 8)
     y = conv(x)

@@ -164,7 +164,9 @@ def test_every_parameter_gets_a_gradient() -> None:
     model, arguments = stirred(SR).train(), inputs()
     extra = {"low_resolution": torch.randn(2, 3, 5, 2, 2, dtype=torch.float64), "noise_level": torch.tensor([1, 2])}
     model(**arguments, **extra).square().sum().backward()
-    silent = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    silent = [
+        name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
     assert silent == []
 
 
@@ -173,7 +175,9 @@ def test_folder_round_trip(tmp_path: Path) -> None:
     save_transformer(tmp_path, model)
     loaded = load_transformer(tmp_path)
     assert loaded.config == SR
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
+    )
     assert {file.name for file in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
 
 

@@ -12,6 +12,8 @@ from walt.core.config import Section
 class AutoencoderConfig(Section):
     """Encoder and decoder; one downsampling follows each level but the last."""
 
+    patch_size: PositiveInt
+    """Pixels a side that are folded into channels before the first level; the paper's is 1 (none), 2 is much faster."""
     base_channels: PositiveInt
     channel_multipliers: tuple[PositiveInt, ...] = Field(min_length=2)
     """Width of each level, in base channels; the paper's video model has (1, 2, 2, 4)."""
@@ -35,7 +37,7 @@ class AutoencoderConfig(Section):
     @property
     def spatial_factor(self) -> int:
         """f_s: pixels a latent cell, in height and in width."""
-        return int(2 ** len(self.temporal_downsample))
+        return self.patch_size * int(2 ** len(self.temporal_downsample))
 
     @property
     def temporal_factor(self) -> int:

@@ -6,6 +6,7 @@ t = T / f_t, h = H / f_s, with f_t = 4 and f_s = 8 in the paper. An image is a v
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,7 +20,8 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         widths = [config.base_channels * multiplier for multiplier in config.channel_multipliers]
-        self.conv_in = CausalConv3d(3, widths[0], (3, 3, 3))
+        self.patch_size = config.patch_size
+        self.conv_in = CausalConv3d(3 * config.patch_size**2, widths[0], (3, 3, 3))
         self.levels = nn.ModuleList()
         self.downs = nn.ModuleList()
         channels = widths[0]
@@ -33,9 +35,12 @@ class Encoder(nn.Module):
         self.middle = _blocks(channels, channels, config.blocks_per_level, config.groups)
         self.norm_out = FrameGroupNorm(config.groups, channels)
         self.conv_out = CausalConv3d(channels, 2 * config.latent_channels, (1, 1, 1))
+        with torch.no_grad():  # start with little noise on the latents: the first thing to learn is not to undo it
+            assert self.conv_out.bias is not None
+            self.conv_out.bias[config.latent_channels :] = -4.0
 
     def forward(self, video: Tensor) -> Tensor:
-        x = self.conv_in(video)
+        x = self.conv_in(space_to_depth(video, self.patch_size))
         for level, blocks in enumerate(self.levels):
             x = blocks(x)
             if level < len(self.downs):
@@ -62,7 +67,8 @@ class Decoder(nn.Module):
             if level > 0:
                 self.ups.append(DepthToSpaceUpsample(channels, channels, config.temporal_downsample[level - 1]))
         self.norm_out = FrameGroupNorm(config.groups, channels)
-        self.conv_out = CausalConv3d(channels, 3, (3, 3, 3))
+        self.patch_size = config.patch_size
+        self.conv_out = CausalConv3d(channels, 3 * config.patch_size**2, (3, 3, 3))
 
     def forward(self, latents: Tensor) -> Tensor:
         x = self.middle(self.conv_in(latents))
@@ -70,12 +76,31 @@ class Decoder(nn.Module):
             x = blocks(self.norms[level](x, latents))
             if level < len(self.ups):
                 x = self.ups[level](x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return depth_to_space(self.conv_out(F.silu(self.norm_out(x))), self.patch_size)
+
+
+def space_to_depth(x: Tensor, patch: int) -> Tensor:
+    """(B, C, T, H, W) -> (B, p p C, T, H / p, W / p), each frame alone."""
+    if patch == 1:
+        return x
+    batch, channels, frames, height, width = x.shape
+    x = x.reshape(batch, channels, frames, height // patch, patch, width // patch, patch)
+    return x.permute(0, 2, 3, 5, 4, 6, 1).flatten(4).permute(0, 4, 1, 2, 3)
+
+
+def depth_to_space(x: Tensor, patch: int) -> Tensor:
+    """The inverse of ``space_to_depth``."""
+    if patch == 1:
+        return x
+    x = x.permute(0, 2, 3, 4, 1).unflatten(-1, (patch, patch, -1))  # (B, T, H / p, W / p, p, p, C)
+    return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5).flatten(3, 4)
 
 
 def _blocks(in_channels: int, out_channels: int, count: int, groups: int) -> nn.Sequential:
     """``count`` residual blocks, the first of which changes the width."""
-    return nn.Sequential(*(ResidualBlock(out_channels if i else in_channels, out_channels, groups) for i in range(count)))
+    return nn.Sequential(
+        *(ResidualBlock(out_channels if i else in_channels, out_channels, groups) for i in range(count))
+    )
 
 
 class CausalAutoencoder(nn.Module):
@@ -102,7 +127,9 @@ class CausalAutoencoder(nn.Module):
         _, _, frames, height, width = video.shape
         space, time = self.config.spatial_factor, self.config.temporal_factor
         if frames % time != 1 % time or height % space or width % space:
-            raise ValueError(f"a video must have 1 + {time}k frames and sides divisible by {space}, not {tuple(video.shape[2:])}")
+            raise ValueError(
+                f"a video must have 1 + {time}k frames and sides divisible by {space}, not {tuple(video.shape[2:])}"
+            )
         mean, log_variance = self.encoder(video).chunk(2, dim=1)
         return mean, log_variance.clamp(-30.0, 20.0)
 

@@ -125,7 +125,9 @@ class AdaptiveGroupNorm(nn.Module):
     def forward(self, x: Tensor, latents: Tensor) -> Tensor:
         """x (B, C, T', H', W'), latents (B, c, t, h, w) -> (B, C, T', H', W')."""
         condition = latents.permute(0, 2, 3, 4, 1)  # (B, t, h, w, c)
-        scale, shift = (_resize_nearest(layer(condition).permute(0, 4, 1, 2, 3), x) for layer in (self.scale, self.shift))
+        scale, shift = (
+            _resize_nearest(layer(condition).permute(0, 4, 1, 2, 3), x) for layer in (self.scale, self.shift)
+        )
         return self.norm(x) * scale + shift
 
 
@@ -153,6 +155,8 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = CausalConv3d(in_channels, out_channels, (1, 1, 1), bias=False)
+        with torch.no_grad():
+            self.conv2.weight.mul_(0.1)  # blocks start near the identity: depth does not blow the signal up
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.conv1(F.silu(self.norm1(x)))

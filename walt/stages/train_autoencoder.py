@@ -24,6 +24,7 @@ from walt.nn.causal import use_channels_last
 from walt.nn.device import select_device
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
+from walt.training import checkpoint
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
 from walt.training.config import AutoencoderTrainingConfig
 from walt.training.loop import train
@@ -68,7 +69,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         )  # fmt: skip
         model.load_state_dict(result.state_dict)
         model.eval()
-        statistics = measure_latents(model, ClipDataset(paths.clips, training.forms[0].size, "train"), training.precision)
+        statistics = measure_latents(
+            model, ClipDataset(paths.clips, training.forms[0].size, "train"), training.precision
+        )
         metrics = held_out_psnr(model, paths, training)
         tracked.log_metrics(metrics, training.steps)
         with atomic_directory(paths.autoencoder) as folder:
@@ -76,6 +79,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             write_json(folder / "metrics.json", metrics)
             write_json(folder / "history.json", result.history)
         tracked.register_model(paths.autoencoder, "autoencoder")
+    checkpoint.discard(paths.work(NAME))  # a rerun for other code must not find its work already done
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
 
 
@@ -122,5 +126,8 @@ def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderT
 
 def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:
     """The identity of the training data."""
-    files = [paths.clips / CLIPS_TABLE, *(paths.clips / size_folder(size) / INDEX_NAME for size in trained_sizes(training))]
+    files = [
+        paths.clips / CLIPS_TABLE,
+        *(paths.clips / size_folder(size) / INDEX_NAME for size in trained_sizes(training)),
+    ]
     return {f"data {file.relative_to(paths.clips)}": sha256_file(file) for file in files}

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from walt.core.compute import ComputeConfig
+from walt.core.images import Size
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, sha256_file, write_json
-from walt.core.images import Size
 from walt.data.clips import CLIPS_TABLE, size_folder
 from walt.data.loader import LatentDataset, TextDataset
 from walt.data.prefetch import PrefetchedSteps
@@ -20,6 +20,7 @@ from walt.diffusion.schedule import Schedule
 from walt.nn.device import select_device
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
+from walt.training import checkpoint
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import train
@@ -63,7 +64,9 @@ def train_transformer(
     }
     data = {"data": _data_digests(paths, [size, low_size] if low_size else [size])}
     with (
-        start_run(tracking, paths.root, name, {**settings, "training": training.model_dump(mode="json")}, tags={}) as tracked,
+        start_run(
+            tracking, paths.root, name, {**settings, "training": training.model_dump(mode="json")}, tags={}
+        ) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=2) as batches,
     ):
         result = train(
@@ -85,6 +88,7 @@ def train_transformer(
             write_json(folder / "metrics.json", figures)
             write_json(folder / "history.json", result.history)
         tracked.register_model(output, registered_name)
+    checkpoint.discard(paths.work(name))  # a rerun for other code must not find its work already done
     return {**figures, "videos": len(maker.latents.video_keys), "images": len(maker.latents.image_keys)}
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from walt.autoencoder.losses import kl_loss, reconstruction_loss, sample_latents
 from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import RejectLimitError
-from walt.core.paths import Paths
 from walt.core.images import Size
+from walt.core.paths import Paths
 from walt.data.loader import ClipDataset
 from walt.data.order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
@@ -63,7 +63,9 @@ class AutoencoderObjective:
             terms["reconstruction"] = reconstruction_loss(self.model.decode(latents), video)
         if weights.kl:
             terms["kl"] = kl_loss(mean, log_variance)
-        total = sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros((), device=self.device))
+        total = sum(
+            (getattr(weights, name) * term for name, term in terms.items()), torch.zeros((), device=self.device)
+        )
         return {"loss": total, **terms}
 
     def _start(self, dataset: ClipDataset, key: str, form: ClipFormConfig, step: int) -> int:

@@ -6,6 +6,7 @@ Everything random is a function of (seed, step, sample), so a step can be comput
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
