@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +60,8 @@ class I3DFeatures(Extractor):
             raise ConfigurationError(f"evaluate.i3d_path: no file '{path}'")
         if sha256_file(path) != sha256:
             raise CorruptArtifactError(f"{path}: its sha256 is not evaluate.i3d_sha256")
-        self.network = torch.jit.load(str(path)).eval()
+        load: Any = torch.jit.load  # untyped
+        self.network = load(str(path)).eval()
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) in [-1, 1], T >= 10 -> (B, 400); the network itself resizes to 224 x 224."""

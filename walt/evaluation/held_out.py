@@ -78,6 +78,6 @@ def _errors(
         given["noise_level"] = torch.full_like(timesteps, level)
         given["low_resolution"] = schedule.add_noise(low, low_noise, given["noise_level"])
     noisy = schedule.add_noise(latents, noise, timesteps)
-    output = model(noisy, timesteps, batch.embeddings.to(device), batch.mask.to(device), **given)
+    output: Tensor = model(noisy, timesteps, batch.embeddings.to(device), batch.mask.to(device), **given)
     error = (output - schedule.target(latents, noise, timesteps)).double().square()
     return error.flatten(1).mean(1).cpu()

@@ -201,7 +201,7 @@ def guided_predict(
             given["low_resolution"] = low_resolution.latents
             given["noise_level"] = torch.full_like(steps, low_resolution.noise_level)
         if guidance_scale == 1.0:
-            output = model(x, steps, text.embeddings, text.mask, **given)
+            output: Tensor = model(x, steps, text.embeddings, text.mask, **given)
         else:
             embeddings = torch.cat([text.embeddings, text.null_embedding.expand_as(text.embeddings)])
             mask = torch.cat([text.mask, text.null_mask.expand_as(text.mask)])
@@ -228,5 +228,5 @@ def augment(
 
 def decode(autoencoder: CausalAutoencoder, statistics: LatentStatistics, latents: Tensor) -> Tensor:
     """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1] on the CPU, one at a time (memory)."""
-    videos = [autoencoder.decode(statistics.denormalize(one)).clamp(-1.0, 1.0).cpu() for one in latents.split(1)]
+    videos = [autoencoder.decode(statistics.denormalize(one)).clamp(-1.0, 1.0).cpu() for one in latents[:, None]]
     return torch.cat(videos)

@@ -125,7 +125,7 @@ def open_text_encoder(
         StorageError: the hub cannot be reached or does not have the model.
         CorruptArtifactError: weights are missing from the checkpoint.
     """
-    transformers_logging.disable_progress_bar()
+    hide_progress_bars()
     name, local = _locate(source, Path(folder), Path(root))
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local)
@@ -143,6 +143,12 @@ def open_text_encoder(
             f"text.encoder: '{source}' lacks the weight {missing[0]} (and {len(missing) - 1} more)"
         )
     return TextEncoder(source, model.eval().requires_grad_(False).to(device), tokenizer, max_tokens)
+
+
+def hide_progress_bars() -> None:
+    """transformers draws a bar of its own for each file."""
+    untyped: Any = transformers_logging
+    untyped.disable_progress_bar()
 
 
 def _locate(source: str, folder: Path, root: Path) -> tuple[str, bool]:

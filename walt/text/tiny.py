@@ -14,10 +14,9 @@ from pathlib import Path
 
 import torch
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
-from transformers.utils import logging as transformers_logging
 
 from walt.text.config import TinyT5Config
-from walt.text.encoder import TINY_FOLDER
+from walt.text.encoder import TINY_FOLDER, hide_progress_bars
 
 _WORD_START = "▁"
 _SPECIAL = ("<pad>", "</s>", "<unk>")  # ids 0, 1, 2 as in T5
@@ -29,7 +28,7 @@ def build_tiny_encoder(captions: Iterable[str], config: TinyT5Config, seed: int,
     ``seed``."""
     folder = Path(folder) / TINY_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    transformers_logging.disable_progress_bar()
+    hide_progress_bars()
     vocabulary = unigram_vocabulary(captions, config.vocabulary)
     # ``vocab_file=`` would silently give a tokenizer of four tokens
     T5Tokenizer(vocab=vocabulary, extra_ids=0).save_pretrained(folder)
