@@ -130,5 +130,15 @@ def promote() -> None:
     info(promote_newest(params.tracking, params.promotion, root))
 
 
+@app.command("mlflow", rich_help_panel="Project")
+def mlflow_page(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
+    """Show runs, metrics, sample videos and model versions in MLflow's page, until Ctrl-C."""
+    from walt.stages.runner import load_params
+    from walt.tracking.page import show_page
+
+    root = Path.cwd()
+    show_page(load_params(root).tracking, root, port)
+
+
 if __name__ == "__main__":
     main()

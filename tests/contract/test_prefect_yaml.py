@@ -54,11 +54,7 @@ def test_deployments_bring_known_stages_up_to_date() -> None:
     assert {spec.target for spec in DEPLOYMENTS} <= set(STAGE_NAMES)
     named = {"ingest", "train-base", "train-sr-2x", "evaluate", "all", "retrain"}
     assert {spec.name for spec in DEPLOYMENTS} == named
-    assert (
-        [spec.name for spec in DEPLOYMENTS if spec.cron]
-        == [spec.name for spec in DEPLOYMENTS if spec.promote]
-        == ["retrain"]
-    )
+    assert [spec.name for spec in DEPLOYMENTS if spec.cron or spec.promote] == ["retrain"]
 
 
 @pytest.mark.parametrize("path", sorted(INFRA.rglob("*.yaml")), ids=lambda path: path.relative_to(INFRA).as_posix())

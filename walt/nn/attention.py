@@ -1,4 +1,7 @@
-"""Attention within windows, and to text. B batch, T H W the token grid, N tokens of a window, L text tokens, D width."""
+"""Attention within windows, and to text.
+
+B batch, T H W the token grid, N tokens of a window, L text tokens, D width.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ class TextCrossAttention(nn.Module):
         """
         frames, *_ = grid = x.shape[1:4]
         tokens = partition(x, self.window)  # (B, windows, N, D)
-        batch, windows, count, width = tokens.shape
+        batch, windows, count, _ = tokens.shape
         # windows lie in row-major order, frames first: each entry of the text serves a run of windows
         if text.shape[1] != 1 and self.window[0] != 1:
             raise ValueError("a condition for each frame needs windows of one frame")

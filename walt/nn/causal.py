@@ -132,7 +132,7 @@ class AdaptiveGroupNorm(nn.Module):
 
 
 def _resize_nearest(latents: Tensor, like: Tensor) -> Tensor:
-    """(B, C, t, h, w) -> (B, C, T', H', W') without looking ahead: frame 0 stands alone, the others repeat T'/t times."""
+    """(B, C, t, h, w) -> (B, C, T', H', W'), looking ahead nowhere: frame 0 stands alone, the others repeat."""
     frames, height, width = like.shape[2:]
     if latents.shape[2] > 1:
         repeat = (frames - 1) // (latents.shape[2] - 1)

@@ -25,7 +25,7 @@ def save_weights(folder: Path, state_dict: dict[str, Tensor], config: Section) -
 
 
 def load_config(folder: Path, section: type[SectionT]) -> SectionT:
-    """Read ``config.json``. Raises StorageError when the folder holds no model, ConfigurationError when it is another's."""
+    """Read ``config.json``. Raises StorageError when there is no model, ConfigurationError when it is another's."""
     if not (folder / CONFIG).is_file():
         raise StorageError(f"{folder}: no model here ({CONFIG} is missing)")
     return parse_section(read_json(folder / CONFIG), section, source=str(folder / CONFIG))

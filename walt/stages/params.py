@@ -61,7 +61,9 @@ class Params(Section):
             if model.resolution not in self.ingest.sizes:
                 raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {self.ingest.sizes}")
             if self.text.encoder == "tiny" and model.text_width != self.text.tiny.width:
-                raise ValueError(f"{name}.text_width is {model.text_width}, but text.tiny.width is {self.text.tiny.width}")
+                raise ValueError(
+                    f"{name}.text_width is {model.text_width}, but text.tiny.width is {self.text.tiny.width}"
+                )
         if self.base.super_resolution is not None or self.sr_2x.super_resolution is None:
             raise ValueError("super_resolution must be null in base and set in sr_2x")
         for form in self.train_autoencoder.forms:

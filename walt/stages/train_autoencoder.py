@@ -53,6 +53,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     for name, weight in training.loss.model_dump().items():
         if not weight:
             info(f"{NAME}: the {name} term has weight 0 and is left out")
+    identity = {
+        "seed": config.seed,
+        "autoencoder": config.autoencoder.model_dump(mode="json"),
+        **_data(paths, training),
+    }
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
         start_run(config.tracking, paths.root, NAME, params, tags={}) as tracked,
@@ -63,7 +68,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             model=model,
             losses=lambda step: objective.losses(batches(step)),
             config=training,
-            identity={"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json"), **_data(paths, training)},
+            identity=identity,
             work=paths.work(NAME),
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
         )  # fmt: skip

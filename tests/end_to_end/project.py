@@ -1,0 +1,39 @@
+"""A copy of the project in an empty folder, with settings so small that every stage takes seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+def copy_project(target: Path) -> Path:
+    """What a clone has that the pipeline needs; ``datasets/shapes.yaml`` asks for a handful of files only."""
+    for folder in ("walt", "flows", "datasets"):
+        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("dvc.yaml", "params.yaml", ".dvcignore", "pyproject.toml"):
+        shutil.copy(ROOT / file, target / file)
+    shapes = target / "datasets/shapes.yaml"
+    text = shapes.read_text(encoding="utf-8").replace("videos: 1600, images: 400", "videos: 12, images: 8")
+    assert "videos: 12" in text
+    shapes.write_text(text.replace("held_out: 0.05", "held_out: 0.3"), encoding="utf-8")
+    return target
+
+
+def run(project: Path, *command: str) -> str:
+    """Run a command of the environment in the project and return what it printed; it must succeed."""
+    result = try_run(project, *command)
+    assert result.returncode == 0, f"{' '.join(command)} exited {result.returncode}:\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def try_run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the environment in the project, whatever comes of it."""
+    binaries = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(project)}
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,87 @@
+"""``dvc repro`` runs everything, then nothing; a changed parameter reruns exactly what depends on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.project import copy_project, run, try_run
+from walt.core.storage import read_json
+from walt.stages.registry import STAGE_NAMES
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose every stage is up to date."""
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    run(project, "dvc", "init", "--no-scm", "--quiet")
+    run(project, "walt", "init", "--recipe", "tiny", "--force")
+    run(project, "walt", "prepare")
+    assert stages_run(project) == list(STAGE_NAMES)
+    return project
+
+
+def stages_run(project: Path) -> list[str]:
+    """Names of the stages that ``dvc repro`` runs."""
+    output = run(project, "dvc", "repro")
+    started = [line for line in output.splitlines() if line.startswith("Running stage ")]
+    return sorted((line.split("'")[1] for line in started), key=STAGE_NAMES.index)
+
+
+def change(project: Path, file: str, old: str, new: str) -> None:
+    text = (project / file).read_text(encoding="utf-8")
+    assert old in text
+    (project / file).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_second_run_does_nothing(project: Path) -> None:
+    assert stages_run(project) == []
+    assert "up to date" in run(project, "dvc", "status")
+
+
+def test_a_training_parameter_leaves_the_latents_alone(project: Path) -> None:
+    change(project, "params.yaml", "image_fraction: 0.25", "image_fraction: 0.5")  # base and sr-2x
+    assert stages_run(project) == ["train-base", "train-sr-2x", "sample", "evaluate", "report"]
+
+
+def test_a_caption_setting_leaves_the_video_latents_alone(project: Path) -> None:
+    change(project, "params.yaml", "max_tokens: 16", "max_tokens: 12")
+    ran = stages_run(project)
+    assert ran[0] == "encode-text"
+    assert not {"ingest", "train-autoencoder", "encode-video"} & set(ran)
+
+
+def test_a_changed_caption_leaves_the_video_latents_alone(project: Path) -> None:
+    captions = project / "data/shapes/captions.csv"
+    first = captions.read_text(encoding="utf-8").splitlines()[1]
+    change(project, "data/shapes/captions.csv", first, f"{first} slowly")
+    ran = stages_run(project)
+    assert ran[:2] == ["ingest", "encode-text"]
+    assert not {"train-autoencoder", "encode-video"} & set(ran)
+
+
+def test_an_edited_module_reruns_its_stages(project: Path) -> None:
+    file = project / "walt/sampling/pipeline.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
+    ran = stages_run(project)
+    assert ran[0] == "sample"
+    assert "train-base" not in ran
+
+
+def test_results_are_there(project: Path) -> None:
+    assert {"held_out_loss/base", "adherence/both"} <= read_json(project / "results/evaluation.json")["metrics"].keys()
+    assert (project / "results/report.html").stat().st_size > 10_000
+    assert len(list((project / "results/samples").glob("*.mp4"))) == 4
+    assert (project / "mlflow.db").is_file()
+
+
+def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:
+    change(project, "params.yaml", "condition_dropout", "condition_dropuot")
+    result = try_run(project, "walt", "train-base")
+    change(project, "params.yaml", "condition_dropuot", "condition_dropout")
+    assert result.returncode == 2
+    assert "did you mean 'condition_dropout'?" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
