@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from walt.core.images import Limits
+from walt.core.mp4 import REPRODUCIBLE
 
 Frames = NDArray[np.uint8]
 
@@ -53,13 +54,13 @@ def write_video(
 ) -> Path:
     """Write RGB(A) frames (T, H, W, 3 or 4), at a constant rate or at ``times``, almost without loss."""
     tick = Fraction(1, 12800)
-    with av.open(str(path), "w", options=container or {}) as target:
+    with av.open(str(path), "w", options={"fflags": "+bitexact"} | (container or {})) as target:
         stream = target.add_stream(codec, rate=fps)
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
         stream.codec_context.time_base = tick
         if aspect:
             stream.sample_aspect_ratio = aspect
-        stream.options = options or ({"crf": "1"} if codec == "libx264" else {})
+        stream.options = options or ({"crf": "1", "x264-params": REPRODUCIBLE} if codec == "libx264" else {})
         for index, array in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(array, format="rgb24" if array.shape[-1] == 3 else "rgba")
             seconds = times[index] if times else Fraction(index, fps)

@@ -46,7 +46,8 @@ def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> s
     if state is None and folder.is_dir() and any(folder.iterdir()):
         raise ConfigurationError(f"{folder}: holds files that are not the generated dataset; choose another path")
     if state is None or state["fingerprint"] != fingerprint:
-        shutil.rmtree(folder, ignore_errors=True)
+        for made in ("videos", "images"):
+            shutil.rmtree(folder / made, ignore_errors=True)
         write_json(folder / _MARKER, {"fingerprint": fingerprint, "finished": False})
     missing = [index for index, name in enumerate(names) if not (folder / name).is_file()]
     batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
