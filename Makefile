@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench serve mlflow lock clean
+.PHONY: help install demo test check serve mlflow lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,9 +31,6 @@ check: install ## style, types and the fast tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow"
 
-bench: install ## print our speed against named peers, measured in the same run
-	$(BIN)/python -m benchmarks
-
 serve: install ## a local Prefect server with all deployments, until Ctrl-C
 	@$(BIN)/python -m flows.serve
 
@@ -41,7 +38,8 @@ mlflow: install ## the MLflow page on http://127.0.0.1:5000
 	@$(BIN)/walt mlflow
 
 lock: install ## make constraints.txt anew from pyproject.toml
-	$(BIN)/python infra/lock.py
+	$(BIN)/pip install --quiet uv
+	$(BIN)/python infra/lock.py $(LOCK_ARGS)
 
 clean: ## remove what the demo made; the environment stays
 	rm -rf data models results work mlflow.db mlartifacts .prefect

@@ -1,4 +1,4 @@
-"""Files: atomic writes, digests, locks, and the one door to fsspec (``s3://``, ``https://``, local paths).
+"""Files: atomic writes, digests, locks.
 
 Every write goes to a temporary sibling, is fsynced, then renamed: a file under its final name is whole. Directories are
 published the same way, their manifest last.
