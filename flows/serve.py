@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     environment.set_defaults()
     signal.signal(signal.SIGTERM, _leave)
+    # a script's background job inherits an ignored SIGINT, by which Prefect's server and runner are stopped
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with running_server(options.port):
             _serve(options.retrain_cron)
