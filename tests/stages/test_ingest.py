@@ -374,9 +374,10 @@ def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
 @pytest.mark.parametrize(
     ("pattern", "count"),
     [
-        ("work/ingest/sources/*/*/*", 3),  # in the middle of decoding
+        pytest.param("work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
         ("data/clips/16x24/*.tar", 4),  # in the middle of the tars
-        ("data/clips/32x32/shards.parquet", 1),  # between the tars and the manifest
+        # between the tars and the manifest
+        pytest.param("data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),
     ],
 )
 def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, pattern: str, count: int) -> None:
