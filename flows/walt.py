@@ -17,6 +17,11 @@ from walt.core import environment
 from walt.core.errors import WaltError
 from walt.stages.registry import STAGE_NAMES
 
+NEXT = """
+Now open results/report.html: the videos, whether they obey their prompts, and what they were made of.
+Compare runs with `make mlflow`. For your own videos: `.venv/bin/walt init --videos FOLDER --captions FILE.csv --force`,
+then `make demo` again."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow in this process; the exit status."""
@@ -49,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_status if isinstance(error, WaltError) else 1
     for name, outcome in outcomes.items():
         print(f"{name:20} {outcome}")
+    if options.target == STAGE_NAMES[-1]:
+        print(NEXT)
     return 0
 
 

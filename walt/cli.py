@@ -58,7 +58,7 @@ for _stage in STAGES:
 
 @app.command(rich_help_panel="Project")
 def init(
-    recipe: Annotated[str, typer.Option(help="Parameter file to start from, without .yaml: see walt/recipes.")] = "demo",
+    recipe: Annotated[str, typer.Option(help="Parameter file to start from: a name in walt/recipes.")] = "demo",
     videos: Annotated[Path | None, typer.Option(help="Folder of your own videos and images.")] = None,
     captions: Annotated[str, typer.Option(help="CSV with their captions, relative to that folder.")] = "captions.csv",
     path_column: Annotated[str, typer.Option(help="Column of the CSV with the file's path.")] = "path",
@@ -66,7 +66,7 @@ def init(
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
 ) -> None:
-    """Write params.yaml from a recipe; with --videos, describe your own captioned folder in datasets/ and point at it."""
+    """Write params.yaml from a recipe; with --videos, describe your own captioned folder and point at it."""
     from walt.data.prepare import init_dataset
     from walt.stages.recipes import copy_recipe
 
@@ -74,7 +74,8 @@ def init(
     if force or videos is None or not (root / "params.yaml").is_file():
         copy_recipe(recipe, root / "params.yaml", force)
     if videos is not None:
-        descriptor = init_dataset(root, str(videos), captions, path_column, caption_column, name or videos.resolve().name)
+        name = name or videos.resolve().name
+        descriptor = init_dataset(root, str(videos), captions, path_column, caption_column, name)
         info(f"wrote {descriptor}; params.yaml now points at {videos}")
     info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
 

@@ -127,10 +127,10 @@ def test_folder_round_trip_and_its_errors(tmp_path: Path) -> None:
     config = (tmp_path / "config.json").read_text().replace('"latent_channels": 3', '"latent_channels": 5')
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(
-        ConfigurationError, match=r"'decoder.conv_in.weight' is \(16, 3, 3, 3, 3\), the model has \(16, 5"
+        ConfigurationError, match=r"'decoder\.conv_in\.weight' is \(16, 3, 3, 3, 3\), the model has \(16, 5"
     ):
         load_autoencoder(tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(CorruptArtifactError, match="model.safetensors"):
+    with pytest.raises(CorruptArtifactError, match=r"model\.safetensors"):
         load_autoencoder(tmp_path)

@@ -30,7 +30,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
     [
         ("base.layerz", 3, r"unknown key 'base.layerz'; did you mean 'layers'\?"),
         ("train_bse", {}, r"unknown key 'train_bse'; did you mean 'train_base'\?"),
-        ("train_base.optimizer.lerning_rate", 1, r"'train_base.optimizer.lerning_rate'; did you mean 'learning_rate'\?"),
+        (
+            "train_base.optimizer.lerning_rate",
+            1,
+            r"'train_base.optimizer.lerning_rate'; did you mean 'learning_rate'\?",
+        ),
         ("base.layers", "6", r"key 'base.layers': input should be a valid integer, found '6'"),
         ("base.qk_norm", 1, r"key 'base.qk_norm': input should be a valid boolean, found 1"),
         ("train_base.batch_size", -1, r"key 'train_base.batch_size': input should be greater than 0, found -1"),

@@ -1,7 +1,7 @@
 """Environment variables that the tools under this project read; set here and nowhere else.
 
-An entry point (``walt.cli``, ``flows.serve``, ``flows.walt``) calls ``set_defaults`` before it imports such a tool, since
-most of them read their variables at import. Children inherit them. What the user has set stays.
+An entry point (``walt.cli``, ``flows.serve``, ``flows.walt``) calls ``set_defaults`` before it imports such a tool,
+since most of them read their variables at import. Children inherit them. What the user has set stays.
 """
 
 from __future__ import annotations

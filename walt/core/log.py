@@ -10,7 +10,9 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -56,12 +58,14 @@ class ProgressBar:
             )  # fmt: skip
             self._task = self._rich.add_task(description, total=total, completed=completed, unit=unit, note="")
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         if self._rich:
             self._rich.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._rich:
             self._rich.stop()
         elif kind is None:
@@ -106,4 +110,4 @@ class ProgressBar:
         temporary = f"{self._file}.tmp"
         with open(temporary, "w", encoding="utf-8") as stream:
             json.dump(state, stream)
-        os.replace(temporary, self._file)
+        Path(temporary).replace(self._file)

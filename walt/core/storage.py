@@ -39,7 +39,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
@@ -76,7 +76,7 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
                     os.fsync(stream.fileno())
             if path.exists():
                 shutil.rmtree(path)
-            os.replace(temporary, path)
+            temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_directory(path.parent)

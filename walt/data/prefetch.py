@@ -35,6 +35,10 @@ class PrefetchedSteps(Generic[T]):
 
     ``with PrefetchedSteps(make_batch, stop=config.steps, depth=2) as batches: batches(step)`` gives exactly
     ``make_batch(step)`` for any step; a jump (a resumed run) only costs the waiting time of one batch.
+
+    ``depth`` 0 computes each batch when it is asked for. That is right where the model runs on the processor: there the
+    thread's tensor operations and the model's compete for the same cores (measured: a step takes 1.3 to 1.7 times as
+    long).
     """
 
     def __init__(self, function: Callable[[int], T], stop: int, depth: int) -> None:
@@ -45,6 +49,8 @@ class PrefetchedSteps(Generic[T]):
     def __call__(self, step: int) -> T:
         if not 0 <= step < self._stop:
             raise ValueError(f"step {step} is not in 0 .. {self._stop - 1}")
+        if self._depth == 0:
+            return self._function(step)
         if self._steps is None or step != self._next:
             self.close()
             self._steps = prefetch(self._function, step, self._stop, self._depth)

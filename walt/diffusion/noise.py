@@ -23,5 +23,5 @@ def sample_noise(seed: int, step: int, keys: Sequence[str], shape: tuple[int, ..
 
 def sample_uniform(seed: int, step: int, keys: Sequence[str], count: int = 1) -> Tensor:
     """Uniform numbers in [0, 1), (len(keys), count), float64: timesteps and dropout are made from them."""
-    draws = [torch.rand(count, generator=sample_generator(seed, step, f"uniform:{key}"), dtype=torch.float64) for key in keys]
-    return torch.stack(draws)
+    generators = (sample_generator(seed, step, f"uniform:{key}") for key in keys)
+    return torch.stack([torch.rand(count, generator=generator, dtype=torch.float64) for generator in generators])

@@ -23,7 +23,8 @@ class TimestepEmbedding(nn.Module):
     def forward(self, timesteps: Tensor) -> Tensor:
         exponents = torch.arange(self.frequencies, device=timesteps.device) / self.frequencies
         angles = timesteps[..., None].float() * torch.exp(-math.log(10_000.0) * exponents)
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
+        waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
 
 
 class SharedModulation(nn.Module):

@@ -15,3 +15,8 @@ def select_device(name: Literal["auto", "cpu", "cuda"]) -> str:
     if name == "cuda" and not available:
         raise ConfigurationError("compute.device is cuda, but torch finds no GPU")
     return "cuda" if available and name != "cpu" else "cpu"
+
+
+def prefetch_depth(device: str) -> int:
+    """Batches to prepare ahead: some for a GPU, none where the model needs the processor itself."""
+    return 0 if device == "cpu" else 2

@@ -61,7 +61,8 @@ def code_dependencies(module: str) -> list[str]:
     """Files of this package that a module imports, directly or not, itself included; relative to the root, sorted.
 
     Editing one of them makes exactly the stages stale that reach it. Packages' ``__init__.py`` are left out: they hold
-    a docstring and nothing else. A template that lies beside a module belongs to it.
+    a docstring and nothing else. So is tracking: it records what a stage makes, and changes none of it. A template
+    that lies beside a module belongs to it.
     """
     root = package_root()
     found: set[Path] = set()
@@ -69,7 +70,7 @@ def code_dependencies(module: str) -> list[str]:
     while pending:
         file = pending.pop()
         assert file is not None
-        if file in found or file.name == "__init__.py":
+        if file in found or file.name == "__init__.py" or file.parent == root / "walt" / "tracking":
             continue
         found.add(file)
         found.update(file.parent.glob(f"{file.stem}.*.jinja"))

@@ -21,7 +21,7 @@ from walt.data.loader import ClipDataset
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
-from walt.nn.device import select_device
+from walt.nn.device import prefetch_depth, select_device
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
@@ -47,7 +47,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Train, measure latents and held-out PSNR, publish ``models/autoencoder``."""
     training = config.train_autoencoder
     torch.manual_seed(config.seed)
-    model = CausalAutoencoder(config.autoencoder).to(select_device(config.compute.device))
+    device = select_device(config.compute.device)
+    model = CausalAutoencoder(config.autoencoder).to(device)
     use_channels_last(model)
     objective = AutoencoderObjective(model, training, paths, config.seed)
     for name, weight in training.loss.model_dump().items():
@@ -61,7 +62,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
         start_run(config.tracking, paths.root, NAME, params, tags={}) as tracked,
-        PrefetchedSteps(objective.batch, stop=training.steps, depth=2) as batches,
+        PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
             name=NAME,

@@ -17,7 +17,7 @@ from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
-from walt.nn.device import select_device
+from walt.nn.device import prefetch_depth, select_device
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
@@ -44,7 +44,8 @@ def train_transformer(
 ) -> dict[str, Any]:
     """Train, publish under ``output``, register as a model version; returns the stage's figures."""
     torch.manual_seed(seed)
-    model = WaltTransformer(architecture).to(select_device(compute.device))
+    device = select_device(compute.device)
+    model = WaltTransformer(architecture).to(device)
     schedule = Schedule.from_config(diffusion)
     size, low_size = architecture.resolution, low_resolution_size(architecture)
     maker = BatchMaker(
@@ -67,7 +68,7 @@ def train_transformer(
         start_run(
             tracking, paths.root, name, {**settings, "training": training.model_dump(mode="json")}, tags={}
         ) as tracked,
-        PrefetchedSteps(objective.batch, stop=training.steps, depth=2) as batches,
+        PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
             name=name,

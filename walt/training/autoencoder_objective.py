@@ -42,6 +42,8 @@ class AutoencoderObjective:
             if not keys:
                 raise RejectLimitError(f"{paths.clips}: no training clip of {form.num_frames} frames at {form.size}")
 
+    # data and noise are made in full precision, wherever this is called
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def batch(self, step: int) -> AutoencoderBatch:
         """The batch of a step, on the CPU: one form, drawn by its weight."""
         index = draw_form(self.config.forms, self.seed, step)

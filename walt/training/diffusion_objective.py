@@ -5,7 +5,8 @@ Everything random is a function of (seed, step, sample), so a step can be comput
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,8 +44,8 @@ class DiffusionBatch:
 
     def to(self, device: str) -> DiffusionBatch:
         """The same on another device."""
-        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in vars(self).items()}
-        return DiffusionBatch(**moved)
+        tensors: dict[str, Any] = {name: v.to(device) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
 
 
 class BatchMaker:
@@ -122,6 +123,8 @@ class DiffusionObjective:
         stacks = round(config.image_fraction * config.batch_size) if maker.latents.image_keys else 0
         self.counts = (config.batch_size - stacks, stacks)
 
+    # data and noise are made in full precision, wherever this is called
+    @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def batch(self, step: int) -> list[DiffusionBatch]:
         """The batch of a step: videos, and the stacks of images that are trained jointly (paper section 3.3)."""
         videos, stacks = self.counts

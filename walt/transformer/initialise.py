@@ -33,6 +33,6 @@ def initialise(model: nn.Module) -> None:
             nn.init.normal_(module.down.weight, std=0.02)
             nn.init.zeros_(module.up.weight)
         elif name.endswith("cross_attention"):
-            nn.init.zeros_(module.out.weight)  # type: ignore[union-attr,arg-type]
+            nn.init.zeros_(module.out.weight)
         elif name in ("patch_out", "final_modulation.1"):
-            nn.init.zeros_(module.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(module.weight)

@@ -113,7 +113,8 @@ class WaltTransformer(nn.Module):
         if self.config.self_conditioning:
             inputs.append(torch.zeros_like(latents) if self_condition is None else self_condition)
         if self.config.super_resolution is not None:
-            assert low_resolution is not None and noise_level is not None, "a super-resolution model needs both"
+            assert low_resolution is not None, "a super-resolution model needs its input"
+            assert noise_level is not None, "a super-resolution model needs the noise level of its input"
             inputs.append(self._upsample(low_resolution))
             condition = condition + self.noise_level_embedding(noise_level)
         x = self.patch_in(patchify(torch.cat(inputs, dim=1), self.config.patch_size))  # (B, T, H, W, D)
@@ -130,7 +131,7 @@ class WaltTransformer(nn.Module):
         return unpatchify(x, self.config.patch_size)
 
     def _upsample(self, low_resolution: Tensor) -> Tensor:
-        """(B, c, t, h / f, w / f) -> (B, c, t, h, w): a convolution and depth-to-space, each frame alone (section 3.4)."""
+        """(B, c, t, h / f, w / f) -> (B, c, t, h, w): convolution, depth-to-space, a frame at a time (3.4)."""
         batch, _, frames, *_ = low_resolution.shape
         assert self.config.super_resolution is not None
         images = low_resolution.transpose(1, 2).flatten(0, 1)
