@@ -49,12 +49,7 @@ def _entry(stage: Stage) -> dict[str, Any]:
 
 
 def _output(stage: Stage, name: str) -> str | dict[str, Any]:
-    flags: dict[str, Any] = {}
-    if stage.persist:
-        flags["persist"] = True
-    if name in stage.uncached:
-        flags["cache"] = False
-    return {ARTIFACTS[name]: flags} if flags else ARTIFACTS[name]
+    return {ARTIFACTS[name]: {"persist": True}} if stage.persist else ARTIFACTS[name]
 
 
 def code_dependencies(module: str) -> list[str]:

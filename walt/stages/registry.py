@@ -22,7 +22,6 @@ class Stage:
         outputs: artefacts it makes.
         sources: paths outside the artefact table, given as DVC templates of parameters.
         persist: outputs stay in place before a rerun (the stage itself keeps only what is still valid).
-        uncached: outputs that DVC records but does not store (small, or made for people).
         gpus: accelerators the stage can use; on a machine without one it runs on the processor.
     """
 
@@ -34,7 +33,6 @@ class Stage:
     settings: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     persist: bool = False
-    uncached: tuple[str, ...] = ()
     gpus: int = 0
 
     @property
