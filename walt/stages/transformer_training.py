@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError
 from walt.core.images import Size
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, sha256_file, write_json
@@ -48,12 +49,14 @@ def train_transformer(
     model = WaltTransformer(architecture).to(device)
     schedule = Schedule.from_config(diffusion)
     size, low_size = architecture.resolution, low_resolution_size(architecture)
+    text = TextDataset(paths.text)
+    check_text_width(text, architecture, name)
     maker = BatchMaker(
         model.config,
         schedule,
         LatentDataset(paths.latents, size, "train"),
         LatentDataset(paths.latents, low_size, "train") if low_size else None,
-        TextDataset(paths.text),
+        text,
         training.condition_dropout,
         seed,
     )
@@ -91,6 +94,16 @@ def train_transformer(
         tracked.register_model(output, registered_name)
     checkpoint.discard(paths.work(name))  # a rerun for other code must not find its work already done
     return {**figures, "videos": len(maker.latents.video_keys), "images": len(maker.latents.image_keys)}
+
+
+def check_text_width(text: TextDataset, architecture: TransformerConfig, stage: str) -> None:
+    """Raises ConfigurationError where the stored embeddings are not as wide as the model of ``stage`` expects."""
+    width = text.null()[0].shape[-1]
+    if width != architecture.text_width:
+        section = stage.removeprefix("train-").replace("-", "_")
+        raise ConfigurationError(
+            f"{section}.text_width is {architecture.text_width}, but text.encoder makes embeddings of width {width}"
+        )
 
 
 def low_resolution_size(architecture: TransformerConfig) -> Size | None:
