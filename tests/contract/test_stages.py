@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,18 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
     assert all((ROOT / file).is_file() for file in code)
     # a stage does not depend on the whole configuration, so that a knob elsewhere leaves it fresh
     assert "walt/stages/params.py" not in code
+
+
+@pytest.mark.parametrize("name", ["ingest", "encode-text", "train-base", "sample", "report"])
+def test_code_dependencies_are_what_python_loads(name: str) -> None:
+    """Not the generator against itself: the files that importing the stage's module really reads."""
+    module = get_stage(name).module
+    code = f"import {module}, sys; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'walt'))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    files = {Path(file).relative_to(ROOT).as_posix() for file in loaded.split() if not file.endswith("__init__.py")}
+    files -= {file for file in files if file.startswith("walt/tracking/")} | {"walt/core/environment.py"}  # tracking's
+    assert len(files) > 5
+    assert files <= set(pipeline.code_dependencies(module))
 
 
 @pytest.mark.parametrize(

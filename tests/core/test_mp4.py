@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.media import counter, read_counter
-from walt.core.mp4 import decode_clip, encode_clip, read_metadata, write_gif, write_playable
+from walt.core.mp4 import decode_clip, encode_clip, read_metadata, write_playable
 from walt.core.video import probe
 
 
@@ -72,8 +72,3 @@ def test_a_playable_file_has_what_browsers_need_and_its_metadata(tmp_path: Path)
     assert (info.codec, info.pixel_format, info.num_frames, info.average_fps) == ("h264", "yuv420p", 17, 8)
     assert read_counter(decode_clip(data)) == list(range(17))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
-
-
-def test_a_gif_has_all_frames(tmp_path: Path) -> None:
-    write_gif(tmp_path / "a.gif", counter(9, 32, 48), 8)
-    assert probe(tmp_path / "a.gif").num_frames == 9

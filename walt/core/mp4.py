@@ -82,16 +82,6 @@ def write_playable(path: str | Path, frames: Clip, fps: float, metadata: Mapping
     _run_ffmpeg(path, frames, fps, lambda stream: stream, {"format": "mp4", **options})
 
 
-def write_gif(path: str | Path, frames: Clip, fps: float) -> None:
-    """Write an endless GIF with a palette made for it, atomically, for pages that show no video."""
-
-    def with_palette(stream: Any) -> Any:
-        split = stream.split()
-        return ffmpeg.filter([split[0], split[1].filter("palettegen", stats_mode="full")], "paletteuse", dither="bayer")
-
-    _run_ffmpeg(path, frames, fps, with_palette, {"format": "gif", "loop": 0, "threads": 1, "fflags": "+bitexact"})
-
-
 def _run_ffmpeg(
     path: str | Path, frames: Clip, fps: float, chain: Callable[[Any], Any], options: dict[str, Any]
 ) -> None:
