@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: install ## the whole pipeline on generated videos: ends with results/report.html
-	@$(BIN)/python -m flows.walt
+	@$(BIN)/python -m flows.walt --promote
 
 test: install ## all tests
 	$(BIN)/python -m pytest

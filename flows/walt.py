@@ -1,8 +1,9 @@
 """The direct run, without a server of your own: ``python -m flows.walt [--target STAGE] [--promote]``.
 
-This is what ``make demo`` calls. Prefect starts a temporary server (about ten seconds) unless ``PREFECT_API_URL`` names
-one. Exit status: 0 when everything is up to date; 1 when a stage failed; 2 and 6
-as in walt.core.errors; 130 or 143 when it was interrupted.
+This is what ``make demo`` calls, with ``--promote``. Prefect starts a temporary server (about ten seconds) unless
+``PREFECT_API_URL`` names one. Exit status: 0 when everything is up to date; 1 when a stage failed; 2 (params.yaml or
+the dataset's descriptor is wrong: nothing was started, not even Prefect) and 6 as in walt.core.errors; 130 or 143 when
+it was interrupted.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 
 from walt.core import environment
+from walt.core.config import load_section
 from walt.core.errors import WaltError
+from walt.data.config import Descriptor
 from walt.stages.registry import STAGE_NAMES
+from walt.stages.runner import load_params
 
 NEXT = """
 Now open results/report.html: the videos, whether they obey their prompts, and what they were made of.
@@ -36,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     environment.set_defaults()
+    try:
+        check_configuration(Path.cwd())
+    except WaltError as error:
+        return _refuse(error)
     if not os.environ.get("PREFECT_API_URL", "unset"):
         del os.environ["PREFECT_API_URL"]  # blank is not the same as unset to Prefect, which would then find no server
     signal.signal(signal.SIGTERM, _leave)
@@ -50,13 +59,23 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; what ran was stopped, and goes on from its checkpoint next time", file=sys.stderr)
         return 130
     except (StageFailedError, WaltError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status if isinstance(error, WaltError) else 1
+        return _refuse(error)
     for name, outcome in outcomes.items():
         print(f"{name:20} {outcome}")
     if options.target == STAGE_NAMES[-1]:
         print(NEXT)
     return 0
+
+
+def check_configuration(root: Path) -> None:
+    """Read ``params.yaml`` and the dataset's descriptor, which takes no time. Raises ConfigurationError, one line."""
+    load_section(root / load_params(root).dataset.descriptor, Descriptor)
+
+
+def _refuse(error: Exception) -> int:
+    """One line on standard error; the exit status that belongs to the error."""
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_status if isinstance(error, WaltError) else 1
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

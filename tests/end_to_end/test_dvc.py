@@ -9,6 +9,8 @@ import pytest
 from tests.end_to_end.project import copy_project, run, try_run
 from walt.core.storage import read_json
 from walt.stages.registry import STAGE_NAMES
+from walt.stages.runner import load_params
+from walt.tracking.server import connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -76,6 +78,15 @@ def test_results_are_there(project: Path) -> None:
     assert (project / "results/report.html").stat().st_size > 10_000
     assert len(list((project / "results/samples").glob("*.mp4"))) == 4
     assert (project / "mlflow.db").is_file()
+
+
+def test_the_transformer_becomes_a_model_version_with_an_alias(project: Path) -> None:
+    assert "becomes champion" in run(project, "walt", "promote")
+    params = load_params(project)
+    client = connect(params.tracking, project).client
+    for name in ("base", "sr-2x", "autoencoder", "text-encoder"):
+        model = f"{params.tracking.model_prefix}-{name}"
+        assert client.get_model_version_by_alias(model, params.promotion.alias).name == model
 
 
 def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:

@@ -1,12 +1,14 @@
 """A project with the real stage names and graph, whose stages only copy a line of text: for tests of the flow.
 
-``source/`` is what ingest reads. A stage appends its pid to ``work/<stage>/pids``, then does what ``behave/<stage>``
-says: ``exit N`` (with a last word), ``sleep``, or nothing.
+``params.yaml`` and the descriptor are the real ones, and are only checked. ``source/`` is what ingest reads. A stage
+appends its pid to ``work/<stage>/pids``, then does what ``behave/<stage>`` says: ``exit N`` (with a last word),
+``sleep``, or nothing.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from ruamel.yaml import YAML
 from walt.core import environment
 from walt.core.paths import ARTIFACTS
 from walt.stages.registry import STAGES, Stage
+
+ROOT = Path(__file__).resolve().parents[2]
 
 _STAGE = """
 import json, os, pathlib, subprocess, sys, time
@@ -62,6 +66,8 @@ if sys.argv[1] == "promote":
 
 def make_project(root: Path) -> Path:
     """Fill ``root`` and return its tools' folder, which stands in for the virtual environment's."""
+    shutil.copy(ROOT / "params.yaml", root)
+    shutil.copytree(ROOT / "datasets", root / "datasets")
     (root / "stage.py").write_text(_STAGE)
     (root / "source").mkdir()
     (root / "source" / "a.txt").write_text("first\n")

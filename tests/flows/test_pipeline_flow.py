@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,9 +22,10 @@ from prefect.client.schemas.objects import Artifact
 from flows import pipeline
 from flows.pipeline import StageFailedError, walt
 from flows.walt import main
-from tests.flows.fake_project import behave, runs
+from tests.flows.fake_project import ROOT, behave, runs
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
+from walt.stages.registry import STAGE_NAMES
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -82,6 +85,46 @@ def test_the_direct_run_ends_with_1_when_a_stage_fails(project: Path, capsys: py
     finally:
         signal.signal(signal.SIGTERM, before)
     assert "error: ingest ended with exit status 5: walt: the disk of ingest is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("params.yaml", "condition_dropout", "condition_dropuot", "did you mean 'condition_dropout'?"),
+        ("datasets/shapes.yaml", "held_out", "hold_out", "did you mean 'held_out'?"),
+    ],
+)
+def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
+    project: Path, file: str, old: str, new: str, said: str
+) -> None:
+    path = project / file
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    code = (
+        "import sys; from flows.walt import main; code = main([]); sys.exit(99 if 'prefect' in sys.modules else code)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert said in ended.stderr
+    assert not (project / "calls").exists()
+
+
+def test_the_demo_is_a_direct_run_that_judges_the_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """So the transformer is a model version with an alias when the demo is done."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    command = next(line for line in makefile.splitlines() if "-m flows.walt" in line)
+    arguments = command.partition("-m flows.walt")[2].split()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(arguments) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (project / "calls").read_text().split() == ["prepare", "promote"]
+    assert runs(project, STAGE_NAMES[-1]) == 1
+    assert "results/report.html" in capsys.readouterr().out
 
 
 def test_a_storage_error_is_retried_until_it_is_gone(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
