@@ -354,12 +354,40 @@ def test_the_split_is_stable_when_data_are_added(root: Path) -> None:
     assert len(by_source) == 9, "all clips of a source are in one split"
 
 
-@pytest.mark.parametrize(("held_out", "expected"), [("1.0", 0), ("0.0", 0), ("0.0000001", 0)])
-def test_there_is_always_something_to_train_on(root: Path, held_out: str, expected: int) -> None:
-    (root / "datasets/test.yaml").write_text(DESCRIPTOR.replace("held_out: 0.5", f"held_out: {held_out}"))
+def set_held_out(root: Path, share: str) -> None:
+    (root / "datasets/test.yaml").write_text(DESCRIPTOR.replace("held_out: 0.5", f"held_out: {share}"))
+
+
+@pytest.mark.parametrize("held_out", ["1.0", "0.0"])
+def test_there_is_always_something_to_train_on(root: Path, held_out: str) -> None:
+    set_held_out(root, held_out)
     figures = ingest.run(config(), Paths(root))
-    assert figures["held_out"] == expected
+    assert figures["held_out"] == 0
     assert figures["clips"] == 18
+
+
+@pytest.mark.parametrize("names", [("a.mp4", "b.mp4"), tuple(CAPTIONS)])
+def test_a_small_folder_has_one_video_held_out(root: Path, names: tuple[str, ...]) -> None:
+    """Nothing is drawn by so small a share: the video that a growing share would take first is held out."""
+    set_held_out(root, "0.0000001")
+    for name in CAPTIONS.keys() - set(names):
+        (root / "videos" / name).unlink()
+    add(root, {name: CAPTIONS[name] for name in names})
+    ingest.run(config(), Paths(root))
+    rows = read_manifest(Paths(root).manifest)
+    first = min((row.source_sha256 for row in rows if row.kind == "video"), key=lambda sha256: sha256[-8:])
+    assert {row.source for row in rows} == set(names)
+    assert {row.source_sha256 for row in rows if row.split == "held_out"} == {first}
+    assert all(row.split == "held_out" for row in rows if row.source_sha256 == first)
+
+
+def test_the_only_video_is_trained_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    set_held_out(root, "0.0000001")
+    for name in CAPTIONS.keys() - {"a.mp4", "still.png"}:
+        (root / "videos" / name).unlink()
+    add(root, {name: CAPTIONS[name] for name in ("a.mp4", "still.png")})
+    assert ingest.run(config(), Paths(root))["held_out"] == 0
+    assert "none is held out" in capsys.readouterr().out
 
 
 def run_in_another_process(root: Path) -> None:

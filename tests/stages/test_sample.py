@@ -82,15 +82,21 @@ def test_without_a_cascade(paths: Paths) -> None:
     assert read_json(paths.samples / "samples.json")[0]["base_file"] is None
 
 
-def test_prompts_of_held_out_clips(tmp_path: Path) -> None:
+def test_prompts_of_held_out_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = rows(["one", "two", None, "three", "two"])
     held_out = [replace(row, split="held_out") if row.caption != "one" else row for row in manifest]
     write_manifest(tmp_path / "data/manifest.parquet", held_out)
     held = config(prompts="held_out", count=5)
     assert choose_prompts(held, Paths(tmp_path)) == ["two", "three", "two", "three", "two"]
 
+    assert "warning" not in capsys.readouterr().out
+
     write_manifest(tmp_path / "data/manifest.parquet", manifest)
-    with pytest.raises(ConfigurationError, match="held_out"):
+    assert choose_prompts(held, Paths(tmp_path)) == ["one", "two", "three", "one", "two"]
+    assert "warning: sample.prompts is held_out, but no held-out video has a caption" in capsys.readouterr().out
+
+    write_manifest(tmp_path / "data/manifest.parquet", rows([None, None]))
+    with pytest.raises(ConfigurationError, match="no video has a caption"):
         choose_prompts(held, Paths(tmp_path))
 
 

@@ -162,22 +162,34 @@ def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table:
 
 
 def _split(sources: list[Source], entries: list[SourceEntry], held_out: float) -> list[PlannedClip]:
-    """All clips; those of a source are all in one split, which its hash alone decides."""
-    splits = {
-        source.file.sha256: "held_out" if int(source.file.sha256[-8:], 16) < held_out * 2**32 else "train"
-        for source in sources
-    }
-    accepted = [source.file.sha256 for source, entry in zip(sources, entries, strict=True) if entry.clips]
+    """All clips; those of a source are all in one split, which its hash decides.
+
+    Where a share so small or sources so few leave nothing held out, the first video that a larger share would take is
+    held out, as long as another video is left to train on.
+    """
+    splits = {source.file.sha256: "held_out" if _draw(source.file.sha256) < held_out else "train" for source in sources}
+    taken = [(source.file.sha256, entry) for source, entry in zip(sources, entries, strict=True) if entry.clips]
+    accepted = [sha256 for sha256, _ in taken]
+    videos = [sha256 for sha256, entry in taken if any(clip.kind == "video" for clip in entry.clips)]
     if all(splits[sha256] == "held_out" for sha256 in accepted):
         warning("every source would be held out; all are used for training instead")
         splits = dict.fromkeys(splits, "train")
     elif held_out and not any(splits[sha256] == "held_out" for sha256 in accepted):
-        warning(f"too few sources for a held-out share of {held_out:g}: none is held out")
+        if len(videos) > 1:
+            splits[min(videos, key=lambda sha256: (_draw(sha256), sha256))] = "held_out"
+            warning(f"too few sources for a held-out share of {held_out:g}: one video is held out")
+        else:
+            warning(f"too few videos for a held-out share of {held_out:g}: none is held out")
     return [
         PlannedClip(source.item, source.file, entry, clip, splits[source.file.sha256])
         for source, entry in zip(sources, entries, strict=True)
         for clip in entry.clips
     ]
+
+
+def _draw(sha256: str) -> float:
+    """A number in [0, 1) that is evenly spread over the hashes."""
+    return int(sha256[-8:], 16) / 2**32
 
 
 def _row(planned: PlannedClip, number: int, rule: ClipRule) -> ManifestRow:

@@ -15,8 +15,8 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.images import png_bytes
-from walt.core.log import ProgressBar
-from walt.core.manifest import read_manifest
+from walt.core.log import ProgressBar, warning
+from walt.core.manifest import ManifestRow, read_manifest
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
@@ -67,7 +67,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 def choose_prompts(config: Config, paths: Paths) -> list[str]:
     """The prompts in the order of the videos. Held-out captions come again, with other noise, until there are
-    enough."""
+    enough; where no held-out video has one, those of the training videos stand in, with a warning.
+
+    Raises:
+        ConfigurationError: the list is empty, or the dataset has no such prompts.
+    """
     chosen, count = config.sample.prompts, config.sample.count
     if isinstance(chosen, tuple):
         if not chosen:
@@ -81,12 +85,23 @@ def choose_prompts(config: Config, paths: Paths) -> list[str]:
             )
         return shapes.prompts(count, config.seed)
     rows = read_manifest(paths.manifest)
-    captions = dict.fromkeys(
-        row.caption for row in rows if row.split == "held_out" and row.kind == "video" and row.caption
-    )
+    captions = _captions(rows, "held_out")
     if not captions:
-        raise ConfigurationError("sample.prompts is held_out, but no held-out video has a caption: give a list")
-    return [caption for caption in islice(cycle(captions), count) if caption is not None]
+        captions = _captions(rows, "train")
+        if not captions:
+            raise ConfigurationError("sample.prompts is held_out, but no video has a caption: give a list")
+        warning(
+            "sample.prompts is held_out, but no held-out video has a caption: the prompts are captions that the "
+            "models were trained on, so what the samples show may be learnt by heart"
+        )
+    return list(islice(cycle(captions), count))
+
+
+def _captions(rows: list[ManifestRow], split: str) -> list[str]:
+    """The captions of a split's videos, each once, in the manifest's order."""
+    return list(
+        dict.fromkeys(row.caption for row in rows if row.split == split and row.kind == "video" and row.caption)
+    )
 
 
 def load_pipeline(sample: SampleConfig, diffusion: DiffusionConfig, compute: ComputeConfig, paths: Paths) -> Pipeline:
