@@ -231,8 +231,8 @@ def test_what_no_longer_belongs_is_removed(paths: Paths) -> None:
     names = {"clips.parquet", "16x16/shards.parquet", "16x16/latents-000000.tar", "16x16/latents-000001.tar"}
     assert content(paths.latents).keys() == names
     assert {str(file.relative_to(paths.work(STAGE))) for file in paths.work(STAGE).rglob("*.json")} == {
-        "16x16/latents-000000.tar.json",
-        "16x16/latents-000001.tar.json",
+        "tars/16x16/latents-000000.tar.json",
+        "tars/16x16/latents-000001.tar.json",
     }
 
 

@@ -175,7 +175,7 @@ class _Tar:
 
     @property
     def note(self) -> Path:
-        return self.paths.work(STAGE) / self.size / f"{self.name}.json"
+        return _notes(self.paths) / self.size / f"{self.name}.json"
 
     def finished(self) -> tuple[ShardRecord, list[Rejected]] | None:
         """What an earlier run made from the same clips with the same encoder; None if it must be made."""
@@ -229,9 +229,14 @@ class _Tar:
                 raise CorruptArtifactError(f"{path}: key '{key}': {error}") from error
 
 
+def _notes(paths: Paths) -> Path:
+    """Where notes lie: a folder of their own, since the lock and the last result lie in the work folder as well."""
+    return paths.work(STAGE) / "tars"
+
+
 def _clean(paths: Paths, sizes: list[str]) -> None:
     """Remove what a killed run left behind, and sizes that are no more."""
-    for root in (paths.latents, paths.work(STAGE)):
+    for root in (paths.latents, _notes(paths)):
         for size in sizes:
             (root / size).mkdir(parents=True, exist_ok=True)
             clean_temporary(root / size)
@@ -249,6 +254,6 @@ def _remove_others(paths: Paths, size: str, records: list[ShardRecord]) -> None:
     for file in (paths.latents / size).iterdir():
         if file.name not in names and file.name != INDEX_NAME:
             file.unlink()
-    for note in (paths.work(STAGE) / size).iterdir():
+    for note in (_notes(paths) / size).iterdir():
         if note.name.removesuffix(".json") not in names:
             note.unlink()
