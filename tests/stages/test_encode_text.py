@@ -13,11 +13,13 @@ import torch
 from safetensors.torch import load
 
 from tests.tiny_models import TEXT
+from tests.traced_files import CARRIERS, files_of, files_run
 from walt.core.compute import ComputeConfig
 from walt.core.errors import RejectLimitError, StorageError
 from walt.core.manifest import ManifestRow, write_manifest
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.data import order
 from walt.data.loader import NULL_KEY, TextDataset
 from walt.data.shards import ShardReader, read_index
 from walt.stages import encode_text
@@ -184,6 +186,29 @@ def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
     before = content(paths)
     assert run(CONFIG.model_copy(update={"seed": 1}), paths)["reused"] == 0
     assert all(content(paths)[name] != data for name, data in before.items() if name.endswith(".tar"))
+
+
+@pytest.mark.parametrize("edited", ["the stage", "what it calls"])
+def test_other_code_remakes_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str) -> None:
+    paths = make(tmp_path / "project")
+    run(CONFIG, paths)
+    before = content(paths)
+    if edited == "the stage":
+        (tmp_path / "edited.py").write_text("# another file\n", encoding="utf-8")
+        monkeypatch.setattr(encode_text, "__file__", str(tmp_path / "edited.py"))
+    else:
+        monkeypatch.setattr(encode_text, "_CODE", (order,))
+    assert run(CONFIG, paths)["reused"] == 0
+    assert content(paths) == before  # the index too: what was trained on these bytes stays fresh
+
+
+def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path: Path) -> None:
+    paths = make(tmp_path)
+    on_the_way = files_run(lambda: run(CONFIG, paths))
+    assert "walt/text/encoder.py" in on_the_way
+    # what the manifest's rows and the tiny encoder are is in the identity itself: entries, and the weights' digest
+    by_result = {"walt/core/manifest.py", "walt/text/tiny.py"}
+    assert on_the_way - CARRIERS - by_result <= files_of((*encode_text._CODE, encode_text))
 
 
 def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done: Paths) -> None:

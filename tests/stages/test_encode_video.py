@@ -14,6 +14,7 @@ import torch
 
 from tests.tiny_clips import ROWS, sample, write_clips
 from tests.tiny_models import AUTOENCODER
+from tests.traced_files import CARRIERS, files_of, files_run
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -196,6 +197,13 @@ def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch
     assert figures["reused"] == 0
     changed = {size: read_index(paths.latents / size).identity != identity for size, identity in indexes.items()}
     assert set(changed.values()) == {what != "code"}  # other code, same bytes: what was trained on them stays fresh
+
+
+def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path: Path) -> None:
+    paths = project(tmp_path)
+    on_the_way = files_run(lambda: run(config(), paths))
+    assert "walt/autoencoder/statistics.py" in on_the_way
+    assert on_the_way - CARRIERS <= files_of((*encode_video._CODE, encode_video))
 
 
 def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from safetensors.torch import save
 
+import walt.data.shards
 import walt.text.encoder
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
@@ -47,6 +49,8 @@ STAGE = "encode-text"
 FORM = 1
 """Version of the stored form; part of every identity."""
 NULL_SHARD = "null.tar"
+_CODE: tuple[ModuleType, ...] = (walt.data.shards, walt.text.encoder)
+"""What decides, besides this file, how a caption becomes an embedding: edited code makes old tars stale."""
 _BATCHES_KEPT = 16  # encoded batches held in memory, for captions that come again in a later shard
 
 
@@ -71,9 +75,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     captions = [row.caption or "" for row in rows]
     encoder = prepare_encoder(config, paths, captions)
     book = EmbeddingBook(encoder, captions, config.text.batch_size)
+    code = [sha256_file(file) for file in (*(str(module.__file__) for module in _CODE), __file__)]
     identity = {
         "form": FORM,
-        "code": sha256_file(walt.text.encoder.__file__),
         "encoder": encoder.digest,
         "max_tokens": encoder.max_tokens,
         "batch": config.text.batch_size,
@@ -85,7 +89,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     records, reused = [], 0
     with ProgressBar(STAGE, total=len(rows) + 1, unit="captions") as bar:
         for name, entries in plan:
-            shard_identity = sha256_json({**identity, "entries": entries})
+            shard_identity = sha256_json({**identity, "code": code, "entries": entries})
             record = _finished(paths, name, shard_identity)
             reused += record is not None
             if record is None:
@@ -94,6 +98,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             records.append(record)
             bar.advance(record.count)
     _remove_others(paths, {record.shard for record in records})
+    # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
     write_index(paths.text, sha256_json({**identity, "plan": plan}), records)
     return {
         "captions": len(rows), "unique": len(book), "tars": len(records), "reused": reused, "encoder": encoder.source,

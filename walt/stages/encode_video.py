@@ -23,12 +23,17 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
+import walt.autoencoder.config
+import walt.autoencoder.io
 import walt.autoencoder.model
+import walt.autoencoder.statistics
 import walt.core.images
 import walt.core.mp4
 import walt.core.video
 import walt.data.clips
+import walt.data.shards
 import walt.nn.causal
+import walt.nn.pretrained
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -56,7 +61,9 @@ from walt.stages.settings import EncodeVideoConfig
 STAGE = "encode-video"
 
 _CODE: tuple[ModuleType, ...] = (
-    walt.autoencoder.model, walt.nn.causal, walt.core.images, walt.core.mp4, walt.core.video, walt.data.clips,
+    walt.autoencoder.config, walt.autoencoder.io, walt.autoencoder.model, walt.autoencoder.statistics,
+    walt.core.images, walt.core.mp4, walt.core.video, walt.data.clips, walt.data.shards,
+    walt.nn.causal, walt.nn.pretrained,
 )  # fmt: skip
 """What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
 
