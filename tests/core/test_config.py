@@ -43,6 +43,17 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("base.latent_channels", 4, r"base.latent_channels is 4, but the autoencoder makes 8"),
         ("text.tiny.width", 32, r"base.text_width is 64, but text.tiny.width is 32"),
         ("sample.prompts", "al", r"sample.prompts"),
+        ("ingest.sizes", [[32, 32], [64, 64], [36, 36]], r"ingest.sizes: \(36, 36\) is not divisible .* factor 8"),
+        ("sr_2x.super_resolution.factor", 4, r"sr_2x.resolution is \(64, 64\), but base.resolution .* \(128, 128\)"),
+        ("sr_2x.super_resolution.max_noise_level", 1000, r"max_noise_level is 1000, .* diffusion.num_steps 1000"),
+        ("sr_2x.super_resolution.sampling_noise_level", 1000, r"sampling_noise_level is 1000, .* diffusion.num_steps"),
+        ("sample.steps", 1001, r"sample.steps is 1001, more than diffusion.num_steps 1000"),
+        ("base.cross_attention", "own", r"base.cross_attention is own, .* train_base.image_fraction must be 0"),
+        ("sr_2x.cross_attention", "own", r"sr_2x.cross_attention is own, .* train_sr_2x.image_fraction must be 0"),
+        ("diffusion.prediction", "epsilon", r"diffusion.prediction epsilon needs diffusion.zero_terminal_snr false"),
+        ("evaluate.features", "i3d", r"evaluate.features is i3d, which needs evaluate.i3d_path"),
+        ("promotion.metric", "adherence/bot", r"promotion.metric is 'adherence/bot', .* did you mean 'adherence/both'"),
+        ("promotion.metric", "fvd", r"promotion.metric is 'fvd', which evaluate does not make with these settings"),
     ],
 )
 def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
@@ -50,6 +61,25 @@ def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
         parse_section(changed(key, value), Params, "params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_i3d_needs_its_file_and_its_hash() -> None:
+    data = changed("evaluate.features", "i3d")
+    data["evaluate"]["i3d_path"] = "i3d.pt"
+    with pytest.raises(ConfigurationError, match=r"evaluate.features is i3d, which needs evaluate.i3d_sha256"):
+        parse_section(data, Params, "params.yaml")
+    data["evaluate"]["i3d_sha256"] = "0" * 64
+    data["promotion"]["metric"] = "fvd"
+    assert parse_section(data, Params, "params.yaml").evaluate.features == "i3d"
+
+
+def test_what_borders_on_wrong_is_accepted() -> None:
+    data = changed("sr_2x.super_resolution", {"factor": 2, "max_noise_level": 999, "sampling_noise_level": 999})
+    data["sample"]["steps"] = 1000
+    data["base"]["cross_attention"], data["train_base"]["image_fraction"] = "own", 0.0
+    data["diffusion"] |= {"prediction": "epsilon", "zero_terminal_snr": False}
+    data["promotion"]["metric"] = "held_out_loss/sr_2x/band_09"
+    assert parse_section(data, Params, "params.yaml").sample.steps == 1000
 
 
 def test_missing_key_is_named() -> None:

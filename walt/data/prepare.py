@@ -74,7 +74,8 @@ def init_dataset(root: Path, videos: str, captions: str, path_column: str, capti
     params: Any = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
     params["dataset"].update({"descriptor": f"datasets/{name}.yaml", "path": videos})
     params["sample"]["prompts"] = "held_out"
-    params["promotion"].update({"metric": "frechet_distance/thumbnail", "better": "lower"})
+    distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
+    params["promotion"].update({"metric": distance, "better": "lower"})
     _write_yaml(root / "params.yaml", params)
     return f"datasets/{name}.yaml"
 
