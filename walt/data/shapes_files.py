@@ -25,13 +25,15 @@ from walt.data.config import ShapesGenerator
 from walt.data.shapes import Scene, caption, draw
 
 _MARKER = ".generated.json"
+_CAPTIONS = "captions.csv"
 _CRF = 10
 _BATCH = 32
 
 
 def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> str:
     """Write the dataset: ``videos/*.mp4``, ``images/*.png`` and ``captions.csv``. A finished folder is left as it is; a
-    half-finished one is completed; one made with other settings is made anew. Returns one line that says what was done.
+    half-finished one, or one that has lost files, is completed; one made with other settings is made anew. Returns one
+    line that says what was done.
 
     Raises:
         ConfigurationError: the folder holds something that this function did not write.
@@ -41,7 +43,8 @@ def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> s
     fingerprint = sha256_json({"code": code, "libraries": LIBRARY_VERSIONS, **config.model_dump()})
     names = [name for name, _ in _rows(config)]
     state = read_json(folder / _MARKER) if (folder / _MARKER).is_file() else None
-    if state == {"fingerprint": fingerprint, "finished": True} and all((folder / name).is_file() for name in names):
+    complete = all((folder / name).is_file() for name in (*names, _CAPTIONS))
+    if state == {"fingerprint": fingerprint, "finished": True} and complete:
         return f"{folder}: {content} are there already"
     if state is None and folder.is_dir() and any(folder.iterdir()):
         raise ConfigurationError(f"{folder}: holds files that are not the generated dataset; choose another path")
@@ -58,7 +61,7 @@ def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> s
             bar.advance(len(batch))
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([("path", "caption"), *_rows(config)])
-    write_bytes(folder / "captions.csv", table.getvalue().encode())
+    write_bytes(folder / _CAPTIONS, table.getvalue().encode())
     os.sync()  # no clip waited for the disk by itself; the marker vouches for all of them
     write_json(folder / _MARKER, {"fingerprint": fingerprint, "finished": True})
     return f"{folder}: made {content}"
