@@ -58,7 +58,10 @@ for _stage in STAGES:
 
 @app.command(rich_help_panel="Project")
 def init(
-    recipe: Annotated[str, typer.Option(help="Parameter file to start from: a name in walt/recipes.")] = "demo",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Parameter file to start from: a name in walt/recipes; demo where there is no params.yaml."),
+    ] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of your own videos and images.")] = None,
     captions: Annotated[str, typer.Option(help="CSV with their captions, relative to that folder.")] = "captions.csv",
     path_column: Annotated[str, typer.Option(help="Column of the CSV with the file's path.")] = "path",
@@ -71,8 +74,10 @@ def init(
     from walt.stages.recipes import copy_recipe
 
     root = Path.cwd()
-    if force or videos is None or not (root / "params.yaml").is_file():
-        copy_recipe(recipe, root / "params.yaml", force)
+    if recipe is not None or force or not (root / "params.yaml").is_file():
+        copy_recipe(recipe or "demo", root / "params.yaml", force)
+    else:
+        info("params.yaml is kept; --recipe NAME --force starts from another")
     if videos is not None:
         name = name or videos.resolve().name
         descriptor = init_dataset(root, str(videos), captions, path_column, caption_column, name)

@@ -1,0 +1,85 @@
+"""``walt init`` as a person types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from walt.cli import app
+from walt.core.config import read_yaml
+from walt.core.errors import ConfigurationError
+from walt.stages.recipes import recipe_path
+
+FOLDER = ("--videos", "videos", "--captions", "table.csv")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone: params.yaml is the demo's. Beside it a folder of the user's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(recipe_path("demo").read_bytes())
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/table.csv").write_text("path,caption\na.mp4,a cat\n")
+    return tmp_path
+
+
+def init(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["init", *arguments])
+
+
+def base_width(project: Path) -> int:
+    """What tells the recipes apart."""
+    width: int = read_yaml(project / "params.yaml")["base"]["width"]
+    return width
+
+
+def recipe_width(name: str) -> int:
+    width: int = read_yaml(recipe_path(name))["base"]["width"]
+    return width
+
+
+def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
+    before = (project / "params.yaml").read_bytes()
+    refused = init("--recipe", "tiny", *FOLDER)
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "differs from recipe 'tiny'; --force replaces it" in str(refused.exception)
+    assert (project / "params.yaml").read_bytes() == before
+    assert not (project / "datasets").exists()
+
+    assert init("--recipe", "tiny", "--force", *FOLDER).exit_code == 0
+    assert base_width(project) == recipe_width("tiny") != recipe_width("demo")
+    assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/videos.yaml", "path": "videos"}
+
+
+def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
+    (project / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    kept = init(*FOLDER)
+    assert kept.exit_code == 0
+    assert "params.yaml is kept" in kept.output
+    assert base_width(project) == recipe_width("tiny")
+    assert read_yaml(project / "params.yaml")["dataset"]["path"] == "videos"
+
+    before = (project / "params.yaml").read_bytes()
+    assert init().exit_code == 0
+    assert (project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_demo_is_what_one_starts_from(project: Path, there: bool) -> None:
+    """Where there is no params.yaml, or ``--force`` replaces it."""
+    if there:
+        (project / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    else:
+        (project / "params.yaml").unlink()
+    assert init(*(["--force"] if there else [])).exit_code == 0
+    assert (project / "params.yaml").read_bytes() == recipe_path("demo").read_bytes()
+
+
+def test_a_wrong_recipe_is_named_with_the_nearest(project: Path) -> None:
+    result = init("--recipe", "tinny", "--force")
+    assert isinstance(result.exception, ConfigurationError)
+    assert str(result.exception) == "no recipe is named 'tinny'; did you mean 'tiny'?"
+    assert base_width(project) == recipe_width("demo")
