@@ -51,6 +51,13 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
     assert len(changed) <= 6, f"only what must change, changes: {changed}"
 
 
+def test_init_promotes_by_the_distance_that_is_measured(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("features: thumbnail", "features: i3d"))
+    init_dataset(project, "videos", "table.csv", "video", "text", "cats")
+    assert read_yaml(project / "params.yaml")["promotion"]["metric"] == "fvd"
+
+
 def test_prepare_finds_what_init_described(project: Path) -> None:
     descriptor = init_dataset(project, "videos", "table.csv", "video", "text", "cats")
     dataset = DatasetConfig(descriptor=descriptor, path="videos")
