@@ -10,7 +10,7 @@ from typing import NoReturn
 from walt.core import environment, log
 from walt.core.errors import ConfigurationError
 from walt.tracking.config import TrackingConfig
-from walt.tracking.server import resolve_uri
+from walt.tracking.server import connect, resolve_uri
 
 
 def show_page(config: TrackingConfig, root: Path, port: int = 5000) -> NoReturn:
@@ -22,7 +22,10 @@ def show_page(config: TrackingConfig, root: Path, port: int = 5000) -> NoReturn:
     if config.uri.startswith("http"):
         raise ConfigurationError(f"tracking.uri: the page is {config.uri} itself; open it in a browser")
     environment.set_defaults()
-    log.info(f"MLflow's page is http://127.0.0.1:{port} (Ctrl-C ends it)")
+    experiment = connect(config, root).experiment_id
+    # without the workflow type MLflow 3 opens on an empty page for traces of language models
+    page = f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    log.info(f"MLflow's page: {page} (Ctrl-C ends it)")
     sys.stdout.flush()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", resolve_uri(config.uri, root)]
