@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mlflow.entities import Run as MlflowRun
 from tests.tracking.conftest import CONFIG
 from walt.core.errors import ConfigurationError, TerminatedError
 from walt.tracking import server
+from walt.tracking.provenance import git_tags
 from walt.tracking.runs import deliver, start_run
 from walt.tracking.spool import REFUSED_SUFFIX, Spool, spool_folder
 
@@ -239,9 +241,93 @@ def test_what_mlflow_refuses_is_set_aside_and_blocks_nothing(root: Path, capsys:
     assert aside.name.endswith(REFUSED_SUFFIX)
 
 
-def test_a_refused_name_is_the_callers_error_and_no_outage(root: Path) -> None:
-    with pytest.raises(server.RefusedError), start_run(CONFIG, root, "train-base", {}, {}) as run:
+def test_a_refused_name_ends_no_training_and_leaves_no_run_open(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with start_run(CONFIG, root, "train-base", {}, {}) as run:
         run.log_metrics({"a name*with?signs": 1.0}, 1)
+    assert "refuses this run's figures" in capsys.readouterr().out
+    assert _runs(root)[0].info.status == "FINISHED"
+    assert [folder.suffix for folder in spool_folder(root).iterdir()] == [REFUSED_SUFFIX]
+
+
+def test_a_run_that_is_deleted_meanwhile_ends_no_training(
+    root: Path, model: Callable[[str, bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "grid.png").write_bytes(b"png")
+    with start_run(CONFIG, root, "train-base", {}, {}) as run:
+        assert run.run_id is not None
+        _client(root).delete_run(run.run_id)
+        run.log_metrics({"loss": 1.0}, 1)
+        run.log_artifact(root / "grid.png")
+        assert run.register_model(model("base", b"one"), "base") is None
+    said = capsys.readouterr().out
+    assert "refuses this run's figures" in said
+    assert "MLflow refuses what was kept on disk" in said
+    [aside] = spool_folder(root).iterdir()
+    assert aside.name.endswith(REFUSED_SUFFIX)
+
+
+def test_a_deleted_experiment_ends_no_training(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    connection = server.connect(CONFIG, root)
+    connection.client.delete_experiment(connection.experiment_id)
+    with start_run(CONFIG, root, "train-base", {}, {}) as run:
+        run.log_metrics({"loss": 1.0}, 1)
+    assert "refuses this run's figures" in capsys.readouterr().out
+    assert [folder.suffix for folder in spool_folder(root).iterdir()] == [REFUSED_SUFFIX]
+
+
+def _kill_in_a_run(root: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from tests.tracking.conftest import CONFIG\n"
+        "from walt.tracking.runs import start_run\n"
+        f"with start_run(CONFIG, Path({str(root)!r}), 'train-base', {{'seed': 1}}, {{}}) as run:\n"
+        "    run.log_metrics({'loss': 0.5}, 10)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=os.environ, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [run.info.status for run in _runs(root)] == ["RUNNING"]
+
+
+def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
+    _kill_in_a_run(root)
+    with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
+        run.log_metrics({"loss": 0.4}, 20)
+        raise TerminatedError("now")
+    [stored] = _runs(root)
+    assert stored.info.status == "KILLED"
+    with start_run(DOWN, root, "train-base", {"seed": 1}, {}) as run:  # MLflow is away, but the run is known
+        run.log_metrics({"loss": 0.3}, 30)
+    deliver(CONFIG, root)
+    [stored] = _runs(root)
+    assert stored.info.status == "FINISHED"
+    curve = _client(root).get_metric_history(stored.info.run_id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(10, 0.5), (20, 0.4), (30, 0.3)]
+    with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
+        pass
+    assert len(_runs(root)) == 2, "a training that finished does not go on"
+
+
+def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(root: Path) -> None:
+    _kill_in_a_run(root)
+    with start_run(CONFIG, root, "train-base", {"seed": 2}, {}):
+        pass
+    assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
+
+
+def test_a_run_that_was_deleted_after_a_kill_is_made_anew(root: Path) -> None:
+    _kill_in_a_run(root)
+    _client(root).delete_run(_runs(root)[0].info.run_id)
+    with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
+        pass
+    assert [run.info.status for run in _runs(root)] == ["FINISHED"]
+
+
+def test_a_git_that_does_not_answer_costs_only_its_tags(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, 30)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert git_tags(root) == {}
 
 
 def test_an_unknown_kind_of_uri_is_a_configuration_error(root: Path) -> None:

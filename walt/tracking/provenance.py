@@ -9,11 +9,11 @@ from walt.core.config import read_yaml
 
 
 def git_tags(root: Path) -> dict[str, str]:
-    """``{"git.commit": ..., "git.dirty": "true" | "false"}``; empty where there is no git or no commit."""
+    """``{"git.commit": ..., "git.dirty": "true" | "false"}``; empty where git, or a commit, is missing."""
     try:
         commit = _git(root, "rev-parse", "HEAD")
         dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-    except (FileNotFoundError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):  # no git, no repository, or one too slow to answer
         return {}
     return {
         "git.commit": commit,

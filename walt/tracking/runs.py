@@ -1,14 +1,15 @@
 """A run of a training or evaluation stage, in MLflow: parameters, curves, files, model versions, system metrics.
 
-MLflow being down never stops a training: what it cannot take goes to a spool (``walt.tracking.spool``), loudly, and is
-delivered when the run ends or, failing that, when the next run starts.
+MLflow never stops a training: what it cannot take goes to a spool (``walt.tracking.spool``), loudly, and is delivered
+when the run ends or, failing that, when the next run starts. What it refuses then (somebody deleted the run) is set
+aside for a person. A stage that goes on after it was stopped goes on in its MLflow run (``walt.tracking.memory``).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,14 @@ from walt.core import log
 from walt.core.errors import TerminatedError
 from walt.tracking import provenance, server
 from walt.tracking.config import TrackingConfig
+from walt.tracking.memory import RunMemory
 from walt.tracking.spool import Record, Spool, pending, spool_folder
 
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+
+_TROUBLE = (server.UnreachableError, server.RefusedError)
 
 
 class Run:
@@ -30,18 +35,22 @@ class Run:
         self._connection: server.Connection | None = None
         self._run_id: str | None = None
         self._spool: Spool | None = None
+        self._memory = RunMemory(root, description)
         try:
             with server.errors():
                 self._connection = server.connect(config, root)
                 _deliver_pending(self._connection, root)
-                self._run_id = server.create_run(self._connection, description)
-        except server.UnreachableError as error:
+                self._run_id = self._open(self._connection)
+            self._memory.keep(self._run_id)
+        except _TROUBLE as error:
+            if self._memory.goes_on:
+                self._run_id = self._memory.earlier  # what the spool keeps belongs there
             self._go_offline(error)
 
     @property
     def run_id(self) -> str | None:
-        """MLflow's name of the run; None while there is none, because MLflow is out of reach."""
-        return self._run_id
+        """MLflow's name of the run; None while MLflow does not take it."""
+        return None if self._spool else self._run_id
 
     @property
     def uri(self) -> str | None:
@@ -71,16 +80,27 @@ class Run:
     def end(self, status: str) -> None:
         """Close the run as FINISHED, FAILED or KILLED; if there is a spool, try once more to deliver it."""
         self._write({"kind": "end", "status": status, "timestamp": _now()})
+        if status == "FINISHED":
+            self._memory.forget()
         if self._spool is None:
             return
         self._spool.close()
         try:
             deliver(self._config, self._root)
-        except server.UnreachableError as error:
+        except _TROUBLE as error:
             log.warning(
-                f"MLflow at {self._config.uri} is still out of reach ({error}). This run's figures are kept in "
+                f"MLflow at {self._config.uri} still does not take it ({error}). This run's figures are kept in "
                 f"{self._spool.folder} and will be delivered when the next run starts."
             )
+
+    def _open(self, connection: server.Connection) -> str:
+        """Go on in the run that was cut off, if this is the same work; else close it, and open another."""
+        earlier = self._memory.earlier
+        if earlier is not None:
+            if self._memory.goes_on and server.reopen_run(connection, earlier):
+                return earlier
+            server.close_run(connection, earlier, _now())
+        return server.create_run(connection, self._description)
 
     def _write(self, record: Record) -> str | None:
         if self._spool is None:
@@ -89,18 +109,19 @@ class Run:
             try:
                 with server.errors():
                     return server.write(self._connection, self._run_id, record)
-            except server.UnreachableError as error:
+            except _TROUBLE as error:
                 self._go_offline(error)
         assert self._spool is not None
         self._spool.append(record)
         return None
 
-    def _go_offline(self, error: server.UnreachableError) -> None:
+    def _go_offline(self, error: Exception) -> None:
         """Keep everything from here on in a spool."""
         self._spool = Spool.create(self._root)
         self._spool.append({**self._description, "run_id": self._run_id})
+        trouble = "is out of reach" if isinstance(error, server.UnreachableError) else "refuses this run's figures"
         log.warning(
-            f"MLflow at {self._config.uri} is out of reach ({error}). The stage goes on; its metrics, files and "
+            f"MLflow at {self._config.uri} {trouble} ({error}). The stage goes on; its metrics, files and "
             f"models are kept in {self._spool.folder}."
         )
 
@@ -116,7 +137,8 @@ def start_run(
     """Open a run for the stage ``name``; nested ``params`` become dotted names.
 
     The run is tagged with the stage, the git commit, and the hash of each input that ``dvc.lock`` knows, next to
-    ``tags``. It ends as FINISHED, as KILLED (SIGTERM, interrupt) or as FAILED.
+    ``tags``. It ends as FINISHED, as KILLED (SIGTERM, interrupt) or as FAILED. A stage that did not finish, and is
+    started again with the same parameters and inputs, goes on in its run.
 
     Raises:
         ConfigurationError: ``tracking.uri`` is of no known kind.
@@ -183,10 +205,16 @@ def _deliver(connection: server.Connection, spool: Spool, records: list[Record])
     if not records:
         return  # killed before its first record
     run_id = records[0]["run_id"] or server.create_run(connection, records[0], spool.name)
-    for record in records[1:]:
-        server.write(connection, run_id, record)
     if records[-1]["kind"] != "end":  # its process was killed
-        server.write(connection, run_id, {"kind": "end", "status": "KILLED", "timestamp": _now()})
+        records = [*records, {"kind": "end", "status": "KILLED", "timestamp": _now()}]
+    try:
+        with server.errors():
+            for record in records[1:]:
+                server.write(connection, run_id, record)
+    except server.RefusedError:
+        with suppress(server.RefusedError), server.errors():  # if the run is there, it must not stay open
+            server.write(connection, run_id, records[-1])
+        raise
     log.info(f"tracking: delivered {len(records)} records of '{records[0]['name']}' that were kept on disk")
 
 

@@ -40,6 +40,7 @@ _CALLER_ERRORS = (
     "INVALID_STATE",
     "RESOURCE_ALREADY_EXISTS",
     "NOT_FOUND",
+    "RESOURCE_DOES_NOT_EXIST",
 )
 
 
@@ -153,6 +154,20 @@ def create_run(connection: Connection, record: Record, spool_name: str | None = 
     return run_id
 
 
+def reopen_run(connection: Connection, run_id: str) -> bool:
+    """Let a run go on that was cut off; False where it was deleted since."""
+    if not _is_there(connection, run_id):
+        return False
+    connection.client.update_run(run_id, status="RUNNING")
+    return True
+
+
+def close_run(connection: Connection, run_id: str, timestamp: int) -> None:
+    """Mark a run whose process was killed, and that will not go on, as KILLED; one that ended is left alone."""
+    if _is_there(connection, run_id) and connection.client.get_run(run_id).info.status == "RUNNING":
+        connection.client.set_terminated(run_id, "KILLED", end_time=timestamp)
+
+
 def write(connection: Connection, run_id: str, record: Record) -> str | None:
     """Write one record; writing it twice changes nothing. A ``model`` record gives the version's number."""
     client = connection.client
@@ -220,6 +235,17 @@ def register(connection: Connection, run_id: str | None, folder: Path, name: str
     link = json.dumps([{"name": full_name, "version": registered.version}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
     return str(registered.version)
+
+
+def _is_there(connection: Connection, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(connection.client.get_run(run_id).info.lifecycle_stage) == "active"
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
 
 
 def _log_params(client: MlflowClient, run_id: str, params: dict[str, Any]) -> None:

@@ -1,0 +1,30 @@
+"""Which MLflow run a stage was writing to, kept until it finishes: a stage that goes on after a kill is one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from walt.core.paths import Paths
+from walt.core.storage import read_json, sha256_json, write_json
+from walt.tracking.spool import Record
+
+
+class RunMemory:
+    """``work/<stage>/run.json``, beside the stage's checkpoints."""
+
+    def __init__(self, root: Path, description: Record) -> None:
+        self._file = Paths(root).work(description["name"]) / "run.json"
+        self._identity = sha256_json([description["params"], description["inputs"]])
+        kept = read_json(self._file) if self._file.is_file() else None
+        self.earlier: str | None = kept["run_id"] if kept else None
+        """MLflow's name of the run that did not finish."""
+        self.goes_on = kept is not None and kept["identity"] == self._identity
+        """Whether that run had the same parameters and inputs; if not, its curves are others."""
+
+    def keep(self, run_id: str) -> None:
+        """From now on this is the run of the stage. Raises StorageError."""
+        write_json(self._file, {"run_id": run_id, "identity": self._identity})
+
+    def forget(self) -> None:
+        """The run finished."""
+        self._file.unlink(missing_ok=True)
