@@ -15,6 +15,7 @@ from walt.core.config import load_section
 from walt.core.paths import ARTIFACTS, Paths
 from walt.data.config import Descriptor
 from walt.stages import pipeline
+from walt.stages.code import code_dependencies
 from walt.stages.params import Params
 from walt.stages.recipes import recipe_names, recipe_path
 from walt.stages.registry import STAGES, Stage, get_stage, stages_needed_for
@@ -72,7 +73,7 @@ def test_code_dependencies_are_what_python_loads(name: str) -> None:
     files = {Path(file).relative_to(ROOT).as_posix() for file in loaded.split() if not file.endswith("__init__.py")}
     files -= {file for file in files if file.startswith("walt/tracking/")} | {"walt/core/environment.py"}  # tracking's
     assert len(files) > 5
-    assert files <= set(pipeline.code_dependencies(module))
+    assert files <= set(code_dependencies(module))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_code_dependencies_are_what_python_loads(name: str) -> None:
 )
 def test_editing_a_module_makes_exactly_its_stages_stale(file: str, stale: set[str]) -> None:
     assert (ROOT / file).is_file()
-    assert {stage.name for stage in STAGES if file in pipeline.code_dependencies(stage.module)} == stale
+    assert {stage.name for stage in STAGES if file in code_dependencies(stage.module)} == stale
 
 
 def test_no_training_parameter_reaches_the_encoders() -> None:

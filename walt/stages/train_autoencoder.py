@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.images import Size
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, sha256_file, write_json
@@ -22,6 +24,7 @@ from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
 from walt.nn.device import prefetch_depth, select_device
+from walt.stages.code import code_digest
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
@@ -58,6 +61,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "seed": config.seed,
         "autoencoder": config.autoencoder.model_dump(mode="json"),
         **_data(paths, training),
+        "code": code_digest(__name__),
     }
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
@@ -75,9 +79,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         )  # fmt: skip
         model.load_state_dict(result.state_dict)
         model.eval()
-        statistics = measure_latents(
-            model, ClipDataset(paths.clips, training.forms[0].size, "train"), training.precision
-        )
+        statistics = measure_latents(model, objective.datasets, training.precision)
         metrics = held_out_psnr(model, paths, training)
         tracked.log_metrics(metrics, training.steps)
         with atomic_directory(paths.autoencoder) as folder:
@@ -85,22 +87,26 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             write_json(folder / "metrics.json", metrics)
             write_json(folder / "history.json", result.history)
         tracked.register_model(paths.autoencoder, "autoencoder")
-    checkpoint.discard(paths.work(NAME))  # a rerun for other code must not find its work already done
+    checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
 
 
 @torch.no_grad()
-def measure_latents(model: CausalAutoencoder, clips: ClipDataset, precision: str) -> LatentStatistics:
-    """Mean and std of the latents' means over a split: one streaming pass over its videos and images."""
+def measure_latents(model: CausalAutoencoder, datasets: Mapping[Size, ClipDataset], precision: str) -> LatentStatistics:
+    """Mean and std of the latents' means over all sizes of a split: one streaming pass over its videos and images.
+
+    Every latent cell counts the same, so a larger size counts for more. The order of ``datasets`` changes no bit.
+    """
     device = next(model.parameters()).device
     running = RunningStatistics(model.config.latent_channels)
     batches = [
-        keys[start : start + _EVALUATION_BATCH]
+        (clips, keys[start : start + _EVALUATION_BATCH])
+        for _, clips in sorted(datasets.items(), key=lambda item: item[0])
         for keys in (clips.video_keys, clips.image_keys)
         for start in range(0, len(keys), _EVALUATION_BATCH)
     ]
     with ProgressBar("latent statistics", len(batches), "batches") as bar:
-        for keys in batches:
+        for clips, keys in batches:
             video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                 mean, _ = model.encode(video)

@@ -8,6 +8,7 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.paths import Paths
 from walt.diffusion.config import DiffusionConfig
+from walt.stages.code import code_digest
 from walt.stages.transformer_training import train_transformer
 from walt.tracking.config import TrackingConfig
 from walt.training.config import DiffusionTrainingConfig
@@ -29,6 +30,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Train, publish and register ``models/base``."""
     return train_transformer(
         name="train-base",
+        code=code_digest(__name__),
         registered_name="base",
         output=paths.base,
         architecture=config.base,

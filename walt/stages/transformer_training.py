@@ -33,6 +33,7 @@ from walt.transformer.model import WaltTransformer
 def train_transformer(
     *,
     name: str,
+    code: str,
     registered_name: str,
     output: Path,
     architecture: TransformerConfig,
@@ -43,7 +44,10 @@ def train_transformer(
     tracking: TrackingConfig,
     paths: Paths,
 ) -> dict[str, Any]:
-    """Train, publish under ``output``, register as a model version; returns the stage's figures."""
+    """Train, publish under ``output``, register as a model version; returns the stage's figures.
+
+    ``code`` is the digest of the calling stage's code: a checkpoint that other code made is not taken up.
+    """
     torch.manual_seed(seed)
     device = select_device(compute.device)
     model = WaltTransformer(architecture).to(device)
@@ -78,7 +82,7 @@ def train_transformer(
             model=model,
             losses=lambda step: objective.losses(step, batches(step)),
             config=training,
-            identity={**settings, **data},
+            identity={**settings, **data, "code": code},
             work=paths.work(name),
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
         )
@@ -92,7 +96,7 @@ def train_transformer(
             write_json(folder / "metrics.json", figures)
             write_json(folder / "history.json", result.history)
         tracked.register_model(output, registered_name)
-    checkpoint.discard(paths.work(name))  # a rerun for other code must not find its work already done
+    checkpoint.discard(paths.work(name))  # a forced rerun must not find its work already done
     return {**figures, "videos": len(maker.latents.video_keys), "images": len(maker.latents.image_keys)}
 
 

@@ -55,7 +55,8 @@ def train(
         losses: step (from 0) -> named scalars; ``loss`` is what is minimised, the others are logged. Must not depend on
             anything but the step and the model's weights.
         identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
-            configuration, the seed, the data's digests. JSON-able. A checkpoint under another identity is discarded.
+            configuration, the seed, the data's digests, the code's. JSON-able. A checkpoint under another identity
+            is discarded.
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
 

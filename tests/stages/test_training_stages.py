@@ -1,0 +1,158 @@
+"""The stages that train: what a checkpoint must share with them to be taken up, and what latents are measured on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+
+from tests.tiny_clips import write_clips
+from tests.tiny_models import AUTOENCODER, BASE, DIFFUSION
+from tests.training.test_objectives import LOOP, autoencoder_training, write_latents
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import RunningStatistics
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section
+from walt.core.paths import Paths
+from walt.data.loader import ClipDataset
+from walt.stages import code, train_autoencoder, train_base, transformer_training
+from walt.tracking.config import TrackingConfig
+from walt.training import loop
+from walt.training.config import DiffusionTrainingConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMON: dict[str, Any] = {
+    "seed": 0,
+    "compute": ComputeConfig(workers=1, backend="inline", device="cpu"),
+    "tracking": TrackingConfig(uri="unused", experiment="unused", model_prefix="unused", system_metrics=False),
+}
+SHORT: dict[str, Any] = {**LOOP, "steps": 4, "checkpoint_every": 1}
+KILLED_AT = 2
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it."""
+
+
+def base_config() -> Section:
+    training = DiffusionTrainingConfig(
+        **SHORT, batch_size=4, image_fraction=0.25, condition_dropout=0.1, self_conditioning_probability=0.5
+    )
+    return train_base.Config(**COMMON, diffusion=DIFFUSION, base=BASE, train_base=training)
+
+
+def autoencoder_config() -> Section:
+    training = autoencoder_training(**SHORT)
+    return train_autoencoder.Config(**COMMON, autoencoder=AUTOENCODER, train_autoencoder=training)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package that a test may edit; the stages take it for their own."""
+    shutil.copytree(ROOT / "walt", tmp_path / "copy/walt", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "package_root", lambda: tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize(
+    ("stage", "make_config", "edited", "first_step"),
+    [
+        (train_base, base_config, "walt/training/diffusion_objective.py", 0),
+        (train_base, base_config, "walt/stages/train_base.py", 0),
+        (train_base, base_config, "walt/sampling/pipeline.py", KILLED_AT),  # no part of the stage
+        (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", 0),
+        (train_autoencoder, autoencoder_config, "walt/transformer/model.py", KILLED_AT),
+    ],
+)
+def test_a_checkpoint_of_other_code_is_not_taken_up(
+    stage: ModuleType,
+    make_config: Callable[[], Section],
+    edited: str,
+    first_step: int,
+    tmp_path: Path,
+    package: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    write_latents(tmp_path / "data")
+    steps = follow(monkeypatch, stop=KILLED_AT)
+    with pytest.raises(Killed):
+        stage.run(make_config(), paths)
+    assert steps == [0, 1, 2]
+    with open(package / edited, "a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    steps = follow(monkeypatch, stop=None)
+    stage.run(make_config(), paths)
+    assert steps == list(range(first_step, 4))
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
+    """The steps that are trained from now on; at step ``stop`` the process is "killed". Nothing is tracked."""
+    steps: list[int] = []
+
+    def train(*, losses: Callable[[int], Any], **rest: Any) -> loop.TrainingResult:
+        def noted(step: int) -> Any:
+            steps.append(step)
+            if step == stop:
+                raise Killed
+            return losses(step)
+
+        return loop.train(losses=noted, **rest)
+
+    @contextmanager
+    def untracked(*_: object, **__: object) -> Iterator[MagicMock]:
+        yield MagicMock()
+
+    for module in (transformer_training, train_autoencoder):
+        monkeypatch.setattr(module, "train", train)
+        monkeypatch.setattr(module, "start_run", untracked)
+    return steps
+
+
+def test_the_digest_is_of_contents_and_relative_names(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = code.code_digest("walt.stages.train_base")
+    monkeypatch.undo()
+    assert code.code_digest("walt.stages.train_base") == digest  # the same code in another place
+
+
+def test_latents_are_measured_on_every_trained_size_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    torch.manual_seed(0)
+    model = CausalAutoencoder(AUTOENCODER).eval()
+    expected = RunningStatistics(AUTOENCODER.latent_channels)
+    for side in (16, 32):
+        clips = ClipDataset(paths.clips, (side, side), "train")
+        for key in (*clips.video_keys, *clips.image_keys):
+            with torch.no_grad():
+                expected.update(model.encode(clips.frames([key], [0], len(clips.clip(key))))[0])
+    # the stage itself, on weights that stay as drawn: what it measures must not hang on which form comes first
+    follow(monkeypatch, stop=None)
+    untrained = loop.TrainingResult(model.state_dict(), [])
+    monkeypatch.setattr(train_autoencoder, "train", lambda **_: untrained)
+    forms = autoencoder_training().forms
+    found = []
+    for order in (forms, forms[::-1]):
+        training = autoencoder_training(forms=order)
+        config = train_autoencoder.Config(**COMMON, autoencoder=AUTOENCODER, train_autoencoder=training)
+        train_autoencoder.run(config, paths)
+        found.append((paths.autoencoder / "statistics.json").read_bytes())
+    assert found[0] == found[1]
+    measured = train_autoencoder.measure_latents(
+        model, {(side, side): ClipDataset(paths.clips, (side, side), "train") for side in (32, 16)}, "fp32"
+    )
+    result = expected.result()
+    # 4 videos of 2 latent frames and 2 images; 2x2 cells at the small size, 4x4 at the large one
+    assert measured.count == result.count == (4 * 2 + 2) * (4 + 16)
+    torch.testing.assert_close(measured.mean, result.mean)
+    torch.testing.assert_close(measured.std, result.std)
