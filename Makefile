@@ -34,7 +34,7 @@ check: install ## style, types and the fast tests
 serve: install ## a local Prefect server with all deployments, until Ctrl-C
 	@$(BIN)/python -m flows.serve
 
-mlflow: install ## the MLflow page on http://127.0.0.1:5000
+mlflow: install ## the MLflow page; prints its address
 	@$(BIN)/walt mlflow
 
 lock: install ## make constraints.txt anew from pyproject.toml

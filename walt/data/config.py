@@ -65,7 +65,7 @@ class IngestConfig(Section):
     """Pixel frames a clip: 1 + T with T divisible by 4."""
     fps: PositiveFloat
     sizes: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(min_length=1)
-    """(height, width) of each stored form, the base model's first; all are made from one decode."""
+    """(height, width) of each stored form; all are made from one decode."""
     max_clips_per_video: PositiveInt
     """Non-overlapping clips taken from one video, from its start."""
     crf: int = Field(ge=0, le=51)
