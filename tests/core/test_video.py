@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.media import LIMITS, Frames, counter, ffmpeg, read_counter, shared_data, write_video
 from walt.core.images import Limits, SourceError
-from walt.core.video import SourceClip, _sample, probe, read_clips
+from walt.core.video import SourceClip, _sample, iterate_frames, probe, read_clips
 
 SIZE = (32, 32)
 
@@ -313,6 +313,59 @@ def test_any_name_opens(tmp_path: Path, name: str) -> None:
     assert numbers(read(tmp_path / name, max_clips=1)) == [[0, 3, 6, 9, 12]]
 
 
+# ------------------------------------------------------------------------------------------------ frame by frame
+
+
+def stream(path: Path, *, fps: float | Fraction = 8, size: tuple[int, int] = SIZE, **options: float) -> Frames:
+    return np.stack(list(iterate_frames(path, fps=fps, fit=lambda _: size, limits=LIMITS, **options)))
+
+
+def test_frame_by_frame_is_the_same_as_clips(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", counter(36), fps=24)
+    assert read_counter(stream(path)) == list(range(0, 36, 3))
+    assert np.array_equal(stream(path)[:10].reshape(2, 5, 32, 32, 3), [clip.frames[SIZE] for clip in read(path)])
+    assert read_counter(stream(path, fps=24)) == list(range(36))
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.01, 1), (0.125, 1), (0.126, 2), (0.5, 4), (1.4, 12), (9.0, 12)])
+def test_the_moments_before_a_limit_are_read(tmp_path: Path, seconds: float, count: int) -> None:
+    path = write_video(tmp_path / "a.mp4", counter(36), fps=24)
+    assert read_counter(stream(path, max_seconds=seconds)) == list(range(0, 3 * count, 3))
+
+
+@pytest.mark.parametrize(("angle", "expected"), [(0, (64, 96)), (90, (96, 64)), (180, (64, 96)), (-90, (96, 64))])
+def test_the_upright_size_is_told(tmp_path: Path, angle: int, expected: tuple[int, int]) -> None:
+    write_video(tmp_path / "a.mp4", counter(3, 64, 48), aspect=Fraction(2, 1))
+    ffmpeg("-display_rotation", str(angle), "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "b.mp4")
+    told = []
+
+    def fit(size: tuple[int, int]) -> tuple[int, int]:
+        told.append(size)
+        return size
+
+    pictures = list(iterate_frames(tmp_path / "b.mp4", fps=24, fit=fit, limits=LIMITS))
+    assert told == [expected]
+    assert [picture.shape for picture in pictures] == [(*expected, 3)] * 3
+
+
+def test_at_its_own_size_a_picture_is_not_resampled(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 95, 127, 3), dtype=np.uint8)
+    path = write_video(tmp_path / "a.mkv", noise, codec="ffv1", pixel_format="bgr0")
+    assert np.array_equal(list(iterate_frames(path, fps=24, fit=lambda size: size, limits=LIMITS)), noise)
+
+
+def test_a_cut_file_is_refused_after_its_last_picture(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (72, 32, 32, 3), dtype=np.uint8)
+    whole = write_video(tmp_path / "a.mp4", noise, container={"movflags": "+faststart"}, options={"bf": "0"})
+    (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    pictures = iterate_frames(tmp_path / "cut.mp4", fps=24, fit=lambda size: size, limits=LIMITS)
+    seen = []
+    with pytest.raises(SourceError) as caught:
+        seen.extend(pictures)
+    assert caught.value.code == "truncated"
+    assert 30 < len(seen) < 60
+
+
 # ------------------------------------------------------------------------------------------------ real clips
 
 CLIPS_OF_17_AT_8_FPS = {
@@ -378,3 +431,42 @@ def test_a_real_timecode_shows_the_right_frames() -> None:
     every = read_clips(path, num_frames=45, fps=25, sizes=[(96, 128)], max_clips=1, limits=LIMITS)[0].frames[(96, 128)]
     assert np.array_equal(ours, every[::5])
     assert len({frame.tobytes() for frame in every}) == 45  # so each frame is itself
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "misc/ios9.mov",  # turned
+        "kinetics/abseiling/abseiling_k400.mp4",  # pixels that are not square
+        "misc/var_fps_video.mp4",
+        "misc/transparent.webm",
+        "ucf101/ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi",  # timestamps that go backwards
+    ],
+)
+def test_real_files_frame_by_frame(name: str) -> None:
+    path = shared_data() / "clips" / name
+    clips = read_clips(path, num_frames=3, fps=7, sizes=[(40, 64)], max_clips=2, limits=LIMITS)
+    together = np.concatenate([clip.frames[(40, 64)] for clip in clips])
+    assert np.array_equal(stream(path, fps=7, size=(40, 64))[: len(together)], together)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "count"),
+    [
+        ("clips/misc/ios9.mov", (1280, 720), 14),
+        ("clips/kinetics/abseiling/abseiling_k400.mp4", (256, 455), 250),
+        ("clips/misc/var_fps_video.mp4", (128, 128), 301),  # of 300 frames: the last one stays longer than the average
+        ("clips/ucf101/Basketball/v_Basketball_g01_c01.avi", (240, 320), 141),
+    ],
+)
+def test_real_files_at_their_own_rate_and_size(name: str, size: tuple[int, int], count: int) -> None:
+    path, told = shared_data() / name, []
+
+    def fit(upright: tuple[int, int]) -> tuple[int, int]:
+        told.append(upright)
+        return (16, 16)
+
+    rate = probe(path).average_fps
+    assert rate is not None
+    assert len(list(iterate_frames(path, fps=rate, fit=fit, limits=LIMITS))) == count
+    assert told == [size]

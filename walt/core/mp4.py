@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +24,11 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
+from walt.core.decoding import EXACT, open_video, to_pixels
 from walt.core.errors import StorageError
+from walt.core.images import Picture
 from walt.core.storage import atomic_write
-from walt.core.video import EXACT, Clip, open_video, to_pixels
+from walt.core.video import Clip
 
 REPRODUCIBLE = "mbtree=0"
 """x264's macroblock tree makes pictures of 64x64 and less come out differently now and then."""
@@ -66,12 +72,19 @@ def decode_clip(data: bytes) -> Clip:
         return np.stack([to_pixels(frame, "rgb24") for frame in container.decode(stream)])
 
 
-def write_playable(path: str | Path, frames: Clip, fps: float, metadata: Mapping[str, Any]) -> None:
+def write_playable(
+    path: str | Path, frames: Iterable[Picture], fps: float | Fraction, metadata: Mapping[str, Any]
+) -> None:
     """Write an MP4 that browsers play (H.264 yuv420p, index first), atomically; the same bytes for the same arguments.
 
     Args:
-        frames: (T, H, W, 3) uint8 RGB; H and W even.
+        frames: (H, W, 3) uint8 RGB each, all of one size; H and W even. A clip (T, H, W, 3) is such a sequence; an
+            iterator may be of any length, as one picture at a time is held.
         metadata: JSON-able, e.g. prompt and seed; stored in the file's ``comment``, read back by ``read_metadata``.
+
+    Raises:
+        StorageError: ffmpeg failed.
+        ValueError: there is no picture.
     """
     options = {
         "vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 14, "preset": "medium", "threads": 1,
@@ -79,23 +92,50 @@ def write_playable(path: str | Path, frames: Clip, fps: float, metadata: Mapping
         "movflags": "+faststart",
         "metadata": f"comment={json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False)}",
     }  # fmt: skip
-    _run_ffmpeg(path, frames, fps, lambda stream: stream, {"format": "mp4", **options})
+    _run_ffmpeg(path, frames, fps, {"format": "mp4", **options})
 
 
-def _run_ffmpeg(
-    path: str | Path, frames: Clip, fps: float, chain: Callable[[Any], Any], options: dict[str, Any]
-) -> None:
+def _run_ffmpeg(path: str | Path, frames: Iterable[Picture], fps: float | Fraction, options: dict[str, Any]) -> None:
     """Frames through a pipe into ffmpeg, its output file into place."""
-    _, height, width, _ = frames.shape
-    with atomic_write(path) as target:
+    pictures = iter(frames)
+    first = next(pictures, None)
+    if first is None:
+        raise ValueError(f"{path}: no pictures to write")
+    height, width, _ = first.shape
+    with atomic_write(path) as target, tempfile.TemporaryFile() as messages:
         # ffmpeg writes to the temporary file by name: MP4's index needs a seekable output
         source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps)
-        command = chain(source).output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")
+        command = source.output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")
+        arguments = command.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe())
+        process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=messages)
         try:
-            command.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), input=frames.tobytes(), capture_stderr=True)
-        except ffmpeg.Error as error:
-            lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-            raise StorageError(f"{path}: ffmpeg failed: {lines[-1]}") from None
+            _feed(process, chain((first,), pictures))
+            process.wait()
+        finally:  # where the pictures' own source failed, ffmpeg still waits for more
+            process.kill()
+            process.wait()
+        if process.returncode:
+            messages.seek(0)
+            lines = messages.read().decode(errors="replace").strip().splitlines() or ["no message"]
+            raise StorageError(f"{path}: ffmpeg failed: {lines[-1]}")
+
+
+def _feed(process: subprocess.Popen[bytes], pictures: Iterable[Picture]) -> None:
+    """Write the pictures' bytes to a process and end its input; returns early where the process has ended."""
+    assert process.stdin is not None
+    shape = None
+    try:
+        for picture in pictures:
+            assert picture.dtype == np.uint8
+            assert shape in (None, picture.shape), f"{shape} became {picture.shape}"
+            shape = picture.shape
+            try:
+                process.stdin.write(picture.tobytes())
+            except BrokenPipeError:  # its exit status and message tell why
+                return
+    finally:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

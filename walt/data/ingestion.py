@@ -14,14 +14,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from walt.core import images, mp4, video
+from walt.core import decoding, images, mp4, video
 from walt.core.errors import CorruptArtifactError
 from walt.core.images import Limits, Size, SourceError, crop_and_resize, png_bytes, read_picture
 from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, sha256_json
 from walt.data.config import IngestConfig
 from walt.data.sources.items import Kind
 
-_CODE = (video.__file__, mp4.__file__, images.__file__, __file__)
+_CODE = (video.__file__, decoding.__file__, mp4.__file__, images.__file__, __file__)
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
 
 
@@ -49,7 +49,7 @@ class ClipRule:
     def identity(self) -> str:
         """Hex digest; it changes with the code and with the codecs' versions too."""
         code = [sha256_file(file) for file in _CODE]
-        return sha256_json({"code": code, "libraries": video.LIBRARY_VERSIONS, **asdict(self)})
+        return sha256_json({"code": code, "libraries": decoding.LIBRARY_VERSIONS, **asdict(self)})
 
     def key(self, source_sha256: str, start_seconds: float) -> str:
         """A clip's name: 32 hex digits from the source's bytes, the span and the clip rule."""

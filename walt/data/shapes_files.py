@@ -14,12 +14,12 @@ import numpy as np
 
 from walt.core import mp4
 from walt.core.compute import ComputeConfig
+from walt.core.decoding import LIBRARY_VERSIONS
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.execute import map_items
 from walt.core.images import png_bytes
 from walt.core.log import ProgressBar
 from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_file, sha256_json, write_bytes, write_json
-from walt.core.video import LIBRARY_VERSIONS
 from walt.data import shapes
 from walt.data.config import ShapesGenerator
 from walt.data.shapes import Scene, caption, draw

@@ -27,6 +27,7 @@ import walt.autoencoder.config
 import walt.autoencoder.io
 import walt.autoencoder.model
 import walt.autoencoder.statistics
+import walt.core.decoding
 import walt.core.images
 import walt.core.mp4
 import walt.core.video
@@ -62,7 +63,7 @@ STAGE = "encode-video"
 
 _CODE: tuple[ModuleType, ...] = (
     walt.autoencoder.config, walt.autoencoder.io, walt.autoencoder.model, walt.autoencoder.statistics,
-    walt.core.images, walt.core.mp4, walt.core.video, walt.data.clips, walt.data.shards,
+    walt.core.decoding, walt.core.images, walt.core.mp4, walt.core.video, walt.data.clips, walt.data.shards,
     walt.nn.causal, walt.nn.pretrained,
 )  # fmt: skip
 """What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
@@ -161,7 +162,7 @@ def open_encoder(config: Config, paths: Paths) -> Encoder:
         "architecture": model.config.model_dump(mode="json"),
         "statistics": statistics.to_json(),
         "settings": config.encode_video.model_dump(mode="json"),
-        "libraries": walt.core.video.LIBRARY_VERSIONS,
+        "libraries": walt.core.decoding.LIBRARY_VERSIONS,
         "code": [sha256_file(file) for file in files],
     }
     return Encoder(model, statistics, device, config.encode_video, identity)

@@ -1,0 +1,245 @@
+"""Opening and decoding videos of the world: from a file's bytes to timed frames, and from those to upright pictures.
+
+With ``walt.core.mp4``, which writes and reads this project's own files, this is the one door to PyAV and ffmpeg. Those
+who want a file's clips or pictures ask ``walt.core.video``.
+
+Only the demuxers of ``DEMUXERS`` look at a file and only through its own bytes: a playlist under a video's name is
+refused before it is followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import IO
+
+import av
+import av.filter
+import numpy as np
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace, Interpolation
+from av.video.stream import VideoStream
+
+from walt.core.images import Limits, Picture, Size, SourceError, check_not_empty, compose_on_black, crop_and_resize
+
+DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
+LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
+"""They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
+
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""How colours are converted."""
+
+TimedFrame = tuple[Fraction, Fraction, VideoFrame]
+"""(seconds, duration in seconds, frame)"""
+Convert = Callable[[VideoFrame], dict[Size, Picture]]
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file's header promises."""
+
+    codec: str
+    pixel_format: str
+    width: int
+    """Stored, before turning."""
+    height: int
+    pixel_aspect: Fraction
+    num_frames: int | None
+    average_fps: Fraction | None
+    seconds: float | None
+    stream_index: int
+
+
+@contextmanager
+def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
+    """Open by the file's bytes, with FFmpeg's errors as SourceError. The file's name, which may be anything, never
+    reaches FFmpeg's protocols."""
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    check_not_empty(stream)
+    try:
+        container = av.open(stream, mode="r", container_options=options, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise SourceError("format", f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})") from None
+    try:
+        with container:
+            yield container
+    except av.FFmpegError as error:
+        raise SourceError("decode", f"{error.strerror}") from None
+
+
+def picture_stream(container: InputContainer) -> VideoStream:
+    """The first video stream that is no attached picture. Raises SourceError (``no_video``, ``codec``)."""
+    attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & attached:
+            if stream.codec_context is None:
+                raise SourceError("codec", "no decoder for the picture stream")
+            return stream
+    raise SourceError("no_video", "no picture stream")
+
+
+def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
+    """What the headers of container and stream say."""
+    seconds = None
+    if stream.duration is not None and stream.time_base is not None:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        seconds = container.duration / av.time_base
+    return VideoInfo(
+        stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.width, stream.height,
+        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate, seconds, stream.index,
+    )  # fmt: skip
+
+
+class VideoReader:
+    """Decodes one picture stream and keeps count of what came, to compare it with what the header promised."""
+
+    def __init__(self, container: InputContainer, limits: Limits) -> None:
+        self.stream = picture_stream(container)
+        self.info = describe(container, self.stream)
+        limits.check_size(self.info.width, self.info.height)
+        if self.info.seconds is not None and self.info.seconds > limits.max_seconds:
+            raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+        self.stream.codec_context.thread_count = 1  # files are decoded side by side; threads within one would fight
+        self.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        self._limits = limits
+        self._packets = container.demux()
+        # the stream's own duration where the header has one, else the file's, which all streams share
+        self._of_stream = self.stream.duration is not None
+        self._first, self._last = float("inf"), float("-inf")  # seconds
+        self._exhausted = False
+        self.packets = self.decoded = self._discarded = self._undecodable = 0
+
+    def frames(self) -> Iterator[TimedFrame]:
+        """(seconds, duration, frame) as they are shown; seconds never go backwards."""
+        last: Fraction | None = None
+        spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
+        for frame in _deinterlace(self._decode()):
+            if frame.pts is None and last is None:
+                raise SourceError("no_timestamps", "the first frame has no timestamp")
+            if (frame.width, frame.height) != (self.info.width, self.info.height):
+                was = f"{self.info.width}x{self.info.height}"
+                raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
+            tick = frame.time_base or Fraction(0)
+            at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
+            last = at if last is None else max(last, at)
+            yield last, frame.duration * tick or spare, frame
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        for packet in self._packets:  # the last one of each stream is empty and drains its decoder
+            self._count(packet)
+            if packet.stream is not self.stream:
+                continue
+            try:
+                decoded = self.stream.decode(packet)
+            except av.InvalidDataError:
+                self._undecodable += 1  # judged when all is read: in a file that was cut, the last frame is in pieces
+                continue
+            for frame in decoded:
+                self.decoded += 1
+                yield frame
+        self._exhausted = True
+
+    def _count(self, packet: av.Packet[Stream]) -> None:
+        ours = packet.stream is self.stream
+        if ours and packet.size:
+            self.packets += 1
+            self._discarded += packet.is_discard
+        if packet.pts is not None and (ours or not self._of_stream):
+            self._first = min(self._first, float(packet.pts * packet.time_base))
+            self._last = max(self._last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if self._last - self._first > self._limits.max_seconds:
+                raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
+
+    def check_complete(self) -> None:
+        """Raise SourceError when less came than the header promised: a file that was cut keeps its header.
+
+        The rest of the file is read to its end, not decoded. Both the count of frames (where the header has one) and
+        the time must fall short: AVI files may promise frames that are empty, and repeat the one before.
+        """
+        for packet in self._packets:
+            self._count(packet)
+        if not self.packets or (self._exhausted and not self.decoded):
+            raise SourceError("decode", "no frame could be decoded")
+        promised, seconds = self.info.num_frames, self.info.seconds
+        if promised and self.info.average_fps:  # an AVI's duration is guessed from its size, its count of frames is not
+            seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
+        came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
+        frames_short = promised is None or promised - came > max(2, promised // 20)
+        lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time begins at 0
+        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1)
+        if frames_short and (time_short or (seconds is None and promised is not None)):
+            header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
+            raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
+        lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        if self._undecodable or lost > max(2, self.packets // 20):
+            raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
+
+    def upright_size(self, frame: VideoFrame) -> Size:
+        """(height, width) of a frame as it is shown: turned, its pixels made square along their rows."""
+        size = (frame.height, max(1, round(frame.width * self.info.pixel_aspect)))
+        return size if _quarter_turns(frame) % 2 == 0 else (size[1], size[0])
+
+    def convert(self, sizes: Sequence[Size]) -> Convert:
+        """A function VideoFrame -> {size: upright picture}."""
+        pixel_aspect = float(self.info.pixel_aspect)
+
+        def convert(frame: VideoFrame) -> dict[Size, Picture]:
+            return crop_and_resize(_to_rgb(frame), sizes, pixel_aspect, _quarter_turns(frame))
+
+        return convert
+
+
+def _quarter_turns(frame: VideoFrame) -> int:
+    """Counter-clockwise turns that make a stored picture upright."""
+    return round(frame.rotation / 90)
+
+
+def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Pass frames through bwdif from the first interlaced one on; it leaves progressive frames as they are."""
+    graph: av.filter.Graph | None = None
+    for frame in frames:
+        if graph is None:
+            if not frame.interlaced_frame:
+                yield frame
+                continue
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+            graph.configure()
+        graph.push(frame)
+        yield from _pull(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _pull(graph)
+
+
+def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        if isinstance(frame, VideoFrame):
+            yield frame
+
+
+def _to_rgb(frame: VideoFrame) -> Picture:
+    """Any pixel format -> (H, W, 3) uint8 RGB. Untagged pictures of 720 lines or more are BT.709, others BT.601."""
+    untagged = frame.colorspace == 2
+    colorspace = Colorspace.ITU709 if untagged and frame.height >= 720 else None
+    if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
+        return compose_on_black(to_pixels(frame, "rgba", colorspace))
+    return to_pixels(frame, "rgb24", colorspace)
+
+
+def to_pixels(frame: VideoFrame, pixel_format: str, colorspace: Colorspace | None = None) -> Picture:
+    """Convert to ``rgb24`` or ``rgba``: (H, W, 3 or 4) uint8."""
+    converted = frame.reformat(format=pixel_format, src_colorspace=colorspace, interpolation=EXACT, threads=1)
+    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
