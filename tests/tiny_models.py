@@ -25,8 +25,8 @@ from walt.transformer.model import WaltTransformer
 Model = TypeVar("Model", bound=torch.nn.Module)
 
 AUTOENCODER = AutoencoderConfig(
-    base_channels=4, channel_multipliers=(1, 1, 1, 1), temporal_downsample=(False, True, True), blocks_per_level=1,
-    latent_channels=4, downsample_kernel=3, groups=2, patch_size=1,
+    dimensions=3, base_channels=4, channel_multipliers=(1, 1, 1, 1), temporal_downsample=(False, True, True),
+    blocks_per_level=1, latent_channels=4, downsample_kernel=3, groups=2, patch_size=1,
 )  # fmt: skip
 BASE = TransformerConfig(
     resolution=(16, 16), latent_grid=(2, 2, 2), latent_channels=4, layers=2, width=16, heads=2, mlp_width=32,

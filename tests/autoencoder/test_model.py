@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.autoencoder.variants import KERNEL_4, PATCHED, VIDEO, drawn, image_config
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.losses import kl_loss, sample_latents
@@ -14,26 +15,12 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 
-TINY = AutoencoderConfig(
-    patch_size=1,
-    base_channels=4,
-    channel_multipliers=(1, 2, 2, 4),
-    temporal_downsample=(False, True, True),
-    blocks_per_level=1,
-    latent_channels=3,
-    downsample_kernel=3,
-    groups=2,
-)
+PAPER = VIDEO.model_copy(update={"base_channels": 128, "blocks_per_level": 4, "latent_channels": 8, "groups": 32})
 
 
-@pytest.fixture(scope="module")
-def model() -> CausalAutoencoder:
-    torch.manual_seed(0)
-    model = CausalAutoencoder(TINY).double()
-    for module in model.modules():  # the adaptive norms start flat; stir them, so that the tests see them
-        if hasattr(module, "scale"):
-            torch.nn.init.normal_(module.scale.weight, std=0.3)
-    return model
+@pytest.fixture(scope="module", params=[VIDEO, KERNEL_4, PATCHED], ids=["kernel 3", "kernel 4", "patch 2"])
+def model(request: pytest.FixtureRequest) -> CausalAutoencoder:
+    return drawn(request.param).double()
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +29,58 @@ def video() -> torch.Tensor:
 
 
 def test_the_papers_size() -> None:
-    paper = TINY.model_copy(update={"base_channels": 128, "blocks_per_level": 4, "latent_channels": 8, "groups": 32})
     with torch.device("meta"):
-        model = CausalAutoencoder(paper)
+        model = CausalAutoencoder(PAPER)
     millions = [sum(p.numel() for p in part.parameters()) / 1e6 for part in (model.encoder, model.decoder)]
     assert millions == pytest.approx([144.9, 225.5], abs=0.05)
+
+
+@pytest.mark.parametrize("latent_channels", [4, 8, 16, 32])
+def test_the_papers_image_network(latent_channels: int) -> None:
+    """2D, multipliers (1, 1, 2, 4), 256x256 -> 32x32 cells (PAPER.md section 1)."""
+    config = image_config(PAPER).model_copy(
+        update={"channel_multipliers": (1, 1, 2, 4), "latent_channels": latent_channels}
+    )
+    with torch.device("meta"):
+        model = CausalAutoencoder(config)
+        mean, _ = model.encode(torch.empty(2, 3, 1, 256, 256))
+        assert mean.shape == (2, latent_channels, 1, 32, 32)
+        assert model.decode(mean).shape == (2, 3, 1, 256, 256)
+    assert all(parameter.shape[2] == 1 for parameter in model.parameters() if parameter.dim() == 5)
+
+
+@pytest.mark.parametrize("config", [VIDEO, image_config(VIDEO)], ids=["3D", "2D"])
+def test_an_image_is_the_video_of_one_frame(config: AutoencoderConfig, video: torch.Tensor) -> None:
+    """Beside others in a batch or alone, and as the first frame of a longer video."""
+    model, images = drawn(config).double(), video[0].transpose(0, 1)[:, :, None]  # (17, 3, 1, H, W)
+    together = model.encode(images)[0]
+    for number in (0, 7):
+        torch.testing.assert_close(together[number : number + 1], model.encode(video[:, :, number : number + 1])[0])
+    torch.testing.assert_close(together[:1], model.encode(video)[0][:, :, :1])
+
+
+def test_activation_checkpointing_changes_memory_only(video: torch.Tensor) -> None:
+    def run(checkpointing: bool) -> tuple[list[torch.Tensor], int]:
+        model = drawn(VIDEO).double()
+        model.activation_checkpointing = checkpointing
+        assert model.activation_checkpointing is checkpointing
+        kept = 0
+
+        def count(tensor: torch.Tensor) -> torch.Tensor:
+            nonlocal kept
+            kept += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            loss = model.decode(model.encode(video)[0]).square().mean()
+        loss.backward()
+        return [loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None)], kept
+
+    (plain, much), (again, little) = run(False), run(True)
+    assert len(plain) == len(again) > 50
+    for one, other in zip(plain, again, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+    assert little < 0.6 * much
 
 
 @pytest.mark.parametrize("frames", [1, 5, 9, 17])
@@ -112,7 +146,7 @@ def test_kl_of_the_unit_gaussian_is_zero_and_a_shift_costs_half_its_square() -> 
 
 
 def test_folder_round_trip_and_its_errors(tmp_path: Path) -> None:
-    model = CausalAutoencoder(TINY)
+    model = CausalAutoencoder(VIDEO)
     statistics = LatentStatistics(torch.tensor([0.1, -2.0, 3.3]), torch.ones(3), 10)
     save_autoencoder(tmp_path, model, statistics)
     loaded, found = load_autoencoder(tmp_path)

@@ -12,6 +12,8 @@ from walt.core.config import Section
 class AutoencoderConfig(Section):
     """Encoder and decoder; one downsampling follows each level but the last."""
 
+    dimensions: Literal[2, 3]
+    """3: causal in time, for videos and images. 2: kernels without extent in time, each frame alone, for images."""
     patch_size: PositiveInt
     """Pixels a side that are folded into channels before the first level; the paper's is 1 (none), 2 is much faster."""
     base_channels: PositiveInt
@@ -29,10 +31,16 @@ class AutoencoderConfig(Section):
     def _check_levels(self) -> AutoencoderConfig:
         if len(self.temporal_downsample) != len(self.channel_multipliers) - 1:
             raise ValueError("temporal_downsample needs one entry fewer than channel_multipliers")
+        if self.dimensions == 2 and any(self.temporal_downsample):
+            raise ValueError("temporal_downsample must be all false where dimensions is 2")
         for multiplier in self.channel_multipliers:
             if (self.base_channels * multiplier) % self.groups:
                 raise ValueError(f"groups must divide base_channels x {multiplier}")
         return self
+
+    def time_kernel(self, kernel: int) -> int:
+        """Extent in time of a kernel that is ``kernel`` wide in space."""
+        return kernel if self.dimensions == 3 else 1
 
     @property
     def spatial_factor(self) -> int:
@@ -43,3 +51,15 @@ class AutoencoderConfig(Section):
     def temporal_factor(self) -> int:
         """f_t: pixel frames a latent frame, after the first."""
         return int(2 ** sum(self.temporal_downsample))
+
+
+class DiscriminatorConfig(Section):
+    """The 3D discriminator of the adversarial loss (MAGVIT-v2, arXiv 2310.05737)."""
+
+    base_channels: PositiveInt
+    """Width after the first convolution; the paper's is 128."""
+    channel_multipliers: tuple[PositiveInt, ...] = Field(min_length=1)
+    """Width after each residual block, in base channels; each block halves time, height and width.
+
+    The paper's are (2, 4, 4, 4, 4).
+    """

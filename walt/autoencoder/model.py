@@ -11,7 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walt.autoencoder.config import AutoencoderConfig
-from walt.nn.causal import AdaptiveGroupNorm, CausalConv3d, DepthToSpaceUpsample, FrameGroupNorm, ResidualBlock
+from walt.nn.causal import (
+    AdaptiveGroupNorm,
+    CausalConv3d,
+    DepthToSpaceUpsample,
+    FrameGroupNorm,
+    ResidualBlocks,
+    Stream,
+)
 
 
 class Encoder(nn.Module):
@@ -20,32 +27,33 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         widths = [config.base_channels * multiplier for multiplier in config.channel_multipliers]
+        time_kernel = config.time_kernel(3)
         self.patch_size = config.patch_size
-        self.conv_in = CausalConv3d(3 * config.patch_size**2, widths[0], (3, 3, 3))
+        self.conv_in = CausalConv3d(3 * config.patch_size**2, widths[0], (time_kernel, 3, 3))
         self.levels = nn.ModuleList()
         self.downs = nn.ModuleList()
         channels = widths[0]
         kernel = config.downsample_kernel
         for level, width in enumerate(widths):
-            self.levels.append(_blocks(channels, width, config.blocks_per_level, config.groups))
+            self.levels.append(ResidualBlocks(channels, width, config.blocks_per_level, config.groups, time_kernel))
             channels = width
             if level < len(config.temporal_downsample):
-                time = config.temporal_downsample[level]
-                self.downs.append(CausalConv3d(width, width, (kernel,) * 3, stride=(2 if time else 1, 2, 2)))
-        self.middle = _blocks(channels, channels, config.blocks_per_level, config.groups)
+                stride = (2 if config.temporal_downsample[level] else 1, 2, 2)
+                self.downs.append(CausalConv3d(width, width, (config.time_kernel(kernel), kernel, kernel), stride))
+        self.middle = ResidualBlocks(channels, channels, config.blocks_per_level, config.groups, time_kernel)
         self.norm_out = FrameGroupNorm(config.groups, channels)
         self.conv_out = CausalConv3d(channels, 2 * config.latent_channels, (1, 1, 1))
         with torch.no_grad():  # start with little noise on the latents: the first thing to learn is not to undo it
             assert self.conv_out.bias is not None
             self.conv_out.bias[config.latent_channels :] = -4.0
 
-    def forward(self, video: Tensor) -> Tensor:
-        x = self.conv_in(space_to_depth(video, self.patch_size))
+    def forward(self, video: Tensor, stream: Stream | None = None) -> Tensor:
+        x = self.conv_in(space_to_depth(video, self.patch_size), stream)
         for level, blocks in enumerate(self.levels):
-            x = blocks(x)
+            x = blocks(x, stream)
             if level < len(self.downs):
-                x = self.downs[level](x)
-        return self.conv_out(F.silu(self.norm_out(self.middle(x))))
+                x = self.downs[level](x, stream)
+        return self.conv_out(F.silu(self.norm_out(self.middle(x, stream))), stream)
 
 
 class Decoder(nn.Module):
@@ -54,29 +62,33 @@ class Decoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         widths = [config.base_channels * multiplier for multiplier in config.channel_multipliers]
+        time_kernel = config.time_kernel(3)
         channels = widths[-1]
-        self.conv_in = CausalConv3d(config.latent_channels, channels, (3, 3, 3))
-        self.middle = _blocks(channels, channels, config.blocks_per_level, config.groups)
+        self.conv_in = CausalConv3d(config.latent_channels, channels, (time_kernel, 3, 3))
+        self.middle = ResidualBlocks(channels, channels, config.blocks_per_level, config.groups, time_kernel)
         self.norms = nn.ModuleList()
         self.levels = nn.ModuleList()
         self.ups = nn.ModuleList()
         for level in reversed(range(len(widths))):
             self.norms.append(AdaptiveGroupNorm(config.groups, channels, config.latent_channels))
-            self.levels.append(_blocks(channels, widths[level], config.blocks_per_level, config.groups))
+            self.levels.append(
+                ResidualBlocks(channels, widths[level], config.blocks_per_level, config.groups, time_kernel)
+            )
             channels = widths[level]
             if level > 0:
-                self.ups.append(DepthToSpaceUpsample(channels, channels, config.temporal_downsample[level - 1]))
+                temporal = config.temporal_downsample[level - 1]
+                self.ups.append(DepthToSpaceUpsample(channels, channels, temporal, time_kernel))
         self.norm_out = FrameGroupNorm(config.groups, channels)
         self.patch_size = config.patch_size
-        self.conv_out = CausalConv3d(channels, 3 * config.patch_size**2, (3, 3, 3))
+        self.conv_out = CausalConv3d(channels, 3 * config.patch_size**2, (time_kernel, 3, 3))
 
-    def forward(self, latents: Tensor) -> Tensor:
-        x = self.middle(self.conv_in(latents))
+    def forward(self, latents: Tensor, stream: Stream | None = None) -> Tensor:
+        x = self.middle(self.conv_in(latents, stream), stream)
         for level, blocks in enumerate(self.levels):
-            x = blocks(self.norms[level](x, latents))
+            x = blocks(self.norms[level](x, latents, stream), stream)
             if level < len(self.ups):
-                x = self.ups[level](x)
-        return depth_to_space(self.conv_out(F.silu(self.norm_out(x))), self.patch_size)
+                x = self.ups[level](x, stream)
+        return depth_to_space(self.conv_out(F.silu(self.norm_out(x)), stream), self.patch_size)
 
 
 def space_to_depth(x: Tensor, patch: int) -> Tensor:
@@ -96,13 +108,6 @@ def depth_to_space(x: Tensor, patch: int) -> Tensor:
     return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5).flatten(3, 4)
 
 
-def _blocks(in_channels: int, out_channels: int, count: int, groups: int) -> nn.Sequential:
-    """``count`` residual blocks, the first of which changes the width."""
-    return nn.Sequential(
-        *(ResidualBlock(out_channels if i else in_channels, out_channels, groups) for i in range(count))
-    )
-
-
 class CausalAutoencoder(nn.Module):
     """Encoder and decoder. Pixels are in [-1, 1]; latents are as encoded, not yet normalised (see ``statistics``)."""
 
@@ -112,27 +117,52 @@ class CausalAutoencoder(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
 
-    def encode(self, video: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def activation_checkpointing(self) -> bool:
+        """Whether training keeps only the inputs of residual blocks, and computes their inside again backwards."""
+        return any(module.activation_checkpointing for module in self.modules() if isinstance(module, ResidualBlocks))
+
+    @activation_checkpointing.setter
+    def activation_checkpointing(self, value: bool) -> None:
+        for module in self.modules():
+            if isinstance(module, ResidualBlocks):
+                module.activation_checkpointing = value
+
+    def encode(self, video: Tensor, stream: Stream | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents' Gaussian.
 
         Args:
             video: (B, 3, 1+T, H, W) in [-1, 1]; T divisible by f_t, H and W by f_s.
+            stream: ``Stream(model.encoder)``, when ``video`` is a chunk of a longer one: all chunks but the first have
+                a multiple of f_t frames. See ``walt.autoencoder.streaming``.
 
         Returns:
-            Two tensors (B, c, 1+t, h, w).
+            Two tensors (B, c, 1+t, h, w); (B, c, t, h, w) for later chunks.
 
         Raises:
             ValueError: the shape does not fit the factors.
         """
         _, _, frames, height, width = video.shape
         space, time = self.config.spatial_factor, self.config.temporal_factor
-        if frames % time != 1 % time or height % space or width % space:
+        alone = 0 if stream is not None and stream.started else 1
+        if frames % time != alone % time or height % space or width % space:
+            length = f"1 + {time}k" if alone else f"{time}k"
+            what = "a video" if stream is None else "this chunk of a video"
             raise ValueError(
-                f"a video must have 1 + {time}k frames and sides divisible by {space}, not {tuple(video.shape[2:])}"
+                f"{what} must have {length} frames and sides divisible by {space}, not {tuple(video.shape[2:])}"
             )
-        mean, log_variance = self.encoder(video).chunk(2, dim=1)
+        mean, log_variance = self.encoder(video, stream).chunk(2, dim=1)
+        if stream is not None:
+            stream.started = True
         return mean, log_variance.clamp(-30.0, 20.0)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents (B, c, 1+t, h, w) -> video (B, 3, 1+T, H, W), about in [-1, 1] (not clamped)."""
-        return self.decoder(latents)
+    def decode(self, latents: Tensor, stream: Stream | None = None) -> Tensor:
+        """Latents (B, c, 1+t, h, w) -> video (B, 3, 1+T, H, W), about in [-1, 1] (not clamped).
+
+        With ``Stream(model.decoder)`` the latents are a chunk of any length; later chunks (B, c, t, h, w) give
+        (B, 3, T, H, W).
+        """
+        video = self.decoder(latents, stream)
+        if stream is not None:
+            stream.started = True
+        return video
