@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,31 @@ def check() -> None:
     if (root / pipeline.PIPELINE_FILE).read_text(encoding="utf-8") != pipeline.render():
         raise ConfigurationError("dvc.yaml differs from the registry; run `walt pipeline --write`")
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
+
+
+@app.command(rich_help_panel="Project")
+def describe(
+    recipe: Annotated[str | None, typer.Option(help="A recipe: a name in walt/recipes.")] = None,
+    params: Annotated[Path | None, typer.Option(help="A parameter file; by default params.yaml.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
+) -> None:
+    """Show every model's size by part, and what a sample costs: FLOPs, tokens, activation memory. Computes nothing."""
+    from walt.core.config import load_section
+    from walt.stages.describe import describe as describe_models
+    from walt.stages.describe import tables
+    from walt.stages.params import Params
+    from walt.stages.recipes import recipe_path
+    from walt.stages.runner import PARAMS_FILE
+
+    if recipe is not None and params is not None:
+        raise ConfigurationError("--recipe and --params both say what to describe; give one")
+    file = recipe_path(recipe) if recipe is not None else params or Path(PARAMS_FILE)
+    document = describe_models(load_section(file, Params), recipe or str(file), Path.cwd())
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    for table in tables(document):
+        console.print(table)
 
 
 @app.command("pipeline", rich_help_panel="Project")

@@ -126,7 +126,7 @@ def open_text_encoder(
         CorruptArtifactError: weights are missing from the checkpoint.
     """
     hide_progress_bars()
-    name, local = _locate(source, Path(folder), Path(root))
+    name, local = locate(source, Path(folder), Path(root))
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         if config.model_type not in ("t5", "mt5", "umt5"):
@@ -151,8 +151,12 @@ def hide_progress_bars() -> None:
     untyped.disable_progress_bar()
 
 
-def _locate(source: str, folder: Path, root: Path) -> tuple[str, bool]:
-    """(what transformers shall open, whether it is a local folder)."""
+def locate(source: str, folder: Path, root: Path) -> tuple[str, bool]:
+    """(what transformers shall open, whether it is a local folder).
+
+    Raises:
+        ConfigurationError: ``source`` can only be a folder, and there is none.
+    """
     if source == TINY:
         return str(folder / TINY_FOLDER), True
     path = root / Path(source).expanduser()

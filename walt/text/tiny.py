@@ -32,14 +32,18 @@ def build_tiny_encoder(captions: Iterable[str], config: TinyT5Config, seed: int,
     vocabulary = unigram_vocabulary(captions, config.vocabulary)
     # ``vocab_file=`` would silently give a tokenizer of four tokens
     T5Tokenizer(vocab=vocabulary, extra_ids=0).save_pretrained(folder)
-    model_config = T5Config(
-        vocab_size=len(vocabulary), d_model=config.width, d_kv=config.width // config.heads, d_ff=2 * config.width,
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        T5EncoderModel(tiny_architecture(config, len(vocabulary))).save_pretrained(folder)
+
+
+def tiny_architecture(config: TinyT5Config, vocabulary: int) -> T5Config:
+    """The tiny T5 with a vocabulary of that many pieces."""
+    return T5Config(
+        vocab_size=vocabulary, d_model=config.width, d_kv=config.width // config.heads, d_ff=2 * config.width,
         num_layers=config.layers, num_heads=config.heads, feed_forward_proj="gated-gelu", dropout_rate=0.0,
         pad_token_id=0, eos_token_id=1,
     )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        T5EncoderModel(model_config).save_pretrained(folder)
 
 
 def unigram_vocabulary(captions: Iterable[str], size: int) -> list[tuple[str, float]]:
