@@ -12,20 +12,26 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from tests.autoencoder.test_perceptual import write_resnet
 from tests.tiny_clips import write_clips
 from tests.tiny_models import AUTOENCODER, BASE, DIFFUSION
 from tests.training.test_objectives import LOOP, autoencoder_training, write_latents
+from walt.autoencoder.config import DiscriminatorConfig
+from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
-from walt.autoencoder.statistics import RunningStatistics
+from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
+from walt.core.storage import read_json
 from walt.data.loader import ClipDataset
 from walt.stages import code, train_autoencoder, train_base, transformer_training
 from walt.tracking.config import TrackingConfig
 from walt.training import loop
-from walt.training.config import DiffusionTrainingConfig
+from walt.training.config import AutoencoderLossConfig, DiffusionTrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON: dict[str, Any] = {
@@ -115,6 +121,124 @@ def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
         monkeypatch.setattr(module, "train", train)
         monkeypatch.setattr(module, "start_run", untracked)
     return steps
+
+
+def game_config(initial_weights: str | None = "start") -> train_autoencoder.Config:
+    """The paper's terms, all of them, and first weights from elsewhere. Folders are relative to the root."""
+    loss = {"reconstruction": 5.0, "kl": 1e-6, "perceptual": 0.1, "adversarial": 0.1, "lecam": 0.001, "r1": 10.0}
+    training = autoencoder_training(
+        **SHORT, joint=True, loss=AutoencoderLossConfig(**loss), perceptual_network="resnet",
+        discriminator=DiscriminatorConfig(base_channels=2, channel_multipliers=(2,)), initial_weights=initial_weights,
+    )  # fmt: skip
+    return train_autoencoder.Config(**COMMON, autoencoder=AUTOENCODER, train_autoencoder=training)
+
+
+def write_start(folder: Path, seed: int = 5) -> dict[str, torch.Tensor]:
+    """A trained autoencoder's folder; returns its weights."""
+    torch.manual_seed(seed)
+    model = CausalAutoencoder(AUTOENCODER)
+    channels = AUTOENCODER.latent_channels
+    save_autoencoder(folder, model, LatentStatistics(torch.zeros(channels), torch.ones(channels), 8))
+    return model.state_dict()
+
+
+def test_a_game_starts_from_given_weights_and_logs_each_term(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    write_resnet(tmp_path / "resnet")
+    start = write_start(tmp_path / "start")
+    first: list[dict[str, torch.Tensor]] = []
+
+    def train(*, model: torch.nn.Module, **rest: Any) -> loop.TrainingResult:
+        first.append({name: value.clone() for name, value in model.state_dict().items()})
+        return loop.train(model=model, **rest)
+
+    follow(monkeypatch, stop=None)
+    monkeypatch.setattr(train_autoencoder, "train", train)
+    train_autoencoder.run(game_config(), paths)
+    assert all(torch.equal(value, start[name]) for name, value in first[0].items())
+    history = read_json(paths.autoencoder / "history.json")
+    terms = {"reconstruction", "kl", "perceptual", "adversarial", "loss", "grad_norm"}
+    judged = {"adversarial", "lecam", "r1", "real_logits", "fake_logits", "loss", "grad_norm"}
+    assert history[-1].keys() == terms | {f"discriminator/{name}" for name in judged} | {"step", "lr"}
+    assert "is left out" not in capsys.readouterr().out
+    assert not any("discriminator" in name for name in load_file(paths.autoencoder / "model.safetensors"))
+
+
+@pytest.mark.parametrize("changed", ["resnet", "start"])
+def test_a_checkpoint_under_other_pretrained_weights_is_not_taken_up(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    write_resnet(tmp_path / "resnet")
+    write_start(tmp_path / "start")
+    for stop, expected in ((KILLED_AT, [0, 1, 2]), (KILLED_AT + 1, [2, 3])):  # unchanged, it is taken up
+        steps = follow(monkeypatch, stop=stop)
+        with pytest.raises(Killed):
+            train_autoencoder.run(game_config(), paths)
+        assert steps == expected
+    if changed == "resnet":
+        write_resnet(tmp_path / "resnet", seed=1)
+    else:
+        write_start(tmp_path / "start", seed=6)
+    steps = follow(monkeypatch, stop=None)
+    capsys.readouterr()
+    train_autoencoder.run(game_config(), paths)
+    assert steps == [0, 1, 2, 3]
+    key = {"resnet": "perceptual_network", "start": "initial_weights"}[changed]
+    assert f"weights.{key}: " in capsys.readouterr().out
+
+
+def test_a_missing_perceptual_network_ends_the_stage_before_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    steps = follow(monkeypatch, stop=None)
+    with pytest.raises(ConfigurationError, match=r"train_autoencoder\.perceptual_network: no folder .*resnet"):
+        train_autoencoder.run(game_config(initial_weights=None), paths)
+    assert not steps
+
+
+def test_the_log_says_which_terms_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    follow(monkeypatch, stop=None)
+    train_autoencoder.run(autoencoder_config(), paths)
+    shown = capsys.readouterr().out
+    for term in ("perceptual", "adversarial", "lecam", "r1"):
+        assert f"the {term} term has weight 0 and is left out" in shown
+    assert "the reconstruction term" not in shown
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("stage", [train_base, train_autoencoder], ids=["transformer", "autoencoder"])
+def test_activation_checkpointing_reaches_the_model(
+    stage: ModuleType, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips)
+    write_latents(tmp_path / "data")
+    found: list[bool] = []
+
+    def train(*, model: torch.nn.Module, **_: Any) -> loop.TrainingResult:
+        found.append(bool(model.activation_checkpointing))
+        raise Killed
+
+    follow(monkeypatch, stop=None)
+    for module in (transformer_training, train_autoencoder):
+        monkeypatch.setattr(module, "train", train)
+    config = base_config() if stage is train_base else autoencoder_config()
+    section = "train_base" if stage is train_base else "train_autoencoder"
+    training = getattr(config, section).model_copy(update={"activation_checkpointing": again})
+    with pytest.raises(Killed):
+        stage.run(config.model_copy(update={section: training}), paths)
+    assert found == [again]
 
 
 def test_the_digest_is_of_contents_and_relative_names(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

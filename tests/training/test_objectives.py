@@ -37,6 +37,7 @@ OPTIMIZER = OptimizerConfig(
 )  # fmt: skip
 LOOP: dict[str, Any] = {
     "steps": 10, "optimizer": OPTIMIZER, "ema_decay": 0.0, "precision": "fp32", "log_every": 1, "checkpoint_every": 10,
+    "activation_checkpointing": False,
 }  # fmt: skip
 FORMS = (
     ClipFormConfig(size=(16, 16), num_frames=5, batch_size=2, weight=1.0),
@@ -47,10 +48,18 @@ ROWS = tuple(ClipRow(f"v{i}", "video", "train", 0) for i in range(6)) + tuple(
 )
 
 
+NO_TERMS: dict[str, float] = {
+    "reconstruction": 0.0, "kl": 0.0, "perceptual": 0.0, "adversarial": 0.0, "lecam": 0.0, "r1": 0.0,
+}  # fmt: skip
+PLAIN_LOSS = AutoencoderLossConfig(**{**NO_TERMS, "reconstruction": 1.0, "kl": 1e-3})
+
+
 def autoencoder_training(**changes: Any) -> AutoencoderTrainingConfig:
-    return AutoencoderTrainingConfig(
-        **{**LOOP, "forms": FORMS, "loss": AutoencoderLossConfig(reconstruction=1.0, kl=1e-3), **changes}
-    )
+    values = {
+        **LOOP, "forms": FORMS, "joint": False, "loss": PLAIN_LOSS, "discriminator": None, "perceptual_network": None,
+        "initial_weights": None,
+    }  # fmt: skip
+    return AutoencoderTrainingConfig(**{**values, **changes})
 
 
 def test_forms_come_by_their_weight() -> None:
@@ -66,7 +75,7 @@ def test_an_autoencoder_step_is_a_function_of_seed_and_step(tmp_path: Path) -> N
     again = AutoencoderObjective(model, autoencoder_training(), Paths(tmp_path), seed=0)
     shapes = set()
     for step in reversed(range(16)):
-        batch, other = objective.batch(step), again.batch(step)
+        (batch,), (other,) = objective.batch(step), again.batch(step)
         assert torch.equal(batch.video, other.video)
         assert torch.equal(batch.noise, other.noise)
         assert batch.noise.shape[2:] == (1 + (batch.video.shape[2] - 1) // 4, *(s // 8 for s in batch.video.shape[3:]))
@@ -79,11 +88,12 @@ def test_a_term_of_weight_zero_is_left_out(tmp_path: Path) -> None:
     model = CausalAutoencoder(AUTOENCODER)
     training = autoencoder_training()
     objective = AutoencoderObjective(model, training, Paths(tmp_path), seed=0)
-    terms = objective.losses(objective.batch(0))
+    terms = objective.losses(0, objective.batch(0))
     torch.testing.assert_close(terms["loss"], terms["reconstruction"] + 1e-3 * terms["kl"])
-    without = training.model_copy(update={"loss": AutoencoderLossConfig(reconstruction=1.0, kl=0.0)})
+    without = training.model_copy(update={"loss": PLAIN_LOSS.model_copy(update={"kl": 0.0})})
     objective = AutoencoderObjective(model, without, Paths(tmp_path), seed=0)
-    assert objective.losses(objective.batch(0)).keys() == {"loss", "reconstruction"}
+    assert objective.losses(0, objective.batch(0)).keys() == {"loss", "reconstruction"}
+    assert objective.opponent() is None
 
 
 def test_no_clip_in_a_form_is_an_error(tmp_path: Path) -> None:

@@ -26,13 +26,16 @@ TINY = TransformerConfig(
     heads=2,
     mlp_width=64,
     patch_size=1,
-    spatial_window=(4, 4),
+    spatial_window=(1, 4, 4),
     spatiotemporal_window=(5, 2, 2),
     adaln="lora",
     adaln_rank=2,
     qk_norm=True,
     relative_position_bias=True,
     self_conditioning=True,
+    frame_prediction=False,
+    conditioning="text",
+    num_classes=None,
     text_width=6,
     cross_attention="spatial",
     super_resolution=None,
@@ -40,7 +43,7 @@ TINY = TransformerConfig(
 SR = TINY.model_copy(
     update={
         "patch_size": 2,
-        "spatial_window": (2, 2),
+        "spatial_window": (1, 2, 2),
         "super_resolution": SuperResolutionConfig(factor=2, max_noise_level=100, sampling_noise_level=10),
     }
 )
@@ -85,7 +88,7 @@ def test_unpatchify_undoes_patchify(patch: int) -> None:
     ],
 )
 def test_text_to_video_sizes_of_the_paper(changes: dict[str, int], millions: float) -> None:
-    grid = {"latent_grid": (5, 16, 16), "spatial_window": (16, 16), "spatiotemporal_window": (5, 8, 8)}
+    grid = {"latent_grid": (5, 16, 16), "spatial_window": (1, 16, 16), "spatiotemporal_window": (5, 8, 8)}
     config = TINY.model_copy(update={**grid, **changes, "latent_channels": 8, "text_width": 2048})
     with torch.device("meta"):
         model = WaltTransformer(config)
@@ -168,6 +171,31 @@ def test_every_parameter_gets_a_gradient() -> None:
         name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize(("adaln", "images"), [("lora", False), ("separate", True)])
+def test_activation_checkpointing_changes_no_loss_and_no_gradient(adaln: str, images: bool) -> None:
+    results = []
+    for again in (False, True):
+        model = stirred(TINY.model_copy(update={"adaln": adaln})).train()
+        model.activation_checkpointing = again
+        passes: list[int] = []
+        model.blocks[1].register_forward_pre_hook(lambda *_, passes=passes: passes.append(1))
+        loss = model(**inputs(frames=5 if images else None), images=images).square().mean()
+        torch.autograd.backward(loss, inputs=list(model.parameters()))
+        gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+        with torch.no_grad():
+            model(**inputs())
+        model.eval()(**inputs()).sum().backward()
+        assert len(passes) == (4 if again else 3)  # a block runs again in the backward pass of training, nowhere else
+        results.append((loss, gradients))
+    (loss, gradients), (other_loss, other) = results
+    assert torch.equal(loss, other_loss)
+    for name, gradient in gradients.items():
+        found = other[name]
+        assert (gradient is None) == (found is None)
+        if gradient is not None:
+            torch.testing.assert_close(found, gradient, rtol=1e-12, atol=1e-14)
 
 
 def test_folder_round_trip(tmp_path: Path) -> None:

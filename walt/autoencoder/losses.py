@@ -1,9 +1,13 @@
-"""Terms of the autoencoder's loss, each a scalar; their weights are settings (``AutoencoderLossConfig``)."""
+"""Terms of the autoencoder's and of the discriminator's loss, each a scalar; their weights are settings.
+
+The weights stand in ``AutoencoderLossConfig``. Logits are what the discriminator gives: (B,), high for real videos.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def sample_latents(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
@@ -21,3 +25,68 @@ def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
     mean, log_variance = mean.float(), log_variance.float()
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)  # (B, c, t, h, w)
     return divergence.sum(dim=(1, 3, 4)).mean()
+
+
+def perceptual_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
+    """Mean squared distance between a classification network's logits a frame, both (B T, classes)."""
+    return (reconstructed.float() - original.float()).square().mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """Non-saturating loss of the autoencoder: -log sigmoid of the reconstructions' logits (Goodfellow et al. 2014)."""
+    return F.softplus(-fake.float()).mean()
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Logistic loss of the discriminator: real videos shall have high logits, reconstructions low ones."""
+    return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
+
+
+def r1_penalty(discriminator: nn.Module, video: Tensor) -> Tensor:
+    """Half the squared gradient of the logit at real videos, summed over pixels, averaged over the batch.
+
+    So the term's weight is gamma of Mescheder et al. (arXiv 1801.04406, equation 9). Always in fp32: squares of small
+    gradients do not fit lower precisions.
+
+    Args:
+        video: (B, 3, T, H, W).
+    """
+    with torch.autocast(video.device.type, enabled=False):
+        video = video.detach().float().requires_grad_()
+        (gradient,) = torch.autograd.grad(discriminator(video).sum(), video, create_graph=True)
+        return 0.5 * gradient.square().sum(dim=(1, 2, 3, 4)).mean()
+
+
+class LeCam(nn.Module):
+    """LeCam regulariser: keeps logits near the moving average of the other side's (Tseng et al., arXiv 2104.03310).
+
+    It is the rectified form, which pays only for logits that are farther apart than the averages are. The averages are
+    buffers, hence part of checkpoints; they start at the first batch's means.
+
+    Args:
+        decay: of the moving averages; the paper's is 0.999.
+    """
+
+    started: Tensor
+    real_average: Tensor
+    fake_average: Tensor
+
+    def __init__(self, decay: float = 0.999) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("started", torch.tensor(False))
+        self.register_buffer("real_average", torch.tensor(0.0))
+        self.register_buffer("fake_average", torch.tensor(0.0))
+
+    @torch.no_grad()
+    def update(self, real_mean: Tensor, fake_mean: Tensor) -> None:
+        """Take in a step's mean logits, two scalars."""
+        for average, mean in ((self.real_average, real_mean), (self.fake_average, fake_mean)):
+            moved = self.decay * average + (1.0 - self.decay) * mean.float()
+            average.copy_(torch.where(self.started, moved, mean.float()))
+        self.started.fill_(True)
+
+    def forward(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The penalty of logits (B,) under the averages as they are."""
+        too_high = F.relu(real.float() - self.fake_average).square().mean()
+        return too_high + F.relu(self.real_average - fake.float()).square().mean()

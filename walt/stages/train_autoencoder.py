@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.discriminator import Discriminator
+from walt.autoencoder.inflation import load_initial_weights
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
@@ -52,8 +56,15 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     model = CausalAutoencoder(config.autoencoder).to(device)
+    model.activation_checkpointing = training.activation_checkpointing
     use_channels_last(model)
-    objective = AutoencoderObjective(model, training, paths, config.seed)
+    weights: dict[str, str] = {}  # of networks that were trained before: digests, by key of the section
+    if training.initial_weights is not None:
+        weights["initial_weights"] = load_initial_weights(model, _folder(paths, training.initial_weights))
+    discriminator, perceptual = _judges(training, paths, device)
+    if perceptual is not None:
+        weights["perceptual_network"] = perceptual.digest()
+    objective = AutoencoderObjective(model, training, paths, config.seed, discriminator, perceptual)
     for name, weight in training.loss.model_dump().items():
         if not weight:
             info(f"{NAME}: the {name} term has weight 0 and is left out")
@@ -61,6 +72,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "seed": config.seed,
         "autoencoder": config.autoencoder.model_dump(mode="json"),
         **_data(paths, training),
+        "weights": weights,
         "code": code_digest(__name__),
     }
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
@@ -71,12 +83,13 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         result = train(
             name=NAME,
             model=model,
-            losses=lambda step: objective.losses(batches(step)),
+            losses=lambda step: objective.losses(step, batches(step)),
             config=training,
             identity=identity,
             work=paths.work(NAME),
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
-        )  # fmt: skip
+            opponent=objective.opponent(),
+        )
         model.load_state_dict(result.state_dict)
         model.eval()
         statistics = measure_latents(model, objective.datasets, training.precision)
@@ -134,6 +147,25 @@ def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderT
             if pixels:
                 figures[f"psnr/{kind}/{size_folder(size)}"] = 10 * math.log10(4 * pixels / max(squares, 1e-12))
     return figures
+
+
+def _judges(
+    training: AutoencoderTrainingConfig, paths: Paths, device: str
+) -> tuple[Discriminator | None, PerceptualNetwork | None]:
+    """The networks that the loss needs besides the autoencoder. Raises ConfigurationError: one cannot be had."""
+    discriminator = perceptual = None
+    if training.discriminator is not None:
+        discriminator = Discriminator(training.discriminator).to(device)
+        use_channels_last(discriminator)
+    if training.perceptual_network is not None:
+        perceptual = PerceptualNetwork(_folder(paths, training.perceptual_network)).to(device)
+        perceptual.check_sizes(trained_sizes(training))
+    return discriminator, perceptual
+
+
+def _folder(paths: Paths, name: str) -> Path:
+    """A folder that the configuration names; relative ones are under the root."""
+    return paths.root / Path(name).expanduser()
 
 
 def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:

@@ -51,6 +51,7 @@ def train_transformer(
     torch.manual_seed(seed)
     device = select_device(compute.device)
     model = WaltTransformer(architecture).to(device)
+    model.activation_checkpointing = training.activation_checkpointing
     schedule = Schedule.from_config(diffusion)
     size, low_size = architecture.resolution, low_resolution_size(architecture)
     text = TextDataset(paths.text)

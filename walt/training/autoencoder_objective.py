@@ -1,14 +1,30 @@
-"""What a step of autoencoder training is: which clips in which form, and the loss. A function of (seed, step)."""
+"""What a step of autoencoder training is: which clips in which form, and the losses of both players.
+
+The autoencoder plays first; then the discriminator, where there is one, judges the videos of the same step and what the
+autoencoder has just made of them. Everything random is a function of (seed, step).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from walt.autoencoder.losses import kl_loss, reconstruction_loss, sample_latents
+from walt.autoencoder.discriminator import Discriminator
+from walt.autoencoder.losses import (
+    LeCam,
+    discriminator_loss,
+    generator_loss,
+    kl_loss,
+    perceptual_loss,
+    r1_penalty,
+    reconstruction_loss,
+    sample_latents,
+)
 from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.core.errors import RejectLimitError
 from walt.core.images import Size
 from walt.core.paths import Paths
@@ -16,26 +32,56 @@ from walt.data.loader import ClipDataset
 from walt.data.order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.config import AutoencoderTrainingConfig, ClipFormConfig
+from walt.training.loop import Opponent
 
 
 @dataclass(frozen=True)
 class AutoencoderBatch:
-    """``video`` (B, 3, frames, H, W) in [-1, 1], and the unit noise (B, c, t, h, w) of the reparameterised draw."""
+    """``video`` (B, 3, frames, H, W) in [-1, 1], and the unit noise (B, c, t, h, w) of the reparameterised draw.
+
+    ``share`` is the part that this form has in the step's loss: the shares of a step add up to 1.
+    """
 
     video: Tensor
     noise: Tensor
+    share: float
+
+
+@dataclass(frozen=True)
+class _Played:
+    """What the autoencoder leaves to the discriminator of the same step: (share, real videos, reconstructions)."""
+
+    step: int
+    rounds: list[tuple[float, Tensor, Tensor]]
 
 
 class AutoencoderObjective:
     """Batches and losses of the ``train_autoencoder`` section.
 
+    Args:
+        discriminator: for the adversarial loss; given exactly where its weight is not 0.
+        perceptual: for the perceptual loss; likewise.
+
     Raises:
         RejectLimitError: there is no training clip in a form that the section asks for.
     """
 
-    def __init__(self, model: CausalAutoencoder, config: AutoencoderTrainingConfig, paths: Paths, seed: int) -> None:
+    def __init__(
+        self,
+        model: CausalAutoencoder,
+        config: AutoencoderTrainingConfig,
+        paths: Paths,
+        seed: int,
+        discriminator: Discriminator | None = None,
+        perceptual: PerceptualNetwork | None = None,
+    ) -> None:
+        assert (discriminator is not None) == bool(config.loss.adversarial), "a discriminator goes with its weight"
+        assert (perceptual is not None) == bool(config.loss.perceptual), "a perceptual network goes with its weight"
         self.model, self.config, self.seed = model, config, seed
+        self.discriminator, self.perceptual = discriminator, perceptual
         self.device = str(next(model.parameters()).device)
+        self.lecam = LeCam().to(self.device) if config.loss.lecam else None
+        self._played: _Played | None = None
         self.datasets = {form.size: ClipDataset(paths.clips, form.size, "train") for form in config.forms}
         self.keys = [_keys_for(self.datasets[form.size], form) for form in config.forms]
         for form, keys in zip(config.forms, self.keys, strict=True):
@@ -44,31 +90,86 @@ class AutoencoderObjective:
 
     # data and noise are made in full precision, wherever this is called
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
-    def batch(self, step: int) -> AutoencoderBatch:
-        """The batch of a step, on the CPU: one form, drawn by its weight."""
-        index = draw_form(self.config.forms, self.seed, step)
+    def batch(self, step: int) -> list[AutoencoderBatch]:
+        """The batches of a step, on the CPU: one of each form in joint training, else one of a form drawn by weight."""
+        forms = self.config.forms
+        if not self.config.joint:
+            return [self._batch(draw_form(forms, self.seed, step), step, share=1.0)]
+        total = sum(form.weight for form in forms)
+        return [self._batch(index, step, form.weight / total) for index, form in enumerate(forms)]
+
+    def losses(self, step: int, batches: list[AutoencoderBatch]) -> dict[str, Tensor]:
+        """The autoencoder's ``loss`` and its terms, averaged over the forms; a term of weight 0 is not computed."""
+        rounds, averages = [], _Averages()
+        for batch in batches:
+            video = batch.video.to(self.device, memory_format=torch.channels_last_3d)
+            terms, reconstruction = self._terms(video, batch.noise.to(self.device))
+            averages.add(batch.share, terms)
+            if reconstruction is not None:
+                rounds.append((batch.share, video, reconstruction.detach().float()))
+        self._played = _Played(step, rounds) if self.discriminator is not None else None
+        return _with_loss(averages.terms, self.config.loss.model_dump())
+
+    def opponent(self) -> Opponent | None:
+        """The discriminator as the training loop's second player; its moving averages are part of its state."""
+        if self.discriminator is None:
+            return None
+        model = nn.ModuleDict({"network": self.discriminator})
+        if self.lecam is not None:
+            model["lecam"] = self.lecam
+        return Opponent("discriminator", model, self.discriminator_losses)
+
+    def discriminator_losses(self, step: int) -> dict[str, Tensor]:
+        """The discriminator's ``loss``, its terms and its mean logits, after ``losses`` of the same step."""
+        played, self._played = self._played, None
+        assert played is not None, "the autoencoder plays first"
+        assert played.step == step, f"the autoencoder has played step {played.step}, not {step}"
+        assert self.discriminator is not None
+        judged = []
+        averages = _Averages()
+        for share, real, fake in played.rounds:
+            logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
+            judged.append((share, logits_real, logits_fake))
+            terms = {"adversarial": discriminator_loss(logits_real, logits_fake)}
+            if self.config.loss.r1:
+                terms["r1"] = r1_penalty(self.discriminator, real)
+            means = {"real_logits": logits_real.detach().mean(), "fake_logits": logits_fake.detach().mean()}
+            averages.add(share, {**terms, **means})
+        if self.lecam is not None:  # the averages move once a step, by the means over all forms
+            self.lecam.update(averages.terms["real_logits"], averages.terms["fake_logits"])
+            for share, logits_real, logits_fake in judged:
+                averages.add(share, {"lecam": self.lecam(logits_real, logits_fake)})
+        weights = {"adversarial": 1.0, "lecam": self.config.loss.lecam, "r1": self.config.loss.r1}
+        return _with_loss(averages.terms, weights)
+
+    def _terms(self, video: Tensor, noise: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """The autoencoder's terms for one form, and the reconstruction where a term needs it."""
+        weights = self.config.loss
+        terms: dict[str, Tensor] = {}
+        reconstruction: Tensor | None = None
+        mean, log_variance = self.model.encode(video)
+        if weights.reconstruction or weights.perceptual or weights.adversarial:
+            reconstruction = self.model.decode(sample_latents(mean, log_variance, noise))
+            if weights.reconstruction:
+                terms["reconstruction"] = reconstruction_loss(reconstruction, video)
+            if self.perceptual is not None:
+                with torch.no_grad():
+                    target = self.perceptual(video)
+                terms["perceptual"] = perceptual_loss(self.perceptual(reconstruction), target)
+            if self.discriminator is not None:
+                terms["adversarial"] = generator_loss(self.discriminator(reconstruction))
+        if weights.kl:
+            terms["kl"] = kl_loss(mean, log_variance)
+        return terms, reconstruction
+
+    def _batch(self, index: int, step: int, share: float) -> AutoencoderBatch:
+        """The batch of a form, a function of (seed, form, step)."""
         form, seed = self.config.forms[index], hash_integer("form", self.seed, index)
         keys = batch_keys(seed, step, form.batch_size, self.keys[index])
         dataset = self.datasets[form.size]
         starts = [self._start(dataset, key, form, step) for key in keys]
         video = dataset.frames(keys, starts, form.num_frames)
-        return AutoencoderBatch(video, sample_noise(seed, step, keys, self._latent_shape(form)))
-
-    def losses(self, batch: AutoencoderBatch) -> dict[str, Tensor]:
-        """``loss`` and its terms; a term of weight 0 is not computed."""
-        video = batch.video.to(self.device, memory_format=torch.channels_last_3d)
-        mean, log_variance = self.model.encode(video)
-        latents = sample_latents(mean, log_variance, batch.noise.to(self.device))
-        terms: dict[str, Tensor] = {}
-        weights = self.config.loss
-        if weights.reconstruction:
-            terms["reconstruction"] = reconstruction_loss(self.model.decode(latents), video)
-        if weights.kl:
-            terms["kl"] = kl_loss(mean, log_variance)
-        total = sum(
-            (getattr(weights, name) * term for name, term in terms.items()), torch.zeros((), device=self.device)
-        )
-        return {"loss": total, **terms}
+        return AutoencoderBatch(video, sample_noise(seed, step, keys, self._latent_shape(form)), share)
 
     def _start(self, dataset: ClipDataset, key: str, form: ClipFormConfig, step: int) -> int:
         """A random first frame; clips start where latent frames do, stills anywhere."""
@@ -81,6 +182,24 @@ class AutoencoderObjective:
         frames = 1 + (form.num_frames - 1) // config.temporal_factor
         height, width = (side // config.spatial_factor for side in form.size)
         return config.latent_channels, frames, height, width
+
+
+class _Averages:
+    """Averages of named scalars over the forms of a step, by the forms' shares."""
+
+    def __init__(self) -> None:
+        self.terms: dict[str, Tensor] = {}
+
+    def add(self, share: float, terms: Mapping[str, Tensor]) -> None:
+        """Take in the terms of a form."""
+        for name, term in terms.items():
+            self.terms[name] = self.terms[name] + share * term if name in self.terms else share * term
+
+
+def _with_loss(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """The terms, and ``loss``: the weighted sum of those that have a weight."""
+    weighted = [weights[name] * term for name, term in terms.items() if name in weights]
+    return {"loss": torch.stack(weighted).sum(), **terms}
 
 
 def draw_form(forms: tuple[ClipFormConfig, ...], seed: int, step: int) -> int:

@@ -2,6 +2,9 @@
 
 What is trained comes in as ``losses(step)``, in which everything random is a function of the step: so the state of a
 run is its weights, its optimizer and one integer, and a run that was killed and resumed ends in the same bits.
+
+A run may have a second player, the opponent: the discriminator of an adversarial loss. Each player has its own weights,
+loss and optimizer, and each step is one update of either.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from walt.training.optimizers import make_optimizer, optimizer_state, restore_op
 from walt.training.schedules import learning_rate
 
 History = list[dict[str, float]]
+Losses = Callable[[int], dict[str, Tensor]]
+_CHANGES_NO_RESULT = {"checkpoint_every", "activation_checkpointing"}
+"""Knobs that may be turned between a run's end and its resumption."""
 
 
 @dataclass(frozen=True)
@@ -36,56 +42,67 @@ class TrainingResult:
     state_dict: dict[str, Tensor]
     """The weights to use, on the CPU: the moving average where there is one, else the last ones."""
     history: History
-    """One entry a log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``."""
+    """One entry a log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the opponent's
+    terms are there as ``<its name>/<term>``."""
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """A second player, updated after the model in every step, with an optimizer of the same configuration."""
+
+    name: str
+    """Names its terms in the log and its files in checkpoints."""
+    model: nn.Module
+    """Its buffers may change in ``losses``: they are part of checkpoints."""
+    losses: Losses
+    """As the model's; called once a step, after the model's own."""
 
 
 def train(
     *,
     name: str,
     model: nn.Module,
-    losses: Callable[[int], dict[str, Tensor]],
+    losses: Losses,
     config: LoopConfig,
     identity: Mapping[str, Any],
     work: Path,
     on_log: Callable[[int, dict[str, float]], None],
+    opponent: Opponent | None = None,
 ) -> TrainingResult:
     """Train ``model`` for ``config.steps`` steps, from the newest checkpoint in ``work`` if it belongs to this run.
 
     Args:
         losses: step (from 0) -> named scalars; ``loss`` is what is minimised, the others are logged. Must not depend on
-            anything but the step and the model's weights.
+            anything but the step and the players' weights. Only the model's own parameters get gradients of it.
         identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
             configuration, the seed, the data's digests, the code's. JSON-able. A checkpoint under another identity
             is discarded.
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
+        opponent: trained along with the model and against it; what comes back is the model alone.
 
     Raises:
-        DivergedError: the loss or its gradient is not finite; the last good checkpoint is kept.
+        DivergedError: a player's loss or its gradient is not finite; the last good checkpoint is kept.
         TerminatedError: SIGTERM came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
     """
-    run = _Run(model, config, identity, work)
+    players = [_Player(model, losses, config)]
+    if opponent:
+        players.append(_Player(opponent.model, opponent.losses, config, opponent.name))
+    run = _Run(players, config, identity, work)
     run.resume(name)
-    model.train()
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    device = parameters[0].device
     note = ""
     with ProgressBar(name, config.steps, "steps", completed=run.step) as bar, _TerminationSignal() as terminated:
         while run.step < config.steps:
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                terms = losses(run.step)
-            run.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(terms["loss"])
-            norm = nn.utils.clip_grad_norm_(parameters, config.optimizer.gradient_clip)
-            if not bool(torch.isfinite(terms["loss"]) & torch.isfinite(norm)):
-                raise DivergedError(f"{name}: {_describe(terms, norm)} at step {run.step}; {run.last_good()}")
             rate = learning_rate(config.optimizer, run.step, config.steps)
-            set_learning_rate(run.optimizer, rate)
-            run.optimizer.step()
+            for player in players:
+                terms = player.gradient(run.step)
+                if not player.is_finite(terms):
+                    raise DivergedError(f"{name}: {_describe(terms)} at step {run.step}; {run.last_good()}")
+                player.update(rate)
+                run.means.add(terms)
             if run.ema:
                 run.ema.update(model, run.step)
-            run.means.add({**terms, "grad_norm": norm})
             run.step += 1
             finished = run.step == config.steps
             if run.step % config.log_every == 0 or finished:
@@ -101,19 +118,54 @@ def train(
     return TrainingResult(run.weights(), run.history)
 
 
+class _Player:
+    """A model with its loss and its optimizer. The first has no name; an opponent's name stands before its terms."""
+
+    def __init__(self, model: nn.Module, losses: Losses, config: LoopConfig, name: str = "") -> None:
+        self.model, self.losses, self.config = model.train(), losses, config
+        self.optimizer = make_optimizer(model, config.optimizer)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.prefix = f"{name}/" if name else ""
+        self.part, self.optimizer_part = (name, f"{name}_optimizer") if name else ("model", "optimizer")
+
+    def gradient(self, step: int) -> dict[str, Tensor]:
+        """The terms of a step, with the gradient's norm; the gradient is left, clipped, on this player's parameters."""
+        device = self.parameters[0].device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            terms = self.losses(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        # the loss may run through the other player as well: that one's parameters must collect nothing of it
+        torch.autograd.backward(terms["loss"], inputs=self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
+        return {f"{self.prefix}{term}": value for term, value in {**terms, "grad_norm": norm}.items()}
+
+    def is_finite(self, terms: Mapping[str, Tensor]) -> bool:
+        """Whether the loss and its gradient are."""
+        loss, norm = terms[f"{self.prefix}loss"], terms[f"{self.prefix}grad_norm"]
+        return bool(torch.isfinite(loss) & torch.isfinite(norm))
+
+    def update(self, rate: float) -> None:
+        """One step of the optimizer along the gradient."""
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+
+
 class _Run:
     """What a run consists of between two steps, and how it is saved and taken up again."""
 
-    def __init__(self, model: nn.Module, config: LoopConfig, identity: Mapping[str, Any], work: Path) -> None:
-        self.model, self.work = model, work
-        self.optimizer = make_optimizer(model, config.optimizer)
-        self.ema = ExponentialMovingAverage(model, config.ema_decay) if config.ema_decay else None
+    def __init__(self, players: list[_Player], config: LoopConfig, identity: Mapping[str, Any], work: Path) -> None:
+        self.players, self.model, self.work = players, players[0].model, work
+        self.ema = ExponentialMovingAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.step = 0
         self.saved_at: int | None = None
         self.history: History = []
         self.means = Means()
-        shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
-        loop = config.model_dump(mode="json", exclude={"checkpoint_every"})  # the only knob that changes no result
+        shapes = {
+            f"{player.prefix}{key}": list(value.shape)
+            for player in players
+            for key, value in player.model.state_dict().items()
+        }
+        loop = config.model_dump(mode="json", exclude=_CHANGES_NO_RESULT)
         self.identity = {**identity, "training": loop, "parameters": sha256_json(shapes)}
 
     def resume(self, name: str) -> None:
@@ -126,8 +178,10 @@ class _Run:
             return
         if found is None:
             return
-        self.model.load_state_dict(found.parts["model"])
-        restore_optimizer(self.optimizer, found.parts["optimizer"], found.state["optimizer"])
+        for player in self.players:
+            player.model.load_state_dict(found.parts[player.part])
+            scalars = found.state[player.optimizer_part]
+            restore_optimizer(player.optimizer, found.parts[player.optimizer_part], scalars)
         if self.ema:
             self.ema.load_state_dict(found.parts["ema"])
         self.step = self.saved_at = found.step
@@ -137,11 +191,13 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        tensors, scalars = optimizer_state(self.optimizer)
-        parts: dict[str, Mapping[str, Tensor]] = {"model": self.model.state_dict(), "optimizer": tensors}
+        parts: dict[str, Mapping[str, Tensor]] = {}
+        state: dict[str, Any] = {"history": self.history, "means": self.means.state()}
+        for player in self.players:
+            parts[player.part] = player.model.state_dict()
+            parts[player.optimizer_part], state[player.optimizer_part] = optimizer_state(player.optimizer)
         if self.ema:
             parts["ema"] = self.ema.state_dict()
-        state = {"optimizer": scalars, "history": self.history, "means": self.means.state()}
         checkpoint.save(self.work, self.step, self.identity, parts, state)
         self.saved_at = self.step
 
@@ -185,9 +241,8 @@ class Means:
         self.counts = dict(state["counts"])
 
 
-def _describe(terms: Mapping[str, Tensor], norm: Tensor) -> str:
-    values = {**{name: float(value.detach()) for name, value in terms.items()}, "grad_norm": float(norm)}
-    return ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+def _describe(terms: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
 
 
 class _TerminationSignal:

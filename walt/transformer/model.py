@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from walt.nn.adaln import LowRankModulation, SharedModulation, TimestepEmbedding, modulate
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
@@ -24,7 +25,7 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig, window: Window) -> None:
         super().__init__()
         width = config.width
-        spatial = (1, *config.spatial_window)
+        spatial = (1, *config.spatial_window[1:])
         self.spatiotemporal = window[0] > 1
         self.self_attention = WindowSelfAttention(
             width, config.heads, window, config.qk_norm, config.relative_position_bias
@@ -55,18 +56,24 @@ class Block(nn.Module):
 
 
 class WaltTransformer(nn.Module):
-    """Noisy latents, timestep and text -> the prediction (v in the paper), of the latents' shape."""
+    """Noisy latents, timestep and text -> the prediction (v in the paper), of the latents' shape.
+
+    Attributes:
+        activation_checkpointing: in training, keep each block's input only and compute the block again in the backward
+            pass. Changes memory and time, not the result.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
+        self.activation_checkpointing = False
         width, patch = config.width, config.patch_size
         channels = config.latent_channels * self._inputs()
         self.patch_in = nn.Linear(channels * patch**2, width)
         self.position = AbsolutePosition(config.token_grid, width)
         self.time_embedding = TimestepEmbedding(width)
         self.text_in = nn.Linear(config.text_width, width)
-        windows = ((1, *config.spatial_window), config.spatiotemporal_window)
+        windows = (config.spatial_window, config.spatiotemporal_window)
         self.shared_modulation = SharedModulation(width) if config.adaln == "lora" else None
         self.blocks = nn.ModuleList(Block(config, windows[index % 2]) for index in range(config.layers))
         self.final_modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 2 * width))
@@ -124,8 +131,10 @@ class WaltTransformer(nn.Module):
         text = self.text_in(text)  # (B, 1 or T, L, D)
         condition = condition[:, None, None, None]  # (B, 1, 1, 1, D)
         shared = None if self.shared_modulation is None else self.shared_modulation(condition)
+        again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            x = block(x, condition, shared, text, text_mask, images)
+            inputs_of_block = (x, condition, shared, text, text_mask, images)
+            x = checkpoint(block, *inputs_of_block, use_reentrant=False) if again else block(*inputs_of_block)
         scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
         x = self.patch_out(modulate(x, scale, shift))  # (B, T, H, W, p p c)
         return unpatchify(x, self.config.patch_size)

@@ -1,0 +1,223 @@
+"""The autoencoder's step as a game: which terms there are, how forms are averaged, who sees what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.autoencoder.test_perceptual import write_resnet
+from tests.tiny_clips import write_clips
+from tests.tiny_models import AUTOENCODER
+from tests.training.test_loop import assert_same, loop_config
+from tests.training.test_objectives import FORMS, NO_TERMS, autoencoder_training
+from walt.autoencoder.config import DiscriminatorConfig
+from walt.autoencoder.discriminator import Discriminator
+from walt.autoencoder.losses import (
+    LeCam,
+    discriminator_loss,
+    generator_loss,
+    perceptual_loss,
+    r1_penalty,
+    sample_latents,
+)
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.perceptual import PerceptualNetwork
+from walt.core.paths import Paths
+from walt.training.autoencoder_objective import AutoencoderObjective
+from walt.training.config import AutoencoderLossConfig, AutoencoderTrainingConfig
+from walt.training.loop import TrainingResult, train
+
+DISCRIMINATOR = DiscriminatorConfig(base_channels=2, channel_multipliers=(2, 2))
+PAPER = {"reconstruction": 5.0, "adversarial": 0.1, "lecam": 0.001, "r1": 10.0}
+
+
+def training(loss: dict[str, float], **changes: Any) -> AutoencoderTrainingConfig:
+    """A section with these weights and no others, and the networks that they need."""
+    networks = {
+        "discriminator": DISCRIMINATOR if loss.get("adversarial") else None,
+        "perceptual_network": "resnet" if loss.get("perceptual") else None,
+    }
+    return autoencoder_training(loss=AutoencoderLossConfig(**{**NO_TERMS, **loss}), **networks, **changes)
+
+
+def objective(root: Path, config: AutoencoderTrainingConfig) -> AutoencoderObjective:
+    if not (root / "data/clips").is_dir():
+        write_clips(root / "data/clips")
+    torch.manual_seed(0)
+    model = CausalAutoencoder(AUTOENCODER)
+    discriminator = Discriminator(config.discriminator) if config.discriminator else None
+    perceptual = PerceptualNetwork(write_resnet(root / "resnet")) if config.perceptual_network else None
+    return AutoencoderObjective(model, config, Paths(root), 0, discriminator, perceptual)
+
+
+@pytest.mark.parametrize(
+    ("loss", "generator", "discriminator"),
+    [
+        ({"kl": 1.0}, {"kl"}, None),
+        ({"reconstruction": 5.0}, {"reconstruction"}, None),
+        ({"perceptual": 0.1}, {"perceptual"}, None),
+        ({"adversarial": 0.1}, {"adversarial"}, {"adversarial"}),
+        ({"adversarial": 0.1, "r1": 10.0}, {"adversarial"}, {"adversarial", "r1"}),
+        ({"adversarial": 0.1, "lecam": 0.01, "kl": 1.0}, {"adversarial", "kl"}, {"adversarial", "lecam"}),
+        (
+            {**PAPER, "perceptual": 0.1, "kl": 1e-3},
+            {"reconstruction", "kl", "perceptual", "adversarial"},
+            {"adversarial", "lecam", "r1"},
+        ),
+    ],
+)
+def test_each_term_is_there_by_its_weight(
+    tmp_path: Path, loss: dict[str, float], generator: set[str], discriminator: set[str] | None
+) -> None:
+    game = objective(tmp_path, training(loss))
+    terms = game.losses(0, game.batch(0))
+    assert terms.keys() == generator | {"loss"}
+    torch.testing.assert_close(terms["loss"], sum(loss[name] * terms[name] for name in generator))
+    opponent = game.opponent()
+    if discriminator is None:
+        assert opponent is None
+        return
+    assert opponent is not None
+    terms = opponent.losses(0)
+    assert terms.keys() == discriminator | {"loss", "real_logits", "fake_logits"}
+    weights = {**loss, "adversarial": 1.0}  # 0.1 is the autoencoder's
+    torch.testing.assert_close(terms["loss"], sum(weights[name] * terms[name] for name in discriminator))
+
+
+def test_terms_are_those_of_the_steps_videos_and_reconstructions(tmp_path: Path) -> None:
+    game = objective(tmp_path, training({**PAPER, "perceptual": 0.1}))
+    assert game.discriminator is not None
+    assert game.perceptual is not None
+    (batch,) = game.batch(3)
+    fake = game.model.decode(sample_latents(*game.model.encode(batch.video), batch.noise))
+    logits_real, logits_fake = game.discriminator(batch.video), game.discriminator(fake)
+    terms = game.losses(3, [batch])
+    close = torch.testing.assert_close
+    close(terms["adversarial"], generator_loss(logits_fake))
+    close(terms["perceptual"], perceptual_loss(game.perceptual(fake), game.perceptual(batch.video)))
+    terms = game.discriminator_losses(3)
+    close(terms["adversarial"], discriminator_loss(logits_real, logits_fake))
+    close(terms["r1"], r1_penalty(game.discriminator, batch.video))
+    close(terms["real_logits"], logits_real.mean())
+    close(terms["fake_logits"], logits_fake.mean())
+    lecam = LeCam()
+    lecam.update(logits_real.mean(), logits_fake.mean())
+    close(terms["lecam"], lecam(logits_real, logits_fake))
+
+
+def test_a_joint_step_holds_every_form_and_averages_by_weight(tmp_path: Path) -> None:
+    joint = objective(tmp_path, training(PAPER, joint=True))
+    batches = joint.batch(2)
+    assert [tuple(batch.video.shape) for batch in batches] == [(2, 3, 5, 16, 16), (3, 3, 1, 32, 32)]
+    assert [batch.share for batch in batches] == [0.25, 0.75]  # FORMS weigh 1 and 3
+    terms, judged = joint.losses(2, batches), joint.discriminator_losses(2)
+    alone: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
+    for index in range(2):
+        form = objective(tmp_path, training(PAPER, joint=True, forms=FORMS))
+        one = [type(batches[index])(batches[index].video, batches[index].noise, 1.0)]
+        alone.append((form.losses(2, one), form.discriminator_losses(2)))
+    for name in ("loss", "reconstruction", "adversarial"):
+        torch.testing.assert_close(terms[name], 0.25 * alone[0][0][name] + 0.75 * alone[1][0][name])
+    for name in ("adversarial", "r1", "real_logits", "fake_logits"):
+        torch.testing.assert_close(judged[name], 0.25 * alone[0][1][name] + 0.75 * alone[1][1][name])
+    assert joint.lecam is not None
+    torch.testing.assert_close(joint.lecam.real_average, judged["real_logits"])  # once a step, over all forms
+
+
+def test_forms_of_a_joint_step_are_those_of_steps_with_one_form(tmp_path: Path) -> None:
+    """So the two ways see the same clips and noise."""
+    joint, single = objective(tmp_path, training(PAPER, joint=True)), objective(tmp_path, training(PAPER))
+    for step in range(6):
+        (batch,) = single.batch(step)
+        same = next(other for other in joint.batch(step) if other.video.shape == batch.video.shape)
+        assert torch.equal(batch.video, same.video)
+        assert torch.equal(batch.noise, same.noise)
+
+
+def test_the_discriminator_cannot_play_another_step_or_twice(tmp_path: Path) -> None:
+    game = objective(tmp_path, training(PAPER))
+    with pytest.raises(AssertionError, match="plays first"):
+        game.discriminator_losses(0)
+    game.losses(1, game.batch(1))
+    with pytest.raises(AssertionError, match="has played step 1, not 2"):
+        game.discriminator_losses(2)
+    game.losses(1, game.batch(1))
+    game.discriminator_losses(1)
+    with pytest.raises(AssertionError, match="plays first"):
+        game.discriminator_losses(1)
+
+
+def test_the_discriminators_loss_does_not_reach_the_autoencoder(tmp_path: Path) -> None:
+    game = objective(tmp_path, training(PAPER))
+    assert game.discriminator is not None
+    game.losses(0, game.batch(0))
+    game.discriminator_losses(0)["loss"].backward()
+    assert all(parameter.grad is None for parameter in game.model.parameters())
+    assert all(parameter.grad is not None for parameter in game.discriminator.parameters())
+
+
+def play(root: Path, work: Path, steps: int, **changes: Any) -> tuple[AutoencoderObjective, TrainingResult]:
+    game = objective(root, training(PAPER, joint=True))
+    result = train(
+        name="game",
+        model=game.model,
+        losses=lambda step: game.losses(step, game.batch(step)),
+        config=loop_config(steps=steps, ema_decay=0.0, **changes),
+        identity={},
+        work=work,
+        on_log=lambda step, metrics: None,
+        opponent=game.opponent(),
+    )
+    return game, result
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_step_of_the_game_moves_both_players(tmp_path: Path, precision: str) -> None:
+    before = objective(tmp_path, training(PAPER, joint=True))
+    game, result = play(tmp_path, tmp_path / "work", 1, precision=precision, optimizer={"betas": (0.0, 0.99)})
+    assert before.discriminator is not None
+    assert game.discriminator is not None
+    for old, new in ((before.model, game.model), (before.discriminator, game.discriminator)):
+        moved = [not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True)]
+        assert all(moved)
+    (entry,) = result.history
+    assert {"reconstruction", "adversarial", "discriminator/r1", "discriminator/lecam"} <= entry.keys()
+    assert {"discriminator/real_logits", "discriminator/fake_logits", "discriminator/grad_norm"} <= entry.keys()
+
+
+def test_the_discriminator_learns_to_tell(tmp_path: Path) -> None:
+    """Against an autoencoder that stands still."""
+    game = objective(tmp_path, training({"adversarial": 0.1}))
+    assert game.discriminator is not None
+    optimizer = torch.optim.Adam(game.discriminator.parameters(), lr=0.01, betas=(0.0, 0.99))
+    batches = game.batch(0)
+    history = []
+    for _ in range(20):
+        game.losses(0, batches)
+        terms = game.discriminator_losses(0)
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        optimizer.step()
+        history.append({name: float(value.detach()) for name, value in terms.items()})
+    assert history[-1]["adversarial"] < 0.5 * history[0]["adversarial"]
+    assert history[-1]["real_logits"] > 0 > history[-1]["fake_logits"]
+
+
+def test_averages_of_logits_survive_a_resume(tmp_path: Path) -> None:
+    whole, expected = play(tmp_path, tmp_path / "whole", 4)
+    play(tmp_path, tmp_path / "parts", 4)
+    newest = tmp_path / "parts/step-000000004"
+    for file in newest.iterdir():
+        file.unlink()
+    newest.rmdir()
+    again, result = play(tmp_path, tmp_path / "parts", 4)  # from step 3
+    assert_same(result, expected)
+    assert whole.lecam is not None
+    assert again.lecam is not None
+    assert bool(again.lecam.started)
+    assert torch.equal(again.lecam.real_average, whole.lecam.real_average)
+    assert torch.equal(again.lecam.fake_average, whole.lecam.fake_average)

@@ -1,0 +1,58 @@
+"""Terms of the loss and the networks that they need come together, or the section is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from walt.core.config import parse_section, read_yaml
+from walt.core.errors import ConfigurationError
+from walt.stages.params import Params
+from walt.stages.recipes import recipe_path
+
+
+def params(loss: dict[str, float], **changes: Any) -> Params:
+    """The demo's parameters with other loss weights and networks."""
+    data = read_yaml(recipe_path("demo"))
+    data["train_autoencoder"]["loss"] |= loss
+    data["train_autoencoder"] |= changes
+    return parse_section(data, Params, "params.yaml")
+
+
+DISCRIMINATOR = {"base_channels": 4, "channel_multipliers": [2]}
+
+
+@pytest.mark.parametrize(
+    ("loss", "changes", "message"),
+    [
+        ({"adversarial": 0.1}, {}, "loss.adversarial is 0.1, which needs discriminator"),
+        ({}, {"discriminator": DISCRIMINATOR}, "discriminator is given, but loss.adversarial is 0: nothing"),
+        ({"perceptual": 0.1}, {}, "loss.perceptual is 0.1, which needs perceptual_network"),
+        ({}, {"perceptual_network": "x"}, "perceptual_network is given, but loss.perceptual is 0: nothing"),
+        ({"lecam": 0.001}, {}, "loss.lecam is 0.001, which needs loss.adversarial above 0"),
+        ({"r1": 10}, {}, "loss.r1 is 10, which needs loss.adversarial above 0"),
+        ({"adversarial": -0.1}, {}, "key 'train_autoencoder.loss.adversarial': input should be greater than or equal"),
+        ({"gan": 0.1}, {}, "unknown key 'train_autoencoder.loss.gan'"),
+        (
+            {"adversarial": 0.1},
+            {"discriminator": {**DISCRIMINATOR, "channel_multipliers": []}},
+            "train_autoencoder.discriminator.channel_multipliers",
+        ),
+    ],
+)  # fmt: skip
+def test_a_term_without_its_network_is_refused(loss: dict[str, float], changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        params(loss, **changes)
+    assert message in str(error.value)
+    assert "train_autoencoder" in str(error.value)
+
+
+def test_the_papers_losses_are_accepted() -> None:
+    found = params(
+        {"reconstruction": 5, "perceptual": 0.1, "adversarial": 0.1, "lecam": 0.001, "r1": 10},
+        discriminator={"base_channels": 128, "channel_multipliers": [2, 4, 4, 4, 4]},
+        perceptual_network="resnet-50",
+    ).train_autoencoder
+    assert found.discriminator is not None
+    assert found.discriminator.channel_multipliers == (2, 4, 4, 4, 4)

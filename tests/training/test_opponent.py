@@ -1,0 +1,192 @@
+"""The loop with a second player: exact resume, no leak of gradients, and what happens when that player goes wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.training.test_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_batch, make_model
+from walt.core.errors import DivergedError
+from walt.training.config import LoopConfig
+from walt.training.loop import Opponent, TrainingResult, train
+
+
+class Critic(nn.Module):
+    """(B, 2, 3, 4, 4) -> (B,), and a buffer that moves in each step."""
+
+    moved: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(2, 3, 3, padding=1)
+        self.logit = nn.Linear(3, 1)
+        self.register_buffer("moved", torch.tensor(0.0))
+
+    def forward(self, video: Tensor) -> Tensor:
+        return self.logit(F.leaky_relu(self.conv(video), 0.2).mean(dim=(2, 3, 4)))[:, 0]
+
+
+class Game:
+    """A generator and a critic, as the autoencoder and its discriminator play."""
+
+    def __init__(self, before: Callable[[int], None] = lambda step: None, critic_scale: float = 1.0) -> None:
+        self.before, self.critic_scale = before, critic_scale
+        self.model = make_model()
+        self.critic = Critic()
+        self.calls: list[tuple[str, int]] = []
+        self.real = self.fake = torch.empty(0)
+
+    def losses(self, step: int) -> dict[str, Tensor]:
+        self.before(step)
+        self.calls.append(("model", step))
+        self.real = make_batch(step)
+        fake = self.model(self.real)
+        self.fake = fake.detach().float()
+        return {"loss": (fake - self.real).square().mean() + F.softplus(-self.critic(fake)).mean()}
+
+    def critic_losses(self, step: int) -> dict[str, Tensor]:
+        self.calls.append(("critic", step))
+        real, fake = self.critic(self.real), self.critic(self.fake)
+        with torch.no_grad():
+            self.critic.moved.lerp_(real.float().mean(), 0.1)
+        loss = F.softplus(-real).mean() + F.softplus(fake).mean() + (real - self.critic.moved).square().mean()
+        return {"loss": loss * (self.critic_scale if step == 5 else 1.0), "real": real.mean()}
+
+    def run(self, work: Path, config: LoopConfig | None = None) -> TrainingResult:
+        return train(
+            name="tiny",
+            model=self.model,
+            losses=self.losses,
+            config=config or loop_config(),
+            identity={"seed": 0},
+            work=work,
+            on_log=lambda step, metrics: None,
+            opponent=Opponent("critic", self.critic, self.critic_losses),
+        )
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("changes", [{}, {"precision": "bf16", "ema_decay": 0.0, "optimizer": {"betas": (0.0, 0.99)}}])
+def test_a_killed_game_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = loop_config(checkpoint_every=2, **changes)
+    undisturbed = Game()
+    expected = undisturbed.run(tmp_path / "undisturbed", config)
+    for step in (3, 4, 5, STEPS - 1):
+        work = tmp_path / str(step)
+        with pytest.raises(Killed):
+            Game(kill_at(step)).run(work, config)
+        again = Game()
+        torch.nn.init.zeros_(again.critic.conv.weight)  # all of it comes from the checkpoint
+        again.critic.moved.fill_(7.0)
+        assert_same(again.run(work, config), expected)
+        assert equal(again.critic.state_dict(), undisturbed.critic.state_dict())
+        assert again.calls[0] == ("model", step - step % 2)
+
+
+def test_players_take_turns_and_the_result_is_the_first_ones(tmp_path: Path) -> None:
+    game = Game()
+    model, critic = copy.deepcopy(game.model.state_dict()), copy.deepcopy(game.critic.state_dict())
+    result = game.run(tmp_path, loop_config(ema_decay=0.0))
+    assert game.calls == [(player, step) for step in range(STEPS) for player in ("model", "critic")]
+    assert equal(result.state_dict, game.model.state_dict())
+    for before, after in ((model, game.model.state_dict()), (critic, game.critic.state_dict())):
+        assert all(not torch.equal(value, after[name]) for name, value in before.items())
+    assert result.history[0].keys() == {
+        "step", "loss", "grad_norm", "lr", "critic/loss", "critic/real", "critic/grad_norm",
+    }  # fmt: skip
+
+
+def test_the_models_loss_leaves_no_gradient_in_the_opponent(tmp_path: Path) -> None:
+    """In either direction: each player's step is that of its own loss alone, clipped alone."""
+    game = Game()
+    seen: list[dict[str, Tensor | None]] = []
+    game_losses = game.critic_losses
+
+    def critic_losses(step: int) -> dict[str, Tensor]:
+        seen.append({name: p.grad for name, p in game.critic.named_parameters()})
+        # also the other way round: a critic's loss that reaches the model
+        return {"loss": game_losses(step)["loss"] + game.critic(game.model(game.real)).mean()}
+
+    gradients: list[list[Tensor]] = []
+
+    def before(step: int) -> None:
+        if step == 1:  # what the first step left on the model
+            gradients.append([p.grad.clone() for p in game.model.parameters() if p.grad is not None])
+
+    game.before = before
+    game.critic_losses = critic_losses  # type: ignore[method-assign]
+    reference = Game()
+    config = loop_config(steps=2)
+    expected = reference.losses(0)["loss"]
+    own = torch.autograd.grad(expected, list(reference.model.parameters()))
+    norm = torch.stack([gradient.norm() for gradient in own]).norm()
+    game.run(tmp_path, config)
+    assert seen[0] == dict.fromkeys(seen[0])  # nothing was there before its first turn
+    scale = min(1.0, config.optimizer.gradient_clip / norm.item())
+    for found, alone in zip(gradients[0], own, strict=True):
+        torch.testing.assert_close(found, alone * scale, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_an_opponents_loss_that_is_not_finite_ends_the_run(tmp_path: Path, factor: float) -> None:
+    game = Game(critic_scale=factor)
+    with pytest.raises(
+        DivergedError, match=r"tiny: critic/loss (nan|inf).* at step 5; the checkpoint of step 4 is kept"
+    ):
+        game.run(tmp_path, loop_config(checkpoint_every=2))
+    again = Game()
+    again.run(tmp_path, loop_config(checkpoint_every=2))
+    assert again.calls[0] == ("model", 4)
+
+
+def test_an_opponents_gradient_that_is_not_finite_ends_it_too(tmp_path: Path) -> None:
+    game = Game()
+    game.critic.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match=r"critic/grad_norm (nan|inf)"):
+        game.run(tmp_path)
+
+
+def test_both_players_are_clipped(tmp_path: Path) -> None:
+    game = Game()
+    norms: list[float] = []
+
+    def before(step: int) -> None:
+        if step:
+            players = (game.model, game.critic)
+            norms.extend(float(nn.utils.get_total_norm([p.grad for p in m.parameters()])) for m in players)
+
+    game.before = before
+    history = game.run(tmp_path, loop_config(optimizer={"gradient_clip": 0.01}, log_every=1)).history
+    assert all(entry["grad_norm"] > 0.01 and entry["critic/grad_norm"] > 0.01 for entry in history)
+    assert len(norms) == 2 * (STEPS - 1)
+    assert max(norms) < 0.0101
+
+
+def test_a_game_is_not_a_run_without_the_opponent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    game = Game()
+    game.run(tmp_path, loop_config(steps=2))
+    capsys.readouterr()
+    other = Game()
+    other.critic.register_buffer("more", torch.zeros(3))
+    other.run(tmp_path, loop_config(steps=2))
+    assert "starting afresh" in capsys.readouterr().out
+    assert other.calls[0] == ("model", 0)
+
+
+def test_activation_checkpointing_may_be_turned_on_in_the_middle(tmp_path: Path) -> None:
+    """It changes no result: after an out-of-memory it is the knob to turn."""
+    with pytest.raises(Killed):
+        Game(kill_at(5)).run(tmp_path)
+    again = Game()
+    again.run(tmp_path, loop_config(activation_checkpointing=True))
+    assert again.calls[0] == ("model", 5)
