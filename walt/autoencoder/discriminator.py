@@ -81,6 +81,8 @@ class SpaceTimeConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[2] == 1:
             return F.conv2d(x[:, :, 0], self.weight[:, :, 1], self.bias, padding=1).unsqueeze(2)
+        if x.shape[2] == 2:  # padded by oneDNN, the bf16 gradient of the weight holds memory that nothing has written
+            return F.conv3d(F.pad(x, (0, 0, 0, 0, 1, 1)), self.weight, self.bias, padding=(0, 1, 1))
         return super().forward(x)
 
 
