@@ -50,6 +50,9 @@ class VideoInfo:
     pixel_aspect: Fraction
     num_frames: int | None
     average_fps: Fraction | None
+    constant_fps: Fraction | None
+    """FFmpeg's guess, from the header and the first frames, of the rate at which no frame is left out; for a rate that
+    varies without measure, the average."""
     seconds: float | None
     stream_index: int
 
@@ -91,7 +94,8 @@ def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
         seconds = container.duration / av.time_base
     return VideoInfo(
         stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.width, stream.height,
-        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate, seconds, stream.index,
+        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate,
+        stream.guessed_rate, seconds, stream.index,
     )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def iterate_frames(
     """The pictures of a video of any length, one by one, by the same rules as ``read_clips``; memory does not grow.
 
     Args:
-        fps: pictures a second; with a file's own rate each of its frames comes once, if that rate is constant.
+        fps: pictures a second; at a file's ``constant_fps`` (``probe``) none of its frames is left out.
         fit: the wanted (height, width), given those of the upright source with square pixels; called once. It may
             raise SourceError.
         limits: judged by the header, and again by what is decoded.

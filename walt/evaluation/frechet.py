@@ -6,6 +6,7 @@ two extractors cannot be compared; only the one on the I3D network is called FVD
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -57,9 +58,9 @@ class I3DFeatures(Extractor):
     def __init__(self, path: str | Path, sha256: str) -> None:
         super().__init__()
         if not Path(path).is_file():
-            raise ConfigurationError(f"evaluate.i3d_path: no file '{path}'")
+            raise ConfigurationError(f"the I3D network: no file '{path}'")
         if sha256_file(path) != sha256:
-            raise CorruptArtifactError(f"{path}: its sha256 is not evaluate.i3d_sha256")
+            raise CorruptArtifactError(f"{path}: its sha256 is not the one that was given")
         load: Any = torch.jit.load  # untyped
         self.network = load(str(path)).eval()
 
@@ -80,15 +81,54 @@ def make_extractor(
     return "fvd", I3DFeatures(i3d_path, i3d_sha256)
 
 
-@torch.no_grad()
-def frechet_distance(real: Iterable[Tensor], generated: Iterable[Tensor], extractor: Extractor) -> float:
-    """Frechet distance between batches of clips (B, 3, T, H, W) in [-1, 1]; two clips or more on each side.
+class RunningFrechetDistance:
+    """The Frechet distance between two sets that come side by side, batch by batch. Memory does not grow.
 
-    The statistics are kept in float64 on the processor, by torchmetrics.
+    Only sums over the features are kept, in float64 on the processor, by torchmetrics.
     """
-    metric = FrechetInceptionDistance(feature=extractor, normalize=False)
+
+    def __init__(self, extractor: Extractor) -> None:
+        self.extractor = extractor
+        self._metric = FrechetInceptionDistance(feature=_Features(extractor.num_features), normalize=False)
+
+    @torch.no_grad()
+    def update(self, clips: Tensor, real: bool) -> None:
+        """Add clips (B, 3, T, H, W) in [-1, 1], on any device, to one of the sets."""
+        device = next((weight.device for weight in self.extractor.parameters()), clips.device)
+        self._metric.update(self.extractor(clips.to(device)).cpu(), real=real)
+
+    def copy(self) -> RunningFrechetDistance:
+        """The same sums with a future of their own; the extractor is shared."""
+        other = RunningFrechetDistance(self.extractor)
+        other._metric = copy.deepcopy(self._metric)
+        return other
+
+    @property
+    def num_clips(self) -> int:
+        """Of the smaller set."""
+        return int(min(self._metric.real_features_num_samples, self._metric.fake_features_num_samples))
+
+    def compute(self) -> float:
+        """The distance; ``num_clips`` must be two or more."""
+        return max(float(self._metric.compute()), 0.0)  # equal sets may give -1e-16
+
+
+class _Features(nn.Module):
+    """What torchmetrics takes for its network: the features are made before."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def frechet_distance(real: Iterable[Tensor], generated: Iterable[Tensor], extractor: Extractor) -> float:
+    """Frechet distance between batches of clips (B, 3, T, H, W) in [-1, 1]; two clips or more on each side."""
+    running = RunningFrechetDistance(extractor)
     for clips in real:
-        metric.update(clips.cpu(), real=True)
+        running.update(clips, real=True)
     for clips in generated:
-        metric.update(clips.cpu(), real=False)
-    return max(float(metric.compute()), 0.0)  # equal sets may give -1e-16
+        running.update(clips, real=False)
+    return running.compute()

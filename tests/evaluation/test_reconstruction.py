@@ -1,0 +1,219 @@
+"""Videos through the autoencoder as they come, and what is measured on the way."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.media import Frames
+from tests.tiny_models import AUTOENCODER
+from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.model import CausalAutoencoder
+from walt.data.clips import pixels
+from walt.evaluation.frechet import Extractor, RunningFrechetDistance, frechet_distance
+from walt.evaluation.reconstruction import (
+    FrechetWindows,
+    QualityMeter,
+    chunk_frames,
+    compression,
+    reconstruct_stream,
+)
+
+PAPER = AutoencoderConfig(
+    dimensions=3, base_channels=128, channel_multipliers=(1, 2, 2, 4), temporal_downsample=(False, True, True),
+    blocks_per_level=4, latent_channels=8, downsample_kernel=3, groups=32, patch_size=1,
+)  # fmt: skip
+
+
+def model(seed: int = 0) -> CausalAutoencoder:
+    torch.manual_seed(seed)
+    return CausalAutoencoder(AUTOENCODER).eval()
+
+
+def noise(num_frames: int, height: int = 16, width: int = 24, seed: int = 0) -> Frames:
+    return np.random.default_rng(seed).integers(0, 256, (num_frames, height, width, 3), dtype=np.uint8)
+
+
+# ------------------------------------------------------------------------------------------------ the stream
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 16, 17, 18, 33, 34, 40])
+def test_the_stream_is_the_whole_clip(count: int) -> None:
+    autoencoder, frames = model(), noise(count)
+    whole = pixels([np.concatenate([frames, frames[-1:].repeat(-(count - 1) % 4, 0)])])
+    with torch.no_grad():
+        expected = autoencoder.decode(autoencoder.encode(whole)[0])[:, :, :count].clamp(-1, 1)
+    pairs = list(reconstruct_stream(autoencoder, iter(frames)))
+    assert all(original.shape == made.shape for original, made in pairs)
+    assert torch.equal(torch.cat([original for original, _ in pairs], 2), pixels([frames]))
+    made = torch.cat([made for _, made in pairs], 2)
+    assert made.shape == expected.shape
+    assert torch.allclose(made, expected, atol=1e-5)
+    assert len(pairs) == 1 + max(0, math.ceil((count - 17) / 16))
+
+
+def test_the_stream_reads_no_further_than_it_must() -> None:
+    read = 0
+
+    def frames() -> Any:
+        nonlocal read
+        for frame in noise(200):
+            read += 1
+            yield frame
+
+    shown = 0
+    for original, _ in reconstruct_stream(model(), frames()):
+        shown += original.shape[2]
+        assert read - shown <= 16
+    assert shown == 200
+
+
+def test_large_pictures_come_in_small_chunks() -> None:
+    sizes = [(64, 64), (128, 128), (128, 256), (256, 256), (512, 512)]
+    assert [chunk_frames(PAPER, size) for size in sizes] == [16, 16, 8, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "expected"),
+    [
+        (17, (128, 128), 17 * 128 * 128 * 3 / (5 * 16 * 16 * 8)),
+        (18, (128, 96), 18 * 128 * 96 * 3 / (6 * 16 * 12 * 8)),  # the sixth latent frame pays for one frame
+        (1, (64, 64), 24.0),
+    ],
+)
+def test_compression(frames: int, size: tuple[int, int], expected: float) -> None:
+    assert compression(PAPER, frames, size) == pytest.approx(expected)
+
+
+def test_compression_counts_the_latents_that_are_made() -> None:
+    latents, _ = model().encode(pixels([noise(9)]))
+    assert compression(AUTOENCODER, 9, (16, 24)) == pytest.approx(9 * 16 * 24 * 3 / latents.numel())
+
+
+# ------------------------------------------------------------------------------------------------ quality
+
+
+def meter(*chunks: tuple[Tensor, Tensor], perceptual: Any = None) -> Any:
+    collected = QualityMeter(perceptual)
+    for original, reconstruction in chunks:
+        collected.update(original, reconstruction)
+    return collected.result()
+
+
+@pytest.mark.parametrize("offset", [0.02, 0.5])
+def test_psnr_of_a_constant_offset(offset: float) -> None:
+    video = torch.zeros(1, 3, 5, 16, 16)
+    quality = meter((video, video + offset))
+    assert quality.psnr == pytest.approx(-20 * math.log10(offset / 2), abs=1e-4)  # pixels in [0, 1] differ by half
+    assert quality.num_frames == 5
+
+
+def test_psnr_is_of_all_frames_together() -> None:
+    video = torch.zeros(1, 3, 17, 16, 16)
+    quality = meter((video[:, :, :5], video[:, :, :5] + 0.1), (video[:, :, 5:], video[:, :, 5:] + 0.3))
+    error = (5 * 0.05**2 + 12 * 0.15**2) / 17
+    assert quality.psnr == pytest.approx(-10 * math.log10(error), abs=1e-4)
+
+
+def test_nothing_lost() -> None:
+    video = pixels([noise(5)])
+    quality = meter((video, video))
+    assert quality.psnr == math.inf
+    assert quality.ssim == pytest.approx(1.0, abs=1e-6)
+    assert quality.perceptual is None
+
+
+def test_ssim_against_its_formula_and_over_chunks() -> None:
+    """Of two flat pictures a and b the structure is equal: (2 a b + c1) / (a a + b b + c1), c1 = 0.01^2."""
+    flat = torch.full((1, 3, 4, 16, 16), -0.2)  # 0.4 in [0, 1]
+    expected = (2 * 0.4 * 0.6 + 1e-4) / (0.4**2 + 0.6**2 + 1e-4)
+    assert meter((flat, -flat)).ssim == pytest.approx(expected, abs=1e-4)
+    assert meter((flat, -flat), (flat[:, :, :1], flat[:, :, :1])).ssim == pytest.approx(
+        (4 * expected + 1) / 5, abs=1e-4
+    )
+
+
+def test_a_long_videos_sums_do_not_swallow_its_end() -> None:
+    """In float32 a sum stops growing when what is added is 2^-24 of it."""
+    collected = QualityMeter(None)
+    chunk = torch.zeros(1, 3, 1, 16, 16)
+    collected.update(chunk, chunk + 2.0)
+    collected._psnr.sum_squared_error += 2.0**36
+    before = float(collected._psnr.sum_squared_error)
+    collected.update(chunk, chunk + 2.0)
+    assert float(collected._psnr.sum_squared_error) - before == pytest.approx(3 * 16 * 16)
+
+
+class MeanColours(nn.Module):
+    """Logits of a frame: the means of its three channels."""
+
+    def forward(self, video: Tensor) -> Tensor:
+        return video.mean((3, 4)).transpose(1, 2).flatten(0, 1)
+
+
+def test_the_perceptual_distance_is_a_mean_over_frames() -> None:
+    video = pixels([noise(17)])
+    chunks = [(video[:, :, :5], video[:, :, :5] + 0.1), (video[:, :, 5:], video[:, :, 5:] - 0.3)]
+    quality = meter(*chunks, perceptual=MeanColours())
+    assert quality.perceptual == pytest.approx((5 * 0.1**2 + 12 * 0.3**2) / 17, rel=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ Frechet distance
+
+
+class Pixels(Extractor):
+    """The first three values of the first frame as features; remembers the clips."""
+
+    num_features = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        self.seen.append(clips)
+        return clips.flatten(1)[:, :3]
+
+
+@pytest.mark.parametrize("plan", [(40,), (17, 16, 7), (1, 39), (5, 30, 5)])
+def test_windows_are_consecutive_and_whole(plan: tuple[int, ...]) -> None:
+    extractor = Pixels()
+    windows = FrechetWindows(RunningFrechetDistance(extractor))
+    real, made = pixels([noise(40)]), pixels([noise(40, seed=1)])
+    start = 0
+    for length in plan:
+        windows.update(real[:, :, start : start + length], made[:, :, start : start + length])
+        start += length
+    assert windows.distance.num_clips == 2
+    expected = [video[:, :, 17 * k : 17 * k + 17] for k in range(2) for video in (real, made)]
+    assert all(torch.equal(seen, clip) for seen, clip in zip(extractor.seen, expected, strict=True))
+
+
+def test_the_running_distance_is_the_distance_of_the_sets() -> None:
+    generator = torch.Generator().manual_seed(0)
+    real, made = (torch.randn(20, 3, 2, 4, 4, generator=generator) for _ in range(2))
+    running = RunningFrechetDistance(Pixels())
+    for clips, other in zip(real.split(3), made.split(3), strict=True):
+        running.update(clips, real=True)
+        running.update(other, real=False)
+    assert running.compute() == pytest.approx(frechet_distance([real], [made], Pixels()), rel=1e-6)
+
+
+def test_a_copy_leaves_no_trace() -> None:
+    running = RunningFrechetDistance(Pixels())
+    clips = torch.rand(4, 3, 2, 4, 4)
+    running.update(clips, real=True)
+    running.update(clips, real=False)
+    before = running.compute()
+    other = running.copy()
+    other.update(clips + 5.0, real=False)
+    other.update(clips, real=True)
+    assert running.num_clips == 4
+    assert running.compute() == before
+    assert other.num_clips == 8
+    assert other.compute() > before + 1.0
