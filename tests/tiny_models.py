@@ -30,9 +30,9 @@ AUTOENCODER = AutoencoderConfig(
 )  # fmt: skip
 BASE = TransformerConfig(
     resolution=(16, 16), latent_grid=(2, 2, 2), latent_channels=4, layers=2, width=16, heads=2, mlp_width=32,
-    patch_size=1, spatial_window=(2, 2), spatiotemporal_window=(2, 2, 2), adaln="lora", adaln_rank=2, qk_norm=True,
-    relative_position_bias=True, self_conditioning=True, text_width=16, cross_attention="spatial",
-    super_resolution=None,
+    patch_size=1, spatial_window=(1, 2, 2), spatiotemporal_window=(2, 2, 2), adaln="lora", adaln_rank=2, qk_norm=True,
+    relative_position_bias=True, self_conditioning=True, frame_prediction=False, conditioning="text",
+    num_classes=None, text_width=16, cross_attention="spatial", super_resolution=None,
 )  # fmt: skip
 SUPER_RESOLUTION = BASE.model_copy(
     update={
@@ -46,7 +46,8 @@ TEXT = TextConfig(
 )
 SAMPLE = SampleConfig(
     prompts=("a red circle", "a green square"), count=2, steps=4, eta=0.0, guidance_scale=2.0,
-    super_resolution_guidance_scale=1.0, cascade=True, batch_size=2, fps=8.0,
+    frame_guidance_scale=2.0, super_resolution_guidance_scale=1.0, guidance_rescale=0.0, cascade=True, batch_size=2,
+    fps=8.0,
 )  # fmt: skip
 WORDS = ["a red circle moving left", "a green square moving right", "a blue triangle moving up"]
 

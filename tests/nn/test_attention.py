@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.nn.full_attention import full_cross_attention, full_self_attention
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.positions import relative_position_index
 from walt.nn.windows import Window, merge, partition
@@ -15,13 +16,6 @@ WINDOWS = [(1, 4, 6), (4, 2, 2), (2, 4, 3), (4, 4, 6), (1, 1, 1)]
 
 def tokens(width: int = 8) -> torch.Tensor:
     return torch.randn((2, *GRID, width), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def window_number(window: Window) -> torch.Tensor:
-    """For each token of the grid, row-major, the window it lies in."""
-    places = torch.stack(torch.meshgrid(*(torch.arange(side) for side in GRID), indexing="ij"), dim=-1)
-    t, h, w = (places // torch.tensor(window)).unbind(-1)
-    return ((t * 100 + h) * 100 + w).flatten()
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -40,30 +34,38 @@ def test_a_window_must_divide_the_grid() -> None:
 def test_window_attention_is_full_attention_under_a_mask(window: Window, bias: bool) -> None:
     torch.manual_seed(1)
     attention = WindowSelfAttention(8, 2, window, qk_norm=True, relative_position_bias=bias).double()
-    x = tokens()
-    flat = x.flatten(1, 3)  # (B, N, D)
-    query, key, value = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in attention.qkv(flat).chunk(3, -1))
-    assert attention.norm is not None
-    query, key = attention.norm(query, key)
-    scores = query @ key.transpose(-1, -2) / 2.0
     if attention.bias is not None:
         torch.nn.init.normal_(attention.bias.table)
-        places = torch.stack(torch.meshgrid(*(torch.arange(side) for side in GRID), indexing="ij"), -1).flatten(0, 2)
-        offset = places[:, None] - places[None, :]
-        inside = offset.abs() < torch.tensor(window)
-        t, h, w = torch.where(inside, offset + torch.tensor(window) - 1, torch.zeros_like(offset)).unbind(-1)
-        scores = scores + attention.bias.table[:, t, h, w]
-    number = window_number(window)
-    scores = scores.masked_fill(number[:, None] != number[None, :], float("-inf"))
-    expected = attention.out((scores.softmax(-1) @ value).transpose(1, 2).flatten(2)).unflatten(1, GRID)
-    torch.testing.assert_close(attention(x), expected)
+    torch.testing.assert_close(attention(tokens()), full_self_attention(attention, tokens()))
+
+
+@pytest.mark.parametrize("window", [(1, 4, 6), (4, 2, 2)])
+@pytest.mark.parametrize("videos", [0, 1, 2])
+def test_images_have_the_identity_mask_where_a_window_has_several_frames(window: Window, videos: int) -> None:
+    torch.manual_seed(1)
+    attention = WindowSelfAttention(8, 2, window, qk_norm=True, relative_position_bias=True).double()
+    torch.testing.assert_close(attention(tokens(), videos), full_self_attention(attention, tokens(), videos))
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("entries", [1, 4])
+def test_cross_attention_is_full_attention_under_a_mask(window: Window, entries: int) -> None:
+    torch.manual_seed(5)
+    attention = TextCrossAttention(8, 2, window, qk_norm=True).double()
+    text, mask = torch.randn(2, entries, 5, 8, dtype=torch.float64), torch.rand(2, entries, 5) < 0.7
+    if entries > 1 and window[0] > 1:
+        with pytest.raises(ValueError, match="windows of one frame"):
+            attention(tokens(), text, mask)
+    else:
+        expected = full_cross_attention(attention, tokens(), text, mask)
+        torch.testing.assert_close(attention(tokens(), text, mask), expected)
 
 
 def test_identity_attention_projects_each_tokens_own_value() -> None:
     attention = WindowSelfAttention(8, 2, (1, 1, 1), qk_norm=True, relative_position_bias=True).double()
     x = tokens()
     # a window of one token attends to itself alone
-    torch.testing.assert_close(attention(x, identity=True), attention(x))
+    torch.testing.assert_close(attention.identity(x), attention(x))
 
 
 def test_relative_positions_of_a_small_window() -> None:

@@ -84,6 +84,15 @@ def test_parts_of_a_transformer(tiny: dict[str, Any]) -> None:
     assert tiny["sr_2x"]["parts"]["low_resolution_input"] > 0
 
 
+def test_parts_of_a_class_conditional_transformer(tiny: dict[str, Any]) -> None:
+    data = read_yaml(recipe_path("tiny"))
+    data["base"] |= {"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
+    model = describe(parse_section(data, Params, "tiny"), "tiny", Path.cwd())["models"]["base"]
+    assert model["parts"]["label_embedding"] == (3 + 1) * 16
+    assert set(tiny["base"]["parts"]) - set(model["parts"]) == {"text_projection", "cross_attention"}
+    assert model["note"] == "a sample is a video with its class"
+
+
 def test_parts_of_an_autoencoder(tiny: dict[str, Any]) -> None:
     """The decoder's levels bear the encoder's numbers."""
     assert list(tiny["encoder"]["parts"]) == ["input", "level_1", "level_2", "level_3", "middle", "output"]

@@ -25,3 +25,5 @@ def test_text_of_another_width_is_named(tmp_path: Path, stage: str, section: str
     check_text_width(text, BASE.model_copy(update={"text_width": 24}), stage)
     with pytest.raises(ConfigurationError, match=rf"^{section}\.text_width is 16, but text\.encoder .* width 24$"):
         check_text_width(text, BASE, stage)
+    with pytest.raises(ConfigurationError, match=rf"^{section}\.conditioning is none: {stage} takes text only$"):
+        check_text_width(text, BASE.model_copy(update={"conditioning": "none"}), stage)

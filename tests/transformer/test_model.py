@@ -1,76 +1,21 @@
-"""The transformer: sizes, images and videos, conditions, and learning."""
+"""The transformer: patches, initial values, gradients, folders, and learning."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.transformer.variants import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.samplers import ddim
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import DiffusionBatch, prediction_loss
-from walt.transformer.config import SuperResolutionConfig, TransformerConfig
+from walt.transformer.config import TransformerConfig
 from walt.transformer.io import load_transformer, save_transformer
 from walt.transformer.model import WaltTransformer, patchify, unpatchify
-
-TINY = TransformerConfig(
-    resolution=(32, 32),
-    latent_grid=(5, 4, 4),
-    latent_channels=3,
-    layers=4,
-    width=32,
-    heads=2,
-    mlp_width=64,
-    patch_size=1,
-    spatial_window=(1, 4, 4),
-    spatiotemporal_window=(5, 2, 2),
-    adaln="lora",
-    adaln_rank=2,
-    qk_norm=True,
-    relative_position_bias=True,
-    self_conditioning=True,
-    frame_prediction=False,
-    conditioning="text",
-    num_classes=None,
-    text_width=6,
-    cross_attention="spatial",
-    super_resolution=None,
-)
-SR = TINY.model_copy(
-    update={
-        "patch_size": 2,
-        "spatial_window": (1, 2, 2),
-        "super_resolution": SuperResolutionConfig(factor=2, max_noise_level=100, sampling_noise_level=10),
-    }
-)
-
-
-def stirred(config: TransformerConfig, seed: int = 0) -> WaltTransformer:
-    """A model in float64 whose zero-initialised parts are stirred, so that nothing is silent."""
-    torch.manual_seed(seed)
-    model = WaltTransformer(config).double().eval()
-    for parameter in model.parameters():
-        if not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.2)
-    return model
-
-
-def inputs(batch: int = 2, frames: int | None = None) -> dict[str, Any]:
-    """Arguments of forward; ``frames``: text for each image of a stack."""
-    generator = torch.Generator().manual_seed(1)
-    shape = (batch, 7) if frames is None else (batch, frames, 7)
-    mask = torch.ones(shape, dtype=torch.bool)
-    mask[..., 5:] = False
-    return {
-        "latents": torch.randn(batch, 3, 5, 4, 4, generator=generator, dtype=torch.float64),
-        "timesteps": torch.randint(0, 1000, (batch,), generator=generator),
-        "text": torch.randn(*shape, 6, generator=generator, dtype=torch.float64),
-        "text_mask": mask,
-    }
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])
@@ -80,79 +25,21 @@ def test_unpatchify_undoes_patchify(patch: int) -> None:
     assert torch.equal(unpatchify(patchify(latents, patch), patch), latents)
 
 
-@pytest.mark.parametrize(
-    ("changes", "millions"),
-    [
-        ({"layers": 24, "width": 1024, "heads": 16, "mlp_width": 4096}, 419),
-        ({"layers": 52, "width": 1792, "heads": 16, "mlp_width": 9216}, 3090),
-    ],
-)
-def test_text_to_video_sizes_of_the_paper(changes: dict[str, int], millions: float) -> None:
-    grid = {"latent_grid": (5, 16, 16), "spatial_window": (1, 16, 16), "spatiotemporal_window": (5, 8, 8)}
-    config = TINY.model_copy(update={**grid, **changes, "latent_channels": 8, "text_width": 2048})
-    with torch.device("meta"):
-        model = WaltTransformer(config)
-    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.01)
-
-
-@pytest.mark.parametrize("config", [TINY, SR], ids=["base", "sr"])
+@pytest.mark.parametrize("config", [TINY, SR, CLASS, UNCONDITIONAL], ids=["base", "sr", "class", "none"])
 def test_an_untrained_model_predicts_zero(config: TransformerConfig) -> None:
     extra: dict[str, Tensor] = {}
     if config.super_resolution:
         extra = {"low_resolution": torch.randn(2, 3, 5, 2, 2), "noise_level": torch.tensor([0, 9])}
-    arguments = {k: v.float() if v.is_floating_point() else v for k, v in inputs().items()}
+    arguments = {k: v.float() if v.is_floating_point() else v for k, v in inputs(config=config).items()}
     output = WaltTransformer(config)(**arguments, **extra)
     assert output.shape == (2, 3, 5, 4, 4)
     assert not output.any()
-
-
-def test_a_stack_of_images_equals_the_images_one_by_one() -> None:
-    """No image sees its neighbours, and where it stands in the stack changes nothing (paper section 3.3)."""
-    model, arguments = stirred(TINY), inputs(frames=5)
-    whole = model(**arguments, images=True)
-    order = torch.tensor([3, 0, 4, 1, 2])
-    moved = {**arguments, "latents": arguments["latents"][:, :, order], "text": arguments["text"][:, order]}
-    torch.testing.assert_close(model(**moved, images=True), whole[:, :, order])
-    changed = {**arguments, "latents": arguments["latents"].clone()}
-    changed["latents"][:, :, 1] += 1
-    difference = (model(**changed, images=True) - whole).abs().amax(dim=(0, 1, 3, 4))
-    assert (difference > 0).tolist() == [False, True, False, False, False]
-
-
-def test_frames_of_a_video_do_see_each_other() -> None:
-    model, arguments = stirred(TINY), inputs()
-    before = model(**arguments)
-    arguments["latents"] = arguments["latents"].clone()
-    arguments["latents"][:, :, 1] += 1
-    assert ((model(**arguments) - before).abs().amax(dim=(0, 1, 3, 4)) > 0).all()
 
 
 def test_samples_of_a_batch_are_independent() -> None:
     model, arguments = stirred(TINY), inputs(batch=3)
     alone = torch.cat([model(**{name: value[i : i + 1] for name, value in arguments.items()}) for i in range(3)])
     torch.testing.assert_close(model(**arguments), alone)
-
-
-@pytest.mark.parametrize("name", ["timesteps", "text"])
-def test_conditions_reach_the_output(name: str) -> None:
-    model, arguments = stirred(TINY), inputs()
-    before = model(**arguments)
-    assert not torch.allclose(model(**{**arguments, name: arguments[name] + 1}), before)
-
-
-def test_self_conditioning_on_zeros_is_the_single_pass() -> None:
-    model, arguments = stirred(TINY), inputs()
-    zeros = torch.zeros_like(arguments["latents"])
-    assert torch.equal(model(**arguments, self_condition=zeros), model(**arguments))
-    assert not torch.allclose(model(**arguments, self_condition=zeros + 1), model(**arguments))
-
-
-def test_super_resolution_sees_its_input_and_the_noise_level() -> None:
-    model, arguments = stirred(SR), inputs()
-    low, level = torch.randn(2, 3, 5, 2, 2, dtype=torch.float64), torch.tensor([5, 5])
-    before = model(**arguments, low_resolution=low, noise_level=level)
-    assert not torch.allclose(model(**arguments, low_resolution=low + 1, noise_level=level), before)
-    assert not torch.allclose(model(**arguments, low_resolution=low, noise_level=level + 50), before)
 
 
 @pytest.mark.parametrize("adaln", ["lora", "separate"])

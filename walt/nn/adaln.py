@@ -51,5 +51,8 @@ class LowRankModulation(nn.Module):
 
 
 def modulate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """LayerNorm without own weights, then scale and shift: x (B, T, H, W, D), the others (B, 1 or T, 1, 1, D)."""
+    """LayerNorm without own weights, then scale and shift: x (B, T, H, W, D), the others (B, 1 or T, 1, 1, D).
+
+    With T of them each image of a stack has its own condition (paper section 3.3).
+    """
     return F.layer_norm(x, (x.shape[-1],)) * (1 + scale) + shift

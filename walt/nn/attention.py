@@ -9,12 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from walt.nn.mixed import by_kind
 from walt.nn.positions import RelativePositionBias
 from walt.nn.windows import Window, merge, partition
 
 
 class WindowSelfAttention(nn.Module):
-    """Multi-head self-attention in non-overlapping windows (paper section 3.2.1), with query-key normalisation."""
+    """Multi-head self-attention in non-overlapping windows (paper section 3.2.1), with query-key normalisation.
+
+    Images do not see each other: in a window of several frames they get ``identity`` instead (paper section 3.3).
+    """
 
     def __init__(self, width: int, heads: int, window: Window, qk_norm: bool, relative_position_bias: bool) -> None:
         super().__init__()
@@ -24,16 +28,14 @@ class WindowSelfAttention(nn.Module):
         self.norm = QueryKeyNorm(width // heads) if qk_norm else None
         self.bias = RelativePositionBias(window, heads) if relative_position_bias else None
 
-    def forward(self, x: Tensor, identity: bool = False) -> Tensor:
-        """(B, T, H, W, D) -> the same.
+    def forward(self, x: Tensor, videos: int | None = None) -> Tensor:
+        """(B, T, H, W, D) -> the same. The first ``videos`` elements are videos, all by default; the others images."""
+        if videos is None or self.window[0] == 1:
+            return self.within_windows(x)
+        return by_kind(x, videos, self.within_windows, self.identity)
 
-        ``identity``: each token attends to itself alone, i.e. its own value goes through the output projection: what a
-        spatiotemporal block does to images (paper section 3.3).
-        """
-        if identity:
-            width = x.shape[-1]
-            value = F.linear(x, self.qkv.weight[2 * width :], self.qkv.bias[2 * width :])
-            return self.out(value)
+    def within_windows(self, x: Tensor) -> Tensor:
+        """Each token attends to the tokens of its window: (B, T, H, W, D) -> the same."""
         grid = (x.shape[1], x.shape[2], x.shape[3])
         tokens = partition(x, self.window)  # (B, windows, N, D)
         query, key, value = (_split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
@@ -41,6 +43,12 @@ class WindowSelfAttention(nn.Module):
             query, key = self.norm(query, key)
         attended = attend(query, key, value, None if self.bias is None else self.bias())
         return self.out(merge(_merge_heads(attended), self.window, grid))
+
+    def identity(self, x: Tensor) -> Tensor:
+        """Each token attends to itself alone, so its own value goes through the output projection: (..., D)."""
+        width = x.shape[-1]
+        value = F.linear(x, self.qkv.weight[2 * width :], self.qkv.bias[2 * width :])
+        return self.out(value)
 
 
 class TextCrossAttention(nn.Module):

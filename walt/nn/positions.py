@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from walt.nn.mixed import by_kind
 from walt.nn.windows import Window
 
 
@@ -17,10 +18,15 @@ class AbsolutePosition(nn.Module):
         self.space = nn.Parameter(torch.zeros(height, columns, width))
         self.time = nn.Parameter(torch.zeros(frames, width))
 
-    def forward(self, x: Tensor, images: bool) -> Tensor:
-        """(B, T, H, W, D) -> the same; the frames of a stack of images all stand at time 0."""
-        time = self.time[:1].expand_as(self.time) if images else self.time
-        return x + self.space + time[:, None, None]
+    def forward(self, x: Tensor, videos: int) -> Tensor:
+        """(B, T, H, W, D) -> the same.
+
+        The first ``videos`` elements are videos, of as many frames as the table has; the others are stacks of images,
+        which all stand at time 0.
+        """
+        assert videos == 0 or x.shape[1] == len(self.time), f"{x.shape[1]} frames, but times for {len(self.time)}"
+        time = self.time[:, None, None]  # (T, 1, 1, D)
+        return by_kind(x + self.space, videos, lambda x: x + time, lambda x: x + time[:1])
 
 
 class RelativePositionBias(nn.Module):

@@ -142,19 +142,25 @@ def _transformer(params: Params, config: TransformerConfig, training: DiffusionT
         model = WaltTransformer(config).to(dtype)
         latents = torch.empty(1, config.latent_channels, *config.latent_grid, dtype=dtype)
         steps = torch.zeros(1, dtype=torch.int64)
-        text, mask = torch.empty(1, length, config.text_width, dtype=dtype), torch.ones(1, length, dtype=torch.bool)
+        if config.text_width is not None:
+            given["text"] = torch.empty(1, length, config.text_width, dtype=dtype)
+            given["text_mask"] = torch.ones(1, length, dtype=torch.bool)
+        if config.num_classes is not None:
+            given["labels"] = torch.zeros(1, dtype=torch.int64)
         if config.super_resolution is not None:
             factor = config.super_resolution.factor
             low = (frames, height // factor, width // factor)
-            given = {"low_resolution": torch.empty(1, config.latent_channels, *low, dtype=dtype), "noise_level": steps}
+            given["low_resolution"] = torch.empty(1, config.latent_channels, *low, dtype=dtype)
+            given["noise_level"] = steps
     model.activation_checkpointing = training.activation_checkpointing
     resolution = f"{config.resolution[0]}x{config.resolution[1]}"
+    told = {"text": f" with {length} text tokens", "class": " with its class", "none": ""}[config.conditioning]
     return _measure(
-        model, latents, lambda: model(latents, steps, text, mask, **given), _part_of_transformer, training,
+        model, latents, lambda: model(latents, steps, **given), _part_of_transformer, training,
         summary=f"transformer for {resolution}: {config.layers} layers, width {config.width}, {config.heads} heads, "
         f"MLP {config.mlp_width}, patch {config.patch_size}",
         latent_shape=list(latents.shape[1:]), tokens=math.prod(config.token_grid),
-        note=f"a sample is a video with {length} text tokens", checkpointed=model.activation_checkpointing,
+        note=f"a sample is a video{told}", checkpointed=model.activation_checkpointing,
     )  # fmt: skip
 
 
@@ -228,6 +234,7 @@ _TRANSFORMER_PARTS = {
     "position.": "position_embedding",
     "time_embedding.": "timestep_embedding",
     "text_in.": "text_projection",
+    "label_embedding.": "label_embedding",
     "upsample.": "low_resolution_input",
     "noise_level_embedding.": "low_resolution_input",
     "shared_modulation.": "adaln_shared",

@@ -86,6 +86,8 @@ def _check_transformers(params: Params) -> None:
                 raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
         if model.resolution not in params.ingest.sizes:
             raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.sizes}")
+        if model.conditioning != "text":
+            continue
         if params.text.encoder == "tiny" and model.text_width != params.text.tiny.width:
             raise ValueError(
                 f"{name}.text_width is {model.text_width}, but text.tiny.width is {params.text.tiny.width}"

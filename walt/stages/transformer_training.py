@@ -104,8 +104,10 @@ def train_transformer(
 def check_text_width(text: TextDataset, architecture: TransformerConfig, stage: str) -> None:
     """Raises ConfigurationError where the stored embeddings are not as wide as the model of ``stage`` expects."""
     width = text.null()[0].shape[-1]
+    section = stage.removeprefix("train-").replace("-", "_")
+    if architecture.conditioning != "text":
+        raise ConfigurationError(f"{section}.conditioning is {architecture.conditioning}: {stage} takes text only")
     if width != architecture.text_width:
-        section = stage.removeprefix("train-").replace("-", "_")
         raise ConfigurationError(
             f"{section}.text_width is {architecture.text_width}, but text.encoder makes embeddings of width {width}"
         )

@@ -33,20 +33,31 @@ class TransformerConfig(Section):
     heads: PositiveInt
     mlp_width: PositiveInt
     patch_size: PositiveInt
-    spatial_window: tuple[PositiveInt, PositiveInt]
-    """(hp, wp) of the spatial blocks, in tokens."""
+    spatial_window: tuple[PositiveInt, PositiveInt, PositiveInt]
+    """(1, hp, wp) of the even blocks, in tokens. More than one frame is an ablation: (1+t, H, W) in both windows is
+    full attention in every block."""
     spatiotemporal_window: tuple[PositiveInt, PositiveInt, PositiveInt]
-    """(1+t, h, w) of the spatiotemporal blocks, in tokens."""
+    """(1+t, h, w) of the odd blocks, in tokens. Whatever block has a window of several frames, images keep to
+    themselves in it (identity attention)."""
     adaln: Literal["lora", "separate"]
     adaln_rank: PositiveInt
     """Rank r of AdaLN-LoRA (paper equation 4)."""
     qk_norm: bool
     relative_position_bias: bool
     self_conditioning: bool
-    text_width: PositiveInt
-    """Width of the text encoder's output."""
-    cross_attention: Literal["spatial", "own"]
-    """Windows of the cross-attention's keys: spatial for joint image training, the block's own for video only."""
+    """One more latent at the input: the estimate of an earlier pass (paper section 3.2.2)."""
+    frame_prediction: bool
+    """One more latent and a mask at the input: the first latent frames where they are known (paper section 3.3)."""
+    conditioning: Literal["text", "class", "none"]
+    """``text``: cross-attention in every block. ``class``: a label's embedding is added to the timestep's, and no block
+    has cross-attention. ``none``: neither."""
+    num_classes: PositiveInt | None
+    """``class`` only. Labels are 0 .. num_classes - 1; num_classes itself says 'no class'."""
+    text_width: PositiveInt | None
+    """``text`` only: width of the text encoder's output."""
+    cross_attention: Literal["spatial", "own"] | None
+    """``text`` only: windows of the cross-attention's keys: one frame of ``spatial_window`` for joint training with
+    images, the block's own for video only."""
     super_resolution: SuperResolutionConfig | None
 
     @model_validator(mode="after")
@@ -55,12 +66,25 @@ class TransformerConfig(Section):
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(f"patch_size {self.patch_size} does not divide the latent grid {height}x{width}")
         tokens = (frames, height // self.patch_size, width // self.patch_size)
-        windows = {"spatial_window": (1, *self.spatial_window), "spatiotemporal_window": self.spatiotemporal_window}
-        for name, window in windows.items():
+        for name in ("spatial_window", "spatiotemporal_window"):
+            window = getattr(self, name)
             if any(n % w for n, w in zip(tokens, window, strict=True)):
                 raise ValueError(f"{name} {window} does not divide the token grid {tokens}")
         if self.width % self.heads:
             raise ValueError(f"heads {self.heads} does not divide width {self.width}")
+        if self.frame_prediction and frames == 1:
+            raise ValueError("frame_prediction needs a latent_grid of more than one frame")
+        return self
+
+    @model_validator(mode="after")
+    def _check_conditioning(self) -> TransformerConfig:
+        belongs = {"num_classes": "class", "text_width": "text", "cross_attention": "text"}
+        for name, conditioning in belongs.items():
+            value = getattr(self, name)
+            if self.conditioning == conditioning and value is None:
+                raise ValueError(f"conditioning {conditioning} needs {name}")
+            if self.conditioning != conditioning and value is not None:
+                raise ValueError(f"{name} is {value}, but conditioning is {self.conditioning}: {name} must be null")
         return self
 
     @property

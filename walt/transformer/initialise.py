@@ -6,15 +6,18 @@ from torch import nn
 
 from walt.nn.adaln import LowRankModulation, SharedModulation
 from walt.nn.positions import AbsolutePosition, RelativePositionBias
+from walt.transformer.conditioning import LabelEmbedding
 
 
 def initialise(model: nn.Module) -> None:
     """Set every weight.
 
-    Linear layers: Xavier uniform, biases zero. Position embeddings and biases: normal, std 0.02. Modulations start at
-    zero, so each block's gated branches start closed (AdaLN-Zero, DiT section 3.2); of the low-rank pair only the
-    second factor is zero, since two zero factors would never learn. Cross-attention's output and the last layer start
-    at zero: the untrained model predicts zero.
+    Linear layers: Xavier uniform, biases zero; the columns of the first layer that see the estimate, the known
+    frames and the low resolution are no exception. Position embeddings, relative position biases and the
+    labels' embedding: normal, std 0.02. Modulations start at zero, so each block's gated branches start closed
+    (AdaLN-Zero, DiT section 3.2); of the low-rank pair only the second factor is zero, since two zero factors would
+    never learn. Cross-attention's output and the last layer start at zero: the untrained model predicts zero. Scales of
+    the query-key normalisation start at one.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -24,7 +27,7 @@ def initialise(model: nn.Module) -> None:
         elif isinstance(module, AbsolutePosition):
             nn.init.normal_(module.space, std=0.02)
             nn.init.normal_(module.time, std=0.02)
-        elif isinstance(module, RelativePositionBias):
+        elif isinstance(module, RelativePositionBias | LabelEmbedding):
             nn.init.normal_(module.table, std=0.02)
     for name, module in model.named_modules():
         if isinstance(module, SharedModulation):

@@ -2,6 +2,8 @@
 
 Legend: B batch, t latent frames (``1 + t`` in the paper's notation), h w latent cells, c latent channels, p patch size,
 T H W the token grid (t, h / p, w / p), D width, L text tokens, S width of the text encoder's output.
+
+A batch element is a video of t latent frames or a stack of t independent images, which see nothing of each other.
 """
 
 from __future__ import annotations
@@ -13,27 +15,33 @@ from torch.utils.checkpoint import checkpoint
 
 from walt.nn.adaln import LowRankModulation, SharedModulation, TimestepEmbedding, modulate
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
+from walt.nn.mixed import arrange
 from walt.nn.positions import AbsolutePosition
 from walt.nn.windows import Window
+from walt.transformer.conditioning import LabelEmbedding, known_frames_input
 from walt.transformer.config import TransformerConfig
 from walt.transformer.initialise import initialise
 
 
 class Block(nn.Module):
-    """Self-attention in a window, cross-attention to text, MLP; the first and the last are modulated and gated."""
+    """Self-attention in a window, cross-attention to text, MLP; the first and the last are modulated and gated.
+
+    Without text there is no cross-attention.
+    """
 
     def __init__(self, config: TransformerConfig, window: Window) -> None:
         super().__init__()
         width = config.width
-        spatial = (1, *config.spatial_window[1:])
-        self.spatiotemporal = window[0] > 1
         self.self_attention = WindowSelfAttention(
             width, config.heads, window, config.qk_norm, config.relative_position_bias
         )
-        self.cross_norm = nn.LayerNorm(width)
-        self.cross_attention = TextCrossAttention(
-            width, config.heads, spatial if config.cross_attention == "spatial" else window, config.qk_norm
-        )
+        self.cross_attention: TextCrossAttention | None = None
+        if config.conditioning == "text":
+            spatial = (1, *config.spatial_window[1:])
+            self.cross_norm = nn.LayerNorm(width)
+            self.cross_attention = TextCrossAttention(
+                width, config.heads, spatial if config.cross_attention == "spatial" else window, config.qk_norm
+            )
         self.mlp = nn.Sequential(
             nn.Linear(width, config.mlp_width), nn.GELU(approximate="tanh"), nn.Linear(config.mlp_width, width)
         )
@@ -42,21 +50,28 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, condition: Tensor, shared: Tensor | None, text: Tensor, text_mask: Tensor, images: bool
+        self,
+        x: Tensor,
+        condition: Tensor,
+        shared: Tensor | None,
+        text: Tensor | None,
+        text_mask: Tensor | None,
+        videos: int,
     ) -> Tensor:
-        """x (B, T, H, W, D); condition c + t (B, 1 or T, 1, 1, D); shared A^1 (..., 6 D); text (B, 1 or T, L, D)."""
+        """x (B, T, H, W, D), the first ``videos`` of which are videos; condition c + t (B, 1 or T, 1, 1, D); shared A^1
+        (..., 6 D); text (B, 1 or T, L, D)."""
         modulation = self.modulation(condition)
         if shared is not None:
             modulation = modulation + shared
         scale1, shift1, gate1, scale2, shift2, gate2 = modulation.chunk(6, dim=-1)
-        attended = self.self_attention(modulate(x, scale1, shift1), identity=images and self.spatiotemporal)
-        x = x + gate1 * attended
-        x = x + self.cross_attention(self.cross_norm(x), text, text_mask)
+        x = x + gate1 * self.self_attention(modulate(x, scale1, shift1), videos)
+        if self.cross_attention is not None:
+            x = x + self.cross_attention(self.cross_norm(x), text, text_mask)
         return x + gate2 * self.mlp(modulate(x, scale2, shift2))
 
 
 class WaltTransformer(nn.Module):
-    """Noisy latents, timestep and text -> the prediction (v in the paper), of the latents' shape.
+    """Noisy latents, timestep and conditions -> the prediction (v in the paper), of the latents' shape.
 
     Attributes:
         activation_checkpointing: in training, keep each block's input only and compute the block again in the backward
@@ -68,11 +83,13 @@ class WaltTransformer(nn.Module):
         self.config = config
         self.activation_checkpointing = False
         width, patch = config.width, config.patch_size
-        channels = config.latent_channels * self._inputs()
-        self.patch_in = nn.Linear(channels * patch**2, width)
+        self.patch_in = nn.Linear(self._input_channels() * patch**2, width)
         self.position = AbsolutePosition(config.token_grid, width)
         self.time_embedding = TimestepEmbedding(width)
-        self.text_in = nn.Linear(config.text_width, width)
+        if config.text_width is not None:
+            self.text_in = nn.Linear(config.text_width, width)
+        if config.num_classes is not None:
+            self.label_embedding = LabelEmbedding(config.num_classes, width)
         windows = (config.spatial_window, config.spatiotemporal_window)
         self.shared_modulation = SharedModulation(width) if config.adaln == "lora" else None
         self.blocks = nn.ModuleList(Block(config, windows[index % 2]) for index in range(config.layers))
@@ -84,60 +101,106 @@ class WaltTransformer(nn.Module):
             self.noise_level_embedding = TimestepEmbedding(width)
         initialise(self)
 
-    def _inputs(self) -> int:
-        """Latent-shaped tensors that are concatenated along channels at the input."""
-        return 1 + self.config.self_conditioning + (self.config.super_resolution is not None)
+    def _input_channels(self) -> int:
+        """Channels of the tensors that are concatenated at the input; known frames bring a mask with them."""
+        config = self.config
+        latents = 1 + config.self_conditioning + (config.super_resolution is not None) + config.frame_prediction
+        return config.latent_channels * latents + config.frame_prediction
 
     def forward(
         self,
         latents: Tensor,
         timesteps: Tensor,
-        text: Tensor,
-        text_mask: Tensor,
+        text: Tensor | None = None,
+        text_mask: Tensor | None = None,
         *,
-        images: bool = False,
+        labels: Tensor | None = None,
+        images: bool | Tensor = False,
         self_condition: Tensor | None = None,
+        known: Tensor | None = None,
+        known_frames: Tensor | None = None,
         low_resolution: Tensor | None = None,
         noise_level: Tensor | None = None,
     ) -> Tensor:
-        """Predict.
+        """Predict. Conditions are given to the models that have them, and to no others.
 
         Args:
-            latents: (B, c, t, h, w), normalised, with noise of the given timesteps.
+            latents: (B, c, t, h, w), normalised, with noise of the given timesteps. Images alone may have any t.
             timesteps: (B,) int64, 0 .. num_steps - 1.
             text: (B, L, S), or (B, t, L, S) with its own condition for each image of a stack.
             text_mask: (B, L) or (B, t, L), true where there is text.
-            images: the batch holds stacks of t independent images instead of videos.
+            labels: classes, (B,) or (B, t) int64, 0 .. num_classes; num_classes is 'no class'.
+            images: the batch holds stacks of t independent images instead of videos; or (B,) bool, which elements do.
             self_condition: an earlier estimate of the clean latents, (B, c, t, h, w); zeros when absent.
-            low_resolution: super-resolution only: (B, c, t, h / f, w / f), noised to ``noise_level``.
-            noise_level: super-resolution only: (B,) int64.
+            known: frame prediction: clean latents (B, c, t, h, w), of which the first are read; nothing when absent.
+            known_frames: frame prediction: (B,) int64, how many are known, 0 to 2; stacks of images know none.
+            low_resolution: super-resolution: (B, c, t, h / f, w / f), noised to ``noise_level``.
+            noise_level: super-resolution: (B,) int64.
 
         Returns:
             (B, c, t, h, w).
         """
-        condition = self.time_embedding(timesteps)  # (B, D)
+        rows = arrange(images, len(latents))
+        inputs = self._inputs(latents, images, self_condition, known, known_frames, low_resolution)  # (B, C, t, h, w)
+        x = self.patch_in(patchify(inputs, self.config.patch_size))  # (B, T, H, W, D)
+        x = self.position(rows.sort(x), rows.videos)
+        condition = rows.sort(self._condition(timesteps, labels, noise_level))  # (B, 1 or T, 1, 1, D)
+        if self.config.conditioning == "text":
+            text, text_mask = self._text(text, text_mask, rows.videos)
+            text, text_mask = rows.sort(text), rows.sort(text_mask)  # (B, 1 or T, L, D), (B, 1 or T, L)
+        else:
+            assert text is None, f"a model of conditioning {self.config.conditioning} takes no text"
+        shared = None if self.shared_modulation is None else self.shared_modulation(condition)
+        again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
+        for block in self.blocks:
+            inputs_of_block = (x, condition, shared, text, text_mask, rows.videos)
+            x = checkpoint(block, *inputs_of_block, use_reentrant=False) if again else block(*inputs_of_block)
+        scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
+        x = self.patch_out(modulate(x, scale, shift))  # (B, T, H, W, p p c)
+        return rows.restore(unpatchify(x, self.config.patch_size))
+
+    def _inputs(
+        self,
+        latents: Tensor,
+        images: bool | Tensor,
+        self_condition: Tensor | None,
+        known: Tensor | None,
+        known_frames: Tensor | None,
+        low_resolution: Tensor | None,
+    ) -> Tensor:
+        """All that has the latents' grid, concatenated along channels: (B, C, t, h, w)."""
         inputs = [latents]
         if self.config.self_conditioning:
             inputs.append(torch.zeros_like(latents) if self_condition is None else self_condition)
         if self.config.super_resolution is not None:
             assert low_resolution is not None, "a super-resolution model needs its input"
-            assert noise_level is not None, "a super-resolution model needs the noise level of its input"
             inputs.append(self._upsample(low_resolution))
-            condition = condition + self.noise_level_embedding(noise_level)
-        x = self.patch_in(patchify(torch.cat(inputs, dim=1), self.config.patch_size))  # (B, T, H, W, D)
-        x = self.position(x, images)
+        if self.config.frame_prediction:
+            inputs.append(known_frames_input(known, known_frames, images, latents))
+        else:
+            assert known is None, "the model was not built for frame prediction"
+        return torch.cat(inputs, dim=1)
+
+    def _condition(self, timesteps: Tensor, labels: Tensor | None, noise_level: Tensor | None) -> Tensor:
+        """c + t, all that goes through AdaLN: (B, 1 or T, 1, 1, D)."""
+        condition = self.time_embedding(timesteps)[:, None]  # (B, 1, D)
+        if self.config.super_resolution is not None:
+            assert noise_level is not None, "a super-resolution model needs the noise level of its input"
+            condition = condition + self.noise_level_embedding(noise_level)[:, None]
+        assert (labels is not None) == (self.config.conditioning == "class"), "labels are for class-conditional models"
+        if labels is not None:
+            condition = condition + self.label_embedding(labels if labels.dim() == 2 else labels[:, None])
+        return condition[:, :, None, None]
+
+    def _text(self, text: Tensor | None, text_mask: Tensor | None, videos: int) -> tuple[Tensor, Tensor]:
+        """Text of the model's width, one entry for all frames or one a frame: (B, 1 or T, L, D), (B, 1 or T, L)."""
+        assert text is not None, "a text-conditioned model needs text"
+        assert text_mask is not None, "a text-conditioned model needs its text's mask"
+        alone = self.config.cross_attention == "spatial" or videos == len(text)
+        assert alone, "cross-attention in the block's own window would mix the images of a stack"
         if text.dim() == 3:
             text, text_mask = text[:, None], text_mask[:, None]
-        text = self.text_in(text)  # (B, 1 or T, L, D)
-        condition = condition[:, None, None, None]  # (B, 1, 1, 1, D)
-        shared = None if self.shared_modulation is None else self.shared_modulation(condition)
-        again = self.activation_checkpointing and self.training and torch.is_grad_enabled()
-        for block in self.blocks:
-            inputs_of_block = (x, condition, shared, text, text_mask, images)
-            x = checkpoint(block, *inputs_of_block, use_reentrant=False) if again else block(*inputs_of_block)
-        scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
-        x = self.patch_out(modulate(x, scale, shift))  # (B, T, H, W, p p c)
-        return unpatchify(x, self.config.patch_size)
+        return self.text_in(text), text_mask
 
     def _upsample(self, low_resolution: Tensor) -> Tensor:
         """(B, c, t, h / f, w / f) -> (B, c, t, h, w): convolution, depth-to-space, a frame at a time (3.4)."""
