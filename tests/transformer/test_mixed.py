@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.transformer.variants import CLASS, SR, TINY, UNCONDITIONAL, inputs, rows, stirred
+from walt.nn.accounting import forward_flops
 from walt.transformer.config import TransformerConfig
 
 EACH_IMAGES = {"latents": 2, "text": 1, "text_mask": 1, "labels": 1, "self_condition": 2, "low_resolution": 2}
@@ -132,3 +133,13 @@ def test_gradients_of_a_mixed_batch_are_those_of_its_parts(config: TransformerCo
         model.activation_checkpointing = again
         for found, expected in zip(gradients(model(**arguments, images=MIXED)), parts, strict=True):
             torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("config", [TINY, FULL, CLASS], ids=["text", "full", "class"])
+def test_a_mixed_batch_costs_what_its_parts_cost(config: TransformerConfig) -> None:
+    """No attention is computed and thrown away."""
+    model, arguments = stirred(config), inputs(batch=4, frames=5, config=config)
+    videos = forward_flops(lambda: model(**rows(arguments, ~MIXED)))
+    images = forward_flops(lambda: model(**rows(arguments, MIXED), images=True))
+    assert 0 < images < videos
+    assert forward_flops(lambda: model(**arguments, images=MIXED)) == videos + images
