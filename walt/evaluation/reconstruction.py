@@ -32,7 +32,7 @@ SSIM_WINDOW = 11
 FRECHET_FRAMES = 17
 """Frames of a clip for the Frechet distance, as in training; what is left at a video's end is left out."""
 
-_CHUNK_PIXELS = 2**18  # the paper's width holds about a gigabyte of activations for so many
+_CHUNK_PIXELS = 2**18  # 128 channels of so many, the paper's first level, are 134 MB
 _CHUNK_LATENT_FRAMES = 4  # 17 frames, then 16, however small they are
 
 
