@@ -205,9 +205,11 @@ class ResidualBlock(nn.Module):
             self.conv2.weight.mul_(0.1)  # blocks start near the identity: depth does not blow the signal up
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
-        hidden = self.conv1(F.silu(self.norm1(x)), stream)
-        hidden = self.conv2(F.silu(self.norm2(hidden)), stream)
-        return (x if self.shortcut is None else self.shortcut(x, stream)) + hidden
+        in_place = not torch.is_grad_enabled()  # with gradients torch would keep a copy
+        hidden = self.conv1(F.silu(self.norm1(x), in_place), stream)
+        hidden = self.conv2(F.silu(self.norm2(hidden), in_place), stream)
+        hidden += x if self.shortcut is None else self.shortcut(x, stream)
+        return hidden
 
 
 class ResidualBlocks(nn.ModuleList):
