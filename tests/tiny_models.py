@@ -58,10 +58,10 @@ def write_models(root: Path) -> None:
     build_tiny_encoder(WORDS, TEXT.tiny, 0, paths.text_encoder)
     open_text_encoder("tiny", TEXT.max_tokens, "cpu", paths.text_encoder).describe(paths.text_encoder)
     save_autoencoder(
-        paths.autoencoder, _drawn(CausalAutoencoder(AUTOENCODER), 1), LatentStatistics(torch.zeros(4), torch.ones(4), 8)
+        paths.autoencoder, drawn(CausalAutoencoder(AUTOENCODER), 1), LatentStatistics(torch.zeros(4), torch.ones(4), 8)
     )
-    save_transformer(paths.base, _drawn(WaltTransformer(BASE), 2))
-    save_transformer(paths.sr_2x, _drawn(WaltTransformer(SUPER_RESOLUTION), 3))
+    save_transformer(paths.base, drawn(WaltTransformer(BASE), 2))
+    save_transformer(paths.sr_2x, drawn(WaltTransformer(SUPER_RESOLUTION), 3))
     for name in ("autoencoder", "base", "sr_2x"):
         folder = getattr(paths, name)
         history = [{"step": step, "loss": 1.0 / (1 + step), "learning_rate": 1e-3} for step in range(0, 100, 10)]
@@ -69,7 +69,8 @@ def write_models(root: Path) -> None:
         write_json(folder / "metrics.json", {"loss": 0.01} if name != "autoencoder" else {"psnr": 25.0})
 
 
-def _drawn(model: Model, seed: int) -> Model:
+def drawn(model: Model, seed: int) -> Model:
+    """The model with weights of which none is zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():

@@ -15,7 +15,7 @@ from walt.core import environment
 from walt.core.errors import ConfigurationError, WaltError
 from walt.core.log import console, info
 from walt.core.paths import ARTIFACTS, Paths
-from walt.stages.registry import STAGES, Stage
+from walt.stages.registry import STAGES, Stage, get_stage
 
 app = typer.Typer(
     help="W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly.",
@@ -53,8 +53,48 @@ def _print_figures(stage: Stage, figures: dict[str, object]) -> None:
     console.print(table)
 
 
+def _sample(
+    prompt: Annotated[list[str] | None, typer.Option(help="What a video is to show. Repeatable.")] = None,
+    prompts_file: Annotated[Path | None, typer.Option(help="A file with a prompt a line.")] = None,
+    classes: Annotated[list[int] | None, typer.Option("--class", help="Where a model has classes. Repeatable.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The first frame.")] = None,
+    continued: Annotated[Path | None, typer.Option("--continue", help="A video to go on from.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length; of what is added, with --continue.")] = None,
+    aspect: Annotated[str | None, typer.Option(metavar="W:H", help="Another shape, such as 9:16.")] = None,
+    seed: Annotated[int | None, typer.Option(help="By default that of params.yaml.")] = None,
+    count: Annotated[int | None, typer.Option(help="Videos a prompt, with seeds one after the other.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="By prompt and given frames; 1 is none.")] = None,
+    frame_guidance: Annotated[float | None, typer.Option(help="By given frames, where it shall differ.")] = None,
+    guidance_rescale: Annotated[float | None, typer.Option(help="0 to 1: against overexposed pictures.")] = None,
+    cascade: Annotated[bool | None, typer.Option("--cascade/--no-cascade", help="Super-resolution or not.")] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="mp4, gif or grid. Repeatable; by default mp4 and grid.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; by default samples.")] = None,
+) -> None:
+    from walt.stages.generate import Request, run
+    from walt.stages.runner import run_stage
+
+    request = Request(
+        prompts=tuple(prompt or ()), prompts_file=prompts_file, classes=tuple(classes or ()), image=image,
+        continued=continued, seconds=seconds, aspect=aspect, seed=seed, count=count, steps=steps, guidance=guidance,
+        frame_guidance=frame_guidance, guidance_rescale=guidance_rescale, cascade=cascade,
+        formats=tuple(formats or ()), out=out,
+    )  # fmt: skip
+    if request == Request():
+        _print_figures(get_stage("sample"), run_stage(get_stage("sample"), Path.cwd()))
+    else:
+        run(request, Path.cwd())
+
+
+_sample.__doc__ = f"""{get_stage("sample").summary}
+
+That is the stage. With any option it makes what you ask for instead, into a folder of its own; --image, --continue and
+long videos need models that were trained with frame_prediction."""
+
 for _stage in STAGES:
-    app.command(_stage.name, rich_help_panel="Stages")(_stage_command(_stage))
+    app.command(_stage.name, rich_help_panel="Stages")(_sample if _stage.name == "sample" else _stage_command(_stage))
 
 
 @app.command(rich_help_panel="Project")

@@ -11,8 +11,9 @@ import pytest
 
 from tests.media import counter, read_counter
 from walt.core.errors import StorageError
-from walt.core.mp4 import decode_clip, encode_clip, read_metadata, write_playable
-from walt.core.video import probe
+from walt.core.images import Limits
+from walt.core.mp4 import decode_clip, encode_clip, read_metadata, write_gif, write_playable
+from walt.core.video import iterate_frames, probe
 
 
 def moving(side: int, num_frames: int = 17) -> np.ndarray:
@@ -75,6 +76,24 @@ def test_a_playable_file_has_what_browsers_need_and_its_metadata(tmp_path: Path)
     assert (info.codec, info.pixel_format, info.num_frames, info.average_fps) == ("h264", "yuv420p", 17, 8)
     assert read_counter(decode_clip(data)) == list(range(17))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+def test_a_gif_has_all_frames_and_the_same_bytes_every_time(tmp_path: Path) -> None:
+    frames = moving(33, num_frames=9)
+    for name in ("a.gif", "b.gif"):
+        write_gif(tmp_path / name, iter(frames), 10)
+    data = (tmp_path / "a.gif").read_bytes()
+    assert data == (tmp_path / "b.gif").read_bytes()
+    assert b"NETSCAPE2.0\x03\x01\x00\x00" in data  # for ever
+    limits = Limits(min_side=1, max_pixels=10_000, max_seconds=60)
+    shown = list(iterate_frames(tmp_path / "a.gif", fps=10, fit=lambda size: size, limits=limits))
+    assert len(shown) == 9
+    for number, found in enumerate(shown):
+        errors = [float(np.abs(found.astype(int) - frame).mean()) for frame in frames]
+        assert errors.index(min(errors)) == number
+        assert min(errors) < 4
+    with pytest.raises(ValueError, match="no pictures"):
+        write_gif(tmp_path / "c.gif", iter(()), 8)
 
 
 def test_frames_may_come_one_by_one(tmp_path: Path) -> None:

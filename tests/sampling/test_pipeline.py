@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.tiny_models import BASE, DIFFUSION, SAMPLE, TEXT, write_models
+from tests.tiny_models import BASE, DIFFUSION, SAMPLE, TEXT, drawn, write_models
 from walt.core.errors import ConfigurationError
+from walt.diffusion.samplers import Predict
 from walt.diffusion.schedule import Schedule
-from walt.sampling.pipeline import Pipeline, TextCondition, guided_predict, sample_latents
+from walt.nn.pretrained import weights_digest
+from walt.sampling.conditions import Conditions, TextCondition, make_conditions
+from walt.sampling.denoise import Draws, Guidance, LowResolution, Told, guided_predict, sample_latents
+from walt.sampling.pipeline import Beginning, Pipeline
+from walt.transformer.config import TransformerConfig
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer
 
@@ -65,11 +71,13 @@ def test_without_a_cascade_the_base_is_the_result(folder: Path, pipeline: Pipeli
 
 def test_noise_belongs_to_seed_and_index_not_to_the_batch(pipeline: Pipeline) -> None:
     together = pipeline(PROMPTS, 3, SAMPLE)
-    alone = pipeline(PROMPTS[2:], 3, SAMPLE, first_index=2)
+    alone = pipeline(PROMPTS[2:], 3, SAMPLE, indices=[2])
     assert torch.allclose(together.videos[2], alone.videos[0], atol=1e-4)
     assert torch.equal(pipeline(PROMPTS, 3, SAMPLE).videos, together.videos)
-    elsewhere = pipeline(PROMPTS[2:], 3, SAMPLE, first_index=0)
-    assert not torch.allclose(alone.videos, elsewhere.videos, atol=1e-3)
+    for other in (pipeline(PROMPTS[2:], 3, SAMPLE), pipeline(PROMPTS[2:], 3, SAMPLE, indices=[2], part=1)):
+        assert not torch.allclose(alone.videos, other.videos, atol=1e-3)
+    seeds = pipeline(PROMPTS, [5, 4, 3], SAMPLE, indices=[0, 0, 2])
+    assert torch.allclose(seeds.videos[2], alone.videos[0], atol=1e-4)
     other_seed = pipeline(PROMPTS, 4, SAMPLE)
     assert not torch.allclose(other_seed.videos, together.videos, atol=1e-3)
 
@@ -77,7 +85,7 @@ def test_noise_belongs_to_seed_and_index_not_to_the_batch(pipeline: Pipeline) ->
 def test_eta_adds_noise_that_belongs_to_seed_and_index(pipeline: Pipeline) -> None:
     ancestral = SAMPLE.model_copy(update={"eta": 1.0})
     first = pipeline(PROMPTS, 0, ancestral).videos
-    assert torch.allclose(pipeline(PROMPTS[1:], 0, ancestral, first_index=1).videos, first[1:], atol=1e-4)
+    assert torch.allclose(pipeline(PROMPTS[1:], 0, ancestral, indices=[1, 2]).videos, first[1:], atol=1e-4)
     assert not torch.allclose(pipeline(PROMPTS, 0, SAMPLE).videos, first, atol=1e-3)
 
 
@@ -99,38 +107,138 @@ def test_width_of_text_must_fit(folder: Path, tmp_path: Path) -> None:
         load(folder, base=tmp_path)
 
 
+def test_versions_are_the_weights(folder: Path, pipeline: Pipeline) -> None:
+    assert set(pipeline.versions) == {"base", "super_resolution", "autoencoder", "text_encoder"}
+    assert pipeline.versions["base"] == weights_digest(folder / "models/base")
+    assert len(set(pipeline.versions.values())) == 4
+
+
+CLASSES = BASE.model_copy(
+    update={"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
+)
+FRAMES = BASE.model_copy(
+    update={"frame_prediction": True, "latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)}
+)
+SINGLE = SAMPLE.model_copy(update={"cascade": False})
+
+
+def with_base(folder: Path, tmp_path: Path, config: TransformerConfig) -> Pipeline:
+    """The pipeline with a base model of ``config`` and without super-resolution."""
+    save_transformer(tmp_path, drawn(WaltTransformer(config), 5))
+    return load(folder, base=tmp_path, super_resolution=None)
+
+
+def test_classes(folder: Path, tmp_path: Path) -> None:
+    pipeline = with_base(folder, tmp_path, CLASSES)
+    assert pipeline.text_encoder is None
+    videos = pipeline([0, 2], 0, SINGLE, indices=[0, 0]).videos
+    assert videos.shape == (2, 3, 5, 16, 16)
+    assert not torch.allclose(videos[0], videos[1], atol=1e-3)
+    for wrong, message in ((3, r"class 3: the model's classes are 0 to 2"), ("a cat", "takes a class, not 'a cat'")):
+        with pytest.raises(ConfigurationError, match=message):
+            pipeline([wrong], 0, SINGLE)
+
+
+def test_models_of_different_conditions_do_not_follow_one_another(folder: Path, tmp_path: Path) -> None:
+    save_transformer(tmp_path, WaltTransformer(CLASSES))
+    with pytest.raises(ConfigurationError, match="conditioning is text"):
+        load(folder, base=tmp_path)
+
+
+def test_given_frames_are_the_first_latents(folder: Path, tmp_path: Path) -> None:
+    pipeline = with_base(folder, tmp_path, FRAMES)
+    given = torch.rand(2, 3, 5, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for frames in (1, 5):
+        beginning = Beginning(given[:, :, :frames], None)
+        videos = pipeline(PROMPTS[:2], 0, SINGLE, beginning=beginning).videos
+        assert videos.shape == (2, 3, 9, 16, 16)
+        rendered = pipeline.decode(pipeline.encode(beginning.base))  # the decoder is causal
+        assert torch.allclose(videos[:, :, :frames], rendered, atol=1e-2)  # the models' weights are wild
+        other = pipeline(PROMPTS[:2], 0, SINGLE, beginning=Beginning(-given[:, :, :frames], None)).videos
+        assert (videos - other)[:, :, frames:].abs().max() > 0.1
+
+
+def test_a_model_without_frame_prediction_names_the_setting(pipeline: Pipeline) -> None:
+    with pytest.raises(ConfigurationError, match=r"^base\.frame_prediction is false[^\n]*$"):
+        pipeline(PROMPTS[:1], 0, SAMPLE, beginning=Beginning(torch.zeros(1, 3, 1, 16, 16), None))
+
+
 class Recorder:
-    """Stands for a transformer: notes what it is given and answers with the sum of the text."""
+    """Stands for a transformer: notes what it is told; answers with the sum of the text, and 10 for known frames."""
 
-    config = BASE
-
-    def __init__(self) -> None:
+    def __init__(self, config: TransformerConfig = BASE) -> None:
+        self.config = config
         self.calls: list[dict[str, Any]] = []
 
-    def __call__(
-        self, x: torch.Tensor, steps: torch.Tensor, text: torch.Tensor, mask: torch.Tensor, **given: Any
-    ) -> Any:
-        self.calls.append({"x": x, "steps": steps, "text": text, "mask": mask, **given})
-        return torch.ones_like(x) * text.sum((1, 2)).view(-1, 1, 1, 1, 1)
+    def __call__(self, x: torch.Tensor, steps: torch.Tensor, **given: Any) -> Any:
+        self.calls.append({"x": x, "steps": steps, **given})
+        answer = torch.zeros(len(x))
+        if "text" in given:
+            answer = answer + given["text"].sum((1, 2))
+        if "known_frames" in given:
+            answer = answer + 10.0 * (given["known_frames"] > 0)
+        return torch.ones_like(x) * answer.view(-1, 1, 1, 1, 1)
 
 
-def condition(batch: int) -> TextCondition:
+def told(batch: int, known: torch.Tensor | None = None) -> Told:
     mask = torch.ones(batch, 4, dtype=torch.bool)
-    return TextCondition(torch.full((batch, 4, 8), 1 / 32), mask, torch.zeros(1, 4, 8), mask[:1])
+    text = TextCondition(torch.full((batch, 4, 8), 1 / 32), mask, torch.zeros(1, 4, 8), mask[:1])
+    return Told(Conditions(text), known=known)
+
+
+def predictor(model: Recorder, told: Told, guidance: Guidance) -> Predict:
+    return guided_predict(model, Schedule.from_config(DIFFUSION), told, guidance)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("scale", "expected", "rows"), [(1.0, 1.0, 2), (3.0, 3.0, 4)])
 def test_guidance_is_one_batch(scale: float, expected: float, rows: int) -> None:
-    model, schedule = Recorder(), Schedule.from_config(DIFFUSION)
-    predict = guided_predict(model, schedule, condition(2), scale)  # type: ignore[arg-type]
-    output = predict(torch.zeros(2, 4, 2, 2, 2), 99)
+    model = Recorder()
+    output = predictor(model, told(2), Guidance(scale, 5.0, 0.0))(torch.zeros(2, 4, 2, 2, 2), 99)
     assert torch.allclose(output, torch.full_like(output, expected))  # uncond 0 + scale * (cond 1 - 0)
     assert [len(call["x"]) for call in model.calls] == [rows]
 
 
+@pytest.mark.parametrize(
+    ("scale", "frame_scale", "known_frames"),
+    [(1.0, 1.0, [2]), (3.0, 3.0, [2, 0]), (3.0, 1.0, [2, 2]), (3.0, 2.0, [2, 2, 0]), (1.0, 3.0, [2, 2, 0])],
+)
+def test_guidance_by_known_frames_is_one_batch(scale: float, frame_scale: float, known_frames: list[int]) -> None:
+    """e(c, f) = 11, e(0, f) = 10, e(0, 0) = 0."""
+    model, known = Recorder(FRAMES), torch.randn(2, 4, 2, 2, 2)
+    output = predictor(model, told(2, known), Guidance(scale, frame_scale, 0.0))(torch.zeros(2, 4, 3, 2, 2), 99)
+    assert torch.allclose(output, torch.full_like(output, frame_scale * 10.0 + scale * 1.0))
+    (call,) = model.calls
+    assert call["known_frames"].tolist() == [count for count in known_frames for _ in range(2)]
+    assert torch.equal(call["known"][:2, :, :2], known)
+    assert call["known"].shape == call["x"].shape
+
+
+def test_without_conditions_only_the_frames_guide() -> None:
+    config = FRAMES.model_copy(update={"conditioning": "none", "text_width": None, "cross_attention": None})
+    model, known = Recorder(config), torch.randn(1, 4, 1, 2, 2)
+    output = predictor(model, Told(Conditions(), known=known), Guidance(7.0, 3.0, 0.0))(torch.zeros(1, 4, 3, 2, 2), 99)
+    assert torch.allclose(output, torch.full_like(output, 30.0))
+    assert model.calls[0]["known_frames"].tolist() == [1, 0]
+    predictor(model, Told(Conditions()), Guidance(7.0, 3.0, 0.0))(torch.zeros(1, 4, 3, 2, 2), 99)
+    assert len(model.calls[1]["x"]) == 1
+
+
+def test_guidance_leaves_out_the_class() -> None:
+    conditions = make_conditions([2, 0], CLASSES, None, "cpu")
+    branches = Guidance(3.0, 1.0, 0.0).branches(Recorder(CLASSES), Told(conditions))  # type: ignore[arg-type]
+    assert conditions.inputs(CLASSES, branches)["labels"].tolist() == [2, 0, 3, 3]
+
+
+def test_the_low_resolution_is_never_left_out() -> None:
+    model, low = Recorder(), LowResolution(torch.randn(2, 4, 2, 1, 1), 7)
+    predictor(model, replace(told(2), low_resolution=low), Guidance(3.0, 3.0, 0.0))(torch.zeros(2, 4, 2, 2, 2), 99)
+    assert torch.equal(model.calls[0]["low_resolution"], torch.cat([low.latents, low.latents]))
+    assert model.calls[0]["noise_level"].tolist() == [7] * 4
+
+
 def test_the_last_estimate_is_the_next_self_condition() -> None:
     model, schedule = Recorder(), Schedule.from_config(DIFFUSION)
-    predict = guided_predict(model, schedule, condition(2), 3.0)  # type: ignore[arg-type]
+    predict = predictor(model, told(2), Guidance(3.0, 3.0, 0.0))
     x = torch.randn(2, 4, 2, 2, 2)
     output = predict(x, 99)
     predict(x, 50)
@@ -139,15 +247,21 @@ def test_the_last_estimate_is_the_next_self_condition() -> None:
     assert torch.equal(model.calls[1]["self_condition"], torch.cat([estimate, estimate]))
 
 
-def test_a_perfect_model_is_followed() -> None:
-    """With the true velocity of a known clean latent, the sampler ends at that latent."""
-    schedule, truth = Schedule.from_config(DIFFUSION), torch.randn(1, 4, 2, 2, 2)
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_a_perfect_model_is_followed(known: int) -> None:
+    """With the true velocity of a known clean latent, the sampler ends at that latent; given frames stay exact."""
+    schedule, truth = Schedule.from_config(DIFFUSION), torch.randn(1, 4, 3, 2, 2)
 
     class Oracle(Recorder):
-        def __call__(self, x: torch.Tensor, steps: torch.Tensor, *rest: Any, **given: Any) -> torch.Tensor:
+        def __call__(self, x: torch.Tensor, steps: torch.Tensor, **given: Any) -> torch.Tensor:
             signal, sigma = schedule.coefficients(steps, x)
             noise = (x - signal * truth) / sigma
             return schedule.target(truth.expand_as(x), noise, steps)
 
-    found = sample_latents(Oracle(), schedule, condition(2), ["a", "b"], 0, SAMPLE, 1.0)  # type: ignore[arg-type]
-    assert torch.allclose(found, truth.expand_as(found), atol=1e-4)
+    oracle: Any = Oracle(FRAMES)
+    given = torch.randn(2, 4, known, 2, 2) if known else None
+    plain, draws = Guidance(1.0, 1.0, 0.0), Draws((0, 0), (0, 1))
+    found = sample_latents(oracle, schedule, told(2, given), plain, SAMPLE, draws, "base")
+    assert torch.allclose(found[:, :, known:], truth.expand_as(found)[:, :, known:], atol=1e-4)
+    if given is not None:
+        assert torch.equal(found[:, :, :known], given)

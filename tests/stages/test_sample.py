@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.stages.test_encode_text import rows
-from tests.tiny_models import DIFFUSION, SAMPLE, write_models
+from tests.tiny_models import BASE, DIFFUSION, SAMPLE, drawn, write_models
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.manifest import write_manifest
@@ -18,8 +18,12 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.config import DatasetConfig
 from walt.data.shapes import prompts
+from walt.nn.pretrained import weights_digest
+from walt.sampling.samples import read_samples
 from walt.stages.registry import get_stage
 from walt.stages.sample import Config, choose_prompts, run
+from walt.transformer.io import save_transformer
+from walt.transformer.model import WaltTransformer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -62,9 +66,10 @@ def test_files_and_metadata(paths: Paths) -> None:
     assert [sample["prompt"] for sample in samples] == prompts(3, 0)
     for sample in samples:
         video = paths.samples / sample["file"]
-        about = {key: sample[key] for key in ("prompt", "seed", "index", "settings")}
+        about = {key: sample[key] for key in ("prompt", "seed", "index", "settings", "models")}
         assert read_metadata(video) == about
         assert about["settings"]["steps"] == 4
+        assert about["models"]["base"] == weights_digest(paths.base)
         assert decode_clip(video.read_bytes()).shape == (5, 32, 32, 3)
         assert decode_clip((paths.samples / sample["base_file"]).read_bytes()).shape == (5, 16, 16, 3)
 
@@ -113,3 +118,23 @@ def test_adherence_prompts_need_a_dataset_that_has_them(tmp_path: Path) -> None:
 def test_an_empty_list_of_prompts(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"sample\.prompts"):
         choose_prompts(config(prompts=()), Paths(tmp_path))
+
+
+def test_classes_come_in_turn(tmp_path: Path) -> None:
+    assert choose_prompts(config(prompts="classes", count=5), Paths(tmp_path), num_classes=3) == [0, 1, 2, 0, 1]
+    assert choose_prompts(config(prompts="none", count=2), Paths(tmp_path)) == [None, None]
+    with pytest.raises(ConfigurationError, match=r"sample\.prompts is classes, but base\.conditioning is not class"):
+        choose_prompts(config(prompts="classes"), Paths(tmp_path))
+
+
+def test_prompts_that_the_model_does_not_take(paths: Paths) -> None:
+    with pytest.raises(ConfigurationError, match=r"base\.conditioning is text: the model takes a text, not no prompt"):
+        run(config(prompts="none"), paths)
+
+
+def test_a_model_of_classes(tmp_path: Path) -> None:
+    write_models(tmp_path)
+    update = {"conditioning": "class", "num_classes": 2, "text_width": None, "cross_attention": None}
+    save_transformer(Paths(tmp_path).base, drawn(WaltTransformer(BASE.model_copy(update=update)), 4))
+    run(config(prompts="classes", count=3, cascade=False), Paths(tmp_path))
+    assert [sample.prompt for sample in read_samples(Paths(tmp_path).samples)] == ["class 0", "class 1", "class 0"]

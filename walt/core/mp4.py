@@ -9,7 +9,7 @@ import io
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
@@ -95,8 +95,38 @@ def write_playable(
     _run_ffmpeg(path, frames, fps, {"format": "mp4", **options})
 
 
-def _run_ffmpeg(path: str | Path, frames: Iterable[Picture], fps: float | Fraction, options: dict[str, Any]) -> None:
-    """Frames through a pipe into ffmpeg, its output file into place."""
+def write_gif(path: str | Path, frames: Iterable[Picture], fps: float | Fraction) -> None:
+    """Write an animated GIF that repeats for ever, with a palette made for its frames, atomically.
+
+    The same bytes for the same arguments. Delays are hundredths of a second: at 8 frames a second 12 and 13 of them
+    take turns.
+
+    Args:
+        frames: as for ``write_playable``, but of any size.
+
+    Raises:
+        StorageError: ffmpeg failed.
+        ValueError: there is no picture.
+    """
+    options = {"format": "gif", "loop": 0, "threads": 1, "flags:v": "+bitexact", "fflags": "+bitexact"}
+    _run_ffmpeg(path, frames, fps, options, _through_palette)
+
+
+def _through_palette(source: Any) -> Any:
+    """ffmpeg's stream in 256 colours, one palette for all frames; dithered in a pattern, as diffused errors flicker."""
+    both = source.split()
+    palette = both[1].filter("palettegen", stats_mode="full")
+    return ffmpeg.filter([both[0], palette], "paletteuse", dither="bayer", bayer_scale=4, diff_mode="rectangle")
+
+
+def _run_ffmpeg(
+    path: str | Path,
+    frames: Iterable[Picture],
+    fps: float | Fraction,
+    options: dict[str, Any],
+    filters: Callable[[Any], Any] = lambda source: source,
+) -> None:
+    """Frames through a pipe and ``filters`` into ffmpeg, its output file into place."""
     pictures = iter(frames)
     first = next(pictures, None)
     if first is None:
@@ -105,7 +135,7 @@ def _run_ffmpeg(path: str | Path, frames: Iterable[Picture], fps: float | Fracti
     with atomic_write(path) as target, tempfile.TemporaryFile() as messages:
         # ffmpeg writes to the temporary file by name: MP4's index needs a seekable output
         source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps)
-        command = source.output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")
+        command = filters(source).output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")
         arguments = command.compile(cmd=imageio_ffmpeg.get_ffmpeg_exe())
         process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=messages)
         try:

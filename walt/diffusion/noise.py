@@ -15,9 +15,17 @@ def sample_generator(seed: int, step: int, key: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-def sample_noise(seed: int, step: int, keys: Sequence[str], shape: tuple[int, ...], device: str = "cpu") -> Tensor:
-    """Unit Gaussian noise (len(keys), *shape), drawn on the CPU, so the same on every device."""
-    draws = [torch.randn(shape, generator=sample_generator(seed, step, key)) for key in keys]
+def sample_noise(
+    seed: int | Sequence[int], step: int, keys: Sequence[str], shape: tuple[int, ...], device: str = "cpu"
+) -> Tensor:
+    """Unit Gaussian noise (len(keys), *shape), drawn on the CPU, so the same on every device.
+
+    ``seed`` is one for all, or one for each key.
+    """
+    seeds = [seed] * len(keys) if isinstance(seed, int) else seed
+    draws = [
+        torch.randn(shape, generator=sample_generator(own, step, key)) for own, key in zip(seeds, keys, strict=True)
+    ]
     return torch.stack(draws).to(device)
 
 

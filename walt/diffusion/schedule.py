@@ -25,7 +25,12 @@ class Schedule:
 
     @classmethod
     def from_config(cls, config: DiffusionConfig) -> Schedule:
-        """The schedule of a configuration, computed in float64."""
+        """The schedule of a configuration, computed in float64.
+
+        Epsilon and zero terminal SNR exclude each other: at the last step, where sampling starts, x_t is the noise and
+        says nothing of x_0. ``walt.stages.params`` refuses that pair of settings.
+        """
+        assert not (config.prediction == "epsilon" and config.zero_terminal_snr), "epsilon at zero SNR tells nothing"
         betas = torch.linspace(config.beta_start, config.beta_end, config.num_steps, dtype=torch.float64)
         signal = (1.0 - betas).cumprod(0).sqrt()
         if config.zero_terminal_snr:
@@ -62,8 +67,8 @@ class Schedule:
         signal, sigma = self.coefficients(timesteps, x_t)
         if self.prediction == "x0":
             return output
-        if self.prediction == "epsilon":  # undefined at zero SNR: the schedule's last step needs v or x0
-            return (x_t - sigma * output) / signal.clamp_min(1e-4)
+        if self.prediction == "epsilon":  # its schedules have no signal of 0, see from_config
+            return (x_t - sigma * output) / signal
         return signal * x_t - sigma * output
 
     def predict_noise(self, output: Tensor, x_t: Tensor, timesteps: Tensor) -> Tensor:
@@ -72,7 +77,7 @@ class Schedule:
         if self.prediction == "epsilon":
             return output
         if self.prediction == "x0":
-            return (x_t - signal * output) / sigma.clamp_min(1e-4)
+            return (x_t - signal * output) / sigma  # 0 nowhere: the first step has beta_start
         return sigma * x_t + signal * output
 
 

@@ -12,8 +12,9 @@ from walt.core.config import Section
 class SampleConfig(Section):
     """The ``sample`` section."""
 
-    prompts: tuple[str, ...] | Literal["held_out", "adherence"]
-    """A list; or the captions of held-out clips; or the prompts that the dataset's adherence check covers."""
+    prompts: tuple[str, ...] | Literal["held_out", "adherence", "classes", "none"]
+    """For models of text a list, the captions of held-out clips, or the prompts that the dataset's adherence check
+    covers; for models of classes ``classes``, each in turn; ``none`` for models without conditions."""
     count: PositiveInt
     """Videos made when ``prompts`` is no list."""
     steps: PositiveInt
@@ -21,8 +22,14 @@ class SampleConfig(Section):
     eta: float = Field(ge=0.0, le=1.0)
     """0: deterministic DDIM; 1: ancestral."""
     guidance_scale: PositiveFloat
-    """1 is the conditional model itself."""
+    """Of the base model's text or class; 1 is the conditional model itself."""
+    frame_guidance_scale: PositiveFloat
+    """Of the known frames, where a video is continued; the same as ``guidance_scale`` is guidance by both as one, the
+    paper's (section 3.3), and costs one evaluation fewer than any other but 1."""
     super_resolution_guidance_scale: PositiveFloat
+    """Of all that the super-resolution model is told but the low resolution."""
+    guidance_rescale: float = Field(ge=0.0, le=1.0)
+    """0: none; 1: guided outputs get the standard deviation of the conditional ones (arXiv 2305.08891, section 3.4)."""
     cascade: bool
     """Whether the super-resolution model follows."""
     batch_size: PositiveInt

@@ -1,4 +1,4 @@
-"""Generated videos as files: mp4 with their prompt inside, a row of frames as PNG, and an overview of all.
+"""Generated videos as files: mp4 with their prompt inside, gif, a row of frames as PNG, and an overview of all.
 
 Videos are numpy arrays (T, H, W, 3) uint8 RGB.
 """
@@ -9,7 +9,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from walt.core.images import png_bytes
-from walt.core.mp4 import write_playable
+from walt.core.mp4 import write_gif, write_playable
 from walt.core.storage import write_bytes
 
 Video = NDArray[np.uint8]
+Format = Literal["mp4", "gif", "grid"]
+SUFFIXES: dict[Format, str] = {"mp4": "mp4", "gif": "gif", "grid": "png"}
 
 FRAMES_SHOWN = 6
 _GAP, _MARGIN = 2, 8
@@ -35,12 +37,25 @@ def to_frames(video: Tensor) -> Video:
     return frames
 
 
-def write_sample(folder: Path, name: str, frames: Video, fps: float, metadata: dict[str, Any]) -> None:
-    """Write ``<name>.mp4``, with ``metadata`` (prompt, seed, settings) inside, and ``<name>.png``, a row of its
-    frames."""
+def write_sample(
+    folder: Path,
+    name: str,
+    frames: Video,
+    fps: float,
+    metadata: dict[str, Any],
+    formats: Sequence[Format] = ("mp4", "grid"),
+) -> list[Path]:
+    """Write a video in each format: ``<name>.mp4``, with ``metadata`` (prompt, seed, settings) inside, ``<name>.gif``,
+    and ``<name>.png``, a row of its frames over ``metadata["prompt"]``. Returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_playable(folder / f"{name}.mp4", frames, fps, metadata)
-    write_bytes(folder / f"{name}.png", png_bytes(frame_grid(frames, metadata["prompt"])))
+    paths = {kind: folder / f"{name}.{SUFFIXES[kind]}" for kind in formats}
+    if "mp4" in paths:
+        write_playable(paths["mp4"], frames, fps, metadata)
+    if "gif" in paths:
+        write_gif(paths["gif"], frames, fps)
+    if "grid" in paths:
+        write_bytes(paths["grid"], png_bytes(frame_grid(frames, metadata["prompt"])))
+    return list(paths.values())
 
 
 def frame_grid(frames: Video, caption: str, side: int = 128, font_size: int = 15) -> Video:

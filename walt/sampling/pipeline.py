@@ -1,11 +1,12 @@
 """Prompts to videos: base latents, super-resolution, decoding. Read ``Pipeline.__call__`` as the recipe.
 
-Legend: B batch, c latent channels, t latent frames, h w latent cells, L text tokens, D width of the text encoder.
+Legend: B batch, c latent channels, t latent frames, h w latent cells, k known latent frames, f_t pixel frames a latent
+frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,49 +17,39 @@ from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError
+from walt.core.images import Size
 from walt.diffusion.config import DiffusionConfig
-from walt.diffusion.guidance import guided
-from walt.diffusion.noise import sample_noise
-from walt.diffusion.samplers import Predict, ddim
 from walt.diffusion.schedule import Schedule
+from walt.nn.pretrained import load_config, weights_digest
+from walt.sampling.conditions import Prompt, make_conditions
 from walt.sampling.config import SampleConfig
+from walt.sampling.denoise import Draws, Guidance, Progress, Told, augment, sample_latents
 from walt.text.encoder import TextEncoder, load_text_encoder
+from walt.transformer.config import TransformerConfig
 from walt.transformer.io import load_transformer
 from walt.transformer.model import WaltTransformer
 
-Progress = Callable[[int], None]
-"""Called with the number of videos that have just come one model evaluation further."""
-
 
 @dataclass(frozen=True)
-class TextCondition:
-    """Embeddings of prompts and of the empty caption."""
+class Beginning:
+    """The first frames of videos, where they are given: one frame, or 1 + f_t. Pixels in [-1, 1]."""
 
-    embeddings: Tensor
-    """(B, L, D)"""
-    mask: Tensor
-    """(B, L) bool"""
-    null_embedding: Tensor
-    """(1, L, D)"""
-    null_mask: Tensor
-    """(1, L) bool"""
+    base: Tensor
+    """In the base model's resolution: (B, 3, frames, H, W)."""
+    final: Tensor | None
+    """The same in the super-resolution model's, (B, 3, frames, f H, f W); None without a cascade."""
 
-
-@dataclass(frozen=True)
-class LowResolution:
-    """What a super-resolution model starts from."""
-
-    latents: Tensor
-    """(B, c, t, h / f, w / f), normalised, with noise of ``noise_level`` added."""
-    noise_level: int
-    """In diffusion steps."""
+    @property
+    def num_frames(self) -> int:
+        """Pixel frames that are given."""
+        return self.base.shape[2]
 
 
 @dataclass(frozen=True)
 class SampleBatch:
     """Generated videos, (B, 3, T, H, W) in [-1, 1] on the CPU; ``base_videos`` is None without a cascade."""
 
-    prompts: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
     videos: Tensor
     base_videos: Tensor | None
 
@@ -67,13 +58,16 @@ class SampleBatch:
 class Pipeline:
     """All that is needed to turn a prompt into a video."""
 
-    text_encoder: TextEncoder
+    text_encoder: TextEncoder | None
+    """None for models that take no text."""
     base: WaltTransformer
     super_resolution: WaltTransformer | None
     autoencoder: CausalAutoencoder
     statistics: LatentStatistics
     schedule: Schedule
     device: str
+    versions: Mapping[str, str]
+    """SHA-256 of each model's weights."""
 
     @classmethod
     def load(
@@ -92,141 +86,133 @@ class Pipeline:
         Raises:
             ConfigurationError, StorageError, CorruptArtifactError: a folder is missing, damaged or does not fit.
         """
-        encoder = load_text_encoder(text_encoder, device, root)
-        decoder, statistics = load_autoencoder(autoencoder, device)
-        models = [load_transformer(folder, device) for folder in (base, super_resolution) if folder is not None]
-        for model in models:
-            if model.config.text_width != encoder.width:
+        folders = {"base": base} if super_resolution is None else {"base": base, "super_resolution": super_resolution}
+        configs = {name: load_config(folder, TransformerConfig) for name, folder in folders.items()}
+        told_text = any(config.conditioning == "text" for config in configs.values())
+        encoder = load_text_encoder(text_encoder, device, root) if told_text else None
+        for name, config in configs.items():
+            if encoder is not None and config.conditioning == "text" and config.text_width != encoder.width:
                 raise ConfigurationError(
-                    f"{text_encoder}: the encoder is {encoder.width} wide, the models expect {model.config.text_width}"
+                    f"{text_encoder}: the encoder is {encoder.width} wide, the models expect {config.text_width}"
                 )
-        schedule = Schedule.from_config(diffusion)
-        return cls(encoder, models[0], models[1] if len(models) > 1 else None, decoder, statistics, schedule, device)
+            if config.conditioning not in (configs["base"].conditioning, "none"):
+                raise ConfigurationError(
+                    f"{folders[name]}: its conditioning is {config.conditioning}, that of {base} is "
+                    f"{configs['base'].conditioning}: they cannot follow one another"
+                )
+        decoder, statistics = load_autoencoder(autoencoder, device)
+        models = {name: load_transformer(folder, device) for name, folder in folders.items()}
+        versions = {name: weights_digest(folder) for name, folder in (folders | {"autoencoder": autoencoder}).items()}
+        if encoder is not None:
+            versions["text_encoder"] = encoder.digest
+        return cls(
+            encoder, models["base"], models.get("super_resolution"), decoder, statistics,
+            Schedule.from_config(diffusion), device, versions,
+        )  # fmt: skip
 
     @torch.inference_mode()
     def __call__(
         self,
-        prompts: Sequence[str],
-        seed: int,
+        prompts: Sequence[Prompt],
+        seed: int | Sequence[int],
         config: SampleConfig,
-        first_index: int = 0,
+        *,
+        indices: Sequence[int] | None = None,
+        part: int = 0,
+        beginning: Beginning | None = None,
         progress: Progress | None = None,
     ) -> SampleBatch:
         """Generate one video a prompt.
 
-        The noise of a video is a function of ``seed`` and of its index, ``first_index`` + its place among ``prompts``:
-        how the prompts are cut into batches changes nothing.
+        The noise of a video is a function of its seed, its index and its part: how prompts are cut into batches
+        changes nothing.
+
+        Args:
+            prompts: texts, classes or None, as the models' conditioning is.
+            seed: one for all, or one a video.
+            indices: tell videos of one seed apart; by default their places among ``prompts``.
+            part: number of this part of a long video (``walt.sampling.long_video``).
+            beginning: the first frames, for models of frame prediction (paper section 3.3). What they show comes back
+                as the autoencoder renders it.
+
+        Raises:
+            ConfigurationError: the models do not take such prompts, or no beginning.
         """
-        text = encode_prompts(self.text_encoder, prompts)
-        indices = range(first_index, first_index + len(prompts))
+        draws = self._draws(len(prompts), seed, indices, part)
+        told = Told(
+            make_conditions(prompts, self.base.config, self.text_encoder, self.device), known=self._known(beginning)
+        )
+        guidance = Guidance(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale)
         base_latents = sample_latents(
-            self.base,
-            self.schedule,
-            text,
-            keys("base", indices),
-            seed,
-            config,
-            config.guidance_scale,
-            progress=progress,
+            self.base, self.schedule, told, guidance, config, draws, "base", progress
         )  # (B, c, t, h, w)
-        base_videos = decode(self.autoencoder, self.statistics, base_latents)
+        base_videos = self.decode(base_latents)
         if not config.cascade:
             return SampleBatch(tuple(prompts), base_videos, None)
+
         assert self.super_resolution is not None, "load the pipeline with super_resolution for a cascade"
-        low = augment(self.super_resolution, self.schedule, base_latents, keys("augmentation", indices), seed)
+        scale = config.super_resolution_guidance_scale
+        told = Told(
+            told.conditions,
+            augment(self.super_resolution, self.schedule, base_latents, draws),
+            self._known_in_detail(beginning),
+        )
         latents = sample_latents(
-            self.super_resolution, self.schedule, text, keys("super-resolution", indices), seed, config,
-            config.super_resolution_guidance_scale, low, progress,
+            self.super_resolution, self.schedule, told, Guidance(scale, scale, config.guidance_rescale), config, draws,
+            "super-resolution", progress,
         )  # (B, c, t, f h, f w)  # fmt: skip
-        return SampleBatch(tuple(prompts), decode(self.autoencoder, self.statistics, latents), base_videos)
+        return SampleBatch(tuple(prompts), self.decode(latents), base_videos)
 
+    @property
+    def overlap(self) -> int:
+        """Pixel frames that a continuation is given: those of two latent frames; 5 in the paper."""
+        return 1 + self.autoencoder.config.temporal_factor
 
-def encode_prompts(encoder: TextEncoder, prompts: Sequence[str]) -> TextCondition:
-    """Embed prompts and the empty caption."""
-    embeddings, mask = encoder.encode([*prompts, ""])
-    return TextCondition(embeddings[:-1], mask[:-1], embeddings[-1:], mask[-1:])
+    def resolution(self, cascade: bool) -> Size:
+        """(height, width) in pixels of what comes out."""
+        model = self.super_resolution if cascade else self.base
+        assert model is not None, "load the pipeline with super_resolution for a cascade"
+        return model.config.resolution
 
+    def check_beginning(self) -> None:
+        """Raise ConfigurationError where the base model cannot begin with given frames."""
+        if not self.base.config.frame_prediction:
+            raise ConfigurationError(
+                "base.frame_prediction is false in the trained model: it makes whole videos and cannot go on from an "
+                "image or from a video"
+            )
 
-def keys(purpose: str, indices: Sequence[int]) -> list[str]:
-    """Names of the videos for ``walt.diffusion.noise``: each purpose has noise of its own."""
-    return [f"{purpose}:{index}" for index in indices]
+    @torch.inference_mode()
+    def encode(self, videos: Tensor) -> Tensor:
+        """Videos (B, 3, T, H, W) in [-1, 1], T = 1 + f_t n -> normalised latents (B, c, 1 + n, h, w)."""
+        mean, _ = self.autoencoder.encode(videos.to(self.device))
+        return self.statistics.normalize(mean)
 
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1] on the CPU, one at a time
+        (memory)."""
+        raw = self.statistics.denormalize(latents)
+        return torch.cat([self.autoencoder.decode(one).clamp(-1.0, 1.0).cpu() for one in raw[:, None]])
 
-def sample_latents(
-    model: WaltTransformer,
-    schedule: Schedule,
-    text: TextCondition,
-    noise_keys: Sequence[str],
-    seed: int,
-    config: SampleConfig,
-    guidance_scale: float,
-    low_resolution: LowResolution | None = None,
-    progress: Progress | None = None,
-) -> Tensor:
-    """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w)."""
-    device = text.embeddings.device
-    shape = (model.config.latent_channels, *model.config.latent_grid)
+    def _known(self, beginning: Beginning | None) -> Tensor | None:
+        """The base model's known latents (B, c, k, h, w)."""
+        if beginning is None:
+            return None
+        self.check_beginning()
+        assert beginning.num_frames in (1, self.overlap), f"{beginning.num_frames} frames are no beginning"
+        return self.encode(beginning.base)
 
-    def noise(step: int) -> Tensor:
-        return sample_noise(seed, step, noise_keys, shape, str(device))
+    def _known_in_detail(self, beginning: Beginning | None) -> Tensor | None:
+        """The super-resolution model's, where it takes them; a model that does not sees them in its low resolution."""
+        assert self.super_resolution is not None
+        if beginning is None or not self.super_resolution.config.frame_prediction:
+            return None
+        assert beginning.final is not None, "a cascade needs the beginning in the final resolution too"
+        return self.encode(beginning.final)
 
-    def callback(done: int, estimate: Tensor) -> None:
-        if progress is not None:
-            progress(len(estimate))
-
-    predict = guided_predict(model, schedule, text, guidance_scale, low_resolution)
-    return ddim(predict, noise(0), schedule, config.steps, config.eta, noise, callback)
-
-
-def guided_predict(
-    model: WaltTransformer,
-    schedule: Schedule,
-    text: TextCondition,
-    guidance_scale: float,
-    low_resolution: LowResolution | None = None,
-) -> Predict:
-    """The model as a sampler wants it: guided, and fed with its own previous estimate of the clean latents.
-
-    With guidance, the conditional and the unconditional half go through the model as one batch. The function that is
-    returned remembers the last estimate, so use a fresh one for each batch of videos.
-    """
-    estimate: Tensor | None = None
-
-    def predict(x: Tensor, timestep: int) -> Tensor:
-        nonlocal estimate
-        batch = x.shape[0]
-        steps = torch.full((batch,), timestep, dtype=torch.int64, device=x.device)
-        given = {"self_condition": estimate}
-        if low_resolution is not None:
-            given["low_resolution"] = low_resolution.latents
-            given["noise_level"] = torch.full_like(steps, low_resolution.noise_level)
-        if guidance_scale == 1.0:
-            output: Tensor = model(x, steps, text.embeddings, text.mask, **given)
-        else:
-            embeddings = torch.cat([text.embeddings, text.null_embedding.expand_as(text.embeddings)])
-            mask = torch.cat([text.mask, text.null_mask.expand_as(text.mask)])
-            twice = {name: None if value is None else torch.cat([value, value]) for name, value in given.items()}
-            both = model(torch.cat([x, x]), torch.cat([steps, steps]), embeddings, mask, **twice)
-            output = guided(both[:batch], both[batch:], guidance_scale)
-        if model.config.self_conditioning:
-            estimate = schedule.predict_x0(output, x, steps)
-        return output
-
-    return predict
-
-
-def augment(
-    model: WaltTransformer, schedule: Schedule, latents: Tensor, noise_keys: Sequence[str], seed: int
-) -> LowResolution:
-    """Add noise of ``sampling_noise_level`` to base latents, so that they look like what the model saw in training."""
-    assert model.config.super_resolution is not None
-    level = model.config.super_resolution.sampling_noise_level
-    noise = sample_noise(seed, 0, noise_keys, tuple(latents.shape[1:]), str(latents.device))
-    levels = torch.full((latents.shape[0],), level, dtype=torch.int64, device=latents.device)
-    return LowResolution(schedule.add_noise(latents, noise, levels), level)
-
-
-def decode(autoencoder: CausalAutoencoder, statistics: LatentStatistics, latents: Tensor) -> Tensor:
-    """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1] on the CPU, one at a time (memory)."""
-    videos = [autoencoder.decode(statistics.denormalize(one)).clamp(-1.0, 1.0).cpu() for one in latents[:, None]]
-    return torch.cat(videos)
+    def _draws(self, count: int, seed: int | Sequence[int], indices: Sequence[int] | None, part: int) -> Draws:
+        seeds = (seed,) * count if isinstance(seed, int) else tuple(seed)
+        indices = range(count) if indices is None else indices
+        assert len(seeds) == len(indices) == count, "one seed and one index a video"
+        return Draws(seeds, tuple(indices), part, self.device)

@@ -1,12 +1,13 @@
 """Prompts -> videos: base, then super-resolution; mp4 and rows of frames for each, and an overview of all.
 
 ``results/samples`` holds ``00000.mp4`` and ``00000.png`` ... (the final videos), the same under ``base/`` where a
-cascade follows the base model, ``grid.png``, and ``samples.json``: file, base_file, prompt, seed and settings of each.
+cascade follows the base model, ``grid.png``, and ``samples.json``: file, base_file, prompt, seed, settings and models
+of each. What a person asks for on the command line is ``walt.stages.generate``'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,13 @@ from walt.data import shapes
 from walt.data.config import DatasetConfig, Descriptor
 from walt.diffusion.config import DiffusionConfig
 from walt.nn.device import select_device
+from walt.nn.pretrained import load_config
+from walt.sampling.conditions import Prompt, check_prompts, describe_prompt
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample
 from walt.sampling.pipeline import Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
+from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"
 _IN_OVERVIEW = 64
@@ -46,28 +50,33 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Make the videos that ``sample`` asks for.
 
     Raises:
-        ConfigurationError: ``sample.prompts`` asks for prompts that the dataset does not have.
+        ConfigurationError: ``sample.prompts`` asks for prompts that the dataset does not have, or the model not take.
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
-    prompts = choose_prompts(config, paths)
+    architecture = load_config(paths.base, TransformerConfig)
+    prompts = choose_prompts(config, paths, architecture.num_classes)
+    check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.diffusion, config.compute, paths)
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(paths.samples) as folder:
         samples = []
         videos: list[Video] = []
         for start, batch in generate(pipeline, prompts, config.seed, config.sample):
-            for offset, prompt in enumerate(batch.prompts):
-                samples.append(_write(folder, start + offset, prompt, batch, offset, config))
+            for offset in range(len(batch.prompts)):
+                samples.append(_write(folder, start + offset, batch, offset, config, pipeline.versions))
                 if len(videos) < _IN_OVERVIEW:
                     videos.append(to_frames(batch.videos[offset]))
-        write_bytes(folder / OVERVIEW, png_bytes(overview(videos, prompts[: len(videos)])))
+        write_bytes(folder / OVERVIEW, png_bytes(overview(videos, list(map(describe_prompt, prompts[: len(videos)])))))
         write_json(folder / SAMPLES, samples)
     return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
 
 
-def choose_prompts(config: Config, paths: Paths) -> list[str]:
-    """The prompts in the order of the videos. Held-out captions come again, with other noise, until there are
-    enough; where no held-out video has one, those of the training videos stand in, with a warning.
+def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None) -> list[Prompt]:
+    """The prompts in the order of the videos. Held-out captions and classes come again, with other noise, until there
+    are enough; where no held-out video has a caption, those of the training videos stand in, with a warning.
+
+    Args:
+        num_classes: of the base model, where it is conditioned on classes.
 
     Raises:
         ConfigurationError: the list is empty, or the dataset has no such prompts.
@@ -77,13 +86,19 @@ def choose_prompts(config: Config, paths: Paths) -> list[str]:
         if not chosen:
             raise ConfigurationError("sample.prompts: the list is empty")
         return list(chosen)
+    if chosen == "none":
+        return [None] * count
+    if chosen == "classes":
+        if num_classes is None:
+            raise ConfigurationError("sample.prompts is classes, but base.conditioning is not class")
+        return list(islice(cycle(range(num_classes)), count))
     if chosen == "adherence":
         descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
         if descriptor.adherence is None:
             raise ConfigurationError(
                 f"sample.prompts is adherence, but {config.dataset.descriptor} has none: give a list, or held_out"
             )
-        return shapes.prompts(count, config.seed)
+        return list(shapes.prompts(count, config.seed))
     rows = read_manifest(paths.manifest)
     captions = _captions(rows, "held_out")
     if not captions:
@@ -118,23 +133,34 @@ def load_pipeline(sample: SampleConfig, diffusion: DiffusionConfig, compute: Com
 
 
 def generate(
-    pipeline: Pipeline, prompts: list[str], seed: int, config: SampleConfig
+    pipeline: Pipeline, prompts: Sequence[Prompt], seed: int, config: SampleConfig
 ) -> Iterator[tuple[int, SampleBatch]]:
     """(index of the first video, videos), batch by batch, with a progress bar over model evaluations."""
     evaluations = config.steps * (2 if config.cascade else 1)
     with ProgressBar(STAGE, total=len(prompts) * evaluations, unit="model steps") as bar:
         for start in range(0, len(prompts), config.batch_size):
-            yield start, pipeline(prompts[start : start + config.batch_size], seed, config, start, bar.advance)
+            batch = prompts[start : start + config.batch_size]
+            indices = range(start, start + len(batch))
+            yield start, pipeline(batch, seed, config, indices=indices, progress=bar.advance)
 
 
-def _write(folder: Path, index: int, prompt: str, batch: SampleBatch, offset: int, config: Config) -> dict[str, Any]:
+def _write(
+    folder: Path, index: int, batch: SampleBatch, offset: int, config: Config, versions: Mapping[str, str]
+) -> dict[str, Any]:
     """Write one sample's files; its entry of ``samples.json``."""
     name, fps = f"{index:05d}", config.sample.fps
-    settings = config.sample.model_dump(mode="json", exclude={"prompts", "count", "batch_size"})
-    about = {"prompt": prompt, "seed": config.seed, "index": index, "settings": settings}
+    about = {
+        "prompt": describe_prompt(batch.prompts[offset]), "seed": config.seed, "index": index,
+        "settings": model_settings(config.sample), "models": dict(versions),
+    }  # fmt: skip
     write_sample(folder, name, to_frames(batch.videos[offset]), fps, about)
     entry = {"file": f"{name}.mp4", "base_file": None, **about}
     if batch.base_videos is not None:
         write_sample(folder / BASE_FOLDER, name, to_frames(batch.base_videos[offset]), fps, about)
         entry["base_file"] = f"{BASE_FOLDER}/{name}.mp4"
     return entry
+
+
+def model_settings(config: SampleConfig) -> dict[str, Any]:
+    """The settings that a video depends on, as its metadata say them."""
+    return config.model_dump(mode="json", exclude={"prompts", "count", "batch_size"})

@@ -1,0 +1,79 @@
+"""Images and videos of the world as the first frames of generated ones."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from walt.core.errors import ConfigurationError
+from walt.core.images import Limits, Picture, Size, SourceError, crop_and_resize, read_picture
+from walt.core.manifest import printable
+from walt.core.video import Clip, iterate_frames
+from walt.data.clips import pixels
+from walt.data.sources.items import kind_of
+from walt.sampling.pipeline import Beginning, Pipeline
+
+MAX_SECONDS = 600.0
+"""Of a video that is continued: all of its frames are held in memory."""
+_LIMITS = Limits(min_side=1, max_pixels=7680 * 4320, max_seconds=math.inf)
+
+
+def read_image(path: Path, pipeline: Pipeline, cascade: bool) -> Beginning:
+    """One frame (1, 3, 1, H, W): the image's centre in the models' aspect.
+
+    Raises:
+        ConfigurationError: the file is missing or no image; it is an argument of the command.
+    """
+    _check_file(path)
+    if kind_of(str(path)) != "image":
+        raise ConfigurationError(f"{printable(str(path))}: no image by its name; a video is for --continue")
+    try:
+        picture = read_picture(path, _LIMITS)
+    except (SourceError, OSError) as error:
+        raise _refusal(path, error) from None
+    sizes = [pipeline.resolution(cascade=False), pipeline.resolution(cascade)]
+    resized = crop_and_resize(picture, sizes)
+    base, final = (pixels([resized[size][None]]) for size in sizes)
+    return Beginning(base, final if cascade else None)
+
+
+def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tuple[Clip, Beginning]:
+    """All frames of a video at ``fps``, (T, H, W, 3) in the resolution of what will follow, and its last ones.
+
+    Raises:
+        ConfigurationError: the file is missing, no video, longer than ``MAX_SECONDS``, or too short to go on from.
+    """
+    _check_file(path)
+    if kind_of(str(path)) == "image":
+        raise ConfigurationError(f"{printable(str(path))}: no video by its name; an image is for --image")
+    size = pipeline.resolution(cascade)
+    limits = Limits(_LIMITS.min_side, _LIMITS.max_pixels, MAX_SECONDS)
+    try:
+        frames = list(iterate_frames(path, fps=fps, fit=lambda _: size, limits=limits))
+    except (SourceError, OSError) as error:
+        raise _refusal(path, error) from None
+    if len(frames) < pipeline.overlap:
+        raise ConfigurationError(
+            f"{printable(str(path))}: {len(frames)} frames at {fps:g} a second; {pipeline.overlap} are needed to go on"
+        )
+    last = frames[-pipeline.overlap :]
+    final = _clip(last, size)
+    return np.stack(frames), Beginning(_clip(last, pipeline.resolution(cascade=False)), final if cascade else None)
+
+
+def _clip(frames: list[Picture], size: Size) -> Tensor:
+    """(1, 3, T, height, width) in [-1, 1]."""
+    return pixels([np.stack([crop_and_resize(frame, [size])[size] for frame in frames])])
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigurationError(f"no file '{printable(str(path))}'")
+
+
+def _refusal(path: Path, error: SourceError | OSError) -> ConfigurationError:
+    cause = f"{error.code}: {error.cause}" if isinstance(error, SourceError) else error.strerror
+    return ConfigurationError(f"{printable(str(path))}: {cause}")

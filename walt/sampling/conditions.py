@@ -1,0 +1,98 @@
+"""What a video is to show, as the transformers are told it: T5 embeddings of a text, or a class.
+
+B batch, L text tokens, S width of the text encoder's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from walt.core.errors import ConfigurationError
+from walt.diffusion.guidance import Branch
+from walt.text.encoder import TextEncoder
+from walt.transformer.config import TransformerConfig
+
+Prompt = str | int | None
+"""A text, a class, or nothing: which of them is a model's ``conditioning``. The empty text is the one that training
+puts in the place of texts that are dropped."""
+
+
+def describe_prompt(prompt: Prompt) -> str:
+    """A prompt for people: the text itself, ``class 3``, or nothing."""
+    return f"class {prompt}" if isinstance(prompt, int) else prompt or ""
+
+
+@dataclass(frozen=True)
+class TextCondition:
+    """Embeddings of prompts and of the empty caption."""
+
+    embeddings: Tensor
+    """(B, L, S)"""
+    mask: Tensor
+    """(B, L) bool"""
+    null_embedding: Tensor
+    """(1, L, S)"""
+    null_mask: Tensor
+    """(1, L) bool"""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A batch's prompts; both are None for models without conditions."""
+
+    text: TextCondition | None = None
+    labels: Tensor | None = None
+    """(B,) int64"""
+
+    def inputs(self, config: TransformerConfig, branches: Sequence[Branch]) -> dict[str, Tensor]:
+        """Arguments of a model's forward for the branches of guidance, one after the other: (len(branches) B, ...)."""
+
+        def repeated(told: Tensor, untold: Tensor) -> Tensor:
+            return torch.cat([told if branch.condition else untold.expand_as(told) for branch in branches])
+
+        if config.conditioning == "text":
+            assert self.text is not None
+            return {
+                "text": repeated(self.text.embeddings, self.text.null_embedding),
+                "text_mask": repeated(self.text.mask, self.text.null_mask),
+            }
+        if config.conditioning == "class":
+            assert self.labels is not None
+            assert config.num_classes is not None
+            return {"labels": repeated(self.labels, self.labels.new_tensor([config.num_classes]))}
+        return {}
+
+
+def make_conditions(
+    prompts: Sequence[Prompt], config: TransformerConfig, encoder: TextEncoder | None, device: str
+) -> Conditions:
+    """Embed the prompts for models conditioned as ``config`` says.
+
+    Raises:
+        ConfigurationError: they are of another kind than the model's, or there is no such class.
+    """
+    check_prompts(prompts, config)
+    if config.conditioning == "text":
+        assert encoder is not None
+        embeddings, mask = encoder.encode([*(str(prompt) for prompt in prompts), ""])
+        return Conditions(text=TextCondition(embeddings[:-1], mask[:-1], embeddings[-1:], mask[-1:]))
+    if config.conditioning == "class":
+        return Conditions(labels=torch.tensor(prompts, dtype=torch.int64, device=device))
+    return Conditions()
+
+
+def check_prompts(prompts: Sequence[Prompt], config: TransformerConfig) -> None:
+    """Raise ConfigurationError where a prompt is not what a model of ``config`` is conditioned on."""
+    wanted = {"text": str, "class": int, "none": type(None)}[config.conditioning]
+    for prompt in prompts:
+        if not isinstance(prompt, wanted):
+            needs = {"text": "a text", "class": "a class", "none": "no prompt"}[config.conditioning]
+            got = "no prompt" if prompt is None else f"'{describe_prompt(prompt)}'"
+            raise ConfigurationError(f"base.conditioning is {config.conditioning}: the model takes {needs}, not {got}")
+        if isinstance(prompt, int) and not 0 <= prompt < (config.num_classes or 0):
+            last = (config.num_classes or 0) - 1
+            raise ConfigurationError(f"class {prompt}: the model's classes are 0 to {last} (base.num_classes)")

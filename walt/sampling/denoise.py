@@ -1,0 +1,157 @@
+"""From noise to latents with one transformer: what it is told, guidance, and the sampler.
+
+Legend: B batch, c latent channels, t latent frames, h w latent cells, k known latent frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from walt.diffusion.guidance import Branch, guidance_branches, guided
+from walt.diffusion.noise import sample_noise
+from walt.diffusion.samplers import Predict, ddim
+from walt.diffusion.schedule import Schedule
+from walt.sampling.conditions import Conditions
+from walt.sampling.config import SampleConfig
+from walt.transformer.model import WaltTransformer
+
+Progress = Callable[[int], None]
+"""Called with the number of videos that have just come one model evaluation further."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Whose noise it is: a video's is a function of its seed and its index, whatever is beside it in the batch."""
+
+    seeds: tuple[int, ...]
+    indices: tuple[int, ...]
+    part: int = 0
+    """Of a long video: each part has noise of its own."""
+    device: str = "cpu"
+
+    def noise(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        """Unit noise (B, *shape); each purpose and step has its own."""
+        suffix = f":{self.part}" if self.part else ""
+        keys = [f"{purpose}:{index}{suffix}" for index in self.indices]
+        return sample_noise(self.seeds, step, keys, tuple(shape), self.device)
+
+
+@dataclass(frozen=True)
+class LowResolution:
+    """What a super-resolution model starts from."""
+
+    latents: Tensor
+    """(B, c, t, h / f, w / f), normalised, with noise of ``noise_level`` added."""
+    noise_level: int
+    """In diffusion steps."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a model is told of the videos, besides their noisy latents."""
+
+    conditions: Conditions
+    low_resolution: LowResolution | None = None
+    known: Tensor | None = None
+    """The first latent frames, where they are known: (B, c, k, h, w), normalised; k is 1 or 2."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """How strongly the model is to follow what it is told; see ``walt.diffusion.guidance``."""
+
+    scale: float
+    frame_scale: float
+    rescale: float
+
+    def branches(self, model: WaltTransformer, told: Told) -> tuple[Branch, ...]:
+        """Ways to ask the model; a scale counts only where there is something to leave out."""
+        if told.known is None:
+            return guidance_branches(1.0 if model.config.conditioning == "none" else self.scale)
+        return guidance_branches(
+            self.frame_scale if model.config.conditioning == "none" else self.scale, self.frame_scale
+        )
+
+
+def sample_latents(
+    model: WaltTransformer,
+    schedule: Schedule,
+    told: Told,
+    guidance: Guidance,
+    config: SampleConfig,
+    draws: Draws,
+    purpose: str,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w), the first k of them the known ones."""
+    shape = (model.config.latent_channels, *model.config.latent_grid)
+
+    def noise(step: int) -> Tensor:
+        return draws.noise(purpose, step, shape)
+
+    def callback(done: int, estimate: Tensor) -> None:
+        if progress is not None:
+            progress(len(estimate))
+
+    predict = guided_predict(model, schedule, told, guidance)
+    latents = ddim(predict, noise(0), schedule, config.steps, config.eta, noise, callback)
+    if told.known is None:
+        return latents
+    return torch.cat([told.known, latents[:, :, told.known.shape[2] :]], dim=2)
+
+
+def guided_predict(model: WaltTransformer, schedule: Schedule, told: Told, guidance: Guidance) -> Predict:
+    """The model as a sampler wants it: guided, and fed with its own previous estimate of the clean latents.
+
+    With guidance, all ways to ask the model go through it as one batch. The function that is returned remembers the
+    last estimate, so use a fresh one for each batch of videos.
+    """
+    branches = guidance.branches(model, told)
+    fixed = fixed_inputs(model, told, branches)  # the same at every step
+    estimate: Tensor | None = None
+
+    def repeated(x: Tensor) -> Tensor:
+        return torch.cat([x] * len(branches))
+
+    def predict(x: Tensor, timestep: int) -> Tensor:
+        nonlocal estimate
+        steps = torch.full((x.shape[0],), timestep, dtype=torch.int64, device=x.device)
+        self_condition = None if estimate is None else repeated(estimate)
+        outputs = model(repeated(x), repeated(steps), self_condition=self_condition, **fixed)
+        output = guided(outputs, branches, guidance.rescale)
+        if model.config.self_conditioning:
+            estimate = schedule.predict_x0(output, x, steps)
+        return output
+
+    return predict
+
+
+def fixed_inputs(model: WaltTransformer, told: Told, branches: Sequence[Branch]) -> dict[str, Tensor]:
+    """Arguments of the model's forward that no step changes, for all branches: (len(branches) B, ...)."""
+    inputs = told.conditions.inputs(model.config, branches)
+    if told.low_resolution is not None:
+        low = told.low_resolution.latents
+        levels = torch.full((len(low),), told.low_resolution.noise_level, dtype=torch.int64, device=low.device)
+        inputs["low_resolution"] = torch.cat([low] * len(branches))
+        inputs["noise_level"] = torch.cat([levels] * len(branches))
+    if told.known is not None:
+        count = told.known.shape[2]
+        known = F.pad(told.known, (0, 0, 0, 0, 0, model.config.latent_grid[0] - count))  # (B, c, t, h, w)
+        counts = torch.full((len(known),), count, dtype=torch.int64, device=known.device)
+        inputs["known"] = torch.cat([known] * len(branches))
+        inputs["known_frames"] = torch.cat([counts if branch.frames else 0 * counts for branch in branches])
+    return inputs
+
+
+def augment(model: WaltTransformer, schedule: Schedule, latents: Tensor, draws: Draws) -> LowResolution:
+    """Add noise of ``sampling_noise_level`` to base latents, so that they look like what the model saw in training."""
+    assert model.config.super_resolution is not None
+    level = model.config.super_resolution.sampling_noise_level
+    noise = draws.noise("augmentation", 0, latents.shape[1:])
+    levels = torch.full((latents.shape[0],), level, dtype=torch.int64, device=latents.device)
+    return LowResolution(schedule.add_noise(latents, noise, levels), level)

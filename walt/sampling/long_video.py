@@ -1,0 +1,129 @@
+"""Long videos, part by part: each goes on from the last frames of what is there (paper section 3.3).
+
+A part has 1 + f_t (t - 1) frames, 17 in the paper. The last 1 + f_t = 5 frames of what is there are encoded to two
+latent frames, which the next part is told as known; so each part after the first adds f_t (t - 2) = 12 frames.
+
+A part renders the 5 frames that it shares with what is there once more. Those are dropped: what is there stays as it
+is. So a file that is continued keeps its own frames, no frame goes through the autoencoder again with each part, and a
+frame that was shown is the one that the next part was told. The decoder is causal and sees the known latents first, so
+the first new frame follows them. Fading from the old rendering to the new one would show two pictures at once wherever
+they differ.
+
+Legend: B videos, T pixel frames, t latent frames of a part, f_t pixel frames a latent frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from walt.core.errors import ConfigurationError
+from walt.sampling.conditions import Prompt
+from walt.sampling.config import SampleConfig
+from walt.sampling.denoise import Progress
+from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
+
+
+def first_part_frames(pipeline: Pipeline) -> int:
+    """Pixel frames of a part: 17 in the paper."""
+    return 1 + pipeline.autoencoder.config.temporal_factor * (pipeline.base.config.latent_grid[0] - 1)
+
+
+def added_frames(pipeline: Pipeline) -> int:
+    """Pixel frames that a part adds to what is there: 12 in the paper."""
+    return first_part_frames(pipeline) - pipeline.overlap
+
+
+def parts_for(pipeline: Pipeline, num_frames: int, beginning: Beginning | None, cascade: bool) -> int:
+    """Parts that make at least ``num_frames`` frames, besides those of a video that is continued.
+
+    Raises:
+        ConfigurationError: more than one is needed, and the models cannot continue a video.
+    """
+    continued = beginning is not None and beginning.num_frames > 1
+    missing = num_frames if continued else num_frames - first_part_frames(pipeline)
+    if missing <= 0:
+        return 1
+    check_continuation(pipeline, cascade)
+    return math.ceil(missing / added_frames(pipeline)) + (0 if continued else 1)
+
+
+def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
+    """Raise ConfigurationError, naming the setting, where these models cannot continue a video without a seam."""
+    pipeline.check_beginning()
+    frames = pipeline.base.config.latent_grid[0]
+    if frames <= 2:
+        raise ConfigurationError(f"base.latent_grid has {frames} frames: nothing is left beside the two known ones")
+    model = pipeline.super_resolution
+    if cascade and model is not None and not model.config.frame_prediction:
+        raise ConfigurationError(
+            "sr_2x.frame_prediction is false in the trained model: it would invent other details for each part of a "
+            "long video; without the cascade it can be made (--no-cascade)"
+        )
+
+
+def last_frames(pipeline: Pipeline, videos: Tensor, base_videos: Tensor | None) -> Beginning:
+    """What a continuation is told of videos (B, 3, T, H, W), T at least ``pipeline.overlap``.
+
+    ``base_videos`` is the same in the base model's resolution, where a cascade followed it; else None.
+    """
+    assert videos.shape[2] >= pipeline.overlap, f"{videos.shape[2]} frames are too few to go on from"
+    tails = [None if video is None else video[:, :, -pipeline.overlap :] for video in (base_videos, videos)]
+    base, final = tails
+    return Beginning(videos[:, :, -pipeline.overlap :], None) if base is None else Beginning(base, final)
+
+
+def long_video(
+    pipeline: Pipeline,
+    prompts: Sequence[Prompt],
+    seed: int | Sequence[int],
+    config: SampleConfig,
+    *,
+    parts: int,
+    beginning: Beginning | None = None,
+    indices: Sequence[int] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[SampleBatch]:
+    """Generate videos part by part.
+
+    Args:
+        parts: how many; see ``parts_for``.
+        beginning: an image (one frame), which the first part shows; or the last frames of a video (``last_frames``),
+            which no part shows again.
+
+    Yields:
+        The frames that each part adds: 17 in the first, where no video is continued, else 12.
+
+    Raises:
+        ConfigurationError: the models cannot continue a video.
+    """
+    continued = beginning is not None and beginning.num_frames > 1
+    if continued or parts > 1:
+        check_continuation(pipeline, config.cascade)
+    for part in range(parts):
+        batch = pipeline(
+            prompts, seed, config, indices=indices, part=part, beginning=beginning, progress=progress
+        )  # (B, 3, T, H, W)
+        told = beginning if continued else None
+        added = _added(batch, pipeline.overlap) if continued else batch
+        yield added
+        beginning, continued = _next_beginning(pipeline, told, added), True
+
+
+def _added(batch: SampleBatch, overlap: int) -> SampleBatch:
+    """A part without the frames that are there already."""
+    base = None if batch.base_videos is None else batch.base_videos[:, :, overlap:]
+    return SampleBatch(batch.prompts, batch.videos[:, :, overlap:], base)
+
+
+def _next_beginning(pipeline: Pipeline, told: Beginning | None, added: SampleBatch) -> Beginning:
+    """The last frames of all that is there: a part may add fewer than the next one wants."""
+    base = added.videos if added.base_videos is None else added.base_videos
+    final = None if added.base_videos is None else added.videos
+    if told is not None:
+        base = torch.cat([told.base, base], dim=2)
+        final = None if final is None or told.final is None else torch.cat([told.final, final], dim=2)
+    return last_frames(pipeline, base, None) if final is None else last_frames(pipeline, final, base)
