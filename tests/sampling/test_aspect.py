@@ -66,7 +66,7 @@ def test_the_model_at_its_own_shape_is_itself_and_at_another_it_works() -> None:
 
 def test_windows_of_single_tokens_cannot_be_stretched() -> None:
     narrow = PAPER.model_copy(update={"latent_grid": (5, 4, 4), "spatial_window": (1, 1, 1), "resolution": (32, 32)})
-    with pytest.raises(ConfigurationError, match=r"^--aspect: 3:2 does not go .*; these do: 1:1, 2:1, 3:1, 4:1$"):
+    with pytest.raises(ConfigurationError, match=r"^--aspect: no shape near 3:2 .*; possible are 1:1, 2:1, 3:1, 4:1$"):
         with_aspect(pipeline_of(narrow.model_copy(update={"spatiotemporal_window": (5, 2, 2)})), Fraction(3, 2))
 
 

@@ -22,6 +22,7 @@ from walt.sampling.long_video import last_frames
 from walt.stages import generate
 from walt.stages.generate import Request, load_project, run
 from walt.stages.recipes import recipe_path
+from walt.stages.runner import load_params
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer
 
@@ -109,6 +110,24 @@ def test_settings_reach_the_sampler(plain: Path, tmp_path: Path) -> None:
         changed = video(**changes)
         assert not np.array_equal(usual, changed), changes
     assert not np.array_equal(video(guidance=9.0), video(guidance=9.0, guidance_rescale=1.0))
+
+
+def test_guidance_is_by_prompt_and_frames_unless_these_have_their_own(plain: Path) -> None:
+    params = load_params(plain)
+    for request, scales in (
+        (Request(), (2.0, 2.0)),
+        (Request(guidance=5.0), (5.0, 5.0)),
+        (Request(guidance=5.0, frame_guidance=1.5), (5.0, 1.5)),
+        (Request(frame_guidance=1.5), (2.0, 1.5)),
+    ):
+        settings = generate._settings(request, params)
+        assert (settings.guidance_scale, settings.frame_guidance_scale) == scales
+        assert settings.steps == params.sample.steps
+
+
+def test_the_bar_counts_model_evaluations(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(Request(prompts=("a cat", "a dog"), seconds=2.2, count=3, steps=2, formats=("grid",), out=tmp_path), frames)
+    assert "sample: 48/48 model steps" in capsys.readouterr().out  # 6 videos, 2 parts, 2 models, 2 steps
 
 
 def test_names_tell_prompts_apart() -> None:

@@ -45,9 +45,11 @@ def guided(outputs: Tensor, branches: Sequence[Branch], rescale: float = 0.0) ->
     """The guided output (B, ...) of the branches' outputs, one after the other: (len(branches) B, ...)."""
     if len(branches) == 1:
         return outputs
-    parts = outputs.unflatten(0, (len(branches), -1))
-    weights = torch.tensor([branch.weight for branch in branches], dtype=outputs.dtype, device=outputs.device)
-    return rescaled(torch.tensordot(weights, parts, dims=1), parts[0], rescale)
+    conditional, *others = outputs.chunk(len(branches))
+    result = branches[0].weight * conditional
+    for branch, output in zip(branches[1:], others, strict=True):
+        result = result + branch.weight * output
+    return rescaled(result, conditional, rescale)
 
 
 def rescaled(output: Tensor, conditional: Tensor, amount: float) -> Tensor:

@@ -46,8 +46,8 @@ def with_aspect(pipeline: Pipeline, aspect: Fraction) -> Pipeline:
         shapes = ", ".join(_name(shape) for shape in sorted(possible))
         windows = " and ".join(f"{list(m.config.spatiotemporal_window)} of {list(m.config.token_grid)}" for m in models)
         raise ConfigurationError(
-            f"--aspect: {_name(aspect)} does not go with windows of whole tokens (spatiotemporal_window {windows}); "
-            f"these do: {shapes}"
+            f"--aspect: no shape near {_name(aspect)} keeps the windows whole (spatiotemporal_window {windows}); "
+            f"possible are {shapes}"
         )
     resized = [_resized(model, config) for model, config in zip(models, possible[nearest], strict=True)]
     return replace(pipeline, base=resized[0], super_resolution=resized[1] if len(resized) > 1 else None)

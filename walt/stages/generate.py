@@ -130,7 +130,7 @@ def run(request: Request, root: Path) -> list[Path]:
             about = _about(job, video, pipeline, settings, start)
             written += write_sample(folder, job.name, video, settings.fps, about, formats)
     for file in written:
-        info(printable(str(file)))
+        info(printable(str(file.relative_to(root) if file.is_relative_to(root) else file)))
     return written
 
 
