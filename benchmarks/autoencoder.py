@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns
+from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, operator_seconds, take_turns
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.nn.causal import use_channels_last
@@ -41,6 +41,8 @@ class Row:
     gflop: float
     gflop_per_second: float
     share_of_matmul: float
+    in_convolutions: float
+    """Share of the time, by the profiler, in a round of its own."""
 
 
 def main() -> None:
@@ -92,16 +94,23 @@ def measure(precision: str, arguments: argparse.Namespace) -> list[Row]:
     peak = product_flops / timings["matmul"].median
     rows = [
         Row(precision, f"matmul {round((product_flops / 2) ** (1 / 3))}^3", "-", "-", timings["matmul"].median,
-            timings["matmul"].spread, product_flops / 1e9, peak / 1e9, 1.0)
+            timings["matmul"].spread, product_flops / 1e9, peak / 1e9, 1.0, 0.0)
     ]  # fmt: skip
     for model, layout, what in work:
         timing = timings[f"{model} / {layout} / {what}"]
         counted = flops[f"{model} / {layout.removesuffix(', compiled')} / {what}"]
         rate = counted / timing.median
         rows.append(
-            Row(precision, model, layout, what, timing.median, timing.spread, counted / 1e9, rate / 1e9, rate / peak)
-        )
+            Row(precision, model, layout, what, timing.median, timing.spread, counted / 1e9, rate / 1e9, rate / peak,
+                convolution_share(work[model, layout, what]))
+        )  # fmt: skip
     return rows
+
+
+def convolution_share(work: Work) -> float:
+    """Share of a call's time that convolutions take: what no better layout or fusion around them could save."""
+    seconds = operator_seconds(work)
+    return sum(value for name, value in seconds.items() if "conv" in name) / sum(seconds.values())
 
 
 def contestants(arguments: argparse.Namespace, dtype: torch.dtype) -> Iterator[tuple[str, str, Any, Any]]:
@@ -149,10 +158,11 @@ def peer_functions(model: nn.Module) -> tuple[Any, Any]:
 
 def render(rows: list[Row], arguments: argparse.Namespace) -> str:
     """The table, and under it the ratios to the better peer."""
-    header = ["precision", "model", "layout", "work", "seconds", "GFLOP", "GFLOP/s", "of matmul"]
+    header = ["precision", "model", "layout", "work", "seconds", "GFLOP", "GFLOP/s", "of matmul", "in convolutions"]
     cells = [
         [row.precision, row.model, row.layout, row.work, f"{row.seconds:.3g} ({row.spread})", f"{row.gflop:.0f}",
-         f"{row.gflop_per_second:.0f}", f"{row.share_of_matmul:.0%}"]
+         f"{row.gflop_per_second:.0f}", f"{row.share_of_matmul:.0%}",
+         f"{row.in_convolutions:.0%}" if row.in_convolutions else "-"]
         for row in rows
     ]  # fmt: skip
     shape = f"{arguments.frames}x{arguments.side}x{arguments.side}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 Work = Callable[[], object]
@@ -62,6 +63,20 @@ def count_flops(work: Work) -> int:
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())
+
+
+def operator_seconds(work: Work) -> dict[str, float]:
+    """Where the time of one call goes: seconds of each operator itself, the longest first (torch's profiler)."""
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+    with profile(activities=activities) as profiler:
+        work()
+        synchronize()
+    on_gpu = torch.cuda.is_available()
+    seconds = {
+        event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
+        for event in profiler.key_averages()
+    }
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
 def matmul(dtype: torch.dtype, device: str) -> tuple[Work, int]:

@@ -43,6 +43,7 @@ TRAINING = LoopConfig(
         schedule="cosine", warmup_steps=20, final_fraction=0.02,
     ),
     ema_decay=0.0, precision="bf16", log_every=50, checkpoint_every=STEPS, activation_checkpointing=False,
+    accumulation=1, compile=False,
 )  # fmt: skip
 
 

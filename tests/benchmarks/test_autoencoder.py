@@ -47,13 +47,13 @@ def test_flops_of_a_convolution_are_counted() -> None:
 
 def test_the_ratio_is_to_the_better_peer() -> None:
     def row(model: str, layout: str, rate: float) -> autoencoder.Row:
-        return autoencoder.Row("bf16", model, layout, "encode", 1.0, "", rate, rate, 0.5)
+        return autoencoder.Row("bf16", model, layout, "encode", 1.0, "", rate, rate, 0.5, 0.9)
 
     rows = [row(autoencoder.OURS, "channels-last", 300)]
     rows += [row(model, layout, rate) for model, layout, rate in (
         ("A", "as shipped", 100), ("B", "as shipped", 150), ("A", "channels-last", 200), ("B", "channels-last", 120)
     )]  # fmt: skip
-    rows += [autoencoder.Row("bf16", r.model, r.layout, "decode", 1.0, "", 1, 1, 0.5) for r in rows]
+    rows += [autoencoder.Row("bf16", r.model, r.layout, "decode", 1.0, "", 1, 1, 0.5, 0.9) for r in rows]
     lines = list(autoencoder.ratios(rows))
     assert lines[0] == "- bf16 encode: 2.00 x the better peer as shipped (B)"
     assert lines[1] == "- bf16 encode: 1.50 x the better peer channels-last (A)"
