@@ -12,12 +12,13 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+import torch._dynamo
 from safetensors.torch import load_file
 
 from tests.autoencoder.test_perceptual import write_resnet
 from tests.tiny_clips import write_clips
 from tests.tiny_models import AUTOENCODER, BASE, DIFFUSION
-from tests.training.test_objectives import LOOP, autoencoder_training, write_latents
+from tests.training.test_objectives import LOOP, autoencoder_training, diffusion_training, write_latents
 from walt.autoencoder.config import DiscriminatorConfig
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
@@ -30,8 +31,9 @@ from walt.core.storage import read_json
 from walt.data.loader import ClipDataset
 from walt.stages import code, train_autoencoder, train_base, transformer_training
 from walt.tracking.config import TrackingConfig
-from walt.training import loop
-from walt.training.config import AutoencoderLossConfig, DiffusionTrainingConfig
+from walt.training import compilation, loop
+from walt.training.config import AutoencoderLossConfig
+from walt.transformer.model import WaltTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMON: dict[str, Any] = {
@@ -48,9 +50,7 @@ class Killed(BaseException):
 
 
 def base_config() -> Section:
-    training = DiffusionTrainingConfig(
-        **SHORT, batch_size=4, image_fraction=0.25, condition_dropout=0.1, self_conditioning_probability=0.5
-    )
+    training = diffusion_training(**SHORT)
     return train_base.Config(**COMMON, diffusion=DIFFUSION, base=BASE, train_base=training)
 
 
@@ -239,6 +239,32 @@ def test_activation_checkpointing_reaches_the_model(
     with pytest.raises(Killed):
         stage.run(config.model_copy(update={section: training}), paths)
     assert found == [again]
+
+
+def test_compilation_reaches_the_blocks_or_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks are compiled when they are first called, so here nothing is."""
+    write_latents(tmp_path / "data")
+    found: list[bool] = []
+
+    def train(*, model: WaltTransformer, **_: Any) -> loop.TrainingResult:
+        found.append(all(block._compiled_call_impl is not None for block in model.blocks))
+        raise Killed
+
+    follow(monkeypatch, stop=None)
+    monkeypatch.setattr(transformer_training, "train", train)
+    monkeypatch.setattr(compilation, "missing_for_processors", lambda: None)
+    config = base_config()
+    for wanted in (False, True):
+        training = diffusion_training(**{**SHORT, "compile": wanted})
+        with pytest.raises(Killed), torch._dynamo.config.patch():
+            train_base.run(config.model_copy(update={"train_base": training}), Paths(tmp_path))
+    assert found == [False, True]
+    monkeypatch.undo()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigurationError, match=r"^train_base\.compile is true, .* there is no 'no-such-c[^\n]*$"):
+        train_base.run(config.model_copy(update={"train_base": training}), Paths(tmp_path))
 
 
 def test_the_digest_is_of_contents_and_relative_names(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

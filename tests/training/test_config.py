@@ -48,6 +48,42 @@ def test_a_term_without_its_network_is_refused(loss: dict[str, float], changes: 
     assert "train_autoencoder" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_base": {"accumulation": 5}}, "accumulation 5 does not divide batch_size 32"),
+        ({"train_base": {"accumulation": 0}}, "train_base.accumulation"),
+        ({"train_autoencoder": {"accumulation": 2}}, "accumulation is 2, but the autoencoder's step is computed whole"),
+        ({"train_autoencoder": {"compile": True}}, "compile is true, but only transformers are compiled"),
+        ({"train_base": {"timestep_bands": 0}}, "train_base.timestep_bands"),
+        ({"train_sr_2x": {"frame_prediction_probability": 1.5}}, "train_sr_2x.frame_prediction_probability"),
+        (
+            {"train_base": {"frame_prediction_probability": 0.5}},
+            "train_base.frame_prediction_probability is 0.5, which needs base.frame_prediction true",
+        ),
+        (
+            {"sr_2x": {"frame_prediction": True}},
+            "sr_2x.frame_prediction is true, but train_sr_2x.frame_prediction_probability is 0",
+        ),
+    ],
+)  # fmt: skip
+def test_knobs_that_do_not_fit_are_refused_by_name(changes: dict[str, dict[str, Any]], message: str) -> None:
+    data = read_yaml(recipe_path("demo"))
+    for section, values in changes.items():
+        data[section] |= values
+    with pytest.raises(ConfigurationError) as error:
+        parse_section(data, Params, "params.yaml")
+    assert message in str(error.value)
+    assert next(iter(changes)) in str(error.value)
+
+
+def test_frame_prediction_and_parts_are_accepted() -> None:
+    data = read_yaml(recipe_path("demo"))
+    data["base"] |= {"frame_prediction": True}
+    data["train_base"] |= {"frame_prediction_probability": 0.5, "accumulation": 4, "compile": True}
+    assert parse_section(data, Params, "params.yaml").train_base.accumulation == 4
+
+
 def test_the_papers_losses_are_accepted() -> None:
     found = params(
         {"reconstruction": 5, "perceptual": 0.1, "adversarial": 0.1, "lecam": 0.001, "r1": 10},

@@ -37,7 +37,7 @@ def loop_config(**changes: Any) -> LoopConfig:
     }  # fmt: skip
     values = {
         "steps": STEPS, "optimizer": optimizer, "ema_decay": 0.9, "precision": "fp32", "log_every": 2,
-        "checkpoint_every": 1, "activation_checkpointing": False,
+        "checkpoint_every": 1, "activation_checkpointing": False, "accumulation": 1, "compile": False,
     }  # fmt: skip
     return LoopConfig.model_validate({**values, **changes})
 

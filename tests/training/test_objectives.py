@@ -37,7 +37,7 @@ OPTIMIZER = OptimizerConfig(
 )  # fmt: skip
 LOOP: dict[str, Any] = {
     "steps": 10, "optimizer": OPTIMIZER, "ema_decay": 0.0, "precision": "fp32", "log_every": 1, "checkpoint_every": 10,
-    "activation_checkpointing": False,
+    "activation_checkpointing": False, "accumulation": 1, "compile": False,
 }  # fmt: skip
 FORMS = (
     ClipFormConfig(size=(16, 16), num_frames=5, batch_size=2, weight=1.0),
@@ -60,6 +60,14 @@ def autoencoder_training(**changes: Any) -> AutoencoderTrainingConfig:
         "initial_weights": None,
     }  # fmt: skip
     return AutoencoderTrainingConfig(**{**values, **changes})
+
+
+def diffusion_training(**changes: Any) -> DiffusionTrainingConfig:
+    values = {
+        **LOOP, "batch_size": 4, "image_fraction": 0.25, "condition_dropout": 0.1, "self_conditioning_probability": 0.5,
+        "frame_prediction_probability": 0.0, "timestep_bands": 4,
+    }  # fmt: skip
+    return DiffusionTrainingConfig(**{**values, **changes})
 
 
 def test_forms_come_by_their_weight() -> None:
@@ -126,12 +134,12 @@ def _text(number: int) -> dict[str, bytes]:
     return {"safetensors": save(tensors)}
 
 
-def make(root: Path, config: TransformerConfig, dropout: float = 0.0) -> BatchMaker:
+def make(root: Path, config: TransformerConfig, dropout: float = 0.0, known: float = 0.0) -> BatchMaker:
     write_latents(root)
     low = LatentDataset(root / "latents", BASE.resolution, "train") if config.super_resolution else None
     return BatchMaker(
         config, Schedule.from_config(DIFFUSION), LatentDataset(root / "latents", config.resolution, "train"), low,
-        TextDataset(root / "text"), dropout, seed=0,
+        TextDataset(root / "text"), dropout, known, seed=0,
     )  # fmt: skip
 
 
@@ -178,13 +186,11 @@ def test_super_resolution_noises_its_input_by_the_level(tmp_path: Path) -> None:
 
 def test_batch_is_split_into_videos_and_stacks(tmp_path: Path) -> None:
     model = WaltTransformer(BASE)
-    config = DiffusionTrainingConfig(
-        **LOOP, batch_size=4, image_fraction=0.25, condition_dropout=0.1, self_conditioning_probability=0.5
-    )
+    config = diffusion_training()
     objective = DiffusionObjective(model, Schedule.from_config(DIFFUSION), make(tmp_path, BASE), config, seed=0)
     batch = objective.batch(0)
     assert [(len(part), part.images) for part in batch] == [(3, False), (1, True)]
-    terms = objective.losses(0, batch)
+    (terms,) = objective.losses(0, batch)
     torch.testing.assert_close(terms["loss"], 0.75 * terms["video"] + 0.25 * terms["image"])
 
 

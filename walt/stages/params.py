@@ -86,6 +86,17 @@ def _check_transformers(params: Params) -> None:
                 raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
         if model.resolution not in params.ingest.sizes:
             raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.sizes}")
+        probability = training.frame_prediction_probability
+        if probability and not model.frame_prediction:
+            raise ValueError(
+                f"train_{name}.frame_prediction_probability is {probability:g}, "
+                f"which needs {name}.frame_prediction true"
+            )
+        if model.frame_prediction and not probability:
+            raise ValueError(
+                f"{name}.frame_prediction is true, but train_{name}.frame_prediction_probability is 0: "
+                "no video would be trained with known frames"
+            )
         if model.conditioning != "text":
             continue
         if params.text.encoder == "tiny" and model.text_width != params.text.tiny.width:

@@ -22,6 +22,7 @@ from walt.nn.device import prefetch_depth, select_device
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
+from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import train
@@ -52,6 +53,8 @@ def train_transformer(
     device = select_device(compute.device)
     model = WaltTransformer(architecture).to(device)
     model.activation_checkpointing = training.activation_checkpointing
+    if training.compile:
+        compile_blocks(model.blocks, device, f"{section_of(name)}.compile")
     schedule = Schedule.from_config(diffusion)
     size, low_size = architecture.resolution, low_resolution_size(architecture)
     text = TextDataset(paths.text)
@@ -63,6 +66,7 @@ def train_transformer(
         LatentDataset(paths.latents, low_size, "train") if low_size else None,
         text,
         training.condition_dropout,
+        training.frame_prediction_probability,
         seed,
     )
     objective = DiffusionObjective(model, schedule, maker, training, seed)
@@ -104,13 +108,18 @@ def train_transformer(
 def check_text_width(text: TextDataset, architecture: TransformerConfig, stage: str) -> None:
     """Raises ConfigurationError where the stored embeddings are not as wide as the model of ``stage`` expects."""
     width = text.null()[0].shape[-1]
-    section = stage.removeprefix("train-").replace("-", "_")
+    section = section_of(stage).removeprefix("train_")
     if architecture.conditioning != "text":
         raise ConfigurationError(f"{section}.conditioning is {architecture.conditioning}: {stage} takes text only")
     if width != architecture.text_width:
         raise ConfigurationError(
             f"{section}.text_width is {architecture.text_width}, but text.encoder makes embeddings of width {width}"
         )
+
+
+def section_of(stage: str) -> str:
+    """The section of ``params.yaml`` that a training stage has for itself."""
+    return stage.replace("-", "_")
 
 
 def low_resolution_size(architecture: TransformerConfig) -> Size | None:

@@ -42,6 +42,11 @@ class LoopConfig(Section):
     activation_checkpointing: bool
     """Compute each block's activations again in the backward pass instead of keeping them: less memory, a third more
     time, the same result."""
+    accumulation: PositiveInt
+    """Parts in which a step's batch is computed, one after the other: less memory, and but for rounding the same."""
+    compile: bool
+    """Compile the model's blocks with torch.compile: some minutes once, then faster steps, the same result up to
+    rounding."""
 
 
 class AutoencoderLossConfig(Section):
@@ -90,6 +95,17 @@ class AutoencoderTrainingConfig(LoopConfig):
     """Folder of a trained autoencoder, of videos or of images, whose weights are the first ones; null draws them."""
 
     @model_validator(mode="after")
+    def _check_what_the_loop_offers(self) -> AutoencoderTrainingConfig:
+        if self.accumulation != 1:
+            raise ValueError(
+                f"accumulation is {self.accumulation}, but the autoencoder's step is computed whole: it must be 1, and "
+                "smaller batches go into forms"
+            )
+        if self.compile:
+            raise ValueError("compile is true, but only transformers are compiled: it must be false")
+        return self
+
+    @model_validator(mode="after")
     def _check_that_terms_have_their_networks(self) -> AutoencoderTrainingConfig:
         for term, key in (("adversarial", "discriminator"), ("perceptual", "perceptual_network")):
             weight, network = getattr(self.loss, term), getattr(self, key)
@@ -111,6 +127,18 @@ class DiffusionTrainingConfig(LoopConfig):
     image_fraction: Fraction
     """Share of the batch that are stacks of independent images (paper section 3.3, joint training)."""
     condition_dropout: Fraction
-    """How often the text is dropped, for classifier-free guidance."""
+    """How often the text, or the class, is dropped, for classifier-free guidance."""
     self_conditioning_probability: Fraction
     """p_sc (paper section 3.2.2)."""
+    frame_prediction_probability: Fraction
+    """p_fp (paper section 3.3, without its value): how often a video is trained with its first latent frames known, 1
+    or 2 of them with equal chances. In the other videos nothing is known: that is the dropped condition which guidance
+    by frames compares with, so at 1 there is no such guidance."""
+    timestep_bands: PositiveInt
+    """Equal bands of diffusion steps whose losses are logged each, as ``loss/band_0`` (the least noisy) and so on."""
+
+    @model_validator(mode="after")
+    def _check_that_parts_are_equal(self) -> DiffusionTrainingConfig:
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}")
+        return self

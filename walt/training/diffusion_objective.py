@@ -5,6 +5,7 @@ Everything random is a function of (seed, step, sample), so a step can be comput
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from walt.data.order import batch_keys, hash_integer
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.training.config import DiffusionTrainingConfig
+from walt.training.means import Average, Terms
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -27,20 +29,28 @@ class DiffusionBatch:
 
     ``latents``, ``noise`` (B, c, t, h, w); ``timesteps`` (B,); ``text`` (B, L, S) for videos, (B, t, L, S) for stacks,
     ``text_mask`` likewise. For super-resolution ``low_resolution`` (B, c, t, h / f, w / f), already noised to
-    ``noise_level`` (B,).
+    ``noise_level`` (B,). For classes ``labels``, (B,) or (B, t). For frame prediction ``known_frames`` (B,): how many
+    of the first latent frames the model is told.
     """
 
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
-    text: Tensor
-    text_mask: Tensor
+    text: Tensor | None
+    text_mask: Tensor | None
     images: bool
     low_resolution: Tensor | None
     noise_level: Tensor | None
+    labels: Tensor | None = None
+    known_frames: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    def part(self, start: int, stop: int) -> DiffusionBatch:
+        """Elements ``start`` .. ``stop - 1``."""
+        tensors: dict[str, Any] = {name: v[start:stop] for name, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
 
     def to(self, device: str) -> DiffusionBatch:
         """The same on another device."""
@@ -54,6 +64,8 @@ class BatchMaker:
     Args:
         config: the model that the batches are for.
         low_latents: the lower resolution's latents, for a super-resolution model.
+        condition_dropout: how often the text is dropped.
+        frame_prediction_probability: how often a video's first frames are known.
 
     Raises:
         RejectLimitError: the split has no video.
@@ -67,11 +79,13 @@ class BatchMaker:
         low_latents: LatentDataset | None,
         text: TextDataset,
         condition_dropout: float,
+        frame_prediction_probability: float,
         seed: int,
     ) -> None:
         self.config, self.schedule, self.seed = config, schedule, seed
         self.latents, self.low_latents, self.text = latents, low_latents, text
         self.condition_dropout = condition_dropout
+        self.frame_prediction_probability = frame_prediction_probability
         if not latents.video_keys:
             raise RejectLimitError(f"{latents.reader.directory}: no video in the split {latents.split}")
 
@@ -106,7 +120,15 @@ class BatchMaker:
             low = self.schedule.add_noise(low, self._noise("low resolution", step, names, low), level)
         timesteps = (uniform[:, 0] * self.schedule.num_steps).long()
         noise = self._noise("noise", step, names, latents)
-        return DiffusionBatch(latents, noise, timesteps, text, mask, images, low, level)
+        known = self._known_frames(step, names) if self.config.frame_prediction and not images else None
+        return DiffusionBatch(latents, noise, timesteps, text, mask, images, low, level, known_frames=known)
+
+    def _known_frames(self, step: int, names: list[str]) -> Tensor:
+        """How many first latent frames of each video are known: 0, 1 or 2; never all of them. (B,) int64."""
+        uniform = sample_uniform(hash_integer("frame prediction", self.seed), step, names, count=2)
+        told = uniform[:, 0] < self.frame_prediction_probability
+        count = 1 + (uniform[:, 1] >= 0.5).long()  # 1: from an image; 2: going on from a video
+        return (told * count).clamp(max=self.config.latent_grid[0] - 1)
 
     def _noise(self, name: str, step: int, keys: list[str], like: Tensor) -> Tensor:
         return sample_noise(hash_integer(name, self.seed), step, keys, tuple(like.shape[1:]))
@@ -131,16 +153,38 @@ class DiffusionObjective:
         parts = [self.maker.videos(step, videos)] if videos else []
         return [*parts, self.maker.image_stacks(step, stacks)] if stacks else parts
 
-    def losses(self, step: int, batch: list[DiffusionBatch]) -> dict[str, Tensor]:
-        """``loss``: the mean squared error of the prediction; ``video`` and ``image``: its parts."""
-        # drawn a step, not a sample: either way the first pass is one forward of the whole batch
+    def losses(self, step: int, batch: list[DiffusionBatch]) -> Iterator[Terms]:
+        """The terms of each part of a step, which add up to the step's; there are ``accumulation`` equal parts.
+
+        ``loss`` is the mean squared error of the prediction; ``video`` and ``image`` are its two kinds, and
+        ``loss/band_0`` and so on its bands of timesteps.
+        """
+        # drawn a step, not a sample: either way the first pass is one forward of the whole part
         twice = hash_integer("self-conditioning", self.seed, step) / 2**64 < self.config.self_conditioning_probability
+        size = self.config.batch_size // self.config.accumulation
+        for start in range(0, self.config.batch_size, size):
+            yield self._terms(_span(batch, start, start + size), {part.images: len(part) for part in batch}, twice)
+
+    def _terms(self, batch: list[DiffusionBatch], counts: dict[bool, int], twice: bool) -> Terms:
+        """The share that these samples have in the step's terms; the step has ``counts`` stacks (True) and videos."""
         terms, total = {}, torch.zeros((), device=self.device)
+        errors: list[Tensor] = []
         for part in batch:
-            loss = prediction_loss(self.model, self.schedule, part.to(self.device), self_conditioning=twice).mean()
-            terms["image" if part.images else "video"] = loss
+            error = prediction_loss(self.model, self.schedule, part.to(self.device), self_conditioning=twice)
+            errors.append(error.detach())
+            loss = error.mean()
+            terms["image" if part.images else "video"] = loss * (len(part) / counts[part.images])
             total = total + loss * (len(part) / self.config.batch_size)
-        return {"loss": total, **terms}
+        return {"loss": total, **terms, **self._bands(torch.cat([part.timesteps for part in batch]), torch.cat(errors))}
+
+    def _bands(self, timesteps: Tensor, errors: Tensor) -> dict[str, Average]:
+        """``errors`` (B,) by bands of ``timesteps`` (B,), which are on the CPU: the device is asked for nothing."""
+        number = self.config.timestep_bands
+        bands = timesteps * number // self.schedule.num_steps
+        members = bands == torch.arange(number)[:, None]  # (bands, B)
+        sums = (members.to(errors.device) * errors).sum(1)
+        counts = members.sum(1).tolist()
+        return {f"loss/band_{band}": Average(sums[band], count) for band, count in enumerate(counts) if count}
 
 
 def prediction_loss(
@@ -149,13 +193,18 @@ def prediction_loss(
     """Squared error of the prediction, a sample: (B,).
 
     With ``self_conditioning`` the estimate of a first pass without gradient is an input of the second (section 3.2.2).
+
+    Known frames have noise and count in the loss like the others (the paper does not say): a sampler denoises all
+    frames together, so the model must be right about the known ones too, or the others would see them go astray.
     """
     x_t = schedule.add_noise(batch.latents, batch.noise, batch.timesteps)
+    known = None if batch.known_frames is None else batch.latents
 
     def predict(estimate: Tensor | None) -> Tensor:
         output = model(
             x_t, batch.timesteps, batch.text, batch.text_mask, images=batch.images, self_condition=estimate,
-            low_resolution=batch.low_resolution, noise_level=batch.noise_level,
+            labels=batch.labels, known=known, known_frames=batch.known_frames, low_resolution=batch.low_resolution,
+            noise_level=batch.noise_level,
         )  # fmt: skip
         return output.float()
 
@@ -165,6 +214,17 @@ def prediction_loss(
             estimate = schedule.predict_x0(predict(None), x_t, batch.timesteps)
     target = schedule.target(batch.latents, batch.noise, batch.timesteps)
     return (predict(estimate) - target).square().flatten(1).mean(1)
+
+
+def _span(batch: list[DiffusionBatch], start: int, stop: int) -> list[DiffusionBatch]:
+    """Samples ``start`` .. ``stop - 1`` of batches that stand one after the other; batches without any are left out."""
+    found, before = [], 0
+    for part in batch:
+        first, last = max(start - before, 0), min(stop - before, len(part))
+        if first < last:
+            found.append(part.part(first, last))
+        before += len(part)
+    return found
 
 
 def _stack(images: Tensor, frames: int) -> Tensor:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -26,11 +26,12 @@ from walt.core.storage import sha256_json
 from walt.training import checkpoint
 from walt.training.config import LoopConfig
 from walt.training.ema import ExponentialMovingAverage
+from walt.training.means import Average, Means, Terms, add_terms
 from walt.training.optimizers import make_optimizer, optimizer_state, restore_optimizer, set_learning_rate
 from walt.training.schedules import learning_rate
 
 History = list[dict[str, float]]
-Losses = Callable[[int], dict[str, Tensor]]
+Losses = Callable[[int], Terms | Iterator[Terms]]
 _CHANGES_NO_RESULT = {"checkpoint_every", "activation_checkpointing"}
 """Knobs that may be turned between a run's end and its resumption."""
 
@@ -73,7 +74,9 @@ def train(
 
     Args:
         losses: step (from 0) -> named scalars; ``loss`` is what is minimised, the others are logged. Must not depend on
-            anything but the step and the players' weights. Only the model's own parameters get gradients of it.
+            anything but the step and the players' weights. Only the model's own parameters get gradients of it. Where a
+            step is computed in parts (gradient accumulation), an iterator: the terms of one part after the other, which
+            add up to the step's. A part's activations are freed before the next part is asked for.
         identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
             configuration, the seed, the data's digests, the code's. JSON-able. A checkpoint under another identity
             is discarded.
@@ -128,20 +131,34 @@ class _Player:
         self.prefix = f"{name}/" if name else ""
         self.part, self.optimizer_part = (name, f"{name}_optimizer") if name else ("model", "optimizer")
 
-    def gradient(self, step: int) -> dict[str, Tensor]:
+    def gradient(self, step: int) -> dict[str, Tensor | Average]:
         """The terms of a step, with the gradient's norm; the gradient is left, clipped, on this player's parameters."""
-        device = self.parameters[0].device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            terms = self.losses(step)
-        self.optimizer.zero_grad(set_to_none=True)
-        # the loss may run through the other player as well: that one's parameters must collect nothing of it
-        torch.autograd.backward(terms["loss"], inputs=self.parameters)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
-        return {f"{self.prefix}{term}": value for term, value in {**terms, "grad_norm": norm}.items()}
+        terms: dict[str, Tensor | Average] = {}
+        for part in self._parts(step):
+            if not terms:
+                self.optimizer.zero_grad(set_to_none=True)
+            # the loss may run through the other player as well: that one's parameters must collect nothing of it
+            torch.autograd.backward(_scalar(part, "loss"), inputs=self.parameters)
+            add_terms(terms, part)
+        terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
+        return {f"{self.prefix}{term}": value for term, value in terms.items()}
 
-    def is_finite(self, terms: Mapping[str, Tensor]) -> bool:
+    def _parts(self, step: int) -> Iterator[Terms]:
+        """The parts of a step, each computed when it is asked for: under autocast, which backward passes are not."""
+        device, parts = self.parameters[0].device, None
+        while True:
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                if parts is None:
+                    found = self.losses(step)
+                    parts = iter([found]) if isinstance(found, Mapping) else found
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+    def is_finite(self, terms: Terms) -> bool:
         """Whether the loss and its gradient are."""
-        loss, norm = terms[f"{self.prefix}loss"], terms[f"{self.prefix}grad_norm"]
+        loss, norm = _scalar(terms, f"{self.prefix}loss"), _scalar(terms, f"{self.prefix}grad_norm")
         return bool(torch.isfinite(loss) & torch.isfinite(norm))
 
     def update(self, rate: float) -> None:
@@ -211,38 +228,16 @@ class _Run:
         return "no checkpoint yet" if self.saved_at is None else f"the checkpoint of step {self.saved_at} is kept"
 
 
-@dataclass
-class Means:
-    """Means of named scalars, summed where they lie: the device is asked for numbers only in ``take``."""
-
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        """Count one more value of each name."""
-        for name, value in values.items():
-            value = value.detach().double()
-            self.sums[name] = self.sums[name].to(value.device) + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def take(self) -> dict[str, float]:
-        """The means since the last call."""
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        self.sums, self.counts = {}, {}
-        return means
-
-    def state(self) -> dict[str, Any]:
-        """For a checkpoint: exact, since JSON keeps every bit of a float."""
-        return {"sums": {name: float(total) for name, total in self.sums.items()}, "counts": self.counts}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved state."""
-        self.sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in state["sums"].items()}
-        self.counts = dict(state["counts"])
+def _scalar(terms: Terms, name: str) -> Tensor:
+    """A term that every step has."""
+    term = terms[name]
+    assert isinstance(term, Tensor), f"{name} is a mean over some samples only"
+    return term
 
 
-def _describe(terms: Mapping[str, Tensor]) -> str:
-    return ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
+def _describe(terms: Terms) -> str:
+    scalars = {name: float(value) for name, value in terms.items() if isinstance(value, Tensor)}
+    return ", ".join(f"{name} {value:.4g}" for name, value in scalars.items())
 
 
 class _TerminationSignal:

@@ -1,0 +1,70 @@
+"""What a training loss says of a step, and its means over the steps between two lines of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Average:
+    """A term of some of a step's samples: its mean is over the samples of all steps, not over the steps."""
+
+    total: Tensor
+    """The sum over the samples, a scalar."""
+    count: int
+    """How many there are, at least 1."""
+
+
+Terms = Mapping[str, Tensor | Average]
+"""Named scalars of a step; ``loss`` is the one that is minimised."""
+
+
+def add_terms(sums: dict[str, Tensor | Average], terms: Terms) -> None:
+    """Add the terms of one more part of a step to ``sums``, without their graphs."""
+    for name, term in terms.items():
+        before = sums.get(name)
+        if isinstance(term, Average):
+            term = Average(term.total.detach(), term.count)
+            if isinstance(before, Average):
+                term = Average(before.total + term.total, before.count + term.count)
+        else:
+            term = term.detach()
+            if isinstance(before, Tensor):
+                term = before + term
+        sums[name] = term
+
+
+@dataclass
+class Means:
+    """Means of named scalars, summed where they lie: the device is asked for numbers only in ``take``."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, values: Terms) -> None:
+        """Count one more value of each name, or as many as an ``Average`` has."""
+        for name, value in values.items():
+            total, count = (value.total, value.count) if isinstance(value, Average) else (value, 1)
+            total = total.detach().double()
+            self.sums[name] = self.sums[name].to(total.device) + total if name in self.sums else total
+            self.counts[name] = self.counts.get(name, 0) + count
+
+    def take(self) -> dict[str, float]:
+        """The means since the last call, of what came since then."""
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint: exact, since JSON keeps every bit of a float."""
+        return {"sums": {name: float(total) for name, total in self.sums.items()}, "counts": self.counts}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state."""
+        self.sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in state["sums"].items()}
+        self.counts = dict(state["counts"])
