@@ -29,6 +29,8 @@ class PerceptualNetwork(nn.Module):
         folder: ``config.json`` and safetensors weights; ``preprocessor_config.json`` may give the mean and the std of
             an image's channels, for pixels in [0, 1]; without it they are ImageNet's.
 
+        setting: where the folder was named, for messages.
+
     Raises:
         ConfigurationError: there is no such folder, or no complete classifier with safetensors weights in it.
     """
@@ -36,11 +38,11 @@ class PerceptualNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, setting: str = KEY) -> None:
         super().__init__()
-        self.folder = folder
-        self.network: nn.Module = _load(folder).eval().requires_grad_(False)
-        for name, values in _normalisation(folder).items():
+        self.folder, self.setting = folder, setting
+        self.network: nn.Module = _load(folder, setting).eval().requires_grad_(False)
+        for name, values in _normalisation(folder, setting).items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
 
     def train(self, mode: bool = True) -> PerceptualNetwork:
@@ -60,7 +62,8 @@ class PerceptualNetwork(nn.Module):
                 logits = self(torch.zeros(1, 3, 1, height, width, device=self.mean.device))
             except (RuntimeError, ValueError) as error:
                 cause = str(error).strip().splitlines()[0]
-                raise ConfigurationError(f"{KEY}: '{self.folder}' takes no {height}x{width} frames: {cause}") from error
+                what = f"'{self.folder}' takes no {height}x{width} frames: {cause}"
+                raise ConfigurationError(f"{self.setting}: {what}") from error
             assert logits.dim() == 2, f"logits of shape {tuple(logits.shape)}"
 
     def digest(self) -> str:
@@ -72,13 +75,13 @@ class PerceptualNetwork(nn.Module):
         return digest.hexdigest()
 
 
-def _load(folder: Path) -> Any:
+def _load(folder: Path, setting: str) -> Any:
     """The classifier; typed loosely, as transformers' model types are."""
     from transformers import AutoModelForImageClassification
     from transformers.utils import logging
 
     if not folder.is_dir():
-        raise ConfigurationError(f"{KEY}: no folder '{folder}'")
+        raise ConfigurationError(f"{setting}: no folder '{folder}'")
     untyped: Any = logging
     untyped.disable_progress_bar()
     try:
@@ -87,13 +90,13 @@ def _load(folder: Path) -> Any:
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:  # import: of a rare dependency
         cause = str(error).strip().splitlines()[0]
-        raise ConfigurationError(f"{KEY}: no image classifier can be loaded from '{folder}': {cause}") from error
+        raise ConfigurationError(f"{setting}: no image classifier can be loaded from '{folder}': {cause}") from error
     if missing := sorted(report["missing_keys"]):  # transformers would fill them with random numbers
-        raise ConfigurationError(f"{KEY}: '{folder}' lacks the weight {missing[0]} (and {len(missing) - 1} more)")
+        raise ConfigurationError(f"{setting}: '{folder}' lacks the weight {missing[0]} (and {len(missing) - 1} more)")
     return model
 
 
-def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:
+def _normalisation(folder: Path, setting: str) -> dict[str, tuple[float, ...]]:
     """The mean and the std of an image's channels, for pixels in [0, 1]."""
     path = folder / PREPROCESSOR
     try:
@@ -103,8 +106,8 @@ def _normalisation(folder: Path) -> dict[str, tuple[float, ...]]:
             "std": tuple(map(float, settings.get("image_std", IMAGENET_STD))),
         }
     except (ValueError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{KEY}: {path}: {error}") from error
+        raise ConfigurationError(f"{setting}: {path}: {error}") from error
     for name, values in found.items():
         if len(values) != 3 or (name == "std" and min(values) <= 0):
-            raise ConfigurationError(f"{KEY}: {path}: image_{name} must be three numbers, not {values}")
+            raise ConfigurationError(f"{setting}: {path}: image_{name} must be three numbers, not {values}")
     return found

@@ -48,6 +48,9 @@ class ThumbnailFeatures(Extractor):
 class I3DFeatures(Extractor):
     """The 400 logits of the I3D network, from the TorchScript file that StyleGAN-V's FVD uses.
 
+    Args:
+        settings: where file and digest were named, for messages.
+
     Raises:
         ConfigurationError: the file is missing.
         CorruptArtifactError: its SHA-256 is another; it is not opened then, as TorchScript is a program.
@@ -55,12 +58,14 @@ class I3DFeatures(Extractor):
 
     num_features = 400
 
-    def __init__(self, path: str | Path, sha256: str) -> None:
+    def __init__(
+        self, path: str | Path, sha256: str, settings: tuple[str, str] = ("evaluate.i3d_path", "evaluate.i3d_sha256")
+    ) -> None:
         super().__init__()
         if not Path(path).is_file():
-            raise ConfigurationError(f"the I3D network: no file '{path}'")
+            raise ConfigurationError(f"{settings[0]}: no file '{path}'")
         if sha256_file(path) != sha256:
-            raise CorruptArtifactError(f"{path}: its sha256 is not the one that was given")
+            raise CorruptArtifactError(f"{path}: its sha256 is not {settings[1]}")
         load: Any = torch.jit.load  # untyped
         self.network = load(str(path)).eval()
 

@@ -157,12 +157,12 @@ def _load(request: Request) -> tuple[Models, RunningFrechetDistance | None]:
         )
     perceptual = None
     if request.perceptual is not None:
-        perceptual = PerceptualNetwork(request.perceptual).to(device)
+        perceptual = PerceptualNetwork(request.perceptual, "--perceptual").to(device)
         if request.size is not None:
             perceptual.check_sizes([request.size])
     distance = None
     if request.i3d is not None and request.i3d_sha256 is not None:
-        extractor = I3DFeatures(request.i3d, request.i3d_sha256).to(device)
+        extractor = I3DFeatures(request.i3d, request.i3d_sha256, ("--i3d", "--i3d-sha256")).to(device)
         distance = RunningFrechetDistance(extractor)
     return Models(autoencoder, weights_digest(request.autoencoder), perceptual, device), distance
 
