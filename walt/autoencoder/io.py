@@ -24,8 +24,9 @@ def save_autoencoder(
     write_json(folder / STATISTICS, statistics.to_json())
 
 
-def load_autoencoder(folder: Path, device: str = "cpu") -> tuple[CausalAutoencoder, LatentStatistics]:
+def load_autoencoder(folder: str | Path, device: str = "cpu") -> tuple[CausalAutoencoder, LatentStatistics]:
     """Read a folder written by ``save_autoencoder``; in eval mode. Raises as ``walt.nn.pretrained``."""
+    folder = Path(folder)
     model = CausalAutoencoder(load_config(folder, AutoencoderConfig))
     load_weights(folder, model)
     use_channels_last(model)
