@@ -71,7 +71,7 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _legend(axes: Axes, count: int) -> None:
     if count > 1:
-        axes.legend(loc="upper right", ncols=count)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=count)  # above the axes: over no line
 
 
 def _svg(figure: Figure, label: str) -> str:
