@@ -26,7 +26,11 @@ class DeploymentSpec:
 DEPLOYMENTS: tuple[DeploymentSpec, ...] = (
     DeploymentSpec("ingest", "Videos and captions to clips, a manifest and a rejects table.", "ingest"),
     DeploymentSpec("train-base", "The base transformer and everything it needs.", "train-base"),
-    DeploymentSpec("train-sr-2x", "The 2x super-resolution transformer and everything it needs.", "train-sr-2x"),
+    DeploymentSpec(
+        "finetune-aspect", "The base transformer at another shape, and everything it needs.", "finetune-aspect"
+    ),
+    DeploymentSpec("train-sr-2x", "The first super-resolution transformer and everything it needs.", "train-sr-2x"),
+    DeploymentSpec("train-sr-4x", "The second super-resolution transformer and everything it needs.", "train-sr-4x"),
     DeploymentSpec("evaluate", "Samples and their figures, and everything they need.", "evaluate"),
     DeploymentSpec("all", "Everything, to the report.", "report"),
     DeploymentSpec(

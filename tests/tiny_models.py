@@ -11,6 +11,7 @@ from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.diffusion.config import DiffusionConfig
@@ -46,9 +47,11 @@ TEXT = TextConfig(
 )
 SAMPLE = SampleConfig(
     prompts=("a red circle", "a green square"), count=2, steps=4, eta=0.0, guidance_scale=2.0,
-    frame_guidance_scale=2.0, super_resolution_guidance_scale=1.0, guidance_rescale=0.0, cascade=True, batch_size=2,
-    fps=8.0,
+    frame_guidance_scale=2.0, super_resolution_guidance_scale=1.0, guidance_rescale=0.0, cascade=True,
+    beginning="none", batch_size=2, fps=8.0,
 )  # fmt: skip
+SECOND = SUPER_RESOLUTION.model_copy(update={"resolution": (64, 64), "latent_grid": (2, 8, 8), "patch_size": 4})
+"""The super-resolution model that follows the first."""
 WORDS = ["a red circle moving left", "a green square moving right", "a blue triangle moving up"]
 
 
@@ -62,6 +65,8 @@ def write_models(root: Path) -> None:
     )
     save_transformer(paths.base, drawn(WaltTransformer(BASE), 2))
     save_transformer(paths.sr_2x, drawn(WaltTransformer(SUPER_RESOLUTION), 3))
+    leave_out(paths.aspect, "aspect")
+    leave_out(paths.sr_4x, "sr_4x")
     for name in ("autoencoder", "base", "sr_2x"):
         folder = getattr(paths, name)
         history = [{"step": step, "loss": 1.0 / (1 + step), "learning_rate": 1e-3} for step in range(0, 100, 10)]

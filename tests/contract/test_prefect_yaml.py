@@ -52,7 +52,8 @@ def test_the_entry_point_is_the_flow_called_walt() -> None:
 
 def test_deployments_bring_known_stages_up_to_date() -> None:
     assert {spec.target for spec in DEPLOYMENTS} <= set(STAGE_NAMES)
-    named = {"ingest", "train-base", "train-sr-2x", "evaluate", "all", "retrain"}
+    trained = {"train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"}
+    named = {"ingest", *trained, "evaluate", "all", "retrain"}
     assert {spec.name for spec in DEPLOYMENTS} == named
     assert [spec.name for spec in DEPLOYMENTS if spec.cron or spec.promote] == ["retrain"]
 

@@ -21,7 +21,7 @@ def batch(keys: list[str], low_resolution: bool = False) -> HeldOutBatch:
     latents = torch.stack([torch.full((4, *grid), float(ord(key[0]) % 7)) for key in keys])
     mask = torch.ones(len(keys), 8, dtype=torch.bool)
     low = latents[..., ::2, ::2] if low_resolution else None
-    return HeldOutBatch(keys, latents, torch.ones(len(keys), 8, 16), mask, low)
+    return HeldOutBatch(keys, latents, {"text": torch.ones(len(keys), 8, 16), "text_mask": mask}, low)
 
 
 class Recorder(nn.Module):
@@ -53,7 +53,7 @@ def test_the_loss_is_the_error_of_v() -> None:
     """For an answer of zero and latents of constant 1, E|v|^2 = a^2 + s^2 * 1 = 1 in every band."""
     keys = [f"b{i}" for i in range(64)]  # ord("b") % 7 == 0
     ones = batch(keys)
-    ones = HeldOutBatch(keys, torch.ones_like(ones.latents), ones.embeddings, ones.mask, None)
+    ones = HeldOutBatch(keys, torch.ones_like(ones.latents), ones.conditions, None)
     losses = held_out_loss(Recorder(), SCHEDULE, [ones], bands=4, seed=0)  # type: ignore[arg-type]
     assert losses == pytest.approx([1.0] * 4, abs=0.15)
 

@@ -27,23 +27,22 @@ PAPER_2X = SUPER_RESOLUTION.model_copy(
         "spatiotemporal_window": (5, 8, 8),
     }
 )  # fmt: skip
+PAPER_4X = PAPER_2X.model_copy(update={"resolution": (512, 512), "latent_grid": (5, 64, 64), "patch_size": 4})
 
 
 def pipeline_of(*configs: Any) -> Pipeline:
     models = [drawn(WaltTransformer(config), number).eval() for number, config in enumerate(configs)]
     nothing: Any = None
-    high = models[1] if len(models) > 1 else None
-    return Pipeline(None, models[0], high, nothing, nothing, Schedule.from_config(DIFFUSION), "cpu", {})
+    return Pipeline(None, models[0], tuple(models[1:]), nothing, nothing, Schedule.from_config(DIFFUSION), "cpu", {})
 
 
 def test_the_papers_shapes() -> None:
-    wide = with_aspect(pipeline_of(PAPER, PAPER_2X), parse_aspect("16:9"))
+    wide = with_aspect(pipeline_of(PAPER, PAPER_2X, PAPER_4X), parse_aspect("16:9"))
     config = wide.base.config
     assert (config.resolution, config.latent_grid) == ((128, 224), (5, 16, 28))
     assert (config.spatial_window, config.spatiotemporal_window) == ((1, 16, 28), (5, 8, 14))
-    assert wide.super_resolution is not None
-    high = wide.super_resolution.config
-    assert (high.resolution, high.latent_grid) == ((256, 448), (5, 32, 56))
+    grids = [(model.config.resolution, model.config.latent_grid) for model in wide.super_resolutions]
+    assert grids == [((256, 448), (5, 32, 56)), ((512, 896), (5, 64, 112))]
     tall = with_aspect(pipeline_of(PAPER), Fraction(9, 16)).base.config
     assert (tall.resolution, tall.spatiotemporal_window) == ((224, 128), (5, 14, 8))
     # a model that was finetuned to 16:9 turns to 9:16, and back to itself

@@ -78,10 +78,10 @@ class Mover:
         return (signal * x - x0) / sigma  # v
 
 
-def pipeline_of(base: Any, super_resolution: Any = None) -> Pipeline:
+def pipeline_of(base: Any, *super_resolutions: Any) -> Pipeline:
     autoencoder: Any = Levels()
     unchanged = LatentStatistics(torch.zeros(4), torch.ones(4), 2)
-    return Pipeline(None, base, super_resolution, autoencoder, unchanged, SCHEDULE, "cpu", {})
+    return Pipeline(None, base, super_resolutions, autoencoder, unchanged, SCHEDULE, "cpu", {})
 
 
 def make(pipeline: Pipeline, parts: int, beginning: Beginning | None = None, videos: int = 1) -> Tensor:
@@ -126,13 +126,13 @@ def test_each_part_has_noise_of_its_own() -> None:
 def test_a_given_video_goes_on_where_it_ends_and_is_not_shown_again() -> None:
     given = torch.zeros(1, 3, 30, 2, 2) + (LEVEL * torch.arange(30)).view(1, 1, -1, 1, 1)
     pipeline = pipeline_of(Mover())
-    (video,) = make(pipeline, 2, last_frames(pipeline, given, None))
+    (video,) = make(pipeline, 2, last_frames(pipeline, [given]))
     assert numbers(video) == list(range(30, 30 + 24))
 
 
 def test_an_image_is_the_first_frame() -> None:
     image = torch.full((1, 3, 1, 2, 2), 7 * LEVEL)
-    (video,) = make(pipeline_of(Mover()), 2, Beginning(image, None))
+    (video,) = make(pipeline_of(Mover()), 2, Beginning((image,)))
     assert numbers(video) == list(range(7, 7 + 29))
 
 
@@ -149,26 +149,27 @@ def test_parts_may_be_shorter_than_what_they_share() -> None:
 )
 def test_how_many_parts_a_length_takes(num_frames: int, parts: int, continued: int) -> None:
     pipeline = pipeline_of(Mover())
-    image, video = (Beginning(torch.zeros(1, 3, frames, 2, 2), None) for frames in (1, 5))
+    image, video = (Beginning((torch.zeros(1, 3, frames, 2, 2),)) for frames in (1, 5))
     assert [parts_for(pipeline, num_frames, start, cascade=False) for start in (None, image)] == [parts, parts]
     assert parts_for(pipeline, num_frames, video, cascade=False) == continued
 
 
-def test_the_cascade_is_told_both_resolutions() -> None:
+def test_each_model_of_the_cascade_is_told_its_own_resolution() -> None:
     high = SUPER_RESOLUTION.model_copy(
         update={"latent_grid": (5, 4, 4), "frame_prediction": True, "conditioning": "none", "text_width": None}
     )
-    base, super_resolution = Mover(), Mover(high)
-    made = list(long_video(pipeline_of(base, super_resolution), [None], 0, CASCADE, parts=3))
-    for part, shape in ((made[0], (1, 3, 17, 4, 4)), (made[1], (1, 3, 12, 4, 4))):
-        assert part.videos.shape == shape
-        assert part.base_videos is not None
-        assert part.base_videos.shape == (*shape[:3], 2, 2)
+    higher = high.model_copy(update={"latent_grid": (5, 8, 8)})
+    models = Mover(), Mover(high), Mover(higher)
+    made = list(long_video(pipeline_of(*models), [None], 0, CASCADE, parts=3))
+    for part, frames in ((made[0], 17), (made[1], 12)):
+        assert [videos.shape for videos in part.cascade] == [(1, 3, frames, side, side) for side in (2, 4, 8)]
+        assert part.videos is part.cascade[2]
+        assert part.base_videos is part.cascade[0]
     (video,) = torch.cat([part.videos for part in made], dim=2)
     assert numbers(video) == list(range(17 + 24))
     assert numbers(video, colour=1) == [*range(17), *range(5, 17), *range(5, 17)]
-    assert [known.shape for known in super_resolution.known] == [(1, 4, 2, 4, 4)] * 2
-    assert [known.shape for known in base.known] == [(1, 4, 2, 2, 2)] * 2
+    for model, side in zip(models, (2, 4, 8), strict=True):
+        assert [known.shape for known in model.known] == [(1, 4, 2, side, side)] * 2
 
 
 @pytest.mark.parametrize(
@@ -186,4 +187,4 @@ def test_models_that_cannot_go_on_name_the_setting(base: dict[str, Any], high: d
         list(long_video(pipeline, [None], 0, CASCADE, parts=2))
     assert "\n" not in str(caught.value)
     if high:
-        check_continuation(replace(pipeline, super_resolution=None), cascade=False)
+        check_continuation(replace(pipeline, super_resolutions=()), cascade=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tiny_models import BASE, DIFFUSION, SAMPLE, TEXT, drawn, write_models
+from tests.tiny_models import BASE, DIFFUSION, SAMPLE, SECOND, TEXT, drawn, write_models
 from walt.core.errors import ConfigurationError
 from walt.diffusion.samplers import Predict
 from walt.diffusion.schedule import Schedule
@@ -35,8 +35,7 @@ def load(folder: Path, **changes: Any) -> Pipeline:
     arguments: dict[str, Any] = {
         "text_encoder": folder / "models/text-encoder",
         "autoencoder": folder / "models/autoencoder",
-        "base": folder / "models/base",
-        "super_resolution": folder / "models/sr-2x",
+        "transformers": {"base": folder / "models/base", "sr_2x": folder / "models/sr-2x"},
         "diffusion": DIFFUSION,
         "device": "cpu",
         "root": folder,
@@ -62,11 +61,26 @@ def test_shapes_and_range(pipeline: Pipeline) -> None:
 
 def test_without_a_cascade_the_base_is_the_result(folder: Path, pipeline: Pipeline) -> None:
     single = SAMPLE.model_copy(update={"cascade": False})
-    batch = load(folder, super_resolution=None)(PROMPTS, 0, single)
+    batch = load(folder, transformers={"base": folder / "models/base"})(PROMPTS, 0, single)
     full = pipeline(PROMPTS, 0, SAMPLE)
     assert batch.base_videos is None
     assert full.base_videos is not None
     assert torch.equal(batch.videos, full.base_videos)
+
+
+def test_a_second_super_resolution_model_follows_the_first(folder: Path, pipeline: Pipeline, tmp_path: Path) -> None:
+    save_transformer(tmp_path, drawn(WaltTransformer(SECOND), 4))
+    models = {"base": folder / "models/base", "sr_2x": folder / "models/sr-2x", "sr_4x": tmp_path}
+    whole, first = load(folder, transformers=models), pipeline(PROMPTS, 0, SAMPLE)
+    counts: list[int] = []
+    batch = whole(PROMPTS, 0, SAMPLE, progress=counts.append)
+    assert [videos.shape for videos in batch.cascade] == [(3, 3, 5, side, side) for side in (16, 32, 64)]
+    assert all(torch.equal(a, b) for a, b in zip(batch.cascade[:2], first.cascade, strict=True))
+    assert counts == [len(PROMPTS)] * (3 * SAMPLE.steps)
+    assert set(whole.versions) == {*models, "autoencoder", "text_encoder"}
+    del models["sr_2x"]  # it was trained to follow another
+    with pytest.raises(ConfigurationError, match=r"^sr_4x: it makes \(64, 64\) .* but base makes \(16, 16\)$"):
+        load(folder, transformers=models)
 
 
 def test_noise_belongs_to_seed_and_index_not_to_the_batch(pipeline: Pipeline) -> None:
@@ -104,11 +118,11 @@ def test_progress_counts_model_steps(pipeline: Pipeline) -> None:
 def test_width_of_text_must_fit(folder: Path, tmp_path: Path) -> None:
     save_transformer(tmp_path, WaltTransformer(BASE.model_copy(update={"text_width": TEXT.tiny.width + 8})))
     with pytest.raises(ConfigurationError, match="wide"):
-        load(folder, base=tmp_path)
+        load(folder, transformers={"base": tmp_path, "sr_2x": folder / "models/sr-2x"})
 
 
 def test_versions_are_the_weights(folder: Path, pipeline: Pipeline) -> None:
-    assert set(pipeline.versions) == {"base", "super_resolution", "autoencoder", "text_encoder"}
+    assert set(pipeline.versions) == {"base", "sr_2x", "autoencoder", "text_encoder"}
     assert pipeline.versions["base"] == weights_digest(folder / "models/base")
     assert len(set(pipeline.versions.values())) == 4
 
@@ -125,7 +139,7 @@ SINGLE = SAMPLE.model_copy(update={"cascade": False})
 def with_base(folder: Path, tmp_path: Path, config: TransformerConfig) -> Pipeline:
     """The pipeline with a base model of ``config`` and without super-resolution."""
     save_transformer(tmp_path, drawn(WaltTransformer(config), 5))
-    return load(folder, base=tmp_path, super_resolution=None)
+    return load(folder, transformers={"base": tmp_path})
 
 
 def test_classes(folder: Path, tmp_path: Path) -> None:
@@ -142,25 +156,25 @@ def test_classes(folder: Path, tmp_path: Path) -> None:
 def test_models_of_different_conditions_do_not_follow_one_another(folder: Path, tmp_path: Path) -> None:
     save_transformer(tmp_path, WaltTransformer(CLASSES))
     with pytest.raises(ConfigurationError, match="conditioning is text"):
-        load(folder, base=tmp_path)
+        load(folder, transformers={"base": tmp_path, "sr_2x": folder / "models/sr-2x"})
 
 
 def test_given_frames_are_the_first_latents(folder: Path, tmp_path: Path) -> None:
     pipeline = with_base(folder, tmp_path, FRAMES)
     given = torch.rand(2, 3, 5, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for frames in (1, 5):
-        beginning = Beginning(given[:, :, :frames], None)
+        beginning = Beginning((given[:, :, :frames],))
         videos = pipeline(PROMPTS[:2], 0, SINGLE, beginning=beginning).videos
         assert videos.shape == (2, 3, 9, 16, 16)
-        rendered = pipeline.decode(pipeline.encode(beginning.base))  # the decoder is causal
+        rendered = pipeline.decode(pipeline.encode(beginning.cascade[0]))  # the decoder is causal
         assert torch.allclose(videos[:, :, :frames], rendered, atol=1e-2)  # the models' weights are wild
-        other = pipeline(PROMPTS[:2], 0, SINGLE, beginning=Beginning(-given[:, :, :frames], None)).videos
+        other = pipeline(PROMPTS[:2], 0, SINGLE, beginning=Beginning((-given[:, :, :frames],))).videos
         assert (videos - other)[:, :, frames:].abs().max() > 0.1
 
 
 def test_a_model_without_frame_prediction_names_the_setting(pipeline: Pipeline) -> None:
     with pytest.raises(ConfigurationError, match=r"^base\.frame_prediction is false[^\n]*$"):
-        pipeline(PROMPTS[:1], 0, SAMPLE, beginning=Beginning(torch.zeros(1, 3, 1, 16, 16), None))
+        pipeline(PROMPTS[:1], 0, SAMPLE, beginning=Beginning((torch.zeros(1, 3, 1, 16, 16),)))
 
 
 class Recorder:

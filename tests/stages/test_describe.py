@@ -20,6 +20,7 @@ from walt.core.errors import ConfigurationError
 from walt.stages.describe import ModelDescription, describe, in_units
 from walt.stages.params import Params
 from walt.stages.recipes import recipe_path
+from walt.stages.registry import TRANSFORMERS
 from walt.transformer.model import WaltTransformer
 
 
@@ -47,7 +48,7 @@ def test_json_has_every_model_and_every_key() -> None:
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     assert document["recipe"] == "tiny"
-    assert list(document["models"]) == ["encoder", "decoder", "discriminator", "text_encoder", "base", "sr_2x"]
+    assert list(document["models"]) == ["encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMERS]
     for model in document["models"].values():
         assert set(model) == {field.name for field in dataclasses.fields(ModelDescription)}
         assert sum(model["parts"].values()) == model["parameters"] > 0
@@ -60,15 +61,14 @@ def test_numbers_are_those_of_the_real_models(tiny: dict[str, Any]) -> None:
     for name, model in {
         "encoder": autoencoder.encoder,
         "decoder": autoencoder.decoder,
-        "base": WaltTransformer(params.base),
-        "sr_2x": WaltTransformer(params.sr_2x),
+        **{name: WaltTransformer(config) for name, (config, _) in params.transformers().items()},
     }.items():
         assert tiny[name]["parameters"] == sum(parameter.numel() for parameter in model.parameters())
         assert tiny[name]["activation_bytes"] > 0
-    assert tiny["encoder"]["input_shape"] == [3, 9, 16, 16]  # the largest form: 2304 pixels against a still's 1024
+    assert tiny["encoder"]["input_shape"] == [3, 9, 16, 16]  # the largest form: 2304 pixels against a still's 2048
     assert tiny["encoder"]["latent_shape"] == tiny["decoder"]["input_shape"] == [8, 3, 2, 2]
-    assert tiny["sr_2x"]["latent_shape"] == [8, 3, 4, 4]
-    assert (tiny["base"]["tokens"], tiny["sr_2x"]["tokens"], tiny["text_encoder"]["tokens"]) == (12, 12, 16)
+    assert tiny["sr_2x"]["latent_shape"] == [8, 3, 4, 8]
+    assert [tiny[name]["tokens"] for name in (*TRANSFORMERS, "text_encoder")] == [12, 24, 24, 24, 16]
 
 
 def test_parts_of_a_transformer(tiny: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ def test_the_discriminator_is_there_where_one_is_configured() -> None:
     data["train_autoencoder"]["discriminator"] = None
     data["train_autoencoder"]["loss"] |= {"adversarial": 0.0, "lecam": 0.0, "r1": 0.0}
     models = describe(parse_section(data, Params, "tiny"), "tiny", Path.cwd())["models"]
-    assert list(models) == ["encoder", "decoder", "text_encoder", "base", "sr_2x"]
+    assert list(models) == ["encoder", "decoder", "text_encoder", *TRANSFORMERS]
 
 
 def test_a_hub_name_is_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -171,10 +171,10 @@ def test_without_arguments_it_is_params_yaml_as_a_person_reads_it(
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.output.splitlines()]
     assert max(map(len, lines)) <= 100
-    for title in ("encoder", "decoder", "discriminator", "text_encoder", "base", "sr_2x"):
+    for title in ("encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMERS):
         assert sum(line.startswith(f"{title}  ") for line in lines) == 1, title
-    assert sum("relative position bias" in line for line in lines) == 3  # base, sr_2x, and T5 has one too
-    assert sum("tokens a sample" in line for line in lines) == 3
+    assert sum("relative position bias" in line for line in lines) == 5  # T5 has one too
+    assert sum("tokens a sample" in line for line in lines) == 5
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,7 @@ def test_the_papers_sizes() -> None:
     assert models["discriminator"]["parameters"] / 1e6 == pytest.approx(61, abs=0.5)
     assert models["base"]["parameters"] / 1e9 == pytest.approx(3.09, abs=0.005)
     assert models["sr_2x"]["parameters"] / 1e9 == pytest.approx(1.35, abs=0.005)
-    assert models["base"]["tokens"] == models["sr_2x"]["tokens"] == 5 * 16 * 16
+    assert models["sr_4x"]["parameters"] / 1e6 == pytest.approx(419, rel=0.01)
+    assert models["base"]["tokens"] == 5 * 16 * 16
+    assert [models[name]["tokens"] for name in ("aspect", "sr_2x", "sr_4x")] == [5 * 16 * 28] * 3
+    assert models["sr_4x"]["latent_shape"] == [8, 5, 64, 112]

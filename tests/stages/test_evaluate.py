@@ -192,7 +192,7 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
     assert set(run(plain, paths)) == {"frechet_distance/thumbnail"}
     details = read_json(paths.evaluation)["details"]
     assert "no adherence check" in details["adherence"]["left_out"]
-    assert details["held_out_loss"]["base"]["left_out"] == "no held-out video"
+    assert details["held_out_loss"]["base"]["left_out"] == "nothing held out"
     assert details["frechet_distance"]["held_out_clips"] == 0
 
 

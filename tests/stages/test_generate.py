@@ -74,7 +74,7 @@ def test_prompts_and_seeds(plain: Path, tmp_path: Path) -> None:
     about = read_metadata(tmp_path / "out/a-red-circle-seed8.mp4")
     assert (about["prompt"], about["seed"], about["settings"]["steps"]) == ("a red circle", 8, 3)
     assert about["models"]["base"] == weights_digest(Paths(plain).base)
-    assert set(about["models"]) == {"base", "super_resolution", "autoencoder", "text_encoder"}
+    assert set(about["models"]) == {"base", "sr_2x", "autoencoder", "text_encoder"}
     assert (about["frames"], about["size"], about["source"]) == (5, "32x32", None)
     assert clip(tmp_path / "out/a-red-circle-seed8.mp4").shape == (5, 32, 32, 3)
 
@@ -156,9 +156,8 @@ def test_an_image_is_brought_to_life(frames: Path, tmp_path: Path) -> None:
     assert read_metadata(video)["source"]["file"] == "in.png"
     pipeline, settings = load_project(frames)
     beginning = generate.read_image(tmp_path / "in.png", pipeline, cascade=True)
-    assert beginning.base.shape == (1, 3, 1, 16, 16)
-    assert beginning.final is not None
-    rendered = pipeline.decode(pipeline.encode(beginning.final))
+    assert [frame.shape for frame in beginning.cascade] == [(1, 3, 1, side, side) for side in (16, 32)]
+    rendered = pipeline.decode(pipeline.encode(beginning.cascade[-1]))
     batch = pipeline(["it moves"], 0, settings, beginning=beginning)
     assert np.allclose(batch.videos[:, :, :1], rendered, atol=1e-2)
 
@@ -180,9 +179,7 @@ def test_a_long_video_from_a_prompt_and_its_parts_in_python(frames: Path, tmp_pa
     pipeline, settings = load_project(frames)
     batch = pipeline(["a cat"], 0, settings)
     more = list(
-        generate.long_video(
-            pipeline, ["a cat"], 0, settings, parts=1, beginning=last_frames(pipeline, batch.videos, batch.base_videos)
-        )
+        generate.long_video(pipeline, ["a cat"], 0, settings, parts=1, beginning=last_frames(pipeline, batch.cascade))
     )
     assert more[0].videos.shape == (1, 3, 12, 32, 32)
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.tracking.conftest import CONFIG
 from walt.core.errors import ConfigurationError, StorageError
+from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.tracking import server
@@ -127,6 +128,8 @@ def test_a_metric_that_is_missing_names_the_nearest(root: Path, model: Model) ->
 def test_the_newest_release_is_found_in_the_project(root: Path, model: Model) -> None:
     for name in ("base", "sr-2x", "autoencoder"):
         model(name, b"1")
+    for folder in (Paths(root).aspect, Paths(root).sr_4x):
+        leave_out(folder, "x")
     with pytest.raises(ConfigurationError, match=r"evaluation\.json: no such file"):
         promote_newest(CONFIG, RULE, root)
     write_json(Paths(root).evaluation, {"metrics": {"adherence/both": 0.9}, "details": {}})

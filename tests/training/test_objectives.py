@@ -16,7 +16,8 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import RejectLimitError
 from walt.core.paths import Paths
 from walt.data.clips import ClipRow, size_folder, write_clip_rows
-from walt.data.loader import LatentDataset, TextDataset
+from walt.data.conditions import open_conditions
+from walt.data.loader import LatentDataset
 from walt.data.shards import shard_name, write_index, write_shard
 from walt.diffusion.schedule import Schedule
 from walt.training.autoencoder_objective import AutoencoderObjective, draw_form
@@ -139,7 +140,7 @@ def make(root: Path, config: TransformerConfig, dropout: float = 0.0, known: flo
     low = LatentDataset(root / "latents", BASE.resolution, "train") if config.super_resolution else None
     return BatchMaker(
         config, Schedule.from_config(DIFFUSION), LatentDataset(root / "latents", config.resolution, "train"), low,
-        TextDataset(root / "text"), dropout, known, seed=0,
+        open_conditions(root / "text", config.conditioning, config.num_classes), dropout, known, seed=0,
     )  # fmt: skip
 
 

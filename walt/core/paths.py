@@ -11,10 +11,12 @@ ARTIFACTS: dict[str, str] = {
     "rejects": "data/rejects.parquet",  # one row a refused input
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics
     "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
-    "text": "data/text",  # text-000000.tar, index.parquet
+    "text": "data/text",  # text-000000.tar, shards.parquet, labels.parquet
     "latents": "data/latents",  # <HxW>/latents-000000.tar, index.parquet
     "base": "models/base",  # model.safetensors, config.json, metrics
-    "sr_2x": "models/sr-2x",
+    "aspect": "models/aspect",  # the base model finetuned to another shape; left out where params.yaml says null
+    "sr_2x": "models/sr-2x",  # likewise, as the second one
+    "sr_4x": "models/sr-4x",
     "samples": "results/samples",  # mp4, png grids, samples.json
     "evaluation": "results/evaluation.json",
     "report": "results/report.html",

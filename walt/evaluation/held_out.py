@@ -5,7 +5,7 @@ Timesteps and noise are functions of (seed, batch, key), so that two models see 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +18,13 @@ from walt.transformer.model import WaltTransformer
 
 @dataclass(frozen=True)
 class HeldOutBatch:
-    """Videos that the model was not trained on."""
+    """Videos, or images for a model of one frame, that the model was not trained on."""
 
     keys: Sequence[str]
     latents: Tensor
     """(B, c, t, h, w), normalised."""
-    embeddings: Tensor
-    """(B, L, D)"""
-    mask: Tensor
-    """(B, L) bool"""
+    conditions: Mapping[str, Tensor]
+    """What is said of them, as arguments of the model: (B, ...) each."""
     low_resolution: Tensor | None
     """(B, c, t, h / f, w / f) without noise; None for a base model."""
 
@@ -70,7 +68,7 @@ def _errors(
     """Squared error of each clip, averaged over its latents: (B,) float64 on the CPU."""
     latents, timesteps = batch.latents.to(device), timesteps.to(device)
     noise = sample_noise(seed, number, keys, tuple(latents.shape[1:]), device)
-    given = {}
+    given = {name: tensor.to(device) for name, tensor in batch.conditions.items()}
     if batch.low_resolution is not None:
         assert model.config.super_resolution is not None
         low, level = batch.low_resolution.to(device), model.config.super_resolution.sampling_noise_level
@@ -78,6 +76,6 @@ def _errors(
         given["noise_level"] = torch.full_like(timesteps, level)
         given["low_resolution"] = schedule.add_noise(low, low_noise, given["noise_level"])
     noisy = schedule.add_noise(latents, noise, timesteps)
-    output: Tensor = model(noisy, timesteps, batch.embeddings.to(device), batch.mask.to(device), **given)
+    output: Tensor = model(noisy, timesteps, images=latents.shape[2] == 1, **given)
     error = (output - schedule.target(latents, noise, timesteps)).double().square()
     return error.flatten(1).mean(1).cpu()

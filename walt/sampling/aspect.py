@@ -39,7 +39,7 @@ def with_aspect(pipeline: Pipeline, aspect: Fraction) -> Pipeline:
     Raises:
         ConfigurationError: no grid comes near it with whole windows; the message names the shapes that are possible.
     """
-    models = [model for model in (pipeline.base, pipeline.super_resolution) if model is not None]
+    models = [pipeline.base, *pipeline.super_resolutions]
     possible = _possible([model.config for model in models], landscape=aspect >= 1)
     nearest = min(possible, key=lambda shape: abs(shape / aspect - 1))
     if abs(nearest / aspect - 1) > _TOLERANCE:
@@ -49,8 +49,8 @@ def with_aspect(pipeline: Pipeline, aspect: Fraction) -> Pipeline:
             f"--aspect: no shape near {_name(aspect)} keeps the windows whole (spatiotemporal_window {windows}); "
             f"possible are {shapes}"
         )
-    resized = [_resized(model, config) for model, config in zip(models, possible[nearest], strict=True)]
-    return replace(pipeline, base=resized[0], super_resolution=resized[1] if len(resized) > 1 else None)
+    base, *others = (_resized(model, config) for model, config in zip(models, possible[nearest], strict=True))
+    return replace(pipeline, base=base, super_resolutions=tuple(others))
 
 
 def _possible(trained: list[TransformerConfig], landscape: bool) -> dict[Fraction, list[TransformerConfig]]:

@@ -34,10 +34,9 @@ def read_image(path: Path, pipeline: Pipeline, cascade: bool) -> Beginning:
         picture = read_picture(path, _LIMITS)
     except (SourceError, OSError) as error:
         raise _refusal(path, error) from None
-    sizes = [pipeline.resolution(cascade=False), pipeline.resolution(cascade)]
+    sizes = pipeline.resolutions(cascade)
     resized = crop_and_resize(picture, sizes)
-    base, final = (pixels([resized[size][None]]) for size in sizes)
-    return Beginning(base, final if cascade else None)
+    return Beginning(tuple(pixels([resized[size][None]]) for size in sizes))
 
 
 def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tuple[Clip, Beginning]:
@@ -49,7 +48,7 @@ def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tup
     _check_file(path)
     if kind_of(str(path)) == "image":
         raise ConfigurationError(f"{printable(str(path))}: no video by its name; an image is for --image")
-    size = pipeline.resolution(cascade)
+    *smaller, size = pipeline.resolutions(cascade)
     limits = Limits(_LIMITS.min_side, _LIMITS.max_pixels, MAX_SECONDS)
     try:
         frames = list(iterate_frames(path, fps=fps, fit=lambda _: size, limits=limits))
@@ -60,8 +59,7 @@ def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tup
             f"{printable(str(path))}: {len(frames)} frames at {fps:g} a second; {pipeline.overlap} are needed to go on"
         )
     last = frames[-pipeline.overlap :]
-    final = _clip(last, size)
-    return np.stack(frames), Beginning(_clip(last, pipeline.resolution(cascade=False)), final if cascade else None)
+    return np.stack(frames), Beginning(tuple(_clip(last, own) for own in (*smaller, size)))
 
 
 def _clip(frames: list[Picture], size: Size) -> Tensor:

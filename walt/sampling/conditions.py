@@ -18,7 +18,7 @@ from walt.transformer.config import TransformerConfig
 
 Prompt = str | int | None
 """A text, a class, or nothing: which of them is a model's ``conditioning``. The empty text is the one that training
-puts in the place of texts that are dropped."""
+puts in the place of texts that are dropped, and None as a class is the one that stands for classes that are."""
 
 
 def describe_prompt(prompt: Prompt) -> str:
@@ -81,13 +81,14 @@ def make_conditions(
         embeddings, mask = encoder.encode([*(str(prompt) for prompt in prompts), ""])
         return Conditions(text=TextCondition(embeddings[:-1], mask[:-1], embeddings[-1:], mask[-1:]))
     if config.conditioning == "class":
-        return Conditions(labels=torch.tensor(prompts, dtype=torch.int64, device=device))
+        labels = [config.num_classes if prompt is None else prompt for prompt in prompts]
+        return Conditions(labels=torch.tensor(labels, dtype=torch.int64, device=device))
     return Conditions()
 
 
 def check_prompts(prompts: Sequence[Prompt], config: TransformerConfig) -> None:
     """Raise ConfigurationError where a prompt is not what a model of ``config`` is conditioned on."""
-    wanted = {"text": str, "class": int, "none": type(None)}[config.conditioning]
+    wanted = {"text": str, "class": int | None, "none": type(None)}[config.conditioning]
     for prompt in prompts:
         if not isinstance(prompt, wanted):
             needs = {"text": "a text", "class": "a class", "none": "no prompt"}[config.conditioning]

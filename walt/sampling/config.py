@@ -31,6 +31,9 @@ class SampleConfig(Section):
     guidance_rescale: float = Field(ge=0.0, le=1.0)
     """0: none; 1: guided outputs get the standard deviation of the conditional ones (arXiv 2305.08891, section 3.4)."""
     cascade: bool
-    """Whether the super-resolution model follows."""
+    """Whether the super-resolution models follow."""
+    beginning: Literal["none", "image", "video"]
+    """Whether the first frames of held-out clips are given, one clip after the other: the first one, or the first 5
+    (1 + f_t; the paper's frame prediction on Kinetics-600). For models of ``frame_prediction``."""
     batch_size: PositiveInt
     fps: PositiveFloat

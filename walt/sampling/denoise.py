@@ -148,10 +148,13 @@ def fixed_inputs(model: WaltTransformer, told: Told, branches: Sequence[Branch])
     return inputs
 
 
-def augment(model: WaltTransformer, schedule: Schedule, latents: Tensor, draws: Draws) -> LowResolution:
-    """Add noise of ``sampling_noise_level`` to base latents, so that they look like what the model saw in training."""
+def augment(
+    model: WaltTransformer, schedule: Schedule, latents: Tensor, draws: Draws, purpose: str = "augmentation"
+) -> LowResolution:
+    """Add noise of ``sampling_noise_level`` to the latents of the model before, so that they look like what this one
+    saw in training."""
     assert model.config.super_resolution is not None
     level = model.config.super_resolution.sampling_noise_level
-    noise = draws.noise("augmentation", 0, latents.shape[1:])
+    noise = draws.noise(purpose, 0, latents.shape[1:])
     levels = torch.full((latents.shape[0],), level, dtype=torch.int64, device=latents.device)
     return LowResolution(schedule.add_noise(latents, noise, levels), level)

@@ -57,23 +57,19 @@ def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
     frames = pipeline.base.config.latent_grid[0]
     if frames <= 2:
         raise ConfigurationError(f"base.latent_grid has {frames} frames: nothing is left beside the two known ones")
-    model = pipeline.super_resolution
-    if cascade and model is not None and not model.config.frame_prediction:
-        raise ConfigurationError(
-            "sr_2x.frame_prediction is false in the trained model: it would invent other details for each part of a "
-            "long video; without the cascade it can be made (--no-cascade)"
-        )
+    for name, model in zip(("sr_2x", "sr_4x"), pipeline.followers(cascade), strict=False):
+        if not model.config.frame_prediction:
+            raise ConfigurationError(
+                f"{name}.frame_prediction is false in the trained model: it would invent other details for each part "
+                "of a long video; without the cascade it can be made (--no-cascade)"
+            )
 
 
-def last_frames(pipeline: Pipeline, videos: Tensor, base_videos: Tensor | None) -> Beginning:
-    """What a continuation is told of videos (B, 3, T, H, W), T at least ``pipeline.overlap``.
-
-    ``base_videos`` is the same in the base model's resolution, where a cascade followed it; else None.
-    """
-    assert videos.shape[2] >= pipeline.overlap, f"{videos.shape[2]} frames are too few to go on from"
-    tails = [None if video is None else video[:, :, -pipeline.overlap :] for video in (base_videos, videos)]
-    base, final = tails
-    return Beginning(videos[:, :, -pipeline.overlap :], None) if base is None else Beginning(base, final)
+def last_frames(pipeline: Pipeline, cascade: Sequence[Tensor]) -> Beginning:
+    """What a continuation is told of videos, (B, 3, T, H, W) in the resolution of each model, T at least
+    ``pipeline.overlap``."""
+    assert cascade[0].shape[2] >= pipeline.overlap, f"{cascade[0].shape[2]} frames are too few to go on from"
+    return Beginning(tuple(videos[:, :, -pipeline.overlap :] for videos in cascade))
 
 
 def long_video(
@@ -115,15 +111,12 @@ def long_video(
 
 def _added(batch: SampleBatch, overlap: int) -> SampleBatch:
     """A part without the frames that are there already."""
-    base = None if batch.base_videos is None else batch.base_videos[:, :, overlap:]
-    return SampleBatch(batch.prompts, batch.videos[:, :, overlap:], base)
+    return SampleBatch(batch.prompts, tuple(videos[:, :, overlap:] for videos in batch.cascade))
 
 
 def _next_beginning(pipeline: Pipeline, told: Beginning | None, added: SampleBatch) -> Beginning:
     """The last frames of all that is there: a part may add fewer than the next one wants."""
-    base = added.videos if added.base_videos is None else added.base_videos
-    final = None if added.base_videos is None else added.videos
-    if told is not None:
-        base = torch.cat([told.base, base], dim=2)
-        final = None if final is None or told.final is None else torch.cat([told.final, final], dim=2)
-    return last_frames(pipeline, base, None) if final is None else last_frames(pipeline, final, base)
+    if told is None:
+        return last_frames(pipeline, added.cascade)
+    pairs = zip(told.cascade, added.cascade, strict=True)
+    return last_frames(pipeline, [torch.cat(pair, dim=2) for pair in pairs])

@@ -1,4 +1,4 @@
-"""Prompts to videos: base latents, super-resolution, decoding. Read ``Pipeline.__call__`` as the recipe.
+"""Prompts to videos: base latents, super-resolution once or twice, decoding. Read ``Pipeline.__call__`` as the recipe.
 
 Legend: B batch, c latent channels, t latent frames, h w latent cells, k known latent frames, f_t pixel frames a latent
 frame.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -32,26 +33,35 @@ from walt.transformer.model import WaltTransformer
 
 @dataclass(frozen=True)
 class Beginning:
-    """The first frames of videos, where they are given: one frame, or 1 + f_t. Pixels in [-1, 1]."""
+    """The first frames of videos, where they are given: one frame, or 1 + f_t."""
 
-    base: Tensor
-    """In the base model's resolution: (B, 3, frames, H, W)."""
-    final: Tensor | None
-    """The same in the super-resolution model's, (B, 3, frames, f H, f W); None without a cascade."""
+    cascade: tuple[Tensor, ...]
+    """The same frames in the resolution of each model that takes part, the base model's first: (B, 3, frames, H, W) in
+    [-1, 1]."""
 
     @property
     def num_frames(self) -> int:
         """Pixel frames that are given."""
-        return self.base.shape[2]
+        return self.cascade[0].shape[2]
 
 
 @dataclass(frozen=True)
 class SampleBatch:
-    """Generated videos, (B, 3, T, H, W) in [-1, 1] on the CPU; ``base_videos`` is None without a cascade."""
+    """Generated videos, on the CPU."""
 
     prompts: tuple[Prompt, ...]
-    videos: Tensor
-    base_videos: Tensor | None
+    cascade: tuple[Tensor, ...]
+    """The videos as each model that took part left them, the base model's first: (B, 3, T, H, W) in [-1, 1]."""
+
+    @property
+    def videos(self) -> Tensor:
+        """The final ones."""
+        return self.cascade[-1]
+
+    @property
+    def base_videos(self) -> Tensor | None:
+        """The base model's, where super-resolution followed."""
+        return self.cascade[0] if len(self.cascade) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Pipeline:
     text_encoder: TextEncoder | None
     """None for models that take no text."""
     base: WaltTransformer
-    super_resolution: WaltTransformer | None
+    super_resolutions: tuple[WaltTransformer, ...]
+    """In the order in which they follow the base model."""
     autoencoder: CausalAutoencoder
     statistics: LatentStatistics
     schedule: Schedule
@@ -75,19 +86,23 @@ class Pipeline:
         *,
         text_encoder: Path,
         autoencoder: Path,
-        base: Path,
-        super_resolution: Path | None,
+        transformers: Mapping[str, Path],
         diffusion: DiffusionConfig,
         device: str,
         root: Path,
     ) -> Pipeline:
-        """Load the models' folders; ``root`` is what a relative folder of the text encoder is relative to.
+        """Load the models' folders.
+
+        Args:
+            transformers: name -> folder: the base model, then the super-resolution models in their order.
+            root: what a relative folder of the text encoder is relative to.
 
         Raises:
             ConfigurationError, StorageError, CorruptArtifactError: a folder is missing, damaged or does not fit.
         """
-        folders = {"base": base} if super_resolution is None else {"base": base, "super_resolution": super_resolution}
-        configs = {name: load_config(folder, TransformerConfig) for name, folder in folders.items()}
+        configs = {name: load_config(folder, TransformerConfig) for name, folder in transformers.items()}
+        _check_order(configs)
+        base = next(iter(configs))
         told_text = any(config.conditioning == "text" for config in configs.values())
         encoder = load_text_encoder(text_encoder, device, root) if told_text else None
         for name, config in configs.items():
@@ -95,19 +110,19 @@ class Pipeline:
                 raise ConfigurationError(
                     f"{text_encoder}: the encoder is {encoder.width} wide, the models expect {config.text_width}"
                 )
-            if config.conditioning not in (configs["base"].conditioning, "none"):
+            if config.conditioning not in (configs[base].conditioning, "none"):
                 raise ConfigurationError(
-                    f"{folders[name]}: its conditioning is {config.conditioning}, that of {base} is "
-                    f"{configs['base'].conditioning}: they cannot follow one another"
+                    f"{transformers[name]}: its conditioning is {config.conditioning}, that of {transformers[base]} is "
+                    f"{configs[base].conditioning}: they cannot follow one another"
                 )
         decoder, statistics = load_autoencoder(autoencoder, device)
-        models = {name: load_transformer(folder, device) for name, folder in folders.items()}
-        versions = {name: weights_digest(folder) for name, folder in (folders | {"autoencoder": autoencoder}).items()}
+        first, *others = (load_transformer(folder, device) for folder in transformers.values())
+        folders = {**transformers, "autoencoder": autoencoder}
+        versions = {name: weights_digest(folder) for name, folder in folders.items()}
         if encoder is not None:
             versions["text_encoder"] = encoder.digest
         return cls(
-            encoder, models["base"], models.get("super_resolution"), decoder, statistics,
-            Schedule.from_config(diffusion), device, versions,
+            encoder, first, tuple(others), decoder, statistics, Schedule.from_config(diffusion), device, versions
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -139,40 +154,38 @@ class Pipeline:
             ConfigurationError: the models do not take such prompts, or no beginning.
         """
         draws = self._draws(len(prompts), seed, indices, part)
-        told = Told(
-            make_conditions(prompts, self.base.config, self.text_encoder, self.device), known=self._known(beginning)
-        )
+        conditions = make_conditions(prompts, self.base.config, self.text_encoder, self.device)
         guidance = Guidance(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale)
-        base_latents = sample_latents(
+        told = Told(conditions, known=self._known(beginning))
+        latents = sample_latents(
             self.base, self.schedule, told, guidance, config, draws, "base", progress
         )  # (B, c, t, h, w)
-        base_videos = self.decode(base_latents)
-        if not config.cascade:
-            return SampleBatch(tuple(prompts), base_videos, None)
-
-        assert self.super_resolution is not None, "load the pipeline with super_resolution for a cascade"
+        videos = [self.decode(latents)]
         scale = config.super_resolution_guidance_scale
-        told = Told(
-            told.conditions,
-            augment(self.super_resolution, self.schedule, base_latents, draws),
-            self._known_in_detail(beginning),
-        )
-        latents = sample_latents(
-            self.super_resolution, self.schedule, told, Guidance(scale, scale, config.guidance_rescale), config, draws,
-            "super-resolution", progress,
-        )  # (B, c, t, f h, f w)  # fmt: skip
-        return SampleBatch(tuple(prompts), self.decode(latents), base_videos)
+        guidance = Guidance(scale, scale, config.guidance_rescale)
+        for place, model in enumerate(self.followers(config.cascade), start=1):
+            suffix = f" {place}" if place > 1 else ""  # the second one has noise of its own
+            low_resolution = augment(model, self.schedule, latents, draws, f"augmentation{suffix}")
+            told = Told(conditions, low_resolution, self._known_in_detail(beginning, place, model))
+            latents = sample_latents(
+                model, self.schedule, told, guidance, config, draws, f"super-resolution{suffix}", progress
+            )  # (B, c, t, f h, f w)
+            videos.append(self.decode(latents))
+        return SampleBatch(tuple(prompts), tuple(videos))
 
     @property
     def overlap(self) -> int:
         """Pixel frames that a continuation is given: those of two latent frames; 5 in the paper."""
         return 1 + self.autoencoder.config.temporal_factor
 
-    def resolution(self, cascade: bool) -> Size:
-        """(height, width) in pixels of what comes out."""
-        model = self.super_resolution if cascade else self.base
-        assert model is not None, "load the pipeline with super_resolution for a cascade"
-        return model.config.resolution
+    def followers(self, cascade: bool) -> tuple[WaltTransformer, ...]:
+        """The models that follow the base model: none without a cascade."""
+        assert self.super_resolutions or not cascade, "load the pipeline with super-resolution for a cascade"
+        return self.super_resolutions if cascade else ()
+
+    def resolutions(self, cascade: bool) -> list[Size]:
+        """(height, width) in pixels of what each model makes; the last is what comes out."""
+        return [model.config.resolution for model in (self.base, *self.followers(cascade))]
 
     def check_beginning(self) -> None:
         """Raise ConfigurationError where the base model cannot begin with given frames."""
@@ -201,18 +214,28 @@ class Pipeline:
             return None
         self.check_beginning()
         assert beginning.num_frames in (1, self.overlap), f"{beginning.num_frames} frames are no beginning"
-        return self.encode(beginning.base)
+        return self.encode(beginning.cascade[0])
 
-    def _known_in_detail(self, beginning: Beginning | None) -> Tensor | None:
-        """The super-resolution model's, where it takes them; a model that does not sees them in its low resolution."""
-        assert self.super_resolution is not None
-        if beginning is None or not self.super_resolution.config.frame_prediction:
+    def _known_in_detail(self, beginning: Beginning | None, place: int, model: WaltTransformer) -> Tensor | None:
+        """Those of a super-resolution model, where it takes them; one that does not sees them in its low resolution."""
+        if beginning is None or not model.config.frame_prediction:
             return None
-        assert beginning.final is not None, "a cascade needs the beginning in the final resolution too"
-        return self.encode(beginning.final)
+        return self.encode(beginning.cascade[place])
 
     def _draws(self, count: int, seed: int | Sequence[int], indices: Sequence[int] | None, part: int) -> Draws:
         seeds = (seed,) * count if isinstance(seed, int) else tuple(seed)
         indices = range(count) if indices is None else indices
         assert len(seeds) == len(indices) == count, "one seed and one index a video"
         return Draws(seeds, tuple(indices), part, self.device)
+
+
+def _check_order(configs: Mapping[str, TransformerConfig]) -> None:
+    """Raise ConfigurationError where a super-resolution model does not take what the model before it makes."""
+    for (before, config), (name, following) in pairwise(configs.items()):
+        settings = following.super_resolution
+        factor = 0 if settings is None else settings.factor
+        if following.resolution != tuple(factor * side for side in config.resolution):
+            raise ConfigurationError(
+                f"{name}: it makes {following.resolution} of what is {factor or 'not'} times smaller, but {before} "
+                f"makes {config.resolution}"
+            )

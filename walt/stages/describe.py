@@ -22,6 +22,7 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.nn.accounting import forward_flops, parameters_by_part, saved_bytes
 from walt.stages.params import Params
 from walt.text.architecture import text_architecture
+from walt.text.config import TextConfig
 from walt.text.encoder import TINY
 from walt.training.config import DiffusionTrainingConfig, LoopConfig
 from walt.transformer.config import TransformerConfig
@@ -66,8 +67,9 @@ class ModelDescription:
 def describe(params: Params, name: str, root: Path) -> dict[str, Any]:
     """All models of ``params`` as one JSON document: ``{"recipe": name, "models": {NAME: ModelDescription}}``.
 
-    The models are ``encoder``, ``decoder``, ``discriminator`` (where one is configured), ``text_encoder``, ``base`` and
-    ``sr_2x``. The autoencoder's are described at its largest training form, the transformers at their latent grid.
+    The models are ``encoder`` and ``decoder``, ``base``, and where they are configured ``discriminator``,
+    ``text_encoder``, ``aspect``, ``sr_2x`` and ``sr_4x``. The autoencoder's are described at its largest training form,
+    the transformers at their latent grid.
 
     Args:
         root: what a relative folder of the text encoder is relative to.
@@ -77,9 +79,11 @@ def describe(params: Params, name: str, root: Path) -> dict[str, Any]:
     """
     models = {
         **dict(_autoencoder(params)),
-        "text_encoder": _text_encoder(params, root),
-        "base": _transformer(params, params.base, params.train_base),
-        "sr_2x": _transformer(params, params.sr_2x, params.train_sr_2x),
+        **({} if params.text is None else {"text_encoder": _text_encoder(params.text, params.text_width, root)}),
+        **{
+            name: _transformer(params.text, config, training)
+            for name, (config, training) in params.transformers().items()
+        },
     }
     return {"recipe": name, "models": {key: asdict(model) for key, model in models.items()}}
 
@@ -133,9 +137,11 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
         )  # fmt: skip
 
 
-def _transformer(params: Params, config: TransformerConfig, training: DiffusionTrainingConfig) -> ModelDescription:
+def _transformer(
+    text: TextConfig | None, config: TransformerConfig, training: DiffusionTrainingConfig
+) -> ModelDescription:
     """A base or super-resolution model at its latent grid."""
-    dtype, length = _DTYPES[training.precision], params.text.max_tokens
+    dtype, length = _DTYPES[training.precision], text.max_tokens if text else 0
     frames, height, width = config.latent_grid
     given: dict[str, Tensor] = {}
     with torch.device("meta"):
@@ -160,17 +166,18 @@ def _transformer(params: Params, config: TransformerConfig, training: DiffusionT
         summary=f"transformer for {resolution}: {config.layers} layers, width {config.width}, {config.heads} heads, "
         f"MLP {config.mlp_width}, patch {config.patch_size}",
         latent_shape=list(latents.shape[1:]), tokens=math.prod(config.token_grid),
-        note=f"a sample is a video{told}", checkpointed=model.activation_checkpointing,
+        note=f"a sample is {'a video' if frames > 1 else 'an image'}{told}",
+        checkpointed=model.activation_checkpointing,
     )  # fmt: skip
 
 
-def _text_encoder(params: Params, root: Path) -> ModelDescription:
+def _text_encoder(config: TextConfig, width: int | None, root: Path) -> ModelDescription:
     """The T5 encoder; numbers are null where its configuration is not on this machine."""
-    source, length = params.text.encoder, params.text.max_tokens
-    model = text_architecture(params.text, root)
+    source, length = config.encoder, config.max_tokens
+    model = text_architecture(config, root)
     summary = f"T5 encoder '{source}', frozen"
     if model is None:
-        note = f"'{source}' is not on this machine, so there are no numbers; its width must be {params.base.text_width}"
+        note = f"'{source}' is not on this machine, so there are no numbers; its width must be {width}"
         return ModelDescription(summary, None, {}, [length], None, length, None, None, None, None, note)
     with torch.device("meta"):
         ids = torch.zeros(1, length, dtype=torch.int64)

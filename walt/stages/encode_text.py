@@ -1,8 +1,12 @@
-"""Captions -> T5 embeddings, in tars beside the clips: same shard numbers, same keys, same order.
+"""What is said of the clips: captions -> T5 embeddings, in tars beside the clips (same shard numbers, keys and order);
+classes, in a table.
 
 Each member ``<key>.safetensors`` holds ``embeddings`` (L, D) float16 and ``mask`` (L,) uint8. The tar ``null.tar``
 holds the key ``null``: the empty caption, the unconditional side of guidance. A clip without a caption has that
 embedding too.
+
+``labels.parquet`` has the class of each clip that has one. Where ``text`` is null in ``params.yaml``, since no model is
+conditioned on text, the table is all there is, and ``models/text-encoder`` is left out.
 
 An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape.
 So a tar whose captions did not change keeps its bytes, and a run that was killed goes on after its last finished tar.
@@ -26,6 +30,7 @@ import walt.text.encoder
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.errors import CorruptArtifactError, RejectLimitError
+from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar
 from walt.core.manifest import ManifestRow, read_manifest
 from walt.core.paths import Paths
@@ -38,6 +43,7 @@ from walt.core.storage import (
     sha256_json,
     write_json,
 )
+from walt.data.labels import LABELS_TABLE, write_labels
 from walt.data.loader import NULL_KEY
 from walt.data.shards import INDEX_NAME, Sample, ShardRecord, shard_name, verify_shard, write_index, write_shard
 from walt.nn.device import select_device
@@ -58,7 +64,7 @@ class Config(Section):
     """What the registry declares for ``encode-text``."""
 
     seed: int
-    text: TextConfig
+    text: TextConfig | None
     compute: ComputeConfig
 
 
@@ -72,19 +78,31 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     rows = read_manifest(paths.manifest)
     if not rows:
         raise RejectLimitError(f"{paths.manifest}: no clips")
+    paths.text.mkdir(parents=True, exist_ok=True)
+    clean_temporary(paths.text)
+    figures = _encode(config.text, config, rows, paths) if config.text else _leave_out(paths)
+    return {**figures, "classes_of_clips": write_labels(paths.text, ((row.key, row.label) for row in rows))}
+
+
+def _leave_out(paths: Paths) -> dict[str, Any]:
+    """No model takes text: neither tars nor an encoder."""
+    _remove_others(paths, set())
+    (paths.text / INDEX_NAME).unlink(missing_ok=True)
+    return leave_out(paths.text_encoder, "text")
+
+
+def _encode(text: TextConfig, config: Config, rows: list[ManifestRow], paths: Paths) -> dict[str, Any]:
+    """Encoder and tars; their figures."""
     captions = [row.caption or "" for row in rows]
-    encoder = prepare_encoder(config, paths, captions)
-    book = EmbeddingBook(encoder, captions, config.text.batch_size)
+    encoder = prepare_encoder(text, config, paths, captions)
+    book = EmbeddingBook(encoder, captions, text.batch_size)
     code = [sha256_file(file) for file in (*(str(module.__file__) for module in _CODE), __file__)]
     identity = {
         "form": FORM,
         "encoder": encoder.digest,
         "max_tokens": encoder.max_tokens,
-        "batch": config.text.batch_size,
+        "batch": text.batch_size,
     }
-
-    paths.text.mkdir(parents=True, exist_ok=True)
-    clean_temporary(paths.text)
     plan = list(_plan(rows))
     records, reused = [], 0
     with ProgressBar(STAGE, total=len(rows) + 1, unit="captions") as bar:
@@ -106,15 +124,15 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def prepare_encoder(config: Config, paths: Paths, captions: list[str]) -> TextEncoder:
+def prepare_encoder(text: TextConfig, config: Config, paths: Paths, captions: list[str]) -> TextEncoder:
     """Publish ``models/text-encoder`` and open it; the tiny encoder is built from the captions."""
     for left in paths.text_encoder.parent.glob(f"{paths.text_encoder.name}.*{TEMPORARY_SUFFIX}"):
         shutil.rmtree(left)  # of a killed run of this stage; other stages' stay
     with atomic_directory(paths.text_encoder) as folder:
-        if config.text.encoder == TINY:
-            build_tiny_encoder(captions, config.text.tiny, config.seed, folder)
+        if text.encoder == TINY:
+            build_tiny_encoder(captions, text.tiny, config.seed, folder)
         device = select_device(config.compute.device)
-        encoder = open_text_encoder(config.text.encoder, config.text.max_tokens, device, folder, paths.root)
+        encoder = open_text_encoder(text.encoder, text.max_tokens, device, folder, paths.root)
         encoder.describe(folder)
     return encoder
 
@@ -187,7 +205,7 @@ def _finished(paths: Paths, name: str, identity: str) -> ShardRecord | None:
 def _remove_others(paths: Paths, names: set[str]) -> None:
     """Remove tars and notes of clips that are no longer in the manifest."""
     for file in paths.text.iterdir():
-        if file.name not in names and file.name != INDEX_NAME:
+        if file.name not in {*names, INDEX_NAME, LABELS_TABLE}:
             file.unlink()
     for note in _note(paths, NULL_SHARD).parent.glob("*.json"):
         if note.name.removesuffix(".json") not in names:

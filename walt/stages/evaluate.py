@@ -1,9 +1,9 @@
 """Held-out loss, Frechet distance and prompt adherence -> ``results/evaluation.json`` and an MLflow run.
 
 ``{"metrics": {name: number}, "details": {...}}``. Metrics: ``held_out_loss/base`` and ``/band_00`` ... (least noise
-first), the same for ``sr_2x``; ``frechet_distance/thumbnail`` or ``fvd``; ``adherence/colour``, ``/direction``,
-``/both`` of the final videos and under ``adherence/base/`` of the base model's. What cannot be measured is left out,
-and ``details`` says why.
+first), the same for each other transformer; ``frechet_distance/thumbnail`` or ``fvd``; ``adherence/colour``,
+``/direction``, ``/both`` of the final videos and under ``adherence/base/`` of the base model's. What cannot be measured
+is left out, and ``details`` says why.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.core.video import Clip
 from walt.data.clips import pixels
+from walt.data.conditions import open_conditions
 from walt.data.config import DatasetConfig, Descriptor
-from walt.data.loader import ClipDataset, LatentDataset, Split, TextDataset
+from walt.data.loader import ClipDataset, LatentDataset, Split
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.adherence import judge, rates
@@ -37,6 +38,7 @@ from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.nn.device import select_device
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
+from walt.stages.cascade import transformers
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import Run, start_run
 from walt.transformer.config import TransformerConfig
@@ -96,17 +98,17 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 def measure_held_out_loss(config: Config, paths: Paths) -> Result:
-    """Loss of both transformers on held-out videos, in bands of timesteps and overall."""
+    """Loss of each transformer on held-out videos (images, where it makes those), in bands of timesteps and overall."""
     schedule, device = Schedule.from_config(config.diffusion), select_device(config.compute.device)
     metrics: dict[str, float] = {}
     details: dict[str, Any] = {}
-    for name, folder in (("base", paths.base), ("sr_2x", paths.sr_2x)):
+    for name, folder in transformers(paths).items():
         model = load_transformer(folder, device)
         available = _held_out_batches(config.evaluate, model.config, paths)
         batches = list(islice(available, config.evaluate.held_out_batches))
         details[name] = {"videos": sum(len(batch.keys) for batch in batches)}
         if not batches:
-            details[name]["left_out"] = "no held-out video"
+            details[name]["left_out"] = "nothing held out"
             continue
         bands = held_out_loss(model, schedule, batches, config.evaluate.timestep_bands, config.seed)
         metrics[f"held_out_loss/{name}"] = sum(bands) / len(bands)
@@ -115,15 +117,16 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
 
 
 def _held_out_batches(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> Iterator[HeldOutBatch]:
-    latents, text = LatentDataset(paths.latents, model.resolution, "held_out"), TextDataset(paths.text)
+    latents = LatentDataset(paths.latents, model.resolution, "held_out")
+    conditions = open_conditions(paths.text, model.conditioning, model.num_classes)
     low = None
     if model.super_resolution is not None:
         height, width = (side // model.super_resolution.factor for side in model.resolution)
         low = LatentDataset(paths.latents, (height, width), "held_out")
-    for start in range(0, len(latents.video_keys), config.batch_size):
-        keys = latents.video_keys[start : start + config.batch_size]
-        embeddings, mask = text.embeddings(keys)
-        yield HeldOutBatch(keys, latents.latents(keys), embeddings, mask, low.latents(keys) if low else None)
+    available = latents.video_keys if model.latent_grid[0] > 1 else latents.image_keys
+    for start in range(0, len(available), config.batch_size):
+        keys = available[start : start + config.batch_size]
+        yield HeldOutBatch(keys, latents.latents(keys), conditions.tensors(keys), low.latents(keys) if low else None)
 
 
 def measure_frechet_distance(
@@ -154,10 +157,11 @@ def measure_frechet_distance(
 
 
 def _real_clips(paths: Paths, size: Size, num_frames: int) -> Iterator[tuple[str, Clip]]:
-    """(split, clip) of the stored videos of that form."""
+    """(split, clip) of the stored videos of that form, or images where it has one frame."""
     for split in _REAL_SPLITS:
         clips = ClipDataset(paths.clips, size, split)
-        yield from ((split, clips.clip(key)) for key in clips.video_keys if len(clips.clip(key)) == num_frames)
+        keys = clips.video_keys if num_frames > 1 else clips.image_keys
+        yield from ((split, clips.clip(key)) for key in keys if len(clips.clip(key)) == num_frames)
 
 
 def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:

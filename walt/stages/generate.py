@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def run(request: Request, root: Path) -> list[Path]:
         for number in range(1 if request.count is None else request.count)
     ]
     written = []
-    evaluations = parts * settings.steps * (2 if settings.cascade else 1)
+    evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
     with ProgressBar("sample", total=len(jobs) * evaluations, unit="model steps") as bar:
         for job, video in _videos(pipeline, jobs, settings, start, parts, bar):
             about = _about(job, video, pipeline, settings, start)
@@ -240,8 +240,7 @@ def _videos(
 
 
 def _repeated(beginning: Beginning, count: int) -> Beginning:
-    final = None if beginning.final is None else beginning.final.expand(count, -1, -1, -1, -1)
-    return replace(beginning, base=beginning.base.expand(count, -1, -1, -1, -1), final=final)
+    return Beginning(tuple(frames.expand(count, -1, -1, -1, -1) for frames in beginning.cascade))
 
 
 def _about(job: Job, video: Video, pipeline: Pipeline, settings: SampleConfig, start: Start) -> dict[str, Any]:

@@ -41,6 +41,9 @@ class Stage:
         return f"walt.stages.{self.name.replace('-', '_')}"
 
 
+TRANSFORMERS = ("base", "aspect", "sr_2x", "sr_4x")
+"""Artefacts: all transformers, in the order of the cascade."""
+
 STAGES: tuple[Stage, ...] = (
     Stage(
         name="ingest",
@@ -63,7 +66,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="encode-text",
-        summary="Captions -> T5 embeddings, in tars.",
+        summary="Captions -> T5 embeddings, in tars; classes, in a table.",
         params=("seed", "text"),
         settings=("compute",),
         inputs=("manifest",),
@@ -91,8 +94,17 @@ STAGES: tuple[Stage, ...] = (
         gpus=1,
     ),
     Stage(
+        name="finetune-aspect",
+        summary="Finetune the base transformer to another shape of pictures.",
+        params=("seed", "diffusion", "aspect", "finetune_aspect"),
+        settings=("compute", "tracking"),
+        inputs=("latents", "text", "base"),
+        outputs=("aspect",),
+        gpus=1,
+    ),
+    Stage(
         name="train-sr-2x",
-        summary="Train the 2x super-resolution transformer on pairs of latents.",
+        summary="Train the first super-resolution transformer on pairs of latents.",
         params=("seed", "diffusion", "sr_2x", "train_sr_2x"),
         settings=("compute", "tracking"),
         inputs=("latents", "text"),
@@ -100,11 +112,20 @@ STAGES: tuple[Stage, ...] = (
         gpus=1,
     ),
     Stage(
+        name="train-sr-4x",
+        summary="Train the second super-resolution transformer, to 4 times the base's side.",
+        params=("seed", "diffusion", "sr_4x", "train_sr_4x"),
+        settings=("compute", "tracking"),
+        inputs=("latents", "text"),
+        outputs=("sr_4x",),
+        gpus=1,
+    ),
+    Stage(
         name="sample",
         summary="Prompts -> videos: base, then super-resolution; mp4 and frame grids.",
         params=("seed", "diffusion", "dataset", "sample"),
         settings=("compute",),
-        inputs=("autoencoder", "text_encoder", "base", "sr_2x", "manifest"),
+        inputs=("clips", "manifest", "autoencoder", "text_encoder", *TRANSFORMERS),
         sources=("${dataset.descriptor}",),
         outputs=("samples",),
         gpus=1,
@@ -114,7 +135,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Held-out loss, Frechet distance and prompt adherence of the samples.",
         params=("seed", "diffusion", "dataset", "evaluate"),
         settings=("compute", "tracking"),
-        inputs=("clips", "manifest", "latents", "text", "autoencoder", "base", "sr_2x", "samples"),
+        inputs=("clips", "manifest", "latents", "text", "autoencoder", *TRANSFORMERS, "samples"),
         sources=("${dataset.descriptor}",),
         outputs=("evaluation",),
         gpus=1,
@@ -123,7 +144,7 @@ STAGES: tuple[Stage, ...] = (
         name="report",
         summary="One self-contained HTML page of the whole run.",
         params=("dataset", "report"),
-        inputs=("clips", "manifest", "rejects", "autoencoder", "base", "sr_2x", "samples", "evaluation"),
+        inputs=("clips", "manifest", "rejects", "autoencoder", *TRANSFORMERS, "samples", "evaluation"),
         sources=("${dataset.descriptor}",),
         outputs=("report",),
     ),

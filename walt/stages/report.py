@@ -33,11 +33,16 @@ from walt.evaluation.charts import bands, loss_curves
 from walt.nn.pretrained import weights_digest
 from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
+from walt.stages.cascade import transformers
+from walt.stages.registry import TRANSFORMERS
 from walt.stages.settings import ReportConfig
 
 STAGE = "report"
 TEMPLATE = "report.html.jinja"
-_MODELS = {"autoencoder": "Autoencoder", "base": "Base transformer", "sr_2x": "Super-resolution 2x"}
+_TITLES = {
+    "autoencoder": "Autoencoder", "base": "Base transformer", "aspect": "Base transformer, finetuned to its shape",
+    "sr_2x": "Super-resolution 2x", "sr_4x": "Super-resolution 4x",
+}  # fmt: skip
 _LOSSES = ("loss", "video", "image")
 """Terms that are drawn: those on the scale of the whole."""
 _RECONSTRUCTIONS = 4
@@ -65,7 +70,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "descriptor": descriptor,
         "dataset": describe_dataset(rows, paths),
         "clips": show_clips(rows, clips, config.report.clips),
-        "models": [describe_model(name, paths) for name in _MODELS],
+        "models": [describe_model(name, folder) for name, folder in _models(paths).items()],
         "reconstructions": show_reconstructions(rows, clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
@@ -120,7 +125,7 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
     figures += [{"value": format_number(value), "label": distance_label(name)} for name, value in distance]
     parameters = sum(model["metrics"].get("parameters", 0) for model in page["models"])
     if parameters:
-        figures.append({"value": f"{parameters / 1e6:.1f} M", "label": "weights in the two transformers"})
+        figures.append({"value": f"{parameters / 1e6:.1f} M", "label": "weights in all transformers"})
     return figures
 
 
@@ -155,13 +160,17 @@ def show_clips(rows: Sequence[ManifestRow], clips: StoredClips, count: int) -> l
     ]
 
 
-def describe_model(name: str, paths: Paths) -> dict[str, Any]:
+def _models(paths: Paths) -> dict[str, Path]:
+    """The folders of the models that were trained here."""
+    return {"autoencoder": paths.autoencoder, **transformers(paths)}
+
+
+def describe_model(name: str, folder: Path) -> dict[str, Any]:
     """Title, figures and loss curves of one training."""
-    folder = getattr(paths, name)
     history = read_json(folder / "history.json")
     curves = {key: _series(history, key) for key in _LOSSES if any(key in entry for entry in history)}
     return {
-        "title": _MODELS[name],
+        "title": _TITLES[name],
         "metrics": read_json(folder / "metrics.json"),
         "steps": history[-1]["step"] if history else 0,
         "chart": Markup(loss_curves(name.replace("_", "-"), curves)) if curves else None,
@@ -235,10 +244,10 @@ def adherence_table(metrics: dict[str, float]) -> dict[str, Any] | None:
 def band_chart(metrics: dict[str, float]) -> Markup | None:
     """Held-out loss by band of diffusion steps, where it was measured."""
     groups = {
-        _MODELS[name]: [
+        _TITLES[name]: [
             value for key, value in sorted(metrics.items()) if key.startswith(f"held_out_loss/{name}/band_")
         ]
-        for name in ("base", "sr_2x")
+        for name in TRANSFORMERS
     }
     groups = {label: values for label, values in groups.items() if values}
     return Markup(bands("held-out loss", groups)) if groups else None
@@ -246,7 +255,8 @@ def band_chart(metrics: dict[str, float]) -> Markup | None:
 
 def digests(paths: Paths) -> list[tuple[str, str, str]]:
     """(what, kind of digest, digest) of models and data, and of what DVC recorded for the stages before this one."""
-    found = [(f"models: {title}", "sha256", weights_digest(getattr(paths, name))) for name, title in _MODELS.items()]
+    models = _models(paths).items()
+    found = [(f"models: {_TITLES[name]}", "sha256", weights_digest(folder)) for name, folder in models]
     found += [(path.name, "sha256", sha256_file(path)) for path in (paths.manifest, paths.rejects, paths.evaluation)]
     lock = paths.root / "dvc.lock"
     stages = (read_yaml(lock).get("stages") or {}) if lock.is_file() else {}

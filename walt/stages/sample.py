@@ -22,14 +22,16 @@ from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
 from walt.data.config import DatasetConfig, Descriptor
+from walt.data.loader import ClipDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
 from walt.sampling.conditions import Prompt, check_prompts, describe_prompt
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample
-from walt.sampling.pipeline import Pipeline, SampleBatch
+from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
+from walt.stages.cascade import cascade
 from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"
@@ -53,15 +55,16 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         ConfigurationError: ``sample.prompts`` asks for prompts that the dataset does not have, or the model not take.
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
-    architecture = load_config(paths.base, TransformerConfig)
+    architecture = load_config(next(iter(cascade(paths).values())), TransformerConfig)
     prompts = choose_prompts(config, paths, architecture.num_classes)
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.diffusion, config.compute, paths)
+    beginnings = Beginnings(config.sample, paths, pipeline)
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(paths.samples) as folder:
         samples = []
         videos: list[Video] = []
-        for start, batch in generate(pipeline, prompts, config.seed, config.sample):
+        for start, batch in generate(pipeline, prompts, config.seed, config.sample, beginnings):
             for offset in range(len(batch.prompts)):
                 samples.append(_write(folder, start + offset, batch, offset, config, pipeline.versions))
                 if len(videos) < _IN_OVERVIEW:
@@ -73,7 +76,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None) -> list[Prompt]:
     """The prompts in the order of the videos. Held-out captions and classes come again, with other noise, until there
-    are enough; where no held-out video has a caption, those of the training videos stand in, with a warning.
+    are enough; where no held-out video has a caption, those of the training videos stand in, with a warning. Where
+    videos begin as held-out clips do, held-out prompts are what is said of those very clips.
 
     Args:
         num_classes: of the base model, where it is conditioned on classes.
@@ -100,6 +104,8 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None)
             )
         return list(shapes.prompts(count, config.seed))
     rows = read_manifest(paths.manifest)
+    if config.sample.beginning != "none" or num_classes is not None:
+        return list(islice(cycle(_said(rows, num_classes)), count))
     captions = _captions(rows, "held_out")
     if not captions:
         captions = _captions(rows, "train")
@@ -110,6 +116,17 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None)
             "models were trained on, so what the samples show may be learnt by heart"
         )
     return list(islice(cycle(captions), count))
+
+
+def _said(rows: list[ManifestRow], num_classes: int | None) -> list[Prompt]:
+    """What is said of each held-out clip, in the manifest's order: its class, if it has one, or its caption."""
+    clips = [row for row in rows if row.split == "held_out"]
+    clips = [row for row in clips if row.kind == "video"] or clips
+    if not clips:
+        raise ConfigurationError("sample.prompts is held_out, but nothing is held out: give a list, or classes")
+    if num_classes is None:
+        return [row.caption or "" for row in clips]
+    return [row.label for row in clips]
 
 
 def _captions(rows: list[ManifestRow], split: str) -> list[str]:
@@ -124,24 +141,50 @@ def load_pipeline(sample: SampleConfig, diffusion: DiffusionConfig, compute: Com
     return Pipeline.load(
         text_encoder=paths.text_encoder,
         autoencoder=paths.autoencoder,
-        base=paths.base,
-        super_resolution=paths.sr_2x if sample.cascade else None,
+        transformers=cascade(paths, super_resolution=sample.cascade),
         diffusion=diffusion,
         device=select_device(compute.device),
         root=paths.root,
     )
 
 
+class Beginnings:
+    """The first frames of held-out clips, where ``sample.beginning`` asks for them: video i begins as clip i does.
+
+    Raises:
+        ConfigurationError: there is no held-out video, or the models cannot begin with given frames.
+    """
+
+    def __init__(self, config: SampleConfig, paths: Paths, pipeline: Pipeline) -> None:
+        self.count = {"none": 0, "image": 1, "video": pipeline.overlap}[config.beginning]
+        if not self.count:
+            return
+        pipeline.check_beginning()
+        self.clips = [ClipDataset(paths.clips, size, "held_out") for size in pipeline.resolutions(config.cascade)]
+        if not self.clips[0].video_keys:
+            raise ConfigurationError(f"sample.beginning is {config.beginning}, but no video is held out")
+
+    def of(self, videos: Sequence[int]) -> Beginning | None:
+        """For the videos of these numbers."""
+        if not self.count:
+            return None
+        keys = [self.clips[0].video_keys[number % len(self.clips[0].video_keys)] for number in videos]
+        return Beginning(tuple(clips.frames(keys, [0] * len(keys), self.count) for clips in self.clips))
+
+
 def generate(
-    pipeline: Pipeline, prompts: Sequence[Prompt], seed: int, config: SampleConfig
+    pipeline: Pipeline, prompts: Sequence[Prompt], seed: int, config: SampleConfig, beginnings: Beginnings
 ) -> Iterator[tuple[int, SampleBatch]]:
     """(index of the first video, videos), batch by batch, with a progress bar over model evaluations."""
-    evaluations = config.steps * (2 if config.cascade else 1)
+    evaluations = config.steps * (1 + len(pipeline.followers(config.cascade)))
     with ProgressBar(STAGE, total=len(prompts) * evaluations, unit="model steps") as bar:
         for start in range(0, len(prompts), config.batch_size):
             batch = prompts[start : start + config.batch_size]
             indices = range(start, start + len(batch))
-            yield start, pipeline(batch, seed, config, indices=indices, progress=bar.advance)
+            yield (
+                start,
+                pipeline(batch, seed, config, indices=indices, beginning=beginnings.of(indices), progress=bar.advance),
+            )
 
 
 def _write(

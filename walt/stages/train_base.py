@@ -31,7 +31,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     return train_transformer(
         name="train-base",
         code=code_digest(__name__),
-        registered_name="base",
+        section="base",
         output=paths.base,
         architecture=config.base,
         training=config.train_base,

@@ -1,4 +1,4 @@
-"""Stage train-sr-2x: pairs of latents and text -> the 2x super-resolution transformer."""
+"""Stage train-sr-2x: pairs of latents and text -> the first super-resolution transformer, to twice the base's side."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.diffusion.config import DiffusionConfig
 from walt.stages.code import code_digest
@@ -20,18 +21,20 @@ class Config(Section):
 
     seed: int
     diffusion: DiffusionConfig
-    sr_2x: TransformerConfig
-    train_sr_2x: DiffusionTrainingConfig
+    sr_2x: TransformerConfig | None
+    train_sr_2x: DiffusionTrainingConfig | None
     compute: ComputeConfig
     tracking: TrackingConfig
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Train, publish and register ``models/sr-2x``."""
+    """Train, publish and register ``models/sr-2x``; or leave it out."""
+    if config.sr_2x is None or config.train_sr_2x is None:
+        return leave_out(paths.sr_2x, "sr_2x")
     return train_transformer(
         name="train-sr-2x",
         code=code_digest(__name__),
-        registered_name="sr-2x",
+        section="sr_2x",
         output=paths.sr_2x,
         architecture=config.sr_2x,
         training=config.train_sr_2x,

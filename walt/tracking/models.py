@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
+from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.tracking import runs, server
@@ -39,11 +40,12 @@ def promote_newest(config: TrackingConfig, rule: PromotionConfig, root: Path) ->
         StorageError: MLflow is out of reach.
     """
     paths = Paths(root)
-    release = {"base": paths.base, "sr-2x": paths.sr_2x, "autoencoder": paths.autoencoder}
-    release["text-encoder"] = paths.text_encoder
-    for path in (paths.evaluation, *release.values()):
+    models = ("base", "aspect", "sr_2x", "sr_4x", "autoencoder", "text_encoder")
+    folders = {name.replace("_", "-"): getattr(paths, name) for name in models}
+    for path in (paths.evaluation, *folders.values()):
         if not path.exists():
             raise ConfigurationError(f"{path}: no such file; run `dvc repro` before `walt promote`")
+    release = {name: folder for name, folder in folders.items() if not is_left_out(folder)}
     runs.deliver(config, root)
     return promote(config, rule, root, release, read_json(paths.evaluation)["metrics"])
 

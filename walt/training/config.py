@@ -1,4 +1,4 @@
-"""Sections ``train_autoencoder``, ``train_base`` and ``train_sr_2x``: optimisation."""
+"""The sections of the training stages (``train_autoencoder``, ``train_base`` ...): optimisation."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class AutoencoderTrainingConfig(LoopConfig):
 
 
 class DiffusionTrainingConfig(LoopConfig):
-    """The ``train_base`` and ``train_sr_2x`` sections."""
+    """The ``train_base``, ``finetune_aspect``, ``train_sr_2x`` and ``train_sr_4x`` sections."""
 
     batch_size: PositiveInt
     """Clips a step."""

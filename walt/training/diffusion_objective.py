@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import RejectLimitError
-from walt.data.loader import LatentDataset, TextDataset
+from walt.data.conditions import Conditions
+from walt.data.loader import LatentDataset
 from walt.data.order import batch_keys, hash_integer
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
@@ -59,16 +60,14 @@ class DiffusionBatch:
 
 
 class BatchMaker:
-    """Makes batches from latents and text.
+    """Makes batches from latents and what is said of them.
 
     Args:
         config: the model that the batches are for.
         low_latents: the lower resolution's latents, for a super-resolution model.
-        condition_dropout: how often the text is dropped.
+        conditions: what is said of each clip, of the kind that the model takes.
+        condition_dropout: how often that is dropped.
         frame_prediction_probability: how often a video's first frames are known.
-
-    Raises:
-        RejectLimitError: the split has no video.
     """
 
     def __init__(
@@ -77,17 +76,15 @@ class BatchMaker:
         schedule: Schedule,
         latents: LatentDataset,
         low_latents: LatentDataset | None,
-        text: TextDataset,
+        conditions: Conditions,
         condition_dropout: float,
         frame_prediction_probability: float,
         seed: int,
     ) -> None:
         self.config, self.schedule, self.seed = config, schedule, seed
-        self.latents, self.low_latents, self.text = latents, low_latents, text
+        self.latents, self.low_latents, self.conditions = latents, low_latents, conditions
         self.condition_dropout = condition_dropout
         self.frame_prediction_probability = frame_prediction_probability
-        if not latents.video_keys:
-            raise RejectLimitError(f"{latents.reader.directory}: no video in the split {latents.split}")
 
     def videos(self, step: int, count: int) -> DiffusionBatch:
         """``count`` videos of a step."""
@@ -107,12 +104,9 @@ class BatchMaker:
         per_item = len(keys) // count
         names = [":".join(keys[i : i + per_item]) + f":{i}" for i in range(0, len(keys), per_item)]
         uniform = sample_uniform(self.seed, step, names, count=2 + per_item)  # (B, timestep, level, dropout ...)
-        text, mask = self.text.embeddings(keys)
-        dropped = uniform[:, 2:].flatten() < self.condition_dropout
-        null, null_mask = self.text.null()
-        text[dropped], mask[dropped] = null, null_mask
+        said = self.conditions.tensors(keys, uniform[:, 2:].flatten() < self.condition_dropout)
         if images:
-            text, mask = text.unflatten(0, (count, per_item)), mask.unflatten(0, (count, per_item))
+            said = {name: tensor.unflatten(0, (count, per_item)) for name, tensor in said.items()}
         level = None
         if self.config.super_resolution is not None:
             assert low is not None, "a super-resolution model needs low-resolution latents"
@@ -121,7 +115,10 @@ class BatchMaker:
         timesteps = (uniform[:, 0] * self.schedule.num_steps).long()
         noise = self._noise("noise", step, names, latents)
         known = self._known_frames(step, names) if self.config.frame_prediction and not images else None
-        return DiffusionBatch(latents, noise, timesteps, text, mask, images, low, level, known_frames=known)
+        return DiffusionBatch(
+            latents, noise, timesteps, said.get("text"), said.get("text_mask"), images, low, level,
+            labels=said.get("labels"), known_frames=known,
+        )  # fmt: skip
 
     def _known_frames(self, step: int, names: list[str]) -> Tensor:
         """How many first latent frames of each video are known: 0, 1 or 2; never all of them. (B,) int64."""
@@ -135,15 +132,24 @@ class BatchMaker:
 
 
 class DiffusionObjective:
-    """Batches and losses of the ``train_base`` and ``train_sr_2x`` sections."""
+    """Batches and losses of the sections that train a transformer.
+
+    Raises:
+        RejectLimitError: the batch is to hold videos, or nothing but images, and the split has none.
+    """
 
     def __init__(
         self, model: WaltTransformer, schedule: Schedule, maker: BatchMaker, config: DiffusionTrainingConfig, seed: int
     ) -> None:
         self.model, self.schedule, self.maker, self.config, self.seed = model, schedule, maker, config, seed
         self.device = str(next(model.parameters()).device)
-        stacks = round(config.image_fraction * config.batch_size) if maker.latents.image_keys else 0
+        latents = maker.latents
+        stacks = round(config.image_fraction * config.batch_size) if latents.image_keys else 0
         self.counts = (config.batch_size - stacks, stacks)
+        if config.image_fraction == 1 and not stacks:
+            raise RejectLimitError(f"{latents.reader.directory}: no image in the split {latents.split}")
+        if stacks < config.batch_size and not latents.video_keys:
+            raise RejectLimitError(f"{latents.reader.directory}: no video in the split {latents.split}")
 
     # data and noise are made in full precision, wherever this is called
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]

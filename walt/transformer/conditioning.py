@@ -21,11 +21,6 @@ class LabelEmbedding(nn.Module):
         return F.embedding(labels, self.table)
 
 
-def drop_labels(labels: Tensor, dropped: Tensor, num_classes: int) -> Tensor:
-    """Labels with 'no class' where ``dropped`` (of the same shape, bool) is true, so that guidance can be used."""
-    return labels.masked_fill(dropped, num_classes)
-
-
 def known_frames_input(
     known: Tensor | None, known_frames: Tensor | None, images: bool | Tensor, latents: Tensor
 ) -> Tensor:

@@ -1,0 +1,161 @@
+"""The models beside the base one: classes instead of text, images alone, finetuning to another shape, two
+super-resolution models, and stages that have nothing to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save
+
+from tests.stages.test_training_stages import COMMON, KILLED_AT, SHORT, Killed, follow
+from tests.tiny_models import BASE, DIFFUSION, SECOND, SUPER_RESOLUTION, drawn
+from tests.training.test_objectives import ROWS, diffusion_training, write_latents
+from walt.core.config import Section
+from walt.core.errors import ConfigurationError, RejectLimitError
+from walt.core.left_out import is_left_out
+from walt.core.paths import Paths
+from walt.data.clips import size_folder
+from walt.data.labels import write_labels
+from walt.data.shards import shard_name, write_index, write_shard
+from walt.nn.pretrained import load_config
+from walt.stages import finetune_aspect, train_base, train_sr_2x, train_sr_4x
+from walt.stages.cascade import cascade, transformers
+from walt.transformer.aspect import at_aspect
+from walt.transformer.config import AspectConfig, TransformerConfig
+from walt.transformer.io import save_transformer
+from walt.transformer.model import WaltTransformer
+
+CLASSES = BASE.model_copy(
+    update={"conditioning": "class", "num_classes": 20, "text_width": None, "cross_attention": None}
+)
+IMAGES = CLASSES.model_copy(update={"latent_grid": (1, 2, 2), "spatiotemporal_window": (1, 2, 2), "adaln": "separate"})
+ASPECT = AspectConfig(
+    resolution=(16, 32), latent_grid=(2, 2, 4), spatial_window=(1, 2, 4), spatiotemporal_window=(2, 2, 4)
+)
+
+
+def train(paths: Paths, architecture: TransformerConfig, **changes: Any) -> dict[str, Any]:
+    training = diffusion_training(**{**SHORT, **changes})
+    return train_base.run(
+        train_base.Config(**COMMON, diffusion=DIFFUSION, base=architecture, train_base=training), paths
+    )
+
+
+def aspect_config(training: Section | None = None) -> finetune_aspect.Config:
+    training = training or diffusion_training(**SHORT)
+    return finetune_aspect.Config(**COMMON, diffusion=DIFFUSION, aspect=ASPECT, finetune_aspect=training)
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """Latents, text and classes; nothing is tracked."""
+    follow(monkeypatch, stop=None)
+    write_latents(tmp_path / "data")
+    write_labels(tmp_path / "data/text", [(row.key, number) for number, row in enumerate(ROWS)])
+    return Paths(tmp_path)
+
+
+def write_noise(paths: Paths, architecture: TransformerConfig) -> None:
+    """Latents of the resolution of ``architecture``."""
+    frames, *grid = architecture.latent_grid
+    samples = [
+        (row.key, {"safetensors": save({"latents": torch.randn(4, frames if row.kind == "video" else 1, *grid)})})
+        for row in ROWS
+    ]
+    folder = paths.latents / size_folder(architecture.resolution)
+    write_index(folder, "x", [write_shard(folder / shard_name("latents", 0), samples)])
+
+
+def test_a_model_of_classes_is_trained_on_the_clips_classes(paths: Paths) -> None:
+    for file in paths.text.glob("*.tar"):  # nobody needs the text
+        file.unlink()
+    figures = train(paths, CLASSES, image_fraction=0.25)
+    table = load_file(paths.base / "model.safetensors")["label_embedding.table"]
+    assert table.shape == (21, 16)
+    assert (figures["videos"], figures["images"]) == (6, 5)
+    with pytest.raises(ConfigurationError, match="a clip has class 10, but num_classes 3"):
+        train(paths, CLASSES.model_copy(update={"num_classes": 3}))
+
+
+def test_a_model_of_nothing_but_images(paths: Paths) -> None:
+    figures = train(paths, IMAGES, image_fraction=1.0)
+    assert (figures["images"], load_config(paths.base, TransformerConfig)) == (5, IMAGES)
+
+
+def test_images_alone_need_images(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.training.test_objectives.ROWS", tuple(row for row in ROWS if row.kind == "video"))
+    write_latents(paths.root / "data")
+    with pytest.raises(RejectLimitError, match="no image in the split train"):
+        train(paths, IMAGES, image_fraction=1.0)
+
+
+def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = drawn(WaltTransformer(BASE), 1)
+    save_transformer(paths.base, base)
+    write_noise(paths, ASPECT.of(BASE))
+    first: list[dict[str, torch.Tensor]] = []
+    load = WaltTransformer.load_state_dict
+    monkeypatch.setattr(
+        WaltTransformer, "load_state_dict", lambda self, state, **k: (first.append(state), load(self, state, **k))[1]
+    )
+    finetune_aspect.run(aspect_config(), paths)
+    wide = ASPECT.of(BASE)
+    expected = at_aspect(base.state_dict(), BASE, wide)
+    assert all(torch.equal(first[-1][name], value) for name, value in expected.items())
+    assert load_config(paths.aspect, TransformerConfig) == wide
+    trained = load_file(paths.aspect / "model.safetensors")
+    assert trained["position.space"].shape == (2, 4, 16)
+    assert not torch.equal(trained["patch_in.weight"], expected["patch_in.weight"])
+
+
+def test_finetuning_of_another_base_model_starts_anew(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_noise(paths, ASPECT.of(BASE))
+    for seed, stop, expected in ((1, KILLED_AT, [0, 1, 2]), (1, KILLED_AT + 1, [2, 3]), (2, None, [0, 1, 2, 3])):
+        torch.manual_seed(seed)
+        save_transformer(paths.base, WaltTransformer(BASE))
+        steps = follow(monkeypatch, stop=stop)
+        if stop is None:
+            finetune_aspect.run(aspect_config(), paths)
+        else:
+            with pytest.raises(Killed):
+                finetune_aspect.run(aspect_config(), paths)
+        assert steps == expected
+    assert "start_from: " in capsys.readouterr().out
+
+
+def test_null_leaves_a_stage_out_and_a_later_model_takes_its_place(paths: Paths) -> None:
+    save_transformer(paths.base, WaltTransformer(BASE))
+    nothing: dict[str, Any] = {"diffusion": DIFFUSION, **COMMON}
+    assert finetune_aspect.run(finetune_aspect.Config(aspect=None, finetune_aspect=None, **nothing), paths) == {
+        "left_out": "aspect"
+    }
+    train_sr_2x.run(train_sr_2x.Config(sr_2x=None, train_sr_2x=None, **nothing), paths)
+    train_sr_4x.run(train_sr_4x.Config(sr_4x=None, train_sr_4x=None, **nothing), paths)
+    assert all(is_left_out(folder) for folder in (paths.aspect, paths.sr_2x, paths.sr_4x))
+    assert list(transformers(paths)) == list(cascade(paths)) == ["base"]
+    training = diffusion_training(**SHORT)
+    train_sr_2x.run(train_sr_2x.Config(sr_2x=SUPER_RESOLUTION, train_sr_2x=training, **nothing), paths)
+    assert not is_left_out(paths.sr_2x)
+    assert list(cascade(paths)) == ["base", "sr_2x"]
+    assert list(cascade(paths, super_resolution=False)) == ["base"]
+
+
+def test_the_finetuned_model_takes_the_base_models_place(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    for name in ("base", "aspect", "sr_2x", "sr_4x"):
+        getattr(paths, name).mkdir(parents=True)
+    assert list(transformers(paths)) == ["base", "aspect", "sr_2x", "sr_4x"]
+    assert list(cascade(paths)) == ["aspect", "sr_2x", "sr_4x"]
+    assert list(cascade(paths, super_resolution=False)) == ["aspect"]
+
+
+def test_the_second_super_resolution_model_sees_the_firsts_size(paths: Paths) -> None:
+    write_noise(paths, SECOND)
+    config = train_sr_4x.Config(**COMMON, diffusion=DIFFUSION, sr_4x=SECOND, train_sr_4x=diffusion_training(**SHORT))
+    assert train_sr_4x.run(config, paths)["steps"] == 4
+    assert load_config(paths.sr_4x, TransformerConfig) == SECOND

@@ -1,0 +1,28 @@
+"""Artefacts of stages that a project leaves out: the folder is there, and says that nothing else is in it.
+
+A parameter file may set a whole model to null: the class-conditional recipes have no text, most have no second
+super-resolution model. Their stages run all the same, so that the pipeline has one shape, and publish such a folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from walt.core.log import info
+from walt.core.storage import atomic_directory, write_json
+
+NOTE = "left-out.json"
+
+
+def leave_out(folder: Path, key: str) -> dict[str, Any]:
+    """Publish ``folder`` as left out, since ``key`` of ``params.yaml`` is null; gives the stage's figures."""
+    with atomic_directory(folder) as temporary:
+        write_json(temporary / NOTE, {"left_out": f"{key} is null in params.yaml"})
+    info(f"{key} is null in params.yaml: nothing to do")
+    return {"left_out": key}
+
+
+def is_left_out(folder: Path) -> bool:
+    """Whether the artefact's stage had nothing to do."""
+    return (folder / NOTE).is_file()
