@@ -16,6 +16,7 @@ from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.diffusion.config import DiffusionConfig
 from walt.sampling.config import SampleConfig
+from walt.stages.settings import EncodeVideoConfig
 from walt.text.config import TextConfig, TinyT5Config
 from walt.text.encoder import open_text_encoder
 from walt.text.tiny import build_tiny_encoder
@@ -42,6 +43,7 @@ SUPER_RESOLUTION = BASE.model_copy(
     }
 )  # fmt: skip
 DIFFUSION = DiffusionConfig(num_steps=100, beta_start=1e-3, beta_end=0.2, zero_terminal_snr=True, prediction="v")
+ENCODE_VIDEO = EncodeVideoConfig(batch_size=3, precision="fp32", normalize_latents=True)
 TEXT = TextConfig(
     encoder="tiny", tiny=TinyT5Config(width=16, layers=1, heads=2, vocabulary=64), max_tokens=8, batch_size=4
 )

@@ -35,6 +35,7 @@ def load(folder: Path, **changes: Any) -> Pipeline:
     arguments: dict[str, Any] = {
         "text_encoder": folder / "models/text-encoder",
         "autoencoder": folder / "models/autoencoder",
+        "normalized": True,
         "transformers": {"base": folder / "models/base", "sr_2x": folder / "models/sr-2x"},
         "diffusion": DIFFUSION,
         "device": "cpu",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load as load_safetensors
 
 from tests.tiny_clips import ROWS, sample, write_clips
 from tests.tiny_models import AUTOENCODER
@@ -31,11 +32,10 @@ from walt.stages.encode_video import STAGE, Config, run
 SIZES = ["16x16", "32x32"]
 
 
-def config(batch_size: int = 2, precision: str = "fp32") -> Config:
+def config(batch_size: int = 2, precision: str = "fp32", normalize: bool = True) -> Config:
     compute = {"workers": 1, "backend": "inline", "device": "cpu"}
-    return Config.model_validate(
-        {"encode_video": {"batch_size": batch_size, "precision": precision}, "compute": compute}
-    )
+    encoding = {"batch_size": batch_size, "precision": precision, "normalize_latents": normalize}
+    return Config.model_validate({"encode_video": encoding, "compute": compute})
 
 
 def write_autoencoder(paths: Paths, seed: int = 0, mean: float = 0.5) -> None:
@@ -67,6 +67,19 @@ def paths(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> Paths:
 
 def content(directory: Path) -> dict[str, str]:
     return {str(file.relative_to(directory)): sha256_file(file) for file in directory.rglob("*") if file.is_file()}
+
+
+def test_without_normalisation_latents_are_as_they_were_encoded(paths: Paths) -> None:
+    normalized = {key: latents_of(paths, key) for key in ("v0", "i0")}
+    assert run(config(normalize=False), paths)["reused"] == 0
+    scale = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(-1, 1, 1, 1)
+    for key, latents in normalized.items():
+        torch.testing.assert_close(latents_of(paths, key), latents * scale + 0.5, atol=1e-2, rtol=1e-2)
+
+
+def latents_of(paths: Paths, key: str) -> torch.Tensor:
+    """(c, t, h, w) float32 of the smallest size."""
+    return load_safetensors(ShardReader(paths.latents / "16x16")[key]["safetensors"])["latents"].float()
 
 
 def test_every_clip_has_latents_in_every_size(finished: tuple[Paths, dict[str, Any]]) -> None:

@@ -9,22 +9,26 @@ from typing import Any
 import pytest
 
 from tests.stages.test_encode_text import rows
-from tests.tiny_models import BASE, DIFFUSION, SAMPLE, drawn, write_models
+from tests.tiny_clips import picture, write_clips
+from tests.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.manifest import write_manifest
-from walt.core.mp4 import decode_clip, read_metadata
+from walt.core.mp4 import decode_clip, read_metadata, write_playable
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.data.clips import pixels
 from walt.data.config import DatasetConfig
 from walt.data.shapes import prompts
 from walt.nn.pretrained import weights_digest
+from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
 from walt.stages.registry import get_stage
-from walt.stages.sample import Config, choose_prompts, run
+from walt.stages.sample import Config, choose_prompts, load_pipeline, run
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer
 
+COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -33,8 +37,9 @@ def config(**changes: Any) -> Config:
         seed=0,
         diffusion=DIFFUSION,
         dataset=DatasetConfig(descriptor=str(REPOSITORY / "datasets/shapes.yaml"), path="data/shapes"),
+        encode_video=ENCODE_VIDEO,
         sample=SAMPLE.model_copy(update=changes),
-        compute=ComputeConfig(workers=1, backend="inline", device="cpu"),
+        compute=COMPUTE,
     )
 
 
@@ -138,3 +143,32 @@ def test_a_model_of_classes(tmp_path: Path) -> None:
     save_transformer(Paths(tmp_path).base, drawn(WaltTransformer(BASE.model_copy(update=update)), 4))
     run(config(prompts="classes", count=3, cascade=False), Paths(tmp_path))
     assert [sample.prompt for sample in read_samples(Paths(tmp_path).samples)] == ["class 0", "class 1", "class 0"]
+
+
+def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
+    """And are told what is said of those clips; the other held-out rows are of no use to them."""
+    paths = Paths(tmp_path)
+    write_models(tmp_path)
+    update = {"frame_prediction": True, "latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)}
+    save_transformer(paths.base, drawn(WaltTransformer(BASE.model_copy(update=update)), 4))
+    write_clips(paths.clips)  # of 5 frames; v3 is the only one that is held out
+    manifest = [replace(row, key=key) for row, key in zip(rows(["one", "two"]), ("v3", "v1"), strict=True)]
+    write_manifest(paths.manifest, [replace(row, split="held_out") if row.key == "v3" else row for row in manifest])
+    for beginning, given in (("image", 1), ("video", 5)):
+        run(config(prompts="held_out", count=2, cascade=False, beginning=beginning), paths)
+        made = read_samples(paths.samples)
+        assert [sample.prompt for sample in made] == ["one", "one"]
+        first, second = (decode_clip(sample.path.read_bytes()) for sample in made)
+        pipeline = load_pipeline(SAMPLE.model_copy(update={"cascade": False}), ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
+        rendered = pipeline.decode(pipeline.encode(pixels([picture("v3", 16)[:given]])))
+        write_playable(tmp_path / "given.mp4", to_frames(rendered[0]), 8, {})
+        expected = decode_clip((tmp_path / "given.mp4").read_bytes()).mean(-1)  # chroma is halved in a file of 16x16
+        for video in (first, second):
+            assert video.shape == (9, 16, 16, 3)
+            assert abs(video[:given].mean(-1) - expected).mean() < 8
+        assert (first[given:] != second[given:]).any()  # noise of its own
+
+
+def test_a_beginning_needs_a_model_and_a_clip(paths: Paths, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"base\.frame_prediction is false"):
+        run(config(beginning="image", cascade=False), paths)

@@ -24,11 +24,19 @@ def save_autoencoder(
     write_json(folder / STATISTICS, statistics.to_json())
 
 
-def load_autoencoder(folder: str | Path, device: str = "cpu") -> tuple[CausalAutoencoder, LatentStatistics]:
-    """Read a folder written by ``save_autoencoder``; in eval mode. Raises as ``walt.nn.pretrained``."""
+def load_autoencoder(
+    folder: str | Path, device: str = "cpu", normalized: bool = True
+) -> tuple[CausalAutoencoder, LatentStatistics]:
+    """Read a folder written by ``save_autoencoder``; in eval mode. Raises as ``walt.nn.pretrained``.
+
+    Args:
+        normalized: False gives statistics that change nothing, for transformers that see latents as they are encoded.
+    """
     folder = Path(folder)
     model = CausalAutoencoder(load_config(folder, AutoencoderConfig))
     load_weights(folder, model)
     use_channels_last(model)
     statistics = LatentStatistics.from_json(read_json(folder / STATISTICS))
+    if not normalized:
+        statistics = LatentStatistics.identity(model.config.latent_channels)
     return model.to(device).eval(), statistics.to(device)

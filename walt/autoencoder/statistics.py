@@ -29,6 +29,11 @@ class LatentStatistics:
         """The inverse of ``normalize``."""
         return latents * _per_channel(self.std) + _per_channel(self.mean)
 
+    @classmethod
+    def identity(cls, channels: int) -> LatentStatistics:
+        """Those that change nothing: latents without normalisation (paper, Table 3c)."""
+        return cls(torch.zeros(channels), torch.ones(channels), 0)
+
     def to(self, device: str) -> LatentStatistics:
         """The same on another device."""
         return LatentStatistics(self.mean.to(device), self.std.to(device), self.count)

@@ -86,6 +86,7 @@ class Pipeline:
         *,
         text_encoder: Path,
         autoencoder: Path,
+        normalized: bool,
         transformers: Mapping[str, Path],
         diffusion: DiffusionConfig,
         device: str,
@@ -94,6 +95,7 @@ class Pipeline:
         """Load the models' folders.
 
         Args:
+            normalized: whether the transformers were trained on normalised latents.
             transformers: name -> folder: the base model, then the super-resolution models in their order.
             root: what a relative folder of the text encoder is relative to.
 
@@ -115,7 +117,7 @@ class Pipeline:
                     f"{transformers[name]}: its conditioning is {config.conditioning}, that of {transformers[base]} is "
                     f"{configs[base].conditioning}: they cannot follow one another"
                 )
-        decoder, statistics = load_autoencoder(autoencoder, device)
+        decoder, statistics = load_autoencoder(autoencoder, device, normalized)
         first, *others = (load_transformer(folder, device) for folder in transformers.values())
         folders = {**transformers, "autoencoder": autoencoder}
         versions = {name: weights_digest(folder) for name, folder in folders.items()}

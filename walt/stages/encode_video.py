@@ -155,7 +155,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 def open_encoder(config: Config, paths: Paths) -> Encoder:
     """Load the autoencoder and gather what identifies the latents it makes."""
     device = select_device(config.compute.device)
-    model, statistics = load_autoencoder(paths.autoencoder, device)
+    model, statistics = load_autoencoder(paths.autoencoder, device, config.encode_video.normalize_latents)
     files = [str(module.__file__) for module in _CODE] + [__file__]
     identity = {
         "weights": weights_digest(paths.autoencoder),

@@ -98,7 +98,8 @@ def load_project(root: str | Path, cascade: bool | None = None) -> tuple[Pipelin
     """
     params = load_params(Path(root))
     settings = params.sample if cascade is None else params.sample.model_copy(update={"cascade": cascade})
-    return load_pipeline(settings, params.diffusion, params.compute, Paths(Path(root).resolve())), settings
+    paths = Paths(Path(root).resolve())
+    return load_pipeline(settings, params.encode_video, params.diffusion, params.compute, paths), settings
 
 
 def run(request: Request, root: Path) -> list[Path]:

@@ -123,7 +123,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         name="sample",
         summary="Prompts -> videos: base, then super-resolution; mp4 and frame grids.",
-        params=("seed", "diffusion", "dataset", "sample"),
+        params=("seed", "dataset", "encode_video", "diffusion", "sample"),
         settings=("compute",),
         inputs=("clips", "manifest", "autoencoder", "text_encoder", *TRANSFORMERS),
         sources=("${dataset.descriptor}",),

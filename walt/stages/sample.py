@@ -32,6 +32,7 @@ from walt.sampling.output import Video, overview, to_frames, write_sample
 from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
 from walt.stages.cascade import cascade
+from walt.stages.settings import EncodeVideoConfig
 from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"
@@ -44,6 +45,7 @@ class Config(Section):
     seed: int
     diffusion: DiffusionConfig
     dataset: DatasetConfig
+    encode_video: EncodeVideoConfig
     sample: SampleConfig
     compute: ComputeConfig
 
@@ -58,7 +60,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     architecture = load_config(next(iter(cascade(paths).values())), TransformerConfig)
     prompts = choose_prompts(config, paths, architecture.num_classes)
     check_prompts(prompts, architecture)
-    pipeline = load_pipeline(config.sample, config.diffusion, config.compute, paths)
+    pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     beginnings = Beginnings(config.sample, paths, pipeline)
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(paths.samples) as folder:
@@ -136,11 +138,14 @@ def _captions(rows: list[ManifestRow], split: str) -> list[str]:
     )
 
 
-def load_pipeline(sample: SampleConfig, diffusion: DiffusionConfig, compute: ComputeConfig, paths: Paths) -> Pipeline:
+def load_pipeline(
+    sample: SampleConfig, encoding: EncodeVideoConfig, diffusion: DiffusionConfig, compute: ComputeConfig, paths: Paths
+) -> Pipeline:
     """The models of the project. Raises as ``Pipeline.load``."""
     return Pipeline.load(
         text_encoder=paths.text_encoder,
         autoencoder=paths.autoencoder,
+        normalized=encoding.normalize_latents,
         transformers=cascade(paths, super_resolution=sample.cascade),
         diffusion=diffusion,
         device=select_device(compute.device),
