@@ -17,5 +17,6 @@ floor  room                                           what lives there
 ====  ==============================================  ==========================================================
 
 A video's way: ``stages.ingest`` -> ``stages.train_autoencoder`` -> ``stages.encode_text``, ``stages.encode_video`` ->
-``stages.train_base`` -> ``stages.train_sr_2x`` -> ``stages.sample`` -> ``stages.evaluate`` -> ``stages.report``.
+``stages.train_base`` -> ``stages.finetune_aspect`` -> ``stages.train_sr_2x`` -> ``stages.train_sr_4x`` ->
+``stages.sample`` -> ``stages.evaluate`` -> ``stages.report``.
 """
