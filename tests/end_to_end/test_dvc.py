@@ -45,8 +45,9 @@ def test_a_second_run_does_nothing(project: Path) -> None:
 
 
 def test_a_training_parameter_leaves_the_latents_alone(project: Path) -> None:
-    change(project, "params.yaml", "image_fraction: 0.25", "image_fraction: 0.5")  # base and sr-2x
-    assert stages_run(project) == ["train-base", "train-sr-2x", "sample", "evaluate", "report"]
+    change(project, "params.yaml", "image_fraction: 0.25", "image_fraction: 0.5")  # of all transformers
+    trained = ["train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"]
+    assert stages_run(project) == [*trained, "sample", "evaluate", "report"]
 
 
 def test_a_caption_setting_leaves_the_video_latents_alone(project: Path) -> None:
