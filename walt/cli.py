@@ -202,6 +202,44 @@ def reconstruct(
     run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256))
 
 
+@app.command(rich_help_panel="Project")
+def inspect(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="A descriptor: its name in datasets, or its path; by default that of params.yaml."),
+    ] = None,
+    path: Annotated[Path | None, typer.Option(help="Folder of its files; by default that of params.yaml.")] = None,
+    clips: Annotated[int, typer.Option(min=0, help="Clips on the contact sheet.")] = 24,
+    seed: Annotated[int, typer.Option(help="Which clips and headers are drawn.")] = 0,
+    sample: Annotated[
+        int | None, typer.Option(min=0, help="Files whose headers are read; by default 200, and none after ingest.")
+    ] = None,
+    rejects: Annotated[str | None, typer.Option(metavar="CODE", help="List the inputs refused with this code.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the page and the pictures.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
+) -> None:
+    """Show what a dataset holds: counts, durations, reject reasons, a contact sheet. Before ingest, of its files."""
+    from walt.stages.inspect import Request, rejected, run
+    from walt.stages.inspect_tables import headline, rejects_table, tables, to_rich
+
+    request = Request(dataset, path, clips, seed, sample, out, quiet=as_json)
+    if rejects is not None:
+        found = rejected(request, rejects, Path.cwd())
+        if as_json:
+            print(json.dumps(found, indent=2))
+        else:
+            console.print(to_rich(rejects_table(rejects, found)), soft_wrap=False)
+        return
+    document = run(request, Path.cwd())
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    info(f"{document['dataset']['name']}: " + "; ".join(f"{value} {label}" for value, label in headline(document)))
+    for table in tables(document):
+        console.print(to_rich(table), soft_wrap=False)
+    info("wrote " + ", ".join(document["files"].values()))
+
+
 @app.command("pipeline", rich_help_panel="Project")
 def pipeline_command(
     write: Annotated[bool, typer.Option("--write", help="Bring dvc.yaml up to date instead of printing it.")] = False,
