@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from walt.core import video
 from walt.core.compute import ComputeConfig
 from walt.core.execute import map_items
 from walt.core.images import FORMATS, Limits, Picture, Size, SourceError, crop_and_resize, read_picture
 from walt.data.sources.items import Item, Kind, Refusal
+
+_CODECS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
+"""Codecs whose decoder has a name of its own."""
+_WIDEST = 4
+"""Width of a first picture in heights: one of a few lines and a million columns must not be enlarged."""
 
 
 @dataclass(frozen=True)
@@ -119,23 +124,28 @@ def _picture_header(path: Path, source: str) -> Header:
                 return Header(source, "image", str(image.format).lower(), *image.size, None, None, None)
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None
-    except (UnidentifiedImageError, ValueError, SyntaxError, EOFError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's, not Pillow's
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}, or damaged") from error
 
 
 def _video_header(path: Path, source: str) -> Header:
     info = video.probe(path)
     fps = info.average_fps or info.constant_fps
+    codec = _CODECS.get(info.codec, info.codec)
     return Header(
-        source, "video", info.codec, info.width, info.height, float(fps) if fps else None, info.seconds, None
+        source, "video", codec, info.width, info.height, float(fps) if fps else None, info.seconds, None
     )  # fmt: skip
 
 
 def _first_picture(path: Path, header: Header, limits: Limits, height: int) -> Picture | None:
-    """Upright, of this height. A file whose first picture is damaged still has a header that tells something."""
+    """Upright, of this height, or less high where it is very wide; None where it is damaged, since the header still
+    tells something."""
 
     def fit(size: Size) -> Size:
-        return height, max(1, round(size[1] * height / size[0]))
+        scale = min(height / size[0], _WIDEST * height / size[1])
+        return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
     try:
         if header.kind == "image":

@@ -61,7 +61,7 @@ class Bars:
 Distribution = Histogram | Bars
 
 
-def distribution_svg(chart: Distribution, width: float = 5.0, height: float = 2.5) -> str:
+def distribution_svg(chart: Distribution, width: float = 3.9, height: float = 2.3) -> str:
     """One distribution for a page."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": chart.title, "text.parse_math": False}):
         figure, axes = _axes(width, height)
@@ -99,9 +99,7 @@ def _draw(axes: Axes, chart: Distribution, colour: str) -> None:
 
 def _draw_bars(axes: Axes, counts: Sequence[tuple[str, int]], colour: str) -> None:
     """Lying bars with their numbers, the most frequent on top."""
-    shown = list(counts[:_MOST_BARS])
-    if len(counts) > _MOST_BARS:
-        shown.append((f"{len(counts) - _MOST_BARS} others", sum(count for _, count in counts[_MOST_BARS:])))
+    shown = leading(counts, _MOST_BARS)
     places = range(len(shown))
     axes.barh(places, [count for _, count in shown], height=min(0.7, 0.16 * len(shown)), color=colour)
     labels = [label if len(label) <= _LABEL else label[: _LABEL - 1] + "\N{HORIZONTAL ELLIPSIS}" for label, _ in shown]
@@ -113,6 +111,13 @@ def _draw_bars(axes: Axes, counts: Sequence[tuple[str, int]], colour: str) -> No
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=False)
+
+
+def leading(counts: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """The first so many of a ranking, and the rest, where it is more than one, together."""
+    if len(counts) <= most + 1:
+        return list(counts)
+    return [*counts[:most], (f"{len(counts) - most} others", sum(count for _, count in counts[most:]))]
 
 
 def _draw_histogram(axes: Axes, values: Array, unit: str, colour: str) -> None:

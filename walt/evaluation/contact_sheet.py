@@ -21,7 +21,8 @@ _WIDTH, _MARGIN, _GAP, _PAD = 1560, 28, 16, 12
 _HEIGHT = 128
 """Of a frame on the sheet in pixels; small frames are enlarged by a whole number, so that their pixels stay what they
 are."""
-_LINES = 3
+_WIDEST = 320
+_LINES = 4
 """Of a caption."""
 
 
@@ -87,13 +88,13 @@ def contact_sheet(title: str, subtitle: str, tiles: Sequence[Tile]) -> Picture:
 
 
 def _strip(frames: Sequence[Picture]) -> Image.Image:
-    """Frames side by side at the height of the sheet."""
+    """Frames side by side, as large as the sheet has them."""
     height, width = frames[0].shape[:2]
-    if height <= _HEIGHT:
-        factor = _HEIGHT // height
-        size, how = (width * factor, height * factor), Image.Resampling.NEAREST
-    else:
-        size, how = (max(1, round(width * _HEIGHT / height)), _HEIGHT), Image.Resampling.LANCZOS
+    factor = min(_HEIGHT / height, _WIDEST / width)
+    how = Image.Resampling.LANCZOS
+    if factor >= 1:
+        factor, how = int(factor), Image.Resampling.NEAREST
+    size = max(1, round(width * factor)), max(1, round(height * factor))
     strip = Image.new("RGB", (len(frames) * (size[0] + 3) - 3, size[1]), _CARD)
     for number, frame in enumerate(frames):
         strip.paste(Image.fromarray(frame).resize(size, how), (number * (size[0] + 3), 0))

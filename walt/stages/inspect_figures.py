@@ -17,12 +17,14 @@ from walt.core.manifest import ManifestRow, printable
 from walt.data.headers import Header
 from walt.data.shards import ShardIndex
 from walt.data.sources.items import Item, Refusal
-from walt.evaluation.charts import Bars, Distribution, Histogram
+from walt.evaluation.charts import Bars, Distribution, Histogram, leading
 
 Figures = dict[str, Any]
 
 _SAID_OTHERWISE = frozenset({"start_seconds", "end_seconds", "num_frames", "label", "shard"})
 """Numbers of a manifest's row that have figures of their own."""
+_CLIP_LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds: what a person may think of for a clip."""
 _EXAMPLES = 3
 _NAMED = 10
 """Resolutions, codecs and labels that are listed by name; the others are counted."""
@@ -112,12 +114,14 @@ def headers(found: Sequence[Header | Refusal], num_listed: int, num_videos: int,
         "listed": num_listed,
         "opened": len(found),
         "unusable": unusable,
-        "resolutions": _leading(sizes),
-        "codecs": _leading(codecs),
+        "resolutions": leading(sizes, _NAMED),
+        "codecs": leading(codecs, _NAMED),
         "fps": quantiles(rates) if rates else None,
         "seconds": quantiles(seconds) if seconds else None,
         "clip_seconds": clip_seconds,
-        "long_enough": sum(length >= clip_seconds for length in seconds) / len(seconds) if seconds else None,
+        "long_enough": [(length, _share_of(seconds, length)) for length in sorted({clip_seconds, *_CLIP_LENGTHS})]
+        if seconds
+        else None,
         "estimated_hours": float(np.mean(seconds)) * num_videos / 3600 if seconds else None,
     }
     charts: list[Distribution] = []
@@ -128,6 +132,10 @@ def headers(found: Sequence[Header | Refusal], num_listed: int, num_videos: int,
     if sizes:
         charts += [Bars("Resolution, as stored", sizes), Bars("Codec", codecs)]
     return Part(figures, charts)
+
+
+def _share_of(seconds: Sequence[float], least: float) -> float:
+    return sum(length >= least for length in seconds) / len(seconds)
 
 
 def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> Part:
@@ -149,7 +157,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
         "clips_a_source": quantiles(clips_a_source) if rows else None,
         "frames_a_clip": ranked(str(row.num_frames) for row in rows)[:_NAMED],
         "clip_seconds": quantiles(lengths) if lengths else None,
-        "resolutions": _leading(sizes) if sizes else None,
+        "resolutions": leading(sizes, _NAMED) if sizes else None,
         "captions": texts,
         "labels": classes,
         "measures": {name: quantiles(column) | {"clips": len(column)} for name, column in values.items()},
@@ -169,7 +177,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
 
 def resolutions(rows: Sequence[ManifestRow]) -> list[tuple[str, int]]:
     """Sizes of the sources, each source once, where the manifest has a pair of columns ``...width``, ``...height``."""
-    names = {field.name for field in fields(ManifestRow)}
+    names = {field.name for field in fields(rows[0])} if rows else set()
     for name in sorted(names):
         other = name.removesuffix("width") + "height"
         if name.endswith("width") and other in names:
@@ -181,7 +189,7 @@ def resolutions(rows: Sequence[ManifestRow]) -> list[tuple[str, int]]:
 def measures(rows: Sequence[ManifestRow]) -> dict[str, list[float]]:
     """Numbers that ingest recorded of clips, by column; where one has none, it is left out."""
     found: dict[str, list[float]] = {}
-    for field in fields(ManifestRow):
+    for field in fields(rows[0]) if rows else ():
         if field.name in _SAID_OTHERWISE or field.name.endswith(("width", "height")):
             continue
         column = [getattr(row, field.name) for row in rows]
@@ -229,9 +237,3 @@ def _stored(index: ShardIndex) -> Figures:
         "clips": sum(record.count for record in index.records),
         "bytes": sum(record.bytes for record in index.records),
     }
-
-
-def _leading(counts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The first of a ranking, the rest as one."""
-    rest = sum(count for _, count in counts[_NAMED:])
-    return [*counts[:_NAMED], *([(f"{len(counts) - _NAMED} others", rest)] if rest else [])]

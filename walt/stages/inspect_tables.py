@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min" if hours < 100 else f"{number(hours)} h"
+    return f"{hours} h {minutes:02d} min" if hours < 100 else f"{number(round(seconds / 3600))} h"
 
 
 def num_bytes(count: float) -> str:
@@ -65,7 +65,7 @@ def num_bytes(count: float) -> str:
         if count < 1000:
             return f"{count:.3g} {unit}"
         count /= 1024
-    return f"{number(round(count, 2))} TiB"
+    return f"{number(count)} TiB"
 
 
 def headline(document: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -90,7 +90,7 @@ def headline(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if headers["estimated_hours"] is not None:
         figures.append((duration(3600 * headers["estimated_hours"]), "of video, from a sample's headers"))
-        long_enough = share(headers["long_enough"], 1)
+        long_enough = share(dict(headers["long_enough"])[headers["clip_seconds"]], 1)
         figures.append((long_enough, f"of videos hold a clip of {duration(headers['clip_seconds'])}"))
     return figures
 
@@ -107,6 +107,17 @@ def tables(document: Mapping[str, Any]) -> Iterator[TableData]:
         for title, counts in (("Resolutions, as stored", headers["resolutions"]), ("Codecs", headers["codecs"])):
             if counts:
                 yield _ranking(title, counts, opened)
+        if headers["long_enough"]:
+            rows = [
+                (
+                    duration(seconds) + (" (the present rule)" if seconds == headers["clip_seconds"] else ""),
+                    share(part, 1),
+                )
+                for seconds, part in headers["long_enough"]
+            ]
+            yield TableData(
+                "A clip of this length", ("", "fits into"), "lr", rows, "share of the videos that were opened"
+            )
         if headers["unusable"]:
             yield _rejects("Unusable by their headers", headers["unusable"], headers["opened"])
     spread = _spreads(document)
