@@ -122,6 +122,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> li
 
 
 def _font(size: int, weight: str = "normal") -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along: the same on every machine."""
+    """DejaVu Sans, which matplotlib brings along: the same on every machine. Scripts that it lacks are boxes here; the
+    page has the browser's fonts."""
     path = findfont(FontProperties(family="DejaVu Sans", weight=weight))
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

@@ -46,6 +46,8 @@ TEMPLATE = "inspect.html.jinja"
 PAGE, SHEET, CHARTS = "inspect.html", "inspect-clips.png", "inspect-charts.png"
 _HEADERS = 200
 _PICTURE_HEIGHT = 128
+_SMALL = 100
+"""Frames of less height show their pixels where they are enlarged."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,7 @@ def _draw(
         "tables": [asdict(table) for table in tables(document)],
         "charts": [(chart.title, Markup(distribution_svg(chart))) for chart in charts],
         "subtitle": subtitle,
+        "small": any(tile.frames[0].shape[0] < _SMALL for tile in tiles),
         "tiles": [
             {
                 "uri": f"data:image/jpeg;base64,{base64.b64encode(strip_jpeg(tile.frames)).decode()}",
