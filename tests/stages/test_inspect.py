@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -305,31 +307,51 @@ def test_a_damaged_tar_is_said(ingested: Path, tmp_path: Path) -> None:
     assert str(tar) in str(failed.exception)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Screened(ManifestRow):
-    """A manifest's row with columns that this version does not know."""
+    """A manifest's row with columns that no version knows."""
 
-    motion: float | None
-    source_width: int
-    source_height: int
-    is_black: bool
+    loudness: float | None
+    source_weight: float
+    original_width: int
+    original_height: int
+    is_odd: bool
 
 
 def test_numbers_that_ingest_records_show_up_by_themselves(ingested: Path) -> None:
     rows = read_manifest(Paths(ingested).manifest)
+    known = {"source_weight": 2.5, "original_width": 48, "original_height": 32, "is_odd": False}
     screened = [
-        Screened(**asdict(row), motion=None if index == 0 else index / 10, source_width=48, source_height=32,
-                 is_black=False)
-        for index, row in enumerate(rows)
-    ]  # fmt: skip
+        Screened(**asdict(row), **known, loudness=index / 10 if index else None) for index, row in enumerate(rows)
+    ]
     part = figures.ingested(screened, {})
-    assert list(part.figures["measures"]) == ["motion"]
-    assert part.figures["measures"]["motion"]["clips"] == 13
-    assert part.figures["measures"]["motion"]["median"] == pytest.approx(0.7)
-    assert part.figures["resolutions"] == [("48x32", 8)], "a source counts once"
-    assert [chart.title for chart in part.charts] == [
-        "Clips a source", "Resolution of the sources", "Caption length", "Motion"
-    ]  # fmt: skip
+    measures = part.figures["measures"]
+    assert measures["loudness"]["values"] == 13
+    assert measures["loudness"]["median"] == pytest.approx(0.7)
+    assert measures["source_weight"]["values"] == 8, "a source counts once"
+    assert not {"is_odd", "original_width", "shard"} & measures.keys()
+    assert part.figures["resolutions"] == [("48x32", 8)]
+    titles = [chart.title for chart in part.charts]
+    assert {"Clips a source", "Resolution of the sources", "Caption length", "Loudness", "Source weight"} <= {*titles}
+
+
+def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(ingested, root)
+    refused = [
+        {"source": "0.mp4", "start_seconds": start, "code": "black", "cause": "0.9 of it is black", "key": "k"}
+        for start in (2.25, 1.125)
+    ]
+    pq.write_table(pa.Table.from_pylist(refused), root / "data/clip_rejects.parquet")
+    found = document(root)
+    assert found["clip_rejects"]["black"]["count"] == 2
+    assert found["clip_rejects"]["black"]["examples"][0]["source"] == "0.mp4 at 1.125 s"
+    assert "black" not in found["rejects"]
+    assert "Refused clips" in call(root).stdout
+    rows = json.loads(call(root, "--rejects", "black", "--json").stdout)
+    assert [row["source"] for row in rows] == ["0.mp4 at 1.125 s", "0.mp4 at 2.25 s"]
+    (root / "data/clip_rejects.parquet").write_bytes(b"no table")
+    assert isinstance(call(root).exception, CorruptArtifactError)
 
 
 def test_labels_and_missing_captions() -> None:
@@ -342,7 +364,9 @@ def test_labels_and_missing_captions() -> None:
     assert len(labels["largest"]) == len(labels["smallest"]) == 10
     (table,) = [
         table
-        for table in tables({"listed": part.figures, "headers": None, "ingested": None, "rejects": {}})
+        for table in tables(
+            {"listed": part.figures, "headers": None, "ingested": None, "rejects": {}, "clip_rejects": {}}
+        )
         if table.title == "30 classes"
     ]
     assert len(table.rows) == 21

@@ -8,46 +8,40 @@ Nothing under ``data/`` is written. The same dataset, seed and counts give the s
 
 from __future__ import annotations
 
-import base64
 import difflib
 import os
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from walt.core.config import load_section
-from walt.core.errors import ConfigurationError
-from walt.core.images import Picture, png_bytes
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.images import Limits, Picture
 from walt.core.log import ProgressBar
 from walt.core.manifest import ManifestRow, RejectRow, printable, read_manifest, read_rejects
 from walt.core.paths import Paths
-from walt.core.storage import write_bytes
 from walt.data.clips import decode_members, size_folder
 from walt.data.config import Descriptor
 from walt.data.headers import Header, choose, read_headers
-from walt.data.ingestion import ClipRule
 from walt.data.shards import INDEX_NAME, ShardIndex, iterate_shard, read_index
 from walt.data.sources.items import Listing, Refusal
 from walt.data.sources.registry import list_items
-from walt.evaluation.charts import Distribution, distribution_svg, distributions_png
-from walt.evaluation.contact_sheet import Tile, contact_sheet, first_middle_last, strip_jpeg
+from walt.evaluation.contact_sheet import Tile, first_middle_last
 from walt.stages import inspect_figures as figures
-from walt.stages.inspect_tables import duration, headline, one_line, tables
+from walt.stages.inspect_page import write_page
+from walt.stages.inspect_tables import duration, one_line
 from walt.stages.params import Params
 from walt.stages.runner import load_params
 
-TEMPLATE = "inspect.html.jinja"
-PAGE, SHEET, CHARTS = "inspect.html", "inspect-clips.png", "inspect-charts.png"
+_CLIP_REJECTS = "clip_rejects.parquet"
 _HEADERS = 200
 _PICTURE_HEIGHT = 128
-_SMALL = 100
-"""Frames of less height show their pixels where they are enlarged."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,8 @@ class Dataset:
     """None: it was not ingested."""
     rejects: list[RejectRow] | None
     """None: there is no table of them."""
+    clip_rejects: list[RejectRow]
+    """Clips that were refused, of sources that may have others; ``source`` says where in the file."""
     params: Params
     paths: Paths
 
@@ -107,6 +103,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         parts["ingested"] = figures.ingested(dataset.rows, indexes)
         tiles = clip_tiles(choose_rows(dataset.rows, request.clips, request.seed), dataset.paths.clips, indexes)
     rejects = figures.rejects(refused)
+    clip_rejects = figures.rejects((row.source, row.code, row.cause) for row in dataset.clip_rejects)
     document: dict[str, Any] = {
         "dataset": {
             "name": dataset.descriptor.name, "summary": dataset.descriptor.summary,
@@ -115,14 +112,16 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         },
         **{name: part and part.figures for name, part in parts.items()},
         "rejects": rejects,
+        "clip_rejects": clip_rejects,
     }  # fmt: skip
-    charts = [chart for part in parts.values() if part for chart in part.charts] + figures.reject_charts(rejects)
-    document["files"] = _draw(request, document, charts, tiles)
+    charts = [chart for part in parts.values() if part for chart in part.charts]
+    charts += figures.reject_charts("Rejected inputs", rejects) + figures.reject_charts("Refused clips", clip_rejects)
+    document["files"] = write_page(request.out, request.seed, document, charts, tiles)
     return document
 
 
 def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | None]]:
-    """The inputs that were refused with this code: source, sha256, code and cause, sorted by source.
+    """The inputs, or clips, that were refused with this code: source, sha256, code and cause, sorted by source.
 
     Raises:
         ConfigurationError: none was; the message names the codes that there are.
@@ -131,6 +130,7 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
     table = dataset.rejects
     if table is None:
         table = [RejectRow(printable(r.source), None, "list", r.code, r.cause) for r in _listing(dataset).refusals]
+    table = [*table, *dataset.clip_rejects]
     found = [row for row in table if row.code == code]
     if not found:
         codes = sorted({row.code for row in table})
@@ -158,12 +158,28 @@ def find(dataset: str | None, path: Path | None, root: Path) -> Dataset:
     # what was ingested is that of the parameters: of another dataset nothing is known but its files
     rows = read_manifest(paths.manifest) if ours and paths.manifest.is_file() else None
     rejects = read_rejects(paths.rejects) if ours and paths.rejects.is_file() else None
+    clip_rejects = _read_clip_rejects(paths.manifest.with_name(_CLIP_REJECTS)) if ours else []
     there = folder.is_dir()
     if rows is None and not there:
         key = "dataset.path" if path is None else "--path"
         ingested = f", and nothing was ingested (no {paths.manifest.relative_to(root)})" if ours else ""
         raise ConfigurationError(f"{key}: {folder}: no such folder{ingested}")
-    return Dataset(descriptor, file, folder if there else None, rows, rejects, params, paths)
+    return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
+
+
+def _read_clip_rejects(path: Path) -> list[RejectRow]:
+    """Refused clips, where ingest keeps a table of them. Raises CorruptArtifactError."""
+    if not path.is_file():
+        return []
+    columns = ["source", "start_seconds", "code", "cause"]
+    try:
+        rows = pq.read_table(path, columns=columns, partitioning=None).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
+    return [
+        RejectRow(f"{row['source']} at {row['start_seconds']:g} s", None, "ingest", row["code"], row["cause"])
+        for row in rows
+    ]
 
 
 def _descriptor_file(dataset: str, paths: Paths) -> Path:
@@ -186,7 +202,7 @@ def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tu
     bar = None if request.quiet or not chosen else ProgressBar("inspect: headers", total=len(chosen), unit="files")
     with bar or nullcontext():
         for header in read_headers(
-            chosen, ClipRule.from_config(ingest, dataset.descriptor.images).limits, dataset.params.compute,
+            chosen, Limits(ingest.min_side, ingest.max_pixels, ingest.max_seconds), dataset.params.compute,
             pictures=min(request.clips, len(chosen)), picture_height=_PICTURE_HEIGHT,
             timeout_seconds=ingest.timeout_seconds, memory_mb=ingest.memory_mb,
         ):  # fmt: skip
@@ -252,44 +268,3 @@ def _clip_note(row: ManifestRow) -> str:
     facts += [f"{row.start_seconds:.3g} to {row.end_seconds:.3g} s"] if row.kind == "video" else []
     facts += [f"class {row.label}"] if row.label is not None else []
     return " · ".join([*facts, one_line(Path(row.source).name)])
-
-
-def _draw(
-    request: Request, document: dict[str, Any], charts: Sequence[Distribution], tiles: Sequence[Tile]
-) -> dict[str, str]:
-    """Write page, contact sheet and charts; gives where they lie."""
-    name = document["dataset"]["name"]
-    what = "clips" if document["ingested"] else "files"
-    subtitle = f"{len(tiles)} {what}, drawn with seed {request.seed}"
-    subtitle += ": first, middle and last frame" if document["ingested"] else ": the first picture"
-    files = {"page": request.out / PAGE}
-    if tiles:
-        files["contact_sheet"] = request.out / SHEET
-        write_bytes(files["contact_sheet"], png_bytes(contact_sheet(name, subtitle, tiles)))
-    if charts:
-        files["charts"] = request.out / CHARTS
-        write_bytes(files["charts"], distributions_png(name, charts))
-    most = max((len(tile.frames) for tile in tiles), default=1)
-    page = {
-        **document,
-        "headline": headline(document),
-        "tables": [asdict(table) for table in tables(document)],
-        "charts": [(chart.title, Markup(distribution_svg(chart))) for chart in charts],
-        "subtitle": subtitle,
-        "small": any(tile.frames[0].shape[0] < _SMALL for tile in tiles),
-        "tiles": [
-            {
-                "uri": f"data:image/jpeg;base64,{base64.b64encode(strip_jpeg(tile.frames)).decode()}",
-                "width": 100 * len(tile.frames) / most,
-                "caption": tile.caption,
-                "note": tile.note,
-            }
-            for tile in tiles
-        ],
-    }
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    write_bytes(files["page"], environment.get_template(TEMPLATE).render(page).encode())
-    return {kind: str(path) for kind, path in files.items()}

@@ -160,7 +160,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
         "resolutions": leading(sizes, _NAMED) if sizes else None,
         "captions": texts,
         "labels": classes,
-        "measures": {name: quantiles(column) | {"clips": len(column)} for name, column in values.items()},
+        "measures": {name: quantiles(column) | {"values": len(column)} for name, column in values.items()},
         "stored": {size: _stored(index) for size, index in indexes.items()},
     }
     charts: list[Distribution] = []
@@ -187,12 +187,15 @@ def resolutions(rows: Sequence[ManifestRow]) -> list[tuple[str, int]]:
 
 
 def measures(rows: Sequence[ManifestRow]) -> dict[str, list[float]]:
-    """Numbers that ingest recorded of clips, by column; where one has none, it is left out."""
+    """Numbers that ingest recorded, by column; where it has none, it is left out. Those of a source count once."""
     found: dict[str, list[float]] = {}
     for field in fields(rows[0]) if rows else ():
         if field.name in _SAID_OTHERWISE or field.name.endswith(("width", "height")):
             continue
-        column = [getattr(row, field.name) for row in rows]
+        if field.name.startswith("source_"):
+            column = list({row.source_sha256: getattr(row, field.name) for row in rows}.values())
+        else:
+            column = [getattr(row, field.name) for row in rows]
         numbers = [float(value) for value in column if isinstance(value, int | float) and not isinstance(value, bool)]
         finite = [value for value in numbers if np.isfinite(value)]
         if finite:
@@ -214,10 +217,10 @@ def rejects(refused: Iterable[tuple[str, str, str]]) -> Figures:
     }
 
 
-def reject_charts(figures: Figures) -> list[Distribution]:
+def reject_charts(title: str, figures: Figures) -> list[Distribution]:
     """Reject reasons as bars; none where nothing was refused."""
     counts = [(code, entry["count"]) for code, entry in figures.items()]
-    return [Bars("Rejected inputs", counts)] if counts else []
+    return [Bars(title, counts)] if counts else []
 
 
 def _split(rows: Sequence[ManifestRow], split: str) -> Figures:

@@ -133,6 +133,9 @@ def tables(document: Mapping[str, Any]) -> Iterator[TableData]:
     if document["rejects"]:
         inputs = listed["inputs"] if not made else made["sources"] + _count(document["rejects"])
         yield _rejects("Rejected inputs", document["rejects"], inputs)
+    if document["clip_rejects"]:
+        clips = (made["clips"] if made else 0) + _count(document["clip_rejects"])
+        yield _rejects("Refused clips", document["clip_rejects"], clips)
 
 
 def _count(rejects: Mapping[str, Any]) -> int:
@@ -213,7 +216,7 @@ def _rejects(title: str, rejects: Mapping[str, Any], inputs: int) -> TableData:
         )
         for code, entry in rejects.items()
     ]  # fmt: skip
-    note = "all of a code: walt inspect --rejects CODE" if title.startswith("Rejected") else ""
+    note = "all of a code: walt inspect --rejects CODE" if not title.startswith("Unusable") else ""
     return TableData(title, ("code", "count", "share", "for example", "cause"), "lrrll", rows, note)
 
 
