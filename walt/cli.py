@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from walt.core import environment
-from walt.core.errors import ConfigurationError, WaltError
+from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.stages.registry import STAGES, Stage, get_stage
@@ -151,6 +153,28 @@ def check() -> None:
     if (root / pipeline.PIPELINE_FILE).read_text(encoding="utf-8") != pipeline.render():
         raise ConfigurationError("dvc.yaml differs from the registry; run `walt pipeline --write`")
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
+
+
+@app.command(rich_help_panel="Project")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check that everything is here that the stages need, and say what to do where it is not; status 4 if so."""
+    from walt.stages.doctor import examine
+
+    checks = examine(Path.cwd())
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        table = Table(box=None, show_header=False)
+        for check in checks:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]
+            advice = f"\n-> {check.advice}" if check.advice else ""
+            table.add_row(f"[{colour}]{check.status}[/]", check.name, escape(check.found + advice))
+        console.print(table, soft_wrap=False)
+    failed = [check.name for check in checks if check.status == "fail"]
+    if failed:
+        raise StorageError(f"doctor: {', '.join(failed)}")
 
 
 @app.command(rich_help_panel="Project")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.media import LIMITS, counter, read_counter, write_video
+from tests.media import LIMITS, counter, read_counter, shared_data, write_video
 from walt.core.compute import ComputeConfig
 from walt.core.images import Limits
 from walt.data.headers import Header, choose, read_headers
@@ -90,6 +91,21 @@ def test_a_damaged_first_picture_leaves_the_header(tmp_path: Path) -> None:
     (header,) = read([video], pictures=1)
     assert isinstance(header, Header)
     assert (header.codec, header.picture) == ("h264", None)
+
+
+def test_real_files() -> None:
+    folder = shared_data()
+    with open(folder / "captions.csv", encoding="utf-8", newline="") as stream:
+        names = [row["path"] for row in csv.DictReader(stream)]
+    broken = sorted(path for path in (folder / "broken").iterdir() if path.is_file())
+    found = read([*(folder / name for name in names), *broken], pictures=len(names) + len(broken))
+    for header in found[: len(names)]:
+        assert isinstance(header, Header), header
+        assert header.fps is not None
+        assert header.picture is not None
+        assert header.picture.std() > 1, "a picture of something"
+    refused = [refusal.code for refusal in found[len(names) :] if isinstance(refusal, Refusal)]
+    assert refused == ["format"] * len(broken)
 
 
 @pytest.mark.parametrize("count", [0, 3, 20, 50])
