@@ -48,6 +48,7 @@ class Histogram:
     title: str
     values: Sequence[float]
     unit: str
+    """Beneath the axis; may be empty."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def _draw_histogram(axes: Axes, values: Array, unit: str, colour: str) -> None:
         axes.set_xlim(low - 3.0, low + 3.0)
     else:
         edges = np.linspace(low, high, _BINS + 1)
+    axes.set_axisbelow(True)
     axes.hist(values, bins=edges.tolist(), color=colour, rwidth=0.9 if len(edges) > 2 else 0.5)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.set_xlabel(unit)

@@ -171,7 +171,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
     if sizes:
         charts.append(Bars("Resolution of the sources", sizes))
     charts += text_charts + class_charts
-    charts += [Histogram(name.replace("_", " ").capitalize(), column, name) for name, column in values.items()]
+    charts += [Histogram(name.replace("_", " ").capitalize(), column, "") for name, column in values.items()]
     return Part(figures, charts)
 
 

@@ -80,7 +80,7 @@ def headline(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             (f"{number(refused)}", f"inputs rejected, {share(refused, made['sources'] + refused)}"),
             (number(made["clips"]), f"clips: {number(made['videos'])} videos, {number(made['images'])} stills"),
             (duration(made["seconds"]), "of video clips"),
-            (number(held_out), f"clips held out, {share(held_out, made['clips'])}"),
+            (number(held_out), f"of the clips held out, {share(held_out, made['clips'])}"),
             *((num_bytes(stored["bytes"]), f"in the largest size, {size}") for size, stored in largest),
         ]
     figures = [
