@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from walt.core import environment
-from walt.core.errors import ConfigurationError, WaltError
+from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.stages.registry import STAGES, Stage, get_stage
@@ -154,6 +156,28 @@ def check() -> None:
 
 
 @app.command(rich_help_panel="Project")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check that everything is here that the stages need, and say what to do where it is not; status 4 if so."""
+    from walt.stages.doctor import examine
+
+    checks = examine(Path.cwd())
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        table = Table(box=None, show_header=False)
+        for check in checks:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]
+            advice = f"\n-> {check.advice}" if check.advice else ""
+            table.add_row(f"[{colour}]{check.status}[/]", check.name, escape(check.found + advice))
+        console.print(table, soft_wrap=False)
+    failed = [check.name for check in checks if check.status == "fail"]
+    if failed:
+        raise StorageError(f"doctor: {', '.join(failed)}")
+
+
+@app.command(rich_help_panel="Project")
 def describe(
     recipe: Annotated[str | None, typer.Option(help="A recipe: a name in walt/recipes.")] = None,
     params: Annotated[Path | None, typer.Option(help="A parameter file; by default params.yaml.")] = None,
@@ -176,6 +200,44 @@ def describe(
         return
     for table in tables(document):
         console.print(table)
+
+
+@app.command(rich_help_panel="Project")
+def inspect(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="A descriptor: its name in datasets, or its path; by default that of params.yaml."),
+    ] = None,
+    path: Annotated[Path | None, typer.Option(help="Folder of its files; by default that of params.yaml.")] = None,
+    clips: Annotated[int, typer.Option(min=0, help="Clips on the contact sheet.")] = 24,
+    seed: Annotated[int, typer.Option(help="Which clips and headers are drawn.")] = 0,
+    sample: Annotated[
+        int | None, typer.Option(min=0, help="Files whose headers are read; by default 200, and none after ingest.")
+    ] = None,
+    rejects: Annotated[str | None, typer.Option(metavar="CODE", help="List the inputs refused with this code.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the page and the pictures.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
+) -> None:
+    """Show what a dataset holds: counts, durations, reject reasons, a contact sheet. Before ingest, of its files."""
+    from walt.stages.inspect import Request, rejected, run
+    from walt.stages.inspect_tables import headline, rejects_table, tables, to_rich
+
+    request = Request(dataset, path, clips, seed, sample, out, quiet=as_json)
+    if rejects is not None:
+        found = rejected(request, rejects, Path.cwd())
+        if as_json:
+            print(json.dumps(found, indent=2))
+        else:
+            console.print(to_rich(rejects_table(rejects, found)), soft_wrap=False)
+        return
+    document = run(request, Path.cwd())
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    info(f"{document['dataset']['name']}: " + "; ".join(f"{value} {label}" for value, label in headline(document)))
+    for table in tables(document):
+        console.print(to_rich(table), soft_wrap=False)
+    info("wrote " + ", ".join(document["files"].values()))
 
 
 @app.command(rich_help_panel="Project")

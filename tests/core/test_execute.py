@@ -39,9 +39,30 @@ def task(item: Any) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
         case ("raise",):
             raise ConfigurationError("told to")
+        case ("stuck in native code",):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            ctypes.PyDLL(None).sleep(600)  # holds the interpreter: no other thread and no signal handler runs
+        case ("stopped",):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case ("eat natively",):  # as a codec does: in C, where there is no MemoryError
+            libc = ctypes.CDLL(None)
+            libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+            libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+            for _ in range(1 << 12):  # 128 GiB, if nobody stops it
+                block = libc.malloc(1 << 25)
+                if not block:
+                    os.abort()
+                libc.memset(block, 1, 1 << 25)
+        case ("eat bit by bit",):
+            return len([bytearray(1 << 20) for _ in range(1 << 17)])
         case ("child", pid_file):
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             Path(pid_file).write_text(str(child.pid))
+            time.sleep(600)
+        case ("fork", pid_file, then):  # the child keeps the worker's end of the connection open
+            if pid := os.fork():
+                Path(pid_file).write_text(str(pid))
+                return then if then == "answer" else os._exit(3)
             time.sleep(600)
     return item
 
@@ -73,6 +94,34 @@ def test_a_late_items_children_are_killed_with_it(tmp_path: Path) -> None:
     assert outcome.failure is not None
     assert outcome.failure.code == "timeout"
     assert _gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("then", ["answer", "die"])
+def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
+    """Even where the child holds the connection, so that the death of its parent is not heard of at once."""
+    items = [("fork", str(tmp_path / "pid"), then), 1]
+    first, second = map_items(task, items, compute("process", 1), timeout_seconds=2)
+    assert (first.failure is None) == (then == "answer")
+    assert second.value == 1
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("item", [("stuck in native code",), ("stopped",)], ids=lambda item: item[0])
+def test_a_process_that_listens_to_nobody_is_killed(item: tuple[str]) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    outcomes = list(map_items(task, [item, 1, item, 2], compute("process", 1), timeout_seconds=1))
+    assert [outcome.failure and outcome.failure.code for outcome in outcomes] == ["timeout", None, "timeout", None]
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.parametrize(
+    ("item", "code"), [(("eat natively",), "crash"), (("eat bit by bit",), "memory")], ids=["native", "python"]
+)
+def test_a_process_that_takes_all_memory_gets_no_more_than_allowed(item: tuple[str], code: str) -> None:
+    """Its limit holds however it asks, and what it took is not missing to the next item."""
+    outcomes = list(map_items(task, [item, ("allocate", 300), item, 1], compute("process", 1), memory_mb=800))
+    assert [outcome.failure and outcome.failure.code for outcome in outcomes] == [code, None, code, None]
+    assert outcomes[1].value == 300 << 20
 
 
 def _gone(pid: int, seconds: float = 5) -> bool:

@@ -1,4 +1,5 @@
-"""Charts as inline SVG that take their colours from the page: they follow its light and dark scheme.
+"""Charts as inline SVG that take their colours from the page: they follow its light and dark scheme. Distributions also
+as a PNG file, all on one sheet.
 
 matplotlib draws with stand-in colours, which are replaced by CSS variables (``--series-1`` ..., ``currentColor``). The
 same figures give the same text: no dates, fixed salt for the ids.
@@ -6,16 +7,22 @@ same figures give the same text: no dates, fixed salt for the ids.
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
+Array = NDArray[np.float64]
 Series = tuple[Sequence[float], Sequence[float]]
 """(x, y)."""
 
@@ -28,6 +35,115 @@ _STYLE: dict[Any, Any] = {
     "ytick.minor.size": 0, "axes.grid": True, "axes.grid.axis": "y", "grid.color": _INK, "grid.alpha": 0.12,
     "grid.linewidth": 0.8, "legend.frameon": False,
 }  # fmt: skip
+
+_PRINTED = {_INK: "#3a3835", _SERIES[0]: "#3563a8", "page": "#faf9f7"}
+"""What stands for the stand-ins in a PNG file."""
+_BINS, _MOST_BARS, _LABEL = 24, 12, 24
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often which values occur; logarithmic where they are positive and reach over several orders."""
+
+    title: str
+    values: Sequence[float]
+    unit: str
+    """Beneath the axis; may be empty."""
+
+
+@dataclass(frozen=True)
+class Bars:
+    """How often which names occur. Those after the most frequent dozen are drawn as one."""
+
+    title: str
+    counts: Sequence[tuple[str, int]]
+
+
+Distribution = Histogram | Bars
+
+
+def distribution_svg(chart: Distribution, width: float = 3.9, height: float = 2.3) -> str:
+    """One distribution for a page."""
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": chart.title, "text.parse_math": False}):
+        figure, axes = _axes(width, height)
+        _draw(axes, chart, _SERIES[0])
+        return _svg(figure, f"distribution: {html.escape(chart.title)}")
+
+
+def distributions_png(title: str, charts: Sequence[Distribution], columns: int = 3) -> bytes:
+    """All distributions on one sheet, as a PNG file's bytes."""
+    style = {key: _PRINTED.get(value, value) if isinstance(value, str) else value for key, value in _STYLE.items()}
+    columns = max(1, min(columns, len(charts)))
+    rows = max(1, -(-len(charts) // columns))
+    with mpl.rc_context({**style, "text.parse_math": False}):
+        figure = Figure(figsize=(4.6 * columns, 2.7 * rows + 0.5), layout=_spaced(), facecolor=_PRINTED["page"])
+        figure.suptitle(title, x=0.01, ha="left", fontsize=14.0, fontweight="bold")
+        for number, chart in enumerate(charts, start=1):
+            axes = figure.add_subplot(rows, columns, number, facecolor=_PRINTED["page"])
+            axes.set_title(chart.title, loc="left", fontsize=10.0, fontweight="bold")
+            _draw(axes, chart, _PRINTED[_SERIES[0]])
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def _spaced() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
+
+
+def _draw(axes: Axes, chart: Distribution, colour: str) -> None:
+    if isinstance(chart, Bars):
+        _draw_bars(axes, chart.counts, colour)
+    else:
+        _draw_histogram(axes, np.asarray(chart.values, dtype=np.float64), chart.unit, colour)
+
+
+def _draw_bars(axes: Axes, counts: Sequence[tuple[str, int]], colour: str) -> None:
+    """Lying bars with their numbers, the most frequent on top."""
+    shown = leading(counts, _MOST_BARS)
+    places = range(len(shown))
+    axes.barh(places, [count for _, count in shown], height=min(0.7, 0.16 * len(shown)), color=colour)
+    labels = [label if len(label) <= _LABEL else label[: _LABEL - 1] + "\N{HORIZONTAL ELLIPSIS}" for label, _ in shown]
+    axes.set_yticks(places, labels)
+    for place, (_, count) in enumerate(shown):
+        axes.annotate(f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center")
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlim(0, 1.15 * max((count for _, count in shown), default=1))
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.grid(visible=False)
+
+
+def leading(counts: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """The first so many of a ranking, and the rest, where it is more than one, together."""
+    if len(counts) <= most + 1:
+        return list(counts)
+    return [*counts[:most], (f"{len(counts) - most} others", sum(count for _, count in counts[most:]))]
+
+
+def _draw_histogram(axes: Axes, values: Array, unit: str, colour: str) -> None:
+    """Whole numbers of a small range get a bar each."""
+    low, high = float(values.min()), float(values.max())
+    edges: Array
+    if bool(np.all(values == np.round(values))) and high - low < _BINS:
+        edges = np.arange(low - 0.5, high + 1.0)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+        axes.set_xlim(low - 1.0, high + 1.0)
+    elif low > 0 and high / low > 100:
+        edges = np.geomspace(low, high, _BINS + 1)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    elif low == high:
+        edges = np.array([low - 0.5, low + 0.5])
+        axes.set_xticks([low], [f"{low:g}"])
+        axes.set_xlim(low - 3.0, low + 3.0)
+    else:
+        edges = np.linspace(low, high, _BINS + 1)
+    axes.set_axisbelow(True)
+    axes.hist(values, bins=edges.tolist(), color=colour, rwidth=0.9 if len(edges) > 2 else 0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    axes.set_xlabel(unit)
 
 
 def loss_curves(name: str, curves: Mapping[str, Series], width: float = 3.7, height: float = 2.3) -> str:
