@@ -177,7 +177,7 @@ def test_the_contact_sheet_shows_the_stored_clips(ingested: Path, tmp_path: Path
     sheet = decode_png(Path(found["files"]["contact_sheet"]).read_bytes())
     for colour in STILLS:
         pixels = (np.abs(sheet.astype(int) - colour) <= 3).all(axis=-1).sum()
-        assert pixels == (4 * 32) ** 2, "the largest size times four"
+        assert pixels == (2 * 64) * (2 * 128), "the largest size times two"
 
 
 def test_the_page_stands_alone_and_escapes(ingested: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) ->
 def test_a_damaged_tar_is_said(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
-    folder = root / "data/clips/32x32"
+    folder = root / "data/clips/64x128"
     tar = folder / read_index(folder).records[0].shard
     tar.write_bytes(tar.read_bytes()[:-1])
     failed = call(root)
