@@ -24,9 +24,10 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
-from walt.core.decoding import EXACT, open_video, to_pixels
+from walt.core.decoding import open_video
 from walt.core.errors import StorageError
 from walt.core.images import Picture
+from walt.core.scaling import EXACT, to_pixels
 from walt.core.storage import atomic_write
 from walt.core.video import Clip
 
