@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +82,38 @@ def test_sampling_follows_its_definition_for_any_timestamps(steps: list[int], fp
     for step in steps:
         now += Fraction(step, 50)
         times.append(max([now, *times[-1:]]))  # what the reader makes of timestamps that go backwards
-    frames = [(time, Fraction(1, 25), number) for number, time in enumerate(times)]
-    chosen = list(_sample(iter(frames), fps, 1000, lambda number: {SIZE: number}))  # type: ignore[arg-type,misc]
+    frames = [(time - times[0], Fraction(1, 25), number) for number, time in enumerate(times)]
+    moments = (number / fps for number in range(1000))
+    chosen = list(_sample(iter(frames), moments, lambda number: number))
     end = times[-1] - times[0] + Fraction(1, 25)
     expected = []
     while len(expected) / fps < end:
         moment = times[0] + len(expected) / fps + Fraction(1, 1000)
         expected.append(max(number for number, time in enumerate(times) if time <= moment))
-    assert [next(iter(item.values())) for item in chosen] == expected
+    assert chosen == expected
+
+
+def test_clips_may_lie_apart_or_overlap(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", counter(48), fps=24)
+    cut = partial(read_clips, path, num_frames=3, fps=8, sizes=[SIZE], limits=LIMITS)
+    apart = cut(max_clips=9, stride_seconds=0.75)
+    assert [clip.start_seconds for clip in apart] == [0.0, 0.75, 1.5]
+    assert numbers(apart) == [[0, 3, 6], [18, 21, 24], [36, 39, 42]]
+    overlapping = cut(max_clips=3, stride_seconds=0.1)
+    assert numbers(overlapping) == [[0, 3, 6], [2, 5, 8], [4, 7, 10]]  # 0.1 s is frame 2.4, 0.225 s is 5.4
+    assert np.array_equal(apart[0].frames[SIZE], overlapping[0].frames[SIZE])
+    assert [clip.start_seconds for clip in cut(max_clips=99)] == [0.0, 0.375, 0.75, 1.125, 1.5]
+
+
+def test_clips_may_start_where_the_caller_says(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", counter(48), fps=24)
+    cut = partial(read_clips, path, num_frames=3, fps=8, sizes=[SIZE], limits=LIMITS)
+    clips = cut(max_clips=9, starts=[0.25, 1.0, 1.74, 1.76])
+    assert [clip.start_seconds for clip in clips] == [0.25, 1.0, 1.74]  # 1.76 + 0.25 is past the end
+    assert numbers(clips) == [[6, 9, 12], [24, 27, 30], [41, 44, 47]]
+    assert len(cut(max_clips=2, starts=[0.25, 1.0, 1.74])) == 2
+    with pytest.raises(SourceError, match="too_short"):
+        cut(max_clips=9, starts=[1.9])
 
 
 def test_one_frame_is_a_still_only_if_wanted(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). The rules, so
 - rotation metadata turn the picture once; non-square pixels become square; interlaced frames are deinterlaced; any
   pixel format becomes 8-bit RGB; what is transparent lies on black; the centre is cropped to the wanted aspect.
 
-How a file is opened and decoded stands in ``walt.core.decoding``.
+How a file is opened and decoded stands in ``walt.core.decoding``, what need not be decoded for some frames in
+``walt.core.skipping``, how frames become pictures in ``walt.core.scaling``.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from walt.core.decoding import VideoInfo, VideoReader, describe, open_video, picture_stream
 from walt.core.images import Limits, Picture, Size, SourceError
+from walt.core.skipping import Unfit
 
 Clip = NDArray[np.uint8]
 FrameT = TypeVar("FrameT")
+ShownT = TypeVar("ShownT")
 
 SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv",
@@ -63,39 +66,80 @@ def read_clips(
     max_clips: int,
     limits: Limits,
     accept_still: bool = False,
+    stride_seconds: float | None = None,
+    starts: Sequence[float] | None = None,
 ) -> list[SourceClip]:
-    """Cut a video into consecutive clips from its start, decoding once for all sizes.
+    """Cut a video into clips, decoding once for all clips and sizes.
 
     Args:
-        num_frames, fps: the clip rule; clip k starts k * num_frames / fps seconds after the first frame.
+        num_frames, fps: frame j of a clip is what is on the screen j / fps seconds after the clip's start.
         sizes: (height, width) of the results.
-        max_clips: stop after so many; what is left at the end and is shorter than a clip is dropped.
+        max_clips: no more than so many; a clip whose last frame the video no longer shows is left out.
         limits: judged by the header, and again by what is decoded.
         accept_still: a video of exactly one frame gives one clip with T = 1.
+        stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
+            Clips overlap where it is shorter than that.
+        starts: the clips' starts themselves, seconds after the first frame, increasing; instead of a stride.
 
     Raises:
-        SourceError: with the code for the rejects table.
+        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
     """
-    with open(path, "rb") as stream, open_video(stream) as container:
+    rate = Fraction(str(fps))
+    stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
+    if starts is None:
+        most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
+        begins = [stride * number for number in range(most)]
+    else:
+        begins = [Fraction(str(start)) for start in starts[:max_clips]]
+    moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
+    with open(path, "rb") as stream:
+        try:
+            pictures, only_one = _read_few(stream, moments, sizes, limits)
+        except Unfit:
+            stream.seek(0)
+            pictures, only_one = _read_all(stream, moments, sizes, limits)
+    if accept_still and only_one:
+        return [SourceClip(0.0, {size: pictures[moments[0]][size][None] for size in sizes})]
+    clips = []
+    for begin in begins:
+        shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
+        if len(shown) == num_frames:
+            frames = {size: np.stack([converted[size] for converted in shown]) for size in sizes}
+            clips.append(SourceClip(float(begin), frames))
+    if not clips:
+        raise SourceError("too_short", f"{len(pictures)} frames at {fps:g} a second, a clip has {num_frames}")
+    return clips
+
+
+Pictures = dict[Fraction, dict[Size, Picture]]
+"""By moment."""
+
+
+def _read_all(
+    stream: IO[bytes], moments: Sequence[Fraction], sizes: Sequence[Size], limits: Limits
+) -> tuple[Pictures, bool]:
+    """What is shown at the moments, decoding all from the first frame on; and whether there is one frame only."""
+    with open_video(stream) as container:
         reader = VideoReader(container, limits)
-        wanted = max_clips * num_frames
-        pictures: dict[Size, list[Picture]] = {size: [] for size in sizes}
-        for converted in _sample(reader.frames(), Fraction(str(fps)), wanted, reader.convert(sizes)):
-            for size, picture in converted.items():
-                pictures[size].append(picture)
+        pictures = dict(zip(moments, _sample(reader.frames(), iter(moments), reader.convert(sizes)), strict=False))
         reader.check_complete()
-        count = len(pictures[sizes[0]])
-        if accept_still and reader.decoded == 1:
-            return [SourceClip(0.0, {size: np.stack(frames[:1]) for size, frames in pictures.items()})]
-        if count < num_frames:
-            raise SourceError("too_short", f"{count} frames at {fps:g} a second, a clip has {num_frames}")
-        return [
-            SourceClip(
-                float(start / Fraction(str(fps))),
-                {size: np.stack(frames[start : start + num_frames]) for size, frames in pictures.items()},
-            )
-            for start in range(0, count - num_frames + 1, num_frames)
-        ]
+        return pictures, reader.decoded == 1
+
+
+def _read_few(
+    stream: IO[bytes], moments: Sequence[Fraction], sizes: Sequence[Size], limits: Limits
+) -> tuple[Pictures, bool]:
+    """The same bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
+    with open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        shown = list(_sample(iter(reader.scan()), iter(moments), lambda pts: pts))
+        frames = reader.frames_at(frozenset(shown))
+        some = moments[: len(shown)]
+        pictures = dict(zip(some, _sample(frames, iter(some), reader.convert(sizes)), strict=False))
+        if len(pictures) != len(some):
+            raise Unfit("not all frames came out of the decoder")
+        reader.check_complete()
+        return pictures, False
 
 
 def iterate_frames(
@@ -122,43 +166,41 @@ def iterate_frames(
         SourceError: while iterating. That less came than the header promised is known only after the last picture.
     """
     rate = Fraction(str(fps))
-    wanted = None if math.isinf(max_seconds) else max(1, math.ceil(Fraction(str(max_seconds)) * rate))
+    numbers = count() if math.isinf(max_seconds) else range(max(1, math.ceil(Fraction(str(max_seconds)) * rate)))
     with open(path, "rb") as stream, open_video(stream) as container:
         reader = VideoReader(container, limits)
         frames = reader.frames()
         first = next(frames, None)
         if first is not None:
             size = fit(reader.upright_size(first[2]))
-            for converted in _sample(chain((first,), frames), rate, wanted, reader.convert((size,))):
+            moments = (number / rate for number in numbers)
+            for converted in _sample(chain((first,), frames), moments, reader.convert((size,))):
                 yield converted[size]
         reader.check_complete()
 
 
 def _sample(
     frames: Iterator[tuple[Fraction, Fraction, FrameT]],
-    fps: Fraction,
-    wanted: int | None,
-    convert: Callable[[FrameT], dict[Size, Picture]],
-) -> Iterator[dict[Size, Picture]]:
-    """Yield what is on the screen 0, 1 / fps, 2 / fps ... seconds after the first frame, ``wanted`` times at most.
+    moments: Iterator[Fraction],
+    convert: Callable[[FrameT], ShownT],
+) -> Iterator[ShownT]:
+    """Yield what is on the screen at each moment, until the moments or the frames end.
 
-    Frames come as (seconds, duration in seconds, frame).
+    Frames come as (seconds after the first frame, duration in seconds, frame); moments are such seconds, increasing.
     """
-    origin = end = Fraction(0)
+    end = Fraction(0)
     held: FrameT | None = None
-    shown: dict[Size, Picture] | None = None  # the held frame converted, once, if any output moment needs it
-    count = 0
+    shown: ShownT | None = None  # the held frame converted, once, if any moment needs it
+    moment = next(moments, None)
     for seconds, duration, frame in frames:
-        if held is None:
-            origin = seconds
-        while held is not None and count / fps + _ON_SCREEN < seconds - origin:
-            shown = shown or convert(held)
+        while held is not None and moment is not None and moment + _ON_SCREEN < seconds:
+            shown = convert(held) if shown is None else shown
             yield shown
-            count += 1
-            if count == wanted:
-                return
-        held, shown, end = frame, None, seconds - origin + duration
-    while held is not None and count / fps < end and count != wanted:
-        shown = shown or convert(held)
+            moment = next(moments, None)
+        if moment is None:
+            return
+        held, shown, end = frame, None, seconds + duration
+    while held is not None and moment is not None and moment < end:
+        shown = convert(held) if shown is None else shown
         yield shown
-        count += 1
+        moment = next(moments, None)

@@ -14,14 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from walt.core import decoding, images, mp4, video
+from walt.core import decoding, images, mp4, scaling, skipping, video
 from walt.core.errors import CorruptArtifactError
 from walt.core.images import Limits, Size, SourceError, crop_and_resize, png_bytes, read_picture
 from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, sha256_json
 from walt.data.config import IngestConfig
 from walt.data.sources.items import Kind
 
-_CODE = (video.__file__, decoding.__file__, mp4.__file__, images.__file__, __file__)
+_CODE = (
+    video.__file__, decoding.__file__, skipping.__file__, scaling.__file__, mp4.__file__, images.__file__, __file__,
+)  # fmt: skip
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
 
 
