@@ -58,7 +58,7 @@ class Params(Section):
 
 
 def _check_sizes(params: Params) -> None:
-    factor, sizes = params.autoencoder.spatial_factor, params.ingest.sizes
+    factor, sizes = params.autoencoder.spatial_factor, params.ingest.all_sizes
     for size in sizes:
         if any(side % factor for side in size):
             raise ValueError(f"ingest.sizes: {size} is not divisible by the autoencoder's spatial factor {factor}")
@@ -84,8 +84,10 @@ def _check_transformers(params: Params) -> None:
         for key, value in expected.items():
             if getattr(model, key) != value:
                 raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
-        if model.resolution not in params.ingest.sizes:
-            raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.sizes}")
+        if model.resolution not in params.ingest.all_sizes:
+            raise ValueError(
+                f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.all_sizes}"
+            )
         probability = training.frame_prediction_probability
         if probability and not model.frame_prediction:
             raise ValueError(
@@ -119,6 +121,11 @@ def _check_super_resolution(params: Params) -> None:
         raise ValueError(
             f"sr_2x.resolution is {params.sr_2x.resolution}, but base.resolution times "
             f"sr_2x.super_resolution.factor {settings.factor} is {(height, width)}"
+        )
+    if not params.ingest.goes_with(params.sr_2x.resolution, params.base.resolution):
+        raise ValueError(
+            f"sr_2x.resolution {params.sr_2x.resolution} and base.resolution {params.base.resolution} must be in one "
+            "of ingest.buckets, or the latter in ingest.sizes: super-resolution needs both of each clip"
         )
     for key in ("max_noise_level", "sampling_noise_level"):
         if getattr(settings, key) >= steps:
