@@ -81,7 +81,7 @@ class ScreenConfig(Section):
     """A frame repeats the one before when they differ by this many grey levels or less on average."""
     max_frozen: Fraction | None
     """Largest share of repeats."""
-    duplicate_bits: int | None = Field(ge=0, le=16)
+    duplicate_bits: int | None = Field(ge=0, le=8)
     """Near-duplicates differ in at most so many of the 64 bits of a frame's perceptual hash, on average over the first,
     middle and last frame."""
     duplicate_colour: float = Field(ge=0.0, le=255.0)

@@ -37,7 +37,7 @@ from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
 from walt.data.cutting import ClipRule
 from walt.data.ingestion import TRANSIENT, ClipCache, SourceEntry, SourceFile, cut_source, hash_files
-from walt.data.screening import clip_reject_row, describe_clip, screen
+from walt.data.screening import Screening, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
 from walt.data.sources.items import Item
 from walt.data.sources.registry import list_items
@@ -81,9 +81,16 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     cache = ClipCache(paths.work("ingest") / "sources", rule)
     with storage_errors(paths.work("ingest")):
         decoded, num_decoded = _cut(sources, rule, cache, config)
-    entries, refused = screen(decoded, config.ingest.screen)
-    names = {source.file.sha256: source.item.source for source in sources}
-    clip_rejects = [clip_reject_row(item, names[item.source_sha256], config.ingest.screen) for item in refused]
+    screening = Screening(config.ingest.screen)
+    for entry in decoded:
+        screening.add(entry)
+    refusals = screening.refusals()
+    entries = [screened(entry, refusals) for entry in decoded]
+    clip_rejects = [
+        row
+        for source, entry in zip(sources, decoded, strict=True)
+        for row in clip_reject_rows(entry, refusals, source.item.source, config.ingest.screen)
+    ]
     rejects += [
         _reject(source.item.source, source.file.sha256, entry.code, entry.cause)
         for source, entry in zip(sources, entries, strict=True)
