@@ -23,7 +23,7 @@ DOORS = {
     "s3fs": set(),
     "fsspec": set(),
     "ffmpeg": {"walt/core/mp4.py"},
-    "av": {"walt/core/decoding.py", "walt/core/mp4.py"},
+    "av": {"walt/core/decoding.py", "walt/core/mp4.py", "walt/core/scaling.py"},
     "imageio_ffmpeg": {"walt/core/mp4.py"},
     "scenedetect": {"walt/core/shots.py"},
     "cv2": {"walt/core/shots.py"},

@@ -9,33 +9,42 @@ refused before it is followed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import IO
+from typing import IO, Any, cast
 
 import av
 import av.filter
-import numpy as np
 from av.container import InputContainer
-from av.stream import Stream
+from av.packet import PktSideDataT
+from av.stream import Discard, Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation
 from av.video.stream import VideoStream
 
-from walt.core.images import Limits, Picture, Size, SourceError, check_not_empty, compose_on_black, crop_and_resize
+from walt.core.images import Limits, Size, SourceError, check_not_empty
+from walt.core.scaling import Scaler, orientation
+from walt.core.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
 LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
 """They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
 
-EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-"""How colours are converted."""
+_PROGRESSIVE = 1
+_CHANGES: tuple[PktSideDataT, ...] = ("new_extradata", "param_change")
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that keep the alpha plane, which FFmpeg's own ones drop."""
 
+TimedPacket = tuple[Fraction, Fraction, int]
+"""(seconds after the first frame, duration in seconds, pts)"""
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
-"""(seconds, duration in seconds, frame)"""
-Convert = Callable[[VideoFrame], dict[Size, Picture]]
+"""(seconds after the first frame, duration in seconds, frame)"""
+
+_HELD_BYTES = 64 << 20
+"""Packets of larger files are read twice, not held."""
+_ENDLESS = Fraction(10**9)
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,18 @@ def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
     )  # fmt: skip
 
 
+def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
+    """The stream's decoder, on one thread: files are decoded side by side; threads within one would fight."""
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
+        extradata = decoder.extradata
+        decoder = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"))
+        decoder.extradata = extradata
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str(limits.max_pixels)}
+    return decoder
+
+
 class VideoReader:
     """Decodes one picture stream and keeps count of what came, to compare it with what the header promised."""
 
@@ -108,30 +129,116 @@ class VideoReader:
         limits.check_size(self.info.width, self.info.height)
         if self.info.seconds is not None and self.info.seconds > limits.max_seconds:
             raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
-        self.stream.codec_context.thread_count = 1  # files are decoded side by side; threads within one would fight
-        self.stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
-        self._limits = limits
-        self._packets = container.demux()
+        self._decoder = _decoder(self.stream, limits)
+        self._limits, self._container = limits, container
         # the stream's own duration where the header has one, else the file's, which all streams share
         self._of_stream = self.stream.duration is not None
+        if self._of_stream:
+            for other in container.streams:
+                if other is not self.stream:
+                    other.discard = Discard.all
+        self._packets = container.demux()
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
-        self.packets = self.decoded = self._discarded = self._undecodable = 0
+        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
+        self._facts: list[Packet] = []
+        self._held: list[av.Packet[Stream]] | None = None
 
     def frames(self) -> Iterator[TimedFrame]:
-        """(seconds, duration, frame) as they are shown; seconds never go backwards."""
-        last: Fraction | None = None
+        """All frames as they are shown; seconds never go backwards."""
+        first = last = None
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         for frame in _deinterlace(self._decode()):
             if frame.pts is None and last is None:
                 raise SourceError("no_timestamps", "the first frame has no timestamp")
-            if (frame.width, frame.height) != (self.info.width, self.info.height):
-                was = f"{self.info.width}x{self.info.height}"
-                raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
+            self._check_size(frame)
             tick = frame.time_base or Fraction(0)
             at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
             last = at if last is None else max(last, at)
-            yield last, frame.duration * tick or spare, frame
+            first = last if first is None else first
+            yield last - first, frame.duration * tick or spare, frame
+
+    def scan(self) -> list[TimedPacket]:
+        """Read the file to its end without decoding, and tell when each frame is shown: (seconds, duration, pts).
+
+        Raises Unfit where nothing may be left out of the decoding.
+        """
+        tick, codec = self.stream.time_base, self.stream.codec_context
+        if self._container.format.name.split(",")[0] not in CONTAINERS or not tick:
+            raise Unfit("a container whose timestamps may be guesses")
+        if self._decoder is not codec or codec.field_order != _PROGRESSIVE:
+            raise Unfit("interlaced or with alpha")
+        classify = classifier(codec.name, codec.extradata or b"")
+        self._facts = []
+        held: list[av.Packet[Stream]] | None = []
+        for packet in self._packets:
+            self._count(packet)
+            if packet.stream is not self.stream or not packet.size:
+                continue
+            if packet.pts is None or packet.is_discard or packet.is_corrupt or any(map(packet.has_sidedata, _CHANGES)):
+                raise Unfit("packets without timestamps, to be discarded, or that change the decoder")
+            self._facts.append(Packet(packet.pts, packet.duration or 0, *classify(memoryview(packet))))
+            if held is not None:
+                held.append(packet)
+                self._held_bytes += packet.size
+                held = held if self._held_bytes <= _HELD_BYTES else None
+        check(self._facts, codec.reorder_depth)
+        self._held = held
+        spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
+        shown = sorted(self._facts, key=lambda fact: fact.pts)
+        return [((fact.pts - shown[0].pts) * tick, fact.duration * tick or spare, fact.pts) for fact in shown]
+
+    def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:
+        """After ``scan``: only the frames with the wanted pts, which stay until the next.
+
+        Raises Unfit where not exactly these come out of the decoder as sound, progressive frames.
+        """
+        plan = make_plan(self._facts, wanted)
+        missing, tick = set(wanted), self.stream.time_base or Fraction(0)
+        for frame in self._decode_planned(plan):
+            if frame.pts not in missing:
+                continue
+            if frame.is_corrupt or frame.interlaced_frame:
+                raise Unfit("a damaged or an interlaced frame")
+            self._check_size(frame)
+            missing.remove(frame.pts)
+            self.decoded += 1
+            yield (frame.pts - plan.origin) * tick, _ENDLESS, frame
+        if missing:
+            raise Unfit("not all frames came out of the decoder")
+
+    def _decode_planned(self, plan: Plan) -> Iterator[VideoFrame]:
+        feed = iter(plan.feed)
+        number = next(feed, None)
+        started = False
+        try:
+            for at, packet in enumerate(self._again()):
+                if number is None:
+                    break
+                if at != number:
+                    continue
+                if packet.pts != self._facts[at].pts:
+                    raise Unfit("the second reading differs from the first")
+                if started and number in plan.fresh:
+                    yield from self._decoder.decode(None)
+                    self._decoder.flush_buffers()
+                started = True
+                yield from self._decoder.decode(packet)
+                number = next(feed, None)
+            yield from self._decoder.decode(None)
+        except av.InvalidDataError:
+            raise Unfit("a packet that cannot be decoded") from None
+
+    def _again(self) -> Iterator[av.Packet[Any]]:
+        if self._held is not None:
+            return iter(self._held)
+        self._container.seek(self._facts[0].pts, stream=self.stream)
+        return (packet for packet in self._container.demux(self.stream) if packet.size)
+
+    def _check_size(self, frame: VideoFrame) -> None:
+        if (frame.width, frame.height) != (self.info.width, self.info.height):
+            was = f"{self.info.width}x{self.info.height}"
+            raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
 
     def _decode(self) -> Iterator[VideoFrame]:
         for packet in self._packets:  # the last one of each stream is empty and drains its decoder
@@ -139,7 +246,7 @@ class VideoReader:
             if packet.stream is not self.stream:
                 continue
             try:
-                decoded = self.stream.decode(packet)
+                decoded = self._decoder.decode(packet)
             except av.InvalidDataError:
                 self._undecodable += 1  # judged when all is read: in a file that was cut, the last frame is in pieces
                 continue
@@ -186,21 +293,11 @@ class VideoReader:
     def upright_size(self, frame: VideoFrame) -> Size:
         """(height, width) of a frame as it is shown: turned, its pixels made square along their rows."""
         size = (frame.height, max(1, round(frame.width * self.info.pixel_aspect)))
-        return size if _quarter_turns(frame) % 2 == 0 else (size[1], size[0])
+        return (size[1], size[0]) if orientation(frame)[0] else size
 
-    def convert(self, sizes: Sequence[Size]) -> Convert:
+    def convert(self, sizes: Sequence[Size]) -> Scaler:
         """A function VideoFrame -> {size: upright picture}."""
-        pixel_aspect = float(self.info.pixel_aspect)
-
-        def convert(frame: VideoFrame) -> dict[Size, Picture]:
-            return crop_and_resize(_to_rgb(frame), sizes, pixel_aspect, _quarter_turns(frame))
-
-        return convert
-
-
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise turns that make a stored picture upright."""
-    return round(frame.rotation / 90)
+        return Scaler(sizes, float(self.info.pixel_aspect))
 
 
 def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
@@ -212,6 +309,7 @@ def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
                 yield frame
                 continue
             graph = av.filter.Graph()
+            graph.threads = 1
             source = graph.add_buffer(
                 width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
             )
@@ -232,18 +330,3 @@ def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
             return
         if isinstance(frame, VideoFrame):
             yield frame
-
-
-def _to_rgb(frame: VideoFrame) -> Picture:
-    """Any pixel format -> (H, W, 3) uint8 RGB. Untagged pictures of 720 lines or more are BT.709, others BT.601."""
-    untagged = frame.colorspace == 2
-    colorspace = Colorspace.ITU709 if untagged and frame.height >= 720 else None
-    if frame.format.has_palette or any(component.is_alpha for component in frame.format.components):
-        return compose_on_black(to_pixels(frame, "rgba", colorspace))
-    return to_pixels(frame, "rgb24", colorspace)
-
-
-def to_pixels(frame: VideoFrame, pixel_format: str, colorspace: Colorspace | None = None) -> Picture:
-    """Convert to ``rgb24`` or ``rgba``: (H, W, 3 or 4) uint8."""
-    converted = frame.reformat(format=pixel_format, src_colorspace=colorspace, interpolation=EXACT, threads=1)
-    return np.asarray(converted.to_ndarray(), dtype=np.uint8)

@@ -125,14 +125,21 @@ def crop_and_resize(
     results: dict[Size, Picture] = {}
     for size in sizes:
         height, width = size if quarter_turns % 2 == 0 else (size[1], size[0])
-        # the box in stored pixels whose shape on the screen is width : height
-        box_width = min(float(stored_width), stored_height * width / height / pixel_aspect)
-        box_height = min(float(stored_height), stored_width * pixel_aspect * height / width)
-        left, top = (stored_width - box_width) / 2, (stored_height - box_height) / 2
+        left, top, box_width, box_height = centre_box(stored_width, stored_height, (height, width), pixel_aspect)
         box = (left, top, left + box_width, top + box_height)
         resized = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
         results[size] = np.ascontiguousarray(np.rot90(resized, quarter_turns))
     return results
+
+
+def centre_box(
+    stored_width: int, stored_height: int, size: Size, pixel_aspect: float
+) -> tuple[float, float, float, float]:
+    """(left, top, width, height) in stored pixels of the largest centred box that is shown in the shape of ``size``."""
+    height, width = size
+    box_width = min(float(stored_width), stored_height * width / height / pixel_aspect)
+    box_height = min(float(stored_height), stored_width * pixel_aspect * height / width)
+    return (stored_width - box_width) / 2, (stored_height - box_height) / 2, box_width, box_height
 
 
 def png_bytes(picture: Picture) -> bytes:

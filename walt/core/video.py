@@ -8,7 +8,8 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). The rules, so
 - rotation metadata turn the picture once; non-square pixels become square; interlaced frames are deinterlaced; any
   pixel format becomes 8-bit RGB; what is transparent lies on black; the centre is cropped to the wanted aspect.
 
-How a file is opened and decoded stands in ``walt.core.decoding``.
+How a file is opened and decoded stands in ``walt.core.decoding``, what need not be decoded for some frames in
+``walt.core.skipping``, how frames become pictures in ``walt.core.scaling``.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from walt.core.decoding import VideoInfo, VideoReader, describe, open_video, picture_stream
 from walt.core.images import Limits, Picture, Size, SourceError
+from walt.core.skipping import Unfit
 
 Clip = NDArray[np.uint8]
 FrameT = TypeVar("FrameT")
+ShownT = TypeVar("ShownT")
 
 SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv",
@@ -115,13 +118,14 @@ def read_clips(
     else:
         begins = [Fraction(str(start)) for start in starts[:max_clips]]
     moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
-    pictures: dict[Fraction, dict[Size, Picture]] = {}
-    with open(path, "rb") as stream, open_video(stream) as container:
-        reader = VideoReader(container, limits)
-        pictures = dict(zip(moments, _sample(reader.frames(), iter(moments), reader.convert(sizes)), strict=False))
-        reader.check_complete()
-        if accept_still and reader.decoded == 1:
-            return [SourceClip(0.0, {size: pictures[moments[0]][size][None] for size in sizes})]
+    with open(path, "rb") as stream:
+        try:
+            pictures, only_one = _read_few(stream, moments, sizes, limits)
+        except Unfit:
+            stream.seek(0)
+            pictures, only_one = _read_all(stream, moments, sizes, limits)
+    if accept_still and only_one:
+        return [SourceClip(0.0, {size: pictures[moments[0]][size][None] for size in sizes})]
     clips = []
     for begin in begins:
         shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
@@ -131,6 +135,37 @@ def read_clips(
     if not clips:
         raise SourceError("too_short", f"{len(pictures)} frames at {fps:g} a second, a clip has {num_frames}")
     return clips
+
+
+Pictures = dict[Fraction, dict[Size, Picture]]
+"""By moment."""
+
+
+def _read_all(
+    stream: IO[bytes], moments: Sequence[Fraction], sizes: Sequence[Size], limits: Limits
+) -> tuple[Pictures, bool]:
+    """What is shown at the moments, decoding all from the first frame on; and whether there is one frame only."""
+    with open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        pictures = dict(zip(moments, _sample(reader.frames(), iter(moments), reader.convert(sizes)), strict=False))
+        reader.check_complete()
+        return pictures, reader.decoded == 1
+
+
+def _read_few(
+    stream: IO[bytes], moments: Sequence[Fraction], sizes: Sequence[Size], limits: Limits
+) -> tuple[Pictures, bool]:
+    """The same bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
+    with open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        shown = list(_sample(iter(reader.scan()), iter(moments), lambda pts: pts))
+        frames = reader.frames_at(frozenset(shown))
+        some = moments[: len(shown)]
+        pictures = dict(zip(some, _sample(frames, iter(some), reader.convert(sizes)), strict=False))
+        if len(pictures) != len(some):
+            raise Unfit("not all frames came out of the decoder")
+        reader.check_complete()
+        return pictures, False
 
 
 def iterate_frames(
@@ -173,27 +208,25 @@ def iterate_frames(
 def _sample(
     frames: Iterator[tuple[Fraction, Fraction, FrameT]],
     moments: Iterator[Fraction],
-    convert: Callable[[FrameT], dict[Size, Picture]],
-) -> Iterator[dict[Size, Picture]]:
+    convert: Callable[[FrameT], ShownT],
+) -> Iterator[ShownT]:
     """Yield what is on the screen at each moment, until the moments or the frames end.
 
-    Frames come as (seconds, duration in seconds, frame); moments are seconds after the first frame, increasing.
+    Frames come as (seconds after the first frame, duration in seconds, frame); moments are such seconds, increasing.
     """
-    origin = end = Fraction(0)
+    end = Fraction(0)
     held: FrameT | None = None
-    shown: dict[Size, Picture] | None = None  # the held frame converted, once, if any moment needs it
+    shown: ShownT | None = None  # the held frame converted, once, if any moment needs it
     moment = next(moments, None)
     for seconds, duration, frame in frames:
-        if held is None:
-            origin = seconds
-        while held is not None and moment is not None and moment + _ON_SCREEN < seconds - origin:
-            shown = shown or convert(held)
+        while held is not None and moment is not None and moment + _ON_SCREEN < seconds:
+            shown = convert(held) if shown is None else shown
             yield shown
             moment = next(moments, None)
         if moment is None:
             return
-        held, shown, end = frame, None, seconds - origin + duration
+        held, shown, end = frame, None, seconds + duration
     while held is not None and moment is not None and moment < end:
-        shown = shown or convert(held)
+        shown = convert(held) if shown is None else shown
         yield shown
         moment = next(moments, None)

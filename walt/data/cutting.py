@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from walt.core import decoding, fingerprints, images, mp4, shots, video
+from walt.core import decoding, fingerprints, images, mp4, scaling, shots, skipping, video
 from walt.core.images import Limits, Size, SourceError, crop_and_resize, read_picture
 from walt.core.storage import sha256_file, sha256_json
 from walt.core.video import Clip, SourceClip, SourceFacts
@@ -23,7 +23,7 @@ from walt.data.fitting import Upscale, fitting_sizes
 from walt.data.measures import Measures, measure, thumbnails
 from walt.data.sources.items import Kind
 
-_MODULES = (video, decoding, mp4, images, shots, fingerprints, fitting, measures)
+_MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("ingestion.py")))
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
 _LIBRARIES = decoding.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}

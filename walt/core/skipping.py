@@ -1,0 +1,187 @@
+"""Which packets of a coded video need not be decoded for the frames that are wanted.
+
+Two facts of H.264 and HEVC are used: a picture that is marked as no reference changes no other picture, and decoding
+may begin afresh at a random access point. Everything here reads bytes and numbers; decoding is not its business. Where
+something is not as the rules below demand, ``Unfit`` says that the video is to be decoded the plain way.
+
+Sources: ITU-T H.264 (7.3.1, 7.4.1: nal_ref_idc), H.265 (7.4.2.2: sub-layer non-reference pictures; 8.1.3: leading
+pictures), ISO/IEC 14496-15 (avcC, hvcC, length-prefixed NAL units).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+CODECS = frozenset({"h264", "hevc"})
+CONTAINERS = frozenset({"mov", "matroska"})
+"""Demuxers that hand on whole pictures with the timestamps of the file, by the first name of their format."""
+
+
+class Unfit(Exception):
+    """It cannot be proved that leaving packets out changes nothing: decode all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What is known of a packet, one coded picture, without decoding it."""
+
+    pts: int
+    duration: int
+    reference: bool
+    """Whether other pictures may need it."""
+    entry: bool
+    """Whether decoding may begin here."""
+    leading: bool
+    """Coded after an entry and shown before it (HEVC): it may need what was before the entry."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to decode."""
+
+    origin: int
+    """pts of the first frame."""
+    wanted: frozenset[int]
+    """pts of the frames that are shown."""
+    feed: tuple[int, ...]
+    """Numbers of the packets to decode, increasing."""
+    fresh: frozenset[int]
+    """Those of them before which the decoder is to forget what it knows."""
+
+
+Classify = Callable[[memoryview], tuple[bool, bool, bool]]
+"""A packet's bytes -> (reference, entry, leading)."""
+
+
+def classifier(codec: str, extradata: bytes) -> Classify:
+    """How to look at the packets of a stream. Raises Unfit where the codec or its set-up is not known here."""
+    if codec not in CODECS or len(extradata) < 23 or extradata[0] != 1:
+        raise Unfit(f"{codec} without an avcC or hvcC record")
+    if codec == "h264":
+        return lambda data: _h264(_units(data, (extradata[4] & 3) + 1), extradata)
+    highest = _highest_sub_layer(extradata)
+    return lambda data: _hevc(_units(data, (extradata[21] & 3) + 1), extradata, highest)
+
+
+def _units(data: memoryview, length_size: int) -> Iterator[memoryview]:
+    """The NAL units of a packet."""
+    at, end = 0, len(data)
+    while at < end:
+        start = at + length_size
+        at = start + int.from_bytes(data[start - length_size : start], "big")
+        if at > end or at < start + 2:
+            raise Unfit("a packet's lengths do not add up")
+        yield data[start:at]
+
+
+def _known(unit: memoryview, extradata: bytes) -> None:
+    """Parameter sets inside the stream must be those of the header: what is left out might have changed them."""
+    if bytes(unit) not in extradata:
+        raise Unfit("parameter sets change within the stream")
+
+
+def _h264(units: Iterator[memoryview], extradata: bytes) -> tuple[bool, bool, bool]:
+    reference, kinds = False, set()
+    for unit in units:
+        kind = unit[0] & 31
+        if kind in (1, 5):
+            reference = reference or bool(unit[0] >> 5 & 3)
+            kinds.add(kind)
+        elif kind in (7, 8):
+            _known(unit, extradata)
+        elif kind not in (6, 9, 12):  # remarks, delimiters, filler; else partitions, end of sequence, extensions
+            raise Unfit(f"NAL unit of type {kind}")
+    if len(kinds) != 1:
+        raise Unfit("a packet that is not one picture")
+    return reference, 5 in kinds, False
+
+
+def _hevc(units: Iterator[memoryview], extradata: bytes, highest: int) -> tuple[bool, bool, bool]:
+    reference, kinds = False, set()
+    for unit in units:
+        kind, layer, sub_layer = unit[0] >> 1 & 63, (unit[0] & 1) << 5 | unit[1] >> 3, (unit[1] & 7) - 1
+        if layer:
+            raise Unfit("several layers")
+        if kind <= 9 or kind in (19, 20, 21):
+            # even numbers below 16: no reference for its own sub-layer; those above might still need it
+            reference = reference or bool(kind % 2) or kind >= 16 or sub_layer != highest
+            kinds.add(kind)
+            if kind >= 16 and len(unit) > 2 and unit[2] & 64:
+                raise Unfit("pictures before an entry are not to be shown")
+        elif kind in (32, 33, 34):
+            _known(unit, extradata)
+        elif kind not in (35, 38, 39, 40):  # delimiters, filler, remarks
+            raise Unfit(f"NAL unit of type {kind}")
+    if len(kinds) != 1:
+        raise Unfit("a packet that is not one picture")
+    (kind,) = kinds
+    return reference, kind >= 16, 6 <= kind <= 9
+
+
+def _highest_sub_layer(extradata: bytes) -> int:
+    """The highest sub-layer that the sequence parameter sets of an hvcC record allow."""
+    at, found = 23, []
+    for _ in range(extradata[22]):
+        kind, count = extradata[at] & 63, int.from_bytes(extradata[at + 1 : at + 3], "big")
+        at += 3
+        for _ in range(count):
+            length = int.from_bytes(extradata[at : at + 2], "big")
+            if kind == 33 and at + 4 < len(extradata):
+                found.append(extradata[at + 4] >> 1 & 7)
+            at += 2 + length
+            if at + 3 > len(extradata) + 3:
+                raise Unfit("a damaged hvcC record")
+    if not found:
+        raise Unfit("no sequence parameter set in the header")
+    return max(found)
+
+
+def check(packets: Sequence[Packet], reorder_depth: int) -> None:
+    """Raise Unfit unless every packet becomes one frame, shown by its timestamp.
+
+    Args:
+        packets: all of the stream, in the file's order.
+        reorder_depth: how many frames the decoder holds back to put them in order.
+    """
+    if len(packets) < 2 or not packets[0].entry or packets[0].pts != min(packet.pts for packet in packets):
+        raise Unfit("the first packet is not where the video begins")
+    seen: list[int] = []
+    for packet in packets:
+        place = bisect_right(seen, packet.pts)
+        if len(seen) - place > reorder_depth:  # the decoder would show it late, or drop it
+            raise Unfit("more reordering than the header states")
+        if place and seen[place - 1] == packet.pts:
+            raise Unfit("two frames at one moment")
+        insort(seen, packet.pts)
+
+
+def make_plan(packets: Sequence[Packet], wanted: frozenset[int]) -> Plan:
+    """What to decode of these packets (after ``check``), so that the frames with the ``wanted`` pts come out."""
+    starts = [number for number, packet in enumerate(packets) if packet.entry]
+    stretches = [range(start, end) for start, end in zip(starts, [*starts[1:], len(packets)], strict=True)]
+    last = [max((number for number in some if packets[number].pts in wanted), default=-1) for some in stretches]
+    linked = [any(packets[n].leading and packets[n].pts in wanted for n in some) for some in stretches]
+    if linked[0]:
+        raise Unfit("pictures shown before the video begins")
+    for place in range(len(stretches) - 1, 0, -1):
+        if linked[place]:  # all references before the entry may be needed
+            last[place - 1] = stretches[place - 1][-1]
+    feed: list[int] = []
+    fresh: set[int] = set()
+    whole = True  # whether the stretch before was decoded to its end
+    for some, end, is_linked in zip(stretches, last, linked, strict=True):
+        if end < 0:
+            whole = False
+            continue
+        if not whole:
+            fresh.add(some[0])
+        feed += [
+            number
+            for number in range(some[0], end + 1)
+            if packets[number].pts in wanted
+            or (packets[number].reference and (is_linked or not packets[number].leading))
+        ]
+        whole = end == some[-1]
+    return Plan(packets[0].pts, wanted, tuple(feed), frozenset(fresh))
