@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.media import Frames, counter
-from walt.core.shots import content_values
+from walt.core.shots import content_values, thumbnails
 from walt.core.video import SourceFacts
 from walt.data.config import ScreenConfig
 from walt.data.ingestion import ClipEntry, SourceEntry
-from walt.data.measures import Measures, measure, thumbnails
+from walt.data.measures import Measures, measure
 from walt.data.screening import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
 
 OFF: dict[str, Any] = {

@@ -11,14 +11,13 @@ takes those that are there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 import scenedetect
 from scenedetect.detectors import ContentDetector
-from scenedetect.stats_manager import StatsManager
 
+from walt.core.images import Picture
 from walt.core.video import Clip
 
 LIBRARY_VERSIONS = {"scenedetect": scenedetect.__version__, "opencv": cv2.__version__}
@@ -27,7 +26,24 @@ LIBRARY_VERSIONS = {"scenedetect": scenedetect.__version__, "opencv": cv2.__vers
 WINDOW = 2
 """Neighbouring values on each side that a cut stands out from; PySceneDetect's choice."""
 
-_VALUE = ContentDetector.FRAME_SCORE_KEY
+THUMBNAIL_SIDE = 32
+"""Pixels of a thumbnail's shorter side, at least; less than twice as many, unless the picture itself is smaller."""
+
+
+class _Values(ContentDetector):  # type: ignore[misc]
+    """It tells its values to a table of statistics only, which triples the cost with edges that nobody asked for."""
+
+    def value(self, index: int, frame: Picture) -> float:
+        return float(self._calculate_frame_score(index, frame))
+
+
+def thumbnails(frames: Clip) -> Clip:
+    """(T, H, W, 3) -> (T, h, w, 3): shrunk by the largest whole number that leaves 32 pixels a side, by averaging."""
+    cv2.setNumThreads(1)  # sources are decoded side by side; threads within one would fight
+    height, width = frames.shape[1:3]
+    factor = max(1, min(height, width) // THUMBNAIL_SIDE)
+    size = (width // factor, height // factor)
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def content_values(frames: Clip) -> list[float]:
@@ -39,12 +55,10 @@ def content_values(frames: Clip) -> list[float]:
     Returns:
         T - 1 numbers from 0 to 255; number i compares frames i and i + 1.
     """
-    cv2.setNumThreads(1)  # sources are decoded side by side; threads within one would fight
-    detector: Any = ContentDetector(min_scene_len=0)
-    detector.stats_manager = values = StatsManager()
-    for index, frame in enumerate(frames):
-        detector.process_frame(index, np.ascontiguousarray(frame[..., ::-1]))  # OpenCV's pictures are BGR
-    return [float(values.get_metrics(index, [_VALUE])[0]) for index in range(1, len(frames))]
+    cv2.setNumThreads(1)  # as above
+    detector = _Values()
+    bgr = np.ascontiguousarray(frames[..., ::-1])  # OpenCV's order
+    return [detector.value(index, frame) for index, frame in enumerate(bgr)][1:]
 
 
 def cuts(values: Sequence[float], score: float, ratio: float) -> list[int]:

@@ -20,7 +20,7 @@ from walt.core.video import Clip, SourceClip, SourceFacts
 from walt.data import fitting, measures
 from walt.data.config import IngestConfig
 from walt.data.fitting import Upscale, fitting_sizes
-from walt.data.measures import Measures, measure, thumbnails
+from walt.data.measures import Measures, measure
 from walt.data.sources.items import Kind
 
 _MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
@@ -116,7 +116,7 @@ def cut(rule: ClipRule, path: Path, kind: Kind) -> tuple[SourceFacts, list[CutCl
 
 
 def _measured(clip: SourceClip) -> CutClip:
-    thumbs = thumbnails(clip.frames[min(clip.frames, key=_area)])
+    thumbs = shots.thumbnails(clip.frames[min(clip.frames, key=_area)])
     return CutClip(clip.start_seconds, clip.frames, measure(thumbs, shots.content_values(thumbs)))
 
 
@@ -142,7 +142,7 @@ def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split)
     if len(shown) < rule.num_frames:  # a still, or too short: there it is decided which
         return _by_stride(rule, path, sizes)
     smallest = min(sizes, key=_area)
-    thumbs = thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
+    thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
     found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
     starts = [
         start

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from walt.core import fingerprints, shots
 from walt.core.video import Clip
 
-THUMBNAIL_SIDE = 32
-"""Pixels of a thumbnail's shorter side, at least; below twice as many, at most (a smaller picture stays as it is)."""
 BRIGHT_SHARE = 98
 """Per cent of a frame's pixels that are no brighter than its ``brightness``: a logo does not light a black frame."""
+
+LUMA = np.array([19595, 38470, 7471], dtype=np.int32)
+"""65536 times what red, green and blue weigh in a grey level (ITU-R BT.601)."""
 
 LIBRARY_VERSIONS = shots.LIBRARY_VERSIONS | fingerprints.LIBRARY_VERSIONS
 
@@ -71,22 +71,17 @@ class Measures:
         return "".join(self.hashes)
 
 
-def thumbnails(frames: Clip) -> Clip:
-    """(T, H, W, 3) -> (T, h, w, 3): blocks of pixels averaged, the largest whole number that leaves 32 a side."""
-    factor = max(1, min(frames.shape[1:3]) // THUMBNAIL_SIDE)
-    return np.stack([np.asarray(Image.fromarray(frame).reduce(factor)) for frame in frames])
-
-
 def measure(thumbs: Clip, cut_scores: Sequence[float]) -> Measures:
     """Measure a clip.
 
     Args:
-        thumbs: its ``thumbnails``, (T, h, w, 3).
+        thumbs: its ``shots.thumbnails``, (T, h, w, 3).
         cut_scores: the T - 1 content values of its neighbours.
     """
-    grey = np.stack([np.asarray(Image.fromarray(frame).convert("L"), dtype=np.int16) for frame in thumbs])  # (T, h, w)
-    differences = np.abs(np.diff(grey, axis=0)).mean(axis=(1, 2))
-    brightness = np.percentile(grey, BRIGHT_SHARE, axis=(1, 2), method="lower")
+    grey = np.dot(thumbs.reshape(len(thumbs), -1, 3), LUMA) >> 16  # (T, h w)
+    differences = np.abs(np.diff(grey, axis=0)).mean(axis=1)
+    place = (grey.shape[1] - 1) * BRIGHT_SHARE // 100
+    brightness = np.partition(grey, place, axis=1)[:, place]
     chosen = [thumbs[index] for index in sorted({0, len(thumbs) // 2, len(thumbs) - 1})]
     colours = [[round(float(level), 2) for level in frame.mean(axis=(0, 1))] for frame in chosen]
     return Measures(
