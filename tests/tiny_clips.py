@@ -55,4 +55,4 @@ def write_clips(directory: Path, rows: tuple[ClipRow, ...] = ROWS) -> None:
 
 
 def _samples(rows: tuple[ClipRow, ...], number: int, side: int) -> Iterator[tuple[str, Sample]]:
-    return (sample(row.key, side) for row in rows if row.shard == number)
+    return (sample(row.key, side) for row in rows if row.shard == number and row.is_stored_in((side, side)))

@@ -44,6 +44,17 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("text.tiny.width", 32, r"base.text_width is 64, but text.tiny.width is 32"),
         ("sample.prompts", "al", r"sample.prompts"),
         ("ingest.sizes", [[32, 32], [64, 64], [36, 36]], r"ingest.sizes: \(36, 36\) is not divisible .* factor 8"),
+        ("ingest.sizes", [], r"ingest: sizes and buckets are both empty"),
+        ("ingest.buckets", [[[32, 56], [64, 96]]], r"\(64, 96\) and \(32, 56\) are in one bucket but differ in aspect"),
+        ("ingest.buckets", [[[32, 56]], [[64, 112]]], r"buckets: the one of \(64, 112\) has the aspect of an earlier"),
+        ("ingest.buckets", [[[64, 64]]], r"buckets: \(64, 64\) is one of sizes"),
+        ("ingest.buckets", [[]], r"ingest.buckets.0"),
+        ("ingest.buckets", [[[32, 60]]], r"ingest.sizes: \(32, 60\) is not divisible"),
+        ("ingest.upscale", "never", r"ingest.upscale"),
+        ("ingest.stride_seconds", 0, r"ingest.stride_seconds"),
+        ("ingest.screen.cut_ratio", 0.5, r"ingest.screen.cut_ratio"),
+        ("ingest.screen.duplicate_bits", 9, r"ingest.screen.duplicate_bits"),
+        ("ingest.screen.min_motoin", 1, r"'ingest.screen.min_motoin'; did you mean 'min_motion'\?"),
         ("sr_2x.super_resolution.factor", 4, r"sr_2x.resolution is \(64, 64\), but base.resolution .* \(128, 128\)"),
         ("sr_2x.super_resolution.max_noise_level", 1000, r"max_noise_level is 1000, .* diffusion.num_steps 1000"),
         ("sr_2x.super_resolution.sampling_noise_level", 1000, r"sampling_noise_level is 1000, .* diffusion.num_steps"),
@@ -62,6 +73,30 @@ def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
         parse_section(changed(key, value), Params, "params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stride", [3.0, 0.3, 0.0625])
+def test_split_needs_frames_without_gaps(stride: float) -> None:
+    data = changed("ingest.stride_seconds", stride)
+    assert parse_section(data, Params, "params.yaml").ingest.stride_seconds == stride
+    data["ingest"]["screen"]["cuts"] = "split"
+    with pytest.raises(ConfigurationError, match=rf"multiple of 1/fps no longer than a clip \(2.125\), not {stride:g}"):
+        parse_section(data, Params, "params.yaml")
+    data["ingest"]["stride_seconds"] = 2.125
+    assert parse_section(data, Params, "params.yaml").ingest.stride_frames == 17
+
+
+def test_super_resolution_needs_both_sizes_of_each_clip() -> None:
+    data = changed("ingest.sizes", [])
+    data["ingest"]["buckets"] = [[[32, 32], [64, 64]], [[32, 56], [64, 112]]]
+    assert parse_section(data, Params, "params.yaml").ingest.all_sizes == ((32, 32), (32, 56), (64, 64), (64, 112))
+    data["ingest"]["sizes"], data["ingest"]["buckets"] = [[32, 32]], [[[64, 64]], [[64, 112]]]
+    parse_section(data, Params, "params.yaml")
+    data["ingest"]["sizes"], data["ingest"]["buckets"] = [[64, 64]], [[[32, 32]], [[32, 56]]]
+    with pytest.raises(
+        ConfigurationError, match=r"sr_2x.resolution .* and base.resolution .* must be in one of ingest"
+    ):
+        parse_section(data, Params, "params.yaml")
 
 
 def test_i3d_needs_its_file_and_its_hash() -> None:

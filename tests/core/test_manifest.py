@@ -63,6 +63,7 @@ def test_the_table_of_clips_has_no_captions(tmp_path: Path) -> None:
             "source_sha256": "ab",
             "start_seconds": 2.125,
             "num_frames": 17,
+            "sizes": None,
         }
     ]
 

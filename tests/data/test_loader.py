@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,18 @@ def test_a_missing_table_or_key_is_named(tmp_path: Path) -> None:
     (tmp_path / CLIPS_TABLE).unlink()
     with pytest.raises(StorageError, match=CLIPS_TABLE):
         ClipDataset(tmp_path, SIZE, "train")
+
+
+def test_a_size_has_the_clips_that_are_stored_in_it(tmp_path: Path) -> None:
+    rows = tuple(replace(row, sizes={"v1": "16x16", "i0": "16x16,32x32"}.get(row.key)) for row in ROWS)
+    write_clips(tmp_path, rows)
+    small, large = (ClipDataset(tmp_path, size, "train") for size in ((16, 16), (32, 32)))
+    assert set(small.video_keys) == {"v0", "v1", "v2", "v4"}
+    assert set(large.video_keys) == {"v0", "v2", "v4"}
+    assert small.image_keys == large.image_keys == ("i0", "i1")
+    write_clip_rows(tmp_path, ROWS)
+    with pytest.raises(CorruptArtifactError, match=r"32x32.*'v1'"):
+        ClipDataset(tmp_path, (32, 32), "train")
 
 
 @pytest.mark.parametrize(

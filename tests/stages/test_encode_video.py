@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,19 @@ def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:
     assert run(config(), paths)["reused"] == 4
     assert LatentDataset(paths.latents, (16, 16), "train").video_keys == ("v0", "v1", "v2", "v3", "v4")
     assert sha256_file(index) != before  # a new split is a new training set
+
+
+def test_latents_are_where_their_clips_are(tmp_path: Path) -> None:
+    """With buckets a size holds some clips only: its latents are of those, and readers expect no others."""
+    paths = project(tmp_path)
+    rows = tuple(replace(row, sizes="16x16" if row.shard == 1 else None) for row in ROWS)
+    shutil.rmtree(paths.clips)
+    write_clips(paths.clips, rows)
+    figures = run(config(), paths)
+    assert (figures["clips"], figures["tars"]) == (7, 4)
+    assert read_clip_rows(paths.latents) == list(rows)
+    assert set(LatentDataset(paths.latents, (16, 16), "train").video_keys) == {"v0", "v1", "v2", "v4"}
+    assert set(LatentDataset(paths.latents, (32, 32), "train").video_keys) == {"v0", "v1", "v2"}
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])

@@ -46,8 +46,14 @@ held_out: 0.5
 adherence: null
 generator: null
 """
+SCREEN: dict[str, Any] = {
+    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
+    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
+}  # fmt: skip
+"""Nothing is judged."""
 SETTINGS: dict[str, Any] = {
-    "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "max_clips_per_video": 4, "crf": 8,
+    "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
+    "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN, "crf": 8,
     "clips_per_shard": 4, "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
     "timeout_seconds": 30.0, "memory_mb": 4096, "reject_limit": 0.9,
 }  # fmt: skip
@@ -211,7 +217,8 @@ def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: 
     figures = ingest.run(config(sizes=((24, 24),), clips_per_shard=100), Paths(root))
     assert figures["decoded_now"] == 9
     assert sorted(outputs(root)) == [
-        "data/clips/24x24/clips-000000.tar", "data/clips/24x24/shards.parquet", "data/clips/clips.parquet",
+        "data/clip_rejects.parquet", "data/clips/24x24/clips-000000.tar", "data/clips/24x24/shards.parquet",
+        "data/clips/clips.parquet",
         "data/manifest.parquet", "data/rejects.parquet",
     ]  # fmt: skip
     cached = list((root / "work/ingest/sources").iterdir())

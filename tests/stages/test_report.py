@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests.stages.test_evaluate import PROMPTS, Tracked, config, write_project
-from tests.tiny_clips import ROWS
+from tests.tiny_clips import ROWS, write_clips
 from walt.core.errors import StorageError
 from walt.core.manifest import ManifestRow, RejectRow, write_manifest, write_rejects
 from walt.core.mp4 import decode_clip
@@ -18,7 +19,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.stages import evaluate
 from walt.stages.registry import get_stage
-from walt.stages.report import Config, format_number, run
+from walt.stages.report import Config, StoredClips, format_number, run
 from walt.stages.settings import ReportConfig
 
 CAPTION = "a <b>bold</b> & 'odd' caption"
@@ -159,6 +160,15 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
 def test_a_missing_input(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"evaluation\.json"):
         run(report_config(), Paths(tmp_path))
+
+
+def test_a_clip_is_shown_in_the_largest_size_that_it_has(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    write_clips(paths.clips, tuple(replace(row, sizes="16x16" if row.key == "v1" else None) for row in ROWS))
+    clips = StoredClips(paths)
+    assert (clips["v0"].shape, clips["v1"].shape) == ((5, 32, 32, 3), (5, 16, 16, 3))
+    with pytest.raises(KeyError, match="v9"):
+        clips["v9"]
 
 
 @pytest.mark.parametrize(

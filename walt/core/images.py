@@ -31,7 +31,7 @@ class SourceError(Exception):
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
             ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
-            ``unreadable``.
+            ``unreadable``, ``aspect``, ``shot_cut``.
         cause: one line for people.
     """
 

@@ -1,4 +1,5 @@
-"""The tables that say what ingest made: ``manifest.parquet``, ``rejects.parquet``, ``clips.parquet``.
+"""The tables that say what ingest made: ``manifest.parquet``, ``rejects.parquet``, ``clip_rejects.parquet`` and
+``clips.parquet``.
 
 Rows are dataclasses; the Parquet schema follows from their fields. Names of sources stand as given; bytes in them that
 are no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show them.
@@ -43,6 +44,24 @@ class ManifestRow:
     """Number of the tar, in each size's folder."""
     sha256: str
     """Of the picture member of the largest size."""
+    sizes: str | None = None
+    """Folders that hold it, joined by commas: ``128x128,128x224``; None: every one."""
+    source_height: int | None = None
+    """Of the source as it is shown: upright, in square pixels."""
+    source_width: int | None = None
+    source_fps: float | None = None
+    """By its header; None: a still, or the header does not say. So is the next one."""
+    source_seconds: float | None = None
+    cut_score: float | None = None
+    """Highest content value (PySceneDetect) between neighbouring frames, 0 to 255; None for an image, as the next."""
+    motion: float | None = None
+    """Mean difference of neighbouring frames, in grey levels."""
+    black: float | None = None
+    """Share of the frames that are black."""
+    frozen: float | None = None
+    """Share of the frames that repeat the one before; None for an image."""
+    phash: str | None = None
+    """Perceptual hashes of the first, the middle and the last frame, 16 hex digits each; of an image, one."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +78,36 @@ class RejectRow:
     """One line for people."""
 
 
-CLIP_COLUMNS = ("key", "kind", "split", "shard", "source_sha256", "start_seconds", "num_frames")
+@dataclass(frozen=True)
+class ClipRejectRow:
+    """One clip that was refused, of a source that was accepted for its other clips or rejected for want of any.
+
+    What was measured stands in the columns of the same names in the manifest.
+    """
+
+    key: str
+    source: str
+    source_sha256: str
+    start_seconds: float
+    stage: str
+    code: str
+    """``shot_cut``, ``black``, ``frozen``, ``no_motion`` or ``near_duplicate``."""
+    cause: str
+    duplicate_of: str | None
+    """Key of the clip that stayed, for a near-duplicate."""
+    cut_score: float | None
+    motion: float | None
+    black: float | None
+    frozen: float | None
+    phash: str | None
+
+
+CLIP_COLUMNS = ("key", "kind", "split", "shard", "source_sha256", "start_seconds", "num_frames", "sizes")
 """What ``clips.parquet`` has of a manifest's row: no caption, so that clips stay fresh when only captions change."""
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {
     str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(),
-    str | None: pa.string(), int | None: pa.int64(),
+    str | None: pa.string(), int | None: pa.int64(), float | None: pa.float64(),
 }  # fmt: skip
 
 
@@ -75,10 +118,10 @@ def _schema(row_type: type) -> pa.Schema:
     )
 
 
-MANIFEST_SCHEMA, REJECTS_SCHEMA = _schema(ManifestRow), _schema(RejectRow)
+MANIFEST_SCHEMA, REJECTS_SCHEMA, CLIP_REJECTS_SCHEMA = map(_schema, (ManifestRow, RejectRow, ClipRejectRow))
 CLIPS_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in CLIP_COLUMNS])
 
-RowT = TypeVar("RowT", ManifestRow, RejectRow)
+RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
 
 
 def printable(name: str) -> str:
@@ -97,6 +140,12 @@ def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
     _write(path, [asdict(row) for row in ordered], REJECTS_SCHEMA)
 
 
+def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow]) -> None:
+    """Write the table of refused clips, sorted by source, start and key. Raises StorageError."""
+    ordered = sorted(rows, key=lambda row: (row.source, row.start_seconds, row.key))
+    _write(path, [asdict(row) for row in ordered], CLIP_REJECTS_SCHEMA)
+
+
 def write_clips(path: Path, rows: Iterable[ManifestRow]) -> None:
     """Write ``clips.parquet``, the manifest without what describes the clips. Raises StorageError."""
     _write(path, [{name: getattr(row, name) for name in CLIP_COLUMNS} for row in rows], CLIPS_SCHEMA)
@@ -110,6 +159,11 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 def read_rejects(path: Path) -> list[RejectRow]:
     """All rows, in stored order. Raises StorageError (missing) or CorruptArtifactError (damaged, other columns)."""
     return _read(path, REJECTS_SCHEMA, RejectRow)
+
+
+def read_clip_rejects(path: Path) -> list[ClipRejectRow]:
+    """All rows, in stored order. Raises StorageError (missing) or CorruptArtifactError (damaged, other columns)."""
+    return _read(path, CLIP_REJECTS_SCHEMA, ClipRejectRow)
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:

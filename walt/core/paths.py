@@ -9,6 +9,7 @@ ARTIFACTS: dict[str, str] = {
     "clips": "data/clips",  # <HxW>/clips-000000.tar, index.parquet
     "manifest": "data/manifest.parquet",  # one row a clip, with caption and label
     "rejects": "data/rejects.parquet",  # one row a refused input
+    "clip_rejects": "data/clip_rejects.parquet",  # one row a refused clip
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics
     "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
     "text": "data/text",  # text-000000.tar, shards.parquet, labels.parquet

@@ -51,6 +51,32 @@ class SourceClip:
     """(T, height, width, 3); a still has T = 1."""
 
 
+@dataclass(frozen=True)
+class SourceFacts:
+    """What a source is, before anything is cut."""
+
+    height: int
+    """Upright, in square pixels."""
+    width: int
+    fps: float | None
+    """On average, by the header; None: a still, or the header does not say."""
+    seconds: float | None
+    """By the header; None as above."""
+
+
+def survey(path: str | Path, limits: Limits) -> SourceFacts:
+    """Look at a video's header and first frame. Raises SourceError, as ``read_clips`` would."""
+    with open(path, "rb") as stream, open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        first = next(reader.frames(), None)
+        if first is None:
+            reader.check_complete()
+            raise SourceError("decode", "no frame could be decoded")
+        height, width = reader.upright_size(first[2])
+        fps = reader.info.average_fps
+        return SourceFacts(height, width, float(fps) if fps else None, reader.info.seconds)
+
+
 def probe(path: str | Path) -> VideoInfo:
     """Read the header of a video. Raises SourceError (``format``, ``no_video``, ``codec``)."""
     with open(path, "rb") as stream, open_video(stream) as container:

@@ -13,7 +13,8 @@ from walt.core.images import Size
 from walt.core.log import ProgressBar
 from walt.core.storage import read_json, sha256_json, write_json
 from walt.data.clips import CLIPS_TABLE, size_folder
-from walt.data.ingestion import ClipCache, ClipEntry, ClipRule, Member, SourceEntry, SourceFile
+from walt.data.cutting import ClipRule
+from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile
 from walt.data.shards import (
     INDEX_NAME,
     Sample,
@@ -37,8 +38,12 @@ class PlannedClip:
     clip: ClipEntry
     split: str
 
+    def has(self, size: Size) -> bool:
+        """Whether it is stored in a size."""
+        return any(member.size == size for member in self.clip.members)
+
     def member(self, size: Size) -> Member:
-        """Its picture file of one size."""
+        """Its picture file of one size, which it has."""
         return next(member for member in self.clip.members if member.size == size)
 
     def description(self, rule: ClipRule) -> str:
@@ -82,19 +87,23 @@ def publish_tars(
         The tars' records by the folder of their size.
     """
     sizes = {size_folder(size): size for size in rule.sizes}
+    numbered = {
+        folder: [(number, held) for number, shard in enumerate(shards) if (held := [p for p in shard if p.has(size)])]
+        for folder, size in sizes.items()
+    }  # a tar that would be empty is left out, so numbers may be missing
     digests = {
-        folder: [_digest(shard, number, size, rule) for number, shard in enumerate(shards)]
+        folder: [_digest(shard, number, size, rule) for number, shard in numbered[folder]]
         for folder, size in sizes.items()
     }
     records: dict[str, list[ShardRecord]] = {folder: [] for folder in sizes}
     clips_dir.mkdir(parents=True, exist_ok=True)
-    with ProgressBar("ingest: writing", total=len(shards) * len(sizes), unit="tars") as bar:
+    with ProgressBar("ingest: writing", total=sum(map(len, numbered.values())), unit="tars") as bar:
         for folder, size in sizes.items():
             directory = clips_dir / folder
             directory.mkdir(exist_ok=True)
             identity = sha256_json([rule.identity, folder, digests[folder]])
             _forget_wrong_index(directory, identity)
-            for number, (shard, digest) in enumerate(zip(shards, digests[folder], strict=True)):
+            for (number, shard), digest in zip(numbered[folder], digests[folder], strict=True):
                 record = _known_record(known / f"{digest}.json", directory)
                 if record is None:
                     record = write_shard(directory / shard_name("clips", number), _samples(shard, cache, size, rule))

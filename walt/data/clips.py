@@ -21,7 +21,9 @@ from walt.data.shards import Sample
 
 CLIPS_TABLE = "clips.parquet"
 
-_SCHEMA = pa.schema([("key", pa.string()), ("kind", pa.string()), ("split", pa.string()), ("shard", pa.int64())])
+_SCHEMA = pa.schema(
+    [("key", pa.string()), ("kind", pa.string()), ("split", pa.string()), ("shard", pa.int64()), ("sizes", pa.string())]
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,13 @@ class ClipRow:
     split: str
     """``train`` or ``held_out``."""
     shard: int
-    """Number of the tar that holds it, in every size."""
+    """Number of the tar that holds it, the same in each of its sizes."""
+    sizes: str | None = None
+    """Folders of the sizes that it is stored in, joined by commas; None: every size."""
+
+    def is_stored_in(self, size: Size) -> bool:
+        """Whether the tars of a size hold it."""
+        return self.sizes is None or size_folder(size) in self.sizes.split(",")
 
 
 def read_clip_rows(directory: Path) -> list[ClipRow]:

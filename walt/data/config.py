@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from walt.core.config import Section
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+SizePair = tuple[PositiveInt, PositiveInt]
 
 
 class DatasetConfig(Section):
@@ -58,16 +59,53 @@ class Descriptor(Section):
     """How ``walt prepare`` makes the source files; null: the user brings them."""
 
 
+class ScreenConfig(Section):
+    """``ingest.screen``: what a clip must be. What a rule judges is recorded even where the rule is off (null).
+
+    Thresholds are applied to what the cache holds: another value decodes nothing (but for ``cuts: split``).
+    """
+
+    cuts: Literal["ignore", "refuse", "split"]
+    """``refuse``: a clip that crosses a cut between shots is refused; ``split``: clips begin anew after each cut."""
+    cut_score: PositiveFloat
+    """A cut has at least this content value (PySceneDetect's, 0 to 255) between neighbouring frames of the clip."""
+    cut_ratio: float = Field(ge=1.0)
+    """And at least so many times the mean of the values around it: fast motion is no cut."""
+    min_motion: PositiveFloat | None
+    """Mean difference of neighbouring frames, in grey levels (0 to 255), below which nothing moves."""
+    black_level: float = Field(ge=0.0, le=255.0)
+    """A frame is black when 98 % of its pixels are darker than this grey level."""
+    max_black: Fraction | None
+    """Largest share of black frames."""
+    frozen_level: float = Field(ge=0.0, le=255.0)
+    """A frame repeats the one before when they differ by this many grey levels or less on average."""
+    max_frozen: Fraction | None
+    """Largest share of repeats."""
+    duplicate_bits: int | None = Field(ge=0, le=8)
+    """Near-duplicates differ in at most so many of the 64 bits of a frame's perceptual hash, on average over the first,
+    middle and last frame."""
+    duplicate_colour: float = Field(ge=0.0, le=255.0)
+    """And in the mean colour of each of these frames by at most so much, in each channel."""
+
+
 class IngestConfig(Section):
     """The ``ingest`` section: the clip rule, the stored form, and the limits on what is let in."""
 
     num_frames: PositiveInt
     """Pixel frames a clip: 1 + T with T divisible by 4."""
     fps: PositiveFloat
-    sizes: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(min_length=1)
-    """(height, width) of each stored form; all are made from one decode."""
+    sizes: tuple[SizePair, ...]
+    """(height, width) of each form that every clip is stored in; all are made from one decode, of the centre."""
+    buckets: tuple[Annotated[tuple[SizePair, ...], Field(min_length=1)], ...]
+    """Groups of further sizes, each group of one aspect: a source is stored in those of the nearest aspect as well."""
+    upscale: Literal["allow", "leave_out", "refuse"]
+    """Sizes larger than the source: made all the same; left out for this source; or the source is too_small."""
+    max_crop: Fraction | None
+    """A source of which more than this share would be cut off for one of its sizes is refused; null: any."""
     max_clips_per_video: PositiveInt
-    """Non-overlapping clips taken from one video, from its start."""
+    stride_seconds: PositiveFloat | None
+    """From one clip's start to the next; null: clips adjoin, num_frames / fps."""
+    screen: ScreenConfig
     crf: int = Field(ge=0, le=51)
     """H.264 quality of the stored clips (yuv444p); 0 is lossless."""
     clips_per_shard: PositiveInt
@@ -86,8 +124,46 @@ class IngestConfig(Section):
     reject_limit: Fraction
     """More than this share of rejected inputs ends the stage with status 3."""
 
+    @property
+    def all_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Every size that some clip is stored in, sorted."""
+        return tuple(sorted({*self.sizes, *(size for bucket in self.buckets for size in bucket)}))
+
+    def goes_with(self, size: tuple[int, int], other: tuple[int, int]) -> bool:
+        """Whether every clip that is stored in ``size`` is stored in ``other`` too, a smaller one."""
+        together = [{*self.sizes, *bucket} for bucket in self.buckets or ((),)]
+        return all(other in sizes for sizes in together if size in sizes)
+
+    @property
+    def stride_frames(self) -> float:
+        """From one clip's start to the next, in frames at ``fps``."""
+        return self.num_frames if self.stride_seconds is None else self.stride_seconds * self.fps
+
     @model_validator(mode="after")
-    def _check_frames(self) -> IngestConfig:
+    def _check(self) -> IngestConfig:
         if self.num_frames % 4 != 1:
             raise ValueError(f"num_frames must be 1 + a multiple of 4, not {self.num_frames}")
+        if not self.all_sizes:
+            raise ValueError("sizes and buckets are both empty: nothing would be stored")
+        _check_buckets(self)
+        if self.screen.cuts == "split":
+            stride = self.stride_frames
+            if stride > self.num_frames or abs(stride - round(stride)) > 1e-6 or round(stride) < 1:
+                raise ValueError(
+                    "screen.cuts is split, which needs frames without gaps: stride_seconds must be null, or a multiple "
+                    f"of 1/fps no longer than a clip ({self.num_frames / self.fps:g}), not {self.stride_seconds:g}"
+                )
         return self
+
+
+def _check_buckets(config: IngestConfig) -> None:
+    aspects = []
+    for bucket in config.buckets:
+        height, width = bucket[0]
+        if other := next((size for size in bucket if size[0] * width != size[1] * height), None):
+            raise ValueError(f"buckets: {other} and {bucket[0]} are in one bucket but differ in aspect")
+        if repeated := {*bucket} & {*config.sizes}:
+            raise ValueError(f"buckets: {min(repeated)} is one of sizes, which every clip has")
+        if width / height in aspects:
+            raise ValueError(f"buckets: the one of {bucket[0]} has the aspect of an earlier one")
+        aspects.append(width / height)

@@ -10,52 +10,17 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from walt.core import decoding, images, mp4, scaling, skipping, video
+from walt.core import mp4
 from walt.core.errors import CorruptArtifactError
-from walt.core.images import Limits, Size, SourceError, crop_and_resize, png_bytes, read_picture
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, sha256_json
-from walt.data.config import IngestConfig
+from walt.core.images import Size, SourceError, png_bytes
+from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
+from walt.core.video import SourceFacts
+from walt.data.cutting import ClipRule, CutClip, cut
+from walt.data.measures import Measures
 from walt.data.sources.items import Kind
-
-_CODE = (
-    video.__file__, decoding.__file__, skipping.__file__, scaling.__file__, mp4.__file__, images.__file__, __file__,
-)  # fmt: skip
-"""What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
-
-
-@dataclass(frozen=True)
-class ClipRule:
-    """Everything but the source's bytes that determines its clips."""
-
-    num_frames: int
-    fps: float
-    sizes: tuple[Size, ...]
-    max_clips: int
-    crf: int
-    limits: Limits
-    stills: bool
-    """Whether images, and videos of exactly one frame, become clips of one frame."""
-
-    @classmethod
-    def from_config(cls, config: IngestConfig, stills: bool) -> ClipRule:
-        """The rule that the ``ingest`` section and the descriptor's ``images`` state."""
-        limits = Limits(config.min_side, config.max_pixels, config.max_seconds)
-        sizes = tuple(sorted(config.sizes))
-        return cls(config.num_frames, config.fps, sizes, config.max_clips_per_video, config.crf, limits, stills)
-
-    @cached_property
-    def identity(self) -> str:
-        """Hex digest; it changes with the code and with the codecs' versions too."""
-        code = [sha256_file(file) for file in _CODE]
-        return sha256_json({"code": code, "libraries": decoding.LIBRARY_VERSIONS, **asdict(self)})
-
-    def key(self, source_sha256: str, start_seconds: float) -> str:
-        """A clip's name: 32 hex digits from the source's bytes, the span and the clip rule."""
-        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps])[:32]
 
 
 @dataclass(frozen=True)
@@ -73,6 +38,8 @@ class Member:
 
     size: Size
     extension: str
+    offset: int
+    """Where its bytes begin among those of all members of the source."""
     num_bytes: int
     sha256: str
 
@@ -87,6 +54,7 @@ class ClipEntry:
     num_frames: int
     members: tuple[Member, ...]
     """One for each size, the smallest first."""
+    measures: Measures
 
 
 @dataclass(frozen=True)
@@ -95,8 +63,15 @@ class SourceEntry:
 
     sha256: str
     clips: tuple[ClipEntry, ...]
+    facts: SourceFacts | None
+    """None where the source was refused before it was known."""
     code: str | None = None
     cause: str = ""
+
+    @property
+    def num_pixels(self) -> int:
+        """Of one frame; 0 where it is not known."""
+        return self.facts.height * self.facts.width if self.facts else 0
 
 
 def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
@@ -107,38 +82,39 @@ def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """
     path = Path(os.fsdecode(source.path))
     try:
-        clips = _read(rule, path, source.kind)
+        facts, clips = cut(rule, path, source.kind)
         if sha256_file(path) != source.sha256:
             raise SourceError("changed", "its bytes changed while it was read")
     except SourceError as error:
-        return SourceEntry(source.sha256, (), error.code, error.cause), b""
+        return SourceEntry(source.sha256, (), None, error.code, error.cause), b""
     except OSError as error:
-        return SourceEntry(source.sha256, (), "unreadable", str(error.strerror)), b""
-    entries, blobs = [], []
+        return SourceEntry(source.sha256, (), None, "unreadable", str(error.strerror)), b""
+    entries: list[ClipEntry] = []
+    blobs: list[bytes] = []
+    offset = 0
     for clip in clips:
-        members = []
-        for size, frames in clip.frames.items():
-            if len(frames) == 1:
-                extension, data = "png", png_bytes(frames[0])
-            else:
-                extension, data = "mp4", mp4.encode_clip(frames, rule.fps, rule.crf)
-            members.append(Member(size, extension, len(data), hashlib.sha256(data).hexdigest()))
-            blobs.append(data)
-        num_frames = len(frames)
-        kind: Kind = "image" if num_frames == 1 else "video"
-        key = rule.key(source.sha256, clip.start_seconds)
-        entries.append(ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members)))
-    return SourceEntry(source.sha256, tuple(entries)), b"".join(blobs)
+        entry, data = _encode(rule, source, clip, offset)
+        entries.append(entry)
+        blobs.append(data)
+        offset += len(data)
+    return SourceEntry(source.sha256, tuple(entries), facts), b"".join(blobs)
 
 
-def _read(rule: ClipRule, path: Path, kind: Kind) -> list[video.SourceClip]:
-    if kind == "image":
-        pictures = crop_and_resize(read_picture(path, rule.limits), rule.sizes)
-        return [video.SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()})]
-    return video.read_clips(
-        path, num_frames=rule.num_frames, fps=rule.fps, sizes=rule.sizes, max_clips=rule.max_clips, limits=rule.limits,
-        accept_still=rule.stills,
-    )  # fmt: skip
+def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> tuple[ClipEntry, bytes]:
+    """A clip's entry, and the bytes of its members, which begin at ``offset``."""
+    members, blobs = [], []
+    num_frames = len(clip.measures.brightness)
+    for size, frames in clip.frames.items():
+        if num_frames == 1:
+            extension, data = "png", png_bytes(frames[0])
+        else:
+            extension, data = "mp4", mp4.encode_clip(frames, rule.fps, rule.crf)
+        members.append(Member(size, extension, offset, len(data), hashlib.sha256(data).hexdigest()))
+        blobs.append(data)
+        offset += len(data)
+    kind: Kind = "image" if num_frames == 1 else "video"
+    key = rule.key(source.sha256, clip.start_seconds)
+    return ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members), clip.measures), b"".join(blobs)
 
 
 def hash_files(paths: list[bytes]) -> list[tuple[str | None, str]]:
@@ -197,18 +173,14 @@ class ClipCache:
         with open(path, "rb") as stream:
             stream.readline()
             stream.readline()
-            offset = stream.tell()
-            for clip in entry.clips:
-                for member in clip.members:
-                    if (clip.key, member.size) == (key, size):
-                        stream.seek(offset)
-                        data = stream.read(member.num_bytes)
-                        if hashlib.sha256(data).hexdigest() != member.sha256:
-                            path.unlink()
-                            raise CorruptArtifactError(f"{path}: damaged, and removed; run again")
-                        return data
-                    offset += member.num_bytes
-        raise KeyError(f"{key} in {size}")
+            begin = stream.tell()
+            member = next(m for clip in entry.clips if clip.key == key for m in clip.members if m.size == size)
+            stream.seek(begin + member.offset)
+            data = stream.read(member.num_bytes)
+        if hashlib.sha256(data).hexdigest() != member.sha256:
+            path.unlink()
+            raise CorruptArtifactError(f"{path}: damaged, and removed; run again")
+        return data
 
     def prune(self, keep: set[tuple[str, Kind]]) -> None:
         """Remove the entries of sources that are gone, of other rules, and what killed runs left."""
@@ -224,8 +196,10 @@ class ClipCache:
 
 
 def _entry(data: dict[str, Any]) -> SourceEntry:
-    clips = tuple(
-        ClipEntry(**clip | {"members": tuple(Member(**m | {"size": tuple(m["size"])}) for m in clip["members"])})
-        for clip in data["clips"]
-    )
-    return SourceEntry(**data | {"clips": clips})
+    facts = SourceFacts(**data["facts"]) if data["facts"] else None
+    return SourceEntry(**data | {"clips": tuple(_clip(clip) for clip in data["clips"]), "facts": facts})
+
+
+def _clip(data: dict[str, Any]) -> ClipEntry:
+    members = tuple(Member(**member | {"size": tuple(member["size"])}) for member in data["members"])
+    return ClipEntry(**data | {"members": members, "measures": Measures.from_json(data["measures"])})

@@ -60,7 +60,7 @@ class _KeyedDataset:
     def __init__(self, directory: Path, size: Size, split: Split) -> None:
         self.size, self.split = size, split
         self.reader = ShardReader(directory / size_folder(size))
-        rows = [row for row in read_clip_rows(directory) if row.split == split]
+        rows = [row for row in read_clip_rows(directory) if row.split == split and row.is_stored_in(size)]
         for row in rows:
             if row.key not in self.reader:
                 raise CorruptArtifactError(f"{self.reader.directory}: no sample for key '{row.key}' of {CLIPS_TABLE}")

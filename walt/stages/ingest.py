@@ -1,8 +1,9 @@
-"""Stage ``ingest``: source files -> clips in tars of each size, a manifest and a rejects table.
+"""Stage ``ingest``: source files -> clips in tars of each size, a manifest, and tables of what was refused.
 
 What decides and in which order: the source lists inputs; files are hashed; the same bytes twice are one source; each
-source is decoded once, in a process that can be killed, and cut into clips of all sizes; clips go to tars by the hash
-of their source. Neither the order of listing nor the number of workers changes a byte. Inputs = accepted + rejected.
+source is decoded once, in a process that can be killed, and cut into clips of its sizes; clips are screened; those that
+stay go to tars by the hash of their source. Neither the order of listing nor the number of workers changes a byte.
+Inputs = accepted + rejected; and clips = those of the manifest + those of the table of refused clips.
 """
 
 from __future__ import annotations
@@ -19,13 +20,24 @@ from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.execute import map_items
 from walt.core.log import ProgressBar, info, warning
-from walt.core.manifest import ManifestRow, RejectRow, printable, write_clips, write_manifest, write_rejects
+from walt.core.manifest import (
+    ClipRejectRow,
+    ManifestRow,
+    RejectRow,
+    printable,
+    write_clip_rejects,
+    write_clips,
+    write_manifest,
+    write_rejects,
+)
 from walt.core.paths import Paths
 from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
 from walt.data.clip_tars import PlannedClip, assign_shards, publish_tars
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
-from walt.data.ingestion import TRANSIENT, ClipCache, ClipRule, SourceEntry, SourceFile, cut_source, hash_files
+from walt.data.cutting import ClipRule
+from walt.data.ingestion import TRANSIENT, ClipCache, SourceEntry, SourceFile, cut_source, hash_files
+from walt.data.screening import Screening, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
 from walt.data.sources.items import Item
 from walt.data.sources.registry import list_items
@@ -50,7 +62,7 @@ class Source:
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Make ``data/clips``, ``data/manifest.parquet`` and ``data/rejects.parquet``.
+    """Make ``data/clips``, ``data/manifest.parquet``, ``data/rejects.parquet`` and ``data/clip_rejects.parquet``.
 
     Raises:
         ConfigurationError: the descriptor, the folder or the captions table is missing or wrong.
@@ -68,7 +80,17 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     rule = ClipRule.from_config(config.ingest, descriptor.images)
     cache = ClipCache(paths.work("ingest") / "sources", rule)
     with storage_errors(paths.work("ingest")):
-        entries, num_decoded = _cut(sources, rule, cache, config)
+        decoded, num_decoded = _cut(sources, rule, cache, config)
+    screening = Screening(config.ingest.screen)
+    for entry in decoded:
+        screening.add(entry)
+    refusals = screening.refusals()
+    entries = [screened(entry, refusals) for entry in decoded]
+    clip_rejects = [
+        row
+        for source, entry in zip(sources, decoded, strict=True)
+        for row in clip_reject_rows(entry, refusals, source.item.source, config.ingest.screen)
+    ]
     rejects += [
         _reject(source.item.source, source.file.sha256, entry.code, entry.cause)
         for source, entry in zip(sources, entries, strict=True)
@@ -77,19 +99,20 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     num_inputs = len(listing.items) + len(listing.refusals)
     assert num_inputs == sum(1 for entry in entries if not entry.code) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
+    write_clip_rejects(paths.clip_rejects, clip_rejects)
     _check_limit(num_inputs, rejects, config.ingest.reject_limit, paths.rejects)
 
     shards = assign_shards(_split(sources, entries, descriptor.held_out), config.ingest.clips_per_shard)
-    rows = [_row(planned, number, rule) for number, shard in enumerate(shards) for planned in shard]
+    rows = [_row(planned, number, rule, config.ingest) for number, shard in enumerate(shards) for planned in shard]
     with storage_errors(paths.clips):
         records = publish_tars(paths.clips, paths.work("ingest") / "shards", cache, shards, rule)
         write_clips(paths.clips / CLIPS_TABLE, rows)
         write_manifest(paths.manifest, rows)
         cache.prune({(source.file.sha256, source.file.kind) for source in sources})
-        for table in (paths.manifest, paths.rejects):
+        for table in (paths.manifest, paths.rejects, paths.clip_rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
-    return _figures(num_inputs, rejects, rows, records, num_decoded)
+    return _figures(num_inputs, rejects, clip_rejects, rows, records, num_decoded)
 
 
 def _reject(source: str, sha256: str | None, code: str | None, cause: str) -> RejectRow:
@@ -141,7 +164,7 @@ def _cut(sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config
                     cache.put(file, entry, data)
             else:
                 assert outcome.failure is not None
-                entry = SourceEntry(file.sha256, (), outcome.failure.code, outcome.failure.cause)
+                entry = SourceEntry(file.sha256, (), None, outcome.failure.code, outcome.failure.cause)
             entries[file.sha256] = entry
             bar.advance()
     return [entries[source.file.sha256] for source in sources], len(todo)
@@ -192,20 +215,21 @@ def _draw(sha256: str) -> float:
     return int(sha256[-8:], 16) / 2**32
 
 
-def _row(planned: PlannedClip, number: int, rule: ClipRule) -> ManifestRow:
+def _row(planned: PlannedClip, number: int, rule: ClipRule, config: IngestConfig) -> ManifestRow:
     item, clip = planned.item, planned.clip
     seconds = clip.num_frames / rule.fps if clip.kind == "video" else 0.0
     return ManifestRow(
         key=clip.key, kind=clip.kind, split=planned.split, source=printable(item.source),
         source_sha256=planned.file.sha256, start_seconds=clip.start_seconds, end_seconds=clip.start_seconds + seconds,
         num_frames=clip.num_frames, caption=item.caption, caption_truncated=item.caption_truncated, label=item.label,
-        shard=number, sha256=clip.members[-1].sha256,
+        shard=number, sha256=clip.members[-1].sha256, **describe_clip(planned.entry, clip, config),
     )  # fmt: skip
 
 
 def _figures(
     num_inputs: int,
     rejects: list[RejectRow],
+    clip_rejects: list[ClipRejectRow],
     rows: list[ManifestRow],
     records: dict[str, list[ShardRecord]],
     decoded: int,
@@ -216,6 +240,7 @@ def _figures(
         "accepted": num_inputs - len(rejects),
         "rejected": len(rejects),
         "rejects": dict(sorted(Counter(row.code for row in rejects).items())),
+        "clip_rejects": dict(sorted(Counter(row.code for row in clip_rejects).items())),
         "decoded_now": decoded,
         "clips": len(rows),
         "videos": sum(row.kind == "video" for row in rows),

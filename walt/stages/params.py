@@ -101,7 +101,7 @@ def _check_pairs(params: Params) -> None:
 
 
 def _check_sizes(params: Params) -> None:
-    factor, sizes = params.autoencoder.spatial_factor, params.ingest.sizes
+    factor, sizes = params.autoencoder.spatial_factor, params.ingest.all_sizes
     for size in sizes:
         if any(side % factor for side in size):
             raise ValueError(f"ingest.sizes: {size} is not divisible by the autoencoder's spatial factor {factor}")
@@ -123,8 +123,8 @@ def _check_transformer(params: Params, name: str, model: TransformerConfig, trai
     for key, value in expected.items():
         if getattr(model, key) != value:
             raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
-    if model.resolution not in params.ingest.sizes:
-        raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.sizes}")
+    if model.resolution not in params.ingest.all_sizes:
+        raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.all_sizes}")
     probability = training.frame_prediction_probability
     if probability and not model.frame_prediction:
         raise ValueError(
@@ -179,6 +179,11 @@ def _check_super_resolution(params: Params) -> None:
             raise ValueError(
                 f"{name}.resolution is {resolution}, but {before}.resolution times {name}.super_resolution.factor "
                 f"{settings.factor} is {expected}"
+            )
+        if not params.ingest.goes_with(resolution, models[before].resolution):
+            raise ValueError(
+                f"{name}.resolution {resolution} and {before}.resolution {models[before].resolution} must be in one of "
+                "ingest.buckets, or the latter in ingest.sizes: super-resolution needs both of each clip"
             )
         for key in ("max_noise_level", "sampling_noise_level"):
             level = getattr(settings, key)

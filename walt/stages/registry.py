@@ -47,12 +47,12 @@ TRANSFORMERS = ("base", "aspect", "sr_2x", "sr_4x")
 STAGES: tuple[Stage, ...] = (
     Stage(
         name="ingest",
-        summary="Videos and images -> clips in WebDataset tars, a manifest and a rejects table.",
+        summary="Videos and images -> clips in WebDataset tars, a manifest and tables of what was refused.",
         params=("dataset", "ingest"),
         settings=("compute",),
         inputs=(),
         sources=("${dataset.descriptor}", "${dataset.path}"),
-        outputs=("clips", "manifest", "rejects"),
+        outputs=("clips", "manifest", "rejects", "clip_rejects"),
         persist=True,
     ),
     Stage(

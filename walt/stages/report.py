@@ -92,16 +92,22 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 class StoredClips:
-    """The clips of the largest stored size, by key."""
+    """The clips, each in the largest size that it is stored in, by key."""
 
     def __init__(self, paths: Paths) -> None:
         folders = [folder.parent for folder in paths.clips.glob(f"*/{INDEX_NAME}")]
         sizes = sorted(((int(h), int(w)) for h, w in (folder.name.split("x") for folder in folders)), key=math.prod)
-        self.reader = ShardReader(paths.clips / size_folder(sizes[-1]))
+        self._folders = [paths.clips / size_folder(size) for size in reversed(sizes)]
+        self._readers: dict[Path, ShardReader] = {}
 
     def __getitem__(self, key: str) -> Clip:
-        """(T, H, W, 3) uint8; a still has T = 1."""
-        return decode_members(self.reader[key])
+        """(T, H, W, 3) uint8; a still has T = 1. Raises KeyError."""
+        for folder in self._folders:
+            if folder not in self._readers:
+                self._readers[folder] = ShardReader(folder)
+            if key in self._readers[folder]:
+                return decode_members(self._readers[folder][key])
+        raise KeyError(key)
 
 
 def headline(page: dict[str, Any]) -> list[dict[str, str]]:

@@ -1,0 +1,168 @@
+"""The clip rule, and a source cut by it: where clips begin, what sizes they have, what is measured of them.
+
+Nothing is encoded or stored here; ``walt.data.ingestion`` does that. Worker processes import this module: no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from walt.core import decoding, fingerprints, images, mp4, scaling, shots, skipping, video
+from walt.core.images import Limits, Size, SourceError, crop_and_resize, read_picture
+from walt.core.storage import sha256_file, sha256_json
+from walt.core.video import Clip, SourceClip, SourceFacts
+from walt.data import fitting, measures
+from walt.data.config import IngestConfig
+from walt.data.fitting import Upscale, fitting_sizes
+from walt.data.measures import Measures, measure
+from walt.data.sources.items import Kind
+
+_MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
+_CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("ingestion.py")))
+"""What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
+_LIBRARIES = decoding.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a shot ends: see ``walt.core.shots.cuts``."""
+
+    score: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class ClipRule:
+    """Everything but the source's bytes that determines its clips before they are screened."""
+
+    num_frames: int
+    fps: float
+    common_sizes: tuple[Size, ...]
+    buckets: tuple[tuple[Size, ...], ...]
+    upscale: Upscale
+    max_crop: float | None
+    max_clips: int
+    stride_seconds: float | None
+    split: Split | None
+    """Clips begin anew after each cut; None: at multiples of the stride, whatever is there."""
+    crf: int
+    limits: Limits
+    stills: bool
+    """Whether images, and videos of exactly one frame, become clips of one frame."""
+
+    @classmethod
+    def from_config(cls, config: IngestConfig, stills: bool) -> ClipRule:
+        """The rule that the ``ingest`` section and the descriptor's ``images`` state."""
+        screen = config.screen
+        return cls(
+            config.num_frames, config.fps, tuple(sorted(config.sizes)), config.buckets, config.upscale, config.max_crop,
+            config.max_clips_per_video, config.stride_seconds,
+            Split(screen.cut_score, screen.cut_ratio) if screen.cuts == "split" else None,
+            config.crf, Limits(config.min_side, config.max_pixels, config.max_seconds), stills,
+        )  # fmt: skip
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Every size that some clip has, sorted."""
+        return tuple(sorted({*self.common_sizes, *(size for bucket in self.buckets for size in bucket)}))
+
+    @cached_property
+    def identity(self) -> str:
+        """Hex digest; it changes with the code and with the libraries' versions too."""
+        code = [sha256_file(file) for file in _CODE]
+        return sha256_json({"code": code, "libraries": _LIBRARIES, **asdict(self)})
+
+    def key(self, source_sha256: str, start_seconds: float) -> str:
+        """A clip's name: 32 hex digits from the source's bytes, the span and the clip rule."""
+        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps])[:32]
+
+    def sizes_of(self, facts: SourceFacts) -> tuple[Size, ...]:
+        """The sizes that a source is cut to, sorted. Raises SourceError (``too_small``, ``aspect``)."""
+        return fitting_sizes((facts.height, facts.width), self.common_sizes, self.buckets, self.upscale, self.max_crop)
+
+
+@dataclass(frozen=True)
+class CutClip:
+    """A clip in all of its sizes, with what was measured of it."""
+
+    start_seconds: float
+    frames: dict[Size, Clip]
+    measures: Measures
+
+
+def cut(rule: ClipRule, path: Path, kind: Kind) -> tuple[SourceFacts, list[CutClip]]:
+    """Decode a source into clips.
+
+    Raises:
+        SourceError: with the code for the rejects table.
+        OSError: the file cannot be read.
+    """
+    if kind == "image":
+        picture = read_picture(path, rule.limits)
+        facts = SourceFacts(picture.shape[0], picture.shape[1], None, None)
+        pictures = crop_and_resize(picture, rule.sizes_of(facts))
+        clips = [SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()})]
+    else:
+        facts = video.survey(path, rule.limits)
+        sizes = rule.sizes_of(facts)
+        clips = _by_shots(rule, path, sizes, rule.split) if rule.split else _by_stride(rule, path, sizes)
+    return facts, [_measured(clip) for clip in clips]
+
+
+def _measured(clip: SourceClip) -> CutClip:
+    thumbs = shots.thumbnails(clip.frames[min(clip.frames, key=_area)])
+    return CutClip(clip.start_seconds, clip.frames, measure(thumbs, shots.content_values(thumbs)))
+
+
+def _by_stride(rule: ClipRule, path: Path, sizes: tuple[Size, ...]) -> list[SourceClip]:
+    return video.read_clips(
+        path, num_frames=rule.num_frames, fps=rule.fps, sizes=sizes, max_clips=rule.max_clips, limits=rule.limits,
+        accept_still=rule.stills, stride_seconds=rule.stride_seconds,
+    )  # fmt: skip
+
+
+def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split) -> list[SourceClip]:
+    """Clips that begin where a shot does, and go on from there by the stride as long as the shot lasts.
+
+    The frames are the same as without cuts: those of ``max_clips`` clips that follow each other from the start.
+    """
+    rate = Fraction(str(rule.fps))
+    stride = rule.num_frames if rule.stride_seconds is None else round(rule.stride_seconds * rule.fps)
+    wanted = (rule.max_clips - 1) * stride + rule.num_frames
+    shown = video.read_clips(
+        path, num_frames=1, fps=rule.fps, sizes=sizes, max_clips=wanted, limits=rule.limits,
+        stride_seconds=float(1 / rate),
+    )  # fmt: skip
+    if len(shown) < rule.num_frames:  # a still, or too short: there it is decided which
+        return _by_stride(rule, path, sizes)
+    smallest = min(sizes, key=_area)
+    thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
+    found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
+    starts = [
+        start
+        for begin, end in zip([0, *found], [*found, len(shown)], strict=True)
+        for start in range(begin, end - rule.num_frames + 1, stride)
+    ]
+    if not starts:
+        cause = f"{len(found)} cuts in {len(shown)} frames, no shot holds a clip of {rule.num_frames}"
+        raise SourceError("shot_cut", cause)
+    return [
+        SourceClip(
+            float(start / rate),
+            {
+                size: np.concatenate([frame.frames[size] for frame in shown[start : start + rule.num_frames]])
+                for size in sizes
+            },
+        )
+        for start in starts[: rule.max_clips]
+    ]
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]
