@@ -30,6 +30,7 @@ import walt.autoencoder.statistics
 import walt.core.decoding
 import walt.core.images
 import walt.core.mp4
+import walt.core.scaling
 import walt.core.video
 import walt.data.clips
 import walt.data.shards
@@ -63,8 +64,8 @@ STAGE = "encode-video"
 
 _CODE: tuple[ModuleType, ...] = (
     walt.autoencoder.config, walt.autoencoder.io, walt.autoencoder.model, walt.autoencoder.statistics,
-    walt.core.decoding, walt.core.images, walt.core.mp4, walt.core.video, walt.data.clips, walt.data.shards,
-    walt.nn.causal, walt.nn.pretrained,
+    walt.core.decoding, walt.core.images, walt.core.mp4, walt.core.scaling, walt.core.video, walt.data.clips,
+    walt.data.shards, walt.nn.causal, walt.nn.pretrained,
 )  # fmt: skip
 """What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
 
