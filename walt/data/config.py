@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from walt.core.config import Section
+from walt.data.sources.kinds import Source
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -40,12 +41,10 @@ class Descriptor(Section):
     summary: str
     licence: str
     homepage: str | None
-    source: Literal["captioned_folder"]
-    """The adapter in ``walt.data.sources`` that lists the items."""
-    captions: str
-    """CSV file, relative to the dataset's folder."""
-    path_column: str
-    caption_column: str
+    source: Source
+    """Where the items stand: one of the kinds in ``walt.data.sources.kinds``."""
+    classes: str | None
+    """File with a class name a line, label 0 first, relative to the project's root; null: the data have no classes."""
     caption_required: bool
     """False: a missing caption is accepted, and the clip is unconditional."""
     images: bool
