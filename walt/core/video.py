@@ -35,6 +35,8 @@ SUFFIXES = frozenset(
      ".asf", ".ogv", ".gif"}
 )  # fmt: skip
 
+_START = Fraction(0)
+_ROUNDING = Fraction(1, 100)  # of a frame: a span's ends are rounded to milliseconds
 _ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matroska rounds timestamps to milliseconds
 
 
@@ -63,11 +65,13 @@ def read_clips(
     max_clips: int,
     limits: Limits,
     accept_still: bool = False,
+    span: tuple[float, float] | None = None,
 ) -> list[SourceClip]:
     """Cut a video into consecutive clips from its start, decoding once for all sizes.
 
     Args:
         num_frames, fps: the clip rule; clip k starts k * num_frames / fps seconds after the first frame.
+        span: only what is shown from its start to its end, in seconds after the first frame; clips begin at its start.
         sizes: (height, width) of the results.
         max_clips: stop after so many; what is left at the end and is shorter than a clip is dropped.
         limits: judged by the header, and again by what is decoded.
@@ -78,9 +82,11 @@ def read_clips(
     """
     with open(path, "rb") as stream, open_video(stream) as container:
         reader = VideoReader(container, limits)
-        wanted = max_clips * num_frames
+        begin, end = (Fraction(str(moment)) for moment in span or (0, 0))
+        inside = math.floor((end - begin) * Fraction(str(fps)) + _ROUNDING) if span else max_clips * num_frames
+        wanted = min(max_clips * num_frames, max(inside, 1))
         pictures: dict[Size, list[Picture]] = {size: [] for size in sizes}
-        for converted in _sample(reader.frames(), Fraction(str(fps)), wanted, reader.convert(sizes)):
+        for converted in _sample(reader.frames(), Fraction(str(fps)), wanted, reader.convert(sizes), begin):
             for size, picture in converted.items():
                 pictures[size].append(picture)
         reader.check_complete()
@@ -91,7 +97,7 @@ def read_clips(
             raise SourceError("too_short", f"{count} frames at {fps:g} a second, a clip has {num_frames}")
         return [
             SourceClip(
-                float(start / Fraction(str(fps))),
+                float(begin + start / Fraction(str(fps))),
                 {size: np.stack(frames[start : start + num_frames]) for size, frames in pictures.items()},
             )
             for start in range(0, count - num_frames + 1, num_frames)
@@ -139,10 +145,11 @@ def _sample(
     fps: Fraction,
     wanted: int | None,
     convert: Callable[[FrameT], dict[Size, Picture]],
+    begin: Fraction = _START,
 ) -> Iterator[dict[Size, Picture]]:
-    """Yield what is on the screen 0, 1 / fps, 2 / fps ... seconds after the first frame, ``wanted`` times at most.
+    """Yield what is on the screen 0, 1 / fps, 2 / fps ... seconds after ``begin``, ``wanted`` times at most.
 
-    Frames come as (seconds, duration in seconds, frame).
+    Frames come as (seconds, duration in seconds, frame); ``begin`` is in seconds after the first.
     """
     origin = end = Fraction(0)
     held: FrameT | None = None
@@ -151,14 +158,14 @@ def _sample(
     for seconds, duration, frame in frames:
         if held is None:
             origin = seconds
-        while held is not None and count / fps + _ON_SCREEN < seconds - origin:
+        while held is not None and begin + count / fps + _ON_SCREEN < seconds - origin:
             shown = shown or convert(held)
             yield shown
             count += 1
             if count == wanted:
                 return
         held, shown, end = frame, None, seconds - origin + duration
-    while held is not None and count / fps < end and count != wanted:
+    while held is not None and begin + count / fps < end and count != wanted:
         shown = shown or convert(held)
         yield shown
         count += 1

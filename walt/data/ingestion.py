@@ -19,7 +19,8 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.images import Limits, Size, SourceError, crop_and_resize, png_bytes, read_picture
 from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, sha256_json
 from walt.data.config import IngestConfig
-from walt.data.sources.items import Kind
+from walt.data.sources.items import Kind, Span
+from walt.data.sources.locations import hash_location, is_elsewhere
 
 _CODE = (video.__file__, decoding.__file__, mp4.__file__, images.__file__, __file__)
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
@@ -51,18 +52,26 @@ class ClipRule:
         code = [sha256_file(file) for file in _CODE]
         return sha256_json({"code": code, "libraries": decoding.LIBRARY_VERSIONS, **asdict(self)})
 
-    def key(self, source_sha256: str, start_seconds: float) -> str:
+    def key(self, source: SourceFile, start_seconds: float) -> str:
         """A clip's name: 32 hex digits from the source's bytes, the span and the clip rule."""
-        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps])[:32]
+        span = [] if source.span is None else [source.span]
+        return sha256_json([source.sha256, start_seconds, self.num_frames, self.fps, *span])[:32]
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to cut. Its name is kept as bytes, which survive any process boundary."""
+    """A file to cut. Its location is kept as bytes, which survive any process boundary."""
 
     path: bytes
     sha256: str
     kind: Kind
+    span: Span | None = None
+    """Only this part of it is meant; None: all."""
+
+    @property
+    def name(self) -> str:
+        """Hash, kind and span: equal names, equal clips."""
+        return f"{self.sha256}.{self.kind}" + (f".{self.span[0]!r}-{self.span[1]!r}" if self.span else "")
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """
     path = Path(os.fsdecode(source.path))
     try:
-        clips = _read(rule, path, source.kind)
+        clips = _read(rule, path, source)
         if sha256_file(path) != source.sha256:
             raise SourceError("changed", "its bytes changed while it was read")
     except SourceError as error:
@@ -124,18 +133,18 @@ def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
             blobs.append(data)
         num_frames = len(frames)
         kind: Kind = "image" if num_frames == 1 else "video"
-        key = rule.key(source.sha256, clip.start_seconds)
+        key = rule.key(source, clip.start_seconds)
         entries.append(ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members)))
     return SourceEntry(source.sha256, tuple(entries)), b"".join(blobs)
 
 
-def _read(rule: ClipRule, path: Path, kind: Kind) -> list[video.SourceClip]:
-    if kind == "image":
+def _read(rule: ClipRule, path: Path, source: SourceFile) -> list[video.SourceClip]:
+    if source.kind == "image":
         pictures = crop_and_resize(read_picture(path, rule.limits), rule.sizes)
         return [video.SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()})]
     return video.read_clips(
         path, num_frames=rule.num_frames, fps=rule.fps, sizes=rule.sizes, max_clips=rule.max_clips, limits=rule.limits,
-        accept_still=rule.stills,
+        accept_still=rule.stills, span=source.span,
     )  # fmt: skip
 
 
@@ -144,7 +153,10 @@ def hash_files(paths: list[bytes]) -> list[tuple[str | None, str]]:
     results: list[tuple[str | None, str]] = []
     for path in paths:
         try:
-            results.append((sha256_file(os.fsdecode(path)), ""))
+            if is_elsewhere(os.fsdecode(path)):  # that is fetching's
+                results.append((None, "it was not fetched"))
+                continue
+            results.append((hash_location(os.fsdecode(path)), ""))
         except OSError as error:
             results.append((None, str(error.strerror)))
     return results
@@ -160,13 +172,13 @@ class ClipCache:
     def __init__(self, folder: Path, rule: ClipRule) -> None:
         self.folder = folder / rule.identity[:16]
 
-    def _path(self, sha256: str, kind: Kind) -> Path:
-        return self.folder / sha256[:2] / f"{sha256}.{kind}"
+    def _path(self, source: SourceFile) -> Path:
+        return self.folder / source.sha256[:2] / source.name
 
     def put(self, source: SourceFile, entry: SourceEntry, data: bytes) -> None:
         """Store a result. Not fsynced, one file among millions: digests tell a torn one."""
         header = json.dumps(asdict(entry)).encode()
-        path = self._path(source.sha256, source.kind)
+        path = self._path(source)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         temporary.write_bytes(hashlib.sha256(header).hexdigest().encode() + b"\n" + header + b"\n" + data)
@@ -174,7 +186,7 @@ class ClipCache:
 
     def get(self, source: SourceFile) -> SourceEntry | None:
         """The stored entry; None where there is none, or a torn one."""
-        path = self._path(source.sha256, source.kind)
+        path = self._path(source)
         if not path.is_file():
             return None
         with open(path, "rb") as stream:
@@ -191,7 +203,7 @@ class ClipCache:
         Raises:
             CorruptArtifactError: they differ from their digest; the entry is removed, so that a rerun makes it again.
         """
-        path = self._path(source.sha256, source.kind)
+        path = self._path(source)
         with open(path, "rb") as stream:
             stream.readline()
             stream.readline()
@@ -208,16 +220,15 @@ class ClipCache:
                     offset += member.num_bytes
         raise KeyError(f"{key} in {size}")
 
-    def prune(self, keep: set[tuple[str, Kind]]) -> None:
-        """Remove the entries of sources that are gone, of other rules, and what killed runs left."""
+    def prune(self, keep: set[str]) -> None:
+        """Remove the entries of sources whose names are not in ``keep``, of other rules, and what killed runs left."""
         if not self.folder.parent.is_dir():
             return
         for path in sorted(self.folder.parent.rglob("*"), reverse=True):  # files before the folders that hold them
-            sha256, _, kind = path.name.partition(".")
             if path.is_dir():
                 if not any(path.iterdir()):
                     path.rmdir()
-            elif self.folder not in path.parents or (sha256, kind) not in keep:
+            elif self.folder not in path.parents or path.name not in keep:
                 path.unlink()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
-from walt.core.errors import ConfigurationError, RejectLimitError
+from walt.core.errors import RejectLimitError
 from walt.core.execute import map_items
 from walt.core.log import ProgressBar, info, warning
 from walt.core.manifest import ManifestRow, RejectRow, printable, write_clips, write_manifest, write_rejects
@@ -25,9 +25,10 @@ from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
 from walt.data.clip_tars import PlannedClip, assign_shards, publish_tars
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
+from walt.data.fetching import TEMPORARY_FOLDER, Fetched, cut_anywhere, fetch_all
 from walt.data.ingestion import TRANSIENT, ClipCache, ClipRule, SourceEntry, SourceFile, cut_source, hash_files
 from walt.data.shards import ShardRecord
-from walt.data.sources.items import Item
+from walt.data.sources.items import Item, Span
 from walt.data.sources.registry import list_items
 
 _HASH_BATCH = 32
@@ -58,17 +59,18 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             table is written before.
     """
     descriptor = load_section(paths.root / config.dataset.descriptor, Descriptor)
-    folder = paths.root / config.dataset.path
-    if not folder.is_dir():
-        raise ConfigurationError(f"dataset.path: {folder}: no such folder (`walt prepare` makes a generated dataset)")
-    listing = list_items(descriptor, folder, config.ingest.max_caption_characters)
+    listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
     rejects = [_reject(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
-    sources, duplicates = _hash(listing.items, config.compute)
-    rejects += duplicates
     rule = ClipRule.from_config(config.ingest, descriptor.images)
-    cache = ClipCache(paths.work("ingest") / "sources", rule)
-    with storage_errors(paths.work("ingest")):
-        entries, num_decoded = _cut(sources, rule, cache, config)
+    work = paths.work("ingest")
+    cache = ClipCache(work / "sources", rule)
+    with storage_errors(work):
+        fetched, num_fetched = fetch_all(
+            listing.items, work, partial(cut_source, rule), cache, config.compute, config.ingest
+        )
+        sources, duplicates = _hash(listing.items, fetched, config.compute)
+        rejects += duplicates
+        entries, num_decoded = _cut(sources, rule, cache, config, work / TEMPORARY_FOLDER)
     rejects += [
         _reject(source.item.source, source.file.sha256, entry.code, entry.cause)
         for source, entry in zip(sources, entries, strict=True)
@@ -85,11 +87,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         records = publish_tars(paths.clips, paths.work("ingest") / "shards", cache, shards, rule)
         write_clips(paths.clips / CLIPS_TABLE, rows)
         write_manifest(paths.manifest, rows)
-        cache.prune({(source.file.sha256, source.file.kind) for source in sources})
+        cache.prune({source.file.name for source in sources})
         for table in (paths.manifest, paths.rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
-    return _figures(num_inputs, rejects, rows, records, num_decoded)
+    return _figures(num_inputs, rejects, rows, records, num_fetched + num_decoded)
 
 
 def _reject(source: str, sha256: str | None, code: str | None, cause: str) -> RejectRow:
@@ -99,38 +101,46 @@ def _reject(source: str, sha256: str | None, code: str | None, cause: str) -> Re
 # ---------------------------------------------------------------------------------------------------- hashing, decoding
 
 
-def _hash(items: list[Item], compute: ComputeConfig) -> tuple[list[Source], list[RejectRow]]:
+def _hash(
+    items: list[Item], fetched: dict[str, Fetched], compute: ComputeConfig
+) -> tuple[list[Source], list[RejectRow]]:
     """Read every file. The first, by name, of those with the same bytes is the source; the others are aliases."""
     batches = [items[start : start + _HASH_BATCH] for start in range(0, len(items), _HASH_BATCH)]
     names = [[os.fsencode(item.path) for item in batch] for batch in batches]
     sources: list[Source] = []
     rejects: list[RejectRow] = []
-    first: dict[str, str] = {}
+    first: dict[tuple[str, Span | None], str] = {}
     with ProgressBar("ingest: reading", total=len(items), unit="files") as bar:
         for batch, outcome in zip(batches, map_items(hash_files, names, compute), strict=True):
             digests = outcome.value or [(None, f"could not be read: {outcome.failure}")] * len(batch)
             for item, (sha256, problem) in zip(batch, digests, strict=True):
+                code = None
+                if item.path in fetched:
+                    found = fetched[item.path]
+                    sha256, code, problem = found.sha256, found.code, found.cause
                 if sha256 is None:
-                    rejects.append(_reject(item.source, None, "unreadable", problem))
-                elif sha256 in first:
-                    rejects.append(_reject(item.source, sha256, "duplicate", f"the same bytes as {first[sha256]}"))
+                    rejects.append(_reject(item.source, None, code or "unreadable", problem))
+                elif earlier := first.get((sha256, item.span)):
+                    rejects.append(_reject(item.source, sha256, "duplicate", f"the same bytes as {earlier}"))
                 else:
-                    first[sha256] = item.source
-                    sources.append(Source(item, SourceFile(os.fsencode(item.path), sha256, item.kind)))
+                    first[sha256, item.span] = item.source
+                    sources.append(Source(item, SourceFile(os.fsencode(item.path), sha256, item.kind, item.span)))
             bar.advance(len(batch))
     return sources, rejects
 
 
-def _cut(sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config) -> tuple[list[SourceEntry], int]:
+def _cut(
+    sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config, temporary: Path
+) -> tuple[list[SourceEntry], int]:
     """The entry of each source: from the cache, or decoded now. Also how many were decoded."""
     entries: dict[str, SourceEntry] = {}
     for source in sources:
         entry = cache.get(source.file)
         if entry:
-            entries[source.file.sha256] = entry
-    todo = [source.file for source in sources if source.file.sha256 not in entries]
+            entries[source.file.name] = entry
+    todo = [source.file for source in sources if source.file.name not in entries]
     outcomes = map_items(
-        partial(cut_source, rule), todo, config.compute,
+        partial(cut_anywhere, temporary, partial(cut_source, rule)), todo, config.compute,
         timeout_seconds=config.ingest.timeout_seconds, memory_mb=config.ingest.memory_mb,
     )  # fmt: skip
     with ProgressBar("ingest: decoding", total=len(sources), unit="files", completed=len(entries)) as bar:
@@ -142,9 +152,9 @@ def _cut(sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config
             else:
                 assert outcome.failure is not None
                 entry = SourceEntry(file.sha256, (), outcome.failure.code, outcome.failure.cause)
-            entries[file.sha256] = entry
+            entries[file.name] = entry
             bar.advance()
-    return [entries[source.file.sha256] for source in sources], len(todo)
+    return [entries[source.file.name] for source in sources], len(todo)
 
 
 def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table: Path) -> None:
@@ -162,16 +172,21 @@ def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table:
 
 
 def _split(sources: list[Source], entries: list[SourceEntry], held_out: float) -> list[PlannedClip]:
-    """All clips; those of a source are all in one split, which its hash decides.
+    """All clips; those of a source are all in one split, which the dataset's lists say, or its hash decides.
 
     Where a share so small or sources so few leave nothing held out, the first video that a larger share would take is
     held out, as long as another video is left to train on.
     """
     splits = {source.file.sha256: "held_out" if _draw(source.file.sha256) < held_out else "train" for source in sources}
+    listed = {source.file.sha256: source.item.split for source in sources if source.item.split is not None}
     taken = [(source.file.sha256, entry) for source, entry in zip(sources, entries, strict=True) if entry.clips]
     accepted = [sha256 for sha256, _ in taken]
     videos = [sha256 for sha256, entry in taken if any(clip.kind == "video" for clip in entry.clips)]
-    if all(splits[sha256] == "held_out" for sha256 in accepted):
+    if listed:
+        splits |= listed
+        if all(splits[sha256] == "held_out" for sha256 in accepted):
+            warning("every source is held out by the dataset's own lists: there is nothing to train on")
+    elif all(splits[sha256] == "held_out" for sha256 in accepted):
         warning("every source would be held out; all are used for training instead")
         splits = dict.fromkeys(splits, "train")
     elif held_out and not any(splits[sha256] == "held_out" for sha256 in accepted):

@@ -48,7 +48,7 @@ STAGES: tuple[Stage, ...] = (
         params=("dataset", "ingest"),
         settings=("compute",),
         inputs=(),
-        sources=("${dataset.descriptor}", "${dataset.path}"),
+        sources=("${dataset.descriptor}", "${dataset.path}", "datasets/classes"),
         outputs=("clips", "manifest", "rejects"),
         persist=True,
     ),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from walt.data.sources.items import Dataset, Entry, is_media
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry, is_media
 from walt.data.sources.kinds import CaptionedFolder
-from walt.data.sources.rows import RowFiles, location, url_path
+from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import Columns, read_rows
 
 
@@ -28,8 +29,8 @@ def entries(source: CaptionedFolder, dataset: Dataset) -> Iterator[Entry]:
     for row in read_rows(folder, source.captions, columns):
         path, caption = row.texts
         found = files.find(row, [path])
-        if isinstance(found, str):
-            yield rules.item(path, location(folder, found), caption, name=url_path(found))
+        if isinstance(found, Found):
+            yield rules.item(found.source, found.location, caption, name=found.name)
         elif found:
             yield found
     for name in folder.names():

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
 from walt.data.sources.classes import labels_by_name, unknown_class
-from walt.data.sources.items import Dataset, Entry, Refusal, Span
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry, Refusal, Span
 from walt.data.sources.kinds import FileList
-from walt.data.sources.rows import RowFiles, location, url_path
+from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import ColumnKind, Row, find_tables, make_span, read_rows
 
 
@@ -53,9 +54,7 @@ def _entry(
         if label < 0:
             return Refusal(path or row.name, "unknown_class", unknown_class(name, labels))
     found = files.find(row, [path], span)
-    if not isinstance(found, str):
+    if not isinstance(found, Found):
         return found
     caption = next((cells[name] for name in source.caption_columns if cells[name].strip()), "")
-    return dataset.rules.item(
-        path, location(dataset.folder, found), caption, label=label, span=span, name=url_path(found)
-    )
+    return dataset.rules.item(found.source, found.location, caption, label=label, span=span, name=found.name)

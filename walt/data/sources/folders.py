@@ -64,6 +64,7 @@ class LocalFolder:
                 if not name.startswith("."):
                     yield name if prefix == os.curdir else f"{prefix}/{name}"
 
+
 class RemoteFolder:
     """A prefix in a bucket. It is listed once."""
 

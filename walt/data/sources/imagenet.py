@@ -1,17 +1,19 @@
 """ImageNet's folders of pictures, one for each wnid, with labels in the order of the sorted wnids.
 
-The development kit counts the same thousand classes in another order (``map_clsloc.txt``). A model that was trained with
-one and is asked with the other shows the wrong thing, so only the class index is read, and its order is checked.
+The development kit counts the same thousand classes in another order (``map_clsloc.txt``). A model that was trained
+with one and is asked with the other shows the wrong thing, so only the class index is read, and its order is checked.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
+from walt.data.sources.dataset import Dataset
 from walt.data.sources.folders import Folder
-from walt.data.sources.items import Dataset, Entry, Refusal, Split, is_media
+from walt.data.sources.items import Entry, Refusal, Split, is_media
 from walt.data.sources.kinds import ImageNet
 
 
@@ -42,9 +44,7 @@ def entries(source: ImageNet, dataset: Dataset) -> Iterator[Entry]:
                 yield _entry(dataset, name, wnid, labels, split)
 
 
-def _entry(
-    dataset: Dataset, name: str, wnid: str, labels: dict[str, tuple[int, str]], split: Split | None
-) -> Entry:
+def _entry(dataset: Dataset, name: str, wnid: str, labels: dict[str, tuple[int, str]], split: Split | None) -> Entry:
     if wnid not in labels:
         return Refusal(name, "unknown_class", f"the folder {wnid!r} is no wnid of the class index")
     label, caption = labels[wnid]
@@ -70,7 +70,7 @@ def read_class_index(folder: Folder, name: str) -> list[tuple[str, str]]:
     if sorted(found) != list(range(len(found))):
         raise ConfigurationError(f"{where}: its {len(found)} keys are not 0 to {len(found) - 1}{kit}")
     index = [(found[label][0], found[label][1].replace("_", " ")) for label in range(len(found))]
-    for (before, _), (wnid, _) in zip(index, index[1:], strict=False):
+    for (before, _), (wnid, _) in itertools.pairwise(index):
         if wnid <= before:
             raise ConfigurationError(f"{where}: {wnid} comes after {before}, so its order is another{kit}")
     return index

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from walt.core import images, video
-from walt.data.sources.folders import Folder
 
 Kind = Literal["video", "image"]
 Split = Literal["train", "held_out"]
@@ -102,16 +101,6 @@ class Rules:
             return Refusal(source, "bad_caption", "the caption holds bytes that are no UTF-8 text")
         cut = caption[: self.max_caption_characters]
         return Item(source, path, kind, cut or None, cut != caption, label, split, span)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What an adapter reads from."""
-
-    folder: Folder
-    rules: Rules
-    classes: tuple[str, ...] | None
-    """Names by label; None: the dataset has no classes."""
 
 
 class Seen:

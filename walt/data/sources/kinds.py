@@ -122,14 +122,6 @@ class WebDatasetTars(Section):
 
 
 Source = Annotated[
-    CaptionedFolder
-    | PlainFolder
-    | FileList
-    | WebVid
-    | Panda70M
-    | Ucf101
-    | Kinetics
-    | ImageNet
-    | WebDatasetTars,
+    CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars,
     Field(discriminator="kind"),
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from walt.data.sources.classes import labels_by_name, unknown_class
-from walt.data.sources.items import Dataset, Entry, Refusal, Split
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry, Refusal, Split
 from walt.data.sources.kinds import Kinetics
-from walt.data.sources.rows import RowFiles
+from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import Columns, Row, find_tables, read_rows
 
 _COLUMNS: Columns = {"youtube_id": "text", "time_start": "number", "time_end": "number", "split": "text"}
@@ -42,7 +43,7 @@ def _entry(dataset: Dataset, files: RowFiles, labels: dict[str, int], row: Row) 
         return Refusal(file, "unknown_class", unknown_class(name, labels))
     folders = [f"{split}/{name}/", f"{name}/", f"{split}/", ""] if name else [f"{split}/", ""]
     found = files.find(row, [f"{folder}{file}" for folder in folders])
-    if not isinstance(found, str):
+    if not isinstance(found, Found):
         return Refusal(file, found.code, found.cause) if found else None
     label = labels[name] if name else None
-    return dataset.rules.item(found, dataset.folder.location(found), name or "", label=label, split=_SPLITS[split])
+    return dataset.rules.item(found.name, found.location, name or "", label=label, split=_SPLITS[split])

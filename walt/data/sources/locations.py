@@ -1,11 +1,12 @@
 """Where an input's bytes are, as one string, and getting at them as a local file.
 
-A location is an absolute path, a URL, or a member of a tar: the tar's location, NUL (which no path and no URL holds), and
-the member's offset and size. In ``SourceFile.path`` it stands as bytes, as file names do.
+A location is an absolute path, a URL, or a member of a tar: the tar's location, NUL (which no path and no URL holds),
+and the member's offset and size. In ``SourceFile.path`` it stands as bytes, as file names do.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from walt.core import remote
-from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
+from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
 
 _MEMBER = "\0"
 _BLOCK = 1 << 20
@@ -66,15 +67,32 @@ def open_location(location: str) -> IO[bytes]:
     return remote.open_file(location) if is_elsewhere(location) else open(location, "rb")
 
 
+def hash_location(location: str) -> str:
+    """Hex SHA-256 of what lies at a place on this machine. Raises OSError."""
+    if is_plain(location):
+        return sha256_file(location)
+    digest = hashlib.sha256()
+    for block in _blocks(location):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def _extract(location: str, path: Path) -> None:
     """Copy a member's bytes; its name plays no part."""
+    with storage_errors(path), open(path, "wb") as target:
+        for block in _blocks(location):
+            target.write(block)
+
+
+def _blocks(location: str) -> Iterator[bytes]:
+    """A member's bytes, a megabyte at a time. Raises OSError where the tar is shorter than it was."""
     tar, _, place = location.partition(_MEMBER)
     offset, left = (int(number) for number in place.split("+"))
-    with open_location(tar) as source, storage_errors(path), open(path, "wb") as target:
+    with open_location(tar) as source:
         source.seek(offset)
         while left:
             block = source.read(min(left, _BLOCK))
             if not block:
-                raise OSError(0, "the tar became shorter while it was in use")
-            target.write(block)
+                raise OSError(errno.ENODATA, f"{tar}: it became shorter while it was in use")
+            yield block
             left -= len(block)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from walt.data.sources.items import Dataset, Entry, Refusal
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry, Refusal
 from walt.data.sources.kinds import Panda70M
-from walt.data.sources.rows import RowFiles, location
+from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import Columns, Row, find_tables, make_span, read_rows
 
 _COLUMNS: Columns = {"videoID": "text", "timestamp": "list", "caption": "list", "matching_score": "list"}
@@ -18,8 +19,8 @@ _COLUMNS: Columns = {"videoID": "text", "timestamp": "list", "caption": "list", 
 def entries(source: Panda70M, dataset: Dataset) -> Iterator[Entry]:
     """List the spans of all rows.
 
-    Refusals: ``bad_row`` (a list cannot be read, or the lists differ in length: the row is one input), ``bad_span``, and
-    for each span those of ``RowFiles.find`` and of ``Rules.item``.
+    Refusals: ``bad_row`` (a list cannot be read, or the lists differ in length: the row is one input), ``bad_span``,
+    and for each span those of ``RowFiles.find`` and of ``Rules.item``.
 
     Raises:
         ConfigurationError: a table is missing, cannot be read, or lacks a column.
@@ -53,7 +54,7 @@ def _spans(source: Panda70M, dataset: Dataset, files: RowFiles, row: Row) -> Ite
             yield Refusal(f"{name}#{number}", "bad_span", f"line {row.line}: {str(moments)[:40]} is no span")
             continue
         found = files.find(row, [name if video else ""], span)
-        if isinstance(found, str):
-            yield dataset.rules.item(name, location(dataset.folder, found), caption or "", span=span)
+        if isinstance(found, Found):
+            yield dataset.rules.item(name, found.location, caption or "", span=span)
         elif found:
             yield Refusal(f"{name}#t={span[0]:g},{span[1]:g}", found.code, found.cause)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
-from walt.data.sources.items import Dataset, Entry, Seen, is_media
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry, Seen, is_media
 from walt.data.sources.kinds import PlainFolder
 
 

@@ -19,8 +19,9 @@ from walt.data.sources import (
     webvid,
 )
 from walt.data.sources.classes import read_classes
+from walt.data.sources.dataset import Dataset
 from walt.data.sources.folders import open_folder
-from walt.data.sources.items import Dataset, Entry, Listing, Rules
+from walt.data.sources.items import Entry, Listing, Rules
 
 
 def list_items(descriptor: Descriptor, root: Path, path: str, max_caption_characters: int) -> Listing:

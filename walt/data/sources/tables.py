@@ -81,9 +81,7 @@ def find_tables(folder: Folder, patterns: tuple[str, ...]) -> list[str]:
     return sorted(found)
 
 
-def read_rows(
-    folder: Folder, table: str, columns: Columns, optional: Columns | None = None
-) -> Iterator[Row]:
+def read_rows(folder: Folder, table: str, columns: Columns, optional: Columns | None = None) -> Iterator[Row]:
     """The rows of one table; an optional column that is not there is all None.
 
     Raises:
@@ -241,7 +239,10 @@ def seconds(value: object) -> float | None:
         return None
     if len(parts) > 3 or not all(math.isfinite(part) and part >= 0 for part in parts):
         return None
-    return round(sum(part * 60**power for power, part in enumerate(reversed(parts))), 6)
+    total = 0.0
+    for part in parts:
+        total = total * 60 + part
+    return round(total, 6)
 
 
 def make_span(start: object, end: object) -> Span | None:

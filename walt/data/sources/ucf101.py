@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 
 from walt.core.errors import ConfigurationError
 from walt.data.sources.classes import labels_by_name
+from walt.data.sources.dataset import Dataset
 from walt.data.sources.folders import Folder
-from walt.data.sources.items import Dataset, Entry, Split
+from walt.data.sources.items import Entry, Split
 from walt.data.sources.kinds import Ucf101
-from walt.data.sources.rows import RowFiles
+from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import Row
 
 _SPELLINGS = ("HandstandPushups", "HandStandPushups")
@@ -35,9 +36,9 @@ def entries(source: Ucf101, dataset: Dataset) -> Iterator[Entry]:
         table = f"{source.lists}/{name}{source.split:02d}.txt"
         for line, clip, folder in _read_list(dataset.folder, table, labels):
             found = files.find(Row(table, line, ()), _spellings(clip))
-            if isinstance(found, str):
-                path = dataset.folder.location(found)
-                yield dataset.rules.item(clip, path, class_caption(folder), label=labels[folder], split=split)
+            if isinstance(found, Found):
+                caption, label = class_caption(folder), labels[folder]
+                yield dataset.rules.item(clip, found.location, caption, label=label, split=split)
             elif found:
                 yield found
     files.report()

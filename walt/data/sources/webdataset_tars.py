@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.data.sources.items import Dataset, Entry, Refusal, is_media, leaves_folder
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry, Refusal, is_media, leaves_folder
 from walt.data.sources.kinds import WebDatasetTars
 from walt.data.sources.locations import member_location
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from walt.data.sources.items import Dataset, Entry
+from walt.data.sources.dataset import Dataset
+from walt.data.sources.items import Entry
 from walt.data.sources.kinds import WebVid
-from walt.data.sources.rows import RowFiles, location
+from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import Columns, find_tables, read_rows
 
 _FILES: Columns = {"videoid": "text", "name": "text", "page_dir": "text"}
@@ -28,8 +29,8 @@ def entries(source: WebVid, dataset: Dataset) -> Iterator[Entry]:
             videoid, caption, place = row.texts
             name = place if by_url else f"{place}/{videoid}.mp4" if place else f"{videoid}.mp4"
             found = files.find(row, [name if videoid else ""])
-            if isinstance(found, str):
-                yield dataset.rules.item(name, location(dataset.folder, found), caption, name=f"{videoid}.mp4")
+            if isinstance(found, Found):
+                yield dataset.rules.item(found.source, found.location, caption, name=f"{videoid}.mp4")
             elif found:
                 yield found
     files.report()
