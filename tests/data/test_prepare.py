@@ -13,6 +13,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.prepare import init_dataset, prepare
+from walt.data.sources.kinds import CaptionedFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
@@ -31,9 +32,10 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
     descriptor = init_dataset(project, "videos", "table.csv", "video", "text", "My cats!")
     assert descriptor == "datasets/My-cats.yaml"
     described = load_section(project / descriptor, Descriptor)
-    assert (described.name, described.captions, described.path_column, described.caption_column) == (
-        "My-cats", "table.csv", "video", "text",
-    )  # fmt: skip
+    assert described.name == "My-cats"
+    assert described.source == CaptionedFolder(
+        kind="captioned_folder", captions="table.csv", path_column="video", caption_column="text"
+    )
     assert described.generator is None
     assert described.adherence is None
 

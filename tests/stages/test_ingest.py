@@ -36,10 +36,8 @@ name: test
 summary: A test.
 licence: CC0-1.0
 homepage: null
-source: captioned_folder
-captions: captions.csv
-path_column: path
-caption_column: caption
+source: {kind: captioned_folder, captions: captions.csv, path_column: path, caption_column: caption}
+classes: null
 caption_required: true
 images: true
 held_out: 0.5
