@@ -29,6 +29,8 @@ PROTOCOLS = ("s3", "https", "http", "file")
 
 _BLOCK = 4 << 20
 """Bytes that ``open_file`` fetches at a time."""
+_PART = 32 << 20
+"""Bytes of a part of a large upload; twice that is in memory."""
 _PAGE = 1000
 """Objects a listing request returns at most."""
 
@@ -42,7 +44,7 @@ class RemoteFile:
     """Bytes; None where the server does not say."""
     etag: str | None = None
     sha256: str | None = None
-    """Hex digest that the uploader stated; ``stat`` gives it, a listing does not."""
+    """Hex digest that the uploader stated (of a ``file://``, its own); ``stat`` gives it, a listing does not."""
 
 
 def is_remote(location: str) -> bool:
@@ -81,7 +83,8 @@ def stat(url: str) -> RemoteFile | None:
         info = retried(url, lambda: _filesystem(protocol).info(_name(url)))
     except MissingError:
         return None
-    return RemoteFile(url, info.get("size"), info.get("ETag"))
+    digest = sha256_file(path) if protocol == "file" and info["type"] == "file" else None
+    return RemoteFile(url, info.get("size"), info.get("ETag"), digest)
 
 
 def read_bytes(url: str) -> bytes:
@@ -149,7 +152,7 @@ def upload(path: Path, url: str) -> str:
     """
     protocol = _writable(url)
     digest = sha256_file(path)
-    options = {"Metadata": {"sha256": digest}} if protocol == "s3" else {}
+    options = {"Metadata": {"sha256": digest}, "chunksize": _PART, "max_concurrency": 2} if protocol == "s3" else {}
     retried(url, lambda: _filesystem(protocol).put_file(str(path), _name(url), **options))
     return digest
 
