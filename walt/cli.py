@@ -212,6 +212,16 @@ def reconstruct(
     run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256))
 
 
+@app.command(rich_help_panel="Project")
+def fetch(
+    url: Annotated[str | None, typer.Argument(help="Such as s3://bucket/prefix; by default ingest.output.")] = None,
+) -> None:
+    """Bring here, verified, the clips and tables that an ingest with ingest.output published."""
+    from walt.stages.fetch import run
+
+    run(url, Path.cwd())
+
+
 @app.command("pipeline", rich_help_panel="Project")
 def pipeline_command(
     write: Annotated[bool, typer.Option("--write", help="Bring dvc.yaml up to date instead of printing it.")] = False,

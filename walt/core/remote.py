@@ -27,8 +27,12 @@ from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
 
 PROTOCOLS = ("s3", "https", "http", "file")
 
+S3_ATTEMPTS = 3
+"""At each request, by botocore; ``retried`` repeats the whole call besides."""
 _BLOCK = 4 << 20
 """Bytes that ``open_file`` fetches at a time."""
+_PART = 32 << 20
+"""Bytes of a part of a large upload; twice that is in memory."""
 _PAGE = 1000
 """Objects a listing request returns at most."""
 
@@ -42,7 +46,7 @@ class RemoteFile:
     """Bytes; None where the server does not say."""
     etag: str | None = None
     sha256: str | None = None
-    """Hex digest that the uploader stated; ``stat`` gives it, a listing does not."""
+    """Hex digest that the uploader stated (of a ``file://``, its own); ``stat`` gives it, a listing does not."""
 
 
 def is_remote(location: str) -> bool:
@@ -81,7 +85,8 @@ def stat(url: str) -> RemoteFile | None:
         info = retried(url, lambda: _filesystem(protocol).info(_name(url)))
     except MissingError:
         return None
-    return RemoteFile(url, info.get("size"), info.get("ETag"))
+    digest = sha256_file(path) if protocol == "file" and info["type"] == "file" else None
+    return RemoteFile(url, info.get("size"), info.get("ETag"), digest)
 
 
 def read_bytes(url: str) -> bytes:
@@ -149,7 +154,7 @@ def upload(path: Path, url: str) -> str:
     """
     protocol = _writable(url)
     digest = sha256_file(path)
-    options = {"Metadata": {"sha256": digest}} if protocol == "s3" else {}
+    options = {"Metadata": {"sha256": digest}, "chunksize": _PART, "max_concurrency": 2} if protocol == "s3" else {}
     retried(url, lambda: _filesystem(protocol).put_file(str(path), _name(url), **options))
     return digest
 
@@ -208,7 +213,7 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
     """One for each environment, which s3fs reads when it opens a session."""
     options: dict[str, Any] = {"skip_instance_cache": True}
     if protocol == "s3":
-        options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": 3}}
+        options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}
         options["use_listings_cache"] = False
     elif protocol in ("http", "https"):
         from aiohttp import ClientTimeout
@@ -217,7 +222,7 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
     elif protocol == "file":
         options["auto_mkdir"] = True
     filesystem = fsspec.filesystem(protocol, **options)
-    filesystem.retries = 3  # s3fs goes on in the middle of a body by itself so many times
+    filesystem.retries = 3  # so often s3fs goes on by itself in the middle of a body
     return filesystem
 
 
@@ -262,6 +267,13 @@ class _BlockReader(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self.position = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size}[whence])
         return self.position
+
+    def readall(self) -> bytes:
+        """The rest; the inherited one asks for 8 KiB at a time."""
+        data = bytearray(self.size - min(self.position, self.size))
+        for start in range(0, len(data), _BLOCK):
+            self.readinto(memoryview(data)[start : start + _BLOCK])
+        return bytes(data)
 
     def readinto(self, buffer: Any) -> int:
         start, end = self.position, min(self.position + len(buffer), self.size)

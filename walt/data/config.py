@@ -70,6 +70,7 @@ class IngestConfig(Section):
     crf: int = Field(ge=0, le=51)
     """H.264 quality of the stored clips (yuv444p); 0 is lossless."""
     clips_per_shard: PositiveInt
+    """The most clips that a tar holds (on average seven tenths of it), unless one source alone has more."""
     max_caption_characters: PositiveInt
     """Longer captions are cut, and flagged."""
     min_side: PositiveInt
@@ -84,6 +85,8 @@ class IngestConfig(Section):
     """Address space of one decoding process."""
     reject_limit: Fraction
     """More than this share of rejected inputs ends the stage with status 3."""
+    output: str | None
+    """URL of a prefix (``s3://bucket/prefix``) that is kept equal to the clips and tables; null: they stay here."""
 
     @model_validator(mode="after")
     def _check_frames(self) -> IngestConfig:
