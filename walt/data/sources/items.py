@@ -92,7 +92,7 @@ class Rules:
         kind = kind_of(name or source)
         caption = caption.strip()
         if span is not None:
-            source = f"{source}#t={span[0]:g},{span[1]:g}"
+            source = span_name(source, span)
         if kind == "image" and not self.images:
             return Refusal(source, "image", "the dataset's descriptor takes no still pictures")
         if not caption and self.caption_required:
@@ -130,6 +130,12 @@ class Seen:
 
 def _digest(name: str) -> bytes:
     return hashlib.blake2b(os.fsencode(name), digest_size=16).digest()
+
+
+def span_name(source: str, span: Span) -> str:
+    """``a.mp4#t=62.5,69.001``: how a part of a file is called (W3C media fragments), to the millisecond."""
+    start, end = (f"{moment:.3f}".rstrip("0").rstrip(".") for moment in span)
+    return f"{source}#t={start},{end}"
 
 
 def kind_of(path: str) -> Kind:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from walt.data.sources.dataset import Dataset
-from walt.data.sources.items import Entry, Refusal
+from walt.data.sources.items import Entry, Refusal, span_name
 from walt.data.sources.kinds import Panda70M
 from walt.data.sources.rows import Found, RowFiles
 from walt.data.sources.tables import Columns, Row, find_tables, make_span, read_rows
@@ -57,4 +57,4 @@ def _spans(source: Panda70M, dataset: Dataset, files: RowFiles, row: Row) -> Ite
         if isinstance(found, Found):
             yield dataset.rules.item(name, found.location, caption or "", span=span)
         elif found:
-            yield Refusal(f"{name}#t={span[0]:g},{span[1]:g}", found.code, found.cause)
+            yield Refusal(span_name(name, span), found.code, found.cause)
