@@ -37,7 +37,9 @@ def test_a_descriptor_is_valid_and_has_its_card(path: Path) -> None:
     assert all(len(text) > 40 for text in texts), "a section says something"
 
 
-@pytest.mark.parametrize(("name", "count"), [("ucf101", 101), ("kinetics600", 600), ("imagenet", 1000), ("shapes", None)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("ucf101", 101), ("kinetics600", 600), ("imagenet", 1000), ("shapes", None)]
+)
 def test_the_number_of_classes_is_known(name: str, count: int | None) -> None:
     classes = read_classes(load_section(REPOSITORY / f"datasets/{name}.yaml", Descriptor), REPOSITORY)
     assert (None if classes is None else len(classes)) == count

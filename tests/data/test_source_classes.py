@@ -47,9 +47,7 @@ def ucf_lists(root: Path, train: str, test: str, classes: str = "1 Archery\r\n2 
         (root / f"lists/{name}.txt").write_bytes(text.encode())
 
 
-@pytest.mark.parametrize(
-    ("split", "num_train", "num_test"), [(1, 9537, 3783), (2, 9586, 3734)]
-)
+@pytest.mark.parametrize(("split", "num_train", "num_test"), [(1, 9537, 3783), (2, 9586, 3734)])
 def test_the_real_lists_of_ucf101(tmp_path: Path, split: int, num_train: int, num_test: int) -> None:
     """As if all 13320 clips were there, each under the name that the lists give it."""
     shutil.copytree(annotations("ucf101"), tmp_path / "lists")
@@ -90,7 +88,10 @@ def test_both_spellings_of_handstand_pushups_are_found(tmp_path: Path, folder: s
         ({"classes": "1 Archery\r\n2 Biking\r\n"}, "classInd.txt: its 2 classes are not the 2 of the descriptor"),
         ({"classes": "1 Archery\r\n"}, "its 1 classes are not the 2"),
         ({"classes": "2 Archery\r\n1 HandstandPushups\r\n"}, r"classInd.txt, line 1: expected 1 NAME"),
-        ({"train": "Archery/a.avi 2\n"}, r"trainlist01.txt, line 1: label 2, but classInd.txt gives Archery the number 1"),
+        (
+            {"train": "Archery/a.avi 2\n"},
+            r"trainlist01.txt, line 1: label 2, but classInd.txt gives Archery the number 1",
+        ),
         ({"test": "\r\nBiking/a.avi\r\n"}, r"testlist01.txt, line 2: 'Biking/a.avi' names no class"),
         ({"test": "a.avi\n"}, r"names no class"),
     ],
@@ -163,8 +164,8 @@ def test_clips_lie_by_split_by_class_by_both_or_flat(tmp_path: Path, folder: str
 @pytest.mark.parametrize(
     ("row", "code"),
     [
-        ("abseiling,a,x,13,val", "bad_row"), ("abseiling,a,3,13,holdout", "bad_row"), ("abseiling,,3,13,val", "bad_row"),
-        ("abseiling,a,3,,val", "bad_row"), ("abseilling,a,3,13,val", "unknown_class"),
+        ("abseiling,a,x,13,val", "bad_row"), ("abseiling,a,3,13,holdout", "bad_row"),
+        ("abseiling,,3,13,val", "bad_row"), ("abseiling,a,3,,val", "bad_row"), ("abseilling,a,3,13,val", "unknown_class"),
         ("abseiling,b,3,13,val", "missing"), ("abseiling,../a,3,13,val", "outside"), (",a,3,13,test", "no_caption"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lists of files: plain ones, WebVid's, Panda-70M's, and folders without any. Every row once, as an item or a refusal."""
+"""Lists of files: plain ones, WebVid's, Panda-70M's, and folders without any. Every row once: an item or a refusal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ PANDA: dict[str, Any] = {
 
 
 def test_a_folder_without_captions(tmp_path: Path) -> None:
-    touch(tmp_path, "a.mp4", "b/my.video.v1.mp4", "b/my.video.v2.mp4", "c/a.mp4", "d.PNG", "notes.txt", ".x/a.mp4", ".y.mp4")
+    touch(
+        tmp_path,
+        "a.mp4",
+        "b/my.video.v1.mp4",
+        "b/my.video.v2.mp4",
+        "c/a.mp4",
+        "d.PNG",
+        "notes.txt",
+        ".x/a.mp4",
+        ".y.mp4",
+    )
     found = list_source(tmp_path, FOLDER, caption_required=False)
     assert list(by_source(found)) == ["a.mp4", "b/my.video.v1.mp4", "b/my.video.v2.mp4", "c/a.mp4", "d.PNG"]
     assert {item.caption for item in found.items} == {None}
@@ -86,14 +96,21 @@ def test_captions_of_any_kind(tmp_path: Path, suffix: str) -> None:
     names = [f"{number}.mp4" for number in range(len(captions))]
     touch(tmp_path, *names)
     if suffix == "csv":
-        quoted = b"".join(name.encode() + b',"' + caption + b'"\n' for name, caption in zip(names, captions, strict=True))
+        quoted = b"".join(
+            name.encode() + b',"' + caption + b'"\n' for name, caption in zip(names, captions, strict=True)
+        )
         (tmp_path / "t.csv").write_bytes(b"path,caption\n" + quoted)
     else:
         raw = pa.array(captions, pa.binary())
         text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
         pq.write_table(pa.table({"path": names, "caption": text}), tmp_path / "t.parquet")
     found = list_source(tmp_path, LIST | {"tables": [f"t.{suffix}"]}, characters=100)
-    assert codes(found) == {"0.mp4": "bad_caption", "1.mp4": "bad_caption", "3.mp4": "no_caption", "4.mp4": "no_caption"}
+    assert codes(found) == {
+        "0.mp4": "bad_caption",
+        "1.mp4": "bad_caption",
+        "3.mp4": "no_caption",
+        "4.mp4": "no_caption",
+    }
     cut, kept = found.items
     assert (cut.caption, cut.caption_truncated) == ("x" * 100, True)
     assert (kept.caption, kept.caption_truncated) == ("猫\nnew line", False)
@@ -218,7 +235,8 @@ def test_webvid_is_read_by_name_in_any_order_of_columns(tmp_path: Path, seed: in
 
 def test_webvid_ids_may_be_numbers_and_rows_may_lack_a_folder(tmp_path: Path) -> None:
     table = pa.table({
-        "videoid": [1, 2, 2, None], "name": ["a", "b", "c", "d"], "page_dir": ["x", None, "x", "x"], "duration": [1] * 4,
+        "videoid": [1, 2, 2, None], "name": ["a", "b", "c", "d"], "page_dir": ["x", None, "x", "x"],
+        "duration": [1] * 4,
     })  # fmt: skip
     pq.write_table(table, tmp_path / "w.parquet")
     touch(tmp_path, "videos/x/1.mp4", "videos/2.mp4")
@@ -244,7 +262,7 @@ def panda_row(name: str, spans: Any, captions: Any, scores: Any) -> str:
 
 
 SPANS = [["0:00:16.300", "0:00:32.566"], ["0:00:40.000", "0:01:02.500"], ["0:01:02.500", "0:01:09.001"]]
-CAPTIONS = ["It's a \"rhino\", and\na lion.", "A dog is held.", "A rocket [starts]."]
+CAPTIONS = ['It\'s a "rhino", and\na lion.', "A dog is held.", "A rocket [starts]."]
 SCORES = [0.5, 0.41, 0.6]
 
 

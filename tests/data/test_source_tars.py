@@ -61,7 +61,8 @@ def test_samples_of_a_webdataset_writer(tmp_path: Path) -> None:
 
 def test_names_with_several_dots_are_several_samples(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {
-        "my.video.v1.mp4": b"1", "my.video.v1.txt": b"the first", "my.video.v2.mp4": b"2", "my.video.v2.txt": b"the second",
+        "my.video.v1.mp4": b"1", "my.video.v1.txt": b"the first",
+        "my.video.v2.mp4": b"2", "my.video.v2.txt": b"the second",
         "b/my.video.v1.mp4": b"3", "b/my.video.v1.txt": b"another folder",
     })  # fmt: skip
     items = by_source(list_source(tmp_path, TARS))
@@ -75,8 +76,8 @@ def test_names_with_several_dots_are_several_samples(tmp_path: Path) -> None:
 def test_captions_out_of_json(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {
         "0.mp4": b"0", "0.json": b'{"caption": "a cat", "url": "x"}', "1.mp4": b"1", "1.json": b"[1]", "2.mp4": b"2",
-        "2.json": b'{"caption": 7}', "3.mp4": b"3", "3.json": b"[" * 100_000, "4.mp4": b"4", "4.json": b'{"caption": null}',
-        "5.mp4": b"5",
+        "2.json": b'{"caption": 7}', "3.mp4": b"3", "3.json": b"[" * 100_000,
+        "4.mp4": b"4", "4.json": b'{"caption": null}', "5.mp4": b"5",
     })  # fmt: skip
     found = list_source(tmp_path, TARS | {"caption": "json:caption"})
     assert {name: item.caption for name, item in by_source(found).items()} == {"a.tar::0.mp4": "a cat"}

@@ -8,6 +8,7 @@ saves work: a file is identified by the hash of its bytes, and one without a str
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ from walt.core.storage import clean_temporary, sha256_file
 from walt.data.config import IngestConfig
 from walt.data.ingestion import TRANSIENT, ClipCache, SourceEntry, SourceFile
 from walt.data.sources.items import Item, Kind, Span
-from walt.data.sources.locations import is_elsewhere, is_plain, local_copy
+from walt.data.sources.locations import is_elsewhere, is_plain, local_copy, whole_file
 
 MOST_BYTES = 16 << 30
 """Larger remote files are refused, as the server states their size: temporary space has to end somewhere."""
@@ -35,6 +36,9 @@ MOST_BYTES = 16 << 30
 DOWNLOAD_SECONDS = 600.0
 """What a download may take, besides the time that a decoder may."""
 TEMPORARY_FOLDER = "fetched"
+
+_OURS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
+"""How a StorageError ends that is no server's fault."""
 
 Cut = Callable[[SourceFile], tuple[SourceEntry, bytes]]
 Result = tuple[SourceFile, SourceEntry, bytes]
@@ -62,9 +66,9 @@ class Hint:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A remote file, and the parts of it that are inputs."""
+    """A remote file, or a member of a remote tar, and the parts of it that are inputs."""
 
-    url: str
+    location: str
     parts: tuple[tuple[Kind, Span | None], ...]
     hint: Hint | None
 
@@ -84,25 +88,27 @@ def fetch(folder: Path, cut: Cut, cache: ClipCache, wanted: Wanted) -> Fetched:
     """Fetch, hash and cut one remote file, or find that it is as it was. Runs in a worker process.
 
     Raises:
-        StorageError: a bucket cannot be read. On the web at large a dead link is one item's fate: a refusal.
+        StorageError: a bucket cannot be read, or there is no room here. On the web at large a dead link is one item's
+            fate: a refusal.
     """
     try:
-        found = remote.stat(wanted.url)
+        whole = whole_file(wanted.location)
+        found = remote.stat(whole)
         if found is None:
             return Fetched(code="missing", cause="the server has no such file")
-        if found.size is not None and found.size > MOST_BYTES:
+        if whole == wanted.location and found.size is not None and found.size > MOST_BYTES:
             return Fetched(code="too_large", cause=f"{found.size} bytes, more than {MOST_BYTES}")
         known = wanted.hint
         if known and (known.etag, known.size) == (found.etag, found.size):
             files = [SourceFile(b"", known.sha256, kind, span) for kind, span in wanted.parts]
             if all(cache.get(file) for file in files):
                 return Fetched(known.sha256, known)
-        with local_copy(wanted.url, folder) as path:
+        with local_copy(wanted.location, folder) as path:
             return _cut_parts(path, cut, cache, wanted, found)
     except MissingError as error:
         return Fetched(code="missing", cause=str(error))
     except (StorageError, CorruptArtifactError) as error:
-        if wanted.url.startswith("s3://"):
+        if wanted.location.startswith("s3://") or str(error).endswith(_OURS):
             raise
         return Fetched(code="unreachable", cause=str(error))
 
@@ -142,7 +148,7 @@ def fetch_all(
     if folder.is_dir():
         clean_temporary(folder)
     hints = Hints(work / "remote.jsonl")
-    jobs = (Wanted(url, tuple(of), hints.get(url)) for url, of in parts.items())
+    jobs = (Wanted(location, tuple(of), hints.get(location)) for location, of in parts.items())
     outcomes = map_items(
         partial(fetch, folder, cut, cache), jobs, compute,
         timeout_seconds=ingest.timeout_seconds + DOWNLOAD_SECONDS, memory_mb=ingest.memory_mb,
@@ -151,15 +157,15 @@ def fetch_all(
     decoded = 0
     if parts:
         with ProgressBar("ingest: fetching", total=len(parts), unit="files") as bar:
-            for url, outcome in zip(parts, outcomes, strict=True):
-                found[url] = _keep(outcome, url, cache, hints)
-                decoded += len(found[url].results)
-                found[url] = replace(found[url], results=())  # what they hold is in the cache now
+            for location, outcome in zip(parts, outcomes, strict=True):
+                found[location] = _keep(outcome, location, cache, hints)
+                decoded += len(found[location].results)
+                found[location] = replace(found[location], results=())  # what they hold is in the cache now
                 bar.advance()
     return found, decoded
 
 
-def _keep(outcome: Outcome[Fetched], url: str, cache: ClipCache, hints: Hints) -> Fetched:
+def _keep(outcome: Outcome[Fetched], location: str, cache: ClipCache, hints: Hints) -> Fetched:
     """Put results where the next run finds them."""
     if outcome.value is None:
         assert outcome.failure is not None
@@ -168,7 +174,7 @@ def _keep(outcome: Outcome[Fetched], url: str, cache: ClipCache, hints: Hints) -
         if entry.code not in TRANSIENT:
             cache.put(file, entry, data)
     if outcome.value.hint:
-        hints.put(url, outcome.value.hint)
+        hints.put(location, outcome.value.hint)
     return outcome.value
 
 
@@ -181,16 +187,16 @@ class Hints:
         if path.is_file():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with suppress(ValueError, TypeError):  # what a killed process wrote
-                    url, etag, size, sha256 = json.loads(line)
-                    self._known[url] = Hint(etag, size, sha256)
+                    location, etag, size, sha256 = json.loads(line)
+                    self._known[location] = Hint(etag, size, sha256)
 
-    def get(self, url: str) -> Hint | None:
+    def get(self, location: str) -> Hint | None:
         """What is known of a URL."""
-        return self._known.get(_digest(url))
+        return self._known.get(_digest(location))
 
-    def put(self, url: str, hint: Hint) -> None:
+    def put(self, location: str, hint: Hint) -> None:
         """Remember it, here and in the file."""
-        key = _digest(url)
+        key = _digest(location)
         if self._known.get(key) == hint:
             return
         self._known[key] = hint
@@ -199,6 +205,6 @@ class Hints:
             stream.write("\n" + json.dumps([key, hint.etag, hint.size, hint.sha256]))  # after a torn line, too
 
 
-def _digest(url: str) -> str:
+def _digest(location: str) -> str:
     """A URL may hold a signature, which has no business in a file."""
-    return hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()[:32]

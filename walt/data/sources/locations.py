@@ -26,6 +26,11 @@ def member_location(tar: str, offset: int, size: int) -> str:
     return f"{tar}{_MEMBER}{offset}+{size}"
 
 
+def whole_file(location: str) -> str:
+    """The file that a location is, or is a part of."""
+    return location.partition(_MEMBER)[0]
+
+
 def is_elsewhere(location: str) -> bool:
     """Whether bytes must be fetched over a network."""
     return remote.is_remote(location)
