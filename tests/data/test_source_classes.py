@@ -165,7 +165,8 @@ def test_clips_lie_by_split_by_class_by_both_or_flat(tmp_path: Path, folder: str
     ("row", "code"),
     [
         ("abseiling,a,x,13,val", "bad_row"), ("abseiling,a,3,13,holdout", "bad_row"),
-        ("abseiling,,3,13,val", "bad_row"), ("abseiling,a,3,,val", "bad_row"), ("abseilling,a,3,13,val", "unknown_class"),
+        ("abseiling,,3,13,val", "bad_row"), ("abseiling,a,3,,val", "bad_row"),
+        ("abseilling,a,3,13,val", "unknown_class"),
         ("abseiling,b,3,13,val", "missing"), ("abseiling,../a,3,13,val", "outside"), (",a,3,13,test", "no_caption"),
     ],
 )  # fmt: skip
