@@ -63,11 +63,11 @@ class FaultProxy:
     def faults_left(self) -> int:
         return int(self._plan.get("left", 0))
 
-    def written(self) -> list[str]:
-        """Method and name of what was stored or removed so far; the list starts anew."""
-        names = [f"{method} {path}" for method, path in self.requests if method in ("PUT", "POST", "DELETE")]
+    def stored(self, prefix: str) -> list[str]:
+        """What was stored under a path since this was asked last, in order."""
+        paths = [path.removeprefix(prefix) for method, path in self.requests if method == "PUT" and prefix in path]
         self.requests.clear()
-        return names
+        return paths
 
     def _fault(self, request: str) -> dict[str, Any] | None:
         with self._lock:

@@ -19,7 +19,7 @@ FLOORS = {
 
 DOORS = {
     "prefect": {"flows"},
-    "ray": {"walt/core/execute.py"},
+    "ray": {"walt/core/on_ray.py"},
     "s3fs": set(),
     "fsspec": {"walt/core/remote.py"},
     "botocore": {"walt/core/remote_errors.py"},

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.s3 import SECRET, Bucket
-from walt.core import remote
+from tests.s3 import SECRET, Bucket, FaultProxy
+from walt.core import remote, remote_errors
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -111,20 +115,38 @@ def test_a_reset_in_the_middle_of_a_body_passes(
         assert stream.read() == DATA
 
 
-def test_plain_http_passes_faults_too(bucket: Bucket, file: Path, tmp_path: Path) -> None:
-    remote.upload(file, f"{bucket.url}/data")
-    signed = remote._filesystem("s3").sign(f"{bucket.name}/data")
-    for fault in ({"status": 503}, {"cut": 5000}, {"status": 429}):
-        bucket.proxy.plan("GET .*/data", count=2, **fault)
-        remote.download(signed, tmp_path / "back", size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest())
-        assert bucket.proxy.faults_left == 0
-    assert remote.stat(f"{bucket.proxy.url}/{bucket.name}/nothing") is None
-    bucket.proxy.plan("GET .*/data", count=9, status=403)
-    with pytest.raises(StorageError, match="no permission") as caught:
-        remote.read_bytes(signed)
-    assert "Signature" in signed
-    assert "Signature" not in str(caught.value)
-    assert bucket.proxy.faults_left == 8, "what cannot pass is not tried again"
+@pytest.fixture
+def web(file: Path) -> Iterator[FaultProxy]:
+    """A web server that knows no ranges, with ``data.bin``."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(file.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        proxy = FaultProxy(f"http://127.0.0.1:{server.server_address[1]}")
+        yield proxy
+        proxy.close()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429}, {"cut": 5000}])
+def test_plain_http_passes_faults_too(
+    fault: dict[str, int], web: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_errors, "_FIRST_PAUSE_SECONDS", 0.02)
+    url = f"{web.url}/data.bin?Signature=hush"
+    assert remote.stat(f"{web.url}/nothing") is None
+    web.plan("GET .*/data", count=2, **fault)
+    remote.download(url, tmp_path / "back", size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest())
+    assert web.faults_left == 0
+    web.plan("GET .*/data", count=2, **fault)
+    with remote.open_file(url) as stream:
+        stream.seek(7000)
+        assert stream.read(50) == DATA[7000:7050]
+    assert web.faults_left == 0
+    web.plan("GET .*/data", count=9, status=403)
+    with pytest.raises(StorageError, match=r"data\.bin: no permission") as caught:
+        remote.read_bytes(url)
+    assert "hush" not in str(caught.value)
+    assert web.faults_left == 8, "what cannot pass is not tried again"
 
 
 def test_what_does_not_pass_is_a_storage_error(bucket: Bucket, file: Path, tmp_path: Path) -> None:

@@ -329,4 +329,4 @@ def test_a_bucket_that_is_not_there_ends_the_stage_before_any_work(bucket: Bucke
     with pytest.raises(StorageError, match="no such bucket") as caught:
         run(tmp_path, {"kind": "folder", "patterns": ["**/*"]}, path="s3://no-such-bucket-here/data")
     assert caught.value.exit_status == 4
-    assert not (tmp_path / "data").exists()
+    assert not Paths(tmp_path).manifest.exists()

@@ -128,7 +128,7 @@ class ProgressBar:
         console.print(
             escape(
                 f"{self.description}: {self.completed}/{self.total} {self.unit}, {self.rate:.1f} {self.unit}/s, "
-                f"{self.seconds_left:.0f} s left {note}"
+                f"{self.seconds_left:.0f} s left{', ' if note else ''}{note}"
             )
         )
         sys.stdout.flush()

@@ -101,6 +101,13 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def check_writable(directory: Path) -> None:
+    """Raise StorageError where nothing can be written in a folder, or where it is to be made. Writes nothing."""
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise StorageError(f"{existing}: cannot be written")
+
+
 @contextmanager
 def storage_errors(path: str | Path) -> Iterator[None]:
     """Turn the operating system's storage errors into ``StorageError``, naming the path."""

@@ -32,7 +32,7 @@ from walt.core.manifest import (
     write_rejects,
 )
 from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
+from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
 from walt.data.clip_tars import PlannedClip, Source, assign_shards, planned_clips, publish_tars
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
@@ -62,10 +62,13 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
     Raises:
         ConfigurationError: the descriptor, the folder or the captions table is missing or wrong.
+        StorageError: an output cannot be written, known before any work; or storage fails later, and a rerun goes on.
         RejectLimitError: more than ``reject_limit`` of the inputs were rejected, or none was accepted. The rejects
             table is written before.
     """
     descriptor = load_section(paths.root / config.dataset.descriptor, Descriptor)
+    for output in (paths.clips, paths.manifest.parent, paths.work("ingest")):
+        check_writable(output)
     if config.ingest.output:
         check_mirror(config.ingest.output)
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
