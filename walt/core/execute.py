@@ -91,7 +91,7 @@ def same_modules() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-class _Worker:
+class Worker:
     """A Python process of its own session that answers items one at a time, and can be killed with its children."""
 
     def __init__(self, memory_mb: int | None) -> None:
@@ -140,7 +140,7 @@ def _map_in_processes(
     early: dict[int, Outcome[ResultT]] = {}  # finished before their turn
     turn = 0
     exhausted = False
-    workers: list[_Worker] = []
+    workers: list[Worker] = []
     try:
         while True:
             while not exhausted and len(early) + _busy(workers) < AHEAD * num_workers:
@@ -152,10 +152,10 @@ def _map_in_processes(
                     exhausted = True
                     break
                 if idle is None:
-                    idle = _Worker(memory_mb)
+                    idle = Worker(memory_mb)
                     workers.append(idle)
                 idle.send(index, ForkingPickler.dumps((function, item)), timeout_seconds)
-            for index, outcome in _collect(workers, timeout_seconds):
+            for index, outcome in collect(workers, timeout_seconds):
                 early[index] = outcome
             while turn in early:
                 yield early.pop(turn)
@@ -167,11 +167,11 @@ def _map_in_processes(
             worker.kill()
 
 
-def _busy(workers: list[_Worker]) -> int:
+def _busy(workers: list[Worker]) -> int:
     return sum(worker.index is not None for worker in workers)
 
 
-def _collect(workers: list[_Worker], timeout_seconds: float | None) -> list[tuple[int, Outcome[Any]]]:
+def collect(workers: list[Worker], timeout_seconds: float | None) -> list[tuple[int, Outcome[Any]]]:
     """Wait until some worker answers, dies or is late; dead ones leave the list."""
     busy = [worker for worker in workers if worker.index is not None]
     if not busy:
@@ -210,7 +210,7 @@ def _death(status: int) -> Failure:
 
 def serve(descriptor: int, parent: int, memory_mb: int) -> None:
     """Life of a worker process: answer jobs until the parent closes its end, or dies."""
-    _die_with(parent)
+    die_with(parent)
     if memory_mb:
         limit_memory(memory_mb)
     connection = Connection(descriptor)
@@ -226,11 +226,11 @@ def serve(descriptor: int, parent: int, memory_mb: int) -> None:
         except MemoryError:
             answer = ForkingPickler.dumps(("memory", None))
         except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
-            answer = _pickled_error(error)
+            answer = pickled_error(error)
         connection.send_bytes(answer)
 
 
-def _pickled_error(error: Exception) -> memoryview:
+def pickled_error(error: Exception) -> memoryview:
     try:
         answer = ForkingPickler.dumps(("raised", error))
         ForkingPickler.loads(answer)
@@ -246,7 +246,7 @@ def limit_memory(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask Linux to kill this process when its parent dies: it may hang, and then nobody would read the closed pipe."""
     if sys.platform == "linux":
         import ctypes
