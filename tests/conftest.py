@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from tests.s3 import bucket, s3_server  # noqa: F401 fixtures
+from tests.web import web  # noqa: F401
 from walt.core import environment
 
 environment.set_defaults()

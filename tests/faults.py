@@ -20,3 +20,9 @@ def hang_or_crash(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, byte
         case "c.mp4":
             bytearray(1 << 40)
     return cut_source(rule, source)
+
+
+def cut_slowly(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
+    """``cut_source``, but it takes a second longer."""
+    time.sleep(1)
+    return cut_source(rule, source)

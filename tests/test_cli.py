@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from walt.cli import app
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
+from walt.stages import pipeline
 from walt.stages.recipes import recipe_path
 
 FOLDER = ("--videos", "videos", "--captions", "table.csv")
@@ -83,3 +85,31 @@ def test_a_wrong_recipe_is_named_with_the_nearest(project: Path) -> None:
     assert isinstance(result.exception, ConfigurationError)
     assert str(result.exception) == "no recipe is named 'tinny'; did you mean 'tiny'?"
     assert base_width(project) == recipe_width("demo")
+
+
+def test_a_folder_a_glob_or_a_list(project: Path) -> None:
+    (project / "videos/a.mp4").write_bytes(b"x")
+    for videos, path in (("videos/*.mp4", "videos"), ("videos/table.csv", "videos"), ("videos", "videos")):
+        result = init("--videos", videos, "--name", "mine")
+        assert result.exit_code == 0, result.output
+        assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/mine.yaml", "path": path}
+
+
+@pytest.mark.parametrize(("count", "fine"), [(None, True), (2, True), (3, False)])
+def test_check_compares_the_number_of_classes(project: Path, count: int | None, fine: bool) -> None:
+    (project / "dvc.yaml").write_text(pipeline.render())
+    (project / "classes.txt").write_text("cat\ndog\n")
+    assert init(*FOLDER).exit_code == 0
+    descriptor = project / "datasets/videos.yaml"
+    descriptor.write_text(descriptor.read_text().replace("classes: null", "classes: classes.txt"))
+    params = read_yaml(project / "params.yaml")
+    if count is not None:
+        of_classes = {"conditioning": "class", "num_classes": count, "text_width": None, "cross_attention": None}
+        params["base"] |= of_classes
+        params["sr_2x"] |= of_classes
+        params["sample"]["prompts"] = "classes"
+    (project / "params.yaml").write_text(json.dumps(params))  # JSON is YAML
+    result = CliRunner().invoke(app, ["check"])
+    assert (result.exit_code == 0) == fine, result.exception
+    if not fine:
+        assert "base.num_classes is 3, but datasets/videos.yaml has 2" in str(result.exception)

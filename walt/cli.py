@@ -105,14 +105,20 @@ def init(
         str | None,
         typer.Option(help="Parameter file to start from: a name in walt/recipes; demo where there is no params.yaml."),
     ] = None,
-    videos: Annotated[Path | None, typer.Option(help="Folder of your own videos and images.")] = None,
-    captions: Annotated[str, typer.Option(help="CSV with their captions, relative to that folder.")] = "captions.csv",
-    path_column: Annotated[str, typer.Option(help="Column of the CSV with the file's path.")] = "path",
-    caption_column: Annotated[str, typer.Option(help="Column of the CSV with the caption.")] = "caption",
+    videos: Annotated[
+        str | None,
+        typer.Option(help="Your own: a folder, a glob, or a CSV or Parquet list of files; here or under s3://."),
+    ] = None,
+    captions: Annotated[
+        str | None,
+        typer.Option(help="Table of captions, relative to the folder; by default captions.csv, if it is there."),
+    ] = None,
+    path_column: Annotated[str, typer.Option(help="Column with the file's path or URL.")] = "path",
+    caption_column: Annotated[str, typer.Option(help="Column with the caption.")] = "caption",
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
 ) -> None:
-    """Write params.yaml from a recipe; with --videos, describe your own captioned folder and point at it."""
+    """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
     from walt.data.prepare import init_dataset
     from walt.stages.recipes import copy_recipe
 
@@ -122,8 +128,7 @@ def init(
     else:
         info("params.yaml is kept; --recipe NAME --force starts from another")
     if videos is not None:
-        name = name or videos.resolve().name
-        descriptor = init_dataset(root, str(videos), captions, path_column, caption_column, name)
+        descriptor = init_dataset(root, videos, captions, path_column, caption_column, name)
         info(f"wrote {descriptor}; params.yaml now points at {videos}")
     info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
 
@@ -144,12 +149,17 @@ def check() -> None:
     """Check params.yaml, its descriptor and dvc.yaml without doing any work."""
     from walt.core.config import load_section
     from walt.data.config import Descriptor
+    from walt.data.sources.classes import read_classes
     from walt.stages import pipeline
     from walt.stages.runner import load_params
 
     root = Path.cwd()
     params = load_params(root)
     descriptor = load_section(root / params.dataset.descriptor, Descriptor)
+    classes = read_classes(descriptor, root)
+    if classes is not None and params.base.num_classes not in (None, len(classes)):
+        said = f"base.num_classes is {params.base.num_classes}, but {params.dataset.descriptor} has {len(classes)}"
+        raise ConfigurationError(f"params.yaml: {said}")
     if (root / pipeline.PIPELINE_FILE).read_text(encoding="utf-8") != pipeline.render():
         raise ConfigurationError("dvc.yaml differs from the registry; run `walt pipeline --write`")
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
@@ -208,7 +218,9 @@ def inspect(
         str | None,
         typer.Argument(help="A descriptor: its name in datasets, or its path; by default that of params.yaml."),
     ] = None,
-    path: Annotated[Path | None, typer.Option(help="Folder of its files; by default that of params.yaml.")] = None,
+    path: Annotated[
+        str | None, typer.Option(help="Folder of its files, or s3://; by default that of params.yaml.")
+    ] = None,
     clips: Annotated[int, typer.Option(min=0, help="Clips on the contact sheet.")] = 24,
     seed: Annotated[int, typer.Option(help="Which clips and headers are drawn.")] = 0,
     sample: Annotated[
@@ -262,6 +274,16 @@ def reconstruct(
     folder = Paths(Path.cwd()).autoencoder if autoencoder is None else autoencoder
     wanted = None if size is None else parse_size(size)
     run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256))
+
+
+@app.command(rich_help_panel="Project")
+def fetch(
+    url: Annotated[str | None, typer.Argument(help="Such as s3://bucket/prefix; by default ingest.output.")] = None,
+) -> None:
+    """Bring here, verified, the clips and tables that an ingest with ingest.output published."""
+    from walt.stages.fetch import run
+
+    run(url, Path.cwd())
 
 
 @app.command("pipeline", rich_help_panel="Project")

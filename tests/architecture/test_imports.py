@@ -19,9 +19,12 @@ FLOORS = {
 
 DOORS = {
     "prefect": {"flows"},
-    "ray": {"walt/core/execute.py"},
+    "ray": {"walt/core/on_ray.py"},
     "s3fs": set(),
-    "fsspec": set(),
+    "fsspec": {"walt/core/remote.py"},
+    "botocore": {"walt/core/remote_errors.py"},
+    "aiohttp": {"walt/core/remote.py", "walt/core/remote_errors.py"},
+    "tenacity": {"walt/core/remote_errors.py"},
     "ffmpeg": {"walt/core/mp4.py"},
     "av": {"walt/core/decoding.py", "walt/core/mp4.py", "walt/core/scaling.py"},
     "imageio_ffmpeg": {"walt/core/mp4.py"},

@@ -23,9 +23,11 @@ from walt.stages.registry import STAGES, Stage, get_stage
 from walt.stages.runner import PARAMS_FILE, run_stage
 
 DESCRIPTOR = {
-    "name": "test", "summary": "A test.", "licence": "CC0-1.0", "homepage": None, "source": "captioned_folder",
-    "captions": "captions.csv", "path_column": "path", "caption_column": "caption", "caption_required": True,
-    "images": True, "held_out": 0.0, "adherence": None, "generator": None,
+    "name": "test", "summary": "A test.", "licence": "CC0-1.0", "homepage": None,
+    "source": {
+        "kind": "captioned_folder", "captions": "captions.csv", "path_column": "path", "caption_column": "caption",
+    },
+    "classes": None, "caption_required": True, "images": True, "held_out": 0.0, "adherence": None, "generator": None,
 }  # fmt: skip
 
 

@@ -201,17 +201,3 @@ def report_and_sleep(path: str) -> None:
     """Say who works, and hang."""
     Path(path).write_text(str(os.getpid()))
     time.sleep(600)
-
-
-@pytest.mark.slow
-def test_ray_does_the_same() -> None:
-    ray = pytest.importorskip("ray")
-    items = [1, ("sleep", 60), 2, ("exit", 3), 3]
-    try:
-        outcomes = list(map_items(task, items, compute("ray"), timeout_seconds=8))
-        assert [outcome.value for outcome in outcomes if outcome.failure is None] == [1, 2, 3]
-        assert [outcome.failure.code for outcome in outcomes if outcome.failure] == ["timeout", "crash"]
-        with pytest.raises(ConfigurationError, match="told to"):
-            list(map_items(task, [("raise",)], compute("ray")))
-    finally:
-        ray.shutdown()

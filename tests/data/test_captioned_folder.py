@@ -10,12 +10,15 @@ import pytest
 from walt.core.errors import ConfigurationError
 from walt.data.config import Descriptor
 from walt.data.sources.items import Listing
+from walt.data.sources.kinds import CaptionedFolder
 from walt.data.sources.registry import list_items
 
 DESCRIPTOR = Descriptor(
-    name="d", summary="s", licence="l", homepage=None, source="captioned_folder", captions="captions.csv",
-    path_column="path", caption_column="caption", caption_required=True, images=True, held_out=0.0, adherence=None,
-    generator=None,
+    name="d", summary="s", licence="l", homepage=None, classes=None,
+    source=CaptionedFolder(
+        kind="captioned_folder", captions="captions.csv", path_column="path", caption_column="caption"
+    ),
+    caption_required=True, images=True, held_out=0.0, adherence=None, generator=None,
 )  # fmt: skip
 
 
@@ -25,7 +28,7 @@ def listing(folder: Path, table: str | bytes, files: list[str], **changes: objec
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x")
     (folder / "captions.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
-    return list_items(DESCRIPTOR.model_copy(update=changes), folder, 20)
+    return list_items(DESCRIPTOR.model_copy(update=changes), folder, ".", 20)
 
 
 def codes(found: Listing) -> dict[str, str]:
@@ -40,7 +43,7 @@ def test_items_have_their_captions_in_order_of_their_paths(tmp_path: Path) -> No
         ("sub/a.PNG", "image", "a dog"),
     ]
     assert found.refusals == []
-    assert found.items[1].path == tmp_path / "sub/a.PNG"
+    assert found.items[1].path == str(tmp_path / "sub/a.PNG")
 
 
 def test_what_is_missing_on_either_side_is_refused(tmp_path: Path) -> None:
@@ -59,7 +62,7 @@ def test_what_is_missing_on_either_side_is_refused(tmp_path: Path) -> None:
     assert found.items == []
     assert codes(found) == {
         "gone.mp4": "missing", "empty.mp4": "no_caption", "spaces.mp4": "no_caption", "short.mp4": "no_caption",
-        "line 6": "missing", "sub": "missing", "unlisted.webm": "no_caption", "sub/deep.jpg": "no_caption",
+        "captions.csv line 6": "missing", "sub": "missing", "unlisted.webm": "no_caption", "sub/deep.jpg": "no_caption",
     }  # fmt: skip
     assert len(found.refusals) == 8
 
@@ -104,7 +107,7 @@ def test_names_of_any_kind(tmp_path: Path) -> None:
     raw = b"path,caption\n" + quoted.encode() + b"caf\xe9.mp4,a cup\n"
     found = listing(tmp_path, raw, [*names, os.fsdecode(b"caf\xe9.mp4")])
     assert {item.source for item in found.items} == {*names, os.fsdecode(b"caf\xe9.mp4")}
-    assert all(item.path.is_file() for item in found.items)
+    assert all(Path(item.path).is_file() for item in found.items)
     assert found.refusals == []
 
 
@@ -145,7 +148,7 @@ def test_a_wrong_table_is_a_configuration_error(tmp_path: Path, table: str, mess
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"captions\.csv: no such file"):
-        list_items(DESCRIPTOR, tmp_path, 20)
+        list_items(DESCRIPTOR, tmp_path, ".", 20)
 
 
 def test_the_order_of_rows_and_files_changes_nothing(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import Bucket
+from walt.core import remote
 from walt.core.compute import ComputeConfig
 from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.prepare import init_dataset, prepare
+from walt.data.sources.kinds import CaptionedFolder, FileList, PlainFolder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
@@ -31,9 +34,10 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
     descriptor = init_dataset(project, "videos", "table.csv", "video", "text", "My cats!")
     assert descriptor == "datasets/My-cats.yaml"
     described = load_section(project / descriptor, Descriptor)
-    assert (described.name, described.captions, described.path_column, described.caption_column) == (
-        "My-cats", "table.csv", "video", "text",
-    )  # fmt: skip
+    assert described.name == "My-cats"
+    assert described.source == CaptionedFolder(
+        kind="captioned_folder", captions="table.csv", path_column="video", caption_column="text"
+    )
     assert described.generator is None
     assert described.adherence is None
 
@@ -95,3 +99,103 @@ def test_prepare_generates_what_has_a_generator(project: Path) -> None:
     dataset = DatasetConfig(descriptor="datasets/shapes.yaml", path="data/shapes")
     assert "made 2 clips and 1 stills" in prepare(dataset, COMPUTE, Paths(project))
     assert (project / "data/shapes/captions.csv").is_file()
+
+
+# ------------------------------------------------------------------------------------------- other words for --videos
+
+
+def init(project: Path, videos: str, captions: str | None = None, name: str | None = None) -> Descriptor:
+    """Describe, and read the descriptor that ``params.yaml`` then points at."""
+    descriptor = init_dataset(project, videos, captions, "path", "caption", name)
+    assert read_yaml(project / "params.yaml")["dataset"]["descriptor"] == descriptor
+    return load_section(project / descriptor, Descriptor)
+
+
+def dataset_path(project: Path) -> str:
+    path: str = read_yaml(project / "params.yaml")["dataset"]["path"]
+    return path
+
+
+@pytest.fixture
+def folder(project: Path) -> Path:
+    """A folder with one video and no table."""
+    (project / "clips/deep").mkdir(parents=True)
+    (project / "clips/deep/a.mp4").write_bytes(b"x")
+    return project / "clips"
+
+
+def test_a_folder_without_a_table_is_taken_without_captions(project: Path, folder: Path) -> None:
+    described = init(project, "clips")
+    assert (described.name, described.caption_required) == ("clips", False)
+    assert described.source == PlainFolder(kind="folder", patterns=("**/*",))
+    assert read_yaml(project / "params.yaml")["sample"]["prompts"] == "none"
+    (folder / "captions.csv").write_text("path,caption\ndeep/a.mp4,a cat\n")
+    described = init(project, "clips")
+    assert isinstance(described.source, CaptionedFolder), "captions.csv is used where it is there"
+    assert read_yaml(project / "params.yaml")["sample"]["prompts"] == "held_out"
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "pattern"),
+    [("clips/**/*.mp4", "clips", "**/*.mp4"), ("clips/deep/*", "clips/deep", "*"), ("**/a.mp4", ".", "**/a.mp4")],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_glob(project: Path, glob: str, path: str, pattern: str) -> None:
+    assert init(project, glob).source == PlainFolder(kind="folder", patterns=(pattern,))
+    assert dataset_path(project) == path
+    dataset = DatasetConfig(descriptor=f"datasets/{Path(path).resolve().name}.yaml", path=path)
+    if path != ".":
+        assert "is there" in prepare(dataset, COMPUTE, Paths(project))
+
+
+@pytest.mark.parametrize("where", ["", "clips/"])
+def test_a_list(project: Path, folder: Path, where: str) -> None:
+    (project / f"{where}my list.csv").write_text("path,caption\na.mp4,a cat\n")
+    described = init(project, f"{where}my list.csv")
+    assert (described.name, described.caption_required) == ("my-list", True)
+    assert isinstance(described.source, FileList)
+    assert (described.source.tables, described.source.caption_columns) == (("my list.csv",), ("caption",))
+    assert dataset_path(project) == (where.rstrip("/") or ".")
+
+
+def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,caption\na.mp4,a cat\n")
+    remote.upload(tmp_path / "t.csv", f"{bucket.url}/cats/t.csv")
+    remote.upload(tmp_path / "t.csv", f"{bucket.url}/cats/a.mp4")
+    described = init(project, f"{bucket.url}/cats")
+    assert (described.name, described.source.kind, dataset_path(project)) == ("cats", "folder", f"{bucket.url}/cats")
+    described = init(project, f"{bucket.url}/cats", "t.csv", "named")
+    assert (described.name, described.source.kind) == ("named", "captioned_folder")
+    described = init(project, f"{bucket.url}/cats/t.csv")
+    assert (described.name, described.source.kind, dataset_path(project)) == ("t", "list", f"{bucket.url}/cats")
+    described = init(project, f"{bucket.url}/cats/*.mp4")
+    assert (described.name, described.source.kind, dataset_path(project)) == ("cats", "folder", f"{bucket.url}/cats")
+
+
+@pytest.mark.parametrize(
+    ("videos", "captions", "message"),
+    [
+        ("clips/*.avi", None, r"clips: nothing in it that clips could be"),
+        ("clips/*.mp4", "captions.csv", r"a glob has no table of captions"),
+        ("gone.csv", None, r"gone\.csv: no such file"),
+        ("videos/table.csv", None, r"no column 'path'"),
+        ("nowhere/*.mp4", None, r"nowhere: no such folder"),
+        ("https://host/videos", None, r"only s3:// has a listing"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_what_cannot_be_described_changes_nothing(
+    project: Path, videos: str, captions: str | None, message: str
+) -> None:
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(ConfigurationError, match=message):
+        init(project, videos, captions)
+    assert (project / "params.yaml").read_bytes() == before
+    assert not (project / "datasets").exists()
+
+
+def test_prepare_names_the_column_that_is_missing(project: Path) -> None:
+    descriptor = init_dataset(project, "videos", "table.csv", "video", "text", "cats")
+    (project / "videos/table.csv").write_text("video,txt\na.mp4,a cat\n")
+    with pytest.raises(ConfigurationError, match=r"no column 'text'; did you mean 'txt'\?"):
+        prepare(DatasetConfig(descriptor=descriptor, path="videos"), COMPUTE, Paths(project))

@@ -40,10 +40,8 @@ name: test
 summary: A <b>test</b>.
 licence: CC0-1.0
 homepage: null
-source: captioned_folder
-captions: captions.csv
-path_column: path
-caption_column: caption
+source: {kind: captioned_folder, captions: captions.csv, path_column: path, caption_column: caption}
+classes: null
 caption_required: true
 images: true
 held_out: 0.5
@@ -364,7 +362,7 @@ def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_
 
 
 def test_labels_and_missing_captions() -> None:
-    items = [Item(f"{n}.mp4", Path(), "video", None if n % 2 else "a b c", False, n % 30) for n in range(60)]
+    items = [Item(f"{n}.mp4", "", "video", None if n % 2 else "a b c", False, n % 30) for n in range(60)]
     part = figures.listed(items, [Refusal("x", "missing", "gone")])
     assert part.figures["captions"]["without"] == 30
     assert part.figures["captions"]["words"]["median"] == 3

@@ -11,7 +11,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -74,30 +74,49 @@ def _first_problem(error: ValidationError, section: type[Section]) -> str:
     """The most telling problem as one line: an unknown key first, since a typo also shows as a missing key."""
     problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
-    key = ".".join(str(part) for part in problem["loc"])
+    key, siblings = _locate(section, problem["loc"])
     rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        siblings = _field_names(section, problem["loc"][:-1])
         return f"unknown key '{key}'{_did_you_mean(str(problem['loc'][-1]), siblings)}"
     if problem["type"] == "missing":
         return f"missing key '{key}'{rest}"
+    if problem["type"] == "union_tag_not_found":
+        return f"missing key '{key}.{problem['ctx']['discriminator'].strip(chr(39))}'{rest}"
+    if problem["type"] == "union_tag_invalid":
+        tag, tags = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+        name = f"{key}.{problem['ctx']['discriminator'].strip(chr(39))}"
+        return f"key '{name}': '{tag}' is none of {', '.join(tags)}{_did_you_mean(tag, tags)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
     return f"key '{key}': {message[0].lower()}{message[1:]}, found {problem['input']!r}{rest}"
 
 
-def _field_names(section: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the (nested) section at ``location``."""
+def _locate(section: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The key at ``location`` as a person writes it, and the names that its section has beside it.
+
+    In pydantic's location a union of sections adds a step, the tag that chose one of them; no file has that step.
+    """
+    candidates: list[type[BaseModel]] = [section]
+    siblings = list(section.model_fields)
+    shown: list[str] = []
     for part in location:
-        field = section.model_fields.get(str(part))
-        if field is None:
-            continue  # an index of a list, or a union's tag
-        nested = [t for t in _types_in(field.annotation) if issubclass(t, BaseModel)]
-        if not nested:
-            return []
-        section = nested[0]
-    return list(section.model_fields)
+        chosen = [candidate for candidate in candidates if len(candidates) > 1 and part in _tags(candidate)]
+        if chosen:
+            candidates, siblings = chosen, list(chosen[0].model_fields)
+            continue
+        shown.append(str(part))
+        siblings = list(candidates[0].model_fields) if candidates else []
+        field = candidates[0].model_fields.get(str(part)) if candidates else None
+        if field is not None:  # else it is an index of a list
+            candidates = [t for t in _types_in(field.annotation) if issubclass(t, BaseModel)]
+    return ".".join(shown), siblings
+
+
+def _tags(section: type[BaseModel]) -> set[object]:
+    """What may choose the section among others: the values of its fields that are literals."""
+    literals = (field.annotation for field in section.model_fields.values() if get_origin(field.annotation) is Literal)
+    return {value for literal in literals for value in get_args(literal)}
 
 
 def _types_in(annotation: Any) -> list[type]:

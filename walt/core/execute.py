@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -28,7 +27,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _START_SECONDS = 120.0
-_AHEAD = 4
+AHEAD = 4
 """Items under way or finished early, for each worker."""
 
 
@@ -68,7 +67,9 @@ def map_items(
         Whatever the function raises, but for MemoryError. StorageError where no worker can be started.
     """
     if compute.backend == "ray":
-        return _map_on_ray(function, items, compute.workers, timeout_seconds, memory_mb)
+        from walt.core.on_ray import map_on_ray
+
+        return map_on_ray(function, items, compute.workers, timeout_seconds, memory_mb)
     if compute.backend == "process":
         return _map_in_processes(function, items, compute.workers, timeout_seconds, memory_mb)
     return _map_inline(function, items)
@@ -79,18 +80,18 @@ def _map_inline(function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) ->
         try:
             yield Outcome(function(item))
         except MemoryError:
-            yield Outcome(None, _OUT_OF_MEMORY)
+            yield Outcome(None, OUT_OF_MEMORY)
 
 
-_OUT_OF_MEMORY = Failure("memory", "more memory than allowed")
+OUT_OF_MEMORY = Failure("memory", "more memory than allowed")
 
 
-def _same_modules() -> dict[str, str]:
+def same_modules() -> dict[str, str]:
     """Environment of a worker that finds the modules that this process finds."""
     return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-class _Worker:
+class Worker:
     """A Python process of its own session that answers items one at a time, and can be killed with its children."""
 
     def __init__(self, memory_mb: int | None) -> None:
@@ -99,7 +100,7 @@ class _Worker:
             command = f"from walt.core.execute import serve; serve({theirs.fileno()}, {os.getpid()}, {memory_mb or 0})"
             self.process = subprocess.Popen(
                 [sys.executable, "-c", command], pass_fds=[theirs.fileno()], start_new_session=True,
-                stdin=subprocess.DEVNULL, env=os.environ | _same_modules(),
+                stdin=subprocess.DEVNULL, env=os.environ | same_modules(),
             )  # fmt: skip
             self.connection = Connection(ours.detach())
         self.index: int | None = None  # of the item it has
@@ -139,10 +140,10 @@ def _map_in_processes(
     early: dict[int, Outcome[ResultT]] = {}  # finished before their turn
     turn = 0
     exhausted = False
-    workers: list[_Worker] = []
+    workers: list[Worker] = []
     try:
         while True:
-            while not exhausted and len(early) + _busy(workers) < _AHEAD * num_workers:
+            while not exhausted and len(early) + _busy(workers) < AHEAD * num_workers:
                 idle = next((worker for worker in workers if worker.index is None), None)
                 if idle is None and len(workers) >= num_workers:
                     break
@@ -151,10 +152,10 @@ def _map_in_processes(
                     exhausted = True
                     break
                 if idle is None:
-                    idle = _Worker(memory_mb)
+                    idle = Worker(memory_mb)
                     workers.append(idle)
                 idle.send(index, ForkingPickler.dumps((function, item)), timeout_seconds)
-            for index, outcome in _collect(workers, timeout_seconds):
+            for index, outcome in collect(workers, timeout_seconds):
                 early[index] = outcome
             while turn in early:
                 yield early.pop(turn)
@@ -166,11 +167,11 @@ def _map_in_processes(
             worker.kill()
 
 
-def _busy(workers: list[_Worker]) -> int:
+def _busy(workers: list[Worker]) -> int:
     return sum(worker.index is not None for worker in workers)
 
 
-def _collect(workers: list[_Worker], timeout_seconds: float | None) -> list[tuple[int, Outcome[Any]]]:
+def collect(workers: list[Worker], timeout_seconds: float | None) -> list[tuple[int, Outcome[Any]]]:
     """Wait until some worker answers, dies or is late; dead ones leave the list."""
     busy = [worker for worker in workers if worker.index is not None]
     if not busy:
@@ -191,7 +192,7 @@ def _collect(workers: list[_Worker], timeout_seconds: float | None) -> list[tupl
             if kind == "raised":
                 raise value
             worker.index = None
-            outcomes.append((index, Outcome(value) if kind == "value" else Outcome(None, _OUT_OF_MEMORY)))
+            outcomes.append((index, Outcome(value) if kind == "value" else Outcome(None, OUT_OF_MEMORY)))
         elif time.monotonic() >= worker.deadline:
             workers.remove(worker)
             worker.kill()
@@ -209,7 +210,7 @@ def _death(status: int) -> Failure:
 
 def serve(descriptor: int, parent: int, memory_mb: int) -> None:
     """Life of a worker process: answer jobs until the parent closes its end, or dies."""
-    _die_with(parent)
+    die_with(parent)
     if memory_mb:
         limit_memory(memory_mb)
     connection = Connection(descriptor)
@@ -225,11 +226,11 @@ def serve(descriptor: int, parent: int, memory_mb: int) -> None:
         except MemoryError:
             answer = ForkingPickler.dumps(("memory", None))
         except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
-            answer = _pickled_error(error)
+            answer = pickled_error(error)
         connection.send_bytes(answer)
 
 
-def _pickled_error(error: Exception) -> memoryview:
+def pickled_error(error: Exception) -> memoryview:
     try:
         answer = ForkingPickler.dumps(("raised", error))
         ForkingPickler.loads(answer)
@@ -245,7 +246,7 @@ def limit_memory(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask Linux to kill this process when its parent dies: it may hang, and then nobody would read the closed pipe."""
     if sys.platform == "linux":
         import ctypes
@@ -254,66 +255,3 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.getppid() != parent:  # it died before
         os._exit(1)
-
-
-def _map_on_ray(
-    function: Callable[[ItemT], ResultT],
-    items: Iterable[ItemT],
-    num_workers: int,
-    timeout_seconds: float | None,
-    memory_mb: int | None,
-) -> Iterator[Outcome[ResultT]]:
-    """The same on a Ray cluster (``RAY_ADDRESS``, or one started here); items of lost workers are tried again twice."""
-    import ray
-    from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
-
-    if not ray.is_initialized():
-        here: dict[str, Any] = (
-            {}
-            if "RAY_ADDRESS" in os.environ
-            else {"num_cpus": num_workers, "runtime_env": {"env_vars": _same_modules()}}
-        )
-        try:
-            ray.init(include_dashboard=False, **here)
-        except (ConnectionError, RuntimeError) as error:
-            raise StorageError(f"Ray: {error}") from None
-    remote = ray.remote(num_cpus=1, max_retries=2)(_call_on_ray)
-    pending: deque[Any] = deque()
-    source = iter(items)
-    exhausted = False
-    try:
-        while True:
-            while not exhausted and len(pending) < _AHEAD * num_workers:
-                for item in source:
-                    pending.append(remote.remote(function, item, memory_mb))
-                    break
-                else:
-                    exhausted = True
-            if not pending:
-                return
-            head = pending[0]
-            try:
-                # the clock starts when the item is at the head: it was started before, or starts now
-                yield Outcome(ray.get(head, timeout=timeout_seconds))
-            except GetTimeoutError:
-                ray.cancel(head, force=True)
-                yield Outcome(None, Failure("timeout", f"longer than {timeout_seconds:g} seconds"))
-            except (OutOfMemoryError, MemoryError):
-                yield Outcome(None, _OUT_OF_MEMORY)
-            except WorkerCrashedError:
-                yield Outcome(None, Failure("crash", "its worker process died"))
-            except RayTaskError as error:
-                raise error.cause or RuntimeError(str(error)) from None
-            except RayError as error:
-                raise StorageError(f"Ray: {error}") from None
-            pending.popleft()
-    finally:
-        for left in pending:
-            ray.cancel(left, force=True)
-
-
-def _call_on_ray(function: Callable[[Any], Any], item: Any, memory_mb: int | None) -> Any:
-    """Runs in a Ray worker, which has no memory limit of its own."""
-    if memory_mb:
-        limit_memory(memory_mb)
-    return function(item)

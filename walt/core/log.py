@@ -43,11 +43,24 @@ class _RateColumn(ProgressColumn):
 
 
 class ProgressBar:
-    """``with ProgressBar("train-base", total=900, unit="steps") as bar: bar.advance(1, "loss 0.31")``."""
+    """``with ProgressBar("train-base", total=900, unit="steps") as bar: bar.advance(1, "loss 0.31")``.
 
-    def __init__(self, description: str, total: int, unit: str, completed: int = 0) -> None:
+    Other things may be counted besides the units: ``meters`` are shown a second (``41.2 clips/s``), ``counters`` as
+    their sum (``3 rejects``); ``bar.advance(1, clips=4, MB=0.7, rejects=1)``.
+    """
+
+    def __init__(
+        self,
+        description: str,
+        total: int,
+        unit: str,
+        completed: int = 0,
+        meters: tuple[str, ...] = (),
+        counters: tuple[str, ...] = (),
+    ) -> None:
         self.description, self.total, self.unit = description, total, unit
         self.completed = self._completed_at_start = completed
+        self.meters, self.counters = dict.fromkeys(meters, 0.0), dict.fromkeys(counters, 0.0)
         self._started = self._last_line = self._last_file = time.monotonic()
         self._file = os.environ.get(PROGRESS_FILE_VARIABLE)
         self._rich: Progress | None = None
@@ -69,12 +82,15 @@ class ProgressBar:
         if self._rich:
             self._rich.stop()
         elif kind is None:
-            self._print_line(note="done")
-        self._write_file(note="")
+            self._print_line(note=self._with_counts("done"))
+        self._write_file(note=self._with_counts(""))
 
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """Count ``amount`` more units as done; ``note`` is shown after the figures."""
+    def advance(self, amount: int = 1, note: str = "", **counts: float) -> None:
+        """Count ``amount`` more units as done; ``note`` is shown after the figures. ``counts`` go to the meters."""
         self.completed += amount
+        for name, count in counts.items():
+            (self.meters if name in self.meters else self.counters)[name] += count
+        note = self._with_counts(note)
         now = time.monotonic()
         if self._rich:
             self._rich.update(self._task, advance=amount, note=note)
@@ -85,17 +101,34 @@ class ProgressBar:
             self._last_file = now
             self._write_file(note)
 
+    def start_rates(self) -> None:
+        """Rates and time left are of what comes from here on: what came before was found done, not done."""
+        self._started, self._completed_at_start = time.monotonic(), self.completed
+        self.meters = dict.fromkeys(self.meters, 0.0)
+
     @property
     def rate(self) -> float:
         """Units a second since the bar was made."""
-        return (self.completed - self._completed_at_start) / max(time.monotonic() - self._started, 1e-9)
+        return self._per_second(self.completed - self._completed_at_start)
+
+    @property
+    def seconds_left(self) -> float:
+        """At the rate so far; 0 where there is none yet."""
+        return (self.total - self.completed) / self.rate if self.rate else 0.0
+
+    def _per_second(self, count: float) -> float:
+        return count / max(time.monotonic() - self._started, 1e-9)
+
+    def _with_counts(self, note: str) -> str:
+        meters = [f"{self._per_second(count):.1f} {name}/s" for name, count in self.meters.items()]
+        counters = [f"{count:g} {name}" for name, count in self.counters.items()]
+        return ", ".join(filter(None, [*meters, *counters, note]))
 
     def _print_line(self, note: str) -> None:
-        left = (self.total - self.completed) / self.rate if self.rate else 0.0
         console.print(
             escape(
                 f"{self.description}: {self.completed}/{self.total} {self.unit}, {self.rate:.1f} {self.unit}/s, "
-                f"{left:.0f} s left {note}"
+                f"{self.seconds_left:.0f} s left{', ' if note else ''}{note}"
             )
         )
         sys.stdout.flush()
@@ -105,7 +138,9 @@ class ProgressBar:
             return
         state = {
             "description": self.description, "completed": self.completed, "total": self.total, "unit": self.unit,
-            "rate": self.rate, "note": note,
+            "rate": self.rate, "seconds_left": self.seconds_left, "note": note,
+            "per_second": {name: self._per_second(count) for name, count in self.meters.items()},
+            "counts": self.counters,
         }  # fmt: skip
         temporary = f"{self._file}.tmp"
         with open(temporary, "w", encoding="utf-8") as stream:

@@ -7,9 +7,9 @@ are no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show 
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import write_bytes
+from walt.core.storage import atomic_write
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ def _schema(row_type: type) -> pa.Schema:
 MANIFEST_SCHEMA, REJECTS_SCHEMA, CLIP_REJECTS_SCHEMA = map(_schema, (ManifestRow, RejectRow, ClipRejectRow))
 CLIPS_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in CLIP_COLUMNS])
 
+_ROWS_PER_GROUP = 1 << 17
+
 RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
 
 
@@ -131,24 +133,24 @@ def printable(name: str) -> str:
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
     """Write the manifest; the same rows in the same order give the same bytes. Raises StorageError."""
-    _write(path, [asdict(row) for row in rows], MANIFEST_SCHEMA)
+    _write(path, (asdict(row) for row in rows), MANIFEST_SCHEMA)
 
 
 def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
     """Write the rejects table, sorted by source, code and cause. Raises StorageError."""
     ordered = sorted(rows, key=lambda row: (row.source, row.code, row.cause))
-    _write(path, [asdict(row) for row in ordered], REJECTS_SCHEMA)
+    _write(path, (asdict(row) for row in ordered), REJECTS_SCHEMA)
 
 
 def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow]) -> None:
     """Write the table of refused clips, sorted by source, start and key. Raises StorageError."""
     ordered = sorted(rows, key=lambda row: (row.source, row.start_seconds, row.key))
-    _write(path, [asdict(row) for row in ordered], CLIP_REJECTS_SCHEMA)
+    _write(path, (asdict(row) for row in ordered), CLIP_REJECTS_SCHEMA)
 
 
 def write_clips(path: Path, rows: Iterable[ManifestRow]) -> None:
     """Write ``clips.parquet``, the manifest without what describes the clips. Raises StorageError."""
-    _write(path, [{name: getattr(row, name) for name in CLIP_COLUMNS} for row in rows], CLIPS_SCHEMA)
+    _write(path, ({name: getattr(row, name) for name in CLIP_COLUMNS} for row in rows), CLIPS_SCHEMA)
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -166,12 +168,20 @@ def read_clip_rejects(path: Path) -> list[ClipRejectRow]:
     return _read(path, CLIP_REJECTS_SCHEMA, ClipRejectRow)
 
 
-def _write(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer, compression="zstd")
-    if path.is_file() and path.read_bytes() == buffer.getvalue():
-        return  # untouched: nothing that watches the file need wake up
-    write_bytes(path, buffer.getvalue())
+def read_sources(path: Path) -> set[str]:
+    """The names in the column ``source`` of a manifest or rejects table. Raises CorruptArtifactError."""
+    try:
+        return set(pq.read_table(path, columns=["source"], partitioning=None).column("source").to_pylist())
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    """A row group at a time, so that rows need never be in memory together."""
+    rows = iter(rows)
+    with atomic_write(path, keep_equal=True) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        while group := list(islice(rows, _ROWS_PER_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
 
 
 def _read(path: Path, schema: pa.Schema, row_type: type[RowT]) -> list[RowT]:

@@ -24,8 +24,11 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | Path, *, keep_equal: bool = False) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under ``path`` only when the block ends without an error.
+
+    Args:
+        keep_equal: a file that is there and has the same bytes stays untouched: nothing that watches it need wake up.
 
     Raises:
         StorageError: the disk is full or read-only.
@@ -39,7 +42,8 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            temporary.replace(path)
+            if not (keep_equal and path.is_file() and sha256_file(path) == sha256_file(temporary)):
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
@@ -95,6 +99,13 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_writable(directory: Path) -> None:
+    """Raise StorageError where nothing can be written in a folder, or where it is to be made. Writes nothing."""
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise StorageError(f"{existing}: cannot be written")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from walt.core.storage import read_json, sha256_json, write_json
 from walt.data.clips import CLIPS_TABLE, size_folder
 from walt.data.cutting import ClipRule
 from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile
+from walt.data.screening import Refusals, screened
 from walt.data.shards import (
     INDEX_NAME,
     Sample,
@@ -26,6 +28,24 @@ from walt.data.shards import (
     write_shard,
 )
 from walt.data.sources.items import Item
+
+
+@dataclass(slots=True)
+class Source:
+    """An input that was listed and read, and is the first with its bytes. All are in memory at once: it is small."""
+
+    item: Item
+    sha256: str
+    num_bytes: int
+    num_clips: int = 0
+    """That stay."""
+    has_video: bool = False
+    split: str = "train"
+
+    @property
+    def file(self) -> SourceFile:
+        """As the cutting processes and the cache want it."""
+        return SourceFile(os.fsencode(self.item.path), self.sha256, self.item.kind, self.item.span)
 
 
 @dataclass(frozen=True)
@@ -58,63 +78,93 @@ class PlannedClip:
         return json.dumps(facts, sort_keys=True)
 
 
-def assign_shards(clips: list[PlannedClip], clips_per_shard: int) -> list[list[PlannedClip]]:
-    """Clips by tar, sorted by key within each.
+def assign_shards(sources: list[Source], most_clips: int) -> dict[int, list[Source]]:
+    """Which sources go to which tar: a function of the set of sources alone, by which one of them changes few tars.
 
-    A source's hash picks its tar among a power of two of them, so that a new source changes one tar, not all that come
-    after it. ``clips_per_shard`` is what a tar holds on average at most.
+    The bits of a source's hash lead it down a binary tree: a tar that would hold more than ``most_clips`` clips is
+    split in two by the next bit, the others stay as they are (extendible hashing). One source's clips are never apart:
+    a source with more than that has a tar of its own. A tar is numbered by its place in the tree, 0 at the top, 2n+1
+    and 2n+2 below n, so that its name does not depend on how many others there are.
     """
-    count = 1
-    while count * clips_per_shard < len(clips):
-        count *= 2
-    buckets: dict[int, list[PlannedClip]] = {}
-    for planned in clips:
-        buckets.setdefault(int(planned.file.sha256[:8], 16) * count >> 32, []).append(planned)
-    return [sorted(bucket, key=lambda planned: planned.clip.key) for _, bucket in sorted(buckets.items())]
+    shards: dict[int, list[Source]] = {}
+    pending = [(0, 0, sources)]
+    while pending:
+        number, depth, members = pending.pop()
+        if sum(source.num_clips for source in members) <= most_clips or len({source.sha256 for source in members}) == 1:
+            shards[number] = members
+            continue
+        halves: tuple[list[Source], list[Source]] = ([], [])
+        for source in members:
+            halves[int(source.sha256[depth // 4], 16) >> (3 - depth % 4) & 1].append(source)
+        pending += [(2 * number + 1 + bit, depth + 1, half) for bit, half in enumerate(halves) if half]
+    return {number: shards[number] for number in sorted(shards)}
+
+
+def planned_clips(sources: list[Source], cache: ClipCache, refusals: Refusals) -> list[PlannedClip]:
+    """The clips of one tar, without those that were refused, sorted by key.
+
+    Raises:
+        CorruptArtifactError: the cache holds a source no more; a rerun makes it again.
+    """
+    clips = []
+    for source in sources:
+        file = source.file
+        entry = cache.get(file)
+        if entry is None:
+            raise CorruptArtifactError(f"{cache.folder}: the clips of {source.sha256} are damaged or gone; run again")
+        clips += [PlannedClip(source.item, file, entry, clip, source.split) for clip in screened(entry, refusals).clips]
+    return sorted(clips, key=lambda planned: planned.clip.key)
 
 
 def publish_tars(
-    clips_dir: Path, known: Path, cache: ClipCache, shards: list[list[PlannedClip]], rule: ClipRule
+    clips_dir: Path,
+    known: Path,
+    cache: ClipCache,
+    shards: dict[int, list[Source]],
+    refusals: Refusals,
+    rule: ClipRule,
 ) -> dict[str, list[ShardRecord]]:
     """Bring the tars of all sizes up to date: what is right stays untouched, the rest is written or removed.
 
     Args:
         clips_dir: ``data/clips``.
         known: work folder that remembers, by a digest of the content, the record of each tar that was written.
-        shards: as ``assign_shards`` gives them.
+        shards: as ``assign_shards`` gives them; of one at a time the clips are looked at.
+        refusals: clips that do not stay.
 
     Returns:
         The tars' records by the folder of their size.
     """
     sizes = {size_folder(size): size for size in rule.sizes}
-    numbered = {
-        folder: [(number, held) for number, shard in enumerate(shards) if (held := [p for p in shard if p.has(size)])]
-        for folder, size in sizes.items()
-    }  # a tar that would be empty is left out, so numbers may be missing
-    digests = {
-        folder: [_digest(shard, number, size, rule) for number, shard in numbered[folder]]
-        for folder, size in sizes.items()
-    }
+    digests: dict[str, dict[int, str]] = {folder: {} for folder in sizes}
+    for number, sources in shards.items():
+        clips = planned_clips(sources, cache, refusals)
+        for folder, size in sizes.items():
+            held = [planned for planned in clips if planned.has(size)]
+            if held:  # a tar that would be empty is left out
+                digests[folder][number] = _digest(held, number, size, rule)
     records: dict[str, list[ShardRecord]] = {folder: [] for folder in sizes}
     clips_dir.mkdir(parents=True, exist_ok=True)
-    with ProgressBar("ingest: writing", total=sum(map(len, numbered.values())), unit="tars") as bar:
+    total = sum(map(len, digests.values()))
+    with ProgressBar("ingest: writing", total=total, unit="tars", meters=("MB",)) as bar:
         for folder, size in sizes.items():
             directory = clips_dir / folder
             directory.mkdir(exist_ok=True)
-            identity = sha256_json([rule.identity, folder, digests[folder]])
+            identity = sha256_json([rule.identity, folder, list(digests[folder].values())])
             _forget_wrong_index(directory, identity)
-            for (number, shard), digest in zip(numbered[folder], digests[folder], strict=True):
+            for number, digest in digests[folder].items():
                 record = _known_record(known / f"{digest}.json", directory)
                 if record is None:
-                    record = write_shard(directory / shard_name("clips", number), _samples(shard, cache, size, rule))
+                    samples = _samples(planned_clips(shards[number], cache, refusals), cache, size, rule)
+                    record = write_shard(directory / shard_name("clips", number), samples)
                     write_json(known / f"{digest}.json", asdict(record))
                 records[folder].append(record)
-                bar.advance()
+                bar.advance(MB=record.bytes / 1e6)
             if not (directory / INDEX_NAME).is_file() or read_index(directory).records != tuple(records[folder]):
                 write_index(directory, identity, records[folder])
             _keep_only(directory, {INDEX_NAME, *(record.shard for record in records[folder])})
     _keep_only(clips_dir, {CLIPS_TABLE, *sizes})
-    _keep_only(known, {f"{digest}.json" for of_folder in digests.values() for digest in of_folder})
+    _keep_only(known, {f"{digest}.json" for of_folder in digests.values() for digest in of_folder.values()})
     return records
 
 
@@ -147,7 +197,7 @@ def _known_record(path: Path, directory: Path) -> ShardRecord | None:
 
 
 def _samples(shard: list[PlannedClip], cache: ClipCache, size: Size, rule: ClipRule) -> Iterator[tuple[str, Sample]]:
-    for planned in shard:
+    for planned in (planned for planned in shard if planned.has(size)):
         data = cache.read(planned.file, planned.entry, planned.clip.key, size)
         yield planned.clip.key, {planned.member(size).extension: data, "json": planned.description(rule).encode()}
 

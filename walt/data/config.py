@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from walt.core.config import Section
+from walt.data.sources.kinds import Source
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SizePair = tuple[PositiveInt, PositiveInt]
@@ -41,12 +42,10 @@ class Descriptor(Section):
     summary: str
     licence: str
     homepage: str | None
-    source: Literal["captioned_folder"]
-    """The adapter in ``walt.data.sources`` that lists the items."""
-    captions: str
-    """CSV file, relative to the dataset's folder."""
-    path_column: str
-    caption_column: str
+    source: Source
+    """Where the items stand: one of the kinds in ``walt.data.sources.kinds``."""
+    classes: str | None
+    """File with a class name a line, label 0 first, relative to the project's root; null: the data have no classes."""
     caption_required: bool
     """False: a missing caption is accepted, and the clip is unconditional."""
     images: bool
@@ -109,6 +108,7 @@ class IngestConfig(Section):
     crf: int = Field(ge=0, le=51)
     """H.264 quality of the stored clips (yuv444p); 0 is lossless."""
     clips_per_shard: PositiveInt
+    """The most clips that a tar holds (on average seven tenths of it), unless one source alone has more."""
     max_caption_characters: PositiveInt
     """Longer captions are cut, and flagged."""
     min_side: PositiveInt
@@ -123,6 +123,8 @@ class IngestConfig(Section):
     """Address space of one decoding process."""
     reject_limit: Fraction
     """More than this share of rejected inputs ends the stage with status 3."""
+    output: str | None
+    """URL of a prefix (``s3://bucket/prefix``) that is kept equal to the clips and tables; null: they stay here."""
 
     @property
     def all_sizes(self) -> tuple[tuple[int, int], ...]:

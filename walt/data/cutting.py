@@ -5,6 +5,7 @@ Nothing is encoded or stored here; ``walt.data.ingestion`` does that. Worker pro
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -21,11 +22,12 @@ from walt.data import fitting, measures
 from walt.data.config import IngestConfig
 from walt.data.fitting import Upscale, fitting_sizes
 from walt.data.measures import Measures, measure
-from walt.data.sources.items import Kind
+from walt.data.sources.items import Kind, Span
 
 _MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("ingestion.py")))
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
+_ROUNDING = Fraction(1, 100)  # of a frame: a span's ends are rounded to milliseconds
 _LIBRARIES = decoding.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
 
 
@@ -78,9 +80,11 @@ class ClipRule:
         code = [sha256_file(file) for file in _CODE]
         return sha256_json({"code": code, "libraries": _LIBRARIES, **asdict(self)})
 
-    def key(self, source_sha256: str, start_seconds: float) -> str:
-        """A clip's name: 32 hex digits from the source's bytes, the span and the clip rule."""
-        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps])[:32]
+    def key(self, source_sha256: str, start_seconds: float, span: Span | None) -> str:
+        """A clip's name: 32 hex digits from the source's bytes, the clip's start, the clip rule, and the part of the
+        source that is an input: parts may overlap."""
+        part = [] if span is None else [span]
+        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps, *part])[:32]
 
     def sizes_of(self, facts: SourceFacts) -> tuple[Size, ...]:
         """The sizes that a source is cut to, sorted. Raises SourceError (``too_small``, ``aspect``)."""
@@ -96,8 +100,11 @@ class CutClip:
     measures: Measures
 
 
-def cut(rule: ClipRule, path: Path, kind: Kind) -> tuple[SourceFacts, list[CutClip]]:
+def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tuple[SourceFacts, list[CutClip]]:
     """Decode a source into clips.
+
+    Args:
+        span: only clips within this part of a video; None: all of it.
 
     Raises:
         SourceError: with the code for the rejects table.
@@ -111,7 +118,7 @@ def cut(rule: ClipRule, path: Path, kind: Kind) -> tuple[SourceFacts, list[CutCl
     else:
         facts = video.survey(path, rule.limits)
         sizes = rule.sizes_of(facts)
-        clips = _by_shots(rule, path, sizes, rule.split) if rule.split else _by_stride(rule, path, sizes)
+        clips = _by_shots(rule, path, sizes, rule.split, span) if rule.split else _by_stride(rule, path, sizes, span)
     return facts, [_measured(clip) for clip in clips]
 
 
@@ -120,27 +127,46 @@ def _measured(clip: SourceClip) -> CutClip:
     return CutClip(clip.start_seconds, clip.frames, measure(thumbs, shots.content_values(thumbs)))
 
 
-def _by_stride(rule: ClipRule, path: Path, sizes: tuple[Size, ...]) -> list[SourceClip]:
+def _by_stride(rule: ClipRule, path: Path, sizes: tuple[Size, ...], span: Span | None) -> list[SourceClip]:
+    rate, starts = Fraction(str(rule.fps)), None
+    if span is not None:
+        stride = rule.num_frames / rate if rule.stride_seconds is None else Fraction(str(rule.stride_seconds))
+        starts = _starts_within(span, stride, rule.num_frames / rate, rate, rule.max_clips)
     return video.read_clips(
         path, num_frames=rule.num_frames, fps=rule.fps, sizes=sizes, max_clips=rule.max_clips, limits=rule.limits,
-        accept_still=rule.stills, stride_seconds=rule.stride_seconds,
+        accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds, starts=starts,
     )  # fmt: skip
 
 
-def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split) -> list[SourceClip]:
+def _starts_within(span: Span, stride: Fraction, length: Fraction, rate: Fraction, most: int) -> list[float]:
+    """Starts of what is ``length`` seconds long and ends within the span; at most ``most``.
+
+    Raises:
+        SourceError: nothing of that length fits (``too_short``).
+    """
+    begin, end = (Fraction(str(moment)) for moment in span)
+    room = end + _ROUNDING / rate - begin - length
+    if room < 0:
+        raise SourceError("too_short", f"a span of {float(end - begin):.2f} s, a clip has {float(length):.2f}")
+    return [float(begin + number * stride) for number in range(min(most, math.floor(room / stride) + 1))]
+
+
+def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split, span: Span | None) -> list[SourceClip]:
     """Clips that begin where a shot does, and go on from there by the stride as long as the shot lasts.
 
     The frames are the same as without cuts: those of ``max_clips`` clips that follow each other from the start.
     """
     rate = Fraction(str(rule.fps))
+    begin_of_all = Fraction(0) if span is None else Fraction(str(span[0]))
     stride = rule.num_frames if rule.stride_seconds is None else round(rule.stride_seconds * rule.fps)
     wanted = (rule.max_clips - 1) * stride + rule.num_frames
+    moments = None if span is None else _starts_within(span, 1 / rate, 1 / rate, rate, wanted)
     shown = video.read_clips(
         path, num_frames=1, fps=rule.fps, sizes=sizes, max_clips=wanted, limits=rule.limits,
-        stride_seconds=float(1 / rate),
+        stride_seconds=float(1 / rate), starts=moments,
     )  # fmt: skip
     if len(shown) < rule.num_frames:  # a still, or too short: there it is decided which
-        return _by_stride(rule, path, sizes)
+        return _by_stride(rule, path, sizes, span)
     smallest = min(sizes, key=_area)
     thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
     found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
@@ -154,7 +180,7 @@ def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split)
         raise SourceError("shot_cut", cause)
     return [
         SourceClip(
-            float(start / rate),
+            float(begin_of_all + start / rate),
             {
                 size: np.concatenate([frame.frames[size] for frame in shown[start : start + rule.num_frames]])
                 for size in sizes

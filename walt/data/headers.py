@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from PIL import Image
 
 from walt.core import video
 from walt.core.compute import ComputeConfig
+from walt.core.errors import StorageError
 from walt.core.execute import map_items
 from walt.core.images import FORMATS, Limits, Picture, Size, SourceError, crop_and_resize, read_picture
-from walt.data.sources.items import Item, Kind, Refusal
+from walt.data.sources.items import Item, Kind, Refusal, Span
+from walt.data.sources.locations import local_copy
 
 _CODECS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 """Codecs whose decoder has a name of its own."""
@@ -46,13 +49,16 @@ class Header:
 
 @dataclass(frozen=True)
 class HeaderRequest:
-    """A file to look at. Its name is kept as bytes, which survive any process boundary."""
+    """An input to look at. Its location is kept as bytes, which survive any process boundary."""
 
     path: bytes
     source: bytes
     kind: Kind
+    span: Span | None
     picture_height: int | None
     """Of the first picture in pixels; None: it is not wanted."""
+    temporary: bytes
+    """Folder for the bytes of what lies elsewhere, or in a tar."""
 
 
 def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
@@ -81,35 +87,47 @@ def read_headers(
     if compute.backend == "inline":
         compute = compute.model_copy(update={"backend": "process"})
     shown = {index * len(items) // pictures for index in range(pictures)} if pictures else set()
-    requests = [
-        HeaderRequest(
-            os.fsencode(item.path), os.fsencode(item.source), item.kind, picture_height if index in shown else None
+    with tempfile.TemporaryDirectory() as temporary:
+        requests = [
+            HeaderRequest(
+                os.fsencode(item.path), os.fsencode(item.source), item.kind, item.span,
+                picture_height if index in shown else None, os.fsencode(temporary),
+            )
+            for index, item in enumerate(items)
+        ]  # fmt: skip
+        outcomes = map_items(
+            partial(read_header, limits), requests, compute, timeout_seconds=timeout_seconds, memory_mb=memory_mb
         )
-        for index, item in enumerate(items)
-    ]
-    outcomes = map_items(
-        partial(read_header, limits), requests, compute, timeout_seconds=timeout_seconds, memory_mb=memory_mb
-    )
-    for item, outcome in zip(items, outcomes, strict=True):
-        if outcome.value is not None:
-            yield outcome.value
-        else:
-            assert outcome.failure is not None
-            yield Refusal(item.source, outcome.failure.code, outcome.failure.cause)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if outcome.value is not None:
+                yield outcome.value
+            else:
+                assert outcome.failure is not None
+                yield Refusal(item.source, outcome.failure.code, outcome.failure.cause)
 
 
 def read_header(limits: Limits, request: HeaderRequest) -> Header | Refusal:
     """One file's header. Runs in a worker process."""
-    path, source = Path(os.fsdecode(request.path)), os.fsdecode(request.source)
+    source = os.fsdecode(request.source)
     try:
-        header = (_picture_header if request.kind == "image" else _video_header)(path, source)
-        limits.check_size(header.width, header.height)
-        if header.seconds is not None and header.seconds > limits.max_seconds:
-            raise SourceError("too_long", f"{header.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+        with local_copy(os.fsdecode(request.path), Path(os.fsdecode(request.temporary))) as path:
+            return _read_local(limits, request, path, source)
+    except StorageError as error:
+        return Refusal(source, "unreadable", str(error))
     except SourceError as error:
         return Refusal(source, error.code, error.cause)
     except OSError as error:
         return Refusal(source, "unreadable", error.strerror or str(error))
+
+
+def _read_local(limits: Limits, request: HeaderRequest, path: Path, source: str) -> Header:
+    header = (_picture_header if request.kind == "image" else _video_header)(path, source)
+    limits.check_size(header.width, header.height)
+    if header.seconds is not None and request.span is not None:
+        start, end = request.span
+        header = replace(header, seconds=max(0.0, min(end, header.seconds) - start))
+    elif header.seconds is not None and header.seconds > limits.max_seconds:
+        raise SourceError("too_long", f"{header.seconds:.0f} seconds, more than {limits.max_seconds:g}")
     if request.picture_height is None:
         return header
     return Header(**{**vars(header), "picture": _first_picture(path, header, limits, request.picture_height)})

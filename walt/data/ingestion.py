@@ -20,16 +20,24 @@ from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
 from walt.core.video import SourceFacts
 from walt.data.cutting import ClipRule, CutClip, cut
 from walt.data.measures import Measures
-from walt.data.sources.items import Kind
+from walt.data.sources.items import Kind, Span
+from walt.data.sources.locations import hash_location, is_elsewhere
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to cut. Its name is kept as bytes, which survive any process boundary."""
+    """A file to cut. Its location is kept as bytes, which survive any process boundary."""
 
     path: bytes
     sha256: str
     kind: Kind
+    span: Span | None = None
+    """Only this part of it is meant; None: all."""
+
+    @property
+    def name(self) -> str:
+        """Hash, kind and span: equal names, equal clips."""
+        return f"{self.sha256}.{self.kind}" + (f".{self.span[0]!r}-{self.span[1]!r}" if self.span else "")
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """
     path = Path(os.fsdecode(source.path))
     try:
-        facts, clips = cut(rule, path, source.kind)
+        facts, clips = cut(rule, path, source.kind, source.span)
         if sha256_file(path) != source.sha256:
             raise SourceError("changed", "its bytes changed while it was read")
     except SourceError as error:
@@ -113,7 +121,7 @@ def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> t
         blobs.append(data)
         offset += len(data)
     kind: Kind = "image" if num_frames == 1 else "video"
-    key = rule.key(source.sha256, clip.start_seconds)
+    key = rule.key(source.sha256, clip.start_seconds, source.span)
     return ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members), clip.measures), b"".join(blobs)
 
 
@@ -122,7 +130,10 @@ def hash_files(paths: list[bytes]) -> list[tuple[str | None, str]]:
     results: list[tuple[str | None, str]] = []
     for path in paths:
         try:
-            results.append((sha256_file(os.fsdecode(path)), ""))
+            if is_elsewhere(os.fsdecode(path)):  # that is fetching's
+                results.append((None, "it was not fetched"))
+                continue
+            results.append((hash_location(os.fsdecode(path)), ""))
         except OSError as error:
             results.append((None, str(error.strerror)))
     return results
@@ -138,13 +149,13 @@ class ClipCache:
     def __init__(self, folder: Path, rule: ClipRule) -> None:
         self.folder = folder / rule.identity[:16]
 
-    def _path(self, sha256: str, kind: Kind) -> Path:
-        return self.folder / sha256[:2] / f"{sha256}.{kind}"
+    def _path(self, source: SourceFile) -> Path:
+        return self.folder / source.sha256[:2] / source.name
 
     def put(self, source: SourceFile, entry: SourceEntry, data: bytes) -> None:
         """Store a result. Not fsynced, one file among millions: digests tell a torn one."""
         header = json.dumps(asdict(entry)).encode()
-        path = self._path(source.sha256, source.kind)
+        path = self._path(source)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         temporary.write_bytes(hashlib.sha256(header).hexdigest().encode() + b"\n" + header + b"\n" + data)
@@ -152,7 +163,7 @@ class ClipCache:
 
     def get(self, source: SourceFile) -> SourceEntry | None:
         """The stored entry; None where there is none, or a torn one."""
-        path = self._path(source.sha256, source.kind)
+        path = self._path(source)
         if not path.is_file():
             return None
         with open(path, "rb") as stream:
@@ -169,7 +180,7 @@ class ClipCache:
         Raises:
             CorruptArtifactError: they differ from their digest; the entry is removed, so that a rerun makes it again.
         """
-        path = self._path(source.sha256, source.kind)
+        path = self._path(source)
         with open(path, "rb") as stream:
             stream.readline()
             stream.readline()
@@ -182,16 +193,15 @@ class ClipCache:
             raise CorruptArtifactError(f"{path}: damaged, and removed; run again")
         return data
 
-    def prune(self, keep: set[tuple[str, Kind]]) -> None:
-        """Remove the entries of sources that are gone, of other rules, and what killed runs left."""
+    def prune(self, keep: set[str]) -> None:
+        """Remove the entries of sources whose names are not in ``keep``, of other rules, and what killed runs left."""
         if not self.folder.parent.is_dir():
             return
         for path in sorted(self.folder.parent.rglob("*"), reverse=True):  # files before the folders that hold them
-            sha256, _, kind = path.name.partition(".")
             if path.is_dir():
                 if not any(path.iterdir()):
                     path.rmdir()
-            elif self.folder not in path.parents or (sha256, kind) not in keep:
+            elif self.folder not in path.parents or path.name not in keep:
                 path.unlink()
 
 

@@ -1,14 +1,16 @@
-"""Before the first stage: make or check a dataset's source files, and describe a user's own captioned folder."""
+"""Before the first stage: make or check a dataset's source files, and describe a user's own videos."""
 
 from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from walt.core import remote
 from walt.core.compute import ComputeConfig
 from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError
@@ -16,9 +18,13 @@ from walt.core.paths import Paths
 from walt.core.storage import write_bytes
 from walt.data import shapes_files
 from walt.data.config import DatasetConfig, Descriptor
-from walt.data.sources import captioned_folder
+from walt.data.sources import registry
+from walt.data.sources.folders import fixed_folder, has_wildcards, open_folder
+from walt.data.sources.kinds import CaptionedFolder, FileList, PlainFolder
 
 _NULL = "tag:yaml.org,2002:null"
+_TABLES = (".csv", ".tsv", ".parquet")
+_DEFAULT_CAPTIONS = "captions.csv"
 
 
 def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str:
@@ -28,56 +34,109 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
         One line that says what was done.
 
     Raises:
-        ConfigurationError: the descriptor is wrong, or the folder or its captions table is missing.
+        ConfigurationError: the descriptor is wrong, or the folder, a table or a column is missing, or nothing is there.
     """
     descriptor = load_section(paths.root / dataset.descriptor, Descriptor)
-    folder = paths.root / dataset.path
     if descriptor.generator is not None:
-        return shapes_files.generate(descriptor.generator, folder, compute)
-    if not folder.is_dir():
-        raise ConfigurationError(f"dataset.path: {folder}: no such folder")
-    if not (folder / descriptor.captions).is_file():
-        raise ConfigurationError(f"{folder / descriptor.captions}: no such file ({dataset.descriptor}, key 'captions')")
-    return f"{folder}: {descriptor.name} is there"
+        return shapes_files.generate(descriptor.generator, paths.root / dataset.path, compute)
+    _check_listing(descriptor, paths.root, dataset.path)
+    return f"{dataset.path}: {descriptor.name} is there"
 
 
-def init_dataset(root: Path, videos: str, captions: str, path_column: str, caption_column: str, name: str) -> str:
-    """Describe a captioned folder as ``datasets/<name>.yaml`` and point ``params.yaml`` at it.
+def _check_listing(descriptor: Descriptor, root: Path, path: str) -> None:
+    """Raise ConfigurationError for what is wrong with tables, columns and classes, without reading them to the end."""
+    if next(registry.iterate(descriptor, root, path, max_caption_characters=1), None) is None:
+        raise ConfigurationError(f"dataset.path: {path}: nothing in it that {descriptor.name} could be")
 
-    Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips, and the rule
-    of promotion the Frechet distance, since prompt adherence can be measured for generated datasets only.
+
+@dataclass(frozen=True)
+class _Described:
+    """What a user's words stand for."""
+
+    path: str
+    """For ``dataset.path``."""
+    source: CaptionedFolder | PlainFolder | FileList
+    summary: str
+
+
+def init_dataset(
+    root: Path, videos: str, captions: str | None, path_column: str, caption_column: str, name: str | None
+) -> str:
+    """Describe a user's videos as ``datasets/<name>.yaml`` and point ``params.yaml`` at them.
+
+    Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips (none where
+    there are no captions), and the rule of promotion the Frechet distance, since prompt adherence can be measured for
+    generated datasets only.
 
     Args:
-        videos: the folder; a relative one counts from ``root``.
-        captions: the CSV, relative to ``videos``.
-        name: of the dataset; characters other than letters, digits, ``_`` and ``-`` become ``-``.
+        videos: a folder, a glob, or a CSV, TSV or Parquet list of files and URLs; here (a relative path counts from
+            ``root``) or under ``s3://``.
+        captions: the table of captions, relative to the folder; None: ``captions.csv`` if it is there.
+        name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
+            ``-``.
 
     Returns:
         The descriptor's path, relative to ``root``.
 
     Raises:
-        ConfigurationError: the folder, the CSV, a column or ``params.yaml`` is missing.
+        ConfigurationError: the folder, the table, a column or ``params.yaml`` is missing.
     """
-    folder = root / videos
-    if not folder.is_dir():
-        raise ConfigurationError(f"{videos}: no such folder")
-    name = re.sub(r"[^0-9A-Za-z_-]+", "-", name).strip("-") or "videos"
+    described = _describe(root, videos, captions, path_column, caption_column)
+    name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
+    captioned = not isinstance(described.source, PlainFolder)
     descriptor = Descriptor(
-        name=name, summary=f"Captioned videos of the folder {folder.name}.", licence="not stated", homepage=None,
-        source="captioned_folder", captions=captions, path_column=path_column, caption_column=caption_column,
-        caption_required=True, images=True, held_out=0.05, adherence=None, generator=None,
+        name=name, summary=described.summary, licence="not stated", homepage=None, source=described.source,
+        classes=None, caption_required=captioned, images=True, held_out=0.05, adherence=None, generator=None,
     )  # fmt: skip
-    captioned_folder.check_table(folder / captions, path_column, caption_column)
+    _check_listing(descriptor, root, described.path)
     read_yaml(root / "params.yaml")  # one line for whatever is wrong with it
     _write_yaml(root / "datasets" / f"{name}.yaml", descriptor.model_dump())
     yaml = _round_trip()
     params: Any = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
-    params["dataset"].update({"descriptor": f"datasets/{name}.yaml", "path": videos})
-    params["sample"]["prompts"] = "held_out"
+    params["dataset"].update({"descriptor": f"datasets/{name}.yaml", "path": described.path})
+    params["sample"]["prompts"] = "held_out" if captioned else "none"
     distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
     params["promotion"].update({"metric": distance, "better": "lower"})
     _write_yaml(root / "params.yaml", params)
     return f"datasets/{name}.yaml"
+
+
+def _describe(root: Path, videos: str, captions: str | None, path_column: str, caption_column: str) -> _Described:
+    """Which kind of source is meant."""
+    elsewhere = remote.is_remote(videos)
+    if has_wildcards(videos):
+        if captions is not None:
+            raise ConfigurationError(f"{videos}: a glob has no table of captions; give their folder, or a list")
+        folder = fixed_folder(videos)
+        pattern = videos.removeprefix(folder).lstrip("/")
+        source = PlainFolder(kind="folder", patterns=(pattern,))
+        return _Described(folder or ".", source, f"Videos without captions: {videos}.")
+    if videos.lower().endswith(_TABLES) and (elsewhere or not (root / videos).is_dir()):
+        folder, _, table = videos.rpartition("/")
+        listed = FileList(
+            kind="list", tables=(table,), path_column=path_column, caption_columns=(caption_column,),
+            label_column=None, span_columns=None, videos="", absent="refuse",
+        )  # fmt: skip
+        return _Described(folder or ".", listed, f"Captioned videos of the list {table}.")
+    last = PurePosixPath(videos).name
+    if not elsewhere and not (root / videos).is_dir():
+        raise ConfigurationError(f"{videos}: no such folder")
+    if captions is None and not open_folder(root, videos).has(_DEFAULT_CAPTIONS):
+        source = PlainFolder(kind="folder", patterns=("**/*",))
+        return _Described(videos, source, f"Videos without captions of the folder {last}.")
+    table = captions or _DEFAULT_CAPTIONS
+    captioned = CaptionedFolder(
+        kind="captioned_folder", captions=table, path_column=path_column, caption_column=caption_column
+    )
+    return _Described(videos, captioned, f"Captioned videos of the folder {last}.")
+
+
+def _default_name(root: Path, videos: str) -> str:
+    """The folder's name, or the list's."""
+    if videos.lower().endswith(_TABLES):
+        return PurePosixPath(videos).stem
+    folder = fixed_folder(videos) if has_wildcards(videos) else videos
+    return PurePosixPath(folder).name if remote.is_remote(folder) else (root / folder).resolve().name
 
 
 def _round_trip() -> YAML:

@@ -106,7 +106,8 @@ def judge(clip: ClipEntry, config: ScreenConfig) -> Refusal | None:
 
 def screened(entry: SourceEntry, refusals: Refusals) -> SourceEntry:
     """The entry with the clips that stay. One that is left without any is refused, with the code of most of them."""
-    refused = refusals.get(entry.sha256)
+    of_bytes = refusals.get(entry.sha256, {})  # several parts of one file may be inputs
+    refused = {clip.key: of_bytes[clip.key] for clip in entry.clips if clip.key in of_bytes}
     if not refused:
         return entry
     clips = tuple(clip for clip in entry.clips if clip.key not in refused)

@@ -4,20 +4,23 @@ What decides and in which order: the source lists inputs; files are hashed; the 
 source is decoded once, in a process that can be killed, and cut into clips of its sizes; clips are screened; those that
 stay go to tars by the hash of their source. Neither the order of listing nor the number of workers changes a byte.
 Inputs = accepted + rejected; and clips = those of the manifest + those of the table of refused clips.
+
+What is in memory: the listing, and a few hundred bytes a source. Clips stand in the cache on disk and are looked at a
+tar at a time (docs/scale.md).
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
-from walt.core.errors import ConfigurationError, RejectLimitError
+from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.execute import map_items
 from walt.core.log import ProgressBar, info, warning
 from walt.core.manifest import (
@@ -25,24 +28,30 @@ from walt.core.manifest import (
     ManifestRow,
     RejectRow,
     printable,
+    read_sources,
     write_clip_rejects,
     write_clips,
     write_manifest,
     write_rejects,
 )
 from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
-from walt.data.clip_tars import PlannedClip, assign_shards, publish_tars
+from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
+from walt.data.clip_tars import PlannedClip, Source, assign_shards, planned_clips, publish_tars
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import TRANSIENT, ClipCache, SourceEntry, SourceFile, cut_source, hash_files
-from walt.data.screening import Screening, clip_reject_rows, describe_clip, screened
+from walt.data.fetching import TEMPORARY_FOLDER, Cut, Fetched, cut_anywhere, fetch_all
+from walt.data.ingestion import TRANSIENT, ClipCache, SourceEntry, cut_source, hash_files
+from walt.data.mirror import check_mirror, mirror
+from walt.data.screening import Refusals, Screening, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
-from walt.data.sources.items import Item
+from walt.data.sources.items import Item, Listing, Span
+from walt.data.sources.locations import is_plain
 from walt.data.sources.registry import list_items
 
 _HASH_BATCH = 32
+_MOST_SHOWN = 10
+"""Names in a line of the log."""
 
 
 class Config(Section):
@@ -53,66 +62,74 @@ class Config(Section):
     compute: ComputeConfig
 
 
-@dataclass(frozen=True)
-class Source:
-    """An input that was listed and read, and is the first with its bytes."""
-
-    item: Item
-    file: SourceFile
-
-
 def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Make ``data/clips``, ``data/manifest.parquet``, ``data/rejects.parquet`` and ``data/clip_rejects.parquet``.
 
     Raises:
         ConfigurationError: the descriptor, the folder or the captions table is missing or wrong.
+        StorageError: an output cannot be written, known before any work; or storage fails later, and a rerun goes on.
         RejectLimitError: more than ``reject_limit`` of the inputs were rejected, or none was accepted. The rejects
             table is written before.
     """
     descriptor = load_section(paths.root / config.dataset.descriptor, Descriptor)
-    folder = paths.root / config.dataset.path
-    if not folder.is_dir():
-        raise ConfigurationError(f"dataset.path: {folder}: no such folder (`walt prepare` makes a generated dataset)")
-    listing = list_items(descriptor, folder, config.ingest.max_caption_characters)
+    for output in (paths.clips, paths.manifest.parent, paths.work("ingest")):
+        check_writable(output)
+    if config.ingest.output:
+        check_mirror(config.ingest.output)
+    listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
+    gone = _gone(paths, listing)
     rejects = [_reject(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
-    sources, duplicates = _hash(listing.items, config.compute)
-    rejects += duplicates
     rule = ClipRule.from_config(config.ingest, descriptor.images)
-    cache = ClipCache(paths.work("ingest") / "sources", rule)
-    with storage_errors(paths.work("ingest")):
-        decoded, num_decoded = _cut(sources, rule, cache, config)
-    screening = Screening(config.ingest.screen)
-    for entry in decoded:
-        screening.add(entry)
+    work = paths.work("ingest")
+    cache = ClipCache(work / "sources", rule)
+    cut, screening = partial(cut_source, rule), Screening(config.ingest.screen)
+    with storage_errors(work):
+        fetched, num_fetched = fetch_all(listing.items, work, cut, cache, config.compute, config.ingest)
+        sources, unread = _hash(listing.items, fetched, config.compute)
+        cut = partial(cut_anywhere, work / TEMPORARY_FOLDER, cut)
+        refused, num_decoded = _cut(sources, cut, cache, screening, config)
     refusals = screening.refusals()
-    entries = [screened(entry, refusals) for entry in decoded]
-    clip_rejects = [
-        row
-        for source, entry in zip(sources, decoded, strict=True)
-        for row in clip_reject_rows(entry, refusals, source.item.source, config.ingest.screen)
-    ]
-    rejects += [
-        _reject(source.item.source, source.file.sha256, entry.code, entry.cause)
-        for source, entry in zip(sources, entries, strict=True)
-        if entry.code
-    ]
+    screened_out, clip_rejects = _screen(sources, cache, refusals, config)
+    rejects += unread + refused + screened_out
     num_inputs = len(listing.items) + len(listing.refusals)
-    assert num_inputs == sum(1 for entry in entries if not entry.code) + len(rejects), "inputs = accepted + rejected"
+    accepted = [source for source in sources if source.num_clips]
+    assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects)
     _check_limit(num_inputs, rejects, config.ingest.reject_limit, paths.rejects)
 
-    shards = assign_shards(_split(sources, entries, descriptor.held_out), config.ingest.clips_per_shard)
-    rows = [_row(planned, number, rule, config.ingest) for number, shard in enumerate(shards) for planned in shard]
+    _split(accepted, descriptor.held_out)
+    shards = assign_shards(accepted, config.ingest.clips_per_shard)
+    counts: Counter[str] = Counter()
     with storage_errors(paths.clips):
-        records = publish_tars(paths.clips, paths.work("ingest") / "shards", cache, shards, rule)
-        write_clips(paths.clips / CLIPS_TABLE, rows)
-        write_manifest(paths.manifest, rows)
-        cache.prune({(source.file.sha256, source.file.kind) for source in sources})
+        records = publish_tars(paths.clips, work / "shards", cache, shards, refusals, rule)
+        write_clips(paths.clips / CLIPS_TABLE, _rows(shards, cache, refusals, rule, config.ingest, Counter()))
+        write_manifest(paths.manifest, _rows(shards, cache, refusals, rule, config.ingest, counts))
+        cache.prune({source.file.name for source in sources})
         for table in (paths.manifest, paths.rejects, paths.clip_rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
-    return _figures(num_inputs, rejects, clip_rejects, rows, records, num_decoded)
+    decoded = num_fetched + num_decoded
+    figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
+    if config.ingest.output:
+        figures["uploaded"] = mirror(paths, config.ingest.output)
+    return figures
+
+
+def _gone(paths: Paths, listing: Listing) -> list[str]:
+    """Sources of the last run's tables that are no inputs now; said to whoever watches."""
+    before: set[str] = set()
+    for table in (paths.manifest, paths.rejects):
+        try:
+            before |= read_sources(table) if table.is_file() else set()
+        except CorruptArtifactError as error:
+            warning(f"ingest: made anew: {error}")
+    before -= {printable(item.source) for item in listing.items}
+    gone = sorted(before - {printable(refusal.source) for refusal in listing.refusals})
+    if gone:
+        shown = ", ".join(gone[:_MOST_SHOWN]) + (" ..." if len(gone) > _MOST_SHOWN else "")
+        warning(f"ingest: {len(gone)} sources are gone since the last run: {shown}")
+    return gone
 
 
 def _reject(source: str, sha256: str | None, code: str | None, cause: str) -> RejectRow:
@@ -122,52 +139,110 @@ def _reject(source: str, sha256: str | None, code: str | None, cause: str) -> Re
 # ---------------------------------------------------------------------------------------------------- hashing, decoding
 
 
-def _hash(items: list[Item], compute: ComputeConfig) -> tuple[list[Source], list[RejectRow]]:
-    """Read every file. The first, by name, of those with the same bytes is the source; the others are aliases."""
-    batches = [items[start : start + _HASH_BATCH] for start in range(0, len(items), _HASH_BATCH)]
-    names = [[os.fsencode(item.path) for item in batch] for batch in batches]
+def _hash(
+    items: list[Item], fetched: dict[str, Fetched], compute: ComputeConfig
+) -> tuple[list[Source], list[RejectRow]]:
+    """Hash what was not fetched. The first, by name, of those with the same bytes is the source; others are aliases."""
+    starts = range(0, len(items), _HASH_BATCH)
+    names = ([os.fsencode(item.path) for item in items[start : start + _HASH_BATCH]] for start in starts)
     sources: list[Source] = []
     rejects: list[RejectRow] = []
-    first: dict[str, str] = {}
-    with ProgressBar("ingest: reading", total=len(items), unit="files") as bar:
-        for batch, outcome in zip(batches, map_items(hash_files, names, compute), strict=True):
+    first: dict[tuple[str, Span | None], Source] = {}
+    with ProgressBar("ingest: reading", len(items), "files", meters=("MB",), counters=("rejects",)) as bar:
+        for start, outcome in zip(starts, map_items(hash_files, names, compute), strict=True):
+            batch = items[start : start + _HASH_BATCH]
             digests = outcome.value or [(None, f"could not be read: {outcome.failure}")] * len(batch)
             for item, (sha256, problem) in zip(batch, digests, strict=True):
+                num_bytes, code = _num_bytes(item), "unreadable"
+                if item.path in fetched:
+                    found = fetched[item.path]
+                    sha256, code, problem = found.sha256, found.code or code, found.cause
                 if sha256 is None:
-                    rejects.append(_reject(item.source, None, "unreadable", problem))
-                elif sha256 in first:
-                    rejects.append(_reject(item.source, sha256, "duplicate", f"the same bytes as {first[sha256]}"))
+                    rejects.append(_reject(item.source, None, code, problem))
+                elif earlier := first.get((sha256, item.span)):
+                    cause = f"the same bytes as {earlier.item.source}"
+                    rejects.append(_reject(item.source, sha256, "duplicate", cause))
                 else:
-                    first[sha256] = item.source
-                    sources.append(Source(item, SourceFile(os.fsencode(item.path), sha256, item.kind)))
-            bar.advance(len(batch))
+                    sources.append(Source(item, sha256, num_bytes))
+                    first[sha256, item.span] = sources[-1]
+                bar.advance(MB=num_bytes / 1e6, rejects=not sources or sources[-1].item is not item)
     return sources, rejects
 
 
-def _cut(sources: list[Source], rule: ClipRule, cache: ClipCache, config: Config) -> tuple[list[SourceEntry], int]:
-    """The entry of each source: from the cache, or decoded now. Also how many were decoded."""
-    entries: dict[str, SourceEntry] = {}
-    for source in sources:
-        entry = cache.get(source.file)
-        if entry:
-            entries[source.file.sha256] = entry
-    todo = [source.file for source in sources if source.file.sha256 not in entries]
-    outcomes = map_items(
-        partial(cut_source, rule), todo, config.compute,
-        timeout_seconds=config.ingest.timeout_seconds, memory_mb=config.ingest.memory_mb,
-    )  # fmt: skip
-    with ProgressBar("ingest: decoding", total=len(sources), unit="files", completed=len(entries)) as bar:
-        for file, outcome in zip(todo, outcomes, strict=True):
+def _num_bytes(item: Item) -> int:
+    """Size of a local file, for the progress bar alone."""
+    try:
+        return Path(item.path).stat().st_size if is_plain(item.path) else 0
+    except OSError:
+        return 0
+
+
+def _cut(
+    sources: list[Source], cut: Cut, cache: ClipCache, screening: Screening, config: Config
+) -> tuple[list[RejectRow], int]:
+    """See that the cache has each source's clips, decoding those that it lacks; note how many there are, and have them
+    screened.
+
+    Returns:
+        The sources that were refused, and how many were decoded now.
+    """
+    rejects: list[RejectRow] = []
+    meters = ("clips", "MB")
+    with ProgressBar("ingest: decoding", len(sources), "files", meters=meters, counters=("rejects",)) as bar:
+
+        def note(source: Source, entry: SourceEntry) -> None:
+            source.num_clips = len(entry.clips)
+            source.has_video = any(clip.kind == "video" for clip in entry.clips)
+            screening.add(entry)
+            if entry.code:
+                rejects.append(_reject(source.item.source, source.sha256, entry.code, entry.cause))
+            bar.advance(clips=source.num_clips, MB=source.num_bytes / 1e6, rejects=bool(entry.code))
+
+        todo = []
+        for source in sources:
+            known = cache.get(source.file)
+            if known is None:
+                todo.append(source)
+            else:
+                note(source, known)
+        bar.start_rates()
+        outcomes = map_items(
+            cut, (source.file for source in todo), config.compute,
+            timeout_seconds=config.ingest.timeout_seconds, memory_mb=config.ingest.memory_mb,
+        )  # fmt: skip
+        for source, outcome in zip(todo, outcomes, strict=True):
             if outcome.value:
                 entry, data = outcome.value
                 if entry.code not in TRANSIENT:
-                    cache.put(file, entry, data)
+                    cache.put(source.file, entry, data)
             else:
                 assert outcome.failure is not None
-                entry = SourceEntry(file.sha256, (), None, outcome.failure.code, outcome.failure.cause)
-            entries[file.sha256] = entry
-            bar.advance()
-    return [entries[source.file.sha256] for source in sources], len(todo)
+                entry = SourceEntry(source.sha256, (), None, outcome.failure.code, outcome.failure.cause)
+            note(source, entry)
+    return rejects, len(todo)
+
+
+def _screen(
+    sources: list[Source], cache: ClipCache, refusals: Refusals, config: Config
+) -> tuple[list[RejectRow], list[ClipRejectRow]]:
+    """Note of each source which clips stay.
+
+    Returns:
+        The sources that are left without any, and all clips that were refused.
+    """
+    rejects: list[RejectRow] = []
+    clips: list[ClipRejectRow] = []
+    for source in sources:
+        entry = cache.get(source.file) if source.sha256 in refusals else None
+        if entry is None or entry.code:
+            continue
+        left = screened(entry, refusals)
+        source.num_clips = len(left.clips)
+        source.has_video = any(clip.kind == "video" for clip in left.clips)
+        clips += clip_reject_rows(entry, refusals, source.item.source, config.ingest.screen)
+        if left.code:
+            rejects.append(_reject(source.item.source, source.sha256, left.code, left.cause))
+    return rejects, clips
 
 
 def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table: Path) -> None:
@@ -184,35 +259,52 @@ def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table:
 # ------------------------------------------------------------------------------------------------------------ outputs
 
 
-def _split(sources: list[Source], entries: list[SourceEntry], held_out: float) -> list[PlannedClip]:
-    """All clips; those of a source are all in one split, which its hash decides.
+def _split(sources: list[Source], held_out: float) -> None:
+    """Say of each source whether it is held out, which the dataset's own lists decide, or its hash.
 
     Where a share so small or sources so few leave nothing held out, the first video that a larger share would take is
     held out, as long as another video is left to train on.
     """
-    splits = {source.file.sha256: "held_out" if _draw(source.file.sha256) < held_out else "train" for source in sources}
-    taken = [(source.file.sha256, entry) for source, entry in zip(sources, entries, strict=True) if entry.clips]
-    accepted = [sha256 for sha256, _ in taken]
-    videos = [sha256 for sha256, entry in taken if any(clip.kind == "video" for clip in entry.clips)]
-    if all(splits[sha256] == "held_out" for sha256 in accepted):
+    for source in sources:
+        source.split = "held_out" if _draw(source.sha256) < held_out else "train"
+        source.split = source.item.split or source.split
+    videos = [source for source in sources if source.has_video]
+    if any(source.item.split for source in sources):
+        if all(source.split == "held_out" for source in sources):
+            warning("every source is held out by the dataset's own lists: there is nothing to train on")
+    elif all(source.split == "held_out" for source in sources):
         warning("every source would be held out; all are used for training instead")
-        splits = dict.fromkeys(splits, "train")
-    elif held_out and not any(splits[sha256] == "held_out" for sha256 in accepted):
+        for source in sources:
+            source.split = "train"
+    elif held_out and not any(source.split == "held_out" for source in sources):
         if len(videos) > 1:
-            splits[min(videos, key=lambda sha256: (_draw(sha256), sha256))] = "held_out"
+            first = min(videos, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
+            for source in videos:
+                source.split = "held_out" if source.sha256 == first else "train"
             warning(f"too few sources for a held-out share of {held_out:g}: one video is held out")
         else:
             warning(f"too few videos for a held-out share of {held_out:g}: none is held out")
-    return [
-        PlannedClip(source.item, source.file, entry, clip, splits[source.file.sha256])
-        for source, entry in zip(sources, entries, strict=True)
-        for clip in entry.clips
-    ]
 
 
 def _draw(sha256: str) -> float:
     """A number in [0, 1) that is evenly spread over the hashes."""
     return int(sha256[-8:], 16) / 2**32
+
+
+def _rows(
+    shards: dict[int, list[Source]],
+    cache: ClipCache,
+    refusals: Refusals,
+    rule: ClipRule,
+    config: IngestConfig,
+    counts: Counter[str],
+) -> Iterator[ManifestRow]:
+    """All rows, a tar after the other; ``counts`` takes in what the figures need of them."""
+    for number, sources in shards.items():
+        for planned in planned_clips(sources, cache, refusals):
+            row = _row(planned, number, rule, config)
+            counts.update([f"{row.kind}s", row.split, *(["captions_cut"] if row.caption_truncated else [])])
+            yield row
 
 
 def _row(planned: PlannedClip, number: int, rule: ClipRule, config: IngestConfig) -> ManifestRow:
@@ -230,7 +322,7 @@ def _figures(
     num_inputs: int,
     rejects: list[RejectRow],
     clip_rejects: list[ClipRejectRow],
-    rows: list[ManifestRow],
+    counts: Counter[str],
     records: dict[str, list[ShardRecord]],
     decoded: int,
 ) -> dict[str, Any]:
@@ -242,13 +334,13 @@ def _figures(
         "rejects": dict(sorted(Counter(row.code for row in rejects).items())),
         "clip_rejects": dict(sorted(Counter(row.code for row in clip_rejects).items())),
         "decoded_now": decoded,
-        "clips": len(rows),
-        "videos": sum(row.kind == "video" for row in rows),
-        "images": sum(row.kind == "image" for row in rows),
-        "held_out": sum(row.split == "held_out" for row in rows),
-        "captions_cut": sum(row.caption_truncated for row in rows),
+        "clips": counts["videos"] + counts["images"],
+        "videos": counts["videos"],
+        "images": counts["images"],
+        "held_out": counts["held_out"],
+        "captions_cut": counts["captions_cut"],
         "bytes": {folder: sum(record.bytes for record in found) for folder, found in records.items()},
     }
-    accepted, held_out = figures["accepted"], figures["held_out"]
-    info(f"ingest: {accepted} of {num_inputs} inputs, {len(rows)} clips, {held_out} of them held out")
+    accepted, held_out, clips = figures["accepted"], figures["held_out"], figures["clips"]
+    info(f"ingest: {accepted} of {num_inputs} inputs, {clips} clips, {held_out} of them held out")
     return figures

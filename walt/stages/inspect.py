@@ -26,6 +26,7 @@ from walt.core.images import Limits, Picture
 from walt.core.log import ProgressBar
 from walt.core.manifest import ManifestRow, RejectRow, printable, read_manifest, read_rejects
 from walt.core.paths import Paths
+from walt.core.remote import is_remote
 from walt.data.clips import decode_members, size_folder
 from walt.data.config import Descriptor
 from walt.data.headers import Header, choose, read_headers
@@ -50,8 +51,8 @@ class Request:
 
     dataset: str | None
     """A descriptor's path, or its name in ``datasets``; None: the one that ``params.yaml`` names."""
-    path: Path | None
-    """Folder of the source files; None: the one that ``params.yaml`` names."""
+    path: str | None
+    """Folder of the source files, relative to the project, or an ``s3://`` prefix; None: that of ``params.yaml``."""
     clips: int
     """On the contact sheet."""
     seed: int
@@ -69,8 +70,8 @@ class Dataset:
 
     descriptor: Descriptor
     file: Path
-    folder: Path | None
-    """Of the source files; None where they are not there any more."""
+    folder: str | None
+    """Of the source files, as ``dataset.path``; None where they are not there any more."""
     rows: list[ManifestRow] | None
     """None: it was not ingested."""
     rejects: list[RejectRow] | None
@@ -108,7 +109,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         "dataset": {
             "name": dataset.descriptor.name, "summary": dataset.descriptor.summary,
             "licence": dataset.descriptor.licence, "descriptor": str(dataset.file),
-            "folder": None if dataset.folder is None else printable(str(dataset.folder)),
+            "folder": None if dataset.folder is None else printable(dataset.folder),
         },
         **{name: part and part.figures for name, part in parts.items()},
         "rejects": rejects,
@@ -143,7 +144,7 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
     return sorted(({key: getattr(row, key) for key in keys} for row in found), key=lambda row: str(row["source"]))
 
 
-def find(dataset: str | None, path: Path | None, root: Path) -> Dataset:
+def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
     """The descriptor, its files and its tables. Raises ConfigurationError (see ``run``)."""
     params, paths = load_params(root), Paths(root)
     configured = paths.resolve(params.dataset.descriptor)
@@ -154,16 +155,16 @@ def find(dataset: str | None, path: Path | None, root: Path) -> Dataset:
         raise ConfigurationError(
             f"--path: where are the files of '{descriptor.name}'? (params.yaml points at {params.dataset.descriptor})"
         )
-    folder = paths.resolve(params.dataset.path) if path is None else path.resolve()
+    folder = params.dataset.path if path is None else path
     # what was ingested is that of the parameters: of another dataset nothing is known but its files
     rows = read_manifest(paths.manifest) if ours and paths.manifest.is_file() else None
     rejects = read_rejects(paths.rejects) if ours and paths.rejects.is_file() else None
     clip_rejects = _read_clip_rejects(paths.manifest.with_name(_CLIP_REJECTS)) if ours else []
-    there = folder.is_dir()
+    there = is_remote(folder) or paths.resolve(folder).is_dir()
     if rows is None and not there:
         key = "dataset.path" if path is None else "--path"
         ingested = f", and nothing was ingested (no {paths.manifest.relative_to(root)})" if ours else ""
-        raise ConfigurationError(f"{key}: {folder}: no such folder{ingested}")
+        raise ConfigurationError(f"{key}: {paths.resolve(folder)}: no such folder{ingested}")
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 
 
@@ -191,7 +192,8 @@ def _descriptor_file(dataset: str, paths: Paths) -> Path:
 def _listing(dataset: Dataset) -> Listing:
     if dataset.folder is None:
         raise ConfigurationError(f"dataset.path: {dataset.params.dataset.path}: no such folder")
-    return list_items(dataset.descriptor, dataset.folder, dataset.params.ingest.max_caption_characters)
+    longest = dataset.params.ingest.max_caption_characters
+    return list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
 
 
 def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tuple[figures.Part, list[Tile]]:

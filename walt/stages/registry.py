@@ -51,7 +51,7 @@ STAGES: tuple[Stage, ...] = (
         params=("dataset", "ingest"),
         settings=("compute",),
         inputs=(),
-        sources=("${dataset.descriptor}", "${dataset.path}"),
+        sources=("${dataset.descriptor}", "${dataset.path}", "datasets/classes"),
         outputs=("clips", "manifest", "rejects", "clip_rejects"),
         persist=True,
     ),

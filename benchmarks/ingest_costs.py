@@ -1,0 +1,199 @@
+"""What each step of ingest costs an item, for the arithmetic of docs/scale.md.
+
+    python -m benchmarks.ingest_costs [--items 20000] [--out results/bench-ingest-costs.md]
+
+Makes its own files. Everything runs in one process and is counted in its CPU seconds, so that neighbours on the
+machine disturb little. Listing, hashing, caching, packing and tables are measured on many small items, cutting on a
+video of ten seconds and on a photograph-sized image. Memory is that of Python's objects (tracemalloc).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import hashlib
+import os
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.measure import machine, markdown_table
+from walt.core.config import load_section
+from walt.core.images import Limits
+from walt.core.manifest import ManifestRow, read_manifest, write_manifest
+from walt.core.mp4 import encode_clip
+from walt.core.storage import sha256_file
+from walt.data.clip_tars import Source, assign_shards
+from walt.data.config import Descriptor
+from walt.data.ingestion import ClipCache, ClipEntry, ClipRule, Member, SourceEntry, SourceFile, cut_source, hash_files
+from walt.data.shards import ShardReader, write_index, write_shard
+from walt.data.sources.registry import list_items
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIPS_PER_VIDEO = 4
+CLIP_BYTES = 50_000
+RULE = ClipRule(17, 8.0, ((128, 128),), CLIPS_PER_VIDEO, 8, Limits(16, 1 << 26, 3600), True)
+
+
+class Costs:
+    """CPU time and memory by step."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str]] = []
+
+    @contextmanager
+    def cpu(self, step: str, count: int, unit: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        self.add(step, unit, _seconds((time.process_time() - start) / count))
+
+    def memory(self, step: str, count: int, unit: str, work: Callable[[], object]) -> None:
+        """Of what ``work`` returns."""
+        tracemalloc.start()
+        kept = work()
+        gc.collect()
+        self.add(step, unit, f"{tracemalloc.get_traced_memory()[0] / count:.0f} bytes")
+        tracemalloc.stop()
+        del kept
+
+    def add(self, step: str, unit: str, cost: str) -> None:
+        self.rows.append((step, unit, cost))
+        print(f"{step}: {cost} a {unit}", flush=True)
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e6:.1f} us" if value < 1e-3 else f"{value * 1e3:.1f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def many_small_items(costs: Costs, folder: Path, count: int) -> None:
+    """Listing, hashing, the sources in memory, their tars."""
+    descriptor = load_section(ROOT / "datasets/shapes.yaml", Descriptor)
+    videos = folder / "videos"
+    for number in range(count):
+        path = videos / f"{number % 100:02d}/a-name-of-usual-length-{number:09d}.mp4"
+        if number < 100:
+            path.parent.mkdir(parents=True)
+        path.write_bytes(number.to_bytes(8, "big") * 1250)
+    with open(videos / "captions.csv", "w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["path", "caption"])
+        names = (str(path.relative_to(videos)) for path in videos.rglob("*.mp4"))
+        table.writerows([name, f"a caption of usual length about what is seen in {name}"] for name in names)
+    costs.memory("listing, in memory", count, "source", lambda: list_items(descriptor, videos, ".", 512))
+    with costs.cpu("listing", count, "source"):
+        items = list_items(descriptor, videos, ".", 512).items
+    with costs.cpu("hashing a file of 10 kB", count, "source"):
+        digests = [digest for digest, _ in hash_files([os.fsencode(item.path) for item in items])]
+
+    def hashed() -> dict[str, Source]:
+        copies = ["".join(digest or "") for digest in digests]  # so that they count
+        return {d: Source(item, d, 10_000, CLIPS_PER_VIDEO, True) for d, item in zip(copies, items, strict=True)}
+
+    costs.memory("hashed sources besides, in memory", count, "source", hashed)
+    sources = list(hashed().values())
+    with costs.cpu("choosing tars", count, "source"):
+        shards = assign_shards(sources, 1000)
+    filled = [sum(source.num_clips for source in shard) for shard in shards.values()]
+    costs.add("clips in a tar of at most 1000", "tar", f"{sum(filled) / len(filled):.0f}")
+
+
+def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
+    """SHA-256 of large files, the cache, tars and their verification."""
+    large = folder / "large"
+    large.write_bytes(os.urandom(256 << 20))
+    with costs.cpu("hashing, by volume", 256, "MiB"):
+        sha256_file(large)
+    count = 200
+    data = os.urandom(CLIP_BYTES)
+    members = (Member((128, 128), "mp4", len(data), hashlib.sha256(data).hexdigest()),)
+    cache = ClipCache(folder / "cache", RULE)
+    entries = []
+    for number in range(count):
+        digest = f"{number:064x}"
+        clips = tuple(ClipEntry(f"{number}-{n}", "video", 2.0 * n, 17, members) for n in range(CLIPS_PER_VIDEO))
+        entries.append((SourceFile(b"x", digest, "video"), SourceEntry(digest, clips)))
+    with costs.cpu("caching a source of 4 clips", count, "source"):
+        for file, entry in entries:
+            cache.put(file, entry, data * CLIPS_PER_VIDEO)
+    with costs.cpu("finding a source in the cache", count, "source"):
+        for file, _ in entries:
+            cache.get(file)
+    samples = (
+        (clip.key, {"mp4": cache.read(file, entry, clip.key, (128, 128)), "json": b"{}"})
+        for file, entry in entries
+        for clip in entry.clips
+    )
+    with costs.cpu("packing clips of 50 kB, with reading and hashing them", count * CLIPS_PER_VIDEO, "clip"):
+        record = write_shard(folder / "tars/clips-000000.tar", samples)
+    write_index(folder / "tars", "id", [record])
+    with costs.cpu("verifying and opening a tar", count * CLIPS_PER_VIDEO, "clip"):
+        ShardReader(folder / "tars")
+
+
+def tables(costs: Costs, folder: Path, count: int) -> None:
+    """The manifest."""
+
+    def rows() -> Iterator[ManifestRow]:
+        for number in range(count):
+            digest = hashlib.sha256(number.to_bytes(8, "big")).hexdigest()
+            yield ManifestRow(
+                key=digest[:32], kind="video", split="train", source=f"00/a-name-of-usual-length-{number // 4:09d}.mp4",
+                source_sha256=digest, start_seconds=2.0, end_seconds=4.0, num_frames=17,
+                caption=f"a caption of usual length about what is seen in {number}", caption_truncated=False,
+                label=None, shard=number // 700, sha256=digest,
+            )  # fmt: skip
+
+    path = folder / "manifest.parquet"
+    with costs.cpu("writing the manifest", count, "clip"):
+        write_manifest(path, rows())
+    costs.add("manifest, on disk", "clip", f"{path.stat().st_size / count:.0f} bytes")
+    with costs.cpu("reading it as rows", count, "clip"):
+        read_manifest(path)
+    costs.memory("its rows, in memory", count, "clip", lambda: read_manifest(path))
+
+
+def cutting(costs: Costs, folder: Path) -> None:
+    """Decoding, resizing and encoding: a ten-second video of 480p to four clips, an image to one."""
+    noise = np.random.default_rng(0).integers(0, 255, (60, 108, 3), dtype=np.uint8)
+    scene = np.asarray(Image.fromarray(noise).resize((854, 480), Image.Resampling.BICUBIC))
+    frames = np.stack([np.roll(scene, 3 * number, axis=1) for number in range(240)])
+    video, image = folder / "video.mp4", folder / "image.jpg"
+    video.write_bytes(encode_clip(frames, 24.0, 23))
+    Image.fromarray(scene).resize((500, 375)).save(image, quality=90)
+    for path, kind, repeats in ((video, "video", 5), (image, "image", 50)):
+        source = SourceFile(os.fsencode(path), sha256_file(path), kind)
+        size = sum(member.num_bytes for clip in cut_source(RULE, source)[0].clips for member in clip.members)
+        with costs.cpu(f"cutting (decode, resize, encode) a {kind} to {RULE.sizes[0]}", repeats, kind):
+            for _ in range(repeats):
+                cut_source(RULE, source)
+        costs.add("stored clips", kind, f"{size} bytes")
+
+
+def main() -> None:
+    """Measure, print, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    costs = Costs()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        many_small_items(costs, folder, arguments.items)
+        bytes_by_the_hundred(costs, folder)
+        tables(costs, folder, 4 * arguments.items)
+        cutting(costs, folder)
+    text = f"{machine('cpu')}\n\n{markdown_table(['step', 'per', 'cost'], costs.rows)}\n"
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

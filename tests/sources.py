@@ -1,0 +1,46 @@
+"""Listing a dataset in a test: a descriptor around one source, and what its adapter finds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from walt.core.config import parse_section
+from walt.data.config import Descriptor
+from walt.data.sources.items import Item, Listing
+from walt.data.sources.registry import list_items
+
+
+def describe(source: dict[str, Any], **changes: Any) -> Descriptor:
+    """A descriptor, parsed as a file would be."""
+    fields = {
+        "name": "d", "summary": "s", "licence": "l", "homepage": None, "source": source, "classes": None,
+        "caption_required": True, "images": True, "held_out": 0.0, "adherence": None, "generator": None,
+    }  # fmt: skip
+    return parse_section(fields | changes, Descriptor, "d.yaml")
+
+
+def list_source(root: Path, source: dict[str, Any], path: str = ".", characters: int = 60, **changes: Any) -> Listing:
+    """All inputs of the dataset at ``root / path``, or at a URL."""
+    return list_items(describe(source, **changes), root, path, characters)
+
+
+def touch(root: Path, *names: str) -> None:
+    """Files of one byte."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def codes(listing: Listing) -> dict[str, str]:
+    """Code of each refusal; each source is refused once."""
+    found = {refusal.source: refusal.code for refusal in listing.refusals}
+    assert len(found) == len(listing.refusals)
+    return found
+
+
+def by_source(listing: Listing) -> dict[str, Item]:
+    """Items by name; each is there once."""
+    found = {item.source: item for item in listing.items}
+    assert len(found) == len(listing.items)
+    return found

@@ -1,0 +1,232 @@
+"""``ingest`` is killed, runs out of disk, or is run twice: nothing half-made is believed, a rerun makes it whole."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stages.test_ingest import config, make_project, outputs
+from walt.core.errors import CorruptArtifactError, LockedError, StorageError
+from walt.core.paths import Paths
+from walt.core.storage import lock
+from walt.data.clips import read_clip_rows
+from walt.data.shards import ShardReader
+from walt.stages import ingest
+from walt.stages.registry import get_stage
+from walt.stages.runner import run_stage
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(root: Path) -> dict[str, Any]:
+    return ingest.run(config(clips_per_shard=2), Paths(root))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project before its first ingest."""
+    root = tmp_path_factory.mktemp("template")
+    make_project(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    root = tmp_path_factory.mktemp("undisturbed") / "root"
+    shutil.copytree(template, root)
+    run(root)
+    return outputs(root)
+
+
+@pytest.fixture
+def root(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "root"))
+
+
+def at_each_write(root: Path, act: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the stage; ``act`` is called with a running number before each flush, rename and removal of a file."""
+    count = 0
+
+    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watching(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            act(count)
+            return call(*arguments, **options)
+
+        return watching
+
+    with monkeypatch.context() as patch:
+        for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "write_bytes"), (Path, "unlink")):
+            patch.setattr(owner, name, watched(name, getattr(owner, name)))
+        run(root)
+    return count
+
+
+def killed_again_and_again(template: Path, folder: Path, seed: int) -> None:
+    """Runs in a process of its own. Prints, as JSON, how often the stage was killed and what it made in the end."""
+    patch = pytest.MonkeyPatch()
+    whole = Path(shutil.copytree(template, folder / "whole"))
+    writes = at_each_write(whole, lambda _: None, patch)
+    chance = random.Random(seed)
+    kills, made = 0, []
+    for trial in range(10):
+        root = Path(shutil.copytree(template, folder / str(trial)))
+        while True:
+            moment = chance.randint(1, writes)  # a later run has fewer writes: sooner or later one comes through
+            child = os.fork()
+            if not child:
+                at_each_write(
+                    root, lambda count, moment=moment: os.kill(os.getpid(), 9) if count == moment else None, patch
+                )
+                os._exit(0)
+            status = os.waitpid(child, 0)[1]
+            if os.WIFEXITED(status):
+                assert os.WEXITSTATUS(status) == 0
+                break
+            kills += 1
+        run(root)
+        made.append(outputs(root))
+    print(json.dumps({"kills": kills, "writes": writes, "made": made}))
+
+
+def test_kill_9_at_random_writes_until_one_run_comes_through(
+    template: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    script = (
+        f"from pathlib import Path; from {__name__} import *; killed_again_and_again({template!r}, {tmp_path!r}, 5)"
+    )
+    script = script.replace("PosixPath", "Path")
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["writes"] > 40
+    assert result["kills"] >= 10
+    assert all(made == undisturbed for made in result["made"])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_a_disk_that_fails_ends_the_stage_and_a_rerun_goes_on(
+    number: int, root: Path, undisturbed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_from(moment: int) -> Callable[[int], None]:
+        def act(count: int) -> None:
+            if count >= moment:
+                raise OSError(number, os.strerror(number))
+
+        return act
+
+    for moment in (1, 3, 12, 25, 40):
+        with pytest.raises(StorageError, match=os.strerror(number)) as caught:
+            at_each_write(root, fail_from(moment), monkeypatch)
+        assert caught.value.exit_status == 4
+        assert "\n" not in str(caught.value)
+    run(root)
+    assert outputs(root) == undisturbed
+
+
+_FULL = """
+set -e
+mkdir -p {root}/data {root}/work
+mount -t tmpfs -o size=48k tmpfs {root}/data
+status=0; {python} -c "$RUN" || status=$?
+test $status = 4
+mount -o remount,size=100m {root}/data
+{python} -c "$RUN"
+cp -r {root}/data {root}/saved
+mount -o remount,ro {root}/data
+rm -r {root}/work
+status=0; {python} -c "$RUN" || status=$?
+test $status = 4
+test ! -e {root}/work
+"""
+_RUN = """
+import sys
+from pathlib import Path
+from tests.stages.test_ingest_faults import run
+from walt.core.errors import WaltError
+try:
+    run(Path("{root}"))
+except WaltError as error:
+    print(error)
+    sys.exit(error.exit_status)
+"""
+
+
+def test_a_real_disk_that_is_full_and_one_that_is_read_only(root: Path, undisturbed: dict[str, str]) -> None:
+    """In a mount namespace of its own, which ends with the test."""
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("this system lets nobody make a mount namespace")
+    script = _FULL.format(root=root, python=sys.executable)
+    environment = os.environ | {"RUN": _RUN.format(root=root)}
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No space left on device" in done.stdout
+    assert f"{root}/data/clips: cannot be written" in done.stdout or f"{root}/data: cannot be written" in done.stdout
+    saved = {name.replace("saved", "data", 1): digest for name, digest in outputs_of(root, "saved").items()}
+    assert saved == undisturbed
+
+
+def outputs_of(root: Path, folder: str) -> dict[str, str]:
+    (root / "data").rmdir()
+    (root / folder).rename(root / "data")
+    return outputs(root)
+
+
+def test_a_place_that_cannot_be_written_is_found_before_any_work(root: Path) -> None:
+    (root / "data").write_text("a file is in the way")
+    with pytest.raises(StorageError, match="data: cannot be written") as caught:
+        run(root)
+    assert caught.value.exit_status == 4
+    assert not (root / "work").exists()
+
+
+def test_any_finished_file_that_was_cut_short_is_found_by_its_reader(root: Path) -> None:
+    run(root)
+    paths = Paths(root)
+    readers: dict[str, Callable[[], object]] = {
+        "clips.parquet": lambda: read_clip_rows(paths.clips),
+        "manifest.parquet": lambda: ingest.read_sources(paths.manifest),
+        "rejects.parquet": lambda: ingest.read_sources(paths.rejects),
+    }
+    chance = random.Random(2)
+    files = sorted(path for path in paths.clips.parent.rglob("*") if path.is_file())
+    assert len(files) > 15
+    for path in files:
+        whole = path.read_bytes()
+        path.write_bytes(whole[: chance.randrange(len(whole))])
+        with pytest.raises(CorruptArtifactError, match=path.name):
+            readers.get(path.name, lambda path=path: ShardReader(path.parent))()
+        path.write_bytes(whole)
+
+
+def test_a_second_run_at_the_same_time_is_refused_with_the_firsts_pid(root: Path) -> None:
+    shutil.copy(ROOT / "walt/recipes/tiny.yaml", root / "params.yaml")
+    with lock(Paths(root).work("ingest") / "lock"), pytest.raises(LockedError, match=str(os.getpid())) as caught:
+        run_stage(get_stage("ingest"), root)
+    assert caught.value.exit_status == 6
+    assert not (root / "data").exists()
+
+
+def test_sources_that_are_gone_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.stages.test_ingest import CAPTIONS, add
+
+    assert run(root)["gone"] == 0
+    for name in ("a.mp4", "still.png"):
+        (root / "videos" / name).unlink()
+    add(root, {name: text for name, text in CAPTIONS.items() if name not in ("a.mp4", "still.png")})
+    capsys.readouterr()
+    assert run(root)["gone"] == 2
+    assert "2 sources are gone since the last run: a.mp4, still.png" in capsys.readouterr().out
+    assert run(root)["gone"] == 0

@@ -1,0 +1,234 @@
+"""``ingest.output``: a prefix on an S3 server holds what ``data/`` holds, whatever happens there and on the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media import counter, write_video
+from tests.s3 import SECRET, Bucket
+from tests.stages.test_ingest import CAPTIONS, add, config, make_project, outputs
+from walt.core import remote
+from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError, StorageError
+from walt.core.paths import Paths
+from walt.core.storage import lock, sha256_file
+from walt.data.mirror import LIST_NAME, fetch
+from walt.stages import fetch as fetch_command
+from walt.stages import ingest
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made and ingested once: nothing is left to do but to publish."""
+    root = tmp_path_factory.mktemp("project")
+    make_project(root)
+    ingest.run(config(clips_per_shard=4), Paths(root))
+    return root
+
+
+@pytest.fixture
+def root(project: Path, tmp_path: Path) -> Path:
+    shutil.copytree(project, tmp_path / "root")
+    return tmp_path / "root"
+
+
+def publish(root: Path, bucket: Bucket, prefix: str = "clips") -> int:
+    """Run the stage; gives the number of files that were uploaded."""
+    figures = ingest.run(config(clips_per_shard=4, output=f"{bucket.url}/{prefix}"), Paths(root))
+    assert isinstance(figures["uploaded"], int)
+    return figures["uploaded"]
+
+
+def local(root: Path) -> dict[str, str]:
+    return {name.removeprefix("data/"): digest for name, digest in outputs(root).items()}
+
+
+def published(bucket: Bucket, prefix: str = "clips") -> dict[str, str | None]:
+    """What lies there, but for the list, after comparing it with the list."""
+    objects = bucket.objects(prefix)
+    del objects[LIST_NAME]
+    listed = json.loads(remote.read_bytes(f"{bucket.url}/{prefix}/{LIST_NAME}"))
+    assert {name: facts["sha256"] for name, facts in listed.items()} == objects
+    return objects
+
+
+def test_a_first_run_publishes_everything_and_a_rerun_nothing(root: Path, bucket: Bucket) -> None:
+    files = local(root)
+    assert publish(root, bucket) == len(files)
+    assert published(bucket) == files
+    names = bucket.proxy.stored(f"/{bucket.name}/clips/")
+    kinds = ["tar" if name.endswith(".tar") else "index" if "shards" in name else "table" for name in names[:-1]]
+    assert kinds == sorted(kinds, key=["tar", "index", "table"].index)
+    assert names[-1] == LIST_NAME, "the list comes last"
+    assert publish(root, bucket) == 0
+    assert bucket.proxy.stored("/") == []
+
+
+def test_what_was_published_comes_back_byte_for_byte(root: Path, bucket: Bucket, tmp_path: Path) -> None:
+    publish(root, bucket)
+    other = Paths(tmp_path / "other")
+    (other.clips / "99x99").mkdir(parents=True)
+    (other.clips / "99x99/clips-000000.tar").write_bytes(b"of another time")
+    assert fetch(other, f"{bucket.url}/clips/") == len(local(root))
+    assert outputs(other.root) == outputs(root)
+    assert fetch(other, f"{bucket.url}/clips") == 0
+    tar = next((other.clips / "32x32").glob("*.tar"))
+    tar.write_bytes(tar.read_bytes()[:-1])
+    assert fetch(other, f"{bucket.url}/clips") == 1
+    assert outputs(other.root) == outputs(root)
+
+
+def test_new_changed_and_removed_files_change_what_depends_on_them(root: Path, bucket: Bucket) -> None:
+    publish(root, bucket)
+    before = published(bucket)
+    write_video(root / "videos/b.mp4", np.roll(counter(32, 32, 48), 9, axis=0))
+    write_video(root / "videos/new.mp4", np.roll(counter(32, 32, 48), 13, axis=0))
+    (root / "videos/g.mp4").unlink()
+    captions = {name: text for name, text in CAPTIONS.items() if name != "g.mp4"} | {"new.mp4": "a new one"}
+    add(root, captions)
+    bucket.proxy.stored("/")
+    publish(root, bucket)
+    after = published(bucket)
+    assert after == local(root)
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert sorted(bucket.proxy.stored(f"/{bucket.name}/clips/")) == sorted({*changed, LIST_NAME})
+    assert any(name.endswith(".tar") for name in after.keys() - changed), "some tars stayed"
+    publish(root, bucket, "fresh")
+    assert published(bucket, "fresh") == after, "history leaves no trace"
+
+
+def test_an_object_that_was_damaged_or_lost_is_uploaded_again(root: Path, bucket: Bucket, tmp_path: Path) -> None:
+    publish(root, bucket)
+    before = published(bucket)
+    tars = [name for name in before if name.endswith(".tar")]
+    bucket.call("delete_object", Bucket=bucket.name, Key=f"clips/{tars[0]}")
+    damaged = tmp_path / "damaged"
+    size = remote.stat(f"{bucket.url}/clips/{tars[1]}").size  # type: ignore[union-attr]
+    damaged.write_bytes(bytes(size or 0))
+    remote.upload(damaged, f"{bucket.url}/clips/{tars[1]}")
+    with pytest.raises((StorageError, CorruptArtifactError)):
+        fetch(Paths(tmp_path / "other"), f"{bucket.url}/clips")
+    assert publish(root, bucket) == 2
+    assert published(bucket) == before
+
+
+def test_objects_of_others_under_the_prefix_are_left_alone(root: Path, bucket: Bucket) -> None:
+    remote.upload(root / "videos/a.mp4", f"{bucket.url}/clips/clips/notes.txt")
+    remote.upload(root / "videos/a.mp4", f"{bucket.url}/clips/clips/32x32/clips-999999.tar")
+    publish(root, bucket)
+    assert "clips/notes.txt" in bucket.objects("clips")
+    assert "clips/32x32/clips-999999.tar" not in bucket.objects("clips")
+
+
+_CHILD = """
+import sys
+from pathlib import Path
+from tests.stages.test_ingest import config
+from walt.core.paths import Paths
+from walt.stages import ingest
+ingest.run(config(clips_per_shard=4, output=sys.argv[2]), Paths(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("pattern", [r"PUT .*/32x32/.*\.tar", r"PUT .*shards\.parquet", "PUT .*published"])
+def test_kill_9_in_the_middle_of_an_upload(pattern: str, root: Path, bucket: Bucket, tmp_path: Path) -> None:
+    bucket.proxy.plan(pattern, count=100)  # the server takes what comes before, then says nothing more
+    arguments = [sys.executable, "-c", _CHILD, root, f"{bucket.url}/clips"]
+    child = subprocess.Popen(arguments, cwd=Path(__file__).parents[2])
+    assert bucket.proxy.stalled.wait(60), "the stage never came so far"
+    child.kill()
+    child.wait()
+    bucket.proxy.plan("", count=0)
+    bucket.proxy.released.set()
+    with pytest.raises(StorageError, match="not finished"):
+        fetch(Paths(tmp_path / "other"), f"{bucket.url}/clips")
+    assert publish(root, bucket) <= len(local(root))
+    assert published(bucket) == local(root)
+
+
+@pytest.mark.parametrize("what", ["PUT", "GET", "HEAD", "DELETE"])
+def test_bursts_of_503_on_the_way_pass(what: str, root: Path, bucket: Bucket) -> None:
+    bucket.proxy.plan(f"{what} .*clips", count=3, status=503)
+    publish(root, bucket)
+    assert published(bucket) == local(root)
+    assert bucket.proxy.faults_left == 0
+
+
+def test_resets_in_the_middle_of_bodies_pass_on_the_way_back(root: Path, bucket: Bucket, tmp_path: Path) -> None:
+    publish(root, bucket)
+    bucket.proxy.plan(r"GET .*\.tar", count=4, cut=1500)
+    fetch(Paths(tmp_path / "other"), f"{bucket.url}/clips")
+    assert outputs(tmp_path / "other") == outputs(root)
+    assert bucket.proxy.faults_left == 0
+
+
+def test_a_server_that_fails_for_good_ends_the_stage_and_a_rerun_goes_on(root: Path, bucket: Bucket) -> None:
+    bucket.proxy.plan(r"PUT .*shards\.parquet", count=10_000, status=503)
+    with pytest.raises(StorageError, match=r"s3://.*shards\.parquet: ") as caught:
+        publish(root, bucket)
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    bucket.proxy.plan("", count=0)
+    tars = sum(name.endswith(".tar") for name in local(root))
+    assert publish(root, bucket) == len(local(root)) - tars, "the tars were there already"
+    assert published(bucket) == local(root)
+
+
+@pytest.mark.parametrize("wrong", ["bucket", "credentials", "permission", "protocol"])
+def test_a_wrong_output_is_found_before_any_work(
+    wrong: str, tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(tmp_path)
+    output = f"{bucket.url}/clips"
+    match wrong:
+        case "bucket":
+            output, message = "s3://walt-no-such-bucket/clips", "no such bucket"
+        case "credentials":
+            monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+            monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+            message = "no credentials"
+        case "permission":
+            bucket.proxy.plan("PUT", count=1, status=403)
+            message = "no permission"
+        case _:
+            output, message = "https://127.0.0.1/clips", "https cannot be written"
+    with pytest.raises((StorageError, ConfigurationError), match=f"^{output}: {message}") as caught:
+        ingest.run(config(output=output), Paths(tmp_path))
+    assert caught.value.exit_status == (2 if wrong == "protocol" else 4)
+    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_command_names_what_it_lacks_and_waits_for_no_ingest(tmp_path: Path, bucket: Bucket) -> None:
+    recipe = Path(__file__).parents[2] / "walt/recipes/tiny.yaml"
+    shutil.copy(recipe, tmp_path / "params.yaml")
+    with pytest.raises(ConfigurationError, match=r"ingest\.output is null"):
+        fetch_command.run(None, tmp_path)
+    with pytest.raises(StorageError, match="nothing was published"):
+        fetch_command.run(f"{bucket.url}/nothing", tmp_path)
+    with lock(Paths(tmp_path).work("ingest") / "lock"), pytest.raises(LockedError):
+        fetch_command.run(f"{bucket.url}/nothing", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a.pkl": {"bytes": 1, "sha256": "x"}}', '{"manifest.parquet": {}}', "\xff"])
+def test_a_list_that_is_not_ours_is_refused(text: str, bucket: Bucket, tmp_path: Path) -> None:
+    (tmp_path / LIST_NAME).write_bytes(text.encode("latin-1"))
+    remote.upload(tmp_path / LIST_NAME, f"{bucket.url}/x/{LIST_NAME}")
+    with pytest.raises(CorruptArtifactError, match=LIST_NAME):
+        fetch(Paths(tmp_path), f"{bucket.url}/x")
+
+
+def test_a_local_folder_serves_as_well(root: Path, tmp_path: Path) -> None:
+    output = f"file://{tmp_path}/elsewhere"
+    assert ingest.run(config(clips_per_shard=4, output=output), Paths(root))["uploaded"] == len(local(root))
+    assert ingest.run(config(clips_per_shard=4, output=output), Paths(root))["uploaded"] == 0
+    tar = min((tmp_path / "elsewhere/clips/32x32").glob("*.tar"))
+    assert sha256_file(tar) in local(root).values()
+    assert fetch(Paths(tmp_path / "other"), output) == len(local(root))
+    assert outputs(tmp_path / "other") == outputs(root)

@@ -1,0 +1,290 @@
+"""Files that lie elsewhere: ``s3://``, ``https://``, ``http://`` and ``file://``, through fsspec.
+
+Endpoint and credentials come from the environment alone (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``,
+``AWS_ENDPOINT_URL`` ..., or what botocore finds by itself); no message shows them. What may pass (503, a reset in the
+middle of a body, a server that is slow) is tried again with growing pauses; what then still fails, and what cannot pass
+(no such bucket, no permission), is a StorageError of one line.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+from fsspec.callbacks import Callback
+from fsspec.utils import glob_translate
+
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
+from walt.core.remote_errors import MissingError, retried, shown
+from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
+
+PROTOCOLS = ("s3", "https", "http", "file")
+
+S3_ATTEMPTS = 3
+"""At each request, by botocore; ``retried`` repeats the whole call besides."""
+_BLOCK = 4 << 20
+"""Bytes that ``open_file`` fetches at a time."""
+_PART = 32 << 20
+"""Bytes of a part of a large upload; twice that is in memory."""
+_PAGE = 1000
+"""Objects a listing request returns at most."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """What a server says of a file."""
+
+    url: str
+    size: int | None
+    """Bytes; None where the server does not say."""
+    etag: str | None = None
+    sha256: str | None = None
+    """Hex digest that the uploader stated (of a ``file://``, its own); ``stat`` gives it, a listing does not."""
+
+
+def is_remote(location: str) -> bool:
+    """Whether a location is a URL of one of ``PROTOCOLS`` and not a path."""
+    return location.split("://", 1)[0] in PROTOCOLS and "://" in location
+
+
+def list_files(location: str) -> Iterator[RemoteFile]:
+    """Files under a prefix, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name; a page at a time.
+
+    Raises:
+        ConfigurationError: the protocol has no listing (``https``), or is unknown.
+        StorageError: no such bucket, no credentials, no permission, or the server fails.
+    """
+    protocol, path = _split(location)
+    fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
+    matches = re.compile(glob_translate(path)).match if fixed != path else None
+    if protocol == "s3":
+        files = _list_s3(location, fixed)
+    elif protocol == "file":
+        files = _list_local(path if matches is None else fixed.rpartition("/")[0] or "/")
+    else:
+        raise ConfigurationError(f"{shown(location)}: {protocol} has no listing; give a list of its files")
+    return (file for file in files if matches is None or matches(_split(file.url)[1]))
+
+
+def stat(url: str) -> RemoteFile | None:
+    """What the server says of one file; None where there is none. Raises StorageError."""
+    protocol, path = _split(url)
+    try:
+        if protocol == "s3":
+            bucket, _, key = path.partition("/")
+            head = retried(url, lambda: _filesystem("s3").call_s3("head_object", Bucket=bucket, Key=key))
+            digest = head.get("Metadata", {}).get("sha256")
+            return RemoteFile(url, head["ContentLength"], head["ETag"].strip('"'), digest)
+        info = retried(url, lambda: _filesystem(protocol).info(_name(url)))
+    except MissingError:
+        return None
+    digest = sha256_file(path) if protocol == "file" and info["type"] == "file" else None
+    return RemoteFile(url, info.get("size"), info.get("ETag"), digest)
+
+
+def read_bytes(url: str) -> bytes:
+    """A whole file. Raises StorageError."""
+    data = retried(url, lambda: _filesystem(_split(url)[0]).cat_file(_name(url)))
+    assert isinstance(data, bytes)
+    return data
+
+
+def open_file(url: str) -> IO[bytes]:
+    """A file to read and to seek in, fetched in blocks as far as it is read. Raises StorageError."""
+    found = stat(url)
+    if found is None:
+        raise StorageError(f"{shown(url)}: no such file")
+    if found.size is None:
+        return io.BytesIO(read_bytes(url))
+    return io.BufferedReader(_BlockReader(url, found.size), _BLOCK)
+
+
+def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> None:
+    """Bring a file to ``path``, where it appears only when it is whole.
+
+    Args:
+        size, sha256: what it must have, where that is known; the size that the server states is compared in any case.
+
+    Raises:
+        StorageError: it is not there, or storage fails.
+        CorruptArtifactError: its size or digest is another.
+    """
+    protocol, _ = _split(url)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+
+    def fetch() -> int | None:
+        progress = Callback()
+        _filesystem(protocol).get_file(_name(url), str(temporary), callback=progress)
+        stated: int | None = progress.size
+        return stated
+
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stated = retried(url, fetch)
+            found = temporary.stat().st_size
+            for expected in (stated, size):
+                if expected is not None and found != expected:
+                    raise CorruptArtifactError(f"{shown(url)}: {found} bytes instead of {expected}")
+            if sha256 is not None and sha256_file(temporary) != sha256:
+                raise CorruptArtifactError(f"{shown(url)}: its sha256 is not {sha256}")
+            with open(temporary, "rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def upload(path: Path, url: str) -> str:
+    """Store a local file under ``url``, where it appears only when it is whole, with its digest as metadata.
+
+    Returns:
+        The file's hex SHA-256.
+
+    Raises:
+        ConfigurationError: the protocol cannot be written (``https``).
+        StorageError: no such bucket, no permission, or the server fails.
+    """
+    protocol = _writable(url)
+    digest = sha256_file(path)
+    options = {"Metadata": {"sha256": digest}, "chunksize": _PART, "max_concurrency": 2} if protocol == "s3" else {}
+    retried(url, lambda: _filesystem(protocol).put_file(str(path), _name(url), **options))
+    return digest
+
+
+def remove(url: str) -> None:
+    """Remove one file; it is no error if it is gone already. Raises StorageError."""
+    protocol = _writable(url)
+    try:
+        retried(url, lambda: _filesystem(protocol).rm_file(_name(url)))
+    except MissingError:
+        return
+
+
+def check_writable(prefix: str) -> None:
+    """Write and remove a small object under ``prefix``: what is wrong with it is found before any work.
+
+    Raises ConfigurationError or StorageError as ``upload`` does.
+    """
+    protocol = _writable(prefix)
+    probe = f"{prefix.rstrip('/')}/.walt-probe-{os.getpid()}"
+    retried(prefix, lambda: _filesystem(protocol).pipe_file(_name(probe), b"probe"))
+    remove(probe)
+
+
+# ------------------------------------------------------------------------------------------------- file systems
+
+
+def _split(url: str) -> tuple[str, str]:
+    """(protocol, bucket and key or path). Raises ConfigurationError for a protocol that is not served here."""
+    protocol, mark, path = url.partition("://")
+    if not mark or protocol not in PROTOCOLS:
+        raise ConfigurationError(f"{shown(url)}: not a URL of {', '.join(PROTOCOLS)}")
+    return protocol, path
+
+
+def _writable(url: str) -> str:
+    protocol, _ = _split(url)
+    if protocol not in ("s3", "file"):
+        raise ConfigurationError(f"{shown(url)}: {protocol} cannot be written")
+    return protocol
+
+
+def _name(url: str) -> str:
+    """What the file system calls it: http takes the whole URL, the others the path."""
+    protocol, path = _split(url)
+    return url if protocol in ("http", "https") else path
+
+
+def _filesystem(protocol: str) -> Any:
+    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    return _open_filesystem(protocol, environment if protocol == "s3" else ())
+
+
+@lru_cache(maxsize=4)
+def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) -> Any:
+    """One for each environment, which s3fs reads when it opens a session."""
+    options: dict[str, Any] = {"skip_instance_cache": True}
+    if protocol == "s3":
+        options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}
+        options["use_listings_cache"] = False
+    elif protocol in ("http", "https"):
+        from aiohttp import ClientTimeout
+
+        options["client_kwargs"] = {"trust_env": True, "timeout": ClientTimeout(sock_connect=10, sock_read=60)}
+    elif protocol == "file":
+        options["auto_mkdir"] = True
+    filesystem = fsspec.filesystem(protocol, **options)
+    filesystem.retries = 3  # so often s3fs goes on by itself in the middle of a body
+    return filesystem
+
+
+def _list_s3(location: str, fixed: str) -> Iterator[RemoteFile]:
+    bucket, _, prefix = fixed.partition("/")
+    more: dict[str, str] = {}
+    while True:
+        page = retried(
+            location,
+            lambda more=more: _filesystem("s3").call_s3(  # type: ignore[misc]
+                "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE, **more
+            ),
+        )
+        for found in page.get("Contents", ()):
+            if not found["Key"].endswith("/"):  # a folder's marker
+                yield RemoteFile(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"].strip('"'))
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _list_local(folder: str) -> Iterator[RemoteFile]:
+    for name, info in sorted(retried(folder, lambda: _filesystem("file").find(folder, detail=True)).items()):
+        yield RemoteFile(f"file://{name}", info["size"])
+
+
+class _BlockReader(io.RawIOBase):
+    """A remote file's bytes by range; each range is tried again by itself."""
+
+    def __init__(self, url: str, size: int) -> None:
+        self.url, self.size, self.position = url, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.position = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: self.size}[whence])
+        return self.position
+
+    def readall(self) -> bytes:
+        """The rest; the inherited one asks for 8 KiB at a time."""
+        data = bytearray(self.size - min(self.position, self.size))
+        for start in range(0, len(data), _BLOCK):
+            self.readinto(memoryview(data)[start : start + _BLOCK])
+        return bytes(data)
+
+    def readinto(self, buffer: Any) -> int:
+        start, end = self.position, min(self.position + len(buffer), self.size)
+        if start >= end:
+            return 0
+        filesystem, name = _filesystem(_split(self.url)[0]), _name(self.url)
+        data: bytes = retried(self.url, lambda: filesystem.cat_file(name, start=start, end=end))
+        if len(data) == self.size:  # the server knows no ranges and sent everything
+            data = data[start:end]
+        if len(data) != end - start:
+            raise StorageError(f"{shown(self.url)}: {len(data)} bytes at {start} instead of {end - start}")
+        buffer[: len(data)] = data
+        self.position = end
+        return len(data)

@@ -1,0 +1,172 @@
+"""A prefix elsewhere (``s3://bucket/prefix``) that is kept equal to what ingest made, and bringing it back.
+
+Below the prefix lie ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.parquet``, ``clips/clips.parquet``,
+``manifest.parquet`` and ``rejects.parquet`` as under ``data/``, and ``published.json``, which names each with its size
+and SHA-256. It is removed before anything changes and written last: who finds it finds everything that it names. Why
+it is a copy, and the pipeline goes on reading ``data/``: docs/decisions/0007.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from walt.core import remote
+from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.log import ProgressBar
+from walt.core.paths import Paths
+from walt.core.storage import sha256_file, write_json
+from walt.data.shards import INDEX_NAME, read_index
+
+LIST_NAME = "published.json"
+
+_OURS = re.compile(r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)|(manifest|rejects)\.parquet")
+"""All names that are ever written, removed or fetched."""
+_THREADS = 4
+"""Files under way at the same time; each holds up to 64 MB."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file that is published."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+    @property
+    def rank(self) -> int:
+        """Tars come first, then the indexes that speak of them, then the tables."""
+        return 0 if self.name.endswith(".tar") else 1 if self.name.endswith(INDEX_NAME) else 2
+
+
+def check_mirror(prefix: str) -> None:
+    """Raise ConfigurationError or StorageError where ``prefix`` is no URL that can be written."""
+    remote.check_writable(prefix)
+
+
+def mirror(paths: Paths, prefix: str) -> int:
+    """Bring ``prefix`` up to date: what is there with the same bytes stays, the rest is uploaded or removed.
+
+    Returns:
+        How many files were uploaded, ``published.json`` not counted.
+
+    Raises:
+        StorageError: the server fails for longer than a few attempts; what is uploaded stays, and a rerun goes on.
+        CorruptArtifactError: a local file is not what its index says.
+    """
+    prefix = prefix.rstrip("/")
+    wanted = {file.name: file for file in _local_files(paths)}
+    listed = {found.url.removeprefix(f"{prefix}/"): found.size for found in remote.list_files(f"{prefix}/")}
+
+    def is_there(file: _File) -> bool:
+        """The listing tells sizes; of those that agree the server is asked for the digest."""
+        if listed.get(file.name) != file.bytes:
+            return False
+        found = remote.stat(f"{prefix}/{file.name}")
+        return found is not None and found.sha256 == file.sha256
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        todo = [
+            file for file, there in zip(wanted.values(), pool.map(is_there, wanted.values()), strict=True) if not there
+        ]
+    stale = [name for name in listed if name not in wanted and _OURS.fullmatch(name)]
+    published = paths.work("ingest") / LIST_NAME
+    write_json(published, {file.name: {"bytes": file.bytes, "sha256": file.sha256} for file in wanted.values()})
+    url = f"{prefix}/{LIST_NAME}"
+    if not todo and not stale and LIST_NAME in listed and remote.read_bytes(url) == published.read_bytes():
+        return 0
+
+    def send(file: _File) -> None:
+        if remote.upload(_local(paths, file.name), f"{prefix}/{file.name}") != file.sha256:
+            raise CorruptArtifactError(f"{_local(paths, file.name)}: its sha256 differs from the index")
+
+    remote.remove(url)
+    _in_order("ingest: uploading", todo, send)
+    for name in stale:
+        remote.remove(f"{prefix}/{name}")
+    remote.upload(published, url)
+    return len(todo)
+
+
+def fetch(paths: Paths, prefix: str) -> int:
+    """Bring what was published under ``prefix`` to ``data/``, verified; what is there already stays.
+
+    Returns:
+        How many files were fetched.
+
+    Raises:
+        StorageError: nothing is published there, or an upload is under way.
+        CorruptArtifactError: a file is not what ``published.json`` says.
+    """
+    prefix = prefix.rstrip("/")
+    wanted = _published(prefix)
+    todo = [file for file in wanted if not _is_here(_local(paths, file.name), file)]
+    for file in todo:
+        if file.rank:  # what would speak of tars that are about to change
+            _local(paths, file.name).unlink(missing_ok=True)
+
+    def get(file: _File) -> None:
+        path = _local(paths, file.name)
+        remote.download(f"{prefix}/{file.name}", path, size=file.bytes, sha256=file.sha256)
+
+    _in_order("fetch", todo, get)
+    names = {file.name for file in wanted}
+    for path in paths.clips.rglob("*"):
+        if path.is_file() and f"clips/{path.relative_to(paths.clips).as_posix()}" not in names:
+            path.unlink()
+    return len(todo)
+
+
+def _in_order(title: str, files: Iterable[_File], action: Callable[[_File], None]) -> None:
+    """All tars, then all indexes, then the tables; several at a time within each."""
+    files = sorted(files, key=lambda file: (file.rank, file.name))
+    with (
+        ProgressBar(title, total=len(files), unit="files", meters=("MB",)) as bar,
+        ThreadPoolExecutor(_THREADS) as pool,
+    ):
+        for _, batch in groupby(files, key=lambda file: file.rank):
+            of_rank = list(batch)
+            for file, _ in zip(of_rank, pool.map(action, of_rank), strict=True):
+                bar.advance(MB=file.bytes / 1e6)
+
+
+def _local(paths: Paths, name: str) -> Path:
+    tables = {"manifest.parquet": paths.manifest, "rejects.parquet": paths.rejects}
+    return tables.get(name) or paths.clips / name.removeprefix("clips/")
+
+
+def _local_files(paths: Paths) -> list[_File]:
+    """Everything that is published: the tars as their indexes say, and the tables."""
+    files, tables = [], ["manifest.parquet", "rejects.parquet", "clips/clips.parquet"]
+    for index in sorted(paths.clips.glob(f"*/{INDEX_NAME}")):
+        folder = f"clips/{index.parent.name}"
+        files += [_File(f"{folder}/{tar.shard}", tar.bytes, tar.sha256) for tar in read_index(index.parent).records]
+        tables.append(f"{folder}/{INDEX_NAME}")
+    for name in tables:
+        path = _local(paths, name)
+        files.append(_File(name, path.stat().st_size, sha256_file(path)))
+    return files
+
+
+def _published(prefix: str) -> list[_File]:
+    url = f"{prefix}/{LIST_NAME}"
+    if remote.stat(url) is None:
+        raise StorageError(f"{url}: not there: nothing was published, or an upload is not finished")
+    try:
+        files = [_File(name, **facts) for name, facts in json.loads(remote.read_bytes(url)).items()]
+        intact = all(_OURS.fullmatch(file.name) for file in files)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CorruptArtifactError(f"{url}: {error}") from error
+    if not intact:
+        raise CorruptArtifactError(f"{url}: names files that ingest does not make")
+    return files
+
+
+def _is_here(path: Path, file: _File) -> bool:
+    return path.is_file() and path.stat().st_size == file.bytes and sha256_file(path) == file.sha256

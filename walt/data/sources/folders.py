@@ -1,0 +1,152 @@
+"""A dataset's folder, here or in a bucket: which files it has, and opening the small ones that describe the rest."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Protocol
+
+from walt.core import remote
+from walt.core.errors import ConfigurationError
+
+
+class Folder(Protocol):
+    """What adapters ask of a dataset's folder. Names are relative, with ``/`` between their parts."""
+
+    def location(self, name: str) -> str:
+        """Where the bytes of a name are, for ``Item.path`` and for messages."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+
+    def names(self) -> Iterator[str]:
+        """All files, at any depth, hidden ones left out."""
+
+    def matching(self, pattern: str) -> list[str]:
+        """The files that a glob matches, sorted; a name without wildcards is itself, if it is there."""
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file to be read, from its start and at any place."""
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def location(self, name: str) -> str:
+        return str(self.root / name)
+
+    def has(self, name: str) -> bool:
+        return "\0" not in name and (self.root / name).is_file()
+
+    def names(self) -> Iterator[str]:
+        return self._under("")
+
+    def matching(self, pattern: str) -> list[str]:
+        if not has_wildcards(pattern):
+            return [pattern] if self.has(pattern) else []
+        fixed, wanted = fixed_folder(pattern), glob_expression(pattern)
+        return sorted(name for name in self._under(fixed) if wanted.fullmatch(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        return open(self.root / name, "rb")
+
+    def _under(self, start: str) -> Iterator[str]:
+        for directory, subdirectories, names in os.walk(self.root / start):
+            subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
+            prefix = os.path.relpath(directory, self.root)
+            for name in names:
+                if not name.startswith("."):
+                    yield name if prefix == os.curdir else f"{prefix}/{name}"
+
+
+class RemoteFolder:
+    """A prefix in a bucket. It is listed once."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        prefix = f"{self.url}/"
+        names = (found.url.removeprefix(prefix) for found in remote.list_files(prefix))
+        return frozenset(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+
+    def location(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def has(self, name: str) -> bool:
+        return name in self._listed
+
+    def names(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def matching(self, pattern: str) -> list[str]:
+        if not has_wildcards(pattern):
+            return [pattern] if self.has(pattern) else []
+        wanted = glob_expression(pattern)
+        return sorted(name for name in self._listed if wanted.fullmatch(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        return remote.open_file(self.location(name))
+
+
+def open_folder(root: Path, path: str) -> Folder:
+    """The dataset's folder that ``dataset.path`` names, relative to the project's root.
+
+    Raises:
+        ConfigurationError: there is no such folder, or the protocol has no listing. StorageError: no such bucket.
+    """
+    if remote.is_remote(path):
+        if not path.startswith("s3://"):
+            raise ConfigurationError(f"dataset.path: {path}: only s3:// has a listing; put its URLs into a table")
+        return RemoteFolder(path)
+    folder = root / path
+    if not folder.is_dir():
+        raise ConfigurationError(f"dataset.path: {folder}: no such folder (`walt prepare` makes a generated dataset)")
+    return LocalFolder(folder)
+
+
+def has_wildcards(pattern: str) -> bool:
+    """Whether a path is a glob."""
+    return bool(re.search(r"[*?\[]", pattern))
+
+
+def fixed_folder(pattern: str) -> str:
+    """The folder before a glob's first wildcard: ``a/b`` of ``a/b/*.mp4``, and nothing of ``*.mp4``."""
+    parts = pattern.split("/")
+    first = next((number for number, part in enumerate(parts) if has_wildcards(part)), len(parts) - 1)
+    return "/".join(parts[:first])
+
+
+def glob_expression(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression over relative names; ``**`` is any number of folders, also none."""
+    parts = pattern.removeprefix("./").split("/")
+    expression = ""
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if part == "**":
+            expression += ".*" if last else "(?:[^/]+/)*"
+        else:
+            expression += _part_expression(part) + ("" if last else "/")
+    return re.compile(expression, re.DOTALL)
+
+
+def _part_expression(part: str) -> str:
+    """One part between slashes: ``*``, ``?`` and ``[...]``."""
+    expression, rest = "", part
+    while rest:
+        character, rest = rest[0], rest[1:]
+        end = rest.find("]", 1)
+        if character == "[" and end > 0:
+            inside = rest[:end].replace("\\", "\\\\")
+            expression += f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
+            rest = rest[end + 1 :]
+        else:
+            expression += {"*": "[^/]*", "?": "[^/]"}.get(character, re.escape(character))
+    return expression

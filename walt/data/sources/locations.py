@@ -1,0 +1,103 @@
+"""Where an input's bytes are, as one string, and getting at them as a local file.
+
+A location is an absolute path, a URL, or a member of a tar: the tar's location, NUL (which no path and no URL holds),
+and the member's offset and size. In ``SourceFile.path`` it stands as bytes, as file names do.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from walt.core import remote
+from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
+
+_MEMBER = "\0"
+_BLOCK = 1 << 20
+
+
+def member_location(tar: str, offset: int, size: int) -> str:
+    """The location of a tar's member by the place of its bytes."""
+    return f"{tar}{_MEMBER}{offset}+{size}"
+
+
+def whole_file(location: str) -> str:
+    """The file that a location is, or is a part of."""
+    return location.partition(_MEMBER)[0]
+
+
+def is_elsewhere(location: str) -> bool:
+    """Whether bytes must be fetched over a network."""
+    return remote.is_remote(location)
+
+
+def is_plain(location: str) -> bool:
+    """Whether a location is a local file as it is."""
+    return _MEMBER not in location and not is_elsewhere(location)
+
+
+@contextmanager
+def local_copy(location: str, folder: Path) -> Iterator[Path]:
+    """The bytes of a location as a local file: itself where it is one, else a temporary one that is removed at the end.
+
+    Args:
+        folder: for temporary files. What a killed process left in it is for ``clean_temporary``.
+
+    Raises:
+        OSError: a local file cannot be read. StorageError: a remote one cannot be fetched, or the disk is full.
+    """
+    if is_plain(location):
+        yield Path(location)
+        return
+    name = hashlib.sha256(os.fsencode(location)).hexdigest()[:32]
+    path = folder / f"{name}.{os.getpid()}{TEMPORARY_SUFFIX}"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        if _MEMBER in location:
+            _extract(location, path)
+        else:
+            remote.download(location, path)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def open_location(location: str) -> IO[bytes]:
+    """A local or remote file, to be read at any place. Raises OSError or StorageError."""
+    return remote.open_file(location) if is_elsewhere(location) else open(location, "rb")
+
+
+def hash_location(location: str) -> str:
+    """Hex SHA-256 of what lies at a place on this machine. Raises OSError."""
+    if is_plain(location):
+        return sha256_file(location)
+    digest = hashlib.sha256()
+    for block in _blocks(location):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _extract(location: str, path: Path) -> None:
+    """Copy a member's bytes; its name plays no part."""
+    with storage_errors(path), open(path, "wb") as target:
+        for block in _blocks(location):
+            target.write(block)
+
+
+def _blocks(location: str) -> Iterator[bytes]:
+    """A member's bytes, a megabyte at a time. Raises OSError where the tar is shorter than it was."""
+    tar, _, place = location.partition(_MEMBER)
+    offset, left = (int(number) for number in place.split("+"))
+    with open_location(tar) as source:
+        source.seek(offset)
+        while left:
+            block = source.read(min(left, _BLOCK))
+            if not block:
+                raise OSError(errno.ENODATA, f"{tar}: it became shorter while it was in use")
+            yield block
+            left -= len(block)
