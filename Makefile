@@ -34,6 +34,7 @@ check: install ## style, types and the fast tests
 bench: install ## speed against what people use today; tables in results/
 	$(BIN)/python -m benchmarks.autoencoder --out results/bench-autoencoder.md
 	$(BIN)/python -m benchmarks.transformer --out results/bench-transformer.md
+	$(BIN)/python -m benchmarks.ingest --out results/bench-ingest.md --video2dataset work/video2dataset
 
 serve: install ## a local Prefect server with all deployments, until Ctrl-C
 	@$(BIN)/python -m flows.serve

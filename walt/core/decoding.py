@@ -32,7 +32,8 @@ DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
 LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
 """They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
 
-_PROGRESSIVE = 1
+_PROGRESSIVE = (0, 1)
+"""Field orders: unknown, progressive. Each frame that is shown is looked at again."""
 _CHANGES: tuple[PktSideDataT, ...] = ("new_extradata", "param_change")
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep the alpha plane, which FFmpeg's own ones drop."""
@@ -166,7 +167,7 @@ class VideoReader:
         tick, codec = self.stream.time_base, self.stream.codec_context
         if self._container.format.name.split(",")[0] not in CONTAINERS or not tick:
             raise Unfit("a container whose timestamps may be guesses")
-        if self._decoder is not codec or codec.field_order != _PROGRESSIVE:
+        if self._decoder is not codec or codec.field_order not in _PROGRESSIVE:
             raise Unfit("interlaced or with alpha")
         classify = classifier(codec.name, codec.extradata or b"")
         self._facts = []

@@ -135,13 +135,14 @@ def tone_map(pixels: NDArray[np.uint16], transfer: int) -> Picture:
     """HDR pixels (H, W, 3), 16 bits of BT.2020 RGB as coded, to 8 bits of BT.709.
 
     Up to 3/4 of the reference white (203 cd/m2) brightness is kept; above, the largest of the three components rolls
-    off exponentially towards white, and the others with it, so that hues stay. HLG is shown at 1000 cd/m2.
+    off towards white as x / (1 + x), and the others with it, so that hues stay. HLG is shown at 1000 cd/m2.
     """
     coded = pixels.astype(np.float64) / 65535
     linear = _pq(coded) if transfer == ColorTrc.SMPTE2084 else _hlg(coded)
     linear = np.maximum(linear / _REFERENCE_WHITE @ _TO_BT709.T, 0.0)
     peak = linear.max(axis=-1, keepdims=True)
-    rolled = _KNEE + (1 - _KNEE) * (1 - np.exp(-np.maximum(peak - _KNEE, 0.0) / (1 - _KNEE)))
+    above = np.maximum(peak - _KNEE, 0.0) / (1 - _KNEE)
+    rolled = _KNEE + (1 - _KNEE) * above / (1 + above)
     linear *= np.where(peak > _KNEE, rolled / np.maximum(peak, _KNEE), 1.0)
     shown = np.where(linear < 0.018, 4.5 * linear, 1.099 * np.maximum(linear, 0.018) ** 0.45 - 0.099)  # BT.709
     return np.asarray(np.rint(255 * shown).clip(0, 255), dtype=np.uint8)
