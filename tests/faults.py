@@ -7,7 +7,8 @@ import signal
 import time
 from pathlib import Path
 
-from walt.data.ingestion import ClipRule, SourceEntry, SourceFile, cut_source
+from walt.data.cutting import ClipRule
+from walt.data.ingestion import SourceEntry, SourceFile, cut_source
 
 
 def hang_or_crash(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:

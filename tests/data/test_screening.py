@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.media import Frames, counter
+from walt.core.config import read_yaml
 from walt.core.shots import content_values, thumbnails
 from walt.core.video import SourceFacts
 from walt.data.config import ScreenConfig
 from walt.data.ingestion import ClipEntry, SourceEntry
 from walt.data.measures import Measures, measure
 from walt.data.screening import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
+from walt.data.shapes import draw, scenes
 
 OFF: dict[str, Any] = {
     "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
@@ -99,6 +103,17 @@ def test_measures_survive_the_cache() -> None:
     measures = measured(np.random.default_rng(0).integers(0, 255, (5, 40, 40, 3)).astype(np.uint8))
     assert Measures.from_json(json.loads(json.dumps(asdict(measures)))) == measures
     assert len(measures.phash) == 48
+
+
+def test_the_demo_refuses_none_of_its_shapes() -> None:
+    """Each colour, shape, direction and background, as the demo's recipe judges them."""
+    config = read_yaml(Path(__file__).parents[2] / "walt/recipes/demo.yaml")["ingest"]["screen"]
+    rng = np.random.default_rng(0)
+    sources = [
+        SourceEntry(f"{number:064x}", (clip(measured(draw(scene, 64, 17, rng)), key=f"{number:02x}"),), FACTS)
+        for number, scene in enumerate(islice(scenes(seed=0), 72))
+    ]
+    assert refusals(sources, **config) == {}
 
 
 # ---------------------------------------------------------------------------------------- all clips of all sources

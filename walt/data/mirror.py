@@ -1,8 +1,8 @@
 """A prefix elsewhere (``s3://bucket/prefix``) that is kept equal to what ingest made, and bringing it back.
 
 Below the prefix lie ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.parquet``, ``clips/clips.parquet``,
-``manifest.parquet`` and ``rejects.parquet`` as under ``data/``, and ``published.json``, which names each with its size
-and SHA-256. It is removed before anything changes and written last: who finds it finds everything that it names. Why
+``manifest.parquet``, ``rejects.parquet`` and ``clip_rejects.parquet`` as under ``data/``, and ``published.json``, which
+names each with its size and SHA-256. It is removed before anything changes and written last: who finds it finds everything that it names. Why
 it is a copy, and the pipeline goes on reading ``data/``: docs/decisions/0007.
 """
 
@@ -25,7 +25,9 @@ from walt.data.shards import INDEX_NAME, read_index
 
 LIST_NAME = "published.json"
 
-_OURS = re.compile(r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)|(manifest|rejects)\.parquet")
+_OURS = re.compile(
+    r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)|(manifest|rejects|clip_rejects)\.parquet"
+)
 """All names that are ever written, removed or fetched."""
 _THREADS = 4
 """Files under way at the same time; each holds up to 64 MB."""
@@ -137,13 +139,13 @@ def _in_order(title: str, files: Iterable[_File], action: Callable[[_File], None
 
 
 def _local(paths: Paths, name: str) -> Path:
-    tables = {"manifest.parquet": paths.manifest, "rejects.parquet": paths.rejects}
-    return tables.get(name) or paths.clips / name.removeprefix("clips/")
+    tables = (paths.manifest, paths.rejects, paths.clip_rejects)
+    return {table.name: table for table in tables}.get(name) or paths.clips / name.removeprefix("clips/")
 
 
 def _local_files(paths: Paths) -> list[_File]:
     """Everything that is published: the tars as their indexes say, and the tables."""
-    files, tables = [], ["manifest.parquet", "rejects.parquet", "clips/clips.parquet"]
+    files, tables = [], ["manifest.parquet", "rejects.parquet", "clip_rejects.parquet", "clips/clips.parquet"]
     for index in sorted(paths.clips.glob(f"*/{INDEX_NAME}")):
         folder = f"clips/{index.parent.name}"
         files += [_File(f"{folder}/{tar.shard}", tar.bytes, tar.sha256) for tar in read_index(index.parent).records]
