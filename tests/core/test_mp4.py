@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.media import counter, read_counter
+from tests.media import counter, read_counter, shared_data
 from walt.core.errors import StorageError
 from walt.core.images import Limits
 from walt.core.mp4 import decode_clip, encode_clip, read_metadata, write_gif, write_playable
-from walt.core.video import iterate_frames, probe
+from walt.core.video import iterate_frames, probe, read_clips
 
 
 def moving(side: int, num_frames: int = 17) -> np.ndarray:
@@ -40,6 +40,22 @@ def test_quality_follows_crf() -> None:
     quality = {crf: psnr(decode_clip(encode_clip(frames, 8, crf)), frames) for crf in (0, 8, 18)}
     assert quality[0] > 48  # nothing is lost but by rounding in the colour conversion
     assert quality[0] > quality[8] > quality[18] > 30
+
+
+def test_stored_clips_hold_nearly_what_the_source_did() -> None:
+    """Real clips at 128x128, at the quality of the recipe for real videos (docs/results/ingest.md)."""
+    names = ["misc/bikes.mp4", "kinetics/cleaning pool/test.mp4", "ucf101/Biking/v_Biking_g05_c02.avi",
+             "misc/nasa_13013.mp4", "captioned/videos/hiker.mp4"]  # fmt: skip
+    limits, quality, sizes = Limits(16, 4096 * 4096, 600), [], []
+    for name in names:
+        path = shared_data() / "clips" / name
+        for clip in read_clips(path, num_frames=17, fps=8, sizes=[(128, 128)], max_clips=2, limits=limits):
+            data = encode_clip(clip.frames[128, 128], 8, 16)
+            quality.append(psnr(decode_clip(data), clip.frames[128, 128]))
+            sizes.append(len(data))
+    assert sorted(quality)[len(quality) // 2] > 40
+    assert min(quality) > 38.5
+    assert sorted(sizes)[len(sizes) // 2] < 80_000
 
 
 def test_colours_are_kept_exactly_enough() -> None:

@@ -16,7 +16,6 @@ from fractions import Fraction
 from typing import IO, Any, cast
 
 import av
-import av.filter
 from av.container import InputContainer
 from av.packet import PktSideDataT
 from av.stream import Discard, Stream
@@ -25,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from walt.core.images import Limits, Size, SourceError, check_not_empty
-from walt.core.scaling import Scaler, orientation
+from walt.core.scaling import Scaler, deinterlace, orientation
 from walt.core.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
@@ -149,7 +148,7 @@ class VideoReader:
         """All frames as they are shown; seconds never go backwards."""
         first = last = None
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
-        for frame in _deinterlace(self._decode()):
+        for frame in deinterlace(self._decode()):
             if frame.pts is None and last is None:
                 raise SourceError("no_timestamps", "the first frame has no timestamp")
             self._check_size(frame)
@@ -299,35 +298,3 @@ class VideoReader:
     def convert(self, sizes: Sequence[Size]) -> Scaler:
         """A function VideoFrame -> {size: upright picture}."""
         return Scaler(sizes, float(self.info.pixel_aspect))
-
-
-def _deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
-    """Pass frames through bwdif from the first interlaced one on; it leaves progressive frames as they are."""
-    graph: av.filter.Graph | None = None
-    for frame in frames:
-        if graph is None:
-            if not frame.interlaced_frame:
-                yield frame
-                continue
-            graph = av.filter.Graph()
-            graph.threads = 1
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-            )
-            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-            graph.configure()
-        graph.push(frame)
-        yield from _pull(graph)
-    if graph is not None:
-        graph.push(None)
-        yield from _pull(graph)
-
-
-def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
-    while True:
-        try:
-            frame = graph.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
-        if isinstance(frame, VideoFrame):
-            yield frame

@@ -7,10 +7,11 @@ above the reference white of HDR (PQ, HLG) is rolled off instead of clipped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import cast
 
+import av
 import av.filter
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
@@ -92,6 +93,38 @@ class Scaler:
         )
         graph.link_nodes(source, *(graph.add(*step) for step in steps), graph.add("buffersink")).configure()
         return graph
+
+
+def deinterlace(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Pass frames through bwdif from the first interlaced one on; it leaves progressive frames as they are."""
+    graph: av.filter.Graph | None = None
+    for frame in frames:
+        if graph is None:
+            if not frame.interlaced_frame:
+                yield frame
+                continue
+            graph = av.filter.Graph()
+            graph.threads = 1
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+            graph.configure()
+        graph.push(frame)
+        yield from _pull(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _pull(graph)
+
+
+def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        if isinstance(frame, VideoFrame):
+            yield frame
 
 
 def matrix(frame: VideoFrame) -> str:
