@@ -192,10 +192,11 @@ def test_a_wrong_output_is_found_before_any_work(
     wrong: str, tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_project(tmp_path)
-    output = f"{bucket.url}/clips"
+    output = named = f"{bucket.url}/clips"
     match wrong:
         case "bucket":
-            output, message = "s3://walt-no-such-bucket/clips", "no such bucket"
+            output = named = "s3://walt-no-such-bucket/clips"
+            message = "no such bucket"
         case "credentials":
             monkeypatch.delenv("AWS_ACCESS_KEY_ID")
             monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -205,7 +206,8 @@ def test_a_wrong_output_is_found_before_any_work(
             message = "no permission"
         case _:
             output, message = "https://127.0.0.1/clips", "https cannot be written"
-    with pytest.raises((StorageError, ConfigurationError), match=f"^{output}: {message}") as caught:
+            named = f"ingest.output: {output}"
+    with pytest.raises((StorageError, ConfigurationError), match=f"^{named}: {message}") as caught:
         ingest.run(config(output=output), Paths(tmp_path))
     assert caught.value.exit_status == (2 if wrong == "protocol" else 4)
     assert not (tmp_path / "work").exists()
