@@ -30,16 +30,25 @@ from walt.core.images import Limits
 from walt.core.manifest import ManifestRow, read_manifest, write_manifest
 from walt.core.mp4 import encode_clip
 from walt.core.storage import sha256_file
+from walt.core.video import SourceFacts
 from walt.data.clip_tars import Source, assign_shards
 from walt.data.config import Descriptor
-from walt.data.ingestion import ClipCache, ClipEntry, ClipRule, Member, SourceEntry, SourceFile, cut_source, hash_files
+from walt.data.cutting import ClipRule
+from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source, hash_files
+from walt.data.measures import Measures
 from walt.data.shards import ShardReader, write_index, write_shard
 from walt.data.sources.registry import list_items
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS_PER_VIDEO = 4
 CLIP_BYTES = 50_000
-RULE = ClipRule(17, 8.0, ((128, 128),), CLIPS_PER_VIDEO, 8, Limits(16, 1 << 26, 3600), True)
+RULE = ClipRule(
+    num_frames=17, fps=8.0, common_sizes=((128, 128),), buckets=(), upscale="allow", max_crop=None,
+    max_clips=CLIPS_PER_VIDEO, stride_seconds=None, split=None, crf=8, limits=Limits(16, 1 << 26, 3600), stills=True,
+)  # fmt: skip
+MEASURES = Measures(
+    (5.125,) * 16, (2.125,) * 16, (150.0,) * 17, ("0123456789abcdef",) * 3, ((100.25, 110.5, 90.75),) * 3
+)
 
 
 class Costs:
@@ -86,9 +95,9 @@ def many_small_items(costs: Costs, folder: Path, count: int) -> None:
         table.writerow(["path", "caption"])
         names = (str(path.relative_to(videos)) for path in videos.rglob("*.mp4"))
         table.writerows([name, f"a caption of usual length about what is seen in {name}"] for name in names)
-    costs.memory("listing, in memory", count, "source", lambda: list_items(descriptor, videos, ".", 512))
+    costs.memory("listing, in memory", count, "source", lambda: list_items(descriptor, videos, 512))
     with costs.cpu("listing", count, "source"):
-        items = list_items(descriptor, videos, ".", 512).items
+        items = list_items(descriptor, videos, 512).items
     with costs.cpu("hashing a file of 10 kB", count, "source"):
         digests = [digest for digest, _ in hash_files([os.fsencode(item.path) for item in items])]
 
@@ -112,13 +121,17 @@ def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
         sha256_file(large)
     count = 200
     data = os.urandom(CLIP_BYTES)
-    members = (Member((128, 128), "mp4", len(data), hashlib.sha256(data).hexdigest()),)
+    sha256 = hashlib.sha256(data).hexdigest()
     cache = ClipCache(folder / "cache", RULE)
     entries = []
     for number in range(count):
         digest = f"{number:064x}"
-        clips = tuple(ClipEntry(f"{number}-{n}", "video", 2.0 * n, 17, members) for n in range(CLIPS_PER_VIDEO))
-        entries.append((SourceFile(b"x", digest, "video"), SourceEntry(digest, clips)))
+        members = [Member((128, 128), "mp4", n * len(data), len(data), sha256) for n in range(CLIPS_PER_VIDEO)]
+        clips = tuple(
+            ClipEntry(f"{number}-{n}", "video", 2.0 * n, 17, (member,), MEASURES) for n, member in enumerate(members)
+        )
+        facts = SourceFacts(480, 854, 25.0, 10.0)
+        entries.append((SourceFile(b"x", digest, "video"), SourceEntry(digest, clips, facts)))
     with costs.cpu("caching a source of 4 clips", count, "source"):
         for file, entry in entries:
             cache.put(file, entry, data * CLIPS_PER_VIDEO)

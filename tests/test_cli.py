@@ -107,6 +107,7 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
         of_classes = {"conditioning": "class", "num_classes": count, "text_width": None, "cross_attention": None}
         params["base"] |= of_classes
         params["sr_2x"] |= of_classes
+        params["text"] = None
         params["sample"]["prompts"] = "classes"
     (project / "params.yaml").write_text(json.dumps(params))  # JSON is YAML
     result = CliRunner().invoke(app, ["check"])

@@ -22,7 +22,7 @@ DOORS = {
     "ray": {"walt/core/on_ray.py"},
     "s3fs": set(),
     "fsspec": {"walt/core/remote.py"},
-    "botocore": {"walt/core/remote_errors.py"},
+    "botocore": {"walt/core/remote.py", "walt/core/remote_errors.py"},
     "aiohttp": {"walt/core/remote.py", "walt/core/remote_errors.py"},
     "tenacity": {"walt/core/remote_errors.py"},
     "ffmpeg": {"walt/core/mp4.py"},

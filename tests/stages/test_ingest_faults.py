@@ -80,7 +80,7 @@ def killed_again_and_again(template: Path, folder: Path, seed: int) -> None:
     writes = at_each_write(whole, lambda _: None, patch)
     chance = random.Random(seed)
     kills, made = 0, []
-    for trial in range(10):
+    for trial in range(5):
         root = Path(shutil.copytree(template, folder / str(trial)))
         while True:
             moment = chance.randint(1, writes)  # a later run has fewer writes: sooner or later one comes through
@@ -110,7 +110,7 @@ def test_kill_9_at_random_writes_until_one_run_comes_through(
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["writes"] > 40
-    assert result["kills"] >= 10
+    assert result["kills"] >= 5
     assert all(made == undisturbed for made in result["made"])
 
 

@@ -136,7 +136,14 @@ ingest.run(config(clips_per_shard=4, output=sys.argv[2]), Paths(Path(sys.argv[1]
 """
 
 
-@pytest.mark.parametrize("pattern", [r"PUT .*/32x32/.*\.tar", r"PUT .*shards\.parquet", "PUT .*published"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"PUT .*/32x32/.*\.tar",
+        pytest.param(r"PUT .*shards\.parquet", marks=pytest.mark.slow),
+        pytest.param("PUT .*published", marks=pytest.mark.slow),
+    ],
+)
 def test_kill_9_in_the_middle_of_an_upload(pattern: str, root: Path, bucket: Bucket, tmp_path: Path) -> None:
     bucket.proxy.plan(pattern, count=100)  # the server takes what comes before, then says nothing more
     arguments = [sys.executable, "-c", _CHILD, root, f"{bucket.url}/clips"]
@@ -185,10 +192,11 @@ def test_a_wrong_output_is_found_before_any_work(
     wrong: str, tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_project(tmp_path)
-    output = f"{bucket.url}/clips"
+    output = named = f"{bucket.url}/clips"
     match wrong:
         case "bucket":
-            output, message = "s3://walt-no-such-bucket/clips", "no such bucket"
+            output = named = "s3://walt-no-such-bucket/clips"
+            message = "no such bucket"
         case "credentials":
             monkeypatch.delenv("AWS_ACCESS_KEY_ID")
             monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -198,7 +206,8 @@ def test_a_wrong_output_is_found_before_any_work(
             message = "no permission"
         case _:
             output, message = "https://127.0.0.1/clips", "https cannot be written"
-    with pytest.raises((StorageError, ConfigurationError), match=f"^{output}: {message}") as caught:
+            named = f"ingest.output: {output}"
+    with pytest.raises((StorageError, ConfigurationError), match=f"^{named}: {message}") as caught:
         ingest.run(config(output=output), Paths(tmp_path))
     assert caught.value.exit_status == (2 if wrong == "protocol" else 4)
     assert not (tmp_path / "work").exists()

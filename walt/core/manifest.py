@@ -121,7 +121,7 @@ def _schema(row_type: type) -> pa.Schema:
 MANIFEST_SCHEMA, REJECTS_SCHEMA, CLIP_REJECTS_SCHEMA = map(_schema, (ManifestRow, RejectRow, ClipRejectRow))
 CLIPS_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in CLIP_COLUMNS])
 
-_ROWS_PER_GROUP = 1 << 17
+_ROWS_PER_GROUP = 1 << 15
 
 RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
 

@@ -54,6 +54,14 @@ def is_remote(location: str) -> bool:
     return location.split("://", 1)[0] in PROTOCOLS and "://" in location
 
 
+def s3_credentials() -> str | None:
+    """How credentials for ``s3://`` are found (``env``, ``shared-credentials-file`` ...); None: there are none."""
+    from botocore.session import Session
+
+    found = Session().get_credentials()
+    return None if found is None else str(found.method)
+
+
 def list_files(location: str) -> Iterator[RemoteFile]:
     """Files under a prefix, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name; a page at a time.
 

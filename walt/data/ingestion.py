@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -195,14 +196,15 @@ class ClipCache:
 
     def prune(self, keep: set[str]) -> None:
         """Remove the entries of sources whose names are not in ``keep``, of other rules, and what killed runs left."""
-        if not self.folder.parent.is_dir():
-            return
-        for path in sorted(self.folder.parent.rglob("*"), reverse=True):  # files before the folders that hold them
-            if path.is_dir():
-                if not any(path.iterdir()):
-                    path.rmdir()
-            elif self.folder not in path.parents or path.name not in keep:
-                path.unlink()
+        for other in self.folder.parent.iterdir() if self.folder.parent.is_dir() else ():
+            if other != self.folder:
+                shutil.rmtree(other)
+        for part in self.folder.iterdir() if self.folder.is_dir() else ():  # the names of one are in memory at a time
+            for path in part.iterdir():
+                if path.name not in keep:
+                    path.unlink()
+            if not any(part.iterdir()):
+                part.rmdir()
 
 
 def _entry(data: dict[str, Any]) -> SourceEntry:

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from walt.core import remote
-from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file, write_json
@@ -48,8 +48,11 @@ class _File:
 
 
 def check_mirror(prefix: str) -> None:
-    """Raise ConfigurationError or StorageError where ``prefix`` is no URL that can be written."""
-    remote.check_writable(prefix)
+    """Raise ConfigurationError or StorageError where ``ingest.output`` is no URL that can be written."""
+    try:
+        remote.check_writable(prefix)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"ingest.output: {error}") from None
 
 
 def mirror(paths: Paths, prefix: str) -> int:

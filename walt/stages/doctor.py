@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from walt.core.errors import ConfigurationError, WaltError
+from walt.core.remote import s3_credentials
 from walt.stages.params import Params
 from walt.stages.runner import load_params
 
@@ -137,14 +138,12 @@ def _s3(params: Params, root: Path) -> Iterator[Check]:
     users += ["a DVC remote"] if config.is_file() and "s3://" in config.read_text(encoding="utf-8") else []
     if not users:
         return
-    from botocore.session import Session
-
-    found = Session().get_credentials()
+    found = s3_credentials()
     if found is None:
         advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL), or AWS_PROFILE"
         yield Check("s3", "fail", f"no credentials for {users[0]}", advice)
     else:
-        yield Check("s3", "ok", f"credentials by {found.method} for {users[0]}")
+        yield Check("s3", "ok", f"credentials by {found} for {users[0]}")
 
 
 def _dvc(root: Path) -> Check:

@@ -1,0 +1,34 @@
+"""The benchmark of ingest's costs runs, and measures every step that docs/scale.md reckons with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import ingest_costs
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/scale.md"
+
+
+@pytest.mark.slow
+def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["ingest_costs", "--items", "300", "--out", str(tmp_path / "deep/table.md")])
+    ingest_costs.main()
+    table = (tmp_path / "deep/table.md").read_text()
+    steps = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in printed] == steps
+    for word in (
+        "listing",
+        "hashing",
+        "cutting",
+        "caching",
+        "choosing",
+        "packing",
+        "verifying",
+        "writing the manifest",
+    ):
+        assert any(word in step for step in steps), word
+    assert "benchmarks.ingest_costs" in DOCUMENT.read_text(encoding="utf-8")
