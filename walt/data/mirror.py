@@ -2,8 +2,8 @@
 
 Below the prefix lie ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.parquet``, ``clips/clips.parquet``,
 ``manifest.parquet``, ``rejects.parquet`` and ``clip_rejects.parquet`` as under ``data/``, and ``published.json``, which
-names each with its size and SHA-256. It is removed before anything changes and written last: who finds it finds everything that it names. Why
-it is a copy, and the pipeline goes on reading ``data/``: docs/decisions/0007.
+names each with its size and SHA-256. It is removed before anything changes and written last: who finds it finds
+everything that it names. Why it is a copy, and the pipeline goes on reading ``data/``: docs/decisions/0007.
 """
 
 from __future__ import annotations
