@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from walt.nn.chunked_attention import chunked_attention
+from walt.nn.chunked_attention import chunked_attention, worth_keeping
 from walt.nn.mixed import by_kind
 from walt.nn.positions import RelativePositionBias
 from walt.nn.windows import Window, merge, partition
@@ -108,7 +108,8 @@ def attend(
     query, key = (query * query.shape[-1] ** -0.5).to(value.dtype), key.to(value.dtype)
     if value.device.type in ("cpu", "meta"):
         table, window = (None, [1, 1, 1]) if bias is None else (bias.table, list(bias.window))
-        return chunked_attention(query, key, value, table, hidden, window)
+        keep = torch.is_grad_enabled() and worth_keeping(query, key)
+        return chunked_attention(query, key, value, table, hidden, window, keep)[0]
     return torchs_attention(query, key, value, bias, hidden)
 
 

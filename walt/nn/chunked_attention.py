@@ -1,8 +1,9 @@
-"""Attention for processors, forward and backward: the scores exist a cache-sized piece at a time and are never kept.
+"""Attention for processors, forward and backward, with the scores a cache-sized piece at a time.
 
-Where scores are stored, reading and writing them takes longer than the products they come from, and a bias that needs a
-gradient multiplies that. Here the bias is the matrix that the product is added to; in the backward pass the scores are
-computed again, and the bias's gradient is summed piece by piece while the pieces are in the cache.
+Where scores of large windows are stored, reading and writing them takes longer than the products they come from, and a
+bias that needs a gradient multiplies that. Here the bias is the matrix that the product is added to, its gradient is
+summed piece by piece while the pieces are in the cache, and what the backward pass needs of a large window's scores it
+computes again.
 
 An operator of its own: torch.compile, automatic differentiation and FLOP counters see one step, on ``meta`` too.
 
@@ -24,38 +25,51 @@ from walt.nn.windows import Window
 _PIECE_BYTES = 4 * 2**20
 """Of scores in work at a time. Of 1 to 16 MiB none was faster by a twentieth with a cache of 1 MiB a core."""
 
-_FORWARD = "(Tensor query, Tensor key, Tensor value, Tensor? table, Tensor? hidden, int[] window) -> Tensor"
-_BACKWARD = (
-    "(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? table, Tensor? hidden, int[] window)"
-    " -> (Tensor, Tensor, Tensor, Tensor)"
-)
+_INPUTS = "Tensor query, Tensor key, Tensor value, Tensor? table, Tensor? hidden, int[] window"
+_FORWARD = f"({_INPUTS}, bool keep) -> (Tensor, Tensor)"
+_BACKWARD = f"(Tensor grad, Tensor weights, {_INPUTS}) -> (Tensor, Tensor, Tensor, Tensor)"
+
+
+def worth_keeping(query: Tensor, key: Tensor) -> bool:
+    """Whether the backward pass had better be given the weights, queries (A, G, N, d) and keys (A, G, M, d).
+
+    So where they take no more than twice the memory of queries, keys and values, which is kept in any case.
+    """
+    count, others, width = query.shape[2], key.shape[2], query.shape[3]
+    return count * others <= 2 * (count + 2 * others) * width
 
 
 @torch.library.custom_op("walt::attend", mutates_args=(), schema=_FORWARD)
 def chunked_attention(
-    query: Tensor, key: Tensor, value: Tensor, table: Tensor | None, hidden: Tensor | None, window: Sequence[int]
-) -> Tensor:
+    query: Tensor, key: Tensor, value: Tensor, table: Tensor | None, hidden: Tensor | None, window: Sequence[int],
+    keep: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """softmax(q k + bias) v: (A, G, N, d), without any scaling; all of one floating-point type.
+
+    The second result is for the backward pass: the weights (A G, N, M), or nothing.
 
     Args:
         query: (A, G, N, d). Keys and values: (A, G, M, d).
         table: a relative position bias's (see ``RelativePositionBias``), of any type; then M is N.
         hidden: (G, M), true for keys that are not to be seen. There is no gradient to it, and not both with a table.
         window: (frames, height, width) of the N tokens; read with a table alone.
+        keep: the weights for the backward pass (see ``worth_keeping``).
     """
     with torch.autocast("cpu", enabled=False):
         q, k, v = (x.contiguous().flatten(0, 1) for x in (query, key, value))  # (A G, N or M, d)
         out = torch.empty_like(q)
         biases = _Bias(query, table, hidden, window)
+        kept = q.new_empty((*q.shape[:2], k.shape[1]) if keep else 0)
         for piece in _pieces(query, key):
-            out[piece] = _weights(q[piece], k[piece], biases, piece) @ v[piece]
-        return out.view(query.shape)
+            weights = _weights(q[piece], k[piece], biases.of(piece), kept[piece] if keep else None)
+            out[piece] = weights @ v[piece]
+        return out.view(query.shape), kept
 
 
 @torch.library.custom_op("walt::attend_backward", mutates_args=(), schema=_BACKWARD)
 def _backward(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, table: Tensor | None, hidden: Tensor | None,
-    window: Sequence[int],
+    grad: Tensor, weights: Tensor, query: Tensor, key: Tensor, value: Tensor, table: Tensor | None,
+    hidden: Tensor | None, window: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of query, key, value and table; the last is empty where there is no table."""
     with torch.autocast("cpu", enabled=False):
@@ -63,14 +77,16 @@ def _backward(
         gradients = [torch.empty_like(x) for x in (q, k, v)]
         biases = _Bias(query, table, hidden, window)
         for piece in _pieces(query, key):
-            weights = _weights(q[piece], k[piece], biases, piece)
-            gradients[2][piece] = weights.transpose(1, 2) @ g[piece]
+            kept = weights[piece] if len(weights) else _weights(q[piece], k[piece], biases.of(piece), None)
+            gradients[2][piece] = kept.transpose(1, 2) @ g[piece]
             scores = g[piece] @ v[piece].transpose(1, 2)  # the gradient of the weights, and then of the scores
-            scores = torch._softmax_backward_data(scores, weights, -1, weights.dtype)
+            scores = torch._softmax_backward_data(scores, kept, -1, kept.dtype)
             gradients[0][piece] = scores @ k[piece]
             gradients[1][piece] = scores.transpose(1, 2) @ q[piece]
             biases.add_gradient(scores, piece)
-        of_query, of_key, of_value = (x.view(like.shape) for x, like in zip(gradients, (query, key, value), strict=True))
+        of_query, of_key, of_value = (
+            x.view(like.shape) for x, like in zip(gradients, (query, key, value), strict=True)
+        )
         return of_query, of_key, of_value, biases.gradient()
 
 
@@ -87,11 +103,10 @@ def _pieces(query: Tensor, key: Tensor) -> Iterator[slice]:
             yield from (slice(start, min(start + fitting, stop)) for start in range(head, stop, fitting))
 
 
-def _weights(query: Tensor, key: Tensor, biases: _Bias, piece: slice) -> Tensor:
+def _weights(query: Tensor, key: Tensor, bias: Tensor | None, out: Tensor | None) -> Tensor:
     """softmax(q k + bias) of a piece: (windows of heads, N, M)."""
-    bias = biases.of(piece)
     transposed = key.transpose(1, 2)
-    scores = query @ transposed if bias is None else torch.baddbmm(bias, query, transposed)
+    scores = torch.bmm(query, transposed, out=out) if bias is None else torch.baddbmm(bias, query, transposed, out=out)
     return torch.softmax(scores, -1, out=scores)  # in place: a row is read before it is written
 
 
@@ -101,7 +116,7 @@ class _Bias:
     def __init__(self, query: Tensor, table: Tensor | None, hidden: Tensor | None, window: Sequence[int]) -> None:
         self.windows, self.count = query.shape[1:3]
         self.dtype, self.table = query.dtype, table
-        self.head: tuple[slice, Tensor] | None = None
+        self.expanded: tuple[slice, Tensor] | None = None
         if table is not None:
             frames, height, width = window
             self.window: Window = (frames, height, width)
@@ -121,9 +136,9 @@ class _Bias:
         if self.table is None:
             return None
         heads = self.heads(piece)
-        if self.head is None or self.head[0] != heads:
-            self.head = heads, all_frames(self.boxes[heads], self.window)  # (heads, N, N)
-        bias = self.head[1]
+        if self.expanded is None or self.expanded[0] != heads:
+            self.expanded = heads, all_frames(self.boxes[heads], self.window)  # (heads, N, N)
+        bias = self.expanded[1]
         return bias[:, None].expand(-1, size // len(bias), -1, -1).reshape(size, self.count, self.count)
 
     def heads(self, piece: slice) -> slice:
@@ -144,34 +159,36 @@ class _Bias:
     def gradient(self) -> Tensor:
         """The table's; empty without one."""
         if self.table is None:
-            return torch.empty(0)
+            return torch.empty(0, dtype=self.dtype)
         assert self.sums is not None
         return table_gradient(self.sums, self.window)
 
 
 @chunked_attention.register_fake
-def _shape(query: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(query, memory_format=torch.contiguous_format)
+def _shapes(query: Tensor, key: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
+    heads, windows, count, _ = query.shape
+    kept = query.new_empty((heads * windows, count, key.shape[2]) if others[-1] else 0)
+    return torch.empty_like(query, memory_format=torch.contiguous_format), kept
 
 
 @_backward.register_fake
 def _backward_shapes(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, table: Tensor | None, *_: Any
+    _grad: Tensor, _weights: Tensor, query: Tensor, key: Tensor, value: Tensor, table: Tensor | None, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    of_query, of_key, of_value = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (query, key, value))
-    of_table = query.new_empty(0, dtype=torch.float32) if table is None else torch.empty_like(table)
-    return of_query, of_key, of_value, of_table
+    like = query.new_empty(0) if table is None else table
+    gradients = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (query, key, value, like)]
+    return gradients[0], gradients[1], gradients[2], gradients[3]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.window = inputs
-    ctx.save_for_backward(*tensors)
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.window, _ = inputs
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(output[1], *tensors)
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    *tensors, table, hidden = ctx.saved_tensors
-    of_query, of_key, of_value, of_table = _backward(grad, *tensors, table, hidden, ctx.window)
-    return of_query, of_key, of_value, None if table is None else of_table, None, None
+def _differentiate(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor | None, ...]:
+    *gradients, of_table = _backward(grad, *ctx.saved_tensors, ctx.window)
+    return *gradients, of_table if len(of_table) else None, None, None, None
 
 
 chunked_attention.register_autograd(_differentiate, setup_context=_keep)
@@ -185,6 +202,8 @@ def _flops(query_shape: Sequence[int], key_shape: Sequence[int], *_: Any, **__: 
 
 
 @register_flop_formula(torch.ops.walt.attend_backward)
-def _backward_flops(_grad: Any, query_shape: Sequence[int], key_shape: Sequence[int], *_: Any, **__: Any) -> int:
+def _backward_flops(
+    _grad: Any, _weights: Any, query_shape: Sequence[int], key_shape: Sequence[int], *_: Any, **__: Any
+) -> int:
     """Four products: what the mathematics needs. Computing the scores again is not counted as work done."""
     return 2 * _flops(query_shape, key_shape)
