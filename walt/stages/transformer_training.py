@@ -18,7 +18,7 @@ from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
-from walt.nn.device import prefetch_depth, select_device
+from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
@@ -51,6 +51,7 @@ def train_transformer(
     """
     torch.manual_seed(seed)
     device = select_device(compute.device)
+    keep_freed_memory(device)
     model = WaltTransformer(architecture).to(device)
     model.activation_checkpointing = training.activation_checkpointing
     if training.compile:
