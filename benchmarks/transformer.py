@@ -60,11 +60,15 @@ def main() -> None:
     for precision in arguments.precisions:
         for mode in arguments.modes:
             rows += measure(precision, mode, arguments)
-    text = render(rows, arguments)
-    print(text)
+            write(rows, arguments)  # each time: compiling takes minutes, and what is measured should not be lost
+    print(render(rows, arguments))
+
+
+def write(rows: list[Row], arguments: argparse.Namespace) -> None:
+    """The tables, and the rows as JSON, where the command line says."""
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+        arguments.out.write_text(render(rows, arguments) + "\n", encoding="utf-8")
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
