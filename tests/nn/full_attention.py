@@ -20,6 +20,13 @@ def same_window(grid: Window, window: Window) -> Tensor:
     return (number[:, None] == number[None]).all(-1)
 
 
+def relative_position_bias(table: Tensor, window: Window) -> Tensor:
+    """(heads, N, N): for query i and key j what stands in the table at i - j, (0, 0, 0) being its middle."""
+    place = places(window)
+    t, h, w = (place[:, None] - place[None] + torch.tensor(window) - 1).unbind(-1)
+    return table[:, t, h, w]
+
+
 def full_self_attention(attention: WindowSelfAttention, x: Tensor, videos: int | None = None) -> Tensor:
     """What ``attention(x, videos)`` should be."""
     grid = (x.shape[1], x.shape[2], x.shape[3])
@@ -59,7 +66,7 @@ def _masked(
     """Each (B, N, D); seen (B, N, M); bias (heads, N, M)."""
     query, key, value = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value))
     if norm is not None:
-        query, key = norm(query, key)
+        query, key = norm.query(query), norm.key(key)
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     if bias is not None:
         scores = scores + bias

@@ -7,7 +7,6 @@ import torch
 
 from tests.nn.full_attention import full_cross_attention, full_self_attention
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
-from walt.nn.positions import relative_position_index
 from walt.nn.windows import Window, merge, partition
 
 GRID = (4, 4, 6)
@@ -66,12 +65,6 @@ def test_identity_attention_projects_each_tokens_own_value() -> None:
     x = tokens()
     # a window of one token attends to itself alone
     torch.testing.assert_close(attention.identity(x), attention(x))
-
-
-def test_relative_positions_of_a_small_window() -> None:
-    index = relative_position_index((1, 1, 3))
-    assert index.tolist() == [[2, 1, 0], [3, 2, 1], [4, 3, 2]]
-    assert relative_position_index((2, 3, 4)).unique().numel() == 3 * 5 * 7
 
 
 @pytest.mark.parametrize("per_frame", [True, False])

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from walt.nn.chunked_attention import chunked_attention, worth_keeping
 from walt.nn.mixed import by_kind
 from walt.nn.positions import RelativePositionBias
 from walt.nn.windows import Window, merge, partition
@@ -38,11 +39,11 @@ class WindowSelfAttention(nn.Module):
         """Each token attends to the tokens of its window: (B, T, H, W, D) -> the same."""
         grid = (x.shape[1], x.shape[2], x.shape[3])
         tokens = partition(x, self.window)  # (B, windows, N, D)
-        query, key, value = (_split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
+        query, key, value = _split_heads(self.qkv(tokens), 3, self.heads)
         if self.norm is not None:
-            query, key = self.norm(query, key)
-        attended = attend(query, key, value, None if self.bias is None else self.bias())
-        return self.out(merge(_merge_heads(attended), self.window, grid))
+            query, key = self.norm.query(query), self.norm.key(key)
+        attended = attend(query, key, value, self.bias)
+        return self.out(merge(_merge_heads(attended, len(x)), self.window, grid))
 
     def identity(self, x: Tensor) -> Tensor:
         """Each token attends to itself alone, so its own value goes through the output projection: (..., D)."""
@@ -77,28 +78,50 @@ class TextCrossAttention(nn.Module):
             raise ValueError("a condition for each frame needs windows of one frame")
         repeat = windows // text.shape[1] if text.shape[1] in (1, frames) else 0
         assert repeat, f"text has {text.shape[1]} entries for {frames} frames"
-        text_key_value = self.key_value(text).repeat_interleave(repeat, dim=1)  # (B, windows, L, 2D)
-        key_value = torch.cat([self.key_value(tokens), text_key_value], dim=2)
-        query = _split_heads(self.query(tokens), self.heads)
-        key, value = (_split_heads(part, self.heads) for part in key_value.chunk(2, dim=-1))
+        (query,) = _split_heads(self.query(tokens), 1, self.heads)
+        key, value = _split_heads(self.key_value(tokens), 2, self.heads)
+        text_key, text_value = _split_heads(self.key_value(text), 2, self.heads)  # (heads, B entries, L, d)
         if self.norm is not None:
-            query, key = self.norm(query, key)
-        seen = torch.cat([text_mask.new_ones(batch, text.shape[1], count), text_mask], dim=2)
-        seen = seen.repeat_interleave(repeat, dim=1)[:, :, None, None]  # (B, windows, 1, 1, N + L)
-        hidden = torch.zeros_like(seen, dtype=query.dtype).masked_fill(~seen, float("-inf"))
-        return self.out(merge(_merge_heads(attend(query, key, value, hidden)), self.window, grid))
+            query, key, text_key = self.norm.query(query), self.norm.key(key), self.norm.key(text_key)
+        key = torch.cat([key, text_key.repeat_interleave(repeat, dim=1)], dim=2)  # (heads, B windows, N + L, d)
+        value = torch.cat([value, text_value.repeat_interleave(repeat, dim=1)], dim=2)
+        hidden = F.pad(~text_mask, (count, 0)).flatten(0, 1).repeat_interleave(repeat, dim=0)  # (B windows, N + L)
+        attended = attend(query, key, value, hidden=hidden)
+        return self.out(merge(_merge_heads(attended, batch), self.window, grid))
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """softmax(q k / sqrt(d) + bias) v, each (B, windows, heads, N, d).
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: RelativePositionBias | None = None,
+    hidden: Tensor | None = None,
+) -> Tensor:
+    """softmax(q k / sqrt(d) + bias) v: queries (heads, G, N, d), keys and values (heads, G, M, d) of G windows.
 
-    Written out. A bias that needs a gradient keeps torch's fused attention from being used, and on processors the fused
-    kernel's backward pass over many small windows took six times as long as these products.
+    The values' type is the one that is computed in: under autocast the norms before may have changed the others'.
+
+    Args:
+        hidden: (G, M), true for keys that are not to be seen; with it there is no bias.
     """
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    assert bias is None or hidden is None, "attention has a position bias or hidden keys, not both"
+    query, key = (query * query.shape[-1] ** -0.5).to(value.dtype), key.to(value.dtype)
+    if value.device.type in ("cpu", "meta"):
+        table, window = (None, [1, 1, 1]) if bias is None else (bias.table, list(bias.window))
+        keep = torch.is_grad_enabled() and worth_keeping(query, key)
+        return chunked_attention(query, key, value, table, hidden, window, keep)[0]
+    return torchs_attention(query, key, value, bias, hidden)
+
+
+def torchs_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: RelativePositionBias | None, hidden: Tensor | None
+) -> Tensor:
+    """The same without the scaling, by torch's kernel for the device; on GPUs one knows biases that need a gradient."""
+    query, key, value = (x.transpose(0, 1) for x in (query, key, value))  # (G, heads, N, d)
+    mask = None if hidden is None else ~hidden[:, None, None]
     if bias is not None:
-        scores = scores + bias
-    return scores.softmax(-1).to(value.dtype) @ value
+        mask = bias().to(value.dtype)[None]
+    return F.scaled_dot_product_attention(query, key, value, mask, scale=1.0).transpose(0, 1)
 
 
 class QueryKeyNorm(nn.Module):
@@ -112,16 +135,21 @@ class QueryKeyNorm(nn.Module):
         self.query_scale = nn.Parameter(torch.ones(head_width))
         self.key_scale = nn.Parameter(torch.ones(head_width))
 
-    def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        shape = self.query_scale.shape
-        return F.layer_norm(query, shape, self.query_scale), F.layer_norm(key, shape, self.key_scale)
+    def query(self, x: Tensor) -> Tensor:
+        """(..., d) -> the same."""
+        return F.layer_norm(x, self.query_scale.shape, self.query_scale)
+
+    def key(self, x: Tensor) -> Tensor:
+        """(..., d) -> the same."""
+        return F.layer_norm(x, self.key_scale.shape, self.key_scale)
 
 
-def _split_heads(x: Tensor, heads: int) -> Tensor:
-    """(B, windows, N, D) -> (B, windows, heads, N, D / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(2, 3)
+def _split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """(B, windows, N, parts D) -> a tensor (heads, B windows, N, D / heads) for each part."""
+    x = x.flatten(0, 1).unflatten(-1, (parts, heads, -1))
+    return x.permute(2, 3, 0, 1, 4).unbind(0)
 
 
-def _merge_heads(x: Tensor) -> Tensor:
-    """(B, windows, heads, N, D / heads) -> (B, windows, N, D)."""
-    return x.transpose(2, 3).flatten(-2)
+def _merge_heads(x: Tensor, batch: int) -> Tensor:
+    """(heads, B windows, N, D / heads) -> (B, windows, N, D)."""
+    return x.permute(1, 2, 0, 3).flatten(-2).unflatten(0, (batch, -1))

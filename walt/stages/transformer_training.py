@@ -21,7 +21,7 @@ from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
-from walt.nn.device import prefetch_depth, select_device
+from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.nn.pretrained import weights_digest
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
@@ -64,6 +64,7 @@ def train_transformer(
     """
     torch.manual_seed(seed)
     device = select_device(compute.device)
+    keep_freed_memory(device)
     model = WaltTransformer(architecture)
     if start_from is not None:
         model.load_state_dict(weights_for(start_from, architecture))
