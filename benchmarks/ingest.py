@@ -214,8 +214,10 @@ def run_video2dataset(files: list[Path], folder: Path, clips: int, venv: Path) -
 
 
 def install_video2dataset(venv: Path) -> bool:
-    """Make the environment, unless it is there; whether that went well. Its pinned torch is left out: cutting clips does
-    not use it."""
+    """Make the environment, unless it is there; whether that went well.
+
+    Its pinned torch is left out: cutting clips does not use it.
+    """
     if (venv / "installed").is_file():
         return True
     pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet"]
