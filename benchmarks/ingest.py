@@ -213,14 +213,24 @@ def run_video2dataset(files: list[Path], folder: Path, clips: int, venv: Path) -
     assert made, "video2dataset wrote no tar"
 
 
-def install_video2dataset(venv: Path) -> None:
-    """Make the environment, unless it is there. Its pinned torch is left out: cutting clips does not use it."""
-    if not (venv / "bin/python").is_file():
-        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+def install_video2dataset(venv: Path) -> bool:
+    """Make the environment, unless it is there; whether that went well.
+
+    Its pinned torch is left out: cutting clips does not use it.
+    """
+    if (venv / "installed").is_file():
+        return True
     pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "video2dataset==1.3.0"], check=True)
     needed = "fsspec pyarrow webdataset yt-dlp requests omegaconf pandas ffmpeg-python fire webvtt-py tqdm braceexpand"
-    subprocess.run([*pip, *needed.split()], check=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        subprocess.run([*pip, "--no-deps", "video2dataset==1.3.0"], check=True)
+        subprocess.run([*pip, *needed.split()], check=True)
+    except subprocess.CalledProcessError as error:
+        print(f"video2dataset is left out, as it cannot be installed: {error}", file=sys.stderr)
+        return False
+    (venv / "installed").touch()
+    return True
 
 
 # ---------------------------------------------------------------------------------------------------------- measuring
@@ -240,9 +250,8 @@ def measure(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> 
     if arguments.seconds > 4 + SECONDS:
         contestants[MIDDLE] = lambda _: in_our_pool(middle_clip, files)
     costs = {name: Costs() for name in contestants}
-    if arguments.video2dataset:
-        install_video2dataset(arguments.video2dataset)
-        venv = arguments.video2dataset.resolve()
+    if arguments.video2dataset and install_video2dataset(arguments.video2dataset):
+        venv = arguments.video2dataset.absolute()
         contestants[PEER] = lambda folder: run_video2dataset(files, folder, clips, venv)
         costs[PEER] = Costs()
     for number in range(arguments.rounds):
@@ -308,6 +317,8 @@ def render(costs: dict[str, Costs], files: list[Path], verified: tuple[int, int]
     ]
     if MIDDLE in costs:
         lines.append(f"- sparse, from the middle, without shards: {ratio(costs[FLOOR], costs[MIDDLE]):.2f} x the floor")
+    if arguments.video2dataset and PEER not in costs:
+        lines.append("- video2dataset could not be installed")
     if PEER in costs:
         lines.append(f"- dense: {ratio(costs[PEER], costs[OURS]):.1f} x video2dataset")
     return "\n".join(lines)
