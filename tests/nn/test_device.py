@@ -24,7 +24,7 @@ print(min(counts))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is of the C library of Linux")
 def test_freed_memory_is_taken_again_without_new_pages() -> None:
-    """Pages of 4 KiB that the best of 8 rounds had to have cleared for the same tensors as before; on GPUs nothing is set."""
+    """Pages of 4 KiB that had to be cleared for the same tensors, in the best of 8 rounds; on GPUs nothing is set."""
     faults = {}
     for device in ("cpu", "cuda"):
         code = _FAULTS.format(device=device)
