@@ -23,7 +23,7 @@ from walt.nn.positions import add_frames, all_frames, table_gradient, within_fra
 from walt.nn.windows import Window
 
 _PIECE_BYTES = 4 * 2**20
-"""Of scores in work at a time. Of 1 to 16 MiB none was faster by a twentieth with a cache of 1 MiB a core."""
+"""Of scores in work at a time. 1 to 4 MiB were alike and 8 slower in most cases, with a cache of 1 MiB a core."""
 
 _VECTOR = 32
 """bf16 numbers in a vector of AVX-512. torch's softmax takes what is left of a row, and its gradient a shorter row,

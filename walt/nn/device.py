@@ -31,8 +31,8 @@ def keep_freed_memory(device: str) -> None:
     """On processors: have the C library keep what is freed for the next allocation, from now on, in this process.
 
     It gives large blocks back to the system at once, which then has to clear new pages for the next step's tensors: a
-    fifth of a training step of transformers. The most that the process ever holds stays the same, and it holds it to
-    the end. Nothing happens where the C library is not glibc, which has this setting.
+    tenth to a fifth of a step of transformers (docs/results/transformer.md). The most that the process ever holds stays
+    the same, and it holds it to the end. Nothing happens where the C library is not glibc, which has this setting.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" and device == "cpu" else None
     # no single mappings first: alone, the second setting would freeze a low limit of theirs; old versions take 32 MiB
