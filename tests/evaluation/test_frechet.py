@@ -70,6 +70,13 @@ class FakeI3D(nn.Module):
         return x.flatten(1)[:, :400]
 
 
+def test_a_picture_has_colours_and_no_motion() -> None:
+    picture = torch.rand(2, 3, 1, 8, 8)
+    features = ThumbnailFeatures()(picture)
+    torch.testing.assert_close(features[:, :36], ThumbnailFeatures()(picture.expand(-1, -1, 5, -1, -1))[:, :36])
+    assert not features[:, 36:].any()
+
+
 def test_i3d_is_checked_before_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "i3d.pt"
     torch.jit.save(torch.jit.script(FakeI3D()), str(path))

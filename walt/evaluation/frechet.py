@@ -33,7 +33,7 @@ class ThumbnailFeatures(Extractor):
 
     36 values: RGB averaged over 3 spans of time x 2 x 2 fields of the picture. 12 values: absolute difference of
     neighbouring frames, averaged over time in 2 x 2 fields, times 10. 48 in all, so that the covariance of 64 clips
-    has full rank. Needs two frames or more.
+    has full rank. A picture has no motion: zeros.
     """
 
     num_features = 48
@@ -41,7 +41,8 @@ class ThumbnailFeatures(Extractor):
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) in [-1, 1] -> (B, 48)."""
         colours = F.adaptive_avg_pool3d(clips, (3, 2, 2))  # (B, 3, 3, 2, 2)
-        motion = F.adaptive_avg_pool3d((clips[:, :, 1:] - clips[:, :, :-1]).abs(), (1, 2, 2))  # (B, 3, 1, 2, 2)
+        before = clips[:, :, :-1] if clips.shape[2] > 1 else clips
+        motion = F.adaptive_avg_pool3d((clips[:, :, -before.shape[2] :] - before).abs(), (1, 2, 2))  # (B, 3, 1, 2, 2)
         return torch.cat([colours.flatten(1), _DIFFERENCE_SCALE * motion.flatten(1)], dim=1)
 
 
