@@ -1,5 +1,6 @@
 # make demo and make test do all the set-up themselves; everything else starts from .venv too.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -22,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install ## the whole pipeline on generated videos: ends with results/report.html
 	@$(BIN)/python -m flows.walt --promote
 
-test: install ## all tests
-	$(BIN)/python -m pytest
+test: install ## all tests, in JOBS processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
 
 check: install ## style, types and the fast tests
 	$(BIN)/ruff check .
