@@ -17,6 +17,7 @@ import pytest
 
 from tests.stages.test_ingest import config, make_project, outputs
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
+from walt.core.manifest import read_clip_rejects
 from walt.core.paths import Paths
 from walt.core.storage import lock
 from walt.data.clips import read_clip_rows
@@ -199,6 +200,7 @@ def test_any_finished_file_that_was_cut_short_is_found_by_its_reader(root: Path)
         "clips.parquet": lambda: read_clip_rows(paths.clips),
         "manifest.parquet": lambda: ingest.read_sources(paths.manifest),
         "rejects.parquet": lambda: ingest.read_sources(paths.rejects),
+        "clip_rejects.parquet": lambda: read_clip_rejects(paths.clip_rejects),
     }
     chance = random.Random(2)
     files = sorted(path for path in paths.clips.parent.rglob("*") if path.is_file())
