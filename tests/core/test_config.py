@@ -99,6 +99,51 @@ def test_super_resolution_needs_both_sizes_of_each_clip() -> None:
         parse_section(data, Params, "params.yaml")
 
 
+def conditioned(on: str, num_classes: int | None) -> dict[str, Any]:
+    """What a model's section has to say of its conditions."""
+    texts = {"text_width": 64, "cross_attention": "spatial"} if on == "text" else {}
+    return {"conditioning": on, "num_classes": num_classes, "text_width": None, "cross_attention": None} | texts
+
+
+def test_models_of_a_cascade_are_told_the_same_or_nothing() -> None:
+    data = changed("sample.prompts", "none")
+    data["sr_2x"] |= conditioned("none", None)
+    parse_section(data, Params, "params.yaml")
+    data["sr_2x"] |= conditioned("class", 5)
+    with pytest.raises(ConfigurationError, match=r"sr_2x.conditioning is class, but base.conditioning is text"):
+        parse_section(data, Params, "params.yaml")
+    data["text"] = None
+    data["base"] |= conditioned("class", 6)
+    with pytest.raises(ConfigurationError, match=r"sr_2x.num_classes is 5, but base.num_classes is 6"):
+        parse_section(data, Params, "params.yaml")
+    data["base"]["num_classes"] = 5
+    parse_section(data, Params, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("on", "taken", "refused"),
+    [
+        ("text", [["a cat"], "held_out", "adherence", "none"], ["classes"]),
+        ("class", ["classes", "held_out", "none"], [["a cat"], "adherence"]),
+        ("none", ["none"], [["a cat"], "held_out", "adherence", "classes"]),
+    ],
+)
+def test_prompts_are_what_the_base_model_takes(on: str, taken: list[Any], refused: list[Any]) -> None:
+    for prompts in [*taken, *refused]:
+        data = changed("sample.prompts", prompts)
+        for model in ("base", "sr_2x"):
+            data[model] |= conditioned(on, 5 if on == "class" else None)
+        data["text"] = data["text"] if on == "text" else None
+        if prompts in taken:
+            parse_section(data, Params, "params.yaml")
+        else:
+            with pytest.raises(
+                ConfigurationError, match=r"sample.prompts is .* base.conditioning .* it is one of"
+            ) as e:
+                parse_section(data, Params, "params.yaml")
+            assert "\n" not in str(e.value)
+
+
 def test_i3d_needs_its_file_and_its_hash() -> None:
     data = changed("evaluate.features", "i3d")
     data["evaluate"]["i3d_path"] = "i3d.pt"

@@ -3,6 +3,7 @@ rule. What else is refused stands in ``test_video.py``."""
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -115,16 +116,32 @@ def test_playlists_make_no_request(tmp_path: Path, server: tuple[str, list[str]]
     assert requests == []
 
 
+def alias(name: str) -> bytes:
+    """A data reference of a QuickTime file: its samples are those of another file in the same folder."""
+    path = f"/{name}".encode()
+    path += bytes(len(path) % 2)
+    record = bytes(10) + bytes(28) + bytes(12) + bytes([len(name)]) + name.encode().ljust(63, b"\0") + bytes(16)
+    record += struct.pack(">HH", 1, 1) + bytes(16)  # from this folder, to a file of it
+    record += struct.pack(">hH", 2, len(path)) + path + struct.pack(">hH", -1, 0)
+    return struct.pack(">I4sI", 12 + len(record), b"alis", 0) + record
+
+
 def test_a_reference_to_another_file_is_not_followed(tmp_path: Path) -> None:
-    """A QuickTime file may say that its samples lie elsewhere: the alias ('alis') of its data reference."""
-    inner = write_video(tmp_path / "inner.mov", counter(24))
-    data = bytearray(inner.read_bytes())
-    at = data.find(b"url \x00\x00\x00\x01")
-    assert at > 0
-    data[at : at + 8] = b"alis\x00\x00\x00\x00"  # no longer "in this same file"
-    (tmp_path / "outer.mov").write_bytes(data)
-    found = outcome(tmp_path / "outer.mov")
-    assert found == GOOD or isinstance(found, str)  # its own samples, or none
+    """The file's own samples are blank; what it refers to has all that it takes, and whoever follows it shows that."""
+    data = write_video(tmp_path / "inner.mov", counter(24)).read_bytes()
+    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    here, there = b"\0\0\0\x0curl \0\0\0\1", alias("inner.mov")
+    moov = data[end:]
+    assert begin < end
+    assert moov.count(here) >= 1
+    for parent in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        at = moov.index(parent) - 4
+        (size,) = struct.unpack_from(">I", moov, at)
+        moov = moov[:at] + struct.pack(">I", size + len(there) - len(here)) + moov[at + 4 :]
+    (tmp_path / "outer.mov").write_bytes(data[:begin] + bytes(end - begin) + moov.replace(here, there, 1))
+    ffmpeg("-enable_drefs", "1", "-i", tmp_path / "outer.mov", "-c", "copy", tmp_path / "followed.mov")
+    assert outcome(tmp_path / "followed.mov") == GOOD
+    assert outcome(tmp_path / "outer.mov") == "decode"
 
 
 def test_an_unknown_codec_is_refused(tmp_path: Path) -> None:

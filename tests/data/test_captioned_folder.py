@@ -77,6 +77,13 @@ def test_stills_are_refused_if_the_descriptor_says_so(tmp_path: Path) -> None:
     assert codes(found) == {"a.png": "image"}
 
 
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path) -> None:
+    """As where captions stand in the column of paths."""
+    names = ["a" * 300, "b/" * 3000 + "b", "a\0b.mp4", "a.mp4/b.mp4"]
+    found = listing(tmp_path, "".join(["path,caption\n", *(f"{name},a cat\n" for name in names)]), ["a.mp4"])
+    assert codes(found) == dict.fromkeys(names, "missing") | {"a.mp4": "no_caption"}
+
+
 @pytest.mark.parametrize("path", ["../outside.mp4", "sub/../../outside.mp4", "/etc/hostname", ".."])
 def test_paths_out_of_the_folder_are_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "outside.mp4").write_bytes(b"x")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.sources import by_source, codes, list_source, touch
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
 LIST: dict[str, Any] = {
@@ -44,6 +46,21 @@ def test_a_folder_without_captions(tmp_path: Path) -> None:
     assert {item.caption for item in found.items} == {None}
     assert [item.kind for item in found.items] == ["video"] * 4 + ["image"]
     assert codes(list_source(tmp_path, FOLDER))["a.mp4"] == "no_caption"
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in it would be missing without a word."""
+    touch(tmp_path, "a.mp4", "locked/b.mp4")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StorageError, match="locked: Permission denied"):
+        list_source(tmp_path, FOLDER, caption_required=False)
 
 
 def test_globs_are_taken_together_and_each_file_once(tmp_path: Path) -> None:
@@ -154,15 +171,15 @@ def test_urls_are_listed_without_their_secrets(tmp_path: Path) -> None:
 
 
 def test_labels_are_numbers_or_names(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"{number}.mp4" for number in range(6)))
+    touch(tmp_path, *(f"{number}.mp4" for number in range(7)))
     (tmp_path / "classes.txt").write_text("cat\n2\ndog's life\n")
-    labels = ["dog's life", "0", "2", "", "3", "cta"]
+    labels = ["dog's life", "0", "2", "", "3", "cta", "1" * 5000]
     rows = "".join(f'{number}.mp4,x,"{label}"\n' for number, label in enumerate(labels))
     (tmp_path / "t.csv").write_text("path,caption,label\n" + rows)
     source = LIST | {"label_column": "label"}
     found = list_source(tmp_path, source, classes="classes.txt")
     assert [item.label for item in found.items] == [2, 0, 1, None], "a name comes before a number"
-    assert codes(found) == {"4.mp4": "unknown_class", "5.mp4": "unknown_class"}
+    assert codes(found) == {f"{number}.mp4": "unknown_class" for number in (4, 5, 6)}
     assert {refusal.cause for refusal in found.refusals} >= {"no class is named 'cta'; the nearest is 'cat'"}
     with pytest.raises(ConfigurationError, match="needs the descriptor's key 'classes'"):
         list_source(tmp_path, source)

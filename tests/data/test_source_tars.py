@@ -73,6 +73,17 @@ def test_names_with_several_dots_are_several_samples(tmp_path: Path) -> None:
     assert [content(item.path, tmp_path / "work") for item in items.values()] == [b"3", b"1", b"2"]
 
 
+def test_a_tar_of_a_whole_folder(tmp_path: Path) -> None:
+    """``tar -C folder .`` writes ``./`` before every name."""
+    members = {"./a.mp4": b"1", "./a.txt": b"a cat", "./a.cls": b"2", "./b/c.jpg": b"2", "./b/c.txt": b"a dog"}
+    write_tar(tmp_path / "a.tar", members)
+    found = list_source(tmp_path, TARS)
+    assert {name: (item.caption, item.label) for name, item in by_source(found).items()} == {
+        "a.tar::./a.mp4": ("a cat", 2), "a.tar::./b/c.jpg": ("a dog", None),
+    }  # fmt: skip
+    assert found.refusals == []
+
+
 def test_captions_out_of_json(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {
         "0.mp4": b"0", "0.json": b'{"caption": "a cat", "url": "x"}', "1.mp4": b"1", "1.json": b"[1]", "2.mp4": b"2",

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -24,7 +22,7 @@ from tests.media import Frames, write_video
 from walt.cli import app
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.images import decode_png
-from walt.core.manifest import ManifestRow, read_manifest
+from walt.core.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
 from walt.core.paths import Paths
 from walt.data.shards import read_index
 from walt.data.sources.items import Item, Refusal
@@ -346,10 +344,10 @@ def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     refused = [
-        {"source": "0.mp4", "start_seconds": start, "code": "black", "cause": "0.9 of it is black", "key": "k"}
+        ClipRejectRow("k", "0.mp4", "0" * 64, start, "ingest", "black", "0.9 of it is black", None, *[None] * 5)
         for start in (2.25, 1.125)
     ]
-    pq.write_table(pa.Table.from_pylist(refused), root / "data/clip_rejects.parquet")
+    write_clip_rejects(root / "data/clip_rejects.parquet", refused)
     found = document(root)
     assert found["clip_rejects"]["black"]["count"] == 2
     assert found["clip_rejects"]["black"]["examples"][0]["source"] == "0.mp4 at 1.125 s"

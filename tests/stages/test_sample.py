@@ -133,8 +133,14 @@ def test_classes_come_in_turn(tmp_path: Path) -> None:
 
 
 def test_prompts_that_the_model_does_not_take(paths: Paths) -> None:
-    with pytest.raises(ConfigurationError, match=r"base\.conditioning is text: the model takes a text, not no prompt"):
-        run(config(prompts="none"), paths)
+    with pytest.raises(ConfigurationError, match=r"sample\.prompts is classes, but base\.conditioning is not class"):
+        run(config(prompts="classes"), paths)
+
+
+def test_a_model_of_texts_that_is_told_nothing(paths: Paths) -> None:
+    """Its prompt is the empty caption, as that of clips without one."""
+    run(config(prompts="none", count=2, cascade=False), paths)
+    assert [sample.prompt for sample in read_samples(paths.samples)] == ["", ""]
 
 
 def test_a_model_of_classes(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ class SampleConfig(Section):
 
     prompts: tuple[str, ...] | Literal["held_out", "adherence", "classes", "none"]
     """For models of text a list, the captions of held-out clips, or the prompts that the dataset's adherence check
-    covers; for models of classes ``classes``, each in turn; ``none`` for models without conditions."""
+    covers; for models of classes ``classes``, each in turn, or those of held-out clips; ``none`` says nothing, which is
+    all that models without conditions take."""
     count: PositiveInt
     """Videos made when ``prompts`` is no list."""
     steps: PositiveInt

@@ -17,14 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from walt.core.config import load_section
-from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.errors import ConfigurationError
 from walt.core.images import Limits, Picture
 from walt.core.log import ProgressBar
-from walt.core.manifest import ManifestRow, RejectRow, printable, read_manifest, read_rejects
+from walt.core.manifest import ManifestRow, RejectRow, printable, read_clip_rejects, read_manifest, read_rejects
 from walt.core.paths import Paths
 from walt.core.remote import is_remote
 from walt.data.clips import decode_members, size_folder
@@ -40,7 +37,6 @@ from walt.stages.inspect_tables import duration, one_line
 from walt.stages.params import Params
 from walt.stages.runner import load_params
 
-_CLIP_REJECTS = "clip_rejects.parquet"
 _HEADERS = 200
 _PICTURE_HEIGHT = 128
 
@@ -159,7 +155,7 @@ def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
     # what was ingested is that of the parameters: of another dataset nothing is known but its files
     rows = read_manifest(paths.manifest) if ours and paths.manifest.is_file() else None
     rejects = read_rejects(paths.rejects) if ours and paths.rejects.is_file() else None
-    clip_rejects = _read_clip_rejects(paths.manifest.with_name(_CLIP_REJECTS)) if ours else []
+    clip_rejects = _read_clip_rejects(paths.clip_rejects) if ours else []
     there = is_remote(folder) or paths.resolve(folder).is_dir()
     if rows is None and not there:
         key = "dataset.path" if path is None else "--path"
@@ -169,18 +165,9 @@ def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
 
 
 def _read_clip_rejects(path: Path) -> list[RejectRow]:
-    """Refused clips, where ingest keeps a table of them. Raises CorruptArtifactError."""
-    if not path.is_file():
-        return []
-    columns = ["source", "start_seconds", "code", "cause"]
-    try:
-        rows = pq.read_table(path, columns=columns, partitioning=None).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
-    return [
-        RejectRow(f"{row['source']} at {row['start_seconds']:g} s", None, "ingest", row["code"], row["cause"])
-        for row in rows
-    ]
+    """Refused clips, where ingest has come that far. Raises CorruptArtifactError."""
+    rows = read_clip_rejects(path) if path.is_file() else []
+    return [RejectRow(f"{row.source} at {row.start_seconds:g} s", None, row.stage, row.code, row.cause) for row in rows]
 
 
 def _descriptor_file(dataset: str, paths: Paths) -> Path:

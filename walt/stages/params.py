@@ -61,6 +61,7 @@ class Params(Section):
         for name, (model, training) in self.transformers().items():
             _check_transformer(self, name, model, training)
         _check_text(self)
+        _check_conditions(self)
         _check_super_resolution(self)
         _check_diffusion(self)
         _check_evaluation(self)
@@ -160,6 +161,25 @@ def _check_text(params: Params) -> None:
             raise ValueError(
                 f"{name}.text_width is {model.text_width}, but text.tiny.width is {params.text.tiny.width}"
             )
+
+
+def _check_conditions(params: Params) -> None:
+    """The models of a cascade are told the same, and the samples' prompts are what they take."""
+    base, prompts = params.base, params.sample.prompts
+    for name, (model, _) in params.transformers().items():
+        if model.conditioning not in (base.conditioning, "none"):
+            said = f"{name}.conditioning is {model.conditioning}, but base.conditioning is {base.conditioning}"
+            raise ValueError(f"{said}: it must be the same, or none")
+        if model.num_classes not in (base.num_classes, None):
+            raise ValueError(f"{name}.num_classes is {model.num_classes}, but base.num_classes is {base.num_classes}")
+    taken = {"text": ("held_out", "adherence", "none"), "class": ("classes", "held_out", "none"), "none": ("none",)}
+    listed = base.conditioning == "text" and isinstance(prompts, tuple)
+    if not listed and prompts not in taken[base.conditioning]:
+        said = "a list" if isinstance(prompts, tuple) else prompts
+        allowed = ", ".join((*taken[base.conditioning], *(["a list"] if base.conditioning == "text" else [])))
+        raise ValueError(
+            f"sample.prompts is {said}, but with base.conditioning {base.conditioning} it is one of {allowed}"
+        )
 
 
 def _check_super_resolution(params: Params) -> None:

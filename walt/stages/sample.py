@@ -58,7 +58,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
     architecture = load_config(next(iter(cascade(paths).values())), TransformerConfig)
-    prompts = choose_prompts(config, paths, architecture.num_classes)
+    untold = "" if architecture.conditioning == "text" else None
+    prompts = choose_prompts(config, paths, architecture.num_classes, untold)
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     beginnings = Beginnings(config.sample, paths, pipeline)
@@ -76,13 +77,14 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
 
 
-def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None) -> list[Prompt]:
+def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None, untold: Prompt = None) -> list[Prompt]:
     """The prompts in the order of the videos. Held-out captions and classes come again, with other noise, until there
     are enough; where no held-out video has a caption, those of the training videos stand in, with a warning. Where
     videos begin as held-out clips do, held-out prompts are what is said of those very clips.
 
     Args:
         num_classes: of the base model, where it is conditioned on classes.
+        untold: the prompt that says nothing to the base model.
 
     Raises:
         ConfigurationError: the list is empty, or the dataset has no such prompts.
@@ -93,7 +95,7 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None)
             raise ConfigurationError("sample.prompts: the list is empty")
         return list(chosen)
     if chosen == "none":
-        return [None] * count
+        return [untold] * count
     if chosen == "classes":
         if num_classes is None:
             raise ConfigurationError("sample.prompts is classes, but base.conditioning is not class")

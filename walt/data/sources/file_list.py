@@ -50,8 +50,8 @@ def _entry(
     label: int | None = None
     if labels is not None and source.label_column is not None and cells[source.label_column]:
         name = cells[source.label_column]
-        label = labels.get(name, int(name) if name.isdecimal() and int(name) < len(labels) else -1)
-        if label < 0:
+        label = labels.get(name, int(name) if name.isdecimal() and len(name) < 10 else len(labels))
+        if label >= len(labels):
             return Refusal(path or row.name, "unknown_class", unknown_class(name, labels))
     found = files.find(row, [path], span)
     if not isinstance(found, Found):

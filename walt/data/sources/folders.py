@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from walt.core import remote
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 
 
 class Folder(Protocol):
@@ -23,7 +23,7 @@ class Folder(Protocol):
         """Whether there is such a file."""
 
     def names(self) -> Iterator[str]:
-        """All files, at any depth, hidden ones left out."""
+        """All files, at any depth, hidden ones left out. Raises StorageError for a folder that cannot be listed."""
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a glob matches, sorted; a name without wildcards is itself, if it is there."""
@@ -42,7 +42,7 @@ class LocalFolder:
         return str(self.root / name)
 
     def has(self, name: str) -> bool:
-        return "\0" not in name and (self.root / name).is_file()
+        return os.path.isfile(self.root / name)  # noqa: PTH113 a Path raises for a name that no file can have
 
     def names(self) -> Iterator[str]:
         return self._under("")
@@ -57,12 +57,18 @@ class LocalFolder:
         return open(self.root / name, "rb")
 
     def _under(self, start: str) -> Iterator[str]:
-        for directory, subdirectories, names in os.walk(self.root / start):
+        for directory, subdirectories, names in os.walk(self.root / start, onerror=_check_listed):
             subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
             prefix = os.path.relpath(directory, self.root)
             for name in names:
                 if not name.startswith("."):
                     yield name if prefix == os.curdir else f"{prefix}/{name}"
+
+
+def _check_listed(error: OSError) -> None:
+    """A folder that is not there holds nothing; of one that cannot be read nobody knows what it holds."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise StorageError(f"{error.filename}: {error.strerror}")
 
 
 class RemoteFolder:

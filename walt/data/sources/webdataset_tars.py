@@ -69,7 +69,7 @@ def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterat
         for name, (offset, size) in places.items():
             if not is_media(name):
                 continue
-            stem = str(PurePosixPath(name).with_suffix(""))
+            stem = name.rpartition(".")[0]  # as it is: tars of a whole folder write ``./a.mp4``
             captioned.add(stem)
             caption = _caption(stream, places.get(f"{stem}.{extension}"), key)
             label = _label(stream, places.get(f"{stem}.cls"))
