@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -114,3 +115,31 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
     assert (result.exit_code == 0) == fine, result.exception
     if not fine:
         assert "base.num_classes is 3, but datasets/videos.yaml has 2" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["check", "prepare"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompts": "adherence"}, "sample.prompts is adherence, but datasets/videos.yaml has none"),
+        ({"num_classes": 3}, "base.conditioning is class, but datasets/videos.yaml has no classes"),
+    ],
+)
+def test_what_the_data_do_not_have_is_found_before_any_work(
+    project: Path, command: str, changes: dict[str, Any], message: str
+) -> None:
+    (project / "dvc.yaml").write_text(pipeline.render())
+    assert init(*FOLDER).exit_code == 0
+    params = read_yaml(project / "params.yaml")
+    if "num_classes" in changes:
+        of_classes = {"conditioning": "class", "text_width": None, "cross_attention": None, **changes}
+        params["base"] |= of_classes
+        params["sr_2x"] |= of_classes
+        params["text"] = None
+        params["sample"]["prompts"] = "classes"
+    else:
+        params["sample"] |= changes
+    (project / "params.yaml").write_text(json.dumps(params))
+    result = CliRunner().invoke(app, [command])
+    assert isinstance(result.exception, ConfigurationError)
+    assert message in str(result.exception)

@@ -137,29 +137,25 @@ def init(
 def prepare() -> None:
     """Make the dataset's source files if they are generated, else check that they are there."""
     from walt.data.prepare import prepare as prepare_dataset
+    from walt.stages.dataset_fit import check_dataset
     from walt.stages.runner import load_params
 
     root = Path.cwd()
     params = load_params(root)
+    check_dataset(params, root)
     info(prepare_dataset(params.dataset, params.compute, Paths(root)))
 
 
 @app.command(rich_help_panel="Project")
 def check() -> None:
     """Check params.yaml, its descriptor and dvc.yaml without doing any work."""
-    from walt.core.config import load_section
-    from walt.data.config import Descriptor
-    from walt.data.sources.classes import read_classes
     from walt.stages import pipeline
+    from walt.stages.dataset_fit import check_dataset
     from walt.stages.runner import load_params
 
     root = Path.cwd()
     params = load_params(root)
-    descriptor = load_section(root / params.dataset.descriptor, Descriptor)
-    classes = read_classes(descriptor, root)
-    if classes is not None and params.base.num_classes not in (None, len(classes)):
-        said = f"base.num_classes is {params.base.num_classes}, but {params.dataset.descriptor} has {len(classes)}"
-        raise ConfigurationError(f"params.yaml: {said}")
+    descriptor = check_dataset(params, root)
     if (root / pipeline.PIPELINE_FILE).read_text(encoding="utf-8") != pipeline.render():
         raise ConfigurationError("dvc.yaml differs from the registry; run `walt pipeline --write`")
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
