@@ -34,7 +34,7 @@ from walt.core.video import SourceFacts
 from walt.data.clip_tars import Source, assign_shards
 from walt.data.config import Descriptor
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source, hash_files
+from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
 from walt.data.measures import Measures
 from walt.data.shards import ShardReader, write_index, write_shard
 from walt.data.sources.registry import list_items
@@ -99,11 +99,11 @@ def many_small_items(costs: Costs, folder: Path, count: int) -> None:
     with costs.cpu("listing", count, "source"):
         items = list_items(descriptor, videos, 512).items
     with costs.cpu("hashing a file of 10 kB", count, "source"):
-        digests = [digest for digest, _ in hash_files([os.fsencode(item.path) for item in items])]
+        digests = [sha256_file(item.path) for item in items]
 
     def hashed() -> dict[str, Source]:
-        copies = ["".join(digest or "") for digest in digests]  # so that they count
-        return {d: Source(item, d, 10_000, CLIPS_PER_VIDEO, True) for d, item in zip(copies, items, strict=True)}
+        copies = ["".join(digest) for digest in digests]  # so that they count
+        return {d: Source(item, d, None, CLIPS_PER_VIDEO, True) for d, item in zip(copies, items, strict=True)}
 
     costs.memory("hashed sources besides, in memory", count, "source", hashed)
     sources = list(hashed().values())
@@ -131,7 +131,7 @@ def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
             ClipEntry(f"{number}-{n}", "video", 2.0 * n, 17, (member,), MEASURES) for n, member in enumerate(members)
         )
         facts = SourceFacts(480, 854, 25.0, 10.0)
-        entries.append((SourceFile(b"x", digest, "video"), SourceEntry(digest, clips, facts)))
+        entries.append((SourceFile(digest, "video"), SourceEntry(digest, clips, facts)))
     with costs.cpu("caching a source of 4 clips", count, "source"):
         for file, entry in entries:
             cache.put(file, entry, data * CLIPS_PER_VIDEO)
@@ -181,11 +181,11 @@ def cutting(costs: Costs, folder: Path) -> None:
     video.write_bytes(encode_clip(frames, 24.0, 23))
     Image.fromarray(scene).resize((500, 375)).save(image, quality=90)
     for path, kind, repeats in ((video, "video", 5), (image, "image", 50)):
-        source = SourceFile(os.fsencode(path), sha256_file(path), kind)
-        size = sum(member.num_bytes for clip in cut_source(RULE, source)[0].clips for member in clip.members)
+        source = SourceFile(sha256_file(path), kind)
+        size = sum(member.num_bytes for clip in cut_source(RULE, path, source)[0].clips for member in clip.members)
         with costs.cpu(f"cutting (decode, resize, encode) a {kind} to {RULE.sizes[0]}", repeats, kind):
             for _ in range(repeats):
-                cut_source(RULE, source)
+                cut_source(RULE, path, source)
         costs.add("stored clips", kind, f"{size} bytes")
 
 

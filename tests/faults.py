@@ -11,19 +11,19 @@ from walt.data.cutting import ClipRule
 from walt.data.ingestion import SourceEntry, SourceFile, cut_source
 
 
-def hang_or_crash(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
+def hang_or_crash(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """``cut_source``, but ``a.mp4`` hangs, ``b.mp4`` crashes and ``c.mp4`` eats the memory."""
-    match Path(os.fsdecode(source.path)).name:
+    match path.name:
         case "a.mp4":
             time.sleep(600)
         case "b.mp4":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "c.mp4":
             bytearray(1 << 40)
-    return cut_source(rule, source)
+    return cut_source(rule, path, source)
 
 
-def cut_slowly(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
+def cut_slowly(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """``cut_source``, but it takes a second longer."""
     time.sleep(1)
-    return cut_source(rule, source)
+    return cut_source(rule, path, source)

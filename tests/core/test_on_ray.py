@@ -18,6 +18,7 @@ from tests.stages.test_ingest import config, make_project, outputs
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.execute import map_items
 from walt.core.paths import Paths
+from walt.data import reading
 from walt.stages import ingest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -68,8 +69,8 @@ def test_a_lost_head_ends_the_stage_and_a_rerun_goes_on(tmp_path: Path, monkeypa
                 head.kill()
 
     with monkeypatch.context() as patch:
-        patch.setattr(ingest, "map_items", kill_head)
-        patch.setattr(ingest, "cut_source", cut_slowly)
+        patch.setattr(reading, "map_items", kill_head)
+        patch.setattr(reading, "cut_source", cut_slowly)
         with pytest.raises(StorageError, match="Ray: the cluster is lost") as caught:
             ingest.run(config(1, "ray"), Paths(root))
         assert caught.value.exit_status == 4

@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 
 from tests.media import LIMITS, counter, shared_data, write_video
-from walt.core.images import Limits, SourceError
-from walt.core.video import SourceFacts, survey
+from walt.core.images import Limits, Size, SourceError
+from walt.core.video import SourceFacts, read_clips
+
+
+def survey(path: Path, limits: Limits) -> SourceFacts:
+    """The facts that come with clips, which are the ones that the sizes are chosen by."""
+    seen: list[SourceFacts] = []
+
+    def fit(facts: SourceFacts) -> list[Size]:
+        seen.append(facts)
+        return [(16, 16)]
+
+    (clip,) = read_clips(path, num_frames=1, fps=8, sizes=fit, max_clips=1, limits=limits)
+    assert seen == [clip.facts]
+    assert [*clip.frames] == [(16, 16)]
+    return clip.facts
 
 
 @pytest.mark.parametrize(
@@ -38,3 +52,20 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", counter(12))
     with pytest.raises(SourceError, match="too_large"):
         survey(path, Limits(16, 1000, 600))
+
+
+@pytest.mark.parametrize(("codec", "pixel_format"), [("libx264", "yuv420p"), ("mpeg4", "yuv420p")])
+def test_a_refusal_of_all_sizes_comes_before_the_clips_are_counted(
+    tmp_path: Path, codec: str, pixel_format: str
+) -> None:
+    """Decoded in part (H.264) or as a whole, and even where no clip could be cut."""
+    path = write_video(tmp_path / "a.mp4", counter(12), codec=codec, pixel_format=pixel_format)
+
+    def refuse(facts: SourceFacts) -> list[Size]:
+        raise SourceError("aspect", f"{facts.height}x{facts.width}")
+
+    for starts in ([0.0], [60.0], []):
+        with pytest.raises(SourceError, match="aspect"):
+            read_clips(path, num_frames=1, fps=8, sizes=refuse, max_clips=1, limits=LIMITS, starts=starts)
+        with pytest.raises(SourceError, match="too_short"):
+            read_clips(path, num_frames=99, fps=8, sizes=[(16, 16)], max_clips=1, limits=LIMITS, starts=starts)

@@ -26,6 +26,7 @@ from walt.core.images import decode_png
 from walt.core.manifest import read_manifest, read_rejects
 from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
+from walt.data import reading
 from walt.data.clips import read_clip_rows
 from walt.data.config import DatasetConfig, IngestConfig
 from walt.data.shards import ShardReader, read_index
@@ -301,7 +302,7 @@ def test_a_name_that_is_no_text_is_accepted(root: Path) -> None:
 
 
 def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "cut_source", hang_or_crash)
+    monkeypatch.setattr(reading, "cut_source", hang_or_crash)
     figures = ingest.run(config(2, "process", timeout_seconds=3.0), Paths(root))
     assert rejects(root) == {"a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory"}
     assert figures["accepted"] == 6

@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from walt.core.compute import ComputeConfig
 from walt.core.errors import StorageError
+
+if TYPE_CHECKING:  # a worker process reads no settings, and need not load what checks them
+    from walt.core.compute import ComputeConfig
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")

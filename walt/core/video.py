@@ -25,7 +25,7 @@ from typing import IO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from walt.core.decoding import VideoInfo, VideoReader, describe, open_video, picture_stream
+from walt.core.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
 from walt.core.images import Limits, Picture, Size, SourceError
 from walt.core.skipping import Unfit
 
@@ -42,18 +42,8 @@ _ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matro
 
 
 @dataclass(frozen=True)
-class SourceClip:
-    """Frames cut out of a source, in each size that was asked for."""
-
-    start_seconds: float
-    """After the source's first frame."""
-    frames: dict[Size, Clip]
-    """(T, height, width, 3); a still has T = 1."""
-
-
-@dataclass(frozen=True)
 class SourceFacts:
-    """What a source is, before anything is cut."""
+    """What a source is, by its header and the first frame that is decoded."""
 
     height: int
     """Upright, in square pixels."""
@@ -64,17 +54,19 @@ class SourceFacts:
     """By the header; None as above."""
 
 
-def survey(path: str | Path, limits: Limits) -> SourceFacts:
-    """Look at a video's header and first frame. Raises SourceError, as ``read_clips`` would."""
-    with open(path, "rb") as stream, open_video(stream) as container:
-        reader = VideoReader(container, limits)
-        first = next(reader.frames(), None)
-        if first is None:
-            reader.check_complete()
-            raise SourceError("decode", "no frame could be decoded")
-        height, width = reader.upright_size(first[2])
-        fps = reader.info.average_fps
-        return SourceFacts(height, width, float(fps) if fps else None, reader.info.seconds)
+@dataclass(frozen=True)
+class SourceClip:
+    """Frames cut out of a source, in each size that was asked for."""
+
+    start_seconds: float
+    """After the source's first frame."""
+    frames: dict[Size, Clip]
+    """(T, height, width, 3); a still has T = 1."""
+    facts: SourceFacts
+
+
+Fit = Callable[[SourceFacts], Sequence[Size]]
+"""Chooses the sizes of the results; it may raise SourceError."""
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -88,7 +80,7 @@ def read_clips(
     *,
     num_frames: int,
     fps: float,
-    sizes: Sequence[Size],
+    sizes: Sequence[Size] | Fit,
     max_clips: int,
     limits: Limits,
     accept_still: bool = False,
@@ -99,7 +91,7 @@ def read_clips(
 
     Args:
         num_frames, fps: frame j of a clip is what is on the screen j / fps seconds after the clip's start.
-        sizes: (height, width) of the results.
+        sizes: (height, width) of the results, or a function that chooses them.
         max_clips: no more than so many; a clip whose last frame the video no longer shows is left out.
         limits: judged by the header, and again by what is decoded.
         accept_still: a video of exactly one frame gives one clip with T = 1.
@@ -118,20 +110,21 @@ def read_clips(
     else:
         begins = [Fraction(str(start)) for start in starts[:max_clips]]
     moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
+    fit = sizes if callable(sizes) else lambda _: sizes
     with open(path, "rb") as stream:
         try:
-            pictures, only_one = _read_few(stream, moments, sizes, limits)
+            facts, pictures, only_one = _read_few(stream, moments, fit, limits)
         except Unfit:
             stream.seek(0)
-            pictures, only_one = _read_all(stream, moments, sizes, limits)
+            facts, pictures, only_one = _read_all(stream, moments, fit, limits)
     if accept_still and only_one:
-        return [SourceClip(0.0, {size: pictures[moments[0]][size][None] for size in sizes})]
+        return [SourceClip(0.0, {size: picture[None] for size, picture in pictures[moments[0]].items()}, facts)]
     clips = []
     for begin in begins:
         shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
         if len(shown) == num_frames:
-            frames = {size: np.stack([converted[size] for converted in shown]) for size in sizes}
-            clips.append(SourceClip(float(begin), frames))
+            frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
+            clips.append(SourceClip(float(begin), frames, facts))
     if not clips:
         raise SourceError("too_short", f"{len(pictures)} frames at {fps:g} a second, a clip has {num_frames}")
     return clips
@@ -142,30 +135,45 @@ Pictures = dict[Fraction, dict[Size, Picture]]
 
 
 def _read_all(
-    stream: IO[bytes], moments: Sequence[Fraction], sizes: Sequence[Size], limits: Limits
-) -> tuple[Pictures, bool]:
+    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
+) -> tuple[SourceFacts, Pictures, bool]:
     """What is shown at the moments, decoding all from the first frame on; and whether there is one frame only."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
-        pictures = dict(zip(moments, _sample(reader.frames(), iter(moments), reader.convert(sizes)), strict=False))
+        facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
-        return pictures, reader.decoded == 1
+        return facts, pictures, reader.decoded == 1
 
 
 def _read_few(
-    stream: IO[bytes], moments: Sequence[Fraction], sizes: Sequence[Size], limits: Limits
-) -> tuple[Pictures, bool]:
+    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
+) -> tuple[SourceFacts, Pictures, bool]:
     """The same bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
-        shown = list(_sample(iter(reader.scan()), iter(moments), lambda pts: pts))
-        frames = reader.frames_at(frozenset(shown))
+        packets = reader.scan()
+        shown = list(_sample(iter(packets), iter(moments), lambda pts: pts))
         some = moments[: len(shown)]
-        pictures = dict(zip(some, _sample(frames, iter(some), reader.convert(sizes)), strict=False))
+        frames = reader.frames_at(frozenset(shown or [packets[0][2]]))  # the facts need one frame
+        facts, pictures = _shown(reader, frames, some, fit)
         if len(pictures) != len(some):
             raise Unfit("not all frames came out of the decoder")
         reader.check_complete()
-        return pictures, False
+        return facts, pictures, False
+
+
+def _shown(
+    reader: VideoReader, frames: Iterator[TimedFrame], moments: Sequence[Fraction], fit: Fit
+) -> tuple[SourceFacts, Pictures]:
+    first = next(frames, None)
+    if first is None:
+        reader.check_complete()
+        raise SourceError("decode", "no frame could be decoded")
+    height, width = reader.upright_size(first[2])
+    fps = reader.info.average_fps
+    facts = SourceFacts(height, width, float(fps) if fps else None, reader.info.seconds)
+    converted = _sample(chain((first,), frames), iter(moments), reader.convert(fit(facts)))
+    return facts, dict(zip(moments, converted, strict=False))
 
 
 def iterate_frames(

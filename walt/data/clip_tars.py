@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -32,11 +31,13 @@ from walt.data.sources.items import Item
 
 @dataclass(slots=True)
 class Source:
-    """An input that was listed and read, and is the first with its bytes. All are in memory at once: it is small."""
+    """An input that was listed. All are in memory at once: it is small."""
 
     item: Item
-    sha256: str
-    num_bytes: int
+    sha256: str = ""
+    """Of its bytes, once they were read; empty: they could not be."""
+    refusal: tuple[str | None, str] | None = None
+    """Code and cause where something failed that says nothing about the bytes."""
     num_clips: int = 0
     """That stay."""
     has_video: bool = False
@@ -44,8 +45,8 @@ class Source:
 
     @property
     def file(self) -> SourceFile:
-        """As the cutting processes and the cache want it."""
-        return SourceFile(os.fsencode(self.item.path), self.sha256, self.item.kind, self.item.span)
+        """As the cache knows it."""
+        return SourceFile(self.sha256, self.item.kind, self.item.span)
 
 
 @dataclass(frozen=True)

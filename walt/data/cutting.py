@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +114,10 @@ def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tup
         picture = read_picture(path, rule.limits)
         facts = SourceFacts(picture.shape[0], picture.shape[1], None, None)
         pictures = crop_and_resize(picture, rule.sizes_of(facts))
-        clips = [SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()})]
+        clips = [SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()}, facts)]
     else:
-        facts = video.survey(path, rule.limits)
-        sizes = rule.sizes_of(facts)
-        clips = _by_shots(rule, path, sizes, rule.split, span) if rule.split else _by_stride(rule, path, sizes, span)
-    return facts, [_measured(clip) for clip in clips]
+        clips = _by_shots(rule, path, rule.split, span) if rule.split else _by_stride(rule, path, span)
+    return clips[0].facts, [_measured(clip) for clip in clips]
 
 
 def _measured(clip: SourceClip) -> CutClip:
@@ -127,31 +125,38 @@ def _measured(clip: SourceClip) -> CutClip:
     return CutClip(clip.start_seconds, clip.frames, measure(thumbs, shots.content_values(thumbs)))
 
 
-def _by_stride(rule: ClipRule, path: Path, sizes: tuple[Size, ...], span: Span | None) -> list[SourceClip]:
+def _sizes(rule: ClipRule, span: Span | None, facts: SourceFacts) -> tuple[Size, ...]:
+    """The sizes that a source, or a part of it, is cut to.
+
+    Raises:
+        SourceError: none fits (``too_small``, ``aspect``), or no clip fits into the part (``too_short``).
+    """
+    sizes, length = rule.sizes_of(facts), rule.num_frames / Fraction(str(rule.fps))
+    if span is not None and not _starts_within(span, length, length, Fraction(str(rule.fps)), 1):
+        raise SourceError("too_short", f"a span of {span[1] - span[0]:.2f} s, a clip has {float(length):.2f}")
+    return sizes
+
+
+def _by_stride(rule: ClipRule, path: Path, span: Span | None) -> list[SourceClip]:
     rate, starts = Fraction(str(rule.fps)), None
     if span is not None:
         stride = rule.num_frames / rate if rule.stride_seconds is None else Fraction(str(rule.stride_seconds))
         starts = _starts_within(span, stride, rule.num_frames / rate, rate, rule.max_clips)
     return video.read_clips(
-        path, num_frames=rule.num_frames, fps=rule.fps, sizes=sizes, max_clips=rule.max_clips, limits=rule.limits,
-        accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds, starts=starts,
+        path, num_frames=rule.num_frames, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=rule.max_clips,
+        limits=rule.limits, accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds,
+        starts=starts,
     )  # fmt: skip
 
 
 def _starts_within(span: Span, stride: Fraction, length: Fraction, rate: Fraction, most: int) -> list[float]:
-    """Starts of what is ``length`` seconds long and ends within the span; at most ``most``.
-
-    Raises:
-        SourceError: nothing of that length fits (``too_short``).
-    """
+    """Starts of what is ``length`` seconds long and ends within the span; at most ``most``, and none if it is short."""
     begin, end = (Fraction(str(moment)) for moment in span)
     room = end + _ROUNDING / rate - begin - length
-    if room < 0:
-        raise SourceError("too_short", f"a span of {float(end - begin):.2f} s, a clip has {float(length):.2f}")
-    return [float(begin + number * stride) for number in range(min(most, math.floor(room / stride) + 1))]
+    return [float(begin + number * stride) for number in range(max(0, min(most, math.floor(room / stride) + 1)))]
 
 
-def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split, span: Span | None) -> list[SourceClip]:
+def _by_shots(rule: ClipRule, path: Path, split: Split, span: Span | None) -> list[SourceClip]:
     """Clips that begin where a shot does, and go on from there by the stride as long as the shot lasts.
 
     The frames are the same as without cuts: those of ``max_clips`` clips that follow each other from the start.
@@ -162,11 +167,12 @@ def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split,
     wanted = (rule.max_clips - 1) * stride + rule.num_frames
     moments = None if span is None else _starts_within(span, 1 / rate, 1 / rate, rate, wanted)
     shown = video.read_clips(
-        path, num_frames=1, fps=rule.fps, sizes=sizes, max_clips=wanted, limits=rule.limits,
+        path, num_frames=1, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=wanted, limits=rule.limits,
         stride_seconds=float(1 / rate), starts=moments,
     )  # fmt: skip
     if len(shown) < rule.num_frames:  # a still, or too short: there it is decided which
-        return _by_stride(rule, path, sizes, span)
+        return _by_stride(rule, path, span)
+    sizes = [*shown[0].frames]
     smallest = min(sizes, key=_area)
     thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
     found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
@@ -185,6 +191,7 @@ def _by_shots(rule: ClipRule, path: Path, sizes: tuple[Size, ...], split: Split,
                 size: np.concatenate([frame.frames[size] for frame in shown[start : start + rule.num_frames]])
                 for size in sizes
             },
+            shown[0].facts,
         )
         for start in starts[: rule.max_clips]
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,14 +21,12 @@ from walt.core.video import SourceFacts
 from walt.data.cutting import ClipRule, CutClip, cut
 from walt.data.measures import Measures
 from walt.data.sources.items import Kind, Span
-from walt.data.sources.locations import hash_location, is_elsewhere
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to cut. Its location is kept as bytes, which survive any process boundary."""
+    """What clips are cut from, wherever it lies."""
 
-    path: bytes
     sha256: str
     kind: Kind
     span: Span | None = None
@@ -83,13 +80,12 @@ class SourceEntry:
         return self.facts.height * self.facts.width if self.facts else 0
 
 
-def cut_source(rule: ClipRule, source: SourceFile) -> tuple[SourceEntry, bytes]:
-    """Decode a source and encode its clips in all sizes. Runs in a worker process.
+def cut_source(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
+    """Decode the source that lies at ``path``, and encode its clips in all sizes. Runs in a worker process.
 
     Returns:
         The entry, and the bytes of all members, one after the other in the entry's order.
     """
-    path = Path(os.fsdecode(source.path))
     try:
         facts, clips = cut(rule, path, source.kind, source.span)
         if sha256_file(path) != source.sha256:
@@ -124,20 +120,6 @@ def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> t
     kind: Kind = "image" if num_frames == 1 else "video"
     key = rule.key(source.sha256, clip.start_seconds, source.span)
     return ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members), clip.measures), b"".join(blobs)
-
-
-def hash_files(paths: list[bytes]) -> list[tuple[str | None, str]]:
-    """(sha256, "") for each file, or (None, why not). Runs in a worker process."""
-    results: list[tuple[str | None, str]] = []
-    for path in paths:
-        try:
-            if is_elsewhere(os.fsdecode(path)):  # that is fetching's
-                results.append((None, "it was not fetched"))
-                continue
-            results.append((hash_location(os.fsdecode(path)), ""))
-        except OSError as error:
-            results.append((None, str(error.strerror)))
-    return results
 
 
 TRANSIENT = frozenset({"changed", "unreadable"})

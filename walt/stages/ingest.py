@@ -1,8 +1,9 @@
 """Stage ``ingest``: source files -> clips in tars of each size, a manifest, and tables of what was refused.
 
-What decides and in which order: the source lists inputs; files are hashed; the same bytes twice are one source; each
-source is decoded once, in a process that can be killed, and cut into clips of its sizes; clips are screened; those that
-stay go to tars by the hash of their source. Neither the order of listing nor the number of workers changes a byte.
+What decides and in which order: the source lists inputs; each is visited once, in a process that can be killed, which
+hashes it and, where the cache has no clips of these bytes, decodes it and cuts it into clips of its sizes; the same
+bytes twice are one source; clips are screened; those that stay go to tars by the hash of their source. Neither the
+order of listing nor the number of workers changes a byte.
 Inputs = accepted + rejected; and clips = those of the manifest + those of the table of refused clips.
 
 What is in memory: the listing, and a few hundred bytes a source. Clips stand in the cache on disk and are looked at a
@@ -11,18 +12,15 @@ tar at a time (docs/scale.md).
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import CorruptArtifactError, RejectLimitError
-from walt.core.execute import map_items
-from walt.core.log import ProgressBar, info, warning
+from walt.core.log import info, warning
 from walt.core.manifest import (
     ClipRejectRow,
     ManifestRow,
@@ -40,16 +38,14 @@ from walt.data.clip_tars import PlannedClip, Source, assign_shards, planned_clip
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
 from walt.data.cutting import ClipRule
-from walt.data.fetching import TEMPORARY_FOLDER, Cut, Fetched, cut_anywhere, fetch_all
-from walt.data.ingestion import TRANSIENT, ClipCache, SourceEntry, cut_source, hash_files
+from walt.data.ingestion import ClipCache
 from walt.data.mirror import check_mirror, mirror
-from walt.data.screening import Refusals, Screening, clip_reject_rows, describe_clip, screened
+from walt.data.reading import read_all, reject_row
+from walt.data.screening import Refusals, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
-from walt.data.sources.items import Item, Listing, Span
-from walt.data.sources.locations import is_plain
+from walt.data.sources.items import Listing
 from walt.data.sources.registry import list_items
 
-_HASH_BATCH = 32
 _MOST_SHOWN = 10
 """Names in a line of the log."""
 
@@ -78,21 +74,18 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         check_mirror(config.ingest.output)
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
     gone = _gone(paths, listing)
-    rejects = [_reject(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
+    rejects = [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
     rule = ClipRule.from_config(config.ingest, descriptor.images)
     work = paths.work("ingest")
     cache = ClipCache(work / "sources", rule)
-    cut, screening = partial(cut_source, rule), Screening(config.ingest.screen)
+    listed = [Source(item) for item in listing.items]
     with storage_errors(work):
-        fetched, num_fetched = fetch_all(listing.items, work, cut, cache, config.compute, config.ingest)
-        sources, unread = _hash(listing.items, fetched, config.compute)
-        cut = partial(cut_anywhere, work / TEMPORARY_FOLDER, cut)
-        refused, num_decoded = _cut(sources, cut, cache, screening, config)
-    refusals = screening.refusals()
-    screened_out, clip_rejects = _screen(sources, cache, refusals, config)
-    rejects += unread + refused + screened_out
+        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute)
+    refusals = found.screening.refusals()
+    screened_out, clip_rejects = _screen(found.sources, cache, refusals, config)
+    rejects += found.rejects + screened_out
     num_inputs = len(listing.items) + len(listing.refusals)
-    accepted = [source for source in sources if source.num_clips]
+    accepted = [source for source in found.sources if source.num_clips]
     assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects)
@@ -105,11 +98,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         records = publish_tars(paths.clips, work / "shards", cache, shards, refusals, rule)
         write_clips(paths.clips / CLIPS_TABLE, _rows(shards, cache, refusals, rule, config.ingest, Counter()))
         write_manifest(paths.manifest, _rows(shards, cache, refusals, rule, config.ingest, counts))
-        cache.prune({source.file.name for source in sources})
+        cache.prune({source.file.name for source in listed})
         for table in (paths.manifest, paths.rejects, paths.clip_rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
-    decoded = num_fetched + num_decoded
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
     if config.ingest.output:
         figures["uploaded"] = mirror(paths, config.ingest.output)
@@ -132,96 +124,6 @@ def _gone(paths: Paths, listing: Listing) -> list[str]:
     return gone
 
 
-def _reject(source: str, sha256: str | None, code: str | None, cause: str) -> RejectRow:
-    return RejectRow(printable(source), sha256, "ingest", code or "unknown", printable(cause))
-
-
-# ---------------------------------------------------------------------------------------------------- hashing, decoding
-
-
-def _hash(
-    items: list[Item], fetched: dict[str, Fetched], compute: ComputeConfig
-) -> tuple[list[Source], list[RejectRow]]:
-    """Hash what was not fetched. The first, by name, of those with the same bytes is the source; others are aliases."""
-    starts = range(0, len(items), _HASH_BATCH)
-    names = ([os.fsencode(item.path) for item in items[start : start + _HASH_BATCH]] for start in starts)
-    sources: list[Source] = []
-    rejects: list[RejectRow] = []
-    first: dict[tuple[str, Span | None], Source] = {}
-    with ProgressBar("ingest: reading", len(items), "files", meters=("MB",), counters=("rejects",)) as bar:
-        for start, outcome in zip(starts, map_items(hash_files, names, compute), strict=True):
-            batch = items[start : start + _HASH_BATCH]
-            digests = outcome.value or [(None, f"could not be read: {outcome.failure}")] * len(batch)
-            for item, (sha256, problem) in zip(batch, digests, strict=True):
-                num_bytes, code = _num_bytes(item), "unreadable"
-                if item.path in fetched:
-                    found = fetched[item.path]
-                    sha256, code, problem = found.sha256, found.code or code, found.cause
-                if sha256 is None:
-                    rejects.append(_reject(item.source, None, code, problem))
-                elif earlier := first.get((sha256, item.span)):
-                    cause = f"the same bytes as {earlier.item.source}"
-                    rejects.append(_reject(item.source, sha256, "duplicate", cause))
-                else:
-                    sources.append(Source(item, sha256, num_bytes))
-                    first[sha256, item.span] = sources[-1]
-                bar.advance(MB=num_bytes / 1e6, rejects=not sources or sources[-1].item is not item)
-    return sources, rejects
-
-
-def _num_bytes(item: Item) -> int:
-    """Size of a local file, for the progress bar alone."""
-    try:
-        return Path(item.path).stat().st_size if is_plain(item.path) else 0
-    except OSError:
-        return 0
-
-
-def _cut(
-    sources: list[Source], cut: Cut, cache: ClipCache, screening: Screening, config: Config
-) -> tuple[list[RejectRow], int]:
-    """See that the cache has each source's clips, decoding those that it lacks; note how many there are, and have them
-    screened.
-
-    Returns:
-        The sources that were refused, and how many were decoded now.
-    """
-    rejects: list[RejectRow] = []
-    meters = ("clips", "MB")
-    with ProgressBar("ingest: decoding", len(sources), "files", meters=meters, counters=("rejects",)) as bar:
-
-        def note(source: Source, entry: SourceEntry) -> None:
-            source.num_clips = len(entry.clips)
-            source.has_video = any(clip.kind == "video" for clip in entry.clips)
-            screening.add(entry)
-            if entry.code:
-                rejects.append(_reject(source.item.source, source.sha256, entry.code, entry.cause))
-            bar.advance(clips=source.num_clips, MB=source.num_bytes / 1e6, rejects=bool(entry.code))
-
-        todo = []
-        for source in sources:
-            known = cache.get(source.file)
-            if known is None:
-                todo.append(source)
-            else:
-                note(source, known)
-        bar.start_rates()
-        outcomes = map_items(
-            cut, (source.file for source in todo), config.compute,
-            timeout_seconds=config.ingest.timeout_seconds, memory_mb=config.ingest.memory_mb,
-        )  # fmt: skip
-        for source, outcome in zip(todo, outcomes, strict=True):
-            if outcome.value:
-                entry, data = outcome.value
-                if entry.code not in TRANSIENT:
-                    cache.put(source.file, entry, data)
-            else:
-                assert outcome.failure is not None
-                entry = SourceEntry(source.sha256, (), None, outcome.failure.code, outcome.failure.cause)
-            note(source, entry)
-    return rejects, len(todo)
-
-
 def _screen(
     sources: list[Source], cache: ClipCache, refusals: Refusals, config: Config
 ) -> tuple[list[RejectRow], list[ClipRejectRow]]:
@@ -241,7 +143,7 @@ def _screen(
         source.has_video = any(clip.kind == "video" for clip in left.clips)
         clips += clip_reject_rows(entry, refusals, source.item.source, config.ingest.screen)
         if left.code:
-            rejects.append(_reject(source.item.source, source.sha256, left.code, left.cause))
+            rejects.append(reject_row(source.item.source, source.sha256, left.code, left.cause))
     return rejects, clips
 
 

@@ -1,7 +1,7 @@
 """Where an input's bytes are, as one string, and getting at them as a local file.
 
 A location is an absolute path, a URL, or a member of a tar: the tar's location, NUL (which no path and no URL holds),
-and the member's offset and size. In ``SourceFile.path`` it stands as bytes, as file names do.
+and the member's offset and size.
 """
 
 from __future__ import annotations

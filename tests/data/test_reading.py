@@ -1,0 +1,87 @@
+"""Each source is visited once, and what goes wrong on a visit is told apart from what the bytes are."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import hang_or_crash
+from tests.stages.test_ingest import CAPTIONS, add, config, make_project, outputs
+from walt.core.manifest import RejectRow, read_rejects
+from walt.core.paths import Paths
+from walt.data import reading, visiting
+from walt.data.ingestion import cut_source
+from walt.stages import ingest
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_project(tmp_path)
+    return tmp_path
+
+
+def rejected(root: Path) -> dict[str, RejectRow]:
+    return {row.source: row for row in read_rejects(Paths(root).rejects)}
+
+
+def test_what_ends_its_worker_has_its_hash_and_its_duplicates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
+    add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
+    monkeypatch.setattr(reading, "cut_source", hang_or_crash)
+    ingest.run(config(2, "process", timeout_seconds=3.0), Paths(root))
+    rows = rejected(root)
+    assert {source: row.code for source, row in rows.items()} == {
+        "a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory", "z copy of b.mp4": "duplicate",
+    }  # fmt: skip
+    for source, row in rows.items():
+        assert row.sha256 == hashlib.sha256((root / "videos" / source).read_bytes()).hexdigest()
+    assert rows["z copy of b.mp4"].cause == "the same bytes as b.mp4"
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused_for_now(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = (root / "videos/b.mp4").read_bytes() + b"\0"
+
+    def change(rule: Any, path: Path, source: Any) -> Any:
+        if path.name == "a.mp4":
+            path.write_bytes(other)
+        return cut_source(rule, path, source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "cut_source", change)
+        ingest.run(config(), Paths(root))
+    assert {source: row.code for source, row in rejected(root).items()} == {"a.mp4": "changed"}
+    assert ingest.run(config(), Paths(root))["decoded_now"] == 1
+    assert rejected(root) == {}
+
+
+def test_a_file_that_cannot_be_read_has_no_hash(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(location: str) -> str:
+        if location.endswith("/a.mp4"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return hashlib.sha256(Path(location).read_bytes()).hexdigest()
+
+    monkeypatch.setattr(visiting, "hash_location", fail)
+    ingest.run(config(), Paths(root))
+    assert rejected(root) == {"a.mp4": RejectRow("a.mp4", None, "ingest", "unreadable", "Input/output error")}
+
+
+def test_what_only_another_machines_cache_holds_is_cut_after_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = visiting._lacking
+
+    def all_there(cache: Any, sha256: str, place: visiting.Visit) -> Any:
+        return [] if cache else lacking(cache, sha256, place)
+
+    monkeypatch.setattr(visiting, "_lacking", all_there)
+    assert ingest.run(config(), Paths(root))["decoded_now"] == 9
+    monkeypatch.undo()
+    before = outputs(root)
+    shutil.rmtree(root / "work")
+    shutil.rmtree(root / "data")
+    ingest.run(config(), Paths(root))
+    assert outputs(root) == before
