@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
@@ -19,10 +20,12 @@ from walt.core.images import Limits, Size, SourceError, crop_and_resize, read_pi
 from walt.core.storage import sha256_file, sha256_json
 from walt.core.video import Clip, SourceClip, SourceFacts
 from walt.data import fitting, measures
-from walt.data.config import IngestConfig
 from walt.data.fitting import Upscale, fitting_sizes
 from walt.data.measures import Measures, measure
 from walt.data.sources.items import Kind, Span
+
+if TYPE_CHECKING:  # workers import this module, and are to start fast
+    from walt.data.config import IngestConfig
 
 _MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("ingestion.py")))
