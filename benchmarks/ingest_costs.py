@@ -95,9 +95,9 @@ def many_small_items(costs: Costs, folder: Path, count: int) -> None:
         table.writerow(["path", "caption"])
         names = (str(path.relative_to(videos)) for path in videos.rglob("*.mp4"))
         table.writerows([name, f"a caption of usual length about what is seen in {name}"] for name in names)
-    costs.memory("listing, in memory", count, "source", lambda: list_items(descriptor, videos, 512))
+    costs.memory("listing, in memory", count, "source", lambda: list_items(descriptor, folder, str(videos), 512))
     with costs.cpu("listing", count, "source"):
-        items = list_items(descriptor, videos, 512).items
+        items = list_items(descriptor, folder, str(videos), 512).items
     with costs.cpu("hashing a file of 10 kB", count, "source"):
         digests = [sha256_file(item.path) for item in items]
 

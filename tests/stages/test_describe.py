@@ -86,7 +86,9 @@ def test_parts_of_a_transformer(tiny: dict[str, Any]) -> None:
 
 def test_parts_of_a_class_conditional_transformer(tiny: dict[str, Any]) -> None:
     data = read_yaml(recipe_path("tiny"))
-    data["base"] |= {"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
+    for name in ("base", "sr_2x", "sr_4x"):
+        data[name] |= {"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
+    data["text"], data["sample"]["prompts"] = None, "classes"
     model = describe(parse_section(data, Params, "tiny"), "tiny", Path.cwd())["models"]["base"]
     assert model["parts"]["label_embedding"] == (3 + 1) * 16
     assert set(tiny["base"]["parts"]) - set(model["parts"]) == {"text_projection", "cross_attention"}
