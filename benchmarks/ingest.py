@@ -189,7 +189,9 @@ def run_stage(root: Path, clips: int) -> None:
     params = load_params(root)
     limits = {"min_side": LIMITS.min_side, "max_pixels": LIMITS.max_pixels, "max_seconds": LIMITS.max_seconds}
     rule = {"num_frames": NUM_FRAMES, "fps": float(FPS), "sizes": ((SIDE, SIDE),), "max_clips_per_video": clips}
-    settings = params.ingest.model_copy(update=rule | limits | {"crf": CRF})
+    nothing = {"cuts": "ignore", "min_motion": None, "max_black": None, "max_frozen": None, "duplicate_bits": None}
+    screen = params.ingest.screen.model_copy(update=nothing)  # all is measured, and nothing refused
+    settings = params.ingest.model_copy(update=rule | limits | {"crf": CRF, "screen": screen})
     sections = {"dataset": params.dataset, "ingest": settings, "compute": COMPUTE}
     config = ingest.Config.model_construct(**{name: sections[name] for name in ingest.Config.model_fields})
     ingest.run(config, Paths(root))
