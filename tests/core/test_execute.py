@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import signal
 import subprocess
@@ -15,9 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from walt.core import execute
 from walt.core.compute import ComputeConfig
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.execute import map_items
+from walt.core.workers import Workers
 
 
 def compute(backend: str, workers: int = 2) -> ComputeConfig:
@@ -55,6 +58,14 @@ def task(item: Any) -> Any:
                 libc.memset(block, 1, 1 << 25)
         case ("eat bit by bit",):
             return len([bytearray(1 << 20) for _ in range(1 << 17)])
+        case ("circle", megabytes):  # only a look for garbage frees it
+            circle: list[Any] = [bytearray(megabytes << 20)]
+            circle.append(circle)
+        case ("parent",):
+            return os.getppid()
+        case ("kill parent",):
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
         case ("child", pid_file):
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             Path(pid_file).write_text(str(child.pid))
@@ -77,6 +88,14 @@ def test_no_item_at_all() -> None:
     assert list(map_items(task, [], compute("process"))) == []
 
 
+@pytest.fixture(params=["as here", "interpreters"])
+def starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that start as this system lets them, and as they do where they cannot be forked."""
+    if request.param == "interpreters":
+        monkeypatch.setattr(execute, "open_workers", Workers)
+
+
+@pytest.mark.usefixtures("starts")
 def test_bad_items_become_values_and_the_pool_lives() -> None:
     items = [("exit", 3), 1, ("sleep", 60), 2, ("crash",), 3, ("allocate", 3000), 4, ("killed",), 5]
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -96,6 +115,7 @@ def test_a_late_items_children_are_killed_with_it(tmp_path: Path) -> None:
     assert _gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.usefixtures("starts")
 @pytest.mark.parametrize("then", ["answer", "die"])
 def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
     """Even where the child holds the connection, so that the death of its parent is not heard of at once."""
@@ -122,6 +142,41 @@ def test_a_process_that_takes_all_memory_gets_no_more_than_allowed(item: tuple[s
     outcomes = list(map_items(task, [item, ("allocate", 300), item, 1], compute("process", 1), memory_mb=800))
     assert [outcome.failure and outcome.failure.code for outcome in outcomes] == [code, None, code, None]
     assert outcomes[1].value == 300 << 20
+
+
+@pytest.mark.usefixtures("starts")
+def test_what_an_item_took_is_given_back_before_the_next() -> None:
+    """Even what refers to itself: without a look for garbage, the fifth of these would not fit."""
+    outcomes = list(map_items(task, [("circle", 200)] * 10, compute("process", 1), memory_mb=900))
+    assert [outcome.failure for outcome in outcomes] == [None] * 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_workers_share_what_they_loaded() -> None:
+    """They, and those that replace the dead, are forked from one process, which is not this one and ends with them."""
+    items = [("parent",), ("exit", 3), ("parent",), ("crash",), ("parent",)]
+    parents = {outcome.value for outcome in map_items(task, items, compute("process")) if not outcome.failure}
+    assert len(parents) == 1
+    assert parents != {os.getpid()}
+    assert _gone(parents.pop())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_where_no_worker_can_be_started_the_map_ends() -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pytest.raises(StorageError, match="the process that starts workers died"):
+        list(map_items(task, [1, ("kill parent",), 2], compute("process", 1)))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+def test_a_function_that_no_worker_can_load_is_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines = ["import os", "if os.environ.get('REFUSE'): raise OSError('not here')", "def f(x): return x"]
+    (tmp_path / "unloadable.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("unloadable").f
+    monkeypatch.setenv("REFUSE", "1")
+    with pytest.raises(OSError, match="not here"):
+        list(map_items(function, [1], compute("process", 1)))
 
 
 def _gone(pid: int, seconds: float = 5) -> bool:

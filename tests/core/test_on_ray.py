@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,11 +30,14 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def dies_once(item: Any) -> Any:
-    """The first time that an item with a file comes, the Ray worker is killed whose child this is."""
+    """The first time that an item with a file comes, the Ray worker is killed for which this process works."""
     match item:
         case ("once", marker) if not Path(marker).exists():
             Path(marker).touch()
-            os.kill(os.getppid(), signal.SIGKILL)
+            ray_worker = next(
+                process for process in psutil.Process().parents() if "ray::" in " ".join(process.cmdline())
+            )
+            ray_worker.kill()
     return task(item)
 
 

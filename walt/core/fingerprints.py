@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import imagehash
-import scipy
+import scipy.fftpack  # imagehash loads it at its first hash: here, so that it is loaded before workers are forked
 from PIL import Image
 
 from walt.core.images import Picture

@@ -22,7 +22,7 @@ import imageio_ffmpeg
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from walt.core.decoding import open_video
 from walt.core.errors import StorageError
@@ -55,11 +55,11 @@ def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv44
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
         stream.codec_context.thread_count = 1  # slices made by threads would change the bytes
         stream.options = {"crf": str(crf), "preset": "superfast", "flags": "+bitexact", "x264-params": FAITHFUL}
-        without_remarks = BitStreamFilterContext(NO_REMARKS, stream)
+        without_remarks, reformatter = BitStreamFilterContext(NO_REMARKS, stream), VideoReformatter()
         for array in frames:
             picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            converted = picture.reformat(
-                format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=EXACT,
+            converted = reformatter.reformat(
+                picture, format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=EXACT,
                 dst_color_range=ColorRange.MPEG,
             )  # fmt: skip
             for packet in stream.encode(converted):

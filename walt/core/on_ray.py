@@ -7,9 +7,7 @@ cluster is lost, Ray ends the process that it is in, and there is no exception t
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -25,12 +23,9 @@ from walt.core.execute import (
     ItemT,
     Outcome,
     ResultT,
-    Worker,
     collect,
-    die_with,
-    pickled_error,
-    same_modules,
 )
+from walt.core.workers import Workers, die_with, open_workers, pickled_error, same_modules, spawn
 
 _GOODBYE_SECONDS = 30.0
 
@@ -50,14 +45,8 @@ def map_on_ray(
     Raises:
         StorageError: there is no cluster, or it is lost.
     """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        command = f"from walt.core.on_ray import lead; lead({theirs.fileno()}, {os.getpid()})"
-        leader = subprocess.Popen(
-            [sys.executable, "-c", command], pass_fds=[theirs.fileno()], start_new_session=True,
-            stdin=subprocess.DEVNULL, env=os.environ | same_modules(),
-        )  # fmt: skip
-        connection = Connection(ours.detach())
+    leader, ours = spawn("walt.core.on_ray:lead")
+    connection = Connection(ours.detach())
     source = iter(items)
     message: Any = (function, num_workers, timeout_seconds, memory_mb)
     try:
@@ -166,8 +155,8 @@ def _join_ray(num_workers: int) -> None:
         raise StorageError(f"Ray: {str(error).splitlines()[0]}") from None
 
 
-_WORKERS: list[Worker] = []
-"""In a Ray worker: the one process that does its work."""
+_WORKERS: list[Workers] = []
+"""In a Ray worker: what does its work."""
 
 
 def _call_on_ray(
@@ -178,8 +167,10 @@ def _call_on_ray(
     Ray's own worker can be neither: it maps the object store into its address space, and its death is Ray's affair.
     """
     if not _WORKERS:
-        _WORKERS.append(Worker(memory_mb))
-    _WORKERS[0].send(0, ForkingPickler.dumps((function, item)), timeout_seconds)
-    while not (outcomes := collect(_WORKERS, timeout_seconds)):  # a dead or late one leaves the list
+        _WORKERS.append(open_workers(function, memory_mb))
+    (workers,) = _WORKERS
+    worker = workers.alive[0] if workers.alive else workers.start()
+    worker.send(0, ForkingPickler.dumps((function, item)), timeout_seconds)
+    while not (outcomes := collect(workers, timeout_seconds)):  # a dead or late one is not alive
         pass
     return outcomes[0][1]

@@ -17,10 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
-from fsspec.callbacks import Callback
-from fsspec.utils import glob_translate
-
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.remote_errors import MissingError, retried, shown
 from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
@@ -69,6 +65,8 @@ def list_files(location: str) -> Iterator[RemoteFile]:
         ConfigurationError: the protocol has no listing (``https``), or is unknown.
         StorageError: no such bucket, no credentials, no permission, or the server fails.
     """
+    from fsspec.utils import glob_translate
+
     protocol, path = _split(location)
     fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
     matches = re.compile(glob_translate(path)).match if fixed != path else None
@@ -124,6 +122,8 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str | Non
         StorageError: it is not there, or storage fails.
         CorruptArtifactError: its size or digest is another.
     """
+    from fsspec.callbacks import Callback
+
     protocol, _ = _split(url)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
 
@@ -219,6 +219,8 @@ def _filesystem(protocol: str) -> Any:
 @lru_cache(maxsize=4)
 def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) -> Any:
     """One for each environment, which s3fs reads when it opens a session."""
+    import fsspec  # by who asks for remote files only: it takes as long to load as all of a worker's other modules
+
     options: dict[str, Any] = {"skip_instance_cache": True}
     if protocol == "s3":
         options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
-
 from walt.core.errors import StorageError
 
 _ATTEMPTS = 5
@@ -33,6 +31,8 @@ def shown(url: str) -> str:
 
 def retried(url: str, call: Callable[[], ResultT]) -> ResultT:
     """``call()``, again after what may pass. Raises StorageError naming the URL."""
+    from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
     attempts = Retrying(
         retry=retry_if_exception(_may_pass), stop=stop_after_attempt(_ATTEMPTS), reraise=True,
         wait=wait_exponential_jitter(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS),
