@@ -96,6 +96,17 @@ def test_a_folder_a_glob_or_a_list(project: Path) -> None:
         assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/mine.yaml", "path": path}
 
 
+def test_outside_of_a_clone_it_is_said_what_works(project: Path) -> None:
+    """``dvc.yaml`` names the code as a dependency, which lies in a clone alone."""
+    (project / "videos/a.mp4").write_bytes(b"x")
+    assert "then `walt ingest`" in init("--videos", "videos").output
+    for command in (["check"], ["pipeline", "--write"]):
+        error = CliRunner().invoke(app, command).exception
+        assert isinstance(error, ConfigurationError)
+        assert "work in a clone of the project" in str(error)
+    assert not (project / "dvc.yaml").exists()
+
+
 @pytest.mark.parametrize(("count", "fine"), [(None, True), (2, True), (3, False)])
 def test_check_compares_the_number_of_classes(project: Path, count: int | None, fine: bool) -> None:
     (project / "dvc.yaml").write_text(pipeline.render())

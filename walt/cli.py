@@ -120,6 +120,7 @@ def init(
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
     from walt.data.prepare import init_dataset
+    from walt.stages.pipeline import ONLY_IN_A_CLONE, PIPELINE_FILE
     from walt.stages.recipes import copy_recipe
 
     root = Path.cwd()
@@ -130,7 +131,10 @@ def init(
     if videos is not None:
         descriptor = init_dataset(root, videos, captions, path_column, caption_column, name)
         info(f"wrote {descriptor}; params.yaml now points at {videos}")
-    info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
+    if (root / PIPELINE_FILE).is_file():
+        info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
+    else:
+        info(f"next: `walt prepare`, then `walt ingest`, or `walt inspect` first ({ONLY_IN_A_CLONE})")
 
 
 @app.command(rich_help_panel="Project")
@@ -156,8 +160,7 @@ def check() -> None:
     root = Path.cwd()
     params = load_params(root)
     descriptor = check_dataset(params, root)
-    if (root / pipeline.PIPELINE_FILE).read_text(encoding="utf-8") != pipeline.render():
-        raise ConfigurationError("dvc.yaml differs from the registry; run `walt pipeline --write`")
+    pipeline.check(root)
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
 
 

@@ -186,6 +186,8 @@ def test_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._dvc(project).advice == "walt pipeline --write"
     (project / ".dvc").rmdir()
     assert doctor._dvc(project).advice == "dvc init"
+    (project / "dvc.yaml").unlink()
+    assert "in a clone of the project" in str(doctor._dvc(project).advice)
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     assert doctor._dvc(project).status == "fail"
 

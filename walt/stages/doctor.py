@@ -153,12 +153,13 @@ def _dvc(root: Path) -> Check:
     result = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
     if result.returncode:
         return Check("dvc", "fail", (result.stderr.splitlines() or ["it does not start"])[-1], "make install")
-    if not (root / ".dvc").is_dir():
-        return Check("dvc", "warn", f"{result.stdout.strip()}, but this is no DVC project", "dvc init")
     from walt.stages import pipeline
 
     file = root / pipeline.PIPELINE_FILE
-    if not file.is_file() or file.read_text(encoding="utf-8") != pipeline.render():
+    if not file.is_file() or not (root / ".dvc").is_dir():
+        advice = "dvc init" if file.is_file() else pipeline.ONLY_IN_A_CLONE
+        return Check("dvc", "warn", f"{result.stdout.strip()}, but this is no DVC project", advice)
+    if file.read_text(encoding="utf-8") != pipeline.render():
         return Check("dvc", "warn", f"{pipeline.PIPELINE_FILE} differs from the registry", "walt pipeline --write")
     return Check("dvc", "ok", result.stdout.strip())
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from walt.core.errors import ConfigurationError
 from walt.core.paths import ARTIFACTS
 from walt.core.storage import write_bytes
 from walt.stages.code import code_dependencies
 from walt.stages.registry import STAGES, Stage
 
 PIPELINE_FILE = "dvc.yaml"
+ONLY_IN_A_CLONE = "DVC and the flow work in a clone of the project, `walt ingest` and the other stages in any folder"
 _HEADER = "# Made by `walt pipeline --write` from walt/stages/registry.py; a test holds the two equal. Do not edit.\n"
 
 
@@ -28,12 +30,23 @@ def render() -> str:
 
 
 def write(root: Path) -> bool:
-    """Bring ``dvc.yaml`` up to date; whether it changed."""
+    """Bring ``dvc.yaml`` up to date; whether it changed. Raises ConfigurationError where the code is not beside it."""
     path, content = root / PIPELINE_FILE, render()
+    if not (root / "walt/stages/registry.py").is_file():
+        raise ConfigurationError(f"no walt/stages here, which {PIPELINE_FILE} would name: {ONLY_IN_A_CLONE}")
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return False
     write_bytes(path, content.encode())
     return True
+
+
+def check(root: Path) -> None:
+    """Raise ConfigurationError where there is no ``dvc.yaml``, or it is not what the registry says."""
+    path = root / PIPELINE_FILE
+    if not path.is_file():
+        raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
+    if path.read_text(encoding="utf-8") != render():
+        raise ConfigurationError(f"{PIPELINE_FILE} differs from the registry; run `walt pipeline --write`")
 
 
 def _entry(stage: Stage) -> dict[str, Any]:
