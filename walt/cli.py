@@ -215,7 +215,10 @@ def describe(
 def inspect(
     dataset: Annotated[
         str | None,
-        typer.Argument(help="A descriptor: its name in datasets, or its path; by default that of params.yaml."),
+        typer.Argument(
+            help="A descriptor: its name in datasets, or its path; by default that of params.yaml. Or files: a "
+            "folder, a glob, a list."
+        ),
     ] = None,
     path: Annotated[
         str | None, typer.Option(help="Folder of its files, or s3://; by default that of params.yaml.")

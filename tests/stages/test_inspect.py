@@ -267,6 +267,18 @@ def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("files", "inputs", "captions"), [("videos", 11, 9), ("videos/*.mp4", 9, 0), ("videos/captions.csv", 9, 9)]
+)
+def test_files_without_a_descriptor(files: str, inputs: int, captions: int, ingested: Path, tmp_path: Path) -> None:
+    """A folder, a glob and a list, as ``walt init --videos`` takes them; nothing is written but the page."""
+    found = document(ingested, files, "--out", str(tmp_path))
+    assert found["dataset"]["descriptor"] is None
+    assert found["ingested"] is None
+    assert (found["listed"]["inputs"], found["listed"]["captions"]["with"]) == (inputs, captions)
+    assert sorted(file.name for file in (ingested / "datasets").iterdir()) == ["test.yaml"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["tset"], "no such file; did you mean 'test.yaml'?"),

@@ -81,6 +81,33 @@ def init_dataset(
     Raises:
         ConfigurationError: the folder, the table, a column or ``params.yaml`` is missing.
     """
+    descriptor, path = describe_files(root, videos, captions, path_column, caption_column, name)
+    _check_listing(descriptor, root, path)
+    read_yaml(root / "params.yaml")  # one line for whatever is wrong with it
+    file = f"datasets/{descriptor.name}.yaml"
+    _write_yaml(root / file, descriptor.model_dump())
+    yaml = _round_trip()
+    params: Any = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
+    params["dataset"].update({"descriptor": file, "path": path})
+    params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
+    distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
+    params["promotion"].update({"metric": distance, "better": "lower"})
+    _write_yaml(root / "params.yaml", params)
+    return file
+
+
+def describe_files(
+    root: Path,
+    videos: str,
+    captions: str | None = None,
+    path_column: str = "path",
+    caption_column: str = "caption",
+    name: str | None = None,
+) -> tuple[Descriptor, str]:
+    """The descriptor of a user's videos, and what ``dataset.path`` is then; nothing is listed or written.
+
+    Arguments and errors are those of ``init_dataset``.
+    """
     described = _describe(root, videos, captions, path_column, caption_column)
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
     captioned = not isinstance(described.source, PlainFolder)
@@ -88,17 +115,13 @@ def init_dataset(
         name=name, summary=described.summary, licence="not stated", homepage=None, source=described.source,
         classes=None, caption_required=captioned, images=True, held_out=0.05, adherence=None, generator=None,
     )  # fmt: skip
-    _check_listing(descriptor, root, described.path)
-    read_yaml(root / "params.yaml")  # one line for whatever is wrong with it
-    _write_yaml(root / "datasets" / f"{name}.yaml", descriptor.model_dump())
-    yaml = _round_trip()
-    params: Any = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
-    params["dataset"].update({"descriptor": f"datasets/{name}.yaml", "path": described.path})
-    params["sample"]["prompts"] = "held_out" if captioned else "none"
-    distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
-    params["promotion"].update({"metric": distance, "better": "lower"})
-    _write_yaml(root / "params.yaml", params)
-    return f"datasets/{name}.yaml"
+    return descriptor, described.path
+
+
+def is_files(root: Path, videos: str) -> bool:
+    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, a folder or a list that is there."""
+    listed = videos.lower().endswith(_TABLES) and (root / videos).is_file()
+    return remote.is_remote(videos) or has_wildcards(videos) or (root / videos).is_dir() or listed
 
 
 def _describe(root: Path, videos: str, captions: str | None, path_column: str, caption_column: str) -> _Described:

@@ -27,6 +27,7 @@ from walt.core.remote import is_remote
 from walt.data.clips import decode_members, size_folder
 from walt.data.config import Descriptor
 from walt.data.headers import Header, choose, read_headers
+from walt.data.prepare import describe_files, is_files
 from walt.data.shards import INDEX_NAME, ShardIndex, iterate_shard, read_index
 from walt.data.sources.items import Listing, Refusal
 from walt.data.sources.registry import list_items
@@ -37,6 +38,7 @@ from walt.stages.inspect_tables import duration, one_line
 from walt.stages.params import Params
 from walt.stages.runner import load_params
 
+_YAML = (".yaml", ".yml")
 _HEADERS = 200
 _PICTURE_HEIGHT = 128
 
@@ -46,7 +48,8 @@ class Request:
     """What a person asks for."""
 
     dataset: str | None
-    """A descriptor's path, or its name in ``datasets``; None: the one that ``params.yaml`` names."""
+    """A descriptor's path, or its name in ``datasets``; or files without one: a folder, a glob, a list; None: the one
+    that ``params.yaml`` names."""
     path: str | None
     """Folder of the source files, relative to the project, or an ``s3://`` prefix; None: that of ``params.yaml``."""
     clips: int
@@ -65,7 +68,8 @@ class Dataset:
     """The dataset that was asked for, and how far it has come."""
 
     descriptor: Descriptor
-    file: Path
+    file: Path | None
+    """The descriptor's; None: it was made for files that have none."""
     folder: str | None
     """Of the source files, as ``dataset.path``; None where they are not there any more."""
     rows: list[ManifestRow] | None
@@ -104,7 +108,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
     document: dict[str, Any] = {
         "dataset": {
             "name": dataset.descriptor.name, "summary": dataset.descriptor.summary,
-            "licence": dataset.descriptor.licence, "descriptor": str(dataset.file),
+            "licence": dataset.descriptor.licence, "descriptor": dataset.file and str(dataset.file),
             "folder": None if dataset.folder is None else printable(dataset.folder),
         },
         **{name: part and part.figures for name, part in parts.items()},
@@ -145,6 +149,9 @@ def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
     params, paths = load_params(root), Paths(root)
     configured = paths.resolve(params.dataset.descriptor)
     file = configured if dataset is None else _descriptor_file(dataset, paths)
+    if dataset is not None and path is None and not _is_descriptor(file) and is_files(root, dataset):
+        descriptor, folder = describe_files(root, dataset)
+        return Dataset(descriptor, None, folder, None, None, [], params, paths)
     descriptor = load_section(file, Descriptor)
     ours = file == configured and path is None
     if path is None and not ours:
@@ -170,8 +177,12 @@ def _read_clip_rejects(path: Path) -> list[RejectRow]:
     return [RejectRow(f"{row.source} at {row.start_seconds:g} s", None, row.stage, row.code, row.cause) for row in rows]
 
 
+def _is_descriptor(file: Path) -> bool:
+    return file.suffix in _YAML and file.is_file()
+
+
 def _descriptor_file(dataset: str, paths: Paths) -> Path:
-    if dataset.endswith((".yaml", ".yml")) or os.sep in dataset:
+    if dataset.endswith(_YAML) or os.sep in dataset:
         return paths.resolve(dataset)
     return paths.resolve(f"datasets/{dataset}.yaml")
 
