@@ -14,7 +14,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.images import decode_png
 from walt.core.mp4 import decode_clip
 from walt.core.video import probe
-from walt.data.config import ShapesGenerator
+from walt.data.sources.kinds import ShapesGenerator
 from walt.data.shapes import BACKGROUNDS, COLOURS, DIRECTIONS, SHAPES, Scene, caption, draw, parse_caption, prompts
 from walt.data.shapes_files import generate
 
