@@ -67,7 +67,9 @@ class Descriptor(Section):
         together = isinstance(self.source, Union)
         for key in ("caption_required", "images", "held_out"):
             if (getattr(self, key) is None) != together:
-                said = "must be null: each member of the union says it" if together else "is null, but no union"
+                said = (
+                    "must be null: each member of the union says it" if together else "is null, which only a union's is"
+                )
                 raise ValueError(f"{key} {said}")
         if together and self.generator is not None:
             raise ValueError("generator must be null: each member of the union says it")

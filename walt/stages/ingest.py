@@ -90,9 +90,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects)
     inputs = Counter(map(descriptor.member_of, listing.sources()))
-    for name in descriptor.members():
-        codes = Counter(row.code for row in rejects if descriptor.member_of(row.source) == name)
-        _check_limit(name, inputs[name], codes, config.ingest.reject_limit, paths.rejects)
+    _check_limits(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
 
     _split(accepted)
     shards = assign_shards(accepted, config.ingest.clips_per_shard)
@@ -153,20 +151,31 @@ def _screen(
     return rejects, clips
 
 
-def _check_limit(member: str, num_inputs: int, codes: Counter[str], limit: float, table: Path) -> None:
-    """Of a union each member by itself, else pictures by the million hide that no video is left; and collections may
-    overlap, so that duplicates do not count there."""
-    of = f" of the member '{member}'" if member else ""
-    said = ", ".join(f"{count} {code}" for code, count in codes.most_common())
-    elsewhere = codes["duplicate"] if member else 0
-    refused, judged = codes.total() - elsewhere, num_inputs - elsewhere
-    if refused == judged and (judged or not num_inputs):
-        raise RejectLimitError(
-            f"none of {num_inputs} inputs{of} was accepted ({said or 'the dataset is empty'}); see {table}"
-        )
-    if refused > limit * judged:
-        share = f"{refused} of {judged} inputs{of} were rejected ({said})"
-        raise RejectLimitError(f"{share}, more than ingest.reject_limit {limit:g}; see {table}")
+def _check_limits(
+    descriptor: Descriptor, inputs: Counter[str], accepted: list[Source], rejects: list[RejectRow], limit: float,
+    table: Path,
+) -> None:  # fmt: skip
+    """Of a union each member by itself, else pictures by the million hide that no video is left. There collections may
+    overlap: what is a duplicate of another member's accepted source is no loss.
+
+    Args:
+        inputs: how many each member has.
+    """
+    repeated = {row.sha256 for row in rejects if row.code == "duplicate"}
+    owners = {
+        source.sha256: descriptor.member_of(source.item.source) for source in accepted if source.sha256 in repeated
+    }
+    for name in descriptor.members():
+        rows = [row for row in rejects if descriptor.member_of(row.source) == name]
+        lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in rows)
+        of = f" of the member '{name}'" if name else ""
+        codes = ", ".join(f"{count} {code}" for code, count in Counter(row.code for row in rows).most_common())
+        if lost == inputs[name]:
+            said = f"none of {lost} inputs{of} was accepted ({codes or 'the dataset is empty'})"
+            raise RejectLimitError(f"{said}; see {table}")
+        if lost > limit * inputs[name]:
+            said = f"{lost} of {inputs[name]} inputs{of} were rejected ({codes})"
+            raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; see {table}")
 
 
 # ------------------------------------------------------------------------------------------------------------ outputs

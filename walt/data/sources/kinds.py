@@ -6,6 +6,7 @@ those of a union's member from the member's folder.
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
@@ -138,8 +139,6 @@ class ShapesGenerator(Section):
 
 OneSource = CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
 """Every kind but the union."""
-MemberName = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]*$")]
-"""Its items are called by it: ``<member>/<name>``. So it holds no slash."""
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -169,7 +168,16 @@ class Union(Section):
     """Several collections as one dataset."""
 
     kind: Literal["union"]
-    members: Annotated[dict[MemberName, Member], Field(min_length=1)]
+    members: Annotated[dict[str, Member], Field(min_length=1)]
+    """By name; an item of a member is called ``<member>/<name>``."""
+
+    @field_validator("members")
+    @classmethod
+    def _can_begin_a_name(cls, members: dict[str, Member]) -> dict[str, Member]:
+        for name in members:
+            if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]*", name):
+                raise ValueError(f"'{name}': a member's name is made of letters, digits, '_', '.' and '-'")
+        return members
 
 
 Source = Annotated[OneSource | Union, Field(discriminator="kind")]

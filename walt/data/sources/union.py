@@ -2,7 +2,7 @@
 
 ``a.mp4`` of the member ``videos`` is the input ``videos/a.mp4``, so that equal names of two members are two inputs.
 Equal bytes of two members are one source, as in any dataset: the first of the names, sorted, has it, the other is
-refused as ``duplicate``. How often pictures and videos are drawn is decided by ``image_fraction`` in training, not here.
+refused as ``duplicate``. How often a picture or a video is drawn in training is for ``image_fraction`` to say.
 """
 
 from __future__ import annotations
