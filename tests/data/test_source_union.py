@@ -68,7 +68,7 @@ def test_two_collections_of_different_kinds(tmp_path: Path) -> None:
         "films/b.mp4": "no_caption", "films/still.png": "image", "tars/0.tar::../c.jpg": "outside",
     }  # fmt: skip
     assert items["films/a.mp4"].path == str(tmp_path / "films/a.mp4")
-    assert {name: (item.stills, item.held_out) for name, item in items.items()} == {
+    assert {name: (item.stills, item.held_out_share) for name, item in items.items()} == {
         "films/a.mp4": (False, 0.25), "tars/0.tar::a.jpg": (True, 0.0), "tars/0.tar::b.jpg": (True, 0.0),
     }  # fmt: skip
     assert {*found.sources()} == {*items, *codes(found)}
@@ -155,6 +155,8 @@ def test_classes_of_another_list_are_refused(tmp_path: Path) -> None:
         list_source(tmp_path, classes="c.txt", **union(k=kinetics, t=member(TARS, "t", classes="d.txt")))
     with pytest.raises(ConfigurationError, match=r"source\.members\.k\.classes is 'c\.txt', but classes is null"):
         list_source(tmp_path, **union(k=kinetics))
+    with pytest.raises(ConfigurationError, match=r"classes is c\.txt, but no member of the union has classes"):
+        list_source(tmp_path, classes="c.txt", **union(t=member(TARS, "t")))
     (tmp_path / "k/ucfTrainTestlist").mkdir(parents=True)
     (tmp_path / "k/ucfTrainTestlist/classInd.txt").write_text("1 ApplyEyeMakeup\n")
     ucf = {"kind": "ucf101", "videos": "v", "lists": "ucfTrainTestlist", "split": 1, "absent": "skip"}

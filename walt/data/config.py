@@ -78,6 +78,8 @@ class Descriptor(Section):
                 said = f"'{member.classes}', but classes is {self.classes or 'null'}"
                 raise ValueError(f"source.members.{name}.classes is {said}: all members have the same, or null")
             _check_alone(name, self.members())
+        if self.classes and not any(member.classes for member in self.members().values()):
+            raise ValueError(f"classes is {self.classes}, but no member of the union has classes: it must be null")
         return self
 
 

@@ -189,13 +189,13 @@ def _split(sources: list[Source]) -> None:
     left to train on.
     """
     for source in sources:
-        source.split = "held_out" if _draw(source.sha256) < source.item.held_out else "train"
+        source.split = "held_out" if _draw(source.sha256) < source.item.held_out_share else "train"
         source.split = source.item.split or source.split
     kept = {source.sha256 for source in sources if source.split == "held_out"}
     for source in sources:
         source.split = "held_out" if source.sha256 in kept else "train"
     videos = [source for source in sources if source.has_video]
-    share = max((source.item.held_out for source in sources), default=0.0)
+    share = max((source.item.held_out_share for source in sources), default=0.0)
     if any(source.item.split for source in sources):
         if all(source.split == "held_out" for source in sources):
             warning("every source is held out by the dataset's own lists: there is nothing to train on")
@@ -204,7 +204,7 @@ def _split(sources: list[Source]) -> None:
         for source in sources:
             source.split = "train"
     elif share and not kept:
-        candidates = [source for source in videos if source.item.held_out]
+        candidates = [source for source in videos if source.item.held_out_share]
         if len(videos) > 1 and candidates:
             first = min(candidates, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
             for source in videos:

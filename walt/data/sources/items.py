@@ -35,7 +35,7 @@ class Item:
     """None: the whole file."""
     stills: bool = True
     """Whether a video of exactly one frame is a still; else it is too short."""
-    held_out: float = 0.0
+    held_out_share: float = 0.0
     """Share of the dataset, or of the member of a union, that the hashes hold out where ``split`` is None."""
 
 
@@ -81,7 +81,7 @@ class Rules:
     """Whether still pictures are kept."""
     caption_required: bool
     max_caption_characters: int
-    held_out: float = 0.0
+    held_out_share: float = 0.0
     """Share that is kept for evaluation where the source's own lists say nothing."""
 
     def item(
@@ -111,7 +111,9 @@ class Rules:
         if "\0" in caption or not _is_text(caption):
             return Refusal(source, "bad_caption", "the caption holds bytes that are no UTF-8 text")
         cut = caption[: self.max_caption_characters]
-        return Item(source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out)
+        return Item(
+            source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out_share
+        )
 
 
 class Seen:
