@@ -18,7 +18,6 @@ import pytest
 from typer.testing import CliRunner
 
 import walt.core.mp4
-from tests.sources import describe, member, union
 from walt.cli import app
 from walt.core.config import parse_section, read_yaml
 from walt.core.errors import StorageError
@@ -26,8 +25,6 @@ from walt.stages import doctor, pipeline
 from walt.stages.doctor import Check
 from walt.stages.params import Params
 from walt.stages.recipes import recipe_path
-
-FOLDER = {"kind": "folder", "patterns": ["**/*"]}
 
 
 class Usage(NamedTuple):
@@ -174,12 +171,6 @@ def test_s3_matters_where_something_is_in_a_bucket(project: Path, monkeypatch: p
     bucket = params(dataset__path="s3://videos/all")
     (missing,) = doctor._s3(bucket, project)
     assert (missing.status, missing.found) == ("fail", "no credentials for s3://videos/all")
-    (project / "datasets").mkdir()
-    (project / "datasets/u.yaml").write_text(
-        describe(**union(a=member(FOLDER, "here"), b=member(FOLDER, "s3://far/b"))).model_dump_json()
-    )
-    (of_member,) = doctor._s3(params(dataset__descriptor="datasets/u.yaml"), project)
-    assert of_member.found == "no credentials for s3://far/b"
     (project / ".dvc/config").write_text("['remote \"r\"']\n    url = s3://cache\n")
     (remote,) = doctor._s3(params(), project)
     assert remote.found == "no credentials for a DVC remote"

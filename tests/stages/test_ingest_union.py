@@ -16,6 +16,7 @@ from PIL import Image
 from tests.media import counter, write_video
 from tests.s3 import Bucket
 from tests.sources import describe, member, union
+from tests.stages.test_doctor import params
 from tests.stages.test_ingest import config, outputs, rejects
 from tests.web import Web
 from walt.core import remote
@@ -24,7 +25,7 @@ from walt.core.manifest import ManifestRow, read_manifest, read_rejects
 from walt.core.paths import Paths
 from walt.data.config import DatasetConfig
 from walt.data.sources.registry import list_items
-from walt.stages import ingest
+from walt.stages import doctor, ingest
 from walt.stages.inspect_figures import members as inspected
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
@@ -279,6 +280,16 @@ def test_a_remote_file_of_two_members_is_fetched_and_cut_once(web: Web, tmp_path
     assert web.fetched() == ["/a.mp4"]
     assert (figures["decoded_now"], figures["accepted"]) == (1, 1)
     assert rejects(tmp_path) == {f"q/{web.url}/a.mp4": "duplicate"}
+
+
+def test_doctor_asks_for_credentials_for_a_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "s3_credentials", lambda: None)
+    settings = params(dataset__descriptor="datasets/u.yaml")
+    (tmp_path / "datasets").mkdir()
+    for path, found in (("here", []), ("s3://far/b", ["no credentials for s3://far/b"])):
+        descriptor = describe(**union(a=member(FOLDER, "."), b=member(FOLDER, path)))
+        (tmp_path / "datasets/u.yaml").write_text(descriptor.model_dump_json())
+        assert [check.found for check in doctor._s3(settings, tmp_path)] == found
 
 
 def test_inspect_counts_by_member(root: Path) -> None:

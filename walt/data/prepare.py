@@ -40,7 +40,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
     done = []
     for name, member in descriptor.members().items():
         if member.generator is None:
-            _check_listing(descriptor, name, paths.root, dataset.path)
+            _check_listing(descriptor, paths.root, dataset.path, name)
             continue
         folder = union.folder_of(dataset.path, member)
         if remote.is_remote(folder):
@@ -49,7 +49,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
     return "; ".join(done) or f"{dataset.path}: {descriptor.name} is there"
 
 
-def _check_listing(descriptor: Descriptor, member: str, root: Path, path: str) -> None:
+def _check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "") -> None:
     """Raise ConfigurationError for what is wrong with tables, columns and classes, without reading them to the end."""
     if next(registry.iterate_member(descriptor, member, root, path, max_caption_characters=1), None) is None:
         where = f"source.members.{member}" if member else f"dataset.path: {path}"
@@ -95,7 +95,7 @@ def init_dataset(
         name=name, summary=described.summary, licence="not stated", homepage=None, source=described.source,
         classes=None, caption_required=captioned, images=True, held_out=0.05, adherence=None, generator=None,
     )  # fmt: skip
-    _check_listing(descriptor, "", root, described.path)
+    _check_listing(descriptor, root, described.path)
     read_yaml(root / "params.yaml")  # one line for whatever is wrong with it
     _write_yaml(root / "datasets" / f"{name}.yaml", descriptor.model_dump())
     yaml = _round_trip()
