@@ -20,6 +20,21 @@ def describe(source: dict[str, Any], **changes: Any) -> Descriptor:
     return parse_section(fields | changes, Descriptor, "d.yaml")
 
 
+def member(source: dict[str, Any], path: str, **changes: Any) -> dict[str, Any]:
+    """A member of a union, as its descriptor has it."""
+    fields = {
+        "path": path, "source": source, "classes": None, "caption_required": True, "images": True, "held_out": 0.0,
+        "generator": None,
+    }  # fmt: skip
+    return fields | changes
+
+
+def union(**members: dict[str, Any]) -> dict[str, Any]:
+    """Keys of a descriptor for ``describe`` and ``list_source``."""
+    source = {"kind": "union", "members": members}
+    return {"source": source, "caption_required": None, "images": None, "held_out": None}
+
+
 def list_source(root: Path, source: dict[str, Any], path: str = ".", characters: int = 60, **changes: Any) -> Listing:
     """All inputs of the dataset at ``root / path``, or at a URL."""
     return list_items(describe(source, **changes), root, path, characters)

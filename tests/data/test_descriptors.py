@@ -21,6 +21,7 @@ SECTIONS = ("## What it is", "## Licence", "## How to get it", "## Expected coun
 def test_all_datasets_are_described() -> None:
     assert {path.stem for path in DESCRIPTORS} == {
         "shapes", "captioned", "webvid", "panda70m", "ucf101", "kinetics600", "imagenet", "webdataset", "list",
+        "union",
     }  # fmt: skip
 
 

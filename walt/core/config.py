@@ -100,16 +100,21 @@ def _locate(section: type[BaseModel], location: tuple[int | str, ...]) -> tuple[
     candidates: list[type[BaseModel]] = [section]
     siblings = list(section.model_fields)
     shown: list[str] = []
+    free = False  # the next part is the key of a mapping, which may be called as a field is
     for part in location:
         chosen = [candidate for candidate in candidates if len(candidates) > 1 and part in _tags(candidate)]
         if chosen:
             candidates, siblings = chosen, list(chosen[0].model_fields)
             continue
         shown.append(str(part))
+        if free:
+            free = False
+            continue
         siblings = list(candidates[0].model_fields) if candidates else []
         field = candidates[0].model_fields.get(str(part)) if candidates else None
         if field is not None:  # else it is an index of a list
             candidates = [t for t in _types_in(field.annotation) if issubclass(t, BaseModel)]
+            free = get_origin(field.annotation) is dict
     return ".".join(shown), siblings
 
 

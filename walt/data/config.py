@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from walt.core.config import Section
-from walt.data.sources.kinds import Source
+from walt.data.sources.kinds import Fraction, Member, ShapesGenerator, Source, Union
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 SizePair = tuple[PositiveInt, PositiveInt]
 
 
@@ -20,19 +20,6 @@ class DatasetConfig(Section):
     """Path of the YAML file that says what the data are."""
     path: str
     """Folder that holds the source files."""
-
-
-class ShapesGenerator(Section):
-    """Settings of the generated ``shapes`` dataset."""
-
-    kind: Literal["shapes"]
-    videos: PositiveInt
-    images: int = Field(ge=0)
-    size: PositiveInt
-    """Side of the square picture in pixels."""
-    num_frames: PositiveInt
-    fps: PositiveInt
-    seed: int
 
 
 class Descriptor(Section):
@@ -46,16 +33,63 @@ class Descriptor(Section):
     """Where the items stand: one of the kinds in ``walt.data.sources.kinds``."""
     classes: str | None
     """File with a class name a line, label 0 first, relative to the project's root; null: the data have no classes."""
-    caption_required: bool
+    caption_required: bool | None
     """False: a missing caption is accepted, and the clip is unconditional."""
-    images: bool
+    images: bool | None
     """Whether still pictures (and videos of exactly one frame) are kept, as clips of one frame."""
-    held_out: Fraction
-    """Share of the sources that is kept for evaluation, chosen by the hash of their bytes."""
+    held_out: Fraction | None
+    """Share of the sources that is kept for evaluation, chosen by the hash of their bytes. Of a union these three are
+    null, since each member says them."""
     adherence: Literal["shapes"] | None
     """How ``evaluate`` checks that a sample obeys its prompt; null: it cannot."""
     generator: ShapesGenerator | None
-    """How ``walt prepare`` makes the source files; null: the user brings them."""
+    """How ``walt prepare`` makes the source files; null: the user brings them, or members of a union say it."""
+
+    def members(self) -> dict[str, Member]:
+        """By name, the collections that the dataset is made of; one of a single source is its own, without a name."""
+        if isinstance(self.source, Union):
+            return {name: self.source.members[name] for name in sorted(self.source.members)}
+        assert self.caption_required is not None
+        assert self.images is not None
+        assert self.held_out is not None
+        only = Member(
+            path=".", source=self.source, classes=self.classes, caption_required=self.caption_required,
+            images=self.images, held_out=self.held_out, generator=self.generator,
+        )  # fmt: skip
+        return {"": only}
+
+    def member_of(self, source: str) -> str:
+        """The member's name that an item's name begins with; of a dataset that is no union the empty name."""
+        return source.partition("/")[0] if isinstance(self.source, Union) else ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Descriptor:
+        together = isinstance(self.source, Union)
+        for key in ("caption_required", "images", "held_out"):
+            if (getattr(self, key) is None) != together:
+                said = (
+                    "must be null: each member of the union says it" if together else "is null, which only a union's is"
+                )
+                raise ValueError(f"{key} {said}")
+        if together and self.generator is not None:
+            raise ValueError("generator must be null: each member of the union says it")
+        for name, member in self.members().items():
+            if member.classes not in (self.classes, None):
+                said = f"'{member.classes}', but classes is {self.classes or 'null'}"
+                raise ValueError(f"source.members.{name}.classes is {said}: all members have the same, or null")
+            _check_alone(name, self.members())
+        if self.classes and not any(member.classes for member in self.members().values()):
+            raise ValueError(f"classes is {self.classes}, but no member of the union has classes: it must be null")
+        return self
+
+
+def _check_alone(name: str, members: dict[str, Member]) -> None:
+    """What a generator makes anew it removes before, so nobody else's files lie in its folder."""
+    folder = PurePosixPath(members[name].path)
+    others = {other: member.path for other, member in members.items() if other != name and "://" not in member.path}
+    for other, path in others.items():
+        if members[name].generator and PurePosixPath(path).is_relative_to(folder):
+            raise ValueError(f"source.members.{name}.path is generated: '{other}' cannot lie in it")
 
 
 class ScreenConfig(Section):

@@ -18,7 +18,7 @@ from walt.core.paths import Paths
 from walt.core.storage import write_bytes
 from walt.data import shapes_files
 from walt.data.config import DatasetConfig, Descriptor
-from walt.data.sources import registry
+from walt.data.sources import registry, union
 from walt.data.sources.folders import fixed_folder, has_wildcards, open_folder
 from walt.data.sources.kinds import CaptionedFolder, FileList, PlainFolder
 
@@ -37,16 +37,23 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
         ConfigurationError: the descriptor is wrong, or the folder, a table or a column is missing, or nothing is there.
     """
     descriptor = load_section(paths.root / dataset.descriptor, Descriptor)
-    if descriptor.generator is not None:
-        return shapes_files.generate(descriptor.generator, paths.root / dataset.path, compute)
-    _check_listing(descriptor, paths.root, dataset.path)
-    return f"{dataset.path}: {descriptor.name} is there"
+    done = []
+    for name, member in descriptor.members().items():
+        if member.generator is None:
+            _check_listing(descriptor, paths.root, dataset.path, name)
+            continue
+        folder = union.folder_of(dataset.path, member)
+        if remote.is_remote(folder):
+            raise ConfigurationError(f"{folder}: generated files are made on this machine, not in a bucket")
+        done.append(shapes_files.generate(member.generator, paths.root / folder, compute))
+    return "; ".join(done) or f"{dataset.path}: {descriptor.name} is there"
 
 
-def _check_listing(descriptor: Descriptor, root: Path, path: str) -> None:
+def _check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "") -> None:
     """Raise ConfigurationError for what is wrong with tables, columns and classes, without reading them to the end."""
-    if next(registry.iterate(descriptor, root, path, max_caption_characters=1), None) is None:
-        raise ConfigurationError(f"dataset.path: {path}: nothing in it that {descriptor.name} could be")
+    if next(registry.iterate_member(descriptor, member, root, path, max_caption_characters=1), None) is None:
+        where = f"source.members.{member}" if member else f"dataset.path: {path}"
+        raise ConfigurationError(f"{where}: nothing in it that {member or descriptor.name} could be")
 
 
 @dataclass(frozen=True)

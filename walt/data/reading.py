@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -62,10 +62,10 @@ def read_all(
     dead = visits.make("ingest: reading", partial(visit, folder, cut, cache), listed)
     if dead:
         visits.make("ingest: hashing what failed", only_hash, dead)
-    read = _told_apart(listed, cache, ingest)
+    read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
         visits.make("ingest: reading again", partial(visit, folder, cut, None), read.unknown)
-        read = _told_apart(listed, cache, ingest)
+        read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
         raise StorageError(f"{cache.folder}: clips that were stored there are gone; run again")
     return read, visits.num_decoded
@@ -148,7 +148,7 @@ def _num_bytes(item: Item) -> int:
         return 0
 
 
-def _told_apart(listed: list[Source], cache: ClipCache, ingest: IngestConfig) -> Read:
+def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:
     """Decide which sources are duplicates and which are refused; note how many clips the others have, and have these
     screened."""
     read = Read(Screening(ingest.screen))
@@ -156,9 +156,15 @@ def _told_apart(listed: list[Source], cache: ClipCache, ingest: IngestConfig) ->
     for source in listed:
         item, sha256 = source.item, source.sha256
         reason = source.refusal
+        if sha256 and not item.stills and _is_still(source, rule, cache):
+            cause = f"1 frames at {rule.fps:g} a second, a clip has {rule.num_frames}"
+            read.rejects.append(reject_row(item.source, sha256, "too_short", cause))
+            continue
         if sha256:
             earlier = first.setdefault((sha256, item.span), source)
             if earlier is not source:
+                if item.split == "held_out":  # what one list holds out, another does not train on
+                    earlier.item = replace(earlier.item, split="held_out")
                 cause = f"the same bytes as {earlier.item.source}"
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))
                 continue
@@ -175,3 +181,11 @@ def _told_apart(listed: list[Source], cache: ClipCache, ingest: IngestConfig) ->
         if reason:
             read.rejects.append(reject_row(item.source, sha256 or None, *reason))
     return read
+
+
+def _is_still(source: Source, rule: ClipRule, cache: ClipCache) -> bool:
+    """Whether a video is one frame, which became a still since another member of the union takes stills."""
+    if not rule.stills or rule.num_frames == 1:
+        return False
+    entry = cache.get(source.file)
+    return entry is not None and any(clip.kind == "image" for clip in entry.clips)

@@ -21,8 +21,8 @@ from walt.core.images import png_bytes
 from walt.core.log import ProgressBar
 from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_file, sha256_json, write_bytes, write_json
 from walt.data import shapes
-from walt.data.config import ShapesGenerator
 from walt.data.shapes import Scene, caption, draw
+from walt.data.sources.kinds import ShapesGenerator
 
 _MARKER = ".generated.json"
 _CAPTIONS = "captions.csv"

@@ -131,7 +131,7 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Fou
 
 
 def _lacking(cache: ClipCache | None, sha256: str, place: Visit) -> list[SourceFile]:
-    files = [SourceFile(sha256, kind, span) for kind, span in place.parts]
+    files = dict.fromkeys(SourceFile(sha256, kind, span) for kind, span in place.parts)  # members may share a file
     return [file for file in files if cache is None or cache.get(file) is None]
 
 

@@ -20,8 +20,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, WaltError
 from walt.core.remote import s3_credentials
+from walt.data.config import Descriptor
 from walt.stages.params import Params
 from walt.stages.runner import load_params
 
@@ -132,9 +134,11 @@ def _device(params: Params) -> Check:
 
 
 def _s3(params: Params, root: Path) -> Iterator[Check]:
-    """Credentials, where a parameter or a DVC remote is in a bucket. Whether they are let in, a request will show."""
+    """Credentials, where a parameter, a member of the dataset or a DVC remote is in a bucket. Whether they are let in,
+    a request will show."""
     config = root / ".dvc/config"
     users = re.findall(r'"(s3://[^"]+)"', params.model_dump_json())
+    users += _members_in_buckets(root / params.dataset.descriptor)
     users += ["a DVC remote"] if config.is_file() and "s3://" in config.read_text(encoding="utf-8") else []
     if not users:
         return
@@ -144,6 +148,15 @@ def _s3(params: Params, root: Path) -> Iterator[Check]:
         yield Check("s3", "fail", f"no credentials for {users[0]}", advice)
     else:
         yield Check("s3", "ok", f"credentials by {found} for {users[0]}")
+
+
+def _members_in_buckets(file: Path) -> list[str]:
+    """Of a dataset that is a union. What is wrong with its descriptor is for ``walt check`` to say."""
+    try:
+        members = load_section(file, Descriptor).members().values()
+    except ConfigurationError:
+        return []
+    return [member.path for member in members if member.path.startswith("s3://")]
 
 
 def _dvc(root: Path) -> Check:

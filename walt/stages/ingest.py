@@ -75,7 +75,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
     gone = _gone(paths, listing)
     rejects = [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
-    rule = ClipRule.from_config(config.ingest, descriptor.images)
+    rule = ClipRule.from_config(config.ingest, any(member.images for member in descriptor.members().values()))
     work = paths.work("ingest")
     cache = ClipCache(work / "sources", rule)
     listed = [Source(item) for item in listing.items]
@@ -89,9 +89,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects)
-    _check_limit(num_inputs, rejects, config.ingest.reject_limit, paths.rejects)
+    inputs = Counter(map(descriptor.member_of, listing.sources()))
+    _check_limits(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
 
-    _split(accepted, descriptor.held_out)
+    _split(accepted)
     shards = assign_shards(accepted, config.ingest.clips_per_shard)
     counts: Counter[str] = Counter()
     with storage_errors(paths.clips):
@@ -103,6 +104,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
+    if descriptor.source.kind == "union":
+        kept = Counter(descriptor.member_of(source.item.source) for source in accepted)
+        figures["members"] = {name: f"{kept[name]} of {count} inputs" for name, count in sorted(inputs.items())}
     if config.ingest.output:
         figures["uploaded"] = mirror(paths, config.ingest.output)
     return figures
@@ -147,30 +151,51 @@ def _screen(
     return rejects, clips
 
 
-def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table: Path) -> None:
-    codes = ", ".join(f"{count} {code}" for code, count in Counter(row.code for row in rejects).most_common())
-    if len(rejects) == num_inputs:
-        raise RejectLimitError(
-            f"none of {num_inputs} inputs was accepted ({codes or 'the dataset is empty'}); see {table}"
-        )
-    if len(rejects) > limit * num_inputs:
-        share = f"{len(rejects)} of {num_inputs} inputs were rejected ({codes})"
-        raise RejectLimitError(f"{share}, more than ingest.reject_limit {limit:g}; see {table}")
+def _check_limits(
+    descriptor: Descriptor, inputs: Counter[str], accepted: list[Source], rejects: list[RejectRow], limit: float,
+    table: Path,
+) -> None:  # fmt: skip
+    """Of a union each member by itself, else pictures by the million hide that no video is left. There collections may
+    overlap: what is a duplicate of another member's accepted source is no loss.
+
+    Args:
+        inputs: how many each member has.
+    """
+    repeated = {row.sha256 for row in rejects if row.code == "duplicate"}
+    owners = {
+        source.sha256: descriptor.member_of(source.item.source) for source in accepted if source.sha256 in repeated
+    }
+    for name in descriptor.members():
+        rows = [row for row in rejects if descriptor.member_of(row.source) == name]
+        lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in rows)
+        of = f" of the member '{name}'" if name else ""
+        codes = ", ".join(f"{count} {code}" for code, count in Counter(row.code for row in rows).most_common())
+        if lost == inputs[name]:
+            said = f"none of {lost} inputs{of} was accepted ({codes or 'the dataset is empty'})"
+            raise RejectLimitError(f"{said}; see {table}")
+        if lost > limit * inputs[name]:
+            said = f"{lost} of {inputs[name]} inputs{of} were rejected ({codes})"
+            raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; see {table}")
 
 
 # ------------------------------------------------------------------------------------------------------------ outputs
 
 
-def _split(sources: list[Source], held_out: float) -> None:
+def _split(sources: list[Source]) -> None:
     """Say of each source whether it is held out, which the dataset's own lists decide, or its hash.
 
-    Where a share so small or sources so few leave nothing held out, the first video that a larger share would take is
-    held out, as long as another video is left to train on.
+    What is held out under one name (a span, a member of a union) is so under all. Where a share so small or sources so
+    few leave nothing held out, the first video that a larger share would take is held out, as long as another video is
+    left to train on.
     """
     for source in sources:
-        source.split = "held_out" if _draw(source.sha256) < held_out else "train"
+        source.split = "held_out" if _draw(source.sha256) < source.item.held_out_share else "train"
         source.split = source.item.split or source.split
+    kept = {source.sha256 for source in sources if source.split == "held_out"}
+    for source in sources:
+        source.split = "held_out" if source.sha256 in kept else "train"
     videos = [source for source in sources if source.has_video]
+    share = max((source.item.held_out_share for source in sources), default=0.0)
     if any(source.item.split for source in sources):
         if all(source.split == "held_out" for source in sources):
             warning("every source is held out by the dataset's own lists: there is nothing to train on")
@@ -178,14 +203,15 @@ def _split(sources: list[Source], held_out: float) -> None:
         warning("every source would be held out; all are used for training instead")
         for source in sources:
             source.split = "train"
-    elif held_out and not any(source.split == "held_out" for source in sources):
-        if len(videos) > 1:
-            first = min(videos, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
+    elif share and not kept:
+        candidates = [source for source in videos if source.item.held_out_share]
+        if len(videos) > 1 and candidates:
+            first = min(candidates, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
             for source in videos:
                 source.split = "held_out" if source.sha256 == first else "train"
-            warning(f"too few sources for a held-out share of {held_out:g}: one video is held out")
+            warning(f"too few sources for a held-out share of {share:g}: one video is held out")
         else:
-            warning(f"too few videos for a held-out share of {held_out:g}: none is held out")
+            warning(f"too few videos for a held-out share of {share:g}: none is held out")
 
 
 def _draw(sha256: str) -> float:

@@ -99,10 +99,12 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         parts["headers"], tiles = _look_at_sources(request, dataset, listing)
         if dataset.rejects is None:
             refused = [(refusal.source, refusal.code, refusal.cause) for refusal in listing.refusals]
+        members = figures.members(dataset.descriptor, listing, refused)
     if dataset.rows is not None:
         indexes = {folder: read_index(dataset.paths.clips / folder) for folder in size_folders(dataset.paths.clips)}
         parts["ingested"] = figures.ingested(dataset.rows, indexes)
         tiles = clip_tiles(choose_rows(dataset.rows, request.clips, request.seed), dataset.paths.clips, indexes)
+        members = figures.members(dataset.descriptor, dataset.rows, refused)
     rejects = figures.rejects(refused)
     clip_rejects = figures.rejects((row.source, row.code, row.cause) for row in dataset.clip_rejects)
     document: dict[str, Any] = {
@@ -112,6 +114,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
             "folder": None if dataset.folder is None else printable(dataset.folder),
         },
         **{name: part and part.figures for name, part in parts.items()},
+        "members": members,
         "rejects": rejects,
         "clip_rejects": clip_rejects,
     }  # fmt: skip

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from walt.core.manifest import ManifestRow, printable
+from walt.data.config import Descriptor
 from walt.data.headers import Header
 from walt.data.shards import ShardIndex
-from walt.data.sources.items import Item, Refusal
+from walt.data.sources.items import Item, Listing, Refusal
 from walt.evaluation.charts import Bars, Distribution, Histogram, leading
 
 Figures = dict[str, Any]
@@ -173,6 +174,35 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
     charts += text_charts + class_charts
     charts += [Histogram(name.replace("_", " ").capitalize(), column, "") for name, column in values.items()]
     return Part(figures, charts)
+
+
+def members(
+    descriptor: Descriptor, found: Listing | Sequence[ManifestRow], refused: Iterable[tuple[str, str, str]]
+) -> list[Figures] | None:
+    """Of each member of a union its inputs, what they gave and why some gave nothing; None for a single source.
+
+    Args:
+        found: the listing, before ingest; the clips afterwards.
+        refused: (source, code, cause) of inputs.
+    """
+    if descriptor.source.kind != "union":
+        return None
+    kinds: Counter[tuple[str, str | None]] = Counter()
+    for entry in found.items if isinstance(found, Listing) else found:
+        name = descriptor.member_of(entry.source)
+        kinds.update([(name, entry.kind), (name, entry.split)])
+    codes = [(descriptor.member_of(source), code) for source, code, _ in refused]
+    names = found.sources() if isinstance(found, Listing) else {row.source for row in found}
+    inputs = Counter(map(descriptor.member_of, names))
+    if not isinstance(found, Listing):
+        inputs.update(name for name, _ in codes)
+    return [
+        {
+            "name": name, "inputs": inputs[name], "videos": kinds[name, "video"], "images": kinds[name, "image"],
+            "held_out": kinds[name, "held_out"], "rejects": ranked(code for member, code in codes if member == name),
+        }
+        for name in descriptor.members()
+    ]  # fmt: skip
 
 
 def resolutions(rows: Sequence[ManifestRow]) -> list[tuple[str, int]]:

@@ -100,6 +100,8 @@ def tables(document: Mapping[str, Any]) -> Iterator[TableData]:
     made, listed, headers = document["ingested"], document["listed"], document["headers"]
     if made:
         yield _splits(made["splits"])
+    if document["members"]:
+        yield _members(document["members"], "clips" if made else "files")
     if listed:
         yield _listed(listed)
     if headers:
@@ -151,6 +153,18 @@ def _splits(splits: Mapping[str, Any]) -> TableData:
         for name, split in splits.items()
     ]  # fmt: skip
     return TableData("Clips by split", ("split", "sources", "clips", "videos", "stills", "of video"), "lrrrrr", rows)
+
+
+def _members(members: Sequence[Mapping[str, Any]], what: str) -> TableData:
+    rows = [
+        (
+            member["name"], *(number(member[key]) for key in ("inputs", "videos", "images", "held_out")),
+            ", ".join(f"{number(count)} {code}" for code, count in member["rejects"]),
+        )
+        for member in members
+    ]  # fmt: skip
+    header = ("member", "inputs", "videos", "stills", "held out", "rejected")
+    return TableData("Members of the union", header, "lrrrrl", rows, f"videos, stills and held out: {what}")
 
 
 def _listed(listed: Mapping[str, Any]) -> TableData:

@@ -102,19 +102,22 @@ class RemoteFolder:
         return remote.open_file(self.location(name))
 
 
-def open_folder(root: Path, path: str) -> Folder:
-    """The dataset's folder that ``dataset.path`` names, relative to the project's root.
+def open_folder(root: Path, path: str, key: str = "dataset.path") -> Folder:
+    """The dataset's folder, relative to the project's root.
+
+    Args:
+        key: what names the folder, for messages.
 
     Raises:
         ConfigurationError: there is no such folder, or the protocol has no listing. StorageError: no such bucket.
     """
     if remote.is_remote(path):
         if not path.startswith("s3://"):
-            raise ConfigurationError(f"dataset.path: {path}: only s3:// has a listing; put its URLs into a table")
+            raise ConfigurationError(f"{key}: {path}: only s3:// has a listing; put its URLs into a table")
         return RemoteFolder(path)
     folder = root / path
     if not folder.is_dir():
-        raise ConfigurationError(f"dataset.path: {folder}: no such folder (`walt prepare` makes a generated dataset)")
+        raise ConfigurationError(f"{key}: {folder}: no such folder (`walt prepare` makes a generated dataset)")
     return LocalFolder(folder)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -33,6 +33,10 @@ class Item:
     """As the dataset's own lists say; None: the hash of the bytes decides."""
     span: Span | None = None
     """None: the whole file."""
+    stills: bool = True
+    """Whether a video of exactly one frame is a still; else it is too short."""
+    held_out_share: float = 0.0
+    """Share of the dataset, or of the member of a union, that the hashes hold out where ``split`` is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +67,22 @@ class Listing:
         listing.items.sort(key=lambda item: os.fsencode(item.source))
         return listing
 
+    def sources(self) -> Iterator[str]:
+        """Names of all inputs."""
+        yield from (item.source for item in self.items)
+        yield from (refusal.source for refusal in self.refusals)
+
 
 @dataclass(frozen=True)
 class Rules:
-    """What the descriptor and the ``ingest`` section say of every item, whatever its source."""
+    """What the descriptor, or a union's member, and the ``ingest`` section say of every item, whatever its source."""
 
     images: bool
     """Whether still pictures are kept."""
     caption_required: bool
     max_caption_characters: int
+    held_out_share: float = 0.0
+    """Share that is kept for evaluation where the source's own lists say nothing."""
 
     def item(
         self,
@@ -100,7 +111,9 @@ class Rules:
         if "\0" in caption or not _is_text(caption):
             return Refusal(source, "bad_caption", "the caption holds bytes that are no UTF-8 text")
         cut = caption[: self.max_caption_characters]
-        return Item(source, path, kind, cut or None, cut != caption, label, split, span)
+        return Item(
+            source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out_share
+        )
 
 
 class Seen:

@@ -1,13 +1,16 @@
 """The kinds of source that a descriptor may name, one section each: what the adapter of that kind needs to know.
 
-Paths and patterns in them count from the dataset's folder (``dataset.path``), which may also be an ``s3://`` prefix.
+Paths and patterns in them count from the dataset's folder (``dataset.path``), which may also be an ``s3://`` prefix;
+those of a union's member from the member's folder.
 """
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt, field_validator
 
 from walt.core.config import Section
 
@@ -121,7 +124,60 @@ class WebDatasetTars(Section):
     """A tar that is cut short ends the stage with status 5, or is refused as one input."""
 
 
-Source = Annotated[
-    CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars,
-    Field(discriminator="kind"),
-]
+class ShapesGenerator(Section):
+    """Settings of the generated ``shapes`` dataset."""
+
+    kind: Literal["shapes"]
+    videos: PositiveInt
+    images: int = Field(ge=0)
+    size: PositiveInt
+    """Side of the square picture in pixels."""
+    num_frames: PositiveInt
+    fps: PositiveInt
+    seed: int
+
+
+OneSource = CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
+"""Every kind but the union."""
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Member(Section):
+    """One collection of a union: where it lies, and what a descriptor says of the items of a dataset."""
+
+    path: str
+    """Folder in the dataset's folder (``.`` is that itself), or an ``s3://`` prefix of its own."""
+    source: Annotated[OneSource, Field(discriminator="kind")]
+    classes: str | None
+    """The descriptor's ``classes``, word for word; null: what labels the source has are left out."""
+    caption_required: bool
+    images: bool
+    held_out: Fraction
+    generator: ShapesGenerator | None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below(cls, path: str) -> str:
+        """What lies elsewhere on this machine would change without DVC's notice: it watches ``dataset.path``."""
+        if "://" not in path and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
+            raise ValueError(f"'{path}' leaves the dataset's folder: a member lies below it, or under s3://")
+        return path
+
+
+class Union(Section):
+    """Several collections as one dataset."""
+
+    kind: Literal["union"]
+    members: Annotated[dict[str, Member], Field(min_length=1)]
+    """By name; an item of a member is called ``<member>/<name>``."""
+
+    @field_validator("members")
+    @classmethod
+    def _can_begin_a_name(cls, members: dict[str, Member]) -> dict[str, Member]:
+        for name in members:
+            if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]*", name):
+                raise ValueError(f"'{name}': a member's name is made of letters, digits, '_', '.' and '-'")
+        return members
+
+
+Source = Annotated[OneSource | Union, Field(discriminator="kind")]

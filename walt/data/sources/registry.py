@@ -15,6 +15,7 @@ from walt.data.sources import (
     panda70m,
     plain_folder,
     ucf101,
+    union,
     webdataset_tars,
     webvid,
 )
@@ -41,28 +42,41 @@ def list_items(descriptor: Descriptor, root: Path, path: str, max_caption_charac
 
 def iterate(descriptor: Descriptor, root: Path, path: str, max_caption_characters: int) -> Iterator[Entry]:
     """The same one by one, in the order of the dataset's own lists, in memory that tables' sizes hardly touch."""
-    rules = Rules(descriptor.images, descriptor.caption_required, max_caption_characters)
-    return entries(descriptor, Dataset(open_folder(root, path), rules, read_classes(descriptor, root)))
+    for name in descriptor.members():
+        yield from iterate_member(descriptor, name, root, path, max_caption_characters)
 
 
-def entries(descriptor: Descriptor, dataset: Dataset) -> Iterator[Entry]:
-    """What the adapter of the descriptor's source yields."""
-    match descriptor.source:
-        case kinds.CaptionedFolder() as source:
+def iterate_member(
+    descriptor: Descriptor, name: str, root: Path, path: str, max_caption_characters: int
+) -> Iterator[Entry]:
+    """The inputs of one member of the dataset, as ``descriptor.members()`` names it."""
+    member = descriptor.members()[name]
+    classes = None if member.classes is None else read_classes(descriptor, root)
+    rules = Rules(member.images, member.caption_required, max_caption_characters, member.held_out)
+    key = f"source.members.{name}.path" if name else "dataset.path"
+    folder = open_folder(root, union.folder_of(path, member), key)
+    found = entries(member.source, Dataset(folder, rules, classes))
+    return union.entries(name, member, found) if name else found
+
+
+def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
+    """What the adapter of a source yields."""
+    match source:
+        case kinds.CaptionedFolder():
             return captioned_folder.entries(source, dataset)
-        case kinds.PlainFolder() as source:
+        case kinds.PlainFolder():
             return plain_folder.entries(source, dataset)
-        case kinds.FileList() as source:
+        case kinds.FileList():
             return file_list.entries(source, dataset)
-        case kinds.WebVid() as source:
+        case kinds.WebVid():
             return webvid.entries(source, dataset)
-        case kinds.Panda70M() as source:
+        case kinds.Panda70M():
             return panda70m.entries(source, dataset)
-        case kinds.Ucf101() as source:
+        case kinds.Ucf101():
             return ucf101.entries(source, dataset)
-        case kinds.Kinetics() as source:
+        case kinds.Kinetics():
             return kinetics.entries(source, dataset)
-        case kinds.ImageNet() as source:
+        case kinds.ImageNet():
             return imagenet.entries(source, dataset)
-        case kinds.WebDatasetTars() as source:
+        case kinds.WebDatasetTars():
             return webdataset_tars.entries(source, dataset)

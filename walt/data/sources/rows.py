@@ -89,4 +89,5 @@ class RowFiles:
     def report(self) -> None:
         """Say how many rows were no inputs. Call it after the last row."""
         if self._skipped:
-            warning(f"{self._skipped} rows have no file here and are left out (the descriptor's source.absent is skip)")
+            where = self._folder.location(self._videos)
+            warning(f"{where}: {self._skipped} rows have no file here and are left out (source.absent is skip)")

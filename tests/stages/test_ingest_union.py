@@ -1,0 +1,315 @@
+"""The stage ``ingest`` on several collections at once: one set of clips, whatever lies where."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.media import counter, write_video
+from tests.s3 import Bucket
+from tests.sources import describe, member, union
+from tests.stages.test_doctor import params
+from tests.stages.test_ingest import config, outputs, rejects
+from tests.web import Web
+from walt.core import remote
+from walt.core.errors import RejectLimitError
+from walt.core.manifest import ManifestRow, read_manifest, read_rejects
+from walt.core.paths import Paths
+from walt.data.config import DatasetConfig
+from walt.data.sources.registry import list_items
+from walt.stages import doctor, ingest
+from walt.stages.inspect_figures import members as inspected
+
+FOLDER = {"kind": "folder", "patterns": ["**/*"]}
+LIST: dict[str, Any] = {
+    "kind": "list", "tables": ["t.csv"], "path_column": "path", "caption_columns": ["caption"], "label_column": None,
+    "span_columns": None, "videos": "", "absent": "refuse",
+}  # fmt: skip
+TARS = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
+KINETICS = {"kind": "kinetics", "tables": ["k.csv"], "videos": "", "absent": "refuse"}
+
+
+def run(
+    root: Path, descriptor: dict[str, Any], workers: int = 1, backend: str = "inline", **changes: Any
+) -> dict[str, Any]:
+    """Ingest ``root/data`` with these keys of a descriptor."""
+    (root / "datasets").mkdir(exist_ok=True)
+    (root / "datasets/test.yaml").write_text(json.dumps(describe(**descriptor).model_dump(mode="json")))
+    settings = config(workers, backend, **{"sizes": ((16, 16),)} | changes)
+    dataset = DatasetConfig(descriptor="datasets/test.yaml", path="data-in")
+    return ingest.run(settings.model_copy(update={"dataset": dataset}), Paths(root))
+
+
+def manifest(root: Path) -> dict[str, ManifestRow]:
+    """The first row of each source."""
+    return {row.source: row for row in reversed(read_manifest(Paths(root).manifest))}
+
+
+def clips(root: Path) -> dict[str, str]:
+    return {name: digest for name, digest in outputs(root).items() if name.startswith("data/clips/")}
+
+
+def video(path: Path, number: int, num_frames: int = 20) -> Path:
+    """A video of its own for each number; 20 frames of 24 a second are one clip of 5 at 8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_video(path, np.roll(counter(40), number, axis=0)[:num_frames])
+
+
+def write_list(folder: Path, *rows: str, header: str = "path,caption") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "t.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def pictures(file: Path, *captions: str) -> None:
+    """A tar of as many pictures, no two alike."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(file, "w") as archive:
+        for number, caption in enumerate(captions):
+            Image.new("RGB", (24, 20), (40 * number, 90, 200)).save(file.parent / "x.png")
+            (file.parent / "x.txt").write_text(caption)
+            for suffix in ("png", "txt"):
+                archive.add(file.parent / f"x.{suffix}", f"{number}.{suffix}")
+    for suffix in ("png", "txt"):
+        (file.parent / f"x.{suffix}").unlink()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """``films``: three videos, two of them listed, one without a caption; ``tars``: two pictures."""
+    for number, name in enumerate("abc"):
+        video(tmp_path / f"data-in/films/{name}.mp4", number)
+    write_list(tmp_path / "data-in/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,", "gone.mp4,film d")
+    pictures(tmp_path / "data-in/pictures/0.tar", "picture 0", "picture 1")
+    return tmp_path
+
+
+FILMS = member(LIST, "films", images=False)
+PICTURES = member(TARS, "pictures")
+
+
+def test_videos_and_pictures_of_two_collections(root: Path) -> None:
+    figures = run(root, union(films=FILMS, tars=PICTURES))
+    assert (figures["inputs"], figures["accepted"], figures["videos"], figures["images"]) == (6, 4, 2, 2)
+    assert figures["members"] == {"films": "2 of 4 inputs", "tars": "2 of 2 inputs"}
+    assert {name: (row.kind, row.caption) for name, row in manifest(root).items()} == {
+        "films/a.mp4": ("video", "film a"), "films/b.mp4": ("video", "film b"),
+        "tars/0.tar::0.png": ("image", "picture 0"), "tars/0.tar::1.png": ("image", "picture 1"),
+    }  # fmt: skip
+    assert rejects(root) == {"films/c.mp4": "no_caption", "films/gone.mp4": "missing"}
+    before = outputs(root)
+    again = run(root, union(tars=PICTURES, films=FILMS), workers=2, backend="process")
+    assert (again["decoded_now"], again["gone"]) == (0, 0)
+    assert outputs(root) == before, "neither workers nor the order of members change anything"
+    shutil.rmtree(root / "data")
+    shutil.rmtree(root / "work")
+    run(root, union(tars=PICTURES, films=FILMS), workers=2, backend="process")
+    assert outputs(root) == before
+
+
+def test_the_clips_are_those_of_one_folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    run(root, union(films=FILMS, tars=PICTURES))
+    one = tmp_path_factory.mktemp("one")
+    shutil.copytree(root / "data-in/films", one / "data-in/x")
+    with tarfile.open(root / "data-in/pictures/0.tar") as archive:
+        archive.extractall(one / "data-in/x", filter="data")
+    write_list(one / "data-in", *(f"x/{name},c" for name in ("a.mp4", "b.mp4", "0.png", "1.png")))
+    run(one, {"source": LIST})
+    assert clips(one) == clips(root)
+    before = clips(root)
+    figures = run(root, union(pictures=PICTURES, moved=FILMS))
+    assert (figures["decoded_now"], figures["gone"], clips(root)) == (0, 6, before), "another name decodes nothing"
+
+
+def test_equal_bytes_are_one_source_of_the_first_name(root: Path) -> None:
+    shutil.copy(root / "data-in/films/a.mp4", root / "data-in/films/copy.mp4")
+    shutil.copytree(root / "data-in/films", root / "data-in/others")
+    write_list(root / "data-in/others", "a.mp4,other a", "c.mp4,other c", "copy.mp4,other copy")
+    others = member(LIST, "others")
+    figures = run(root, union(films=FILMS, others=others))
+    assert (figures["inputs"], figures["accepted"]) == (7, 3)
+    assert {name: row.caption for name, row in manifest(root).items()} == {
+        "films/a.mp4": "film a", "films/b.mp4": "film b", "others/c.mp4": "other c",
+    }  # fmt: skip
+    causes = {row.source: row.cause for row in read_rejects(Paths(root).rejects) if row.code == "duplicate"}
+    assert causes == dict.fromkeys(("others/a.mp4", "others/copy.mp4"), "the same bytes as films/a.mp4")
+    before = clips(root)
+    run(root, union(z=FILMS, others=others))
+    assert manifest(root)["others/a.mp4"].caption == "other a", "the name decides"
+    assert rejects(root)["z/a.mp4"] == "duplicate"
+    assert clips(root) == before
+
+
+def test_a_video_of_one_frame_is_a_still_where_the_member_says_so(tmp_path: Path) -> None:
+    for number, name in enumerate(("strict/one", "strict/film", "easy/one", "easy/other")):
+        video(tmp_path / f"data-in/{name}.mp4", number % 2, num_frames=20 if "film" in name else 1)
+    strict, easy = (member(FOLDER, path, caption_required=False, images=path == "easy") for path in ("strict", "easy"))
+    run(tmp_path, {"source": FOLDER | {"patterns": ["strict/*"]}, "images": False, "caption_required": False})
+    alone = {row.source: (row.code, row.cause) for row in read_rejects(Paths(tmp_path).rejects)}
+    for names in (("a", "b"), ("b", "a")):
+        run(tmp_path, union(**{names[0]: strict, names[1]: easy}))
+        kinds = {name: row.kind for name, row in manifest(tmp_path).items()}
+        assert kinds == {
+            f"{names[0]}/film.mp4": "video", f"{names[1]}/one.mp4": "image", f"{names[1]}/other.mp4": "image",
+        }  # fmt: skip
+        refused = {row.source: (row.code, row.cause) for row in read_rejects(Paths(tmp_path).rejects)}
+        assert refused == {f"{names[0]}/one.mp4": alone["strict/one.mp4"]}, "as alone, and its bytes are not taken"
+
+
+def test_where_a_clip_is_one_frame_every_video_gives_some(tmp_path: Path) -> None:
+    video(tmp_path / "data-in/v/a.mp4", 0)
+    pictures(tmp_path / "data-in/pictures/0.tar", "picture")
+    films = member(FOLDER, "v", caption_required=False, images=False)
+    figures = run(tmp_path, union(v=films, p=PICTURES), num_frames=1, max_clips_per_video=2)
+    assert (figures["accepted"], figures["images"], rejects(tmp_path)) == (2, 3, {})
+
+
+# --------------------------------------------------------------------------------------------------------------- splits
+
+
+def test_each_member_has_its_own_share(root: Path) -> None:
+    run(root, union(films=FILMS | {"held_out": 1.0}, tars=PICTURES))
+    assert {name: row.split for name, row in manifest(root).items()} == {
+        "films/a.mp4": "held_out", "films/b.mp4": "held_out",
+        "tars/0.tar::0.png": "train", "tars/0.tar::1.png": "train",
+    }  # fmt: skip
+
+
+def test_where_shares_leave_nothing_one_of_the_member_that_has_one_is_held_out(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video(root / "data-in/other/o.mp4", 9)
+    other = member(FOLDER, "other", caption_required=False)
+    for share, kept in ((1e-7, {"other/o.mp4"}), (0.0, set())):
+        run(root, union(films=FILMS, other=other | {"held_out": share}, tars=PICTURES))
+        assert {name for name, row in manifest(root).items() if row.split == "held_out"} == kept
+        assert ("one video is held out" in capsys.readouterr().out) == bool(kept)
+    run(root, union(films=FILMS, tars=PICTURES | {"held_out": 1e-7}))
+    assert {row.split for row in manifest(root).values()} == {"train"}
+    assert "none is held out" in capsys.readouterr().out
+
+
+def test_what_one_list_holds_out_no_other_trains_on(tmp_path: Path) -> None:
+    """The same bytes as a whole, as a span, and in another collection's held-out list."""
+    for number, name in enumerate(("k/i_000001_000011", "k/j_000001_000011", "own/new")):
+        video(tmp_path / f"data-in/{name}.mp4", number, num_frames=38)
+    (tmp_path / "classes.txt").write_text("yoga\n")
+    rows = "".join(f"yoga,{name},1,11,{split}\n" for name, split in (("i", "train"), ("j", "val")))
+    (tmp_path / "data-in/k/k.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{rows}")
+    shutil.copy(tmp_path / "data-in/k/j_000001_000011.mp4", tmp_path / "data-in/own/same.mp4")
+    write_list(tmp_path / "data-in/own", "same.mp4,a", "new.mp4,b")
+    (tmp_path / "data-in/own/spans.csv").write_text("path,caption,s,e\nsame.mp4,c,0.2,1.2\nnew.mp4,d,0.2,1.2\n")
+    spans = LIST | {"tables": ["spans.csv"], "span_columns": ["s", "e"]}
+    members = {
+        "a": member(LIST, "own"), "b": member(spans, "own"), "k": member(KINETICS, "k", classes="classes.txt"),
+    }  # fmt: skip
+    run(tmp_path, union(**members) | {"classes": "classes.txt"})
+    assert {name: row.split for name, row in manifest(tmp_path).items()} == {
+        "a/same.mp4": "held_out", "b/same.mp4#t=0.2,1.2": "held_out", "a/new.mp4": "train",
+        "b/new.mp4#t=0.2,1.2": "train", "k/i_000001_000011.mp4": "train",
+    }  # fmt: skip
+    assert rejects(tmp_path) == {"k/j_000001_000011.mp4": "duplicate"}
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+def test_the_limit_holds_for_each_member(root: Path) -> None:
+    """Half of the films are refused, a third of all inputs."""
+    both = union(films=FILMS, tars=PICTURES)
+    with pytest.raises(RejectLimitError, match=r"2 of 4 inputs of the member 'films' were rejected \(") as caught:
+        run(root, both, reject_limit=0.4)
+    assert caught.value.exit_status == 3
+    assert len(rejects(root)) == 2
+    assert run(root, both, reject_limit=0.5)["accepted"] == 4
+
+
+def test_a_member_without_anything_is_not_overlooked(root: Path) -> None:
+    for name in "abc":  # an error page, say: what is a duplicate of it has no accepted source either
+        (root / f"data-in/films/{name}.mp4").write_bytes(b"no video")
+    both = union(films=FILMS, tars=PICTURES)
+    with pytest.raises(
+        RejectLimitError,
+        match=r"none of 4 inputs of the member 'films' was accepted \(1 no_caption, 1 missing, 1 format, 1 duplicate\)",
+    ):
+        run(root, both, reject_limit=1.0)
+    (root / "data-in/films/t.csv").write_text("path,caption\n")
+    with pytest.raises(RejectLimitError, match=r"none of 0 inputs of the member 'films' .*the dataset is empty"):
+        run(root, both, reject_limit=1.0)
+
+
+def test_collections_may_overlap(root: Path) -> None:
+    """A subset of another collection is no failure; what else is refused of it counts as ever."""
+    shutil.copytree(root / "data-in/films", root / "data-in/subset")
+    write_list(root / "data-in/subset", "a.mp4,again", "b.mp4,again")
+    subset = member(LIST, "subset")
+    figures = run(root, union(films=FILMS, subset=subset), reject_limit=0.5)
+    assert figures["members"] == {"films": "2 of 4 inputs", "subset": "0 of 2 inputs"}
+    write_list(root / "data-in/subset", "a.mp4,again", "b.mp4,again", "gone.mp4,x", "lost.mp4,x")
+    run(root, union(films=FILMS, subset=subset), reject_limit=0.5)
+    (root / "data-in/films/t.csv").write_text("path,caption\na.mp4,a\nb.mp4,b\n")
+    with pytest.raises(RejectLimitError, match=r"2 of 4 inputs of the member 'subset' .*2 duplicate"):
+        run(root, union(films=FILMS, subset=subset), reject_limit=0.4)
+
+
+# ---------------------------------------------------------------------------------------------------- servers, inspect
+
+
+def test_a_member_in_a_bucket(root: Path, bucket: Bucket) -> None:
+    run(root, union(films=FILMS, tars=PICTURES))
+    local = outputs(root)
+    remote.upload(root / "data-in/pictures/0.tar", f"{bucket.url}/pictures/0.tar")
+    shutil.rmtree(root / "data-in/pictures")
+    figures = run(root, union(films=FILMS, tars=PICTURES | {"path": f"{bucket.url}/pictures"}))
+    assert (figures["accepted"], figures["gone"]) == (4, 0)
+    assert outputs(root) == local, "where a member lies changes nothing"
+
+
+def test_a_remote_file_of_two_members_is_fetched_and_cut_once(web: Web, tmp_path: Path) -> None:
+    web.files["/a.mp4"] = video(tmp_path / "a.mp4", 0).read_bytes()
+    for name in ("p", "q"):
+        write_list(tmp_path / f"data-in/{name}", f"{web.url}/a.mp4,about {name}")
+    figures = run(tmp_path, union(p=member(LIST, "p"), q=member(LIST, "q")))
+    assert web.fetched() == ["/a.mp4"]
+    assert (figures["decoded_now"], figures["accepted"]) == (1, 1)
+    assert rejects(tmp_path) == {f"q/{web.url}/a.mp4": "duplicate"}
+
+
+def test_doctor_asks_for_credentials_for_a_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "s3_credentials", lambda: None)
+    settings = params(dataset__descriptor="datasets/u.yaml")
+    (tmp_path / "datasets").mkdir()
+    for path, found in (("here", []), ("s3://far/b", ["no credentials for s3://far/b"])):
+        descriptor = describe(**union(a=member(FOLDER, "."), b=member(FOLDER, path)))
+        (tmp_path / "datasets/u.yaml").write_text(descriptor.model_dump_json())
+        assert [check.found for check in doctor._s3(settings, tmp_path)] == found
+
+
+def test_inspect_counts_by_member(root: Path) -> None:
+    descriptor = describe(**union(films=FILMS | {"held_out": 1.0}, tars=PICTURES))
+    listing = list_items(descriptor, root, "data-in", 40)
+    refused = [(refusal.source, refusal.code, refusal.cause) for refusal in listing.refusals]
+    pictures_found = {"name": "tars", "inputs": 2, "videos": 0, "images": 2, "held_out": 0, "rejects": []}
+    assert inspected(descriptor, listing, refused) == [
+        {"name": "films", "inputs": 4, "videos": 2, "images": 0, "held_out": 0,
+         "rejects": [("missing", 1), ("no_caption", 1)]},
+        pictures_found,
+    ]  # fmt: skip
+    (root / "data-in/films/b.mp4").write_bytes(b"no video")
+    run(root, union(films=FILMS | {"held_out": 1.0}, tars=PICTURES))
+    refused = [(row.source, row.code, row.cause) for row in read_rejects(Paths(root).rejects)]
+    rows = read_manifest(Paths(root).manifest)
+    assert inspected(descriptor, rows, refused) == [
+        {"name": "films", "inputs": 4, "videos": 1, "images": 0, "held_out": 1,
+         "rejects": [("format", 1), ("missing", 1), ("no_caption", 1)]},
+        pictures_found,
+    ]  # fmt: skip
+    assert sum(Counter(rejects(root).values()).values()) == 3
+    assert inspected(describe(FOLDER), rows, refused) is None
