@@ -135,15 +135,18 @@ def init(
 
 @app.command(rich_help_panel="Project")
 def prepare() -> None:
-    """Make the dataset's source files if they are generated, else check that they are there."""
+    """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
     from walt.data.prepare import prepare as prepare_dataset
     from walt.stages.dataset_fit import check_dataset
     from walt.stages.runner import load_params
+    from walt.stages.source_edits import tell_dvc
 
     root = Path.cwd()
     params = load_params(root)
     check_dataset(params, root)
     info(prepare_dataset(params.dataset, params.compute, Paths(root)))
+    for line in tell_dvc(params.dataset, Paths(root)):
+        info(line)
 
 
 @app.command(rich_help_panel="Project")
