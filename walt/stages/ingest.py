@@ -43,6 +43,7 @@ from walt.data.mirror import check_mirror, mirror
 from walt.data.reading import read_all, reject_row
 from walt.data.screening import Refusals, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
+from walt.data.sources import kinds
 from walt.data.sources.items import Listing
 from walt.data.sources.registry import list_items
 
@@ -89,7 +90,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects)
-    _check_limit(num_inputs, rejects, config.ingest.reject_limit, paths.rejects)
+    _check_limit(num_inputs, rejects, config.ingest.reject_limit, paths.rejects, descriptor.source)
 
     _split(accepted, descriptor.held_out)
     shards = assign_shards(accepted, config.ingest.clips_per_shard)
@@ -147,15 +148,22 @@ def _screen(
     return rejects, clips
 
 
-def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table: Path) -> None:
-    codes = ", ".join(f"{count} {code}" for code, count in Counter(row.code for row in rejects).most_common())
+def _check_limit(num_inputs: int, rejects: list[RejectRow], limit: float, table: Path, source: kinds.Source) -> None:
+    counts = Counter(row.code for row in rejects)
+    codes = ", ".join(f"{count} {code}" for code, count in counts.most_common())
+    where = f"see {table}{_advice(counts, source)}"
     if len(rejects) == num_inputs:
-        raise RejectLimitError(
-            f"none of {num_inputs} inputs was accepted ({codes or 'the dataset is empty'}); see {table}"
-        )
+        raise RejectLimitError(f"none of {num_inputs} inputs was accepted ({codes or 'the dataset is empty'}); {where}")
     if len(rejects) > limit * num_inputs:
         share = f"{len(rejects)} of {num_inputs} inputs were rejected ({codes})"
-        raise RejectLimitError(f"{share}, more than ingest.reject_limit {limit:g}; see {table}")
+        raise RejectLimitError(f"{share}, more than ingest.reject_limit {limit:g}; {where}")
+
+
+def _advice(counts: Counter[str], source: kinds.Source) -> str:
+    """What to do where most of what was refused has no file, and the kind of source has a key for that."""
+    if 2 * counts["missing"] <= counts.total() or getattr(source, "absent", "skip") == "skip":
+        return ""
+    return "; where only a part of the dataset is meant to be here, set source.absent: skip in its descriptor"
 
 
 # ------------------------------------------------------------------------------------------------------------ outputs
