@@ -181,7 +181,10 @@ def _split(sources: list[Source], held_out: float) -> None:
     videos = [source for source in sources if source.has_video]
     if any(source.item.split for source in sources):
         if all(source.split == "held_out" for source in sources):
-            warning("every source is held out by the dataset's own lists: there is nothing to train on")
+            warning(
+                "every source is held out by the dataset's own lists: there is nothing to train on. Bring files of its "
+                "training list, or have the split drawn by hash: `walt init --videos FOLDER`"
+            )
     elif all(source.split == "held_out" for source in sources):
         warning("every source would be held out; all are used for training instead")
         for source in sources:
