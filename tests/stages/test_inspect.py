@@ -19,6 +19,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.media import Frames, write_video
+from tests.stages.test_ingest import DESCRIPTOR as PLAIN_DESCRIPTOR
 from walt.cli import app
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.images import decode_png
@@ -33,19 +34,7 @@ from walt.stages.recipes import recipe_path
 from walt.stages.registry import get_stage
 from walt.stages.runner import run_stage
 
-DESCRIPTOR = """
-name: test
-summary: A <b>test</b>.
-licence: CC0-1.0
-homepage: null
-source: {kind: captioned_folder, captions: captions.csv, path_column: path, caption_column: caption}
-classes: null
-caption_required: true
-images: true
-held_out: 0.5
-adherence: null
-generator: null
-"""
+DESCRIPTOR = PLAIN_DESCRIPTOR.replace("A test.", "A <b>test</b>.")
 CAPTION = "a <b>bold</b> & 'odd' caption"
 STILLS = ((0, 200, 30), (200, 30, 0))
 ODD = "bad\x1b[31mred\nname.mp4"
