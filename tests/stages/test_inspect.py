@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.media import Frames, write_video
 from tests.stages.test_ingest import DESCRIPTOR as PLAIN_DESCRIPTOR
@@ -314,7 +313,7 @@ class Screened(ManifestRow):
 
 def test_numbers_that_ingest_records_show_up_by_themselves(ingested: Path) -> None:
     rows = read_manifest(Paths(ingested).manifest)
-    known = {"source_weight": 2.5, "original_width": 48, "original_height": 32, "is_odd": False}
+    known: dict[str, Any] = {"source_weight": 2.5, "original_width": 48, "original_height": 32, "is_odd": False}
     screened = [
         Screened(**asdict(row), **known, loudness=index / 10 if index else None) for index, row in enumerate(rows)
     ]
