@@ -37,6 +37,7 @@ from walt.data.cutting import ClipRule
 from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
 from walt.data.measures import Measures
 from walt.data.shards import ShardReader, write_index, write_shard
+from walt.data.sources.items import Kind
 from walt.data.sources.registry import list_items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -180,7 +181,8 @@ def cutting(costs: Costs, folder: Path) -> None:
     video, image = folder / "video.mp4", folder / "image.jpg"
     video.write_bytes(encode_clip(frames, 24.0, 23))
     Image.fromarray(scene).resize((500, 375)).save(image, quality=90)
-    for path, kind, repeats in ((video, "video", 5), (image, "image", 50)):
+    cases: list[tuple[Path, Kind, int]] = [(video, "video", 5), (image, "image", 50)]
+    for path, kind, repeats in cases:
         source = SourceFile(sha256_file(path), kind)
         size = sum(member.num_bytes for clip in cut_source(RULE, path, source)[0].clips for member in clip.members)
         with costs.cpu(f"cutting (decode, resize, encode) a {kind} to {RULE.sizes[0]}", repeats, kind):
