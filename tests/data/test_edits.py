@@ -129,6 +129,11 @@ def test_a_run_that_dies_before_dvc_is_told_tells_it_the_next_time(folder: Path)
     assert len((folder.parent / "record.jsonl").read_text().splitlines()) == 4
 
 
+def test_names_that_are_no_text_can_be_shown(folder: Path) -> None:
+    edit_in_place(folder / "z\udcff.mp4", b"y")
+    assert str(find(folder).stamped) == r"z\xff.mp4"
+
+
 def test_names_are_counted_and_the_first_are_named(folder: Path) -> None:
     touch(folder.parent, *(f"elsewhere/{number}.mp4" for number in range(5)))
     assert str(find(folder).unseen) == "linked/0.mp4, linked/1.mp4, linked/2.mp4 ..."

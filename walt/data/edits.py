@@ -6,8 +6,8 @@ program can set, that moved while those three stand still means that the file ma
 is moved on by a microsecond, which makes DVC read it, and shows in no listing. Whether the bytes differ is for DVC to
 find out; so a new mode or a further hard link costs one reading, and nothing is made again.
 
-Only equality is asked of times. A file costs a look and a line; memory does not grow with their number, since names
-come in one order and are compared line by line.
+Only equality is asked of times. A file costs a look and a line. In memory are the names of one folder at a time, since
+names come in one order and are compared line by line.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from walt.core.manifest import printable
 from walt.core.storage import atomic_write
 from walt.data.sources.folders import LocalFolder
 
@@ -42,7 +43,8 @@ class Names:
             self.first.append(name)
 
     def __str__(self) -> str:
-        return ", ".join(self.first) + (" ..." if self.count > len(self.first) else "")
+        """For a line on the terminal."""
+        return ", ".join(map(printable, self.first)) + (" ..." if self.count > len(self.first) else "")
 
 
 @dataclass

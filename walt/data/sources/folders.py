@@ -75,20 +75,27 @@ def _files(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[st
     Args:
         above: the folders that this one lies in, on the way that led here and where it really is.
     """
+    names: list[str] = []  # all that is kept of each file: there may be millions
+    folders: set[str] = set()
     try:
         own = _identity(folder)
+        if own in above:
+            return
         with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+            for entry in found:
+                if not entry.name.startswith("."):
+                    names.append(entry.name)
+                    if _is_folder(entry):
+                        folders.add(entry.name)
     except OSError as error:
         _check_listed(error)
         return
-    if own in above:
-        return
-    for entry in entries:
-        if _is_folder(entry):
-            yield from _files(entry.path, f"{prefix}{entry.name}/", above | {own})
+    names.sort()
+    for name in names:
+        if name in folders:
+            yield from _files(f"{folder}/{name}", f"{prefix}{name}/", above | {own})
         else:
-            yield f"{prefix}{entry.name}"
+            yield f"{prefix}{name}"
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
