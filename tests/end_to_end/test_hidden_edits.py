@@ -9,6 +9,7 @@ import pytest
 
 from tests.end_to_end.project import copy_project, run
 from walt.core.manifest import read_manifest
+from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -59,7 +60,7 @@ def test_prepare_then_dvc_remakes_what_depends_on_an_edited_video(project: Path)
     assert stages_run(project) == [], "DVC alone does not see it"
     assert "videos/00003.mp4" in run(project, "walt", "prepare")
     assert stages_run(project) == ["ingest", "encode-text"]
-    hashes = {row.source_sha256 for row in read_manifest(project / "data/manifest.parquet")}
+    hashes = {row.source_sha256 for row in read_manifest(Paths(project).manifest)}
     assert sha256_file(video) in hashes
     assert known not in hashes
     assert read_json(project / "work/ingest/result.json")["decoded_now"] == 1
@@ -79,7 +80,7 @@ def test_the_flow_finds_an_edited_caption(project: Path) -> None:
     assert [line.split()[-1] for line in output.splitlines() if line.startswith(("ingest ", "encode-text "))] == [
         "ran", "ran",
     ]  # fmt: skip
-    captions = [row.caption or "" for row in read_manifest(project / "data/manifest.parquet")]
+    captions = [row.caption or "" for row in read_manifest(Paths(project).manifest)]
     assert any(caption.endswith("backgrouND") for caption in captions)
 
 
