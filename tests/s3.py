@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,7 +40,7 @@ class FaultProxy:
         self._plan: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.stalled, self.released = threading.Event(), threading.Event()
-        self._server = serve(self._handler())
+        self._server: ThreadingHTTPServer = serve(self._handler())
 
     @property
     def url(self) -> str:

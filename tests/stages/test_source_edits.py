@@ -9,8 +9,7 @@ from ruamel.yaml import YAML
 from tests.sources import touch
 from walt.core.paths import Paths
 from walt.data.config import DatasetConfig
-from walt.stages import pipeline
-from walt.stages.source_edits import tell_dvc
+from walt.stages.source_edits import forget, tell_dvc
 
 LOCK = """schema: '2.0'
 stages:
@@ -25,13 +24,13 @@ stages:
 
 
 def test_a_stage_is_forgotten_and_the_rest_of_the_lock_stays(tmp_path: Path) -> None:
-    assert not pipeline.forget(tmp_path, "ingest"), "nothing was ever run"
+    assert not forget(tmp_path, "ingest"), "nothing was ever run"
     (tmp_path / "dvc.lock").write_text(LOCK)
-    assert pipeline.forget(tmp_path, "ingest")
+    assert forget(tmp_path, "ingest")
     lock = YAML(typ="safe").load((tmp_path / "dvc.lock").read_text())
     assert lock == {"schema": "2.0", "stages": {"train-autoencoder": {"cmd": "walt train-autoencoder"}}}
     before = (tmp_path / "dvc.lock").stat().st_ino
-    assert not pipeline.forget(tmp_path, "ingest")
+    assert not forget(tmp_path, "ingest")
     assert (tmp_path / "dvc.lock").stat().st_ino == before
 
 

@@ -14,7 +14,6 @@ from walt.stages.code import code_dependencies
 from walt.stages.registry import STAGES, Stage
 
 PIPELINE_FILE = "dvc.yaml"
-_LOCK_FILE = "dvc.lock"
 _HEADER = "# Made by `walt pipeline --write` from walt/stages/registry.py; a test holds the two equal. Do not edit.\n"
 
 
@@ -34,21 +33,6 @@ def write(root: Path) -> bool:
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return False
     write_bytes(path, content.encode())
-    return True
-
-
-def forget(root: Path, name: str) -> bool:
-    """Take a stage out of ``dvc.lock``, so that it is stale to DVC; whether it stood there. Its outputs stay."""
-    path = root / _LOCK_FILE
-    yaml = YAML()
-    yaml.width = 4096  # lines are DVC's, and stay as they are
-    lock = yaml.load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if not lock or name not in lock.get("stages", {}):
-        return False
-    del lock["stages"][name]
-    stream = StringIO()
-    yaml.dump(lock, stream)
-    write_bytes(path, stream.getvalue().encode())
     return True
 
 
