@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ def measure(precision: str, arguments: argparse.Namespace) -> list[Row]:
     for model, layout, encode, decode in contestants(arguments, dtype):
         video = clip.contiguous(memory_format=torch.channels_last_3d) if layout != "as shipped" else clip
         latents = encode(video)
-        work[model, layout, "encode"] = lambda encode=encode, video=video: encode(video)
-        work[model, layout, "decode"] = lambda decode=decode, latents=latents: decode(latents)
+        work[model, layout, "encode"] = partial(encode, video)
+        work[model, layout, "decode"] = partial(decode, latents)
     product, product_flops = matmul(dtype, device)
     flops = {" / ".join(key): count_flops(one) for key, one in work.items() if "compiled" not in key[1]}
     timings = take_turns({"matmul": product} | {" / ".join(key): one for key, one in work.items()}, arguments.rounds)
@@ -148,10 +149,10 @@ def peer_functions(model: nn.Module) -> tuple[Any, Any]:
     """(encode, decode) of a diffusers autoencoder, tensors in and out."""
 
     def encode(video: Tensor) -> Tensor:
-        return model.encode(video).latent_dist.mean  # type: ignore[operator, no-any-return]
+        return model.encode(video).latent_dist.mean  # type: ignore[operator]
 
     def decode(latents: Tensor) -> Tensor:
-        return model.decode(latents).sample  # type: ignore[operator, no-any-return]
+        return model.decode(latents).sample  # type: ignore[operator]
 
     return encode, decode
 

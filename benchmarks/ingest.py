@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -192,7 +193,7 @@ def run_stage(root: Path, clips: int) -> None:
     nothing = {"cuts": "ignore", "min_motion": None, "max_black": None, "max_frozen": None, "duplicate_bits": None}
     screen = params.ingest.screen.model_copy(update=nothing)  # all is measured, and nothing refused
     settings = params.ingest.model_copy(update=rule | limits | {"crf": CRF, "screen": screen})
-    sections = {"dataset": params.dataset, "ingest": settings, "compute": COMPUTE}
+    sections: dict[str, Any] = {"dataset": params.dataset, "ingest": settings, "compute": COMPUTE}
     config = ingest.Config.model_construct(**{name: sections[name] for name in ingest.Config.model_fields})
     ingest.run(config, Paths(root))
     rows = read_manifest(Paths(root).manifest)

@@ -34,9 +34,12 @@ from walt.core.video import SourceFacts
 from walt.data.clip_tars import Source, assign_shards
 from walt.data.config import Descriptor
 from walt.data.cutting import ClipRule
+from walt.data.edits import edits_since
 from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
 from walt.data.measures import Measures
 from walt.data.shards import ShardReader, write_index, write_shard
+from walt.data.sources.folders import LocalFolder
+from walt.data.sources.items import Kind
 from walt.data.sources.registry import list_items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,6 +98,13 @@ def many_small_items(costs: Costs, folder: Path, count: int) -> None:
         table.writerow(["path", "caption"])
         names = (str(path.relative_to(videos)) for path in videos.rglob("*.mp4"))
         table.writerows([name, f"a caption of usual length about what is seen in {name}"] for name in names)
+    with edits_since(LocalFolder(videos), folder / "record.jsonl"):
+        pass
+    with (
+        costs.cpu("preparing (a look, compared with the record)", count, "source"),
+        edits_since(LocalFolder(videos), folder / "record.jsonl"),
+    ):
+        pass
     costs.memory("listing, in memory", count, "source", lambda: list_items(descriptor, folder, str(videos), 512))
     with costs.cpu("listing", count, "source"):
         items = list_items(descriptor, folder, str(videos), 512).items
@@ -180,7 +190,8 @@ def cutting(costs: Costs, folder: Path) -> None:
     video, image = folder / "video.mp4", folder / "image.jpg"
     video.write_bytes(encode_clip(frames, 24.0, 23))
     Image.fromarray(scene).resize((500, 375)).save(image, quality=90)
-    for path, kind, repeats in ((video, "video", 5), (image, "image", 50)):
+    cases: list[tuple[Path, Kind, int]] = [(video, "video", 5), (image, "image", 50)]
+    for path, kind, repeats in cases:
         source = SourceFile(sha256_file(path), kind)
         size = sum(member.num_bytes for clip in cut_source(RULE, path, source)[0].clips for member in clip.members)
         with costs.cpu(f"cutting (decode, resize, encode) a {kind} to {RULE.sizes[0]}", repeats, kind):

@@ -68,7 +68,7 @@ def measure(clips: list[Clip], crf: int) -> list[str]:
 
 def psnr(one: Clip, other: Clip) -> float:
     """In dB."""
-    return float(10 * np.log10(255**2 / max(np.mean((one.astype(np.float64) - other) ** 2), 1e-9)))
+    return float(10 * np.log10(255**2 / max(float(np.mean((one.astype(np.float64) - other) ** 2)), 1e-9)))
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def contestants(arguments: argparse.Namespace) -> Iterator[tuple[str, nn.Module,
     from diffusers import LatteTransformer3DModel, WanTransformer3DModel
 
     # Latte counts pairs of a spatial and a temporal block; its attention to text cannot be left out of the spatial ones
-    latte = LatteTransformer3DModel(
+    latte: Any = LatteTransformer3DModel(
         num_attention_heads=arguments.heads, attention_head_dim=head_width, in_channels=CHANNELS, out_channels=CHANNELS,
         num_layers=arguments.layers // 2, cross_attention_dim=arguments.width, sample_size=GRID[1], patch_size=1,
         activation_fn="gelu-approximate", norm_type="ada_norm_single", norm_elementwise_affine=False,
@@ -174,7 +174,7 @@ def contestants(arguments: argparse.Namespace) -> Iterator[tuple[str, nn.Module,
         "Latte", latte,
         lambda run: run(latents, timestep=timesteps, encoder_hidden_states=text, return_dict=False)[0],
     )  # fmt: skip
-    wan = WanTransformer3DModel(
+    wan: Any = WanTransformer3DModel(
         patch_size=(1, 1, 1), num_attention_heads=arguments.heads, attention_head_dim=head_width, in_channels=CHANNELS,
         out_channels=CHANNELS, text_dim=64, freq_dim=256, ffn_dim=4 * arguments.width, num_layers=arguments.layers,
         rope_max_seq_len=64,

@@ -7,6 +7,7 @@ the first sample: subsamplers without ``encode_formats``, and one that changes t
 
 import json
 import sys
+from typing import Any
 from unittest.mock import MagicMock
 
 for name in ("video2dataset.dataloader", "torch", "torch.nn", "wandb", "cv2", "scenedetect", "einops", "transformers",
@@ -22,7 +23,7 @@ ResolutionSubsampler.encode_formats = FrameSubsampler.encode_formats = {"video":
 _theirs = FrameSubsampler.__call__
 
 
-def _without_popping(self, streams, metadata=None):
+def _without_popping(self: Any, streams: dict[str, Any], metadata: Any = None) -> tuple[dict[str, Any], Any, Any]:
     made, metadata, problem = _theirs(self, dict(streams), metadata)
     streams.update(made or {})
     return streams, metadata, problem
@@ -31,7 +32,7 @@ def _without_popping(self, streams, metadata=None):
 FrameSubsampler.__call__ = _without_popping
 
 
-def main(spec):
+def main(spec: dict[str, Any]) -> None:
     """Cut ``clips`` out of all ``files`` into tars under ``folder``/out."""
     files, processes = spec["files"], spec["processes"]
     columns = {"url": files, "caption": ["a video"] * len(files), "clips": [spec["clips"]] * len(files)}

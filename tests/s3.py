@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.loopback import serve
 from walt.core import remote, remote_errors
 
 SECRET = "hush-this-is-the-secret"
@@ -39,9 +40,7 @@ class FaultProxy:
         self._plan: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.stalled, self.released = threading.Event(), threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._server: ThreadingHTTPServer = serve(self._handler())
 
     @property
     def url(self) -> str:

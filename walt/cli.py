@@ -139,15 +139,18 @@ def init(
 
 @app.command(rich_help_panel="Project")
 def prepare() -> None:
-    """Make the dataset's source files if they are generated, else check that they are there."""
+    """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
     from walt.data.prepare import prepare as prepare_dataset
     from walt.stages.dataset_fit import check_dataset
     from walt.stages.runner import load_params
+    from walt.stages.source_edits import tell_dvc
 
     root = Path.cwd()
     params = load_params(root)
     check_dataset(params, root)
     info(prepare_dataset(params.dataset, params.compute, Paths(root)))
+    for line in tell_dvc(params.dataset, Paths(root)):
+        info(line)
 
 
 @app.command(rich_help_panel="Project")
@@ -224,7 +227,7 @@ def inspect(
         str | None, typer.Option(help="Folder of its files, or s3://; by default that of params.yaml.")
     ] = None,
     clips: Annotated[int, typer.Option(min=0, help="Clips on the contact sheet.")] = 24,
-    seed: Annotated[int, typer.Option(help="Which clips and headers are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which clips and headers are drawn.")] = 0,
     sample: Annotated[
         int | None, typer.Option(min=0, help="Files whose headers are read; by default 200, and none after ingest.")
     ] = None,
@@ -313,7 +316,7 @@ def promote() -> None:
 
 
 @app.command("mlflow", rich_help_panel="Project")
-def mlflow_page(port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000) -> None:
+def mlflow_page(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000) -> None:
     """Show runs, metrics, sample videos and model versions in MLflow's page, until Ctrl-C."""
     from walt.stages.runner import load_params
     from walt.tracking.page import show_page

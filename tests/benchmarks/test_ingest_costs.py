@@ -21,6 +21,7 @@ def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     printed = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0] for line in printed] == steps
     for word in (
+        "preparing",
         "listing",
         "hashing",
         "cutting",

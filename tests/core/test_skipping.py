@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -34,14 +34,19 @@ def moving(num_frames: int = 72) -> Frames:
     return np.stack(frames)
 
 
+def check_equal(stream: IO[bytes], moments: Sequence[Fraction]) -> None:
+    """The same facts and frames whether a file is read with packets left out or the plain way."""
+    few_facts, few, _ = _read_few(stream, moments, lambda _: [SIZE], LIMITS)
+    stream.seek(0)
+    facts, plain, _ = _read_all(stream, moments, lambda _: [SIZE], LIMITS)
+    assert (few_facts, few.keys()) == (facts, plain.keys())
+    assert all(np.array_equal(few[moment][SIZE], plain[moment][SIZE]) for moment in plain)
+
+
 def compare(path: Path, moments: Sequence[Fraction]) -> tuple[int, int]:
     """Read both ways, check that all is the same; (packets, frames that were decoded to some end)."""
     with open(path, "rb") as stream:
-        few_facts, few, _ = _read_few(stream, moments, lambda _: [SIZE], LIMITS)
-        stream.seek(0)
-        facts, plain, _ = _read_all(stream, moments, lambda _: [SIZE], LIMITS)
-        assert (few_facts, few.keys()) == (facts, plain.keys())
-        assert all(np.array_equal(few[moment][SIZE], plain[moment][SIZE]) for moment in plain)
+        check_equal(stream, moments)
         stream.seek(0)
         with open_video(stream) as container:
             reader = VideoReader(container, LIMITS)
@@ -132,11 +137,7 @@ def test_real_files_come_out_the_same(name: str) -> None:
     path = shared_data() / "clips" / name
     for moments in (DENSE, SPARSE, [Fraction(0), Fraction(5)]):
         with open(path, "rb") as stream:
-            few_facts, few, _ = _read_few(stream, moments, lambda _: [SIZE], LIMITS)
-            stream.seek(0)
-            facts, plain, _ = _read_all(stream, moments, lambda _: [SIZE], LIMITS)
-        assert (few_facts, few.keys()) == (facts, plain.keys())
-        assert all(np.array_equal(few[moment][SIZE], plain[moment][SIZE]) for moment in plain)
+            check_equal(stream, moments)
 
 
 def test_larger_files_are_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from transformers import T5Config, T5EncoderModel
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from walt.autoencoder.model import CausalAutoencoder
 from walt.cli import app

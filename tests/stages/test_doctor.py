@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 import walt.core.mp4
+from benchmarks.measure import machine
 from walt.cli import app
 from walt.core.config import parse_section, read_yaml
 from walt.core.errors import StorageError
@@ -159,6 +160,13 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._device(params(compute__device="auto")).status == "ok"
     check = doctor._device(params(compute__device="cuda"))
     assert (check.status, "torch finds no GPU" in check.found) == ("fail", True)
+
+
+@pytest.mark.parametrize(("threads", "said"), [(1, ", processor, 1 thread"), (2, ", processor, 2 threads")])
+def test_threads_are_counted(threads: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    assert doctor._device(params(compute__device="cpu")).found.endswith(said)
+    assert f"{said.removeprefix(', processor')}, PyTorch" in machine("cpu")
 
 
 def test_s3_matters_where_something_is_in_a_bucket(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,10 +242,15 @@ def picture(root: Path) -> Path:
     [
         (lambda root: Request(seed=1), r"^nothing to show: .* give --prompt or --prompts-file$"),
         (lambda root: Request(prompts=("a",), steps=1001), r"^--steps: 1001 is more than diffusion\.num_steps 1000"),
-        (lambda root: Request(prompts=("a",), steps=0), r"^command line: key 'steps'"),
-        (lambda root: Request(prompts=("a",), guidance_rescale=1.5), r"^command line: key 'guidance_rescale'"),
+        (lambda root: Request(prompts=("a",), steps=0), r"^--steps: 0 is not a number above 0$"),
+        (lambda root: Request(prompts=("a",), guidance_rescale=1.5), r"^--guidance-rescale: 1\.5 is not from 0 to 1$"),
+        (lambda root: Request(prompts=("a",), guidance_rescale=math.nan), r"^--guidance-rescale: nan"),
         (lambda root: Request(prompts=("a",), count=0), r"^--count: 0"),
-        (lambda root: Request(prompts=("a",), seconds=float("nan")), r"^--seconds: nan"),
+        (lambda root: Request(prompts=("a",), seconds=math.nan), r"^--seconds: nan"),
+        (lambda root: Request(prompts=("a",), guidance=math.inf), r"^--guidance: inf is not a number above 0$"),
+        (lambda root: Request(prompts=("a",), frame_guidance=0.0), r"^--frame-guidance: 0\.0"),
+        (lambda root: Request(prompts=("a",), seed=-1), r"^--seed: -1 is below 0$"),
+        (lambda root: Request(classes=(3, -1)), r"^--class: -1 is below 0$"),
         (lambda root: Request(prompts=("a",), formats=("avi",)), r"^--format: 'avi' is none of mp4, gif, grid$"),
         (lambda root: Request(prompts=("a",), aspect="wide"), r"^--aspect: 'wide'"),
         (lambda root: Request(prompts=("a",), out=root / "results/samples/mine"), r"^--out: results/samples belongs"),
@@ -272,6 +278,16 @@ def test_the_command(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 0, result.output
     assert names(plain / "mine") == ["a-cow-seed4.gif", "a-dog-seed4.gif"]
     assert "mine/a-dog-seed4.gif" in result.output
+
+
+def test_a_number_that_makes_no_sense_ends_the_command_with_2(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(plain)
+    for option in ("--seed=-1", "--steps=-3", "--guidance=nan"):
+        result = CliRunner().invoke(app, ["sample", "--prompt", "a dog", option, "--out", "senseless"])
+        assert isinstance(result.exception, ConfigurationError)
+        assert result.exception.exit_status == 2
+        assert str(result.exception).startswith(option.partition("=")[0])
+    assert not (plain / "senseless").exists()
 
 
 def test_the_command_without_options_is_the_stage(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
 from rich.console import Console
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.media import Frames, write_video
+from tests.stages.test_ingest import DESCRIPTOR as PLAIN_DESCRIPTOR
 from walt.cli import app
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.images import decode_png
@@ -33,19 +33,7 @@ from walt.stages.recipes import recipe_path
 from walt.stages.registry import get_stage
 from walt.stages.runner import run_stage
 
-DESCRIPTOR = """
-name: test
-summary: A <b>test</b>.
-licence: CC0-1.0
-homepage: null
-source: {kind: captioned_folder, captions: captions.csv, path_column: path, caption_column: caption}
-classes: null
-caption_required: true
-images: true
-held_out: 0.5
-adherence: null
-generator: null
-"""
+DESCRIPTOR = PLAIN_DESCRIPTOR.replace("A test.", "A <b>test</b>.")
 CAPTION = "a <b>bold</b> & 'odd' caption"
 STILLS = ((0, 200, 30), (200, 30, 0))
 ODD = "bad\x1b[31mred\nname.mp4"
@@ -337,7 +325,7 @@ class Screened(ManifestRow):
 
 def test_numbers_that_ingest_records_show_up_by_themselves(ingested: Path) -> None:
     rows = read_manifest(Paths(ingested).manifest)
-    known = {"source_weight": 2.5, "original_width": 48, "original_height": 32, "is_odd": False}
+    known: dict[str, Any] = {"source_weight": 2.5, "original_width": 48, "original_height": 32, "is_odd": False}
     screened = [
         Screened(**asdict(row), **known, loudness=index / 10 if index else None) for index, row in enumerate(rows)
     ]

@@ -273,7 +273,8 @@ def test_a_source_is_never_overwritten(autoencoder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"fps": 0.0}, ConfigurationError, "--fps: 0.0 is not above 0"),
+        ({"fps": 0.0}, ConfigurationError, "--fps: 0.0 is not a number above 0"),
+        ({"fps": 1e9}, ConfigurationError, r"--fps: 1000000000\.0 is more than 1000"),
         ({"fps": math.inf}, ConfigurationError, "--fps"),
         ({"seconds": -1.0}, ConfigurationError, "--seconds"),
         ({"size": (12, 16)}, ConfigurationError, "--size: 12x16: sides must be multiples of 8"),

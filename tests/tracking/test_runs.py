@@ -204,16 +204,7 @@ def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monk
 
 
 def test_what_a_killed_process_left_is_delivered_as_killed(root: Path) -> None:
-    code = (
-        "import os, signal; from pathlib import Path; from tests.tracking.conftest import CONFIG\n"
-        "from walt.tracking.runs import start_run\n"
-        "down = CONFIG.model_copy(update={'uri': 'http://127.0.0.1:9'})\n"
-        f"with start_run(down, Path({str(root)!r}), 'train-base', {{}}, {{}}) as run:\n"
-        "    run.log_metrics({'loss': 0.5}, 10)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=os.environ, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    _kill_in_a_run(root, "DOWN", {})
     [folder] = spool_folder(root).iterdir()
     with open(folder / "records.jsonl", "a", encoding="utf-8") as stream:
         stream.write('{"kind": "metr')  # cut while it was written
@@ -275,21 +266,26 @@ def test_a_deleted_experiment_ends_no_training(root: Path, capsys: pytest.Captur
     assert [folder.suffix for folder in spool_folder(root).iterdir()] == [REFUSED_SUFFIX]
 
 
-def _kill_in_a_run(root: Path) -> None:
+def _kill_in_a_run(root: Path, config: str, params: dict[str, int]) -> None:
+    """A process that dies with a figure logged; ``config`` is the name of one here."""
     code = (
-        "import os, signal; from pathlib import Path; from tests.tracking.conftest import CONFIG\n"
+        f"import os, signal; from pathlib import Path; from tests.tracking.test_runs import {config}\n"
         "from walt.tracking.runs import start_run\n"
-        f"with start_run(CONFIG, Path({str(root)!r}), 'train-base', {{'seed': 1}}, {{}}) as run:\n"
+        f"with start_run({config}, Path({str(root)!r}), 'train-base', {params}, {{}}) as run:\n"
         "    run.log_metrics({'loss': 0.5}, 10)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=os.environ, check=False)
     assert killed.returncode == -signal.SIGKILL
+
+
+def _kill_in_a_stored_run(root: Path) -> None:
+    _kill_in_a_run(root, "CONFIG", {"seed": 1})
     assert [run.info.status for run in _runs(root)] == ["RUNNING"]
 
 
 def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
-    _kill_in_a_run(root)
+    _kill_in_a_stored_run(root)
     with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.4}, 20)
         raise TerminatedError("now")
@@ -308,14 +304,14 @@ def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
 
 
 def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(root: Path) -> None:
-    _kill_in_a_run(root)
+    _kill_in_a_stored_run(root)
     with start_run(CONFIG, root, "train-base", {"seed": 2}, {}):
         pass
     assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
 
 
 def test_a_run_that_was_deleted_after_a_kill_is_made_anew(root: Path) -> None:
-    _kill_in_a_run(root)
+    _kill_in_a_stored_run(root)
     _client(root).delete_run(_runs(root)[0].info.run_id)
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
         pass

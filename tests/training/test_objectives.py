@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,13 @@ def test_a_term_of_weight_zero_is_left_out(tmp_path: Path) -> None:
 
 def test_no_clip_in_a_form_is_an_error(tmp_path: Path) -> None:
     write_clips(tmp_path / "data/clips", (ClipRow("i0", "image", "train", 0),))
-    with pytest.raises(RejectLimitError, match="no training clip of 5 frames"):
+    with pytest.raises(RejectLimitError, match=r"no training clip of 5 frames at \(16, 16\)$"):
+        AutoencoderObjective(CausalAutoencoder(AUTOENCODER), autoencoder_training(), Paths(tmp_path), seed=0)
+
+
+def test_that_all_clips_are_held_out_is_said(tmp_path: Path) -> None:
+    write_clips(tmp_path / "data/clips", tuple(replace(row, split="held_out") for row in ROWS))
+    with pytest.raises(RejectLimitError, match=r"no training clip of 5 frames.*: all 6 are held out, by the"):
         AutoencoderObjective(CausalAutoencoder(AUTOENCODER), autoencoder_training(), Paths(tmp_path), seed=0)
 
 

@@ -129,7 +129,9 @@ def _device(params: Params) -> Check:
         return Check("torch", "fail", _one_line(error), "make install (for a processor: PyTorch's CPU index)")
     except ConfigurationError as error:
         return Check("torch", "fail", str(error), "set compute.device to auto, or install the driver")
-    name = torch.cuda.get_device_name() if device == "cuda" else f"processor, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    processor = f"processor, {threads} thread{'s' if threads != 1 else ''}"
+    name = torch.cuda.get_device_name() if device == "cuda" else processor
     return Check("torch", "ok", f"{torch.__version__}, {name}")
 
 

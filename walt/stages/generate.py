@@ -145,14 +145,27 @@ def _settings(request: Request, params: Params) -> SampleConfig:
         "cascade": request.cascade,
     }
     asked = {key: value for key, value in asked.items() if value is not None}
+    _check_numbers(request)
     most = params.diffusion.num_steps
     if request.steps is not None and request.steps > most:
         raise ConfigurationError(f"--steps: {request.steps} is more than diffusion.num_steps {most}")
-    if request.count is not None and request.count < 1:
-        raise ConfigurationError(f"--count: {request.count} is not above 0")
-    if request.seconds is not None and not (math.isfinite(request.seconds) and request.seconds > 0):
-        raise ConfigurationError(f"--seconds: {request.seconds} is not above 0")
     return parse_section(params.sample.model_dump(mode="json") | asked, SampleConfig, "command line")
+
+
+def _check_numbers(request: Request) -> None:
+    """Raise ConfigurationError, one line that names the option, for a number that makes no sense."""
+    above_0 = {
+        "count": request.count, "steps": request.steps, "seconds": request.seconds, "guidance": request.guidance,
+        "frame-guidance": request.frame_guidance,
+    }  # fmt: skip
+    for option, value in above_0.items():
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ConfigurationError(f"--{option}: {value} is not a number above 0")
+    for option, index in (("seed", request.seed), *(("class", index) for index in request.classes)):
+        if index is not None and index < 0:
+            raise ConfigurationError(f"--{option}: {index} is below 0")
+    if request.guidance_rescale is not None and not 0 <= request.guidance_rescale <= 1:
+        raise ConfigurationError(f"--guidance-rescale: {request.guidance_rescale} is not from 0 to 1")
 
 
 def _formats(request: Request) -> list[Format]:

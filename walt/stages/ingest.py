@@ -43,6 +43,7 @@ from walt.data.mirror import check_mirror, mirror
 from walt.data.reading import read_all, reject_row
 from walt.data.screening import Refusals, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
+from walt.data.sources import kinds
 from walt.data.sources.items import Listing
 from walt.data.sources.registry import list_items
 
@@ -165,17 +166,26 @@ def _check_limits(
     owners = {
         source.sha256: descriptor.member_of(source.item.source) for source in accepted if source.sha256 in repeated
     }
-    for name in descriptor.members():
+    for name, member in descriptor.members().items():
         rows = [row for row in rejects if descriptor.member_of(row.source) == name]
         lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in rows)
         of = f" of the member '{name}'" if name else ""
-        codes = ", ".join(f"{count} {code}" for code, count in Counter(row.code for row in rows).most_common())
+        counts = Counter(row.code for row in rows)
+        codes = ", ".join(f"{count} {code}" for code, count in counts.most_common())
+        where = f"see {table}{_advice(counts, member.source)}"
         if lost == inputs[name]:
             said = f"none of {lost} inputs{of} was accepted ({codes or 'the dataset is empty'})"
-            raise RejectLimitError(f"{said}; see {table}")
+            raise RejectLimitError(f"{said}; {where}")
         if lost > limit * inputs[name]:
             said = f"{lost} of {inputs[name]} inputs{of} were rejected ({codes})"
-            raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; see {table}")
+            raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; {where}")
+
+
+def _advice(counts: Counter[str], source: kinds.OneSource) -> str:
+    """What to do where most of what was refused has no file, and the kind of source has a key for that."""
+    if 2 * counts["missing"] <= counts.total() or getattr(source, "absent", "skip") == "skip":
+        return ""
+    return "; where only a part of the dataset is meant to be here, set source.absent: skip in its descriptor"
 
 
 # ------------------------------------------------------------------------------------------------------------ outputs
@@ -198,7 +208,10 @@ def _split(sources: list[Source]) -> None:
     share = max((source.item.held_out_share for source in sources), default=0.0)
     if any(source.item.split for source in sources):
         if all(source.split == "held_out" for source in sources):
-            warning("every source is held out by the dataset's own lists: there is nothing to train on")
+            warning(
+                "every source is held out by the dataset's own lists: there is nothing to train on. Bring files of its "
+                "training list, or have the split drawn by hash: `walt init --videos FOLDER`"
+            )
     elif all(source.split == "held_out" for source in sources):
         warning("every source would be held out; all are used for training instead")
         for source in sources:

@@ -45,6 +45,7 @@ from walt.sampling.output import to_frames
 LONGEST_SIDE = 512
 """Pixels; a larger file is made smaller where no size is given. The paper's first level, 128 channels, then makes
 tensors of 0.7 GB at most: five frames of 512x512."""
+_MOST_FPS = 1000.0
 _LIMITS = Limits(min_side=1, max_pixels=7680 * 4320, max_seconds=math.inf)
 
 
@@ -129,7 +130,9 @@ def _targets(request: Request) -> list[Path]:
     """Where each file's video goes, by its name; files of one name are numbered."""
     for name, value in (("--fps", request.fps), ("--seconds", request.seconds)):
         if value is not None and not (math.isfinite(value) and value > 0):
-            raise ConfigurationError(f"{name}: {value} is not above 0")
+            raise ConfigurationError(f"{name}: {value} is not a number above 0")
+    if request.fps is not None and request.fps > _MOST_FPS:
+        raise ConfigurationError(f"--fps: {request.fps} is more than {_MOST_FPS:g}, and frames would be repeated")
     sources = {file.resolve() for file in request.files}
     targets: list[Path] = []
     for file in request.files:

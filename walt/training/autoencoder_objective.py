@@ -86,7 +86,7 @@ class AutoencoderObjective:
         self.keys = [_keys_for(self.datasets[form.size], form) for form in config.forms]
         for form, keys in zip(config.forms, self.keys, strict=True):
             if not keys:
-                raise RejectLimitError(f"{paths.clips}: no training clip of {form.num_frames} frames at {form.size}")
+                raise RejectLimitError(f"{paths.clips}: {_what_is_missing(paths, form)}")
 
     # data and noise are made in full precision, wherever this is called
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
@@ -215,6 +215,15 @@ def draw_form(forms: tuple[ClipFormConfig, ...], seed: int, step: int) -> int:
 def _keys_for(dataset: ClipDataset, form: ClipFormConfig) -> FrozenKeys:
     """Stills are taken from images and from videos; longer forms from videos that are long enough (all are)."""
     return frozen_keys([*dataset.video_keys, *dataset.image_keys]) if form.num_frames == 1 else dataset.video_keys
+
+
+def _what_is_missing(paths: Paths, form: ClipFormConfig) -> str:
+    """Why there is nothing to train on: no such clip at all, or all of them are held out."""
+    missing = f"no training clip of {form.num_frames} frames at {form.size}"
+    held_out = len(_keys_for(ClipDataset(paths.clips, form.size, "held_out"), form))
+    if not held_out:
+        return missing
+    return f"{missing}: all {held_out} are held out, by the dataset's own lists or its descriptor's held_out"
 
 
 def trained_sizes(config: AutoencoderTrainingConfig) -> list[Size]:

@@ -23,7 +23,8 @@ class Folder(Protocol):
         """Whether there is such a file."""
 
     def names(self) -> Iterator[str]:
-        """All files, at any depth, hidden ones left out. Raises StorageError for a folder that cannot be listed."""
+        """All files, at any depth and behind links, hidden ones left out. Raises StorageError for a folder that cannot
+        be listed."""
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a glob matches, sorted; a name without wildcards is itself, if it is there."""
@@ -57,12 +58,57 @@ class LocalFolder:
         return open(self.root / name, "rb")
 
     def _under(self, start: str) -> Iterator[str]:
-        for directory, subdirectories, names in os.walk(self.root / start, onerror=_check_listed):
-            subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-            prefix = os.path.relpath(directory, self.root)
-            for name in names:
-                if not name.startswith("."):
-                    yield name if prefix == os.curdir else f"{prefix}/{name}"
+        """All files below one folder, each before what comes after it by name, part by part of the path."""
+        top = self.root / start
+        prefix = "" if top == self.root else f"{top.relative_to(self.root).as_posix()}/"
+        try:
+            above = {_identity(folder) for folder in (*top.parents, *top.resolve().parents)}
+        except OSError as error:
+            _check_listed(error)
+            return
+        yield from _files(str(top), prefix, above)
+
+
+def _files(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[str]:
+    """The names in a folder and below it. A link to a folder is entered, unless it leads back up: that has no end.
+
+    Args:
+        above: the folders that this one lies in, on the way that led here and where it really is.
+    """
+    names: list[str] = []  # all that is kept of each file: there may be millions
+    folders: set[str] = set()
+    try:
+        own = _identity(folder)
+        if own in above:
+            return
+        with os.scandir(folder) as found:
+            for entry in found:
+                if not entry.name.startswith("."):
+                    names.append(entry.name)
+                    if _is_folder(entry):
+                        folders.add(entry.name)
+    except OSError as error:
+        _check_listed(error)
+        return
+    names.sort()
+    for name in names:
+        if name in folders:
+            yield from _files(f"{folder}/{name}", f"{prefix}{name}/", above | {own})
+        else:
+            yield f"{prefix}{name}"
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """What is the same for all names of a folder."""
+    status = Path(folder).stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: let who opens it say so
+        return False
 
 
 def _check_listed(error: OSError) -> None:

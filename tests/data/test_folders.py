@@ -1,0 +1,61 @@
+"""Listing a folder of this machine: names in one order, links to folders followed, and an end to it in any case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sources import list_source, touch
+from walt.data.sources.folders import LocalFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A dataset's folder with a file in it, beside other folders."""
+    touch(tmp_path, "set/b/one.mp4", "elsewhere/two.mp4", "elsewhere/deep/three.mp4", "beside.mp4")
+    return tmp_path / "set"
+
+
+def names(folder: Path) -> list[str]:
+    return list(LocalFolder(folder).names())
+
+
+def test_names_come_in_one_order_whatever_the_file_systems(folder: Path) -> None:
+    touch(folder, "b/z.mp4", "a.mp4", "c.mp4", "b.mp4", "b/.hidden.mp4", ".git/x.mp4")
+    assert names(folder) == ["a.mp4", "b/one.mp4", "b/z.mp4", "b.mp4", "c.mp4"]
+    assert LocalFolder(folder).matching("./b/*.mp4") == LocalFolder(folder).matching("b/*.mp4") == [
+        "b/one.mp4", "b/z.mp4",
+    ]  # fmt: skip
+
+
+def test_a_link_to_a_folder_outside_is_followed_under_the_name_it_has_here(folder: Path) -> None:
+    (folder / "linked").symlink_to(folder.parent / "elsewhere")
+    assert names(folder) == ["b/one.mp4", "linked/deep/three.mp4", "linked/two.mp4"]
+    assert LocalFolder(folder).matching("linked/**/*.mp4") == ["linked/deep/three.mp4", "linked/two.mp4"]
+    found = list_source(folder, {"kind": "folder", "patterns": ["**/*"]}, caption_required=False)
+    assert [item.path for item in found.items if "two" in item.source] == [str(folder / "linked/two.mp4")]
+    (folder.parent / "set2").symlink_to(folder)
+    assert names(folder.parent / "set2") == names(folder), "the dataset's folder may be a link itself"
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "b"])
+def test_a_link_that_leads_back_up_is_not_entered(folder: Path, target: str) -> None:
+    (folder / "b/loop").symlink_to(folder / target)
+    assert names(folder) == ["b/one.mp4"]
+
+
+def test_links_to_each_other_and_to_themselves_come_to_an_end(folder: Path) -> None:
+    """``deep`` is reached by a link, and from there again by its parent's name: neither lies above the dataset."""
+    (folder / "b/c").symlink_to(folder.parent / "elsewhere/deep")
+    (folder.parent / "elsewhere/deep/up").symlink_to(folder.parent / "elsewhere")
+    (folder / "self").symlink_to("self")
+    (folder / "gone").symlink_to("nowhere")
+    assert names(folder) == ["b/c/three.mp4", "b/c/up/two.mp4", "b/one.mp4", "gone", "self"]
+
+
+def test_two_links_to_one_folder_are_two_names(folder: Path) -> None:
+    """Which of them is the source, and which a duplicate, the hash of the bytes says later on."""
+    (folder / "x").symlink_to(folder.parent / "elsewhere/deep")
+    (folder / "a").symlink_to(folder.parent / "elsewhere/deep")
+    assert names(folder) == ["a/three.mp4", "b/one.mp4", "x/three.mp4"]

@@ -1,0 +1,51 @@
+"""What the stage ``ingest`` says to do, where a dataset is here in part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.media import counter, write_video
+from tests.stages.test_ingest_sources import LIST, run
+from walt.core.errors import RejectLimitError
+
+HINT = "set source.absent: skip in its descriptor"
+CAPTIONED = {"kind": "captioned_folder", "captions": "t.csv", "path_column": "path", "caption_column": "caption"}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """One video, and a table to be filled."""
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos/a.mp4", counter(50))
+    return tmp_path / "videos/t.csv"
+
+
+def refusal(table: Path, source: dict[str, Any], rows: str) -> str:
+    """The line that a dataset with these rows ends in."""
+    table.write_text(f"path,caption\n{rows}")
+    with pytest.raises(RejectLimitError) as caught:
+        run(table.parents[1], source)
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_a_list_of_which_little_is_here_is_told_of_the_key_for_that(table: Path) -> None:
+    missing = "".join(f"gone{number}.mp4,a cat\n" for number in range(20))
+    said = refusal(table, LIST, f"a.mp4,a dog\n{missing}")
+    assert "20 of 21 inputs were rejected (20 missing), more than ingest.reject_limit" in said
+    assert HINT in said
+    assert HINT in refusal(table, LIST, missing)
+    table.write_text(f"path,caption\na.mp4,a dog\n{missing}")
+    assert run(table.parents[1], LIST | {"absent": "skip"})["inputs"] == 1
+
+
+def test_nobody_else_is(table: Path) -> None:
+    rows = "".join(f"gone{number}.mp4,a cat\nbroken{number}.mp4,a cat\n" for number in range(9))
+    for number in range(9):
+        (table.parent / f"broken{number}.mp4").write_text(f"no video {number}")
+    assert HINT not in refusal(table, LIST, rows), "half of them are broken"
+    gone = "".join(f"gone{number}.mp4,a cat\n" for number in range(20))
+    assert HINT not in refusal(table, CAPTIONED, gone), "that kind of source has no such key"

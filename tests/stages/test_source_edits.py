@@ -1,0 +1,52 @@
+"""What ``walt prepare`` tells DVC; with DVC itself: ``tests/end_to_end/test_hidden_edits.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.sources import touch
+from walt.core.paths import Paths
+from walt.data.config import DatasetConfig
+from walt.stages.source_edits import forget, tell_dvc
+
+LOCK = """schema: '2.0'
+stages:
+  ingest:
+    cmd: walt ingest
+    deps:
+    - path: data/set
+      md5: 0123.dir
+  train-autoencoder:
+    cmd: walt train-autoencoder
+"""
+
+
+def test_a_stage_is_forgotten_and_the_rest_of_the_lock_stays(tmp_path: Path) -> None:
+    assert not forget(tmp_path, "ingest"), "nothing was ever run"
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    assert forget(tmp_path, "ingest")
+    lock = YAML(typ="safe").load((tmp_path / "dvc.lock").read_text())
+    assert lock == {"schema": "2.0", "stages": {"train-autoencoder": {"cmd": "walt train-autoencoder"}}}
+    before = (tmp_path / "dvc.lock").stat().st_ino
+    assert not forget(tmp_path, "ingest")
+    assert (tmp_path / "dvc.lock").stat().st_ino == before
+
+
+def test_files_behind_a_link_make_ingest_stale_once(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.mp4", "set/b.mp4")
+    (tmp_path / "set/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    dataset = DatasetConfig(descriptor="d.yaml", path="set")
+    (line,) = tell_dvc(dataset, Paths(tmp_path))
+    assert "1 in all" in line
+    assert "linked/a.mp4" in line
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    assert tell_dvc(dataset, Paths(tmp_path)) == []
+    assert (tmp_path / "dvc.lock").read_text() == LOCK
+
+
+def test_of_a_bucket_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    assert tell_dvc(DatasetConfig(descriptor="d.yaml", path="s3://bucket/set"), Paths(tmp_path)) == []
+    assert not (tmp_path / "work").exists()
