@@ -38,7 +38,7 @@ def report_config() -> Config:
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     paths = write_project(tmp_path_factory.mktemp("project"))
-    write_manifest(paths.manifest, [manifest_row(row.key, row.kind, row.split, row.shard) for row in ROWS])
+    write_manifest(paths.manifest, [(0, [manifest_row(row.key, row.kind, row.split, row.shard) for row in ROWS])])
     write_rejects(paths.rejects, [RejectRow("<broken>.mp4", None, "ingest", "truncated", "10 of 20 frames")])
     (paths.root / "params.yaml").write_text("seed: 0 # <the> seed\n")
     (paths.root / "dvc.lock").write_text(LOCK)
@@ -142,7 +142,7 @@ def test_same_inputs_same_bytes(paths: Paths, page: str) -> None:
 def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     """No cascade, no adherence, no held-out loss, no rejects, no parameter file, no dvc.lock."""
     less = write_project(tmp_path)
-    write_manifest(less.manifest, [manifest_row(row.key, row.kind, "train", row.shard) for row in ROWS])
+    write_manifest(less.manifest, [(0, [manifest_row(row.key, row.kind, "train", row.shard) for row in ROWS])])
     write_rejects(less.rejects, [])
     entries = read_json(less.samples / "samples.json")
     write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
