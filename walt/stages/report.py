@@ -25,9 +25,9 @@ from walt.core.partitions import PARTS_INDEX
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file, write_bytes
 from walt.core.video import Clip
-from walt.data.clips import decode_members, pixels, size_folder
+from walt.data.clips import ClipRow, decode_members, pixels, size_folder
 from walt.data.config import DatasetConfig, Descriptor
-from walt.data.shards import INDEX_NAME, ShardReader
+from walt.data.shards import INDEX_NAME, iterate_shard, read_index, shard_name
 from walt.evaluation.charts import bands, loss_curves
 from walt.nn.pretrained import weights_digest
 from walt.sampling.output import to_frames
@@ -91,22 +91,25 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 class StoredClips:
-    """The clips, each in the largest size that it is stored in, by key."""
+    """The clips, each in the largest size that it is stored in. Only tars that hold what is asked for are read."""
 
     def __init__(self, paths: Paths) -> None:
         folders = [folder.parent for folder in paths.clips.glob(f"*/{INDEX_NAME}")]
         sizes = sorted(((int(h), int(w)) for h, w in (folder.name.split("x") for folder in folders)), key=math.prod)
         self._folders = [paths.clips / size_folder(size) for size in reversed(sizes)]
-        self._readers: dict[Path, ShardReader] = {}
+        self._tars = {
+            folder: {record.shard: record for record in read_index(folder).records} for folder in self._folders
+        }
 
-    def __getitem__(self, key: str) -> Clip:
+    def __getitem__(self, row: ManifestRow | ClipRow) -> Clip:
         """(T, H, W, 3) uint8; a still has T = 1. Raises KeyError."""
+        name = shard_name("clips", row.shard)
         for folder in self._folders:
-            if folder not in self._readers:
-                self._readers[folder] = ShardReader(folder)
-            if key in self._readers[folder]:
-                return decode_members(self._readers[folder][key])
-        raise KeyError(key)
+            record = self._tars[folder].get(name)
+            for key, members in iterate_shard(folder, record) if record else ():
+                if key == row.key:
+                    return decode_members(members)
+        raise KeyError(row.key)
 
 
 def headline(page: dict[str, Any]) -> list[dict[str, str]]:
@@ -142,7 +145,7 @@ def distance_label(name: str) -> str:
 def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
     """Clips as media with their captions."""
     return [
-        {"media": media(clips[row.key]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
+        {"media": media(clips[row]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
         for row in rows
     ]
 
@@ -175,7 +178,7 @@ def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths:
     model, _ = load_autoencoder(paths.autoencoder)
     shown = []
     for row in rows:
-        clip = clips[row.key]
+        clip = clips[row]
         video = pixels([clip])
         result = model.decode(model.encode(video)[0]).clamp(-1.0, 1.0)
         error = max(float((result - video).square().mean()), 1e-12)
