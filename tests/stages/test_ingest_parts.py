@@ -185,10 +185,11 @@ def test_the_stages_that_follow_read_all_parts(made: Path, tmp_path: Path, monke
         assert load(texts[several][row.key]["safetensors"])["mask"].any()
     assert encode_text.run(CONFIG, several)["reused"] == figures[several]["tars"]
 
+    num_held_out = sum(row.split == "held_out" for row in rows)
     for paths in (several, single):
         found = survey(paths.manifest)
         assert describe_dataset(found, paths.rejects) == {
-            "Clips": 18, "Videos": 17, "Stills": 1, "Sources": 9, "Held out": sum(row.split == "held_out" for row in rows),
+            "Clips": 18, "Videos": 17, "Stills": 1, "Sources": 9, "Held out": num_held_out,
             "Minutes of video": 0.2, "Distinct captions": 9, "Rejected": 0, "rejects": [], "codes": [],
         }  # fmt: skip
         assert found.spread(4) == [read_manifest(paths.manifest)[place] for place in (0, 6, 11, 17)]
