@@ -46,6 +46,7 @@ def test_rows_come_back(tmp_path: Path) -> None:
 
 def test_readers_of_parts_equal_the_reader_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walt.core.manifest._ROWS_AT_A_TIME", 3)
+    monkeypatch.setattr("walt.core.partitions._ROWS_PER_GROUP", 5)
     rows = [replace(ROW, key=f"{n:02x}", source=f"{n // 3}.mp4", label=n % 2 or None) for n in range(17)]
     write_manifest(tmp_path, [(3, rows[:7]), (4, rows[7:8]), (9, rows[8:])])
     assert read_manifest(tmp_path) == list(iterate_manifest(tmp_path)) == rows

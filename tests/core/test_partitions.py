@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.partitions import PARTS_INDEX, iterate_parts, read_parts, write_parts
+from walt.core.partitions import PARTS_INDEX, read_part, read_parts, write_parts
 
 SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("number", pa.int64())])
 Content = dict[int, list[int]]
@@ -29,8 +29,12 @@ def row(number: int) -> dict[str, Any]:
     return {"key": f"{number:08x}", "number": number or None}
 
 
+def tables(folder: Path, schema: pa.Schema = SCHEMA, columns: list[str] | None = None) -> list[pa.Table]:
+    return [table for part in read_parts(folder) for table in read_part(folder, part, schema, columns)]
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
-    return [found for table in iterate_parts(folder, SCHEMA) for found in table.to_pylist()]
+    return [found for table in tables(folder) for found in table.to_pylist()]
 
 
 def expected(content: Content) -> list[dict[str, Any]]:
@@ -57,8 +61,7 @@ def test_rows_come_back_in_the_order_of_the_parts(tmp_path: Path) -> None:
         ("part-000000.parquet", 3), ("part-000011.parquet", 1), ("part-000012.parquet", 100),
         ("part-1234567.parquet", 2),
     ]  # fmt: skip
-    numbers = [table.to_pydict() for table in iterate_parts(tmp_path, SCHEMA, ["number"])]
-    assert numbers[0] == {"number": [3, None, 2]}
+    assert tables(tmp_path, columns=["number"])[0].to_pydict() == {"number": [3, None, 2]}
 
 
 @pytest.mark.parametrize("content", [{}, {0: []}])
@@ -148,7 +151,7 @@ def test_other_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CorruptArtifactError, match=r"part-000000\.parquet: columns \['key', 'number'\], expected \['x'\]"
     ):
-        list(iterate_parts(tmp_path, pa.schema([("x", pa.int64())])))
+        tables(tmp_path, pa.schema([("x", pa.int64())]))
 
 
 class Killed(BaseException):

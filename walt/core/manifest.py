@@ -20,7 +20,6 @@ from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.partitions import (
     PARTS_INDEX,
     check_columns,
-    iterate_parts,
     read_part,
     read_parts,
     write_groups,
@@ -181,25 +180,30 @@ def read_manifest(folder: Path) -> list[ManifestRow]:
 
 
 def iterate_manifest(folder: Path) -> Iterator[ManifestRow]:
-    """All rows, in stored order, with one part in memory at a time.
+    """All rows, in stored order, with a row group in memory at a time.
 
     Raises StorageError (missing) or CorruptArtifactError (damaged, other columns).
     """
-    for table in manifest_tables(folder):
-        for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            yield from (ManifestRow(**row) for row in batch.to_pylist())
+    names = MANIFEST_SCHEMA.names
+    return (ManifestRow(**dict(zip(names, values, strict=True))) for values in iterate_columns(folder, *names))
 
 
 def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
     """Of all rows the values in these columns. Otherwise as ``iterate_manifest``."""
-    for table in manifest_tables(folder, columns):
+    for groups in manifest_parts(folder, columns):
+        yield from values_of(groups, columns)
+
+
+def manifest_parts(folder: Path, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
+    """Of each part its row groups, with these columns. Raises as ``iterate_manifest``."""
+    return (read_part(folder, part, MANIFEST_SCHEMA, columns) for part in read_parts(folder))
+
+
+def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The rows of tables, one after the other, as the values in these columns."""
+    for table in tables:
         for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
-
-
-def manifest_tables(folder: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The parts, one after the other, with all columns or some. Raises as ``iterate_manifest``."""
-    return iterate_parts(folder, MANIFEST_SCHEMA, columns)
 
 
 def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]:
@@ -211,10 +215,13 @@ def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]
     found: dict[int, ManifestRow] = {}
     start = 0
     for part in read_parts(folder):
-        inside = [place for place in places if start <= place < start + part.rows]
-        if inside:
-            table = read_part(folder, part, MANIFEST_SCHEMA).take([place - start for place in inside])
-            found |= zip(inside, (ManifestRow(**row) for row in table.to_pylist()), strict=True)
+        if any(start <= place < start + part.rows for place in places):
+            begin = start
+            for table in read_part(folder, part, MANIFEST_SCHEMA):
+                for place in places:
+                    if begin <= place < begin + len(table):
+                        found[place] = ManifestRow(**table.slice(place - begin, 1).to_pylist()[0])
+                begin += len(table)
         start += part.rows
     return [found[place] for place in places]
 

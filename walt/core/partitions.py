@@ -94,21 +94,20 @@ def read_parts(folder: Path) -> tuple[Part, ...]:
     return parts
 
 
-def read_part(folder: Path, part: Part, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one part, or some of their columns. Raises CorruptArtifactError: it is not what the index says."""
+def read_part(folder: Path, part: Part, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of one part, or some of their columns, a row group at a time.
+
+    Raises:
+        CorruptArtifactError: the part is not what the index says.
+    """
     path = verify_file(folder / part.part, part.bytes, part.sha256)
     try:
         with pq.ParquetFile(path) as file:
             check_columns(path, file.schema_arrow, schema)
-            return file.read(columns=columns)
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
-
-
-def iterate_parts(folder: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """One part after the other. Raises as ``read_parts`` and ``read_part``."""
-    for part in read_parts(folder):
-        yield read_part(folder, part, schema, columns)
 
 
 def check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:

@@ -35,7 +35,7 @@ from walt.core.config import Section
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar
-from walt.core.manifest import count_manifest, iterate_columns, manifest_tables
+from walt.core.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.core.paths import Paths
 from walt.core.storage import (
     TEMPORARY_SUFFIX,
@@ -199,11 +199,13 @@ class EmbeddingBook:
 def _plan(manifest: Path) -> Iterator[tuple[list[str], list[tuple[str, list[tuple[str, str]]]]]]:
     """For each part of the manifest its captions, and (tar name, (key, caption) of its samples) for each clip tar; then
     the same for the unconditional tar."""
-    for table in manifest_tables(manifest, ("key", "caption", "shard")):
-        captions = [caption or "" for caption in table["caption"].to_pylist()]
+    columns = ("key", "caption", "shard")
+    for groups in manifest_parts(manifest, columns):
+        captions: list[str] = []
         shards: dict[int, list[tuple[str, str]]] = {}
-        for key, caption, shard in zip(table["key"].to_pylist(), captions, table["shard"].to_pylist(), strict=True):
-            shards.setdefault(shard, []).append((key, caption))
+        for key, caption, shard in values_of(groups, columns):
+            captions.append(caption or "")
+            shards.setdefault(shard, []).append((key, captions[-1]))
         yield captions, [(shard_name("text", number), entries) for number, entries in sorted(shards.items())]
     yield [""], [(NULL_SHARD, [(NULL_KEY, "")])]
 

@@ -1,4 +1,4 @@
-"""What the report says of the data: figures counted a part of the manifest at a time, and which clips it shows."""
+"""What the report says of the data: figures counted a row group at a time, and which clips it shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from walt.core.manifest import ManifestRow, manifest_tables, read_manifest_rows, read_rejects
+from walt.core.manifest import ManifestRow, manifest_parts, read_manifest_rows, read_rejects
 
 _REJECTS_SHOWN = 40
 _COLUMNS = ("kind", "split", "source_sha256", "start_seconds", "end_seconds", "caption")
@@ -48,16 +48,19 @@ class Survey:
 def survey(manifest: Path) -> Survey:
     """Look at a manifest once. Raises StorageError or CorruptArtifactError."""
     videos, held_out, hashes = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.uint64)]
-    sources, seconds = 0, 0.0
-    for table in manifest_tables(manifest, _COLUMNS):
-        videos.append(_equal(table, "kind", "video"))
-        held_out.append(_equal(table, "split", "held_out"))
-        sources += pc.count_distinct(table["source_sha256"]).as_py()  # a source's clips are all in one part
-        lengths = table["end_seconds"].to_numpy() - table["start_seconds"].to_numpy()
-        seconds += float(lengths[videos[-1]].sum())
-        hashes.append(np.fromiter(_hashes(table["caption"]), np.uint64))
+    num_sources, seconds = 0, 0.0
+    for groups in manifest_parts(manifest, _COLUMNS):
+        sources = set[str]()  # all clips of one are in one part
+        for table in groups:
+            videos.append(_equal(table, "kind", "video"))
+            held_out.append(_equal(table, "split", "held_out"))
+            sources.update(table["source_sha256"].unique().to_pylist())
+            lengths = table["end_seconds"].to_numpy() - table["start_seconds"].to_numpy()
+            seconds += float(lengths[videos[-1]].sum())
+            hashes.append(np.fromiter(_hashes(table["caption"]), np.uint64))
+        num_sources += len(sources)
     captions = len(np.unique(np.concatenate(hashes)))
-    return Survey(manifest, np.concatenate(videos), np.concatenate(held_out), sources, seconds, captions)
+    return Survey(manifest, np.concatenate(videos), np.concatenate(held_out), num_sources, seconds, captions)
 
 
 def _equal(table: pa.Table, column: str, value: str) -> NDArray[np.bool_]:
