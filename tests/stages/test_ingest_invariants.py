@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,6 +49,14 @@ NAMES = [f"{folder}{stem}" for folder in ("", "sub/", "ü '\n/") for stem in ("a
 FILES = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(sorted(contents())), min_size=1, max_size=9)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _small_parts() -> Iterator[None]:
+    """The manifest has a part for a few clips."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "MOST_PART_ROWS", 4)
+        yield
+
+
 def suffix(kind: str) -> str:
     return ".png" if kind.startswith("still") else ".mp4"
 
@@ -67,13 +76,11 @@ def project(root: Path, files: dict[str, str], order: list[str], uncaptioned: se
 
 
 def run(root: Path) -> dict[str, Any] | None:
-    """The figures; None where nothing was accepted. The manifest has a part for a few clips."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "MOST_PART_ROWS", 4)
-        try:
-            return ingest.run(config(**SETTINGS), Paths(root))
-        except ingest.RejectLimitError:
-            return None
+    """The figures; None where nothing was accepted."""
+    try:
+        return ingest.run(config(**SETTINGS), Paths(root))
+    except ingest.RejectLimitError:
+        return None
 
 
 def clips(root: Path) -> dict[str, str]:

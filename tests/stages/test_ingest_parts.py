@@ -20,6 +20,7 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.manifest import read_manifest
 from walt.core.partitions import PARTS_INDEX, read_parts
 from walt.core.paths import Paths
+from walt.core.storage import write_json
 from walt.data.clips import read_clip_rows
 from walt.data.loader import NULL_KEY
 from walt.data.mirror import fetch
@@ -164,6 +165,14 @@ def test_a_prefix_and_whoever_fetches_from_it_have_the_same_parts(root: Path, tm
     assert fetch(other, f"file://{prefix}") == 2
     assert outputs(other.root) == outputs(root)
     assert {path.name for path in other.manifest.iterdir()} == names
+
+
+def test_what_an_earlier_version_published_is_not_fetched(root: Path, tmp_path: Path) -> None:
+    published = {"manifest.parquet": {"bytes": 1, "sha256": "0"}}
+    write_json(tmp_path / "elsewhere/published.json", published)
+    with pytest.raises(CorruptArtifactError, match="publish anew"):
+        fetch(Paths(root), f"file://{tmp_path}/elsewhere")
+    assert read_manifest(Paths(root).manifest)
 
 
 def test_the_stages_that_follow_read_all_parts(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

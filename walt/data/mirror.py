@@ -27,13 +27,13 @@ from walt.data.shards import INDEX_NAME, read_index
 
 LIST_NAME = "published.json"
 
+_FORMER = frozenset({"manifest.parquet"})
+"""Names of earlier versions: removed, and neither written nor fetched."""
 _OURS = re.compile(
     r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)"
-    r"|manifest/(part-\d+\.parquet|_index\.json)|(rejects|clip_rejects)\.parquet"
+    r"|manifest/(part-\d+\.parquet|_index\.json)|(manifest|rejects|clip_rejects)\.parquet"
 )
-"""All names that are ever written or fetched."""
-_FORMER = frozenset({"manifest.parquet"})
-"""Names of earlier versions, which are removed as well."""
+"""All names that are or were ever written."""
 _THREADS = 4
 """Files under way at the same time; each holds up to 64 MB."""
 
@@ -87,7 +87,7 @@ def mirror(paths: Paths, prefix: str) -> int:
         todo = [
             file for file, there in zip(wanted.values(), pool.map(is_there, wanted.values()), strict=True) if not there
         ]
-    stale = [name for name in listed if name not in wanted and (_OURS.fullmatch(name) or name in _FORMER)]
+    stale = [name for name in listed if name not in wanted and _OURS.fullmatch(name)]
     published = paths.work("ingest") / LIST_NAME
     write_json(published, {file.name: {"bytes": file.bytes, "sha256": file.sha256} for file in wanted.values()})
     url = f"{prefix}/{LIST_NAME}"
@@ -184,7 +184,7 @@ def _published(prefix: str) -> list[_File]:
         raise StorageError(f"{url}: not there: nothing was published, or an upload is not finished")
     try:
         files = [_File(name, **facts) for name, facts in json.loads(remote.read_bytes(url)).items()]
-        intact = all(_OURS.fullmatch(file.name) for file in files)
+        intact = all(_OURS.fullmatch(file.name) and file.name not in _FORMER for file in files)
     except (ValueError, TypeError, AttributeError) as error:
         raise CorruptArtifactError(f"{url}: {error}") from error
     if not intact:

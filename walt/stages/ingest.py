@@ -101,7 +101,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     _check_limit(num_inputs, rejects, config.ingest.reject_limit, paths.rejects)
 
     _split(accepted, descriptor.held_out)
-    parts = assign_parts(assign_shards(accepted, config.ingest.clips_per_shard), MOST_PART_ROWS)
+    shards = assign_shards(accepted, config.ingest.clips_per_shard)
+    parts = assign_parts(shards, MOST_PART_ROWS)
     shards = {number: sources for tars in parts.values() for number, sources in tars.items()}
     counts: Counter[str] = Counter()
     with storage_errors(paths.clips):
