@@ -29,11 +29,20 @@ from walt.stages.runner import run_stage
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def in_small_parts(work: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
+    """With several parts of the manifest."""
+
+    def working(root: Path) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ingest, "MOST_PART_ROWS", 6)
+            return work(root)
+
+    return working
+
+
+@in_small_parts
 def run(root: Path) -> dict[str, Any]:
-    """With several tars, and several parts of the manifest."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest, "MOST_PART_ROWS", 6)
-        return ingest.run(config(clips_per_shard=2), Paths(root))
+    return ingest.run(config(clips_per_shard=2), Paths(root))
 
 
 @pytest.fixture(scope="module")
