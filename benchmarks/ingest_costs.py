@@ -32,11 +32,19 @@ from PIL import Image
 from benchmarks.measure import machine, markdown_table
 from walt.core.config import load_section
 from walt.core.images import Limits
-from walt.core.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest
+from walt.core.manifest import (
+    ManifestRow,
+    iterate_columns,
+    iterate_manifest,
+    read_manifest,
+    write_clips,
+    write_manifest,
+)
 from walt.core.mp4 import encode_clip
 from walt.core.storage import sha256_file
 from walt.core.video import SourceFacts
 from walt.data.clip_tars import MOST_PART_ROWS, Source, assign_shards
+from walt.data.clips import CLIPS_TABLE, read_clip_rows
 from walt.data.config import Descriptor
 from walt.data.cutting import ClipRule
 from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
@@ -156,6 +164,7 @@ def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
     write_index(folder / "tars", "id", [record])
     with costs.cpu("verifying and opening a tar", count * CLIPS_PER_VIDEO, "clip"):
         ShardReader(folder / "tars")
+    costs.memory("index of a tar, in memory", count * CLIPS_PER_VIDEO, "clip", lambda: ShardReader(folder / "tars"))
 
 
 def tables(costs: Costs, folder: Path, count: int) -> None:
@@ -177,20 +186,23 @@ def tables(costs: Costs, folder: Path, count: int) -> None:
     sizes = [file.stat().st_size for file in path.iterdir()]
     costs.add("manifest, on disk", "clip", f"{sum(sizes) / count:.0f} bytes")
     costs.add(f"manifest, its largest part of {len(sizes) - 1}", "part", f"{max(sizes) / 1e6:.0f} MB")
+    write_clips(path / CLIPS_TABLE, iterate_manifest(path))
+    costs.add("table of keys, on disk", "clip", f"{(path / CLIPS_TABLE).stat().st_size / count:.0f} bytes")
     for step in READERS:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             seconds, grown = pool.submit(_cost_of_reading, step, path).result()
-        costs.add(f"reading the manifest, {step}", "clip", _seconds(seconds / count))
+        costs.add(step, "clip", _seconds(seconds / count))
         costs.add(f"{step}, growth of the process for {count} clips", "process", f"{grown / 1e6:.0f} MB")
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "whole, as rows": read_manifest,
-    "one row after the other": lambda folder: deque(iterate_manifest(folder), maxlen=0),
-    "four columns, one clip after the other": lambda folder: deque(
+    "reading the manifest whole, as rows": read_manifest,
+    "reading the manifest, one row after the other": lambda folder: deque(iterate_manifest(folder), maxlen=0),
+    "reading four columns of the manifest": lambda folder: deque(
         iterate_columns(folder, "key", "caption", "label", "shard"), maxlen=0
     ),
-    "figures of the report": survey,
+    "counting the manifest for the report": survey,
+    "reading the table of keys whole": read_clip_rows,
 }
 
 
