@@ -13,10 +13,11 @@ import pytest
 from tests.stages.test_evaluate import PROMPTS, Tracked, config, write_project
 from tests.tiny_clips import ROWS, write_clips
 from walt.core.errors import StorageError
-from walt.core.manifest import ManifestRow, RejectRow, write_manifest, write_rejects
+from walt.core.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
 from walt.core.mp4 import decode_clip
+from walt.core.partitions import PARTS_INDEX
 from walt.core.paths import Paths
-from walt.core.storage import read_json, write_json
+from walt.core.storage import read_json, sha256_file, write_json
 from walt.stages import evaluate
 from walt.stages.registry import get_stage
 from walt.stages.report import Config, StoredClips, format_number, run
@@ -137,6 +138,19 @@ def test_text_from_outside_is_escaped(page: str) -> None:
 def test_same_inputs_same_bytes(paths: Paths, page: str) -> None:
     run(report_config(), paths)
     assert paths.report.read_text(encoding="utf-8") == page
+
+
+def test_a_manifest_in_several_parts_says_the_same(paths: Paths, page: str) -> None:
+    rows, index = read_manifest(paths.manifest), paths.manifest / PARTS_INDEX
+    before = sha256_file(index)
+    try:
+        write_manifest(paths.manifest, [(1, rows[:4]), (2, rows[4:])])
+        run(report_config(), paths)
+        assert before in page
+        assert paths.report.read_text(encoding="utf-8") == page.replace(before, sha256_file(index))
+    finally:
+        write_manifest(paths.manifest, [(0, rows)])
+        run(report_config(), paths)
 
 
 def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
