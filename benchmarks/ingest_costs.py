@@ -4,7 +4,8 @@
 
 Makes its own files. Everything runs in one process and is counted in its CPU seconds, so that neighbours on the
 machine disturb little. Listing, hashing, caching, packing and tables are measured on many small items, cutting on a
-video of ten seconds and on a photograph-sized image. Memory is that of Python's objects (tracemalloc).
+video of ten seconds and on a photograph-sized image. Memory is that of Python's objects (tracemalloc), but of the
+readers of the manifest: each runs in a fresh process, whose growth at its peak is given.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ import hashlib
 import os
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,11 +32,19 @@ from PIL import Image
 from benchmarks.measure import machine, markdown_table
 from walt.core.config import load_section
 from walt.core.images import Limits
-from walt.core.manifest import ManifestRow, read_manifest, write_manifest
+from walt.core.manifest import (
+    ManifestRow,
+    iterate_columns,
+    iterate_manifest,
+    read_manifest,
+    write_clips,
+    write_manifest,
+)
 from walt.core.mp4 import encode_clip
 from walt.core.storage import sha256_file
 from walt.core.video import SourceFacts
-from walt.data.clip_tars import Source, assign_shards
+from walt.data.clip_tars import MOST_PART_ROWS, Source, assign_shards
+from walt.data.clips import CLIPS_TABLE, read_clip_rows
 from walt.data.config import Descriptor
 from walt.data.cutting import ClipRule
 from walt.data.edits import edits_since
@@ -41,10 +54,13 @@ from walt.data.shards import ShardReader, write_index, write_shard
 from walt.data.sources.folders import LocalFolder
 from walt.data.sources.items import Kind
 from walt.data.sources.registry import list_items
+from walt.stages.report_dataset import survey
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS_PER_VIDEO = 4
 CLIP_BYTES = 50_000
+MANIFEST_ROWS = 50
+"""Times the items: enough for several parts."""
 RULE = ClipRule(
     num_frames=17, fps=8.0, common_sizes=((128, 128),), buckets=(), upscale="allow", max_crop=None,
     max_clips=CLIPS_PER_VIDEO, stride_seconds=None, split=None, crf=8, limits=Limits(16, 1 << 26, 3600), stills=True,
@@ -158,6 +174,7 @@ def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
     write_index(folder / "tars", "id", [record])
     with costs.cpu("verifying and opening a tar", count * CLIPS_PER_VIDEO, "clip"):
         ShardReader(folder / "tars")
+    costs.memory("index of a tar, in memory", count * CLIPS_PER_VIDEO, "clip", lambda: ShardReader(folder / "tars"))
 
 
 def tables(costs: Costs, folder: Path, count: int) -> None:
@@ -173,13 +190,43 @@ def tables(costs: Costs, folder: Path, count: int) -> None:
                 label=None, shard=number // 700, sha256=digest,
             )  # fmt: skip
 
-    path = folder / "manifest.parquet"
+    path, unwritten = folder / "manifest", rows()
     with costs.cpu("writing the manifest", count, "clip"):
-        write_manifest(path, rows())
-    costs.add("manifest, on disk", "clip", f"{path.stat().st_size / count:.0f} bytes")
-    with costs.cpu("reading it as rows", count, "clip"):
-        read_manifest(path)
-    costs.memory("its rows, in memory", count, "clip", lambda: read_manifest(path))
+        write_manifest(path, ((first, islice(unwritten, MOST_PART_ROWS)) for first in range(0, count, MOST_PART_ROWS)))
+    sizes = [file.stat().st_size for file in path.iterdir()]
+    costs.add("manifest, on disk", "clip", f"{sum(sizes) / count:.0f} bytes")
+    costs.add(f"manifest, its largest part of {len(sizes) - 1}", "part", f"{max(sizes) / 1e6:.0f} MB")
+    write_clips(path / CLIPS_TABLE, iterate_manifest(path))
+    costs.add("table of keys, on disk", "clip", f"{(path / CLIPS_TABLE).stat().st_size / count:.0f} bytes")
+    for step in READERS:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            seconds, grown = pool.submit(_cost_of_reading, step, path).result()
+        costs.add(step, "clip", _seconds(seconds / count))
+        costs.add(f"{step}, growth of the process for {count} clips", "process", f"{grown / 1e6:.0f} MB")
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "reading the manifest whole, as rows": read_manifest,
+    "reading the manifest, one row after the other": lambda folder: deque(iterate_manifest(folder), maxlen=0),
+    "reading four columns of the manifest": lambda folder: deque(
+        iterate_columns(folder, "key", "caption", "label", "shard"), maxlen=0
+    ),
+    "counting the manifest for the report": survey,
+    "reading the table of keys whole": read_clip_rows,
+}
+
+
+def _cost_of_reading(step: str, folder: Path) -> tuple[float, int]:
+    """In a process of its own: CPU seconds, and bytes by which its peak grew."""
+    before, start = _peak_memory(), time.process_time()
+    READERS[step](folder)
+    return time.process_time() - start, _peak_memory() - before
+
+
+def _peak_memory() -> int:
+    """Bytes that were resident at most, of this process alone."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def cutting(costs: Costs, folder: Path) -> None:
@@ -211,7 +258,7 @@ def main() -> None:
         folder = Path(name)
         many_small_items(costs, folder, arguments.items)
         bytes_by_the_hundred(costs, folder)
-        tables(costs, folder, 4 * arguments.items)
+        tables(costs, folder, MANIFEST_ROWS * arguments.items)
         cutting(costs, folder)
     text = f"{machine('cpu')}\n\n{markdown_table(['step', 'per', 'cost'], costs.rows)}\n"
     if arguments.out:

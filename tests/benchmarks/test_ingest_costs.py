@@ -30,6 +30,9 @@ def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
         "packing",
         "verifying",
         "writing the manifest",
+        "reading the manifest whole",
+        "reading the manifest, one row after the other",
+        "reading the table of keys",
     ):
         assert any(word in step for step in steps), word
     assert "benchmarks.ingest_costs" in DOCUMENT.read_text(encoding="utf-8")

@@ -13,9 +13,15 @@ from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.manifest import (
     ManifestRow,
     RejectRow,
+    count_manifest,
+    has_manifest,
+    iterate_columns,
+    iterate_manifest,
     printable,
     read_manifest,
+    read_manifest_rows,
     read_rejects,
+    read_sources,
     write_clips,
     write_manifest,
     write_rejects,
@@ -30,10 +36,29 @@ REJECTS = [RejectRow("b.mp4", None, "ingest", "missing", "no such file"), Reject
 
 def test_rows_come_back(tmp_path: Path) -> None:
     rows = [ROW, replace(ROW, key="01", caption=None, label=7, caption_truncated=True)]
-    write_manifest(tmp_path / "m.parquet", rows)
-    assert read_manifest(tmp_path / "m.parquet") == rows
+    assert not has_manifest(tmp_path / "m")
+    write_manifest(tmp_path / "m", [(0, rows)])
+    assert has_manifest(tmp_path / "m")
+    assert read_manifest(tmp_path / "m") == rows
     write_rejects(tmp_path / "r.parquet", REJECTS)
     assert read_rejects(tmp_path / "r.parquet") == sorted(REJECTS, key=lambda row: row.source)
+
+
+def test_readers_of_parts_equal_the_reader_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("walt.core.manifest._ROWS_AT_A_TIME", 3)
+    monkeypatch.setattr("walt.core.partitions._ROWS_PER_GROUP", 5)
+    rows = [replace(ROW, key=f"{n:02x}", source=f"{n // 3}.mp4", label=n % 2 or None) for n in range(17)]
+    write_manifest(tmp_path, [(3, rows[:7]), (4, rows[7:8]), (9, rows[8:])])
+    assert read_manifest(tmp_path) == list(iterate_manifest(tmp_path)) == rows
+    assert count_manifest(tmp_path) == 17
+    assert list(iterate_columns(tmp_path, "label", "key")) == [(row.label, row.key) for row in rows]
+    assert read_sources(tmp_path) == {row.source for row in rows}
+    for places in ([], [0], [16, 7, 6], [8, 8], list(range(17))):
+        assert read_manifest_rows(tmp_path, places) == [rows[place] for place in places]
+    with pytest.raises(KeyError):
+        read_manifest_rows(tmp_path, [17])
+    (tmp_path / "part-000004.parquet").unlink()
+    assert read_manifest_rows(tmp_path, [0, 8]) == [rows[0], rows[8]], "only the parts that hold a row are read"
 
 
 def test_empty_tables_keep_their_columns(tmp_path: Path) -> None:
@@ -70,15 +95,15 @@ def test_the_table_of_clips_has_no_captions(tmp_path: Path) -> None:
 
 def test_damage_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"gone\.parquet"):
-        read_manifest(tmp_path / "gone.parquet")
-    write_manifest(tmp_path / "m.parquet", [ROW])
-    data = (tmp_path / "m.parquet").read_bytes()
-    (tmp_path / "m.parquet").write_bytes(data[: len(data) // 2])
-    with pytest.raises(CorruptArtifactError, match=r"m\.parquet"):
-        read_manifest(tmp_path / "m.parquet")
+        read_rejects(tmp_path / "gone.parquet")
+    write_rejects(tmp_path / "r.parquet", REJECTS)
+    data = (tmp_path / "r.parquet").read_bytes()
+    (tmp_path / "r.parquet").write_bytes(data[: len(data) // 2])
+    with pytest.raises(CorruptArtifactError, match=r"r\.parquet"):
+        read_rejects(tmp_path / "r.parquet")
     pq.write_table(pa.table({"key": ["a"]}), tmp_path / "other.parquet")
     with pytest.raises(CorruptArtifactError, match="columns"):
-        read_manifest(tmp_path / "other.parquet")
+        read_rejects(tmp_path / "other.parquet")
 
 
 def test_names_that_are_no_text_become_printable() -> None:

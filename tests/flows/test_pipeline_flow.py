@@ -40,7 +40,7 @@ def _artifacts(key: str) -> list[Artifact]:
 def test_runs_what_is_needed_once_and_then_nothing(project: Path) -> None:
     outcomes = walt("encode-text")
     assert outcomes == {"ingest": "ran", "encode-text": "ran"}
-    assert (project / "data/text").read_text().startswith("data/text: data/manifest.parquet: first")
+    assert (project / "data/text").read_text().startswith("data/text: data/manifest: first")
     assert runs(project, "train-base") == 0, "a stage that is not needed was run"
 
     progress = _artifacts("progress-ingest")

@@ -43,7 +43,7 @@ def rows(captions: list[str | None] = CAPTIONS, per_shard: int = 3) -> list[Mani
 
 
 def make(root: Path, captions: list[str | None] = CAPTIONS) -> Paths:
-    write_manifest(root / "data/manifest.parquet", rows(captions))
+    write_manifest(root / "data/manifest", [(0, rows(captions))])
     return Paths(root)
 
 
@@ -210,14 +210,14 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
     assert "walt/text/encoder.py" in on_the_way
     # what the manifest's rows and the tiny encoder are is in the identity itself: entries, and the weights' digest; the
     # table of classes is written anew each time
-    by_result = {"walt/core/manifest.py", "walt/text/tiny.py", "walt/data/labels.py"}
+    by_result = {"walt/core/manifest.py", "walt/core/partitions.py", "walt/text/tiny.py", "walt/data/labels.py"}
     assert on_the_way - CARRIERS - by_result <= files_of((*encode_text._CODE, encode_text))
 
 
 def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done: Paths) -> None:
     """An embedding does not depend on which batch it was computed in."""
     moved = [replace(row, shard=2 - row.shard) for row in rows()][::-1]
-    write_manifest(tmp_path / "data/manifest.parquet", moved)
+    write_manifest(tmp_path / "data/manifest", [(0, moved)])
     paths = Paths(tmp_path)
     run(CONFIG, paths)
     first, second = ShardReader(paths.text), ShardReader(done.text)

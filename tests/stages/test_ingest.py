@@ -178,11 +178,11 @@ def test_a_rerun_touches_nothing_and_decodes_nothing(root: Path) -> None:
 def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
     ingest.run(config(), Paths(root))
     before = untouched(root / "data/clips")
-    manifest = outputs(root)["data/manifest.parquet"]
+    manifest = outputs(root)["data/manifest/part-000000.parquet"]
     add(root, CAPTIONS | {"b.mp4": "another caption, much longer than it was, and cut"})
     figures = ingest.run(config(), Paths(root))
     assert untouched(root / "data/clips") == before
-    assert outputs(root)["data/manifest.parquet"] != manifest
+    assert outputs(root)["data/manifest/part-000000.parquet"] != manifest
     assert figures["captions_cut"] == 2
     assert {row.caption for row in read_manifest(Paths(root).manifest) if row.caption_truncated} == {
         "another caption, much longer than it was"
@@ -220,7 +220,7 @@ def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: 
     assert sorted(outputs(root)) == [
         "data/clip_rejects.parquet", "data/clips/24x24/clips-000000.tar", "data/clips/24x24/shards.parquet",
         "data/clips/clips.parquet",
-        "data/manifest.parquet", "data/rejects.parquet",
+        "data/manifest/_index.json", "data/manifest/part-000000.parquet", "data/rejects.parquet",
     ]  # fmt: skip
     cached = list((root / "work/ingest/sources").iterdir())
     assert len(cached) == 1, "the cache of other rules is gone"

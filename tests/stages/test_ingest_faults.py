@@ -17,7 +17,7 @@ import pytest
 
 from tests.stages.test_ingest import config, make_project, outputs
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
-from walt.core.manifest import read_clip_rejects
+from walt.core.manifest import read_clip_rejects, read_manifest
 from walt.core.paths import Paths
 from walt.core.storage import lock
 from walt.data.clips import read_clip_rows
@@ -29,6 +29,18 @@ from walt.stages.runner import run_stage
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def in_small_parts(work: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
+    """With several parts of the manifest."""
+
+    def working(root: Path) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ingest, "MOST_PART_ROWS", 6)
+            return work(root)
+
+    return working
+
+
+@in_small_parts
 def run(root: Path) -> dict[str, Any]:
     return ingest.run(config(clips_per_shard=2), Paths(root))
 
@@ -198,13 +210,14 @@ def test_any_finished_file_that_was_cut_short_is_found_by_its_reader(root: Path)
     paths = Paths(root)
     readers: dict[str, Callable[[], object]] = {
         "clips.parquet": lambda: read_clip_rows(paths.clips),
-        "manifest.parquet": lambda: ingest.read_sources(paths.manifest),
+        **{path.name: lambda: read_manifest(paths.manifest) for path in paths.manifest.iterdir()},
         "rejects.parquet": lambda: ingest.read_sources(paths.rejects),
         "clip_rejects.parquet": lambda: read_clip_rejects(paths.clip_rejects),
     }
     chance = random.Random(2)
     files = sorted(path for path in paths.clips.parent.rglob("*") if path.is_file())
     assert len(files) > 15
+    assert len(list(paths.manifest.iterdir())) > 3
     for path in files:
         whole = path.read_bytes()
         path.write_bytes(whole[: chance.randrange(len(whole))])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -45,6 +47,14 @@ def contents() -> dict[str, bytes]:
 
 NAMES = [f"{folder}{stem}" for folder in ("", "sub/", "ü '\n/") for stem in ("a", "b.v1", "b.v2", "-c")]
 FILES = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(sorted(contents())), min_size=1, max_size=9)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_parts() -> Iterator[None]:
+    """The manifest has a part for a few clips."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest, "MOST_PART_ROWS", 4)
+        yield
 
 
 def suffix(kind: str) -> str:

@@ -272,7 +272,7 @@ def test_files_without_a_descriptor(files: str, inputs: int, captions: int, inge
         (["tset"], "no such file; did you mean 'test.yaml'?"),
         (["other"], "--path: where are the files of 'other'? (params.yaml points at datasets/test.yaml)"),
         (["--path", "nowhere"], "--path: {root}/nowhere: no such folder"),
-        ([], "dataset.path: {root}/videos: no such folder, and nothing was ingested (no data/manifest.parquet)"),
+        ([], "dataset.path: {root}/videos: no such folder, and nothing was ingested (no data/manifest)"),
     ],
 )
 def test_errors_are_one_line_and_nothing_is_written(arguments: list[str], message: str, tmp_path: Path,

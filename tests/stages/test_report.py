@@ -13,10 +13,11 @@ import pytest
 from tests.stages.test_evaluate import PROMPTS, Tracked, config, write_project
 from tests.tiny_clips import ROWS, write_clips
 from walt.core.errors import StorageError
-from walt.core.manifest import ManifestRow, RejectRow, write_manifest, write_rejects
+from walt.core.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
 from walt.core.mp4 import decode_clip
+from walt.core.partitions import PARTS_INDEX
 from walt.core.paths import Paths
-from walt.core.storage import read_json, write_json
+from walt.core.storage import read_json, sha256_file, write_json
 from walt.stages import evaluate
 from walt.stages.registry import get_stage
 from walt.stages.report import Config, StoredClips, format_number, run
@@ -38,7 +39,7 @@ def report_config() -> Config:
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     paths = write_project(tmp_path_factory.mktemp("project"))
-    write_manifest(paths.manifest, [manifest_row(row.key, row.kind, row.split, row.shard) for row in ROWS])
+    write_manifest(paths.manifest, [(0, [manifest_row(row.key, row.kind, row.split, row.shard) for row in ROWS])])
     write_rejects(paths.rejects, [RejectRow("<broken>.mp4", None, "ingest", "truncated", "10 of 20 frames")])
     (paths.root / "params.yaml").write_text("seed: 0 # <the> seed\n")
     (paths.root / "dvc.lock").write_text(LOCK)
@@ -139,10 +140,23 @@ def test_same_inputs_same_bytes(paths: Paths, page: str) -> None:
     assert paths.report.read_text(encoding="utf-8") == page
 
 
+def test_a_manifest_in_several_parts_says_the_same(paths: Paths, page: str) -> None:
+    rows, index = read_manifest(paths.manifest), paths.manifest / PARTS_INDEX
+    before = sha256_file(index)
+    try:
+        write_manifest(paths.manifest, [(1, rows[:4]), (2, rows[4:])])
+        run(report_config(), paths)
+        assert before in page
+        assert paths.report.read_text(encoding="utf-8") == page.replace(before, sha256_file(index))
+    finally:
+        write_manifest(paths.manifest, [(0, rows)])
+        run(report_config(), paths)
+
+
 def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     """No cascade, no adherence, no held-out loss, no rejects, no parameter file, no dvc.lock."""
     less = write_project(tmp_path)
-    write_manifest(less.manifest, [manifest_row(row.key, row.kind, "train", row.shard) for row in ROWS])
+    write_manifest(less.manifest, [(0, [manifest_row(row.key, row.kind, "train", row.shard) for row in ROWS])])
     write_rejects(less.rejects, [])
     entries = read_json(less.samples / "samples.json")
     write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
@@ -165,10 +179,10 @@ def test_a_missing_input(tmp_path: Path) -> None:
 def test_a_clip_is_shown_in_the_largest_size_that_it_has(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     write_clips(paths.clips, tuple(replace(row, sizes="16x16" if row.key == "v1" else None) for row in ROWS))
-    clips = StoredClips(paths)
-    assert (clips["v0"].shape, clips["v1"].shape) == ((5, 32, 32, 3), (5, 16, 16, 3))
+    clips, (v0, v1) = StoredClips(paths), (row for row in ROWS if row.key in ("v0", "v1"))
+    assert (clips[v0].shape, clips[v1].shape) == ((5, 32, 32, 3), (5, 16, 16, 3))
     with pytest.raises(KeyError, match="v9"):
-        clips["v9"]
+        clips[replace(v0, key="v9")]
 
 
 @pytest.mark.parametrize(

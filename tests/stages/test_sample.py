@@ -95,17 +95,17 @@ def test_without_a_cascade(paths: Paths) -> None:
 def test_prompts_of_held_out_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = rows(["one", "two", None, "three", "two"])
     held_out = [replace(row, split="held_out") if row.caption != "one" else row for row in manifest]
-    write_manifest(tmp_path / "data/manifest.parquet", held_out)
+    write_manifest(tmp_path / "data/manifest", [(0, held_out)])
     held = config(prompts="held_out", count=5)
     assert choose_prompts(held, Paths(tmp_path)) == ["two", "three", "two", "three", "two"]
 
     assert "warning" not in capsys.readouterr().out
 
-    write_manifest(tmp_path / "data/manifest.parquet", manifest)
+    write_manifest(tmp_path / "data/manifest", [(0, manifest)])
     assert choose_prompts(held, Paths(tmp_path)) == ["one", "two", "three", "one", "two"]
     assert "warning: sample.prompts is held_out, but no held-out video has a caption" in capsys.readouterr().out
 
-    write_manifest(tmp_path / "data/manifest.parquet", rows([None, None]))
+    write_manifest(tmp_path / "data/manifest", [(0, rows([None, None]))])
     with pytest.raises(ConfigurationError, match="no video has a caption"):
         choose_prompts(held, Paths(tmp_path))
 
@@ -159,7 +159,8 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
     save_transformer(paths.base, drawn(WaltTransformer(BASE.model_copy(update=update)), 4))
     write_clips(paths.clips)  # of 5 frames; v3 is the only one that is held out
     manifest = [replace(row, key=key) for row, key in zip(rows(["one", "two"]), ("v3", "v1"), strict=True)]
-    write_manifest(paths.manifest, [replace(row, split="held_out") if row.key == "v3" else row for row in manifest])
+    manifest = [replace(row, split="held_out") if row.key == "v3" else row for row in manifest]
+    write_manifest(paths.manifest, [(0, manifest)])
     for beginning, given in (("image", 1), ("video", 5)):
         run(config(prompts="held_out", count=2, cascade=False, beginning=beginning), paths)
         made = read_samples(paths.samples)

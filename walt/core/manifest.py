@@ -1,15 +1,15 @@
-"""The tables that say what ingest made: ``manifest.parquet``, ``rejects.parquet``, ``clip_rejects.parquet`` and
+"""The tables that say what ingest made: the manifest, ``rejects.parquet``, ``clip_rejects.parquet`` and
 ``clips.parquet``.
 
+The manifest, which may be large, is a folder of parts (walt/core/partitions.py), and most readers take it part by part.
 Rows are dataclasses; the Parquet schema follows from their fields. Names of sources stand as given; bytes in them that
 are no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -17,6 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.partitions import (
+    PARTS_INDEX,
+    check_columns,
+    read_part,
+    read_parts,
+    write_groups,
+    write_parts,
+)
 from walt.core.storage import atomic_write
 
 
@@ -121,9 +129,10 @@ def _schema(row_type: type) -> pa.Schema:
 MANIFEST_SCHEMA, REJECTS_SCHEMA, CLIP_REJECTS_SCHEMA = map(_schema, (ManifestRow, RejectRow, ClipRejectRow))
 CLIPS_SCHEMA = pa.schema([MANIFEST_SCHEMA.field(name) for name in CLIP_COLUMNS])
 
-_ROWS_PER_GROUP = 1 << 15
+_ROWS_AT_A_TIME = 1 << 12
+"""That are Python objects together, where rows are looked at one after the other."""
 
-RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
+RowT = TypeVar("RowT", RejectRow, ClipRejectRow)
 
 
 def printable(name: str) -> str:
@@ -131,9 +140,11 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
-    """Write the manifest; the same rows in the same order give the same bytes. Raises StorageError."""
-    _write(path, (asdict(row) for row in rows), MANIFEST_SCHEMA)
+def write_manifest(folder: Path, parts: Iterable[tuple[int, Iterable[ManifestRow]]]) -> None:
+    """Bring the manifest up to date: number and rows of each part. The same rows give the same bytes, and what is right
+    stays untouched. Raises StorageError.
+    """
+    write_parts(folder, ((number, map(asdict, rows)) for number, rows in parts), MANIFEST_SCHEMA)
 
 
 def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
@@ -153,9 +164,66 @@ def write_clips(path: Path, rows: Iterable[ManifestRow]) -> None:
     _write(path, ({name: getattr(row, name) for name in CLIP_COLUMNS} for row in rows), CLIPS_SCHEMA)
 
 
-def read_manifest(path: Path) -> list[ManifestRow]:
-    """All rows, in stored order. Raises StorageError (missing) or CorruptArtifactError (damaged, other columns)."""
-    return _read(path, MANIFEST_SCHEMA, ManifestRow)
+def has_manifest(folder: Path) -> bool:
+    """Whether a finished one is there."""
+    return (folder / PARTS_INDEX).is_file()
+
+
+def count_manifest(folder: Path) -> int:
+    """How many rows it has, by its index. Raises StorageError (missing) or CorruptArtifactError (damaged)."""
+    return sum(part.rows for part in read_parts(folder))
+
+
+def read_manifest(folder: Path) -> list[ManifestRow]:
+    """All rows, in stored order: 850 bytes each. Raises as ``iterate_manifest``."""
+    return list(iterate_manifest(folder))
+
+
+def iterate_manifest(folder: Path) -> Iterator[ManifestRow]:
+    """All rows, in stored order, with a row group in memory at a time.
+
+    Raises StorageError (missing) or CorruptArtifactError (damaged, other columns).
+    """
+    names = MANIFEST_SCHEMA.names
+    return (ManifestRow(**dict(zip(names, values, strict=True))) for values in iterate_columns(folder, *names))
+
+
+def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Of all rows the values in these columns. Otherwise as ``iterate_manifest``."""
+    for groups in manifest_parts(folder, columns):
+        yield from values_of(groups, columns)
+
+
+def manifest_parts(folder: Path, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
+    """Of each part its row groups, with these columns. Raises as ``iterate_manifest``."""
+    return (read_part(folder, part, MANIFEST_SCHEMA, columns) for part in read_parts(folder))
+
+
+def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The rows of tables, one after the other, as the values in these columns."""
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+
+
+def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]:
+    """The rows at these places in stored order, from 0. Only parts that hold one are read.
+
+    Raises as ``iterate_manifest``; KeyError: there is no such place.
+    """
+    places = list(places)
+    found: dict[int, ManifestRow] = {}
+    start = 0
+    for part in read_parts(folder):
+        if any(start <= place < start + part.rows for place in places):
+            begin = start
+            for table in read_part(folder, part, MANIFEST_SCHEMA):
+                for place in places:
+                    if begin <= place < begin + len(table):
+                        found[place] = ManifestRow(**table.slice(place - begin, 1).to_pylist()[0])
+                begin += len(table)
+        start += part.rows
+    return [found[place] for place in places]
 
 
 def read_rejects(path: Path) -> list[RejectRow]:
@@ -169,7 +237,9 @@ def read_clip_rejects(path: Path) -> list[ClipRejectRow]:
 
 
 def read_sources(path: Path) -> set[str]:
-    """The names in the column ``source`` of a manifest or rejects table. Raises CorruptArtifactError."""
+    """The names in the column ``source`` of the manifest or of a table of rejects. Raises CorruptArtifactError."""
+    if path.is_dir():
+        return {source for (source,) in iterate_columns(path, "source")}
     try:
         return set(pq.read_table(path, columns=["source"], partitioning=None).column("source").to_pylist())
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -177,11 +247,8 @@ def read_sources(path: Path) -> set[str]:
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-    """A row group at a time, so that rows need never be in memory together."""
-    rows = iter(rows)
-    with atomic_write(path, keep_equal=True) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        while group := list(islice(rows, _ROWS_PER_GROUP)):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+    with atomic_write(path, keep_equal=True) as stream:
+        write_groups(stream, rows, schema)
 
 
 def _read(path: Path, schema: pa.Schema, row_type: type[RowT]) -> list[RowT]:
@@ -191,6 +258,5 @@ def _read(path: Path, schema: pa.Schema, row_type: type[RowT]) -> list[RowT]:
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
-    if not table.schema.equals(schema):
-        raise CorruptArtifactError(f"{path}: columns {table.schema.names}, expected {schema.names}")
+    check_columns(path, table.schema, schema)
     return [row_type(**row) for row in table.to_pylist()]

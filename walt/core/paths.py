@@ -7,7 +7,7 @@ from pathlib import Path
 
 ARTIFACTS: dict[str, str] = {
     "clips": "data/clips",  # <HxW>/clips-000000.tar, index.parquet
-    "manifest": "data/manifest.parquet",  # one row a clip, with caption and label
+    "manifest": "data/manifest",  # part-000000.parquet: one row a clip, with caption and label; _index.json
     "rejects": "data/rejects.parquet",  # one row a refused input
     "clip_rejects": "data/clip_rejects.parquet",  # one row a refused clip
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics

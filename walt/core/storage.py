@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from walt.core.errors import LockedError, StorageError
+from walt.core.errors import CorruptArtifactError, LockedError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
 """Names that end so are nobody's: left behind by a killed process, removed by ``clean_temporary``."""
@@ -49,7 +49,7 @@ def atomic_write(path: str | Path, *, keep_equal: bool = False) -> Iterator[IO[b
         sync_directory(path.parent)
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
+def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
     """Write ``data`` atomically."""
     with atomic_write(path) as stream:
         stream.write(data)
@@ -92,6 +92,13 @@ def clean_temporary(directory: str | Path) -> None:
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
+def keep_only(directory: Path, names: set[str]) -> None:
+    """Remove everything directly in ``directory`` but these: what no longer belongs, and what killed runs left."""
+    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def sync_directory(path: Path) -> None:
     """Make the renames in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -123,6 +130,18 @@ def sha256_file(path: str | Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:
+    """The path, after comparing size and SHA-256 with what an index says. Raises CorruptArtifactError."""
+    if not path.is_file():
+        raise CorruptArtifactError(f"{path}: the index names it, but it is missing")
+    size = path.stat().st_size
+    if size != num_bytes:
+        raise CorruptArtifactError(f"{path}: {size} bytes, but the index says {num_bytes}")
+    if sha256_file(path) != sha256:
+        raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
+    return path
 
 
 def sha256_json(value: Any) -> str:

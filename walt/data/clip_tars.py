@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from walt.core.errors import CorruptArtifactError
 from walt.core.images import Size
 from walt.core.log import ProgressBar
-from walt.core.storage import read_json, sha256_json, write_json
+from walt.core.storage import keep_only, read_json, sha256_json, write_json
 from walt.data.clips import CLIPS_TABLE, size_folder
 from walt.data.cutting import ClipRule
 from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile
@@ -27,6 +27,9 @@ from walt.data.shards import (
     write_shard,
 )
 from walt.data.sources.items import Item
+
+MOST_PART_ROWS = 1 << 18
+"""Clips in a part of the manifest, unless a single tar has more: 20 to 30 MB."""
 
 
 @dataclass(slots=True)
@@ -101,6 +104,33 @@ def assign_shards(sources: list[Source], most_clips: int) -> dict[int, list[Sour
     return {number: shards[number] for number in sorted(shards)}
 
 
+def assign_parts(shards: dict[int, list[Source]], most_rows: int) -> dict[int, dict[int, list[Source]]]:
+    """Which tars' clips go to which part of the manifest: part -> tar -> sources, both in the order of their numbers.
+
+    The tree of the tars is cut higher up: a part is the topmost subtree of at most ``most_rows`` clips, and carries the
+    number of its place. Its content, too, depends on the set of sources alone; one source touches one part, or splits
+    it. A tar is never apart: one with more clips than that is a part of its own.
+    """
+    below: Counter[int] = Counter()  # clips by place in the tree
+    for number, sources in shards.items():
+        num_clips = sum(source.num_clips for source in sources)
+        for place in _upwards(number):
+            below[place] += num_clips
+    parts: dict[int, dict[int, list[Source]]] = {}
+    for number in sorted(shards):
+        fitting = [place for place in _upwards(number) if below[place] <= most_rows]
+        parts.setdefault(fitting[-1] if fitting else number, {})[number] = shards[number]
+    return {number: parts[number] for number in sorted(parts)}
+
+
+def _upwards(number: int) -> Iterator[int]:
+    """A place in the tree and all above it."""
+    while number:
+        yield number
+        number = (number - 1) // 2
+    yield 0
+
+
 def planned_clips(sources: list[Source], cache: ClipCache, refusals: Refusals) -> list[PlannedClip]:
     """The clips of one tar, without those that were refused, sorted by key.
 
@@ -163,9 +193,9 @@ def publish_tars(
                 bar.advance(MB=record.bytes / 1e6)
             if not (directory / INDEX_NAME).is_file() or read_index(directory).records != tuple(records[folder]):
                 write_index(directory, identity, records[folder])
-            _keep_only(directory, {INDEX_NAME, *(record.shard for record in records[folder])})
-    _keep_only(clips_dir, {CLIPS_TABLE, *sizes})
-    _keep_only(known, {f"{digest}.json" for of_folder in digests.values() for digest in of_folder.values()})
+            keep_only(directory, {INDEX_NAME, *(record.shard for record in records[folder])})
+    keep_only(clips_dir, {CLIPS_TABLE, *sizes})
+    keep_only(known, {f"{digest}.json" for of_folder in digests.values() for digest in of_folder.values()})
     return records
 
 
@@ -201,10 +231,3 @@ def _samples(shard: list[PlannedClip], cache: ClipCache, size: Size, rule: ClipR
     for planned in (planned for planned in shard if planned.has(size)):
         data = cache.read(planned.file, planned.entry, planned.clip.key, size)
         yield planned.clip.key, {planned.member(size).extension: data, "json": planned.description(rule).encode()}
-
-
-def _keep_only(directory: Path, names: set[str]) -> None:
-    """Remove what no longer belongs: other sizes, tars that are too many, what killed runs left."""
-    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
-        if path.name not in names:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,15 +14,21 @@ from walt.core.storage import atomic_write
 
 LABELS_TABLE = "labels.parquet"
 
+_ROWS_PER_GROUP = 1 << 20  # pyarrow's default, and what is in memory together
 _SCHEMA = pa.schema([("key", pa.string()), ("label", pa.int64())])
 
 
 def write_labels(directory: Path, labels: Iterable[tuple[str, int | None]]) -> int:
     """Write (key, label) pairs atomically, those without a label left out; how many there are."""
-    rows = [{"key": key, "label": label} for key, label in labels if label is not None]
-    with atomic_write(directory / LABELS_TABLE) as stream:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), stream)
-    return len(rows)
+    there, count = (pair for pair in labels if pair[1] is not None), 0
+    with atomic_write(directory / LABELS_TABLE) as stream, pq.ParquetWriter(stream, _SCHEMA) as writer:
+        while group := list(islice(there, _ROWS_PER_GROUP)):
+            keys, numbers = zip(*group, strict=True)
+            writer.write_table(pa.table([keys, numbers], schema=_SCHEMA), row_group_size=_ROWS_PER_GROUP)
+            count += len(group)
+        if not count:
+            writer.write_table(_SCHEMA.empty_table())  # an empty row group, as pyarrow writes a table without rows
+    return count
 
 
 def read_labels(directory: Path) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """A prefix elsewhere (``s3://bucket/prefix``) that is kept equal to what ingest made, and bringing it back.
 
 Below the prefix lie ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.parquet``, ``clips/clips.parquet``,
-``manifest.parquet``, ``rejects.parquet`` and ``clip_rejects.parquet`` as under ``data/``, and ``published.json``, which
-names each with its size and SHA-256. It is removed before anything changes and written last: who finds it finds
-everything that it names. Why it is a copy, and the pipeline goes on reading ``data/``: docs/decisions/0007.
+``manifest/part-000000.parquet`` ..., ``manifest/_index.json``, ``rejects.parquet`` and ``clip_rejects.parquet`` as
+under ``data/``, and ``published.json``, which names each with its size and SHA-256. It is removed before anything
+changes and written last: who finds it finds everything that it names. Why it is a copy, and the pipeline goes on
+reading ``data/``: docs/decisions/0007.
 """
 
 from __future__ import annotations
@@ -19,16 +20,20 @@ from pathlib import Path
 from walt.core import remote
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import ProgressBar
+from walt.core.partitions import PARTS_INDEX, read_parts
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file, write_json
 from walt.data.shards import INDEX_NAME, read_index
 
 LIST_NAME = "published.json"
 
+_FORMER = frozenset({"manifest.parquet"})
+"""Names of earlier versions: removed, and neither written nor fetched."""
 _OURS = re.compile(
-    r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)|(manifest|rejects|clip_rejects)\.parquet"
+    r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)"
+    r"|manifest/(part-\d+\.parquet|_index\.json)|(manifest|rejects|clip_rejects)\.parquet"
 )
-"""All names that are ever written, removed or fetched."""
+"""All names that are or were ever written."""
 _THREADS = 4
 """Files under way at the same time; each holds up to 64 MB."""
 
@@ -43,8 +48,10 @@ class _File:
 
     @property
     def rank(self) -> int:
-        """Tars come first, then the indexes that speak of them, then the tables."""
-        return 0 if self.name.endswith(".tar") else 1 if self.name.endswith(INDEX_NAME) else 2
+        """Tars come first, then the indexes that speak of them, then the tables, then the index of the manifest."""
+        if self.name.endswith(".tar"):
+            return 0
+        return 1 if self.name.endswith(INDEX_NAME) else 3 if self.name.endswith(PARTS_INDEX) else 2
 
 
 def check_mirror(prefix: str) -> None:
@@ -122,14 +129,17 @@ def fetch(paths: Paths, prefix: str) -> int:
 
     _in_order("fetch", todo, get)
     names = {file.name for file in wanted}
-    for path in paths.clips.rglob("*"):
-        if path.is_file() and f"clips/{path.relative_to(paths.clips).as_posix()}" not in names:
-            path.unlink()
+    for top, folder in _folders(paths).items():
+        for path in folder.rglob("*"):
+            if path.is_file() and f"{top}/{path.relative_to(folder).as_posix()}" not in names:
+                path.unlink()
+    for name in _FORMER:
+        (paths.manifest.parent / name).unlink(missing_ok=True)
     return len(todo)
 
 
 def _in_order(title: str, files: Iterable[_File], action: Callable[[_File], None]) -> None:
-    """All tars, then all indexes, then the tables; several at a time within each."""
+    """By rank; several at a time within each."""
     files = sorted(files, key=lambda file: (file.rank, file.name))
     with (
         ProgressBar(title, total=len(files), unit="files", meters=("MB",)) as bar,
@@ -141,14 +151,23 @@ def _in_order(title: str, files: Iterable[_File], action: Callable[[_File], None
                 bar.advance(MB=file.bytes / 1e6)
 
 
+def _folders(paths: Paths) -> dict[str, Path]:
+    return {"clips": paths.clips, "manifest": paths.manifest}
+
+
 def _local(paths: Paths, name: str) -> Path:
-    tables = (paths.manifest, paths.rejects, paths.clip_rejects)
-    return {table.name: table for table in tables}.get(name) or paths.clips / name.removeprefix("clips/")
+    top, _, rest = name.partition("/")
+    return _folders(paths)[top] / rest if rest else {table.name: table for table in _tables(paths)}[name]
+
+
+def _tables(paths: Paths) -> tuple[Path, ...]:
+    return paths.rejects, paths.clip_rejects
 
 
 def _local_files(paths: Paths) -> list[_File]:
-    """Everything that is published: the tars as their indexes say, and the tables."""
-    files, tables = [], ["manifest.parquet", "rejects.parquet", "clip_rejects.parquet", "clips/clips.parquet"]
+    """Everything that is published: tars and parts as their indexes say, and the tables."""
+    files = [_File(f"manifest/{part.part}", part.bytes, part.sha256) for part in read_parts(paths.manifest)]
+    tables = [*(table.name for table in _tables(paths)), f"manifest/{PARTS_INDEX}", "clips/clips.parquet"]
     for index in sorted(paths.clips.glob(f"*/{INDEX_NAME}")):
         folder = f"clips/{index.parent.name}"
         files += [_File(f"{folder}/{tar.shard}", tar.bytes, tar.sha256) for tar in read_index(index.parent).records]
@@ -165,11 +184,11 @@ def _published(prefix: str) -> list[_File]:
         raise StorageError(f"{url}: not there: nothing was published, or an upload is not finished")
     try:
         files = [_File(name, **facts) for name, facts in json.loads(remote.read_bytes(url)).items()]
-        intact = all(_OURS.fullmatch(file.name) for file in files)
+        intact = all(_OURS.fullmatch(file.name) and file.name not in _FORMER for file in files)
     except (ValueError, TypeError, AttributeError) as error:
         raise CorruptArtifactError(f"{url}: {error}") from error
     if not intact:
-        raise CorruptArtifactError(f"{url}: names files that ingest does not make")
+        raise CorruptArtifactError(f"{url}: names files that ingest does not make, or makes no more: publish anew")
     return files
 
 

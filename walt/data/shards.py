@@ -21,7 +21,7 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 from webdataset.writer import TarWriter
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write, sha256_file, sha256_json
+from walt.core.storage import atomic_write, sha256_json, verify_file
 
 INDEX_NAME = "shards.parquet"
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
@@ -150,15 +150,7 @@ def _first_line(error: BaseException) -> str:
 
 def verify_shard(directory: Path, record: ShardRecord) -> Path:
     """The tar's path, after comparing its size and SHA-256 with the index. Raises CorruptArtifactError."""
-    path = directory / record.shard
-    if not path.is_file():
-        raise CorruptArtifactError(f"{path}: the index names it, but it is missing")
-    size = path.stat().st_size
-    if size != record.bytes:
-        raise CorruptArtifactError(f"{path}: {size} bytes, but the index says {record.bytes}")
-    if sha256_file(path) != record.sha256:
-        raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
-    return path
+    return verify_file(directory / record.shard, record.bytes, record.sha256)
 
 
 def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, Sample]]:

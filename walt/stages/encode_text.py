@@ -10,12 +10,15 @@ conditioned on text, the table is all there is, and ``models/text-encoder`` is l
 
 An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape.
 So a tar whose captions did not change keeps its bytes, and a run that was killed goes on after its last finished tar.
+The manifest is read a part at a time: what is in memory of it does not grow with the dataset.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +35,7 @@ from walt.core.config import Section
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar
-from walt.core.manifest import ManifestRow, read_manifest
+from walt.core.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.core.paths import Paths
 from walt.core.storage import (
     TEMPORARY_SUFFIX,
@@ -75,13 +78,13 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         RejectLimitError: the manifest has no clips.
         ConfigurationError, StorageError, CorruptArtifactError: the encoder cannot be opened.
     """
-    rows = read_manifest(paths.manifest)
-    if not rows:
+    num_clips = count_manifest(paths.manifest)
+    if not num_clips:
         raise RejectLimitError(f"{paths.manifest}: no clips")
     paths.text.mkdir(parents=True, exist_ok=True)
     clean_temporary(paths.text)
-    figures = _encode(config.text, config, rows, paths) if config.text else _leave_out(paths)
-    return {**figures, "classes_of_clips": write_labels(paths.text, ((row.key, row.label) for row in rows))}
+    figures = _encode(config.text, config, num_clips, paths) if config.text else _leave_out(paths)
+    return {**figures, "classes_of_clips": write_labels(paths.text, iterate_columns(paths.manifest, "key", "label"))}
 
 
 def _leave_out(paths: Paths) -> dict[str, Any]:
@@ -91,11 +94,9 @@ def _leave_out(paths: Paths) -> dict[str, Any]:
     return leave_out(paths.text_encoder, "text")
 
 
-def _encode(text: TextConfig, config: Config, rows: list[ManifestRow], paths: Paths) -> dict[str, Any]:
+def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> dict[str, Any]:
     """Encoder and tars; their figures."""
-    captions = [row.caption or "" for row in rows]
-    encoder = prepare_encoder(text, config, paths, captions)
-    book = EmbeddingBook(encoder, captions, text.batch_size)
+    encoder = prepare_encoder(text, config, paths, (row[0] or "" for row in iterate_columns(paths.manifest, "caption")))
     code = [sha256_file(file) for file in (*(str(module.__file__) for module in _CODE), __file__)]
     identity = {
         "form": FORM,
@@ -103,28 +104,55 @@ def _encode(text: TextConfig, config: Config, rows: list[ManifestRow], paths: Pa
         "max_tokens": encoder.max_tokens,
         "batch": text.batch_size,
     }
-    plan = list(_plan(rows))
-    records, reused = [], 0
-    with ProgressBar(STAGE, total=len(rows) + 1, unit="captions") as bar:
-        for name, entries in plan:
-            shard_identity = sha256_json({**identity, "code": code, "entries": entries})
-            record = _finished(paths, name, shard_identity)
-            reused += record is not None
-            if record is None:
-                record = write_shard(paths.text / name, _samples(entries, book))
-                write_json(_note(paths, name), {"identity": shard_identity, "record": asdict(record)})
-            records.append(record)
-            bar.advance(record.count)
-    _remove_others(paths, {record.shard for record in records})
     # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
-    write_index(paths.text, sha256_json({**identity, "plan": plan}), records)
+    whole = _ListDigest(identity, "plan")
+    records, reused, unique = [], 0, 1
+    with ProgressBar(STAGE, total=num_clips + 1, unit="captions") as bar:
+        for captions, tars in _plan(paths.manifest):
+            book = EmbeddingBook(encoder, captions, text.batch_size)
+            unique += len(book) - 1  # the empty caption is in each
+            for name, entries in tars:
+                shard_identity = sha256_json({**identity, "code": code, "entries": entries})
+                record = _finished(paths, name, shard_identity)
+                reused += record is not None
+                if record is None:
+                    record = write_shard(paths.text / name, _samples(entries, book))
+                    write_json(_note(paths, name), {"identity": shard_identity, "record": asdict(record)})
+                records.append(record)
+                whole.add([name, entries])
+                bar.advance(record.count)
+    _remove_others(paths, {record.shard for record in records})
+    write_index(paths.text, whole.hexdigest(), records)
     return {
-        "captions": len(rows), "unique": len(book), "tars": len(records), "reused": reused, "encoder": encoder.source,
+        "captions": num_clips, "unique": unique, "tars": len(records), "reused": reused, "encoder": encoder.source,
         "width": encoder.width,
     }  # fmt: skip
 
 
-def prepare_encoder(text: TextConfig, config: Config, paths: Paths, captions: list[str]) -> TextEncoder:
+class _ListDigest:
+    """``sha256_json({**value, name: [...]})`` of a list that is too long for memory; ``name`` must sort last."""
+
+    def __init__(self, value: dict[str, Any], name: str) -> None:
+        assert name > max(value)
+        self._hash = hashlib.sha256(f'{_canonical(value)[:-1]},"{name}":['.encode())
+        self._separator = ""
+
+    def add(self, entry: object) -> None:
+        self._hash.update(f"{self._separator}{_canonical(entry)}".encode())
+        self._separator = ","
+
+    def hexdigest(self) -> str:
+        closed = self._hash.copy()
+        closed.update(b"]}")
+        return closed.hexdigest()
+
+
+def _canonical(value: object) -> str:
+    """JSON as ``sha256_json`` hashes it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def prepare_encoder(text: TextConfig, config: Config, paths: Paths, captions: Iterable[str]) -> TextEncoder:
     """Publish ``models/text-encoder`` and open it; the tiny encoder is built from the captions."""
     for left in paths.text_encoder.parent.glob(f"{paths.text_encoder.name}.*{TEMPORARY_SUFFIX}"):
         shutil.rmtree(left)  # of a killed run of this stage; other stages' stay
@@ -138,9 +166,10 @@ def prepare_encoder(text: TextConfig, config: Config, paths: Paths, captions: li
 
 
 class EmbeddingBook:
-    """Embeddings by caption. Each distinct caption is encoded once, in batches of one fixed shape."""
+    """Embeddings by caption, for a part of the manifest. Each distinct caption is encoded once, in batches of one fixed
+    shape."""
 
-    def __init__(self, encoder: TextEncoder, captions: list[str], batch_size: int) -> None:
+    def __init__(self, encoder: TextEncoder, captions: Sequence[str], batch_size: int) -> None:
         self._distinct = list(dict.fromkeys(["", *captions]))
         self._place = {caption: index for index, caption in enumerate(self._distinct)}
         self._encoder, self._batch_size = encoder, batch_size
@@ -167,14 +196,18 @@ class EmbeddingBook:
         return half, mask.to("cpu", torch.uint8)
 
 
-def _plan(rows: list[ManifestRow]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """(tar name, (key, caption) of its samples), for each clip tar, and for the unconditional one."""
-    shards: dict[int, list[tuple[str, str]]] = {}
-    for row in rows:
-        shards.setdefault(row.shard, []).append((row.key, row.caption or ""))
-    for number, entries in sorted(shards.items()):
-        yield shard_name("text", number), entries
-    yield NULL_SHARD, [(NULL_KEY, "")]
+def _plan(manifest: Path) -> Iterator[tuple[list[str], list[tuple[str, list[tuple[str, str]]]]]]:
+    """For each part of the manifest its captions, and (tar name, (key, caption) of its samples) for each clip tar; then
+    the same for the unconditional tar."""
+    columns = ("key", "caption", "shard")
+    for groups in manifest_parts(manifest, columns):
+        captions: list[str] = []
+        shards: dict[int, list[tuple[str, str]]] = {}
+        for key, caption, shard in values_of(groups, columns):
+            captions.append(caption or "")
+            shards.setdefault(shard, []).append((key, captions[-1]))
+        yield captions, [(shard_name("text", number), entries) for number, entries in sorted(shards.items())]
+    yield [""], [(NULL_SHARD, [(NULL_KEY, "")])]
 
 
 def _samples(entries: list[tuple[str, str]], book: EmbeddingBook) -> Iterator[tuple[str, Sample]]:

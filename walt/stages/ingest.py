@@ -25,6 +25,7 @@ from walt.core.manifest import (
     ClipRejectRow,
     ManifestRow,
     RejectRow,
+    has_manifest,
     printable,
     read_sources,
     write_clip_rejects,
@@ -34,7 +35,15 @@ from walt.core.manifest import (
 )
 from walt.core.paths import Paths
 from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
-from walt.data.clip_tars import PlannedClip, Source, assign_shards, planned_clips, publish_tars
+from walt.data.clip_tars import (
+    MOST_PART_ROWS,
+    PlannedClip,
+    Source,
+    assign_parts,
+    assign_shards,
+    planned_clips,
+    publish_tars,
+)
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
 from walt.data.cutting import ClipRule
@@ -60,7 +69,7 @@ class Config(Section):
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Make ``data/clips``, ``data/manifest.parquet``, ``data/rejects.parquet`` and ``data/clip_rejects.parquet``.
+    """Make ``data/clips``, ``data/manifest``, ``data/rejects.parquet`` and ``data/clip_rejects.parquet``.
 
     Raises:
         ConfigurationError: the descriptor, the folder or the captions table is missing or wrong.
@@ -69,7 +78,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             table is written before.
     """
     descriptor = load_section(paths.root / config.dataset.descriptor, Descriptor)
-    for output in (paths.clips, paths.manifest.parent, paths.work("ingest")):
+    for output in (paths.clips, paths.manifest, paths.work("ingest")):
         check_writable(output)
     if config.ingest.output:
         check_mirror(config.ingest.output)
@@ -95,13 +104,17 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
     _split(accepted)
     shards = assign_shards(accepted, config.ingest.clips_per_shard)
+    parts = assign_parts(shards, MOST_PART_ROWS)
+    shards = {number: sources for tars in parts.values() for number, sources in tars.items()}
     counts: Counter[str] = Counter()
     with storage_errors(paths.clips):
         records = publish_tars(paths.clips, work / "shards", cache, shards, refusals, rule)
         write_clips(paths.clips / CLIPS_TABLE, _rows(shards, cache, refusals, rule, config.ingest, Counter()))
-        write_manifest(paths.manifest, _rows(shards, cache, refusals, rule, config.ingest, counts))
+        of_parts = ((part, _rows(tars, cache, refusals, rule, config.ingest, counts)) for part, tars in parts.items())
+        write_manifest(paths.manifest, of_parts)
+        paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # what it was before it had parts
         cache.prune({source.file.name for source in listed})
-        for table in (paths.manifest, paths.rejects, paths.clip_rejects):
+        for table in (paths.rejects, paths.clip_rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
@@ -116,9 +129,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 def _gone(paths: Paths, listing: Listing) -> list[str]:
     """Sources of the last run's tables that are no inputs now; said to whoever watches."""
     before: set[str] = set()
-    for table in (paths.manifest, paths.rejects):
+    for table, is_there in ((paths.manifest, has_manifest(paths.manifest)), (paths.rejects, paths.rejects.is_file())):
         try:
-            before |= read_sources(table) if table.is_file() else set()
+            before |= read_sources(table) if is_there else set()
         except CorruptArtifactError as error:
             warning(f"ingest: made anew: {error}")
     before -= {printable(item.source) for item in listing.items}

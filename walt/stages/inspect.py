@@ -21,7 +21,15 @@ from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.images import Limits, Picture
 from walt.core.log import ProgressBar
-from walt.core.manifest import ManifestRow, RejectRow, printable, read_clip_rejects, read_manifest, read_rejects
+from walt.core.manifest import (
+    ManifestRow,
+    RejectRow,
+    has_manifest,
+    printable,
+    read_clip_rejects,
+    read_manifest,
+    read_rejects,
+)
 from walt.core.paths import Paths
 from walt.core.remote import is_remote
 from walt.data.clips import decode_members, size_folder
@@ -163,7 +171,7 @@ def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
         )
     folder = params.dataset.path if path is None else path
     # what was ingested is that of the parameters: of another dataset nothing is known but its files
-    rows = read_manifest(paths.manifest) if ours and paths.manifest.is_file() else None
+    rows = read_manifest(paths.manifest) if ours and has_manifest(paths.manifest) else None
     rejects = read_rejects(paths.rejects) if ours and paths.rejects.is_file() else None
     clip_rejects = _read_clip_rejects(paths.clip_rejects) if ours else []
     there = is_remote(folder) or paths.resolve(folder).is_dir()

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import base64
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -21,20 +19,22 @@ from walt.autoencoder.io import load_autoencoder
 from walt.core.config import Section, load_section, read_yaml
 from walt.core.errors import StorageError
 from walt.core.images import Picture, png_bytes
-from walt.core.manifest import ManifestRow, read_manifest, read_rejects
+from walt.core.manifest import ManifestRow
 from walt.core.mp4 import encode_clip
+from walt.core.partitions import PARTS_INDEX
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file, write_bytes
 from walt.core.video import Clip
-from walt.data.clips import decode_members, pixels, size_folder
+from walt.data.clips import ClipRow, decode_members, pixels, size_folder
 from walt.data.config import DatasetConfig, Descriptor
-from walt.data.shards import INDEX_NAME, ShardReader
+from walt.data.shards import INDEX_NAME, iterate_shard, read_index, shard_name
 from walt.evaluation.charts import bands, loss_curves
 from walt.nn.pretrained import weights_digest
 from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
 from walt.stages.cascade import transformers
 from walt.stages.registry import TRANSFORMERS
+from walt.stages.report_dataset import describe_dataset, survey
 from walt.stages.settings import ReportConfig
 
 STAGE = "report"
@@ -46,7 +46,6 @@ _TITLES = {
 _LOSSES = ("loss", "video", "image")
 """Terms that are drawn: those on the scale of the whole."""
 _RECONSTRUCTIONS = 4
-_REJECTS_SHOWN = 40
 _CRF = 14
 
 
@@ -63,15 +62,15 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     if not paths.evaluation.is_file():
         raise StorageError(f"{paths.evaluation}: no such file")
     evaluation = read_json(paths.evaluation)
-    rows = read_manifest(paths.manifest)
+    manifest = survey(paths.manifest)
     clips = StoredClips(paths)
     page = {
         "title": config.report.title,
         "descriptor": descriptor,
-        "dataset": describe_dataset(rows, paths),
-        "clips": show_clips(rows, clips, config.report.clips),
+        "dataset": describe_dataset(manifest, paths.rejects),
+        "clips": show_clips(manifest.spread(config.report.clips), clips),
         "models": [describe_model(name, folder) for name, folder in _models(paths).items()],
-        "reconstructions": show_reconstructions(rows, clips, paths),
+        "reconstructions": show_reconstructions(manifest.spread_held_out(_RECONSTRUCTIONS), clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
         "adherence": adherence_table(evaluation["metrics"]),
@@ -92,22 +91,25 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 class StoredClips:
-    """The clips, each in the largest size that it is stored in, by key."""
+    """The clips, each in the largest size that it is stored in. Only tars that hold what is asked for are read."""
 
     def __init__(self, paths: Paths) -> None:
         folders = [folder.parent for folder in paths.clips.glob(f"*/{INDEX_NAME}")]
         sizes = sorted(((int(h), int(w)) for h, w in (folder.name.split("x") for folder in folders)), key=math.prod)
         self._folders = [paths.clips / size_folder(size) for size in reversed(sizes)]
-        self._readers: dict[Path, ShardReader] = {}
+        self._tars = {
+            folder: {record.shard: record for record in read_index(folder).records} for folder in self._folders
+        }
 
-    def __getitem__(self, key: str) -> Clip:
+    def __getitem__(self, row: ManifestRow | ClipRow) -> Clip:
         """(T, H, W, 3) uint8; a still has T = 1. Raises KeyError."""
+        name = shard_name("clips", row.shard)
         for folder in self._folders:
-            if folder not in self._readers:
-                self._readers[folder] = ShardReader(folder)
-            if key in self._readers[folder]:
-                return decode_members(self._readers[folder][key])
-        raise KeyError(key)
+            record = self._tars[folder].get(name)
+            for key, members in iterate_shard(folder, record) if record else ():
+                if key == row.key:
+                    return decode_members(members)
+        raise KeyError(row.key)
 
 
 def headline(page: dict[str, Any]) -> list[dict[str, str]]:
@@ -140,29 +142,11 @@ def distance_label(name: str) -> str:
     return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1]} features)"
 
 
-def describe_dataset(rows: Sequence[ManifestRow], paths: Paths) -> dict[str, Any]:
-    """Figures of the data, and the rejects."""
-    rejects = read_rejects(paths.rejects)
-    videos = [row for row in rows if row.kind == "video"]
-    return {
-        "Clips": len(rows),
-        "Videos": len(videos),
-        "Stills": len(rows) - len(videos),
-        "Sources": len({row.source_sha256 for row in rows}),
-        "Held out": sum(row.split == "held_out" for row in rows),
-        "Minutes of video": round(sum(row.end_seconds - row.start_seconds for row in videos) / 60, 1),
-        "Distinct captions": len({row.caption for row in rows if row.caption}),
-        "Rejected": len(rejects),
-        "rejects": rejects[:_REJECTS_SHOWN],
-        "codes": sorted(Counter(reject.code for reject in rejects).items(), key=lambda item: (-item[1], item[0])),
-    }
-
-
-def show_clips(rows: Sequence[ManifestRow], clips: StoredClips, count: int) -> list[dict[str, Any]]:
-    """``count`` clips, spread over the manifest, as media with their captions."""
+def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
+    """Clips as media with their captions."""
     return [
-        {"media": media(clips[row.key]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
-        for row in spread(rows, count)
+        {"media": media(clips[row]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
+        for row in rows
     ]
 
 
@@ -190,13 +174,11 @@ def _series(history: Sequence[dict[str, float]], key: str) -> tuple[list[float],
 
 @torch.inference_mode()
 def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths: Paths) -> list[dict[str, Any]]:
-    """Held-out clips (or, where there are none, training clips) before and after the autoencoder."""
+    """Clips before and after the autoencoder."""
     model, _ = load_autoencoder(paths.autoencoder)
-    videos = [row for row in rows if row.kind == "video"] or list(rows)
-    chosen = spread([row for row in videos if row.split == "held_out"] or videos, _RECONSTRUCTIONS)
     shown = []
-    for row in chosen:
-        clip = clips[row.key]
+    for row in rows:
+        clip = clips[row]
         video = pixels([clip])
         result = model.decode(model.encode(video)[0]).clamp(-1.0, 1.0)
         error = max(float((result - video).square().mean()), 1e-12)
@@ -263,7 +245,8 @@ def digests(paths: Paths) -> list[tuple[str, str, str]]:
     """(what, kind of digest, digest) of models and data, and of what DVC recorded for the stages before this one."""
     models = _models(paths).items()
     found = [(f"models: {_TITLES[name]}", "sha256", weights_digest(folder)) for name, folder in models]
-    found += [(path.name, "sha256", sha256_file(path)) for path in (paths.manifest, paths.rejects, paths.evaluation)]
+    found.append((f"{paths.manifest.name}, by its index", "sha256", sha256_file(paths.manifest / PARTS_INDEX)))
+    found += [(path.name, "sha256", sha256_file(path)) for path in (paths.rejects, paths.evaluation)]
     lock = paths.root / "dvc.lock"
     stages = (read_yaml(lock).get("stages") or {}) if lock.is_file() else {}
     for name, made in sorted(stages.items()):
@@ -276,12 +259,6 @@ def read_params(paths: Paths) -> str:
     """The text of ``params.yaml``; empty where the stage runs without one."""
     path = paths.root / "params.yaml"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def spread(rows: Sequence[ManifestRow], count: int) -> list[ManifestRow]:
-    """At most ``count`` rows, evenly spread over the list."""
-    places = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-    return [rows[place] for place in places]
 
 
 def media(clip: Clip, fps: float = 8.0) -> dict[str, str]:

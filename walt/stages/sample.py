@@ -17,7 +17,7 @@ from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.images import png_bytes
 from walt.core.log import ProgressBar, warning
-from walt.core.manifest import ManifestRow, read_manifest
+from walt.core.manifest import iterate_columns
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
@@ -107,12 +107,11 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None,
                 f"sample.prompts is adherence, but {config.dataset.descriptor} has none: give a list, or held_out"
             )
         return list(shapes.prompts(count, config.seed))
-    rows = read_manifest(paths.manifest)
     if config.sample.beginning != "none" or num_classes is not None:
-        return list(islice(cycle(_said(rows, num_classes)), count))
-    captions = _captions(rows, "held_out")
+        return list(islice(cycle(_said(paths.manifest, num_classes, count)), count))
+    captions = _captions(paths.manifest, "held_out", count)
     if not captions:
-        captions = _captions(rows, "train")
+        captions = _captions(paths.manifest, "train", count)
         if not captions:
             raise ConfigurationError("sample.prompts is held_out, but no video has a caption: give a list")
         warning(
@@ -122,22 +121,29 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None,
     return list(islice(cycle(captions), count))
 
 
-def _said(rows: list[ManifestRow], num_classes: int | None) -> list[Prompt]:
-    """What is said of each held-out clip, in the manifest's order: its class, if it has one, or its caption."""
-    clips = [row for row in rows if row.split == "held_out"]
-    clips = [row for row in clips if row.kind == "video"] or clips
-    if not clips:
+def _said(manifest: Path, num_classes: int | None, count: int) -> list[Prompt]:
+    """What is said of the first held-out clips, in the manifest's order: its class, if it has one, or its caption."""
+    clips: dict[str, list[Prompt]] = {"video": [], "image": []}
+    for kind, split, caption, label in iterate_columns(manifest, "kind", "split", "caption", "label"):
+        if split == "held_out" and len(clips[kind]) < count:
+            clips[kind].append((caption or "") if num_classes is None else label)
+        if len(clips["video"]) == count:
+            break
+    if not any(clips.values()):
         raise ConfigurationError("sample.prompts is held_out, but nothing is held out: give a list, or classes")
-    if num_classes is None:
-        return [row.caption or "" for row in clips]
-    return [row.label for row in clips]
+    return clips["video"] or clips["image"]
 
 
-def _captions(rows: list[ManifestRow], split: str) -> list[str]:
-    """The captions of a split's videos, each once, in the manifest's order."""
-    return list(
-        dict.fromkeys(row.caption for row in rows if row.split == split and row.kind == "video" and row.caption)
-    )
+def _captions(manifest: Path, split: str, count: int) -> list[str]:
+    """The first captions of a split's videos, each once, in the manifest's order."""
+    rows = iterate_columns(manifest, "caption", "split", "kind")
+    found: dict[str, None] = {}
+    for caption, of_split, kind in rows:
+        if caption and of_split == split and kind == "video":
+            found[caption] = None
+        if len(found) == count:
+            break
+    return list(found)
 
 
 def load_pipeline(
