@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
-from walt.core.errors import CorruptArtifactError, RejectLimitError
+from walt.core.errors import CorruptArtifactError
 from walt.core.log import info, warning
 from walt.core.manifest import (
     ClipRejectRow,
@@ -50,11 +49,12 @@ from walt.data.cutting import ClipRule
 from walt.data.ingestion import ClipCache
 from walt.data.mirror import check_mirror, mirror
 from walt.data.reading import read_all, reject_row
+from walt.data.reject_limit import check_reject_limit
 from walt.data.screening import Refusals, clip_reject_rows, describe_clip, screened
 from walt.data.shards import ShardRecord
-from walt.data.sources import kinds
 from walt.data.sources.items import Listing
 from walt.data.sources.registry import list_items
+from walt.data.splits import assign_splits
 
 _MOST_SHOWN = 10
 """Names in a line of the log."""
@@ -100,9 +100,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects)
     inputs = Counter(map(descriptor.member_of, listing.sources()))
-    _check_limits(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
+    check_reject_limit(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
 
-    _split(accepted)
+    assign_splits(accepted)
     shards = assign_shards(accepted, config.ingest.clips_per_shard)
     parts = assign_parts(shards, MOST_PART_ROWS)
     shards = {number: sources for tars in parts.values() for number, sources in tars.items()}
@@ -165,84 +165,7 @@ def _screen(
     return rejects, clips
 
 
-def _check_limits(
-    descriptor: Descriptor, inputs: Counter[str], accepted: list[Source], rejects: list[RejectRow], limit: float,
-    table: Path,
-) -> None:  # fmt: skip
-    """Of a union each member by itself, else pictures by the million hide that no video is left. There collections may
-    overlap: what is a duplicate of another member's accepted source is no loss.
-
-    Args:
-        inputs: how many each member has.
-    """
-    repeated = {row.sha256 for row in rejects if row.code == "duplicate"}
-    owners = {
-        source.sha256: descriptor.member_of(source.item.source) for source in accepted if source.sha256 in repeated
-    }
-    for name, member in descriptor.members().items():
-        rows = [row for row in rejects if descriptor.member_of(row.source) == name]
-        lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in rows)
-        of = f" of the member '{name}'" if name else ""
-        counts = Counter(row.code for row in rows)
-        codes = ", ".join(f"{count} {code}" for code, count in counts.most_common())
-        where = f"see {table}{_advice(counts, member.source)}"
-        if lost == inputs[name]:
-            said = f"none of {lost} inputs{of} was accepted ({codes or 'the dataset is empty'})"
-            raise RejectLimitError(f"{said}; {where}")
-        if lost > limit * inputs[name]:
-            said = f"{lost} of {inputs[name]} inputs{of} were rejected ({codes})"
-            raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; {where}")
-
-
-def _advice(counts: Counter[str], source: kinds.OneSource) -> str:
-    """What to do where most of what was refused has no file, and the kind of source has a key for that."""
-    if 2 * counts["missing"] <= counts.total() or getattr(source, "absent", "skip") == "skip":
-        return ""
-    return "; where only a part of the dataset is meant to be here, set source.absent: skip in its descriptor"
-
-
 # ------------------------------------------------------------------------------------------------------------ outputs
-
-
-def _split(sources: list[Source]) -> None:
-    """Say of each source whether it is held out, which the dataset's own lists decide, or its hash.
-
-    What is held out under one name (a span, a member of a union) is so under all. Where a share so small or sources so
-    few leave nothing held out, the first video that a larger share would take is held out, as long as another video is
-    left to train on.
-    """
-    for source in sources:
-        source.split = "held_out" if _draw(source.sha256) < source.item.held_out_share else "train"
-        source.split = source.item.split or source.split
-    kept = {source.sha256 for source in sources if source.split == "held_out"}
-    for source in sources:
-        source.split = "held_out" if source.sha256 in kept else "train"
-    videos = [source for source in sources if source.has_video]
-    share = max((source.item.held_out_share for source in sources), default=0.0)
-    if any(source.item.split for source in sources):
-        if all(source.split == "held_out" for source in sources):
-            warning(
-                "every source is held out by the dataset's own lists: there is nothing to train on. Bring files of its "
-                "training list, or have the split drawn by hash: `walt init --videos FOLDER`"
-            )
-    elif all(source.split == "held_out" for source in sources):
-        warning("every source would be held out; all are used for training instead")
-        for source in sources:
-            source.split = "train"
-    elif share and not kept:
-        candidates = [source for source in videos if source.item.held_out_share]
-        if len(videos) > 1 and candidates:
-            first = min(candidates, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
-            for source in videos:
-                source.split = "held_out" if source.sha256 == first else "train"
-            warning(f"too few sources for a held-out share of {share:g}: one video is held out")
-        else:
-            warning(f"too few videos for a held-out share of {share:g}: none is held out")
-
-
-def _draw(sha256: str) -> float:
-    """A number in [0, 1) that is evenly spread over the hashes."""
-    return int(sha256[-8:], 16) / 2**32
 
 
 def _rows(
