@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.media import counter, write_video
 from tests.stages.test_ingest import DESCRIPTOR, add, config, outputs
+from walt.core.errors import RejectLimitError
 from walt.core.manifest import read_manifest, read_rejects
 from walt.core.paths import Paths
 from walt.stages import ingest
@@ -79,7 +80,7 @@ def run(root: Path) -> dict[str, Any] | None:
     """The figures; None where nothing was accepted."""
     try:
         return ingest.run(config(**SETTINGS), Paths(root))
-    except ingest.RejectLimitError:
+    except RejectLimitError:
         return None
 
 
