@@ -80,6 +80,7 @@ class FaultProxy:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30
+            disable_nagle_algorithm = True  # else a body waits 40 ms for its headers to be acknowledged
 
             def log_message(self, *_: object) -> None:
                 pass
