@@ -96,6 +96,16 @@ def test_a_burst_of_503_passes(what: str, bucket: Bucket, file: Path, tmp_path: 
     assert bucket.proxy.faults_left == 0
 
 
+def test_attempts_are_counted_with_the_first(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "S3_ATTEMPTS", 2)
+    monkeypatch.setattr(remote_errors, "_ATTEMPTS", 3)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")  # else the client that is open would be used
+    bucket.proxy.plan("HEAD", count=1000, status=503)
+    with pytest.raises(StorageError, match="data: "):
+        remote.stat(f"{bucket.url}/data")
+    assert bucket.proxy.faults_left == 1000 - 2 * 3
+
+
 @pytest.mark.parametrize("cut", [0, 1000, 900_000])
 def test_a_reset_in_the_middle_of_a_body_passes(
     cut: int,

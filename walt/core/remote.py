@@ -221,7 +221,7 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
     """One for each environment, which s3fs reads when it opens a session."""
     options: dict[str, Any] = {"skip_instance_cache": True}
     if protocol == "s3":
-        options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}
+        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": S3_ATTEMPTS}}
         options["use_listings_cache"] = False
     elif protocol in ("http", "https"):
         from aiohttp import ClientTimeout
