@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.faults import hang_or_crash
 from tests.stages.test_ingest import CAPTIONS, add, config, make_project, outputs
 from walt.core.manifest import RejectRow, read_rejects
 from walt.core.paths import Paths
+from walt.core.storage import sha256_file
 from walt.data import reading, visiting
 from walt.data.ingestion import cut_source
 from walt.stages import ingest
@@ -33,7 +35,8 @@ def rejected(root: Path) -> dict[str, RejectRow]:
 def test_what_ends_its_worker_has_its_hash_and_its_duplicates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
     add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
-    monkeypatch.setattr(reading, "cut_source", hang_or_crash)
+    digests = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
+    monkeypatch.setattr(reading, "cut_source", partial(hang_or_crash, digests))
     ingest.run(config(2, "process", timeout_seconds=3.0), Paths(root))
     rows = rejected(root)
     assert {source: row.code for source, row in rows.items()} == {
