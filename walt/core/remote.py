@@ -29,6 +29,8 @@ PROTOCOLS = ("s3", "https", "http", "file")
 
 S3_ATTEMPTS = 3
 """At each request, by botocore; ``retried`` repeats the whole call besides."""
+PROBE = ".walt-probe-"
+"""How the names begin of what ``check_writable`` writes; a killed process leaves it behind."""
 _BLOCK = 4 << 20
 """Bytes that ``open_file`` fetches at a time."""
 _PART = 32 << 20
@@ -182,7 +184,7 @@ def check_writable(prefix: str) -> None:
     Raises ConfigurationError or StorageError as ``upload`` does.
     """
     protocol = _writable(prefix)
-    probe = f"{prefix.rstrip('/')}/.walt-probe-{os.getpid()}"
+    probe = f"{prefix.rstrip('/')}/{PROBE}{os.getpid()}"
     retried(prefix, lambda: _filesystem(protocol).pipe_file(_name(probe), b"probe"))
     remove(probe)
 
