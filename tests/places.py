@@ -51,15 +51,17 @@ class Place:
     """Where the projects of a test lie."""
 
     name: str
-    bucket: Bucket | None = None
+    bucket: str | None = None
+    """Its URL; None: this machine."""
+    proxy: FaultProxy | None = None
 
     def settle(self, root: Path) -> Path:
         """A project's files lie here from now on; gives its root."""
         if self.bucket:
-            url = f"{self.bucket.url}/{uuid.uuid4().hex[:8]}"
+            url = f"{self.bucket}/{uuid.uuid4().hex[:8]}"
             (root / _NOTE).write_text(f'"{url}"')  # for the processes that a test starts
-            if self.name == "s3-faults":
-                _misbehaving[url] = self.bucket.proxy
+            if self.proxy and self.name == "s3-faults":
+                _misbehaving[url] = self.proxy
         return root
 
 
@@ -82,7 +84,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         return
     bucket = request.getfixturevalue("suite_bucket")
     point_to(bucket.proxy, monkeypatch)
-    yield Place(request.param, bucket)
+    yield Place(request.param, bucket.url, bucket.proxy)
     bucket.proxy.faults = []
     _misbehaving.clear()
 
