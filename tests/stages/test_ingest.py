@@ -307,6 +307,28 @@ def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
     assert outputs(root) == before
 
 
+ODD = [
+    "-c.png", ";rm -rf $(x).png", "a:b.png", "a \"q\" 'r'.png", "a+b.png", "100%.png", "a%20b.png", "q?x=1&y.png",
+    "h#b.png", "[x]*.png", "back\\slash.png", "e\u0301.png", "\u00e9.png", "my.video.v1.png", "my.video.v2.png", "sub/a.png",
+    "sub/sub/a.png", "a\r\nb.png", " a .png", "v?versionId=1.png",
+]  # fmt: skip
+
+
+@everywhere
+def test_odd_names_are_kept(root: Path) -> None:
+    shutil.rmtree(root / "videos")
+    for number, name in enumerate(ODD):
+        path = root / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (10 * number, 200, 30)).save(path)
+    add(root, {name: f"about {number}" for number, name in enumerate(ODD)})
+    run(root)
+    assert rejects(root) == {}
+    assert {row.source: row.caption for row in read_manifest(Paths(root).manifest)} == {
+        name: f"about {number}" for number, name in enumerate(ODD)
+    }
+
+
 def test_a_name_that_is_no_text_is_accepted(root: Path, place: Place) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")
     write_video(root / "videos/new.mp4", counter(40)).rename(root / "videos" / name)

@@ -65,14 +65,16 @@ def s3_credentials() -> str | None:
 
 
 def list_files(location: str) -> Iterator[RemoteFile]:
-    """Files under a prefix, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name; a page at a time.
+    """Files under a prefix, which ends with ``/``, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name.
+
+    A page is asked for at a time. A prefix is taken as it is, whatever a pattern would make of its characters.
 
     Raises:
         ConfigurationError: the protocol has no listing (``https``), or is unknown.
         StorageError: no such bucket, no credentials, no permission, or the server fails.
     """
     protocol, path = _split(location)
-    fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
+    fixed = path if path.endswith("/") else re.split(r"[*?\[]", path, maxsplit=1)[0]
     matches = re.compile(glob_translate(path)).match if fixed != path else None
     if protocol == "s3":
         files = _list_s3(location, fixed)
@@ -232,8 +234,16 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
     elif protocol == "file":
         options["auto_mkdir"] = True
     filesystem = fsspec.filesystem(protocol, **options)
+    if protocol == "s3":
+        filesystem.split_path = _bucket_and_key
     filesystem.retries = 3  # so often s3fs goes on by itself in the middle of a body
     return filesystem
+
+
+def _bucket_and_key(path: str) -> tuple[str, str, None]:
+    """s3fs's own takes what follows ``?versionId=`` in a name for a version of another object."""
+    bucket, _, key = path.partition("/")
+    return bucket, key, None
 
 
 def _list_s3(location: str, fixed: str) -> Iterator[RemoteFile]:
