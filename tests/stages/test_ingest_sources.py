@@ -20,7 +20,7 @@ from tests.sources import describe
 from tests.stages.test_ingest import config, outputs, rejects
 from tests.web import Web
 from walt.core import remote, remote_errors
-from walt.core.errors import StorageError
+from walt.core.errors import RejectLimitError, StorageError
 from walt.core.manifest import ManifestRow, read_manifest
 from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
@@ -323,6 +323,33 @@ def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
     tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
     run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
     assert {row.source for row in manifest(tmp_path)} == {"t.tar::x.mp4"}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_object_that_is_replaced_while_it_is_fetched_is_refused_for_now(
+    gone: bool, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_video(tmp_path / "a.mp4", counter(40)).read_bytes()
+    for name in ("a.mp4", "b.mp4"):
+        bucket.call("put_object", Bucket=bucket.name, Key=f"data/{name}", Body=data if name == "a.mp4" else b"no video")
+    folder = {"kind": "folder", "patterns": ["*.mp4"]}
+    download = remote.download
+
+    def while_it_changes(url: str, path: Path, **options: Any) -> None:
+        download(url, path, **options)
+        if url.endswith("/a.mp4"):
+            path.write_bytes(path.read_bytes()[:-1000] + bytes(1000))  # its end comes from the one that is there now
+            bucket.call("delete_object", Bucket=bucket.name, Key="data/a.mp4")
+            if not gone:
+                bucket.call("put_object", Bucket=bucket.name, Key="data/a.mp4", Body=bytes(len(data)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "download", while_it_changes)
+        with pytest.raises(RejectLimitError, match=r"none of 2 inputs .*1 changed"):
+            run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
+    bucket.call("put_object", Bucket=bucket.name, Key="data/a.mp4", Body=data)
+    run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
+    assert set(rejects(tmp_path)) == {"b.mp4"}
 
 
 def test_a_bucket_that_is_not_there_ends_the_stage_before_any_work(bucket: Bucket, tmp_path: Path) -> None:
