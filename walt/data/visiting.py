@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from walt.core import remote
@@ -94,12 +94,9 @@ def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Foun
         return Found(sha256, code="unreadable", cause=str(error.strerror))
 
 
-def only_hash(place: Visit) -> Found:
-    """What is left to do where a visit to a local file ended its process: a table of rejects names the hash."""
-    try:
-        return Found(hash_location(place.location))
-    except OSError as error:
-        return Found(code="unreadable", cause=str(error.strerror))
+def only_hash(folder: Path, cut: Cut, place: Visit) -> Found:
+    """What is left to do where a visit ended its process: a table of rejects names the hash. Raises StorageError."""
+    return visit(folder, cut, None, replace(place, parts=()))
 
 
 def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Found:
