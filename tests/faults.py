@@ -11,9 +11,7 @@ from walt.data.cutting import ClipRule
 from walt.data.ingestion import SourceEntry, SourceFile, cut_source
 
 
-def hang_or_crash(
-    digests: dict[str, str], rule: ClipRule, path: Path, source: SourceFile
-) -> tuple[SourceEntry, bytes]:
+def hang_or_crash(digests: dict[str, str], rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """``cut_source``, but the files with these digests misbehave: ``a`` hangs, ``b`` crashes, ``c`` eats the memory."""
     match digests.get(source.sha256):
         case "a":

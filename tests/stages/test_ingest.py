@@ -1,4 +1,4 @@
-"""The stage ``ingest`` as a whole: every input once, the same bytes whatever happens on the way, here and in a bucket."""
+"""The stage ``ingest`` as a whole: every input once, the same bytes whatever happens on the way, and wherever it is."""
 
 from __future__ import annotations
 
@@ -309,8 +309,8 @@ def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
 
 ODD = [
     "-c.png", ";rm -rf $(x).png", "a:b.png", "a \"q\" 'r'.png", "a+b.png", "100%.png", "a%20b.png", "q?x=1&y.png",
-    "h#b.png", "[x]*.png", "back\\slash.png", "e\u0301.png", "\u00e9.png", "my.video.v1.png", "my.video.v2.png", "sub/a.png",
-    "sub/sub/a.png", "a\r\nb.png", " a .png", "v?versionId=1.png",
+    "h#b.png", "[x]*.png", "back\\slash.png", "e\u0301.png", "\u00e9.png", "my.video.v1.png", "my.video.v2.png",
+    "sub/a.png", "sub/sub/a.png", "a\r\nb.png", " a .png", "v?versionId=1.png",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ def at_each_write(
     return count
 
 
+def kill_at(moment: int, count: int) -> None:
+    if count == moment:
+        os.kill(os.getpid(), 9)
+
+
 def killed_again_and_again(template: Path, folder: Path, place: Place, seed: int) -> None:
     """Runs in a process of its own. Prints, as JSON, how often the stage was killed and what it made in the end."""
     patch = pytest.MonkeyPatch()
@@ -94,14 +100,12 @@ def killed_again_and_again(template: Path, folder: Path, place: Place, seed: int
         moments = [[1], [writes - 1]][trial] if trial < 2 else []
         root = place.settle(Path(shutil.copytree(template, folder / str(trial))))
         while True:
-            # the first and the last write; then at random: a later run has fewer, so that sooner or later one comes through
+            # at random, after the first or last: a later run has fewer, so that sooner or later one comes through
             moment = moments.pop() if moments else chance.randint(1, writes)
             child = os.fork()
             if not child:
                 os.environ["AWS_OF_A_CHILD"] = "another environment, so other connections than the parent's"
-                at_each_write(
-                    root, lambda count, moment=moment: os.kill(os.getpid(), 9) if count == moment else None, patch, calls
-                )
+                at_each_write(root, partial(kill_at, moment), patch, calls)
                 os._exit(0)
             status = os.waitpid(child, 0)[1]
             if os.WIFEXITED(status):
