@@ -224,6 +224,18 @@ def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, t
     assert outputs(fresh) == outputs(root), "history leaves no trace"
 
 
+def test_a_renamed_file_is_the_same_source(root: Path) -> None:
+    run(root)
+    before = untouched(root / "data/clips")
+    (root / "videos/b.mp4").rename(root / "videos/moved to.mp4")
+    captions = CAPTIONS | {"moved to.mp4": CAPTIONS["b.mp4"]}
+    add(root, {name: text for name, text in captions.items() if name != "b.mp4"})
+    figures = run(root)
+    assert (figures["decoded_now"], figures["gone"]) == (0, 1)
+    assert untouched(root / "data/clips") == before
+    assert "moved to.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
+
+
 @everywhere
 def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: Path) -> None:
     run(root)

@@ -299,6 +299,7 @@ def test_spans_of_a_remote_file_need_one_download(web: Web, tmp_path: Path) -> N
 
 
 def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
+    """For sources of other kinds than the ingest suite has, which runs there as a whole (tests/places.py)."""
     videos = tmp_path / "videos"
     videos.mkdir()
     names = ["a.mp4", "sub/b.mp4", "sub/ü c.mp4"]
@@ -307,17 +308,8 @@ def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
         write_video(videos / name, counter(40)[number:])
     with tarfile.open(videos / "t.tar", "w") as archive:
         archive.add(videos / "a.mp4", "x.mp4")
-    (videos / "captions.csv").write_text("path,caption\n" + "".join(f"{name},about {name}\n" for name in names))
     for file in sorted(path for path in videos.rglob("*") if path.is_file()):
         remote.upload(file, f"{bucket.url}/data/{file.relative_to(videos)}")
-    captioned = {
-        "kind": "captioned_folder", "captions": "captions.csv", "path_column": "path", "caption_column": "caption",
-    }  # fmt: skip
-    run(tmp_path, captioned)
-    local = outputs(tmp_path)
-    figures = run(tmp_path, captioned, path=f"{bucket.url}/data", workers=2, backend="process")
-    assert figures["accepted"] == 3
-    assert outputs(tmp_path) == local, "where files lie changes nothing"
     run(tmp_path, {"kind": "folder", "patterns": ["sub/*.mp4"]}, path=f"{bucket.url}/data", caption_required=False)
     assert {row.source for row in manifest(tmp_path)} == {"sub/b.mp4", "sub/ü c.mp4"}
     tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
