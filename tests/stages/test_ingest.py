@@ -462,13 +462,15 @@ def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "count"),
+    ("place", "pattern", "count"),
     [
-        pytest.param("work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
-        ("data/clips/16x24/*.tar", 4),  # in the middle of the tars
+        pytest.param("local", "work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
+        ("local", "data/clips/16x24/*.tar", 4),  # in the middle of the tars
+        ("s3", "data/clips/16x24/*.tar", 4),
         # between the tars and the manifest
-        pytest.param("data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),
+        pytest.param("local", "data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),
     ],
+    indirect=["place"],
 )
 def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, pattern: str, count: int) -> None:
     fresh = tmp_path / "fresh"
