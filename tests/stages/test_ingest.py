@@ -184,7 +184,6 @@ def test_a_rerun_touches_nothing_and_decodes_nothing(root: Path) -> None:
     assert untouched(root / "data") == before
 
 
-@everywhere
 def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
     run(root)
     before = untouched(root / "data/clips")
@@ -514,7 +513,6 @@ def test_while_tars_change_no_old_index_vouches_for_them(root: Path, monkeypatch
 # ------------------------------------------------------------------------------------------------ real data
 
 
-@everywhere
 def test_real_clips(root: Path) -> None:
     data = shared_data()
     shutil.rmtree(root / "videos")

@@ -132,7 +132,7 @@ def test_kill_9_at_random_writes_until_one_run_comes_through(
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
-    assert result["writes"] > (80 if place.bucket else 40)
+    assert result["writes"] > (200 if place.bucket else 40)
     assert result["kills"] >= (3 if place.bucket else 5)
     assert all(made == undisturbed for made in result["made"])
 
