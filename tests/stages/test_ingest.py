@@ -21,7 +21,7 @@ from PIL import Image
 
 from tests.faults import hang_or_crash
 from tests.media import counter, ffmpeg, read_counter, shared_data, write_video
-from tests.places import Place, digests, everywhere, ingest_at
+from tests.places import Place, digests, everywhere, ingest_at, only_here
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.images import decode_png
@@ -223,6 +223,21 @@ def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, t
     assert outputs(fresh) == outputs(root), "history leaves no trace"
 
 
+def test_an_edit_in_place_that_keeps_size_and_time_is_found(root: Path) -> None:
+    path = root / "videos/plain.bmp"
+    add(root, CAPTIONS | {"plain.bmp": "a plain one"})
+    sizes = set()
+    for colour in ((10, 20, 30), (30, 20, 10)):
+        Image.new("RGB", (32, 32), colour).save(path)
+        os.utime(path, (1e9, 1e9))
+        sizes.add(path.stat().st_size)
+        run(root)
+        (key,) = [row.key for row in read_manifest(Paths(root).manifest) if row.source == "plain.bmp"]
+        picture = decode_png(ShardReader(Paths(root).clips / "32x32")[key]["png"])
+        assert tuple(picture[0, 0]) == colour
+    assert len(sizes) == 1
+
+
 def test_a_renamed_file_is_the_same_source(root: Path) -> None:
     run(root)
     before = untouched(root / "data/clips")
@@ -351,11 +366,11 @@ def test_a_name_that_is_no_text_is_accepted(root: Path, place: Place) -> None:
         assert "caf\\xe9.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
 
 
+@only_here  # tests/data/test_reading.py has the same in a bucket, with what follows for copies of such files
 def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
     with monkeypatch.context() as patch:
         patch.setattr(reading, "cut_source", partial(hang_or_crash, names))
-        patch.setattr(reading, "DOWNLOAD_SECONDS", 0.0)  # what comes from a server may take that much longer
         figures = run(root, 2, "process", timeout_seconds=3.0)
     assert rejects(root) == {"a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory"}
     assert figures["accepted"] == 6
