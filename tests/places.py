@@ -28,7 +28,7 @@ from walt.data.mirror import LIST_NAME
 from walt.stages import ingest
 
 everywhere = pytest.mark.parametrize("place", ["local", "s3", "s3-faults"], indirect=True)
-"""For tests in whose last run of the stage something is read and published: with faults on the way, too."""
+"""With faults on the way, too: for tests in which every first run that succeeds reads and publishes something."""
 only_here = pytest.mark.parametrize("place", ["local"], indirect=True)
 """For tests of what this machine's disk does."""
 
@@ -41,7 +41,7 @@ _FAULTS = (
     Fault("PUT .*/data/[^.]", 2, status=503),
     Fault("DELETE .*/data/", 1, status=503),
 )
-"""At each run of the stage. One that reads a table and a source, and publishes them, meets them all."""
+"""At each run of the stage. A first one, which reads a table and sources and publishes their clips, meets them all."""
 _NOTE = "place.json"
 _misbehaving: dict[str, FaultProxy] = {}
 """By the URL of a project's place."""
