@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("protocol", ["s3", "file"])
 def test_a_file_there_and_back(protocol: str, bucket: Bucket, file: Path, tmp_path: Path) -> None:
     base = bucket.url if protocol == "s3" else f"file://{tmp_path}/store"
-    url = f"{base}/some/folder/ü data.bin"
+    url = f"{base}/some/folder/ü?versionId=1#data.bin"
     digest = hashlib.sha256(DATA).hexdigest()
     assert remote.stat(url) is None
     assert remote.upload(file, url) == digest
@@ -70,6 +70,8 @@ def test_listing_goes_by_pages_and_by_patterns(
     assert listed(f"{bucket.url}/top/a/*.mp4") == ["a/1.mp4", "a/2.mp4"]
     assert listed(f"{bucket.url}/top/**/*.mp4") == ["a/1.mp4", "a/2.mp4", "a/b/3.mp4", "c.mp4"]
     assert listed(f"{bucket.url}/nothing/") == []
+    remote.upload(file, f"{bucket.url}/top/[x]*/1.mp4")
+    assert listed(f"{bucket.url}/top/[x]*/") == ["[x]*/1.mp4"], "a prefix is no pattern"
 
 
 def test_a_large_upload_goes_by_parts_and_appears_at_once(
@@ -94,6 +96,16 @@ def test_a_burst_of_503_passes(what: str, bucket: Bucket, file: Path, tmp_path: 
     assert remote.stat(url) is not None
     remote.download(url, tmp_path / "back", sha256=digest)
     assert bucket.proxy.faults_left == 0
+
+
+def test_attempts_are_counted_with_the_first(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "S3_ATTEMPTS", 2)
+    monkeypatch.setattr(remote_errors, "_ATTEMPTS", 3)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")  # else the client that is open would be used
+    bucket.proxy.plan("HEAD", count=1000, status=503)
+    with pytest.raises(StorageError, match="data: "):
+        remote.stat(f"{bucket.url}/data")
+    assert bucket.proxy.faults_left == 1000 - 2 * 3
 
 
 @pytest.mark.parametrize("cut", [0, 1000, 900_000])

@@ -1,4 +1,4 @@
-"""The stage ``ingest`` as a whole: every input once, the same bytes whatever happens on the way."""
+"""The stage ``ingest`` as a whole: every input once, the same bytes whatever happens on the way, and wherever it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from PIL import Image
 
 from tests.faults import hang_or_crash
 from tests.media import counter, ffmpeg, read_counter, shared_data, write_video
+from tests.places import Place, digests, everywhere, ingest_at, only_here
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.images import decode_png
 from walt.core.manifest import read_manifest, read_rejects
 from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
+from walt.core.storage import sha256_file
 from walt.data import reading
 from walt.data.clips import read_clip_rows
 from walt.data.config import DatasetConfig, IngestConfig
@@ -67,6 +70,11 @@ def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.
     )
 
 
+def run(root: Path, workers: int = 1, backend: str = "inline", **changes: Any) -> dict[str, Any]:
+    """The stage, wherever the project's files lie."""
+    return ingest_at(root, config(workers, backend, **changes))
+
+
 def add(root: Path, captions: dict[str, str]) -> None:
     """(Re)write the CSV."""
     rows = "".join('"{}","{}"\n'.format(name.replace('"', '""'), text) for name, text in captions.items())
@@ -80,10 +88,10 @@ CAPTIONS = {f"{name}.mp4": f"video {name}" for name in "abcdefg"} | {
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, place: Place) -> Path:
     """A project with seven videos of two clips each, one of another kind, and a still."""
     make_project(tmp_path)
-    return tmp_path
+    return place.settle(tmp_path)
 
 
 def make_project(root: Path) -> None:
@@ -99,8 +107,7 @@ def make_project(root: Path) -> None:
 
 def outputs(root: Path) -> dict[str, str]:
     """SHA-256 of everything under ``data``."""
-    files = sorted(path for path in (root / "data").rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {f"data/{name}": digest for name, digest in digests(root / "data").items()}
 
 
 def untouched(folder: Path) -> dict[Path, tuple[int, int, int]]:
@@ -113,8 +120,9 @@ def rejects(root: Path) -> dict[str, str]:
     return {row.source: row.code for row in read_rejects(Paths(root).rejects)}
 
 
+@everywhere
 def test_clips_tables_and_tars_agree(root: Path) -> None:
-    figures = ingest.run(config(), Paths(root))
+    figures = run(root)
     rows = read_manifest(Paths(root).manifest)
     assert figures["inputs"] == figures["accepted"] == 9
     assert Counter(row.kind for row in rows) == {"video": 7 * 2 + 3, "image": 1}
@@ -145,7 +153,7 @@ def test_clips_tables_and_tars_agree(root: Path) -> None:
 
 
 def test_clips_hold_the_right_frames(root: Path) -> None:
-    ingest.run(config(), Paths(root))
+    run(root)
     reader = ShardReader(Paths(root).clips / "32x32")
     found = {
         row.start_seconds: read_counter(decode_clip(reader[row.key]["mp4"]))
@@ -157,30 +165,31 @@ def test_clips_hold_the_right_frames(root: Path) -> None:
 
 @pytest.mark.parametrize(("workers", "backend"), [(1, "process"), (3, "process")])
 def test_workers_and_the_order_of_rows_change_nothing(
-    root: Path, tmp_path_factory: Any, workers: int, backend: str
+    root: Path, place: Place, tmp_path_factory: Any, workers: int, backend: str
 ) -> None:
-    ingest.run(config(), Paths(root))
-    other = tmp_path_factory.mktemp("other")
+    run(root)
+    other = place.settle(tmp_path_factory.mktemp("other"))
     shutil.copytree(root / "datasets", other / "datasets")
     shutil.copytree(root / "videos", other / "videos")
     add(other, dict(reversed(CAPTIONS.items())))
-    ingest.run(config(workers, backend), Paths(other))
+    run(other, workers, backend)
     assert outputs(other) == outputs(root)
 
 
+@everywhere
 def test_a_rerun_touches_nothing_and_decodes_nothing(root: Path) -> None:
-    ingest.run(config(), Paths(root))
+    run(root)
     before = untouched(root / "data")
-    assert ingest.run(config(), Paths(root))["decoded_now"] == 0
+    assert run(root)["decoded_now"] == 0
     assert untouched(root / "data") == before
 
 
 def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
-    ingest.run(config(), Paths(root))
+    run(root)
     before = untouched(root / "data/clips")
     manifest = outputs(root)["data/manifest/part-000000.parquet"]
     add(root, CAPTIONS | {"b.mp4": "another caption, much longer than it was, and cut"})
-    figures = ingest.run(config(), Paths(root))
+    figures = run(root)
     assert untouched(root / "data/clips") == before
     assert outputs(root)["data/manifest/part-000000.parquet"] != manifest
     assert figures["captions_cut"] == 2
@@ -189,14 +198,15 @@ def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
     }
 
 
+@everywhere
 def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, tmp_path: Path) -> None:
-    ingest.run(config(clips_per_shard=2), Paths(root))
+    run(root, clips_per_shard=2)
     before = outputs(root)
     changed = root / "videos/b.mp4"
     stat = changed.stat()
     write_video(changed, np.roll(counter(32, 32, 48), 9, axis=0))
     os.utime(changed, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # found by content, not by time
-    figures = ingest.run(config(clips_per_shard=2), Paths(root))
+    figures = run(root, clips_per_shard=2)
     assert figures["decoded_now"] == 1
     after = outputs(root)
     tars = {digest for name, digest in before.items() if name.endswith(".tar")}
@@ -205,17 +215,45 @@ def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, t
 
     (root / "videos/b.mp4").unlink()
     add(root, {name: text for name, text in CAPTIONS.items() if name != "b.mp4"})
-    assert ingest.run(config(clips_per_shard=2), Paths(root))["decoded_now"] == 0
+    assert run(root, clips_per_shard=2)["decoded_now"] == 0
     fresh = tmp_path / "fresh"
     shutil.copytree(root / "datasets", fresh / "datasets")
     shutil.copytree(root / "videos", fresh / "videos")
-    ingest.run(config(clips_per_shard=2), Paths(fresh))
+    run(fresh, clips_per_shard=2)
     assert outputs(fresh) == outputs(root), "history leaves no trace"
 
 
+def test_an_edit_in_place_that_keeps_size_and_time_is_found(root: Path) -> None:
+    path = root / "videos/plain.bmp"
+    add(root, CAPTIONS | {"plain.bmp": "a plain one"})
+    sizes = set()
+    for colour in ((10, 20, 30), (30, 20, 10)):
+        Image.new("RGB", (32, 32), colour).save(path)
+        os.utime(path, (1e9, 1e9))
+        sizes.add(path.stat().st_size)
+        run(root)
+        (key,) = [row.key for row in read_manifest(Paths(root).manifest) if row.source == "plain.bmp"]
+        picture = decode_png(ShardReader(Paths(root).clips / "32x32")[key]["png"])
+        assert tuple(picture[0, 0]) == colour
+    assert len(sizes) == 1
+
+
+def test_a_renamed_file_is_the_same_source(root: Path) -> None:
+    run(root)
+    before = untouched(root / "data/clips")
+    (root / "videos/b.mp4").rename(root / "videos/moved to.mp4")
+    captions = CAPTIONS | {"moved to.mp4": CAPTIONS["b.mp4"]}
+    add(root, {name: text for name, text in captions.items() if name != "b.mp4"})
+    figures = run(root)
+    assert (figures["decoded_now"], figures["gone"]) == (0, 1)
+    assert untouched(root / "data/clips") == before
+    assert "moved to.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
+
+
+@everywhere
 def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: Path) -> None:
-    ingest.run(config(), Paths(root))
-    figures = ingest.run(config(sizes=((24, 24),), clips_per_shard=100), Paths(root))
+    run(root)
+    figures = run(root, sizes=((24, 24),), clips_per_shard=100)
     assert figures["decoded_now"] == 9
     assert sorted(outputs(root)) == [
         "data/clip_rejects.parquet", "data/clips/24x24/clips-000000.tar", "data/clips/24x24/shards.parquet",
@@ -226,19 +264,20 @@ def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: 
     assert len(cached) == 1, "the cache of other rules is gone"
 
 
+@everywhere
 def test_a_damaged_tar_is_made_again(root: Path) -> None:
-    ingest.run(config(), Paths(root))
+    run(root)
     before = outputs(root)
     tar = min((root / "data/clips/32x32").glob("*.tar"))
     data = bytearray(tar.read_bytes())
     data[1000] ^= 1
     tar.write_bytes(data)
-    ingest.run(config(), Paths(root))
+    run(root)
     assert outputs(root) == before
 
 
 def test_a_damaged_cache_is_found_and_made_again(root: Path) -> None:
-    ingest.run(config(), Paths(root))
+    run(root)
     before = outputs(root)
     entry = max(
         (path for path in (root / "work/ingest/sources").rglob("*.video")), key=lambda path: path.stat().st_size
@@ -248,14 +287,15 @@ def test_a_damaged_cache_is_found_and_made_again(root: Path) -> None:
     entry.write_bytes(data)
     shutil.rmtree(root / "data/clips")
     with pytest.raises(CorruptArtifactError, match="run again"):
-        ingest.run(config(), Paths(root))
-    ingest.run(config(), Paths(root))
+        run(root)
+    run(root)
     assert outputs(root) == before
 
 
 # ------------------------------------------------------------------------------------------------ bad inputs
 
 
+@everywhere
 def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
     videos = root / "videos"
     whole = write_video(videos / "whole.mp4", counter(48), container={"movflags": "+faststart"}).read_bytes()
@@ -279,7 +319,7 @@ def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
         "zero2.png": "duplicate",
     }  # fmt: skip
     add(root, CAPTIONS | {name: "a caption" for name in bad if name != "unlisted.webm"})
-    figures = ingest.run(config(2, "process"), Paths(root))
+    figures = run(root, 2, "process")
     assert rejects(root) == bad
     assert figures["inputs"] == 9 + len(bad)
     assert figures["accepted"] + figures["rejected"] == figures["inputs"]
@@ -289,25 +329,52 @@ def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
     assert rows["text.mp4"].sha256 == hashlib.sha256(b"no video").hexdigest()
     assert {row.stage for row in rows.values()} == {"ingest"}
     before = outputs(root)
-    assert ingest.run(config(2, "process"), Paths(root))["decoded_now"] == 0, "refusals are remembered"
+    assert run(root, 2, "process")["decoded_now"] == 0, "refusals are remembered"
     assert outputs(root) == before
 
 
-def test_a_name_that_is_no_text_is_accepted(root: Path) -> None:
+ODD = [
+    "-c.png", ";rm -rf $(x).png", "a:b.png", "a \"q\" 'r'.png", "a+b.png", "100%.png", "a%20b.png", "q?x=1&y.png",
+    "h#b.png", "[x]*.png", "back\\slash.png", "e\u0301.png", "\u00e9.png", "my.video.v1.png", "my.video.v2.png",
+    "sub/a.png", "sub/sub/a.png", "a\r\nb.png", " a .png", "v?versionId=1.png",
+]  # fmt: skip
+
+
+@everywhere
+def test_odd_names_are_kept(root: Path) -> None:
+    shutil.rmtree(root / "videos")
+    for number, name in enumerate(ODD):
+        path = root / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (10 * number, 200, 30)).save(path)
+    add(root, {name: f"about {number}" for number, name in enumerate(ODD)})
+    run(root)
+    assert rejects(root) == {}
+    assert {row.source: row.caption for row in read_manifest(Paths(root).manifest)} == {
+        name: f"about {number}" for number, name in enumerate(ODD)
+    }
+
+
+def test_a_name_that_is_no_text_is_accepted(root: Path, place: Place) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")
     write_video(root / "videos/new.mp4", counter(40)).rename(root / "videos" / name)
     add(root, CAPTIONS | {name: "a cup"})
-    ingest.run(config(2, "process"), Paths(root))
-    assert "caf\\xe9.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
+    run(root, 2, "process")
+    if place.bucket:  # no object can be called so, but a row may
+        assert rejects(root) == {"caf\\xe9.mp4": "missing"}
+    else:
+        assert "caf\\xe9.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
 
 
+@only_here  # tests/data/test_reading.py has the same in a bucket, with what follows for copies of such files
 def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "cut_source", hang_or_crash)
-    figures = ingest.run(config(2, "process", timeout_seconds=3.0), Paths(root))
+    names = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "cut_source", partial(hang_or_crash, names))
+        figures = run(root, 2, "process", timeout_seconds=3.0)
     assert rejects(root) == {"a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory"}
     assert figures["accepted"] == 6
-    monkeypatch.undo()
-    figures = ingest.run(config(2, "process"), Paths(root))
+    figures = run(root, 2, "process")
     assert figures["decoded_now"] == 3, "such refusals are not remembered: the next run tries again"
     assert rejects(root) == {}
 
@@ -317,27 +384,28 @@ def test_too_many_rejects_end_the_stage_and_are_listed(root: Path) -> None:
         (root / f"videos/{name}.mp4").write_text("no video" + name)
     add(root, CAPTIONS | {"x.mp4": "x", "y.mp4": "y"})
     with pytest.raises(RejectLimitError, match=r"2 of 11 inputs were rejected \(2 format\)") as caught:
-        ingest.run(config(reject_limit=0.1), Paths(root))
+        run(root, reject_limit=0.1)
     assert caught.value.exit_status == 3
     assert set(rejects(root)) == {"x.mp4", "y.mp4"}
     assert not Paths(root).manifest.exists()
-    assert ingest.run(config(reject_limit=0.2), Paths(root))["rejected"] == 2
+    assert run(root, reject_limit=0.2)["rejected"] == 2
 
 
 def test_nothing_accepted_ends_the_stage(root: Path) -> None:
     with pytest.raises(RejectLimitError, match="none of 9 inputs"):
-        ingest.run(config(num_frames=401, min_side=100, reject_limit=1.0), Paths(root))
+        run(root, num_frames=401, min_side=100, reject_limit=1.0)
     for path in (root / "videos").iterdir():
         path.unlink()
     add(root, {})
     with pytest.raises(RejectLimitError, match="none of 0 inputs"):
-        ingest.run(config(reject_limit=1.0), Paths(root))
+        run(root, reject_limit=1.0)
 
 
-def test_what_is_not_there_is_named(root: Path) -> None:
+def test_what_is_not_there_is_named(root: Path, place: Place) -> None:
     shutil.move(root / "videos", root / "elsewhere")
-    with pytest.raises(ConfigurationError, match=r"dataset\.path.*videos: no such folder"):
-        ingest.run(config(), Paths(root))
+    named = r"s3://.*/videos/captions\.csv: no such file" if place.bucket else r"dataset\.path.*videos: no such folder"
+    with pytest.raises(ConfigurationError, match=named):
+        run(root)
 
 
 # ------------------------------------------------------------------------------------------------ splits, faults
@@ -349,13 +417,13 @@ def test_the_split_is_stable_when_data_are_added(root: Path) -> None:
     for name in ("c.mp4", "d.mp4"):
         (root / "videos" / name).rename(root / name)
     add(root, few)
-    ingest.run(config(), Paths(root))
+    run(root)
     before = {row.key: row.split for row in read_manifest(Paths(root).manifest)}
     assert set(before.values()) == {"train", "held_out"}
     for name in ("c.mp4", "d.mp4"):
         (root / name).rename(root / "videos" / name)
     add(root, everything)
-    ingest.run(config(), Paths(root))
+    run(root)
     after = {row.key: row.split for row in read_manifest(Paths(root).manifest)}
     assert before.items() < after.items()
     by_source = {(row.source_sha256, row.split) for row in read_manifest(Paths(root).manifest)}
@@ -369,7 +437,7 @@ def set_held_out(root: Path, share: str) -> None:
 @pytest.mark.parametrize("held_out", ["1.0", "0.0"])
 def test_there_is_always_something_to_train_on(root: Path, held_out: str) -> None:
     set_held_out(root, held_out)
-    figures = ingest.run(config(), Paths(root))
+    figures = run(root)
     assert figures["held_out"] == 0
     assert figures["clips"] == 18
 
@@ -381,7 +449,7 @@ def test_a_small_folder_has_one_video_held_out(root: Path, names: tuple[str, ...
     for name in CAPTIONS.keys() - set(names):
         (root / "videos" / name).unlink()
     add(root, {name: CAPTIONS[name] for name in names})
-    ingest.run(config(), Paths(root))
+    run(root)
     rows = read_manifest(Paths(root).manifest)
     first = min((row.source_sha256 for row in rows if row.kind == "video"), key=lambda sha256: sha256[-8:])
     assert {row.source for row in rows} == set(names)
@@ -394,13 +462,13 @@ def test_the_only_video_is_trained_on(root: Path, capsys: pytest.CaptureFixture[
     for name in CAPTIONS.keys() - {"a.mp4", "still.png"}:
         (root / "videos" / name).unlink()
     add(root, {name: CAPTIONS[name] for name in ("a.mp4", "still.png")})
-    assert ingest.run(config(), Paths(root))["held_out"] == 0
+    assert run(root)["held_out"] == 0
     assert "none is held out" in capsys.readouterr().out
 
 
 def run_in_another_process(root: Path) -> None:
     """What is killed."""
-    ingest.run(config(2, "process", clips_per_shard=1), Paths(root))
+    run(root, 2, "process", clips_per_shard=1)
 
 
 def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
@@ -408,19 +476,21 @@ def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "count"),
+    ("place", "pattern", "count"),
     [
-        pytest.param("work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
-        ("data/clips/16x24/*.tar", 4),  # in the middle of the tars
+        pytest.param("local", "work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
+        ("local", "data/clips/16x24/*.tar", 4),  # in the middle of the tars
+        ("s3", "data/clips/16x24/*.tar", 4),
         # between the tars and the manifest
-        pytest.param("data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),
+        pytest.param("local", "data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),
     ],
+    indirect=["place"],
 )
 def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, pattern: str, count: int) -> None:
     fresh = tmp_path / "fresh"
     shutil.copytree(root / "datasets", fresh / "datasets")
     shutil.copytree(root / "videos", fresh / "videos")
-    ingest.run(config(clips_per_shard=1), Paths(fresh))
+    run(fresh, clips_per_shard=1)
     script = (
         f"from pathlib import Path; from tests.stages.test_ingest import *; run_in_another_process(Path({str(root)!r}))"
     )
@@ -431,12 +501,12 @@ def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, patter
     child.kill()
     child.wait()
     assert reached(), "the stage never came so far"
-    ingest.run(config(clips_per_shard=1), Paths(root))
+    run(root, clips_per_shard=1)
     assert outputs(root) == outputs(fresh)
 
 
 def test_while_tars_change_no_old_index_vouches_for_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ingest.run(config(), Paths(root))
+    run(root)
     (root / "videos/a.mp4").unlink()
     add(root, {name: text for name, text in CAPTIONS.items() if name != "a.mp4"})
     seen: list[bool] = []
@@ -449,7 +519,7 @@ def test_while_tars_change_no_old_index_vouches_for_them(root: Path, monkeypatch
         return write(path, samples)
 
     monkeypatch.setattr(clip_tars, "write_shard", watch)
-    ingest.run(config(), Paths(root))
+    run(root)
     assert seen
     assert not any(seen)
     assert read_index(Paths(root).clips / "32x32").records
@@ -462,7 +532,7 @@ def test_real_clips(root: Path) -> None:
     data = shared_data()
     shutil.rmtree(root / "videos")
     shutil.copytree(data, root / "videos", ignore=shutil.ignore_patterns("annotations", "images"))
-    figures = ingest.run(config(2, "process", num_frames=17, max_clips_per_video=2), Paths(root))
+    figures = run(root, 2, "process", num_frames=17, max_clips_per_video=2)
     assert figures["inputs"] == 22
     assert figures["rejects"] == {"no_caption": 2, "too_short": 5}
     assert figures["accepted"] == 15

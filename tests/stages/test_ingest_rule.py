@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.media import Frames, ffmpeg, read_counter, shared_data, write_video
+from tests.places import Place, everywhere, ingest_at
 from tests.stages.test_ingest import DESCRIPTOR, SCREEN, add, config, outputs, rejects
 from walt.core.manifest import ClipRejectRow, ManifestRow, read_clip_rejects, read_manifest
 from walt.core.mp4 import decode_clip
@@ -18,17 +19,16 @@ from walt.core.paths import Paths
 from walt.data.clips import read_clip_rows
 from walt.data.loader import ClipDataset
 from walt.data.shards import ShardReader, read_index
-from walt.stages import ingest
 
 FPS = 8
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, place: Place) -> Path:
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets/test.yaml").write_text(DESCRIPTOR)
     (tmp_path / "videos").mkdir()
-    return tmp_path
+    return place.settle(tmp_path)
 
 
 def moving(num_frames: int, seed: int, height: int = 48, width: int = 48) -> Frames:
@@ -50,7 +50,7 @@ def run(root: Path, **changes: Any) -> dict[str, Any]:
     screen = {name.removeprefix("screen_"): value for name, value in changes.items() if name.startswith("screen_")}
     others = {name: value for name, value in changes.items() if not name.startswith("screen_")}
     settings = {"sizes": ((32, 32),), "reject_limit": 1.0, **others, "screen": {**SCREEN, **screen}}
-    return ingest.run(config(**settings), Paths(root))
+    return ingest_at(root, config(**settings))
 
 
 def rows(root: Path) -> list[ManifestRow]:
@@ -126,6 +126,7 @@ def test_split_takes_the_frames_of_the_source_and_no_more_of_it(root: Path) -> N
     assert clips == {0: [0, 1, 2, 3, 4], 7: [30, 31, 32, 33, 34]}
 
 
+@everywhere
 def test_split_knows_stills_and_short_videos(root: Path) -> None:
     write_video(root / "videos/still.mp4", moving(1, 0), fps=FPS)
     write_video(root / "videos/short.mp4", moving(3, 1), fps=FPS)
@@ -150,6 +151,7 @@ def test_real_cuts(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ sizes
 
 
+@everywhere
 def test_buckets(root: Path) -> None:
     """Each source has what all have, and the sizes of the nearest aspect; readers expect what is there."""
     write_video(root / "videos/wide.mp4", moving(10, 0, 48, 96), fps=FPS)
@@ -238,6 +240,7 @@ def test_each_rule_with_a_video_that_passes_and_one_that_does_not(root: Path, co
     assert clip_rejects(root) == []
 
 
+@everywhere
 def test_what_was_measured_is_recorded(root: Path) -> None:
     write_video(root / "videos/a.mp4", numbered([1, 1, 5, 9, 9]), fps=FPS)
     Image.fromarray(moving(1, 2, 40, 64)[0]).save(root / "videos/still.png")
@@ -253,6 +256,7 @@ def test_what_was_measured_is_recorded(root: Path) -> None:
     assert (still.cut_score, still.motion, still.black, still.frozen) == (None, None, 0.0, None)
 
 
+@everywhere
 def test_a_source_keeps_its_other_clips(root: Path) -> None:
     write_video(root / "videos/a.mp4", np.concatenate([numbered([30] * 5), moving(5, 0)]), fps=FPS)
     figures = run(root, screen_min_motion=0.5)
@@ -288,6 +292,7 @@ def test_a_copy_in_another_size_and_codec_is_a_near_duplicate(root: Path) -> Non
     assert rejects(root) == {}
 
 
+@everywhere
 def test_near_duplicates_that_come_later_leave_what_a_fresh_run_leaves(root: Path, tmp_path: Path) -> None:
     for number in range(3):
         write_video(root / f"videos/{number}.mp4", moving(12, number, 64, 64), fps=FPS)

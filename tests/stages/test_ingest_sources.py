@@ -20,7 +20,7 @@ from tests.sources import describe
 from tests.stages.test_ingest import config, outputs, rejects
 from tests.web import Web
 from walt.core import remote, remote_errors
-from walt.core.errors import StorageError
+from walt.core.errors import RejectLimitError, StorageError
 from walt.core.manifest import ManifestRow, read_manifest
 from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
@@ -300,6 +300,7 @@ def test_spans_of_a_remote_file_need_one_download(web: Web, tmp_path: Path) -> N
 
 
 def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
+    """For sources of other kinds than the ingest suite has, which runs there as a whole (tests/places.py)."""
     videos = tmp_path / "videos"
     videos.mkdir()
     names = ["a.mp4", "sub/b.mp4", "sub/ü c.mp4"]
@@ -308,22 +309,40 @@ def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
         write_video(videos / name, counter(40)[number:])
     with tarfile.open(videos / "t.tar", "w") as archive:
         archive.add(videos / "a.mp4", "x.mp4")
-    (videos / "captions.csv").write_text("path,caption\n" + "".join(f"{name},about {name}\n" for name in names))
     for file in sorted(path for path in videos.rglob("*") if path.is_file()):
         remote.upload(file, f"{bucket.url}/data/{file.relative_to(videos)}")
-    captioned = {
-        "kind": "captioned_folder", "captions": "captions.csv", "path_column": "path", "caption_column": "caption",
-    }  # fmt: skip
-    run(tmp_path, captioned)
-    local = outputs(tmp_path)
-    figures = run(tmp_path, captioned, path=f"{bucket.url}/data", workers=2, backend="process")
-    assert figures["accepted"] == 3
-    assert outputs(tmp_path) == local, "where files lie changes nothing"
     run(tmp_path, {"kind": "folder", "patterns": ["sub/*.mp4"]}, path=f"{bucket.url}/data", caption_required=False)
     assert {row.source for row in manifest(tmp_path)} == {"sub/b.mp4", "sub/ü c.mp4"}
     tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
     run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
     assert {row.source for row in manifest(tmp_path)} == {"t.tar::x.mp4"}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_object_that_is_replaced_while_it_is_fetched_is_refused_for_now(
+    gone: bool, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_video(tmp_path / "a.mp4", counter(40)).read_bytes()
+    for name in ("a.mp4", "b.mp4"):
+        bucket.call("put_object", Bucket=bucket.name, Key=f"data/{name}", Body=data if name == "a.mp4" else b"no video")
+    folder = {"kind": "folder", "patterns": ["*.mp4"]}
+    download = remote.download
+
+    def while_it_changes(url: str, path: Path, **options: Any) -> None:
+        download(url, path, **options)
+        if url.endswith("/a.mp4"):
+            path.write_bytes(path.read_bytes()[:-1000] + bytes(1000))  # its end comes from the one that is there now
+            bucket.call("delete_object", Bucket=bucket.name, Key="data/a.mp4")
+            if not gone:
+                bucket.call("put_object", Bucket=bucket.name, Key="data/a.mp4", Body=bytes(len(data)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "download", while_it_changes)
+        with pytest.raises(RejectLimitError, match=r"none of 2 inputs .*1 changed"):
+            run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
+    bucket.call("put_object", Bucket=bucket.name, Key="data/a.mp4", Body=data)
+    run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
+    assert set(rejects(tmp_path)) == {"b.mp4"}
 
 
 def test_a_bucket_that_is_not_there_ends_the_stage_before_any_work(bucket: Bucket, tmp_path: Path) -> None:

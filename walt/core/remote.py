@@ -25,6 +25,8 @@ PROTOCOLS = ("s3", "https", "http", "file")
 
 S3_ATTEMPTS = 3
 """At each request, by botocore; ``retried`` repeats the whole call besides."""
+PROBE = ".walt-probe-"
+"""How the names begin of what ``check_writable`` writes; a killed process leaves it behind."""
 _BLOCK = 4 << 20
 """Bytes that ``open_file`` fetches at a time."""
 _PART = 32 << 20
@@ -59,7 +61,9 @@ def s3_credentials() -> str | None:
 
 
 def list_files(location: str) -> Iterator[RemoteFile]:
-    """Files under a prefix, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name; a page at a time.
+    """Files under a prefix, which ends with ``/``, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name.
+
+    A page is asked for at a time. A prefix is taken as it is, whatever a pattern would make of its characters.
 
     Raises:
         ConfigurationError: the protocol has no listing (``https``), or is unknown.
@@ -68,7 +72,7 @@ def list_files(location: str) -> Iterator[RemoteFile]:
     from fsspec.utils import glob_translate
 
     protocol, path = _split(location)
-    fixed = re.split(r"[*?\[]", path, maxsplit=1)[0]
+    fixed = path if path.endswith("/") else re.split(r"[*?\[]", path, maxsplit=1)[0]
     matches = re.compile(glob_translate(path)).match if fixed != path else None
     if protocol == "s3":
         files = _list_s3(location, fixed)
@@ -182,7 +186,7 @@ def check_writable(prefix: str) -> None:
     Raises ConfigurationError or StorageError as ``upload`` does.
     """
     protocol = _writable(prefix)
-    probe = f"{prefix.rstrip('/')}/.walt-probe-{os.getpid()}"
+    probe = f"{prefix.rstrip('/')}/{PROBE}{os.getpid()}"
     retried(prefix, lambda: _filesystem(protocol).pipe_file(_name(probe), b"probe"))
     remove(probe)
 
@@ -223,7 +227,7 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
 
     options: dict[str, Any] = {"skip_instance_cache": True}
     if protocol == "s3":
-        options["config_kwargs"] = {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}
+        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": S3_ATTEMPTS}}
         options["use_listings_cache"] = False
     elif protocol in ("http", "https"):
         from aiohttp import ClientTimeout
@@ -232,8 +236,16 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
     elif protocol == "file":
         options["auto_mkdir"] = True
     filesystem = fsspec.filesystem(protocol, **options)
+    if protocol == "s3":
+        filesystem.split_path = _bucket_and_key
     filesystem.retries = 3  # so often s3fs goes on by itself in the middle of a body
     return filesystem
+
+
+def _bucket_and_key(path: str) -> tuple[str, str, None]:
+    """s3fs's own takes what follows ``?versionId=`` in a name for a version of another object."""
+    bucket, _, key = path.partition("/")
+    return bucket, key, None
 
 
 def _list_s3(location: str, fixed: str) -> Iterator[RemoteFile]:

@@ -87,7 +87,8 @@ def mirror(paths: Paths, prefix: str) -> int:
         todo = [
             file for file, there in zip(wanted.values(), pool.map(is_there, wanted.values()), strict=True) if not there
         ]
-    stale = [name for name in listed if name not in wanted and _OURS.fullmatch(name)]
+    ours = [name for name in listed if _OURS.fullmatch(name) or name.startswith(remote.PROBE)]
+    stale = [name for name in ours if name not in wanted]
     published = paths.work("ingest") / LIST_NAME
     write_json(published, {file.name: {"bytes": file.bytes, "sha256": file.sha256} for file in wanted.values()})
     url = f"{prefix}/{LIST_NAME}"

@@ -61,7 +61,7 @@ def read_all(
     cut = partial(cut_source, rule)
     dead = visits.make("ingest: reading", partial(visit, folder, cut, cache), listed)
     if dead:
-        visits.make("ingest: hashing what failed", only_hash, dead)
+        visits.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
     read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
         visits.make("ingest: reading again", partial(visit, folder, cut, None), read.unknown)
@@ -84,7 +84,7 @@ class _Visits:
         self.num_decoded = 0
 
     def make(self, title: str, function: Callable[[Visit], Found], sources: list[Source]) -> list[Source]:
-        """Visit all, those on servers first. Gives the local ones at which a worker died."""
+        """Visit all, those on servers first. Gives those at which a worker died."""
         dead: list[Source] = []
         seconds, memory = self._ingest.timeout_seconds, self._ingest.memory_mb
         with ProgressBar(title, len(sources), "files", meters=("clips", "MB"), counters=("rejects",)) as bar:
@@ -97,7 +97,7 @@ class _Visits:
                     if found is None:
                         assert outcome.failure is not None
                         found = Found(code=outcome.failure.code, cause=outcome.failure.cause)
-                        dead += [] if elsewhere else group
+                        dead += group
                     self._keep(found, group)
                     entries = [entry for _, entry, _ in found.results]
                     refused = len(group) if found.code else sum(bool(entry.code) for entry in entries)

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from walt.core import remote
@@ -94,12 +94,9 @@ def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Foun
         return Found(sha256, code="unreadable", cause=str(error.strerror))
 
 
-def only_hash(place: Visit) -> Found:
-    """What is left to do where a visit to a local file ended its process: a table of rejects names the hash."""
-    try:
-        return Found(hash_location(place.location))
-    except OSError as error:
-        return Found(code="unreadable", cause=str(error.strerror))
+def only_hash(folder: Path, cut: Cut, place: Visit) -> Found:
+    """What is left to do where a visit ended its process: a table of rejects names the hash. Raises StorageError."""
+    return visit(folder, cut, None, replace(place, parts=()))
 
 
 def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Found:
@@ -118,6 +115,8 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Fou
         ):
             return Found(known.sha256, hint=known)
         with local_copy(place.location, folder) as path:
+            if _was_replaced(place.location, stated):
+                return Found(code="changed", cause="it was replaced on the server while it was fetched")
             sha256 = sha256_file(path)
             results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, place))
         strong = stated.etag is not None and not stated.etag.startswith("W/")
@@ -128,6 +127,17 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Fou
         if place.location.startswith("s3://") or str(error).endswith(_OURS):
             raise
         return Found(code="unreachable", cause=str(error))
+
+
+def _was_replaced(location: str, stated: remote.RemoteFile) -> bool:
+    """Whether a bucket holds another object now: parts of both may have come, in the size of the first.
+
+    Web servers are not asked: several behind one name may give several ETags to one file.
+    """
+    if not location.startswith("s3://") or whole_file(location) != location:
+        return False
+    now = remote.stat(location)
+    return now is None or now.etag != stated.etag
 
 
 def _lacking(cache: ClipCache | None, sha256: str, place: Visit) -> list[SourceFile]:
