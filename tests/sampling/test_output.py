@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from walt.core.images import decode_png
-from walt.core.mp4 import decode_clip, read_metadata
+from walt.core.mp4 import decode_clip
+from walt.core.playable import read_metadata
 from walt.sampling.output import FRAMES_SHOWN, frame_grid, overview, to_frames, write_sample
 
 

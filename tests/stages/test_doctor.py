@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-import walt.core.mp4
+import walt.core.playable
 from benchmarks.measure import machine
 from walt.cli import app
 from walt.core.config import parse_section, read_yaml
@@ -140,7 +140,7 @@ def test_encoders_that_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     broken = tmp_path / "ffmpeg"
     broken.write_text("#!/bin/sh\necho broken >&2\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(walt.core.mp4.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(broken))
+    monkeypatch.setattr(walt.core.playable.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(broken))
     libx264, ffmpeg = doctor._encoders()
     assert (libx264.status, ffmpeg.status) == ("ok", "fail")
     assert "ffmpeg failed: broken" in ffmpeg.found

@@ -16,8 +16,9 @@ from tests.media import counter, read_counter, write_video
 from tests.tiny_models import BASE, SUPER_RESOLUTION, drawn, write_models
 from walt.cli import app
 from walt.core.errors import ConfigurationError
-from walt.core.mp4 import decode_clip, read_metadata
+from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
+from walt.core.playable import read_metadata
 from walt.nn.pretrained import weights_digest
 from walt.sampling.long_video import last_frames
 from walt.stages import generate

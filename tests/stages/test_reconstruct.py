@@ -27,7 +27,8 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.cli import app
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError, StorageError, WaltError
-from walt.core.mp4 import decode_clip, read_metadata
+from walt.core.mp4 import decode_clip
+from walt.core.playable import read_metadata
 from walt.core.storage import sha256_file
 from walt.core.video import probe, read_clips
 from walt.data.clips import pixels

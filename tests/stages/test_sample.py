@@ -15,8 +15,9 @@ from tests.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, writ
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.manifest import write_manifest
-from walt.core.mp4 import decode_clip, read_metadata
+from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
+from walt.core.playable import read_metadata
 from walt.core.storage import read_json
 from walt.data.clips import pixels
 from walt.data.config import DatasetConfig

@@ -1,7 +1,7 @@
 """Opening and decoding videos of the world: from a file's bytes to timed frames, and from those to upright pictures.
 
-With ``walt.core.mp4``, which writes and reads this project's own files, this is the one door to PyAV and ffmpeg. Those
-who want a file's clips or pictures ask ``walt.core.video``.
+With ``walt.core.mp4`` and ``walt.core.playable``, which are for this project's own files, it is the one door to PyAV
+and ffmpeg. Those who want a file's clips or pictures ask ``walt.core.video``.
 
 Only the demuxers of ``DEMUXERS`` look at a file and only through its own bytes: a playlist under a video's name is
 refused before it is followed.
@@ -138,6 +138,7 @@ class VideoReader:
                 if other is not self.stream:
                     other.discard = Discard.all
         self._packets = container.demux()
+        self._ticks: dict[int, float] = {}  # seconds, of each stream
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
         self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
@@ -186,7 +187,8 @@ class VideoReader:
         self._held = held
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         shown = sorted(self._facts, key=lambda fact: fact.pts)
-        return [((fact.pts - shown[0].pts) * tick, fact.duration * tick or spare, fact.pts) for fact in shown]
+        seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few are different
+        return [((fact.pts - shown[0].pts) * tick, seconds[fact.duration], fact.pts) for fact in shown]
 
     def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:
         """After ``scan``: only the frames with the wanted pts, which stay until the next.
@@ -261,8 +263,11 @@ class VideoReader:
             self.packets += 1
             self._discarded += packet.is_discard
         if packet.pts is not None and (ours or not self._of_stream):
-            self._first = min(self._first, float(packet.pts * packet.time_base))
-            self._last = max(self._last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            tick = self._ticks.get(packet.stream_index)
+            if tick is None:  # its first packet; streams may come late
+                tick = self._ticks[packet.stream_index] = float(packet.time_base)
+            self._first = min(self._first, packet.pts * tick)
+            self._last = max(self._last, (packet.pts + (packet.duration or 0)) * tick)
             if self._last - self._first > self._limits.max_seconds:
                 raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
 

@@ -222,18 +222,21 @@ def _sample(
 
     Frames come as (seconds after the first frame, duration in seconds, frame); moments are such seconds, increasing.
     """
-    end = Fraction(0)
     held: FrameT | None = None
     shown: ShownT | None = None  # the held frame converted, once, if any moment needs it
+    since = lasts = Fraction(0)  # of the held frame
     moment = next(moments, None)
+    due = None if moment is None else moment + _ON_SCREEN  # sums of fractions take microseconds: only where one is new
     for seconds, duration, frame in frames:
-        while held is not None and moment is not None and moment + _ON_SCREEN < seconds:
+        while held is not None and due is not None and due < seconds:
             shown = convert(held) if shown is None else shown
             yield shown
             moment = next(moments, None)
-        if moment is None:
+            due = None if moment is None else moment + _ON_SCREEN
+        if due is None:
             return
-        held, shown, end = frame, None, seconds + duration
+        held, shown, since, lasts = frame, None, seconds, duration
+    end = since + lasts
     while held is not None and moment is not None and moment < end:
         shown = convert(held) if shown is None else shown
         yield shown

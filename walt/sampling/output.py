@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from walt.core.images import png_bytes
-from walt.core.mp4 import write_gif, write_playable
+from walt.core.playable import write_gif, write_playable
 from walt.core.storage import write_bytes
 
 Video = NDArray[np.uint8]

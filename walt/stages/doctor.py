@@ -91,7 +91,8 @@ def _encoders() -> Iterator[Check]:
     try:
         import numpy as np
 
-        from walt.core.mp4 import decode_clip, encode_clip, write_playable
+        from walt.core.mp4 import decode_clip, encode_clip
+        from walt.core.playable import write_playable
     except (ImportError, OSError) as error:
         yield Check("ffmpeg", "fail", _one_line(error), advice)
         return

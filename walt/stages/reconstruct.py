@@ -24,7 +24,7 @@ from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.images import Limits, Picture, Size, SourceError, crop_and_resize, read_picture
 from walt.core.log import ProgressBar, console, info, warning
 from walt.core.manifest import printable
-from walt.core.mp4 import write_playable
+from walt.core.playable import write_playable
 from walt.core.video import iterate_frames, probe
 from walt.data.clips import size_folder
 from walt.data.sources.items import kind_of
