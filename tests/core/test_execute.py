@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import os
 import signal
@@ -167,6 +168,37 @@ def test_where_no_worker_can_be_started_the_map_ends() -> None:
     with pytest.raises(StorageError, match="the process that starts workers died"):
         list(map_items(task, [1, ("kill parent",), 2], compute("process", 1)))
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.usefixtures("starts")
+def test_a_worker_that_dies_before_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its exit status is told, once, and nothing is left."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    lines = ["from walt.core import workers", "def die(*_): raise SystemExit(7)", "workers.limit_memory = die"]
+    (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StorageError, match=r"a worker process could not start \(exit status [17]\)"):
+        list(map_items(task, [1, 2], compute("process"), memory_mb=500))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.usefixtures("starts")
+def test_a_system_that_starts_no_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(StorageError, match="a process could not be started: Resource temporarily unavailable"):
+        list(map_items(task, [1], compute("process")))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_a_fork_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines = ["import os", "def refuse(): raise BlockingIOError(11, 'no more processes')", "os.fork = refuse"]
+    (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StorageError, match="a worker process could not be started: no more processes"):
+        list(map_items(task, [1], compute("process")))
 
 
 def test_a_function_that_no_worker_can_load_is_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

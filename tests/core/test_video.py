@@ -322,6 +322,15 @@ def test_limits_are_judged(tmp_path: Path) -> None:
     assert code_of(tmp_path / "a.ts", limits=Limits(8, 10**6, 0.5)) == "too_long"
 
 
+@pytest.mark.parametrize(("seconds", "ticks"), [(30, 600), (60, 600), (30, 1000), (30, 90000)])
+def test_a_video_may_be_as_long_as_the_limit(seconds: int, ticks: int, tmp_path: Path) -> None:
+    """To the last tick: 18 000 times 1/600, as floats, is more than 30."""
+    path = write_video(tmp_path / "a.mov", counter(seconds), fps=1, container={"video_track_timescale": str(ticks)})
+    assert probe(path).seconds == seconds
+    assert len(read_clips(path, num_frames=1, fps=1, sizes=[SIZE], max_clips=99, limits=Limits(8, 10**6, seconds)))
+    assert code_of(path, limits=Limits(8, 10**6, seconds - 0.01)) == "too_long"
+
+
 def test_a_picture_that_changes_its_size_is_refused(tmp_path: Path) -> None:
     for number, side in enumerate((32, 64)):
         write_video(tmp_path / f"{number}.ts", counter(24, side, side), pixel_format="yuv420p")

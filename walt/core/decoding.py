@@ -45,6 +45,8 @@ TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 _HELD_BYTES = 64 << 20
 """Packets of larger files are read twice, not held."""
 _ENDLESS = Fraction(10**9)
+_ROUNDING = 1e-6
+"""Seconds by which sums of floats may be off."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class VideoReader:
                 if other is not self.stream:
                     other.discard = Discard.all
         self._packets = container.demux()
-        self._ticks: dict[int, float] = {}  # seconds, of each stream
+        self._ticks: dict[int, tuple[int, int]] = {}  # numerator and denominator of seconds, of each stream
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
         self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
@@ -265,10 +267,10 @@ class VideoReader:
         if packet.pts is not None and (ours or not self._of_stream):
             tick = self._ticks.get(packet.stream_index)
             if tick is None:  # its first packet; streams may come late
-                tick = self._ticks[packet.stream_index] = float(packet.time_base)
-            self._first = min(self._first, packet.pts * tick)
-            self._last = max(self._last, (packet.pts + (packet.duration or 0)) * tick)
-            if self._last - self._first > self._limits.max_seconds:
+                tick = self._ticks[packet.stream_index] = packet.time_base.as_integer_ratio()
+            self._first = min(self._first, packet.pts * tick[0] / tick[1])
+            self._last = max(self._last, (packet.pts + (packet.duration or 0)) * tick[0] / tick[1])
+            if self._last - self._first > self._limits.max_seconds + _ROUNDING:
                 raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
 
     def check_complete(self) -> None:

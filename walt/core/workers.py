@@ -7,7 +7,6 @@ does not carry the system's libraries over, each is an interpreter of its own.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import signal
@@ -15,7 +14,9 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
 from typing import Any, Self
@@ -31,16 +32,25 @@ def spawn(function: str, *arguments: object) -> tuple[subprocess.Popen[bytes], s
 
     It finds the modules that this process finds, and computes on one thread unless the environment says otherwise: side
     by side, threads within each would fight.
+
+    Raises:
+        StorageError: the system starts no more processes, or opens no more files.
     """
     module, name = function.split(":")
-    ours, theirs = socket.socketpair()
-    with theirs:
-        call = ", ".join(map(repr, (theirs.fileno(), os.getpid(), *arguments)))
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"from {module} import {name}; {name}({call})"], pass_fds=[theirs.fileno()],
-            start_new_session=True, stdin=subprocess.DEVNULL,
-            env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ | same_modules(),
-        )  # fmt: skip
+    with ExitStack() as on_failure:
+        try:
+            ours, theirs = socket.socketpair()
+            on_failure.callback(ours.close)
+            with theirs:
+                call = ", ".join(map(repr, (theirs.fileno(), os.getpid(), *arguments)))
+                process = subprocess.Popen(
+                    [sys.executable, "-c", f"from {module} import {name}; {name}({call})"], pass_fds=[theirs.fileno()],
+                    start_new_session=True, stdin=subprocess.DEVNULL,
+                    env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ | same_modules(),
+                )  # fmt: skip
+        except OSError as error:
+            raise StorageError(f"a process could not be started: {error.strerror}") from error
+        on_failure.pop_all()
     return process, ours
 
 
@@ -59,6 +69,7 @@ class Worker:
         self.index: int | None = None  # of the item it has
         self.deadline = float("inf")
         self._reap = reap
+        self._status: int | None = None
         self._ready = False
 
     def send(self, index: int, job: memoryview, timeout_seconds: float | None) -> None:
@@ -69,20 +80,23 @@ class Worker:
                     raise StorageError("a worker process did not start in time")
                 self.connection.recv_bytes()
             except (EOFError, OSError):
-                raise StorageError(f"a worker process could not start (exit status {self._reap()})") from None
+                raise StorageError(f"a worker process could not start (exit status {self.kill()})") from None
             self._ready = True
         self.index = index
         self.deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
-        with contextlib.suppress(OSError):  # it died between two items; reading its answer says so
+        with suppress(OSError):  # it died between two items; reading its answer says so
             self.connection.send_bytes(job)
 
     def kill(self) -> int:
         """End the process group; gives the exit status. No zombie is left."""
+        if self._status is not None:  # the number may be another process's by now
+            return self._status
         for end in (os.killpg, os.kill):  # it may not have come to make its group
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself, and left no children
+            with suppress(ProcessLookupError):  # it ended by itself, and left no children
                 end(self.pid, signal.SIGKILL)
         self.connection.close()
-        return self._reap()
+        self._status = self._reap()
+        return self._status
 
 
 class Workers:
@@ -120,7 +134,7 @@ class _Forked(Workers):
         if self._nursery is None:
             process, connection = spawn("walt.core.workers:nurse")
             self._nursery = process, Connection(connection.detach())
-            with contextlib.suppress(OSError):  # it died; the first answer says so
+            with suppress(OSError):  # it died; the first answer says so
                 self._nursery[1].send_bytes(ForkingPickler.dumps(self._function))
         ours, theirs = socket.socketpair()
         with theirs:
@@ -134,12 +148,12 @@ class _Forked(Workers):
             connection.send(request)
             if descriptor is not None:
                 send_handle(connection, descriptor, process.pid)
-            if not connection.poll(_START_SECONDS):
-                raise StorageError("a worker process did not start in time")
-            answer: int = connection.recv()
+            answer: int | str = connection.recv()
         except (EOFError, OSError):
             status = process.wait()
             raise StorageError(f"the process that starts workers died (exit status {status}); run again") from None
+        if isinstance(answer, str):
+            raise StorageError(f"a worker process could not be started: {answer}")
         return answer
 
     def __exit__(self, *_: object) -> None:
@@ -163,7 +177,7 @@ def nurse(descriptor: int, parent: int) -> None:
     die_with(parent)
     connection = Connection(descriptor)
     function = connection.recv_bytes()
-    with contextlib.suppress(Exception):  # a worker meets it too, and hands it to the parent
+    with suppress(Exception):  # a worker meets it too, and hands it to the parent
         ForkingPickler.loads(function)
     gc.freeze()  # what the workers share
     while True:
@@ -177,17 +191,27 @@ def nurse(descriptor: int, parent: int) -> None:
             connection.send(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]))
 
 
-def _fork(connection: Connection, descriptor: int, memory_mb: int) -> int:
-    """A worker's process id; in the worker itself, its life."""
+def _fork(connection: Connection, descriptor: int, memory_mb: int) -> int | str:
+    """A worker's process id, or why there is none; in the worker itself, its life."""
     parent = os.getpid()
-    pid = os.fork()
-    if not pid:
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(descriptor)
+        return str(error.strerror)
+    if pid:
+        os.close(descriptor)
+        return pid
+    status = 1
+    try:
         connection.close()
         os.setsid()
         serve(descriptor, parent, memory_mb)
-        os._exit(0)
-    os.close(descriptor)
-    return pid
+        status = 0
+    except Exception:  # noqa: BLE001 shown to whoever watches; the parent meets a worker that died
+        traceback.print_exc()
+    finally:  # and not on as a second nursery
+        os._exit(status)
 
 
 def serve(descriptor: int, parent: int, memory_mb: int) -> None:
