@@ -57,9 +57,9 @@ def test_an_edit_with_size_and_time_restored_shows_in_the_time_afterwards(folder
 
 
 def test_what_dvc_sees_by_itself_is_left_as_it_is(folder: Path) -> None:
-    os.utime(folder / "b.mp4", ns=(1, 1))
     (folder / "b/one.mp4").write_bytes(b"longer")
     (folder / "new.mp4").write_bytes(b"new")
+    os.utime(folder / "new.mp4", ns=(1, 1))
     (folder / "z\udcff.mp4").unlink()
     before = {path: path.stat() for path in folder.rglob("*")}
     assert find(folder) == Edits()
@@ -67,6 +67,19 @@ def test_what_dvc_sees_by_itself_is_left_as_it_is(folder: Path) -> None:
     record = (folder.parent / "record.jsonl").stat()
     assert find(folder) == Edits()
     assert (folder.parent / "record.jsonl").stat().st_ino == record.st_ino, "nothing new, nothing written"
+
+
+def test_an_edit_after_one_that_dvc_alone_has_read_is_found(folder: Path) -> None:
+    """DVC knows the file as it was in between, and the record as it was at first."""
+    file = folder / "b.mp4"
+    time.sleep(0.02)
+    file.write_bytes(b"longer")
+    known = seen_by_dvc(file)
+    edit_in_place(file, b"LONGER")
+    assert seen_by_dvc(file) == known, "DVC would not see it"
+    assert str(find(folder).stamped) == "b.mp4"
+    assert seen_by_dvc(file) != known
+    assert find(folder) == Edits()
 
 
 def test_a_new_mode_is_not_told_from_an_edit(folder: Path) -> None:

@@ -6,6 +6,11 @@ program can set, that moved while those three stand still means that the file ma
 is moved on by a microsecond, which makes DVC read it, and shows in no listing. Whether the bytes differ is for DVC to
 find out; so a new mode or a further hard link costs one reading, and nothing is made again.
 
+A known file whose size, inode or mtime is another than in the record was changed for all to see; but DVC, asked without
+``walt prepare``, may have read it before a hidden edit came on top. A write leaves mtime and ctime alike; where they
+differ, the time is moved on here as well. A file new to the record is left as it is, since copies may keep the times of
+their originals: if DVC alone read it, and it was then edited so before it was first recorded, the edit is not found.
+
 Only equality is asked of times. A file costs a look and a line. In memory are the names of one folder at a time, since
 names come in one order and are compared line by line.
 """
@@ -144,7 +149,10 @@ def _compared(folder: LocalFolder, before: _Seen | None, now: _Seen, edits: Edit
     if now.linked:
         edits.unseen.add(now.name)
         return now
-    if before is None or (before.size, before.inode, before.mtime) != (now.size, now.inode, now.mtime):
+    if before is None:
+        return now
+    changed = (before.size, before.inode, before.mtime) != (now.size, now.inode, now.mtime)
+    if changed and now.ctime == now.mtime:
         return now
     path = Path(folder.location(now.name))
     if _move_time(path):

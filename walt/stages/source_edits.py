@@ -32,7 +32,7 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
     with edits_since(folder, record) as edits:
         if edits.stamped.count:
             lines.append(
-                f"{dataset.path}: DVC reads again what was touched with size and time of change as before: "
+                f"{dataset.path}: DVC reads again what may have changed without its notice: "
                 f"{edits.stamped} ({edits.stamped.count} in all)"
             )
         if edits.unseen.count and forget(paths.root, "ingest"):
