@@ -11,8 +11,8 @@ A known file whose size, inode or mtime is another than in the record was change
 differ, the time is moved on here as well. A file new to the record is left as it is, since copies may keep the times of
 their originals: if DVC alone read it, and it was then edited so before it was first recorded, the edit is not found.
 
-Only equality is asked of times. A file costs a look and a line. In memory are the names of one folder at a time, since
-names come in one order and are compared line by line.
+Only equality is asked of times. A file costs a look and a line. In memory are the names of every folder on the
+current path, since names come in one order and are compared line by line.
 """
 
 from __future__ import annotations
