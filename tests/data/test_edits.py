@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,9 +59,9 @@ def test_an_edit_with_size_and_time_restored_shows_in_the_time_afterwards(folder
 
 
 def test_what_dvc_sees_by_itself_is_left_as_it_is(folder: Path) -> None:
-    os.utime(folder / "b.mp4", ns=(1, 1))
     (folder / "b/one.mp4").write_bytes(b"longer")
     (folder / "new.mp4").write_bytes(b"new")
+    os.utime(folder / "new.mp4", ns=(1, 1))
     (folder / "z\udcff.mp4").unlink()
     before = {path: path.stat() for path in folder.rglob("*")}
     assert find(folder) == Edits()
@@ -67,6 +69,19 @@ def test_what_dvc_sees_by_itself_is_left_as_it_is(folder: Path) -> None:
     record = (folder.parent / "record.jsonl").stat()
     assert find(folder) == Edits()
     assert (folder.parent / "record.jsonl").stat().st_ino == record.st_ino, "nothing new, nothing written"
+
+
+def test_an_edit_after_one_that_dvc_alone_has_read_is_found(folder: Path) -> None:
+    """DVC knows the file as it was in between, and the record as it was at first."""
+    file = folder / "b.mp4"
+    time.sleep(0.02)
+    file.write_bytes(b"longer")
+    known = seen_by_dvc(file)
+    edit_in_place(file, b"LONGER")
+    assert seen_by_dvc(file) == known, "DVC would not see it"
+    assert str(find(folder).stamped) == "b.mp4"
+    assert seen_by_dvc(file) != known
+    assert find(folder) == Edits()
 
 
 def test_a_new_mode_is_not_told_from_an_edit(folder: Path) -> None:
@@ -127,6 +142,43 @@ def test_a_run_that_dies_before_dvc_is_told_tells_it_the_next_time(folder: Path)
     assert str(edits.unseen) == "linked/two.mp4"
     assert seen_by_dvc(folder / "b.mp4") != known
     assert len((folder.parent / "record.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:10],
+        lambda data: bytes(30),
+        lambda data: b"\xff\n" + data,
+        lambda data: b'["b.mp4", 1]\n',
+        lambda data: b"5\n" + data,
+        lambda data: b"[1, 2, 3, 4, 5, 6]\n" + data,
+    ],
+)
+def test_a_damaged_record_is_none(
+    folder: Path, damage: Callable[[bytes], bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = folder.parent / "record.jsonl"
+    whole = record.read_bytes()
+    record.write_bytes(damage(whole))
+    assert str(find(folder).unseen) == "linked/two.mp4"
+    assert "damaged" in capsys.readouterr().out
+    assert record.read_bytes() == whole
+    assert find(folder) == Edits()
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_in_place(folder / "b.mp4", b"y")
+    utime = os.utime
+
+    def gone(path: Path, **times: tuple[int, int]) -> None:
+        path.unlink()
+        utime(path, ns=times["ns"])
+
+    monkeypatch.setattr(os, "utime", gone)
+    assert find(folder) == Edits()
+    lines = (folder.parent / "record.jsonl").read_text().splitlines()
+    assert "b.mp4" not in [json.loads(line)[0] for line in lines]
 
 
 def test_names_that_are_no_text_can_be_shown(folder: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import clean_temporary, sha256_file
+from walt.core.storage import clean_temporary, keep_only, sha256_file
 from walt.data.shards import (
     INDEX_NAME,
     Sample,
@@ -248,3 +248,16 @@ def test_killed_in_the_middle_leaves_only_a_temporary_name(tmp_path: Path) -> No
     assert len(list(tmp_path.iterdir())) == 1
     clean_temporary(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_folder_on_another_disk_only_the_link_is_removed(tmp_path: Path) -> None:
+    disk, here = tmp_path / "disk", tmp_path / "here"
+    disk.mkdir()
+    here.mkdir()
+    (disk / "clips-000000.tar").write_bytes(b"clips")
+    for name in ("64x64", "128x128", "left.tmp"):
+        (here / name).symlink_to(disk)
+    clean_temporary(here)
+    keep_only(here, {"128x128"})
+    assert [path.name for path in here.iterdir()] == ["128x128"]
+    assert (disk / "clips-000000.tar").read_bytes() == b"clips"

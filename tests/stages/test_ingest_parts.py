@@ -23,7 +23,7 @@ from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.data.clips import read_clip_rows
 from walt.data.loader import NULL_KEY
-from walt.data.mirror import fetch
+from walt.data.mirror import LIST_NAME, fetch
 from walt.data.shards import ShardReader
 from walt.stages import encode_text, ingest
 from walt.stages.report_dataset import describe_dataset, survey
@@ -153,6 +153,7 @@ def test_a_prefix_and_whoever_fetches_from_it_have_the_same_parts(root: Path, tm
     for former in (prefix, other.root / "data"):
         former.mkdir(parents=True)
         (former / "manifest.parquet").write_bytes(b"of an earlier version")
+    write_json(prefix / LIST_NAME, {"manifest.parquet": {"bytes": 21, "sha256": "0"}})
     run(root, output=f"file://{prefix}")
     assert not (prefix / "manifest.parquet").exists()
     fetch(other, f"file://{prefix}")

@@ -20,7 +20,7 @@ from walt.core import remote
 from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import lock, sha256_file
-from walt.data.mirror import LIST_NAME, fetch
+from walt.data.mirror import LIST_NAME, fetch, mirror
 from walt.stages import fetch as fetch_command
 from walt.stages import ingest
 
@@ -108,6 +108,72 @@ def test_objects_of_others_under_the_prefix_are_left_alone(root: Path, bucket: B
         publish(root, bucket)
         assert ours not in bucket.objects("clips")
         assert "clips/notes.txt" in bucket.objects("clips")
+
+
+@pytest.mark.parametrize("name", ["clips/32x32/clips-1.tar", "manifest.parquet", "rejects.parquet", LIST_NAME])
+@pytest.mark.parametrize("where", ["s3", "file"])
+def test_files_of_others_under_names_of_ours_stop_the_stage(
+    name: str, where: str, root: Path, bucket: Bucket, tmp_path: Path
+) -> None:
+    """Stale or about to be overwritten: it is said before any work, and nothing changes."""
+    prefix = f"{bucket.url}/clips" if where == "s3" else f"file://{tmp_path}/elsewhere"
+    remote._filesystem(where).pipe_file(f"{prefix.partition('://')[2]}/{name}", b"mine")
+    (root / "videos/a.mp4").unlink()
+    before = outputs(root)
+    with pytest.raises(ConfigurationError, match=rf"{prefix} holds .* did not publish; .*: {name}$"):
+        ingest.run(config(clips_per_shard=4, output=prefix), Paths(root))
+    assert [found.url for found in remote.list_files(f"{prefix}/")] == [f"{prefix}/{name}"]
+    assert remote.read_bytes(f"{prefix}/{name}") == b"mine"
+    assert outputs(root) == before
+
+
+def test_a_file_that_comes_between_is_found_before_anything_changes(root: Path, bucket: Bucket) -> None:
+    publish(root, bucket)
+    before = published(bucket)
+    bucket.call("put_object", Bucket=bucket.name, Key="clips/clips/9x9/clips-7.tar", Body=b"mine")
+    (root / "data/rejects.parquet").write_bytes(b"changed")
+    with pytest.raises(ConfigurationError, match=r"9x9/clips-7\.tar"):
+        mirror(Paths(root), f"{bucket.url}/clips")
+    bucket.call("delete_object", Bucket=bucket.name, Key="clips/clips/9x9/clips-7.tar")
+    assert published(bucket) == before
+
+
+@pytest.mark.parametrize("where", ["s3", "file"])
+def test_after_a_break_what_was_published_before_is_still_ours(
+    where: str, root: Path, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is gone then; the note knows, and what has become stale in between goes."""
+    prefix = f"{bucket.url}/clips" if where == "s3" else f"file://{tmp_path}/elsewhere"
+    output = config(clips_per_shard=4, output=prefix)
+    ingest.run(output, Paths(root))
+    (root / "videos/a.mp4").unlink()
+    whole, uploads = remote.upload, 0
+
+    def upload(path: Path, url: str) -> str:
+        nonlocal uploads
+        uploads += 1
+        if uploads == 2:
+            raise StorageError("the line is lost")
+        return whole(path, url)
+
+    monkeypatch.setattr(remote, "upload", upload)
+    with pytest.raises(StorageError, match="line"):
+        ingest.run(output, Paths(root))
+    assert remote.stat(f"{prefix}/{LIST_NAME}") is None
+    (root / "videos/b.mp4").unlink()
+    ingest.run(output, Paths(root))
+    there = {found.url.removeprefix(f"{prefix}/") for found in remote.list_files(f"{prefix}/")}
+    assert there == {*local(root), LIST_NAME}
+
+
+def test_a_copy_of_a_prefix_made_without_metadata_is_known_by_its_list(root: Path, bucket: Bucket) -> None:
+    publish(root, bucket, "first")
+    before = published(bucket, "first")
+    for name in (*before, LIST_NAME):
+        data = remote.read_bytes(f"{bucket.url}/first/{name}")
+        bucket.call("put_object", Bucket=bucket.name, Key=f"copy/{name}", Body=data)
+    assert publish(root, bucket, "copy") == len(before), "no digest is stated"
+    assert published(bucket, "copy") == before
 
 
 _CHILD = """

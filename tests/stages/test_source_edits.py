@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from tests.sources import touch
+from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.data.config import DatasetConfig
 from walt.stages.source_edits import forget, tell_dvc
@@ -45,6 +47,26 @@ def test_files_behind_a_link_make_ingest_stale_once(tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text(LOCK)
     assert tell_dvc(dataset, Paths(tmp_path)) == []
     assert (tmp_path / "dvc.lock").read_text() == LOCK
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<<<<<<< HEAD\n" + LOCK + "=======\n" + LOCK, "- a list", "text", "stages: [a]\nb", "stages: 5", b"stages: \xff"],
+)
+def test_a_lock_that_dvc_did_not_write_is_named(tmp_path: Path, text: str | bytes) -> None:
+    data = text.encode() if isinstance(text, str) else text
+    (tmp_path / "dvc.lock").write_bytes(data)
+    with pytest.raises(ConfigurationError, match=r"dvc\.lock: not what DVC writes") as caught:
+        forget(tmp_path, "ingest")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "dvc.lock").read_bytes() == data
+
+
+@pytest.mark.parametrize("text", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n", "stages: {}\n"])
+def test_in_a_lock_without_stages_there_is_none_to_forget(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dvc.lock").write_text(text)
+    assert not forget(tmp_path, "ingest")
+    assert (tmp_path / "dvc.lock").read_text() == text
 
 
 def test_of_a_bucket_there_is_nothing_to_tell(tmp_path: Path) -> None:

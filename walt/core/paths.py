@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ARTIFACTS: dict[str, str] = {
-    "clips": "data/clips",  # <HxW>/clips-000000.tar, index.parquet
+    "clips": "data/clips",  # <HxW>/clips-000000.tar, shards.parquet
     "manifest": "data/manifest",  # part-000000.parquet: one row a clip, with caption and label; _index.json
     "rejects": "data/rejects.parquet",  # one row a refused input
     "clip_rejects": "data/clip_rejects.parquet",  # one row a refused clip
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics
     "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
     "text": "data/text",  # text-000000.tar, shards.parquet, labels.parquet
-    "latents": "data/latents",  # <HxW>/latents-000000.tar, index.parquet
+    "latents": "data/latents",  # <HxW>/latents-000000.tar, shards.parquet
     "base": "models/base",  # model.safetensors, config.json, metrics
     "aspect": "models/aspect",  # the base model finetuned to another shape; left out where params.yaml says null
     "sr_2x": "models/sr-2x",  # likewise, as the second one

@@ -89,14 +89,19 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 def clean_temporary(directory: str | Path) -> None:
     """Remove what killed processes left behind directly in ``directory``. Call it while holding its lock."""
     for left in Path(directory).glob(f"*{TEMPORARY_SUFFIX}"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _remove(left)
 
 
 def keep_only(directory: Path, names: set[str]) -> None:
     """Remove everything directly in ``directory`` but these: what no longer belongs, and what killed runs left."""
     for path in sorted(directory.iterdir()) if directory.is_dir() else []:
         if path.name not in names:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Of a link, the link alone."""
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def sync_directory(path: Path) -> None:

@@ -6,8 +6,13 @@ program can set, that moved while those three stand still means that the file ma
 is moved on by a microsecond, which makes DVC read it, and shows in no listing. Whether the bytes differ is for DVC to
 find out; so a new mode or a further hard link costs one reading, and nothing is made again.
 
-Only equality is asked of times. A file costs a look and a line. In memory are the names of one folder at a time, since
-names come in one order and are compared line by line.
+A known file whose size, inode or mtime is another than in the record was changed for all to see; but DVC, asked without
+``walt prepare``, may have read it before a hidden edit came on top. A write leaves mtime and ctime alike; where they
+differ, the time is moved on here as well. A file new to the record is left as it is, since copies may keep the times of
+their originals: if DVC alone read it, and it was then edited so before it was first recorded, the edit is not found.
+
+Only equality is asked of times. A file costs a look and a line. In memory are the names of every folder on the
+current path, since names come in one order and are compared line by line.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from walt.core.log import warning
 from walt.core.manifest import printable
 from walt.core.storage import atomic_write
 from walt.data.sources.folders import LocalFolder
@@ -76,11 +82,15 @@ class _Seen:
         return self.name.split("/")
 
 
+_TYPES = [str, bool, int, int, int, int]
+
+
 @contextmanager
 def edits_since(folder: LocalFolder, record: Path) -> Iterator[Edits]:
     """Compare a folder's files with the record, and write it anew when the block, which tells DVC, has ended.
 
-    Without a record, files behind links count as new; of the others DVC knows no more than we do.
+    Without a record, files behind links count as new; of the others DVC knows no more than we do. So it is with what
+    stands in a record from a damaged line on, of which a warning tells.
 
     Raises:
         StorageError: the folder cannot be listed, or the record not be written.
@@ -97,7 +107,8 @@ def edits_since(folder: LocalFolder, record: Path) -> Iterator[Edits]:
             if waiting is not None and waiting.name == seen.name:
                 before, waiting = waiting, next(known, None)
             now = _compared(folder, before, seen, edits)
-            stream.write(json.dumps([getattr(now, key) for key in _Seen.__slots__]).encode() + b"\n")
+            if now is not None:
+                stream.write(json.dumps([getattr(now, key) for key in _Seen.__slots__]).encode() + b"\n")
         while waiting is not None:
             _note_gone(waiting, edits)
             waiting = next(known, None)
@@ -105,10 +116,15 @@ def edits_since(folder: LocalFolder, record: Path) -> Iterator[Edits]:
 
 
 def _read(record: Path) -> Iterator[_Seen]:
-    with open(record, encoding="ascii") as stream:
-        for line in stream:
-            values: list[Any] = json.loads(line)
-            yield _Seen(*values)
+    try:
+        with open(record, encoding="ascii") as stream:
+            for line in stream:
+                values: Any = json.loads(line)
+                if not isinstance(values, list) or [type(value) for value in values] != _TYPES:
+                    raise ValueError(f"no line of the record: {line.strip()[:40]!r}")
+                yield _Seen(*values)
+    except ValueError as error:
+        warning(f"{record}: written anew, since it is damaged (edits since then are not all found): {error}")
 
 
 def _look(folder: LocalFolder) -> Iterator[_Seen]:
@@ -137,21 +153,26 @@ def _note_gone(before: _Seen, edits: Edits) -> None:
         edits.unseen.add(before.name)
 
 
-def _compared(folder: LocalFolder, before: _Seen | None, now: _Seen, edits: Edits) -> _Seen:
-    """Note what DVC would not; what the file looks like afterwards."""
+def _compared(folder: LocalFolder, before: _Seen | None, now: _Seen, edits: Edits) -> _Seen | None:
+    """Note what DVC would not; what the file looks like afterwards. None: it has gone meanwhile."""
     if now == before:
         return now
     if now.linked:
         edits.unseen.add(now.name)
         return now
-    if before is None or (before.size, before.inode, before.mtime) != (now.size, now.inode, now.mtime):
+    if before is None:
+        return now
+    changed = (before.size, before.inode, before.mtime) != (now.size, now.inode, now.mtime)
+    if changed and now.ctime == now.mtime:
         return now
     path = Path(folder.location(now.name))
-    if _move_time(path):
-        edits.stamped.add(now.name)
-    else:
-        edits.unseen.add(now.name)
-    return _seen(now.name, now.linked, path.stat())
+    try:
+        moved = _move_time(path)
+        after = path.stat()
+    except OSError:
+        return None
+    (edits.stamped if moved else edits.unseen).add(now.name)
+    return _seen(now.name, now.linked, after)
 
 
 def _move_time(path: Path) -> bool:

@@ -5,6 +5,10 @@ Below the prefix lie ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.
 under ``data/``, and ``published.json``, which names each with its size and SHA-256. It is removed before anything
 changes and written last: who finds it finds everything that it names. Why it is a copy, and the pipeline goes on
 reading ``data/``: docs/decisions/0007.
+
+A name does not make a file ours: nobody's file is overwritten or removed for having one. Ours is what the list names,
+what the note in ``work/ingest/published`` says was there or under way when the list was removed, and on S3 what carries
+the digest that an upload states.
 """
 
 from __future__ import annotations
@@ -13,16 +17,17 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from walt.core import remote
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
-from walt.core.log import ProgressBar
+from walt.core.log import ProgressBar, warning
 from walt.core.partitions import PARTS_INDEX, read_parts
 from walt.core.paths import Paths
-from walt.core.storage import sha256_file, write_json
+from walt.core.storage import read_json, sha256_file, sha256_json, write_json
 from walt.data.shards import INDEX_NAME, read_index
 
 LIST_NAME = "published.json"
@@ -34,6 +39,8 @@ _OURS = re.compile(
     r"|manifest/(part-\d+\.parquet|_index\.json)|(manifest|rejects|clip_rejects)\.parquet"
 )
 """All names that are or were ever written."""
+_PROBE = re.compile(re.escape(remote.PROBE) + r"\d+")
+"""Nobody else's: no one is asked."""
 _THREADS = 4
 """Files under way at the same time; each holds up to 64 MB."""
 
@@ -54,12 +61,14 @@ class _File:
         return 1 if self.name.endswith(INDEX_NAME) else 3 if self.name.endswith(PARTS_INDEX) else 2
 
 
-def check_mirror(prefix: str) -> None:
-    """Raise ConfigurationError or StorageError where ``ingest.output`` is no URL that can be written."""
+def check_mirror(paths: Paths, prefix: str) -> None:
+    """Raise ConfigurationError or StorageError where ``ingest.output`` is no URL that can be written, or holds files of
+    others under names of ours."""
     try:
         remote.check_writable(prefix)
     except ConfigurationError as error:
         raise ConfigurationError(f"ingest.output: {error}") from None
+    _ours_there(paths, prefix.rstrip("/"))
 
 
 def mirror(paths: Paths, prefix: str) -> int:
@@ -71,10 +80,11 @@ def mirror(paths: Paths, prefix: str) -> int:
     Raises:
         StorageError: the server fails for longer than a few attempts; what is uploaded stays, and a rerun goes on.
         CorruptArtifactError: a local file is not what its index says.
+        ConfigurationError: files of others came there since ``check_mirror``; nothing was changed.
     """
     prefix = prefix.rstrip("/")
     wanted = {file.name: file for file in _local_files(paths)}
-    listed = {found.url.removeprefix(f"{prefix}/"): found.size for found in remote.list_files(f"{prefix}/")}
+    listed = _ours_there(paths, prefix)
 
     def is_there(file: _File) -> bool:
         """The listing tells sizes; of those that agree the server is asked for the digest."""
@@ -87,8 +97,7 @@ def mirror(paths: Paths, prefix: str) -> int:
         todo = [
             file for file, there in zip(wanted.values(), pool.map(is_there, wanted.values()), strict=True) if not there
         ]
-    ours = [name for name in listed if _OURS.fullmatch(name) or name.startswith(remote.PROBE)]
-    stale = [name for name in ours if name not in wanted]
+    stale = [name for name in listed if name not in wanted and name != LIST_NAME]
     published = paths.work("ingest") / LIST_NAME
     write_json(published, {file.name: {"bytes": file.bytes, "sha256": file.sha256} for file in wanted.values()})
     url = f"{prefix}/{LIST_NAME}"
@@ -99,11 +108,13 @@ def mirror(paths: Paths, prefix: str) -> int:
         if remote.upload(_local(paths, file.name), f"{prefix}/{file.name}") != file.sha256:
             raise CorruptArtifactError(f"{_local(paths, file.name)}: its sha256 differs from the index")
 
+    write_json(_note(paths, prefix), sorted({*listed, *wanted, LIST_NAME}))
     remote.remove(url)
     _in_order("ingest: uploading", todo, send)
     for name in stale:
         remote.remove(f"{prefix}/{name}")
     remote.upload(published, url)
+    write_json(_note(paths, prefix), sorted({*wanted, LIST_NAME}))
     return len(todo)
 
 
@@ -137,6 +148,52 @@ def fetch(paths: Paths, prefix: str) -> int:
     for name in _FORMER:
         (paths.manifest.parent / name).unlink(missing_ok=True)
     return len(todo)
+
+
+def _ours_there(paths: Paths, prefix: str) -> dict[str, int | None]:
+    """The files under a prefix that have names of ours, by name, with their sizes, after seeing that all are ours.
+
+    Raises:
+        ConfigurationError: one of them is not.
+    """
+    names = ((found.url.removeprefix(f"{prefix}/"), found.size) for found in remote.list_files(f"{prefix}/"))
+    listed = {
+        name: size for name, size in names if name == LIST_NAME or _OURS.fullmatch(name) or _PROBE.fullmatch(name)
+    }
+    known = _noted(paths, prefix)
+    if LIST_NAME in listed:
+        with suppress(ValueError):  # another's, or ours and damaged: it is doubtful as any file
+            known |= {LIST_NAME, *(file.name for file in _parse(remote.read_bytes(f"{prefix}/{LIST_NAME}")))}
+    doubtful = [name for name in sorted(listed) if name not in known and not _PROBE.fullmatch(name)]
+
+    def is_uploaded(name: str) -> bool:
+        """Only S3 keeps what the uploader stated."""
+        found = remote.stat(f"{prefix}/{name}") if prefix.startswith("s3://") else None
+        return found is not None and found.sha256 is not None
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        foreign = [name for name, ours in zip(doubtful, pool.map(is_uploaded, doubtful), strict=True) if not ours]
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise ConfigurationError(
+            f"ingest.output: {prefix} holds files that this project did not publish; choose an empty prefix, or remove "
+            f"them: {foreign[0]}{more}"
+        )
+    return listed
+
+
+def _note(paths: Paths, prefix: str) -> Path:
+    return paths.work("ingest") / "published" / f"{sha256_json(prefix)[:16]}.json"
+
+
+def _noted(paths: Paths, prefix: str) -> set[str]:
+    """What this project last had under a prefix or was bringing there."""
+    path = _note(paths, prefix)
+    try:
+        return set(read_json(path)) if path.is_file() else set()
+    except (ValueError, TypeError) as error:
+        warning(f"ingest: {path}: passed over, since it is damaged: {error}")
+        return set()
 
 
 def _in_order(title: str, files: Iterable[_File], action: Callable[[_File], None]) -> None:
@@ -184,12 +241,22 @@ def _published(prefix: str) -> list[_File]:
     if remote.stat(url) is None:
         raise StorageError(f"{url}: not there: nothing was published, or an upload is not finished")
     try:
-        files = [_File(name, **facts) for name, facts in json.loads(remote.read_bytes(url)).items()]
-        intact = all(_OURS.fullmatch(file.name) and file.name not in _FORMER for file in files)
-    except (ValueError, TypeError, AttributeError) as error:
+        files = _parse(remote.read_bytes(url))
+    except ValueError as error:
         raise CorruptArtifactError(f"{url}: {error}") from error
-    if not intact:
-        raise CorruptArtifactError(f"{url}: names files that ingest does not make, or makes no more: publish anew")
+    if any(file.name in _FORMER for file in files):
+        raise CorruptArtifactError(f"{url}: names files that ingest makes no more: publish anew")
+    return files
+
+
+def _parse(data: bytes) -> list[_File]:
+    """A published list. Raises ValueError where it is none."""
+    try:
+        files = [_File(name, **facts) for name, facts in json.loads(data).items()]
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"not a list of files: {error}") from error
+    if not files or not all(_OURS.fullmatch(file.name) for file in files):
+        raise ValueError("names no files, or files that ingest does not make")
     return files
 
 

@@ -72,7 +72,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Make ``data/clips``, ``data/manifest``, ``data/rejects.parquet`` and ``data/clip_rejects.parquet``.
 
     Raises:
-        ConfigurationError: the descriptor, the folder or the captions table is missing or wrong.
+        ConfigurationError: the descriptor, the folder or the captions table is missing or wrong, or ``ingest.output``
+            holds files of others.
         StorageError: an output cannot be written, known before any work; or storage fails later, and a rerun goes on.
         RejectLimitError: more than ``reject_limit`` of the inputs were rejected, or none was accepted. The rejects
             table is written before.
@@ -81,7 +82,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     for output in (paths.clips, paths.manifest, paths.work("ingest")):
         check_writable(output)
     if config.ingest.output:
-        check_mirror(config.ingest.output)
+        check_mirror(paths, config.ingest.output)
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
     gone = _gone(paths, listing)
     rejects = [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]

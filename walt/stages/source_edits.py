@@ -6,7 +6,9 @@ from io import StringIO
 from pathlib import Path
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import sha256_json, write_bytes
 from walt.data.config import DatasetConfig
@@ -24,6 +26,7 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
 
     Raises:
         StorageError: the folder cannot be listed, or the record of it not be written.
+        ConfigurationError: there is no such folder, or ``dvc.lock`` is not what DVC writes.
     """
     folder, lines = open_folder(paths.root, dataset.path), []
     if not isinstance(folder, LocalFolder):
@@ -32,7 +35,7 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
     with edits_since(folder, record) as edits:
         if edits.stamped.count:
             lines.append(
-                f"{dataset.path}: DVC reads again what was touched with size and time of change as before: "
+                f"{dataset.path}: DVC reads again what may have changed without its notice: "
                 f"{edits.stamped} ({edits.stamped.count} in all)"
             )
         if edits.unseen.count and forget(paths.root, "ingest"):
@@ -44,14 +47,25 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
 
 
 def forget(root: Path, name: str) -> bool:
-    """Take a stage out of ``dvc.lock``, so that it is stale to DVC; whether it stood there. Its outputs stay."""
+    """Take a stage out of ``dvc.lock``, so that it is stale to DVC; whether it stood there. Its outputs stay.
+
+    Raises:
+        ConfigurationError: the file is not what DVC writes, as after a merge with conflicts.
+    """
     path = root / _LOCK_FILE
     yaml = YAML()
     yaml.width = 4096  # lines are DVC's, and stay as they are
-    lock = yaml.load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    if not lock or name not in lock.get("stages", {}):
-        return False
-    del lock["stages"][name]
+    try:
+        lock = yaml.load(path.read_text(encoding="utf-8")) if path.is_file() else None
+        stages = (lock or {}).get("stages") or {}
+        if name not in stages:
+            return False
+        del stages[name]
+    except (YAMLError, ValueError, AttributeError, TypeError) as error:
+        cause = str(error).splitlines()[0]
+        raise ConfigurationError(
+            f"{path}: not what DVC writes; merge it, or remove it to run all anew: {cause}"
+        ) from error
     stream = StringIO()
     yaml.dump(lock, stream)
     write_bytes(path, stream.getvalue().encode())

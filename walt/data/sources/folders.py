@@ -11,6 +11,11 @@ from typing import IO, Protocol
 
 from walt.core import remote
 from walt.core.errors import ConfigurationError, StorageError
+from walt.core.log import warning
+
+MOST_LINKS = 2
+"""Links to folders on the way from the dataset's folder to a file. Without an end to it, n folders that link to each
+other would have more than n factorial names."""
 
 
 class Folder(Protocol):
@@ -23,8 +28,8 @@ class Folder(Protocol):
         """Whether there is such a file."""
 
     def names(self) -> Iterator[str]:
-        """All files, at any depth and behind links, hidden ones left out. Raises StorageError for a folder that cannot
-        be listed."""
+        """All files, at any depth and behind links (two at most), hidden ones left out. Raises StorageError for a
+        folder that cannot be listed."""
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a glob matches, sorted; a name without wildcards is itself, if it is there."""
@@ -38,6 +43,7 @@ class LocalFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._warned = False
 
     def location(self, name: str) -> str:
         return str(self.root / name)
@@ -61,41 +67,61 @@ class LocalFolder:
         """All files below one folder, each before what comes after it by name, part by part of the path."""
         top = self.root / start
         prefix = "" if top == self.root else f"{top.relative_to(self.root).as_posix()}/"
+        links = sum(os.path.islink(folder) for folder in (top, *top.parents) if self.root in folder.parents)  # noqa: PTH114
         try:
             above = {_identity(folder) for folder in (*top.parents, *top.resolve().parents)}
         except OSError as error:
             _check_listed(error)
             return
-        yield from _files(str(top), prefix, above)
-
-
-def _files(folder: str, prefix: str, above: set[tuple[int, int]]) -> Iterator[str]:
-    """The names in a folder and below it. A link to a folder is entered, unless it leads back up: that has no end.
-
-    Args:
-        above: the folders that this one lies in, on the way that led here and where it really is.
-    """
-    names: list[str] = []  # all that is kept of each file: there may be millions
-    folders: set[str] = set()
-    try:
-        own = _identity(folder)
-        if own in above:
-            return
-        with os.scandir(folder) as found:
-            for entry in found:
-                if not entry.name.startswith("."):
-                    names.append(entry.name)
-                    if _is_folder(entry):
-                        folders.add(entry.name)
-    except OSError as error:
-        _check_listed(error)
-        return
-    names.sort()
-    for name in names:
-        if name in folders:
-            yield from _files(f"{folder}/{name}", f"{prefix}{name}/", above | {own})
+        if links <= MOST_LINKS:
+            yield from self._files(str(top), prefix, above, links)
         else:
-            yield f"{prefix}{name}"
+            self._warn(start)
+
+    def _files(self, folder: str, prefix: str, above: set[tuple[int, int]], links: int) -> Iterator[str]:
+        """The names in a folder and below it. A link to a folder is entered, unless it leads back up, which has no end,
+        or lies behind two others.
+
+        Args:
+            above: the folders that this one lies in, on the way that led here and where it really is.
+            links: how many links that way has.
+        """
+        names: list[str] = []  # all that is kept of each file: there may be millions
+        folders: dict[str, bool] = {}  # whether it is a link
+        try:
+            own = _identity(folder)
+            if own in above:
+                return
+            with os.scandir(folder) as found:
+                for entry in found:
+                    if not entry.name.startswith("."):
+                        names.append(entry.name)
+                        if _is_folder(entry):
+                            folders[entry.name] = entry.is_symlink()
+        except OSError as error:
+            _check_listed(error)
+            return
+        names.sort()
+        for name in names:
+            if name not in folders:
+                yield f"{prefix}{name}"
+            elif links + folders[name] <= MOST_LINKS:
+                yield from self._files(f"{folder}/{name}", f"{prefix}{name}/", above | {own}, links + folders[name])
+            elif not _leads_up(f"{folder}/{name}", above | {own}):
+                self._warn(f"{prefix}{name}")
+
+    def _warn(self, name: str) -> None:
+        """Of the first link that is not entered."""
+        if not self._warned:
+            warning(f"{self.location(name)}: not entered, as other links behind {MOST_LINKS} links to folders")
+        self._warned = True
+
+
+def _leads_up(folder: str, above: set[tuple[int, int]]) -> bool:
+    try:
+        return _identity(folder) in above
+    except OSError:
+        return True
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
