@@ -158,6 +158,17 @@ def test_a_list(project: Path, folder: Path, where: str) -> None:
     assert dataset_path(project) == (where.rstrip("/") or ".")
 
 
+@pytest.mark.parametrize(("where", "path"), [("", "."), ("clips/", "clips")])
+@pytest.mark.usefixtures("folder")
+def test_a_single_file(project: Path, where: str, path: str) -> None:
+    """And not what its name would match as a glob."""
+    for name in ("a [1].mp4", "a 1.mp4"):
+        (project / f"{where}{name}").write_bytes(b"x")
+    described = init(project, f"{where}a [1].mp4")
+    assert (described.name, described.caption_required) == ("a-1", False)
+    assert (described.source, dataset_path(project)) == (PlainFolder(kind="folder", patterns=("a [1].mp4",)), path)
+
+
 ODD = "-vidéos [2020] *?"
 
 
@@ -205,6 +216,8 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     assert (described.name, described.source.kind) == ("named", "captioned_folder")
     described = init(project, f"{bucket.url}/cats/t.csv")
     assert (described.name, described.source.kind, dataset_path(project)) == ("t", "list", f"{bucket.url}/cats")
+    described = init(project, f"{bucket.url}/cats/a.mp4")
+    assert (described.name, described.source.kind, dataset_path(project)) == ("a", "folder", f"{bucket.url}/cats")
     described = init(project, f"{bucket.url}/cats/*.mp4")
     assert (described.name, described.source.kind, dataset_path(project)) == ("cats", "folder", f"{bucket.url}/cats")
 
@@ -213,6 +226,8 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     ("videos", "captions", "message"),
     [
         ("clips/*.avi", None, r"clips: nothing in it that clips could be"),
+        ("clips/deep/a.mp4", "captions.csv", r"a single file has no table of captions"),
+        ("clips/deep/gone.mp4", None, r"gone\.mp4: no such folder"),
         ("clips/*.mp4", "captions.csv", r"a glob has no table of captions"),
         ("gone.csv", None, r"gone\.csv: no such file"),
         ("videos/table.csv", None, r"no column 'path'"),

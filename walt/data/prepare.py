@@ -21,6 +21,7 @@ from walt.data import shapes_files
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.sources import registry, union
 from walt.data.sources.folders import fixed_folder, has_wildcards, open_folder
+from walt.data.sources.items import is_media
 from walt.data.sources.kinds import CaptionedFolder, FileList, PlainFolder
 
 _NULL = "tag:yaml.org,2002:null"
@@ -77,8 +78,8 @@ def init_dataset(
     generated datasets only.
 
     Args:
-        videos: a folder, a glob, or a CSV, TSV or Parquet list of files and URLs; here (a relative path counts from
-            ``root``) or under ``s3://``.
+        videos: a folder, a glob, a CSV, TSV or Parquet list of files and URLs, or a single video or image; here (a
+            relative path counts from ``root``) or under ``s3://``.
         captions: the table of captions, relative to the folder; None: ``captions.csv`` if it is there.
         name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
             ``-``.
@@ -127,8 +128,10 @@ def describe_files(
 
 
 def is_files(root: Path, videos: str) -> bool:
-    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, a folder or a list that is there."""
-    listed = videos.lower().endswith(_TABLES) and (root / videos).is_file()
+    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, or what is there: a folder, a list, a
+    video, an image."""
+    taken = videos.lower().endswith(_TABLES) or is_media(PurePosixPath(videos).name)
+    listed = taken and (root / videos).is_file()
     return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
 
 
@@ -169,6 +172,12 @@ def _describe(root: Path, videos: str, captions: str | None, path_column: str, c
         )  # fmt: skip
         return _Described(folder or ".", listed, f"Captioned videos of the list {table}.")
     last = PurePosixPath(videos).name
+    if is_media(last) and _is_file(root, videos):
+        if captions is not None:
+            raise ConfigurationError(f"{videos}: a single file has no table of captions; give its folder, or a list")
+        folder = videos.removesuffix(last).rstrip("/") or ("/" if videos.startswith("/") else ".")
+        single = PlainFolder(kind="folder", patterns=(last,))
+        return _Described(folder, single, f"The file {last}, without a caption.")
     if not elsewhere and not (root / videos).is_dir():
         raise ConfigurationError(f"{videos}: no such folder")
     if captions is None and not open_folder(root, videos).has(_DEFAULT_CAPTIONS):
@@ -181,12 +190,22 @@ def _describe(root: Path, videos: str, captions: str | None, path_column: str, c
     return _Described(videos, captioned, f"Captioned videos of the folder {last}.")
 
 
+def _is_file(root: Path, videos: str) -> bool:
+    if not remote.is_remote(videos):
+        return (root / videos).is_file()
+    return videos.startswith("s3://") and remote.stat(videos) is not None
+
+
 def _default_name(root: Path, videos: str) -> str:
-    """The folder's name, or the list's."""
+    """The folder's name, or the file's."""
+    last = PurePosixPath(videos)
     if videos.lower().endswith(_TABLES):
-        return PurePosixPath(videos).stem
-    folder = _split_glob(root, videos)[0] if _is_glob(root, videos) else videos
-    return PurePosixPath(folder).name if remote.is_remote(folder) else (root / folder).resolve().name
+        return last.stem
+    if _is_glob(root, videos):
+        videos = _split_glob(root, videos)[0]
+    elif is_media(last.name) and _is_file(root, videos):
+        return last.stem
+    return PurePosixPath(videos).name if remote.is_remote(videos) else (root / videos).resolve().name
 
 
 def _round_trip() -> YAML:
