@@ -229,6 +229,7 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
         ("clips/deep/a.mp4", "captions.csv", r"a single file has no table of captions"),
         ("clips/deep/gone.mp4", None, r"gone\.mp4: no such folder"),
         ("clips/*.mp4", "captions.csv", r"a glob has no table of captions"),
+        ("caf\udce9", None, r"^caf\\xe9: not UTF-8, which params\.yaml is; it needs another name$"),
         ("gone.csv", None, r"gone\.csv: no such file"),
         ("videos/table.csv", None, r"no column 'path'"),
         ("nowhere/*.mp4", None, r"nowhere: no such folder"),

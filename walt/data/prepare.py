@@ -15,6 +15,7 @@ from walt.core import remote
 from walt.core.compute import ComputeConfig
 from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError
+from walt.core.manifest import printable
 from walt.core.paths import Paths
 from walt.core.storage import write_bytes
 from walt.data import shapes_files
@@ -117,6 +118,9 @@ def describe_files(
 
     Arguments and errors are those of ``init_dataset``.
     """
+    for words in (videos, captions or "", path_column, caption_column):
+        if words != words.encode(errors="replace").decode():  # bytes that are no UTF-8, as they come from the terminal
+            raise ConfigurationError(f"{printable(words)}: not UTF-8, which params.yaml is; it needs another name")
     described = _describe(root, videos, captions, path_column, caption_column)
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
     captioned = not isinstance(described.source, PlainFolder)
