@@ -107,7 +107,9 @@ def init(
     ] = None,
     videos: Annotated[
         str | None,
-        typer.Option(help="Your own: a folder, a glob, or a CSV or Parquet list of files; here or under s3://."),
+        typer.Option(
+            help="Your own: a folder, a glob, a CSV or Parquet list of files, or one file; here or under s3://."
+        ),
     ] = None,
     captions: Annotated[
         str | None,
@@ -220,7 +222,7 @@ def inspect(
         str | None,
         typer.Argument(
             help="A descriptor: its name in datasets, or its path; by default that of params.yaml. Or files: a "
-            "folder, a glob, a list."
+            "folder, a glob, a list, a video or an image."
         ),
     ] = None,
     path: Annotated[
@@ -231,6 +233,10 @@ def inspect(
     sample: Annotated[
         int | None, typer.Option(min=0, help="Files whose headers are read; by default 200, and none after ingest.")
     ] = None,
+    path_column: Annotated[
+        str | None, typer.Option(help="Of a list, or of captions.csv, without a descriptor; by default path.")
+    ] = None,
+    caption_column: Annotated[str | None, typer.Option(help="The same; by default caption.")] = None,
     rejects: Annotated[str | None, typer.Option(metavar="CODE", help="List the inputs refused with this code.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the page and the pictures.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
@@ -239,7 +245,7 @@ def inspect(
     from walt.stages.inspect import Request, rejected, run
     from walt.stages.inspect_tables import headline, rejects_table, tables, to_rich
 
-    request = Request(dataset, path, clips, seed, sample, out, quiet=as_json)
+    request = Request(dataset, path, clips, seed, sample, out, as_json, path_column, caption_column)
     if rejects is not None:
         found = rejected(request, rejects, Path.cwd())
         if as_json:

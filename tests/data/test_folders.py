@@ -87,3 +87,14 @@ def test_behind_two_links_a_third_is_not_entered_wherever_a_pattern_begins(folde
     wanted = glob_expression(pattern)
     assert LocalFolder(folder).matching(pattern) == [name for name in expected if wanted.fullmatch(name)]
     assert LocalFolder(folder).has("a/b/plain/c/3.mp4"), "whoever names a file means it"
+
+
+def test_what_is_there_under_a_name_with_wildcards_is_itself(folder: Path) -> None:
+    """``[2020]`` would be one character of three, and ``list [1].csv`` not match itself."""
+    touch(folder, "list [1].csv", "list 1.csv", "a*.mp4", "ab.mp4", "b [2020]/one.mp4", "b 2/two.mp4", "b 2/[x].mp4")
+    here = LocalFolder(folder)
+    assert here.matching("list [1].csv") == ["list [1].csv"]
+    assert here.matching("a*.mp4") == ["a*.mp4"], "and nothing that it would match as a glob"
+    assert here.matching("?b.mp4") == ["ab.mp4"], "no such name: a glob"
+    assert here.matching("b [2020]/*.mp4") == here.matching("./b [2020]/**/*") == ["b [2020]/one.mp4"]
+    assert here.matching("b [2]/*.mp4") == ["b 2/[x].mp4", "b 2/two.mp4"]

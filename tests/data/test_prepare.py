@@ -158,6 +158,54 @@ def test_a_list(project: Path, folder: Path, where: str) -> None:
     assert dataset_path(project) == (where.rstrip("/") or ".")
 
 
+@pytest.mark.parametrize(("where", "path"), [("", "."), ("clips/", "clips")])
+@pytest.mark.usefixtures("folder")
+def test_a_single_file(project: Path, where: str, path: str) -> None:
+    """And not what its name would match as a glob."""
+    for name in ("a [1].mp4", "a 1.mp4"):
+        (project / f"{where}{name}").write_bytes(b"x")
+    described = init(project, f"{where}a [1].mp4")
+    assert (described.name, described.caption_required) == ("a-1", False)
+    assert (described.source, dataset_path(project)) == (PlainFolder(kind="folder", patterns=("a [1].mp4",)), path)
+
+
+ODD = "-vidéos [2020] *?"
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "path", "source"),
+    [
+        (ODD, "vid-os-2020", ODD, PlainFolder(kind="folder", patterns=("**/*",))),
+        (f"{ODD}/*.mp4", "vid-os-2020", ODD, PlainFolder(kind="folder", patterns=("*.mp4",))),
+        (f"{ODD}/list [1].csv", "list-1", ODD, FileList(
+            kind="list", tables=("list [1].csv",), path_column="path", caption_columns=("caption",),
+            label_column=None, span_columns=None, videos="", absent="refuse",
+        )),
+    ],
+)  # fmt: skip
+def test_what_is_called_like_a_glob_is_itself(
+    project: Path, words: str, name: str, path: str, source: PlainFolder | FileList
+) -> None:
+    """Though ``list 1.csv``, which is no such table, would match as well."""
+    (project / ODD).mkdir()
+    (project / ODD / "a.mp4").write_bytes(b"x")
+    (project / ODD / "list [1].csv").write_text("path,caption\na.mp4,a cat\n")
+    (project / ODD / "list 1.csv").write_text("nothing\n")
+    described = init(project, words)
+    assert (described.name, described.source, dataset_path(project)) == (name, source, path)
+    assert "is there" in prepare(DatasetConfig(descriptor=f"datasets/{name}.yaml", path=path), COMPUTE, Paths(project))
+
+
+def test_what_is_called_like_a_glob_in_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,caption\na.mp4,a cat\n")
+    for name in ("cats [1]/a.mp4", "list [1].csv", "a.mp4"):
+        remote.upload(tmp_path / "t.csv", f"{bucket.url}/odd/{name}")
+    described = init(project, f"{bucket.url}/odd/cats [1]")
+    assert (described.name, dataset_path(project)) == ("cats-1", f"{bucket.url}/odd/cats [1]")
+    described = init(project, f"{bucket.url}/odd/list [1].csv")
+    assert (described.source.kind, dataset_path(project)) == ("list", f"{bucket.url}/odd")
+
+
 def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,caption\na.mp4,a cat\n")
     remote.upload(tmp_path / "t.csv", f"{bucket.url}/cats/t.csv")
@@ -168,6 +216,8 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     assert (described.name, described.source.kind) == ("named", "captioned_folder")
     described = init(project, f"{bucket.url}/cats/t.csv")
     assert (described.name, described.source.kind, dataset_path(project)) == ("t", "list", f"{bucket.url}/cats")
+    described = init(project, f"{bucket.url}/cats/a.mp4")
+    assert (described.name, described.source.kind, dataset_path(project)) == ("a", "folder", f"{bucket.url}/cats")
     described = init(project, f"{bucket.url}/cats/*.mp4")
     assert (described.name, described.source.kind, dataset_path(project)) == ("cats", "folder", f"{bucket.url}/cats")
 
@@ -176,11 +226,15 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     ("videos", "captions", "message"),
     [
         ("clips/*.avi", None, r"clips: nothing in it that clips could be"),
+        ("clips/deep/a.mp4", "captions.csv", r"a single file has no table of captions"),
+        ("clips/deep/gone.mp4", None, r"gone\.mp4: no such folder"),
         ("clips/*.mp4", "captions.csv", r"a glob has no table of captions"),
+        ("caf\udce9", None, r"^caf\\xe9: not UTF-8, which params\.yaml is; it needs another name$"),
         ("gone.csv", None, r"gone\.csv: no such file"),
         ("videos/table.csv", None, r"no column 'path'"),
         ("nowhere/*.mp4", None, r"nowhere: no such folder"),
         ("https://host/videos", None, r"only s3:// has a listing"),
+        ("https://host/table.csv?signed=1", None, r"only s3:// has a listing"),
     ],
 )
 @pytest.mark.usefixtures("folder")

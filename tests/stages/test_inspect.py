@@ -255,10 +255,11 @@ def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("files", "inputs", "captions"), [("videos", 11, 9), ("videos/*.mp4", 9, 0), ("videos/captions.csv", 9, 9)]
+    ("files", "inputs", "captions"),
+    [("videos", 11, 9), ("videos/*.mp4", 9, 0), ("videos/captions.csv", 9, 9), ("videos/0.mp4", 1, 0)],
 )
 def test_files_without_a_descriptor(files: str, inputs: int, captions: int, ingested: Path, tmp_path: Path) -> None:
-    """A folder, a glob and a list, as ``walt init --videos`` takes them; nothing is written but the page."""
+    """A folder, a glob, a list, a file, as ``walt init --videos`` takes them; nothing is written but the page."""
     found = document(ingested, files, "--out", str(tmp_path))
     assert found["dataset"]["descriptor"] is None
     assert found["ingested"] is None
@@ -266,9 +267,25 @@ def test_files_without_a_descriptor(files: str, inputs: int, captions: int, inge
     assert sorted(file.name for file in (ingested / "datasets").iterdir()) == ["test.yaml"]
 
 
+def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> None:
+    shutil.copy(listed / "params.yaml", tmp_path)
+    shutil.copy(listed / "videos/0.mp4", tmp_path / "a [1].mp4")
+    (tmp_path / "list [1].csv").write_text("video,text\na [1].mp4,a cat\n")
+    found = document(tmp_path, "list [1].csv", "--path-column", "video", "--caption-column", "text")
+    assert (found["headers"]["opened"], found["listed"]["captions"]["with"]) == (1, 1)
+    assert (found["headers"]["unusable"], found["rejects"]) == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["notes.txt"], "notes.txt: no descriptor, folder, glob, list, video or image"),
+        (["empty [1]"], "empty [1]: nothing in it that empty-1 could be"),
+        (["empty [1]", "--rejects", "format"], "empty [1]: nothing in it that empty-1 could be"),
+        (["empty [1]", "--path-column", "video"], "--path-column: empty [1] has no table"),
+        (["test", "--caption-column", "text"], "--caption-column: only for files without a descriptor"),
+        (["--path-column", "video"], "--path-column: only for files without a descriptor"),
+        (["list.csv"], "list.csv: no column 'path'"),
         (["tset"], "no such file; did you mean 'test.yaml'?"),
         (["other"], "--path: where are the files of 'other'? (params.yaml points at datasets/test.yaml)"),
         (["--path", "nowhere"], "--path: {root}/nowhere: no such folder"),
@@ -280,13 +297,18 @@ def test_errors_are_one_line_and_nothing_is_written(arguments: list[str], messag
     shutil.copytree(listed / "datasets", tmp_path / "datasets")
     shutil.copy(listed / "params.yaml", tmp_path)
     (tmp_path / "datasets/other.yaml").write_text(DESCRIPTOR.replace("name: test", "name: other"))
+    (tmp_path / "empty [1]").mkdir()
+    for file in ("notes.txt", "empty [1]/notes.txt"):
+        (tmp_path / file).write_bytes(b"\xff")
+    (tmp_path / "list.csv").write_text("video,caption\n")
+    before = sorted(tmp_path.iterdir())
     result = call(tmp_path, *arguments)
     assert isinstance(result.exception, ConfigurationError)
     assert result.exception.exit_status == 2
     text = str(result.exception)
     assert message.format(root=tmp_path) in text
     assert "\n" not in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["datasets", "params.yaml"]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) -> None:

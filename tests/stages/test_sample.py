@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.stages.test_encode_text import rows
-from tests.tiny_clips import picture, write_clips
+from tests.tiny_clips import ROWS, picture, write_clips
 from tests.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
@@ -153,14 +153,15 @@ def test_a_model_of_classes(tmp_path: Path) -> None:
 
 
 def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
-    """And are told what is said of those clips; the other held-out rows are of no use to them."""
+    """And are told what is said of those clips; what is held out in another size only is of no use to them."""
     paths = Paths(tmp_path)
     write_models(tmp_path)
     update = {"frame_prediction": True, "latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)}
     save_transformer(paths.base, drawn(WaltTransformer(BASE.model_copy(update=update)), 4))
-    write_clips(paths.clips)  # of 5 frames; v3 is the only one that is held out
-    manifest = [replace(row, key=key) for row, key in zip(rows(["one", "two"]), ("v3", "v1"), strict=True)]
-    manifest = [replace(row, split="held_out") if row.key == "v3" else row for row in manifest]
+    large: dict[str, Any] = {"split": "held_out", "sizes": "32x32"}
+    write_clips(paths.clips, tuple(replace(row, **large) if row.key == "v1" else row for row in ROWS))  # of 5 frames
+    one, two = rows(["one", "two"])
+    manifest = [replace(one, key="v3", split="held_out"), replace(two, key="v1", **large)]
     write_manifest(paths.manifest, [(0, manifest)])
     for beginning, given in (("image", 1), ("video", 5)):
         run(config(prompts="held_out", count=2, cascade=False, beginning=beginning), paths)
@@ -175,6 +176,36 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
         assert told is not None
         for video in told.cascade[0]:
             torch.testing.assert_close(video, pixels([picture("v3", 16)[:given]])[0], atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(("cascade", "expected"), [(False, ["v0", "v1", "v3"]), (True, ["v1", "v3"])])
+def test_prompts_are_those_of_the_clips_that_videos_begin_as(
+    tmp_path: Path, cascade: bool, expected: list[str]
+) -> None:
+    """Not of clips that are stored in other sizes only, and whatever the order of the manifest."""
+    paths = Paths(tmp_path)
+    write_models(tmp_path)
+    update = {"frame_prediction": True, "latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)}
+    save_transformer(paths.base, drawn(WaltTransformer(BASE.model_copy(update=update)), 4))
+    stored = {"v0": "16x16", "v1": "16x16,32x32", "v2": "32x32", "v3": None}
+    clips = [replace(row, split="held_out", sizes=stored[row.key]) for row in ROWS if row.key in stored]
+    write_clips(paths.clips, tuple(clips))
+    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, caption=f"clip {clip.key}", label=number)
+                for number, (row, clip) in enumerate(zip(rows([None] * 4), clips, strict=True))]  # fmt: skip
+    write_manifest(paths.manifest, [(0, manifest[::-1])])
+    asked = config(prompts="held_out", count=4, cascade=cascade, beginning="image")
+    pipeline = load_pipeline(asked.sample, ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
+    sizes = pipeline.resolutions(cascade)
+    captions = choose_prompts(asked, paths, sizes=sizes)
+    assert captions == [f"clip {expected[number % len(expected)]}" for number in range(4)]
+    classes = choose_prompts(asked, paths, num_classes=4, sizes=sizes)
+    assert classes == [int(caption[-1]) for caption in captions if isinstance(caption, str)]
+    told = Beginnings(asked.sample, paths, pipeline).of(range(4))
+    assert told is not None
+    for size, given in zip(sizes, told.cascade, strict=True):
+        for video, caption in zip(given, captions, strict=True):
+            frame = pixels([picture(str(caption)[-2:], size[0])[:1]])[0]
+            torch.testing.assert_close(video, frame, atol=0.02, rtol=0)
 
 
 def test_a_beginning_needs_a_model_and_a_clip(paths: Paths, tmp_path: Path) -> None:

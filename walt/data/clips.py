@@ -42,7 +42,12 @@ class ClipRow:
 
     def is_stored_in(self, size: Size) -> bool:
         """Whether the tars of a size hold it."""
-        return self.sizes is None or size_folder(size) in self.sizes.split(",")
+        return stored_in(self.sizes, size)
+
+
+def stored_in(sizes: str | None, size: Size) -> bool:
+    """Whether a size is among those of a clip, as the column ``sizes`` names them."""
+    return sizes is None or size_folder(size) in sizes.split(",")
 
 
 def read_clip_rows(directory: Path) -> list[ClipRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,12 +15,14 @@ from walt.core import remote
 from walt.core.compute import ComputeConfig
 from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError
+from walt.core.manifest import printable
 from walt.core.paths import Paths
 from walt.core.storage import write_bytes
 from walt.data import shapes_files
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.sources import registry, union
 from walt.data.sources.folders import fixed_folder, has_wildcards, open_folder
+from walt.data.sources.items import is_media
 from walt.data.sources.kinds import CaptionedFolder, FileList, PlainFolder
 
 _NULL = "tag:yaml.org,2002:null"
@@ -76,8 +79,8 @@ def init_dataset(
     generated datasets only.
 
     Args:
-        videos: a folder, a glob, or a CSV, TSV or Parquet list of files and URLs; here (a relative path counts from
-            ``root``) or under ``s3://``.
+        videos: a folder, a glob, a CSV, TSV or Parquet list of files and URLs, or a single video or image; here (a
+            relative path counts from ``root``) or under ``s3://``.
         captions: the table of captions, relative to the folder; None: ``captions.csv`` if it is there.
         name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
             ``-``.
@@ -115,6 +118,9 @@ def describe_files(
 
     Arguments and errors are those of ``init_dataset``.
     """
+    for words in (videos, captions or "", path_column, caption_column):
+        if words != words.encode(errors="replace").decode():  # bytes that are no UTF-8, as they come from the terminal
+            raise ConfigurationError(f"{printable(words)}: not UTF-8, which params.yaml is; it needs another name")
     described = _describe(root, videos, captions, path_column, caption_column)
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
     captioned = not isinstance(described.source, PlainFolder)
@@ -126,21 +132,42 @@ def describe_files(
 
 
 def is_files(root: Path, videos: str) -> bool:
-    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, a folder or a list that is there."""
-    listed = videos.lower().endswith(_TABLES) and (root / videos).is_file()
-    return remote.is_remote(videos) or has_wildcards(videos) or (root / videos).is_dir() or listed
+    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, or what is there: a folder, a list, a
+    video, an image."""
+    taken = videos.lower().endswith(_TABLES) or is_media(PurePosixPath(videos).name)
+    listed = taken and (root / videos).is_file()
+    return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
+
+
+def _is_glob(root: Path, videos: str) -> bool:
+    """Whether words are a glob: what is called just so, is itself, and only folders can be searched."""
+    if not has_wildcards(videos):
+        return False
+    if not remote.is_remote(videos):
+        return not os.path.lexists(root / videos)
+    if not videos.startswith("s3://"):
+        return False
+    return next(remote.list_files(f"{videos.rstrip('/')}/"), None) is None and remote.stat(videos) is None
+
+
+def _split_glob(root: Path, videos: str) -> tuple[str, str]:
+    """The folder that a glob searches, and the rest of it, which counts from there."""
+    if remote.is_remote(videos):
+        folder = fixed_folder(videos)
+    else:
+        folder = fixed_folder(videos, lambda name: (root / name).is_dir())
+    return folder or ("/" if videos.startswith("/") else "."), videos.removeprefix(folder).lstrip("/")
 
 
 def _describe(root: Path, videos: str, captions: str | None, path_column: str, caption_column: str) -> _Described:
     """Which kind of source is meant."""
     elsewhere = remote.is_remote(videos)
-    if has_wildcards(videos):
+    if _is_glob(root, videos):
         if captions is not None:
             raise ConfigurationError(f"{videos}: a glob has no table of captions; give their folder, or a list")
-        folder = fixed_folder(videos)
-        pattern = videos.removeprefix(folder).lstrip("/")
+        folder, pattern = _split_glob(root, videos)
         source = PlainFolder(kind="folder", patterns=(pattern,))
-        return _Described(folder or ".", source, f"Videos without captions: {videos}.")
+        return _Described(folder, source, f"Videos without captions: {videos}.")
     if videos.lower().endswith(_TABLES) and (elsewhere or not (root / videos).is_dir()):
         folder, _, table = videos.rpartition("/")
         listed = FileList(
@@ -149,6 +176,12 @@ def _describe(root: Path, videos: str, captions: str | None, path_column: str, c
         )  # fmt: skip
         return _Described(folder or ".", listed, f"Captioned videos of the list {table}.")
     last = PurePosixPath(videos).name
+    if is_media(last) and _is_file(root, videos):
+        if captions is not None:
+            raise ConfigurationError(f"{videos}: a single file has no table of captions; give its folder, or a list")
+        folder = videos.removesuffix(last).rstrip("/") or ("/" if videos.startswith("/") else ".")
+        single = PlainFolder(kind="folder", patterns=(last,))
+        return _Described(folder, single, f"The file {last}, without a caption.")
     if not elsewhere and not (root / videos).is_dir():
         raise ConfigurationError(f"{videos}: no such folder")
     if captions is None and not open_folder(root, videos).has(_DEFAULT_CAPTIONS):
@@ -161,12 +194,22 @@ def _describe(root: Path, videos: str, captions: str | None, path_column: str, c
     return _Described(videos, captioned, f"Captioned videos of the folder {last}.")
 
 
+def _is_file(root: Path, videos: str) -> bool:
+    if not remote.is_remote(videos):
+        return (root / videos).is_file()
+    return videos.startswith("s3://") and remote.stat(videos) is not None
+
+
 def _default_name(root: Path, videos: str) -> str:
-    """The folder's name, or the list's."""
+    """The folder's name, or the file's."""
+    last = PurePosixPath(videos)
     if videos.lower().endswith(_TABLES):
-        return PurePosixPath(videos).stem
-    folder = fixed_folder(videos) if has_wildcards(videos) else videos
-    return PurePosixPath(folder).name if remote.is_remote(folder) else (root / folder).resolve().name
+        return last.stem
+    if _is_glob(root, videos):
+        videos = _split_glob(root, videos)[0]
+    elif is_media(last.name) and _is_file(root, videos):
+        return last.stem
+    return PurePosixPath(videos).name if remote.is_remote(videos) else (root / videos).resolve().name
 
 
 def _round_trip() -> YAML:

@@ -56,8 +56,8 @@ class Request:
     """What a person asks for."""
 
     dataset: str | None
-    """A descriptor's path, or its name in ``datasets``; or files without one: a folder, a glob, a list; None: the one
-    that ``params.yaml`` names."""
+    """A descriptor's path, or its name in ``datasets``; or files without one: a folder, a glob, a list, a video or an
+    image; None: the one that ``params.yaml`` names."""
     path: str | None
     """Folder of the source files, relative to the project, or an ``s3://`` prefix; None: that of ``params.yaml``."""
     clips: int
@@ -69,6 +69,10 @@ class Request:
     """Folder of the page and the pictures."""
     quiet: bool
     """No progress on the terminal."""
+    path_column: str | None = None
+    """Of the list or the captions of files without a descriptor; None: ``path``."""
+    caption_column: str | None = None
+    """None: ``caption``."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         ConfigurationError: there is no such descriptor, or neither source files nor clips.
         CorruptArtifactError: a table or a tar that is needed is damaged.
     """
-    dataset = find(request.dataset, request.path, root)
+    dataset = find(request, root)
     parts: dict[str, figures.Part | None] = {"listed": None, "headers": None, "ingested": None}
     refused = [(row.source, row.code, row.cause) for row in dataset.rejects or ()]
     tiles: list[Tile] = []
@@ -138,7 +142,7 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
     Raises:
         ConfigurationError: none was; the message names the codes that there are.
     """
-    dataset = find(request.dataset, request.path, root)
+    dataset = find(request, root)
     table = dataset.rejects
     if table is None:
         table = [RejectRow(printable(r.source), None, "list", r.code, r.cause) for r in _listing(dataset).refusals]
@@ -155,14 +159,20 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
     return sorted(({key: getattr(row, key) for key in keys} for row in found), key=lambda row: str(row["source"]))
 
 
-def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
+def find(request: Request, root: Path) -> Dataset:
     """The descriptor, its files and its tables. Raises ConfigurationError (see ``run``)."""
+    dataset, path = request.dataset, request.path
     params, paths = load_params(root), Paths(root)
     configured = paths.resolve(params.dataset.descriptor)
     file = configured if dataset is None else _descriptor_file(dataset, paths)
-    if dataset is not None and path is None and not _is_descriptor(file) and is_files(root, dataset):
-        descriptor, folder = describe_files(root, dataset)
-        return Dataset(descriptor, None, folder, None, None, [], params, paths)
+    if dataset is not None and path is None and not _is_descriptor(file):
+        if is_files(root, dataset):
+            descriptor, folder = _describe(request, dataset, root)
+            return Dataset(descriptor, None, folder, None, None, [], params, paths)
+        if paths.resolve(dataset).is_file():
+            raise ConfigurationError(f"{printable(dataset)}: no descriptor, folder, glob, list, video or image")
+    if columns := _columns(request):
+        raise ConfigurationError(f"{next(iter(columns))}: only for files without a descriptor, which names its columns")
     descriptor = load_section(file, Descriptor)
     ours = file == configured and path is None
     if path is None and not ours:
@@ -180,6 +190,22 @@ def find(dataset: str | None, path: str | None, root: Path) -> Dataset:
         ingested = f", and nothing was ingested (no {paths.manifest.relative_to(root)})" if ours else ""
         raise ConfigurationError(f"{key}: {paths.resolve(folder)}: no such folder{ingested}")
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
+
+
+def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str]:
+    """Files without a descriptor, with the columns that were asked for. Raises ConfigurationError."""
+    columns = _columns(request)
+    described = describe_files(root, files, None, columns.get("--path-column", "path"),
+                               columns.get("--caption-column", "caption"))  # fmt: skip
+    if columns and described[0].source.kind == "folder":
+        raise ConfigurationError(f"{next(iter(columns))}: {printable(files)} has no table")
+    return described
+
+
+def _columns(request: Request) -> dict[str, str]:
+    """The columns that were asked for, by option."""
+    columns = {"--path-column": request.path_column, "--caption-column": request.caption_column}
+    return {option: name for option, name in columns.items() if name is not None}
 
 
 def _read_clip_rejects(path: Path) -> list[RejectRow]:
@@ -202,7 +228,10 @@ def _listing(dataset: Dataset) -> Listing:
     if dataset.folder is None:
         raise ConfigurationError(f"dataset.path: {dataset.params.dataset.path}: no such folder")
     longest = dataset.params.ingest.max_caption_characters
-    return list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
+    listing = list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
+    if dataset.rows is None and not listing.items and not listing.refusals:
+        raise ConfigurationError(f"{printable(dataset.folder)}: nothing in it that {dataset.descriptor.name} could be")
+    return listing
 
 
 def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tuple[figures.Part, list[Tile]]:

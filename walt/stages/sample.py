@@ -8,19 +8,22 @@ of each. What a person asks for on the command line is ``walt.stages.generate``'
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import nsmallest
 from itertools import cycle, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
-from walt.core.images import png_bytes
+from walt.core.images import Size, png_bytes
 from walt.core.log import ProgressBar, warning
 from walt.core.manifest import iterate_columns
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
+from walt.data.clips import size_folder, stored_in
 from walt.data.config import DatasetConfig, Descriptor
 from walt.data.loader import ClipDataset
 from walt.diffusion.config import DiffusionConfig
@@ -57,9 +60,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         ConfigurationError: ``sample.prompts`` asks for prompts that the dataset does not have, or the model not take.
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
-    architecture = load_config(next(iter(cascade(paths).values())), TransformerConfig)
+    models = [load_config(folder, TransformerConfig) for folder in cascade(paths, config.sample.cascade).values()]
+    architecture = models[0]
     untold = "" if architecture.conditioning == "text" else None
-    prompts = choose_prompts(config, paths, architecture.num_classes, untold)
+    sizes = [model.resolution for model in models]
+    prompts = choose_prompts(config, paths, architecture.num_classes, untold, sizes)
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     beginnings = Beginnings(config.sample, paths, pipeline)
@@ -77,7 +82,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
 
 
-def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None, untold: Prompt = None) -> list[Prompt]:
+def choose_prompts(
+    config: Config, paths: Paths, num_classes: int | None = None, untold: Prompt = None, sizes: Sequence[Size] = ()
+) -> list[Prompt]:
     """The prompts in the order of the videos. Held-out captions and classes come again, with other noise, until there
     are enough; where no held-out video has a caption, those of the training videos stand in, with a warning. Where
     videos begin as held-out clips do, held-out prompts are what is said of those very clips.
@@ -85,6 +92,7 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None,
     Args:
         num_classes: of the base model, where it is conditioned on classes.
         untold: the prompt that says nothing to the base model.
+        sizes: what each model makes, (height, width) in pixels; a clip that videos begin as is stored in all of them.
 
     Raises:
         ConfigurationError: the list is empty, or the dataset has no such prompts.
@@ -107,8 +115,10 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None,
                 f"sample.prompts is adherence, but {config.dataset.descriptor} has none: give a list, or held_out"
             )
         return list(shapes.prompts(count, config.seed))
-    if config.sample.beginning != "none" or num_classes is not None:
-        return list(islice(cycle(_said(paths.manifest, num_classes, count)), count))
+    if config.sample.beginning != "none":
+        return list(islice(cycle(_said_of_beginnings(paths.manifest, num_classes, count, sizes)), count))
+    if num_classes is not None:
+        return list(islice(cycle(_classes(paths.manifest, count)), count))
     captions = _captions(paths.manifest, "held_out", count)
     if not captions:
         captions = _captions(paths.manifest, "train", count)
@@ -121,12 +131,30 @@ def choose_prompts(config: Config, paths: Paths, num_classes: int | None = None,
     return list(islice(cycle(captions), count))
 
 
-def _said(manifest: Path, num_classes: int | None, count: int) -> list[Prompt]:
-    """What is said of the first held-out clips, in the manifest's order: its class, if it has one, or its caption."""
+def _said_of_beginnings(manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size]) -> list[Prompt]:
+    """What is said of the first clips of ``Beginnings``, in the order of their keys: classes, or captions."""
+    columns = iterate_columns(manifest, "key", "kind", "split", "caption", "label", "sizes")
+    said = (
+        (key, (caption or "") if num_classes is None else label)
+        for key, kind, split, caption, label, stored in columns
+        if (kind, split) == ("video", "held_out") and all(stored_in(stored, size) for size in sizes)
+    )
+    first = nsmallest(count, said, key=itemgetter(0))
+    if not first:
+        raise ConfigurationError(f"sample.prompts is held_out, but {_none_held_out(sizes)}: give a list, or classes")
+    return [prompt for _, prompt in first]
+
+
+def _none_held_out(sizes: Sequence[Size]) -> str:
+    return f"no video that is stored in {' and '.join(map(size_folder, sizes))} is held out"
+
+
+def _classes(manifest: Path, count: int) -> list[Prompt]:
+    """The classes of the first held-out clips, in the manifest's order; None of a clip without one."""
     clips: dict[str, list[Prompt]] = {"video": [], "image": []}
-    for kind, split, caption, label in iterate_columns(manifest, "kind", "split", "caption", "label"):
+    for kind, split, label in iterate_columns(manifest, "kind", "split", "label"):
         if split == "held_out" and len(clips[kind]) < count:
-            clips[kind].append((caption or "") if num_classes is None else label)
+            clips[kind].append(label)
         if len(clips["video"]) == count:
             break
     if not any(clips.values()):
@@ -162,7 +190,8 @@ def load_pipeline(
 
 
 class Beginnings:
-    """The first frames of held-out clips, where ``sample.beginning`` asks for them: video i begins as clip i does.
+    """The first frames of held-out clips, where ``sample.beginning`` asks for them: video i begins as clip i does, by
+    key, of the clips that are stored in the size of each model.
 
     Raises:
         ConfigurationError: there is no held-out video, or the models cannot begin with given frames.
@@ -173,15 +202,17 @@ class Beginnings:
         if not self.count:
             return
         pipeline.check_beginning()
-        self.clips = [ClipDataset(paths.clips, size, "held_out") for size in pipeline.resolutions(config.cascade)]
-        if not self.clips[0].video_keys:
-            raise ConfigurationError(f"sample.beginning is {config.beginning}, but no video is held out")
+        sizes = pipeline.resolutions(config.cascade)
+        self.clips = [ClipDataset(paths.clips, size, "held_out") for size in sizes]
+        self.keys = sorted(set.intersection(*(set(clips.video_keys) for clips in self.clips)))
+        if not self.keys:
+            raise ConfigurationError(f"sample.beginning is {config.beginning}, but {_none_held_out(sizes)}")
 
     def of(self, videos: Sequence[int]) -> Beginning | None:
         """For the videos of these numbers."""
         if not self.count:
             return None
-        keys = [self.clips[0].video_keys[number % len(self.clips[0].video_keys)] for number in videos]
+        keys = [self.keys[number % len(self.keys)] for number in videos]
         return Beginning(tuple(clips.frames(keys, [0] * len(keys), self.count) for clips in self.clips))
 
 
