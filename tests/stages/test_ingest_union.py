@@ -23,6 +23,7 @@ from walt.core import remote
 from walt.core.errors import RejectLimitError
 from walt.core.manifest import ManifestRow, read_manifest, read_rejects
 from walt.core.paths import Paths
+from walt.core.storage import sha256_file
 from walt.data.config import DatasetConfig
 from walt.data.sources.registry import list_items
 from walt.stages import doctor, ingest
@@ -216,6 +217,21 @@ def test_what_one_list_holds_out_no_other_trains_on(tmp_path: Path) -> None:
         "b/new.mp4#t=0.2,1.2": "train", "k/i_000001_000011.mp4": "train",
     }  # fmt: skip
     assert rejects(tmp_path) == {"k/j_000001_000011.mp4": "duplicate"}
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_what_one_share_holds_out_no_other_member_trains_on(tmp_path: Path, name: str) -> None:
+    """Whichever member's name comes first, and so has the source: a share counts, as a list does."""
+    for number in range(3):
+        video(tmp_path / f"data-in/all/{number}.mp4", number)
+    shutil.copytree(tmp_path / "data-in/all", tmp_path / "data-in/kept")
+    (tmp_path / "data-in/kept/0.mp4").unlink()
+    everything, kept = (member(FOLDER, path, caption_required=False) for path in ("all", "kept"))
+    run(tmp_path, union(**{name: everything, "b": kept | {"held_out": 1.0}}))
+    digests = {sha256_file(tmp_path / f"data-in/all/{number}.mp4"): number for number in range(3)}
+    rows = read_manifest(Paths(tmp_path).manifest)
+    assert {digests[row.source_sha256]: row.split for row in rows} == {0: "train", 1: "held_out", 2: "held_out"}
+    assert set(rejects(tmp_path)) == {f"{max(name, 'b')}/{number}.mp4" for number in (1, 2)}
 
 
 # --------------------------------------------------------------------------------------------------------------- limits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -163,8 +163,6 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
         if sha256:
             earlier = first.setdefault((sha256, item.span), source)
             if earlier is not source:
-                if item.split == "held_out":  # what one list holds out, another does not train on
-                    earlier.item = replace(earlier.item, split="held_out")
                 cause = f"the same bytes as {earlier.item.source}"
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))
                 continue
