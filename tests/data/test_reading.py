@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import hang_or_crash
+from tests.faults import crash_at, hang_or_crash
 from tests.places import Place, only_here
 from tests.stages.test_ingest import CAPTIONS, add, make_project, outputs, run
 from walt.core.manifest import RejectRow, read_rejects
@@ -49,6 +49,20 @@ def test_what_ends_its_worker_has_its_hash_and_its_duplicates(root: Path, monkey
     assert rows["z copy of b.mp4"].cause == "the same bytes as b.mp4"
     assert run(root)["decoded_now"] == 3, "such refusals are not remembered"
     assert set(rejected(root)) == {"z copy of b.mp4"}
+
+
+@only_here  # what is fetched has no name of its own by which one copy might crash
+@pytest.mark.parametrize("dies", ["b.mp4", "z copy of b.mp4"])
+def test_one_copy_that_lives_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch, dies: str) -> None:
+    shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
+    add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "cut_source", partial(crash_at, dies))
+        assert run(root, 2, "process")["clips"] == 18
+    assert {source: row.code for source, row in rejected(root).items()} == {"z copy of b.mp4": "duplicate"}
+    before = outputs(root)
+    assert run(root)["decoded_now"] == 0
+    assert outputs(root) == before, "a rerun adds nothing"
 
 
 @only_here  # a copy of an object changes for nobody; see test_ingest_sources.py for what may

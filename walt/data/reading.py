@@ -167,15 +167,15 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))
                 continue
             read.sources.append(source)
-        if not reason:
-            entry = cache.get(source.file)
-            if entry is None:
-                read.unknown.append(source)
-                continue
+        entry = cache.get(source.file) if sha256 else None
+        if entry:  # whichever copy of these bytes lived: that another one's worker died says nothing of them
             source.num_clips = len(entry.clips)
             source.has_video = any(clip.kind == "video" for clip in entry.clips)
             read.screening.add(entry)
             reason = (entry.code, entry.cause) if entry.code else None
+        elif not reason:
+            read.unknown.append(source)
+            continue
         if reason:
             read.rejects.append(reject_row(item.source, sha256 or None, *reason))
     return read
