@@ -219,6 +219,22 @@ def test_what_one_list_holds_out_no_other_trains_on(tmp_path: Path) -> None:
     assert rejects(tmp_path) == {"k/j_000001_000011.mp4": "duplicate"}
 
 
+@pytest.mark.parametrize("num_videos", [1, 2])
+def test_spans_of_the_only_video_are_trained_on(
+    tmp_path: Path, num_videos: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for number in range(num_videos):
+        video(tmp_path / f"data-in/{number}.mp4", number, num_frames=40)
+        rows += [f"{number}.mp4,x,0,0.8", f"{number}.mp4,y,0.8,1.6"]
+    write_list(tmp_path / "data-in", *rows, header="path,caption,s,e")
+    figures = run(tmp_path, {"source": LIST | {"span_columns": ["s", "e"]}, "held_out": 1e-9})
+    assert figures["accepted"] == 2 * num_videos
+    by_video = {(row.source_sha256, row.split) for row in read_manifest(Paths(tmp_path).manifest)}
+    assert sorted(split for _, split in by_video) == ["held_out", "train"][2 - num_videos :]
+    assert ("none is held out" in capsys.readouterr().out) == (num_videos == 1)
+
+
 @pytest.mark.parametrize("name", ["a", "z"])
 def test_what_one_share_holds_out_no_other_member_trains_on(tmp_path: Path, name: str) -> None:
     """Whichever member's name comes first, and so has the source: a share counts, as a list does."""

@@ -39,9 +39,9 @@ def assign_splits(sources: list[Source], listed: list[Source]) -> None:
     elif share and not kept:
         shared = {source.sha256 for source in named if source.item.held_out_share}
         candidates = [source for source in videos if source.sha256 in shared]
-        if len(videos) > 1 and candidates:
+        if len({source.sha256 for source in videos}) > 1 and candidates:  # spans of one file are one video
             first = min(candidates, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
-            for source in videos:
+            for source in sources:
                 source.split = "held_out" if source.sha256 == first else "train"
             warning(f"too few sources for a held-out share of {share:g}: one video is held out")
         else:
