@@ -83,9 +83,15 @@ def hash_location(location: str) -> str:
 
 
 def _extract(location: str, path: Path) -> None:
-    """Copy a member's bytes; its name plays no part."""
-    with storage_errors(path), open(path, "wb") as target:
-        for block in _blocks(location):
+    """Copy a member's bytes; its name plays no part.
+
+    Raises:
+        OSError: the tar cannot be read, which is one item's fate. StorageError: the copy cannot be written.
+    """
+    with storage_errors(path):
+        path.write_bytes(b"")
+    for block in _blocks(location):
+        with storage_errors(path), open(path, "ab", buffering=0) as target:
             target.write(block)
 
 
