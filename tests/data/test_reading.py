@@ -15,11 +15,13 @@ import pytest
 from tests.faults import crash_at, hang_or_crash
 from tests.places import Place, only_here
 from tests.stages.test_ingest import CAPTIONS, add, make_project, outputs, run
+from walt.core.log import ProgressBar
 from walt.core.manifest import RejectRow, read_rejects
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
 from walt.data import reading, visiting
 from walt.data.ingestion import cut_source
+from walt.data.sources.locations import member_location
 
 
 @pytest.fixture
@@ -32,7 +34,33 @@ def rejected(root: Path) -> dict[str, RejectRow]:
     return {row.source: row for row in read_rejects(Paths(root).rejects)}
 
 
-def test_what_ends_its_worker_has_its_hash_and_its_duplicates(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[ProgressBar]:
+    """The progress bars that were shown."""
+    made: list[ProgressBar] = []
+
+    def keep(*arguments: Any, **options: Any) -> ProgressBar:
+        made.append(ProgressBar(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(reading, "ProgressBar", keep)
+    return made
+
+
+def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars: list[ProgressBar]) -> None:
+    size = sum(path.stat().st_size for path in (root / "videos").iterdir() if path.name != "captions.csv")
+    for read in (size, 0 if place.bucket else size):  # what a server still has is not fetched again
+        run(root)
+        assert bars.pop().meters["MB"] == pytest.approx(read / 1e6)
+    (root / "x.tar").write_bytes(b"headtexttail")
+    member = member_location(str(root / "x.tar"), 4, 4)
+    found = visiting.only_hash(root, partial(cut_source, None), visiting.Visit(member, ()))  # type: ignore[arg-type]
+    assert found == visiting.Found(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
+
+
+def test_what_ends_its_worker_has_its_hash_and_its_duplicates(
+    root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
+) -> None:
     shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
     add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
     digests = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
@@ -40,6 +68,7 @@ def test_what_ends_its_worker_has_its_hash_and_its_duplicates(root: Path, monkey
         patch.setattr(reading, "cut_source", partial(hang_or_crash, digests))
         patch.setattr(reading, "DOWNLOAD_SECONDS", 2.0)  # what comes from a server may take that much longer
         run(root, 2, "process", timeout_seconds=3.0)
+    assert [(bar.completed, bar.counters["rejects"]) for bar in bars] == [(10, 4), (4, 4)], "none is counted twice"
     rows = rejected(root)
     assert {source: row.code for source, row in rows.items()} == {
         "a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory", "z copy of b.mp4": "duplicate",

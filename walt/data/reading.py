@@ -18,8 +18,8 @@ from walt.data.config import IngestConfig
 from walt.data.cutting import ClipRule
 from walt.data.ingestion import TRANSIENT, ClipCache, cut_source
 from walt.data.screening import Screening
-from walt.data.sources.items import Item, Span
-from walt.data.sources.locations import is_elsewhere, is_plain
+from walt.data.sources.items import Span
+from walt.data.sources.locations import is_elsewhere
 from walt.data.visiting import DOWNLOAD_SECONDS, Found, Hints, Visit, only_hash, visit
 
 TEMPORARY_FOLDER = "fetched"
@@ -82,12 +82,14 @@ class _Visits:
     def __init__(self, cache: ClipCache, hints: Hints, ingest: IngestConfig, compute: ComputeConfig) -> None:
         self._cache, self._hints, self._ingest, self._compute = cache, hints, ingest, compute
         self.num_decoded = 0
+        self._num_refused = 0
 
     def make(self, title: str, function: Callable[[Visit], Found], sources: list[Source]) -> list[Source]:
         """Visit all, those on servers first. Gives those at which a worker died."""
         dead: list[Source] = []
         seconds, memory = self._ingest.timeout_seconds, self._ingest.memory_mb
         with ProgressBar(title, len(sources), "files", meters=("clips", "MB"), counters=("rejects",)) as bar:
+            bar.advance(0, rejects=self._num_refused)
             for elsewhere, limit in ((True, seconds + DOWNLOAD_SECONDS), (False, seconds)):
                 groups = partial(_by_location, sources, elsewhere)
                 jobs = map(self._visit, groups())
@@ -98,11 +100,13 @@ class _Visits:
                         assert outcome.failure is not None
                         found = Found(code=outcome.failure.code, cause=outcome.failure.cause)
                         dead += group
-                    self._keep(found, group)
                     entries = [entry for _, entry, _ in found.results]
                     refused = len(group) if found.code else sum(bool(entry.code) for entry in entries)
+                    refused = 0 if group[0].refusal else refused  # counted when its worker died
+                    self._keep(found, group)
+                    self._num_refused += refused
                     clips = sum(len(entry.clips) for entry in entries)
-                    bar.advance(len(group), clips=clips, MB=_num_bytes(group[0].item) / 1e6, rejects=refused)
+                    bar.advance(len(group), clips=clips, MB=found.num_bytes / 1e6, rejects=refused)
         return dead
 
     def _visit(self, group: list[Source]) -> Visit:
@@ -138,14 +142,6 @@ def _by_location(sources: list[Source], elsewhere: bool) -> Iterator[list[Source
         else:
             yield [source]
     yield from parts.values()
-
-
-def _num_bytes(item: Item) -> int:
-    """Size of a local file, for the progress bar alone."""
-    try:
-        return Path(item.path).stat().st_size if is_plain(item.path) else 0
-    except OSError:
-        return 0
 
 
 def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:

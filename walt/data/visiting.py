@@ -23,7 +23,7 @@ from walt.core.remote_errors import MissingError
 from walt.core.storage import sha256_file
 from walt.data.ingestion import ClipCache, SourceEntry, SourceFile
 from walt.data.sources.items import Kind, Span
-from walt.data.sources.locations import hash_location, is_elsewhere, local_copy, whole_file
+from walt.data.sources.locations import hash_location, is_elsewhere, local_copy, num_bytes, whole_file
 
 MOST_BYTES = 16 << 30
 """Larger remote files are refused, as the server states their size: temporary space has to end somewhere."""
@@ -66,6 +66,8 @@ class Found:
     hint: Hint | None = None
     code: str | None = None
     cause: str = ""
+    num_bytes: int = 0
+    """That were read, or fetched; none where a hint made that needless."""
 
 
 def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Found:
@@ -82,16 +84,17 @@ def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Foun
     """
     if is_elsewhere(place.location):
         return _fetch(folder, cut, cache, place)
-    sha256 = ""
+    sha256, size = "", 0
     try:
         sha256 = hash_location(place.location)
+        size = num_bytes(place.location)
         lacking = _lacking(cache, sha256, place)
         if not lacking:
-            return Found(sha256)
+            return Found(sha256, num_bytes=size)
         with local_copy(place.location, folder) as path:
-            return Found(sha256, tuple((file, *cut(path, file)) for file in lacking))
+            return Found(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
     except OSError as error:
-        return Found(sha256, code="unreadable", cause=str(error.strerror))
+        return Found(sha256, code="unreadable", cause=str(error.strerror), num_bytes=size)
 
 
 def only_hash(folder: Path, cut: Cut, place: Visit) -> Found:
@@ -118,9 +121,11 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Fou
             if _was_replaced(place.location, stated):
                 return Found(code="changed", cause="it was replaced on the server while it was fetched")
             sha256 = sha256_file(path)
+            size = num_bytes(str(path))
             results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, place))
         strong = stated.etag is not None and not stated.etag.startswith("W/")
-        return Found(sha256, results, Hint(stated.etag or "", stated.size, sha256) if strong else None)
+        hint = Hint(stated.etag or "", stated.size, sha256) if strong else None
+        return Found(sha256, results, hint, num_bytes=size)
     except MissingError as error:
         return Found(code="missing", cause=str(error))
     except (StorageError, CorruptArtifactError) as error:
