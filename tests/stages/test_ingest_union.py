@@ -24,7 +24,11 @@ from walt.core.errors import RejectLimitError
 from walt.core.manifest import ManifestRow, read_manifest, read_rejects
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
-from walt.data.config import DatasetConfig
+from walt.data import reading
+from walt.data.clip_tars import Source
+from walt.data.config import DatasetConfig, IngestConfig
+from walt.data.cutting import ClipRule
+from walt.data.ingestion import ClipCache, SourceEntry, SourceFile
 from walt.data.sources.registry import list_items
 from walt.stages import doctor, ingest
 from walt.stages.inspect_figures import members as inspected
@@ -162,6 +166,27 @@ def test_a_video_of_one_frame_is_a_still_where_the_member_says_so(tmp_path: Path
         }  # fmt: skip
         refused = {row.source: (row.code, row.cause) for row in read_rejects(Paths(tmp_path).rejects)}
         assert refused == {f"{names[0]}/one.mp4": alone["strict/one.mp4"]}, "as alone, and its bytes are not taken"
+
+
+def test_the_cache_is_read_once_a_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(root / "data-in/films/a.mp4", root / "data-in/films/c.mp4")
+    write_list(root / "data-in/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,as a")
+    got, told_apart = Counter[str](), reading._told_apart
+
+    class Counting(ClipCache):
+        def get(self, source: SourceFile) -> SourceEntry | None:
+            got[source.name] += 1
+            return super().get(source)
+
+    def counted(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> reading.Read:
+        return told_apart(listed, rule, Counting(cache.folder.parent, rule), ingest)
+
+    monkeypatch.setattr(reading, "_told_apart", counted)
+    run(root, union(films=FILMS | {"images": True}, tars=PICTURES))
+    assert sorted(got.values()) == [1, 1, 1, 1], "of a duplicate there is nothing to know"
+    got.clear()
+    run(root, union(films=FILMS, tars=PICTURES))
+    assert sorted(got.values()) == [1, 1, 1, 2], "unless it may be one frame that only another member takes"
 
 
 def test_where_a_clip_is_one_frame_every_video_gives_some(tmp_path: Path) -> None:

@@ -149,21 +149,22 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
     screened."""
     read = Read(Screening(ingest.screen))
     first: dict[tuple[str, Span | None], Source] = {}
+    may_be_stills = rule.stills and rule.num_frames > 1
     for source in listed:
-        item, sha256 = source.item, source.sha256
-        reason = source.refusal
-        if sha256 and not item.stills and _is_still(source, rule, cache):
+        item, sha256, reason = source.item, source.sha256, source.refusal
+        place, strict = (sha256, item.span), may_be_stills and not item.stills
+        entry = cache.get(source.file) if sha256 and (strict or place not in first) else None
+        if strict and entry and any(clip.kind == "image" for clip in entry.clips):  # another member takes stills
             cause = f"1 frames at {rule.fps:g} a second, a clip has {rule.num_frames}"
             read.rejects.append(reject_row(item.source, sha256, "too_short", cause))
             continue
         if sha256:
-            earlier = first.setdefault((sha256, item.span), source)
+            earlier = first.setdefault(place, source)
             if earlier is not source:
                 cause = f"the same bytes as {earlier.item.source}"
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))
                 continue
             read.sources.append(source)
-        entry = cache.get(source.file) if sha256 else None
         if entry:  # whichever copy of these bytes lived: that another one's worker died says nothing of them
             source.num_clips = len(entry.clips)
             source.has_video = any(clip.kind == "video" for clip in entry.clips)
@@ -175,11 +176,3 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
         if reason:
             read.rejects.append(reject_row(item.source, sha256 or None, *reason))
     return read
-
-
-def _is_still(source: Source, rule: ClipRule, cache: ClipCache) -> bool:
-    """Whether a video is one frame, which became a still since another member of the union takes stills."""
-    if not rule.stills or rule.num_frames == 1:
-        return False
-    entry = cache.get(source.file)
-    return entry is not None and any(clip.kind == "image" for clip in entry.clips)
