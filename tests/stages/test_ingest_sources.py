@@ -370,6 +370,31 @@ def test_an_object_that_is_replaced_while_it_is_fetched_is_refused_for_now(
     assert set(rejects(tmp_path)) == {"b.mp4"}
 
 
+@pytest.mark.parametrize(("size", "refused"), [(1.0, "1 changed, 1 format"), (0.01, "2 changed")])
+def test_a_tar_that_is_replaced_while_a_member_is_fetched_costs_that_member_for_now(
+    size: float, refused: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as archive:
+        for number in range(2):
+            archive.add(write_video(tmp_path / "x.mp4", np.roll(counter(40), number, axis=0)), f"{number}.mp4")
+    tar = {"Bucket": bucket.name, "Key": "data/t.tar"}
+    data = (tmp_path / "t.tar").read_bytes()
+    bucket.call("put_object", **tar, Body=data)
+    open_location = locations.open_location
+
+    def while_it_changes(location: str) -> Any:
+        bucket.call("put_object", **tar, Body=bytes(int(size * len(data))))
+        return open_location(location)
+
+    tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
+    with monkeypatch.context() as patch:
+        patch.setattr(locations, "open_location", while_it_changes)
+        with pytest.raises(RejectLimitError, match=rf"none of 2 inputs .*\({refused}\)"):
+            run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
+    bucket.call("put_object", **tar, Body=data)
+    assert run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)["accepted"] == 2
+
+
 def test_a_bucket_that_is_not_there_ends_the_stage_before_any_work(bucket: Bucket, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no such bucket") as caught:
         run(tmp_path, {"kind": "folder", "patterns": ["**/*"]}, path="s3://no-such-bucket-here/data")

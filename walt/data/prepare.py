@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -128,19 +129,38 @@ def describe_files(
 def is_files(root: Path, videos: str) -> bool:
     """Whether words mean files as ``describe_files`` takes them: a URL, a glob, a folder or a list that is there."""
     listed = videos.lower().endswith(_TABLES) and (root / videos).is_file()
-    return remote.is_remote(videos) or has_wildcards(videos) or (root / videos).is_dir() or listed
+    return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
+
+
+def _is_glob(root: Path, videos: str) -> bool:
+    """Whether words are a glob: what is called just so, is itself, and only folders can be searched."""
+    if not has_wildcards(videos):
+        return False
+    if not remote.is_remote(videos):
+        return not os.path.lexists(root / videos)
+    if not videos.startswith("s3://"):
+        return False
+    return next(remote.list_files(f"{videos.rstrip('/')}/"), None) is None and remote.stat(videos) is None
+
+
+def _split_glob(root: Path, videos: str) -> tuple[str, str]:
+    """The folder that a glob searches, and the rest of it, which counts from there."""
+    if remote.is_remote(videos):
+        folder = fixed_folder(videos)
+    else:
+        folder = fixed_folder(videos, lambda name: (root / name).is_dir())
+    return folder or ("/" if videos.startswith("/") else "."), videos.removeprefix(folder).lstrip("/")
 
 
 def _describe(root: Path, videos: str, captions: str | None, path_column: str, caption_column: str) -> _Described:
     """Which kind of source is meant."""
     elsewhere = remote.is_remote(videos)
-    if has_wildcards(videos):
+    if _is_glob(root, videos):
         if captions is not None:
             raise ConfigurationError(f"{videos}: a glob has no table of captions; give their folder, or a list")
-        folder = fixed_folder(videos)
-        pattern = videos.removeprefix(folder).lstrip("/")
+        folder, pattern = _split_glob(root, videos)
         source = PlainFolder(kind="folder", patterns=(pattern,))
-        return _Described(folder or ".", source, f"Videos without captions: {videos}.")
+        return _Described(folder, source, f"Videos without captions: {videos}.")
     if videos.lower().endswith(_TABLES) and (elsewhere or not (root / videos).is_dir()):
         folder, _, table = videos.rpartition("/")
         listed = FileList(
@@ -165,7 +185,7 @@ def _default_name(root: Path, videos: str) -> str:
     """The folder's name, or the list's."""
     if videos.lower().endswith(_TABLES):
         return PurePosixPath(videos).stem
-    folder = fixed_folder(videos) if has_wildcards(videos) else videos
+    folder = _split_glob(root, videos)[0] if _is_glob(root, videos) else videos
     return PurePosixPath(folder).name if remote.is_remote(folder) else (root / folder).resolve().name
 
 

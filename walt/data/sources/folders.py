@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Protocol
@@ -27,7 +27,7 @@ class Folder(Protocol):
         be listed."""
 
     def matching(self, pattern: str) -> list[str]:
-        """The files that a glob matches, sorted; a name without wildcards is itself, if it is there."""
+        """The files that a glob matches, sorted; what is there under that very name is itself, wildcards or not."""
 
     def open(self, name: str) -> IO[bytes]:
         """Open a file to be read, from its start and at any place."""
@@ -49,10 +49,12 @@ class LocalFolder:
         return self._under("")
 
     def matching(self, pattern: str) -> list[str]:
-        if not has_wildcards(pattern):
+        if self.has(pattern) or not has_wildcards(pattern):
             return [pattern] if self.has(pattern) else []
-        fixed, wanted = fixed_folder(pattern), glob_expression(pattern)
-        return sorted(name for name in self._under(fixed) if wanted.fullmatch(name))
+        pattern = pattern.removeprefix("./")
+        fixed = fixed_folder(pattern, lambda name: os.path.isdir(self.root / name))  # noqa: PTH112 as in ``has``
+        wanted = glob_expression(pattern.removeprefix(fixed).lstrip("/"))
+        return sorted(name for name in self._under(fixed) if wanted.fullmatch(name.removeprefix(fixed).lstrip("/")))
 
     def open(self, name: str) -> IO[bytes]:
         return open(self.root / name, "rb")
@@ -139,7 +141,7 @@ class RemoteFolder:
         return iter(self._listed)
 
     def matching(self, pattern: str) -> list[str]:
-        if not has_wildcards(pattern):
+        if self.has(pattern) or not has_wildcards(pattern):
             return [pattern] if self.has(pattern) else []
         wanted = glob_expression(pattern)
         return sorted(name for name in self._listed if wanted.fullmatch(name))
@@ -168,15 +170,20 @@ def open_folder(root: Path, path: str, key: str = "dataset.path") -> Folder:
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Whether a path is a glob."""
+    """Whether a path can be a glob; it is none where something is called just so."""
     return bool(re.search(r"[*?\[]", pattern))
 
 
-def fixed_folder(pattern: str) -> str:
-    """The folder before a glob's first wildcard: ``a/b`` of ``a/b/*.mp4``, and nothing of ``*.mp4``."""
+def fixed_folder(pattern: str, is_folder: Callable[[str], bool] = lambda _: False) -> str:
+    """The folder before a glob's first wildcard: ``a/b`` of ``a/b/*.mp4``, and nothing of ``*.mp4``.
+
+    Args:
+        is_folder: whether there is a folder of that very name: its characters are no wildcards.
+    """
     parts = pattern.split("/")
-    first = next((number for number, part in enumerate(parts) if has_wildcards(part)), len(parts) - 1)
-    return "/".join(parts[:first])
+    above = ["/".join(parts[:number]) for number in range(1, len(parts))]
+    wild = (number for number, part in enumerate(parts[:-1]) if has_wildcards(part) and not is_folder(above[number]))
+    return "/".join(parts[: next(wild, len(parts) - 1)])
 
 
 def glob_expression(pattern: str) -> re.Pattern[str]:
