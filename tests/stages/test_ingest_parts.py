@@ -61,7 +61,7 @@ def root(made: Path, tmp_path: Path, place: Place) -> Path:
 def part_of(root: Path) -> dict[str, str]:
     """The part that holds each source."""
     manifest = Paths(root).manifest
-    found = {}
+    found: dict[str, str] = {}
     for part in read_parts(manifest):
         for source in pq.read_table(manifest / part.part, partitioning=None)["source"].to_pylist():
             assert found.setdefault(source, part.part) == part.part, "a source's clips are in one part"
