@@ -142,6 +142,7 @@ def test_a_damaged_part_is_made_again(root: Path, capsys: pytest.CaptureFixture[
     assert outputs(root) == before
 
 
+@only_here
 def test_the_single_file_of_earlier_versions_goes(root: Path) -> None:
     before = outputs(root)
     shutil.rmtree(Paths(root).manifest)

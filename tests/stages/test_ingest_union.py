@@ -119,6 +119,7 @@ def test_videos_and_pictures_of_two_collections(root: Path) -> None:
     assert outputs(root) == before
 
 
+@only_here
 def test_the_clips_are_those_of_one_folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     run(root, union(films=FILMS, tars=PICTURES))
     one = tmp_path_factory.mktemp("one")
