@@ -23,6 +23,13 @@ def hang_or_crash(digests: dict[str, str], rule: ClipRule, path: Path, source: S
     return cut_source(rule, path, source)
 
 
+def crash_at(name: str, rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
+    """``cut_source``, but it crashes at the file of this name; its copies may live."""
+    if path.name == name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return cut_source(rule, path, source)
+
+
 def cut_slowly(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """``cut_source``, but it takes a second longer."""
     time.sleep(1)

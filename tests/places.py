@@ -11,9 +11,11 @@ import hashlib
 import json
 import re
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,6 +66,21 @@ class Place:
             if self.proxy and self.name == "s3-faults":
                 _misbehaving[url] = self.proxy
         return root
+
+    def misbehave_until(self, over: Callable[[], bool]) -> int:
+        """Bring a fault a second, each in its turn, while another process works; gives how many came up."""
+        assert self.proxy
+        met = 0
+        for fault in cycle(_FAULTS):
+            self.proxy.faults = [replace(fault, left=1)]
+            deadline = time.monotonic() + 1.0
+            while time.monotonic() < deadline and not over():
+                time.sleep(0.02)
+            met += 1 - self.proxy.faults_left
+            if over():
+                break
+        self.proxy.faults = []
+        return met
 
 
 @pytest.fixture(scope="session")

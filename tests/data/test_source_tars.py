@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
@@ -13,7 +14,8 @@ import pytest
 from webdataset.writer import TarWriter
 
 from tests.sources import by_source, codes, list_source
-from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
+from walt.data.sources import locations
 from walt.data.sources.locations import hash_location, local_copy
 
 TARS: dict[str, Any] = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
@@ -57,6 +59,28 @@ def test_samples_of_a_webdataset_writer(tmp_path: Path) -> None:
     same = tmp_path / "same"
     same.write_bytes(b"video")
     assert hash_location(items["a.tar::000.mp4"].path) == hash_location(str(same))
+
+
+def test_a_tar_that_cannot_be_read_and_a_copy_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former is one item's fate, the latter everybody's."""
+    write_tar(tmp_path / "a.tar", {"a.mp4": b"video", "a.txt": b"a cat"})
+    (item,) = list_source(tmp_path, TARS).items
+    broken: dict[str, int] = {"rb": errno.EIO}
+
+    def fail(path: Any, mode: str, **options: Any) -> Any:
+        if mode in broken:
+            raise OSError(broken[mode], os.strerror(broken[mode]))
+        return open("/dev/full" if mode == "ab" else path, mode, **options)
+
+    monkeypatch.setattr(locations, "open", fail, raising=False)
+    with pytest.raises(OSError, match="Input/output error"):
+        content(item.path, tmp_path / "work")
+    broken.clear()
+    with pytest.raises(StorageError, match="No space left on device"):
+        content(item.path, tmp_path / "work")
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_names_with_several_dots_are_several_samples(tmp_path: Path) -> None:

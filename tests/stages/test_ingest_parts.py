@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load
 
 from tests.media import counter, write_video
+from tests.places import Place, ingest_at, only_here
 from tests.stages.test_encode_text import CONFIG
 from tests.stages.test_ingest import CAPTIONS, add, config, make_project, outputs, untouched
 from tests.stages.test_ingest_faults import at_each_write
@@ -38,7 +39,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(root: Path, **changes: Any) -> dict[str, Any]:
-    return ingest.run(config(clips_per_shard=2, **changes), Paths(root))
+    return ingest_at(root, config(clips_per_shard=2, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "root"))
+def root(made: Path, tmp_path: Path, place: Place) -> Path:
+    return place.settle(Path(shutil.copytree(made, tmp_path / "root")))
 
 
 def part_of(root: Path) -> dict[str, str]:
     """The part that holds each source."""
     manifest = Paths(root).manifest
-    found = {}
+    found: dict[str, str] = {}
     for part in read_parts(manifest):
         for source in pq.read_table(manifest / part.part, partitioning=None)["source"].to_pylist():
             assert found.setdefault(source, part.part) == part.part, "a source's clips are in one part"
@@ -102,6 +103,7 @@ def test_one_file_touches_one_tar_and_one_part(root: Path) -> None:
     assert outputs(root) == few, "history leaves no trace"
 
 
+@only_here  # test_ingest_faults.py kills it in a bucket, too
 def test_killed_while_the_manifest_changes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interruption before each write, while old parts lie there: the rerun makes what a fresh run makes."""
 
@@ -140,6 +142,7 @@ def test_a_damaged_part_is_made_again(root: Path, capsys: pytest.CaptureFixture[
     assert outputs(root) == before
 
 
+@only_here
 def test_the_single_file_of_earlier_versions_goes(root: Path) -> None:
     before = outputs(root)
     shutil.rmtree(Paths(root).manifest)
@@ -148,6 +151,7 @@ def test_the_single_file_of_earlier_versions_goes(root: Path) -> None:
     assert outputs(root) == before
 
 
+@only_here
 def test_a_prefix_and_whoever_fetches_from_it_have_the_same_parts(root: Path, tmp_path: Path) -> None:
     prefix, other = tmp_path / "elsewhere", Paths(tmp_path / "other")
     for former in (prefix, other.root / "data"):
@@ -168,6 +172,7 @@ def test_a_prefix_and_whoever_fetches_from_it_have_the_same_parts(root: Path, tm
     assert {path.name for path in other.manifest.iterdir()} == names
 
 
+@only_here
 def test_what_an_earlier_version_published_is_not_fetched(root: Path, tmp_path: Path) -> None:
     published = {"manifest.parquet": {"bytes": 1, "sha256": "0"}}
     write_json(tmp_path / "elsewhere/published.json", published)

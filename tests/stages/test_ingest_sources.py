@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
 from walt.data.config import DatasetConfig
 from walt.data.shards import ShardReader
+from walt.data.sources import locations
 from walt.stages import ingest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -148,6 +150,29 @@ def test_each_span_is_cut_for_itself(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- tars
+
+
+def test_a_bad_sector_of_a_tar_costs_one_member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "videos").mkdir()
+    with tarfile.open(tmp_path / "videos/t.tar", "w") as archive:
+        for number in range(2):
+            archive.add(write_video(tmp_path / "x.mp4", np.roll(counter(40), number, axis=0)), f"{number}.mp4")
+    open_location, opened = locations.open_location, 0
+
+    def fail_once(location: str) -> Any:
+        nonlocal opened
+        opened += 1
+        if opened == 2:  # it could be read for its hash, but not to be decoded
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_location(location)
+
+    tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
+    with monkeypatch.context() as patch:
+        patch.setattr(locations, "open_location", fail_once)
+        run(tmp_path, tars, caption_required=False)
+    assert rejects(tmp_path) == {"t.tar::0.mp4": "unreadable"}
+    run(tmp_path, tars, caption_required=False)
+    assert rejects(tmp_path) == {}
 
 
 def test_a_tars_members_give_the_same_clips_as_files(tmp_path: Path) -> None:
@@ -343,6 +368,31 @@ def test_an_object_that_is_replaced_while_it_is_fetched_is_refused_for_now(
     bucket.call("put_object", Bucket=bucket.name, Key="data/a.mp4", Body=data)
     run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
     assert set(rejects(tmp_path)) == {"b.mp4"}
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1.0, "1 changed, 1 format"), (0.01, "2 changed")])
+def test_a_tar_that_is_replaced_while_a_member_is_fetched_costs_that_member_for_now(
+    size: float, refused: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as archive:
+        for number in range(2):
+            archive.add(write_video(tmp_path / "x.mp4", np.roll(counter(40), number, axis=0)), f"{number}.mp4")
+    tar = {"Bucket": bucket.name, "Key": "data/t.tar"}
+    data = (tmp_path / "t.tar").read_bytes()
+    bucket.call("put_object", **tar, Body=data)
+    open_location = locations.open_location
+
+    def while_it_changes(location: str) -> Any:
+        bucket.call("put_object", **tar, Body=bytes(int(size * len(data))))
+        return open_location(location)
+
+    tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
+    with monkeypatch.context() as patch:
+        patch.setattr(locations, "open_location", while_it_changes)
+        with pytest.raises(RejectLimitError, match=rf"none of 2 inputs .*\({refused}\)"):
+            run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
+    bucket.call("put_object", **tar, Body=data)
+    assert run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)["accepted"] == 2
 
 
 def test_a_bucket_that_is_not_there_ends_the_stage_before_any_work(bucket: Bucket, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.media import counter, write_video
+from tests.places import Place, ingest_at, only_here
 from tests.s3 import Bucket
 from tests.sources import describe, member, union
 from tests.stages.test_doctor import params
@@ -23,9 +24,14 @@ from walt.core import remote
 from walt.core.errors import RejectLimitError
 from walt.core.manifest import ManifestRow, read_manifest, read_rejects
 from walt.core.paths import Paths
-from walt.data.config import DatasetConfig
+from walt.core.storage import sha256_file
+from walt.data import reading
+from walt.data.clip_tars import Source
+from walt.data.config import IngestConfig
+from walt.data.cutting import ClipRule
+from walt.data.ingestion import ClipCache, SourceEntry, SourceFile
 from walt.data.sources.registry import list_items
-from walt.stages import doctor, ingest
+from walt.stages import doctor
 from walt.stages.inspect_figures import members as inspected
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
@@ -40,12 +46,11 @@ KINETICS = {"kind": "kinetics", "tables": ["k.csv"], "videos": "", "absent": "re
 def run(
     root: Path, descriptor: dict[str, Any], workers: int = 1, backend: str = "inline", **changes: Any
 ) -> dict[str, Any]:
-    """Ingest ``root/data`` with these keys of a descriptor."""
+    """Ingest ``root/videos``, or its place in a bucket, with these keys of a descriptor."""
     (root / "datasets").mkdir(exist_ok=True)
     (root / "datasets/test.yaml").write_text(json.dumps(describe(**descriptor).model_dump(mode="json")))
     settings = config(workers, backend, **{"sizes": ((16, 16),)} | changes)
-    dataset = DatasetConfig(descriptor="datasets/test.yaml", path="data-in")
-    return ingest.run(settings.model_copy(update={"dataset": dataset}), Paths(root))
+    return ingest_at(root, settings)
 
 
 def manifest(root: Path) -> dict[str, ManifestRow]:
@@ -82,13 +87,13 @@ def pictures(file: Path, *captions: str) -> None:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, place: Place) -> Path:
     """``films``: three videos, two of them listed, one without a caption; ``tars``: two pictures."""
     for number, name in enumerate("abc"):
-        video(tmp_path / f"data-in/films/{name}.mp4", number)
-    write_list(tmp_path / "data-in/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,", "gone.mp4,film d")
-    pictures(tmp_path / "data-in/pictures/0.tar", "picture 0", "picture 1")
-    return tmp_path
+        video(tmp_path / f"videos/films/{name}.mp4", number)
+    write_list(tmp_path / "videos/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,", "gone.mp4,film d")
+    pictures(tmp_path / "videos/pictures/0.tar", "picture 0", "picture 1")
+    return place.settle(tmp_path)
 
 
 FILMS = member(LIST, "films", images=False)
@@ -114,13 +119,14 @@ def test_videos_and_pictures_of_two_collections(root: Path) -> None:
     assert outputs(root) == before
 
 
+@only_here
 def test_the_clips_are_those_of_one_folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     run(root, union(films=FILMS, tars=PICTURES))
     one = tmp_path_factory.mktemp("one")
-    shutil.copytree(root / "data-in/films", one / "data-in/x")
-    with tarfile.open(root / "data-in/pictures/0.tar") as archive:
-        archive.extractall(one / "data-in/x", filter="data")
-    write_list(one / "data-in", *(f"x/{name},c" for name in ("a.mp4", "b.mp4", "0.png", "1.png")))
+    shutil.copytree(root / "videos/films", one / "videos/x")
+    with tarfile.open(root / "videos/pictures/0.tar") as archive:
+        archive.extractall(one / "videos/x", filter="data")
+    write_list(one / "videos", *(f"x/{name},c" for name in ("a.mp4", "b.mp4", "0.png", "1.png")))
     run(one, {"source": LIST})
     assert clips(one) == clips(root)
     before = clips(root)
@@ -129,9 +135,9 @@ def test_the_clips_are_those_of_one_folder(root: Path, tmp_path_factory: pytest.
 
 
 def test_equal_bytes_are_one_source_of_the_first_name(root: Path) -> None:
-    shutil.copy(root / "data-in/films/a.mp4", root / "data-in/films/copy.mp4")
-    shutil.copytree(root / "data-in/films", root / "data-in/others")
-    write_list(root / "data-in/others", "a.mp4,other a", "c.mp4,other c", "copy.mp4,other copy")
+    shutil.copy(root / "videos/films/a.mp4", root / "videos/films/copy.mp4")
+    shutil.copytree(root / "videos/films", root / "videos/others")
+    write_list(root / "videos/others", "a.mp4,other a", "c.mp4,other c", "copy.mp4,other copy")
     others = member(LIST, "others")
     figures = run(root, union(films=FILMS, others=others))
     assert (figures["inputs"], figures["accepted"]) == (7, 3)
@@ -149,7 +155,7 @@ def test_equal_bytes_are_one_source_of_the_first_name(root: Path) -> None:
 
 def test_a_video_of_one_frame_is_a_still_where_the_member_says_so(tmp_path: Path) -> None:
     for number, name in enumerate(("strict/one", "strict/film", "easy/one", "easy/other")):
-        video(tmp_path / f"data-in/{name}.mp4", number % 2, num_frames=20 if "film" in name else 1)
+        video(tmp_path / f"videos/{name}.mp4", number % 2, num_frames=20 if "film" in name else 1)
     strict, easy = (member(FOLDER, path, caption_required=False, images=path == "easy") for path in ("strict", "easy"))
     run(tmp_path, {"source": FOLDER | {"patterns": ["strict/*"]}, "images": False, "caption_required": False})
     alone = {row.source: (row.code, row.cause) for row in read_rejects(Paths(tmp_path).rejects)}
@@ -163,9 +169,31 @@ def test_a_video_of_one_frame_is_a_still_where_the_member_says_so(tmp_path: Path
         assert refused == {f"{names[0]}/one.mp4": alone["strict/one.mp4"]}, "as alone, and its bytes are not taken"
 
 
+@only_here
+def test_the_cache_is_read_once_a_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(root / "videos/films/a.mp4", root / "videos/films/c.mp4")
+    write_list(root / "videos/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,as a")
+    got, told_apart = Counter[str](), reading._told_apart
+
+    class Counting(ClipCache):
+        def get(self, source: SourceFile) -> SourceEntry | None:
+            got[source.name] += 1
+            return super().get(source)
+
+    def counted(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> reading.Read:
+        return told_apart(listed, rule, Counting(cache.folder.parent, rule), ingest)
+
+    monkeypatch.setattr(reading, "_told_apart", counted)
+    run(root, union(films=FILMS | {"images": True}, tars=PICTURES))
+    assert sorted(got.values()) == [1, 1, 1, 1], "of a duplicate there is nothing to know"
+    got.clear()
+    run(root, union(films=FILMS, tars=PICTURES))
+    assert sorted(got.values()) == [1, 1, 1, 2], "unless it may be one frame that only another member takes"
+
+
 def test_where_a_clip_is_one_frame_every_video_gives_some(tmp_path: Path) -> None:
-    video(tmp_path / "data-in/v/a.mp4", 0)
-    pictures(tmp_path / "data-in/pictures/0.tar", "picture")
+    video(tmp_path / "videos/v/a.mp4", 0)
+    pictures(tmp_path / "videos/pictures/0.tar", "picture")
     films = member(FOLDER, "v", caption_required=False, images=False)
     figures = run(tmp_path, union(v=films, p=PICTURES), num_frames=1, max_clips_per_video=2)
     assert (figures["accepted"], figures["images"], rejects(tmp_path)) == (2, 3, {})
@@ -182,10 +210,11 @@ def test_each_member_has_its_own_share(root: Path) -> None:
     }  # fmt: skip
 
 
+@only_here
 def test_where_shares_leave_nothing_one_of_the_member_that_has_one_is_held_out(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    video(root / "data-in/other/o.mp4", 9)
+    video(root / "videos/other/o.mp4", 9)
     other = member(FOLDER, "other", caption_required=False)
     for share, kept in ((1e-7, {"other/o.mp4"}), (0.0, set())):
         run(root, union(films=FILMS, other=other | {"held_out": share}, tars=PICTURES))
@@ -199,13 +228,13 @@ def test_where_shares_leave_nothing_one_of_the_member_that_has_one_is_held_out(
 def test_what_one_list_holds_out_no_other_trains_on(tmp_path: Path) -> None:
     """The same bytes as a whole, as a span, and in another collection's held-out list."""
     for number, name in enumerate(("k/i_000001_000011", "k/j_000001_000011", "own/new")):
-        video(tmp_path / f"data-in/{name}.mp4", number, num_frames=38)
+        video(tmp_path / f"videos/{name}.mp4", number, num_frames=38)
     (tmp_path / "classes.txt").write_text("yoga\n")
     rows = "".join(f"yoga,{name},1,11,{split}\n" for name, split in (("i", "train"), ("j", "val")))
-    (tmp_path / "data-in/k/k.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{rows}")
-    shutil.copy(tmp_path / "data-in/k/j_000001_000011.mp4", tmp_path / "data-in/own/same.mp4")
-    write_list(tmp_path / "data-in/own", "same.mp4,a", "new.mp4,b")
-    (tmp_path / "data-in/own/spans.csv").write_text("path,caption,s,e\nsame.mp4,c,0.2,1.2\nnew.mp4,d,0.2,1.2\n")
+    (tmp_path / "videos/k/k.csv").write_text(f"label,youtube_id,time_start,time_end,split\n{rows}")
+    shutil.copy(tmp_path / "videos/k/j_000001_000011.mp4", tmp_path / "videos/own/same.mp4")
+    write_list(tmp_path / "videos/own", "same.mp4,a", "new.mp4,b")
+    (tmp_path / "videos/own/spans.csv").write_text("path,caption,s,e\nsame.mp4,c,0.2,1.2\nnew.mp4,d,0.2,1.2\n")
     spans = LIST | {"tables": ["spans.csv"], "span_columns": ["s", "e"]}
     members = {
         "a": member(LIST, "own"), "b": member(spans, "own"), "k": member(KINETICS, "k", classes="classes.txt"),
@@ -218,9 +247,41 @@ def test_what_one_list_holds_out_no_other_trains_on(tmp_path: Path) -> None:
     assert rejects(tmp_path) == {"k/j_000001_000011.mp4": "duplicate"}
 
 
+@pytest.mark.parametrize("num_videos", [1, 2])
+def test_spans_of_the_only_video_are_trained_on(
+    tmp_path: Path, num_videos: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for number in range(num_videos):
+        video(tmp_path / f"videos/{number}.mp4", number, num_frames=40)
+        rows += [f"{number}.mp4,x,0,0.8", f"{number}.mp4,y,0.8,1.6"]
+    write_list(tmp_path / "videos", *rows, header="path,caption,s,e")
+    figures = run(tmp_path, {"source": LIST | {"span_columns": ["s", "e"]}, "held_out": 1e-9})
+    assert figures["accepted"] == 2 * num_videos
+    by_video = {(row.source_sha256, row.split) for row in read_manifest(Paths(tmp_path).manifest)}
+    assert sorted(split for _, split in by_video) == ["held_out", "train"][2 - num_videos :]
+    assert ("none is held out" in capsys.readouterr().out) == (num_videos == 1)
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_what_one_share_holds_out_no_other_member_trains_on(tmp_path: Path, name: str) -> None:
+    """Whichever member's name comes first, and so has the source: a share counts, as a list does."""
+    for number in range(3):
+        video(tmp_path / f"videos/all/{number}.mp4", number)
+    shutil.copytree(tmp_path / "videos/all", tmp_path / "videos/kept")
+    (tmp_path / "videos/kept/0.mp4").unlink()
+    everything, kept = (member(FOLDER, path, caption_required=False) for path in ("all", "kept"))
+    run(tmp_path, union(**{name: everything, "b": kept | {"held_out": 1.0}}))
+    digests = {sha256_file(tmp_path / f"videos/all/{number}.mp4"): number for number in range(3)}
+    rows = read_manifest(Paths(tmp_path).manifest)
+    assert {digests[row.source_sha256]: row.split for row in rows} == {0: "train", 1: "held_out", 2: "held_out"}
+    assert set(rejects(tmp_path)) == {f"{max(name, 'b')}/{number}.mp4" for number in (1, 2)}
+
+
 # --------------------------------------------------------------------------------------------------------------- limits
 
 
+@only_here
 def test_the_limit_holds_for_each_member(root: Path) -> None:
     """Half of the films are refused, a third of all inputs."""
     both = union(films=FILMS, tars=PICTURES)
@@ -231,30 +292,32 @@ def test_the_limit_holds_for_each_member(root: Path) -> None:
     assert run(root, both, reject_limit=0.5)["accepted"] == 4
 
 
+@only_here
 def test_a_member_without_anything_is_not_overlooked(root: Path) -> None:
     for name in "abc":  # an error page, say: what is a duplicate of it has no accepted source either
-        (root / f"data-in/films/{name}.mp4").write_bytes(b"no video")
+        (root / f"videos/films/{name}.mp4").write_bytes(b"no video")
     both = union(films=FILMS, tars=PICTURES)
     with pytest.raises(
         RejectLimitError,
         match=r"none of 4 inputs of the member 'films' was accepted \(1 no_caption, 1 missing, 1 format, 1 duplicate\)",
     ):
         run(root, both, reject_limit=1.0)
-    (root / "data-in/films/t.csv").write_text("path,caption\n")
+    (root / "videos/films/t.csv").write_text("path,caption\n")
     with pytest.raises(RejectLimitError, match=r"none of 0 inputs of the member 'films' .*the dataset is empty"):
         run(root, both, reject_limit=1.0)
 
 
+@only_here
 def test_collections_may_overlap(root: Path) -> None:
     """A subset of another collection is no failure; what else is refused of it counts as ever."""
-    shutil.copytree(root / "data-in/films", root / "data-in/subset")
-    write_list(root / "data-in/subset", "a.mp4,again", "b.mp4,again")
+    shutil.copytree(root / "videos/films", root / "videos/subset")
+    write_list(root / "videos/subset", "a.mp4,again", "b.mp4,again")
     subset = member(LIST, "subset")
     figures = run(root, union(films=FILMS, subset=subset), reject_limit=0.5)
     assert figures["members"] == {"films": "2 of 4 inputs", "subset": "0 of 2 inputs"}
-    write_list(root / "data-in/subset", "a.mp4,again", "b.mp4,again", "gone.mp4,x", "lost.mp4,x")
+    write_list(root / "videos/subset", "a.mp4,again", "b.mp4,again", "gone.mp4,x", "lost.mp4,x")
     run(root, union(films=FILMS, subset=subset), reject_limit=0.5)
-    (root / "data-in/films/t.csv").write_text("path,caption\na.mp4,a\nb.mp4,b\n")
+    (root / "videos/films/t.csv").write_text("path,caption\na.mp4,a\nb.mp4,b\n")
     with pytest.raises(RejectLimitError, match=r"2 of 4 inputs of the member 'subset' .*2 duplicate"):
         run(root, union(films=FILMS, subset=subset), reject_limit=0.4)
 
@@ -262,11 +325,12 @@ def test_collections_may_overlap(root: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- servers, inspect
 
 
+@only_here
 def test_a_member_in_a_bucket(root: Path, bucket: Bucket) -> None:
     run(root, union(films=FILMS, tars=PICTURES))
     local = outputs(root)
-    remote.upload(root / "data-in/pictures/0.tar", f"{bucket.url}/pictures/0.tar")
-    shutil.rmtree(root / "data-in/pictures")
+    remote.upload(root / "videos/pictures/0.tar", f"{bucket.url}/pictures/0.tar")
+    shutil.rmtree(root / "videos/pictures")
     figures = run(root, union(films=FILMS, tars=PICTURES | {"path": f"{bucket.url}/pictures"}))
     assert (figures["accepted"], figures["gone"]) == (4, 0)
     assert outputs(root) == local, "where a member lies changes nothing"
@@ -275,7 +339,7 @@ def test_a_member_in_a_bucket(root: Path, bucket: Bucket) -> None:
 def test_a_remote_file_of_two_members_is_fetched_and_cut_once(web: Web, tmp_path: Path) -> None:
     web.files["/a.mp4"] = video(tmp_path / "a.mp4", 0).read_bytes()
     for name in ("p", "q"):
-        write_list(tmp_path / f"data-in/{name}", f"{web.url}/a.mp4,about {name}")
+        write_list(tmp_path / f"videos/{name}", f"{web.url}/a.mp4,about {name}")
     figures = run(tmp_path, union(p=member(LIST, "p"), q=member(LIST, "q")))
     assert web.fetched() == ["/a.mp4"]
     assert (figures["decoded_now"], figures["accepted"]) == (1, 1)
@@ -292,9 +356,10 @@ def test_doctor_asks_for_credentials_for_a_member(tmp_path: Path, monkeypatch: p
         assert [check.found for check in doctor._s3(settings, tmp_path)] == found
 
 
+@only_here
 def test_inspect_counts_by_member(root: Path) -> None:
     descriptor = describe(**union(films=FILMS | {"held_out": 1.0}, tars=PICTURES))
-    listing = list_items(descriptor, root, "data-in", 40)
+    listing = list_items(descriptor, root, "videos", 40)
     refused = [(refusal.source, refusal.code, refusal.cause) for refusal in listing.refusals]
     pictures_found = {"name": "tars", "inputs": 2, "videos": 0, "images": 2, "held_out": 0, "rejects": []}
     assert inspected(descriptor, listing, refused) == [
@@ -302,7 +367,7 @@ def test_inspect_counts_by_member(root: Path) -> None:
          "rejects": [("missing", 1), ("no_caption", 1)]},
         pictures_found,
     ]  # fmt: skip
-    (root / "data-in/films/b.mp4").write_bytes(b"no video")
+    (root / "videos/films/b.mp4").write_bytes(b"no video")
     run(root, union(films=FILMS | {"held_out": 1.0}, tars=PICTURES))
     refused = [(row.source, row.code, row.cause) for row in read_rejects(Paths(root).rejects)]
     rows = read_manifest(Paths(root).manifest)

@@ -40,7 +40,7 @@ class Source:
     sha256: str = ""
     """Of its bytes, once they were read; empty: they could not be."""
     refusal: tuple[str | None, str] | None = None
-    """Code and cause where something failed that says nothing about the bytes."""
+    """Code and cause where something failed that says nothing about the bytes: if another copy was read, it is void."""
     num_clips: int = 0
     """That stay."""
     has_video: bool = False

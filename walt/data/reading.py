@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from walt.data.config import IngestConfig
 from walt.data.cutting import ClipRule
 from walt.data.ingestion import TRANSIENT, ClipCache, cut_source
 from walt.data.screening import Screening
-from walt.data.sources.items import Item, Span
-from walt.data.sources.locations import is_elsewhere, is_plain
+from walt.data.sources.items import Span
+from walt.data.sources.locations import is_elsewhere
 from walt.data.visiting import DOWNLOAD_SECONDS, Found, Hints, Visit, only_hash, visit
 
 TEMPORARY_FOLDER = "fetched"
@@ -82,12 +82,14 @@ class _Visits:
     def __init__(self, cache: ClipCache, hints: Hints, ingest: IngestConfig, compute: ComputeConfig) -> None:
         self._cache, self._hints, self._ingest, self._compute = cache, hints, ingest, compute
         self.num_decoded = 0
+        self._num_refused = 0
 
     def make(self, title: str, function: Callable[[Visit], Found], sources: list[Source]) -> list[Source]:
         """Visit all, those on servers first. Gives those at which a worker died."""
         dead: list[Source] = []
         seconds, memory = self._ingest.timeout_seconds, self._ingest.memory_mb
         with ProgressBar(title, len(sources), "files", meters=("clips", "MB"), counters=("rejects",)) as bar:
+            bar.advance(0, rejects=self._num_refused)
             for elsewhere, limit in ((True, seconds + DOWNLOAD_SECONDS), (False, seconds)):
                 groups = partial(_by_location, sources, elsewhere)
                 jobs = map(self._visit, groups())
@@ -98,11 +100,13 @@ class _Visits:
                         assert outcome.failure is not None
                         found = Found(code=outcome.failure.code, cause=outcome.failure.cause)
                         dead += group
-                    self._keep(found, group)
                     entries = [entry for _, entry, _ in found.results]
                     refused = len(group) if found.code else sum(bool(entry.code) for entry in entries)
+                    refused = 0 if group[0].refusal else refused  # counted when its worker died
+                    self._keep(found, group)
+                    self._num_refused += refused
                     clips = sum(len(entry.clips) for entry in entries)
-                    bar.advance(len(group), clips=clips, MB=_num_bytes(group[0].item) / 1e6, rejects=refused)
+                    bar.advance(len(group), clips=clips, MB=found.num_bytes / 1e6, rejects=refused)
         return dead
 
     def _visit(self, group: list[Source]) -> Visit:
@@ -140,52 +144,35 @@ def _by_location(sources: list[Source], elsewhere: bool) -> Iterator[list[Source
     yield from parts.values()
 
 
-def _num_bytes(item: Item) -> int:
-    """Size of a local file, for the progress bar alone."""
-    try:
-        return Path(item.path).stat().st_size if is_plain(item.path) else 0
-    except OSError:
-        return 0
-
-
 def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:
     """Decide which sources are duplicates and which are refused; note how many clips the others have, and have these
     screened."""
     read = Read(Screening(ingest.screen))
     first: dict[tuple[str, Span | None], Source] = {}
+    may_be_stills = rule.stills and rule.num_frames > 1
     for source in listed:
-        item, sha256 = source.item, source.sha256
-        reason = source.refusal
-        if sha256 and not item.stills and _is_still(source, rule, cache):
+        item, sha256, reason = source.item, source.sha256, source.refusal
+        place, strict = (sha256, item.span), may_be_stills and not item.stills
+        entry = cache.get(source.file) if sha256 and (strict or place not in first) else None
+        if strict and entry and any(clip.kind == "image" for clip in entry.clips):  # another member takes stills
             cause = f"1 frames at {rule.fps:g} a second, a clip has {rule.num_frames}"
             read.rejects.append(reject_row(item.source, sha256, "too_short", cause))
             continue
         if sha256:
-            earlier = first.setdefault((sha256, item.span), source)
+            earlier = first.setdefault(place, source)
             if earlier is not source:
-                if item.split == "held_out":  # what one list holds out, another does not train on
-                    earlier.item = replace(earlier.item, split="held_out")
                 cause = f"the same bytes as {earlier.item.source}"
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))
                 continue
             read.sources.append(source)
-        if not reason:
-            entry = cache.get(source.file)
-            if entry is None:
-                read.unknown.append(source)
-                continue
+        if entry:  # whichever copy of these bytes lived: that another one's worker died says nothing of them
             source.num_clips = len(entry.clips)
             source.has_video = any(clip.kind == "video" for clip in entry.clips)
             read.screening.add(entry)
             reason = (entry.code, entry.cause) if entry.code else None
+        elif not reason:
+            read.unknown.append(source)
+            continue
         if reason:
             read.rejects.append(reject_row(item.source, sha256 or None, *reason))
     return read
-
-
-def _is_still(source: Source, rule: ClipRule, cache: ClipCache) -> bool:
-    """Whether a video is one frame, which became a still since another member of the union takes stills."""
-    if not rule.stills or rule.num_frames == 1:
-        return False
-    entry = cache.get(source.file)
-    return entry is not None and any(clip.kind == "image" for clip in entry.clips)

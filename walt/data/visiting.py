@@ -23,13 +23,15 @@ from walt.core.remote_errors import MissingError
 from walt.core.storage import sha256_file
 from walt.data.ingestion import ClipCache, SourceEntry, SourceFile
 from walt.data.sources.items import Kind, Span
-from walt.data.sources.locations import hash_location, is_elsewhere, local_copy, whole_file
+from walt.data.sources.locations import hash_location, is_elsewhere, local_copy, num_bytes, whole_file
 
 MOST_BYTES = 16 << 30
 """Larger remote files are refused, as the server states their size: temporary space has to end somewhere."""
 
 DOWNLOAD_SECONDS = 600.0
 """What a download may take, besides the time that a decoder may."""
+
+_REPLACED = "it was replaced on the server while it was fetched"
 
 _OURS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
 """How a StorageError ends that is no server's fault."""
@@ -66,6 +68,8 @@ class Found:
     hint: Hint | None = None
     code: str | None = None
     cause: str = ""
+    num_bytes: int = 0
+    """That were read, or fetched; none where a hint made that needless."""
 
 
 def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Found:
@@ -82,16 +86,17 @@ def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Foun
     """
     if is_elsewhere(place.location):
         return _fetch(folder, cut, cache, place)
-    sha256 = ""
+    sha256, size = "", 0
     try:
         sha256 = hash_location(place.location)
+        size = num_bytes(place.location)
         lacking = _lacking(cache, sha256, place)
         if not lacking:
-            return Found(sha256)
+            return Found(sha256, num_bytes=size)
         with local_copy(place.location, folder) as path:
-            return Found(sha256, tuple((file, *cut(path, file)) for file in lacking))
+            return Found(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
     except OSError as error:
-        return Found(sha256, code="unreadable", cause=str(error.strerror))
+        return Found(sha256, code="unreadable", cause=str(error.strerror), num_bytes=size)
 
 
 def only_hash(folder: Path, cut: Cut, place: Visit) -> Found:
@@ -115,28 +120,35 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Fou
         ):
             return Found(known.sha256, hint=known)
         with local_copy(place.location, folder) as path:
-            if _was_replaced(place.location, stated):
-                return Found(code="changed", cause="it was replaced on the server while it was fetched")
+            if _was_replaced(whole, stated):
+                return Found(code="changed", cause=_REPLACED)
             sha256 = sha256_file(path)
+            size = num_bytes(str(path))
             results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, place))
         strong = stated.etag is not None and not stated.etag.startswith("W/")
-        return Found(sha256, results, Hint(stated.etag or "", stated.size, sha256) if strong else None)
+        hint = Hint(stated.etag or "", stated.size, sha256) if strong else None
+        return Found(sha256, results, hint, num_bytes=size)
     except MissingError as error:
         return Found(code="missing", cause=str(error))
+    except OSError as error:
+        if error.errno != errno.ENODATA:  # a tar that is shorter than its list of members
+            raise
+        return Found(code="changed", cause=_REPLACED)
     except (StorageError, CorruptArtifactError) as error:
         if place.location.startswith("s3://") or str(error).endswith(_OURS):
             raise
         return Found(code="unreachable", cause=str(error))
 
 
-def _was_replaced(location: str, stated: remote.RemoteFile) -> bool:
-    """Whether a bucket holds another object now: parts of both may have come, in the size of the first.
+def _was_replaced(whole: str, stated: remote.RemoteFile) -> bool:
+    """Whether a bucket holds another object now, itself or as the tar of a member: parts of both may have come, in the
+    size of the first.
 
     Web servers are not asked: several behind one name may give several ETags to one file.
     """
-    if not location.startswith("s3://") or whole_file(location) != location:
+    if not whole.startswith("s3://"):
         return False
-    now = remote.stat(location)
+    now = remote.stat(whole)
     return now is None or now.etag != stated.etag
 
 

@@ -103,7 +103,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     inputs = Counter(map(descriptor.member_of, listing.sources()))
     check_reject_limit(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
 
-    assign_splits(accepted)
+    assign_splits(accepted, listed)
     shards = assign_shards(accepted, config.ingest.clips_per_shard)
     parts = assign_parts(shards, MOST_PART_ROWS)
     shards = {number: sources for tars in parts.values() for number, sources in tars.items()}

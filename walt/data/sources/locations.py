@@ -82,17 +82,27 @@ def hash_location(location: str) -> str:
     return digest.hexdigest()
 
 
+def num_bytes(location: str) -> int:
+    """Size of what lies at a place on this machine. Raises OSError."""
+    return Path(location).stat().st_size if is_plain(location) else _place(location)[2]
+
+
 def _extract(location: str, path: Path) -> None:
-    """Copy a member's bytes; its name plays no part."""
-    with storage_errors(path), open(path, "wb") as target:
-        for block in _blocks(location):
+    """Copy a member's bytes; its name plays no part.
+
+    Raises:
+        OSError: the tar cannot be read, which is one item's fate. StorageError: the copy cannot be written.
+    """
+    with storage_errors(path):
+        path.write_bytes(b"")
+    for block in _blocks(location):
+        with storage_errors(path), open(path, "ab", buffering=0) as target:
             target.write(block)
 
 
 def _blocks(location: str) -> Iterator[bytes]:
     """A member's bytes, a megabyte at a time. Raises OSError where the tar is shorter than it was."""
-    tar, _, place = location.partition(_MEMBER)
-    offset, left = (int(number) for number in place.split("+"))
+    tar, offset, left = _place(location)
     with open_location(tar) as source:
         source.seek(offset)
         while left:
@@ -101,3 +111,10 @@ def _blocks(location: str) -> Iterator[bytes]:
                 raise OSError(errno.ENODATA, f"{tar}: it became shorter while it was in use")
             yield block
             left -= len(block)
+
+
+def _place(location: str) -> tuple[str, int, int]:
+    """A member's tar, offset and size."""
+    tar, _, place = location.partition(_MEMBER)
+    offset, size = place.split("+")
+    return tar, int(offset), int(size)
