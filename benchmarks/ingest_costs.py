@@ -43,12 +43,12 @@ from walt.core.manifest import (
 from walt.core.mp4 import encode_clip
 from walt.core.storage import sha256_file
 from walt.core.video import SourceFacts
+from walt.data.clip_cache import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
 from walt.data.clip_tars import MOST_PART_ROWS, Source, assign_shards
 from walt.data.clips import CLIPS_TABLE, read_clip_rows
 from walt.data.config import Descriptor
 from walt.data.cutting import ClipRule
 from walt.data.edits import edits_since
-from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
 from walt.data.measures import Measures
 from walt.data.shards import ShardReader, write_index, write_shard
 from walt.data.sources.folders import LocalFolder

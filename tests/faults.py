@@ -7,8 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from walt.data.clip_cache import SourceEntry, SourceFile, cut_source
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import SourceEntry, SourceFile, cut_source
 
 
 def hang_or_crash(digests: dict[str, str], rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:

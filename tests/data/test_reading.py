@@ -20,7 +20,7 @@ from walt.core.manifest import RejectRow, read_rejects
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
 from walt.data import reading, visiting
-from walt.data.ingestion import cut_source
+from walt.data.clip_cache import cut_source
 from walt.data.sources.locations import member_location
 
 

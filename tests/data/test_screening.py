@@ -18,8 +18,8 @@ from tests.media import Frames, counter
 from walt.core.config import read_yaml
 from walt.core.shots import content_values, thumbnails
 from walt.core.video import SourceFacts
+from walt.data.clip_cache import ClipEntry, SourceEntry
 from walt.data.config import ScreenConfig
-from walt.data.ingestion import ClipEntry, SourceEntry
 from walt.data.measures import Measures, measure
 from walt.data.screening import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
 from walt.data.shapes import draw, scenes

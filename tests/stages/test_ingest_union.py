@@ -26,10 +26,10 @@ from walt.core.manifest import ManifestRow, read_manifest, read_rejects
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
 from walt.data import reading
+from walt.data.clip_cache import ClipCache, SourceEntry, SourceFile
 from walt.data.clip_tars import Source
 from walt.data.config import IngestConfig
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import ClipCache, SourceEntry, SourceFile
 from walt.data.sources.registry import list_items
 from walt.stages import doctor
 from walt.stages.inspect_figures import members as inspected

@@ -12,9 +12,9 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.images import Size
 from walt.core.log import ProgressBar
 from walt.core.storage import keep_only, read_json, sha256_json, write_json
+from walt.data.clip_cache import ClipCache, ClipEntry, Member, SourceEntry, SourceFile
 from walt.data.clips import CLIPS_TABLE, size_folder
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import ClipCache, ClipEntry, Member, SourceEntry, SourceFile
 from walt.data.screening import Refusals, screened
 from walt.data.shards import (
     INDEX_NAME,

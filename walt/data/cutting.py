@@ -1,6 +1,6 @@
 """The clip rule, and a source cut by it: where clips begin, what sizes they have, what is measured of them.
 
-Nothing is encoded or stored here; ``walt.data.ingestion`` does that. Worker processes import this module: no torch.
+Nothing is encoded or stored here; ``walt.data.clip_cache`` does that. Worker processes import this module: no torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # workers import this module, and are to start fast
     from walt.data.config import IngestConfig
 
 _MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
-_CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("ingestion.py")))
+_CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
 _ROUNDING = Fraction(1, 100)  # of a frame: a span's ends are rounded to milliseconds
 _LIBRARIES = decoding.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}

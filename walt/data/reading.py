@@ -13,10 +13,10 @@ from walt.core.execute import map_items
 from walt.core.log import ProgressBar
 from walt.core.manifest import RejectRow, printable
 from walt.core.storage import clean_temporary
+from walt.data.clip_cache import TRANSIENT, ClipCache, cut_source
 from walt.data.clip_tars import Source
 from walt.data.config import IngestConfig
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import TRANSIENT, ClipCache, cut_source
 from walt.data.screening import Screening
 from walt.data.sources.items import Span
 from walt.data.sources.locations import is_elsewhere

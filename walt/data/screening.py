@@ -16,9 +16,9 @@ import numpy as np
 
 from walt.core import shots
 from walt.core.manifest import ClipRejectRow, printable
+from walt.data.clip_cache import ClipEntry, SourceEntry
 from walt.data.clips import size_folder
 from walt.data.config import IngestConfig, ScreenConfig
-from walt.data.ingestion import ClipEntry, SourceEntry
 from walt.data.near_duplicates import near_duplicates
 
 

@@ -21,7 +21,7 @@ from walt.core import remote
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.remote_errors import MissingError
 from walt.core.storage import sha256_file
-from walt.data.ingestion import ClipCache, SourceEntry, SourceFile
+from walt.data.clip_cache import ClipCache, SourceEntry, SourceFile
 from walt.data.sources.items import Kind, Span
 from walt.data.sources.locations import hash_location, is_elsewhere, local_copy, num_bytes, whole_file
 

@@ -34,6 +34,7 @@ from walt.core.manifest import (
 )
 from walt.core.paths import Paths
 from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
+from walt.data.clip_cache import ClipCache
 from walt.data.clip_tars import (
     MOST_PART_ROWS,
     PlannedClip,
@@ -46,7 +47,6 @@ from walt.data.clip_tars import (
 from walt.data.clips import CLIPS_TABLE
 from walt.data.config import DatasetConfig, Descriptor, IngestConfig
 from walt.data.cutting import ClipRule
-from walt.data.ingestion import ClipCache
 from walt.data.mirror import check_mirror, mirror
 from walt.data.reading import read_all, reject_row
 from walt.data.reject_limit import check_reject_limit
