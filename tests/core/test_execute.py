@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -190,6 +191,24 @@ def test_a_system_that_starts_no_more_processes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(StorageError, match="a process could not be started: Resource temporarily unavailable"):
         list(map_items(task, [1], compute("process")))
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_a_system_that_opens_no_more_files(opened: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the process that starts workers, or for the first worker."""
+    left, real = [opened], socket.socketpair
+
+    def refuse() -> Any:
+        if not left[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        left[0] -= 1
+        return real()
+
+    monkeypatch.setattr(socket, "socketpair", refuse)
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pytest.raises(StorageError, match="a process could not be started: Too many open files"):
+        list(map_items(task, [1, 2], compute("process")))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")

@@ -37,21 +37,27 @@ def spawn(function: str, *arguments: object) -> tuple[subprocess.Popen[bytes], s
         StorageError: the system starts no more processes, or opens no more files.
     """
     module, name = function.split(":")
-    with ExitStack() as on_failure:
+    ours, theirs = _socket_pair()
+    with theirs, ExitStack() as on_failure:
+        on_failure.callback(ours.close)
+        call = ", ".join(map(repr, (theirs.fileno(), os.getpid(), *arguments)))
         try:
-            ours, theirs = socket.socketpair()
-            on_failure.callback(ours.close)
-            with theirs:
-                call = ", ".join(map(repr, (theirs.fileno(), os.getpid(), *arguments)))
-                process = subprocess.Popen(
-                    [sys.executable, "-c", f"from {module} import {name}; {name}({call})"], pass_fds=[theirs.fileno()],
-                    start_new_session=True, stdin=subprocess.DEVNULL,
-                    env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ | same_modules(),
-                )  # fmt: skip
+            process = subprocess.Popen(
+                [sys.executable, "-c", f"from {module} import {name}; {name}({call})"], pass_fds=[theirs.fileno()],
+                start_new_session=True, stdin=subprocess.DEVNULL,
+                env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ | same_modules(),
+            )  # fmt: skip
         except OSError as error:
             raise StorageError(f"a process could not be started: {error.strerror}") from error
         on_failure.pop_all()
     return process, ours
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair()
+    except OSError as error:  # too many open files
+        raise StorageError(f"a process could not be started: {error.strerror}") from error
 
 
 def same_modules() -> dict[str, str]:
@@ -136,9 +142,11 @@ class _Forked(Workers):
             self._nursery = process, Connection(connection.detach())
             with suppress(OSError):  # it died; the first answer says so
                 self._nursery[1].send_bytes(ForkingPickler.dumps(self._function))
-        ours, theirs = socket.socketpair()
-        with theirs:
+        ours, theirs = _socket_pair()
+        with theirs, ExitStack() as on_failure:
+            on_failure.callback(ours.close)
             pid = self._ask(("start", self._memory_mb), theirs.fileno())
+            on_failure.pop_all()
         return Worker(pid, ours, lambda: self._ask(("reap", pid)))
 
     def _ask(self, request: tuple[str, int], descriptor: int | None = None) -> int:
