@@ -175,7 +175,7 @@ def count_manifest(folder: Path) -> int:
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
-    """All rows, in stored order: 850 bytes each. Raises as ``iterate_manifest``."""
+    """All rows, in stored order: more than a kB each. Raises as ``iterate_manifest``."""
     return list(iterate_manifest(folder))
 
 

@@ -126,8 +126,13 @@ def read_clips(
             frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
             clips.append(SourceClip(float(begin), frames, facts))
     if not clips:
-        raise SourceError("too_short", f"{len(pictures)} frames at {fps:g} a second, a clip has {num_frames}")
+        raise too_short(len(pictures), fps, num_frames)
     return clips
+
+
+def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
+    """The refusal of a video that shows fewer frames than a clip has."""
+    return SourceError("too_short", f"{num_shown} frames at {fps:g} a second, a clip has {num_frames}")
 
 
 Pictures = dict[Fraction, dict[Size, Picture]]

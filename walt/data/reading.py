@@ -13,6 +13,7 @@ from walt.core.execute import map_items
 from walt.core.log import ProgressBar
 from walt.core.manifest import RejectRow, printable
 from walt.core.storage import clean_temporary
+from walt.core.video import too_short
 from walt.data.clip_cache import TRANSIENT, ClipCache, cut_source
 from walt.data.clip_tars import Source
 from walt.data.config import IngestConfig
@@ -155,8 +156,8 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
         place, strict = (sha256, item.span), may_be_stills and not item.stills
         entry = cache.get(source.file) if sha256 and (strict or place not in first) else None
         if strict and entry and any(clip.kind == "image" for clip in entry.clips):  # another member takes stills
-            cause = f"1 frames at {rule.fps:g} a second, a clip has {rule.num_frames}"
-            read.rejects.append(reject_row(item.source, sha256, "too_short", cause))
+            refusal = too_short(1, rule.fps, rule.num_frames)
+            read.rejects.append(reject_row(item.source, sha256, refusal.code, refusal.cause))
             continue
         if sha256:
             earlier = first.setdefault(place, source)

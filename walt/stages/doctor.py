@@ -175,7 +175,7 @@ def _dvc(root: Path) -> Check:
     if not file.is_file() or not (root / ".dvc").is_dir():
         advice = "dvc init" if file.is_file() else pipeline.ONLY_IN_A_CLONE
         return Check("dvc", "warn", f"{result.stdout.strip()}, but this is no DVC project", advice)
-    if file.read_text(encoding="utf-8") != pipeline.render():
+    if not pipeline.is_current(root):
         return Check("dvc", "warn", f"{pipeline.PIPELINE_FILE} differs from the registry", "walt pipeline --write")
     return Check("dvc", "ok", result.stdout.strip())
 

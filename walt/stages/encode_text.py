@@ -16,7 +16,6 @@ The manifest is read a part at a time: what is in memory of it does not grow wit
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -40,6 +39,7 @@ from walt.core.paths import Paths
 from walt.core.storage import (
     TEMPORARY_SUFFIX,
     atomic_directory,
+    canonical_json,
     clean_temporary,
     read_json,
     sha256_file,
@@ -134,22 +134,17 @@ class _ListDigest:
 
     def __init__(self, value: dict[str, Any], name: str) -> None:
         assert name > max(value)
-        self._hash = hashlib.sha256(f'{_canonical(value)[:-1]},"{name}":['.encode())
+        self._hash = hashlib.sha256(f'{canonical_json(value)[:-1]},"{name}":['.encode())
         self._separator = ""
 
     def add(self, entry: object) -> None:
-        self._hash.update(f"{self._separator}{_canonical(entry)}".encode())
+        self._hash.update(f"{self._separator}{canonical_json(entry)}".encode())
         self._separator = ","
 
     def hexdigest(self) -> str:
         closed = self._hash.copy()
         closed.update(b"]}")
         return closed.hexdigest()
-
-
-def _canonical(value: object) -> str:
-    """JSON as ``sha256_json`` hashes it."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def prepare_encoder(text: TextConfig, config: Config, paths: Paths, captions: Iterable[str]) -> TextEncoder:

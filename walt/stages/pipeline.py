@@ -31,21 +31,25 @@ def render() -> str:
 
 def write(root: Path) -> bool:
     """Bring ``dvc.yaml`` up to date; whether it changed. Raises ConfigurationError where the code is not beside it."""
-    path, content = root / PIPELINE_FILE, render()
     if not (root / "walt/stages/registry.py").is_file():
         raise ConfigurationError(f"no walt/stages here, which {PIPELINE_FILE} would name: {ONLY_IN_A_CLONE}")
-    if path.is_file() and path.read_text(encoding="utf-8") == content:
+    if is_current(root):
         return False
-    write_bytes(path, content.encode())
+    write_bytes(root / PIPELINE_FILE, render().encode())
     return True
+
+
+def is_current(root: Path) -> bool:
+    """Whether ``dvc.yaml`` is there and is what the registry says."""
+    path = root / PIPELINE_FILE
+    return path.is_file() and path.read_text(encoding="utf-8") == render()
 
 
 def check(root: Path) -> None:
     """Raise ConfigurationError where there is no ``dvc.yaml``, or it is not what the registry says."""
-    path = root / PIPELINE_FILE
-    if not path.is_file():
+    if not (root / PIPELINE_FILE).is_file():
         raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
-    if path.read_text(encoding="utf-8") != render():
+    if not is_current(root):
         raise ConfigurationError(f"{PIPELINE_FILE} differs from the registry; run `walt pipeline --write`")
 
 
