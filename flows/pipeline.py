@@ -82,6 +82,12 @@ def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
         prepare(root)
         stale = find_stale(root, [stage.name for stage in stages])
         logger.info("stale: %s", ", ".join(stale) if stale else "nothing; everything is up to date")
+        if never_restored := [stage.name for stage in stages if stage.persist and stage.name in stale]:
+            logger.info(
+                "%s: made again, never restored from DVC's run cache; if this is another commit than before, stop and "
+                "run `dvc checkout` first",
+                ", ".join(never_restored),
+            )
         outcomes = _bring_up_to_date(root, stages, stale)
         if promote:
             judge_model(root)

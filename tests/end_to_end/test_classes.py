@@ -86,7 +86,7 @@ def test_pictures_by_their_class(tmp_path: Path) -> None:
         params[section] = None
     params["ingest"] |= {"num_frames": 1, "sizes": [[16, 16]]}
     params["autoencoder"] |= {"dimensions": 2, "temporal_downsample": [False] * 2}
-    params["train_autoencoder"]["forms"] = [{"size": [16, 16], "num_frames": 1, "batch_size": 2, "weight": 1}]
+    params["train_autoencoder"]["forms"] = [{"resolution": [16, 16], "num_frames": 1, "batch_size": 2, "weight": 1}]
     params["base"] |= {"latent_grid": [1, 2, 2], "spatiotemporal_window": [1, 2, 2], "adaln": "separate"}
     params["train_base"]["image_fraction"] = 1.0
     params["sample"] |= {"cascade": False, "count": 3}

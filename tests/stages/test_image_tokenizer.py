@@ -28,8 +28,8 @@ def test_a_video_autoencoder_starts_where_the_image_tokenizer_ended(
     write_clips(paths.clips)
     follow(monkeypatch, stop=None)
     video_training = autoencoder_training(**{**SHORT, "steps": 1, "ema_decay": 0.0}, initial_weights="tokenizer")
-    size = video_training.forms[0].size
-    stills = (ClipFormConfig(size=size, num_frames=1, batch_size=2, weight=1.0),)
+    size = video_training.forms[0].resolution
+    stills = (ClipFormConfig(resolution=size, num_frames=1, batch_size=2, weight=1.0),)
     image_training = autoencoder_training(**SHORT).model_copy(update={"forms": stills})
     figures = train_autoencoder.run(
         train_autoencoder.Config(**COMMON, autoencoder=IMAGE, train_autoencoder=image_training), paths

@@ -41,8 +41,8 @@ LOOP: dict[str, Any] = {
     "activation_checkpointing": False, "accumulation": 1, "compile": False,
 }  # fmt: skip
 FORMS = (
-    ClipFormConfig(size=(16, 16), num_frames=5, batch_size=2, weight=1.0),
-    ClipFormConfig(size=(32, 32), num_frames=1, batch_size=3, weight=3.0),
+    ClipFormConfig(resolution=(16, 16), num_frames=5, batch_size=2, weight=1.0),
+    ClipFormConfig(resolution=(32, 32), num_frames=1, batch_size=3, weight=3.0),
 )
 ROWS = tuple(ClipRow(f"v{i}", "video", "train", 0) for i in range(6)) + tuple(
     ClipRow(f"i{i}", "image", "train", 0) for i in range(5)

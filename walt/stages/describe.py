@@ -91,15 +91,15 @@ def describe(params: Params, name: str, root: Path) -> dict[str, Any]:
 def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
     """Encoder, decoder and, where there is one, the discriminator, each with its name."""
     config, training = params.autoencoder, params.train_autoencoder
-    form = max(training.forms, key=lambda form: form.num_frames * form.size[0] * form.size[1])
+    form = max(training.forms, key=lambda form: form.num_frames * form.resolution[0] * form.resolution[1])
     with torch.device("meta"):
         model = CausalAutoencoder(config).to(_DTYPES[training.precision])
-        video = torch.empty(1, 3, form.num_frames, *form.size, dtype=_DTYPES[training.precision])
+        video = torch.empty(1, 3, form.num_frames, *form.resolution, dtype=_DTYPES[training.precision])
         # in training a gradient comes through them
         latents = torch.empty_like(model.encode(video)[0], requires_grad=True)
         fake = torch.empty_like(video, requires_grad=True)
     model.activation_checkpointing = training.activation_checkpointing
-    shape = f"{form.num_frames}x{form.size[0]}x{form.size[1]}"
+    shape = f"{form.num_frames}x{form.resolution[0]}x{form.resolution[1]}"
     note = f"a sample has the largest training form, {shape}"
     widths = " ".join(str(config.base_channels * multiplier) for multiplier in config.channel_multipliers)
     kind = f"levels of {widths} channels, blocks a level: {config.blocks_per_level}"

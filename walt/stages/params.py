@@ -107,8 +107,8 @@ def _check_sizes(params: Params) -> None:
         if any(side % factor for side in size):
             raise ValueError(f"ingest.sizes: {size} is not divisible by the autoencoder's spatial factor {factor}")
     for form in params.train_autoencoder.forms:
-        if form.size not in sizes:
-            raise ValueError(f"train_autoencoder.forms: size {form.size} is not one of ingest.sizes")
+        if form.resolution not in sizes:
+            raise ValueError(f"train_autoencoder.forms: resolution {form.resolution} is not one of ingest.sizes")
         if form.num_frames > params.ingest.num_frames or form.num_frames % 4 != 1:
             raise ValueError(f"train_autoencoder.forms: num_frames {form.num_frames} is not 1 + 4k within a clip")
 

@@ -82,8 +82,8 @@ class AutoencoderObjective:
         self.device = str(next(model.parameters()).device)
         self.lecam = LeCam().to(self.device) if config.loss.lecam else None
         self._played: _Played | None = None
-        self.datasets = {form.size: ClipDataset(paths.clips, form.size, "train") for form in config.forms}
-        self.keys = [_keys_for(self.datasets[form.size], form) for form in config.forms]
+        self.datasets = {form.resolution: ClipDataset(paths.clips, form.resolution, "train") for form in config.forms}
+        self.keys = [_keys_for(self.datasets[form.resolution], form) for form in config.forms]
         for form, keys in zip(config.forms, self.keys, strict=True):
             if not keys:
                 raise RejectLimitError(f"{paths.clips}: {_what_is_missing(paths, form)}")
@@ -166,7 +166,7 @@ class AutoencoderObjective:
         """The batch of a form, a function of (seed, form, step)."""
         form, seed = self.config.forms[index], hash_integer("form", self.seed, index)
         keys = batch_keys(seed, step, form.batch_size, self.keys[index])
-        dataset = self.datasets[form.size]
+        dataset = self.datasets[form.resolution]
         starts = [self._start(dataset, key, form, step) for key in keys]
         video = dataset.frames(keys, starts, form.num_frames)
         return AutoencoderBatch(video, sample_noise(seed, step, keys, self._latent_shape(form)), share)
@@ -180,7 +180,7 @@ class AutoencoderObjective:
     def _latent_shape(self, form: ClipFormConfig) -> tuple[int, int, int, int]:
         config = self.model.config
         frames = 1 + (form.num_frames - 1) // config.temporal_factor
-        height, width = (side // config.spatial_factor for side in form.size)
+        height, width = (side // config.spatial_factor for side in form.resolution)
         return config.latent_channels, frames, height, width
 
 
@@ -219,8 +219,8 @@ def _keys_for(dataset: ClipDataset, form: ClipFormConfig) -> FrozenKeys:
 
 def _what_is_missing(paths: Paths, form: ClipFormConfig) -> str:
     """Why there is nothing to train on: no such clip at all, or all of them are held out."""
-    missing = f"no training clip of {form.num_frames} frames at {form.size}"
-    held_out = len(_keys_for(ClipDataset(paths.clips, form.size, "held_out"), form))
+    missing = f"no training clip of {form.num_frames} frames at {form.resolution}"
+    held_out = len(_keys_for(ClipDataset(paths.clips, form.resolution, "held_out"), form))
     if not held_out:
         return missing
     return f"{missing}: all {held_out} are held out, by the dataset's own lists or its descriptor's held_out"
@@ -228,4 +228,4 @@ def _what_is_missing(paths: Paths, form: ClipFormConfig) -> str:
 
 def trained_sizes(config: AutoencoderTrainingConfig) -> list[Size]:
     """The picture sizes on which the autoencoder is trained, in order of first mention."""
-    return list(dict.fromkeys(form.size for form in config.forms))
+    return list(dict.fromkeys(form.resolution for form in config.forms))

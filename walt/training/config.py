@@ -70,7 +70,7 @@ class AutoencoderLossConfig(Section):
 class ClipFormConfig(Section):
     """One form in which the autoencoder sees the data."""
 
-    size: tuple[PositiveInt, PositiveInt]
+    resolution: tuple[PositiveInt, PositiveInt]
     """(height, width): one of ``ingest.sizes``."""
     num_frames: PositiveInt
     """Frames taken from a clip, at a random multiple of four as offset; 1 is a still."""
