@@ -32,13 +32,13 @@ import numpy as np
 
 from benchmarks.ingest_workers import CRF, FPS, LIMITS, NUM_FRAMES, SIDE, middle_clip, pyav_decode
 from benchmarks.measure import machine, markdown_table
-from walt.core import video
 from walt.core.compute import ComputeConfig
-from walt.core.execute import map_items
-from walt.core.manifest import read_manifest
 from walt.core.paths import Paths
+from walt.data.manifest import read_manifest
+from walt.media import video
+from walt.project.runner import load_params
 from walt.stages import ingest
-from walt.stages.runner import load_params
+from walt.workers.execute import map_items
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 REAL = Path(__file__).resolve().parents[1].parent / "shared/data/clips"

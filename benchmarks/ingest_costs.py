@@ -31,30 +31,23 @@ from PIL import Image
 
 from benchmarks.measure import machine, markdown_table
 from walt.core.config import load_section
-from walt.core.images import Limits
-from walt.core.manifest import (
-    ManifestRow,
-    iterate_columns,
-    iterate_manifest,
-    read_manifest,
-    write_clips,
-    write_manifest,
-)
-from walt.core.mp4 import encode_clip
 from walt.core.storage import sha256_file
-from walt.core.video import SourceFacts
-from walt.data.clip_cache import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
-from walt.data.clip_tars import MOST_PART_ROWS, Source, assign_shards
-from walt.data.clips import CLIPS_TABLE, read_clip_rows
-from walt.data.config import Descriptor
-from walt.data.cutting import ClipRule
-from walt.data.edits import edits_since
-from walt.data.measures import Measures
+from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
+from walt.data.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest
 from walt.data.shards import ShardReader, write_index, write_shard
-from walt.data.sources.folders import LocalFolder
-from walt.data.sources.items import Kind
-from walt.data.sources.registry import list_items
-from walt.stages.report_dataset import survey
+from walt.ingest.clip_cache import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
+from walt.ingest.clip_rule import ClipRule
+from walt.ingest.clip_tars import MOST_PART_ROWS, Source, assign_shards
+from walt.ingest.config import Descriptor
+from walt.ingest.hidden_edits import edits_since
+from walt.ingest.measures import Measures
+from walt.ingest.sources.adapters import list_items
+from walt.ingest.sources.folders import LocalFolder
+from walt.media.images import Limits
+from walt.media.kinds import Kind
+from walt.media.mp4 import encode_clip
+from walt.media.video import SourceFacts
+from walt.pages.report_dataset import survey
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS_PER_VIDEO = 4
@@ -196,7 +189,7 @@ def tables(costs: Costs, folder: Path, count: int) -> None:
     sizes = [file.stat().st_size for file in path.iterdir()]
     costs.add("manifest, on disk", "clip", f"{sum(sizes) / count:.0f} bytes")
     costs.add(f"manifest, its largest part of {len(sizes) - 1}", "part", f"{max(sizes) / 1e6:.0f} MB")
-    write_clips(path / CLIPS_TABLE, iterate_manifest(path))
+    write_clip_rows(path, (ClipRow.of(row) for row in iterate_manifest(path)))
     costs.add("table of keys, on disk", "clip", f"{(path / CLIPS_TABLE).stat().st_size / count:.0f} bytes")
     for step in READERS:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import av
 
-from walt.core import mp4, video
-from walt.core.images import Limits
+from walt.media import mp4, video
+from walt.media.images import Limits
 
 NUM_FRAMES, FPS, SIDE, CRF = 17, 8, 128, 16
 LIMITS = Limits(min_side=16, max_pixels=4096 * 4096, max_seconds=600)

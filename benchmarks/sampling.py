@@ -20,9 +20,9 @@ from benchmarks.measure import machine, markdown_table, synchronize, take_turns
 from walt.core.config import load_section
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory
+from walt.project.params import Params
 from walt.sampling.conditions import Conditions, TextCondition
 from walt.sampling.denoise import Draws, Guidance, Told, sample_latents
-from walt.stages.params import Params
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 

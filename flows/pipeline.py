@@ -25,7 +25,7 @@ from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import PROGRESS_FILE_VARIABLE
 from walt.core.paths import Paths
-from walt.stages.registry import STAGE_NAMES, Stage, stages_needed_for
+from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
 
 RETRIES = 4
 RETRY_BACKOFF_SECONDS = 10.0

@@ -18,9 +18,9 @@ from types import FrameType
 from walt.core import environment
 from walt.core.config import load_section
 from walt.core.errors import WaltError
-from walt.data.config import Descriptor
-from walt.stages.registry import STAGE_NAMES
-from walt.stages.runner import load_params
+from walt.ingest.config import Descriptor
+from walt.project.registry import STAGE_NAMES
+from walt.project.runner import load_params
 
 NEXT = """
 Now open results/report.html: the videos, whether they obey their prompts, and what they were made of.

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from walt.cli import app
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
-from walt.stages import pipeline
-from walt.stages.recipes import recipe_path
+from walt.project import dvc_yaml as pipeline
+from walt.project.recipes import recipe_path
 
 FOLDER = ("--videos", "videos", "--captions", "table.csv")
 

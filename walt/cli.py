@@ -17,7 +17,7 @@ from walt.core import environment
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console, info
 from walt.core.paths import ARTIFACTS, Paths
-from walt.stages.registry import STAGES, Stage, get_stage
+from walt.project.registry import STAGES, Stage, get_stage
 
 app = typer.Typer(
     help="W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly.",
@@ -39,7 +39,7 @@ def main() -> None:
 
 def _stage_command(stage: Stage) -> Callable[[], None]:
     def command() -> None:
-        from walt.stages.runner import run_stage
+        from walt.project.runner import run_stage
 
         _print_figures(stage, run_stage(stage, Path.cwd()))
 
@@ -75,8 +75,8 @@ def _sample(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; by default samples.")] = None,
 ) -> None:
-    from walt.stages.generate import Request, run
-    from walt.stages.runner import run_stage
+    from walt.commands.sample import Request, run
+    from walt.project.runner import run_stage
 
     request = Request(
         prompts=tuple(prompt or ()), prompts_file=prompts_file, classes=tuple(classes or ()), image=image,
@@ -121,9 +121,9 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
-    from walt.data.prepare import init_dataset
-    from walt.stages.pipeline import ONLY_IN_A_CLONE, PIPELINE_FILE
-    from walt.stages.recipes import copy_recipe
+    from walt.ingest.prepare import init_dataset
+    from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+    from walt.project.recipes import copy_recipe
 
     root = Path.cwd()
     if recipe is not None or force or not (root / "params.yaml").is_file():
@@ -142,10 +142,10 @@ def init(
 @app.command(rich_help_panel="Project")
 def prepare() -> None:
     """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
-    from walt.data.prepare import prepare as prepare_dataset
-    from walt.stages.dataset_fit import check_dataset
-    from walt.stages.runner import load_params
-    from walt.stages.source_edits import tell_dvc
+    from walt.commands.source_edits import tell_dvc
+    from walt.ingest.prepare import prepare as prepare_dataset
+    from walt.project.dataset_fit import check_dataset
+    from walt.project.runner import load_params
 
     root = Path.cwd()
     params = load_params(root)
@@ -158,9 +158,9 @@ def prepare() -> None:
 @app.command(rich_help_panel="Project")
 def check() -> None:
     """Check params.yaml, its descriptor and dvc.yaml without doing any work."""
-    from walt.stages import pipeline
-    from walt.stages.dataset_fit import check_dataset
-    from walt.stages.runner import load_params
+    from walt.project import dvc_yaml as pipeline
+    from walt.project.dataset_fit import check_dataset
+    from walt.project.runner import load_params
 
     root = Path.cwd()
     params = load_params(root)
@@ -174,7 +174,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check that everything is here that the stages need, and say what to do where it is not; status 4 if so."""
-    from walt.stages.doctor import examine
+    from walt.commands.doctor import examine
 
     checks = examine(Path.cwd())
     if as_json:
@@ -198,12 +198,12 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
 ) -> None:
     """Show every model's size by part, and what a sample costs: FLOPs, tokens, activation memory. Computes nothing."""
+    from walt.commands.describe import describe as describe_models
+    from walt.commands.describe import tables
     from walt.core.config import load_section
-    from walt.stages.describe import describe as describe_models
-    from walt.stages.describe import tables
-    from walt.stages.params import Params
-    from walt.stages.recipes import recipe_path
-    from walt.stages.runner import PARAMS_FILE
+    from walt.project.params import Params
+    from walt.project.recipes import recipe_path
+    from walt.project.runner import PARAMS_FILE
 
     if recipe is not None and params is not None:
         raise ConfigurationError("--recipe and --params both say what to describe; give one")
@@ -242,8 +242,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
 ) -> None:
     """Show what a dataset holds: counts, durations, reject reasons, a contact sheet. Before ingest, of its files."""
-    from walt.stages.inspect import Request, rejected, run
-    from walt.stages.inspect_tables import headline, rejects_table, tables, to_rich
+    from walt.commands.inspect.command import Request, rejected, run
+    from walt.commands.inspect.tables import headline, rejects_table, tables, to_rich
 
     request = Request(dataset, path, clips, seed, sample, out, as_json, path_column, caption_column)
     if rejects is not None:
@@ -280,7 +280,7 @@ def reconstruct(
     i3d_sha256: Annotated[str | None, typer.Option("--i3d-sha256", help="Its SHA-256, in hex.")] = None,
 ) -> None:
     """Put files through the autoencoder and back: both side by side as mp4, and PSNR, SSIM and compression."""
-    from walt.stages.reconstruct import Request, parse_size, run
+    from walt.commands.reconstruct import Request, parse_size, run
 
     folder = Paths(Path.cwd()).autoencoder if autoencoder is None else autoencoder
     wanted = None if size is None else parse_size(size)
@@ -292,7 +292,7 @@ def fetch(
     url: Annotated[str | None, typer.Argument(help="Such as s3://bucket/prefix; by default ingest.output.")] = None,
 ) -> None:
     """Bring here, verified, the clips and tables that an ingest with ingest.output published."""
-    from walt.stages.fetch import run
+    from walt.commands.fetch import run
 
     run(url, Path.cwd())
 
@@ -302,7 +302,7 @@ def pipeline_command(
     write: Annotated[bool, typer.Option("--write", help="Bring dvc.yaml up to date instead of printing it.")] = False,
 ) -> None:
     """Print dvc.yaml as it follows from the registry, or write it."""
-    from walt.stages import pipeline
+    from walt.project import dvc_yaml as pipeline
 
     if not write:
         print(pipeline.render(), end="")
@@ -313,7 +313,7 @@ def pipeline_command(
 @app.command(rich_help_panel="Project")
 def promote() -> None:
     """Give the alias to the newest base model, if it is better by the rule in params.yaml's promotion section."""
-    from walt.stages.runner import load_params
+    from walt.project.runner import load_params
     from walt.tracking.models import promote_newest
 
     root = Path.cwd()
@@ -324,7 +324,7 @@ def promote() -> None:
 @app.command("mlflow", rich_help_panel="Project")
 def mlflow_page(port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000) -> None:
     """Show runs, metrics, sample videos and model versions in MLflow's page, until Ctrl-C."""
-    from walt.stages.runner import load_params
+    from walt.project.runner import load_params
     from walt.tracking.page import show_page
 
     root = Path.cwd()

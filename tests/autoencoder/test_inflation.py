@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.autoencoder.variants import KERNEL_4, PATCHED, VIDEO, drawn, image_config
+from tests.support.autoencoders import KERNEL_4, PATCHED, VIDEO, drawn, image_config
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.inflation import load_initial_weights
 from walt.autoencoder.io import save_autoencoder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.autoencoder.variants import KERNEL_4, PATCHED, VIDEO, drawn, image_config
+from tests.support.autoencoders import KERNEL_4, PATCHED, VIDEO, drawn, image_config
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.losses import kl_loss, sample_latents

@@ -13,8 +13,8 @@ from torch import Tensor
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.losses import reconstruction_loss
 from walt.autoencoder.model import CausalAutoencoder
-from walt.core.images import Limits
-from walt.core.video import read_clips
+from walt.media.images import Limits
+from walt.media.video import read_clips
 from walt.nn.causal import use_channels_last
 from walt.training.config import LoopConfig, OptimizerConfig
 from walt.training.loop import train

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.autoencoder.variants import KERNEL_4, PATCHED, VIDEO, drawn
+from tests.support.autoencoders import KERNEL_4, PATCHED, VIDEO, drawn
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.streaming import decode_stream, encode_stream
 from walt.nn.causal import Stream

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import ingest
-from walt.core.video import probe
+from walt.media.video import probe
 
 
 @pytest.mark.slow

@@ -16,11 +16,11 @@ from walt.core.config import load_section
 from walt.core.errors import LockedError
 from walt.core.paths import Paths
 from walt.core.storage import lock, read_json
-from walt.data.config import DatasetConfig
-from walt.stages.params import Params
-from walt.stages.recipes import recipe_path
-from walt.stages.registry import STAGES, Stage, get_stage
-from walt.stages.runner import PARAMS_FILE, run_stage
+from walt.ingest.config import DatasetConfig
+from walt.project.params import Params
+from walt.project.recipes import recipe_path
+from walt.project.registry import STAGES, Stage, get_stage
+from walt.project.runner import PARAMS_FILE, run_stage
 
 DESCRIPTOR = {
     "name": "test", "summary": "A test.", "licence": "CC0-1.0", "homepage": None,
@@ -79,7 +79,7 @@ def test_stages_that_tidy_up_keep_their_lock_and_their_last_result(
     first = run_stage(get_stage(name), tmp_path)
     assert (work / "lock").stat().st_ino == inode  # another file under the name would lock nobody out
     result_seen: list[Any] = []
-    monkeypatch.setattr("walt.stages.runner.write_json", lambda path, _: result_seen.append(read_json(path)))
+    monkeypatch.setattr("walt.project.runner.write_json", lambda path, _: result_seen.append(read_json(path)))
     run_stage(get_stage(name), tmp_path)  # which finds what the first made
     assert (work / "lock").stat().st_ino == inode
     assert result_seen == [json.loads(json.dumps(first))]

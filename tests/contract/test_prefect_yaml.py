@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from flows.deployments import DEPLOYMENTS, ENTRYPOINT, DeploymentSpec
 from walt.core.config import read_yaml
-from walt.stages.registry import STAGE_NAMES
+from walt.project.registry import STAGE_NAMES
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"

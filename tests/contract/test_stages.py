@@ -13,12 +13,12 @@ from ruamel.yaml import YAML
 
 from walt.core.config import load_section
 from walt.core.paths import ARTIFACTS, Paths
-from walt.data.config import Descriptor
-from walt.stages import pipeline
-from walt.stages.code import code_dependencies
-from walt.stages.params import Params
-from walt.stages.recipes import recipe_names, recipe_path
-from walt.stages.registry import STAGES, Stage, get_stage, stages_needed_for
+from walt.ingest.config import Descriptor
+from walt.project import dvc_yaml as pipeline
+from walt.project.code_identity import code_dependencies
+from walt.project.params import Params
+from walt.project.recipes import recipe_names, recipe_path
+from walt.project.registry import STAGES, Stage, get_stage, stages_needed_for
 
 TRAINED = {"train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"}
 
@@ -63,7 +63,7 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
     assert f"walt/stages/{stage.name.replace('-', '_')}.py" in code
     assert all((ROOT / file).is_file() for file in code)
     # a stage does not depend on the whole configuration, so that a knob elsewhere leaves it fresh
-    assert "walt/stages/params.py" not in code
+    assert "walt/project/params.py" not in code
 
 
 @pytest.mark.parametrize("name", ["ingest", "encode-text", "train-base", "sample", "report"])
@@ -82,7 +82,7 @@ def test_code_dependencies_are_what_python_loads(name: str) -> None:
     ("file", "stale"),
     [
         ("walt/text/tiny.py", {"encode-text"}),
-        ("walt/core/execute.py", {"ingest"}),
+        ("walt/workers/execute.py", {"ingest"}),
         ("walt/autoencoder/losses.py", {"train-autoencoder"}),
         ("walt/training/diffusion_objective.py", TRAINED),
         ("walt/diffusion/samplers.py", {"sample"}),

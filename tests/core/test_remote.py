@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3 import SECRET, Bucket, FaultProxy
+from tests.support.s3 import SECRET, Bucket, FaultProxy
 from walt.core import remote, remote_errors
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 

@@ -11,12 +11,12 @@ import pytest
 
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
-from walt.core.images import decode_png
-from walt.core.mp4 import decode_clip
-from walt.core.video import probe
 from walt.data.shapes import BACKGROUNDS, COLOURS, DIRECTIONS, SHAPES, Scene, caption, draw, parse_caption, prompts
-from walt.data.shapes_files import generate
-from walt.data.sources.kinds import ShapesGenerator
+from walt.ingest.shapes_files import generate
+from walt.ingest.sources.kinds import ShapesGenerator
+from walt.media.images import decode_png
+from walt.media.mp4 import decode_clip
+from walt.media.video import probe
 
 CONFIG = ShapesGenerator(kind="shapes", videos=24, images=6, size=32, num_frames=17, fps=8, seed=0)
 COMPUTE = ComputeConfig(workers=2, backend="process", device="cpu")

@@ -52,7 +52,7 @@ def test_every_prediction_gives_back_x0_and_noise(prediction: str) -> None:
 
 
 def test_epsilon_says_nothing_where_there_is_no_signal() -> None:
-    """Params refuses the pair, see tests/core/test_config.py."""
+    """Params refuses the pair, see tests/project/test_params.py."""
     with pytest.raises(AssertionError, match="epsilon"):
         Schedule.from_config(PAPER.model_copy(update={"prediction": "epsilon"}))
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.project import SHARED, copy_project, run
+from tests.support.project import SHARED, copy_project, run
 from walt.core.config import read_yaml
 from walt.core.left_out import is_left_out
-from walt.core.manifest import read_manifest
-from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.labels import read_labels
+from walt.data.manifest import read_manifest
+from walt.media.mp4 import decode_clip
+from walt.project.registry import STAGES
+from walt.project.runner import run_stage
 from walt.sampling.samples import read_samples
-from walt.stages.registry import STAGES
-from walt.stages.runner import run_stage
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import copy_project, run, try_run
+from tests.support.project import copy_project, run, try_run
 from walt.core.storage import read_json
-from walt.stages.registry import STAGE_NAMES
-from walt.stages.runner import load_params
+from walt.project.registry import STAGE_NAMES
+from walt.project.runner import load_params
 from walt.tracking.server import connect
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import copy_project, run
-from walt.core.manifest import read_manifest
+from tests.support.project import copy_project, run
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file
+from walt.data.manifest import read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.project import SHARED, copy_project, run
-from walt.core.manifest import read_manifest, read_rejects
+from tests.support.project import SHARED, copy_project, run
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.stages.registry import STAGES
-from walt.stages.runner import run_stage
+from walt.data.manifest import read_manifest, read_rejects
+from walt.project.registry import STAGES
+from walt.project.runner import run_stage
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.end_to_end.project import copy_project, run
+from tests.support.project import copy_project, run
 from walt.core.config import read_yaml
-from walt.core.manifest import read_manifest
 from walt.core.paths import Paths
-from walt.stages.registry import get_stage
-from walt.stages.runner import run_stage
+from walt.data.manifest import read_manifest
+from walt.project.registry import get_stage
+from walt.project.runner import run_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

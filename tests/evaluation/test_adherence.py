@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from walt.core.mp4 import decode_clip, encode_clip
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.evaluation.adherence import Observation, Verdict, judge, observe, rates
+from walt.media.mp4 import decode_clip, encode_clip
 
 COUNT = 144  # 2 of each colour x direction x shape
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
+from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.transformer.model import WaltTransformer

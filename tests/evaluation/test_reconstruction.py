@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.media import Frames
-from tests.tiny_models import AUTOENCODER
+from tests.support.media import Frames
+from tests.support.tiny_models import AUTOENCODER
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
-from walt.data.clips import pixels
+from walt.data.clip_pixels import pixels
 from walt.evaluation.frechet import Extractor, RunningFrechetDistance, frechet_distance
 from walt.evaluation.reconstruction import (
     FrechetWindows,

@@ -7,7 +7,7 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows import processes
-from tests.flows.fake_project import make_project
+from tests.support.fake_project import make_project
 from walt.core import environment
 
 

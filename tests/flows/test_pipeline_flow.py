@@ -22,10 +22,10 @@ from prefect.client.schemas.objects import Artifact
 from flows import pipeline
 from flows.pipeline import StageFailedError, walt
 from flows.walt import main
-from tests.flows.fake_project import ROOT, behave, runs
+from tests.support.fake_project import ROOT, behave, runs
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
-from walt.stages.registry import STAGE_NAMES
+from walt.project.registry import STAGE_NAMES
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tests.tiny_models import AUTOENCODER, BASE
+from tests.support.tiny_models import AUTOENCODER, BASE
 from walt.autoencoder.model import CausalAutoencoder
 from walt.nn.accounting import forward_flops, parameters_by_part, saved_bytes
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention

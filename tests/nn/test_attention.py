@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.nn.full_attention import full_cross_attention, full_self_attention
+from tests.support.full_attention import full_cross_attention, full_self_attention
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.windows import Window, merge, partition
 

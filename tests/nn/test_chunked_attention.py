@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from tests.nn.full_attention import relative_position_bias
+from tests.support.full_attention import relative_position_bias
 from walt.nn import chunked_attention
 from walt.nn.accounting import forward_flops, saved_bytes
 from walt.nn.attention import attend, torchs_attention

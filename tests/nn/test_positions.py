@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.nn.full_attention import relative_position_bias
+from tests.support.full_attention import relative_position_bias
 from walt.nn.positions import RelativePositionBias, add_frames, all_frames, table_gradient, within_frames
 from walt.nn.windows import Window
 

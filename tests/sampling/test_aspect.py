@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, drawn
+from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, drawn
 from walt.core.errors import ConfigurationError
 from walt.diffusion.schedule import Schedule
 from walt.sampling.aspect import parse_aspect, with_aspect

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.tiny_models import AUTOENCODER, BASE, DIFFUSION, SAMPLE, SUPER_RESOLUTION
+from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION, SAMPLE, SUPER_RESOLUTION
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError
 from walt.diffusion.schedule import Schedule

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from walt.core.images import decode_png
-from walt.core.mp4 import decode_clip
-from walt.core.playable import read_metadata
+from walt.media.images import decode_png
+from walt.media.mp4 import decode_clip
+from walt.media.playable import read_metadata
 from walt.sampling.output import FRAMES_SHOWN, frame_grid, overview, to_frames, write_sample
 
 

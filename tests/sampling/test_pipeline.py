@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.tiny_models import BASE, DIFFUSION, SAMPLE, SECOND, TEXT, drawn, write_models
+from tests.support.tiny_models import BASE, DIFFUSION, SAMPLE, SECOND, TEXT, drawn, write_models
 from walt.core.errors import ConfigurationError
 from walt.diffusion.samplers import Predict
 from walt.diffusion.schedule import Schedule

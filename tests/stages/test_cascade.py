@@ -11,18 +11,18 @@ import torch
 from safetensors.torch import load_file, save
 
 from tests.stages.test_training_stages import COMMON, KILLED_AT, SHORT, Killed, follow
-from tests.tiny_models import BASE, DIFFUSION, SECOND, SUPER_RESOLUTION, drawn
+from tests.support.tiny_models import BASE, DIFFUSION, SECOND, SUPER_RESOLUTION, drawn
 from tests.training.test_objectives import ROWS, diffusion_training, write_latents
 from walt.core.config import Section
 from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
-from walt.data.clips import size_folder
+from walt.core.sizes import size_folder
 from walt.data.labels import write_labels
 from walt.data.shards import shard_name, write_index, write_shard
 from walt.nn.pretrained import load_config
+from walt.project.cascade import cascade, transformers
 from walt.stages import finetune_aspect, train_base, train_sr_2x, train_sr_4x
-from walt.stages.cascade import cascade, transformers
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.io import save_transformer

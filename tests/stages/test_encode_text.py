@@ -12,19 +12,19 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from tests.tiny_models import TEXT
-from tests.traced_files import CARRIERS, files_of, files_run
+from tests.support.tiny_models import TEXT
+from tests.support.traced_files import CARRIERS, files_of, files_run
 from walt.core.compute import ComputeConfig
 from walt.core.errors import RejectLimitError, StorageError
-from walt.core.manifest import ManifestRow, write_manifest
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.data import order
-from walt.data.loader import NULL_KEY, TextDataset
+from walt.data import epoch_order as order
+from walt.data.manifest import ManifestRow, write_manifest
 from walt.data.shards import ShardReader, read_index
+from walt.data.text_dataset import NULL_KEY, TextDataset
+from walt.project.registry import get_stage
 from walt.stages import encode_text
 from walt.stages.encode_text import Config, run
-from walt.stages.registry import get_stage
 from walt.text.encoder import TextEncoder, load_text_encoder
 
 CONFIG = Config(seed=0, text=TEXT, compute=ComputeConfig(workers=1, backend="inline", device="cpu"))
@@ -210,7 +210,7 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
     assert "walt/text/encoder.py" in on_the_way
     # what the manifest's rows and the tiny encoder are is in the identity itself: entries, and the weights' digest; the
     # table of classes is written anew each time
-    by_result = {"walt/core/manifest.py", "walt/core/partitions.py", "walt/text/tiny.py", "walt/data/labels.py"}
+    by_result = {"walt/data/manifest.py", "walt/data/partitions.py", "walt/text/tiny.py", "walt/data/labels.py"}
     assert on_the_way - CARRIERS - by_result <= files_of((*encode_text._CODE, encode_text))
 
 

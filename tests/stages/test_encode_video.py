@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load as load_safetensors
 
-from tests.tiny_clips import ROWS, sample, write_clips
-from tests.tiny_models import AUTOENCODER
-from tests.traced_files import CARRIERS, files_of, files_run
+from tests.support.tiny_clips import ROWS, clip_row, sample, write_clips
+from tests.support.tiny_models import AUTOENCODER
+from tests.support.traced_files import CARRIERS, files_of, files_run
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -24,8 +24,9 @@ from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageErro
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
 from walt.data import shards
-from walt.data.clips import ClipRow, read_clip_rows, write_clip_rows
-from walt.data.loader import ClipDataset, LatentDataset
+from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_table import read_clip_rows, write_clip_rows
+from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import ShardReader, read_index, write_index, write_shard
 from walt.stages import encode_video
 from walt.stages.encode_video import STAGE, Config, run
@@ -225,7 +226,7 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
 def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:
     index = paths.latents / "16x16" / shards.INDEX_NAME
     before = sha256_file(index)
-    moved = [ClipRow(row.key, row.kind, "train", row.shard) for row in ROWS]
+    moved = [clip_row(row.key, row.kind, "train", row.shard) for row in ROWS]
     write_clip_rows(paths.clips, moved)
     assert run(config(), paths)["reused"] == 4
     assert LatentDataset(paths.latents, (16, 16), "train").video_keys == ("v0", "v1", "v2", "v3", "v4")

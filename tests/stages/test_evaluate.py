@@ -11,21 +11,22 @@ import pytest
 from safetensors.torch import save
 from torch import Tensor, randn
 
-from tests.tiny_clips import ROWS, SIZES, write_clips
-from tests.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
+from tests.support.tiny_clips import ROWS, SIZES, clip_row, write_clips
+from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
+from walt.core.sizes import size_folder
 from walt.core.storage import read_json, write_json
-from walt.data.clips import size_folder, write_clip_rows
-from walt.data.config import DatasetConfig
+from walt.data.clip_table import write_clip_rows
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.data.shards import Sample, write_index, write_shard
 from walt.evaluation.config import EvaluateConfig
+from walt.ingest.config import DatasetConfig
+from walt.project.registry import get_stage
 from walt.sampling.output import write_sample
 from walt.stages import evaluate
 from walt.stages.evaluate import Config, run
-from walt.stages.registry import get_stage
 from walt.tracking.config import TrackingConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -185,7 +186,7 @@ def test_same_inputs_same_bytes(project: Paths, tracked: Tracked) -> None:
 def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     for folder in (paths.clips, paths.latents):
-        write_clip_rows(folder, [type(row)(row.key, row.kind, "train", row.shard) for row in ROWS])
+        write_clip_rows(folder, [clip_row(row.key, row.kind, "train", row.shard) for row in ROWS])
     descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
     (tmp_path / "other.yaml").write_text(descriptor)
     plain = config().model_copy(update={"dataset": DatasetConfig(descriptor="other.yaml", path=".")})

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.stages.test_training_stages import COMMON, SHORT, follow
-from tests.tiny_clips import write_clips
-from tests.tiny_models import AUTOENCODER
+from tests.support.tiny_clips import write_clips
+from tests.support.tiny_models import AUTOENCODER
 from tests.training.test_objectives import autoencoder_training
 from walt.autoencoder.io import load_autoencoder
 from walt.core.paths import Paths

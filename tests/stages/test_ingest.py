@@ -19,20 +19,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.faults import hang_or_crash
-from tests.media import counter, ffmpeg, read_counter, shared_data, write_video
-from tests.places import Place, digests, everywhere, ingest_at, only_here
+from tests.support.faults import hang_or_crash
+from tests.support.media import counter, ffmpeg, read_counter, shared_data, write_video
+from tests.support.places import Place, digests, everywhere, ingest_at, only_here
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
-from walt.core.images import decode_png
-from walt.core.manifest import read_manifest, read_rejects
-from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
-from walt.data import reading
-from walt.data.clips import read_clip_rows
-from walt.data.config import DatasetConfig, IngestConfig
+from walt.data.clip_table import read_clip_rows
+from walt.data.manifest import read_manifest, read_rejects
 from walt.data.shards import ShardReader, read_index
+from walt.ingest import read_sources as reading
+from walt.ingest.config import DatasetConfig, IngestConfig
+from walt.media.images import decode_png
+from walt.media.mp4 import decode_clip
 from walt.stages import ingest
 
 DESCRIPTOR = """
@@ -366,7 +366,7 @@ def test_a_name_that_is_no_text_is_accepted(root: Path, place: Place) -> None:
         assert "caf\\xe9.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
 
 
-@only_here  # tests/data/test_reading.py has the same in a bucket, with what follows for copies of such files
+@only_here  # tests/ingest/test_read_sources.py has the same in a bucket, with what follows for copies of such files
 def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
     with monkeypatch.context() as patch:
@@ -510,7 +510,7 @@ def test_while_tars_change_no_old_index_vouches_for_them(root: Path, monkeypatch
     (root / "videos/a.mp4").unlink()
     add(root, {name: text for name, text in CAPTIONS.items() if name != "a.mp4"})
     seen: list[bool] = []
-    from walt.data import clip_tars
+    from walt.ingest import clip_tars
 
     write = clip_tars.write_shard
 

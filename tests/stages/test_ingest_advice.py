@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.media import counter, write_video
 from tests.stages.test_ingest_sources import LIST, run
+from tests.support.media import counter, write_video
 from walt.core.errors import RejectLimitError
 
 HINT = "set source.absent: skip in its descriptor"

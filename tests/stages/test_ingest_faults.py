@@ -16,18 +16,18 @@ from typing import Any
 
 import pytest
 
-from tests.places import Place, ingest_at, only_here
 from tests.stages.test_ingest import config, make_project, outputs
+from tests.support.places import Place, ingest_at, only_here
 from walt.core import remote
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
-from walt.core.manifest import read_clip_rejects, read_manifest
 from walt.core.paths import Paths
 from walt.core.storage import lock
-from walt.data.clips import read_clip_rows
+from walt.data.clip_table import read_clip_rows
+from walt.data.manifest import read_clip_rejects, read_manifest
 from walt.data.shards import ShardReader
+from walt.project.registry import get_stage
+from walt.project.runner import run_stage
 from walt.stages import ingest
-from walt.stages.registry import get_stage
-from walt.stages.runner import run_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.media import counter, write_video
-from tests.places import Place, everywhere, ingest_at
 from tests.stages.test_ingest import DESCRIPTOR, add, config, outputs
+from tests.support.media import counter, write_video
+from tests.support.places import Place, everywhere, ingest_at
 from walt.core.errors import RejectLimitError
-from walt.core.manifest import read_manifest, read_rejects
 from walt.core.paths import Paths
+from walt.data.manifest import read_manifest, read_rejects
 from walt.stages import ingest
 
 GOOD = {"video 0", "video 1", "video 2", "still 0", "still 1"}

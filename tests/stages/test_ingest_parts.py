@@ -12,22 +12,22 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load
 
-from tests.media import counter, write_video
-from tests.places import Place, ingest_at, only_here
 from tests.stages.test_encode_text import CONFIG
 from tests.stages.test_ingest import CAPTIONS, add, config, make_project, outputs, untouched
 from tests.stages.test_ingest_faults import at_each_write
+from tests.support.media import counter, write_video
+from tests.support.places import Place, ingest_at, only_here
 from walt.core.errors import CorruptArtifactError
-from walt.core.manifest import read_manifest
-from walt.core.partitions import PARTS_INDEX, read_parts
 from walt.core.paths import Paths
 from walt.core.storage import write_json
-from walt.data.clips import read_clip_rows
-from walt.data.loader import NULL_KEY
-from walt.data.mirror import LIST_NAME, fetch
+from walt.data.clip_table import read_clip_rows
+from walt.data.manifest import read_manifest
+from walt.data.partitions import PARTS_INDEX, read_parts
 from walt.data.shards import ShardReader
+from walt.data.text_dataset import NULL_KEY
+from walt.ingest.mirror import LIST_NAME, fetch
+from walt.pages.report_dataset import describe_dataset, survey
 from walt.stages import encode_text, ingest
-from walt.stages.report_dataset import describe_dataset, survey
 
 FEW = {name: text for name, text in CAPTIONS.items() if name != "d.mp4"}
 """All but one."""

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.media import Frames, ffmpeg, read_counter, shared_data, write_video
-from tests.places import Place, everywhere, ingest_at
 from tests.stages.test_ingest import DESCRIPTOR, SCREEN, add, config, outputs, rejects
-from walt.core.manifest import ClipRejectRow, ManifestRow, read_clip_rejects, read_manifest
-from walt.core.mp4 import decode_clip
+from tests.support.media import Frames, ffmpeg, read_counter, shared_data, write_video
+from tests.support.places import Place, everywhere, ingest_at
 from walt.core.paths import Paths
-from walt.data.clips import read_clip_rows
-from walt.data.loader import ClipDataset
+from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_table import read_clip_rows
+from walt.data.manifest import ClipRejectRow, ManifestRow, read_clip_rejects, read_manifest
 from walt.data.shards import ShardReader, read_index
+from walt.media.mp4 import decode_clip
 
 FPS = 8
 

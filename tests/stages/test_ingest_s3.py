@@ -1,7 +1,7 @@
 """``ingest.output``: publishing to a bucket and fetching from it, and what is found in the way there.
 
 That a bucket holds what ``data/`` holds after each run, whatever changed and through bursts of 503 and resets, is shown
-by the ingest suite itself, which runs there as well (``tests/places.py``).
+by the ingest suite itself, which runs there as well (``tests/support/places.py``).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.s3 import SECRET, Bucket
 from tests.stages.test_ingest import config, make_project, outputs
+from tests.support.s3 import SECRET, Bucket
+from walt.commands import fetch as fetch_command
 from walt.core import remote
 from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import lock, sha256_file
-from walt.data.mirror import LIST_NAME, fetch, mirror
-from walt.stages import fetch as fetch_command
+from walt.ingest.mirror import LIST_NAME, fetch, mirror
 from walt.stages import ingest
 
 

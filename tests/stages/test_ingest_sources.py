@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.media import counter, read_counter, shared_data, write_video
-from tests.s3 import Bucket
-from tests.sources import describe
 from tests.stages.test_ingest import config, outputs, rejects
-from tests.web import Web
+from tests.support.media import counter, read_counter, shared_data, write_video
+from tests.support.s3 import Bucket
+from tests.support.sources import describe
+from tests.support.web import Web
 from walt.core import remote, remote_errors
 from walt.core.errors import RejectLimitError, StorageError
-from walt.core.manifest import ManifestRow, read_manifest
-from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
-from walt.data.config import DatasetConfig
+from walt.data.manifest import ManifestRow, read_manifest
 from walt.data.shards import ShardReader
-from walt.data.sources import locations
+from walt.ingest.config import DatasetConfig
+from walt.ingest.sources import locations
+from walt.media.mp4 import decode_clip
 from walt.stages import ingest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -325,7 +325,7 @@ def test_spans_of_a_remote_file_need_one_download(web: Web, tmp_path: Path) -> N
 
 
 def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
-    """For sources of other kinds than the ingest suite has, which runs there as a whole (tests/places.py)."""
+    """For sources of other kinds than the ingest suite has, which runs there as a whole (tests/support/places.py)."""
     videos = tmp_path / "videos"
     videos.mkdir()
     names = ["a.mp4", "sub/b.mp4", "sub/ü c.mp4"]

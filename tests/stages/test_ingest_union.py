@@ -13,26 +13,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.media import counter, write_video
-from tests.places import Place, ingest_at, only_here
-from tests.s3 import Bucket
-from tests.sources import describe, member, union
-from tests.stages.test_doctor import params
+from tests.commands.test_doctor import params
 from tests.stages.test_ingest import config, outputs, rejects
-from tests.web import Web
+from tests.support.media import counter, write_video
+from tests.support.places import Place, ingest_at, only_here
+from tests.support.s3 import Bucket
+from tests.support.sources import describe, member, union
+from tests.support.web import Web
+from walt.commands import doctor
+from walt.commands.inspect.figures import members as inspected
 from walt.core import remote
 from walt.core.errors import RejectLimitError
-from walt.core.manifest import ManifestRow, read_manifest, read_rejects
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
-from walt.data import reading
-from walt.data.clip_cache import ClipCache, SourceEntry, SourceFile
-from walt.data.clip_tars import Source
-from walt.data.config import IngestConfig
-from walt.data.cutting import ClipRule
-from walt.data.sources.registry import list_items
-from walt.stages import doctor
-from walt.stages.inspect_figures import members as inspected
+from walt.data.manifest import ManifestRow, read_manifest, read_rejects
+from walt.ingest import read_sources as reading
+from walt.ingest.clip_cache import ClipCache, SourceEntry, SourceFile
+from walt.ingest.clip_rule import ClipRule
+from walt.ingest.clip_tars import Source
+from walt.ingest.config import IngestConfig
+from walt.ingest.sources.adapters import list_items
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
 LIST: dict[str, Any] = {

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.stages.test_evaluate import PROMPTS, Tracked, config, write_project
-from tests.tiny_clips import ROWS, write_clips
+from tests.support.tiny_clips import ROWS, write_clips
 from walt.core.errors import StorageError
-from walt.core.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
-from walt.core.mp4 import decode_clip
-from walt.core.partitions import PARTS_INDEX
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file, write_json
+from walt.data.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
+from walt.data.partitions import PARTS_INDEX
+from walt.media.mp4 import decode_clip
+from walt.project.registry import get_stage
+from walt.project.settings import ReportConfig
 from walt.stages import evaluate
-from walt.stages.registry import get_stage
 from walt.stages.report import Config, StoredClips, format_number, run
-from walt.stages.settings import ReportConfig
 
 CAPTION = "a <b>bold</b> & 'odd' caption"
 LOCK = """

@@ -10,21 +10,21 @@ import pytest
 import torch
 
 from tests.stages.test_encode_text import rows
-from tests.tiny_clips import ROWS, picture, write_clips
-from tests.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
+from tests.support.tiny_clips import ROWS, picture, write_clips
+from tests.support.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
-from walt.core.manifest import write_manifest
-from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
-from walt.core.playable import read_metadata
 from walt.core.storage import read_json
-from walt.data.clips import pixels
-from walt.data.config import DatasetConfig
+from walt.data.clip_pixels import pixels
+from walt.data.manifest import write_manifest
 from walt.data.shapes import prompts
+from walt.ingest.config import DatasetConfig
+from walt.media.mp4 import decode_clip
+from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
+from walt.project.registry import get_stage
 from walt.sampling.samples import read_samples
-from walt.stages.registry import get_stage
 from walt.stages.sample import Beginnings, Config, choose_prompts, load_pipeline, run
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer

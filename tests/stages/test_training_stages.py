@@ -16,8 +16,8 @@ import torch._dynamo
 from safetensors.torch import load_file
 
 from tests.autoencoder.test_perceptual import write_resnet
-from tests.tiny_clips import write_clips
-from tests.tiny_models import AUTOENCODER, BASE, DIFFUSION
+from tests.support.tiny_clips import write_clips
+from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION
 from tests.training.test_objectives import LOOP, autoencoder_training, diffusion_training, write_latents
 from walt.autoencoder.config import DiscriminatorConfig
 from walt.autoencoder.io import save_autoencoder
@@ -28,8 +28,10 @@ from walt.core.config import Section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.data.loader import ClipDataset
-from walt.stages import code, train_autoencoder, train_base, transformer_training
+from walt.data.clip_dataset import ClipDataset
+from walt.project import code_identity as code
+from walt.stages import train_autoencoder, train_base
+from walt.stages import train_transformer as transformer_training
 from walt.tracking.config import TrackingConfig
 from walt.training import compilation, loop
 from walt.training.config import AutoencoderLossConfig

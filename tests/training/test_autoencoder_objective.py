@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.autoencoder.test_perceptual import write_resnet
-from tests.tiny_clips import write_clips
-from tests.tiny_models import AUTOENCODER
+from tests.support.tiny_clips import write_clips
+from tests.support.tiny_models import AUTOENCODER
 from tests.training.test_loop import assert_same, loop_config
 from tests.training.test_objectives import FORMS, NO_TERMS, autoencoder_training
 from walt.autoencoder.config import DiscriminatorConfig

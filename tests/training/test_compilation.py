@@ -9,7 +9,7 @@ import torch
 import torch._dynamo
 from torch import Tensor
 
-from tests.transformer.variants import CLASS, inputs, stirred
+from tests.support.transformers import CLASS, inputs, stirred
 from walt.training.compilation import compile_blocks, missing_for_processors
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from walt.core.config import parse_section, read_yaml
 from walt.core.errors import ConfigurationError
-from walt.stages.params import Params
-from walt.stages.recipes import recipe_path
+from walt.project.params import Params
+from walt.project.recipes import recipe_path
 
 
 def params(loss: dict[str, float], **changes: Any) -> Params:

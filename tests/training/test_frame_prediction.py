@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny_models import BASE, DIFFUSION
-from tests.tiny_models import drawn as with_weights
+from tests.support.tiny_models import BASE, DIFFUSION
+from tests.support.tiny_models import drawn as with_weights
 from tests.training.test_objectives import equal, make
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import prediction_loss

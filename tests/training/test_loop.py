@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from walt.core.errors import DivergedError, TerminatedError
-from walt.data.order import batch_keys
+from walt.data.epoch_order import batch_keys
 from walt.data.prefetch import PrefetchedSteps
 from walt.training.config import LoopConfig
 from walt.training.loop import TrainingResult, train

@@ -10,14 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from tests.tiny_clips import write_clips
-from tests.tiny_models import AUTOENCODER, BASE, DIFFUSION, SUPER_RESOLUTION
+from tests.support.tiny_clips import clip_row, write_clips
+from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import RejectLimitError
 from walt.core.paths import Paths
-from walt.data.clips import ClipRow, size_folder, write_clip_rows
+from walt.core.sizes import size_folder
+from walt.data.clip_table import ClipRow, write_clip_rows
 from walt.data.conditions import open_conditions
-from walt.data.loader import LatentDataset
+from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import shard_name, write_index, write_shard
 from walt.diffusion.schedule import Schedule
 from walt.training.autoencoder_objective import AutoencoderObjective, draw_form
@@ -44,8 +45,8 @@ FORMS = (
     ClipFormConfig(resolution=(16, 16), num_frames=5, batch_size=2, weight=1.0),
     ClipFormConfig(resolution=(32, 32), num_frames=1, batch_size=3, weight=3.0),
 )
-ROWS = tuple(ClipRow(f"v{i}", "video", "train", 0) for i in range(6)) + tuple(
-    ClipRow(f"i{i}", "image", "train", 0) for i in range(5)
+ROWS = tuple(clip_row(f"v{i}", "video", "train", 0) for i in range(6)) + tuple(
+    clip_row(f"i{i}", "image", "train", 0) for i in range(5)
 )
 
 
@@ -106,7 +107,7 @@ def test_a_term_of_weight_zero_is_left_out(tmp_path: Path) -> None:
 
 
 def test_no_clip_in_a_form_is_an_error(tmp_path: Path) -> None:
-    write_clips(tmp_path / "data/clips", (ClipRow("i0", "image", "train", 0),))
+    write_clips(tmp_path / "data/clips", (clip_row("i0", "image", "train", 0),))
     with pytest.raises(RejectLimitError, match=r"no training clip of 5 frames at \(16, 16\)$"):
         AutoencoderObjective(CausalAutoencoder(AUTOENCODER), autoencoder_training(), Paths(tmp_path), seed=0)
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.transformer.variants import CLASS, UNCONDITIONAL
+from tests.support.transformers import CLASS, UNCONDITIONAL
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.samplers import ddim
 from walt.diffusion.schedule import Schedule

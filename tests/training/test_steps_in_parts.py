@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.tiny_models import BASE, DIFFUSION
+from tests.support.tiny_models import BASE, DIFFUSION
 from tests.training.test_loop import Killed, assert_same, kill_at
 from tests.training.test_objectives import diffusion_training, make
 from walt.diffusion.schedule import Schedule

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.transformer.variants import CLASS, SR, TINY, inputs, stirred
+from tests.support.transformers import CLASS, SR, TINY, inputs, stirred
 from walt.core.errors import ConfigurationError
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import TransformerConfig

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.transformer.variants import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
+from tests.support.transformers import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
 from walt.transformer.conditioning import known_frames_input
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.transformer.variants import CLASS, TINY, UNCONDITIONAL
+from tests.support.transformers import CLASS, TINY, UNCONDITIONAL
 from walt.transformer.config import TransformerConfig
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.transformer.variants import CLASS, SR, TINY, UNCONDITIONAL, inputs, rows, stirred
+from tests.support.transformers import CLASS, SR, TINY, UNCONDITIONAL, inputs, rows, stirred
 from walt.nn.accounting import forward_flops
 from walt.transformer.config import TransformerConfig
 

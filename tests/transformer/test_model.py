@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.transformer.variants import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
+from tests.support.transformers import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.samplers import ddim
 from walt.diffusion.schedule import Schedule

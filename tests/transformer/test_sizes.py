@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.transformer.variants import TINY
+from tests.support.transformers import TINY
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.nn.full_attention import full_cross_attention, full_self_attention
-from tests.transformer.variants import CLASS, TINY, inputs, stirred
+from tests.support.full_attention import full_cross_attention, full_self_attention
+from tests.support.transformers import CLASS, TINY, inputs, stirred
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.windows import Window
 from walt.transformer.config import TransformerConfig

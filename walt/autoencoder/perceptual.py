@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from walt.core.errors import ConfigurationError
-from walt.core.images import Size
+from walt.core.sizes import Size
 from walt.core.storage import read_json
 
 KEY = "train_autoencoder.perceptual_network"

@@ -1,8 +1,8 @@
 """The machinery of configuration: strict sections, and errors of one line that name the key.
 
 A *section* is a pydantic model that lives in the room it configures (``walt/transformer/config.py``); the union of all
-sections, ``params.yaml``, is put together in ``walt.stages.params``. No field has a default: every knob is written out,
-so that DVC sees each change. Types are strict: ``"1e-4"`` is no number and ``1`` is no boolean.
+sections, ``params.yaml``, is put together in ``walt.project.params``. No field has a default: every knob is written
+out, so that DVC sees each change. Types are strict: ``"1e-4"`` is no number and ``1`` is no boolean.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from walt.core.errors import ConfigurationError
 from walt.data.labels import LABELS_TABLE, read_labels
-from walt.data.loader import TextDataset
+from walt.data.text_dataset import TextDataset
 
 
 class Conditions(Protocol):

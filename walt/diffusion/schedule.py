@@ -28,7 +28,7 @@ class Schedule:
         """The schedule of a configuration, computed in float64.
 
         Epsilon and zero terminal SNR exclude each other: at the last step, where sampling starts, x_t is the noise and
-        says nothing of x_0. ``walt.stages.params`` refuses that pair of settings.
+        says nothing of x_0. ``walt.project.params`` refuses that pair of settings.
         """
         assert not (config.prediction == "epsilon" and config.zero_terminal_snr), "epsilon at zero SNR tells nothing"
         betas = torch.linspace(config.beta_start, config.beta_end, config.num_steps, dtype=torch.float64)

@@ -23,9 +23,10 @@ from walt.autoencoder.losses import perceptual_loss
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.streaming import decode_stream, encode_stream
-from walt.core.images import Picture, Size
-from walt.data.clips import pixels
+from walt.core.sizes import Size
+from walt.data.clip_pixels import pixels
 from walt.evaluation.frechet import RunningFrechetDistance
+from walt.media.images import Picture
 
 SSIM_WINDOW = 11
 """Pixels; a smaller picture has no SSIM."""

@@ -1,1 +1,1 @@
-"""Parameter files, as data: walt.stages.recipes copies one to params.yaml."""
+"""Parameter files, as data: walt.project.recipes copies one to params.yaml."""

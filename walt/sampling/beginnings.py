@@ -9,11 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
-from walt.core.images import Limits, Picture, Size, SourceError, crop_and_resize, read_picture
-from walt.core.manifest import printable
-from walt.core.video import Clip, iterate_frames
-from walt.data.clips import pixels
-from walt.data.sources.items import kind_of
+from walt.core.paths import printable
+from walt.core.sizes import Size
+from walt.data.clip_pixels import pixels
+from walt.media.images import Limits, Picture, SourceError, crop_and_resize, read_picture
+from walt.media.kinds import kind_of
+from walt.media.video import Clip, iterate_frames
 from walt.sampling.pipeline import Beginning, Pipeline
 
 MAX_SECONDS = 600.0

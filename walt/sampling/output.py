@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from walt.core.images import png_bytes
-from walt.core.playable import write_gif, write_playable
 from walt.core.storage import write_bytes
+from walt.media.images import png_bytes
+from walt.media.playable import write_gif, write_playable
 
 Video = NDArray[np.uint8]
 Format = Literal["mp4", "gif", "grid"]

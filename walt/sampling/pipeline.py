@@ -18,7 +18,7 @@ from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError
-from walt.core.images import Size
+from walt.core.sizes import Size
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import load_config, weights_digest

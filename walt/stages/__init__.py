@@ -1,1 +1,1 @@
-"""Floor 4: one file a stage, each with run(config, paths), declared in walt.stages.registry."""
+"""Floor 5: one file a stage, each with run(config, paths), declared in walt.project.registry."""

@@ -34,7 +34,6 @@ from walt.core.config import Section
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar
-from walt.core.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.core.paths import Paths
 from walt.core.storage import (
     TEMPORARY_SUFFIX,
@@ -47,8 +46,9 @@ from walt.core.storage import (
     write_json,
 )
 from walt.data.labels import LABELS_TABLE, write_labels
-from walt.data.loader import NULL_KEY
+from walt.data.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.data.shards import INDEX_NAME, Sample, ShardRecord, shard_name, verify_shard, write_index, write_shard
+from walt.data.text_dataset import NULL_KEY
 from walt.nn.device import select_device
 from walt.text.config import TextConfig
 from walt.text.encoder import TINY, TextEncoder, open_text_encoder

@@ -27,13 +27,15 @@ import walt.autoencoder.config
 import walt.autoencoder.io
 import walt.autoencoder.model
 import walt.autoencoder.statistics
-import walt.core.decoding
-import walt.core.images
-import walt.core.mp4
-import walt.core.scaling
-import walt.core.video
-import walt.data.clips
+import walt.data.clip_pixels
+import walt.data.clip_table
+import walt.data.partitions
 import walt.data.shards
+import walt.media.decoding
+import walt.media.images
+import walt.media.mp4
+import walt.media.scaling
+import walt.media.video
 import walt.nn.causal
 import walt.nn.pretrained
 from walt.autoencoder.io import load_autoencoder
@@ -45,7 +47,8 @@ from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.storage import clean_temporary, read_json, sha256_file, sha256_json, write_json
-from walt.data.clips import CLIPS_TABLE, decode_members, pixels, read_clip_rows, write_clip_rows
+from walt.data.clip_pixels import decode_members, pixels
+from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, write_clip_rows
 from walt.data.shards import (
     INDEX_NAME,
     Sample,
@@ -58,14 +61,14 @@ from walt.data.shards import (
 )
 from walt.nn.device import select_device
 from walt.nn.pretrained import weights_digest
-from walt.stages.settings import EncodeVideoConfig
+from walt.project.settings import EncodeVideoConfig
 
 STAGE = "encode-video"
 
 _CODE: tuple[ModuleType, ...] = (
     walt.autoencoder.config, walt.autoencoder.io, walt.autoencoder.model, walt.autoencoder.statistics,
-    walt.core.decoding, walt.core.images, walt.core.mp4, walt.core.scaling, walt.core.video, walt.data.clips,
-    walt.data.shards, walt.nn.causal, walt.nn.pretrained,
+    walt.media.decoding, walt.media.images, walt.media.mp4, walt.media.scaling, walt.media.video, walt.data.clip_pixels,
+    walt.data.clip_table, walt.data.partitions, walt.data.shards, walt.nn.causal, walt.nn.pretrained,
 )  # fmt: skip
 """What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
 
@@ -163,7 +166,7 @@ def open_encoder(config: Config, paths: Paths) -> Encoder:
         "architecture": model.config.model_dump(mode="json"),
         "statistics": statistics.to_json(),
         "settings": config.encode_video.model_dump(mode="json"),
-        "libraries": walt.core.decoding.LIBRARY_VERSIONS,
+        "libraries": walt.media.decoding.LIBRARY_VERSIONS,
         "code": [sha256_file(file) for file in files],
     }
     return Encoder(model, statistics, device, config.encode_video, identity)

@@ -21,24 +21,26 @@ from torch import Tensor
 from walt.core import log
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
-from walt.core.images import Size
-from walt.core.mp4 import decode_clip
 from walt.core.paths import Paths
+from walt.core.sizes import Size
 from walt.core.storage import write_json
-from walt.core.video import Clip
-from walt.data.clips import pixels
+from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_pixels import pixels
+from walt.data.clip_table import Split
 from walt.data.conditions import open_conditions
-from walt.data.config import DatasetConfig, Descriptor
-from walt.data.loader import ClipDataset, LatentDataset, Split
+from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.adherence import judge, rates
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.ingest.config import DatasetConfig, Descriptor
+from walt.media.mp4 import decode_clip
+from walt.media.video import Clip
 from walt.nn.device import select_device
+from walt.project.cascade import transformers
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
-from walt.stages.cascade import transformers
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import Run, start_run
 from walt.transformer.config import TransformerConfig

@@ -10,8 +10,8 @@ from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.diffusion.config import DiffusionConfig
 from walt.nn.pretrained import load_config
-from walt.stages.code import code_digest
-from walt.stages.transformer_training import train_transformer
+from walt.project.code_identity import code_digest
+from walt.stages.train_transformer import train_transformer
 from walt.tracking.config import TrackingConfig
 from walt.training.config import DiffusionTrainingConfig
 from walt.transformer.config import AspectConfig, TransformerConfig

@@ -20,22 +20,23 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import CorruptArtifactError
 from walt.core.log import info, warning
-from walt.core.manifest import (
+from walt.core.paths import Paths, printable
+from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
+from walt.data.clip_table import ClipRow, write_clip_rows
+from walt.data.manifest import (
     ClipRejectRow,
     ManifestRow,
     RejectRow,
     has_manifest,
-    printable,
     read_sources,
     write_clip_rejects,
-    write_clips,
     write_manifest,
     write_rejects,
 )
-from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
-from walt.data.clip_cache import ClipCache
-from walt.data.clip_tars import (
+from walt.data.shards import ShardRecord
+from walt.ingest.clip_cache import ClipCache
+from walt.ingest.clip_rule import ClipRule
+from walt.ingest.clip_tars import (
     MOST_PART_ROWS,
     PlannedClip,
     Source,
@@ -44,17 +45,14 @@ from walt.data.clip_tars import (
     planned_clips,
     publish_tars,
 )
-from walt.data.clips import CLIPS_TABLE
-from walt.data.config import DatasetConfig, Descriptor, IngestConfig
-from walt.data.cutting import ClipRule
-from walt.data.mirror import check_mirror, mirror
-from walt.data.reading import read_all, reject_row
-from walt.data.reject_limit import check_reject_limit
-from walt.data.screening import Refusals, clip_reject_rows, describe_clip, screened
-from walt.data.shards import ShardRecord
-from walt.data.sources.items import Listing
-from walt.data.sources.registry import list_items
-from walt.data.splits import assign_splits
+from walt.ingest.config import DatasetConfig, Descriptor, IngestConfig
+from walt.ingest.mirror import check_mirror, mirror
+from walt.ingest.read_sources import read_all, reject_row
+from walt.ingest.reject_limit import check_reject_limit
+from walt.ingest.screen_clips import Refusals, clip_reject_rows, describe_clip, screened
+from walt.ingest.sources.adapters import list_items
+from walt.ingest.sources.items import Listing
+from walt.ingest.splits import assign_splits
 
 _MOST_SHOWN = 10
 """Names in a line of the log."""
@@ -110,7 +108,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     with storage_errors(paths.clips):
         records = publish_tars(paths.clips, work / "shards", cache, shards, refusals, rule)
-        write_clips(paths.clips / CLIPS_TABLE, _rows(shards, cache, refusals, rule, config.ingest, Counter()))
+        write_clip_rows(
+            paths.clips,
+            (ClipRow.of(row) for row in _rows(shards, cache, refusals, rule, config.ingest, Counter())),
+        )
         of_parts = ((part, _rows(tars, cache, refusals, rule, config.ingest, counts)) for part, tars in parts.items())
         write_manifest(paths.manifest, of_parts)
         paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # what it was before it had parts

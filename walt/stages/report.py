@@ -18,24 +18,26 @@ from markupsafe import Markup
 from walt.autoencoder.io import load_autoencoder
 from walt.core.config import Section, load_section, read_yaml
 from walt.core.errors import StorageError
-from walt.core.images import Picture, png_bytes
-from walt.core.manifest import ManifestRow
-from walt.core.mp4 import encode_clip
-from walt.core.partitions import PARTS_INDEX
 from walt.core.paths import Paths
+from walt.core.sizes import size_folder
 from walt.core.storage import read_json, sha256_file, write_bytes
-from walt.core.video import Clip
-from walt.data.clips import ClipRow, decode_members, pixels, size_folder
-from walt.data.config import DatasetConfig, Descriptor
+from walt.data.clip_pixels import decode_members, pixels
+from walt.data.clip_table import ClipRow
+from walt.data.manifest import ManifestRow
+from walt.data.partitions import PARTS_INDEX
 from walt.data.shards import INDEX_NAME, iterate_shard, read_index, shard_name
-from walt.evaluation.charts import bands, loss_curves
+from walt.ingest.config import DatasetConfig, Descriptor
+from walt.media.images import Picture, png_bytes
+from walt.media.mp4 import encode_clip
+from walt.media.video import Clip
 from walt.nn.pretrained import weights_digest
+from walt.pages.charts import bands, loss_curves
+from walt.pages.report_dataset import describe_dataset, survey
+from walt.project.cascade import transformers
+from walt.project.registry import TRANSFORMERS
+from walt.project.settings import ReportConfig
 from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
-from walt.stages.cascade import transformers
-from walt.stages.registry import TRANSFORMERS
-from walt.stages.report_dataset import describe_dataset, survey
-from walt.stages.settings import ReportConfig
 
 STAGE = "report"
 TEMPLATE = "report.html.jinja"

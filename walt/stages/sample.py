@@ -2,7 +2,7 @@
 
 ``results/samples`` holds ``00000.mp4`` and ``00000.png`` ... (the final videos), the same under ``base/`` where a
 cascade follows the base model, ``grid.png``, and ``samples.json``: file, base_file, prompt, seed, settings and models
-of each. What a person asks for on the command line is ``walt.stages.generate``'s.
+of each. What a person asks for on the command line is ``walt.commands.sample``'s.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from typing import Any
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
-from walt.core.images import Size, png_bytes
 from walt.core.log import ProgressBar, warning
-from walt.core.manifest import iterate_columns
 from walt.core.paths import Paths
+from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
-from walt.data.clips import size_folder, stored_in
-from walt.data.config import DatasetConfig, Descriptor
-from walt.data.loader import ClipDataset
+from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_table import stored_in
+from walt.data.manifest import iterate_columns
 from walt.diffusion.config import DiffusionConfig
+from walt.ingest.config import DatasetConfig, Descriptor
+from walt.media.images import png_bytes
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
+from walt.project.cascade import cascade
+from walt.project.settings import EncodeVideoConfig
 from walt.sampling.conditions import Prompt, check_prompts, describe_prompt
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample
 from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
-from walt.stages.cascade import cascade
-from walt.stages.settings import EncodeVideoConfig
 from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"

@@ -18,17 +18,17 @@ from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
-from walt.core.images import Size
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
+from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, sha256_file, write_json
-from walt.data.clips import CLIPS_TABLE, size_folder
-from walt.data.loader import ClipDataset
+from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_table import CLIPS_TABLE
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
 from walt.nn.device import prefetch_depth, select_device
-from walt.stages.code import code_digest
+from walt.project.code_identity import code_digest
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint

@@ -8,8 +8,8 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.paths import Paths
 from walt.diffusion.config import DiffusionConfig
-from walt.stages.code import code_digest
-from walt.stages.transformer_training import train_transformer
+from walt.project.code_identity import code_digest
+from walt.stages.train_transformer import train_transformer
 from walt.tracking.config import TrackingConfig
 from walt.training.config import DiffusionTrainingConfig
 from walt.transformer.config import TransformerConfig

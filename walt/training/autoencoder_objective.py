@@ -26,10 +26,10 @@ from walt.autoencoder.losses import (
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.core.errors import RejectLimitError
-from walt.core.images import Size
 from walt.core.paths import Paths
-from walt.data.loader import ClipDataset
-from walt.data.order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
+from walt.core.sizes import Size
+from walt.data.clip_dataset import ClipDataset
+from walt.data.epoch_order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.config import AutoencoderTrainingConfig, ClipFormConfig
 from walt.training.loop import Opponent

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from walt.core.errors import RejectLimitError
 from walt.data.conditions import Conditions
-from walt.data.loader import LatentDataset
-from walt.data.order import batch_keys, hash_integer
+from walt.data.epoch_order import batch_keys, hash_integer
+from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.training.config import DiffusionTrainingConfig

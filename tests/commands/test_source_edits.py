@@ -1,0 +1,74 @@
+"""What ``walt prepare`` tells DVC; with DVC itself: ``tests/end_to_end/test_hidden_edits.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.support.sources import touch
+from walt.commands.source_edits import forget, tell_dvc
+from walt.core.errors import ConfigurationError
+from walt.core.paths import Paths
+from walt.ingest.config import DatasetConfig
+
+LOCK = """schema: '2.0'
+stages:
+  ingest:
+    cmd: walt ingest
+    deps:
+    - path: data/set
+      md5: 0123.dir
+  train-autoencoder:
+    cmd: walt train-autoencoder
+"""
+
+
+def test_a_stage_is_forgotten_and_the_rest_of_the_lock_stays(tmp_path: Path) -> None:
+    assert not forget(tmp_path, "ingest"), "nothing was ever run"
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    assert forget(tmp_path, "ingest")
+    lock = YAML(typ="safe").load((tmp_path / "dvc.lock").read_text())
+    assert lock == {"schema": "2.0", "stages": {"train-autoencoder": {"cmd": "walt train-autoencoder"}}}
+    before = (tmp_path / "dvc.lock").stat().st_ino
+    assert not forget(tmp_path, "ingest")
+    assert (tmp_path / "dvc.lock").stat().st_ino == before
+
+
+def test_files_behind_a_link_make_ingest_stale_once(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.mp4", "set/b.mp4")
+    (tmp_path / "set/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    dataset = DatasetConfig(descriptor="d.yaml", path="set")
+    (line,) = tell_dvc(dataset, Paths(tmp_path))
+    assert "1 in all" in line
+    assert "linked/a.mp4" in line
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    assert tell_dvc(dataset, Paths(tmp_path)) == []
+    assert (tmp_path / "dvc.lock").read_text() == LOCK
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<<<<<<< HEAD\n" + LOCK + "=======\n" + LOCK, "- a list", "text", "stages: [a]\nb", "stages: 5", b"stages: \xff"],
+)
+def test_a_lock_that_dvc_did_not_write_is_named(tmp_path: Path, text: str | bytes) -> None:
+    data = text.encode() if isinstance(text, str) else text
+    (tmp_path / "dvc.lock").write_bytes(data)
+    with pytest.raises(ConfigurationError, match=r"dvc\.lock: not what DVC writes") as caught:
+        forget(tmp_path, "ingest")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "dvc.lock").read_bytes() == data
+
+
+@pytest.mark.parametrize("text", ["", "schema: '2.0'\n", "schema: '2.0'\nstages:\n", "stages: {}\n"])
+def test_in_a_lock_without_stages_there_is_none_to_forget(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dvc.lock").write_text(text)
+    assert not forget(tmp_path, "ingest")
+    assert (tmp_path / "dvc.lock").read_text() == text
+
+
+def test_of_a_bucket_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    assert tell_dvc(DatasetConfig(descriptor="d.yaml", path="s3://bucket/set"), Paths(tmp_path)) == []
+    assert not (tmp_path / "work").exists()

@@ -1,0 +1,210 @@
+"""Clips, latents and text by key; what is missing, misshapen or not finite is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from tests.support.tiny_clips import ROWS, clip_row, picture, sample, write_clips
+from walt.core.errors import CorruptArtifactError, StorageError
+from walt.data import clip_dataset
+from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, write_clip_rows
+from walt.data.latent_dataset import LatentDataset
+from walt.data.shards import Sample, write_index, write_shard
+from walt.data.text_dataset import TextDataset
+
+SIZE = (16, 16)
+
+
+def write_samples(directory: Path, samples: list[tuple[str, Sample]]) -> Path:
+    write_index(directory, "id", [write_shard(directory / "x-000000.tar", samples)])
+    return directory
+
+
+def member(**tensors: Tensor) -> Sample:
+    return {"safetensors": save(tensors)}
+
+
+# clips
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("clips")
+    write_clips(directory)
+    return directory
+
+
+def test_clips_have_the_right_frames_and_range(clips: Path) -> None:
+    dataset = ClipDataset(clips, SIZE, "train")
+    frames = dataset.frames(["v4", "v0"], [2, 0], 3)
+    assert frames.shape == (2, 3, 3, 16, 16)
+    assert frames.dtype == torch.float32
+    spans = np.stack([picture("v4", 16)[2:5], picture("v0", 16)[:3]])
+    expected = torch.from_numpy(spans).permute(0, 4, 1, 2, 3) / 127.5 - 1
+    assert torch.allclose(frames, expected, atol=4 / 127.5)  # the colour conversion rounds
+    image = dataset.frames(["i1"], [0], 1)
+    assert image.shape == (1, 3, 1, 16, 16)
+    assert torch.allclose(image[0, :, 0], torch.from_numpy(picture("i1", 16)[0]).permute(2, 0, 1) / 127.5 - 1)
+
+
+def test_keys_come_from_the_table(clips: Path) -> None:
+    train, held_out = ClipDataset(clips, SIZE, "train"), ClipDataset(clips, (32, 32), "held_out")
+    assert train.video_keys == ("v0", "v1", "v2", "v4")
+    assert train.image_keys == ("i0", "i1")
+    assert held_out.video_keys == ("v3",)
+    assert held_out.image_keys == ()
+    assert read_clip_rows(clips) == list(ROWS)
+
+
+def test_spans_outside_a_clip_are_refused(clips: Path) -> None:
+    dataset = ClipDataset(clips, SIZE, "train")
+    for start, count in ((-1, 1), (1, 5), (5, 1)):
+        with pytest.raises(ValueError, match="v0"):
+            dataset.frames(["v0"], [start], count)
+
+
+def test_the_cache_is_bounded_and_changes_nothing(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    decode = clip_dataset.decode_members
+    monkeypatch.setattr(clip_dataset, "decode_members", lambda members: decoded.append(1) or decode(members))
+    one_clip = 5 * 16 * 16 * 3
+    batches = []
+    for limit, expected in ((0, 6), (one_clip, 5), (2 * one_clip, 4), (3 * one_clip, 3)):
+        dataset = ClipDataset(clips, SIZE, "train", cache_bytes=limit)
+        decoded.clear()
+        for _ in range(2):
+            batches.append(dataset.frames(["v0", "v1", "v2"], [0, 0, 0], 5))
+        assert len(decoded) == expected
+    assert all(torch.equal(batch, batches[0]) for batch in batches)
+
+
+def test_a_missing_table_or_key_is_named(tmp_path: Path) -> None:
+    write_clips(tmp_path)
+    write_clip_rows(tmp_path, [*ROWS, clip_row("v9", "video", "train", 1)])
+    with pytest.raises(CorruptArtifactError, match=r"16x16.*'v9'"):
+        ClipDataset(tmp_path, SIZE, "train")
+    (tmp_path / CLIPS_TABLE).write_bytes(b"PAR1 and no more")
+    with pytest.raises(CorruptArtifactError, match=CLIPS_TABLE):
+        ClipDataset(tmp_path, SIZE, "train")
+    (tmp_path / CLIPS_TABLE).unlink()
+    with pytest.raises(StorageError, match=CLIPS_TABLE):
+        ClipDataset(tmp_path, SIZE, "train")
+
+
+def test_a_size_has_the_clips_that_are_stored_in_it(tmp_path: Path) -> None:
+    rows = tuple(replace(row, sizes={"v1": "16x16", "i0": "16x16,32x32"}.get(row.key)) for row in ROWS)
+    write_clips(tmp_path, rows)
+    small, large = (ClipDataset(tmp_path, size, "train") for size in ((16, 16), (32, 32)))
+    assert set(small.video_keys) == {"v0", "v1", "v2", "v4"}
+    assert set(large.video_keys) == {"v0", "v2", "v4"}
+    assert small.image_keys == large.image_keys == ("i0", "i1")
+    write_clip_rows(tmp_path, ROWS)
+    with pytest.raises(CorruptArtifactError, match=r"32x32.*'v1'"):
+        ClipDataset(tmp_path, (32, 32), "train")
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"json": b"{}"}, "no mp4"),
+        ({"mp4": b"no video"}, "Invalid data"),
+        (sample("v0", 32)[1], r"\(32, 32\), expected \(16, 16\)"),
+    ],
+)
+def test_a_clip_that_cannot_be_used_is_named(tmp_path: Path, members: Sample, problem: str) -> None:
+    write_samples(tmp_path / "16x16", [("v0", members)])
+    write_clip_rows(tmp_path, [clip_row("v0", "video", "train", 0)])
+    with pytest.raises(CorruptArtifactError, match=rf"x-000000\.tar: key 'v0': .*{problem}"):
+        ClipDataset(tmp_path, SIZE, "train").frames(["v0"], [0], 1)
+
+
+# latents
+
+
+def latent_dataset(directory: Path, samples: dict[str, Sample]) -> LatentDataset:
+    write_samples(directory / "16x16", list(samples.items()))
+    write_clip_rows(directory, [clip_row(key, "video" if key[0] == "v" else "image", "train", 0) for key in samples])
+    return LatentDataset(directory, SIZE, "train")
+
+
+def test_latents_are_float32_batches(tmp_path: Path) -> None:
+    values = {key: torch.randn(4, 2 if key[0] == "v" else 1, 3, 3).half() for key in ("v0", "v1", "i0")}
+    dataset = latent_dataset(tmp_path, {key: member(latents=value) for key, value in values.items()})
+    for _ in range(2):  # read, then from memory
+        batch = dataset.latents(["v1", "v0"])
+        assert batch.dtype == torch.float32
+        assert torch.equal(batch, torch.stack([values["v1"], values["v0"]]).float())
+    assert dataset.latents(["i0"]).shape == (1, 4, 1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "bad", "problem"),
+    [
+        ("v1", member(latents=torch.zeros(4, 3, 3, 3).half()), r"\(4, 3, 3, 3\)"),
+        ("v1", member(latents=torch.zeros(4, 3, 3).half()), r"\(4, 3, 3\)"),
+        ("i0", member(latents=torch.zeros(4, 2, 3, 3).half()), "image"),
+        ("v1", member(latents=torch.full((4, 2, 3, 3), float("nan")).half()), "not finite"),
+        ("v1", member(latents=torch.full((4, 2, 3, 3), float("inf")).half()), "not finite"),
+        ("v1", member(mean=torch.zeros(4, 2, 3, 3).half()), r"tensors \['mean'\]"),
+        ("v1", {"safetensors": b"\x80\x04 a pickle"}, "x-000000"),
+        ("v1", {"json": b"{}"}, "no safetensors"),
+    ],
+)
+def test_bad_latents_are_named(tmp_path: Path, key: str, bad: Sample, problem: str) -> None:
+    dataset = latent_dataset(tmp_path, {"v0": member(latents=torch.zeros(4, 2, 3, 3).half()), key: bad})
+    dataset.latents(["v0"])
+    with pytest.raises(CorruptArtifactError, match=rf"x-000000\.tar: key '{key}'.*{problem}|{problem}.*key '{key}'"):
+        dataset.latents([key])
+
+
+# text
+
+
+def text_folder(directory: Path, **more: Sample) -> Path:
+    null = member(embeddings=torch.zeros(4, 3).half(), mask=torch.tensor([1, 0, 0, 0], dtype=torch.uint8))
+    return write_samples(directory, [("null", null), *more.items()])
+
+
+def test_text_and_the_null_embedding(tmp_path: Path) -> None:
+    values = torch.randn(4, 3).half()
+    one = member(embeddings=values, mask=torch.tensor([1, 1, 1, 0], dtype=torch.uint8))
+    dataset = TextDataset(text_folder(tmp_path, a=one))
+    embeddings, mask = dataset.embeddings(["a", "null"])
+    assert embeddings.dtype == torch.float32
+    assert embeddings.shape == (2, 4, 3)
+    assert torch.equal(embeddings[0], values.float())
+    assert mask.dtype == torch.bool
+    assert mask.tolist() == [[True, True, True, False], [True, False, False, False]]
+    null, null_mask = dataset.null()
+    assert torch.equal(null, embeddings[1])
+    assert torch.equal(null_mask, mask[1])
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (member(embeddings=torch.zeros(5, 3), mask=torch.ones(5, dtype=torch.uint8)), r"\(5, 3\)"),
+        (member(embeddings=torch.zeros(4, 3), mask=torch.ones(3, dtype=torch.uint8)), r"\(3,\)"),
+        (member(embeddings=torch.full((4, 3), float("nan")), mask=torch.ones(4, dtype=torch.uint8)), "not finite"),
+        (member(embeddings=torch.zeros(4, 3)), "mask"),
+    ],
+)
+def test_bad_text_is_named(tmp_path: Path, bad: Sample, problem: str) -> None:
+    dataset = TextDataset(text_folder(tmp_path, a=bad))
+    with pytest.raises(CorruptArtifactError, match=rf"x-000000\.tar: key 'a': .*{problem}"):
+        dataset.embeddings(["null", "a"])
+
+
+def test_a_clip_without_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorruptArtifactError, match="'b'"):
+        TextDataset(text_folder(tmp_path / "a")).embeddings(["b"])
+    with pytest.raises(CorruptArtifactError, match="'null'"):
+        TextDataset(write_samples(tmp_path / "b", []))

@@ -1,0 +1,119 @@
+"""Headers of source files: what they say, and files that are no good."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.support.media import LIMITS, counter, read_counter, shared_data, write_video
+from walt.core.compute import ComputeConfig
+from walt.ingest.headers import Header, choose, read_headers
+from walt.ingest.sources.items import Item, Refusal
+from walt.media.images import Limits
+from walt.media.kinds import kind_of
+
+INLINE = ComputeConfig(workers=2, backend="inline", device="cpu")
+
+
+def item(path: Path) -> Item:
+    return Item(path.name, str(path), kind_of(path.name), "a caption", False, None)
+
+
+def read(paths: list[Path], limits: Limits = LIMITS, pictures: int = 0, timeout: float = 30) -> list[Header | Refusal]:
+    items = [item(path) for path in paths]
+    found = read_headers(
+        items, limits, INLINE, pictures=pictures, picture_height=64, timeout_seconds=timeout, memory_mb=4096
+    )
+    return list(found)
+
+
+def test_what_headers_say(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=16)
+    Image.new("RGB", (40, 30)).save(tmp_path / "b.jpg")
+    first, second = read([video, tmp_path / "b.jpg"])
+    assert first == Header("a.mp4", "video", "h264", 48, 32, 16.0, 1.5, None)
+    assert second == Header("b.jpg", "image", "jpeg", 40, 30, None, None, None)
+
+
+def test_files_that_are_no_good(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("#EXTM3U\n/etc/passwd")
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("RGB", (40, 8)).save(tmp_path / "flat.png")
+    Image.effect_noise((90, 90), 50).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:20])
+    write_video(tmp_path / "long.mp4", counter(36), fps=24)
+    names = ["empty.mp4", "text.mp4", "text.png", "flat.png", "cut.png", "long.mp4", "gone.mp4", "gone.png"]
+    found = read([tmp_path / name for name in names], replace(LIMITS, max_seconds=1.0))
+    codes = {refusal.source: refusal.code for refusal in found if isinstance(refusal, Refusal)}
+    assert list(codes) == names
+    assert list(codes.values()) == [
+        "empty", "format", "format", "too_small", "format", "too_long", "unreadable", "unreadable"
+    ]  # fmt: skip
+    assert all(isinstance(refusal, Refusal) and refusal.cause not in ("", "None") for refusal in found)
+
+
+def test_a_file_that_hangs_is_given_up_even_where_compute_is_inline(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")  # opening it waits for a writer
+    good = write_video(tmp_path / "b.mp4", counter(8), fps=8)
+    hanging, read_all_the_same = read([tmp_path / "a.mp4", good], timeout=2)
+    assert isinstance(hanging, Refusal)
+    assert hanging.code == "timeout"
+    assert isinstance(read_all_the_same, Header)
+
+
+def test_first_pictures_of_some(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=24)
+    others = []
+    for number in range(3):
+        Image.new("RGB", (400, 16), (number, 0, 0)).save(tmp_path / f"{number}.png")
+        others.append(tmp_path / f"{number}.png")
+    found = read([video, *others], pictures=2)
+    pictures = [header.picture for header in found if isinstance(header, Header)]
+    assert [picture is not None for picture in pictures] == [True, False, True, False]
+    assert pictures[0] is not None
+    assert pictures[0].shape == (64, 96, 3)
+    assert read_counter(pictures[0][None]) == [0]
+    assert pictures[2] is not None
+    assert pictures[2].shape == (10, 256, 3), "a very wide one is not enlarged to the height"
+
+
+def test_a_damaged_first_picture_leaves_the_header(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", counter(24), fps=24, container={"movflags": "faststart"})
+    data = bytearray(video.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = bytes(len(data) - start)
+    video.write_bytes(data)
+    (header,) = read([video], pictures=1)
+    assert isinstance(header, Header)
+    assert (header.codec, header.picture) == ("h264", None)
+
+
+def test_real_files() -> None:
+    folder = shared_data()
+    with open(folder / "captions.csv", encoding="utf-8", newline="") as stream:
+        names = [row["path"] for row in csv.DictReader(stream)]
+    broken = sorted(path for path in (folder / "broken").iterdir() if path.is_file())
+    found = read([*(folder / name for name in names), *broken], pictures=len(names) + len(broken))
+    for header in found[: len(names)]:
+        assert isinstance(header, Header), header
+        assert header.fps is not None
+        assert header.picture is not None
+        assert header.picture.std() > 1, "a picture of something"
+    refused = [refusal.code for refusal in found[len(names) :] if isinstance(refusal, Refusal)]
+    assert refused == ["format"] * len(broken)
+
+
+@pytest.mark.parametrize("count", [0, 3, 20, 50])
+def test_the_choice_is_a_function_of_the_seed(count: int) -> None:
+    items = [Item(f"{number:02d}.mp4", "", "video", None, False, None) for number in range(20)]
+    chosen = choose(items, count, seed=1)
+    assert len(chosen) == min(count, 20)
+    assert chosen == choose(items, count, seed=1) == sorted(chosen, key=lambda item: item.source)
+    if count == 3:
+        assert len({tuple(item.source for item in choose(items, count, seed)) for seed in range(10)}) > 5

@@ -1,0 +1,140 @@
+"""Each source is visited once, and what goes wrong on a visit is told apart from what the bytes are."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stages.test_ingest import CAPTIONS, add, make_project, outputs, run
+from tests.support.faults import crash_at, hang_or_crash
+from tests.support.places import Place, only_here
+from walt.core.log import ProgressBar
+from walt.core.paths import Paths
+from walt.core.storage import sha256_file
+from walt.data.manifest import RejectRow, read_rejects
+from walt.ingest import hash_and_cut as visiting
+from walt.ingest import read_sources as reading
+from walt.ingest.clip_cache import cut_source
+from walt.ingest.sources.locations import member_location
+
+
+@pytest.fixture
+def root(tmp_path: Path, place: Place) -> Path:
+    make_project(tmp_path)
+    return place.settle(tmp_path)
+
+
+def rejected(root: Path) -> dict[str, RejectRow]:
+    return {row.source: row for row in read_rejects(Paths(root).rejects)}
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[ProgressBar]:
+    """The progress bars that were shown."""
+    made: list[ProgressBar] = []
+
+    def keep(*arguments: Any, **options: Any) -> ProgressBar:
+        made.append(ProgressBar(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(reading, "ProgressBar", keep)
+    return made
+
+
+def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars: list[ProgressBar]) -> None:
+    size = sum(path.stat().st_size for path in (root / "videos").iterdir() if path.name != "captions.csv")
+    for read in (size, 0 if place.bucket else size):  # what a server still has is not fetched again
+        run(root)
+        assert bars.pop().meters["MB"] == pytest.approx(read / 1e6)
+    (root / "x.tar").write_bytes(b"headtexttail")
+    member = member_location(str(root / "x.tar"), 4, 4)
+    found = visiting.only_hash(root, partial(cut_source, None), visiting.Visit(member, ()))  # type: ignore[arg-type]
+    assert found == visiting.Found(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
+
+
+def test_what_ends_its_worker_has_its_hash_and_its_duplicates(
+    root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
+) -> None:
+    shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
+    add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
+    digests = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "cut_source", partial(hang_or_crash, digests))
+        patch.setattr(reading, "DOWNLOAD_SECONDS", 2.0)  # what comes from a server may take that much longer
+        run(root, 2, "process", timeout_seconds=3.0)
+    assert [(bar.completed, bar.counters["rejects"]) for bar in bars] == [(10, 4), (4, 4)], "none is counted twice"
+    rows = rejected(root)
+    assert {source: row.code for source, row in rows.items()} == {
+        "a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory", "z copy of b.mp4": "duplicate",
+    }  # fmt: skip
+    for source, row in rows.items():
+        assert row.sha256 == hashlib.sha256((root / "videos" / source).read_bytes()).hexdigest()
+    assert rows["z copy of b.mp4"].cause == "the same bytes as b.mp4"
+    assert run(root)["decoded_now"] == 3, "such refusals are not remembered"
+    assert set(rejected(root)) == {"z copy of b.mp4"}
+
+
+@only_here  # what is fetched has no name of its own by which one copy might crash
+@pytest.mark.parametrize("dies", ["b.mp4", "z copy of b.mp4"])
+def test_one_copy_that_lives_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch, dies: str) -> None:
+    shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
+    add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "cut_source", partial(crash_at, dies))
+        assert run(root, 2, "process")["clips"] == 18
+    assert {source: row.code for source, row in rejected(root).items()} == {"z copy of b.mp4": "duplicate"}
+    before = outputs(root)
+    assert run(root)["decoded_now"] == 0
+    assert outputs(root) == before, "a rerun adds nothing"
+
+
+@only_here  # a copy of an object changes for nobody; see test_ingest_sources.py for what may
+def test_a_file_that_changes_while_it_is_read_is_refused_for_now(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = (root / "videos/b.mp4").read_bytes() + b"\0"
+
+    def change(rule: Any, path: Path, source: Any) -> Any:
+        if path.name == "a.mp4":
+            path.write_bytes(other)
+        return cut_source(rule, path, source)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "cut_source", change)
+        run(root)
+    assert {source: row.code for source, row in rejected(root).items()} == {"a.mp4": "changed"}
+    assert run(root)["decoded_now"] == 1
+    assert rejected(root) == {}
+
+
+@only_here
+def test_a_file_that_cannot_be_read_has_no_hash(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(location: str) -> str:
+        if location.endswith("/a.mp4"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return hashlib.sha256(Path(location).read_bytes()).hexdigest()
+
+    monkeypatch.setattr(visiting, "hash_location", fail)
+    run(root)
+    assert rejected(root) == {"a.mp4": RejectRow("a.mp4", None, "ingest", "unreadable", "Input/output error")}
+
+
+def test_what_only_another_machines_cache_holds_is_cut_after_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = visiting._lacking
+
+    def all_there(cache: Any, sha256: str, place: visiting.Visit) -> Any:
+        return [] if cache else lacking(cache, sha256, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(visiting, "_lacking", all_there)
+        assert run(root)["decoded_now"] == 9
+    before = outputs(root)
+    shutil.rmtree(root / "work")
+    shutil.rmtree(root / "data")
+    run(root)
+    assert outputs(root) == before

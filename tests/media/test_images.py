@@ -1,0 +1,90 @@
+"""Still pictures: any mode to RGB, upright, and refusals by code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.media import LIMITS, shared_data
+from walt.media.images import Limits, SourceError, crop_and_resize, decode_png, png_bytes, read_picture
+
+
+def code_of(path: Path, limits: Limits = LIMITS) -> str:
+    with pytest.raises(SourceError) as caught:
+        read_picture(path, limits)
+    return caught.value.code
+
+
+def test_modes_become_rgb(tmp_path: Path) -> None:
+    Image.new("L", (20, 20), 77).save(tmp_path / "grey.png")
+    Image.new("RGBA", (20, 20), (200, 100, 50, 128)).save(tmp_path / "alpha.png")
+    Image.new("RGB", (20, 20), (9, 8, 7)).convert("P").save(tmp_path / "palette.png")
+    Image.fromarray(np.full((20, 20), 0x8000, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("CMYK", (20, 20), (0, 0, 0, 0)).save(tmp_path / "cmyk.jpg")
+    found = {path.name: read_picture(path, LIMITS) for path in tmp_path.iterdir()}
+    assert {picture.shape for picture in found.values()} == {(20, 20, 3)}
+    assert found["grey.png"][0, 0].tolist() == [77, 77, 77]
+    assert found["alpha.png"][0, 0].tolist() == [100, 50, 25]  # on black
+    assert found["deep.png"][0, 0].tolist() == [128, 128, 128]
+    assert found["cmyk.jpg"][0, 0].tolist() == [255, 255, 255]
+
+
+def test_exif_orientation_turns_the_picture_once(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, :20] = 255  # left half white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise by a quarter: left becomes top
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    picture = read_picture(tmp_path / "a.png", LIMITS)
+    assert picture.shape == (40, 20, 3)
+    assert picture[:20].min() == 255
+    assert picture[20:].max() == 0
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "zero.png").write_bytes(b"")
+    (tmp_path / "vector.png").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='64' height='64'/>")
+    Image.new("RGB", (20, 8)).save(tmp_path / "small.png")
+    codes = {path.name: code_of(path) for path in tmp_path.iterdir() if path.name != "whole.jpg"}
+    assert codes == {
+        "cut.jpg": "truncated",
+        "text.png": "format",
+        "zero.png": "empty",
+        "vector.png": "format",
+        "small.png": "too_small",
+    }
+
+
+def test_a_huge_picture_is_refused_from_its_header(tmp_path: Path) -> None:
+    Image.new("1", (8000, 4000)).save(tmp_path / "huge.png")  # 5 kB on disk, 96 MB as RGB
+    assert code_of(tmp_path / "huge.png") == "too_large"
+
+
+def test_png_is_lossless_and_deterministic() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    assert np.array_equal(decode_png(png_bytes(picture)), picture)
+    assert png_bytes(picture) == png_bytes(picture.copy())
+
+
+def test_a_picture_of_the_right_size_is_not_touched() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    assert np.array_equal(crop_and_resize(picture, [(24, 32)])[(24, 32)], picture)
+
+
+def test_real_pictures() -> None:
+    folder = shared_data() / "images"
+    found = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg"))
+    assert len(found) >= 14
+    for path in found:
+        pictures = crop_and_resize(read_picture(path, LIMITS), [(32, 32), (24, 48)])
+        assert pictures[(24, 48)].shape == (24, 48, 3), path
+    turned = read_picture(folder / "flat/rommel.jpg", LIMITS)
+    assert turned.shape == (3072, 2304, 3)  # stored 3072x2304, EXIF orientation 6

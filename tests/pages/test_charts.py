@@ -1,0 +1,68 @@
+"""Distributions as SVG and PNG."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from PIL import Image
+
+from walt.pages.charts import Bars, Distribution, Histogram, distribution_svg, distributions_png, leading
+
+BARS = Bars("Rejected <inputs>", [("no_caption", 1234), ("<b>$x^2$", 3)])
+CHARTS: list[Distribution] = [
+    BARS,
+    Histogram("whole", [1, 2, 2, 3], "clips"),
+    Histogram("one value", [1.125] * 9, "seconds"),
+    Histogram("several orders", [0.01, 0.5, 3.0, 900.0], "seconds"),
+    Histogram("fractions", [0.1, 0.11, 0.3], "share"),
+    Histogram("negative", [-3.5, 0.0, 2.25], "score"),
+]
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.title)
+def test_svg_takes_its_colours_from_the_page(chart: Distribution) -> None:
+    svg = distribution_svg(chart)
+    assert svg == distribution_svg(chart), "the same figures, the same text"
+    assert svg.count("var(--series-1)") >= 1
+    assert not re.search(r"#0102\d\d", svg), "no stand-in colour is left"
+
+
+def test_names_are_text() -> None:
+    svg = distribution_svg(BARS)
+    assert "&lt;b&gt;$x^2$" in svg
+    assert "1,234" in svg
+    assert "<b>" not in svg
+    assert 'aria-label="distribution: Rejected &lt;inputs&gt;"' in svg
+
+
+def bars(svg: str) -> int:
+    """Bars of a histogram that are higher than nothing."""
+    heights = []
+    for path in re.findall(r'<path d="(M [^"]*?z)\s*"[^>]*fill: var\(--series-1\)', svg):
+        ordinates = [float(y) for _, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)]
+        heights.append(max(ordinates) - min(ordinates))
+    return sum(height > 0 for height in heights)
+
+
+@pytest.mark.parametrize(("values", "expected"), [([1, 2, 2, 3], 3), ([1.125] * 9, 1), ([0.01, 0.5, 3.0, 900.0], 4)])
+def test_values_fall_into_bars(values: list[float], expected: int) -> None:
+    assert bars(distribution_svg(Histogram("values", values, "unit"))) == expected
+
+
+def test_png_holds_all_charts() -> None:
+    sizes = []
+    for charts in (CHARTS[:1], CHARTS[:3], CHARTS):
+        with Image.open(io.BytesIO(distributions_png("title", charts))) as image:
+            assert len(image.convert("RGB").getcolors(1 << 20) or []) > 10
+            sizes.append(image.size)
+    (one_wide, one_high), (three_wide, three_high), (six_wide, six_high) = sizes
+    assert one_wide < three_wide == six_wide
+    assert one_high == three_high < six_high
+
+
+def test_the_rest_of_a_ranking_stands_together() -> None:
+    counts = [(str(number), 10 - number) for number in range(10)]
+    assert leading(counts, 9) == counts, "one name more is no longer than 'others'"
+    assert leading(counts, 3) == [*counts[:3], ("7 others", 7 + 6 + 5 + 4 + 3 + 2 + 1)]

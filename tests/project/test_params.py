@@ -1,0 +1,200 @@
+"""Configuration errors: one line, naming the key and the nearest valid one."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from walt.core.config import load_section, parse_section, read_yaml
+from walt.core.errors import ConfigurationError
+from walt.project.params import Params
+from walt.project.recipes import recipe_path
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The demo's parameters with one key set; ``base.layers`` is a key in a section."""
+    data = copy.deepcopy(read_yaml(recipe_path("demo")))
+    *sections, name = key.split(".")
+    place = data
+    for section in sections:
+        place = place[section]
+    place[name] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("base.layerz", 3, r"unknown key 'base.layerz'; did you mean 'layers'\?"),
+        ("train_bse", {}, r"unknown key 'train_bse'; did you mean 'train_base'\?"),
+        (
+            "train_base.optimizer.lerning_rate",
+            1,
+            r"'train_base.optimizer.lerning_rate'; did you mean 'learning_rate'\?",
+        ),
+        ("base.layers", "6", r"key 'base.layers': input should be a valid integer, found '6'"),
+        ("base.qk_norm", 1, r"key 'base.qk_norm': input should be a valid boolean, found 1"),
+        ("train_base.batch_size", -1, r"key 'train_base.batch_size': input should be greater than 0, found -1"),
+        ("train_base.optimizer.learning_rate", "1e-4", r"input should be a valid number, found '1e-4'"),
+        ("base.latent_grid", [5, 4, 5], r"spatial_window .* does not divide the token grid"),
+        ("base.latent_channels", 4, r"base.latent_channels is 4, but the autoencoder makes 8"),
+        ("text.tiny.width", 32, r"base.text_width is 64, but text.tiny.width is 32"),
+        ("sample.prompts", "al", r"sample.prompts"),
+        ("ingest.sizes", [[32, 32], [64, 64], [36, 36]], r"ingest.sizes: \(36, 36\) is not divisible .* factor 8"),
+        ("ingest.sizes", [], r"ingest: sizes and buckets are both empty"),
+        ("ingest.buckets", [[[32, 56], [64, 96]]], r"\(64, 96\) and \(32, 56\) are in one bucket but differ in aspect"),
+        ("ingest.buckets", [[[32, 56]], [[64, 112]]], r"buckets: the one of \(64, 112\) has the aspect of an earlier"),
+        ("ingest.buckets", [[[64, 64]]], r"buckets: \(64, 64\) is one of sizes"),
+        ("ingest.buckets", [[]], r"ingest.buckets.0"),
+        ("ingest.buckets", [[[32, 60]]], r"ingest.sizes: \(32, 60\) is not divisible"),
+        ("ingest.upscale", "never", r"ingest.upscale"),
+        ("ingest.stride_seconds", 0, r"ingest.stride_seconds"),
+        ("ingest.screen.cut_ratio", 0.5, r"ingest.screen.cut_ratio"),
+        ("ingest.screen.duplicate_bits", 9, r"ingest.screen.duplicate_bits"),
+        ("ingest.screen.min_motoin", 1, r"'ingest.screen.min_motoin'; did you mean 'min_motion'\?"),
+        ("sr_2x.super_resolution.factor", 4, r"sr_2x.resolution is \(64, 64\), but base.resolution .* \(128, 128\)"),
+        ("sr_2x.super_resolution.max_noise_level", 1000, r"max_noise_level is 1000, .* diffusion.num_steps 1000"),
+        ("sr_2x.super_resolution.sampling_noise_level", 1000, r"sampling_noise_level is 1000, .* diffusion.num_steps"),
+        ("sample.steps", 1001, r"sample.steps is 1001, more than diffusion.num_steps 1000"),
+        ("base.conditioning", "class", r"base: conditioning class needs num_classes"),
+        ("base.cross_attention", "own", r"base.cross_attention is own, .* train_base.image_fraction must be 0"),
+        ("sr_2x.cross_attention", "own", r"sr_2x.cross_attention is own, .* train_sr_2x.image_fraction must be 0"),
+        ("diffusion.prediction", "epsilon", r"diffusion.prediction epsilon needs diffusion.zero_terminal_snr false"),
+        ("evaluate.features", "i3d", r"evaluate.features is i3d, which needs evaluate.i3d_path"),
+        ("promotion.metric", "adherence/bot", r"promotion.metric is 'adherence/bot', .* did you mean 'adherence/both'"),
+        ("promotion.metric", "fvd", r"promotion.metric is 'fvd', which evaluate does not make with these settings"),
+    ],
+)
+def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        parse_section(changed(key, value), Params, "params.yaml")
+    assert str(caught.value).startswith("params.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stride", [3.0, 0.3, 0.0625])
+def test_split_needs_frames_without_gaps(stride: float) -> None:
+    data = changed("ingest.stride_seconds", stride)
+    assert parse_section(data, Params, "params.yaml").ingest.stride_seconds == stride
+    data["ingest"]["screen"]["cuts"] = "split"
+    with pytest.raises(ConfigurationError, match=rf"multiple of 1/fps no longer than a clip \(2.125\), not {stride:g}"):
+        parse_section(data, Params, "params.yaml")
+    data["ingest"]["stride_seconds"] = 2.125
+    assert parse_section(data, Params, "params.yaml").ingest.stride_frames == 17
+
+
+def test_super_resolution_needs_both_sizes_of_each_clip() -> None:
+    data = changed("ingest.sizes", [])
+    data["ingest"]["buckets"] = [[[32, 32], [64, 64]], [[32, 56], [64, 112]]]
+    assert parse_section(data, Params, "params.yaml").ingest.all_sizes == ((32, 32), (32, 56), (64, 64), (64, 112))
+    data["ingest"]["sizes"], data["ingest"]["buckets"] = [[32, 32]], [[[64, 64]], [[64, 112]]]
+    parse_section(data, Params, "params.yaml")
+    data["ingest"]["sizes"], data["ingest"]["buckets"] = [[64, 64]], [[[32, 32]], [[32, 56]]]
+    with pytest.raises(
+        ConfigurationError, match=r"sr_2x.resolution .* and base.resolution .* must be in one of ingest"
+    ):
+        parse_section(data, Params, "params.yaml")
+
+
+def conditioned(on: str, num_classes: int | None) -> dict[str, Any]:
+    """What a model's section has to say of its conditions."""
+    texts = {"text_width": 64, "cross_attention": "spatial"} if on == "text" else {}
+    return {"conditioning": on, "num_classes": num_classes, "text_width": None, "cross_attention": None} | texts
+
+
+def test_models_of_a_cascade_are_told_the_same_or_nothing() -> None:
+    data = changed("sample.prompts", "none")
+    data["sr_2x"] |= conditioned("none", None)
+    parse_section(data, Params, "params.yaml")
+    data["sr_2x"] |= conditioned("class", 5)
+    with pytest.raises(ConfigurationError, match=r"sr_2x.conditioning is class, but base.conditioning is text"):
+        parse_section(data, Params, "params.yaml")
+    data["text"] = None
+    data["base"] |= conditioned("class", 6)
+    with pytest.raises(ConfigurationError, match=r"sr_2x.num_classes is 5, but base.num_classes is 6"):
+        parse_section(data, Params, "params.yaml")
+    data["base"]["num_classes"] = 5
+    parse_section(data, Params, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("on", "taken", "refused"),
+    [
+        ("text", [["a cat"], "held_out", "adherence", "none"], ["classes"]),
+        ("class", ["classes", "held_out", "none"], [["a cat"], "adherence"]),
+        ("none", ["none"], [["a cat"], "held_out", "adherence", "classes"]),
+    ],
+)
+def test_prompts_are_what_the_base_model_takes(on: str, taken: list[Any], refused: list[Any]) -> None:
+    for prompts in [*taken, *refused]:
+        data = changed("sample.prompts", prompts)
+        for model in ("base", "sr_2x"):
+            data[model] |= conditioned(on, 5 if on == "class" else None)
+        data["text"] = data["text"] if on == "text" else None
+        if prompts in taken:
+            parse_section(data, Params, "params.yaml")
+        else:
+            with pytest.raises(
+                ConfigurationError, match=r"sample.prompts is .* base.conditioning .* it is one of"
+            ) as e:
+                parse_section(data, Params, "params.yaml")
+            assert "\n" not in str(e.value)
+
+
+def test_i3d_needs_its_file_and_its_hash() -> None:
+    data = changed("evaluate.features", "i3d")
+    data["evaluate"]["i3d_path"] = "i3d.pt"
+    with pytest.raises(ConfigurationError, match=r"evaluate.features is i3d, which needs evaluate.i3d_sha256"):
+        parse_section(data, Params, "params.yaml")
+    data["evaluate"]["i3d_sha256"] = "0" * 64
+    data["promotion"]["metric"] = "fvd"
+    assert parse_section(data, Params, "params.yaml").evaluate.features == "i3d"
+
+
+def test_what_borders_on_wrong_is_accepted() -> None:
+    data = changed("sr_2x.super_resolution", {"factor": 2, "max_noise_level": 999, "sampling_noise_level": 999})
+    data["sample"]["steps"] = 1000
+    data["base"]["cross_attention"], data["train_base"]["image_fraction"] = "own", 0.0
+    data["diffusion"] |= {"prediction": "epsilon", "zero_terminal_snr": False}
+    data["promotion"]["metric"] = "held_out_loss/sr_2x/band_09"
+    assert parse_section(data, Params, "params.yaml").sample.steps == 1000
+
+
+def test_missing_key_is_named() -> None:
+    data = copy.deepcopy(read_yaml(recipe_path("demo")))
+    del data["base"]["width"]
+    with pytest.raises(ConfigurationError, match=r"missing key 'base.width'"):
+        parse_section(data, Params, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2\n", r"duplicate key"),
+        ("a: [1\n", r"not valid YAML"),
+        ("- 1\n", r"expected a mapping of keys, found list"),
+        ("a: \xff\n", r"not valid YAML"),
+    ],
+)
+def test_broken_yaml_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_section(file, Params)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").touch()
+    with pytest.raises(ConfigurationError, match=r"param.yaml: no such file; did you mean 'params.yaml'\?"):
+        load_section(tmp_path / "param.yaml", Params)
+
+
+def test_yaml_1_2_reads_what_is_written(tmp_path: Path) -> None:
+    """No Norway problem, and exponents are numbers."""
+    file = tmp_path / "x.yaml"
+    file.write_text("country: no\nrate: 1e-4\nflag: true\n")
+    assert read_yaml(file) == {"country": "no", "rate": 1e-4, "flag": True}

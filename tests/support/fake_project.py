@@ -1,0 +1,112 @@
+"""A project with the real stage names and graph, whose stages only copy a line of text: for tests of the flow.
+
+``params.yaml`` and the descriptor are the real ones, and are only checked. ``source/`` is what ingest reads. A stage
+appends its pid to ``work/<stage>/pids``, then does what ``behave/<stage>`` says: ``exit N`` (with a last word),
+``sleep``, or nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from walt.core import environment
+from walt.core.paths import ARTIFACTS
+from walt.project.registry import STAGES, Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_STAGE = """
+import json, os, pathlib, subprocess, sys, time
+name, outputs, inputs = sys.argv[1], sys.argv[2].split(","), [i for i in sys.argv[3].split(",") if i]
+work = pathlib.Path("work") / name
+work.mkdir(parents=True, exist_ok=True)
+with open(work / "pids", "a") as stream:
+    stream.write(f"{os.getpid()}\\n")
+file = os.environ.get("WALT_PROGRESS_FILE")
+if file:
+    state = {"description": name, "completed": 3, "total": 4, "unit": "steps", "rate": 1.5, "note": "loss 0.1"}
+    pathlib.Path(file).write_text(json.dumps(state))
+behaviour = pathlib.Path("behave") / name
+words = behaviour.read_text().split() if behaviour.is_file() else []
+if words[:1] == ["exit"]:
+    print(f"walt: the disk of {name} is full", file=sys.stderr)
+    sys.exit(int(words[1]))
+if words:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
+    (work / "running").write_text(f"{os.getpid()} {child.pid}")
+    time.sleep(300)
+print(f"{name} at work")
+def text(path):
+    path = pathlib.Path(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return "".join(p.read_text() for p in files)
+for output in outputs:
+    path = pathlib.Path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(output + ": " + "".join(text(i) for i in inputs)[:60])
+(work / "result.json").write_text(json.dumps({"loss": 0.25, "clips": {"train": 3}}))
+"""
+
+_WALT = f"""#!{sys.executable}
+import pathlib, sys
+print(f"walt {{sys.argv[1]}} was called")
+with open("calls", "a") as stream:
+    stream.write(sys.argv[1] + "\\n")
+if sys.argv[1] == "promote":
+    print("version 2 is better: it takes the alias")
+"""
+
+
+def make_project(root: Path) -> Path:
+    """Fill ``root`` and return its tools' folder, which stands in for the virtual environment's."""
+    shutil.copy(ROOT / "params.yaml", root)
+    shutil.copytree(ROOT / "datasets", root / "datasets")
+    (root / "stage.py").write_text(_STAGE)
+    (root / "source").mkdir()
+    (root / "source" / "a.txt").write_text("first\n")
+    (root / "behave").mkdir()
+    (root / ".gitignore").write_text("/data\n/models\n/results\n/work\n")
+    stages = {stage.name: _entry(stage) for stage in STAGES}
+    with open(root / "dvc.yaml", "w", encoding="utf-8") as stream:
+        YAML().dump({"stages": stages}, stream)
+    tools = root / "tools"
+    tools.mkdir()
+    (tools / "walt").write_text(_WALT)
+    (tools / "walt").chmod(0o755 | stat.S_IXUSR)
+    (tools / "dvc").symlink_to(Path(sys.executable).parent / "dvc")
+    settings = {**os.environ, **environment.DEFAULTS}
+    dvc = [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"]
+    subprocess.run(dvc, cwd=root, env=settings, check=True)
+    return tools
+
+
+def behave(root: Path, stage: str, how: str | None) -> None:
+    """Tell a stage what to do from now on."""
+    file = root / "behave" / stage
+    if how is None:
+        file.unlink()
+    else:
+        file.write_text(how)
+
+
+def runs(root: Path, stage: str) -> int:
+    """How often a stage was started."""
+    file = root / "work" / stage / "pids"
+    return len(file.read_text().split()) if file.is_file() else 0
+
+
+def _entry(stage: Stage) -> dict[str, object]:
+    inputs = [ARTIFACTS[name] for name in stage.inputs] or ["source"]
+    outputs = [ARTIFACTS[name] for name in stage.outputs]
+    return {
+        "cmd": f"{sys.executable} stage.py {stage.name} {','.join(outputs)} {','.join(inputs)}",
+        "deps": [*inputs],
+        "outs": outputs,
+    }

@@ -1,0 +1,309 @@
+"""Mapping over items: order, bounds, and items that hang, crash or eat the memory."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError, StorageError
+from walt.workers import execute
+from walt.workers.execute import map_items
+from walt.workers.killable import Workers
+
+
+def compute(backend: str, workers: int = 2) -> ComputeConfig:
+    return ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"})
+
+
+def task(item: Any) -> Any:
+    """What the items of these tests ask for."""
+    match item:
+        case ("sleep", seconds):
+            time.sleep(seconds)
+        case ("exit", status):
+            os._exit(status)
+        case ("crash",):
+            ctypes.string_at(0)
+        case ("allocate", megabytes):
+            return len(bytearray(megabytes << 20))
+        case ("killed",):
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ("raise",):
+            raise ConfigurationError("told to")
+        case ("stuck in native code",):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            ctypes.PyDLL(None).sleep(600)  # holds the interpreter: no other thread and no signal handler runs
+        case ("stopped",):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case ("eat natively",):  # as a codec does: in C, where there is no MemoryError
+            libc = ctypes.CDLL(None)
+            libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+            libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+            for _ in range(1 << 12):  # 128 GiB, if nobody stops it
+                block = libc.malloc(1 << 25)
+                if not block:
+                    os.abort()
+                libc.memset(block, 1, 1 << 25)
+        case ("eat bit by bit",):
+            return len([bytearray(1 << 20) for _ in range(1 << 17)])
+        case ("circle", megabytes):  # only a look for garbage frees it
+            circle: list[Any] = [bytearray(megabytes << 20)]
+            circle.append(circle)
+        case ("parent",):
+            return os.getppid()
+        case ("kill parent",):
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+        case ("child", pid_file):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            Path(pid_file).write_text(str(child.pid))
+            time.sleep(600)
+        case ("fork", pid_file, then):  # the child keeps the worker's end of the connection open
+            if pid := os.fork():
+                Path(pid_file).write_text(str(pid))
+                return then if then == "answer" else os._exit(3)
+            time.sleep(600)
+    return item
+
+
+@pytest.mark.parametrize(("backend", "workers"), [("inline", 1), ("process", 1), ("process", 3)])
+def test_results_come_in_the_order_of_the_items(backend: str, workers: int) -> None:
+    items = [("sleep", 0.05 if index % 4 == 0 else 0) for index in range(20)]
+    assert [outcome.value for outcome in map_items(task, items, compute(backend, workers))] == items
+
+
+def test_no_item_at_all() -> None:
+    assert list(map_items(task, [], compute("process"))) == []
+
+
+@pytest.fixture(params=["as here", "interpreters"])
+def starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that start as this system lets them, and as they do where they cannot be forked."""
+    if request.param == "interpreters":
+        monkeypatch.setattr(execute, "open_workers", Workers)
+
+
+@pytest.mark.usefixtures("starts")
+def test_bad_items_become_values_and_the_pool_lives() -> None:
+    items = [("exit", 3), 1, ("sleep", 60), 2, ("crash",), 3, ("allocate", 3000), 4, ("killed",), 5]
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    outcomes = list(map_items(task, items, compute("process"), timeout_seconds=1.5, memory_mb=1500))
+    assert [outcome.value for outcome in outcomes if outcome.failure is None] == [1, 2, 3, 4, 5]
+    failures = [outcome.failure for outcome in outcomes if outcome.failure]
+    assert [failure.code for failure in failures] == ["crash", "timeout", "crash", "memory", "memory"]
+    assert "exit status 3" in failures[0].cause
+    assert "SIGSEGV" in failures[2].cause
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+def test_a_late_items_children_are_killed_with_it(tmp_path: Path) -> None:
+    (outcome,) = map_items(task, [("child", str(tmp_path / "pid"))], compute("process"), timeout_seconds=2)
+    assert outcome.failure is not None
+    assert outcome.failure.code == "timeout"
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.usefixtures("starts")
+@pytest.mark.parametrize("then", ["answer", "die"])
+def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
+    """Even where the child holds the connection, so that the death of its parent is not heard of at once."""
+    items = [("fork", str(tmp_path / "pid"), then), 1]
+    first, second = map_items(task, items, compute("process", 1), timeout_seconds=2)
+    assert (first.failure is None) == (then == "answer")
+    assert second.value == 1
+    assert _gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("item", [("stuck in native code",), ("stopped",)], ids=lambda item: item[0])
+def test_a_process_that_listens_to_nobody_is_killed(item: tuple[str]) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    outcomes = list(map_items(task, [item, 1, item, 2], compute("process", 1), timeout_seconds=1))
+    assert [outcome.failure and outcome.failure.code for outcome in outcomes] == ["timeout", None, "timeout", None]
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.parametrize(
+    ("item", "code"), [(("eat natively",), "crash"), (("eat bit by bit",), "memory")], ids=["native", "python"]
+)
+def test_a_process_that_takes_all_memory_gets_no_more_than_allowed(item: tuple[str], code: str) -> None:
+    """Its limit holds however it asks, and what it took is not missing to the next item."""
+    outcomes = list(map_items(task, [item, ("allocate", 300), item, 1], compute("process", 1), memory_mb=800))
+    assert [outcome.failure and outcome.failure.code for outcome in outcomes] == [code, None, code, None]
+    assert outcomes[1].value == 300 << 20
+
+
+@pytest.mark.usefixtures("starts")
+def test_what_an_item_took_is_given_back_before_the_next() -> None:
+    """Even what refers to itself: without a look for garbage, the fifth of these would not fit."""
+    outcomes = list(map_items(task, [("circle", 200)] * 10, compute("process", 1), memory_mb=900))
+    assert [outcome.failure for outcome in outcomes] == [None] * 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_workers_share_what_they_loaded() -> None:
+    """They, and those that replace the dead, are forked from one process, which is not this one and ends with them."""
+    items = [("parent",), ("exit", 3), ("parent",), ("crash",), ("parent",)]
+    parents = {outcome.value for outcome in map_items(task, items, compute("process")) if not outcome.failure}
+    assert len(parents) == 1
+    assert parents != {os.getpid()}
+    assert _gone(parents.pop())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_where_no_worker_can_be_started_the_map_ends() -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pytest.raises(StorageError, match="the process that starts workers died"):
+        list(map_items(task, [1, ("kill parent",), 2], compute("process", 1)))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.usefixtures("starts")
+def test_a_worker_that_dies_before_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its exit status is told, once, and nothing is left."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    lines = ["from walt.workers import killable", "def die(*_): raise SystemExit(7)", "killable.limit_memory = die"]
+    (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StorageError, match=r"a worker process could not start \(exit status [17]\)"):
+        list(map_items(task, [1, 2], compute("process"), memory_mb=500))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.usefixtures("starts")
+def test_a_system_that_starts_no_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(StorageError, match="a process could not be started: Resource temporarily unavailable"):
+        list(map_items(task, [1], compute("process")))
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_a_system_that_opens_no_more_files(opened: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the process that starts workers, or for the first worker."""
+    left, real = [opened], socket.socketpair
+
+    def refuse() -> Any:
+        if not left[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        left[0] -= 1
+        return real()
+
+    monkeypatch.setattr(socket, "socketpair", refuse)
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pytest.raises(StorageError, match="a process could not be started: Too many open files"):
+        list(map_items(task, [1, 2], compute("process")))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
+def test_a_fork_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines = ["import os", "def refuse(): raise BlockingIOError(11, 'no more processes')", "os.fork = refuse"]
+    (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(StorageError, match="a worker process could not be started: no more processes"):
+        list(map_items(task, [1], compute("process")))
+
+
+def test_a_function_that_no_worker_can_load_is_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lines = ["import os", "if os.environ.get('REFUSE'): raise OSError('not here')", "def f(x): return x"]
+    (tmp_path / "unloadable.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("unloadable").f
+    monkeypatch.setenv("REFUSE", "1")
+    with pytest.raises(OSError, match="not here"):
+        list(map_items(function, [1], compute("process", 1)))
+
+
+def _gone(pid: int, seconds: float = 5) -> bool:
+    """Whether the process ends in that time; a zombie whose parent has not looked yet has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("backend", ["inline", "process"])
+def test_exceptions_are_the_callers(backend: str) -> None:
+    with pytest.raises(ConfigurationError, match="told to"):
+        list(map_items(task, [1, ("raise",), 2], compute(backend)))
+
+
+def test_memory_errors_inline_are_values() -> None:
+    outcomes = list(map_items(task, [("allocate", 1 << 40), 1], compute("inline")))
+    assert outcomes[0].failure is not None
+    assert outcomes[1].value == 1
+
+
+def test_items_are_drawn_only_as_needed() -> None:
+    drawn: list[int] = []
+
+    def items() -> Iterator[int]:
+        for index in range(1000):
+            drawn.append(index)
+            yield index
+
+    results = map_items(task, items(), compute("process"))
+    for _ in range(10):
+        next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 10 + 8
+
+
+def test_a_slow_first_item_does_not_let_results_pile_up() -> None:
+    drawn: list[int] = []
+
+    def items() -> Iterator[Any]:
+        yield ("sleep", 1.0)
+        for index in range(1000):
+            drawn.append(index)
+            yield index
+
+    results = map_items(task, items(), compute("process"))
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 8
+
+
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    script = f"""
+import os, time
+from walt.core.compute import ComputeConfig
+from walt.workers.execute import map_items
+from tests.workers.test_execute import report_and_sleep
+compute = ComputeConfig(workers=2, backend="process", device="cpu")
+list(map_items(report_and_sleep, [{str(tmp_path / "a")!r}, {str(tmp_path / "b")!r}], compute))
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    files = [tmp_path / "a", tmp_path / "b"]
+    deadline = time.monotonic() + 60
+    while not all(file.is_file() and file.read_text() for file in files):
+        assert time.monotonic() < deadline
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    assert all(_gone(int(file.read_text())) for file in files)
+
+
+def report_and_sleep(path: str) -> None:
+    """Say who works, and hang."""
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(600)

@@ -1,0 +1,88 @@
+"""Mapping over items on Ray: workers that die, a head that is lost. Each test starts a small cluster of its own."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.stages.test_ingest import config, make_project, outputs
+from tests.support.faults import cut_slowly
+from tests.workers.test_execute import compute, task
+from walt.core.errors import ConfigurationError, StorageError
+from walt.core.paths import Paths
+from walt.ingest import read_sources as reading
+from walt.stages import ingest
+from walt.workers.execute import map_items
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # a minute otherwise
+
+
+def dies_once(item: Any) -> Any:
+    """The first time that an item with a file comes, the Ray worker is killed for which this process works."""
+    match item:
+        case ("once", marker) if not Path(marker).exists():
+            Path(marker).touch()
+            ray_worker = next(
+                process for process in psutil.Process().parents() if "ray::" in " ".join(process.cmdline())
+            )
+            ray_worker.kill()
+    return task(item)
+
+
+def children() -> set[int]:
+    """Processes under this one; other tests of the same run may have left theirs."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def test_items_of_dead_workers_are_tried_again_and_yielded_once(tmp_path: Path) -> None:
+    before = children()
+    once = [("once", str(tmp_path / str(number))) for number in range(2)]
+    items = [0, once[0], 1, ("exit", 3), ("sleep", 60), once[1], ("allocate", 9000), 2, ("raise",), 3]
+    found = map_items(dies_once, items, compute("ray"), timeout_seconds=8, memory_mb=2000)
+    outcomes = list(islice(found, 8))
+    assert [outcome.value for outcome in outcomes] == [0, once[0], 1, None, None, once[1], None, 2]
+    assert [outcome.failure.code for outcome in outcomes if outcome.failure] == ["crash", "timeout", "memory"]
+    assert all((tmp_path / str(number)).exists() for number in range(2))
+    with pytest.raises(ConfigurationError, match="told to"):
+        next(found)
+    assert children() <= before, "a process or a zombie is left"
+
+
+def test_a_lost_head_ends_the_stage_and_a_rerun_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingest on Ray; the head is killed when some sources are cut. Then again, and the same as with processes."""
+    before = children()
+    root, other = tmp_path / "root", tmp_path / "other"
+    make_project(root)
+    shutil.copytree(root, other)
+    ingest.run(config(2, "process"), Paths(other))
+
+    def kill_head(function: Any, items: Any, compute_config: Any, **options: Any) -> Any:
+        for number, outcome in enumerate(map_items(function, items, compute_config, **options)):
+            yield outcome
+            if options and number == 2:
+                family = psutil.Process().children(recursive=True)
+                [head] = [process for process in family if "gcs_server" in process.name()]
+                head.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "map_items", kill_head)
+        patch.setattr(reading, "cut_source", cut_slowly)
+        with pytest.raises(StorageError, match="Ray: the cluster is lost") as caught:
+            ingest.run(config(1, "ray"), Paths(root))
+        assert caught.value.exit_status == 4
+    assert children() <= before, "a process or a zombie is left"
+    figures = ingest.run(config(2, "ray"), Paths(root))
+    assert 0 < figures["decoded_now"] < 9, "what was cut before is not cut again"
+    assert outputs(root) == outputs(other)

@@ -1,0 +1,1 @@
+"""Floor 6: what people call by hand, one file a command."""

@@ -1,0 +1,223 @@
+"""``walt doctor``: is everything here that the stages need? What is found, and what to do about what is not.
+
+Each check looks, and makes nothing but files in a temporary folder. It is a line: ``ok``; ``warn``, where some things
+will not work; ``fail``, where the pipeline will not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from walt.core.config import load_section
+from walt.core.errors import ConfigurationError, WaltError
+from walt.core.remote import s3_credentials
+from walt.ingest.config import Descriptor
+from walt.project.params import Params
+from walt.project.runner import load_params
+
+Status = Literal["ok", "warn", "fail"]
+
+_SECONDS = 5.0
+"""Patience with a server."""
+_BREAKING: dict[str, tuple[tuple[int, int], str]] = {
+    "torchvision": ((0, 0), "its presence breaks the import of T5"),
+    "fastapi": ((0, 151), "Prefect's server does not start with 0.151 or later"),
+    "sqlalchemy": ((2, 1), "Prefect's scheduler never fires with 2.1 or later"),
+}
+"""Package -> the version from which on it was seen to break something, and what."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+    """What to do next; empty where all is well."""
+
+
+def examine(root: Path) -> list[Check]:
+    """All checks of this machine for the project at ``root``, in the order in which one mends what they find."""
+    checks = [_python(), *_packages(), *_encoders(), _disk(root)]
+    try:
+        params = load_params(root)
+    except ConfigurationError as error:
+        advice = "walt init" if not (root / "params.yaml").exists() else "mend the key it names"
+        return [*checks, Check("params.yaml", "fail", str(error), advice), _dvc(root), _prefect()]
+    checks.append(Check("params.yaml", "ok", "every key is in order"))
+    checks += [_device(params), *_s3(params, root)]
+    return [*checks, _dvc(root), _mlflow(params.tracking.uri, root), _prefect()]
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return Check("python", "ok", version)
+    return Check("python", "fail", f"{version}, but 3.11 to 3.13 are needed", "make install PYTHON=python3.11")
+
+
+def _packages() -> Iterator[Check]:
+    for name, (limit, why) in _BREAKING.items():
+        version = _version(name)
+        if version and tuple(map(int, version.split(".")[:2])) >= limit:
+            advice = "pip install -c constraints.txt -e ." if any(limit) else f"pip uninstall {name}"
+            yield Check("packages", "fail", f"{name} {version}: {why}", advice)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _encoders() -> Iterator[Check]:
+    """Both ways to H.264, by going them: PyAV's libx264 for clips, the ffmpeg binary for videos that people play."""
+    advice = "pip install -c constraints.txt --force-reinstall av imageio-ffmpeg"
+    try:
+        import numpy as np
+
+        from walt.media.mp4 import decode_clip, encode_clip
+        from walt.media.playable import write_playable
+    except (ImportError, OSError) as error:
+        yield Check("ffmpeg", "fail", _one_line(error), advice)
+        return
+    clip = np.zeros((5, 16, 16, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        ways: dict[str, Callable[[], object]] = {
+            "libx264": lambda: decode_clip(encode_clip(clip, 8, 8)),
+            "ffmpeg": lambda: write_playable(Path(folder) / "clip.mp4", clip, 8, {}),
+        }
+        for name, way in ways.items():
+            try:
+                way()
+                yield Check(name, "ok", "writes videos")
+            except (WaltError, OSError, ValueError, RuntimeError) as error:  # the last: no binary for this machine
+                yield Check(name, "fail", _one_line(error), advice)
+
+
+def _disk(root: Path) -> Check:
+    if not os.access(root, os.W_OK):
+        return Check("disk", "fail", f"{root} cannot be written", "change its permissions, or work elsewhere")
+    free = shutil.disk_usage(root).free / (1 << 30)
+    status: Status = "ok" if free >= 10 else "warn" if free >= 1 else "fail"
+    advice = "" if status == "ok" else "make room: data, models and DVC's cache lie here"
+    return Check("disk", status, f"{free:.1f} GiB free", advice)
+
+
+def _device(params: Params) -> Check:
+    try:
+        import torch
+
+        from walt.nn.device import select_device
+
+        device = select_device(params.compute.device)
+    except (ImportError, OSError) as error:
+        return Check("torch", "fail", _one_line(error), "make install (for a processor: PyTorch's CPU index)")
+    except ConfigurationError as error:
+        return Check("torch", "fail", str(error), "set compute.device to auto, or install the driver")
+    threads = torch.get_num_threads()
+    processor = f"processor, {threads} thread{'s' if threads != 1 else ''}"
+    name = torch.cuda.get_device_name() if device == "cuda" else processor
+    return Check("torch", "ok", f"{torch.__version__}, {name}")
+
+
+def _s3(params: Params, root: Path) -> Iterator[Check]:
+    """Credentials, where a parameter, a member of the dataset or a DVC remote is in a bucket. Whether they are let in,
+    a request will show."""
+    config = root / ".dvc/config"
+    users = re.findall(r'"(s3://[^"]+)"', params.model_dump_json())
+    users += _members_in_buckets(root / params.dataset.descriptor)
+    users += ["a DVC remote"] if config.is_file() and "s3://" in config.read_text(encoding="utf-8") else []
+    if not users:
+        return
+    found = s3_credentials()
+    if found is None:
+        advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_ENDPOINT_URL), or AWS_PROFILE"
+        yield Check("s3", "fail", f"no credentials for {users[0]}", advice)
+    else:
+        yield Check("s3", "ok", f"credentials by {found} for {users[0]}")
+
+
+def _members_in_buckets(file: Path) -> list[str]:
+    """Of a dataset that is a union. What is wrong with its descriptor is for ``walt check`` to say."""
+    try:
+        members = load_section(file, Descriptor).members().values()
+    except ConfigurationError:
+        return []
+    return [member.path for member in members if member.path.startswith("s3://")]
+
+
+def _dvc(root: Path) -> Check:
+    binary = shutil.which("dvc", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if binary is None:
+        return Check("dvc", "fail", "no such command", "make install, and source .venv/bin/activate")
+    result = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    if result.returncode:
+        return Check("dvc", "fail", (result.stderr.splitlines() or ["it does not start"])[-1], "make install")
+    from walt.project import dvc_yaml as pipeline
+
+    file = root / pipeline.PIPELINE_FILE
+    if not file.is_file() or not (root / ".dvc").is_dir():
+        advice = "dvc init" if file.is_file() else pipeline.ONLY_IN_A_CLONE
+        return Check("dvc", "warn", f"{result.stdout.strip()}, but this is no DVC project", advice)
+    if not pipeline.is_current(root):
+        return Check("dvc", "warn", f"{pipeline.PIPELINE_FILE} differs from the registry", "walt pipeline --write")
+    return Check("dvc", "ok", result.stdout.strip())
+
+
+def _mlflow(uri: str, root: Path) -> Check:
+    if uri.startswith(("http://", "https://")):
+        return _answers("mlflow", f"{uri.rstrip('/')}/health", "start the server, or set tracking.uri")
+    if not uri.startswith("sqlite:///"):
+        return Check("mlflow", "warn", f"tracking.uri is {uri.partition(':')[0]}, which was not tried", "walt mlflow")
+    file = root / uri.removeprefix("sqlite:///")
+    if not file.exists():
+        return Check("mlflow", "ok", f"{file.name} is made by the first run")
+    try:
+        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=_SECONDS)
+        try:
+            (runs,) = connection.execute("select count(*) from runs").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return Check("mlflow", "fail", f"{file.name}: {error}", "move it away; the next run makes a new one")
+    return Check("mlflow", "ok", f"{file.name}, {runs} runs")
+
+
+def _prefect() -> Check:
+    url = os.environ.get("PREFECT_API_URL")
+    if url is None:
+        return Check("prefect", "ok", f"{_version('prefect')}; no server is named, so a flow starts one for itself")
+    if not url.strip():
+        return Check("prefect", "fail", "PREFECT_API_URL is blank", "unset PREFECT_API_URL")
+    return _answers("prefect", f"{url.rstrip('/')}/health", "make serve, or unset PREFECT_API_URL")
+
+
+def _answers(name: str, url: str, advice: str) -> Check:
+    """Whether a server says that it is well: asked, and shown, without the password that its URL may hold."""
+    protocol, _, rest = url.partition("://")
+    shown = rest.rpartition("@")[2]
+    try:
+        with urllib.request.urlopen(f"{protocol}://{shown}", timeout=_SECONDS):
+            return Check(name, "ok", f"{shown} answers")
+    except (OSError, ValueError) as error:
+        return Check(name, "fail", f"{shown}: {_one_line(error)}", advice)
+
+
+def _one_line(error: object) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,32 @@
+"""``walt fetch``: clips and tables that another machine's ingest published, brought here and verified.
+
+No stage: DVC has nothing to decide about it. It takes ingest's lock, since it fills the same folders.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from walt.core.errors import ConfigurationError
+from walt.core.log import info
+from walt.core.paths import Paths
+from walt.core.storage import lock
+from walt.ingest.mirror import fetch
+from walt.project.runner import load_params
+
+
+def run(url: str | None, root: Path) -> int:
+    """Fetch from ``url``, or from ``ingest.output`` of the project's parameters. Gives the number of files.
+
+    Raises:
+        ConfigurationError: no URL is given, and the parameters name none.
+        StorageError, CorruptArtifactError: as ``walt.ingest.mirror.fetch``. LockedError: ingest runs.
+    """
+    prefix = url or load_params(root).ingest.output
+    if prefix is None:
+        raise ConfigurationError("ingest.output is null: say what to fetch, `walt fetch s3://bucket/prefix`")
+    paths = Paths(root)
+    with lock(paths.work("ingest") / "lock"):
+        count = fetch(paths, prefix)
+    info(f"fetched {count} files; data/ holds what {prefix} publishes")
+    return count

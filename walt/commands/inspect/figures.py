@@ -1,0 +1,273 @@
+"""What there is to say about a dataset in figures, from its listing, its headers and its tables.
+
+Each function gives plain data (the JSON form of ``walt inspect``) and the distributions that are drawn of it. Columns
+of the manifest are read generically: a number that ingest records of every clip shows up here by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from walt.core.paths import printable
+from walt.data.manifest import ManifestRow
+from walt.data.shards import ShardIndex
+from walt.ingest.config import Descriptor
+from walt.ingest.headers import Header
+from walt.ingest.sources.items import Item, Listing, Refusal
+from walt.pages.charts import Bars, Distribution, Histogram, leading
+
+Figures = dict[str, Any]
+
+_SAID_OTHERWISE = frozenset({"start_seconds", "end_seconds", "num_frames", "label", "shard"})
+"""Numbers of a manifest's row that have figures of their own."""
+_CLIP_LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds: what a person may think of for a clip."""
+_EXAMPLES = 3
+_NAMED = 10
+"""Resolutions, codecs and labels that are listed by name; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One chapter: its figures, and what is drawn of them."""
+
+    figures: Figures
+    charts: list[Distribution]
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float]:
+    """Least, 5 %, median, mean, 95 %, most. There must be one value at least."""
+    array = np.asarray(list(values), dtype=np.float64)
+    low, five, middle, most_five, high = np.quantile(array, [0.0, 0.05, 0.5, 0.95, 1.0]).tolist()
+    return {"min": low, "p5": five, "median": middle, "mean": float(array.mean()), "p95": most_five, "max": high}
+
+
+def ranked(names: Iterable[str]) -> list[tuple[str, int]]:
+    """(name, how often), the most frequent first, equals by name."""
+    return sorted(Counter(names).items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def listed(items: Sequence[Item], refusals: Sequence[Refusal]) -> Part:
+    """What the adapter lists, before any file is opened."""
+    figures: Figures = {
+        "inputs": len(items) + len(refusals),
+        "videos": sum(item.kind == "video" for item in items),
+        "images": sum(item.kind == "image" for item in items),
+        "refused": len(refusals),
+    }
+    texts, text_charts = captions([item.caption for item in items], sum(item.caption_truncated for item in items))
+    classes, class_charts = labels([item.label for item in items])
+    figures |= {"captions": texts, "labels": classes}
+    return Part(figures, text_charts + class_charts)
+
+
+def captions(texts: Sequence[str | None], truncated: int) -> tuple[Figures, list[Distribution]]:
+    """How many, how different and how long; None of ``texts`` is no caption."""
+    there = [text for text in texts if text]
+    figures: Figures = {
+        "with": len(there),
+        "without": len(texts) - len(there),
+        "distinct": len(set(there)),
+        "truncated": truncated,
+        "words": None,
+    }
+    if not there:
+        return figures, []
+    words = [len(text.split()) for text in there]
+    return figures | {"words": quantiles(words)}, [Histogram("Caption length", words, "words")]
+
+
+def labels(numbers: Sequence[int | None]) -> tuple[Figures | None, list[Distribution]]:
+    """How many of each class; None where there are no classes."""
+    counts = ranked(str(number) for number in numbers if number is not None)
+    if not counts:
+        return None, []
+    figures = {
+        "classes": len(counts),
+        "without": sum(number is None for number in numbers),
+        "largest": counts[:_NAMED],
+        "smallest": counts[-_NAMED:],
+    }
+    return figures, [Bars("Labels", [(f"class {label}", count) for label, count in counts])]
+
+
+def headers(found: Sequence[Header | Refusal], num_listed: int, num_videos: int, clip_seconds: float) -> Part:
+    """What the headers of a sample of the files say.
+
+    Args:
+        num_listed, num_videos: of all items, and of the videos among them.
+        clip_seconds: length of a clip by the rule in force.
+    """
+    readable = [header for header in found if isinstance(header, Header)]
+    videos = [header for header in readable if header.kind == "video"]
+    seconds = [header.seconds for header in videos if header.seconds is not None]
+    rates = [header.fps for header in videos if header.fps is not None]
+    unusable = rejects(
+        [(refusal.source, refusal.code, refusal.cause) for refusal in found if isinstance(refusal, Refusal)]
+    )
+    sizes = ranked(f"{header.width}x{header.height}" for header in readable)
+    codecs = ranked(header.codec for header in readable)
+    figures: Figures = {
+        "listed": num_listed,
+        "opened": len(found),
+        "unusable": unusable,
+        "resolutions": leading(sizes, _NAMED),
+        "codecs": leading(codecs, _NAMED),
+        "fps": quantiles(rates) if rates else None,
+        "seconds": quantiles(seconds) if seconds else None,
+        "clip_seconds": clip_seconds,
+        "long_enough": [(length, _share_of(seconds, length)) for length in sorted({clip_seconds, *_CLIP_LENGTHS})]
+        if seconds
+        else None,
+        "estimated_hours": float(np.mean(seconds)) * num_videos / 3600 if seconds else None,
+    }
+    charts: list[Distribution] = []
+    if seconds:
+        charts.append(Histogram("Length of the videos", seconds, "seconds"))
+    if rates:
+        charts.append(Bars("Frame rate", ranked(f"{rate:.4g} fps" for rate in rates)))
+    if sizes:
+        charts += [Bars("Resolution, as stored", sizes), Bars("Codec", codecs)]
+    return Part(figures, charts)
+
+
+def _share_of(seconds: Sequence[float], least: float) -> float:
+    return sum(length >= least for length in seconds) / len(seconds)
+
+
+def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> Part:
+    """What the manifest says of the clips, and the indexes of their tars, by size folder."""
+    videos = [row for row in rows if row.kind == "video"]
+    lengths = [row.end_seconds - row.start_seconds for row in videos]
+    clips_a_source = list(Counter(row.source_sha256 for row in rows).values())
+    texts, text_charts = captions([row.caption for row in rows], sum(row.caption_truncated for row in rows))
+    classes, class_charts = labels([row.label for row in rows])
+    sizes = resolutions(rows)
+    values = measures(rows)
+    figures: Figures = {
+        "sources": len(clips_a_source),
+        "clips": len(rows),
+        "videos": len(videos),
+        "images": len(rows) - len(videos),
+        "seconds": sum(lengths),
+        "splits": {split: _split(rows, split) for split in sorted({row.split for row in rows}, reverse=True)},
+        "clips_a_source": quantiles(clips_a_source) if rows else None,
+        "frames_a_clip": ranked(str(row.num_frames) for row in rows)[:_NAMED],
+        "clip_seconds": quantiles(lengths) if lengths else None,
+        "resolutions": leading(sizes, _NAMED) if sizes else None,
+        "captions": texts,
+        "labels": classes,
+        "measures": {name: quantiles(column) | {"values": len(column)} for name, column in values.items()},
+        "stored": {size: _stored(index) for size, index in indexes.items()},
+    }
+    charts: list[Distribution] = []
+    if rows:
+        charts.append(Histogram("Clips a source", clips_a_source, "clips"))
+    if len(set(lengths)) > 1:
+        charts.append(Histogram("Length of the clips", lengths, "seconds"))
+    if sizes:
+        charts.append(Bars("Resolution of the sources", sizes))
+    charts += text_charts + class_charts
+    charts += [Histogram(name.replace("_", " ").capitalize(), column, "") for name, column in values.items()]
+    return Part(figures, charts)
+
+
+def members(
+    descriptor: Descriptor, found: Listing | Sequence[ManifestRow], refused: Iterable[tuple[str, str, str]]
+) -> list[Figures] | None:
+    """Of each member of a union its inputs, what they gave and why some gave nothing; None for a single source.
+
+    Args:
+        found: the listing, before ingest; the clips afterwards.
+        refused: (source, code, cause) of inputs.
+    """
+    if descriptor.source.kind != "union":
+        return None
+    kinds: Counter[tuple[str, str | None]] = Counter()
+    for entry in found.items if isinstance(found, Listing) else found:
+        name = descriptor.member_of(entry.source)
+        kinds.update([(name, entry.kind), (name, entry.split)])
+    codes = [(descriptor.member_of(source), code) for source, code, _ in refused]
+    names = found.sources() if isinstance(found, Listing) else {row.source for row in found}
+    inputs = Counter(map(descriptor.member_of, names))
+    if not isinstance(found, Listing):
+        inputs.update(name for name, _ in codes)
+    return [
+        {
+            "name": name, "inputs": inputs[name], "videos": kinds[name, "video"], "images": kinds[name, "image"],
+            "held_out": kinds[name, "held_out"], "rejects": ranked(code for member, code in codes if member == name),
+        }
+        for name in descriptor.members()
+    ]  # fmt: skip
+
+
+def resolutions(rows: Sequence[ManifestRow]) -> list[tuple[str, int]]:
+    """Sizes of the sources, each source once, where the manifest has a pair of columns ``...width``, ``...height``."""
+    names = {field.name for field in fields(rows[0])} if rows else set()
+    for name in sorted(names):
+        other = name.removesuffix("width") + "height"
+        if name.endswith("width") and other in names:
+            sizes = {row.source_sha256: (getattr(row, name), getattr(row, other)) for row in rows}
+            return ranked(f"{width}x{height}" for width, height in sizes.values() if width and height)
+    return []
+
+
+def measures(rows: Sequence[ManifestRow]) -> dict[str, list[float]]:
+    """Numbers that ingest recorded, by column; where it has none, it is left out. Those of a source count once."""
+    found: dict[str, list[float]] = {}
+    for field in fields(rows[0]) if rows else ():
+        if field.name in _SAID_OTHERWISE or field.name.endswith(("width", "height")):
+            continue
+        if field.name.startswith("source_"):
+            column = list({row.source_sha256: getattr(row, field.name) for row in rows}.values())
+        else:
+            column = [getattr(row, field.name) for row in rows]
+        numbers = [float(value) for value in column if isinstance(value, int | float) and not isinstance(value, bool)]
+        finite = [value for value in numbers if np.isfinite(value)]
+        if finite:
+            found[field.name] = finite
+    return found
+
+
+def rejects(refused: Iterable[tuple[str, str, str]]) -> Figures:
+    """code -> count and the first examples, of (source, code, cause); the most frequent code first."""
+    by_code: dict[str, list[tuple[str, str]]] = {}
+    for source, code, cause in refused:
+        by_code.setdefault(code, []).append((printable(source), printable(cause)))
+    return {
+        code: {
+            "count": len(found),
+            "examples": [{"source": source, "cause": cause} for source, cause in sorted(found)[:_EXAMPLES]],
+        }
+        for code, found in sorted(by_code.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+    }
+
+
+def reject_charts(title: str, figures: Figures) -> list[Distribution]:
+    """Reject reasons as bars; none where nothing was refused."""
+    counts = [(code, entry["count"]) for code, entry in figures.items()]
+    return [Bars(title, counts)] if counts else []
+
+
+def _split(rows: Sequence[ManifestRow], split: str) -> Figures:
+    mine = [row for row in rows if row.split == split]
+    return {
+        "sources": len({row.source_sha256 for row in mine}),
+        "clips": len(mine),
+        "videos": sum(row.kind == "video" for row in mine),
+        "images": sum(row.kind != "video" for row in mine),
+        "seconds": sum(row.end_seconds - row.start_seconds for row in mine if row.kind == "video"),
+    }
+
+
+def _stored(index: ShardIndex) -> Figures:
+    return {
+        "tars": len(index.records),
+        "clips": sum(record.count for record in index.records),
+        "bytes": sum(record.bytes for record in index.records),
+    }

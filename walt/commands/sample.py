@@ -1,0 +1,290 @@
+"""``walt sample`` with options: the videos that a person asks for, into a folder of their own.
+
+No stage of the pipeline: what it makes depends on the command line. Nothing is written into a stage's outputs. The same
+arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from walt.core.config import parse_section
+from walt.core.errors import ConfigurationError
+from walt.core.log import ProgressBar, info
+from walt.core.paths import ARTIFACTS, Paths, printable
+from walt.core.sizes import size_folder
+from walt.core.storage import sha256_file
+from walt.project.params import Params
+from walt.project.runner import load_params
+from walt.sampling.aspect import parse_aspect, with_aspect
+from walt.sampling.beginnings import read_image, read_video
+from walt.sampling.conditions import Prompt, check_prompts, describe_prompt
+from walt.sampling.config import SampleConfig
+from walt.sampling.long_video import check_continuation, long_video, parts_for
+from walt.sampling.output import SUFFIXES, Format, Video, to_frames, write_sample
+from walt.sampling.pipeline import Beginning, Pipeline
+from walt.stages.sample import load_pipeline, model_settings
+from walt.transformer.config import TransformerConfig
+
+FOLDER = "samples"
+"""Below the project's root, where no other folder is asked for."""
+_LONGEST_NAME = 60  # characters of a prompt in a file's name
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of ``walt sample``; what is left out is as ``params.yaml`` says."""
+
+    prompts: tuple[str, ...] = ()
+    prompts_file: Path | None = None
+    """A prompt a line."""
+    classes: tuple[int, ...] = ()
+    image: Path | None = None
+    """The first frame."""
+    continued: Path | None = None
+    """A video to go on from."""
+    seconds: float | None = None
+    """At least so long; of a continued video, at least so much more."""
+    aspect: str | None = None
+    """``width:height``."""
+    seed: int | None = None
+    """Of the first video of each prompt; the next ones have the next seeds."""
+    count: int | None = None
+    """Videos a prompt; by default one."""
+    steps: int | None = None
+    guidance: float | None = None
+    frame_guidance: float | None = None
+    guidance_rescale: float | None = None
+    cascade: bool | None = None
+    formats: tuple[str, ...] = ()
+    """Names of ``walt.sampling.output.SUFFIXES``; by default mp4 and grid."""
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is there before anything is generated."""
+
+    frames: Video | None = None
+    """All frames of the continued video, (T, H, W, 3)."""
+    beginning: Beginning | None = None
+    source: dict[str, str] | None = None
+    """Name and digest of the file."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to make."""
+
+    prompt: Prompt
+    seed: int
+    name: str
+
+
+def load_project(root: str | Path, cascade: bool | None = None) -> tuple[Pipeline, SampleConfig]:
+    """The models of the project at ``root``, and its ``sample`` section; ``cascade`` overrides that section's.
+
+    Raises:
+        ConfigurationError, StorageError, CorruptArtifactError: the parameters or a model are wrong or missing.
+    """
+    params = load_params(Path(root))
+    settings = params.sample if cascade is None else params.sample.model_copy(update={"cascade": cascade})
+    paths = Paths(Path(root).resolve())
+    return load_pipeline(settings, params.encode_video, params.diffusion, params.compute, paths), settings
+
+
+def run(request: Request, root: Path) -> list[Path]:
+    """Generate what is asked for, and return the files.
+
+    Raises:
+        ConfigurationError: options that are wrong, or that the trained models cannot follow; before any work.
+        StorageError, CorruptArtifactError: a model is missing or damaged.
+    """
+    params = load_params(root)
+    settings, formats = _settings(request, params), _formats(request)
+    folder = _folder(request, root)
+    pipeline, _ = load_project(root, settings.cascade)
+    prompts = _prompts(request, pipeline.base.config)
+    if request.aspect is not None:
+        pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
+    start = _start(request, pipeline, settings)
+    parts = _parts(request, pipeline, settings, start)
+    seed = params.seed if request.seed is None else request.seed
+    jobs = [
+        Job(prompt, seed + number, _name(request, prompt, seed + number))
+        for prompt in prompts
+        for number in range(1 if request.count is None else request.count)
+    ]
+    written = []
+    evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
+    with ProgressBar("sample", total=len(jobs) * evaluations, unit="model steps") as bar:
+        for job, video in _videos(pipeline, jobs, settings, start, parts, bar):
+            about = _about(job, video, pipeline, settings, start)
+            written += write_sample(folder, job.name, video, settings.fps, about, formats)
+    for file in written:
+        info(printable(str(file.relative_to(root) if file.is_relative_to(root) else file)))
+    return written
+
+
+def _settings(request: Request, params: Params) -> SampleConfig:
+    """The ``sample`` section with the options in the place of its values."""
+    asked = {
+        "steps": request.steps,
+        "guidance_scale": request.guidance,
+        "frame_guidance_scale": request.guidance if request.frame_guidance is None else request.frame_guidance,
+        "guidance_rescale": request.guidance_rescale,
+        "cascade": request.cascade,
+    }
+    asked = {key: value for key, value in asked.items() if value is not None}
+    _check_numbers(request)
+    most = params.diffusion.num_steps
+    if request.steps is not None and request.steps > most:
+        raise ConfigurationError(f"--steps: {request.steps} is more than diffusion.num_steps {most}")
+    return parse_section(params.sample.model_dump(mode="json") | asked, SampleConfig, "command line")
+
+
+def _check_numbers(request: Request) -> None:
+    """Raise ConfigurationError, one line that names the option, for a number that makes no sense."""
+    above_0 = {
+        "count": request.count, "steps": request.steps, "seconds": request.seconds, "guidance": request.guidance,
+        "frame-guidance": request.frame_guidance,
+    }  # fmt: skip
+    for option, value in above_0.items():
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ConfigurationError(f"--{option}: {value} is not a number above 0")
+    for option, index in (("seed", request.seed), *(("class", index) for index in request.classes)):
+        if index is not None and index < 0:
+            raise ConfigurationError(f"--{option}: {index} is below 0")
+    if request.guidance_rescale is not None and not 0 <= request.guidance_rescale <= 1:
+        raise ConfigurationError(f"--guidance-rescale: {request.guidance_rescale} is not from 0 to 1")
+
+
+def _formats(request: Request) -> list[Format]:
+    if unknown := [name for name in request.formats if name not in SUFFIXES]:
+        raise ConfigurationError(f"--format: '{unknown[0]}' is none of {', '.join(SUFFIXES)}")
+    return [name for name in SUFFIXES if name in (request.formats or ("mp4", "grid"))]
+
+
+def _folder(request: Request, root: Path) -> Path:
+    folder = root / FOLDER if request.out is None else request.out
+    for artifact in ARTIFACTS.values():
+        place = (root / artifact).resolve()
+        if folder.resolve() == place or place in folder.resolve().parents:
+            raise ConfigurationError(f"--out: {artifact} belongs to a stage; choose another folder")
+    return folder
+
+
+def _prompts(request: Request, config: TransformerConfig) -> list[Prompt]:
+    """What to show, each once."""
+    texts = list(request.prompts)
+    if request.prompts_file is not None:
+        texts += _lines(request.prompts_file)
+    prompts: list[Prompt] = list(dict.fromkeys([*texts, *request.classes]))
+    if not prompts and config.conditioning == "text" and (request.image or request.continued):
+        return [""]
+    if not prompts and config.conditioning == "none":
+        return [None]
+    if not prompts:
+        options = {"text": "--prompt or --prompts-file", "class": "--class"}[config.conditioning]
+        raise ConfigurationError(f"nothing to show: base.conditioning is {config.conditioning}, so give {options}")
+    check_prompts(prompts, config)
+    return prompts
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise ConfigurationError(f"--prompts-file: {printable(str(file))}: {cause}") from None
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise ConfigurationError(f"--prompts-file: {printable(str(file))}: no prompt in it")
+    return prompts
+
+
+def _start(request: Request, pipeline: Pipeline, settings: SampleConfig) -> Start:
+    """The frames that are given."""
+    file = request.continued or request.image
+    if file is None:
+        return Start()
+    if request.continued is not None and request.image is not None:
+        raise ConfigurationError("--image and --continue both say how the video begins; give one")
+    frames = None
+    if request.continued is not None:
+        check_continuation(pipeline, settings.cascade)
+        frames, beginning = read_video(file, pipeline, settings.cascade, settings.fps)
+    else:
+        pipeline.check_beginning()
+        beginning = read_image(file, pipeline, settings.cascade)
+    return Start(frames, beginning, {"file": printable(file.name), "sha256": sha256_file(file)})
+
+
+def _parts(request: Request, pipeline: Pipeline, settings: SampleConfig, start: Start) -> int:
+    if request.seconds is None:
+        return 1
+    num_frames = math.ceil(round(request.seconds * settings.fps, 6))  # 0.7 x 10 is 7
+    return parts_for(pipeline, num_frames, start.beginning, settings.cascade)
+
+
+def _videos(
+    pipeline: Pipeline, jobs: Sequence[Job], settings: SampleConfig, start: Start, parts: int, bar: ProgressBar
+) -> Iterator[tuple[Job, Video]]:
+    """Each job with its whole video (T, H, W, 3), batch by batch."""
+    for first in range(0, len(jobs), settings.batch_size):
+        batch = jobs[first : first + settings.batch_size]
+        beginning = None if start.beginning is None else _repeated(start.beginning, len(batch))
+        pieces: list[list[Video]] = [[] if start.frames is None else [start.frames] for _ in batch]
+        for part in long_video(
+            pipeline, [job.prompt for job in batch], [job.seed for job in batch], settings, parts=parts,
+            beginning=beginning, indices=[0] * len(batch), progress=bar.advance,
+        ):  # fmt: skip
+            for own, video in zip(pieces, part.videos, strict=True):
+                own.append(to_frames(video))
+        yield from zip(batch, (np.concatenate(own) for own in pieces), strict=True)
+
+
+def _repeated(beginning: Beginning, count: int) -> Beginning:
+    return Beginning(tuple(frames.expand(count, -1, -1, -1, -1) for frames in beginning.cascade))
+
+
+def _about(job: Job, video: Video, pipeline: Pipeline, settings: SampleConfig, start: Start) -> dict[str, Any]:
+    """The video's metadata: all that it takes to make it again."""
+    return {
+        "prompt": describe_prompt(job.prompt),
+        "seed": job.seed,
+        "settings": model_settings(settings),
+        "models": dict(pipeline.versions),
+        "frames": len(video),
+        "size": size_folder((video.shape[1], video.shape[2])),
+        "source": start.source,
+    }
+
+
+def _name(request: Request, prompt: Prompt, seed: int) -> str:
+    """``a-red-circle-seed0``: the file that it goes on from, the prompt and the seed.
+
+    A prompt whose words do not say it all (it is long, or has punctuation) brings a part of its hash, so that no two
+    prompts share a name.
+    """
+    file = request.continued or request.image
+    parts = [] if file is None else [_words(printable(file.stem))]
+    text = describe_prompt(prompt)
+    if text:
+        words = _words(text)[:_LONGEST_NAME].strip("-")
+        parts.append(words)
+        if words.replace("-", " ") != text and not isinstance(prompt, int):
+            parts.append(hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6])
+    return "-".join([*(part for part in parts if part), f"seed{seed}"])
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[\W_]+", "-", text).strip("-")

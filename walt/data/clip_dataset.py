@@ -1,0 +1,63 @@
+"""Stored clips as tensors, by key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from walt.core.sizes import Size
+from walt.data.clip_pixels import decode_members, pixels
+from walt.data.clip_table import Split
+from walt.data.keyed_dataset import CACHE_BYTES, KeyedDataset, MemoryCache
+
+
+class ClipDataset(KeyedDataset):
+    """Stored clips of one size and split.
+
+    Args:
+        cache_bytes: decoded clips are kept in memory until so much is used.
+
+    Raises:
+        StorageError: the tars' index or the table of clips is missing.
+        CorruptArtifactError: a tar or the table is damaged, or they do not fit together.
+    """
+
+    def __init__(self, clips_dir: Path, size: Size, split: Split, cache_bytes: int = CACHE_BYTES) -> None:
+        super().__init__(clips_dir, size, split)
+        self._clips = MemoryCache(self._decode, lambda clip: clip.nbytes, cache_bytes)
+
+    def frames(self, keys: Sequence[str], starts: Sequence[int], count: int) -> Tensor:
+        """``count`` frames of each clip from its start on: (B, 3, count, H, W) float32 in [-1, 1].
+
+        Raises:
+            ValueError: the span is not inside the clip.
+            CorruptArtifactError: the clip cannot be decoded, or has another size.
+        """
+        spans = []
+        for key, start in zip(keys, starts, strict=True):
+            clip = self.clip(key)  # (T, H, W, 3)
+            if not 0 <= start <= len(clip) - count:
+                raise ValueError(f"key '{key}': frames {start} .. {start + count - 1} of a clip of {len(clip)} frames")
+            spans.append(clip[start : start + count])
+        return pixels(spans)
+
+    def clip(self, key: str) -> NDArray[np.uint8]:
+        """The whole clip, (T, H, W, 3) RGB; an image has T = 1. Not to be written to."""
+        return self._clips[key]
+
+    def _decode(self, key: str) -> NDArray[np.uint8]:
+        members = self.reader[key]
+        expected = "png" if self.kinds[key] == "image" else "mp4"
+        if expected not in members:
+            raise self.corrupt(key, f"no {expected}, only {sorted(members)}")
+        try:
+            clip = decode_members(members)
+        except ValueError as error:
+            raise self.corrupt(key, str(error)) from error
+        if clip.shape[1:] != (*self.size, 3):
+            raise self.corrupt(key, f"a picture of {clip.shape[1:3]}, expected {self.size}")
+        return clip

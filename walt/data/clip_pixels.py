@@ -1,0 +1,36 @@
+"""Stored clips as pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from walt.data.shards import Sample
+from walt.media.images import decode_png
+from walt.media.mp4 import decode_clip
+
+
+def decode_members(members: Sample) -> NDArray[np.uint8]:
+    """A stored clip's picture: (T, H, W, 3) uint8 RGB; T = 1 for an image.
+
+    Raises:
+        ValueError: there is no picture, or it cannot be decoded.
+    """
+    try:
+        if "mp4" in members:
+            return decode_clip(members["mp4"])
+        if "png" in members:
+            return decode_png(members["png"])[None]
+    except (OSError, EOFError, IndexError) as error:  # with ValueError, what PyAV and Pillow raise for damaged files
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    raise ValueError(f"no mp4 and no png among its members {sorted(members)}")
+
+
+def pixels(clips: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Clips (T, H, W, 3) uint8 of one shape -> (B, 3, T, H, W) float32 in [-1, 1]."""
+    batch = torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3)
+    return batch.to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1.0

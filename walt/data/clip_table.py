@@ -1,0 +1,84 @@
+"""``clips.parquet``, the table of clips that lies beside clips and beside latents: the manifest without what describes
+the clips, so that it stays the same where only captions or labels change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.sizes import Size, size_folder
+from walt.core.storage import atomic_write
+from walt.data.partitions import row_schema, write_groups
+
+if TYPE_CHECKING:
+    from walt.data.manifest import ManifestRow
+
+CLIPS_TABLE = "clips.parquet"
+
+Split = Literal["train", "held_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """One clip."""
+
+    key: str
+    kind: str
+    """``video`` or ``image``."""
+    split: str
+    """``train`` or ``held_out``."""
+    shard: int
+    """Number of the tar that holds it, the same in each of its sizes."""
+    source_sha256: str
+    start_seconds: float
+    """After the source's first frame."""
+    num_frames: int
+    sizes: str | None = None
+    """Folders of the sizes that it is stored in, joined by commas; None: every size."""
+
+    @classmethod
+    def of(cls, row: ManifestRow) -> ClipRow:
+        """The columns of a manifest's row that this table has."""
+        return cls(*(getattr(row, column.name) for column in fields(cls)))
+
+    def is_stored_in(self, size: Size) -> bool:
+        """Whether the tars of a size hold it."""
+        return stored_in(self.sizes, size)
+
+
+_SCHEMA = row_schema(ClipRow)
+
+
+def stored_in(sizes: str | None, size: Size) -> bool:
+    """Whether a size is among those of a clip, as the column ``sizes`` names them."""
+    return sizes is None or size_folder(size) in sizes.split(",")
+
+
+def read_clip_rows(directory: Path) -> list[ClipRow]:
+    """The rows of ``directory/clips.parquet``, in stored order.
+
+    Raises:
+        StorageError: there is no table.
+        CorruptArtifactError: it cannot be read.
+    """
+    table = directory / CLIPS_TABLE
+    if not table.is_file():
+        raise StorageError(f"{table}: no such file")
+    try:
+        columns = pq.read_table(table, columns=_SCHEMA.names, partitioning=None).to_pydict()
+        return [ClipRow(*values) for values in zip(*(columns[name] for name in _SCHEMA.names), strict=True)]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
+
+
+def write_clip_rows(directory: Path, rows: Iterable[ClipRow]) -> None:
+    """Write ``directory/clips.parquet`` atomically, a row group in memory at a time. Raises StorageError."""
+    with atomic_write(directory / CLIPS_TABLE, keep_equal=True) as stream:
+        write_groups(stream, (asdict(row) for row in rows), _SCHEMA)

@@ -1,0 +1,201 @@
+"""One source file to stored clips, and the cache of such results. Worker processes import this module: no torch here.
+
+A result depends on the file's bytes and the clip rule alone, so it is cached under both: a rerun decodes only what is
+new. The cache is a convenience; it may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from walt.core.errors import CorruptArtifactError
+from walt.core.sizes import Size
+from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
+from walt.ingest.clip_rule import ClipRule, CutClip, cut
+from walt.ingest.measures import Measures
+from walt.ingest.sources.items import Span
+from walt.media import mp4
+from walt.media.images import SourceError, png_bytes
+from walt.media.kinds import Kind
+from walt.media.video import SourceFacts
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """What clips are cut from, wherever it lies."""
+
+    sha256: str
+    kind: Kind
+    span: Span | None = None
+    """Only this part of it is meant; None: all."""
+
+    @property
+    def name(self) -> str:
+        """Hash, kind and span: equal names, equal clips."""
+        return f"{self.sha256}.{self.kind}" + (f".{self.span[0]!r}-{self.span[1]!r}" if self.span else "")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One picture file of a clip: ``mp4`` or ``png`` in one size."""
+
+    size: Size
+    extension: str
+    offset: int
+    """Where its bytes begin among those of all members of the source."""
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """What is known of a clip without its pictures' bytes."""
+
+    key: str
+    kind: Kind
+    start_seconds: float
+    num_frames: int
+    members: tuple[Member, ...]
+    """One for each size, the smallest first."""
+    measures: Measures
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """The clips of a source, or why it has none."""
+
+    sha256: str
+    clips: tuple[ClipEntry, ...]
+    facts: SourceFacts | None
+    """None where the source was refused before it was known."""
+    code: str | None = None
+    cause: str = ""
+
+    @property
+    def num_pixels(self) -> int:
+        """Of one frame; 0 where it is not known."""
+        return self.facts.height * self.facts.width if self.facts else 0
+
+
+def cut_source(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
+    """Decode the source that lies at ``path``, and encode its clips in all sizes. Runs in a worker process.
+
+    Returns:
+        The entry, and the bytes of all members, one after the other in the entry's order.
+    """
+    try:
+        facts, clips = cut(rule, path, source.kind, source.span)
+        if sha256_file(path) != source.sha256:
+            raise SourceError("changed", "its bytes changed while it was read")
+    except SourceError as error:
+        return SourceEntry(source.sha256, (), None, error.code, error.cause), b""
+    except OSError as error:
+        return SourceEntry(source.sha256, (), None, "unreadable", str(error.strerror)), b""
+    entries: list[ClipEntry] = []
+    blobs: list[bytes] = []
+    offset = 0
+    for clip in clips:
+        entry, data = _encode(rule, source, clip, offset)
+        entries.append(entry)
+        blobs.append(data)
+        offset += len(data)
+    return SourceEntry(source.sha256, tuple(entries), facts), b"".join(blobs)
+
+
+def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> tuple[ClipEntry, bytes]:
+    """A clip's entry, and the bytes of its members, which begin at ``offset``."""
+    members, blobs = [], []
+    num_frames = len(clip.measures.brightness)
+    for size, frames in clip.frames.items():
+        if num_frames == 1:
+            extension, data = "png", png_bytes(frames[0])
+        else:
+            extension, data = "mp4", mp4.encode_clip(frames, rule.fps, rule.crf)
+        members.append(Member(size, extension, offset, len(data), hashlib.sha256(data).hexdigest()))
+        blobs.append(data)
+        offset += len(data)
+    kind: Kind = "image" if num_frames == 1 else "video"
+    key = rule.key(source.sha256, clip.start_seconds, source.span)
+    return ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members), clip.measures), b"".join(blobs)
+
+
+TRANSIENT = frozenset({"changed", "unreadable"})
+"""Refusals that say nothing about the bytes: they are not cached."""
+
+
+class ClipCache:
+    """Entries and bytes of sources under one rule: a file each, a line of digest, a line of JSON, then the bytes."""
+
+    def __init__(self, folder: Path, rule: ClipRule) -> None:
+        self.folder = folder / rule.identity[:16]
+
+    def _path(self, source: SourceFile) -> Path:
+        return self.folder / source.sha256[:2] / source.name
+
+    def put(self, source: SourceFile, entry: SourceEntry, data: bytes) -> None:
+        """Store a result. Not fsynced, one file among millions: digests tell a torn one."""
+        header = json.dumps(asdict(entry)).encode()
+        path = self._path(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+        temporary.write_bytes(hashlib.sha256(header).hexdigest().encode() + b"\n" + header + b"\n" + data)
+        temporary.replace(path)
+
+    def get(self, source: SourceFile) -> SourceEntry | None:
+        """The stored entry; None where there is none, or a torn one."""
+        path = self._path(source)
+        if not path.is_file():
+            return None
+        with open(path, "rb") as stream:
+            digest, header = stream.readline().rstrip(), stream.readline().rstrip(b"\n")
+            if digest.decode("ascii", "replace") != hashlib.sha256(header).hexdigest():
+                return None
+            entry = _entry(json.loads(header))
+            expected = stream.tell() + sum(member.num_bytes for clip in entry.clips for member in clip.members)
+        return entry if path.stat().st_size == expected else None
+
+    def read(self, source: SourceFile, entry: SourceEntry, key: str, size: Size) -> bytes:
+        """One member's bytes.
+
+        Raises:
+            CorruptArtifactError: they differ from their digest; the entry is removed, so that a rerun makes it again.
+        """
+        path = self._path(source)
+        with open(path, "rb") as stream:
+            stream.readline()
+            stream.readline()
+            begin = stream.tell()
+            member = next(m for clip in entry.clips if clip.key == key for m in clip.members if m.size == size)
+            stream.seek(begin + member.offset)
+            data = stream.read(member.num_bytes)
+        if hashlib.sha256(data).hexdigest() != member.sha256:
+            path.unlink()
+            raise CorruptArtifactError(f"{path}: damaged, and removed; run again")
+        return data
+
+    def prune(self, keep: set[str]) -> None:
+        """Remove the entries of sources whose names are not in ``keep``, of other rules, and what killed runs left."""
+        for other in self.folder.parent.iterdir() if self.folder.parent.is_dir() else ():
+            if other != self.folder:
+                shutil.rmtree(other)
+        for part in self.folder.iterdir() if self.folder.is_dir() else ():  # the names of one are in memory at a time
+            for path in part.iterdir():
+                if path.name not in keep:
+                    path.unlink()
+            if not any(part.iterdir()):
+                part.rmdir()
+
+
+def _entry(data: dict[str, Any]) -> SourceEntry:
+    facts = SourceFacts(**data["facts"]) if data["facts"] else None
+    return SourceEntry(**data | {"clips": tuple(_clip(clip) for clip in data["clips"]), "facts": facts})
+
+
+def _clip(data: dict[str, Any]) -> ClipEntry:
+    members = tuple(Member(**member | {"size": tuple(member["size"])}) for member in data["members"])
+    return ClipEntry(**data | {"members": members, "measures": Measures.from_json(data["measures"])})

@@ -1,0 +1,206 @@
+"""The clip rule, and a source cut by it: where clips begin, what sizes they have, what is measured of them.
+
+Nothing is encoded or stored here; ``walt.ingest.clip_cache`` does that. Worker processes import this module: no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL
+
+from walt.core.sizes import Size
+from walt.core.storage import sha256_file, sha256_json
+from walt.ingest import fitting, measures
+from walt.ingest.fitting import Upscale, fitting_sizes
+from walt.ingest.measures import Measures, measure
+from walt.ingest.sources.items import Span
+from walt.media import decoding, fingerprints, images, mp4, scaling, shots, skipping, video
+from walt.media.images import Limits, SourceError, crop_and_resize, read_picture
+from walt.media.kinds import Kind
+from walt.media.video import Clip, SourceClip, SourceFacts
+
+if TYPE_CHECKING:  # workers import this module, and are to start fast
+    from walt.ingest.config import IngestConfig
+
+_MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
+_CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
+"""What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
+_ROUNDING = Fraction(1, 100)  # of a frame: a span's ends are rounded to milliseconds
+_LIBRARIES = decoding.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a shot ends: see ``walt.media.shots.cuts``."""
+
+    score: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class ClipRule:
+    """Everything but the source's bytes that determines its clips before they are screened."""
+
+    num_frames: int
+    fps: float
+    common_sizes: tuple[Size, ...]
+    buckets: tuple[tuple[Size, ...], ...]
+    upscale: Upscale
+    max_crop: float | None
+    max_clips: int
+    stride_seconds: float | None
+    split: Split | None
+    """Clips begin anew after each cut; None: at multiples of the stride, whatever is there."""
+    crf: int
+    limits: Limits
+    stills: bool
+    """Whether images, and videos of exactly one frame, become clips of one frame."""
+
+    @classmethod
+    def from_config(cls, config: IngestConfig, stills: bool) -> ClipRule:
+        """The rule that the ``ingest`` section and the descriptor's ``images`` state."""
+        screen = config.screen
+        return cls(
+            config.num_frames, config.fps, tuple(sorted(config.sizes)), config.buckets, config.upscale, config.max_crop,
+            config.max_clips_per_video, config.stride_seconds,
+            Split(screen.cut_score, screen.cut_ratio) if screen.cuts == "split" else None,
+            config.crf, Limits(config.min_side, config.max_pixels, config.max_seconds), stills,
+        )  # fmt: skip
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Every size that some clip has, sorted."""
+        return tuple(sorted({*self.common_sizes, *(size for bucket in self.buckets for size in bucket)}))
+
+    @cached_property
+    def identity(self) -> str:
+        """Hex digest; it changes with the code and with the libraries' versions too."""
+        code = [sha256_file(file) for file in _CODE]
+        return sha256_json({"code": code, "libraries": _LIBRARIES, **asdict(self)})
+
+    def key(self, source_sha256: str, start_seconds: float, span: Span | None) -> str:
+        """A clip's name: 32 hex digits from the source's bytes, the clip's start, the clip rule, and the part of the
+        source that is an input: parts may overlap."""
+        part = [] if span is None else [span]
+        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps, *part])[:32]
+
+    def sizes_of(self, facts: SourceFacts) -> tuple[Size, ...]:
+        """The sizes that a source is cut to, sorted. Raises SourceError (``too_small``, ``aspect``)."""
+        return fitting_sizes((facts.height, facts.width), self.common_sizes, self.buckets, self.upscale, self.max_crop)
+
+
+@dataclass(frozen=True)
+class CutClip:
+    """A clip in all of its sizes, with what was measured of it."""
+
+    start_seconds: float
+    frames: dict[Size, Clip]
+    measures: Measures
+
+
+def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tuple[SourceFacts, list[CutClip]]:
+    """Decode a source into clips.
+
+    Args:
+        span: only clips within this part of a video; None: all of it.
+
+    Raises:
+        SourceError: with the code for the rejects table.
+        OSError: the file cannot be read.
+    """
+    if kind == "image":
+        picture = read_picture(path, rule.limits)
+        facts = SourceFacts(picture.shape[0], picture.shape[1], None, None)
+        pictures = crop_and_resize(picture, rule.sizes_of(facts))
+        clips = [SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()}, facts)]
+    else:
+        clips = _by_shots(rule, path, rule.split, span) if rule.split else _by_stride(rule, path, span)
+    return clips[0].facts, [_measured(clip) for clip in clips]
+
+
+def _measured(clip: SourceClip) -> CutClip:
+    thumbs = shots.thumbnails(clip.frames[min(clip.frames, key=_area)])
+    return CutClip(clip.start_seconds, clip.frames, measure(thumbs, shots.content_values(thumbs)))
+
+
+def _sizes(rule: ClipRule, span: Span | None, facts: SourceFacts) -> tuple[Size, ...]:
+    """The sizes that a source, or a part of it, is cut to.
+
+    Raises:
+        SourceError: none fits (``too_small``, ``aspect``), or no clip fits into the part (``too_short``).
+    """
+    sizes, length = rule.sizes_of(facts), rule.num_frames / Fraction(str(rule.fps))
+    if span is not None and not _starts_within(span, length, length, Fraction(str(rule.fps)), 1):
+        raise SourceError("too_short", f"a span of {span[1] - span[0]:.2f} s, a clip has {float(length):.2f}")
+    return sizes
+
+
+def _by_stride(rule: ClipRule, path: Path, span: Span | None) -> list[SourceClip]:
+    rate, starts = Fraction(str(rule.fps)), None
+    if span is not None:
+        stride = rule.num_frames / rate if rule.stride_seconds is None else Fraction(str(rule.stride_seconds))
+        starts = _starts_within(span, stride, rule.num_frames / rate, rate, rule.max_clips)
+    return video.read_clips(
+        path, num_frames=rule.num_frames, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=rule.max_clips,
+        limits=rule.limits, accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds,
+        starts=starts,
+    )  # fmt: skip
+
+
+def _starts_within(span: Span, stride: Fraction, length: Fraction, rate: Fraction, most: int) -> list[float]:
+    """Starts of what is ``length`` seconds long and ends within the span; at most ``most``, and none if it is short."""
+    begin, end = (Fraction(str(moment)) for moment in span)
+    room = end + _ROUNDING / rate - begin - length
+    return [float(begin + number * stride) for number in range(max(0, min(most, math.floor(room / stride) + 1)))]
+
+
+def _by_shots(rule: ClipRule, path: Path, split: Split, span: Span | None) -> list[SourceClip]:
+    """Clips that begin where a shot does, and go on from there by the stride as long as the shot lasts.
+
+    The frames are the same as without cuts: those of ``max_clips`` clips that follow each other from the start.
+    """
+    rate = Fraction(str(rule.fps))
+    begin_of_all = Fraction(0) if span is None else Fraction(str(span[0]))
+    stride = rule.num_frames if rule.stride_seconds is None else round(rule.stride_seconds * rule.fps)
+    wanted = (rule.max_clips - 1) * stride + rule.num_frames
+    moments = None if span is None else _starts_within(span, 1 / rate, 1 / rate, rate, wanted)
+    shown = video.read_clips(
+        path, num_frames=1, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=wanted, limits=rule.limits,
+        stride_seconds=float(1 / rate), starts=moments,
+    )  # fmt: skip
+    if len(shown) < rule.num_frames:  # a still, or too short: there it is decided which
+        return _by_stride(rule, path, span)
+    sizes = [*shown[0].frames]
+    smallest = min(sizes, key=_area)
+    thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
+    found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
+    starts = [
+        start
+        for begin, end in zip([0, *found], [*found, len(shown)], strict=True)
+        for start in range(begin, end - rule.num_frames + 1, stride)
+    ]
+    if not starts:
+        cause = f"{len(found)} cuts in {len(shown)} frames, no shot holds a clip of {rule.num_frames}"
+        raise SourceError("shot_cut", cause)
+    return [
+        SourceClip(
+            float(begin_of_all + start / rate),
+            {
+                size: np.concatenate([frame.frames[size] for frame in shown[start : start + rule.num_frames]])
+                for size in sizes
+            },
+            shown[0].facts,
+        )
+        for start in starts[: rule.max_clips]
+    ]
+
+
+def _area(size: Size) -> int:
+    return size[0] * size[1]

@@ -1,0 +1,177 @@
+"""What source files are, by their headers: kind, size, rate, length, codec, and where wanted the first picture.
+
+Nothing is decoded but that one picture. Worker processes import this module: no torch here.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from PIL import Image
+
+from walt.core.compute import ComputeConfig
+from walt.core.errors import StorageError
+from walt.core.sizes import Size
+from walt.ingest.sources.items import Item, Refusal, Span
+from walt.ingest.sources.locations import local_copy
+from walt.media import video
+from walt.media.images import FORMATS, Limits, Picture, SourceError, crop_and_resize, read_picture
+from walt.media.kinds import Kind
+from walt.workers.execute import map_items
+
+_CODECS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
+"""Codecs whose decoder has a name of its own."""
+_WIDEST = 4
+"""Width of a first picture in heights: one of a few lines and a million columns must not be enlarged."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a readable file promises."""
+
+    source: str
+    kind: Kind
+    codec: str
+    """Of a still its format, such as ``png``."""
+    width: int
+    """Stored, before turning."""
+    height: int
+    fps: float | None
+    seconds: float | None
+    picture: Picture | None
+    """The first one, small; None where it was not asked for, or cannot be decoded."""
+
+
+@dataclass(frozen=True)
+class HeaderRequest:
+    """An input to look at. Its location is kept as bytes, which survive any process boundary."""
+
+    path: bytes
+    source: bytes
+    kind: Kind
+    span: Span | None
+    picture_height: int | None
+    """Of the first picture in pixels; None: it is not wanted."""
+    temporary: bytes
+    """Folder for the bytes of what lies elsewhere, or in a tar."""
+
+
+def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
+    """At most ``count`` of the items, evenly drawn, in the order of the list: a function of (items, count, seed)."""
+    places = random.Random(seed).sample(range(len(items)), min(count, len(items)))
+    return [items[place] for place in sorted(places)]
+
+
+def read_headers(
+    items: Sequence[Item],
+    limits: Limits,
+    compute: ComputeConfig,
+    *,
+    pictures: int,
+    picture_height: int,
+    timeout_seconds: float,
+    memory_mb: int,
+) -> Iterator[Header | Refusal]:
+    """The header of each file, in order; a refusal where it cannot be read, or is outside the limits.
+
+    Files of the world are opened in processes that can be killed, even where ``compute`` says ``inline``.
+
+    Args:
+        pictures: so many of the items, evenly spread over them, come with their first picture.
+    """
+    if compute.backend == "inline":
+        compute = compute.model_copy(update={"backend": "process"})
+    shown = {index * len(items) // pictures for index in range(pictures)} if pictures else set()
+    with tempfile.TemporaryDirectory() as temporary:
+        requests = [
+            HeaderRequest(
+                os.fsencode(item.path), os.fsencode(item.source), item.kind, item.span,
+                picture_height if index in shown else None, os.fsencode(temporary),
+            )
+            for index, item in enumerate(items)
+        ]  # fmt: skip
+        outcomes = map_items(
+            partial(read_header, limits), requests, compute, timeout_seconds=timeout_seconds, memory_mb=memory_mb
+        )
+        for item, outcome in zip(items, outcomes, strict=True):
+            if outcome.value is not None:
+                yield outcome.value
+            else:
+                assert outcome.failure is not None
+                yield Refusal(item.source, outcome.failure.code, outcome.failure.cause)
+
+
+def read_header(limits: Limits, request: HeaderRequest) -> Header | Refusal:
+    """One file's header. Runs in a worker process."""
+    source = os.fsdecode(request.source)
+    try:
+        with local_copy(os.fsdecode(request.path), Path(os.fsdecode(request.temporary))) as path:
+            return _read_local(limits, request, path, source)
+    except StorageError as error:
+        return Refusal(source, "unreadable", str(error))
+    except SourceError as error:
+        return Refusal(source, error.code, error.cause)
+    except OSError as error:
+        return Refusal(source, "unreadable", error.strerror or str(error))
+
+
+def _read_local(limits: Limits, request: HeaderRequest, path: Path, source: str) -> Header:
+    header = (_picture_header if request.kind == "image" else _video_header)(path, source)
+    limits.check_size(header.width, header.height)
+    if header.seconds is not None and request.span is not None:
+        start, end = request.span
+        header = replace(header, seconds=max(0.0, min(end, header.seconds) - start))
+    elif header.seconds is not None and header.seconds > limits.max_seconds:
+        raise SourceError("too_long", f"{header.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+    if request.picture_height is None:
+        return header
+    return Header(**{**vars(header), "picture": _first_picture(path, header, limits, request.picture_height)})
+
+
+def _picture_header(path: Path, source: str) -> Header:
+    """Pillow reads no more than the header until pixels are asked for."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # size is judged by our own limits
+            with Image.open(path, formats=FORMATS) as image:
+                return Header(source, "image", str(image.format).lower(), *image.size, None, None, None)
+    except Image.DecompressionBombError as error:
+        raise SourceError("too_large", str(error)) from None
+    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's, not Pillow's
+        raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}, or damaged") from error
+
+
+def _video_header(path: Path, source: str) -> Header:
+    info = video.probe(path)
+    fps = info.average_fps or info.constant_fps
+    codec = _CODECS.get(info.codec, info.codec)
+    return Header(
+        source, "video", codec, info.width, info.height, float(fps) if fps else None, info.seconds, None
+    )  # fmt: skip
+
+
+def _first_picture(path: Path, header: Header, limits: Limits, height: int) -> Picture | None:
+    """Upright, of this height, or less high where it is very wide; None where it is damaged, since the header still
+    tells something."""
+
+    def fit(size: Size) -> Size:
+        scale = min(height / size[0], _WIDEST * height / size[1])
+        return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+    try:
+        if header.kind == "image":
+            picture = read_picture(path, limits)
+            size = fit((picture.shape[0], picture.shape[1]))
+            return crop_and_resize(picture, (size,))[size]
+        return next(video.iterate_frames(path, fps=1.0, fit=fit, limits=limits, max_seconds=1.0), None)
+    except SourceError:
+        return None

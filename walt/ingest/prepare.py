@@ -1,0 +1,228 @@
+"""Before the first stage: make or check a dataset's source files, and describe a user's own videos."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from walt.core import remote
+from walt.core.compute import ComputeConfig
+from walt.core.config import load_section, read_yaml
+from walt.core.errors import ConfigurationError
+from walt.core.paths import Paths, printable
+from walt.core.storage import write_bytes
+from walt.ingest import shapes_files
+from walt.ingest.config import DatasetConfig, Descriptor
+from walt.ingest.sources import adapters as registry
+from walt.ingest.sources import union
+from walt.ingest.sources.folders import fixed_folder, has_wildcards, open_folder
+from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
+from walt.media.kinds import is_media
+
+_NULL = "tag:yaml.org,2002:null"
+_TABLES = (".csv", ".tsv", ".parquet")
+_DEFAULT_CAPTIONS = "captions.csv"
+
+
+def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str:
+    """Make the dataset's source files where the descriptor names a generator, else check that they are there.
+
+    Returns:
+        One line that says what was done.
+
+    Raises:
+        ConfigurationError: the descriptor is wrong, or the folder, a table or a column is missing, or nothing is there.
+    """
+    descriptor = load_section(paths.root / dataset.descriptor, Descriptor)
+    done = []
+    for name, member in descriptor.members().items():
+        if member.generator is None:
+            _check_listing(descriptor, paths.root, dataset.path, name)
+            continue
+        folder = union.folder_of(dataset.path, member)
+        if remote.is_remote(folder):
+            raise ConfigurationError(f"{folder}: generated files are made on this machine, not in a bucket")
+        done.append(shapes_files.generate(member.generator, paths.root / folder, compute))
+    return "; ".join(done) or f"{dataset.path}: {descriptor.name} is there"
+
+
+def _check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "") -> None:
+    """Raise ConfigurationError for what is wrong with tables, columns and classes, without reading them to the end."""
+    if next(registry.iterate_member(descriptor, member, root, path, max_caption_characters=1), None) is None:
+        where = f"source.members.{member}" if member else f"dataset.path: {path}"
+        raise ConfigurationError(f"{where}: nothing in it that {member or descriptor.name} could be")
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What a user's words stand for."""
+
+    path: str
+    """For ``dataset.path``."""
+    source: CaptionedFolder | PlainFolder | FileList
+    summary: str
+
+
+def init_dataset(
+    root: Path, videos: str, captions: str | None, path_column: str, caption_column: str, name: str | None
+) -> str:
+    """Describe a user's videos as ``datasets/<name>.yaml`` and point ``params.yaml`` at them.
+
+    Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips (none where
+    there are no captions), and the rule of promotion the Frechet distance, since prompt adherence can be measured for
+    generated datasets only.
+
+    Args:
+        videos: a folder, a glob, a CSV, TSV or Parquet list of files and URLs, or a single video or image; here (a
+            relative path counts from ``root``) or under ``s3://``.
+        captions: the table of captions, relative to the folder; None: ``captions.csv`` if it is there.
+        name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
+            ``-``.
+
+    Returns:
+        The descriptor's path, relative to ``root``.
+
+    Raises:
+        ConfigurationError: the folder, the table, a column or ``params.yaml`` is missing.
+    """
+    descriptor, path = describe_files(root, videos, captions, path_column, caption_column, name)
+    _check_listing(descriptor, root, path)
+    read_yaml(root / "params.yaml")  # one line for whatever is wrong with it
+    file = f"datasets/{descriptor.name}.yaml"
+    _write_yaml(root / file, descriptor.model_dump())
+    yaml = _round_trip()
+    params: Any = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
+    params["dataset"].update({"descriptor": file, "path": path})
+    params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
+    distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
+    params["promotion"].update({"metric": distance, "better": "lower"})
+    _write_yaml(root / "params.yaml", params)
+    return file
+
+
+def describe_files(
+    root: Path,
+    videos: str,
+    captions: str | None = None,
+    path_column: str = "path",
+    caption_column: str = "caption",
+    name: str | None = None,
+) -> tuple[Descriptor, str]:
+    """The descriptor of a user's videos, and what ``dataset.path`` is then; nothing is listed or written.
+
+    Arguments and errors are those of ``init_dataset``.
+    """
+    for words in (videos, captions or "", path_column, caption_column):
+        if words != words.encode(errors="replace").decode():  # bytes that are no UTF-8, as they come from the terminal
+            raise ConfigurationError(f"{printable(words)}: not UTF-8, which params.yaml is; it needs another name")
+    described = _describe(root, videos, captions, path_column, caption_column)
+    name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
+    captioned = not isinstance(described.source, PlainFolder)
+    descriptor = Descriptor(
+        name=name, summary=described.summary, licence="not stated", homepage=None, source=described.source,
+        classes=None, caption_required=captioned, images=True, held_out=0.05, adherence=None, generator=None,
+    )  # fmt: skip
+    return descriptor, described.path
+
+
+def is_files(root: Path, videos: str) -> bool:
+    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, or what is there: a folder, a list, a
+    video, an image."""
+    taken = videos.lower().endswith(_TABLES) or is_media(PurePosixPath(videos).name)
+    listed = taken and (root / videos).is_file()
+    return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
+
+
+def _is_glob(root: Path, videos: str) -> bool:
+    """Whether words are a glob: what is called just so, is itself, and only folders can be searched."""
+    if not has_wildcards(videos):
+        return False
+    if not remote.is_remote(videos):
+        return not os.path.lexists(root / videos)
+    if not videos.startswith("s3://"):
+        return False
+    return next(remote.list_files(f"{videos.rstrip('/')}/"), None) is None and remote.stat(videos) is None
+
+
+def _split_glob(root: Path, videos: str) -> tuple[str, str]:
+    """The folder that a glob searches, and the rest of it, which counts from there."""
+    if remote.is_remote(videos):
+        folder = fixed_folder(videos)
+    else:
+        folder = fixed_folder(videos, lambda name: (root / name).is_dir())
+    return folder or ("/" if videos.startswith("/") else "."), videos.removeprefix(folder).lstrip("/")
+
+
+def _describe(root: Path, videos: str, captions: str | None, path_column: str, caption_column: str) -> _Described:
+    """Which kind of source is meant."""
+    elsewhere = remote.is_remote(videos)
+    if _is_glob(root, videos):
+        if captions is not None:
+            raise ConfigurationError(f"{videos}: a glob has no table of captions; give their folder, or a list")
+        folder, pattern = _split_glob(root, videos)
+        source = PlainFolder(kind="folder", patterns=(pattern,))
+        return _Described(folder, source, f"Videos without captions: {videos}.")
+    if videos.lower().endswith(_TABLES) and (elsewhere or not (root / videos).is_dir()):
+        folder, _, table = videos.rpartition("/")
+        listed = FileList(
+            kind="list", tables=(table,), path_column=path_column, caption_columns=(caption_column,),
+            label_column=None, span_columns=None, videos="", absent="refuse",
+        )  # fmt: skip
+        return _Described(folder or ".", listed, f"Captioned videos of the list {table}.")
+    last = PurePosixPath(videos).name
+    if is_media(last) and _is_file(root, videos):
+        if captions is not None:
+            raise ConfigurationError(f"{videos}: a single file has no table of captions; give its folder, or a list")
+        folder = videos.removesuffix(last).rstrip("/") or ("/" if videos.startswith("/") else ".")
+        single = PlainFolder(kind="folder", patterns=(last,))
+        return _Described(folder, single, f"The file {last}, without a caption.")
+    if not elsewhere and not (root / videos).is_dir():
+        raise ConfigurationError(f"{videos}: no such folder")
+    if captions is None and not open_folder(root, videos).has(_DEFAULT_CAPTIONS):
+        source = PlainFolder(kind="folder", patterns=("**/*",))
+        return _Described(videos, source, f"Videos without captions of the folder {last}.")
+    table = captions or _DEFAULT_CAPTIONS
+    captioned = CaptionedFolder(
+        kind="captioned_folder", captions=table, path_column=path_column, caption_column=caption_column
+    )
+    return _Described(videos, captioned, f"Captioned videos of the folder {last}.")
+
+
+def _is_file(root: Path, videos: str) -> bool:
+    if not remote.is_remote(videos):
+        return (root / videos).is_file()
+    return videos.startswith("s3://") and remote.stat(videos) is not None
+
+
+def _default_name(root: Path, videos: str) -> str:
+    """The folder's name, or the file's."""
+    last = PurePosixPath(videos)
+    if videos.lower().endswith(_TABLES):
+        return last.stem
+    if _is_glob(root, videos):
+        videos = _split_glob(root, videos)[0]
+    elif is_media(last.name) and _is_file(root, videos):
+        return last.stem
+    return PurePosixPath(videos).name if remote.is_remote(videos) else (root / videos).resolve().name
+
+
+def _round_trip() -> YAML:
+    """A YAML that writes a file as its author wrote it."""
+    yaml = YAML()
+    yaml.width = 200
+    yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
+    return yaml
+
+
+def _write_yaml(path: Path, data: Any) -> None:
+    buffer = io.BytesIO()
+    _round_trip().dump(data, buffer)
+    write_bytes(path, buffer.getvalue())

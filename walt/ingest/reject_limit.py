@@ -1,0 +1,52 @@
+"""How many refused inputs are too many, and what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from walt.core.errors import RejectLimitError
+from walt.data.manifest import RejectRow
+from walt.ingest.clip_tars import Source
+from walt.ingest.config import Descriptor
+from walt.ingest.sources import kinds
+
+
+def check_reject_limit(
+    descriptor: Descriptor, inputs: Counter[str], accepted: list[Source], rejects: list[RejectRow], limit: float,
+    table: Path,
+) -> None:  # fmt: skip
+    """Of a union each member by itself, else pictures by the million hide that no video is left. There collections may
+    overlap: what is a duplicate of another member's accepted source is no loss.
+
+    Args:
+        inputs: how many each member has; a dataset that is no union is one member, called by nothing.
+        table: of the rejects, for the message.
+
+    Raises:
+        RejectLimitError: more than ``limit`` of a member's inputs were refused, or all.
+    """
+    repeated = {row.sha256 for row in rejects if row.code == "duplicate"}
+    owners = {
+        source.sha256: descriptor.member_of(source.item.source) for source in accepted if source.sha256 in repeated
+    }
+    for name, member in descriptor.members().items():
+        rows = [row for row in rejects if descriptor.member_of(row.source) == name]
+        lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in rows)
+        of = f" of the member '{name}'" if name else ""
+        counts = Counter(row.code for row in rows)
+        codes = ", ".join(f"{count} {code}" for code, count in counts.most_common())
+        where = f"see {table}{_advice(counts, member.source)}"
+        if lost == inputs[name]:
+            said = f"none of {lost} inputs{of} was accepted ({codes or 'the dataset is empty'})"
+            raise RejectLimitError(f"{said}; {where}")
+        if lost > limit * inputs[name]:
+            said = f"{lost} of {inputs[name]} inputs{of} were rejected ({codes})"
+            raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; {where}")
+
+
+def _advice(counts: Counter[str], source: kinds.OneSource) -> str:
+    """What to do where most of what was refused has no file, and the kind of source has a key for that."""
+    if 2 * counts["missing"] <= counts.total() or getattr(source, "absent", "skip") == "skip":
+        return ""
+    return "; where only a part of the dataset is meant to be here, set source.absent: skip in its descriptor"

@@ -1,0 +1,163 @@
+"""What every adapter lists: items to ingest, and inputs that are refused before their bytes are looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from walt.data.clip_table import Split
+from walt.media.kinds import Kind, kind_of
+
+Span = tuple[float, float]
+"""Start and end in seconds after the file's first frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input that may become clips."""
+
+    source: str
+    """Name as the dataset gives it, with ``#t=START,END`` for a span; bytes that are no UTF-8 are surrogates."""
+    path: str
+    """Where the bytes are: see ``walt.ingest.sources.locations``."""
+    kind: Kind
+    caption: str | None
+    caption_truncated: bool
+    label: int | None
+    split: Split | None = None
+    """As the dataset's own lists say; None: the hash of the bytes decides."""
+    span: Span | None = None
+    """None: the whole file."""
+    stills: bool = True
+    """Whether a video of exactly one frame is a still; else it is too short."""
+    held_out_share: float = 0.0
+    """Share of the dataset, or of the member of a union, that the hashes hold out where ``split`` is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One input that is not looked at further."""
+
+    source: str
+    code: str
+    cause: str
+
+
+Entry = Item | Refusal
+
+
+@dataclass
+class Listing:
+    """All inputs of a dataset, each exactly once: as an item, or as a refusal."""
+
+    items: list[Item] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @classmethod
+    def collect(cls, entries: Iterable[Entry]) -> Listing:
+        """Take in what an adapter yields; items are sorted by their source's bytes, whatever the order of rows."""
+        listing = cls()
+        for entry in entries:
+            (listing.items if isinstance(entry, Item) else listing.refusals).append(entry)  # type: ignore[arg-type]
+        listing.items.sort(key=lambda item: os.fsencode(item.source))
+        return listing
+
+    def sources(self) -> Iterator[str]:
+        """Names of all inputs."""
+        yield from (item.source for item in self.items)
+        yield from (refusal.source for refusal in self.refusals)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the descriptor, or a union's member, and the ``ingest`` section say of every item, whatever its source."""
+
+    images: bool
+    """Whether still pictures are kept."""
+    caption_required: bool
+    max_caption_characters: int
+    held_out_share: float = 0.0
+    """Share that is kept for evaluation where the source's own lists say nothing."""
+
+    def item(
+        self,
+        source: str,
+        path: str,
+        caption: str,
+        *,
+        label: int | None = None,
+        split: Split | None = None,
+        span: Span | None = None,
+        name: str | None = None,
+    ) -> Entry:
+        """Judge the kind and the caption: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
+
+        Args:
+            name: what tells the kind, where ``source`` does not.
+        """
+        kind = kind_of(name or source)
+        caption = caption.strip()
+        if span is not None:
+            source = span_name(source, span)
+        if kind == "image" and not self.images:
+            return Refusal(source, "image", "the dataset's descriptor takes no still pictures")
+        if not caption and self.caption_required:
+            return Refusal(source, "no_caption", "it has no caption, and the dataset's descriptor requires one")
+        if "\0" in caption or not _is_text(caption):
+            return Refusal(source, "bad_caption", "the caption holds bytes that are no UTF-8 text")
+        cut = caption[: self.max_caption_characters]
+        return Item(
+            source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out_share
+        )
+
+
+class Seen:
+    """Which inputs were listed, and in which row, in few bytes each: digests and numbers instead of names."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+        self._tables: list[str] = []
+
+    def add(self, name: str, table: str, line: int) -> None:
+        """Remember that this row named ``name``."""
+        if not self._tables or self._tables[-1] != table:
+            self._tables.append(table)
+        self._places[_digest(name)] = line << 20 | len(self._tables) - 1
+
+    def earlier(self, name: str, table: str) -> str | None:
+        """The row that named it, as one says it in ``table``; None if none did."""
+        place = self._places.get(_digest(name))
+        if place is None:
+            return None
+        there = self._tables[place & 0xFFFFF]
+        return f"line {place >> 20}" if there == table else f"line {place >> 20} of {there}"
+
+    def __contains__(self, name: str) -> bool:
+        return _digest(name) in self._places
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.blake2b(os.fsencode(name), digest_size=16).digest()
+
+
+def span_name(source: str, span: Span) -> str:
+    """``a.mp4#t=62.5,69.001``: how a part of a file is called (W3C media fragments), to the millisecond."""
+    start, end = (f"{moment:.3f}".rstrip("0").rstrip(".") for moment in span)
+    return f"{source}#t={start},{end}"
+
+
+def leaves_folder(name: str) -> bool:
+    """By the path's letters: a link inside the folder is its owner's decision, a ``..`` in a table is not."""
+    path = PurePosixPath(os.path.normpath(name))
+    return path.is_absolute() or path.parts[:1] == (os.pardir,)
+
+
+def _is_text(caption: str) -> bool:
+    try:
+        caption.encode("utf-8")
+    except UnicodeEncodeError:  # a surrogate: a byte that was no UTF-8
+        return False
+    return True

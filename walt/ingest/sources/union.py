@@ -1,0 +1,46 @@
+"""Several collections as one dataset: each member is listed by its own adapter, and its items are called by its name.
+
+``a.mp4`` of the member ``videos`` is the input ``videos/a.mp4``, so that equal names of two members are two inputs.
+Equal bytes of two members are one source, as in any dataset: the first of the names, sorted, has it, the other is
+refused as ``duplicate``. How often a picture or a video is drawn in training is for ``image_fraction`` to say.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from walt.core import remote
+from walt.core.errors import ConfigurationError
+from walt.ingest.sources.items import Entry, Item
+from walt.ingest.sources.kinds import Member
+
+
+def folder_of(path: str, member: Member) -> str:
+    """The member's folder, relative to the project's root, or a URL.
+
+    Args:
+        path: the dataset's.
+    """
+    if remote.is_remote(member.path):
+        return member.path
+    below = posixpath.normpath(member.path)
+    return path if below == "." else f"{path.rstrip('/')}/{below}"
+
+
+def entries(name: str, member: Member, found: Iterable[Entry]) -> Iterator[Entry]:
+    """What the member's adapter finds, called by the member's name; without labels where it has no classes.
+
+    Raises:
+        ConfigurationError: that of the adapter; it names the member.
+    """
+    try:
+        for entry in found:
+            source = f"{name}/{entry.source}"
+            if isinstance(entry, Item) and member.classes is None:
+                yield replace(entry, source=source, label=None)
+            else:
+                yield replace(entry, source=source)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"source.members.{name}: {error}") from None

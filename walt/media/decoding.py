@@ -1,0 +1,308 @@
+"""Opening and decoding videos of the world: from a file's bytes to timed frames, and from those to upright pictures.
+
+With ``walt.media.mp4`` and ``walt.media.playable``, which are for this project's own files, it is the one door to PyAV
+and ffmpeg. Those who want a file's clips or pictures ask ``walt.media.video``.
+
+Only the demuxers of ``DEMUXERS`` look at a file and only through its own bytes: a playlist under a video's name is
+refused before it is followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import IO, Any, cast
+
+import av
+from av.container import InputContainer
+from av.packet import PktSideDataT
+from av.stream import Discard, Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from walt.core.sizes import Size
+from walt.media.images import Limits, SourceError, check_not_empty
+from walt.media.scaling import Scaler, deinterlace, orientation
+from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
+
+DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
+LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
+"""They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
+
+_PROGRESSIVE = (0, 1)
+"""Field orders: unknown, progressive. Each frame that is shown is looked at again."""
+_CHANGES: tuple[PktSideDataT, ...] = ("new_extradata", "param_change")
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that keep the alpha plane, which FFmpeg's own ones drop."""
+
+TimedPacket = tuple[Fraction, Fraction, int]
+"""(seconds after the first frame, duration in seconds, pts)"""
+TimedFrame = tuple[Fraction, Fraction, VideoFrame]
+"""(seconds after the first frame, duration in seconds, frame)"""
+
+_HELD_BYTES = 64 << 20
+"""Packets of larger files are read twice, not held."""
+_ENDLESS = Fraction(10**9)
+_ROUNDING = 1e-6
+"""Seconds by which sums of floats may be off."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a file's header promises."""
+
+    codec: str
+    pixel_format: str
+    width: int
+    """Stored, before turning."""
+    height: int
+    pixel_aspect: Fraction
+    num_frames: int | None
+    average_fps: Fraction | None
+    constant_fps: Fraction | None
+    """FFmpeg's guess, from the header and the first frames, of the rate at which no frame is left out; for a rate that
+    varies without measure, the average."""
+    seconds: float | None
+    stream_index: int
+
+
+@contextmanager
+def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
+    """Open by the file's bytes, with FFmpeg's errors as SourceError. The file's name, which may be anything, never
+    reaches FFmpeg's protocols."""
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    check_not_empty(stream)
+    try:
+        container = av.open(stream, mode="r", container_options=options, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise SourceError("format", f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})") from None
+    try:
+        with container:
+            yield container
+    except av.FFmpegError as error:
+        raise SourceError("decode", f"{error.strerror}") from None
+
+
+def picture_stream(container: InputContainer) -> VideoStream:
+    """The first video stream that is no attached picture. Raises SourceError (``no_video``, ``codec``)."""
+    attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & attached:
+            if stream.codec_context is None:
+                raise SourceError("codec", "no decoder for the picture stream")
+            return stream
+    raise SourceError("no_video", "no picture stream")
+
+
+def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
+    """What the headers of container and stream say."""
+    seconds = None
+    if stream.duration is not None and stream.time_base is not None:
+        seconds = float(stream.duration * stream.time_base)
+    elif container.duration is not None:
+        seconds = container.duration / av.time_base
+    return VideoInfo(
+        stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.width, stream.height,
+        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate,
+        stream.guessed_rate, seconds, stream.index,
+    )  # fmt: skip
+
+
+def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
+    """The stream's decoder, on one thread: files are decoded side by side; threads within one would fight."""
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
+        extradata = decoder.extradata
+        decoder = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"))
+        decoder.extradata = extradata
+    decoder.thread_count = 1
+    decoder.options = {"max_pixels": str(limits.max_pixels)}
+    return decoder
+
+
+class VideoReader:
+    """Decodes one picture stream and keeps count of what came, to compare it with what the header promised."""
+
+    def __init__(self, container: InputContainer, limits: Limits) -> None:
+        self.stream = picture_stream(container)
+        self.info = describe(container, self.stream)
+        limits.check_size(self.info.width, self.info.height)
+        if self.info.seconds is not None and self.info.seconds > limits.max_seconds:
+            raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+        self._decoder = _decoder(self.stream, limits)
+        self._limits, self._container = limits, container
+        # the stream's own duration where the header has one, else the file's, which all streams share
+        self._of_stream = self.stream.duration is not None
+        if self._of_stream:
+            for other in container.streams:
+                if other is not self.stream:
+                    other.discard = Discard.all
+        self._packets = container.demux()
+        self._ticks: dict[int, tuple[int, int]] = {}  # numerator and denominator of seconds, of each stream
+        self._first, self._last = float("inf"), float("-inf")  # seconds
+        self._exhausted = False
+        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
+        self._facts: list[Packet] = []
+        self._held: list[av.Packet[Stream]] | None = None
+
+    def frames(self) -> Iterator[TimedFrame]:
+        """All frames as they are shown; seconds never go backwards."""
+        first = last = None
+        spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
+        for frame in deinterlace(self._decode()):
+            if frame.pts is None and last is None:
+                raise SourceError("no_timestamps", "the first frame has no timestamp")
+            self._check_size(frame)
+            tick = frame.time_base or Fraction(0)
+            at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
+            last = at if last is None else max(last, at)
+            first = last if first is None else first
+            yield last - first, frame.duration * tick or spare, frame
+
+    def scan(self) -> list[TimedPacket]:
+        """Read the file to its end without decoding, and tell when each frame is shown: (seconds, duration, pts).
+
+        Raises Unfit where nothing may be left out of the decoding.
+        """
+        tick, codec = self.stream.time_base, self.stream.codec_context
+        if self._container.format.name.split(",")[0] not in CONTAINERS or not tick:
+            raise Unfit("a container whose timestamps may be guesses")
+        if self._decoder is not codec or codec.field_order not in _PROGRESSIVE:
+            raise Unfit("interlaced or with alpha")
+        classify = classifier(codec.name, codec.extradata or b"")
+        self._facts = []
+        held: list[av.Packet[Stream]] | None = []
+        for packet in self._packets:
+            self._count(packet)
+            if packet.stream is not self.stream or not packet.size:
+                continue
+            if packet.pts is None or packet.is_discard or packet.is_corrupt or any(map(packet.has_sidedata, _CHANGES)):
+                raise Unfit("packets without timestamps, to be discarded, or that change the decoder")
+            self._facts.append(Packet(packet.pts, packet.duration or 0, *classify(memoryview(packet))))
+            if held is not None:
+                held.append(packet)
+                self._held_bytes += packet.size
+                held = held if self._held_bytes <= _HELD_BYTES else None
+        check(self._facts, codec.reorder_depth)
+        self._held = held
+        spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
+        shown = sorted(self._facts, key=lambda fact: fact.pts)
+        seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few are different
+        return [((fact.pts - shown[0].pts) * tick, seconds[fact.duration], fact.pts) for fact in shown]
+
+    def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:
+        """After ``scan``: only the frames with the wanted pts, which stay until the next.
+
+        Raises Unfit where not exactly these come out of the decoder as sound, progressive frames.
+        """
+        plan = make_plan(self._facts, wanted)
+        missing, tick = set(wanted), self.stream.time_base or Fraction(0)
+        for frame in self._decode_planned(plan):
+            if frame.pts not in missing:
+                continue
+            if frame.is_corrupt or frame.interlaced_frame:
+                raise Unfit("a damaged or an interlaced frame")
+            self._check_size(frame)
+            missing.remove(frame.pts)
+            self.decoded += 1
+            yield (frame.pts - plan.origin) * tick, _ENDLESS, frame
+        if missing:
+            raise Unfit("not all frames came out of the decoder")
+
+    def _decode_planned(self, plan: Plan) -> Iterator[VideoFrame]:
+        feed = iter(plan.feed)
+        number = next(feed, None)
+        started = False
+        try:
+            for at, packet in enumerate(self._again()):
+                if number is None:
+                    break
+                if at != number:
+                    continue
+                if packet.pts != self._facts[at].pts:
+                    raise Unfit("the second reading differs from the first")
+                if started and number in plan.fresh:
+                    yield from self._decoder.decode(None)
+                    self._decoder.flush_buffers()
+                started = True
+                yield from self._decoder.decode(packet)
+                number = next(feed, None)
+            yield from self._decoder.decode(None)
+        except av.InvalidDataError:
+            raise Unfit("a packet that cannot be decoded") from None
+
+    def _again(self) -> Iterator[av.Packet[Any]]:
+        if self._held is not None:
+            return iter(self._held)
+        self._container.seek(self._facts[0].pts, stream=self.stream)
+        return (packet for packet in self._container.demux(self.stream) if packet.size)
+
+    def _check_size(self, frame: VideoFrame) -> None:
+        if (frame.width, frame.height) != (self.info.width, self.info.height):
+            was = f"{self.info.width}x{self.info.height}"
+            raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        for packet in self._packets:  # the last one of each stream is empty and drains its decoder
+            self._count(packet)
+            if packet.stream is not self.stream:
+                continue
+            try:
+                decoded = self._decoder.decode(packet)
+            except av.InvalidDataError:
+                self._undecodable += 1  # judged when all is read: in a file that was cut, the last frame is in pieces
+                continue
+            for frame in decoded:
+                self.decoded += 1
+                yield frame
+        self._exhausted = True
+
+    def _count(self, packet: av.Packet[Stream]) -> None:
+        ours = packet.stream is self.stream
+        if ours and packet.size:
+            self.packets += 1
+            self._discarded += packet.is_discard
+        if packet.pts is not None and (ours or not self._of_stream):
+            tick = self._ticks.get(packet.stream_index)
+            if tick is None:  # its first packet; streams may come late
+                tick = self._ticks[packet.stream_index] = packet.time_base.as_integer_ratio()
+            self._first = min(self._first, packet.pts * tick[0] / tick[1])
+            self._last = max(self._last, (packet.pts + (packet.duration or 0)) * tick[0] / tick[1])
+            if self._last - self._first > self._limits.max_seconds + _ROUNDING:
+                raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
+
+    def check_complete(self) -> None:
+        """Raise SourceError when less came than the header promised: a file that was cut keeps its header.
+
+        The rest of the file is read to its end, not decoded. Both the count of frames (where the header has one) and
+        the time must fall short: AVI files may promise frames that are empty, and repeat the one before.
+        """
+        for packet in self._packets:
+            self._count(packet)
+        if not self.packets or (self._exhausted and not self.decoded):
+            raise SourceError("decode", "no frame could be decoded")
+        promised, seconds = self.info.num_frames, self.info.seconds
+        if promised and self.info.average_fps:  # an AVI's duration is guessed from its size, its count of frames is not
+            seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
+        came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
+        frames_short = promised is None or promised - came > max(2, promised // 20)
+        lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time begins at 0
+        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1)
+        if frames_short and (time_short or (seconds is None and promised is not None)):
+            header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
+            raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
+        lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        if self._undecodable or lost > max(2, self.packets // 20):
+            raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
+
+    def upright_size(self, frame: VideoFrame) -> Size:
+        """(height, width) of a frame as it is shown: turned, its pixels made square along their rows."""
+        size = (frame.height, max(1, round(frame.width * self.info.pixel_aspect)))
+        return (size[1], size[0]) if orientation(frame)[0] else size
+
+    def convert(self, sizes: Sequence[Size]) -> Scaler:
+        """A function VideoFrame -> {size: upright picture}."""
+        return Scaler(sizes, float(self.info.pixel_aspect))

@@ -1,0 +1,155 @@
+"""Still pictures: opening them safely, turning, cropping and resizing, PNG bytes.
+
+Pictures are numpy arrays (H, W, 3) uint8 RGB. Transparent pixels are composed on black.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from walt.core.sizes import Size
+
+Picture = NDArray[np.uint8]
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""Decoders that are allowed to look at a file, whatever its name is."""
+
+
+class SourceError(Exception):
+    """A source file that cannot be used. A value for the rejects table, not an end of the run.
+
+    Attributes:
+        code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
+            ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
+            ``unreadable``, ``aspect``, ``shot_cut``.
+        cause: one line for people.
+    """
+
+    def __init__(self, code: str, cause: str) -> None:
+        super().__init__(f"{code}: {cause}")
+        self.code, self.cause = code, cause
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a source may be, judged by its header before anything is decoded."""
+
+    min_side: int
+    max_pixels: int
+    max_seconds: float
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise SourceError for a picture of this stored size that is too small or too large."""
+        if min(width, height) < self.min_side:
+            raise SourceError("too_small", f"{width}x{height} pixels, the smallest side allowed is {self.min_side}")
+        if width * height > self.max_pixels:
+            raise SourceError("too_large", f"{width}x{height} pixels, more than {self.max_pixels}")
+
+
+def check_not_empty(stream: IO[bytes]) -> None:
+    """Raise SourceError for a file of zero bytes."""
+    if not stream.read(1):
+        raise SourceError("empty", "zero bytes")
+    stream.seek(0)
+
+
+def read_picture(path: str | Path, limits: Limits) -> Picture:
+    """Decode an image file to (H, W, 3), upright by its EXIF orientation; of an animation, the first frame.
+
+    Raises:
+        SourceError: it is no allowed image format, is damaged, or is outside the limits.
+    """
+    with open(path, "rb") as stream:
+        check_not_empty(stream)
+        try:
+            with warnings.catch_warnings():
+                # size is judged by our own limits, and odd metadata of a picture that decodes is nobody's concern
+                warnings.simplefilter("ignore")
+                return _decode_picture(stream, limits)
+        except UnidentifiedImageError:
+            raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}") from None
+        except Image.DecompressionBombError as error:
+            raise SourceError("too_large", str(error)) from None
+        except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError) as error:
+            # what Pillow's plugins are known to raise for damaged files
+            code = "truncated" if "truncated" in str(error) else "decode"
+            raise SourceError(code, f"{type(error).__name__}: {error}") from None
+
+
+def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
+    with Image.open(stream, formats=FORMATS) as image:
+        limits.check_size(*image.size)
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale
+            grey = (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            upright = Image.fromarray(grey)
+        if upright.has_transparency_data:
+            return compose_on_black(np.asarray(upright.convert("RGBA")))
+        return np.asarray(upright.convert("RGB"))
+
+
+def compose_on_black(rgba: Picture) -> Picture:
+    """(H, W, 4) -> (H, W, 3): each colour times its alpha."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
+
+
+def crop_and_resize(
+    picture: Picture, sizes: Sequence[Size], pixel_aspect: float = 1.0, quarter_turns: int = 0
+) -> dict[Size, Picture]:
+    """The centre of a stored picture in each size: the largest centred box of the size's aspect, then bicubic with
+    antialiasing (Pillow widens the kernel when it shrinks).
+
+    Args:
+        picture: (H, W, 3) as stored, before turning.
+        sizes: (height, width) of the upright results.
+        pixel_aspect: width / height of a stored pixel.
+        quarter_turns: counter-clockwise turns that make the picture upright.
+
+    Returns:
+        (height, width, 3) uint8 for each size.
+    """
+    stored_height, stored_width = picture.shape[:2]
+    image = Image.fromarray(picture)
+    results: dict[Size, Picture] = {}
+    for size in sizes:
+        height, width = size if quarter_turns % 2 == 0 else (size[1], size[0])
+        left, top, box_width, box_height = centre_box(stored_width, stored_height, (height, width), pixel_aspect)
+        box = (left, top, left + box_width, top + box_height)
+        resized = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0))
+        results[size] = np.ascontiguousarray(np.rot90(resized, quarter_turns))
+    return results
+
+
+def centre_box(
+    stored_width: int, stored_height: int, size: Size, pixel_aspect: float
+) -> tuple[float, float, float, float]:
+    """(left, top, width, height) in stored pixels of the largest centred box that is shown in the shape of ``size``."""
+    height, width = size
+    box_width = min(float(stored_width), stored_height * width / height / pixel_aspect)
+    box_height = min(float(stored_height), stored_width * pixel_aspect * height / width)
+    return (stored_width - box_width) / 2, (stored_height - box_height) / 2, box_width, box_height
+
+
+def png_bytes(picture: Picture) -> bytes:
+    """(H, W, 3) -> a PNG file's bytes; lossless, without metadata, so that equal pictures give equal bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def decode_png(data: bytes) -> Picture:
+    """A PNG file's bytes -> (H, W, 3)."""
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,22 @@
+"""What a file is by its name: a still picture, a video, or neither."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from walt.media import images, video
+
+Kind = Literal["video", "image"]
+
+
+def kind_of(path: str) -> Kind:
+    """By the name's suffix. What is not an image must open as a video, whatever it is called."""
+    return "image" if Path(path).suffix.lower() in images.SUFFIXES else "video"
+
+
+def is_media(name: str) -> bool:
+    """Whether a name looks like a video or an image, and is not hidden, nor in a hidden folder."""
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and path.suffix.lower() in video.SUFFIXES | images.SUFFIXES

@@ -1,0 +1,64 @@
+"""The stored form of clips: small MP4 files in memory, for this project's own eyes.
+
+The same frames and arguments give the same bytes: one thread, no timestamps, no version of the encoder.
+"""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import Literal
+
+import av
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from walt.media.scaling import EXACT, to_pixels
+from walt.media.video import Clip
+
+REPRODUCIBLE = "mbtree=0"
+"""x264's macroblock tree makes pictures of 64x64 and less come out differently now and then."""
+FAITHFUL = f"{REPRODUCIBLE}:psy=0:aq-mode=0:cabac=0:b-adapt=0:scenecut=0:rc-lookahead=0:weightp=0"
+"""For stored clips: bits go where they lower the squared error, not where eyes look; nothing is looked ahead for in 17
+frames of one shot; at such rates CABAC would save 4 % of the bytes and take twice as long to decode
+(docs/results/ingest.md)."""
+NO_REMARKS = "filter_units=remove_types=6"
+"""x264 writes its version and settings, some 600 bytes, into each file."""
+
+
+def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv444p", "yuv420p"] = "yuv444p") -> bytes:
+    """Frames as an H.264 MP4, the same bytes for the same frames. yuv444p is the stored form of clips.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB; any H and W for yuv444p, even ones for yuv420p.
+        crf: 0 lossless (but for the colour conversion) to 51.
+    """
+    buffer = io.BytesIO()
+    rate = Fraction(str(fps))
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
+        stream.codec_context.thread_count = 1  # slices made by threads would change the bytes
+        stream.options = {"crf": str(crf), "preset": "superfast", "flags": "+bitexact", "x264-params": FAITHFUL}
+        without_remarks, reformatter = BitStreamFilterContext(NO_REMARKS, stream), VideoReformatter()
+        for array in frames:
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+            converted = reformatter.reformat(
+                picture, format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=EXACT,
+                dst_color_range=ColorRange.MPEG,
+            )  # fmt: skip
+            for packet in stream.encode(converted):
+                container.mux(without_remarks.filter(packet))
+        for packet in stream.encode(None):
+            container.mux(without_remarks.filter(packet))
+    return buffer.getvalue()
+
+
+def decode_clip(data: bytes) -> Clip:
+    """The stored form of a clip, or any small MP4 of this project -> (T, H, W, 3) uint8 RGB; all of its frames."""
+    with av.open(io.BytesIO(data), mode="r", format="mp4") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return np.stack([to_pixels(frame, "rgb24") for frame in container.decode(stream)])

@@ -1,0 +1,249 @@
+"""Reading videos of the world: from any file to clips of a fixed number of frames, or to its frames one by one.
+
+Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). The rules, so that a file means the same everywhere:
+
+- the picture stream is the first video stream in the file that is no attached picture (cover art, thumbnails);
+- output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
+  any frame rate, a variable one and an odd start come out right; timestamps that go backwards stand still;
+- rotation metadata turn the picture once; non-square pixels become square; interlaced frames are deinterlaced; any
+  pixel format becomes 8-bit RGB; what is transparent lies on black; the centre is cropped to the wanted aspect.
+
+How a file is opened and decoded stands in ``walt.media.decoding``, what need not be decoded for some frames in
+``walt.media.skipping``, how frames become pictures in ``walt.media.scaling``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, count
+from pathlib import Path
+from typing import IO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from walt.core.sizes import Size
+from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
+from walt.media.images import Limits, Picture, SourceError
+from walt.media.skipping import Unfit
+
+Clip = NDArray[np.uint8]
+FrameT = TypeVar("FrameT")
+ShownT = TypeVar("ShownT")
+
+SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv",
+     ".asf", ".ogv", ".gif"}
+)  # fmt: skip
+
+_ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matroska rounds timestamps to milliseconds
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What a source is, by its header and the first frame that is decoded."""
+
+    height: int
+    """Upright, in square pixels."""
+    width: int
+    fps: float | None
+    """On average, by the header; None: a still, or the header does not say."""
+    seconds: float | None
+    """By the header; None as above."""
+
+
+@dataclass(frozen=True)
+class SourceClip:
+    """Frames cut out of a source, in each size that was asked for."""
+
+    start_seconds: float
+    """After the source's first frame."""
+    frames: dict[Size, Clip]
+    """(T, height, width, 3); a still has T = 1."""
+    facts: SourceFacts
+
+
+Fit = Callable[[SourceFacts], Sequence[Size]]
+"""Chooses the sizes of the results; it may raise SourceError."""
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Read the header of a video. Raises SourceError (``format``, ``no_video``, ``codec``)."""
+    with open(path, "rb") as stream, open_video(stream) as container:
+        return describe(container, picture_stream(container))
+
+
+def read_clips(
+    path: str | Path,
+    *,
+    num_frames: int,
+    fps: float,
+    sizes: Sequence[Size] | Fit,
+    max_clips: int,
+    limits: Limits,
+    accept_still: bool = False,
+    stride_seconds: float | None = None,
+    starts: Sequence[float] | None = None,
+) -> list[SourceClip]:
+    """Cut a video into clips, decoding once for all clips and sizes.
+
+    Args:
+        num_frames, fps: frame j of a clip is what is on the screen j / fps seconds after the clip's start.
+        sizes: (height, width) of the results, or a function that chooses them.
+        max_clips: no more than so many; a clip whose last frame the video no longer shows is left out.
+        limits: judged by the header, and again by what is decoded.
+        accept_still: a video of exactly one frame gives one clip with T = 1.
+        stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
+            Clips overlap where it is shorter than that.
+        starts: the clips' starts themselves, seconds after the first frame, increasing; instead of a stride.
+
+    Raises:
+        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
+    """
+    rate = Fraction(str(fps))
+    stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
+    if starts is None:
+        most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
+        begins = [stride * number for number in range(most)]
+    else:
+        begins = [Fraction(str(start)) for start in starts[:max_clips]]
+    moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
+    fit = sizes if callable(sizes) else lambda _: sizes
+    with open(path, "rb") as stream:
+        try:
+            facts, pictures, only_one = _read_few(stream, moments, fit, limits)
+        except Unfit:
+            stream.seek(0)
+            facts, pictures, only_one = _read_all(stream, moments, fit, limits)
+    if accept_still and only_one:
+        return [SourceClip(0.0, {size: picture[None] for size, picture in pictures[moments[0]].items()}, facts)]
+    clips = []
+    for begin in begins:
+        shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
+        if len(shown) == num_frames:
+            frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
+            clips.append(SourceClip(float(begin), frames, facts))
+    if not clips:
+        raise too_short(len(pictures), fps, num_frames)
+    return clips
+
+
+def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
+    """The refusal of a video that shows fewer frames than a clip has."""
+    return SourceError("too_short", f"{num_shown} frames at {fps:g} a second, a clip has {num_frames}")
+
+
+Pictures = dict[Fraction, dict[Size, Picture]]
+"""By moment."""
+
+
+def _read_all(
+    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
+) -> tuple[SourceFacts, Pictures, bool]:
+    """What is shown at the moments, decoding all from the first frame on; and whether there is one frame only."""
+    with open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        facts, pictures = _shown(reader, reader.frames(), moments, fit)
+        reader.check_complete()
+        return facts, pictures, reader.decoded == 1
+
+
+def _read_few(
+    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
+) -> tuple[SourceFacts, Pictures, bool]:
+    """The same bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
+    with open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        packets = reader.scan()
+        shown = list(_sample(iter(packets), iter(moments), lambda pts: pts))
+        some = moments[: len(shown)]
+        frames = reader.frames_at(frozenset(shown or [packets[0][2]]))  # the facts need one frame
+        facts, pictures = _shown(reader, frames, some, fit)
+        if len(pictures) != len(some):
+            raise Unfit("not all frames came out of the decoder")
+        reader.check_complete()
+        return facts, pictures, False
+
+
+def _shown(
+    reader: VideoReader, frames: Iterator[TimedFrame], moments: Sequence[Fraction], fit: Fit
+) -> tuple[SourceFacts, Pictures]:
+    first = next(frames, None)
+    if first is None:
+        reader.check_complete()
+        raise SourceError("decode", "no frame could be decoded")
+    height, width = reader.upright_size(first[2])
+    fps = reader.info.average_fps
+    facts = SourceFacts(height, width, float(fps) if fps else None, reader.info.seconds)
+    converted = _sample(chain((first,), frames), iter(moments), reader.convert(fit(facts)))
+    return facts, dict(zip(moments, converted, strict=False))
+
+
+def iterate_frames(
+    path: str | Path,
+    *,
+    fps: float | Fraction,
+    fit: Callable[[Size], Size],
+    limits: Limits,
+    max_seconds: float = math.inf,
+) -> Iterator[Picture]:
+    """The pictures of a video of any length, one by one, by the same rules as ``read_clips``; memory does not grow.
+
+    Args:
+        fps: pictures a second; at a file's ``constant_fps`` (``probe``) none of its frames is left out.
+        fit: the wanted (height, width), given those of the upright source with square pixels; called once. It may
+            raise SourceError.
+        limits: judged by the header, and again by what is decoded.
+        max_seconds: only pictures of moments before that; one at least.
+
+    Yields:
+        (height, width, 3); neighbours may be the same array.
+
+    Raises:
+        SourceError: while iterating. That less came than the header promised is known only after the last picture.
+    """
+    rate = Fraction(str(fps))
+    numbers = count() if math.isinf(max_seconds) else range(max(1, math.ceil(Fraction(str(max_seconds)) * rate)))
+    with open(path, "rb") as stream, open_video(stream) as container:
+        reader = VideoReader(container, limits)
+        frames = reader.frames()
+        first = next(frames, None)
+        if first is not None:
+            size = fit(reader.upright_size(first[2]))
+            moments = (number / rate for number in numbers)
+            for converted in _sample(chain((first,), frames), moments, reader.convert((size,))):
+                yield converted[size]
+        reader.check_complete()
+
+
+def _sample(
+    frames: Iterator[tuple[Fraction, Fraction, FrameT]],
+    moments: Iterator[Fraction],
+    convert: Callable[[FrameT], ShownT],
+) -> Iterator[ShownT]:
+    """Yield what is on the screen at each moment, until the moments or the frames end.
+
+    Frames come as (seconds after the first frame, duration in seconds, frame); moments are such seconds, increasing.
+    """
+    held: FrameT | None = None
+    shown: ShownT | None = None  # the held frame converted, once, if any moment needs it
+    since = lasts = Fraction(0)  # of the held frame
+    moment = next(moments, None)
+    due = None if moment is None else moment + _ON_SCREEN  # sums of fractions take microseconds: only where one is new
+    for seconds, duration, frame in frames:
+        while held is not None and due is not None and due < seconds:
+            shown = convert(held) if shown is None else shown
+            yield shown
+            moment = next(moments, None)
+            due = None if moment is None else moment + _ON_SCREEN
+        if due is None:
+            return
+        held, shown, since, lasts = frame, None, seconds, duration
+    end = since + lasts
+    while held is not None and moment is not None and moment < end:
+        shown = convert(held) if shown is None else shown
+        yield shown
+        moment = next(moments, None)

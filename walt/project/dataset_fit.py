@@ -1,0 +1,34 @@
+"""Whether the dataset has what the parameters ask of it: known from its descriptor, before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from walt.core.config import load_section
+from walt.core.errors import ConfigurationError
+from walt.ingest.config import Descriptor
+from walt.ingest.sources.classes import read_classes
+from walt.project.params import Params
+
+
+def check_dataset(params: Params, root: Path) -> Descriptor:
+    """The dataset's descriptor.
+
+    Raises:
+        ConfigurationError: it is wrong; the base model is conditioned on classes that the data do not have; or the
+            samples' prompts are those of a check that they do not have.
+    """
+    file = params.dataset.descriptor
+    descriptor = load_section(root / file, Descriptor)
+    classes = read_classes(descriptor, root)
+    if params.base.conditioning == "class":
+        if classes is None:
+            raise ConfigurationError(f"params.yaml: base.conditioning is class, but {file} has no classes")
+        if params.base.num_classes != len(classes):
+            said = f"base.num_classes is {params.base.num_classes}, but {file} has {len(classes)}"
+            raise ConfigurationError(f"params.yaml: {said}")
+    if params.sample.prompts == "adherence" and descriptor.adherence is None:
+        raise ConfigurationError(
+            f"params.yaml: sample.prompts is adherence, but {file} has none: give a list, or held_out"
+        )
+    return descriptor

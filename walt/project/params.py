@@ -1,0 +1,236 @@
+"""The whole of ``params.yaml``: the union of the rooms' sections.
+
+Stages do not import this module: each gets the sections it declares, so that a new knob in one room leaves the code
+dependencies of the others alone. Sections of models that a project does without are null.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import ValidationError, model_validator
+
+from walt.autoencoder.config import AutoencoderConfig
+from walt.core.compute import ComputeConfig
+from walt.core.config import Section
+from walt.diffusion.config import DiffusionConfig
+from walt.evaluation.config import EvaluateConfig
+from walt.ingest.config import DatasetConfig, IngestConfig
+from walt.project.settings import EncodeVideoConfig, ReportConfig
+from walt.sampling.config import SampleConfig
+from walt.text.config import TextConfig
+from walt.tracking.config import PromotionConfig, TrackingConfig
+from walt.training.config import AutoencoderTrainingConfig, DiffusionTrainingConfig
+from walt.transformer.config import AspectConfig, TransformerConfig
+
+TRAININGS = {"base": "train_base", "aspect": "finetune_aspect", "sr_2x": "train_sr_2x", "sr_4x": "train_sr_4x"}
+"""Section of a transformer -> section of its training."""
+
+
+class Params(Section):
+    """``params.yaml``, read with ``walt.core.config.load_section``."""
+
+    seed: int
+    dataset: DatasetConfig
+    ingest: IngestConfig
+    autoencoder: AutoencoderConfig
+    train_autoencoder: AutoencoderTrainingConfig
+    text: TextConfig | None
+    encode_video: EncodeVideoConfig
+    diffusion: DiffusionConfig
+    base: TransformerConfig
+    train_base: DiffusionTrainingConfig
+    aspect: AspectConfig | None
+    finetune_aspect: DiffusionTrainingConfig | None
+    sr_2x: TransformerConfig | None
+    train_sr_2x: DiffusionTrainingConfig | None
+    sr_4x: TransformerConfig | None
+    train_sr_4x: DiffusionTrainingConfig | None
+    sample: SampleConfig
+    evaluate: EvaluateConfig
+    report: ReportConfig
+    tracking: TrackingConfig
+    promotion: PromotionConfig
+    compute: ComputeConfig
+
+    @model_validator(mode="after")
+    def _check_that_rooms_fit(self) -> Params:
+        """What one section promises and another relies on; errors name both keys."""
+        _check_pairs(self)
+        _check_sizes(self)
+        for name, (model, training) in self.transformers().items():
+            _check_transformer(self, name, model, training)
+        _check_text(self)
+        _check_conditions(self)
+        _check_super_resolution(self)
+        _check_diffusion(self)
+        _check_evaluation(self)
+        return self
+
+    def transformers(self) -> dict[str, tuple[TransformerConfig, DiffusionTrainingConfig]]:
+        """The transformers that are not null with their trainings, in the order of the cascade."""
+        found = {"base": (self.base, self.train_base)}
+        if self.aspect is not None and self.finetune_aspect is not None:
+            found["aspect"] = (self.aspect.of(self.base), self.finetune_aspect)
+        if self.sr_2x is not None and self.train_sr_2x is not None:
+            found["sr_2x"] = (self.sr_2x, self.train_sr_2x)
+        if self.sr_4x is not None and self.train_sr_4x is not None:
+            found["sr_4x"] = (self.sr_4x, self.train_sr_4x)
+        return found
+
+    @property
+    def text_width(self) -> int | None:
+        """Width of the text encoder's output, as the models expect it."""
+        return next((model.text_width for model, _ in self.transformers().values() if model.text_width), None)
+
+
+def _check_pairs(params: Params) -> None:
+    """A model and its training are there together, and a cascade has no gap."""
+    for model, training in TRAININGS.items():
+        if (getattr(params, model) is None) != (getattr(params, training) is None):
+            null, given = (model, training) if getattr(params, model) is None else (training, model)
+            raise ValueError(f"{null} is null, but {given} is not: both are given, or neither")
+    if params.sr_4x is not None and params.sr_2x is None:
+        raise ValueError("sr_2x is null, but sr_4x is not: the second super-resolution model follows the first")
+    if params.sample.cascade and params.sr_2x is None:
+        raise ValueError("sample.cascade is true, but sr_2x is null: there is nothing to follow the base model")
+    if params.aspect is not None:
+        try:
+            params.aspect.of(params.base)
+        except ValidationError as error:
+            raise ValueError(f"aspect: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def _check_sizes(params: Params) -> None:
+    factor, sizes = params.autoencoder.spatial_factor, params.ingest.all_sizes
+    for size in sizes:
+        if any(side % factor for side in size):
+            raise ValueError(f"ingest.sizes: {size} is not divisible by the autoencoder's spatial factor {factor}")
+    for form in params.train_autoencoder.forms:
+        if form.resolution not in sizes:
+            raise ValueError(f"train_autoencoder.forms: resolution {form.resolution} is not one of ingest.sizes")
+        if form.num_frames > params.ingest.num_frames or form.num_frames % 4 != 1:
+            raise ValueError(f"train_autoencoder.forms: num_frames {form.num_frames} is not 1 + 4k within a clip")
+
+
+def _check_transformer(params: Params, name: str, model: TransformerConfig, training: DiffusionTrainingConfig) -> None:
+    frames = 1 + (params.ingest.num_frames - 1) // params.autoencoder.temporal_factor
+    factor, section = params.autoencoder.spatial_factor, TRAININGS[name]
+    height, width = model.resolution
+    expected = {
+        "latent_grid": (frames, height // factor, width // factor),
+        "latent_channels": params.autoencoder.latent_channels,
+    }
+    for key, value in expected.items():
+        if getattr(model, key) != value:
+            raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
+    if model.resolution not in params.ingest.all_sizes:
+        raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.all_sizes}")
+    probability = training.frame_prediction_probability
+    if probability and not model.frame_prediction:
+        raise ValueError(
+            f"{section}.frame_prediction_probability is {probability:g}, which needs {name}.frame_prediction true"
+        )
+    if model.frame_prediction and not probability:
+        raise ValueError(
+            f"{name}.frame_prediction is true, but {section}.frame_prediction_probability is 0: "
+            "no video would be trained with known frames"
+        )
+    if model.cross_attention == "own" and training.image_fraction > 0:
+        raise ValueError(
+            f"{name}.cross_attention is own, which cannot train on images: {section}.image_fraction must be 0, "
+            f"not {training.image_fraction:g}"
+        )
+    if frames == 1 and training.image_fraction < 1:
+        raise ValueError(
+            f"{section}.image_fraction is {training.image_fraction:g}, but with ingest.num_frames "
+            f"{params.ingest.num_frames} there are images only: it must be 1"
+        )
+
+
+def _check_text(params: Params) -> None:
+    told = {name: model for name, (model, _) in params.transformers().items() if model.conditioning == "text"}
+    if params.text is None:
+        if told:
+            raise ValueError(f"{next(iter(told))}.conditioning is text, but text is null: nothing would encode it")
+        return
+    if not told:
+        raise ValueError("text is given, but no model's conditioning is text: it must be null")
+    for name, model in told.items():
+        if params.text.encoder == "tiny" and model.text_width != params.text.tiny.width:
+            raise ValueError(
+                f"{name}.text_width is {model.text_width}, but text.tiny.width is {params.text.tiny.width}"
+            )
+
+
+def _check_conditions(params: Params) -> None:
+    """The models of a cascade are told the same, and the samples' prompts are what they take."""
+    base, prompts = params.base, params.sample.prompts
+    for name, (model, _) in params.transformers().items():
+        if model.conditioning not in (base.conditioning, "none"):
+            said = f"{name}.conditioning is {model.conditioning}, but base.conditioning is {base.conditioning}"
+            raise ValueError(f"{said}: it must be the same, or none")
+        if model.num_classes not in (base.num_classes, None):
+            raise ValueError(f"{name}.num_classes is {model.num_classes}, but base.num_classes is {base.num_classes}")
+    taken = {"text": ("held_out", "adherence", "none"), "class": ("classes", "held_out", "none"), "none": ("none",)}
+    listed = base.conditioning == "text" and isinstance(prompts, tuple)
+    if not listed and prompts not in taken[base.conditioning]:
+        said = "a list" if isinstance(prompts, tuple) else prompts
+        allowed = ", ".join((*taken[base.conditioning], *(["a list"] if base.conditioning == "text" else [])))
+        raise ValueError(
+            f"sample.prompts is {said}, but with base.conditioning {base.conditioning} it is one of {allowed}"
+        )
+
+
+def _check_super_resolution(params: Params) -> None:
+    names, steps = list(params.transformers()), params.diffusion.num_steps
+    models = {name: model for name, (model, _) in params.transformers().items()}
+    if params.base.super_resolution is not None:
+        raise ValueError("base.super_resolution must be null: the base model starts from nothing")
+    for name in ("sr_2x", "sr_4x"):
+        if name not in models:
+            continue
+        before = names[names.index(name) - 1]
+        settings, resolution = models[name].super_resolution, models[name].resolution
+        if settings is None:
+            raise ValueError(f"{name}.super_resolution must be set")
+        expected = tuple(settings.factor * side for side in models[before].resolution)
+        if resolution != expected:
+            raise ValueError(
+                f"{name}.resolution is {resolution}, but {before}.resolution times {name}.super_resolution.factor "
+                f"{settings.factor} is {expected}"
+            )
+        if not params.ingest.goes_with(resolution, models[before].resolution):
+            raise ValueError(
+                f"{name}.resolution {resolution} and {before}.resolution {models[before].resolution} must be in one of "
+                "ingest.buckets, or the latter in ingest.sizes: super-resolution needs both of each clip"
+            )
+        for key in ("max_noise_level", "sampling_noise_level"):
+            level = getattr(settings, key)
+            if level >= steps:
+                raise ValueError(
+                    f"{name}.super_resolution.{key} is {level}, but must be below diffusion.num_steps {steps}"
+                )
+
+
+def _check_diffusion(params: Params) -> None:
+    if params.sample.steps > params.diffusion.num_steps:
+        raise ValueError(
+            f"sample.steps is {params.sample.steps}, more than diffusion.num_steps {params.diffusion.num_steps}"
+        )
+    if params.sample.beginning != "none" and not params.base.frame_prediction:
+        raise ValueError(f"sample.beginning is {params.sample.beginning}, which needs base.frame_prediction true")
+    if params.diffusion.prediction == "epsilon" and params.diffusion.zero_terminal_snr:
+        raise ValueError("diffusion.prediction epsilon needs diffusion.zero_terminal_snr false: use v or x0")
+
+
+def _check_evaluation(params: Params) -> None:
+    evaluate, metric = params.evaluate, params.promotion.metric
+    for key in ("i3d_path", "i3d_sha256"):
+        if evaluate.features == "i3d" and not getattr(evaluate, key):
+            raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
+    known = evaluate.metric_names(list(params.transformers()), cascade=params.sample.cascade)
+    if metric not in known:
+        nearest = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
+        raise ValueError(f"promotion.metric is '{metric}', which evaluate does not make with these settings; {hint}")

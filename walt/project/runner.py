@@ -1,0 +1,42 @@
+"""Run one stage: its sections of the parameters, its lock, its result. The command line is the only caller."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from walt.core.config import Section, load_section
+from walt.core.paths import Paths
+from walt.core.storage import lock, write_json
+from walt.project.params import Params
+from walt.project.registry import Stage
+
+PARAMS_FILE = "params.yaml"
+
+
+def load_params(root: Path) -> Params:
+    """Read the project's ``params.yaml``. Raises ConfigurationError, one line that names the key."""
+    return load_section(root / PARAMS_FILE, Params)
+
+
+def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
+    """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
+
+    Raises:
+        WaltError: with the exit status that says what kind of failure it was.
+    """
+    params = load_params(root)
+    paths = Paths(root)
+    with lock(paths.work(stage.name) / "lock"):
+        module = importlib.import_module(stage.module)
+        result: dict[str, Any] = module.run(stage_config(module, params), paths)
+        write_json(paths.work(stage.name) / "result.json", result)
+    return result
+
+
+def stage_config(module: ModuleType, params: Params) -> Section:
+    """The sections that a stage declares, taken from the whole."""
+    config: type[Section] = module.Config
+    return config.model_construct(**{name: getattr(params, name) for name in config.model_fields})

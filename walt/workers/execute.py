@@ -1,0 +1,88 @@
+"""Map a function over many items: in this process, in a pool of killable processes, or on a Ray cluster.
+
+What may go wrong with one item (it hangs, crashes the interpreter, takes too much memory) becomes a value for it.
+Exceptions that the function raises are the caller's: they end the map. Results come in the order of the items whatever
+the number of workers, and only a bounded number of items is under way at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING
+
+from walt.workers.killable import Workers, open_workers
+from walt.workers.on_ray import map_on_ray
+from walt.workers.outcomes import AHEAD, OUT_OF_MEMORY, ItemT, Outcome, ResultT, collect
+
+if TYPE_CHECKING:  # a worker process reads no settings, and need not load what checks them
+    from walt.core.compute import ComputeConfig
+
+
+def map_items(
+    function: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
+    compute: ComputeConfig,
+    *,
+    timeout_seconds: float | None = None,
+    memory_mb: int | None = None,
+) -> Iterator[Outcome[ResultT]]:
+    """Yield ``function(item)`` for each item, in order.
+
+    Args:
+        function: importable by its module's name (no lambda, no closure) unless the backend is ``inline``.
+        compute: backend and number of workers. ``inline`` can stop neither a hang nor a crash.
+        timeout_seconds: for one item; its worker's process group is killed.
+        memory_mb: address space of one worker.
+
+    Raises:
+        Whatever the function raises, but for MemoryError. StorageError where no worker can be started.
+    """
+    if compute.backend == "ray":
+        return map_on_ray(function, items, compute.workers, timeout_seconds, memory_mb)
+    if compute.backend == "process":
+        return _map_in_processes(function, items, compute.workers, timeout_seconds, memory_mb)
+    return _map_inline(function, items)
+
+
+def _map_inline(function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) -> Iterator[Outcome[ResultT]]:
+    for item in items:
+        try:
+            yield Outcome(function(item))
+        except MemoryError:
+            yield Outcome(None, OUT_OF_MEMORY)
+
+
+def _map_in_processes(
+    function: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
+    num_workers: int,
+    timeout_seconds: float | None,
+    memory_mb: int | None,
+) -> Iterator[Outcome[ResultT]]:
+    source = enumerate(items)
+    early: dict[int, Outcome[ResultT]] = {}  # finished before their turn
+    turn = 0
+    exhausted = False
+    with open_workers(function, memory_mb) as workers:
+        while True:
+            while not exhausted and len(early) + _busy(workers) < AHEAD * num_workers:
+                idle = next((worker for worker in workers.alive if worker.index is None), None)
+                if idle is None and len(workers.alive) >= num_workers:
+                    break
+                index, item = next(source, (None, None))
+                if index is None:
+                    exhausted = True
+                    break
+                (idle or workers.start()).send(index, ForkingPickler.dumps((function, item)), timeout_seconds)
+            for index, outcome in collect(workers, timeout_seconds):
+                early[index] = outcome
+            while turn in early:
+                yield early.pop(turn)
+                turn += 1
+            if exhausted and not early and not _busy(workers):
+                return
+
+
+def _busy(workers: Workers) -> int:
+    return sum(worker.index is not None for worker in workers.alive)

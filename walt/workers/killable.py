@@ -1,0 +1,280 @@
+"""Processes that answer items one at a time, and can be killed with whatever they started.
+
+On Linux they are forked from one process, the nursery, which has loaded what the work needs: a worker starts in
+milliseconds, so that a folder of files that kill their decoder costs no more than any other. Elsewhere, where a fork
+does not carry the system's libraries over, each is an interpreter of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
+from typing import Any, Self
+
+from walt.core.errors import StorageError
+
+_START_SECONDS = 120.0
+
+
+def spawn(function: str, *arguments: object) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A Python process of its own session that calls ``module:name`` with the descriptor of its end of a socket, this
+    process's id and the arguments; and the other end of the socket.
+
+    It finds the modules that this process finds, and computes on one thread unless the environment says otherwise: side
+    by side, threads within each would fight.
+
+    Raises:
+        StorageError: the system starts no more processes, or opens no more files.
+    """
+    module, name = function.split(":")
+    ours, theirs = _socket_pair()
+    with theirs, ExitStack() as on_failure:
+        on_failure.callback(ours.close)
+        call = ", ".join(map(repr, (theirs.fileno(), os.getpid(), *arguments)))
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-c", f"from {module} import {name}; {name}({call})"], pass_fds=[theirs.fileno()],
+                start_new_session=True, stdin=subprocess.DEVNULL,
+                env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ | same_modules(),
+            )  # fmt: skip
+        except OSError as error:
+            raise StorageError(f"a process could not be started: {error.strerror}") from error
+        on_failure.pop_all()
+    return process, ours
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair()
+    except OSError as error:  # too many open files
+        raise StorageError(f"a process could not be started: {error.strerror}") from error
+
+
+def same_modules() -> dict[str, str]:
+    """Environment of a process that finds the modules that this process finds."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+class Worker:
+    """A process of its own session that runs ``serve``. It has at most one item at a time."""
+
+    def __init__(self, pid: int, connection: socket.socket, reap: Callable[[], int]) -> None:
+        """``reap`` waits for its end and gives the exit status, negative for a signal."""
+        self.pid = pid
+        self.connection = Connection(connection.detach())
+        self.index: int | None = None  # of the item it has
+        self.deadline = float("inf")
+        self._reap = reap
+        self._status: int | None = None
+        self._ready = False
+
+    def send(self, index: int, job: memoryview, timeout_seconds: float | None) -> None:
+        """Hand it a pickled (function, item). Raises StorageError where it could not start."""
+        if not self._ready:  # the time that a start takes is not the item's
+            try:
+                if not self.connection.poll(_START_SECONDS):
+                    raise StorageError("a worker process did not start in time")
+                self.connection.recv_bytes()
+            except (EOFError, OSError):
+                raise StorageError(f"a worker process could not start (exit status {self.kill()})") from None
+            self._ready = True
+        self.index = index
+        self.deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
+        with suppress(OSError):  # it died between two items; reading its answer says so
+            self.connection.send_bytes(job)
+
+    def kill(self) -> int:
+        """End the process group; gives the exit status. No zombie is left."""
+        if self._status is not None:  # the number may be another process's by now
+            return self._status
+        for end in (os.killpg, os.kill):  # it may not have come to make its group
+            with suppress(ProcessLookupError):  # it ended by itself, and left no children
+                end(self.pid, signal.SIGKILL)
+        self.connection.close()
+        self._status = self._reap()
+        return self._status
+
+
+class Workers:
+    """Workers that will run a function, each an interpreter that loads everything by itself; killed on leaving."""
+
+    def __init__(self, function: Callable[..., Any], memory_mb: int | None) -> None:
+        """``memory_mb`` is the address space of one."""
+        self.alive: list[Worker] = []
+        self._function, self._memory_mb = function, memory_mb or 0
+
+    def start(self) -> Worker:
+        """One more, which joins ``alive``. Raises StorageError where it cannot be started."""
+        worker = self._start()
+        self.alive.append(worker)
+        return worker
+
+    def _start(self) -> Worker:
+        process, connection = spawn("walt.workers.killable:serve", self._memory_mb)
+        return Worker(process.pid, connection, process.wait)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.alive:
+            worker.kill()
+
+
+class _Forked(Workers):
+    """They are forked from a nursery, which is their parent, so it reaps them too."""
+
+    _nursery: tuple[subprocess.Popen[bytes], Connection] | None = None
+
+    def _start(self) -> Worker:
+        if self._nursery is None:
+            process, connection = spawn("walt.workers.killable:nurse")
+            self._nursery = process, Connection(connection.detach())
+            with suppress(OSError):  # it died; the first answer says so
+                self._nursery[1].send_bytes(ForkingPickler.dumps(self._function))
+        ours, theirs = _socket_pair()
+        with theirs, ExitStack() as on_failure:
+            on_failure.callback(ours.close)
+            pid = self._ask(("start", self._memory_mb), theirs.fileno())
+            on_failure.pop_all()
+        return Worker(pid, ours, lambda: self._ask(("reap", pid)))
+
+    def _ask(self, request: tuple[str, int], descriptor: int | None = None) -> int:
+        assert self._nursery is not None
+        process, connection = self._nursery
+        try:
+            connection.send(request)
+            if descriptor is not None:
+                send_handle(connection, descriptor, process.pid)
+            answer: int | str = connection.recv()
+        except (EOFError, OSError):
+            status = process.wait()
+            raise StorageError(f"the process that starts workers died (exit status {status}); run again") from None
+        if isinstance(answer, str):
+            raise StorageError(f"a worker process could not be started: {answer}")
+        return answer
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            super().__exit__()
+        finally:
+            if self._nursery is not None:
+                process, connection = self._nursery
+                connection.close()
+                process.kill()
+                process.wait()
+
+
+def open_workers(function: Callable[..., Any], memory_mb: int | None) -> Workers:
+    """For a function that is importable by its module's name."""
+    return (_Forked if sys.platform == "linux" else Workers)(function, memory_mb)
+
+
+def nurse(descriptor: int, parent: int) -> None:
+    """Life of the nursery: load, then start and reap workers until the parent closes its end, or dies."""
+    die_with(parent)
+    connection = Connection(descriptor)
+    function = connection.recv_bytes()
+    with suppress(Exception):  # a worker meets it too, and hands it to the parent
+        ForkingPickler.loads(function)
+    gc.freeze()  # what the workers share
+    while True:
+        try:
+            order, number = connection.recv()
+        except (EOFError, OSError):
+            return
+        if order == "start":
+            connection.send(_fork(connection, recv_handle(connection), number))
+        else:
+            connection.send(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]))
+
+
+def _fork(connection: Connection, descriptor: int, memory_mb: int) -> int | str:
+    """A worker's process id, or why there is none; in the worker itself, its life."""
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(descriptor)
+        return str(error.strerror)
+    if pid:
+        os.close(descriptor)
+        return pid
+    status = 1
+    try:
+        connection.close()
+        os.setsid()
+        serve(descriptor, parent, memory_mb)
+        status = 0
+    except Exception:  # noqa: BLE001 shown to whoever watches; the parent meets a worker that died
+        traceback.print_exc()
+    finally:  # and not on as a second nursery
+        os._exit(status)
+
+
+def serve(descriptor: int, parent: int, memory_mb: int) -> None:
+    """Life of a worker: answer jobs until whoever sends them closes its end, or the parent dies."""
+    die_with(parent)
+    if memory_mb:
+        limit_memory(memory_mb)
+    connection = Connection(descriptor)
+    connection.send_bytes(b"ready")
+    fresh = True
+    while True:
+        try:
+            job = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        connection.send_bytes(_answer(job))
+        gc.collect()  # decoders and what they decode refer to each other, and hold megabytes that Python does not see
+        if fresh:
+            gc.freeze()  # modules that the first job loaded: the next collections need not look at them
+            fresh = False
+
+
+def _answer(job: bytes) -> memoryview:
+    try:
+        function, item = ForkingPickler.loads(job)
+        return ForkingPickler.dumps(("value", function(item)))
+    except MemoryError:
+        return ForkingPickler.dumps(("memory", None))
+    except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
+        return pickled_error(error)
+
+
+def pickled_error(error: Exception) -> memoryview:
+    """What hands an exception to the parent."""
+    try:
+        answer = ForkingPickler.dumps(("raised", error))
+        ForkingPickler.loads(answer)
+    except Exception:  # noqa: BLE001 other libraries' exceptions need not survive pickling; their text does
+        return ForkingPickler.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
+    return answer
+
+
+def limit_memory(memory_mb: int) -> None:
+    """Cap this process's address space where the system can (Linux)."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+
+
+def die_with(parent: int) -> None:
+    """Ask Linux to kill this process when its parent dies: it may hang, and then nobody would read the closed pipe."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)
