@@ -119,15 +119,26 @@ def init(
     caption_column: Annotated[str, typer.Option(help="Column with the caption.")] = "caption",
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Add the keys that an older params.yaml lacks; all else stays."),
+    ] = False,
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
     from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+    from walt.project.missing_keys import add_missing
     from walt.project.point_at_dataset import init_dataset
-    from walt.project.recipes import copy_recipe
+    from walt.project.recipes import write_params
 
     root = Path.cwd()
+    if update:
+        if recipe is not None or force or videos is not None:
+            raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
+        added = add_missing(root / "params.yaml")
+        info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
+        return
     if recipe is not None or force or not (root / "params.yaml").is_file():
-        copy_recipe(recipe or "demo", root / "params.yaml", force)
+        write_params(recipe or "demo", root / "params.yaml", force)
     else:
         info("params.yaml is kept; --recipe NAME --force starts from another")
     if videos is not None:
@@ -202,13 +213,14 @@ def describe(
     from walt.commands.describe import tables
     from walt.core.config import load_section
     from walt.project.params import Params
-    from walt.project.recipes import recipe_path
-    from walt.project.runner import PARAMS_FILE
+    from walt.project.recipes import load_recipe
+    from walt.project.runner import IF_MISSING, PARAMS_FILE
 
     if recipe is not None and params is not None:
         raise ConfigurationError("--recipe and --params both say what to describe; give one")
-    file = recipe_path(recipe) if recipe is not None else params or Path(PARAMS_FILE)
-    document = describe_models(load_section(file, Params), recipe or str(file), Path.cwd())
+    file = params or Path(PARAMS_FILE)
+    described = load_recipe(recipe) if recipe is not None else load_section(file, Params, IF_MISSING)
+    document = describe_models(described, recipe or str(file), Path.cwd())
     if as_json:
         print(json.dumps(document, indent=2))
         return

@@ -22,11 +22,11 @@ from benchmarks.measure import machine
 from walt.cli import app
 from walt.commands import doctor
 from walt.commands.doctor import Check
-from walt.core.config import parse_section, read_yaml
+from walt.core.config import parse_section
 from walt.core.errors import StorageError
 from walt.project import dvc_yaml as pipeline
 from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_data, recipe_text
 
 
 class Usage(NamedTuple):
@@ -51,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendered: str) -> P
     monkeypatch.setattr(pipeline, "render", lambda: rendered)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     (tmp_path / ".dvc").mkdir()
-    (tmp_path / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     (tmp_path / "dvc.yaml").write_text(rendered)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(50 << 30))
@@ -60,7 +60,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendered: str) -> P
 
 def params(**changes: Any) -> Params:
     """The tiny recipe with other values for keys of sections: ``dataset__path="..."``."""
-    data = read_yaml(recipe_path("tiny"))
+    data = recipe_data("tiny")
     for key, value in changes.items():
         section, _, name = key.partition("__")
         data[section][name] = value

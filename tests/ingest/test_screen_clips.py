@@ -6,7 +6,6 @@ import json
 import random
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.media import Frames, counter
-from walt.core.config import read_yaml
 from walt.data.shapes import draw, scenes
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
 from walt.ingest.config import ScreenConfig
@@ -23,6 +21,7 @@ from walt.ingest.measures import Measures, measure
 from walt.ingest.screen_clips import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
 from walt.media.shots import content_values, thumbnails
 from walt.media.video import SourceFacts
+from walt.project.recipes import recipe_data
 
 OFF: dict[str, Any] = {
     "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
@@ -107,7 +106,7 @@ def test_measures_survive_the_cache() -> None:
 
 def test_the_demo_refuses_none_of_its_shapes() -> None:
     """Each colour, shape, direction and background, as the demo's recipe judges them."""
-    config = read_yaml(Path(__file__).parents[2] / "walt/recipes/demo.yaml")["ingest"]["screen"]
+    config = recipe_data("demo")["ingest"]["screen"]
     rng = np.random.default_rng(0)
     sources = [
         SourceEntry(f"{number:064x}", (clip(measured(draw(scene, 64, 17, rng)), key=f"{number:02x}"),), FACTS)
