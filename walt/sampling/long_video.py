@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
+from walt.core.transformers import SUPER_RESOLUTION_NAMES
 from walt.sampling.conditions import Prompt
 from walt.sampling.config import SampleConfig
 from walt.sampling.denoise import Progress
@@ -57,7 +58,7 @@ def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
     frames = pipeline.base.config.latent_grid[0]
     if frames <= 2:
         raise ConfigurationError(f"base.latent_grid has {frames} frames: nothing is left beside the two known ones")
-    for name, model in zip(("sr_2x", "sr_4x"), pipeline.followers(cascade), strict=False):
+    for name, model in zip(SUPER_RESOLUTION_NAMES, pipeline.followers(cascade), strict=False):
         if not model.config.frame_prediction:
             raise ConfigurationError(
                 f"{name}.frame_prediction is false in the trained model: it would invent other details for each part "
