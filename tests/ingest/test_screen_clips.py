@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.media import Frames, counter
+from tests.support.settings import changed, recipe
 from walt.data.shapes import draw, scenes
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
 from walt.ingest.config import ScreenConfig
@@ -23,10 +24,7 @@ from walt.media.shots import content_values, thumbnails
 from walt.media.video import SourceFacts
 from walt.project.recipes import recipe_data
 
-OFF: dict[str, Any] = {
-    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
-    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
-}  # fmt: skip
+OFF: dict[str, Any] = changed(recipe("ucf101").ingest.screen, duplicate_colour=16.0).model_dump()
 FACTS = SourceFacts(90, 160, 25.0, 4.0)
 
 

@@ -22,6 +22,7 @@ from PIL import Image
 from tests.support.faults import hang_or_crash
 from tests.support.media import counter, ffmpeg, read_counter, shared_data, write_video
 from tests.support.places import Place, digests, everywhere, ingest_at, only_here
+from tests.support.settings import changed, recipe
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
@@ -30,7 +31,7 @@ from walt.data.clip_table import read_clip_rows
 from walt.data.manifest import read_manifest, read_rejects
 from walt.data.shards import ShardReader, read_index
 from walt.ingest import read_sources as reading
-from walt.ingest.config import DatasetConfig, IngestConfig
+from walt.ingest.config import DatasetConfig
 from walt.media.images import decode_png
 from walt.media.mp4 import decode_clip
 from walt.stages import ingest
@@ -48,24 +49,18 @@ held_out: 0.5
 adherence: null
 generator: null
 """
-SCREEN: dict[str, Any] = {
-    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
-    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
-}  # fmt: skip
+SCREEN = changed(recipe("ucf101").ingest.screen, duplicate_colour=16.0).model_dump()
 """Nothing is judged."""
 SETTINGS: dict[str, Any] = {
-    "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
-    "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN, "crf": 8,
-    "clips_per_shard": 4, "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
-    "timeout_seconds": 30.0, "memory_mb": 4096, "reject_limit": 0.9,
-    "output": None,
+    "num_frames": 5, "sizes": ((32, 32), (16, 24)), "max_clips_per_video": 4, "screen": SCREEN, "clips_per_shard": 4,
+    "max_caption_characters": 40, "max_pixels": 1_000_000, "max_seconds": 60.0, "timeout_seconds": 30.0,
 }  # fmt: skip
 
 
 def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.Config:
     return ingest.Config(
         dataset=DatasetConfig(descriptor="datasets/test.yaml", path="videos"),
-        ingest=IngestConfig(**{**SETTINGS, **changes}),
+        ingest=changed(recipe().ingest, **{**SETTINGS, **changes}),
         compute=ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"}),
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from walt.core.config import Section, parse_section
 from walt.project.params import Params
 from walt.project.recipes import load_recipe
+from walt.training.config import LoopConfig
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -20,22 +21,34 @@ def recipe(name: str = "tiny") -> Params:
     return load_recipe(name)
 
 
-def changed(section: SectionT, **changes: Any) -> SectionT:
+def changed(section: SectionT | None, **changes: Any) -> SectionT:
     """A section with other values, checked; a mapping changes keys of a section in it, ``optimizer={"name": ...}``."""
+    assert section is not None, "the recipe does without this section"
     data = section.model_dump(mode="json")
     _merge(data, changes)
     return parse_section(data, type(section), type(section).__name__)
 
 
+def loop_settings(**changes: Any) -> LoopConfig:
+    """What every training has, as the tiny recipe's base model has it, with other values."""
+    section = recipe().train_base
+    return changed(LoopConfig(**{name: getattr(section, name) for name in LoopConfig.model_fields}), **changes)
+
+
 def _merge(data: dict[str, Any], changes: dict[str, Any]) -> None:
     for name, value in changes.items():
         below = data.get(name)
-        if isinstance(value, BaseModel):
-            data[name] = value.model_dump(mode="json")
-        elif isinstance(value, dict) and isinstance(below, dict):
+        if isinstance(value, dict) and isinstance(below, dict):
             _merge(below, value)
         else:
-            data[name] = value
+            data[name] = _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value as it stands in a file: sections as mappings."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def sections_in(annotation: object) -> list[type[BaseModel]]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from tests.support.settings import changed, recipe
 from tests.support.tiny_clips import clip_row, write_clips
 from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.autoencoder.model import CausalAutoencoder
@@ -27,20 +28,16 @@ from walt.training.config import (
     AutoencoderTrainingConfig,
     ClipFormConfig,
     DiffusionTrainingConfig,
-    OptimizerConfig,
 )
 from walt.training.diffusion_objective import BatchMaker, DiffusionBatch, DiffusionObjective, prediction_loss
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
-OPTIMIZER = OptimizerConfig(
-    name="adamw", learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.0, gradient_clip=1.0, schedule="constant",
-    warmup_steps=0, final_fraction=1.0,
+OPTIMIZER = changed(
+    recipe().train_base.optimizer, learning_rate=1e-3, weight_decay=0.0, schedule="constant", warmup_steps=0,
+    final_fraction=1.0,
 )  # fmt: skip
-LOOP: dict[str, Any] = {
-    "steps": 10, "optimizer": OPTIMIZER, "ema_decay": 0.0, "precision": "fp32", "log_every": 1, "checkpoint_every": 10,
-    "activation_checkpointing": False, "accumulation": 1, "compile": False,
-}  # fmt: skip
+LOOP: dict[str, Any] = {"steps": 10, "optimizer": OPTIMIZER, "ema_decay": 0.0, "log_every": 1, "checkpoint_every": 10}
 FORMS = (
     ClipFormConfig(resolution=(16, 16), num_frames=5, batch_size=2, weight=1.0),
     ClipFormConfig(resolution=(32, 32), num_frames=1, batch_size=3, weight=3.0),
@@ -50,26 +47,17 @@ ROWS = tuple(clip_row(f"v{i}", "video", "train", 0) for i in range(6)) + tuple(
 )
 
 
-NO_TERMS: dict[str, float] = {
-    "reconstruction": 0.0, "kl": 0.0, "perceptual": 0.0, "adversarial": 0.0, "lecam": 0.0, "r1": 0.0,
-}  # fmt: skip
+NO_TERMS: dict[str, float] = dict.fromkeys(AutoencoderLossConfig.model_fields, 0.0)
 PLAIN_LOSS = AutoencoderLossConfig(**{**NO_TERMS, "reconstruction": 1.0, "kl": 1e-3})
 
 
 def autoencoder_training(**changes: Any) -> AutoencoderTrainingConfig:
-    values = {
-        **LOOP, "forms": FORMS, "joint": False, "loss": PLAIN_LOSS, "discriminator": None, "perceptual_network": None,
-        "initial_weights": None,
-    }  # fmt: skip
-    return AutoencoderTrainingConfig(**{**values, **changes})
+    values = {**LOOP, "forms": FORMS, "joint": False, "loss": PLAIN_LOSS, "discriminator": None}
+    return changed(recipe().train_autoencoder, **{**values, **changes})
 
 
 def diffusion_training(**changes: Any) -> DiffusionTrainingConfig:
-    values = {
-        **LOOP, "batch_size": 4, "image_fraction": 0.25, "condition_dropout": 0.1, "self_conditioning_probability": 0.5,
-        "frame_prediction_probability": 0.0, "timestep_bands": 4,
-    }  # fmt: skip
-    return DiffusionTrainingConfig(**{**values, **changes})
+    return changed(recipe().train_base, **{**LOOP, "timestep_bands": 4, **changes})
 
 
 def test_forms_come_by_their_weight() -> None:

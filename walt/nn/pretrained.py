@@ -17,8 +17,8 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1
 """Of ``config.json``: one more with each change for which older files need ``upgraded``. Files without it have 0."""
 ADDED: tuple[tuple[int, str, dict[str, Any]], ...] = ()
-"""Knobs of models that were added later: (the first format that has them, the section's class, each key with what models
-had before)."""
+"""Knobs of models that were added later: (the first format that has them, the section's class, each key with what
+models had before)."""
 SectionT = TypeVar("SectionT", bound=Section)
 
 
