@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 from tests.stages.test_ingest import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
-from walt.commands.inspect import figures as figures
-from walt.commands.inspect.command import choose_rows
+from walt.commands.inspect import figures
+from walt.commands.inspect.dataset import choose_rows
 from walt.commands.inspect.tables import TableData, duration, num_bytes, number, share, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
