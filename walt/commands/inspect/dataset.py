@@ -8,7 +8,6 @@ Nothing under ``data/`` is written. The same dataset, seed and counts give the s
 
 from __future__ import annotations
 
-import difflib
 import os
 import random
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from walt.core.log import ProgressBar
 from walt.core.paths import Paths, printable
 from walt.core.remote import is_remote
 from walt.core.sizes import size_folder
+from walt.core.suggestions import did_you_mean
 from walt.data.clip_pixels import decode_members
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.data.shards import INDEX_NAME, ShardIndex, iterate_shard, read_index
@@ -143,10 +143,9 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
     found = [row for row in table if row.code == code]
     if not found:
         codes = sorted({row.code for row in table})
-        nearest = difflib.get_close_matches(code, codes, n=1, cutoff=0.5)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
+        known = ", ".join(codes) or "none"
         raise ConfigurationError(
-            f"--rejects: no input was refused with '{code}'{hint} (codes: {', '.join(codes) or 'none'})"
+            f"--rejects: no input was refused with '{code}'{did_you_mean(code, codes)} (codes: {known})"
         )
     keys = ("source", "sha256", "code", "cause")
     return sorted(({key: getattr(row, key) for key in keys} for row in found), key=lambda row: str(row["source"]))
