@@ -18,24 +18,22 @@ from typing import Any
 
 from walt.commands.inspect import figures
 from walt.commands.inspect.page import write_page
-from walt.commands.inspect.tables import duration, one_line
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths, printable
 from walt.core.remote import is_remote
-from walt.core.sizes import size_folder
 from walt.core.suggestions import did_you_mean
-from walt.data.clip_pixels import decode_members
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
-from walt.data.shards import INDEX_NAME, ShardIndex, iterate_shard, read_index
 from walt.ingest.config import Descriptor
 from walt.ingest.headers import Header, choose, read_headers
 from walt.ingest.prepare import describe_files, is_files
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing, Refusal
-from walt.media.images import Limits, Picture
+from walt.media.images import Limits
 from walt.pages.contact_sheet import Tile, first_middle_last
+from walt.pages.formats import duration, one_line
+from walt.pages.stored_clips import StoredClips
 from walt.project.params import Params
 from walt.project.runner import load_params
 
@@ -106,9 +104,9 @@ def run(request: Request, root: Path) -> dict[str, Any]:
             refused = [(refusal.source, refusal.code, refusal.cause) for refusal in listing.refusals]
         members = figures.members(dataset.descriptor, listing, refused)
     if dataset.rows is not None:
-        indexes = {folder: read_index(dataset.paths.clips / folder) for folder in size_folders(dataset.paths.clips)}
-        parts["ingested"] = figures.ingested(dataset.rows, indexes)
-        tiles = clip_tiles(choose_rows(dataset.rows, request.clips, request.seed), dataset.paths.clips, indexes)
+        stored = StoredClips(dataset.paths.clips)
+        parts["ingested"] = figures.ingested(dataset.rows, stored.indexes)
+        tiles = clip_tiles(choose_rows(dataset.rows, request.clips, request.seed), stored)
         members = figures.members(dataset.descriptor, dataset.rows, refused)
     rejects = figures.rejects(refused)
     clip_rejects = figures.rejects((row.source, row.code, row.cause) for row in dataset.clip_rejects)
@@ -262,12 +260,6 @@ def _header_note(header: Header) -> str:
     return " · ".join([*facts, header.codec, one_line(Path(header.source).name)])
 
 
-def size_folders(clips: Path) -> list[str]:
-    """Names of the folders of ``data/clips`` that have an index, the smallest size first."""
-    sizes = [tuple(map(int, index.parent.name.split("x"))) for index in clips.glob(f"*/{INDEX_NAME}")]
-    return [size_folder((height, width)) for height, width in sorted(sizes, key=lambda size: (size[0] * size[1], size))]
-
-
 def choose_rows(rows: Sequence[ManifestRow], count: int, seed: int) -> list[ManifestRow]:
     """At most ``count`` clips, drawn evenly, of as many sources as there are, in the order of the manifest."""
     order = random.Random(seed).sample(range(len(rows)), len(rows))
@@ -280,17 +272,9 @@ def choose_rows(rows: Sequence[ManifestRow], count: int, seed: int) -> list[Mani
     return [rows[place] for place in sorted(order[index] for index in drawn)]
 
 
-def clip_tiles(rows: Sequence[ManifestRow], clips: Path, indexes: dict[str, ShardIndex]) -> list[Tile]:
-    """A tile for each clip, from the largest size that holds it. Only tars with clips that are wanted are read."""
-    pictures: dict[str, list[Picture]] = {}
-    for folder, index in reversed(indexes.items()):
-        wanted = {row.key for row in rows} - pictures.keys()
-        numbers = {f"{row.shard:06d}" for row in rows if row.key in wanted}
-        for record in index.records:
-            if record.shard.removesuffix(".tar").rpartition("-")[2] in numbers:
-                for key, members in iterate_shard(clips / folder, record):
-                    if key in wanted:
-                        pictures[key] = first_middle_last(decode_members(members))
+def clip_tiles(rows: Sequence[ManifestRow], clips: StoredClips) -> list[Tile]:
+    """A tile for each clip that is stored, with three frames of it."""
+    pictures = {key: first_middle_last(clip) for key, clip in clips.read(rows)}
     return [Tile(pictures[row.key], _said(row.caption), _clip_note(row)) for row in rows if row.key in pictures]
 
 
