@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from walt.core.log import info
-from walt.ingest.prepare import init_dataset
 from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+from walt.project.point_at_dataset import init_dataset
 from walt.project.recipes import copy_recipe
 
 
