@@ -79,7 +79,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (train_transformer, base_config, "walt/training/diffusion_objective.py", 0),
         (train_transformer, base_config, "walt/stages/train_transformer.py", 0),
-        (train_transformer, base_config, "walt/sampling/pipeline.py", KILLED_AT),  # no part of the stage
+        (train_transformer, base_config, "walt/sampling/prompt_to_video.py", KILLED_AT),  # no part of the stage
         (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", 0),
         (train_autoencoder, autoencoder_config, "walt/transformer/model.py", KILLED_AT),
     ],
