@@ -10,6 +10,8 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from walt.ingest.clip_filters import units
+
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _QUANTILES = ("min", "p5", "median", "mean", "p95", "max")
 _QUANTILE_TITLES = ("least", "5 %", "median", "mean", "95 %", "most")
@@ -188,11 +190,16 @@ def _spreads(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         "clips a source": made.get("clips_a_source"),
         "clip length (s)": made.get("clip_seconds"),
         "caption length (words)": (made or listed)["captions"]["words"],
-        **{name.replace("_", " "): spread for name, spread in made.get("measures", {}).items()},
+        **{_with_unit(name): spread for name, spread in made.get("measures", {}).items()},
     }
     return [
         (what, *(number(spread[name]) for name in _QUANTILES)) for what, spread in found.items() if spread is not None
     ]
+
+
+def _with_unit(name: str) -> str:
+    unit = units().get(name)
+    return name.replace("_", " ") + (f" ({unit})" if unit else "")
 
 
 def _ranking(title: str, counts: Sequence[tuple[str, int]], note: str = "") -> TableData:
