@@ -121,8 +121,8 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
-    from walt.ingest.prepare import init_dataset
     from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+    from walt.project.point_at_dataset import init_dataset
     from walt.project.recipes import copy_recipe
 
     root = Path.cwd()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.project import copy_project, run, try_run
 from walt.core.storage import read_json
+from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 from walt.tracking.server import connect
@@ -46,7 +47,7 @@ def test_a_second_run_does_nothing(project: Path) -> None:
 
 def test_a_training_parameter_leaves_the_latents_alone(project: Path) -> None:
     change(project, "params.yaml", "image_fraction: 0.25", "image_fraction: 0.5")  # of all transformers
-    trained = ["train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"]
+    trained = [transformer.stage for transformer in TRANSFORMERS]
     assert stages_run(project) == [*trained, "sample", "evaluate", "report"]
 
 

@@ -1,7 +1,7 @@
 """Long videos: whether a seam is left, on models of which it is known what they must make.
 
 The autoencoder here loses nothing: a latent frame is four grey levels. Its decoder writes into a second colour at which
-place of its part it rendered a frame. The transformer goes on with the linear motion that it is told of.
+place of its part it rendered a frame. The transformer continues the linear motion that it is given.
 """
 
 from __future__ import annotations

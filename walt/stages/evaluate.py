@@ -39,7 +39,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.mp4 import decode_clip
 from walt.media.video import Clip
 from walt.nn.device import select_device
-from walt.project.cascade import transformers
+from walt.project.trained_transformers import trained_transformers
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import Run, start_run
@@ -104,7 +104,7 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
     schedule, device = Schedule.from_config(config.diffusion), select_device(config.compute.device)
     metrics: dict[str, float] = {}
     details: dict[str, Any] = {}
-    for name, folder in transformers(paths).items():
+    for name, folder in trained_transformers(paths).items():
         model = load_transformer(folder, device)
         available = _held_out_batches(config.evaluate, model.config, paths)
         batches = list(islice(available, config.evaluate.held_out_batches))

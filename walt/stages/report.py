@@ -21,6 +21,7 @@ from walt.core.errors import StorageError
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.core.storage import read_json, sha256_file, write_bytes
+from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
 from walt.data.clip_pixels import decode_members, pixels
 from walt.data.clip_table import ClipRow
 from walt.data.manifest import ManifestRow
@@ -33,18 +34,14 @@ from walt.media.video import Clip
 from walt.nn.pretrained import weights_digest
 from walt.pages.charts import bands, loss_curves
 from walt.pages.report_dataset import describe_dataset, survey
-from walt.project.cascade import transformers
-from walt.project.registry import TRANSFORMERS
 from walt.project.settings import ReportConfig
+from walt.project.trained_transformers import trained_transformers
 from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
 
 STAGE = "report"
 TEMPLATE = "report.html.jinja"
-_TITLES = {
-    "autoencoder": "Autoencoder", "base": "Base transformer", "aspect": "Base transformer, finetuned to its shape",
-    "sr_2x": "Super-resolution 2x", "sr_4x": "Super-resolution 4x",
-}  # fmt: skip
+_TITLES = {"autoencoder": "Autoencoder", **{transformer.name: transformer.title for transformer in TRANSFORMERS}}
 _LOSSES = ("loss", "video", "image")
 """Terms that are drawn: those on the scale of the whole."""
 _RECONSTRUCTIONS = 4
@@ -154,7 +151,7 @@ def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str
 
 def _models(paths: Paths) -> dict[str, Path]:
     """The folders of the models that were trained here."""
-    return {"autoencoder": paths.autoencoder, **transformers(paths)}
+    return {"autoencoder": paths.autoencoder, **trained_transformers(paths)}
 
 
 def describe_model(name: str, folder: Path) -> dict[str, Any]:
@@ -237,7 +234,7 @@ def band_chart(metrics: dict[str, float]) -> Markup | None:
         _TITLES[name]: [
             value for key, value in sorted(metrics.items()) if key.startswith(f"held_out_loss/{name}/band_")
         ]
-        for name in TRANSFORMERS
+        for name in TRANSFORMER_NAMES
     }
     groups = {label: values for label, values in groups.items() if values}
     return Markup(bands("held-out loss", groups)) if groups else None

@@ -88,7 +88,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             identity=identity,
             work=paths.work(NAME),
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
-            opponent=objective.opponent(),
+            second_model=objective.second_model(),
         )
         model.load_state_dict(result.state_dict)
         model.eval()

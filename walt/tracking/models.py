@@ -16,6 +16,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.core.transformers import TRANSFORMERS
 from walt.tracking import runs, server
 from walt.tracking.config import PromotionConfig, TrackingConfig
 
@@ -40,8 +41,8 @@ def promote_newest(config: TrackingConfig, rule: PromotionConfig, root: Path) ->
         StorageError: MLflow is out of reach.
     """
     paths = Paths(root)
-    models = ("base", "aspect", "sr_2x", "sr_4x", "autoencoder", "text_encoder")
-    folders = {name.replace("_", "-"): getattr(paths, name) for name in models}
+    folders = {transformer.version_name: root / transformer.folder for transformer in TRANSFORMERS}
+    folders |= {"autoencoder": paths.autoencoder, "text-encoder": paths.text_encoder}
     for path in (paths.evaluation, *folders.values()):
         if not path.exists():
             raise ConfigurationError(f"{path}: no such file; run `dvc repro` before `walt promote`")
