@@ -22,6 +22,7 @@ from PIL import Image
 from tests.support.faults import hang_or_crash
 from tests.support.media import counter, ffmpeg, read_counter, shared_data, write_video
 from tests.support.places import Place, digests, everywhere, ingest_at, only_here
+from tests.support.screening import SCREEN_OFF
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
@@ -48,11 +49,7 @@ held_out: 0.5
 adherence: null
 generator: null
 """
-SCREEN: dict[str, Any] = {
-    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
-    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
-}  # fmt: skip
-"""Nothing is judged."""
+SCREEN = SCREEN_OFF
 SETTINGS: dict[str, Any] = {
     "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
     "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN, "crf": 8,
