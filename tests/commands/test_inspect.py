@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from tests.stages.test_ingest import DESCRIPTOR as PLAIN_DESCRIPTOR
+from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
 from walt.commands.inspect import figures
