@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.media import Frames, counter
-from tests.support.settings import changed, recipe
+from tests.support.screening import SCREEN_OFF as OFF
 from walt.data.shapes import draw, scenes
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
 from walt.ingest.config import ScreenConfig
@@ -24,7 +24,6 @@ from walt.media.shots import content_values, thumbnails
 from walt.media.video import SourceFacts
 from walt.project.recipes import recipe_data
 
-OFF: dict[str, Any] = changed(recipe("ucf101").ingest.screen, duplicate_colour=16.0).model_dump()
 FACTS = SourceFacts(90, 160, 25.0, 4.0)
 
 

@@ -11,12 +11,12 @@ name as it was beneath.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.core.storage import write_bytes
+from walt.core.suggestions import did_you_mean
 from walt.project.commented_yaml import Document, Entry, parse, render
 from walt.project.params import Params
 
@@ -146,9 +146,7 @@ def _check(overlay: Entry, known: Entry, file: Path, key: str, also: tuple[str, 
     for name, entry in overlay.children.items():
         full = f"{key}.{name}" if key else name
         if name not in known.children:
-            nearest = difflib.get_close_matches(name, [*known.children, *also], n=1, cutoff=0.5)
-            hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
-            raise ConfigurationError(f"{file}: unknown key '{full}'{hint}")
+            raise ConfigurationError(f"{file}: unknown key '{full}'{did_you_mean(name, [*known.children, *also])}")
         _check(entry, known.children[name], file, full)
 
 
@@ -193,7 +191,6 @@ def _recipe_file(name: str, folder: Path) -> Path:
     """The file of a recipe. Raises ConfigurationError with the nearest name when there is none."""
     names = sorted(file.stem for file in folder.glob("*.yaml") if file.stem != DEFAULTS)
     if name not in names:
-        nearest = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(names)}"
-        raise ConfigurationError(f"no recipe is named '{name}'; {hint}")
+        hint = did_you_mean(name, names, f"there are {', '.join(names)}")
+        raise ConfigurationError(f"no recipe is named '{name}'{hint}")
     return folder / f"{name}.yaml"
