@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from tests.stages.test_ingest import DESCRIPTOR as PLAIN_DESCRIPTOR
+from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
 from walt.commands.inspect import figures
@@ -366,7 +366,7 @@ def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     refused = [
-        ClipRejectRow("k", "0.mp4", "0" * 64, start, "ingest", "black", "0.9 of it is black", None, *[None] * 5)
+        ClipRejectRow("k", "0.mp4", "0" * 64, start, "ingest", "black", "0.9 of it is black", None)
         for start in (2.25, 1.125)
     ]
     write_clip_rejects(root / "data/clip_rejects.parquet", refused)

@@ -19,8 +19,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from transformers import ResNetConfig, ResNetForImageClassification
 from typer.testing import CliRunner
 
-from tests.evaluation.test_frechet import FakeI3D
 from tests.support.media import Frames, counter, shared_data, write_video
+from tests.support.pretrained import FakeI3D
 from tests.support.tiny_models import AUTOENCODER
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder

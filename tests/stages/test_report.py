@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.test_evaluate import PROMPTS, Tracked, config, write_project
+from tests.support.evaluated_project import PROMPTS, Tracked, config, write_project
 from tests.support.tiny_clips import ROWS
 from walt.core.errors import StorageError
 from walt.core.paths import Paths

@@ -10,6 +10,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from walt.ingest.clip_filters import units
 from walt.pages.formats import duration, num_bytes, number, one_line, share
 
 _QUANTILES = ("min", "p5", "median", "mean", "p95", "max")
@@ -148,11 +149,16 @@ def _spreads(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         "clips a source": made.get("clips_a_source"),
         "clip length (s)": made.get("clip_seconds"),
         "caption length (words)": (made or listed)["captions"]["words"],
-        **{name.replace("_", " "): spread for name, spread in made.get("measures", {}).items()},
+        **{_with_unit(name): spread for name, spread in made.get("measures", {}).items()},
     }
     return [
         (what, *(number(spread[name]) for name in _QUANTILES)) for what, spread in found.items() if spread is not None
     ]
+
+
+def _with_unit(name: str) -> str:
+    unit = units().get(name)
+    return name.replace("_", " ") + (f" ({unit})" if unit else "")
 
 
 def _ranking(title: str, counts: Sequence[tuple[str, int]], note: str = "") -> TableData:
