@@ -6,7 +6,6 @@ import difflib
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
-from walt.core.storage import write_bytes
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -26,9 +25,10 @@ def recipe_path(name: str) -> Path:
     return path
 
 
-def copy_recipe(name: str, target: Path, force: bool) -> None:
-    """Write a recipe as ``target``, unless another file is there. Raises ConfigurationError."""
+def check_new_params(name: str, target: Path, force: bool) -> bytes:
+    """A recipe as the content of ``target``, which is not written. Raises ConfigurationError if another file is there
+    and ``force`` is false."""
     content = recipe_path(name).read_bytes()
     if target.is_file() and target.read_bytes() != content and not force:
         raise ConfigurationError(f"{target.name} is there and differs from recipe '{name}'; --force replaces it")
-    write_bytes(target, content)
+    return content
