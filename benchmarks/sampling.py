@@ -21,8 +21,8 @@ from walt.core.config import load_section
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory
 from walt.project.params import Params
-from walt.sampling.conditions import Conditions, TextCondition
 from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, sample_latents
+from walt.sampling.prompt_inputs import Conditions, TextCondition
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 

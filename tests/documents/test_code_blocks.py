@@ -49,7 +49,7 @@ def unknown_in(words: list[str]) -> str | None:
         return None if name == "--help" else name
     if name in ("<stage>", "STAGE"):
         return None
-    command = group.get_command(context, name)
+    _, command, _ = group.resolve_command(context, [name])  # imports the command's module: its options are there
     if command is None:
         return name
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -18,7 +18,7 @@ from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError
 from walt.diffusion.schedule import Schedule
 from walt.sampling.long_video import check_continuation, last_frames, long_video, parts_for
-from walt.sampling.pipeline import Beginning, Pipeline
+from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.transformer.config import TransformerConfig
 
 LEVEL = 1 / 128  # of grey, a frame

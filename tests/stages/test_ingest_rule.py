@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.stages.test_ingest import DESCRIPTOR, SCREEN, add, config, outputs, rejects
+from tests.support.ingest_project import DESCRIPTOR, SCREEN, add, config, outputs, rejects
 from tests.support.media import Frames, ffmpeg, read_counter, shared_data, write_video
 from tests.support.places import Place, everywhere, ingest_at
 from walt.core.paths import Paths

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.autoencoder.test_perceptual import write_resnet
+from tests.support.pretrained import write_resnet
 from tests.support.tiny_clips import write_clips
+from tests.support.tiny_loop import assert_same, loop_config
 from tests.support.tiny_models import AUTOENCODER
-from tests.training.test_loop import assert_same, loop_config
-from tests.training.test_objectives import FORMS, NO_TERMS, autoencoder_training
+from tests.support.trainings import FORMS, NO_TERMS, autoencoder_training
 from walt.autoencoder.config import DiscriminatorConfig
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import (

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.training.test_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_batch, make_model
+from tests.support.tiny_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_batch, make_model
 from walt.core.errors import DivergedError
 from walt.training.config import LoopConfig
 from walt.training.loop import SecondModel, TrainingResult, train

@@ -8,13 +8,10 @@ from walt.core import remote
 from walt.core.compute import ComputeConfig
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
-from walt.core.log import warning
-from walt.core.paths import Paths, printable
+from walt.core.paths import Paths
 from walt.ingest import shapes_files
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.ingest.sources import adapters, union
-from walt.ingest.sources.captioned_folder import table_outside
-from walt.ingest.sources.kinds import CaptionedFolder, OneSource
 
 
 def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str:
@@ -31,7 +28,6 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
     for name, member in descriptor.members().items():
         if member.generator is None:
             check_listing(descriptor, paths.root, dataset.path, name)
-            warn_of_table_outside(member.source)
             continue
         folder = union.folder_of(dataset.path, member)
         if remote.is_remote(folder):
@@ -45,12 +41,3 @@ def check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "
     if next(adapters.iterate_member(descriptor, member, root, path, max_caption_characters=1), None) is None:
         where = f"source.members.{member}" if member else f"dataset.path: {path}"
         raise ConfigurationError(f"{where}: nothing in it that {member or descriptor.name} could be")
-
-
-def warn_of_table_outside(source: OneSource) -> None:
-    """Say so where DVC does not see a change of the captions."""
-    if isinstance(source, CaptionedFolder) and table_outside(source):
-        warning(
-            f"{printable(source.captions)}: outside the dataset's folder, so that DVC does not see when it changes: "
-            "`dvc repro --force ingest` then, or move it into the folder"
-        )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from walt.core.log import info
+from walt.core.paths import printable
 from walt.core.storage import write_bytes
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import describe_files
-from walt.ingest.prepare import check_listing, warn_of_table_outside
+from walt.ingest.prepare import check_listing
+from walt.ingest.sources.captioned_folder import table_outside
+from walt.ingest.sources.kinds import CaptionedFolder
 
 OWN_DATASETS = "datasets/own"
 """Where the descriptors lie that ``walt init`` writes: beside those of the project, which have cards and tests."""
@@ -24,8 +28,10 @@ def own_dataset(
     """
     descriptor, path = describe_files(root, videos, captions, path_column, caption_column, name)
     check_listing(descriptor, root, path)
-    for member in descriptor.members().values():
-        warn_of_table_outside(member.source)
+    source = descriptor.source
+    if isinstance(source, CaptionedFolder) and table_outside(source):
+        said = "lies outside the folder, where DVC does not look: `walt prepare` tells it of changes"
+        info(f"{printable(source.captions)} {said}")
     return descriptor, path
 
 

@@ -16,8 +16,8 @@ from walt.diffusion.guidance import Branch, guidance_branches, guided
 from walt.diffusion.noise import sample_noise
 from walt.diffusion.samplers import Predict, ddim
 from walt.diffusion.schedule import Schedule
-from walt.sampling.conditions import Conditions
 from walt.sampling.config import SampleConfig
+from walt.sampling.prompt_inputs import Conditions
 from walt.transformer.model import WaltTransformer
 
 Progress = Callable[[int], None]

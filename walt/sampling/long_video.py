@@ -22,10 +22,10 @@ from torch import Tensor
 
 from walt.core.errors import ConfigurationError
 from walt.core.transformers import SUPER_RESOLUTION_NAMES
-from walt.sampling.conditions import Prompt
 from walt.sampling.config import SampleConfig
 from walt.sampling.denoise import Progress
-from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
+from walt.sampling.prompt_inputs import Prompt
+from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 
 
 def first_part_frames(pipeline: Pipeline) -> int:

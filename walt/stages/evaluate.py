@@ -31,7 +31,7 @@ from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
-from walt.evaluation.adherence import judge, rates
+from walt.evaluation.adherence import check_prompt, rates
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
@@ -170,8 +170,10 @@ def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
     """Share of the videos that show what their prompt asks for; details have a verdict for each video."""
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = {sample.path: judge(sample.prompt, _read(sample.path)) for sample in samples}
-    base = {sample.base_path: judge(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path}
+    final = {sample.path: check_prompt(sample.prompt, _read(sample.path)) for sample in samples}
+    base = {
+        sample.base_path: check_prompt(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path
+    }
     metrics = {f"adherence/{key}": share for key, share in rates([v for v in final.values() if v]).items()}
     metrics |= {f"adherence/base/{key}": share for key, share in rates([v for v in base.values() if v]).items()}
     verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in final.items()}

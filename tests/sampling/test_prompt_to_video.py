@@ -14,9 +14,9 @@ from walt.core.errors import ConfigurationError
 from walt.diffusion.samplers import Predict
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import weights_digest
-from walt.sampling.conditions import Conditions, TextCondition, make_conditions
 from walt.sampling.denoise import Conditioning, Guidance, LowResolution, NoiseStream, guided_predict, sample_latents
-from walt.sampling.pipeline import Beginning, Pipeline
+from walt.sampling.prompt_inputs import Conditions, TextCondition, make_conditions
+from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.transformer.config import TransformerConfig
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer

@@ -22,9 +22,9 @@ from walt.core.sizes import Size
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import load_config, weights_digest
-from walt.sampling.conditions import Prompt, make_conditions
 from walt.sampling.config import SampleConfig
 from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, Progress, augment, sample_latents
+from walt.sampling.prompt_inputs import Prompt, make_conditions
 from walt.text.encoder import TextEncoder, load_text_encoder
 from walt.transformer.config import TransformerConfig
 from walt.transformer.io import load_transformer
