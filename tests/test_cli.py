@@ -52,7 +52,7 @@ def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
 
     assert init("--recipe", "tiny", "--force", *FOLDER).exit_code == 0
     assert base_width(project) == recipe_width("tiny") != recipe_width("demo")
-    assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/videos.yaml", "path": "videos"}
+    assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/own/videos.yaml", "path": "videos"}
 
 
 def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_folder_a_glob_or_a_list(project: Path) -> None:
     for videos, path in (("videos/*.mp4", "videos"), ("videos/table.csv", "videos"), ("videos", "videos")):
         result = init("--videos", videos, "--name", "mine")
         assert result.exit_code == 0, result.output
-        assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/mine.yaml", "path": path}
+        assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/own/mine.yaml", "path": path}
 
 
 def test_outside_of_a_clone_it_is_said_what_works(project: Path) -> None:
@@ -110,7 +110,7 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
     (project / "dvc.yaml").write_text(pipeline.render())
     (project / "classes.txt").write_text("cat\ndog\n")
     assert init(*FOLDER).exit_code == 0
-    descriptor = project / "datasets/videos.yaml"
+    descriptor = project / "datasets/own/videos.yaml"
     descriptor.write_text(descriptor.read_text().replace("classes: null", "classes: classes.txt"))
     params = read_yaml(project / "params.yaml")
     if count is not None:
@@ -123,15 +123,15 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
     result = CliRunner().invoke(app, ["check"])
     assert (result.exit_code == 0) == fine, result.exception
     if not fine:
-        assert "base.num_classes is 3, but datasets/videos.yaml has 2" in str(result.exception)
+        assert "base.num_classes is 3, but datasets/own/videos.yaml has 2" in str(result.exception)
 
 
 @pytest.mark.parametrize("command", ["check", "prepare"])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"prompts": "adherence"}, "sample.prompts is adherence, but datasets/videos.yaml has none"),
-        ({"num_classes": 3}, "base.conditioning is class, but datasets/videos.yaml has no classes"),
+        ({"prompts": "adherence"}, "sample.prompts is adherence, but datasets/own/videos.yaml has none"),
+        ({"num_classes": 3}, "base.conditioning is class, but datasets/own/videos.yaml has no classes"),
     ],
 )
 def test_what_the_data_do_not_have_is_found_before_any_work(

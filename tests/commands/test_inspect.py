@@ -246,7 +246,9 @@ def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> No
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     (root / "datasets/other.yaml").write_text(DESCRIPTOR.replace("name: test", "name: other"))
-    for name in ("other", "datasets/other.yaml"):
+    (root / "datasets/own").mkdir()
+    (root / "datasets/own/mine.yaml").write_text(DESCRIPTOR.replace("name: test", "name: other"))
+    for name in ("other", "datasets/other.yaml", "mine"):
         found = document(root, name, "--path", str(root / "videos"))
         assert found["dataset"]["name"] == "other"
         assert found["ingested"] is None

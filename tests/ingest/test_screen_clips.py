@@ -17,6 +17,7 @@ from tests.support.media import Frames, counter
 from tests.support.screening import SCREEN_OFF as OFF
 from walt.data.shapes import draw, scenes
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
+from walt.ingest.clip_filters import taken_of_stored
 from walt.ingest.config import ScreenConfig
 from walt.ingest.measures import Measures, measure
 from walt.ingest.screen_clips import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
@@ -33,7 +34,8 @@ def measured(frames: Frames) -> Measures:
 
 
 def clip(measures: Measures, key: str = "00") -> ClipEntry:
-    return ClipEntry(key, "video", 0.0, len(measures.brightness), (), measures)
+    stored = dict.fromkeys(taken_of_stored())  # None: they mean nothing for a clip that is not stored
+    return ClipEntry(key, "video", 0.0, len(measures.brightness), (), measures, stored)
 
 
 def greys(*levels: int) -> Frames:

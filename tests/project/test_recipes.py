@@ -17,13 +17,13 @@ from walt.project.recipes import (
     FOLDER,
     SHARED,
     Defaults,
+    check_new_params,
     expand,
     layers,
     load_recipe,
     recipe_data,
     recipe_names,
     recipe_text,
-    write_params,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,13 +152,15 @@ def test_recipes_that_extend_what_is_not_there_or_each_other_are_refused(folder:
 
 def test_a_file_that_is_there_is_replaced_by_force_alone(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    write_params("tiny", file, force=False)
-    write_params("tiny", file, force=False)
+    content = check_new_params("tiny", file, force=False)
+    assert content == recipe_text("tiny").encode()
+    file.write_bytes(content)
+    assert check_new_params("tiny", file, force=False) == content
     file.write_text(file.read_text() + "# mine\n")
     with pytest.raises(ConfigurationError, match="differs from recipe 'tiny'; --force replaces it"):
-        write_params("tiny", file, force=False)
-    write_params("tiny", file, force=True)
-    assert file.read_text() == recipe_text("tiny")
+        check_new_params("tiny", file, force=False)
+    assert check_new_params("tiny", file, force=True) == content
+    assert file.read_text().endswith("# mine\n"), "it checks, and writes nothing"
 
 
 # -------------------------------------------------------------------------------------------- the recipes there are
@@ -168,7 +170,7 @@ def test_a_file_that_is_there_is_replaced_by_force_alone(tmp_path: Path) -> None
 def test_each_recipe_is_whole_and_valid(name: str, tmp_path: Path) -> None:
     params = load_recipe(name)
     load_section(ROOT / params.dataset.descriptor, Descriptor)
-    write_params(name, tmp_path / "params.yaml", force=False)
+    (tmp_path / "params.yaml").write_bytes(check_new_params(name, tmp_path / "params.yaml", force=False))
     assert load_section(tmp_path / "params.yaml", Params) == params, "the file says what the overlays say"
     header = parse(FOLDER / f"{name}.yaml").header
     assert "Command: " in header

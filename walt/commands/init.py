@@ -9,10 +9,11 @@ import typer
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
+from walt.core.storage import write_bytes
 from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.missing_keys import add_missing
-from walt.project.point_at_dataset import init_dataset
-from walt.project.recipes import write_params
+from walt.project.point_at_dataset import own_dataset, point_at_dataset
+from walt.project.recipes import check_new_params
 
 
 def command(
@@ -22,13 +23,11 @@ def command(
     ] = None,
     videos: Annotated[
         str | None,
-        typer.Option(
-            help="Your own: a folder, a glob, a CSV or Parquet list of files, or one file; here or under s3://."
-        ),
+        typer.Option(help="Your own: a folder, a glob, a table that lists files, or one file; here or under s3://."),
     ] = None,
     captions: Annotated[
         str | None,
-        typer.Option(help="Table of captions, relative to the folder; by default captions.csv, if it is there."),
+        typer.Option(help="Table of captions, relative to the folder, else to here; by default its captions.csv."),
     ] = None,
     path_column: Annotated[str, typer.Option(help="Column with the file's path or URL.")] = "path",
     caption_column: Annotated[str, typer.Option(help="Column with the caption.")] = "caption",
@@ -46,13 +45,16 @@ def command(
         added = add_missing(root / "params.yaml")
         info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
         return
+    own = None if videos is None else own_dataset(root, videos, captions, path_column, caption_column, name)
+    start = None
     if recipe is not None or force or not (root / "params.yaml").is_file():
-        write_params(recipe or "demo", root / "params.yaml", force)
+        start = check_new_params(recipe or "demo", root / "params.yaml", force)
     else:
         info("params.yaml is kept; --recipe NAME --force starts from another")
-    if videos is not None:
-        descriptor = init_dataset(root, videos, captions, path_column, caption_column, name)
-        info(f"wrote {descriptor}; params.yaml now points at {videos}")
+    if own is not None:
+        info(f"wrote {point_at_dataset(root, *own, start)}; params.yaml now points at it and {videos}")
+    elif start is not None:
+        write_bytes(root / "params.yaml", start)
     if (root / PIPELINE_FILE).is_file():
         info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
     else:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
-from walt.core.storage import write_bytes
 from walt.core.suggestions import did_you_mean
 from walt.project.commented_yaml import Document, Entry, parse, render
 from walt.project.params import Params
@@ -52,12 +51,13 @@ def recipe_text(name: str) -> str:
     return f"{document.header}\n{made}\n{render(document.root)}"
 
 
-def write_params(name: str, target: Path, force: bool) -> None:
-    """Write a recipe as ``target``, unless another file is there. Raises ConfigurationError."""
+def check_new_params(name: str, target: Path, force: bool) -> bytes:
+    """A recipe as the content of ``target``, which is not written. Raises ConfigurationError if another file is there
+    and ``force`` is false."""
     content = recipe_text(name).encode()
     if target.is_file() and target.read_bytes() != content and not force:
         raise ConfigurationError(f"{target.name} is there and differs from recipe '{name}'; --force replaces it")
-    write_bytes(target, content)
+    return content
 
 
 def expand(name: str, folder: Path = FOLDER) -> Document:

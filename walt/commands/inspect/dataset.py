@@ -26,8 +26,8 @@ from walt.core.remote import is_remote
 from walt.core.suggestions import did_you_mean
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
+from walt.ingest.describe_files import describe_files, is_files
 from walt.ingest.headers import Header, choose, read_headers
-from walt.ingest.prepare import describe_files, is_files
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing, Refusal
 from walt.media.images import Limits
@@ -36,6 +36,7 @@ from walt.pages.formats import duration, one_line
 from walt.pages.stored_clips import StoredClips
 from walt.project.missing_sources import without_sources
 from walt.project.params import Params
+from walt.project.point_at_dataset import OWN_DATASETS
 from walt.project.runner import load_params
 
 _YAML = (".yaml", ".yml")
@@ -48,8 +49,8 @@ class Request:
     """What a person asks for."""
 
     dataset: str | None
-    """A descriptor's path, or its name in ``datasets``; or files without one: a folder, a glob, a list, a video or an
-    image; None: the one that ``params.yaml`` names."""
+    """A descriptor's path, or its name in ``datasets/own`` or ``datasets``; or files without one: a folder, a glob, a
+    list, a video or an image; None: the one that ``params.yaml`` names."""
     path: str | None
     """Folder of the source files, relative to the project, or an ``s3://`` prefix; None: that of ``params.yaml``."""
     clips: int
@@ -214,7 +215,8 @@ def _is_descriptor(file: Path) -> bool:
 def _descriptor_file(dataset: str, paths: Paths) -> Path:
     if dataset.endswith(_YAML) or os.sep in dataset:
         return paths.resolve(dataset)
-    return paths.resolve(f"datasets/{dataset}.yaml")
+    own = paths.resolve(f"{OWN_DATASETS}/{dataset}.yaml")
+    return own if own.is_file() else paths.resolve(f"datasets/{dataset}.yaml")
 
 
 def _listing(dataset: Dataset) -> Listing:
