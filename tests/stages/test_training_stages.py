@@ -3,62 +3,55 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 import torch
 import torch._dynamo
 from safetensors.torch import load_file
 
-from tests.autoencoder.test_perceptual import write_resnet
+from tests.support.pretrained import write_resnet
 from tests.support.tiny_clips import write_clips
+from tests.support.tiny_latents import write_latents
+from tests.support.tiny_loop import Killed
 from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION
-from tests.training.test_objectives import LOOP, autoencoder_training, diffusion_training, write_latents
+from tests.support.training_stages import COMMON, KILLED_AT, SHORT, follow
+from tests.support.trainings import autoencoder_training, diffusion_training
 from walt.autoencoder.config import DiscriminatorConfig
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
-from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.core.transformers import get_transformer
 from walt.data.clip_dataset import ClipDataset
 from walt.project import code_identity as code
-from walt.stages import train_autoencoder, train_base
-from walt.stages import train_transformer as transformer_training
-from walt.tracking.config import TrackingConfig
+from walt.stages import train_autoencoder, train_transformer
 from walt.training import compilation, loop
 from walt.training.config import AutoencoderLossConfig
 from walt.transformer.model import WaltTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON: dict[str, Any] = {
-    "seed": 0,
-    "compute": ComputeConfig(workers=1, backend="inline", device="cpu"),
-    "tracking": TrackingConfig(uri="unused", experiment="unused", model_prefix="unused", system_metrics=False),
-}
-SHORT: dict[str, Any] = {**LOOP, "steps": 4, "checkpoint_every": 1}
-KILLED_AT = 2
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing handles it."""
+TRANSFORMER = get_transformer("base")
 
 
 def base_config() -> Section:
     training = diffusion_training(**SHORT)
-    return train_base.Config(**COMMON, diffusion=DIFFUSION, base=BASE, train_base=training)
+    return train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=BASE, training=training)
 
 
 def autoencoder_config() -> Section:
     training = autoencoder_training(**SHORT)
     return train_autoencoder.Config(**COMMON, autoencoder=AUTOENCODER, train_autoencoder=training)
+
+
+def run(stage: ModuleType, config: Section, paths: Paths) -> None:
+    stage.run(config, paths, *([TRANSFORMER] if stage is train_transformer else []))
 
 
 @pytest.fixture
@@ -72,9 +65,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("stage", "make_config", "edited", "first_step"),
     [
-        (train_base, base_config, "walt/training/diffusion_objective.py", 0),
-        (train_base, base_config, "walt/stages/train_base.py", 0),
-        (train_base, base_config, "walt/sampling/pipeline.py", KILLED_AT),  # no part of the stage
+        (train_transformer, base_config, "walt/training/diffusion_objective.py", 0),
+        (train_transformer, base_config, "walt/stages/train_transformer.py", 0),
+        (train_transformer, base_config, "walt/sampling/prompt_to_video.py", KILLED_AT),  # no part of the stage
         (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", 0),
         (train_autoencoder, autoencoder_config, "walt/transformer/model.py", KILLED_AT),
     ],
@@ -93,36 +86,13 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(
     write_latents(tmp_path / "data")
     steps = follow(monkeypatch, stop=KILLED_AT)
     with pytest.raises(Killed):
-        stage.run(make_config(), paths)
+        run(stage, make_config(), paths)
     assert steps == [0, 1, 2]
     with open(package / edited, "a", encoding="utf-8") as file:
         file.write("# edited\n")
     steps = follow(monkeypatch, stop=None)
-    stage.run(make_config(), paths)
+    run(stage, make_config(), paths)
     assert steps == list(range(first_step, 4))
-
-
-def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
-    """The steps that are trained from now on; at step ``stop`` the process is "killed". Nothing is tracked."""
-    steps: list[int] = []
-
-    def train(*, losses: Callable[[int], Any], **rest: Any) -> loop.TrainingResult:
-        def noted(step: int) -> Any:
-            steps.append(step)
-            if step == stop:
-                raise Killed
-            return losses(step)
-
-        return loop.train(losses=noted, **rest)
-
-    @contextmanager
-    def untracked(*_: object, **__: object) -> Iterator[MagicMock]:
-        yield MagicMock()
-
-    for module in (transformer_training, train_autoencoder):
-        monkeypatch.setattr(module, "train", train)
-        monkeypatch.setattr(module, "start_run", untracked)
-    return steps
 
 
 def game_config(initial_weights: str | None = "start") -> train_autoencoder.Config:
@@ -219,7 +189,7 @@ def test_the_log_says_which_terms_are_left_out(
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("stage", [train_base, train_autoencoder], ids=["transformer", "autoencoder"])
+@pytest.mark.parametrize("stage", [train_transformer, train_autoencoder], ids=["transformer", "autoencoder"])
 def test_activation_checkpointing_reaches_the_model(
     stage: ModuleType, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,13 +203,13 @@ def test_activation_checkpointing_reaches_the_model(
         raise Killed
 
     follow(monkeypatch, stop=None)
-    for module in (transformer_training, train_autoencoder):
+    for module in (train_transformer, train_autoencoder):
         monkeypatch.setattr(module, "train", train)
-    config = base_config() if stage is train_base else autoencoder_config()
-    section = "train_base" if stage is train_base else "train_autoencoder"
+    config = base_config() if stage is train_transformer else autoencoder_config()
+    section = "training" if stage is train_transformer else "train_autoencoder"
     training = getattr(config, section).model_copy(update={"activation_checkpointing": again})
     with pytest.raises(Killed):
-        stage.run(config.model_copy(update={section: training}), paths)
+        run(stage, config.model_copy(update={section: training}), paths)
     assert found == [again]
 
 
@@ -255,24 +225,24 @@ def test_compilation_reaches_the_blocks_or_says_what_is_missing(
         raise Killed
 
     follow(monkeypatch, stop=None)
-    monkeypatch.setattr(transformer_training, "train", train)
+    monkeypatch.setattr(train_transformer, "train", train)
     monkeypatch.setattr(compilation, "missing_for_processors", lambda: None)
     config = base_config()
     for wanted in (False, True):
         training = diffusion_training(**{**SHORT, "compile": wanted})
         with pytest.raises(Killed), torch._dynamo.config.patch():
-            train_base.run(config.model_copy(update={"train_base": training}), Paths(tmp_path))
+            run(train_transformer, config.model_copy(update={"training": training}), Paths(tmp_path))
     assert found == [False, True]
     monkeypatch.undo()
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigurationError, match=r"^train_base\.compile is true, .* there is no 'no-such-c[^\n]*$"):
-        train_base.run(config.model_copy(update={"train_base": training}), Paths(tmp_path))
+        run(train_transformer, config.model_copy(update={"training": training}), Paths(tmp_path))
 
 
 def test_the_digest_is_of_contents_and_relative_names(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = code.code_digest("walt.stages.train_base")
+    digest = code.code_digest("walt.stages.train_transformer")
     monkeypatch.undo()
-    assert code.code_digest("walt.stages.train_base") == digest  # the same code in another place
+    assert code.code_digest("walt.stages.train_transformer") == digest  # the same code in another place
 
 
 def test_latents_are_measured_on_every_trained_size_in_any_order(
