@@ -18,8 +18,7 @@ from walt.sampling.conditions import Conditions, TextCondition, make_conditions
 from walt.sampling.denoise import Draws, Guidance, LowResolution, Told, guided_predict, sample_latents
 from walt.sampling.pipeline import Beginning, Pipeline
 from walt.transformer.config import TransformerConfig
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 PROMPTS = ["a red circle", "a green circle", "a red square"]
 

@@ -19,7 +19,7 @@ from walt.data.manifest import ManifestRow, RejectRow, read_manifest, write_mani
 from walt.data.partitions import PARTS_INDEX
 from walt.media.mp4 import decode_clip
 from walt.project.registry import get_stage
-from walt.project.settings import ReportConfig
+from walt.project.report_config import ReportConfig
 from walt.stages import evaluate
 from walt.stages.report import Config, StoredClips, format_number, run
 

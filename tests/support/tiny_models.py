@@ -15,14 +15,13 @@ from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.diffusion.config import DiffusionConfig
-from walt.project.settings import EncodeVideoConfig
+from walt.project.encode_video_config import EncodeVideoConfig
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig, TinyT5Config
 from walt.text.encoder import open_text_encoder
 from walt.text.tiny import build_tiny_encoder
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 

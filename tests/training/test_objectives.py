@@ -21,14 +21,9 @@ from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import shard_name, write_index, write_shard
 from walt.diffusion.schedule import Schedule
+from walt.training.autoencoder_config import AutoencoderLossConfig, AutoencoderTrainingConfig, ClipFormConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, draw_form
-from walt.training.config import (
-    AutoencoderLossConfig,
-    AutoencoderTrainingConfig,
-    ClipFormConfig,
-    DiffusionTrainingConfig,
-    OptimizerConfig,
-)
+from walt.training.config import DiffusionTrainingConfig, OptimizerConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionBatch, DiffusionObjective, prediction_loss
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer

@@ -14,8 +14,7 @@ from walt.diffusion.samplers import ddim
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import DiffusionBatch, prediction_loss
 from walt.transformer.config import TransformerConfig
-from walt.transformer.io import load_transformer, save_transformer
-from walt.transformer.model import WaltTransformer, patchify, unpatchify
+from walt.transformer.model import WaltTransformer, load_transformer, patchify, save_transformer, unpatchify
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])

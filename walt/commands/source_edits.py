@@ -8,9 +8,10 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.core.storage import sha256_json, write_bytes
+from walt.core.storage import write_bytes
 from walt.ingest.config import DatasetConfig
 from walt.ingest.hidden_edits import edits_since
 from walt.ingest.sources.folders import LocalFolder, open_folder

@@ -20,9 +20,12 @@ import pyarrow.parquet as pq
 from webdataset.tariterators import group_by_keys, tar_file_expander
 from webdataset.writer import TarWriter
 
+from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write, sha256_json, verify_file
+from walt.core.storage import atomic_write, verify_file
 
+NULL_KEY = "null"
+"""Among the embeddings of captions: the key of the empty caption's."""
 INDEX_NAME = "shards.parquet"
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
 """The members a tar may hold. A list of what is allowed, so that no form of pickle can get in under another name."""

@@ -16,12 +16,15 @@ from walt.core.config import Section
 from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.metric_names import metric_names
 from walt.ingest.config import DatasetConfig, IngestConfig
-from walt.project.settings import EncodeVideoConfig, ReportConfig
+from walt.project.encode_video_config import EncodeVideoConfig
+from walt.project.report_config import ReportConfig
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig
 from walt.tracking.config import PromotionConfig, TrackingConfig
-from walt.training.config import AutoencoderTrainingConfig, DiffusionTrainingConfig
+from walt.training.autoencoder_config import AutoencoderTrainingConfig
+from walt.training.config import DiffusionTrainingConfig
 from walt.transformer.config import AspectConfig, TransformerConfig
 
 
@@ -229,7 +232,7 @@ def _check_evaluation(params: Params) -> None:
     for key in ("i3d_path", "i3d_sha256"):
         if evaluate.features == "i3d" and not getattr(evaluate, key):
             raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
-    known = evaluate.metric_names(list(params.transformers()), cascade=params.sample.cascade)
+    known = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
     if metric not in known:
         nearest = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
