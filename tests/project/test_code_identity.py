@@ -13,6 +13,7 @@ from tests.support.package_copy import ROOT, copy_package
 from tests.support.stale_stages import COMMAND, TABLE, as_text, edited_one_by_one
 from tests.support.traced_files import files_run
 from walt.core.config import load_section
+from walt.project import code_identity
 from walt.project.code_identity import CHANGES_NO_RESULT, changes_no_result, code_dependencies, code_digest
 from walt.project.params import Params
 from walt.project.recipes import recipe_path
@@ -82,12 +83,12 @@ def test_code_dependencies_are_what_python_loads(name: str) -> None:
     assert files <= set(code_dependencies(module))
 
 
-def test_what_is_left_out_is_there_and_some_stage_reaches_it() -> None:
-    for entry in CHANGES_NO_RESULT:
-        assert (ROOT / entry).exists(), entry
-        module = entry.removesuffix(".py").replace("/", ".")
-        lines = (ROOT / file for stage in STAGES for file in code_dependencies(stage.module) if file.endswith(".py"))
-        assert any(module in line.read_text(encoding="utf-8") for line in lines), f"{entry} is reached by no stage"
+def test_what_is_left_out_is_there_and_some_stage_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = set(CHANGES_NO_RESULT)
+    monkeypatch.setattr(code_identity, "CHANGES_NO_RESULT", {})
+    reached = {file for stage in STAGES for file in code_dependencies(stage.module)}
+    for entry in entries:
+        assert any(file == entry or file.startswith(f"{entry}/") for file in reached), f"{entry}: no stage reaches it"
 
 
 @pytest.mark.parametrize(
@@ -99,20 +100,17 @@ def test_sections_that_are_left_out_have_fields_and_checks_only(file: str) -> No
         assert not isinstance(node, ast.FunctionDef), node.name
         for member in node.body if isinstance(node, ast.ClassDef) else []:
             if isinstance(member, ast.FunctionDef):
-                decorators = {
-                    d.func.id for d in member.decorator_list if isinstance(d, ast.Call) and isinstance(d.func, ast.Name)
-                }
-                assert decorators & CHECKS, f"{file}: {member.name}"
+                called = [decorator.func for decorator in member.decorator_list if isinstance(decorator, ast.Call)]
+                assert CHECKS & {name.id for name in called if isinstance(name, ast.Name)}, f"{file}: {member.name}"
                 last = member.body[-1]
                 assert isinstance(last, ast.Return), f"{file}: {member.name} returns what it was given"
                 assert isinstance(last.value, ast.Name), f"{file}: {member.name} returns what it was given"
 
 
 def test_a_file_that_only_passes_things_on_is_left_out_of_a_trace() -> None:
-    assert files_run(lambda: load_section(recipe_path("demo"), Params)) == {
-        "walt/autoencoder/config.py",
-        "walt/evaluation/metric_names.py",
-    }
+    files = files_run(lambda: load_section(recipe_path("demo"), Params))
+    assert "walt/project/params.py" in files
+    assert not files & {"walt/core/config.py", "walt/training/config.py"}
 
 
 def test_the_digest_is_of_contents_and_relative_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,5 +124,5 @@ def test_what_an_identity_has_as_a_value_can_be_left_out() -> None:
     assert code_digest(module, without=[file]) != code_digest(module)
     with pytest.raises(AssertionError, match=r"walt/core/log\.py"):
         code_digest(module, without=["walt/core/log.py"])
-    with pytest.raises(AssertionError, match="walt.stages.nothing"):
+    with pytest.raises(AssertionError, match=r"walt\.stages\.nothing"):
         code_digest("walt.stages.nothing")
