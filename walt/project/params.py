@@ -22,7 +22,8 @@ from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.report_config import ReportConfig
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig
-from walt.tracking.config import PromotionConfig, TrackingConfig
+from walt.tracking.config import TrackingConfig
+from walt.tracking.promotion import PromotionConfig
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.config import DiffusionTrainingConfig
 from walt.transformer.config import AspectConfig, TransformerConfig
@@ -228,12 +229,13 @@ def _check_diffusion(params: Params) -> None:
 
 
 def _check_evaluation(params: Params) -> None:
-    evaluate, metric = params.evaluate, params.promotion.metric
+    evaluate = params.evaluate
     for key in ("i3d_path", "i3d_sha256"):
         if evaluate.features == "i3d" and not getattr(evaluate, key):
             raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
     known = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
-    if metric not in known:
-        nearest = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
-        raise ValueError(f"promotion.metric is '{metric}', which evaluate does not make with these settings; {hint}")
+    for key, metric in params.promotion.metrics.items():
+        if metric not in known:
+            nearest = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
+            raise ValueError(f"promotion.{key} is '{metric}', which evaluate does not make with these settings; {hint}")
