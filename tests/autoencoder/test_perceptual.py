@@ -9,20 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ResNetConfig, ResNetForImageClassification
+from transformers import ResNetForImageClassification
 
+from tests.support.pretrained import write_resnet
 from walt.autoencoder.perceptual import IMAGENET_MEAN, IMAGENET_STD, PerceptualNetwork
 from walt.core.errors import ConfigurationError
-
-
-def write_resnet(folder: Path, seed: int = 0) -> Path:
-    """A random classifier of five classes, 16x16 and larger, as transformers saves it."""
-    torch.manual_seed(seed)
-    config = ResNetConfig(
-        embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic", num_labels=5,
-    )  # fmt: skip
-    ResNetForImageClassification(config).save_pretrained(folder)
-    return folder
 
 
 def video(frames: int = 2) -> torch.Tensor:

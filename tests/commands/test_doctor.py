@@ -12,20 +12,19 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
 import walt.media.playable
 from benchmarks.measure import machine
+from tests.support.parameters import params
 from walt.cli import app
 from walt.commands import doctor
 from walt.commands.doctor import Check
-from walt.core.config import parse_section, read_yaml
 from walt.core.errors import StorageError
 from walt.project import dvc_yaml as pipeline
-from walt.project.params import Params
 from walt.project.recipes import recipe_path
 
 
@@ -56,15 +55,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendered: str) -> P
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(50 << 30))
     return tmp_path
-
-
-def params(**changes: Any) -> Params:
-    """The tiny recipe with other values for keys of sections: ``dataset__path="..."``."""
-    data = read_yaml(recipe_path("tiny"))
-    for key, value in changes.items():
-        section, _, name = key.partition("__")
-        data[section][name] = value
-    return parse_section(data, Params, "tiny")
 
 
 @contextmanager

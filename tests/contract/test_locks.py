@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.stages import test_encode_text, test_encode_video
+from tests.support.text_project import make_text_project
+from tests.support.video_project import make_video_project
 from walt.core.config import load_section
 from walt.core.errors import LockedError
 from walt.core.paths import Paths
@@ -45,12 +46,12 @@ def prepare_ingest(root: Path) -> None:
 
 
 def prepare_encode_text(root: Path) -> None:
-    test_encode_text.make(root)
+    make_text_project(root)
     write_params(root)
 
 
 def prepare_encode_video(root: Path) -> None:
-    test_encode_video.project(root)
+    make_video_project(root)
     write_params(root)
 
 

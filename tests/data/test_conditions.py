@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.test_objectives import write_latents
+from tests.support.tiny_latents import write_latents
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.data.conditions import open_conditions
 from walt.data.labels import LABELS_TABLE, read_labels, write_labels

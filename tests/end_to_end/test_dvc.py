@@ -68,7 +68,7 @@ def test_a_changed_caption_leaves_the_video_latents_alone(project: Path) -> None
 
 
 def test_an_edited_module_reruns_its_stages(project: Path) -> None:
-    file = project / "walt/sampling/pipeline.py"
+    file = project / "walt/sampling/prompt_to_video.py"
     file.write_text(file.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
     ran = stages_run(project)
     assert ran[0] == "sample"

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tests.support.pretrained import FakeI3D
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.storage import sha256_file
 from walt.evaluation.frechet import Extractor, ThumbnailFeatures, frechet_distance, make_extractor
@@ -58,16 +59,6 @@ def test_thumbnail_sees_colour_place_time_and_motion() -> None:
     assert difference[1:36].abs().max() == 0.0
     assert difference[36] == pytest.approx(10 / 5)
     assert difference[37:].abs().max() == 0.0
-
-
-class FakeI3D(nn.Module):
-    """Has the signature of the published TorchScript file."""
-
-    def forward(self, x: Tensor, rescale: bool = True, resize: bool = True, return_features: bool = False) -> Tensor:
-        assert return_features
-        assert resize
-        assert not rescale
-        return x.flatten(1)[:, :400]
 
 
 def test_a_picture_has_colours_and_no_motion() -> None:

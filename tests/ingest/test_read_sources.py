@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.stages.test_ingest import CAPTIONS, add, make_project, outputs, run
 from tests.support.faults import crash_at, hang_or_crash
+from tests.support.ingest_project import CAPTIONS, add, make_project, outputs, run
 from tests.support.places import Place, only_here
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths

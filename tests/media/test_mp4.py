@@ -5,17 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.media import counter, read_counter, shared_data
+from tests.support.media import counter, moving, read_counter, shared_data
 from walt.media.images import Limits
 from walt.media.mp4 import decode_clip, encode_clip
 from walt.media.video import read_clips
-
-
-def moving(side: int, num_frames: int = 17) -> np.ndarray:
-    """A coloured texture that moves, (T, side, side, 3): what is hard to encode."""
-    rng = np.random.default_rng(0)
-    texture = rng.integers(0, 256, (side // 4 + 1, side // 4 + num_frames, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
-    return np.stack([texture[:side, 2 * t : 2 * t + side] for t in range(num_frames)])
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:

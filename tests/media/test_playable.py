@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.media.test_mp4 import moving
-from tests.support.media import counter, read_counter
+from tests.support.media import counter, moving, read_counter
 from walt.core.errors import StorageError
 from walt.media.images import Limits
 from walt.media.mp4 import decode_clip

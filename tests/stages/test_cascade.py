@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from tests.stages.test_training_stages import COMMON, KILLED_AT, SHORT, Killed, follow
+from tests.support.tiny_latents import ROWS, write_latents
+from tests.support.tiny_loop import Killed
 from tests.support.tiny_models import BASE, DIFFUSION, SECOND, SUPER_RESOLUTION, drawn
-from tests.training.test_objectives import ROWS, diffusion_training, write_latents
+from tests.support.training_stages import COMMON, KILLED_AT, SHORT, follow
+from tests.support.trainings import diffusion_training
 from walt.core.config import Section
 from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.left_out import is_left_out
@@ -85,9 +87,8 @@ def test_a_model_of_nothing_but_images(paths: Paths) -> None:
     assert (figures["images"], load_config(paths.base, TransformerConfig)) == (5, IMAGES)
 
 
-def test_images_alone_need_images(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.training.test_objectives.ROWS", tuple(row for row in ROWS if row.kind == "video"))
-    write_latents(paths.root / "data")
+def test_images_alone_need_images(paths: Paths) -> None:
+    write_latents(paths.root / "data", tuple(row for row in ROWS if row.kind == "video"))
     with pytest.raises(RejectLimitError, match="no image in the split train"):
         train(paths, IMAGES, image_fraction=1.0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +12,12 @@ import torch
 from safetensors.torch import load
 
 from tests.support.package_copy import copy_package, edit
-from tests.support.tiny_models import TEXT
+from tests.support.text_project import CAPTIONS, CONFIG, make_text_project, rows
 from tests.support.traced_files import files_run
-from walt.core.compute import ComputeConfig
 from walt.core.errors import RejectLimitError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.data.manifest import ManifestRow, write_manifest
+from walt.data.manifest import write_manifest
 from walt.data.shards import NULL_KEY, ShardReader, read_index
 from walt.data.text_dataset import TextDataset
 from walt.project.code_identity import code_dependencies
@@ -27,25 +25,6 @@ from walt.project.registry import get_stage
 from walt.stages import encode_text
 from walt.stages.encode_text import Config, run
 from walt.text.encoder import TextEncoder, load_text_encoder
-
-CONFIG = Config(seed=0, text=TEXT, compute=ComputeConfig(workers=1, backend="inline", device="cpu"))
-CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
-
-
-def rows(captions: list[str | None] = CAPTIONS, per_shard: int = 3) -> list[ManifestRow]:
-    return [
-        ManifestRow(
-            key=hashlib.sha256(f"{number}".encode()).hexdigest()[:32], kind="video", split="train",
-            source=f"{number}.mp4", source_sha256="0" * 64, start_seconds=0.0, end_seconds=2.0, num_frames=17,
-            caption=caption, caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
-        )
-        for number, caption in enumerate(captions)
-    ]  # fmt: skip
-
-
-def make(root: Path, captions: list[str | None] = CAPTIONS) -> Paths:
-    write_manifest(root / "data/manifest", [(0, rows(captions))])
-    return Paths(root)
 
 
 def content(paths: Paths) -> dict[str, bytes]:
@@ -55,7 +34,7 @@ def content(paths: Paths) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Paths:
-    paths = make(tmp_path_factory.mktemp("project"))
+    paths = make_text_project(tmp_path_factory.mktemp("project"))
     run(CONFIG, paths)
     return paths
 
@@ -106,14 +85,14 @@ def test_identical_captions_are_encoded_once(tmp_path: Path, monkeypatch: pytest
         return encode(self, captions)
 
     monkeypatch.setattr(TextEncoder, "encode", spy)
-    result = run(CONFIG, make(tmp_path, ["a red circle", "a green square"] * 20))
+    result = run(CONFIG, make_text_project(tmp_path, ["a red circle", "a green square"] * 20))
     assert result["captions"] == 40
     assert result["unique"] == 3
     assert len([caption for caption in asked if caption]) == 2
 
 
 def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
-    paths = make(tmp_path)
+    paths = make_text_project(tmp_path)
     first = run(CONFIG, paths)
     before = content(paths)
     second = run(CONFIG, paths)
@@ -130,7 +109,7 @@ class Killed(BaseException):
 def test_killed_and_resumed_gives_the_same_bytes(
     tmp_path: Path, done: Paths, monkeypatch: pytest.MonkeyPatch, survivors: int
 ) -> None:
-    paths = make(tmp_path)
+    paths = make_text_project(tmp_path)
     write_shard = encode_text.write_shard
     written = []
 
@@ -153,20 +132,20 @@ def test_killed_and_resumed_gives_the_same_bytes(
 
 def test_a_changed_caption_remakes_its_tar_and_the_result_is_that_of_a_fresh_run(tmp_path: Path) -> None:
     changed: list[str | None] = [*CAPTIONS[:4], "a red square", *CAPTIONS[5:-1], "a blue circle"]  # the same words
-    paths = make(tmp_path / "incremental")
+    paths = make_text_project(tmp_path / "incremental")
     run(CONFIG, paths)
-    make(tmp_path / "incremental", changed)
+    make_text_project(tmp_path / "incremental", changed)
     result = run(CONFIG, paths)
-    fresh = make(tmp_path / "fresh", changed)
+    fresh = make_text_project(tmp_path / "fresh", changed)
     run(CONFIG, fresh)
     assert result["reused"] == 2  # the first tar and the null tar
     assert content(paths) == content(fresh)
 
 
 def test_removed_clips_leave_nothing(tmp_path: Path) -> None:
-    paths = make(tmp_path)
+    paths = make_text_project(tmp_path)
     run(CONFIG, paths)
-    make(tmp_path, CAPTIONS[:3])
+    make_text_project(tmp_path, CAPTIONS[:3])
     run(CONFIG, paths)
     assert sorted(file.name for file in paths.text.iterdir()) == [
         "labels.parquet", "null.tar", "shards.parquet", "text-000000.tar",
@@ -175,7 +154,7 @@ def test_removed_clips_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_tar_is_made_again(tmp_path: Path, done: Paths) -> None:
-    paths = make(tmp_path)
+    paths = make_text_project(tmp_path)
     run(CONFIG, paths)
     tar = paths.text / "text-000001.tar"
     tar.write_bytes(tar.read_bytes()[:-600])
@@ -184,7 +163,7 @@ def test_a_damaged_tar_is_made_again(tmp_path: Path, done: Paths) -> None:
 
 
 def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
-    paths = make(tmp_path)
+    paths = make_text_project(tmp_path)
     run(CONFIG, paths)
     before = content(paths)
     assert run(CONFIG.model_copy(update={"seed": 1}), paths)["reused"] == 0
@@ -203,7 +182,7 @@ def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
 def test_other_code_remakes_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, remade: bool
 ) -> None:
-    paths = make(tmp_path / "project")
+    paths = make_text_project(tmp_path / "project")
     package = copy_package(tmp_path / "copy", monkeypatch)
     tars = run(CONFIG, paths)["tars"]
     before = content(paths)
@@ -213,7 +192,7 @@ def test_other_code_remakes_everything(
 
 
 def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path: Path) -> None:
-    paths = make(tmp_path)
+    paths = make_text_project(tmp_path)
     on_the_way = files_run(lambda: run(CONFIG, paths))
     assert "walt/text/encoder.py" in on_the_way
     assert on_the_way <= set(code_dependencies("walt.stages.encode_text"))
@@ -231,4 +210,4 @@ def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done:
 
 def test_an_empty_manifest(tmp_path: Path) -> None:
     with pytest.raises(RejectLimitError):
-        run(CONFIG, make(tmp_path, []))
+        run(CONFIG, make_text_project(tmp_path, []))

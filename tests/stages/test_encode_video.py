@@ -18,6 +18,7 @@ from tests.support.package_copy import copy_package, edit
 from tests.support.tiny_clips import ROWS, clip_row, sample, write_clips
 from tests.support.tiny_models import AUTOENCODER
 from tests.support.traced_files import files_run
+from tests.support.video_project import config, make_video_project, write_autoencoder
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -31,34 +32,15 @@ from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import ShardReader, read_index, write_index, write_shard
 from walt.project.code_identity import code_dependencies
 from walt.stages import encode_video
-from walt.stages.encode_video import STAGE, Config, run
+from walt.stages.encode_video import STAGE, run
 
 SIZES = ["16x16", "32x32"]
-
-
-def config(batch_size: int = 2, precision: str = "fp32", normalize: bool = True) -> Config:
-    compute = {"workers": 1, "backend": "inline", "device": "cpu"}
-    encoding = {"batch_size": batch_size, "precision": precision, "normalize_latents": normalize}
-    return Config.model_validate({"encode_video": encoding, "compute": compute})
-
-
-def write_autoencoder(paths: Paths, seed: int = 0, mean: float = 0.5) -> None:
-    torch.manual_seed(seed)
-    statistics = LatentStatistics(torch.full((4,), mean), torch.tensor([1.0, 2.0, 3.0, 4.0]), 100)
-    save_autoencoder(paths.autoencoder, CausalAutoencoder(AUTOENCODER), statistics)
-
-
-def project(root: Path) -> Paths:
-    paths = Paths(root)
-    write_clips(paths.clips)
-    write_autoencoder(paths)
-    return paths
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, dict[str, Any]]:
     """A project after the stage; not to be changed."""
-    paths = project(tmp_path_factory.mktemp("finished"))
+    paths = make_video_project(tmp_path_factory.mktemp("finished"))
     return paths, run(config(), paths)
 
 
@@ -113,7 +95,7 @@ def test_latents_are_the_normalised_means_of_the_encoder(finished: tuple[Paths, 
 
 
 def test_bf16_is_close_to_fp32(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     run(config(precision="bf16"), paths)
     found, expected = (LatentDataset(each.latents, (32, 32), "train") for each in (paths, finished[0]))
     exact = expected.latents(expected.video_keys)
@@ -131,7 +113,7 @@ def test_a_second_run_reuses_every_tar(paths: Paths) -> None:
 
 
 def test_from_scratch_gives_the_same_bytes(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> None:
-    other = project(tmp_path)
+    other = make_video_project(tmp_path)
     run(config(), other)
     assert content(other.latents) == content(finished[0].latents)
 
@@ -159,7 +141,7 @@ encode_video.run(config, Paths(Path(sys.argv[1])))
 def test_killed_in_the_middle_of_a_tar_the_rerun_gives_the_same_bytes(
     finished: tuple[Paths, dict[str, Any]], tmp_path: Path
 ) -> None:
-    paths = project(tmp_path / "project")
+    paths = make_video_project(tmp_path / "project")
     root = Path(__file__).resolve().parents[2]
     arguments = [sys.executable, "-c", _KILLED, str(paths.root), config().model_dump_json()]
     killed = subprocess.run(arguments, cwd=root, check=False)
@@ -175,7 +157,7 @@ def test_killed_in_the_middle_of_a_tar_the_rerun_gives_the_same_bytes(
 def test_killed_before_the_tables_the_rerun_gives_the_same_bytes(
     finished: tuple[Paths, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -219,7 +201,7 @@ def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch
 
 
 def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path: Path) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     on_the_way = files_run(lambda: run(config(), paths))
     assert "walt/autoencoder/statistics.py" in on_the_way
     assert on_the_way <= set(code_dependencies("walt.stages.encode_video"))
@@ -231,7 +213,7 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
 def test_only_code_that_makes_latents_remakes_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, reused: int
 ) -> None:
-    paths = project(tmp_path / "project")
+    paths = make_video_project(tmp_path / "project")
     package = copy_package(tmp_path / "copy", monkeypatch)
     run(config(), paths)
     edit(package, edited)
@@ -250,7 +232,7 @@ def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:
 
 def test_latents_are_where_their_clips_are(tmp_path: Path) -> None:
     """With buckets a size holds some clips only: its latents are of those, and readers expect no others."""
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     rows = tuple(replace(row, sizes="16x16" if row.shard == 1 else None) for row in ROWS)
     shutil.rmtree(paths.clips)
     write_clips(paths.clips, rows)
@@ -292,7 +274,7 @@ def test_what_no_longer_belongs_is_removed(paths: Paths) -> None:
 def test_latents_that_are_not_finite_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     encode = CausalAutoencoder.encode
 
     def poisoned(self: CausalAutoencoder, video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -316,7 +298,7 @@ def test_latents_that_are_not_finite_are_refused(
 
 
 def test_nothing_finite_is_status_3(tmp_path: Path) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     torch.manual_seed(0)
     statistics = LatentStatistics(torch.full((4,), float("nan")), torch.ones(4), 1)
     save_autoencoder(paths.autoencoder, CausalAutoencoder(AUTOENCODER), statistics)
@@ -326,7 +308,7 @@ def test_nothing_finite_is_status_3(tmp_path: Path) -> None:
 
 
 def test_damaged_clips_are_status_5(tmp_path: Path) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     tar = paths.clips / "16x16" / "clips-000001.tar"
     data = bytearray(tar.read_bytes())
     data[1000] ^= 8
@@ -337,7 +319,7 @@ def test_damaged_clips_are_status_5(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
-    paths = project(tmp_path)
+    paths = make_video_project(tmp_path)
     folder = paths.clips / "16x16"
     write_index(folder, "id", [write_shard(folder / "clips-000000.tar", [("v0", {"mp4": b"no video"})])])
     with pytest.raises(CorruptArtifactError, match=r"16x16/clips-000000.tar: key 'v0'"):

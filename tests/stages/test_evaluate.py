@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
 
-import numpy as np
 import pytest
-from safetensors.torch import save
-from torch import Tensor, randn
 
-from tests.support.tiny_clips import ROWS, SIZES, clip_row, write_clips
-from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
-from walt.core.compute import ComputeConfig
+from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project
+from tests.support.tiny_clips import ROWS, clip_row
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
-from walt.core.sizes import size_folder
 from walt.core.storage import read_json, write_json
 from walt.data.clip_table import write_clip_rows
-from walt.data.shapes import draw, parse_caption, prompts
-from walt.data.shards import Sample, write_index, write_shard
-from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.metric_names import metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
-from walt.sampling.output import write_sample
 from walt.stages import evaluate
 from walt.stages.evaluate import Config, run
-from walt.tracking.config import TrackingConfig
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EVALUATE = EvaluateConfig(
-    timestep_bands=3,
-    held_out_batches=2,
-    batch_size=2,
-    features="thumbnail",
-    i3d_path=None,
-    i3d_sha256=None,
-    real_clips=4,
-)
 BANDS = ("/band_00", "/band_01", "/band_02")
-PROMPTS = prompts(6, seed=0)
-
-
-class Tracked:
-    """Takes the place of an MLflow run and notes what it is given."""
-
-    def __init__(self) -> None:
-        self.metrics: dict[str, float] = {}
-        self.artifacts: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def log_metrics(self, values: dict[str, float], step: int) -> None:
-        self.metrics |= values
-
-    def log_artifact(self, path: Path, folder: str = "") -> None:
-        assert path.is_file()
-        self.artifacts.append(f"{folder}/{path.name}".lstrip("/"))
 
 
 @pytest.fixture
@@ -70,62 +26,6 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> Tracked:
     run = Tracked()
     monkeypatch.setattr(evaluate, "start_run", lambda *_, **__: run)
     return run
-
-
-def config(**changes: Any) -> Config:
-    return Config(
-        seed=0,
-        diffusion=DIFFUSION,
-        dataset=DatasetConfig(descriptor=str(REPOSITORY / "datasets/shapes.yaml"), path="data/shapes"),
-        evaluate=EVALUATE.model_copy(update=changes),
-        compute=ComputeConfig(workers=1, backend="inline", device="cpu"),
-        tracking=TrackingConfig(uri="sqlite:///mlflow.db", experiment="x", model_prefix="x", system_metrics=False),
-    )
-
-
-def write_project(root: Path, colours_wrong: int = 2) -> Paths:
-    """Samples obey their prompts, but that the first ``colours_wrong`` final videos are of another colour."""
-    paths = Paths(root)
-    write_models(root)
-    write_clips(paths.clips)
-    for size, model in zip(SIZES, (BASE, SUPER_RESOLUTION), strict=True):
-        _write_tensors(paths.latents / size_folder(size), {"latents": (4, *model.latent_grid)})
-    write_clip_rows(paths.latents, ROWS)
-    _write_tensors(paths.text, {"embeddings": (TEXT.max_tokens, BASE.text_width), "mask": (TEXT.max_tokens,)}, "null")
-    rng = np.random.default_rng(0)
-    entries = []
-    for number, prompt in enumerate(PROMPTS):
-        scene = parse_caption(prompt)
-        assert scene is not None
-        shown = scene if number >= colours_wrong else type(scene)(**{**vars(scene), "colour": other(scene.colour)})
-        about = {"prompt": prompt, "seed": 0, "index": number, "settings": {}}
-        write_sample(paths.samples, f"{number:05d}", draw(shown, 32, 5, rng), 8.0, about)
-        write_sample(paths.samples / "base", f"{number:05d}", draw(scene, 32, 5, rng), 8.0, about)
-        entries.append({"file": f"{number:05d}.mp4", "base_file": f"base/{number:05d}.mp4", **about})
-    write_json(paths.samples / "samples.json", entries)
-    (paths.samples / "grid.png").write_bytes(b"png")
-    return paths
-
-
-def other(colour: str) -> str:
-    return "red" if colour == "blue" else "blue"
-
-
-def _write_tensors(folder: Path, shapes: dict[str, tuple[int, ...]], *more: str) -> None:
-    def samples() -> Iterator[tuple[str, Sample]]:
-        for key in [*(row.key for row in ROWS if row.kind == "video" or more), *more]:
-            yield key, {"safetensors": save({name: _draw(name, shape) for name, shape in shapes.items()})}
-        if not more:
-            for row in ROWS:
-                if row.kind == "image":
-                    channels, _, *cells = shapes["latents"]
-                    yield row.key, {"safetensors": save({"latents": randn(channels, 1, *cells).half()})}
-
-    write_index(folder, "by hand", [write_shard(folder / "all-000000.tar", samples())])
-
-
-def _draw(name: str, shape: tuple[int, ...]) -> Tensor:
-    return randn(shape).abs().byte() | 1 if name == "mask" else randn(shape).half()
 
 
 @pytest.fixture(scope="module")

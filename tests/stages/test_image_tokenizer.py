@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.stages.test_training_stages import COMMON, SHORT, follow
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_models import AUTOENCODER
-from tests.training.test_objectives import autoencoder_training
+from tests.support.training_stages import COMMON, SHORT, follow
+from tests.support.trainings import autoencoder_training
 from walt.autoencoder.io import load_autoencoder
 from walt.core.paths import Paths
 from walt.stages import train_autoencoder

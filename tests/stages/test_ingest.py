@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 from tests.support.faults import hang_or_crash
+from tests.support.ingest_project import CAPTIONS, DESCRIPTOR, add, make_project, outputs, rejects, run, untouched
 from tests.support.media import counter, ffmpeg, read_counter, shared_data, write_video
-from tests.support.places import Place, digests, everywhere, ingest_at, only_here
-from walt.core.compute import ComputeConfig
+from tests.support.places import Place, everywhere, only_here
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
@@ -30,61 +30,8 @@ from walt.data.clip_table import read_clip_rows
 from walt.data.manifest import read_manifest, read_rejects
 from walt.data.shards import ShardReader, read_index
 from walt.ingest import read_sources as reading
-from walt.ingest.config import DatasetConfig, IngestConfig
 from walt.media.images import decode_png
 from walt.media.mp4 import decode_clip
-from walt.stages import ingest
-
-DESCRIPTOR = """
-name: test
-summary: A test.
-licence: CC0-1.0
-homepage: null
-source: {kind: captioned_folder, captions: captions.csv, path_column: path, caption_column: caption}
-classes: null
-caption_required: true
-images: true
-held_out: 0.5
-adherence: null
-generator: null
-"""
-SCREEN: dict[str, Any] = {
-    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
-    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
-}  # fmt: skip
-"""Nothing is judged."""
-SETTINGS: dict[str, Any] = {
-    "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
-    "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN, "crf": 8,
-    "clips_per_shard": 4, "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
-    "timeout_seconds": 30.0, "memory_mb": 4096, "reject_limit": 0.9,
-    "output": None,
-}  # fmt: skip
-
-
-def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.Config:
-    return ingest.Config(
-        dataset=DatasetConfig(descriptor="datasets/test.yaml", path="videos"),
-        ingest=IngestConfig(**{**SETTINGS, **changes}),
-        compute=ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"}),
-    )
-
-
-def run(root: Path, workers: int = 1, backend: str = "inline", **changes: Any) -> dict[str, Any]:
-    """The stage, wherever the project's files lie."""
-    return ingest_at(root, config(workers, backend, **changes))
-
-
-def add(root: Path, captions: dict[str, str]) -> None:
-    """(Re)write the CSV."""
-    rows = "".join('"{}","{}"\n'.format(name.replace('"', '""'), text) for name, text in captions.items())
-    (root / "videos/captions.csv").write_bytes(b"path,caption\n" + os.fsencode(rows))
-
-
-CAPTIONS = {f"{name}.mp4": f"video {name}" for name in "abcdefg"} | {
-    "still.png": "a still",
-    "ü\n'x'.mkv": "an odd name",
-}
 
 
 @pytest.fixture
@@ -92,32 +39,6 @@ def root(tmp_path: Path, place: Place) -> Path:
     """A project with seven videos of two clips each, one of another kind, and a still."""
     make_project(tmp_path)
     return place.settle(tmp_path)
-
-
-def make_project(root: Path) -> None:
-    (root / "datasets").mkdir(parents=True)
-    (root / "datasets/test.yaml").write_text(DESCRIPTOR)
-    (root / "videos").mkdir()
-    for number, name in enumerate("abcdefg"):
-        write_video(root / f"videos/{name}.mp4", np.roll(counter(32, 32, 48), number, axis=0))
-    write_video(root / "videos/ü\n'x'.mkv", counter(16, 48, 32), fps=8, codec="mpeg4", pixel_format="yuv420p")
-    Image.new("RGB", (40, 30), (10, 200, 30)).save(root / "videos/still.png")
-    add(root, CAPTIONS)
-
-
-def outputs(root: Path) -> dict[str, str]:
-    """SHA-256 of everything under ``data``."""
-    return {f"data/{name}": digest for name, digest in digests(root / "data").items()}
-
-
-def untouched(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """What changes when a file is written anew."""
-    files = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
-    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in files.items()}
-
-
-def rejects(root: Path) -> dict[str, str]:
-    return {row.source: row.code for row in read_rejects(Paths(root).rejects)}
 
 
 @everywhere
@@ -466,9 +387,12 @@ def test_the_only_video_is_trained_on(root: Path, capsys: pytest.CaptureFixture[
     assert "none is held out" in capsys.readouterr().out
 
 
-def run_in_another_process(root: Path) -> None:
-    """What is killed."""
-    run(root, 2, "process", clips_per_shard=1)
+_CHILD = """
+import sys
+from pathlib import Path
+from tests.support.ingest_project import run
+run(Path(sys.argv[1]), 2, "process", clips_per_shard=1)
+"""
 
 
 def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
@@ -491,10 +415,7 @@ def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, patter
     shutil.copytree(root / "datasets", fresh / "datasets")
     shutil.copytree(root / "videos", fresh / "videos")
     run(fresh, clips_per_shard=1)
-    script = (
-        f"from pathlib import Path; from tests.stages.test_ingest import *; run_in_another_process(Path({str(root)!r}))"
-    )
-    child = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    child = subprocess.Popen([sys.executable, "-c", _CHILD, root], cwd=Path(__file__).parents[2])
     reached = _finished(root, pattern, count)
     while not reached() and child.poll() is None:
         time.sleep(0.001)

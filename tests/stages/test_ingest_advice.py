@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.stages.test_ingest_sources import LIST, run
+from tests.support.ingest_project import ingest_source
 from tests.support.media import counter, write_video
+from tests.support.sources import LIST
 from walt.core.errors import RejectLimitError
 
 HINT = "set source.absent: skip in its descriptor"
@@ -27,7 +28,7 @@ def refusal(table: Path, source: dict[str, Any], rows: str) -> str:
     """The line that a dataset with these rows ends in."""
     table.write_text(f"path,caption\n{rows}")
     with pytest.raises(RejectLimitError) as caught:
-        run(table.parents[1], source)
+        ingest_source(table.parents[1], source)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
@@ -39,7 +40,7 @@ def test_a_list_of_which_little_is_here_is_told_of_the_key_for_that(table: Path)
     assert HINT in said
     assert HINT in refusal(table, LIST, missing)
     table.write_text(f"path,caption\na.mp4,a dog\n{missing}")
-    assert run(table.parents[1], LIST | {"absent": "skip"})["inputs"] == 1
+    assert ingest_source(table.parents[1], LIST | {"absent": "skip"})["inputs"] == 1
 
 
 def test_nobody_else_is(table: Path) -> None:

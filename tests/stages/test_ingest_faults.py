@@ -10,15 +10,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.stages.test_ingest import config, make_project, outputs
-from tests.support.places import Place, ingest_at, only_here
-from walt.core import remote
+from tests.support.ingest_project import make_project, outputs
+from tests.support.interrupted_ingest import TRIALS, at_each_write, run
+from tests.support.places import Place, only_here
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import lock
@@ -30,22 +28,6 @@ from walt.project.runner import run_stage
 from walt.stages import ingest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def in_small_parts(work: Callable[[Path], dict[str, Any]]) -> Callable[[Path], dict[str, Any]]:
-    """With several parts of the manifest."""
-
-    def working(root: Path) -> dict[str, Any]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ingest, "MOST_PART_ROWS", 6)
-            return work(root)
-
-    return working
-
-
-@in_small_parts
-def run(root: Path) -> dict[str, Any]:
-    return ingest_at(root, config(clips_per_shard=2))
 
 
 @pytest.fixture(scope="module")
@@ -69,76 +51,13 @@ def root(template: Path, tmp_path: Path, place: Place) -> Path:
     return place.settle(Path(shutil.copytree(template, tmp_path / "root")))
 
 
-HERE = ((os, "fsync"), (Path, "replace"), (Path, "write_bytes"), (Path, "unlink"))
-ELSEWHERE = ((remote, "download"), (remote, "upload"), (remote, "remove"))
-
-
-def at_each_write(
-    root: Path, act: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, calls: tuple[tuple[Any, str], ...] = HERE
-) -> int:
-    """Run the stage; ``act`` is called with a running number before each flush, rename and removal of a file."""
-    count = 0
-
-    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watching(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            act(count)
-            return call(*arguments, **options)
-
-        return watching
-
-    with monkeypatch.context() as patch:
-        for owner, name in calls:
-            patch.setattr(owner, name, watched(name, getattr(owner, name)))
-        run(root)
-    return count
-
-
-def kill_at(moment: int, count: int) -> None:
-    if count == moment:
-        os.kill(os.getpid(), 9)
-
-
-def killed_again_and_again(template: Path, folder: Path, place: Place, seed: int) -> None:
-    """Runs in a process of its own. Prints, as JSON, how often the stage was killed and what it made in the end."""
-    patch = pytest.MonkeyPatch()
-    calls = HERE + ELSEWHERE
-    whole = place.settle(Path(shutil.copytree(template, folder / "whole")))
-    writes = at_each_write(whole, lambda _: None, patch, calls)
-    chance = random.Random(seed)
-    kills, made = 0, []
-    for trial in range(TRIALS[place.name]):
-        moments = [[1], [writes - 1]][trial] if trial < 2 else []
-        root = place.settle(Path(shutil.copytree(template, folder / str(trial))))
-        while True:
-            # at random, after the first or last: a later run has fewer, so that sooner or later one comes through
-            moment = moments.pop() if moments else chance.randint(1, writes)
-            child = os.fork()
-            if not child:
-                os.environ["AWS_OF_A_CHILD"] = "another environment, so other connections than the parent's"
-                at_each_write(root, partial(kill_at, moment), patch, calls)
-                os._exit(0)
-            status = os.waitpid(child, 0)[1]
-            if os.WIFEXITED(status):
-                assert os.WEXITSTATUS(status) == 0
-                break
-            kills += 1
-        run(root)
-        made.append(outputs(root))
-    print(json.dumps({"kills": kills, "writes": writes, "made": made}))
-
-
-TRIALS = {"local": 5, "s3-faults": 2}
-
-
 @pytest.mark.parametrize("place", TRIALS, indirect=True)
 def test_kill_9_at_random_writes_until_one_run_comes_through(
     template: Path, undisturbed: dict[str, str], tmp_path: Path, place: Place
 ) -> None:
     where = Place(place.name, place.bucket)
     script = (
-        f"from pathlib import Path; from {__name__} import *; "
+        f"from pathlib import Path; from tests.support.interrupted_ingest import *; "
         f"killed_again_and_again({template!r}, {tmp_path!r}, {where!r}, 5)"
     )
     script = script.replace("PosixPath", "Path")
@@ -191,7 +110,7 @@ test ! -e {root}/work
 _RUN = """
 import sys
 from pathlib import Path
-from tests.stages.test_ingest_faults import run
+from tests.support.interrupted_ingest import run
 from walt.core.errors import WaltError
 try:
     run(Path("{root}"))
@@ -263,7 +182,7 @@ def test_a_second_run_at_the_same_time_is_refused_with_the_firsts_pid(root: Path
 
 
 def test_sources_that_are_gone_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.stages.test_ingest import CAPTIONS, add
+    from tests.support.ingest_project import CAPTIONS, add
 
     assert run(root)["gone"] == 0
     for name in ("a.mp4", "still.png"):

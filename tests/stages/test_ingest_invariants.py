@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.stages.test_ingest import DESCRIPTOR, add, config, outputs
+from tests.support.ingest_project import DESCRIPTOR, add, config, outputs
 from tests.support.media import counter, write_video
 from tests.support.places import Place, everywhere, ingest_at
 from walt.core.errors import RejectLimitError

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load
 
-from tests.stages.test_encode_text import CONFIG
-from tests.stages.test_ingest import CAPTIONS, add, config, make_project, outputs, untouched
-from tests.stages.test_ingest_faults import at_each_write
+from tests.support.ingest_project import CAPTIONS, add, config, make_project, outputs, untouched
+from tests.support.interrupted_ingest import at_each_write
 from tests.support.media import counter, write_video
 from tests.support.places import Place, ingest_at, only_here
+from tests.support.text_project import CONFIG
 from walt.core.errors import CorruptArtifactError
 from walt.core.paths import Paths
 from walt.core.storage import write_json

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.test_ingest import config, make_project, outputs
+from tests.support.ingest_project import config, make_project, outputs
 from tests.support.s3 import SECRET, Bucket
 from walt.commands import fetch as fetch_command
 from walt.core import remote
@@ -179,7 +179,7 @@ def test_a_copy_of_a_prefix_made_without_metadata_is_known_by_its_list(root: Pat
 _CHILD = """
 import sys
 from pathlib import Path
-from tests.stages.test_ingest import config
+from tests.support.ingest_project import config
 from walt.core.paths import Paths
 from walt.stages import ingest
 ingest.run(config(clips_per_shard=4, output=sys.argv[2]), Paths(Path(sys.argv[1])))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import tarfile
@@ -15,39 +14,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.stages.test_ingest import config, outputs, rejects
+from tests.support.ingest_project import ingest_source, outputs, rejects
 from tests.support.media import counter, read_counter, shared_data, write_video
 from tests.support.s3 import Bucket
-from tests.support.sources import describe
+from tests.support.sources import LIST
 from tests.support.web import Web
 from walt.core import remote, remote_errors
 from walt.core.errors import RejectLimitError, StorageError
 from walt.core.paths import Paths
 from walt.data.manifest import ManifestRow, read_manifest
 from walt.data.shards import ShardReader
-from walt.ingest.config import DatasetConfig
 from walt.ingest.sources import locations
 from walt.media.mp4 import decode_clip
-from walt.stages import ingest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LIST: dict[str, Any] = {
-    "kind": "list", "tables": ["t.csv"], "path_column": "path", "caption_columns": ["caption"], "label_column": None,
-    "span_columns": None, "videos": "", "absent": "refuse",
-}  # fmt: skip
-
-
-def run(
-    root: Path, source: dict[str, Any], path: str = "videos", workers: int = 1, backend: str = "inline", **changes: Any
-) -> dict[str, Any]:
-    """Ingest ``root/videos`` (or a URL) with a descriptor around this source."""
-    (root / "datasets").mkdir(exist_ok=True)
-    descriptor = describe(source, **changes)
-    (root / "datasets/test.yaml").write_text(json.dumps(descriptor.model_dump(mode="json")))
-    dataset = DatasetConfig(descriptor="datasets/test.yaml", path=path)
-    return ingest.run(
-        config(workers, backend, max_pixels=4_000_000).model_copy(update={"dataset": dataset}), Paths(root)
-    )
 
 
 def manifest(root: Path) -> list[ManifestRow]:
@@ -66,7 +46,7 @@ def ucf101(root: Path, split: int) -> dict[str, Any]:
     shutil.copytree(shared_data() / "annotations/ucf101", root / "videos/ucfTrainTestlist", dirs_exist_ok=True)
     shutil.copy(REPOSITORY / "datasets/classes/ucf101.txt", root)
     source = {"kind": "ucf101", "videos": "UCF-101", "lists": "ucfTrainTestlist", "split": split, "absent": "skip"}
-    return run(root, source, workers=2, backend="process", classes="ucf101.txt")
+    return ingest_source(root, source, workers=2, backend="process", classes="ucf101.txt")
 
 
 def test_real_clips_of_ucf101_have_their_labels(tmp_path: Path) -> None:
@@ -94,7 +74,7 @@ def test_real_pictures_in_imagenets_folders_have_their_labels(tmp_path: Path) ->
     shutil.copy(shared_data() / "annotations/imagenet/imagenet_class_index.json", tmp_path / "videos")
     shutil.copy(REPOSITORY / "datasets/classes/imagenet.txt", tmp_path)
     source = {"kind": "imagenet", "class_index": "imagenet_class_index.json", "train": "train", "held_out": None}
-    run(tmp_path, source, classes="imagenet.txt")
+    ingest_source(tmp_path, source, classes="imagenet.txt")
     assert {Path(row.source).name: (row.label, row.caption) for row in manifest(tmp_path)} == {
         "cat.jpg": (281, "tabby"), "chelsea.png": (281, "tabby"), "img3.jpg": (879, "umbrella"),
         "coffee.png": (967, "espresso"), "blip.jpg": (978, "seashore"),
@@ -111,7 +91,7 @@ def test_real_clips_of_kinetics_have_their_labels(tmp_path: Path) -> None:
     (videos / "k.csv").write_text(rows + "abseiling,gone,1,11,train\n")
     shutil.copy(REPOSITORY / "datasets/classes/kinetics600.txt", tmp_path)
     source = {"kind": "kinetics", "tables": ["k.csv"], "videos": "", "absent": "refuse"}
-    run(tmp_path, source, classes="kinetics600.txt")
+    ingest_source(tmp_path, source, classes="kinetics600.txt")
     assert {(row.caption, row.split) for row in manifest(tmp_path)} == {
         ("abseiling", "held_out"), ("arm wrestling", "held_out"), ("cleaning pool", "held_out"),
     }  # fmt: skip
@@ -131,7 +111,7 @@ def test_each_span_is_cut_for_itself(tmp_path: Path) -> None:
     rows = "".join(f"a.mp4,part {number},{start},{end}\n" for number, (start, end) in enumerate(spans))
     (tmp_path / "videos/t.csv").write_text(f"path,caption,from,to\n{rows}b.mp4,all,0,2\n")
     source = LIST | {"span_columns": ["from", "to"]}
-    figures = run(tmp_path, source, held_out=0.5)
+    figures = ingest_source(tmp_path, source, held_out=0.5)
     assert figures["inputs"] == 7
     assert rejects(tmp_path) == {"a.mp4#t=1,1.5": "too_short", "a.mp4#t=1.8,9": "too_short", "a.mp4#t=7,9": "too_short"}
     found = {(row.source, row.start_seconds): row for row in manifest(tmp_path) if row.caption != "all"}
@@ -145,7 +125,7 @@ def test_each_span_is_cut_for_itself(tmp_path: Path) -> None:
         assert read_counter(frames(tmp_path, row.key)) == [round(start * 24) + 3 * number for number in range(5)]
         assert row.end_seconds == start + 0.625
     before = outputs(tmp_path)
-    again = run(tmp_path, source, held_out=0.5)
+    again = ingest_source(tmp_path, source, held_out=0.5)
     assert (again["decoded_now"], outputs(tmp_path)) == (0, before)
 
 
@@ -169,9 +149,9 @@ def test_a_bad_sector_of_a_tar_costs_one_member(tmp_path: Path, monkeypatch: pyt
     tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
     with monkeypatch.context() as patch:
         patch.setattr(locations, "open_location", fail_once)
-        run(tmp_path, tars, caption_required=False)
+        ingest_source(tmp_path, tars, caption_required=False)
     assert rejects(tmp_path) == {"t.tar::0.mp4": "unreadable"}
-    run(tmp_path, tars, caption_required=False)
+    ingest_source(tmp_path, tars, caption_required=False)
     assert rejects(tmp_path) == {}
 
 
@@ -187,9 +167,9 @@ def test_a_tars_members_give_the_same_clips_as_files(tmp_path: Path) -> None:
             file.with_suffix(".txt").write_text(name)
             archive.add(file.with_suffix(".txt"), f"{name}.txt")
     (plain / "videos/t.csv").write_text("path,caption\n" + "".join(f"{name}.mp4,{name}\n" for name in names))
-    run(plain, LIST)
+    ingest_source(plain, LIST)
     source = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
-    figures = run(packed, source, workers=2, backend="process")
+    figures = ingest_source(packed, source, workers=2, backend="process")
     assert (figures["inputs"], figures["decoded_now"]) == (3, 3)
     tars = [outputs(root) for root in (plain, packed)]
     assert {name: digest for name, digest in tars[0].items() if name.startswith("data/clips/")} == {
@@ -198,7 +178,7 @@ def test_a_tars_members_give_the_same_clips_as_files(tmp_path: Path) -> None:
     assert {row.source for row in manifest(packed)} == {f"a.tar::{name}.mp4" for name in names}
     assert [row.caption for row in manifest(packed)] == [row.caption for row in manifest(plain)]
     assert list((packed / "work/ingest/fetched").iterdir()) == []
-    assert run(packed, source)["decoded_now"] == 0
+    assert ingest_source(packed, source)["decoded_now"] == 0
 
 
 # ------------------------------------------------------------------------------------------------------------- servers
@@ -227,17 +207,17 @@ def test_files_on_the_web_are_fetched_once(web: Web, tmp_path: Path, workers: in
     left = tmp_path / "work/ingest/fetched"
     left.mkdir(parents=True)
     (left / "killed.1.tmp").write_bytes(b"half a video")
-    figures = run(tmp_path, LIST, workers=workers, backend=backend)
+    figures = ingest_source(tmp_path, LIST, workers=workers, backend=backend)
     assert (figures["inputs"], figures["accepted"], figures["decoded_now"]) == (3, 3, 3)
     assert web.fetched() == ["/v/0.mp4", "/v/1.mp4", "/v/2.mp4"]
     assert list(left.iterdir()) == [], "nothing stays here"
     before = outputs(tmp_path)
-    assert run(tmp_path, LIST)["decoded_now"] == 0
+    assert ingest_source(tmp_path, LIST)["decoded_now"] == 0
     assert web.fetched() == []
     assert outputs(tmp_path) == before
 
     web.files["/v/1.mp4"] = write_video(tmp_path / "made.mp4", counter(45)[7:]).read_bytes()
-    assert run(tmp_path, LIST)["decoded_now"] == 1
+    assert ingest_source(tmp_path, LIST)["decoded_now"] == 1
     assert web.fetched() == ["/v/1.mp4"]
     assert "hush" not in "".join(path.read_text(errors="replace") for path in (tmp_path / "work").rglob("*.jsonl"))
     assert {row.source for row in manifest(tmp_path)} == {f"{web.url}/v/{number}.mp4" for number in range(3)}
@@ -246,25 +226,25 @@ def test_files_on_the_web_are_fetched_once(web: Web, tmp_path: Path, workers: in
 def test_without_etags_files_are_compared_by_content(web: Web, tmp_path: Path) -> None:
     web.etags = False
     publish(web, tmp_path)
-    run(tmp_path, LIST)
+    ingest_source(tmp_path, LIST)
     before = outputs(tmp_path)
     web.fetched()
-    assert run(tmp_path, LIST)["decoded_now"] == 0
+    assert ingest_source(tmp_path, LIST)["decoded_now"] == 0
     assert web.fetched() == ["/v/0.mp4", "/v/1.mp4", "/v/2.mp4"]
     assert outputs(tmp_path) == before
 
 
 def test_hints_that_are_torn_or_lost_cost_a_download_and_nothing_else(web: Web, tmp_path: Path) -> None:
     publish(web, tmp_path)
-    run(tmp_path, LIST)
+    ingest_source(tmp_path, LIST)
     before = outputs(tmp_path)
     hints = tmp_path / "work/ingest/remote.jsonl"
     web.fetched()
     for damaged in (hints.read_bytes()[:-5], b"\xff\n[1]\n{}\n", b""):
         hints.write_bytes(damaged)
-        assert run(tmp_path, LIST)["decoded_now"] == 0
+        assert ingest_source(tmp_path, LIST)["decoded_now"] == 0
         assert web.fetched()
-        assert run(tmp_path, LIST)["decoded_now"] == 0
+        assert ingest_source(tmp_path, LIST)["decoded_now"] == 0
         assert web.fetched() == [], "remembered again"
     assert outputs(tmp_path) == before
 
@@ -274,7 +254,7 @@ def test_the_same_bytes_elsewhere_are_one_source(web: Web, tmp_path: Path) -> No
     web.files["/copy.mp4"] = web.files["/v/0.mp4"]
     (tmp_path / "videos/here.mp4").write_bytes(web.files["/v/0.mp4"])
     write_list(tmp_path, [f"{web.url}/v/0.mp4", f"{web.url}/copy.mp4", "here.mp4"])
-    figures = run(tmp_path, LIST)
+    figures = ingest_source(tmp_path, LIST)
     assert (figures["inputs"], figures["accepted"]) == (3, 1)
     assert rejects(tmp_path) == {f"{web.url}/v/0.mp4": "duplicate", f"{web.url}/copy.mp4": "duplicate"}
 
@@ -287,10 +267,10 @@ def test_a_full_disk_is_not_the_servers_fault(web: Web, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(os, "fsync", full)  # what a download does last
     with pytest.raises(StorageError, match="No space left on device") as caught:
-        run(tmp_path, LIST)
+        ingest_source(tmp_path, LIST)
     assert caught.value.exit_status == 4
     monkeypatch.undo()
-    assert run(tmp_path, LIST)["accepted"] == 3
+    assert ingest_source(tmp_path, LIST)["accepted"] == 3
 
 
 @pytest.mark.usefixtures("impatient")
@@ -300,14 +280,14 @@ def test_dead_links_are_refused_one_by_one(web: Web, tmp_path: Path) -> None:
     web.status = {"/v/1.mp4": 403, "/v/2.mp4": 500}
     paths = ["/v/0.mp4", "/v/1.mp4", "/v/2.mp4", "/gone.mp4", "/text.mp4"]
     write_list(tmp_path, [f"{web.url}{path}" for path in paths] + ["http://127.0.0.1:9/a.mp4"])
-    figures = run(tmp_path, LIST)
+    figures = ingest_source(tmp_path, LIST)
     assert (figures["inputs"], figures["accepted"]) == (6, 1)
     assert rejects(tmp_path) == {
         f"{web.url}/v/1.mp4": "unreachable", f"{web.url}/v/2.mp4": "unreachable", f"{web.url}/gone.mp4": "missing",
         f"{web.url}/text.mp4": "format", "http://127.0.0.1:9/a.mp4": "unreachable",
     }  # fmt: skip
     web.status = {}
-    run(tmp_path, LIST)
+    ingest_source(tmp_path, LIST)
     assert set(rejects(tmp_path).values()) == {"missing", "format", "unreachable"}, "what failed is tried again"
     assert Counter(rejects(tmp_path).values())["unreachable"] == 1
 
@@ -317,11 +297,11 @@ def test_spans_of_a_remote_file_need_one_download(web: Web, tmp_path: Path) -> N
     url = f"{web.url}/v/0.mp4"
     (tmp_path / "videos/t.csv").write_text(f"path,caption,from,to\n{url},first,0,0.7\n{url},second,0.7,1.5\n")
     source = LIST | {"span_columns": ["from", "to"]}
-    assert run(tmp_path, source)["accepted"] == 2
+    assert ingest_source(tmp_path, source)["accepted"] == 2
     assert web.fetched() == ["/v/0.mp4"]
     assert {row.caption: row.start_seconds for row in manifest(tmp_path)} == {"first": 0.0, "second": 0.7}
     (tmp_path / "videos/t.csv").write_text(f"path,caption,from,to\n{url},first,0,0.7\n{url},third,0.2,0.9\n")
-    assert run(tmp_path, source)["decoded_now"] == 1
+    assert ingest_source(tmp_path, source)["decoded_now"] == 1
 
 
 def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
@@ -336,10 +316,12 @@ def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
         archive.add(videos / "a.mp4", "x.mp4")
     for file in sorted(path for path in videos.rglob("*") if path.is_file()):
         remote.upload(file, f"{bucket.url}/data/{file.relative_to(videos)}")
-    run(tmp_path, {"kind": "folder", "patterns": ["sub/*.mp4"]}, path=f"{bucket.url}/data", caption_required=False)
+    ingest_source(
+        tmp_path, {"kind": "folder", "patterns": ["sub/*.mp4"]}, path=f"{bucket.url}/data", caption_required=False
+    )
     assert {row.source for row in manifest(tmp_path)} == {"sub/b.mp4", "sub/ü c.mp4"}
     tars = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
-    run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
+    ingest_source(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
     assert {row.source for row in manifest(tmp_path)} == {"t.tar::x.mp4"}
 
 
@@ -364,9 +346,9 @@ def test_an_object_that_is_replaced_while_it_is_fetched_is_refused_for_now(
     with monkeypatch.context() as patch:
         patch.setattr(remote, "download", while_it_changes)
         with pytest.raises(RejectLimitError, match=r"none of 2 inputs .*1 changed"):
-            run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
+            ingest_source(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
     bucket.call("put_object", Bucket=bucket.name, Key="data/a.mp4", Body=data)
-    run(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
+    ingest_source(tmp_path, folder, path=f"{bucket.url}/data", caption_required=False)
     assert set(rejects(tmp_path)) == {"b.mp4"}
 
 
@@ -390,13 +372,13 @@ def test_a_tar_that_is_replaced_while_a_member_is_fetched_costs_that_member_for_
     with monkeypatch.context() as patch:
         patch.setattr(locations, "open_location", while_it_changes)
         with pytest.raises(RejectLimitError, match=rf"none of 2 inputs .*\({refused}\)"):
-            run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
+            ingest_source(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)
     bucket.call("put_object", **tar, Body=data)
-    assert run(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)["accepted"] == 2
+    assert ingest_source(tmp_path, tars, path=f"{bucket.url}/data", caption_required=False)["accepted"] == 2
 
 
 def test_a_bucket_that_is_not_there_ends_the_stage_before_any_work(bucket: Bucket, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no such bucket") as caught:
-        run(tmp_path, {"kind": "folder", "patterns": ["**/*"]}, path="s3://no-such-bucket-here/data")
+        ingest_source(tmp_path, {"kind": "folder", "patterns": ["**/*"]}, path="s3://no-such-bucket-here/data")
     assert caught.value.exit_status == 4
     assert not Paths(tmp_path).manifest.exists()

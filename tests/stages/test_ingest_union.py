@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands.test_doctor import params
-from tests.stages.test_ingest import config, outputs, rejects
+from tests.support.ingest_project import config, outputs, rejects
 from tests.support.media import counter, write_video
+from tests.support.parameters import params
 from tests.support.places import Place, ingest_at, only_here
 from tests.support.s3 import Bucket
-from tests.support.sources import describe, member, union
+from tests.support.sources import LIST, describe, member, union
 from tests.support.web import Web
 from walt.commands import doctor
 from walt.commands.inspect.figures import members as inspected
@@ -35,10 +35,6 @@ from walt.ingest.config import IngestConfig
 from walt.ingest.sources.adapters import list_items
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
-LIST: dict[str, Any] = {
-    "kind": "list", "tables": ["t.csv"], "path_column": "path", "caption_columns": ["caption"], "label_column": None,
-    "span_columns": None, "videos": "", "absent": "refuse",
-}  # fmt: skip
 TARS = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
 KINETICS = {"kind": "kinetics", "tables": ["k.csv"], "videos": "", "absent": "refuse"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.stages.test_encode_text import rows
+from tests.support.text_project import rows
 from tests.support.tiny_clips import ROWS, picture, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
 from walt.core.compute import ComputeConfig

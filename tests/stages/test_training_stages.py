@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 import torch
 import torch._dynamo
 from safetensors.torch import load_file
 
-from tests.autoencoder.test_perceptual import write_resnet
 from tests.support.package_copy import copy_package, edit
+from tests.support.pretrained import write_resnet
 from tests.support.tiny_clips import write_clips
+from tests.support.tiny_latents import write_latents
+from tests.support.tiny_loop import Killed
 from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION
-from tests.training.test_objectives import LOOP, autoencoder_training, diffusion_training, write_latents
+from tests.support.training_stages import COMMON, KILLED_AT, SHORT, follow
+from tests.support.trainings import autoencoder_training, diffusion_training
 from walt.autoencoder.config import DiscriminatorConfig
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
-from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
@@ -31,24 +31,12 @@ from walt.core.storage import read_json
 from walt.core.transformers import get_transformer
 from walt.data.clip_dataset import ClipDataset
 from walt.stages import train_autoencoder, train_transformer
-from walt.tracking.config import TrackingConfig
 from walt.training import compilation, loop
 from walt.training.autoencoder_config import AutoencoderLossConfig
 from walt.transformer.model import WaltTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMON: dict[str, Any] = {
-    "seed": 0,
-    "compute": ComputeConfig(workers=1, backend="inline", device="cpu"),
-    "tracking": TrackingConfig(uri="unused", experiment="unused", model_prefix="unused", system_metrics=False),
-}
-SHORT: dict[str, Any] = {**LOOP, "steps": 4, "checkpoint_every": 1}
-KILLED_AT = 2
 TRANSFORMER = get_transformer("base")
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing handles it."""
 
 
 def base_config() -> Section:
@@ -76,7 +64,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (train_transformer, base_config, "walt/training/diffusion_objective.py", 0),
         (train_transformer, base_config, "walt/stages/train_transformer.py", 0),
-        (train_transformer, base_config, "walt/sampling/pipeline.py", KILLED_AT),  # not a part of the stage
+        (train_transformer, base_config, "walt/sampling/prompt_to_video.py", KILLED_AT),  # not a part of the stage
         (train_transformer, base_config, "walt/core/log.py", KILLED_AT),  # messages only
         (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", 0),
         (train_autoencoder, autoencoder_config, "walt/transformer/model.py", KILLED_AT),
@@ -102,29 +90,6 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(
     steps = follow(monkeypatch, stop=None)
     run(stage, make_config(), paths)
     assert steps == list(range(first_step, 4))
-
-
-def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
-    """The steps that are trained from now on; at step ``stop`` the process is "killed". Nothing is tracked."""
-    steps: list[int] = []
-
-    def train(*, losses: Callable[[int], Any], **rest: Any) -> loop.TrainingResult:
-        def noted(step: int) -> Any:
-            steps.append(step)
-            if step == stop:
-                raise Killed
-            return losses(step)
-
-        return loop.train(losses=noted, **rest)
-
-    @contextmanager
-    def untracked(*_: object, **__: object) -> Iterator[MagicMock]:
-        yield MagicMock()
-
-    for module in (train_transformer, train_autoencoder):
-        monkeypatch.setattr(module, "train", train)
-        monkeypatch.setattr(module, "start_run", untracked)
-    return steps
 
 
 def game_config(initial_weights: str | None = "start") -> train_autoencoder.Config:

@@ -74,3 +74,10 @@ def ffmpeg(*arguments: str | Path) -> None:
     """Run the ffmpeg binary."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *map(str, arguments)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def moving(side: int, num_frames: int = 17) -> np.ndarray:
+    """A coloured texture that moves, (T, side, side, 3): what is hard to encode."""
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 256, (side // 4 + 1, side // 4 + num_frames, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    return np.stack([texture[:side, 2 * t : 2 * t + side] for t in range(num_frames)])

@@ -10,6 +10,12 @@ from walt.ingest.config import Descriptor
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Item, Listing
 
+LIST: dict[str, Any] = {
+    "kind": "list", "tables": ["t.csv"], "path_column": "path", "caption_columns": ["caption"], "label_column": None,
+    "span_columns": None, "videos": "", "absent": "refuse",
+}  # fmt: skip
+"""Videos in one table, with their captions."""
+
 
 def describe(source: dict[str, Any], **changes: Any) -> Descriptor:
     """A descriptor, parsed as a file would be."""

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tracking import CONFIG
 from walt.core.storage import write_bytes
-from walt.tracking.config import TrackingConfig
 from walt.tracking.server import connect
-
-CONFIG = TrackingConfig(uri="sqlite:///mlflow.db", experiment="walt", model_prefix="walt", system_metrics=False)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tracking.conftest import CONFIG
+from tests.support.tracking import CONFIG
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.left_out import leave_out
 from walt.core.paths import Paths

@@ -15,14 +15,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from tests.tracking.conftest import CONFIG
+from tests.support.tracking import CONFIG, DOWN
 from walt.core.errors import ConfigurationError, TerminatedError
 from walt.tracking import server
 from walt.tracking.provenance import git_tags
 from walt.tracking.runs import deliver, start_run
 from walt.tracking.spool import REFUSED_SUFFIX, Spool, spool_folder
-
-DOWN = CONFIG.model_copy(update={"uri": "http://127.0.0.1:9"})  # the discard port: nobody listens
 
 
 @pytest.fixture(autouse=True)
@@ -269,7 +267,7 @@ def test_a_deleted_experiment_ends_no_training(root: Path, capsys: pytest.Captur
 def _kill_in_a_run(root: Path, config: str, params: dict[str, int]) -> None:
     """A process that dies with a figure logged; ``config`` is the name of one here."""
     code = (
-        f"import os, signal; from pathlib import Path; from tests.tracking.test_runs import {config}\n"
+        f"import os, signal; from pathlib import Path; from tests.support.tracking import {config}\n"
         "from walt.tracking.runs import start_run\n"
         f"with start_run({config}, Path({str(root)!r}), 'train-base', {params}, {{}}) as run:\n"
         "    run.log_metrics({'loss': 0.5}, 10)\n"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.tiny_latents import batch_maker, same_batches
 from tests.support.tiny_models import BASE, DIFFUSION
 from tests.support.tiny_models import drawn as with_weights
-from tests.training.test_objectives import equal, make
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import prediction_loss
 from walt.transformer.model import WaltTransformer
@@ -21,7 +21,7 @@ LONGER = PREDICTING.model_copy(update={"latent_grid": (5, 2, 2), "spatiotemporal
 
 def counts(root: Path, probability: float, longer: bool = True) -> list[int]:
     """How many frames were known in 600 videos of many steps."""
-    maker = make(root, LONGER if longer else PREDICTING, known=probability)
+    maker = batch_maker(root, LONGER if longer else PREDICTING, known=probability)
     found: list[int] = []
     for step in range(100):
         known = maker.videos(step, 6).known_frames
@@ -43,27 +43,32 @@ def test_never_all_frames_are_known(tmp_path: Path) -> None:
 
 
 def test_it_is_a_function_of_seed_and_step_and_changes_nothing_else(tmp_path: Path) -> None:
-    maker, again = make(tmp_path, LONGER, 0.3, known=0.6), make(tmp_path / "again", LONGER, 0.3, known=0.6)
-    plain = make(tmp_path / "plain", BASE, 0.3)
+    maker, again = (
+        batch_maker(tmp_path, LONGER, 0.3, known=0.6),
+        batch_maker(tmp_path / "again", LONGER, 0.3, known=0.6),
+    )
+    plain = batch_maker(tmp_path / "plain", BASE, 0.3)
     for step in (5, 2):
         batch = maker.videos(step, 6)
-        assert equal(batch, again.videos(step, 6))
-        assert equal(replace(batch, known_frames=None), plain.videos(step, 6))
+        assert same_batches(batch, again.videos(step, 6))
+        assert same_batches(replace(batch, known_frames=None), plain.videos(step, 6))
     assert len({tuple(maker.videos(step, 6).known_frames.tolist()) for step in range(4)}) > 1  # type: ignore[union-attr]
 
 
 def test_images_know_nothing(tmp_path: Path) -> None:
-    assert make(tmp_path, PREDICTING, known=1.0).image_stacks(0, 2).known_frames is None
+    assert batch_maker(tmp_path, PREDICTING, known=1.0).image_stacks(0, 2).known_frames is None
 
 
 def test_the_model_is_told_and_every_frame_counts(tmp_path: Path) -> None:
-    batch = make(tmp_path, PREDICTING, known=1.0).videos(0, 3)
+    batch = batch_maker(tmp_path, PREDICTING, known=1.0).videos(0, 3)
     model, schedule = with_weights(WaltTransformer(PREDICTING), 1), Schedule.from_config(DIFFUSION)
-    told = prediction_loss(model, schedule, batch, False)
-    untold = prediction_loss(model, schedule, replace(batch, known_frames=torch.zeros(3, dtype=torch.int64)), False)
+    conditional = prediction_loss(model, schedule, batch, False)
+    unconditional = prediction_loss(
+        model, schedule, replace(batch, known_frames=torch.zeros(3, dtype=torch.int64)), False
+    )
     nothing = prediction_loss(model, schedule, replace(batch, known_frames=None), False)
-    assert torch.equal(untold, nothing)
-    assert (told != untold).all()
+    assert torch.equal(unconditional, nothing)
+    assert (conditional != unconditional).all()
     # an untrained model predicts zero: the loss is the target's square over all frames, the known ones too
     target = schedule.target(batch.latents, batch.noise, batch.timesteps)
     zero = prediction_loss(WaltTransformer(PREDICTING), schedule, batch, False)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,91 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.tiny_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_model, run
 from walt.core.errors import DivergedError, TerminatedError
-from walt.data.epoch_order import batch_keys
-from walt.data.prefetch import PrefetchedSteps
-from walt.training.config import LoopConfig
-from walt.training.loop import TrainingResult, train
-
-KEYS = [f"key{i}" for i in range(10)]
-BATCH_SIZE = 3  # the first epoch's edge is inside step 3, the second epoch ends inside step 6
-STEPS = 9
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the loop may catch it."""
-
-
-def loop_config(**changes: Any) -> LoopConfig:
-    optimizer = {
-        "name": "adamw", "learning_rate": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1, "gradient_clip": 0.5,
-        "schedule": "cosine", "warmup_steps": 2, "final_fraction": 0.1, **changes.pop("optimizer", {}),
-    }  # fmt: skip
-    values = {
-        "steps": STEPS, "optimizer": optimizer, "ema_decay": 0.9, "precision": "fp32", "log_every": 2,
-        "checkpoint_every": 1, "activation_checkpointing": False, "accumulation": 1, "compile": False,
-    }  # fmt: skip
-    return LoopConfig.model_validate({**values, **changes})
-
-
-def make_model() -> nn.Module:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.SiLU(), nn.Conv3d(4, 2, 1))
-    return model.to(memory_format=torch.channels_last_3d)
-
-
-def make_batch(step: int) -> Tensor:
-    """(B, 2, 3, 4, 4): a function of the keys alone."""
-    keys = batch_keys(0, step, BATCH_SIZE, KEYS)
-    return torch.stack(
-        [torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(KEYS.index(key))) for key in keys]
-    )
-
-
-def run(
-    work: Path,
-    config: LoopConfig | None = None,
-    before: Callable[[int], None] = lambda step: None,
-    scale: Callable[[int], float] = lambda step: 1.0,
-    identity: dict[str, Any] | None = None,
-    logged: list[tuple[int, dict[str, float]]] | None = None,
-    model: nn.Module | None = None,
-) -> TrainingResult:
-    """Train the little model; ``before(step)`` is called in each step before the loss is computed."""
-    config = config or loop_config()
-    net = model or make_model()
-
-    with PrefetchedSteps(make_batch, stop=config.steps, depth=2) as batches:
-
-        def losses(step: int) -> dict[str, Tensor]:
-            before(step)
-            batch = batches(step)
-            loss = (net(batch) - batch).square().mean() * scale(step)
-            return {"loss": loss, "half": loss / 2}
-
-        return train(
-            name="tiny",
-            model=net,
-            losses=losses,
-            config=config,
-            identity=identity or {"seed": 0, "data": {"clips": "abc"}},
-            work=work,
-            on_log=lambda step, metrics: logged.append((step, metrics)) if logged is not None else None,
-        )
-
-
-def kill_at(step: int) -> Callable[[int], None]:
-    def before(current: int) -> None:
-        if current == step:
-            raise Killed
-
-    return before
-
-
-def assert_same(one: TrainingResult, other: TrainingResult) -> None:
-    assert one.history == other.history
-    assert one.state_dict.keys() == other.state_dict.keys()
-    assert all(torch.equal(value, other.state_dict[name]) for name, value in one.state_dict.items())
+from walt.training.loop import TrainingResult
 
 
 @pytest.mark.parametrize("checkpoint_every", [1, 2])
@@ -123,7 +40,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str
 _SUBPROCESS = """
 import os, signal, sys
 from pathlib import Path
-from tests.training.test_loop import run
+from tests.support.tiny_loop import run
 def before(step):
     if step == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)

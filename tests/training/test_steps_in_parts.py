@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.support.tiny_latents import batch_maker
+from tests.support.tiny_loop import Killed, assert_same, kill_at
 from tests.support.tiny_models import BASE, DIFFUSION
-from tests.training.test_loop import Killed, assert_same, kill_at
-from tests.training.test_objectives import diffusion_training, make
+from tests.support.trainings import diffusion_training
 from walt.diffusion.schedule import Schedule
 from walt.training import diffusion_objective
 from walt.training.config import DiffusionTrainingConfig
@@ -29,7 +30,7 @@ def objective(root: Path, config: DiffusionTrainingConfig) -> DiffusionObjective
     torch.manual_seed(0)
     model = WaltTransformer(PREDICTING)
     torch.nn.init.normal_(model.patch_out.weight, std=0.1)
-    maker = make(root, PREDICTING, 0.1, known=config.frame_prediction_probability)
+    maker = batch_maker(root, PREDICTING, 0.1, known=config.frame_prediction_probability)
     return DiffusionObjective(model, Schedule.from_config(DIFFUSION), maker, config, seed=0)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import importlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -18,66 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
-from walt.core.compute import ComputeConfig
+from tests.support.worker_tasks import compute, task
 from walt.core.errors import ConfigurationError, StorageError
 from walt.workers import execute
 from walt.workers.execute import map_items
 from walt.workers.killable import Workers
-
-
-def compute(backend: str, workers: int = 2) -> ComputeConfig:
-    return ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"})
-
-
-def task(item: Any) -> Any:
-    """What the items of these tests ask for."""
-    match item:
-        case ("sleep", seconds):
-            time.sleep(seconds)
-        case ("exit", status):
-            os._exit(status)
-        case ("crash",):
-            ctypes.string_at(0)
-        case ("allocate", megabytes):
-            return len(bytearray(megabytes << 20))
-        case ("killed",):
-            os.kill(os.getpid(), signal.SIGKILL)
-        case ("raise",):
-            raise ConfigurationError("told to")
-        case ("stuck in native code",):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            ctypes.PyDLL(None).sleep(600)  # holds the interpreter: no other thread and no signal handler runs
-        case ("stopped",):
-            os.kill(os.getpid(), signal.SIGSTOP)
-        case ("eat natively",):  # as a codec does: in C, where there is no MemoryError
-            libc = ctypes.CDLL(None)
-            libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-            libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-            for _ in range(1 << 12):  # 128 GiB, if nobody stops it
-                block = libc.malloc(1 << 25)
-                if not block:
-                    os.abort()
-                libc.memset(block, 1, 1 << 25)
-        case ("eat bit by bit",):
-            return len([bytearray(1 << 20) for _ in range(1 << 17)])
-        case ("circle", megabytes):  # only a look for garbage frees it
-            circle: list[Any] = [bytearray(megabytes << 20)]
-            circle.append(circle)
-        case ("parent",):
-            return os.getppid()
-        case ("kill parent",):
-            os.kill(os.getppid(), signal.SIGKILL)
-            time.sleep(60)
-        case ("child", pid_file):
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-            Path(pid_file).write_text(str(child.pid))
-            time.sleep(600)
-        case ("fork", pid_file, then):  # the child keeps the worker's end of the connection open
-            if pid := os.fork():
-                Path(pid_file).write_text(str(pid))
-                return then if then == "answer" else os._exit(3)
-            time.sleep(600)
-    return item
 
 
 @pytest.mark.parametrize(("backend", "workers"), [("inline", 1), ("process", 1), ("process", 3)])
@@ -287,7 +230,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
 import os, time
 from walt.core.compute import ComputeConfig
 from walt.workers.execute import map_items
-from tests.workers.test_execute import report_and_sleep
+from tests.support.worker_tasks import report_and_sleep
 compute = ComputeConfig(workers=2, backend="process", device="cpu")
 list(map_items(report_and_sleep, [{str(tmp_path / "a")!r}, {str(tmp_path / "b")!r}], compute))
 """
@@ -301,9 +244,3 @@ list(map_items(report_and_sleep, [{str(tmp_path / "a")!r}, {str(tmp_path / "b")!
     parent.kill()
     parent.wait()
     assert all(_gone(int(file.read_text())) for file in files)
-
-
-def report_and_sleep(path: str) -> None:
-    """Say who works, and hang."""
-    Path(path).write_text(str(os.getpid()))
-    time.sleep(600)

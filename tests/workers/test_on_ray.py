@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.stages.test_ingest import config, make_project, outputs
 from tests.support.faults import cut_slowly
-from tests.workers.test_execute import compute, task
+from tests.support.ingest_project import config, make_project, outputs
+from tests.support.worker_tasks import compute, task
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.ingest import read_sources as reading

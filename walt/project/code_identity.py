@@ -18,6 +18,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/tracking": "records what a stage makes",
     "walt/core/log.py": "messages and progress",
     "walt/core/errors.py": "messages and exit statuses",
+    "walt/core/suggestions.py": "the nearest name, in messages",
     "walt/core/paths.py": "where artefacts lie",
     "walt/core/sizes.py": "what the folder of a size is called",
     "walt/core/transformers.py": "what transformers and their folders are called",

@@ -6,13 +6,12 @@ dependencies of the others alone. Sections of models that a project does without
 
 from __future__ import annotations
 
-import difflib
-
 from pydantic import ValidationError, model_validator
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.suggestions import did_you_mean
 from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import EvaluateConfig
@@ -236,6 +235,5 @@ def _check_evaluation(params: Params) -> None:
     known = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
     for key, metric in params.promotion.metrics.items():
         if metric not in known:
-            nearest = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
-            hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
-            raise ValueError(f"promotion.{key} is '{metric}', which evaluate does not make with these settings; {hint}")
+            hint = did_you_mean(metric, known, f"there are {', '.join(known)}")
+            raise ValueError(f"promotion.{key} is '{metric}', which evaluate does not make with these settings{hint}")

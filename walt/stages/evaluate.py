@@ -32,7 +32,7 @@ from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
-from walt.evaluation.adherence import judge, rates
+from walt.evaluation.adherence import check_prompt, rates
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
@@ -171,8 +171,10 @@ def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
     """Share of the videos that show what their prompt asks for; details have a verdict for each video."""
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = {sample.path: judge(sample.prompt, _read(sample.path)) for sample in samples}
-    base = {sample.base_path: judge(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path}
+    final = {sample.path: check_prompt(sample.prompt, _read(sample.path)) for sample in samples}
+    base = {
+        sample.base_path: check_prompt(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path
+    }
     metrics = {
         metric_names.adherence(what, below): share
         for below, found in ((False, final), (True, base))

@@ -7,7 +7,6 @@ no use with the latents of another autoencoder.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.core.suggestions import did_you_mean
 from walt.core.transformers import TRANSFORMERS
 from walt.tracking import promotion, runs, server
 from walt.tracking.config import TrackingConfig
@@ -98,9 +98,8 @@ def _figures(rule: PromotionRule, metrics: dict[str, float]) -> dict[str, float]
     """What the rule asks for."""
     for key, name in rule.metrics.items():
         if name not in metrics:
-            near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.3)
-            hint = f"did you mean '{near[0]}'?" if near else "it has none"
-            raise ConfigurationError(f"promotion.{key}: the evaluation has no '{name}'; {hint}")
+            hint = did_you_mean(name, metrics, "it has none", cutoff=0.3)
+            raise ConfigurationError(f"promotion.{key}: the evaluation has no '{name}'{hint}")
     return {name: float(metrics[name]) for name in rule.metrics.values()}
 
 

@@ -1,0 +1,58 @@
+"""How the tests themselves are built: what they share stands in ``tests/support``."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TEST_MODULE = re.compile(r"\btests(?:\.\w+)*\.(?:test_\w+|conftest)\b|\bfrom\s+tests(?:\.\w+)*\s+import\s.*\btest_\w+")
+"""A module of tests, as an import or as text: what child processes run and monkeypatch names are strings."""
+
+
+def modules_of_tests(source: str) -> Iterator[str]:
+    """Modules of tests that a source text imports or names in a string that is not a docstring."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            text = ast.unparse(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            text = node.value
+        else:
+            continue
+        yield from TEST_MODULE.findall(text)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda file: file.relative_to(ROOT).as_posix()
+)
+def test_a_test_file_imports_no_other_test_file(file: Path) -> None:
+    if file != Path(__file__):
+        assert not list(modules_of_tests(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "from tests.stages.test_ingest import run",
+        "from tests.stages import test_ingest",
+        "from tests.stages import helpers, test_ingest as ingest",
+        "import tests.tracking.conftest",
+        "def f():\n    from tests.tracking.conftest import CONFIG",
+        "SCRIPT = 'import os; from tests.stages.test_ingest import *'",
+        "patch('tests.stages.test_ingest.ROWS', ())",
+        "script = f'from tests.stages.test_ingest import {name}'",
+    ],
+)
+def test_an_import_of_a_test_file_is_seen(bad: str) -> None:
+    assert list(modules_of_tests(bad))
+
+
+def test_an_import_of_a_helper_is_allowed() -> None:
+    good = '"""Like tests.stages.test_ingest."""\nfrom tests.support.places import place\nimport tests.support.latest'
+    assert not list(modules_of_tests(good))

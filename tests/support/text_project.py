@@ -1,0 +1,33 @@
+"""A project whose manifest was made by hand, for tests of ``encode-text``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tests.support.tiny_models import TEXT
+from walt.core.compute import ComputeConfig
+from walt.core.paths import Paths
+from walt.data.manifest import ManifestRow, write_manifest
+from walt.stages.encode_text import Config
+
+CONFIG = Config(seed=0, text=TEXT, compute=ComputeConfig(workers=1, backend="inline", device="cpu"))
+CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
+
+
+def rows(captions: list[str | None] = CAPTIONS, per_shard: int = 3) -> list[ManifestRow]:
+    """Of a manifest: videos with these captions; None is a video without one."""
+    return [
+        ManifestRow(
+            key=hashlib.sha256(f"{number}".encode()).hexdigest()[:32], kind="video", split="train",
+            source=f"{number}.mp4", source_sha256="0" * 64, start_seconds=0.0, end_seconds=2.0, num_frames=17,
+            caption=caption, caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
+        )
+        for number, caption in enumerate(captions)
+    ]  # fmt: skip
+
+
+def make_text_project(root: Path, captions: list[str | None] = CAPTIONS) -> Paths:
+    """A manifest with these captions under ``root``, three to a shard."""
+    write_manifest(root / "data/manifest", [(0, rows(captions))])
+    return Paths(root)

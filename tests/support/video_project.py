@@ -1,0 +1,37 @@
+"""A project with tiny clips and an untrained autoencoder, for tests of ``encode-video``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.support.tiny_clips import write_clips
+from tests.support.tiny_models import AUTOENCODER
+from walt.autoencoder.io import save_autoencoder
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import LatentStatistics
+from walt.core.paths import Paths
+from walt.stages.encode_video import Config
+
+
+def config(batch_size: int = 2, precision: str = "fp32", normalize: bool = True) -> Config:
+    """The stage\'s settings, on the CPU."""
+    compute = {"workers": 1, "backend": "inline", "device": "cpu"}
+    encoding = {"batch_size": batch_size, "precision": precision, "normalize_latents": normalize}
+    return Config.model_validate({"encode_video": encoding, "compute": compute})
+
+
+def write_autoencoder(paths: Paths, seed: int = 0, mean: float = 0.5) -> None:
+    """An untrained one in its place, with this mean for each channel."""
+    torch.manual_seed(seed)
+    statistics = LatentStatistics(torch.full((4,), mean), torch.tensor([1.0, 2.0, 3.0, 4.0]), 100)
+    save_autoencoder(paths.autoencoder, CausalAutoencoder(AUTOENCODER), statistics)
+
+
+def make_video_project(root: Path) -> Paths:
+    """Clips and an autoencoder under ``root``."""
+    paths = Paths(root)
+    write_clips(paths.clips)
+    write_autoencoder(paths)
+    return paths
