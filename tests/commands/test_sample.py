@@ -25,8 +25,7 @@ from walt.nn.pretrained import weights_digest
 from walt.project.recipes import recipe_text
 from walt.project.runner import load_params
 from walt.sampling.long_video import last_frames
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 FRAMES = {"frame_prediction": True, "spatiotemporal_window": (5, 2, 2)}
 
