@@ -25,7 +25,7 @@ from walt.commands import doctor
 from walt.commands.doctor import Check
 from walt.core.errors import StorageError
 from walt.project import dvc_yaml as pipeline
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_text
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendered: str) -> P
     monkeypatch.setattr(pipeline, "render", lambda: rendered)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     (tmp_path / ".dvc").mkdir()
-    (tmp_path / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     (tmp_path / "dvc.yaml").write_text(rendered)
     (tmp_path / "datasets").mkdir()
     shutil.copy(ROOT / "datasets/shapes.yaml", tmp_path / "datasets/shapes.yaml")
