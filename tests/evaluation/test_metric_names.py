@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from walt.core.config import load_section
 from walt.evaluation.metric_names import FRECHET_DISTANCE, held_out_loss, is_of_a_band, metric_names
-from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import load_recipe
 
-CONFIG = load_section(recipe_path("demo"), Params).evaluate.model_copy(update={"timestep_bands": 2})
+CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
 
 
 def test_every_name_is_there_once() -> None:

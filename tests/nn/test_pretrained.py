@@ -15,8 +15,7 @@ from walt.core.errors import ConfigurationError
 from walt.nn import pretrained
 from walt.nn.pretrained import load_config, save_weights
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
-from walt.transformer.io import load_transformer, save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
 
 AUTOENCODER_0 = """{
   "base_channels": 4, "blocks_per_level": 1, "channel_multipliers": [1, 1, 1, 1], "dimensions": 3,

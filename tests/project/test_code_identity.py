@@ -12,11 +12,9 @@ import pytest
 from tests.support.package_copy import ROOT, copy_package
 from tests.support.stale_stages import COMMAND, TABLE, as_text, edited_one_by_one
 from tests.support.traced_files import files_run
-from walt.core.config import load_section
 from walt.project import code_identity
 from walt.project.code_identity import CHANGES_NO_RESULT, changes_no_result, code_dependencies, code_digest
-from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import load_recipe
 from walt.project.registry import STAGES, get_stage
 
 MAKES_WEIGHTS_OR_NUMBERS = [
@@ -108,7 +106,7 @@ def test_sections_that_are_left_out_have_fields_and_checks_only(file: str) -> No
 
 
 def test_a_file_that_only_passes_things_on_is_left_out_of_a_trace() -> None:
-    files = files_run(lambda: load_section(recipe_path("demo"), Params))
+    files = files_run(lambda: load_recipe("demo"))
     assert "walt/project/params.py" in files
     assert not files & {"walt/core/config.py", "walt/training/config.py"}
 
