@@ -189,9 +189,8 @@ class ClipCache:
         for other in self.folder.parent.iterdir() if self.folder.parent.is_dir() else ():
             if other != self.folder:
                 shutil.rmtree(other)
-        for subfolder in (
-            self.folder.iterdir() if self.folder.is_dir() else ()
-        ):  # the names of one are in memory at a time
+        # names of one subfolder are in memory at a time
+        for subfolder in self.folder.iterdir() if self.folder.is_dir() else ():
             for path in subfolder.iterdir():
                 if path.name.removesuffix(MEASURED_SUFFIX) not in keep:
                     path.unlink()
