@@ -13,7 +13,7 @@ from walt.cli import app
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
 from walt.project import dvc_yaml as pipeline
-from walt.project.recipes import recipe_path
+from walt.project.recipes import load_recipe, recipe_text
 
 FOLDER = ("--videos", "videos", "--captions", "table.csv")
 
@@ -22,7 +22,7 @@ FOLDER = ("--videos", "videos", "--captions", "table.csv")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone: params.yaml is the demo's. Beside it a folder of the user's own."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes(recipe_path("demo").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("demo"))
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/table.csv").write_text("path,caption\na.mp4,a cat\n")
     return tmp_path
@@ -39,8 +39,7 @@ def base_width(project: Path) -> int:
 
 
 def recipe_width(name: str) -> int:
-    width: int = read_yaml(recipe_path(name))["base"]["width"]
-    return width
+    return load_recipe(name).base.width
 
 
 def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
@@ -57,7 +56,7 @@ def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
 
 
 def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
-    (project / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (project / "params.yaml").write_text(recipe_text("tiny"))
     kept = init(*FOLDER)
     assert kept.exit_code == 0
     assert "params.yaml is kept" in kept.output
@@ -73,11 +72,11 @@ def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
 def test_the_demo_is_what_one_starts_from(project: Path, there: bool) -> None:
     """Where there is no params.yaml, or ``--force`` replaces it."""
     if there:
-        (project / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+        (project / "params.yaml").write_text(recipe_text("tiny"))
     else:
         (project / "params.yaml").unlink()
     assert init(*(["--force"] if there else [])).exit_code == 0
-    assert (project / "params.yaml").read_bytes() == recipe_path("demo").read_bytes()
+    assert (project / "params.yaml").read_text() == recipe_text("demo")
 
 
 def test_a_wrong_recipe_is_named_with_the_nearest(project: Path) -> None:

@@ -166,13 +166,6 @@ def test_no_module_of_these_rooms_loads_torch(room: str) -> None:
     assert loaded.stdout == "False\n"
 
 
-def test_files_stay_readable() -> None:
-    """A place to look at, set where the longest honest files are."""
-    for file in python_files():
-        lines = len(file.read_text(encoding="utf-8").splitlines())
-        assert lines <= 350, f"{file.relative_to(ROOT)} has {lines} lines"
-
-
 def test_datasets_holds_no_python() -> None:
     """A Python package called datasets would shadow Hugging Face's."""
     assert not list((ROOT / "datasets").rglob("*.py"))

@@ -29,7 +29,7 @@ from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_
 from walt.data.shards import read_index
 from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import decode_png
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
 from walt.project.runner import run_stage
 
@@ -52,7 +52,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("listed")
     (root / "datasets").mkdir()
     (root / "datasets/test.yaml").write_text(DESCRIPTOR)
-    recipe = recipe_path("tiny").read_text(encoding="utf-8")
+    recipe = recipe_text("tiny")
     recipe = re.sub(r"descriptor: \S+", "descriptor: datasets/test.yaml", recipe, count=1)
     (root / "params.yaml").write_text(re.sub(r"\n  path: \S+", "\n  path: videos", recipe, count=1))
     (root / "videos").mkdir()

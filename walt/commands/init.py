@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.storage import write_bytes
 from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+from walt.project.missing_keys import add_missing
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params
 
@@ -31,9 +33,18 @@ def command(
     caption_column: Annotated[str, typer.Option(help="Column with the caption.")] = "caption",
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Add the keys that an older params.yaml lacks; all else stays.")
+    ] = False,
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
     root = Path.cwd()
+    if update:
+        if recipe is not None or force or videos is not None:
+            raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
+        added = add_missing(root / "params.yaml")
+        info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
+        return
     own = None if videos is None else own_dataset(root, videos, captions, path_column, caption_column, name)
     start = None
     if recipe is not None or force or not (root / "params.yaml").is_file():

@@ -25,6 +25,7 @@ from walt.ingest.sources.captioned_folder import table_outside
 from walt.ingest.sources.folders import LocalFolder, open_folder
 from walt.ingest.sources.kinds import CaptionedFolder
 from walt.project.dataset_fit import check_dataset
+from walt.project.missing_sources import missing_sources
 from walt.project.runner import load_params
 
 _LOCK_FILE = "dvc.lock"
@@ -34,7 +35,10 @@ def command() -> None:
     """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
     root = Path.cwd()
     params = load_params(root)
-    check_dataset(params, root)
+    descriptor = check_dataset(params, root)
+    missing = missing_sources(descriptor, params.dataset.path, Paths(root))
+    if missing is not None:
+        raise ConfigurationError(str(missing))
     info(prepare(params.dataset, params.compute, Paths(root)))
     for line in (*tell_dvc(params.dataset, Paths(root)), *tell_of_tables(params.dataset, Paths(root))):
         info(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +22,13 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     ``learning_rate`` is the relative step.
     """
     groups = parameter_groups(model, config.weight_decay)
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
-    return torch.optim.Adafactor(groups, lr=config.learning_rate)
+    match config.name:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+        case "adafactor":
+            return torch.optim.Adafactor(groups, lr=config.learning_rate)
+        case _:
+            assert_never(config.name)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

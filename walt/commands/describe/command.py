@@ -12,8 +12,8 @@ from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import console
 from walt.project.params import Params
-from walt.project.recipes import recipe_path
-from walt.project.runner import PARAMS_FILE
+from walt.project.recipes import load_recipe
+from walt.project.runner import IF_MISSING, PARAMS_FILE
 
 
 def command(
@@ -26,8 +26,9 @@ def command(
 
     if recipe is not None and params is not None:
         raise ConfigurationError("--recipe and --params both say what to describe; give one")
-    file = recipe_path(recipe) if recipe is not None else params or Path(PARAMS_FILE)
-    document = describe(load_section(file, Params), recipe or str(file), Path.cwd())
+    file = params or Path(PARAMS_FILE)
+    described = load_recipe(recipe) if recipe is not None else load_section(file, Params, IF_MISSING)
+    document = describe(described, recipe or str(file), Path.cwd())
     if as_json:
         print(json.dumps(document, indent=2))
         return

@@ -34,6 +34,7 @@ from walt.media.images import Limits
 from walt.pages.contact_sheet import Tile, first_middle_last
 from walt.pages.formats import duration, one_line
 from walt.pages.stored_clips import StoredClips
+from walt.project.missing_sources import without_sources
 from walt.project.params import Params
 from walt.project.point_at_dataset import OWN_DATASETS
 from walt.project.runner import load_params
@@ -178,8 +179,10 @@ def find(request: Request, root: Path) -> Dataset:
     there = is_remote(folder) or paths.resolve(folder).is_dir()
     if rows is None and not there:
         key = "dataset.path" if path is None else "--path"
-        ingested = f", and nothing was ingested (no {paths.manifest.relative_to(root)})" if ours else ""
-        raise ConfigurationError(f"{key}: {paths.resolve(folder)}: no such folder{ingested}")
+        said = f"{key}: {paths.resolve(folder)}: no such folder"
+        if ours:
+            said += f", and nothing was ingested (no {paths.manifest.relative_to(root)}); {without_sources(paths)}"
+        raise ConfigurationError(said)
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 
 
@@ -218,7 +221,10 @@ def _descriptor_file(dataset: str, paths: Paths) -> Path:
 
 def _listing(dataset: Dataset) -> Listing:
     if dataset.folder is None:
-        raise ConfigurationError(f"dataset.path: {dataset.params.dataset.path}: no such folder")
+        raise ConfigurationError(
+            f"dataset.path: {dataset.params.dataset.path}: no such folder, so --sample cannot read its files; "
+            "put them there, or leave it out to see what was ingested"
+        )
     longest = dataset.params.ingest.max_caption_characters
     listing = list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
     if dataset.rows is None and not listing.items and not listing.refusals:
