@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from walt.autoencoder.model import CausalAutoencoder
 from walt.cli import app
-from walt.commands.describe.models import ModelDescription, describe, in_units
+from walt.commands.describe.model_sizes import ModelDescription, describe, in_units
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.core.transformers import TRANSFORMER_NAMES

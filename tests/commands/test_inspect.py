@@ -21,8 +21,8 @@ from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
 from walt.commands.inspect import figures
-from walt.commands.inspect.dataset import choose_rows
-from walt.commands.inspect.tables import TableData, tables, to_rich
+from walt.commands.inspect.collect import choose_rows
+from walt.commands.inspect.figure_tables import TableData, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects

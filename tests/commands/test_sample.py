@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from tests.support.media import counter, read_counter, write_video
 from tests.support.tiny_models import BASE, SUPER_RESOLUTION, drawn, write_models
 from walt.cli import app
-from walt.commands import sample as generate
+from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
@@ -25,8 +25,7 @@ from walt.nn.pretrained import weights_digest
 from walt.project.recipes import recipe_text
 from walt.project.runner import load_params
 from walt.sampling.long_video import last_frames
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 FRAMES = {"frame_prediction": True, "spatiotemporal_window": (5, 2, 2)}
 

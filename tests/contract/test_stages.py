@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
@@ -13,14 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from walt.core.paths import ARTIFACTS, Paths
-from walt.core.transformers import TRANSFORMERS
 from walt.project import dvc_yaml as pipeline
-from walt.project.code_identity import code_dependencies
 from walt.project.params import Params
 from walt.project.registry import STAGES, Stage, get_stage, stages_needed_for
 from walt.project.runner import section_names
-
-TRAINED = {transformer.stage for transformer in TRANSFORMERS}
 
 ROOT = Path(__file__).resolve().parents[2]
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -70,34 +64,6 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
     assert all((ROOT / file).is_file() for file in code)
     # a stage does not depend on the whole configuration, so that a knob elsewhere leaves it fresh
     assert "walt/project/params.py" not in code
-
-
-@pytest.mark.parametrize("name", ["ingest", "encode-text", "train-base", "sample", "report"])
-def test_code_dependencies_are_what_python_loads(name: str) -> None:
-    """Not the generator against itself: the files that importing the stage's module really reads."""
-    module = get_stage(name).module
-    code = f"import {module}, sys; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'walt'))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    files = {Path(file).relative_to(ROOT).as_posix() for file in loaded.split() if not file.endswith("__init__.py")}
-    files -= {file for file in files if file.startswith("walt/tracking/")} | {"walt/core/environment.py"}  # tracking's
-    assert len(files) > 5
-    assert files <= set(code_dependencies(module))
-
-
-@pytest.mark.parametrize(
-    ("file", "stale"),
-    [
-        ("walt/text/tiny.py", {"encode-text"}),
-        ("walt/workers/execute.py", {"ingest"}),
-        ("walt/autoencoder/losses.py", {"train-autoencoder"}),
-        ("walt/training/diffusion_objective.py", TRAINED),
-        ("walt/diffusion/samplers.py", {"sample"}),
-        ("walt/stages/report.py", {"report"}),
-    ],
-)
-def test_editing_a_module_makes_exactly_its_stages_stale(file: str, stale: set[str]) -> None:
-    assert (ROOT / file).is_file()
-    assert {stage.name for stage in STAGES if file in code_dependencies(stage.module)} == stale
 
 
 def test_no_training_parameter_reaches_the_encoders() -> None:

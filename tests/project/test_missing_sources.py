@@ -15,7 +15,7 @@ from walt.data.manifest import write_manifest
 from walt.ingest.config import Descriptor
 from walt.project import dvc_yaml
 from walt.project.missing_sources import missing_sources
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_text
 from walt.project.registry import STAGES, stages_needed_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ CONTINUE = "`dvc repro --downstream train-autoencoder encode-text`"
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A training machine: the parameters name a user's videos, which are not there."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
     (tmp_path / "dvc.yaml").write_text(dvc_yaml.render())
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/a.mp4").write_bytes(b"x")
@@ -90,7 +90,7 @@ def test_the_member_of_a_union_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_the_stages_that_are_named_bring_all_the_others(project: Path) -> None:
     """Everything but ingest comes after one of them, so that DVC's --downstream runs it."""
-    missing = missing_sources(load_section(project / "datasets/videos.yaml", Descriptor), "videos", Paths(project))
+    missing = missing_sources(load_section(project / "datasets/own/videos.yaml", Descriptor), "videos", Paths(project))
     assert missing is not None
     assert CONTINUE in missing.advice
     named = {"train-autoencoder", "encode-text"}

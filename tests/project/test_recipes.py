@@ -152,12 +152,15 @@ def test_recipes_that_extend_what_is_not_there_or_each_other_are_refused(folder:
 
 def test_a_file_that_is_there_is_replaced_by_force_alone(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_bytes(check_new_params("tiny", file, force=False))
-    assert check_new_params("tiny", file, force=False) == file.read_bytes()
+    content = check_new_params("tiny", file, force=False)
+    assert content == recipe_text("tiny").encode()
+    file.write_bytes(content)
+    assert check_new_params("tiny", file, force=False) == content
     file.write_text(file.read_text() + "# mine\n")
     with pytest.raises(ConfigurationError, match="differs from recipe 'tiny'; --force replaces it"):
         check_new_params("tiny", file, force=False)
-    assert check_new_params("tiny", file, force=True) == recipe_text("tiny").encode()
+    assert check_new_params("tiny", file, force=True) == content
+    assert file.read_text().endswith("# mine\n"), "it checks, and writes nothing"
 
 
 # -------------------------------------------------------------------------------------------- the recipes there are

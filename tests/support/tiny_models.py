@@ -17,8 +17,7 @@ from walt.core.storage import write_json
 from walt.text.encoder import open_text_encoder
 from walt.text.tiny import build_tiny_encoder
 from walt.transformer.config import SuperResolutionConfig
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.settings import changed, recipe
-from walt.training.config import (
-    AutoencoderLossConfig,
-    AutoencoderTrainingConfig,
-    ClipFormConfig,
-    DiffusionTrainingConfig,
-)
+from walt.training.autoencoder_config import AutoencoderLossConfig, AutoencoderTrainingConfig, ClipFormConfig
+from walt.training.config import DiffusionTrainingConfig
 
 OPTIMIZER = changed(
     recipe().train_base.optimizer, learning_rate=1e-3, weight_decay=0.0, schedule="constant", warmup_steps=0,

@@ -14,8 +14,7 @@ from torch import nn
 from tests.support.settings import changed, recipe
 from walt.training.config import OptimizerConfig
 from walt.training.ema import ExponentialMovingAverage
-from walt.training.optimizers import make_optimizer, optimizer_state, parameter_groups, restore_optimizer
-from walt.training.schedules import learning_rate
+from walt.training.optimizers import learning_rate, make_optimizer, optimizer_state, parameter_groups, restore_optimizer
 
 
 def optimizer_config(**changes: Any) -> OptimizerConfig:

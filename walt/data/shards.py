@@ -18,9 +18,12 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write, sha256_json, verify_file
+from walt.core.storage import atomic_write, verify_file
 
+NULL_KEY = "null"
+"""Among the embeddings of captions: the key of the empty caption's."""
 INDEX_NAME = "shards.parquet"
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
 """The members a tar may hold. A list of what is allowed, so that no form of pickle can get in under another name."""

@@ -1,4 +1,4 @@
-"""The options of ``walt describe``; the work is in ``models.py``."""
+"""The options of ``walt describe``; the work is in ``model_sizes.py``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
 ) -> None:
     """Show every model's size by part, and what a sample costs: FLOPs, tokens, activation memory. Computes nothing."""
-    from walt.commands.describe.models import describe, tables  # imports torch, which --help does not need
+    from walt.commands.describe.model_sizes import describe, tables  # imports torch, which --help does not need
 
     if recipe is not None and params is not None:
         raise ConfigurationError("--recipe and --params both say what to describe; give one")

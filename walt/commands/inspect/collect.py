@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from walt.commands.inspect import figures
-from walt.commands.inspect.page import write_page
+from walt.commands.inspect.inspect_page import write_page
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
