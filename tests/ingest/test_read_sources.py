@@ -1,4 +1,4 @@
-"""Each source is visited once, and what goes wrong on a visit is told apart from what the bytes are."""
+"""Each source is read once, and what goes wrong there is told apart from what the bytes are."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars:
         assert bars.pop().meters["MB"] == pytest.approx(read / 1e6)
     (root / "x.tar").write_bytes(b"headtexttail")
     member = member_location(str(root / "x.tar"), 4, 4)
-    found = visiting.only_hash(root, partial(cut_source, None), visiting.Visit(member, ()))  # type: ignore[arg-type]
+    found = visiting.only_hash(root, partial(cut_source, None), visiting.LocationTask(member, ()))  # type: ignore[arg-type]
     assert found == visiting.Found(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read_has_no_hash(root: Path, monkeypatch: pytest.
 def test_what_only_another_machines_cache_holds_is_cut_after_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = visiting._lacking
 
-    def all_there(cache: Any, sha256: str, place: visiting.Visit) -> Any:
+    def all_there(cache: Any, sha256: str, place: visiting.LocationTask) -> Any:
         return [] if cache else lacking(cache, sha256, place)
 
     with monkeypatch.context() as patch:

@@ -24,7 +24,7 @@ from walt.ingest.prepare import prepare
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
-from walt.project.recipes import check_new_params
+from walt.project.recipes import check_new_params, recipe_data, recipe_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
@@ -32,7 +32,7 @@ COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(recipe_text("demo"))
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/table.csv").write_text("video,text\na.mp4,a cat\n")
     return tmp_path
@@ -58,7 +58,7 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
     assert described.adherence is None
 
     params = read_yaml(project / "params.yaml")
-    expected = read_yaml(REPOSITORY / "params.yaml")
+    expected = recipe_data("demo")
     expected["dataset"] = {"descriptor": "datasets/own/My-cats.yaml", "path": "videos"}
     expected["sample"]["prompts"] = "held_out"
     expected["promotion"] |= {"metric": "frechet_distance/thumbnail", "better": "lower"}

@@ -33,7 +33,7 @@ class SourceFile:
     sha256: str
     kind: Kind
     span: Span | None = None
-    """Only this part of it is meant; None: all."""
+    """Only this stretch of the video is meant; None: all of it."""
 
     @property
     def name(self) -> str:
@@ -189,12 +189,13 @@ class ClipCache:
         for other in self.folder.parent.iterdir() if self.folder.parent.is_dir() else ():
             if other != self.folder:
                 shutil.rmtree(other)
-        for part in self.folder.iterdir() if self.folder.is_dir() else ():  # the names of one are in memory at a time
-            for path in part.iterdir():
+        # names of one subfolder are in memory at a time
+        for subfolder in self.folder.iterdir() if self.folder.is_dir() else ():
+            for path in subfolder.iterdir():
                 if path.name.removesuffix(MEASURED_SUFFIX) not in keep:
                     path.unlink()
-            if not any(part.iterdir()):
-                part.rmdir()
+            if not any(subfolder.iterdir()):
+                subfolder.rmdir()
 
 
 def _entry(data: dict[str, Any]) -> SourceEntry:

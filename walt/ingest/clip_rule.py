@@ -87,10 +87,10 @@ class ClipRule:
         return sha256_json({"code": code, "libraries": _LIBRARIES, **asdict(self)})
 
     def key(self, source_sha256: str, start_seconds: float, span: Span | None) -> str:
-        """A clip's name: 32 hex digits from the source's bytes, the clip's start, the clip rule, and the part of the
-        source that is an input: parts may overlap."""
-        part = [] if span is None else [span]
-        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps, *part])[:32]
+        """A clip's name: 32 hex digits from the source's bytes, the clip's start, the clip rule, and the span of the
+        source that is an input: spans may overlap."""
+        of_span = [] if span is None else [span]
+        return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps, *of_span])[:32]
 
     def sizes_of(self, facts: SourceFacts) -> tuple[Size, ...]:
         """The sizes that a source is cut to, sorted. Raises SourceError (``too_small``, ``aspect``)."""
@@ -110,7 +110,7 @@ def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tup
     """Decode a source into clips.
 
     Args:
-        span: only clips within this part of a video; None: all of it.
+        span: only clips within this span of a video; None: all of it.
 
     Raises:
         SourceError: with the code for the rejects table.
@@ -132,10 +132,10 @@ def _measured(clip: SourceClip) -> CutClip:
 
 
 def _sizes(rule: ClipRule, span: Span | None, facts: SourceFacts) -> tuple[Size, ...]:
-    """The sizes that a source, or a part of it, is cut to.
+    """The sizes that a source, or a span of it, is cut to.
 
     Raises:
-        SourceError: none fits (``too_small``, ``aspect``), or no clip fits into the part (``too_short``).
+        SourceError: none fits (``too_small``, ``aspect``), or no clip fits into the span (``too_short``).
     """
     sizes, length = rule.sizes_of(facts), rule.num_frames / Fraction(str(rule.fps))
     if span is not None and not _starts_within(span, length, length, Fraction(str(rule.fps)), 1):

@@ -59,7 +59,7 @@ class Descriptor(Section):
         return {"": only}
 
     def member_of(self, source: str) -> str:
-        """The member's name that an item's name begins with; of a dataset that is no union the empty name."""
+        """The member's name that an item's name begins with; of a dataset that is not a union the empty name."""
         return source.partition("/")[0] if isinstance(self.source, Union) else ""
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class ScreenConfig(Section):
     cut_score: PositiveFloat
     """A cut has at least this content value (PySceneDetect's, 0 to 255) between neighbouring frames of the clip."""
     cut_ratio: float = Field(ge=1.0)
-    """And at least so many times the mean of the values around it: fast motion is no cut."""
+    """And at least so many times the mean of the values around it: fast motion is not a cut."""
     min_motion: PositiveFloat | None
     """Mean difference of neighbouring frames, in grey levels (0 to 255), below which nothing moves."""
     black_level: float = Field(ge=0.0, le=255.0)

@@ -52,7 +52,7 @@ def describe_files(
         ConfigurationError: the folder is missing, or the words do not fit together.
     """
     for words in (videos, captions or "", path_column, caption_column):
-        if words != words.encode(errors="replace").decode():  # bytes that are no UTF-8, as they come from the terminal
+        if words != words.encode(errors="replace").decode():  # bytes that are not UTF-8, as they come from the terminal
             raise ConfigurationError(f"{printable(words)}: not UTF-8, which params.yaml is; it needs another name")
     described = _describe(root, videos, captions, path_column, caption_column)
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"

@@ -1,4 +1,4 @@
-"""A visit to a source, in a worker process: hash what lies there, and cut what the cache lacks of it.
+"""A location is read, in a worker process: what lies there is hashed, and what the cache lacks of it is cut.
 
 It is the same wherever the source lies. A member of a tar is copied out under a neutral name while it is decoded. A
 remote file is fetched and removed: no more than one file a worker is here at a time. What the server says of it (size
@@ -35,7 +35,7 @@ DOWNLOAD_SECONDS = 600.0
 _REPLACED = "it was replaced on the server while it was fetched"
 
 _OURS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
-"""How a StorageError ends that is no server's fault."""
+"""How a StorageError ends that is not a server's fault."""
 
 Cut = Callable[[Path, SourceFile], tuple[SourceEntry, bytes]]
 Result = tuple[SourceFile, SourceEntry, bytes]
@@ -51,11 +51,11 @@ class Hint:
 
 
 @dataclass(frozen=True)
-class Visit:
-    """A location to go to, and the parts of what lies there that are inputs."""
+class LocationTask:
+    """A location to read, and what of the file there is an input: kind and span of each."""
 
     location: str
-    parts: tuple[tuple[Kind, Span | None], ...]
+    spans: tuple[tuple[Kind, Span | None], ...]
     hint: Hint | None = None
 
 
@@ -73,8 +73,8 @@ class Found:
     """That were read, or fetched; none where a hint made that needless."""
 
 
-def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Found:
-    """Hash what lies at a location, and cut its parts. Runs in a worker process.
+def read_location(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> Found:
+    """Hash what lies at a location, and cut its inputs. Runs in a worker process.
 
     Args:
         folder: for temporary files.
@@ -85,47 +85,43 @@ def visit(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Foun
         StorageError: a bucket cannot be read, or there is no room here. On the web at large a dead link is one item's
             fate: a refusal.
     """
-    if is_elsewhere(place.location):
-        return _fetch(folder, cut, cache, place)
+    if is_elsewhere(task.location):
+        return _fetch(folder, cut, cache, task)
     sha256, size = "", 0
     try:
-        sha256 = hash_location(place.location)
-        size = num_bytes(place.location)
-        lacking = _lacking(cache, sha256, place)
+        sha256 = hash_location(task.location)
+        size = num_bytes(task.location)
+        lacking = _lacking(cache, sha256, task)
         if not lacking:
             return Found(sha256, num_bytes=size)
-        with local_copy(place.location, folder) as path:
+        with local_copy(task.location, folder) as path:
             return Found(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
     except OSError as error:
         return Found(sha256, code="unreadable", cause=str(error.strerror), num_bytes=size)
 
 
-def only_hash(folder: Path, cut: Cut, place: Visit) -> Found:
-    """What is left to do where a visit ended its process: a table of rejects names the hash. Raises StorageError."""
-    return visit(folder, cut, None, replace(place, parts=()))
+def only_hash(folder: Path, cut: Cut, task: LocationTask) -> Found:
+    """What is left to do where reading it ended the process: a table of rejects names the hash. Raises StorageError."""
+    return read_location(folder, cut, None, replace(task, spans=()))
 
 
-def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Found:
+def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> Found:
     """The same for a remote file, or a member of a remote tar; it may turn out to be as it was."""
     try:
-        whole, known = whole_file(place.location), place.hint
+        whole, known = whole_file(task.location), task.hint
         stated = remote.stat(whole)
         if stated is None:
             return Found(code="missing", cause="the server has no such file")
-        if whole == place.location and stated.size is not None and stated.size > MOST_BYTES:
+        if whole == task.location and stated.size is not None and stated.size > MOST_BYTES:
             return Found(code="too_large", cause=f"{stated.size} bytes, more than {MOST_BYTES}")
-        if (
-            known
-            and (known.etag, known.size) == (stated.etag, stated.size)
-            and not _lacking(cache, known.sha256, place)
-        ):
+        if known and (known.etag, known.size) == (stated.etag, stated.size) and not _lacking(cache, known.sha256, task):
             return Found(known.sha256, hint=known)
-        with local_copy(place.location, folder) as path:
+        with local_copy(task.location, folder) as path:
             if _was_replaced(whole, stated):
                 return Found(code="changed", cause=_REPLACED)
             sha256 = sha256_file(path)
             size = num_bytes(str(path))
-            results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, place))
+            results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, task))
         strong = stated.etag is not None and not stated.etag.startswith("W/")
         hint = Hint(stated.etag or "", stated.size, sha256) if strong else None
         return Found(sha256, results, hint, num_bytes=size)
@@ -136,14 +132,14 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, place: Visit) -> Fou
             raise
         return Found(code="changed", cause=_REPLACED)
     except (StorageError, CorruptArtifactError) as error:
-        if place.location.startswith("s3://") or str(error).endswith(_OURS):
+        if task.location.startswith("s3://") or str(error).endswith(_OURS):
             raise
         return Found(code="unreachable", cause=str(error))
 
 
 def _was_replaced(whole: str, stated: remote.RemoteFile) -> bool:
-    """Whether a bucket holds another object now, itself or as the tar of a member: parts of both may have come, in the
-    size of the first.
+    """Whether a bucket holds another object now, itself or as the tar of a member: bytes of both may have come, in
+    the size of the first.
 
     Web servers are not asked: several behind one name may give several ETags to one file.
     """
@@ -153,8 +149,8 @@ def _was_replaced(whole: str, stated: remote.RemoteFile) -> bool:
     return now is None or now.etag != stated.etag
 
 
-def _lacking(cache: ClipCache | None, sha256: str, place: Visit) -> list[SourceFile]:
-    files = dict.fromkeys(SourceFile(sha256, kind, span) for kind, span in place.parts)  # members may share a file
+def _lacking(cache: ClipCache | None, sha256: str, task: LocationTask) -> list[SourceFile]:
+    files = dict.fromkeys(SourceFile(sha256, kind, span) for kind, span in task.spans)  # members may share a file
     return [file for file in files if cache is None or cache.get(file) is None]
 
 

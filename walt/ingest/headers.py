@@ -65,8 +65,8 @@ class HeaderRequest:
 
 def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
     """At most ``count`` of the items, evenly drawn, in the order of the list: a function of (items, count, seed)."""
-    places = random.Random(seed).sample(range(len(items)), min(count, len(items)))
-    return [items[place] for place in sorted(places)]
+    indices = random.Random(seed).sample(range(len(items)), min(count, len(items)))
+    return [items[index] for index in sorted(indices)]
 
 
 def read_headers(

@@ -16,7 +16,7 @@ from walt.media import fingerprints, shots
 from walt.media.images import Clip
 
 BRIGHT_SHARE = 98
-"""Per cent of a frame's pixels that are no brighter than its ``brightness``: a logo does not light a black frame."""
+"""Per cent of a frame's pixels that are not brighter than its ``brightness``: a logo does not light a black frame."""
 
 LUMA = np.array([19595, 38470, 7471], dtype=np.int32)
 """65536 times what red, green and blue weigh in a grey level (ITU-R BT.601)."""
@@ -80,8 +80,8 @@ def measure(thumbs: Clip, cut_scores: Sequence[float]) -> Measures:
     """
     grey = np.dot(thumbs.reshape(len(thumbs), -1, 3), LUMA) >> 16  # (T, h w)
     differences = np.abs(np.diff(grey, axis=0)).mean(axis=1)
-    place = (grey.shape[1] - 1) * BRIGHT_SHARE // 100
-    brightness = np.partition(grey, place, axis=1)[:, place]
+    rank = (grey.shape[1] - 1) * BRIGHT_SHARE // 100
+    brightness = np.partition(grey, rank, axis=1)[:, rank]
     chosen = [thumbs[index] for index in sorted({0, len(thumbs) // 2, len(thumbs) - 1})]
     colours = [[round(float(level), 2) for level in frame.mean(axis=(0, 1))] for frame in chosen]
     return Measures(

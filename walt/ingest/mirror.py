@@ -63,8 +63,8 @@ class _File:
 
 
 def check_mirror(paths: Paths, prefix: str) -> None:
-    """Raise ConfigurationError or StorageError where ``ingest.output`` is no URL that can be written, or holds files of
-    others under names of ours."""
+    """Raise ConfigurationError or StorageError where ``ingest.output`` is not a URL that can be written, or holds files
+    of others under names of ours."""
     try:
         remote.check_writable(prefix)
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""All inputs read: each visited by a worker process, what it brings put into the cache, duplicates told apart."""
+"""All inputs read: each read by a worker process, what it brings put into the cache, duplicates told apart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from walt.ingest.clip_cache import TRANSIENT, ClipCache, cut_source
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import Source
 from walt.ingest.config import IngestConfig
-from walt.ingest.hash_and_cut import DOWNLOAD_SECONDS, Found, Hints, Visit, only_hash, visit
+from walt.ingest.hash_and_cut import DOWNLOAD_SECONDS, Found, Hints, LocationTask, only_hash, read_location
 from walt.ingest.screen_clips import Screening
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_elsewhere
@@ -62,20 +62,20 @@ def read_all(
     folder = work / TEMPORARY_FOLDER
     if folder.is_dir():
         clean_temporary(folder)
-    visits = _Visits(cache, Hints(work / "remote.jsonl"), ingest, compute)
+    reading = _Reading(cache, Hints(work / "remote.jsonl"), ingest, compute)
     cut = partial(cut_source, rule)
-    dead = visits.make("ingest: reading", partial(visit, folder, cut, cache.unmeasured), listed)
+    dead = reading.make("ingest: reading", partial(read_location, folder, cut, cache.unmeasured), listed)
     if dead:
-        visits.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
+        reading.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
     fill_in((source.file for source in listed if source.sha256), cache, ingest, compute)
     read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
-        visits.make("ingest: reading again", partial(visit, folder, cut, None), read.unknown)
+        reading.make("ingest: reading again", partial(read_location, folder, cut, None), read.unknown)
         fill_in((source.file for source in read.unknown if source.sha256), cache, ingest, compute)
         read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
         raise StorageError(f"{cache.folder}: clips that were stored there are gone; run again")
-    return read, visits.num_decoded
+    return read, reading.num_decoded
 
 
 def reject_row(source: str, sha256: str | None, code: str | None, cause: str) -> RejectRow:
@@ -83,23 +83,23 @@ def reject_row(source: str, sha256: str | None, code: str | None, cause: str) ->
     return RejectRow(printable(source), sha256, "ingest", code or "unknown", printable(cause))
 
 
-class _Visits:
-    """Has workers go to sources, and keeps what they bring."""
+class _Reading:
+    """Has workers read locations, and keeps what they bring."""
 
     def __init__(self, cache: ClipCache, hints: Hints, ingest: IngestConfig, compute: ComputeConfig) -> None:
         self._cache, self._hints, self._ingest, self._compute = cache, hints, ingest, compute
         self.num_decoded = 0
         self._num_refused = 0
 
-    def make(self, title: str, function: Callable[[Visit], Found], sources: list[Source]) -> list[Source]:
-        """Visit all, those on servers first. Gives those at which a worker died."""
+    def make(self, title: str, function: Callable[[LocationTask], Found], sources: list[Source]) -> list[Source]:
+        """LocationTask all, those on servers first. Gives those at which a worker died."""
         dead: list[Source] = []
         seconds, memory = self._ingest.timeout_seconds, self._ingest.memory_mb
         with ProgressBar(title, len(sources), "files", meters=("clips", "MB"), counters=("rejects",)) as bar:
             bar.advance(0, rejects=self._num_refused)
             for elsewhere, limit in ((True, seconds + DOWNLOAD_SECONDS), (False, seconds)):
                 groups = partial(_by_location, sources, elsewhere)
-                jobs = map(self._visit, groups())
+                jobs = map(self._task, groups())
                 outcomes = map_items(function, jobs, self._compute, timeout_seconds=limit, memory_mb=memory)
                 for group, outcome in zip(groups(), outcomes, strict=True):
                     found = outcome.value
@@ -116,10 +116,10 @@ class _Visits:
                     bar.advance(len(group), clips=clips, MB=found.num_bytes / 1e6, rejects=refused)
         return dead
 
-    def _visit(self, group: list[Source]) -> Visit:
+    def _task(self, group: list[Source]) -> LocationTask:
         location = group[0].item.path
-        parts = tuple((source.item.kind, source.item.span) for source in group)
-        return Visit(location, parts, self._hints.get(location))
+        spans = tuple((source.item.kind, source.item.span) for source in group)
+        return LocationTask(location, spans, self._hints.get(location))
 
     def _keep(self, found: Found, group: list[Source]) -> None:
         """Results go where the next run finds them; what says nothing about the bytes is noted of the source."""
@@ -139,16 +139,16 @@ class _Visits:
 
 
 def _by_location(sources: list[Source], elsewhere: bool) -> Iterator[list[Source]]:
-    """Local sources one by one; the parts of a remote file together, so that it is fetched once."""
-    parts: dict[str, list[Source]] = {}
+    """Local sources one by one; the spans of a remote file together, so that it is fetched once."""
+    groups: dict[str, list[Source]] = {}
     for source in sources:
         if is_elsewhere(source.item.path) != elsewhere:
             continue
         if elsewhere:
-            parts.setdefault(source.item.path, []).append(source)
+            groups.setdefault(source.item.path, []).append(source)
         else:
             yield [source]
-    yield from parts.values()
+    yield from groups.values()
 
 
 def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:
@@ -159,14 +159,14 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
     may_be_stills = rule.stills and rule.num_frames > 1
     for source in listed:
         item, sha256, reason = source.item, source.sha256, source.refusal
-        place, strict = (sha256, item.span), may_be_stills and not item.stills
-        entry = cache.get(source.file) if sha256 and (strict or place not in first) else None
+        identity, strict = (sha256, item.span), may_be_stills and not item.stills
+        entry = cache.get(source.file) if sha256 and (strict or identity not in first) else None
         if strict and entry and any(clip.kind == "image" for clip in entry.clips):  # another member takes stills
             refusal = too_short(1, rule.fps, rule.num_frames)
             read.rejects.append(reject_row(item.source, sha256, refusal.code, refusal.cause))
             continue
         if sha256:
-            earlier = first.setdefault(place, source)
+            earlier = first.setdefault(identity, source)
             if earlier is not source:
                 cause = f"the same bytes as {earlier.item.source}"
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))

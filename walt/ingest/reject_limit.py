@@ -20,7 +20,7 @@ def check_reject_limit(
     overlap: what is a duplicate of another member's accepted source is no loss.
 
     Args:
-        inputs: how many each member has; a dataset that is no union is one member, called by nothing.
+        inputs: how many each member has; a dataset that is not a union is one member, called by nothing.
         table: of the rejects, for the message.
 
     Raises:

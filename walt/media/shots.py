@@ -1,7 +1,7 @@
 """Where one shot ends and the next begins, by PySceneDetect: the one door to it and to OpenCV.
 
 PySceneDetect's *content value* of two neighbouring frames is the mean difference of their hue, saturation and
-brightness, 0 to 255. A high one alone is no cut: at 8 frames a second a swinging camera reaches 40 to 60. So its
+brightness, 0 to 255. A high one alone is not a cut: at 8 frames a second a swinging camera reaches 40 to 60. So its
 ``AdaptiveDetector`` asks besides that the value be some times the mean of the two before and the two after. That rule
 is written out here, in ``cuts``, for two reasons: it is applied to values that were measured earlier, so that other
 thresholds need no decoding, and at the ends of a clip, where PySceneDetect says nothing for want of neighbours, it

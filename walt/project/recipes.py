@@ -53,7 +53,7 @@ def recipe_text(name: str) -> str:
 
 def check_new_params(name: str, target: Path, force: bool) -> bytes:
     """A recipe as the content of ``target``, which is not written. Raises ConfigurationError if another file is there
-    and ``force`` is false."""
+    and ``force`` is false, and as ``expand``."""
     content = recipe_text(name).encode()
     if target.is_file() and target.read_bytes() != content and not force:
         raise ConfigurationError(f"{target.name} is there and differs from recipe '{name}'; --force replaces it")

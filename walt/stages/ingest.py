@@ -1,6 +1,6 @@
 """Stage ``ingest``: source files -> clips in tars of each size, a manifest, and tables of what was refused.
 
-What decides and in which order: the source lists inputs; each is visited once, in a process that can be killed, which
+What decides and in which order: the source lists inputs; each is read once, in a process that can be killed, which
 hashes it and, where the cache has no clips of these bytes, decodes it and cuts it into clips of its sizes; the same
 bytes twice are one source; clips are screened; those that stay go to tars by the hash of their source. Neither the
 order of listing nor the number of workers changes a byte.
@@ -131,7 +131,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 def _gone(paths: Paths, listing: Listing) -> list[str]:
-    """Sources of the last run's tables that are no inputs now; said to whoever watches."""
+    """Sources of the last run's tables that are not inputs now; said to whoever watches."""
     before: set[str] = set()
     for table, is_there in ((paths.manifest, has_manifest(paths.manifest)), (paths.rejects, paths.rejects.is_file())):
         try:

@@ -1,7 +1,7 @@
 """A folder of videos and images with a table of captions, in any column order.
 
 Inputs are the table's rows, and the media files in the folder that no row names. Hidden files, and files that look like
-neither video nor image, are no inputs unless a row names them.
+neither video nor image, are not inputs unless a row names them.
 """
 
 from __future__ import annotations

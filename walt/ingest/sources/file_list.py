@@ -46,7 +46,7 @@ def _entry(
         start, end = (cells[name] for name in source.span_columns)
         span = make_span(start, end)
         if span is None:
-            return Refusal(path or row.name, "bad_span", f"line {row.line}: from {start!r} to {end!r} is no span")
+            return Refusal(path or row.name, "bad_span", f"line {row.line}: from {start!r} to {end!r} is not a span")
     label: int | None = None
     if labels is not None and source.label_column is not None and cells[source.label_column]:
         name = cells[source.label_column]

@@ -206,7 +206,7 @@ def fixed_folder(pattern: str, is_folder: Callable[[str], bool] = lambda _: Fals
     """The folder before a glob's first wildcard: ``a/b`` of ``a/b/*.mp4``, and nothing of ``*.mp4``.
 
     Args:
-        is_folder: whether there is a folder of that very name: its characters are no wildcards.
+        is_folder: whether there is a folder of that very name: its characters are not wildcards.
     """
     parts = pattern.split("/")
     above = ["/".join(parts[:number]) for number in range(1, len(parts))]

@@ -22,7 +22,7 @@ from walt.media.kinds import is_media
 def entries(source: ImageNet, dataset: Dataset) -> Iterator[Entry]:
     """List the pictures of all wnids' folders; the caption is the class's name.
 
-    Refusals: ``unknown_class`` (a folder that is no wnid of the index), and those of ``Rules.item``.
+    Refusals: ``unknown_class`` (a folder that is not a wnid of the index), and those of ``Rules.item``.
 
     Raises:
         ConfigurationError: the class index is missing, is none, or has another order; the classes are not the
@@ -48,7 +48,7 @@ def entries(source: ImageNet, dataset: Dataset) -> Iterator[Entry]:
 
 def _entry(dataset: Dataset, name: str, wnid: str, labels: dict[str, tuple[int, str]], split: Split | None) -> Entry:
     if wnid not in labels:
-        return Refusal(name, "unknown_class", f"the folder {wnid!r} is no wnid of the class index")
+        return Refusal(name, "unknown_class", f"the folder {wnid!r} is not a wnid of the class index")
     label, caption = labels[wnid]
     return dataset.rules.item(name, dataset.folder.location(name), caption, label=label, split=split)
 

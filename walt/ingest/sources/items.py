@@ -23,7 +23,7 @@ class Item:
     """One input that may become clips."""
 
     source: str
-    """Name as the dataset gives it, with ``#t=START,END`` for a span; bytes that are no UTF-8 are surrogates."""
+    """Name as the dataset gives it, with ``#t=START,END`` for a span; bytes that are not UTF-8 are surrogates."""
     path: str
     """Where the bytes are: see ``walt.ingest.sources.locations``."""
     kind: Kind
@@ -110,7 +110,7 @@ class Rules:
         if not caption and self.caption_required:
             return Refusal(source, "no_caption", "it has no caption, and the dataset's descriptor requires one")
         if "\0" in caption or not _is_text(caption):
-            return Refusal(source, "bad_caption", "the caption holds bytes that are no UTF-8 text")
+            return Refusal(source, "bad_caption", "the caption holds bytes that are not UTF-8 text")
         cut = caption[: self.max_caption_characters]
         return Item(
             source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out_share

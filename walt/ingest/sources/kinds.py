@@ -75,7 +75,7 @@ class Panda70M(Section):
     videos: str
     """Folder with ``<videoID>.mp4``."""
     min_matching_score: float
-    """Spans whose caption matches less are no inputs; 0 takes all."""
+    """Spans whose caption matches less are not inputs; 0 takes all."""
     absent: Absent
 
 

@@ -37,7 +37,7 @@ def entries(source: Kinetics, dataset: Dataset) -> Iterator[Entry]:
 def _entry(dataset: Dataset, files: RowFiles, labels: dict[str, int], row: Row) -> Entry | None:
     youtube_id, start, end, split, name = row.values
     if row.problem or not youtube_id or start is None or end is None or split not in _SPLITS:
-        cause = row.problem or f"{youtube_id!r}, {start}, {end}, {split!r} are no id, start, end and split"
+        cause = row.problem or f"{youtube_id!r}, {start}, {end}, {split!r} are not an id, start, end and split"
         return Refusal(youtube_id or row.name, "bad_row", f"line {row.line}: {cause}")
     file = f"{youtube_id}_{int(start):06d}_{int(end):06d}.mp4"
     if name and name not in labels:

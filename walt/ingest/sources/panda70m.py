@@ -51,7 +51,7 @@ def _spans(source: Panda70M, dataset: Dataset, files: RowFiles, row: Row) -> Ite
             continue
         span = make_span(*moments) if isinstance(moments, list | tuple) and len(moments) == 2 else None
         if span is None:
-            yield Refusal(f"{name}#{number}", "bad_span", f"line {row.line}: {str(moments)[:40]} is no span")
+            yield Refusal(f"{name}#{number}", "bad_span", f"line {row.line}: {str(moments)[:40]} is not a span")
             continue
         found = files.find(row, [name if video else ""], span)
         if isinstance(found, Found):

@@ -48,7 +48,7 @@ class RowFiles:
 
         Returns:
             The file. A refusal: ``missing``, ``outside`` (the path leaves the folder), ``bad_url``, ``duplicate_row``.
-            None: there is no such file, and the descriptor says that it then is no input.
+            None: there is no such file, and the descriptor says that it then is not an input.
         """
         source = names[0]
         if not source:

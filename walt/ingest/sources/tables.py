@@ -1,8 +1,8 @@
 """Tables that name inputs, read by column name and row by row, whatever their size; ``READERS`` has their formats.
 
-Text is handed on as text. Bytes in it that are no UTF-8 come out as surrogates, as in file names. Integers in a Parquet
-file stand for their digits, so that an id column may be of either type. Lists are tuples: list columns in Parquet,
-Python literals in CSV, as Panda-70M has them.
+Text is handed on as text. Bytes in it that are not UTF-8 come out as surrogates, as in file names. Integers in a
+Parquet file stand for their digits, so that an id column may be of either type. Lists are tuples: list columns in
+Parquet, Python literals in CSV, as Panda-70M has them.
 """
 
 from __future__ import annotations
@@ -110,15 +110,15 @@ def _csv_rows(where: str, table: str, stream: IO[bytes], columns: Columns, optio
     kinds = {**columns, **optional}
     try:
         header = [name.strip() for name in next(reader, [])]
-        places = {name: _place(where, header, name, name in columns) for name in kinds}
+        indices = {name: _column_index(where, header, name, name in columns) for name in kinds}
         for fields in reader:
             if fields:  # blank lines are nothing
-                yield Row(table, reader.line_num, tuple(_cell(fields, places[name], kinds[name]) for name in kinds))
+                yield Row(table, reader.line_num, tuple(_cell(fields, indices[name], kinds[name]) for name in kinds))
     except csv.Error as error:
         raise ConfigurationError(f"{where}, line {reader.line_num}: not valid CSV: {error}") from None
 
 
-def _place(where: str, header: list[str], wanted: str, required: bool) -> int | None:
+def _column_index(where: str, header: list[str], wanted: str, required: bool) -> int | None:
     if header.count(wanted) == 1:
         return header.index(wanted)
     if wanted in header:
@@ -133,12 +133,12 @@ def _no_column(where: str, header: list[str], wanted: str) -> ConfigurationError
     return ConfigurationError(f"{where}: no column '{wanted}'{hint} (columns: {printable(', '.join(header))})")
 
 
-def _cell(fields: list[str], place: int | None, kind: ColumnKind) -> Value:
-    if place is None or place >= len(fields):
+def _cell(fields: list[str], index: int | None, kind: ColumnKind) -> Value:
+    if index is None or index >= len(fields):
         return None
     if kind == "number":
-        return _number(fields[place])
-    return literal_list(fields[place]) if kind == "list" else fields[place]
+        return _number(fields[index])
+    return literal_list(fields[index]) if kind == "list" else fields[index]
 
 
 def _number(text: str) -> Value:
@@ -147,8 +147,8 @@ def _number(text: str) -> Value:
     try:
         value = float(text)
     except ValueError:
-        return BadValue(f"{_short(text)} is no number")
-    return value if math.isfinite(value) else BadValue(f"{_short(text)} is no finite number")
+        return BadValue(f"{_short(text)} is not a number")
+    return value if math.isfinite(value) else BadValue(f"{_short(text)} is not a finite number")
 
 
 def literal_list(text: str) -> tuple[Any, ...] | BadValue | None:
@@ -160,9 +160,9 @@ def literal_list(text: str) -> tuple[Any, ...] | BadValue | None:
     try:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return BadValue(f"{_short(text)} is no list")
+        return BadValue(f"{_short(text)} is not a list")
     if not isinstance(value, list | tuple):
-        return BadValue(f"{_short(text)} is no list")
+        return BadValue(f"{_short(text)} is not a list")
     return _checked_list(value)
 
 
@@ -256,6 +256,6 @@ def seconds(value: object) -> float | None:
 
 
 def make_span(start: object, end: object) -> Span | None:
-    """Both ends in seconds; None where one is no moment, or the end is not after the start."""
+    """Both ends in seconds; None where one is not a moment, or the end is not after the start."""
     first, last = seconds(start), seconds(end)
     return None if first is None or last is None or last <= first else (first, last)

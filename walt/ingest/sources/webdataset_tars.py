@@ -36,7 +36,7 @@ def entries(source: WebDatasetTars, dataset: Dataset) -> Iterator[Entry]:
     ``truncated`` (a whole tar, where ``source.damaged`` is ``refuse``).
 
     Raises:
-        ConfigurationError: no tar matches, or ``source.caption`` is no kind of caption.
+        ConfigurationError: no tar matches, or ``source.caption`` is not a kind of caption.
         CorruptArtifactError: a tar is cut short or no tar, where ``source.damaged`` is ``stop``.
     """
     extension, _, key = source.caption.partition(":")
@@ -91,7 +91,7 @@ def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterat
 
 
 def _members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str] | None, Place | None]]:
-    """(name, refusal, place) of each member that is no folder. Raises CorruptArtifactError for a tar that is not whole.
+    """(name, refusal, place) of each member but folders. Raises CorruptArtifactError for a tar that is cut short.
 
     ``tarfile`` takes a cut at a member's edge, or a damaged header, for the end: so what stands there is looked at.
     """
