@@ -21,8 +21,8 @@ from walt.core.config import load_section
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory
 from walt.project.params import Params
-from walt.sampling.conditions import Conditions, TextCondition
-from walt.sampling.denoise import Draws, Guidance, Told, sample_latents
+from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, sample_latents
+from walt.sampling.prompt_inputs import Conditions, TextCondition
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -122,12 +122,18 @@ def sample(model: WaltTransformer, params: Params, batch: int, scale: float, arg
     assert width is not None, "the recipe's model takes text"
     text = torch.randn(batch + 1, TEXT_TOKENS, width, device=device)
     mask = torch.ones(batch + 1, TEXT_TOKENS, dtype=torch.bool, device=device)
-    told = Told(Conditions(TextCondition(text[1:], mask[1:], text[:1], mask[:1])))
+    conditioning = Conditioning(Conditions(TextCondition(text[1:], mask[1:], text[:1], mask[:1])))
     settings = params.sample.model_copy(update={"steps": arguments.steps})
-    draws = Draws((0,) * batch, tuple(range(batch)), device=device)
+    stream = NoiseStream((0,) * batch, tuple(range(batch)), device=device)
     with torch.autocast(device, torch.bfloat16):
         return sample_latents(
-            model, Schedule.from_config(params.diffusion), told, Guidance(scale, scale, 0.0), settings, draws, "base"
+            model,
+            Schedule.from_config(params.diffusion),
+            conditioning,
+            Guidance(scale, scale, 0.0),
+            settings,
+            stream,
+            "base",
         )
 
 

@@ -7,7 +7,6 @@ file, and on one machine they would only share its processors (docs/decisions/00
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import PROGRESS_FILE_VARIABLE
 from walt.core.paths import Paths
+from walt.core.suggestions import did_you_mean
 from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
 
 RETRIES = 4
@@ -96,9 +96,8 @@ def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
 
 def _stages_for(target: str) -> tuple[Stage, ...]:
     if target not in STAGE_NAMES:
-        near = difflib.get_close_matches(target, STAGE_NAMES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(STAGE_NAMES)}"
-        raise ConfigurationError(f"target: no stage is called '{target}'; {hint}")
+        hint = did_you_mean(target, STAGE_NAMES, f"there are {', '.join(STAGE_NAMES)}")
+        raise ConfigurationError(f"target: no stage is called '{target}'{hint}")
     return stages_needed_for(target)
 
 

@@ -23,6 +23,6 @@ floor  room                                           what lives there
 ====  ==============================================  ==========================================================
 
 A video's way: ``stages.ingest`` -> ``stages.train_autoencoder`` -> ``stages.encode_text``, ``stages.encode_video`` ->
-``stages.train_transformer`` (base, another aspect, super-resolution twice) -> ``stages.sample`` -> ``stages.evaluate`` ->
-``stages.report``.
+``stages.train_transformer`` (base, another aspect, super-resolution twice) -> ``stages.sample`` ->
+``stages.evaluate`` -> ``stages.report``.
 """

@@ -1,4 +1,4 @@
-"""The terms of both players' losses against closed forms."""
+"""The terms of both models' losses against closed forms."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_generators_loss_does_not_saturate() -> None:
     assert logits.grad.item() == pytest.approx(-1.0)
 
 
-def test_each_player_wants_what_the_other_does_not() -> None:
+def test_each_loss_rewards_what_the_other_punishes() -> None:
     fake = torch.zeros(3)
     assert generator_loss(fake + 1) < generator_loss(fake)
     assert discriminator_loss(fake, fake + 1) > discriminator_loss(fake, fake)

@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from walt.autoencoder.model import CausalAutoencoder
 from walt.cli import app
-from walt.commands.describe import ModelDescription, describe, in_units
+from walt.commands.describe.models import ModelDescription, describe, in_units
 from walt.core.config import load_section, parse_section, read_yaml
 from walt.core.errors import ConfigurationError
+from walt.core.transformers import TRANSFORMER_NAMES
 from walt.project.params import Params
 from walt.project.recipes import recipe_path
-from walt.project.registry import TRANSFORMERS
 from walt.transformer.model import WaltTransformer
 
 
@@ -47,7 +47,7 @@ def test_json_has_every_model_and_every_key() -> None:
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     assert document["recipe"] == "tiny"
-    assert list(document["models"]) == ["encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMERS]
+    assert list(document["models"]) == ["encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMER_NAMES]
     for model in document["models"].values():
         assert set(model) == {field.name for field in dataclasses.fields(ModelDescription)}
         assert sum(model["parts"].values()) == model["parameters"] > 0
@@ -67,7 +67,7 @@ def test_numbers_are_those_of_the_real_models(tiny: dict[str, Any]) -> None:
     assert tiny["encoder"]["input_shape"] == [3, 9, 16, 16]  # the largest form: 2304 pixels against a still's 2048
     assert tiny["encoder"]["latent_shape"] == tiny["decoder"]["input_shape"] == [8, 3, 2, 2]
     assert tiny["sr_2x"]["latent_shape"] == [8, 3, 4, 8]
-    assert [tiny[name]["tokens"] for name in (*TRANSFORMERS, "text_encoder")] == [12, 24, 24, 24, 16]
+    assert [tiny[name]["tokens"] for name in (*TRANSFORMER_NAMES, "text_encoder")] == [12, 24, 24, 24, 16]
 
 
 def test_parts_of_a_transformer(tiny: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ def test_the_discriminator_is_there_where_one_is_configured() -> None:
     data["train_autoencoder"]["discriminator"] = None
     data["train_autoencoder"]["loss"] |= {"adversarial": 0.0, "lecam": 0.0, "r1": 0.0}
     models = describe(parse_section(data, Params, "tiny"), "tiny", Path.cwd())["models"]
-    assert list(models) == ["encoder", "decoder", "text_encoder", *TRANSFORMERS]
+    assert list(models) == ["encoder", "decoder", "text_encoder", *TRANSFORMER_NAMES]
 
 
 def test_a_hub_name_is_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_without_arguments_it_is_params_yaml_as_a_person_reads_it(
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.output.splitlines()]
     assert max(map(len, lines)) <= 100
-    for title in ("encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMERS):
+    for title in ("encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMER_NAMES):
         assert sum(line.startswith(f"{title}  ") for line in lines) == 1, title
     assert sum("relative position bias" in line for line in lines) == 5  # T5 has one too
     assert sum("tokens a sample" in line for line in lines) == 5

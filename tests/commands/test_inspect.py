@@ -20,9 +20,9 @@ from typer.testing import CliRunner, Result
 from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
-from walt.commands.inspect import figures as figures
-from walt.commands.inspect.command import choose_rows
-from walt.commands.inspect.tables import TableData, duration, num_bytes, number, share, tables, to_rich
+from walt.commands.inspect import figures
+from walt.commands.inspect.dataset import choose_rows
+from walt.commands.inspect.tables import TableData, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
@@ -366,7 +366,7 @@ def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     refused = [
-        ClipRejectRow("k", "0.mp4", "0" * 64, start, "ingest", "black", "0.9 of it is black", None, *[None] * 5)
+        ClipRejectRow("k", "0.mp4", "0" * 64, start, "ingest", "black", "0.9 of it is black", None)
         for start in (2.25, 1.125)
     ]
     write_clip_rejects(root / "data/clip_rejects.parquet", refused)
@@ -393,20 +393,6 @@ def test_labels_and_missing_captions() -> None:
     (table,) = [table for table in tables({"listed": part.figures, **nothing}) if table.title == "30 classes"]
     assert len(table.rows) == 21
     assert table.rows[10] == ("10 classes between", "")
-
-
-def test_units() -> None:
-    thin = "\N{NARROW NO-BREAK SPACE}"
-    assert [number(value) for value in (0, 1234567, 0.12345, 1234.5)] == [
-        "0", f"1{thin}234{thin}567", "0.123", f"1{thin}234"
-    ]  # fmt: skip
-    assert [share(1, 3), share(1, 200), share(0, 5), share(1, 0)] == ["33 %", "0.5 %", "0 %", "0 %"]
-    assert [duration(value) for value in (2.125, 59.96, 200, 3569, 3600, 7500, 5e6)] == [
-        "2.12 s", "1 min 00 s", "3 min 20 s", "59 min 29 s", "1 h 00 min", "2 h 05 min", f"1{thin}389 h"
-    ]  # fmt: skip
-    assert [num_bytes(value) for value in (0, 999, 1024, 5e6, 3e12, 9e15)] == [
-        "0 B", "999 B", "1 KiB", "4.77 MiB", "2.73 TiB", f"8{thin}185 TiB"
-    ]  # fmt: skip
 
 
 def test_markup_in_cells_is_text() -> None:

@@ -26,7 +26,7 @@ from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.cli import app
-from walt.commands.reconstruct import _LIMITS, LONGEST_SIDE, Reconstruction, Request, parse_size, run
+from walt.commands.reconstruct.files import _LIMITS, LONGEST_SIDE, Reconstruction, Request, parse_size, run
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError, StorageError, WaltError
 from walt.core.storage import sha256_file
 from walt.data.clip_pixels import pixels
@@ -314,7 +314,7 @@ from walt.core import environment
 environment.set_defaults()
 import torch
 from walt.evaluation import reconstruction
-from walt.commands.reconstruct import Request, run
+from walt.commands.reconstruct.files import Request, run
 
 def peak():
     # not getrusage: its maximum begins with the size of the process that started this one, a test run of gigabytes

@@ -16,7 +16,7 @@ from tests.support.media import counter, read_counter, write_video
 from tests.support.tiny_models import BASE, SUPER_RESOLUTION, drawn, write_models
 from walt.cli import app
 from walt.commands import sample as generate
-from walt.commands.sample import Request, load_project, run
+from walt.commands.sample.generate import Request, load_project, run
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.media.mp4 import decode_clip

@@ -7,20 +7,23 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
 
 from walt.core.config import load_section
 from walt.core.paths import ARTIFACTS, Paths
+from walt.core.transformers import TRANSFORMERS
 from walt.ingest.config import Descriptor
 from walt.project import dvc_yaml as pipeline
 from walt.project.code_identity import code_dependencies
 from walt.project.params import Params
 from walt.project.recipes import recipe_names, recipe_path
 from walt.project.registry import STAGES, Stage, get_stage, stages_needed_for
+from walt.project.runner import section_names
 
-TRAINED = {"train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"}
+TRAINED = {transformer.stage for transformer in TRANSFORMERS}
 
 ROOT = Path(__file__).resolve().parents[2]
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -29,10 +32,16 @@ every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.n
 @every_stage
 def test_module_has_run_and_the_declared_sections(stage: Stage) -> None:
     module = importlib.import_module(stage.module)
-    assert list(inspect.signature(module.run).parameters) == ["config", "paths"]
-    assert set(module.Config.model_fields) == {*stage.params, *stage.settings}
+    further = ["transformer"] if stage.transformer else []
+    assert list(inspect.signature(module.run).parameters) == ["config", "paths", *further]
+    sections = section_names(stage, module.Config)
+    assert set(sections.values()) == {*stage.params, *stage.settings}
     for name, field in module.Config.model_fields.items():
-        assert field.annotation == Params.model_fields[name].annotation, f"section {name}"
+        declared = Params.model_fields[sections[name]].annotation
+        if sections[name] == name:
+            assert field.annotation == declared, f"section {name}"
+        else:  # one of a transformer's, whose classes are in the union of all
+            assert set(get_args(declared) or [declared]) <= set(get_args(field.annotation)), f"section {name}"
 
 
 def test_every_section_is_used_by_some_stage() -> None:
@@ -60,7 +69,7 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
     assert set(entry["params"]) == set(stage.params)
     assert {ARTIFACTS[name] for name in stage.inputs} <= set(entry["deps"])
     code = {dep for dep in entry["deps"] if dep.endswith(".py")}
-    assert f"walt/stages/{stage.name.replace('-', '_')}.py" in code
+    assert f"{stage.module.replace('.', '/')}.py" in code
     assert all((ROOT / file).is_file() for file in code)
     # a stage does not depend on the whole configuration, so that a knob elsewhere leaves it fresh
     assert "walt/project/params.py" not in code

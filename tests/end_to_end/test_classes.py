@@ -14,6 +14,7 @@ from walt.core.config import read_yaml
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
 from walt.data.labels import read_labels
 from walt.data.manifest import read_manifest
 from walt.media.mp4 import decode_clip
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not (SHARED / "data/clips").is_dir(), reason="the real clips are not beside this project"),
 ]
-TRAININGS = ("train_base", "finetune_aspect", "train_sr_2x", "train_sr_4x")
+TRAININGS = [transformer.training for transformer in TRANSFORMERS]
 
 
 def of_classes(project: Path, name: str, num_classes: int) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def test_pictures_by_their_class(tmp_path: Path) -> None:
     """An autoencoder in 2D and a base model of one frame; nothing follows it."""
     project = copy_project(tmp_path / "project")
     params = of_classes(project, "imagenet", 1000)
-    for section in ("aspect", "sr_2x", "sr_4x", *TRAININGS[1:]):
+    for section in (*TRANSFORMER_NAMES[1:], *TRAININGS[1:]):
         params[section] = None
     params["ingest"] |= {"num_frames": 1, "sizes": [[16, 16]]}
     params["autoencoder"] |= {"dimensions": 2, "temporal_downsample": [False] * 2}

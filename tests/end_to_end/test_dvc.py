@@ -9,6 +9,7 @@ import pytest
 from tests.support.project import copy_project, run, try_run
 from tests.support.warm import Warm
 from walt.core.storage import read_json
+from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 from walt.tracking.server import connect
@@ -48,7 +49,7 @@ def test_a_second_run_does_nothing(project: Path) -> None:
 
 def test_a_training_parameter_leaves_the_latents_alone(project: Path) -> None:
     change(project, "params.yaml", "image_fraction: 0.25", "image_fraction: 0.5")  # of all transformers
-    trained = ["train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"]
+    trained = [transformer.stage for transformer in TRANSFORMERS]
     assert stages_run(project) == [*trained, "sample", "evaluate", "report"]
 
 
@@ -69,7 +70,7 @@ def test_a_changed_caption_leaves_the_video_latents_alone(project: Path) -> None
 
 
 def test_an_edited_module_reruns_its_stages(project: Path) -> None:
-    file = project / "walt/sampling/pipeline.py"
+    file = project / "walt/sampling/prompt_to_video.py"
     file.write_text(file.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
     ran = stages_run(project)
     assert ran[0] == "sample"

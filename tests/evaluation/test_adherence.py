@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from walt.data.shapes import draw, parse_caption, prompts
-from walt.evaluation.adherence import Observation, Verdict, judge, observe, rates
+from walt.evaluation.adherence import Observation, Verdict, check_prompt, observe, rates
 from walt.media.mp4 import decode_clip, encode_clip
 
 COUNT = 144  # 2 of each colour x direction x shape
@@ -30,12 +30,12 @@ def stored() -> list[tuple[str, np.ndarray]]:
 
 
 def test_real_clips_obey(stored: list[tuple[str, np.ndarray]]) -> None:
-    verdicts = [judge(prompt, clip) for prompt, clip in stored]
+    verdicts = [check_prompt(prompt, clip) for prompt, clip in stored]
     assert rates([v for v in verdicts if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
 
 
 def test_larger_clips_obey() -> None:
-    verdicts = [judge(prompt, clip) for prompt, clip in clips(64)]
+    verdicts = [check_prompt(prompt, clip) for prompt, clip in clips(64)]
     assert rates([v for v in verdicts if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
 
 
@@ -46,13 +46,13 @@ def test_blurred_and_noisy_clips_obey(stored: list[tuple[str, np.ndarray]]) -> N
     for prompt, clip in stored:
         blurred = np.stack([np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(1.5))) for frame in clip])
         noisy = np.clip(blurred + rng.normal(0, 10, blurred.shape), 0, 255).astype(np.uint8)
-        verdicts.append(judge(prompt, noisy))
+        verdicts.append(check_prompt(prompt, noisy))
     assert all(share >= 0.97 for share in rates([v for v in verdicts if v]).values())
 
 
 def test_shuffled_prompts_are_chance(stored: list[tuple[str, np.ndarray]]) -> None:
     order = np.random.default_rng(0).permutation(COUNT)
-    shares = rates([v for v in (judge(stored[i][0], stored[j][1]) for i, j in enumerate(order)) if v])
+    shares = rates([v for v in (check_prompt(stored[i][0], stored[j][1]) for i, j in enumerate(order)) if v])
     assert shares["colour"] == pytest.approx(1 / 6, abs=0.1)
     assert shares["direction"] == pytest.approx(1 / 4, abs=0.12)
     assert shares["both"] == pytest.approx(1 / 24, abs=0.05)
@@ -71,7 +71,7 @@ def test_a_shape_that_stands_still() -> None:
 
 
 def test_other_prompts_are_not_judged() -> None:
-    assert judge("a dog in the snow", np.zeros((2, 8, 8, 3), np.uint8)) is None
+    assert check_prompt("a dog in the snow", np.zeros((2, 8, 8, 3), np.uint8)) is None
 
 
 def test_rates() -> None:

@@ -14,8 +14,9 @@ from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.ingest.config import DatasetConfig, Descriptor
-from walt.ingest.prepare import init_dataset, prepare
+from walt.ingest.prepare import prepare
 from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
+from walt.project.point_at_dataset import init_dataset
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.media import Frames, counter
+from tests.support.screening import SCREEN_OFF as OFF
 from walt.core.config import read_yaml
 from walt.data.shapes import draw, scenes
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
@@ -24,10 +25,6 @@ from walt.ingest.screen_clips import Refusal, Refusals, Screening, clip_reject_r
 from walt.media.shots import content_values, thumbnails
 from walt.media.video import SourceFacts
 
-OFF: dict[str, Any] = {
-    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
-    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
-}  # fmt: skip
 FACTS = SourceFacts(90, 160, 25.0, 4.0)
 
 

@@ -12,7 +12,7 @@ from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, drawn
 from walt.core.errors import ConfigurationError
 from walt.diffusion.schedule import Schedule
 from walt.sampling.aspect import parse_aspect, with_aspect
-from walt.sampling.pipeline import Pipeline
+from walt.sampling.prompt_to_video import Pipeline
 from walt.transformer.model import WaltTransformer
 
 PAPER = BASE.model_copy(

@@ -1,7 +1,7 @@
 """Long videos: whether a seam is left, on models of which it is known what they must make.
 
 The autoencoder here loses nothing: a latent frame is four grey levels. Its decoder writes into a second colour at which
-place of its part it rendered a frame. The transformer goes on with the linear motion that it is told of.
+place of its part it rendered a frame. The transformer continues the linear motion that it is given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError
 from walt.diffusion.schedule import Schedule
 from walt.sampling.long_video import check_continuation, last_frames, long_video, parts_for
-from walt.sampling.pipeline import Beginning, Pipeline
+from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.transformer.config import TransformerConfig
 
 LEVEL = 1 / 128  # of grey, a frame

@@ -20,11 +20,12 @@ from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
+from walt.core.transformers import get_transformer
 from walt.data.labels import write_labels
 from walt.data.shards import shard_name, write_index, write_shard
 from walt.nn.pretrained import load_config
-from walt.project.cascade import cascade, transformers
-from walt.stages import finetune_aspect, train_base, train_sr_2x, train_sr_4x
+from walt.project.trained_transformers import cascade, trained_transformers
+from walt.stages import train_transformer
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.io import save_transformer
@@ -34,21 +35,21 @@ CLASSES = BASE.model_copy(
     update={"conditioning": "class", "num_classes": 20, "text_width": None, "cross_attention": None}
 )
 IMAGES = CLASSES.model_copy(update={"latent_grid": (1, 2, 2), "spatiotemporal_window": (1, 2, 2), "adaln": "separate"})
+SHORT_TRAINING = diffusion_training(**SHORT)
 ASPECT = AspectConfig(
     resolution=(16, 32), latent_grid=(2, 2, 4), spatial_window=(1, 2, 4), spatiotemporal_window=(2, 2, 4)
 )
 
 
 def train(paths: Paths, architecture: TransformerConfig, **changes: Any) -> dict[str, Any]:
-    training = diffusion_training(**{**SHORT, **changes})
-    return train_base.run(
-        train_base.Config(**COMMON, diffusion=DIFFUSION, base=architecture, train_base=training), paths
-    )
+    return run_training("base", architecture, paths, diffusion_training(**{**SHORT, **changes}))
 
 
-def aspect_config(training: Section | None = None) -> finetune_aspect.Config:
-    training = training or diffusion_training(**SHORT)
-    return finetune_aspect.Config(**COMMON, diffusion=DIFFUSION, aspect=ASPECT, finetune_aspect=training)
+def run_training(
+    name: str, architecture: Section | None, paths: Paths, training: Section | None = SHORT_TRAINING
+) -> dict[str, Any]:
+    config = train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=architecture, training=training)
+    return train_transformer.run(config, paths, get_transformer(name))
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, mo
     monkeypatch.setattr(
         WaltTransformer, "load_state_dict", lambda self, state, **k: (first.append(state), load(self, state, **k))[1]
     )
-    finetune_aspect.run(aspect_config(), paths)
+    run_training("aspect", ASPECT, paths)
     wide = ASPECT.of(BASE)
     expected = at_aspect(base.state_dict(), BASE, wide)
     assert all(torch.equal(first[-1][name], value) for name, value in expected.items())
@@ -121,26 +122,21 @@ def test_finetuning_of_another_base_model_starts_anew(
         save_transformer(paths.base, WaltTransformer(BASE))
         steps = follow(monkeypatch, stop=stop)
         if stop is None:
-            finetune_aspect.run(aspect_config(), paths)
+            run_training("aspect", ASPECT, paths)
         else:
             with pytest.raises(Killed):
-                finetune_aspect.run(aspect_config(), paths)
+                run_training("aspect", ASPECT, paths)
         assert steps == expected
     assert "start_from: " in capsys.readouterr().out
 
 
 def test_null_leaves_a_stage_out_and_a_later_model_takes_its_place(paths: Paths) -> None:
     save_transformer(paths.base, WaltTransformer(BASE))
-    nothing: dict[str, Any] = {"diffusion": DIFFUSION, **COMMON}
-    assert finetune_aspect.run(finetune_aspect.Config(aspect=None, finetune_aspect=None, **nothing), paths) == {
-        "left_out": "aspect"
-    }
-    train_sr_2x.run(train_sr_2x.Config(sr_2x=None, train_sr_2x=None, **nothing), paths)
-    train_sr_4x.run(train_sr_4x.Config(sr_4x=None, train_sr_4x=None, **nothing), paths)
+    for name in ("aspect", "sr_2x", "sr_4x"):
+        assert run_training(name, None, paths, None) == {"left_out": name}
     assert all(is_left_out(folder) for folder in (paths.aspect, paths.sr_2x, paths.sr_4x))
-    assert list(transformers(paths)) == list(cascade(paths)) == ["base"]
-    training = diffusion_training(**SHORT)
-    train_sr_2x.run(train_sr_2x.Config(sr_2x=SUPER_RESOLUTION, train_sr_2x=training, **nothing), paths)
+    assert list(trained_transformers(paths)) == list(cascade(paths)) == ["base"]
+    run_training("sr_2x", SUPER_RESOLUTION, paths)
     assert not is_left_out(paths.sr_2x)
     assert list(cascade(paths)) == ["base", "sr_2x"]
     assert list(cascade(paths, super_resolution=False)) == ["base"]
@@ -150,13 +146,12 @@ def test_the_finetuned_model_takes_the_base_models_place(tmp_path: Path) -> None
     paths = Paths(tmp_path)
     for name in ("base", "aspect", "sr_2x", "sr_4x"):
         getattr(paths, name).mkdir(parents=True)
-    assert list(transformers(paths)) == ["base", "aspect", "sr_2x", "sr_4x"]
+    assert list(trained_transformers(paths)) == ["base", "aspect", "sr_2x", "sr_4x"]
     assert list(cascade(paths)) == ["aspect", "sr_2x", "sr_4x"]
     assert list(cascade(paths, super_resolution=False)) == ["aspect"]
 
 
 def test_the_second_super_resolution_model_sees_the_firsts_size(paths: Paths) -> None:
     write_noise(paths, SECOND)
-    config = train_sr_4x.Config(**COMMON, diffusion=DIFFUSION, sr_4x=SECOND, train_sr_4x=diffusion_training(**SHORT))
-    assert train_sr_4x.run(config, paths)["steps"] == 4
+    assert run_training("sr_4x", SECOND, paths)["steps"] == 4
     assert load_config(paths.sr_4x, TransformerConfig) == SECOND

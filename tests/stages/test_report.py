@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests.support.evaluated_project import PROMPTS, Tracked, config, write_project
-from tests.support.tiny_clips import ROWS, write_clips
+from tests.support.tiny_clips import ROWS
 from walt.core.errors import StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file, write_json
 from walt.data.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
 from walt.data.partitions import PARTS_INDEX
 from walt.media.mp4 import decode_clip
+from walt.pages.formats import number
 from walt.project.registry import get_stage
 from walt.project.settings import ReportConfig
 from walt.stages import evaluate
-from walt.stages.report import Config, StoredClips, format_number, run
+from walt.stages.report import Config, run
 
 CAPTION = "a <b>bold</b> & 'odd' caption"
 LOCK = """
@@ -117,7 +117,7 @@ def test_videos_of_the_page_can_be_played(page: str) -> None:
 
 def test_figures_and_tables(paths: Paths, page: str) -> None:
     metrics = read_json(paths.evaluation)["metrics"]
-    assert format_number(metrics["frechet_distance/thumbnail"]) in page
+    assert number(metrics["frechet_distance/thumbnail"]) in page
     assert "Fréchet distance (thumbnail features)" in page
     assert "FVD" not in page
     assert "67 %" in page  # colour: 4 of 6
@@ -174,19 +174,3 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
 def test_a_missing_input(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"evaluation\.json"):
         run(report_config(), Paths(tmp_path))
-
-
-def test_a_clip_is_shown_in_the_largest_size_that_it_has(tmp_path: Path) -> None:
-    paths = Paths(tmp_path)
-    write_clips(paths.clips, tuple(replace(row, sizes="16x16" if row.key == "v1" else None) for row in ROWS))
-    clips, (v0, v1) = StoredClips(paths), (row for row in ROWS if row.key in ("v0", "v1"))
-    assert (clips[v0].shape, clips[v1].shape) == ((5, 32, 32, 3), (5, 16, 16, 3))
-    with pytest.raises(KeyError, match="v9"):
-        clips[replace(v0, key="v9")]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(3, "3"), (1234567, "1\u202f234\u202f567"), (0.01234, "0.0123"), (12.345, "12.3"), (2.0, "2")]
-)
-def test_format_number(value: float, text: str) -> None:
-    assert format_number(value) == text

@@ -28,25 +28,30 @@ from walt.core.config import Section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.core.transformers import get_transformer
 from walt.data.clip_dataset import ClipDataset
 from walt.project import code_identity as code
-from walt.stages import train_autoencoder, train_base
-from walt.stages import train_transformer as transformer_training
+from walt.stages import train_autoencoder, train_transformer
 from walt.training import compilation, loop
 from walt.training.config import AutoencoderLossConfig
 from walt.transformer.model import WaltTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
+TRANSFORMER = get_transformer("base")
 
 
 def base_config() -> Section:
     training = diffusion_training(**SHORT)
-    return train_base.Config(**COMMON, diffusion=DIFFUSION, base=BASE, train_base=training)
+    return train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=BASE, training=training)
 
 
 def autoencoder_config() -> Section:
     training = autoencoder_training(**SHORT)
     return train_autoencoder.Config(**COMMON, autoencoder=AUTOENCODER, train_autoencoder=training)
+
+
+def run(stage: ModuleType, config: Section, paths: Paths) -> None:
+    stage.run(config, paths, *([TRANSFORMER] if stage is train_transformer else []))
 
 
 @pytest.fixture
@@ -60,9 +65,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("stage", "make_config", "edited", "first_step"),
     [
-        (train_base, base_config, "walt/training/diffusion_objective.py", 0),
-        (train_base, base_config, "walt/stages/train_base.py", 0),
-        (train_base, base_config, "walt/sampling/pipeline.py", KILLED_AT),  # no part of the stage
+        (train_transformer, base_config, "walt/training/diffusion_objective.py", 0),
+        (train_transformer, base_config, "walt/stages/train_transformer.py", 0),
+        (train_transformer, base_config, "walt/sampling/prompt_to_video.py", KILLED_AT),  # no part of the stage
         (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", 0),
         (train_autoencoder, autoencoder_config, "walt/transformer/model.py", KILLED_AT),
     ],
@@ -81,12 +86,12 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(
     write_latents(tmp_path / "data")
     steps = follow(monkeypatch, stop=KILLED_AT)
     with pytest.raises(Killed):
-        stage.run(make_config(), paths)
+        run(stage, make_config(), paths)
     assert steps == [0, 1, 2]
     with open(package / edited, "a", encoding="utf-8") as file:
         file.write("# edited\n")
     steps = follow(monkeypatch, stop=None)
-    stage.run(make_config(), paths)
+    run(stage, make_config(), paths)
     assert steps == list(range(first_step, 4))
 
 
@@ -184,7 +189,7 @@ def test_the_log_says_which_terms_are_left_out(
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("stage", [train_base, train_autoencoder], ids=["transformer", "autoencoder"])
+@pytest.mark.parametrize("stage", [train_transformer, train_autoencoder], ids=["transformer", "autoencoder"])
 def test_activation_checkpointing_reaches_the_model(
     stage: ModuleType, again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,13 +203,13 @@ def test_activation_checkpointing_reaches_the_model(
         raise Killed
 
     follow(monkeypatch, stop=None)
-    for module in (transformer_training, train_autoencoder):
+    for module in (train_transformer, train_autoencoder):
         monkeypatch.setattr(module, "train", train)
-    config = base_config() if stage is train_base else autoencoder_config()
-    section = "train_base" if stage is train_base else "train_autoencoder"
+    config = base_config() if stage is train_transformer else autoencoder_config()
+    section = "training" if stage is train_transformer else "train_autoencoder"
     training = getattr(config, section).model_copy(update={"activation_checkpointing": again})
     with pytest.raises(Killed):
-        stage.run(config.model_copy(update={section: training}), paths)
+        run(stage, config.model_copy(update={section: training}), paths)
     assert found == [again]
 
 
@@ -220,24 +225,24 @@ def test_compilation_reaches_the_blocks_or_says_what_is_missing(
         raise Killed
 
     follow(monkeypatch, stop=None)
-    monkeypatch.setattr(transformer_training, "train", train)
+    monkeypatch.setattr(train_transformer, "train", train)
     monkeypatch.setattr(compilation, "missing_for_processors", lambda: None)
     config = base_config()
     for wanted in (False, True):
         training = diffusion_training(**{**SHORT, "compile": wanted})
         with pytest.raises(Killed), torch._dynamo.config.patch():
-            train_base.run(config.model_copy(update={"train_base": training}), Paths(tmp_path))
+            run(train_transformer, config.model_copy(update={"training": training}), Paths(tmp_path))
     assert found == [False, True]
     monkeypatch.undo()
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ConfigurationError, match=r"^train_base\.compile is true, .* there is no 'no-such-c[^\n]*$"):
-        train_base.run(config.model_copy(update={"train_base": training}), Paths(tmp_path))
+        run(train_transformer, config.model_copy(update={"training": training}), Paths(tmp_path))
 
 
 def test_the_digest_is_of_contents_and_relative_names(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = code.code_digest("walt.stages.train_base")
+    digest = code.code_digest("walt.stages.train_transformer")
     monkeypatch.undo()
-    assert code.code_digest("walt.stages.train_base") == digest  # the same code in another place
+    assert code.code_digest("walt.stages.train_transformer") == digest  # the same code in another place
 
 
 def test_latents_are_measured_on_every_trained_size_in_any_order(

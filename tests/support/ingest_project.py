@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.support.media import counter, write_video
 from tests.support.places import digests, ingest_at
+from tests.support.screening import SCREEN_OFF
 from tests.support.sources import describe
 from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
@@ -32,11 +33,7 @@ held_out: 0.5
 adherence: null
 generator: null
 """
-SCREEN: dict[str, Any] = {
-    "cuts": "ignore", "cut_score": 27.0, "cut_ratio": 1.8, "min_motion": None, "black_level": 24.0, "max_black": None,
-    "frozen_level": 0.02, "max_frozen": None, "duplicate_bits": None, "duplicate_colour": 16.0,
-}  # fmt: skip
-"""Nothing is judged."""
+SCREEN = SCREEN_OFF
 SETTINGS: dict[str, Any] = {
     "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
     "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN, "crf": 8,

@@ -12,8 +12,7 @@ import pytest
 from tests.support.tiny_loop import Killed
 from tests.support.trainings import LOOP
 from walt.core.compute import ComputeConfig
-from walt.stages import train_autoencoder
-from walt.stages import train_transformer as transformer_training
+from walt.stages import train_autoencoder, train_transformer
 from walt.tracking.config import TrackingConfig
 from walt.training import loop
 
@@ -43,7 +42,7 @@ def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
     def untracked(*_: object, **__: object) -> Iterator[MagicMock]:
         yield MagicMock()
 
-    for module in (transformer_training, train_autoencoder):
+    for module in (train_transformer, train_autoencoder):
         monkeypatch.setattr(module, "train", train)
         monkeypatch.setattr(module, "start_run", untracked)
     return steps

@@ -77,12 +77,12 @@ def test_each_term_is_there_by_its_weight(
     terms = game.losses(0, game.batch(0))
     assert terms.keys() == generator | {"loss"}
     torch.testing.assert_close(terms["loss"], sum(loss[name] * terms[name] for name in generator))
-    opponent = game.opponent()
+    second_model = game.second_model()
     if discriminator is None:
-        assert opponent is None
+        assert second_model is None
         return
-    assert opponent is not None
-    terms = opponent.losses(0)
+    assert second_model is not None
+    terms = second_model.losses(0)
     assert terms.keys() == discriminator | {"loss", "real_logits", "fake_logits"}
     weights = {**loss, "adversarial": 1.0}  # 0.1 is the autoencoder's
     torch.testing.assert_close(terms["loss"], sum(weights[name] * terms[name] for name in discriminator))
@@ -170,13 +170,13 @@ def play(root: Path, work: Path, steps: int, **changes: Any) -> tuple[Autoencode
         identity={},
         work=work,
         on_log=lambda step, metrics: None,
-        opponent=game.opponent(),
+        second_model=game.second_model(),
     )
     return game, result
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_step_of_the_game_moves_both_players(tmp_path: Path, precision: str) -> None:
+def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
     before = objective(tmp_path, training(PAPER, joint=True))
     game, result = play(tmp_path, tmp_path / "work", 1, precision=precision, optimizer={"betas": (0.0, 0.99)})
     assert before.discriminator is not None

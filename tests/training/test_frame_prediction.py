@@ -62,11 +62,13 @@ def test_images_know_nothing(tmp_path: Path) -> None:
 def test_the_model_is_told_and_every_frame_counts(tmp_path: Path) -> None:
     batch = batch_maker(tmp_path, PREDICTING, known=1.0).videos(0, 3)
     model, schedule = with_weights(WaltTransformer(PREDICTING), 1), Schedule.from_config(DIFFUSION)
-    told = prediction_loss(model, schedule, batch, False)
-    untold = prediction_loss(model, schedule, replace(batch, known_frames=torch.zeros(3, dtype=torch.int64)), False)
+    conditional = prediction_loss(model, schedule, batch, False)
+    unconditional = prediction_loss(
+        model, schedule, replace(batch, known_frames=torch.zeros(3, dtype=torch.int64)), False
+    )
     nothing = prediction_loss(model, schedule, replace(batch, known_frames=None), False)
-    assert torch.equal(untold, nothing)
-    assert (told != untold).all()
+    assert torch.equal(unconditional, nothing)
+    assert (conditional != unconditional).all()
     # an untrained model predicts zero: the loss is the target's square over all frames, the known ones too
     target = schedule.target(batch.latents, batch.noise, batch.timesteps)
     zero = prediction_loss(WaltTransformer(PREDICTING), schedule, batch, False)

@@ -52,7 +52,7 @@ def test_a_term_of_weight_zero_is_left_out(tmp_path: Path) -> None:
     without = training.model_copy(update={"loss": PLAIN_LOSS.model_copy(update={"kl": 0.0})})
     objective = AutoencoderObjective(model, without, Paths(tmp_path), seed=0)
     assert objective.losses(0, objective.batch(0)).keys() == {"loss", "reconstruction"}
-    assert objective.opponent() is None
+    assert objective.second_model() is None
 
 
 def test_no_clip_in_a_form_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One batch is learnt by heart and sampled back from pure noise, whatever the model is told of it.
+"""One batch is learnt by heart and sampled back from pure noise, whatever the model knows of it.
 
 Text is in ``tests/transformer/test_model.py``.
 """
@@ -29,8 +29,8 @@ SCHEDULE = Schedule.from_config(
 COUNT, REPEATS, STEPS = 4, 4, 400
 
 
-def learned(config: TransformerConfig, clean: Tensor, told: Mapping[str, Tensor]) -> WaltTransformer:
-    """A model that was trained on ``clean`` (B, c, t, h, w) and what it is told of it, in many noises."""
+def learned(config: TransformerConfig, clean: Tensor, conditions: Mapping[str, Tensor]) -> WaltTransformer:
+    """A model that was trained on ``clean`` (B, c, t, h, w) and what it is conditioned on, in many noises."""
     model = WaltTransformer(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.99))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
@@ -39,12 +39,12 @@ def learned(config: TransformerConfig, clean: Tensor, told: Mapping[str, Tensor]
         latents, latents, torch.zeros(len(latents), dtype=torch.int64), None, None, images=False, low_resolution=None,
         noise_level=None,
     )  # fmt: skip
-    batch = replace(batch, **{name: torch.cat([value] * REPEATS) for name, value in told.items()})
+    batch = replace(batch, **{name: torch.cat([value] * REPEATS) for name, value in conditions.items()})
     for step in range(STEPS):
         drawn: dict[str, Any] = {
             "noise": torch.randn_like(latents), "timesteps": torch.randint(0, SCHEDULE.num_steps, (len(latents),))
         }  # fmt: skip
-        if "known_frames" in told:
+        if "known_frames" in conditions:
             drawn["known_frames"] = torch.randint(1, 3, (len(latents),))
         loss = prediction_loss(model, SCHEDULE, replace(batch, **drawn), self_conditioning=step % 2 == 0).mean()
         optimizer.zero_grad()
@@ -55,11 +55,11 @@ def learned(config: TransformerConfig, clean: Tensor, told: Mapping[str, Tensor]
     return model.eval()
 
 
-def psnr_of_samples(model: WaltTransformer, clean: Tensor, told: Mapping[str, Tensor]) -> float:
+def psnr_of_samples(model: WaltTransformer, clean: Tensor, conditions: Mapping[str, Tensor]) -> float:
     """In dB, of what DDIM makes of pure noise, against ``clean``; the peak is the latents' range."""
 
     def predict(x_t: Tensor, timestep: int) -> Tensor:
-        return model(x_t, torch.full((len(x_t),), timestep), **told)
+        return model(x_t, torch.full((len(x_t),), timestep), **conditions)
 
     sampled = ddim(predict, torch.randn_like(clean), SCHEDULE, 50)
     peak = clean.max() - clean.min()
@@ -77,15 +77,15 @@ def test_by_class() -> None:
 
 @pytest.mark.slow
 def test_by_the_first_frames() -> None:
-    """Image-to-video (one frame is known) and continuation (two), with one model, which is told nothing else."""
+    """Image-to-video (one frame is known) and continuation (two), with one model, which has no other condition."""
     torch.manual_seed(0)
     clean = torch.randn(COUNT, 3, 5, 4, 4)
     config = UNCONDITIONAL.model_copy(update={**LARGER, "frame_prediction": True})
     model = learned(config, clean, {"known_frames": torch.ones(COUNT, dtype=torch.int64)})
     for count in (1, 2):
         known = torch.cat([clean[:, :, :count], torch.full_like(clean[:, :, count:], torch.nan)], dim=2)
-        told = {"known": known, "known_frames": torch.full((COUNT,), count)}
-        assert psnr_of_samples(model, clean, told) > 25, f"{count} known"
+        conditions = {"known": known, "known_frames": torch.full((COUNT,), count)}
+        assert psnr_of_samples(model, clean, conditions) > 25, f"{count} known"
 
 
 @pytest.mark.slow
@@ -99,6 +99,6 @@ def test_by_the_low_resolution() -> None:
             "super_resolution": SuperResolutionConfig(factor=2, max_noise_level=0, sampling_noise_level=0),
         }
     )
-    told = {"low_resolution": low, "noise_level": torch.zeros(COUNT, dtype=torch.int64)}
-    model = learned(config, clean, told)
-    assert psnr_of_samples(model, clean, told) > 25
+    conditions = {"low_resolution": low, "noise_level": torch.zeros(COUNT, dtype=torch.int64)}
+    model = learned(config, clean, conditions)
+    assert psnr_of_samples(model, clean, conditions) > 25

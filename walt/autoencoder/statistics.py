@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the latents, a channel: what makes them unit-variance for the transformer.
+"""Mean and standard deviation of the latents per channel: what makes them unit-variance for the transformer.
 
 The paper normalises latents and leaves open how; here it is per channel, over the training set, in one pass (Welford's
 method, Chan's update for batches). Applied and undone here, and nowhere else.

@@ -6,6 +6,7 @@ will not work; ``fail``, where the pipeline will not.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,13 +16,18 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+from rich.table import Table
 
 from walt.core.config import load_section
-from walt.core.errors import ConfigurationError, WaltError
+from walt.core.errors import ConfigurationError, StorageError, WaltError
+from walt.core.log import console
 from walt.core.remote import s3_credentials
 from walt.ingest.config import Descriptor
 from walt.project.params import Params
@@ -48,6 +54,25 @@ class Check:
     found: str
     advice: str = ""
     """What to do next; empty where all is well."""
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check that everything is here that the stages need, and say what to do where it is not; status 4 if so."""
+    checks = examine(Path.cwd())
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        table = Table(box=None, show_header=False)
+        for check in checks:
+            colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.status]
+            advice = f"\n-> {check.advice}" if check.advice else ""
+            table.add_row(f"[{colour}]{check.status}[/]", check.name, escape(check.found + advice))
+        console.print(table, soft_wrap=False)
+    failed = [check.name for check in checks if check.status == "fail"]
+    if failed:
+        raise StorageError(f"doctor: {', '.join(failed)}")
 
 
 def examine(root: Path) -> list[Check]:

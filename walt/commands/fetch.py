@@ -6,13 +6,22 @@ No stage: DVC has nothing to decide about it. It takes ingest's lock, since it f
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.paths import Paths
 from walt.core.storage import lock
-from walt.ingest.mirror import fetch
 from walt.project.runner import load_params
+
+
+def command(
+    url: Annotated[str | None, typer.Argument(help="Such as s3://bucket/prefix; by default ingest.output.")] = None,
+) -> None:
+    """Bring here, verified, the clips and tables that an ingest with ingest.output published."""
+    run(url, Path.cwd())
 
 
 def run(url: str | None, root: Path) -> int:
@@ -22,6 +31,8 @@ def run(url: str | None, root: Path) -> int:
         ConfigurationError: no URL is given, and the parameters name none.
         StorageError, CorruptArtifactError: as ``walt.ingest.mirror.fetch``. LockedError: ingest runs.
     """
+    from walt.ingest.mirror import fetch  # tars bring webdataset, and with it torch, which --help does not need
+
     prefix = url or load_params(root).ingest.output
     if prefix is None:
         raise ConfigurationError("ingest.output is null: say what to fetch, `walt fetch s3://bucket/prefix`")

@@ -7,9 +7,7 @@ out, so that DVC sees each change. Types are strict: ``"1e-4"`` is no number and
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -19,6 +17,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from walt.core.errors import ConfigurationError
+from walt.core.suggestions import did_you_mean
 
 
 class Section(BaseModel):
@@ -38,7 +37,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigurationError(f"{path}: no such file{_did_you_mean(path.name, _siblings(path))}")
+        raise ConfigurationError(f"{path}: no such file{did_you_mean(path.name, _siblings(path))}")
     try:
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except DuplicateKeyError as error:
@@ -77,7 +76,7 @@ def _first_problem(error: ValidationError, section: type[Section]) -> str:
     key, siblings = _locate(section, problem["loc"])
     rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{_did_you_mean(str(problem['loc'][-1]), siblings)}"
+        return f"unknown key '{key}'{did_you_mean(str(problem['loc'][-1]), siblings)}"
     if problem["type"] == "missing":
         return f"missing key '{key}'{rest}"
     if problem["type"] == "union_tag_not_found":
@@ -85,7 +84,7 @@ def _first_problem(error: ValidationError, section: type[Section]) -> str:
     if problem["type"] == "union_tag_invalid":
         tag, tags = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "").split(", ")
         name = f"{key}.{problem['ctx']['discriminator'].strip(chr(39))}"
-        return f"key '{name}': '{tag}' is none of {', '.join(tags)}{_did_you_mean(tag, tags)}"
+        return f"key '{name}': '{tag}' is none of {', '.join(tags)}{did_you_mean(tag, tags)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
@@ -129,11 +128,6 @@ def _types_in(annotation: Any) -> list[type]:
     if isinstance(annotation, type) and not arguments:
         return [annotation]
     return [found for argument in arguments for found in _types_in(argument)]
-
-
-def _did_you_mean(name: str, valid: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    return f"; did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def _siblings(path: Path) -> list[str]:

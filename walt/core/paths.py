@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from walt.core.transformers import TRANSFORMERS
+
 ARTIFACTS: dict[str, str] = {
     "clips": "data/clips",  # <HxW>/clips-000000.tar, shards.parquet
     "manifest": "data/manifest",  # part-000000.parquet: one row a clip, with caption and label; _index.json
@@ -14,10 +16,8 @@ ARTIFACTS: dict[str, str] = {
     "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
     "text": "data/text",  # text-000000.tar, shards.parquet, labels.parquet
     "latents": "data/latents",  # <HxW>/latents-000000.tar, shards.parquet
-    "base": "models/base",  # model.safetensors, config.json, metrics
-    "aspect": "models/aspect",  # the base model finetuned to another shape; left out where params.yaml says null
-    "sr_2x": "models/sr-2x",  # likewise, as the second one
-    "sr_4x": "models/sr-4x",
+    # model.safetensors, config.json, metrics; one that params.yaml says null of is left out (walt.core.left_out)
+    **{transformer.name: transformer.folder for transformer in TRANSFORMERS},
     "samples": "results/samples",  # mp4, png grids, samples.json
     "evaluation": "results/evaluation.json",
     "report": "results/report.html",

@@ -2,14 +2,15 @@
 ``clips.parquet``.
 
 The manifest, which may be large, is a folder of parts (walt/data/partitions.py), and most readers take it part by part.
-Rows are dataclasses; the Parquet schema follows from their fields. Names of sources stand as given; bytes in them that
-are no UTF-8 are written as ``\\xff``, so that every reader of Parquet can show them.
+Rows are dataclasses; the Parquet schema follows from their fields, and from the measures that ingest takes of each
+clip. Names of sources stand as given; bytes in them that are not UTF-8 are written as ``\\xff``, so that every reader
+of Parquet can show them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +25,15 @@ from walt.data.partitions import (
     read_part,
     read_parts,
     row_schema,
+    with_measures,
     write_groups,
     write_parts,
 )
+
+Value = float | str | None
+"""What was measured of a clip; None: it means nothing for this one."""
+MeasureColumns = Mapping[str, type[float] | type[str]]
+NO_MEASURES: MeasureColumns = {}
 
 
 @dataclass(frozen=True)
@@ -61,16 +68,8 @@ class ManifestRow:
     source_fps: float | None = None
     """By its header; None: a still, or the header does not say. So is the next one."""
     source_seconds: float | None = None
-    cut_score: float | None = None
-    """Highest content value (PySceneDetect) between neighbouring frames, 0 to 255; None for an image, as the next."""
-    motion: float | None = None
-    """Mean difference of neighbouring frames, in grey levels."""
-    black: float | None = None
-    """Share of the frames that are black."""
-    frozen: float | None = None
-    """Share of the frames that repeat the one before; None for an image."""
-    phash: str | None = None
-    """Perceptual hashes of the first, the middle and the last frame, 16 hex digits each; of an image, one."""
+    measures: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    """What was measured of the clip, a column each; which ones there are is for ``walt.ingest.clip_filters`` to say."""
 
 
 @dataclass(frozen=True)
@@ -100,30 +99,39 @@ class ClipRejectRow:
     start_seconds: float
     stage: str
     code: str
-    """``shot_cut``, ``black``, ``frozen``, ``no_motion`` or ``near_duplicate``."""
+    """That of the rule which refused it (``walt.ingest.clip_filters``), or ``near_duplicate``."""
     cause: str
     duplicate_of: str | None
     """Key of the clip that stayed, for a near-duplicate."""
-    cut_score: float | None
-    motion: float | None
-    black: float | None
-    frozen: float | None
-    phash: str | None
+    measures: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    """As in the manifest."""
 
 
-MANIFEST_SCHEMA, REJECTS_SCHEMA, CLIP_REJECTS_SCHEMA = map(row_schema, (ManifestRow, RejectRow, ClipRejectRow))
+_MEASURES = "measures"
+MANIFEST_SCHEMA, CLIP_REJECTS_SCHEMA = (row_schema(row_type, _MEASURES) for row_type in (ManifestRow, ClipRejectRow))
+"""The columns that every such table has; those of the measures follow."""
+REJECTS_SCHEMA = row_schema(RejectRow)
 
 _ROWS_AT_A_TIME = 1 << 12
 """That are Python objects together, where rows are looked at one after the other."""
 
-RowT = TypeVar("RowT", RejectRow, ClipRejectRow)
+RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
 
 
-def write_manifest(folder: Path, parts: Iterable[tuple[int, Iterable[ManifestRow]]]) -> None:
+def write_manifest(
+    folder: Path, parts: Iterable[tuple[int, Iterable[ManifestRow]]], measures: MeasureColumns = NO_MEASURES
+) -> None:
     """Bring the manifest up to date: number and rows of each part. The same rows give the same bytes, and what is right
-    stays untouched. Raises StorageError.
+    stays untouched.
+
+    Args:
+        measures: names and types of the columns that every row's ``measures`` fill.
+
+    Raises:
+        StorageError: the disk is full or read-only.
     """
-    write_parts(folder, ((number, map(asdict, rows)) for number, rows in parts), MANIFEST_SCHEMA)
+    schema = with_measures(MANIFEST_SCHEMA, measures)
+    write_parts(folder, ((number, _flat(rows, MANIFEST_SCHEMA, measures)) for number, rows in parts), schema)
 
 
 def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
@@ -132,10 +140,13 @@ def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
     _write(path, (asdict(row) for row in ordered), REJECTS_SCHEMA)
 
 
-def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow]) -> None:
-    """Write the table of refused clips, sorted by source, start and key. Raises StorageError."""
+def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow], measures: MeasureColumns = NO_MEASURES) -> None:
+    """Write the table of refused clips, sorted by source, start and key; ``measures`` as for ``write_manifest``.
+
+    Raises StorageError.
+    """
     ordered = sorted(rows, key=lambda row: (row.source, row.start_seconds, row.key))
-    _write(path, (asdict(row) for row in ordered), CLIP_REJECTS_SCHEMA)
+    _write(path, _flat(ordered, CLIP_REJECTS_SCHEMA, measures), with_measures(CLIP_REJECTS_SCHEMA, measures))
 
 
 def has_manifest(folder: Path) -> bool:
@@ -158,8 +169,10 @@ def iterate_manifest(folder: Path) -> Iterator[ManifestRow]:
 
     Raises StorageError (missing) or CorruptArtifactError (damaged, other columns).
     """
-    names = MANIFEST_SCHEMA.names
-    return (ManifestRow(**dict(zip(names, values, strict=True))) for values in iterate_columns(folder, *names))
+    for groups in manifest_parts(folder):
+        for table in groups:
+            for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+                yield from _rows(batch, MANIFEST_SCHEMA, ManifestRow)
 
 
 def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
@@ -168,9 +181,9 @@ def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
         yield from values_of(groups, columns)
 
 
-def manifest_parts(folder: Path, columns: Sequence[str]) -> Iterator[Iterator[pa.Table]]:
-    """Of each part its row groups, with these columns. Raises as ``iterate_manifest``."""
-    return (read_part(folder, part, MANIFEST_SCHEMA, columns) for part in read_parts(folder))
+def manifest_parts(folder: Path, columns: Sequence[str] | None = None) -> Iterator[Iterator[pa.Table]]:
+    """Of each part its row groups, with these columns, or with all. Raises as ``iterate_manifest``."""
+    return (read_part(folder, part, MANIFEST_SCHEMA, columns, measures=True) for part in read_parts(folder))
 
 
 def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -191,10 +204,10 @@ def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]
     for part in read_parts(folder):
         if any(start <= place < start + part.rows for place in places):
             begin = start
-            for table in read_part(folder, part, MANIFEST_SCHEMA):
+            for table in read_part(folder, part, MANIFEST_SCHEMA, measures=True):
                 for place in places:
                     if begin <= place < begin + len(table):
-                        found[place] = ManifestRow(**table.slice(place - begin, 1).to_pylist()[0])
+                        (found[place],) = _rows(table.slice(place - begin, 1), MANIFEST_SCHEMA, ManifestRow)
                 begin += len(table)
         start += part.rows
     return [found[place] for place in places]
@@ -207,7 +220,7 @@ def read_rejects(path: Path) -> list[RejectRow]:
 
 def read_clip_rejects(path: Path) -> list[ClipRejectRow]:
     """All rows, in stored order. Raises StorageError (missing) or CorruptArtifactError (damaged, other columns)."""
-    return _read(path, CLIP_REJECTS_SCHEMA, ClipRejectRow)
+    return _read(path, CLIP_REJECTS_SCHEMA, ClipRejectRow, measures=True)
 
 
 def read_sources(path: Path) -> set[str]:
@@ -225,12 +238,30 @@ def _write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Non
         write_groups(stream, rows, schema)
 
 
-def _read(path: Path, schema: pa.Schema, row_type: type[RowT]) -> list[RowT]:
+def _flat(
+    rows: Iterable[ManifestRow] | Iterable[ClipRejectRow], schema: pa.Schema, measures: MeasureColumns
+) -> Iterator[dict[str, Any]]:
+    """Rows with their measures as further columns."""
+    for row in rows:
+        assert row.measures.keys() == measures.keys(), f"measures {[*row.measures]}, expected {[*measures]}"
+        yield {name: getattr(row, name) for name in schema.names} | dict(row.measures)
+
+
+def _rows(table: pa.Table | pa.RecordBatch, schema: pa.Schema, row_type: type[RowT]) -> Iterator[RowT]:
+    """The rows of a table; what follows the schema's columns are measures."""
+    further = table.schema.names[len(schema) :]
+    for values in table.to_pylist():
+        if further:
+            values[_MEASURES] = {name: values.pop(name) for name in further}
+        yield row_type(**values)
+
+
+def _read(path: Path, schema: pa.Schema, row_type: type[RowT], *, measures: bool = False) -> list[RowT]:
     if not path.is_file():
         raise StorageError(f"{path}: no such file")
     try:
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
-    check_columns(path, table.schema, schema)
-    return [row_type(**row) for row in table.to_pylist()]
+    check_columns(path, table.schema, schema, measures=measures)
+    return list(_rows(table, schema, row_type))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -94,8 +94,13 @@ def read_parts(folder: Path) -> tuple[Part, ...]:
     return parts
 
 
-def read_part(folder: Path, part: Part, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def read_part(
+    folder: Path, part: Part, schema: pa.Schema, columns: Sequence[str] | None = None, *, measures: bool = False
+) -> Iterator[pa.Table]:
     """The rows of one part, or some of their columns, a row group at a time.
+
+    Args:
+        measures: whether further columns may follow those of the schema, as ``check_columns`` has it.
 
     Raises:
         CorruptArtifactError: the part is not what the index says.
@@ -103,16 +108,22 @@ def read_part(folder: Path, part: Part, schema: pa.Schema, columns: Sequence[str
     path = verify_file(folder / part.part, part.bytes, part.sha256)
     try:
         with pq.ParquetFile(path) as file:
-            check_columns(path, file.schema_arrow, schema)
+            check_columns(path, file.schema_arrow, schema, measures=measures)
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
-def check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
-    """Raise CorruptArtifactError where a file's columns are not those of its kind of table."""
-    if not found.equals(expected):
+def check_columns(path: Path, found: pa.Schema, expected: pa.Schema, *, measures: bool = False) -> None:
+    """Raise CorruptArtifactError where a file's columns are not those of its kind of table.
+
+    Args:
+        measures: whether columns of numbers or text, whatever their names, may follow the expected ones.
+    """
+    first, further = list(found)[: len(expected)], list(found)[len(expected) :]
+    are_measures = measures and all(field.nullable and field.type in _MEASURE_TYPES for field in further)
+    if first != list(expected) or (further and not are_measures):
         raise CorruptArtifactError(f"{path}: columns {found.names}, expected {expected.names}")
 
 
@@ -122,12 +133,25 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
 }  # fmt: skip
 
 
-def row_schema(row_type: type) -> pa.Schema:
-    """The columns of a table whose rows are dataclasses of this type; a field that may be None is nullable."""
-    hints = get_type_hints(row_type).items()
+_MEASURE_TYPES = (pa.float64(), pa.string())
+
+
+def row_schema(row_type: type, without: str | None = None) -> pa.Schema:
+    """The columns of a table whose rows are dataclasses of this type; a field that may be None is nullable.
+
+    Args:
+        without: a field that is not a column.
+    """
+    hints = [(name, hint) for name, hint in get_type_hints(row_type).items() if name != without]
     return pa.schema(
         [pa.field(name, _ARROW_TYPES[hint], nullable=type(None) in get_args(hint)) for name, hint in hints]
     )
+
+
+def with_measures(schema: pa.Schema, measures: Mapping[str, type[float | str]]) -> pa.Schema:
+    """A schema with nullable columns for these measures after its own."""
+    columns = [pa.field(name, _ARROW_TYPES[kind], nullable=True) for name, kind in measures.items()]
+    return pa.schema([*schema, *columns])
 
 
 def write_groups(stream: IO[bytes], rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:

@@ -1,12 +1,12 @@
 """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598) by two conditions, and its rescaling.
 
-A model may be told a condition c (text or a class) and known frames f; each can be left out (0). With one scale for
+A model may be given a condition c (text or a class) and known frames f; each can be left out (0). With one scale for
 each, the guided output is
 
     e(0, 0) + frame_scale (e(0, f) - e(0, 0)) + scale (e(c, f) - e(0, f))
 
 which is a weighted sum of at most three outputs. Where the scales are equal, e(0, f) drops out and this is the usual
-guidance by (c, f) as one condition; where ``frame_scale`` is 1, e(0, 0) drops out and the frames are always told.
+guidance by (c, f) as one condition; where ``frame_scale`` is 1, e(0, 0) drops out and the frames are always given.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Branch:
     """One way to ask the model, and the share of its answer in the guided output."""
 
     condition: bool
-    """Whether it is told the text or the class."""
+    """Whether it is given the text or the class."""
     frames: bool
-    """Whether it is told the known frames."""
+    """Whether it is given the known frames."""
     weight: float
 
 

@@ -54,8 +54,8 @@ def observe(video: Video) -> Observation:
     return Observation(_name_colour(distinct.mean(axis=0)), _direction(np.clip(distance - 0.5 * peak, 0.0, None)))
 
 
-def judge(prompt: str, video: Video) -> Verdict | None:
-    """Hold a video against its prompt; None when the prompt is no caption of the dataset's form."""
+def check_prompt(prompt: str, video: Video) -> Verdict | None:
+    """Compare a video with its prompt; None when the prompt is not a caption of the dataset's form."""
     scene = parse_caption(prompt)
     if scene is None:
         return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ class ClipEntry:
     members: tuple[Member, ...]
     """One for each size, the smallest first."""
     measures: Measures
+    stored_measures: Mapping[str, float | None] = field(default_factory=dict)
+    """Of its stored form, by name: see ``walt.ingest.stored_measures``."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,9 @@ def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> t
     key = rule.key(source.sha256, clip.start_seconds, source.span)
     return ClipEntry(key, kind, clip.start_seconds, num_frames, tuple(members), clip.measures), b"".join(blobs)
 
+
+MEASURED_SUFFIX = ".measured"
+"""Of the file beside a source's clips that ``walt.ingest.stored_measures`` keeps."""
 
 TRANSIENT = frozenset({"changed", "unreadable"})
 """Refusals that say nothing about the bytes: they are not cached."""
@@ -185,7 +191,7 @@ class ClipCache:
                 shutil.rmtree(other)
         for part in self.folder.iterdir() if self.folder.is_dir() else ():  # the names of one are in memory at a time
             for path in part.iterdir():
-                if path.name not in keep:
+                if path.name.removesuffix(MEASURED_SUFFIX) not in keep:
                     path.unlink()
             if not any(part.iterdir()):
                 part.rmdir()

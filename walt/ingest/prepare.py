@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-from ruamel.yaml import YAML
 
 from walt.core import remote
 from walt.core.compute import ComputeConfig
-from walt.core.config import load_section, read_yaml
+from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths, printable
-from walt.core.storage import write_bytes
 from walt.ingest import shapes_files
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.ingest.sources import adapters as registry
@@ -25,7 +20,6 @@ from walt.ingest.sources.folders import fixed_folder, has_wildcards, open_folder
 from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
 from walt.media.kinds import is_media
 
-_NULL = "tag:yaml.org,2002:null"
 _TABLES = (".csv", ".tsv", ".parquet")
 _DEFAULT_CAPTIONS = "captions.csv"
 
@@ -43,7 +37,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
     done = []
     for name, member in descriptor.members().items():
         if member.generator is None:
-            _check_listing(descriptor, paths.root, dataset.path, name)
+            check_listing(descriptor, paths.root, dataset.path, name)
             continue
         folder = union.folder_of(dataset.path, member)
         if remote.is_remote(folder):
@@ -52,7 +46,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
     return "; ".join(done) or f"{dataset.path}: {descriptor.name} is there"
 
 
-def _check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "") -> None:
+def check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "") -> None:
     """Raise ConfigurationError for what is wrong with tables, columns and classes, without reading them to the end."""
     if next(registry.iterate_member(descriptor, member, root, path, max_caption_characters=1), None) is None:
         where = f"source.members.{member}" if member else f"dataset.path: {path}"
@@ -69,43 +63,6 @@ class _Described:
     summary: str
 
 
-def init_dataset(
-    root: Path, videos: str, captions: str | None, path_column: str, caption_column: str, name: str | None
-) -> str:
-    """Describe a user's videos as ``datasets/<name>.yaml`` and point ``params.yaml`` at them.
-
-    Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips (none where
-    there are no captions), and the rule of promotion the Frechet distance, since prompt adherence can be measured for
-    generated datasets only.
-
-    Args:
-        videos: a folder, a glob, a CSV, TSV or Parquet list of files and URLs, or a single video or image; here (a
-            relative path counts from ``root``) or under ``s3://``.
-        captions: the table of captions, relative to the folder; None: ``captions.csv`` if it is there.
-        name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
-            ``-``.
-
-    Returns:
-        The descriptor's path, relative to ``root``.
-
-    Raises:
-        ConfigurationError: the folder, the table, a column or ``params.yaml`` is missing.
-    """
-    descriptor, path = describe_files(root, videos, captions, path_column, caption_column, name)
-    _check_listing(descriptor, root, path)
-    read_yaml(root / "params.yaml")  # one line for whatever is wrong with it
-    file = f"datasets/{descriptor.name}.yaml"
-    _write_yaml(root / file, descriptor.model_dump())
-    yaml = _round_trip()
-    params: Any = yaml.load((root / "params.yaml").read_text(encoding="utf-8"))
-    params["dataset"].update({"descriptor": file, "path": path})
-    params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
-    distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
-    params["promotion"].update({"metric": distance, "better": "lower"})
-    _write_yaml(root / "params.yaml", params)
-    return file
-
-
 def describe_files(
     root: Path,
     videos: str,
@@ -116,7 +73,15 @@ def describe_files(
 ) -> tuple[Descriptor, str]:
     """The descriptor of a user's videos, and what ``dataset.path`` is then; nothing is listed or written.
 
-    Arguments and errors are those of ``init_dataset``.
+    Args:
+        videos: a folder, a glob, a CSV, TSV or Parquet list of files and URLs, or a single video or image; here (a
+            relative path counts from ``root``) or under ``s3://``.
+        captions: the table of captions, relative to the folder; None: ``captions.csv`` if it is there.
+        name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
+            ``-``.
+
+    Raises:
+        ConfigurationError: the folder is missing, or the words do not fit together.
     """
     for words in (videos, captions or "", path_column, caption_column):
         if words != words.encode(errors="replace").decode():  # bytes that are no UTF-8, as they come from the terminal
@@ -210,19 +175,3 @@ def _default_name(root: Path, videos: str) -> str:
     elif is_media(last.name) and _is_file(root, videos):
         return last.stem
     return PurePosixPath(videos).name if remote.is_remote(videos) else (root / videos).resolve().name
-
-
-def _round_trip() -> YAML:
-    """A YAML that writes a file as its author wrote it."""
-    yaml = YAML()
-    yaml.width = 200
-    yaml.preserve_quotes = True
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
-    return yaml
-
-
-def _write_yaml(path: Path, data: Any) -> None:
-    buffer = io.BytesIO()
-    _round_trip().dump(data, buffer)
-    write_bytes(path, buffer.getvalue())

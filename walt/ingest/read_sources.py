@@ -21,6 +21,7 @@ from walt.ingest.hash_and_cut import DOWNLOAD_SECONDS, Found, Hints, Visit, only
 from walt.ingest.screen_clips import Screening
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_elsewhere
+from walt.ingest.stored_measures import MeasuredCache, fill_in
 from walt.media.video import too_short
 from walt.workers.execute import map_items
 
@@ -41,9 +42,11 @@ class Read:
 
 
 def read_all(
-    listed: list[Source], rule: ClipRule, cache: ClipCache, work: Path, ingest: IngestConfig, compute: ComputeConfig
+    listed: list[Source], rule: ClipRule, cache: MeasuredCache, work: Path, ingest: IngestConfig, compute: ComputeConfig
 ) -> tuple[Read, int]:
     """Bring the cache up to date with all inputs. Gives what they are, and how many were decoded now.
+
+    Measures of stored clips are taken afterwards, of the cached clips, where they are missing.
 
     A worker that died took the hash with it: it is taken by itself then, so that the table of rejects has it and the
     same bytes elsewhere are duplicates all the same. Workers on other machines may have looked into a cache that is not
@@ -61,12 +64,14 @@ def read_all(
         clean_temporary(folder)
     visits = _Visits(cache, Hints(work / "remote.jsonl"), ingest, compute)
     cut = partial(cut_source, rule)
-    dead = visits.make("ingest: reading", partial(visit, folder, cut, cache), listed)
+    dead = visits.make("ingest: reading", partial(visit, folder, cut, cache.unmeasured), listed)
     if dead:
         visits.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
+    fill_in((source.file for source in listed if source.sha256), cache, ingest, compute)
     read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
         visits.make("ingest: reading again", partial(visit, folder, cut, None), read.unknown)
+        fill_in((source.file for source in read.unknown if source.sha256), cache, ingest, compute)
         read = _told_apart(listed, rule, cache, ingest)
     if read.unknown:
         raise StorageError(f"{cache.folder}: clips that were stored there are gone; run again")

@@ -17,10 +17,10 @@ import numpy as np
 from walt.core.paths import printable
 from walt.core.sizes import size_folder
 from walt.data.manifest import ClipRejectRow
+from walt.ingest import clip_filters
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
 from walt.ingest.config import IngestConfig, ScreenConfig
 from walt.ingest.near_duplicates import near_duplicates
-from walt.media import shots
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Refusal:
     """Why a clip does not stay."""
 
     code: str
-    """``shot_cut``, ``black``, ``frozen``, ``no_motion`` or ``near_duplicate``."""
+    """One of ``clip_filters.RULES``, or ``near_duplicate``."""
     cause: str
     duplicate_of: str | None = None
     """Key of the clip that it is near."""
@@ -81,28 +81,15 @@ class Screening:
             colours = np.frombuffer(prints.colours, dtype=np.float32).reshape(len(order), -1)[order]
             for gone, kept in near_duplicates(hashes, colours, bits * length, colour).items():
                 original, place = prints.keys[order[kept]], order[gone]
-                refusal = Refusal("near_duplicate", f"looks like clip {original}", original)
+                refusal = Refusal(clip_filters.NEAR_DUPLICATE, f"looks like clip {original}", original)
                 self._refused[prints.sources[place]][prints.keys[place]] = refusal
         return self._refused
 
 
 def judge(clip: ClipEntry, config: ScreenConfig) -> Refusal | None:
     """The first rule that refuses a clip on its own; None: it passes."""
-    measures = clip.measures
-    cuts = shots.cuts(measures.cut_scores, config.cut_score, config.cut_ratio) if config.cuts != "ignore" else []
-    if cuts:
-        score = measures.cut_scores[cuts[0] - 1]
-        return Refusal("shot_cut", f"frame {cuts[0]} begins another shot (content value {score:.1f})")
-    black = measures.black(config.black_level)
-    if config.max_black is not None and black > config.max_black:
-        return Refusal("black", f"{black:.0%} of the frames are black, more than {config.max_black:.0%}")
-    frozen = measures.frozen(config.frozen_level)
-    if config.max_frozen is not None and frozen is not None and frozen > config.max_frozen:
-        return Refusal("frozen", f"{frozen:.0%} of the frames repeat the one before, more than {config.max_frozen:.0%}")
-    motion = measures.motion
-    if config.min_motion is not None and motion is not None and motion < config.min_motion:
-        return Refusal("no_motion", f"frames differ by {motion:.2f} grey levels, less than {config.min_motion:g}")
-    return None
+    found = ((rule.code, rule.cause(clip, config)) for rule in clip_filters.RULES)
+    return next((Refusal(code, cause) for code, cause in found if cause is not None), None)
 
 
 def screened(entry: SourceEntry, refusals: Refusals) -> SourceEntry:
@@ -134,7 +121,7 @@ def clip_reject_rows(entry: SourceEntry, refusals: Refusals, source: str, config
         ClipRejectRow(
             key=clip.key, source=printable(source), source_sha256=entry.sha256, start_seconds=clip.start_seconds,
             stage="ingest", code=refusal.code, cause=refusal.cause, duplicate_of=refusal.duplicate_of,
-            **_measured(clip, config),
+            measures=clip_filters.values(clip, config),
         )
         for clip in entry.clips
         if (refusal := refused.get(clip.key))
@@ -152,17 +139,5 @@ def describe_clip(entry: SourceEntry, clip: ClipEntry, config: IngestConfig) -> 
         "source_width": entry.facts.width,
         "source_fps": entry.facts.fps,
         "source_seconds": entry.facts.seconds,
-        **_measured(clip, config.screen),
-    }
-
-
-def _measured(clip: ClipEntry, config: ScreenConfig) -> dict[str, Any]:
-    """What was measured, by the columns' names of the manifest and of the table of refused clips."""
-    measures = clip.measures
-    return {
-        "cut_score": measures.cut_score,
-        "motion": measures.motion,
-        "black": measures.black(config.black_level),
-        "frozen": measures.frozen(config.frozen_level),
-        "phash": measures.phash,
+        "measures": clip_filters.values(clip, config.screen),
     }

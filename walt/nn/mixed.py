@@ -36,7 +36,7 @@ def arrange(images: bool | Tensor, batch: int) -> Arrangement:
     """
     if isinstance(images, bool):
         return Arrangement(0 if images else batch, None)
-    assert images.shape == (batch,), f"images {tuple(images.shape)} is no mask of a batch of {batch}"
+    assert images.shape == (batch,), f"images {tuple(images.shape)} is not a mask of a batch of {batch}"
     stacks = int(images.sum())
     mixed = 0 < stacks < batch
     return Arrangement(batch - stacks, images.int().argsort(stable=True) if mixed else None)

@@ -6,13 +6,13 @@ dependencies of the others alone. Sections of models that a project does without
 
 from __future__ import annotations
 
-import difflib
-
 from pydantic import ValidationError, model_validator
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.suggestions import did_you_mean
+from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import EvaluateConfig
 from walt.ingest.config import DatasetConfig, IngestConfig
@@ -22,9 +22,6 @@ from walt.text.config import TextConfig
 from walt.tracking.config import PromotionConfig, TrackingConfig
 from walt.training.config import AutoencoderTrainingConfig, DiffusionTrainingConfig
 from walt.transformer.config import AspectConfig, TransformerConfig
-
-TRAININGS = {"base": "train_base", "aspect": "finetune_aspect", "sr_2x": "train_sr_2x", "sr_4x": "train_sr_4x"}
-"""Section of a transformer -> section of its training."""
 
 
 class Params(Section):
@@ -58,8 +55,9 @@ class Params(Section):
         """What one section promises and another relies on; errors name both keys."""
         _check_pairs(self)
         _check_sizes(self)
-        for name, (model, training) in self.transformers().items():
-            _check_transformer(self, name, model, training)
+        for transformer in TRANSFORMERS:
+            if transformer.name in self.transformers():
+                _check_transformer(self, transformer, *self.transformers()[transformer.name])
         _check_text(self)
         _check_conditions(self)
         _check_super_resolution(self)
@@ -69,13 +67,11 @@ class Params(Section):
 
     def transformers(self) -> dict[str, tuple[TransformerConfig, DiffusionTrainingConfig]]:
         """The transformers that are not null with their trainings, in the order of the cascade."""
-        found = {"base": (self.base, self.train_base)}
-        if self.aspect is not None and self.finetune_aspect is not None:
-            found["aspect"] = (self.aspect.of(self.base), self.finetune_aspect)
-        if self.sr_2x is not None and self.train_sr_2x is not None:
-            found["sr_2x"] = (self.sr_2x, self.train_sr_2x)
-        if self.sr_4x is not None and self.train_sr_4x is not None:
-            found["sr_4x"] = (self.sr_4x, self.train_sr_4x)
+        found: dict[str, tuple[TransformerConfig, DiffusionTrainingConfig]] = {}
+        for transformer in TRANSFORMERS:
+            model, training = getattr(self, transformer.name), getattr(self, transformer.training)
+            if model is not None and training is not None:
+                found[transformer.name] = (model.of(self.base) if isinstance(model, AspectConfig) else model, training)
         return found
 
     @property
@@ -86,7 +82,7 @@ class Params(Section):
 
 def _check_pairs(params: Params) -> None:
     """A model and its training are there together, and a cascade has no gap."""
-    for model, training in TRAININGS.items():
+    for model, training in ((transformer.name, transformer.training) for transformer in TRANSFORMERS):
         if (getattr(params, model) is None) != (getattr(params, training) is None):
             null, given = (model, training) if getattr(params, model) is None else (training, model)
             raise ValueError(f"{null} is null, but {given} is not: both are given, or neither")
@@ -113,9 +109,12 @@ def _check_sizes(params: Params) -> None:
             raise ValueError(f"train_autoencoder.forms: num_frames {form.num_frames} is not 1 + 4k within a clip")
 
 
-def _check_transformer(params: Params, name: str, model: TransformerConfig, training: DiffusionTrainingConfig) -> None:
+def _check_transformer(
+    params: Params, transformer: Transformer, model: TransformerConfig, training: DiffusionTrainingConfig
+) -> None:
+    name, section = transformer.name, transformer.training
     frames = 1 + (params.ingest.num_frames - 1) // params.autoencoder.temporal_factor
-    factor, section = params.autoencoder.spatial_factor, TRAININGS[name]
+    factor = params.autoencoder.spatial_factor
     height, width = model.resolution
     expected = {
         "latent_grid": (frames, height // factor, width // factor),
@@ -187,7 +186,7 @@ def _check_super_resolution(params: Params) -> None:
     models = {name: model for name, (model, _) in params.transformers().items()}
     if params.base.super_resolution is not None:
         raise ValueError("base.super_resolution must be null: the base model starts from nothing")
-    for name in ("sr_2x", "sr_4x"):
+    for name in SUPER_RESOLUTION_NAMES:
         if name not in models:
             continue
         before = names[names.index(name) - 1]
@@ -231,6 +230,5 @@ def _check_evaluation(params: Params) -> None:
             raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
     known = evaluate.metric_names(list(params.transformers()), cascade=params.sample.cascade)
     if metric not in known:
-        nearest = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
-        raise ValueError(f"promotion.metric is '{metric}', which evaluate does not make with these settings; {hint}")
+        hint = did_you_mean(metric, known, f"there are {', '.join(known)}")
+        raise ValueError(f"promotion.metric is '{metric}', which evaluate does not make with these settings{hint}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
 from walt.core.storage import write_bytes
+from walt.core.suggestions import did_you_mean
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -20,9 +20,8 @@ def recipe_path(name: str) -> Path:
     """The file of a recipe. Raises ConfigurationError with the nearest name when there is none."""
     path = FOLDER / f"{name}.yaml"
     if not path.is_file():
-        nearest = difflib.get_close_matches(name, recipe_names(), n=1)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(recipe_names())}"
-        raise ConfigurationError(f"no recipe is named '{name}'; {hint}")
+        hint = did_you_mean(name, recipe_names(), f"there are {', '.join(recipe_names())}")
+        raise ConfigurationError(f"no recipe is named '{name}'{hint}")
     return path
 
 

@@ -1,12 +1,15 @@
 """The one declaration of each stage. The command line, ``dvc.yaml`` and the Prefect tasks are made from it.
 
-Plain data: importing this module imports no stage. A stage is ``run(config, paths) -> Result`` in
-``walt/stages/<module>.py``, where ``config`` has the sections named in ``params`` (see ``walt.project.params``).
+Plain data: importing this module imports no stage. A stage is ``run(config, paths) -> figures`` in
+``walt/stages/<module>.py``, where ``config`` has the sections named in ``params`` (see ``walt.project.params``). The
+stages that train a transformer share a module, ``run(config, paths, transformer)``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS, Transformer
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Stage:
         sources: paths outside the artefact table, given as DVC templates of parameters.
         persist: outputs stay in place before a rerun (the stage itself keeps only what is still valid).
         gpus: accelerators the stage can use; on a machine without one it runs on the processor.
+        transformer: which one it trains, for ``walt.stages.train_transformer``; None for the other stages, each of
+            which is a module of its own.
     """
 
     name: str
@@ -34,15 +39,29 @@ class Stage:
     sources: tuple[str, ...] = ()
     persist: bool = False
     gpus: int = 0
+    transformer: Transformer | None = None
 
     @property
     def module(self) -> str:
         """The dotted name of the module that holds ``run``."""
-        return f"walt.stages.{self.name.replace('-', '_')}"
+        own = "train_transformer" if self.transformer else self.name.replace("-", "_")
+        return f"walt.stages.{own}"
 
 
-TRANSFORMERS = ("base", "aspect", "sr_2x", "sr_4x")
-"""Artefacts: all transformers, in the order of the cascade."""
+def _training_stage(transformer: Transformer) -> Stage:
+    """The stage that trains a transformer: one module trains them all."""
+    first_weights = () if transformer.starts_from is None else (transformer.starts_from,)
+    return Stage(
+        name=transformer.stage,
+        summary=transformer.summary,
+        params=("seed", "diffusion", transformer.name, transformer.training),
+        settings=("compute", "tracking"),
+        inputs=("latents", "text", *first_weights),
+        outputs=(transformer.name,),
+        gpus=1,
+        transformer=transformer,
+    )
+
 
 STAGES: tuple[Stage, ...] = (
     Stage(
@@ -84,48 +103,13 @@ STAGES: tuple[Stage, ...] = (
         persist=True,
         gpus=1,
     ),
-    Stage(
-        name="train-base",
-        summary="Train the base transformer on latents and text.",
-        params=("seed", "diffusion", "base", "train_base"),
-        settings=("compute", "tracking"),
-        inputs=("latents", "text"),
-        outputs=("base",),
-        gpus=1,
-    ),
-    Stage(
-        name="finetune-aspect",
-        summary="Finetune the base transformer to another shape of pictures.",
-        params=("seed", "diffusion", "aspect", "finetune_aspect"),
-        settings=("compute", "tracking"),
-        inputs=("latents", "text", "base"),
-        outputs=("aspect",),
-        gpus=1,
-    ),
-    Stage(
-        name="train-sr-2x",
-        summary="Train the first super-resolution transformer on pairs of latents.",
-        params=("seed", "diffusion", "sr_2x", "train_sr_2x"),
-        settings=("compute", "tracking"),
-        inputs=("latents", "text"),
-        outputs=("sr_2x",),
-        gpus=1,
-    ),
-    Stage(
-        name="train-sr-4x",
-        summary="Train the second super-resolution transformer, to 4 times the base's side.",
-        params=("seed", "diffusion", "sr_4x", "train_sr_4x"),
-        settings=("compute", "tracking"),
-        inputs=("latents", "text"),
-        outputs=("sr_4x",),
-        gpus=1,
-    ),
+    *(_training_stage(transformer) for transformer in TRANSFORMERS),
     Stage(
         name="sample",
         summary="Prompts -> videos: base, then super-resolution; mp4 and frame grids.",
         params=("seed", "dataset", "encode_video", "diffusion", "sample"),
         settings=("compute",),
-        inputs=("clips", "manifest", "autoencoder", "text_encoder", *TRANSFORMERS),
+        inputs=("clips", "manifest", "autoencoder", "text_encoder", *TRANSFORMER_NAMES),
         sources=("${dataset.descriptor}",),
         outputs=("samples",),
         gpus=1,
@@ -135,7 +119,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Held-out loss, Frechet distance and prompt adherence of the samples.",
         params=("seed", "diffusion", "dataset", "evaluate"),
         settings=("compute", "tracking"),
-        inputs=("clips", "manifest", "latents", "text", "autoencoder", *TRANSFORMERS, "samples"),
+        inputs=("clips", "manifest", "latents", "text", "autoencoder", *TRANSFORMER_NAMES, "samples"),
         sources=("${dataset.descriptor}",),
         outputs=("evaluation",),
         gpus=1,
@@ -144,7 +128,7 @@ STAGES: tuple[Stage, ...] = (
         name="report",
         summary="One self-contained HTML page of the whole run.",
         params=("dataset", "report"),
-        inputs=("clips", "manifest", "rejects", "autoencoder", *TRANSFORMERS, "samples", "evaluation"),
+        inputs=("clips", "manifest", "rejects", "autoencoder", *TRANSFORMER_NAMES, "samples", "evaluation"),
         sources=("${dataset.descriptor}",),
         outputs=("report",),
     ),

@@ -31,12 +31,24 @@ def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
         module = importlib.import_module(stage.module)
-        result: dict[str, Any] = module.run(stage_config(module, params), paths)
+        arguments = (stage_config(stage, module, params), paths)
+        result: dict[str, Any] = (
+            module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
+        )
         write_json(paths.work(stage.name) / "result.json", result)
     return result
 
 
-def stage_config(module: ModuleType, params: Params) -> Section:
-    """The sections that a stage declares, taken from the whole."""
+def stage_config(stage: Stage, module: ModuleType, params: Params) -> Section:
+    """The sections that a stage's module declares, taken from the whole."""
     config: type[Section] = module.Config
-    return config.model_construct(**{name: getattr(params, name) for name in config.model_fields})
+    sections = section_names(stage, config)
+    return config.model_construct(**{field: getattr(params, section) for field, section in sections.items()})
+
+
+def section_names(stage: Stage, config: type[Section]) -> dict[str, str]:
+    """Field of a stage's ``Config`` -> section of ``params.yaml``: the same name, but for a transformer's two."""
+    names = {field: field for field in config.model_fields}
+    if stage.transformer:
+        names |= {"architecture": stage.transformer.name, "training": stage.transformer.training}
+    return names

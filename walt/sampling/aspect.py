@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from walt.core.errors import ConfigurationError
-from walt.sampling.pipeline import Pipeline
+from walt.sampling.prompt_to_video import Pipeline
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer

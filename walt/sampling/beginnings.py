@@ -15,7 +15,7 @@ from walt.data.clip_pixels import pixels
 from walt.media.images import Limits, Picture, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import kind_of
 from walt.media.video import Clip, iterate_frames
-from walt.sampling.pipeline import Beginning, Pipeline
+from walt.sampling.prompt_to_video import Beginning, Pipeline
 
 MAX_SECONDS = 600.0
 """Of a video that is continued: all of its frames are held in memory."""

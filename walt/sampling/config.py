@@ -28,7 +28,7 @@ class SampleConfig(Section):
     """Of the known frames, where a video is continued; the same as ``guidance_scale`` is guidance by both as one, the
     paper's (section 3.3), and costs one evaluation fewer than any other but 1."""
     super_resolution_guidance_scale: PositiveFloat
-    """Of all that the super-resolution model is told but the low resolution."""
+    """Of all conditions of the super-resolution model except the low resolution."""
     guidance_rescale: float = Field(ge=0.0, le=1.0)
     """0: none; 1: guided outputs get the standard deviation of the conditional ones (arXiv 2305.08891, section 3.4)."""
     cascade: bool

@@ -1,4 +1,4 @@
-"""From noise to latents with one transformer: what it is told, guidance, and the sampler.
+"""From noise to latents with one transformer: what it is conditioned on, guidance, and the sampler.
 
 Legend: B batch, c latent channels, t latent frames, h w latent cells, k known latent frames.
 """
@@ -16,8 +16,8 @@ from walt.diffusion.guidance import Branch, guidance_branches, guided
 from walt.diffusion.noise import sample_noise
 from walt.diffusion.samplers import Predict, ddim
 from walt.diffusion.schedule import Schedule
-from walt.sampling.conditions import Conditions
 from walt.sampling.config import SampleConfig
+from walt.sampling.prompt_inputs import Conditions
 from walt.transformer.model import WaltTransformer
 
 Progress = Callable[[int], None]
@@ -25,8 +25,8 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Whose noise it is: a video's is a function of its seed and its index, whatever is beside it in the batch."""
+class NoiseStream:
+    """The noise of a batch of videos. That of a video is a function of its seed and its index, not of the batch."""
 
     seeds: tuple[int, ...]
     indices: tuple[int, ...]
@@ -52,8 +52,8 @@ class LowResolution:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a model is told of the videos, besides their noisy latents."""
+class Conditioning:
+    """What a model knows of the videos besides their noisy latents."""
 
     conditions: Conditions
     low_resolution: LowResolution | None = None
@@ -63,15 +63,15 @@ class Told:
 
 @dataclass(frozen=True)
 class Guidance:
-    """How strongly the model is to follow what it is told; see ``walt.diffusion.guidance``."""
+    """How strongly the model is to follow its conditions; see ``walt.diffusion.guidance``."""
 
     scale: float
     frame_scale: float
     rescale: float
 
-    def branches(self, model: WaltTransformer, told: Told) -> tuple[Branch, ...]:
+    def branches(self, model: WaltTransformer, conditioning: Conditioning) -> tuple[Branch, ...]:
         """Ways to ask the model; a scale counts only where there is something to leave out."""
-        if told.known is None:
+        if conditioning.known is None:
             return guidance_branches(1.0 if model.config.conditioning == "none" else self.scale)
         return guidance_branches(
             self.frame_scale if model.config.conditioning == "none" else self.scale, self.frame_scale
@@ -81,10 +81,10 @@ class Guidance:
 def sample_latents(
     model: WaltTransformer,
     schedule: Schedule,
-    told: Told,
+    conditioning: Conditioning,
     guidance: Guidance,
     config: SampleConfig,
-    draws: Draws,
+    stream: NoiseStream,
     purpose: str,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -92,27 +92,29 @@ def sample_latents(
     shape = (model.config.latent_channels, *model.config.latent_grid)
 
     def noise(step: int) -> Tensor:
-        return draws.noise(purpose, step, shape)
+        return stream.noise(purpose, step, shape)
 
     def callback(done: int, estimate: Tensor) -> None:
         if progress is not None:
             progress(len(estimate))
 
-    predict = guided_predict(model, schedule, told, guidance)
+    predict = guided_predict(model, schedule, conditioning, guidance)
     latents = ddim(predict, noise(0), schedule, config.steps, config.eta, noise, callback)
-    if told.known is None:
+    if conditioning.known is None:
         return latents
-    return torch.cat([told.known, latents[:, :, told.known.shape[2] :]], dim=2)
+    return torch.cat([conditioning.known, latents[:, :, conditioning.known.shape[2] :]], dim=2)
 
 
-def guided_predict(model: WaltTransformer, schedule: Schedule, told: Told, guidance: Guidance) -> Predict:
+def guided_predict(
+    model: WaltTransformer, schedule: Schedule, conditioning: Conditioning, guidance: Guidance
+) -> Predict:
     """The model as a sampler wants it: guided, and fed with its own previous estimate of the clean latents.
 
     With guidance, all ways to ask the model go through it as one batch. The function that is returned remembers the
     last estimate, so use a fresh one for each batch of videos.
     """
-    branches = guidance.branches(model, told)
-    fixed = fixed_inputs(model, told, branches)  # the same at every step
+    branches = guidance.branches(model, conditioning)
+    fixed = fixed_inputs(model, conditioning, branches)  # the same at every step
     estimate: Tensor | None = None
 
     def repeated(x: Tensor) -> Tensor:
@@ -131,17 +133,17 @@ def guided_predict(model: WaltTransformer, schedule: Schedule, told: Told, guida
     return predict
 
 
-def fixed_inputs(model: WaltTransformer, told: Told, branches: Sequence[Branch]) -> dict[str, Tensor]:
+def fixed_inputs(model: WaltTransformer, conditioning: Conditioning, branches: Sequence[Branch]) -> dict[str, Tensor]:
     """Arguments of the model's forward that no step changes, for all branches: (len(branches) B, ...)."""
-    inputs = told.conditions.inputs(model.config, branches)
-    if told.low_resolution is not None:
-        low = told.low_resolution.latents
-        levels = torch.full((len(low),), told.low_resolution.noise_level, dtype=torch.int64, device=low.device)
+    inputs = conditioning.conditions.inputs(model.config, branches)
+    if conditioning.low_resolution is not None:
+        low = conditioning.low_resolution.latents
+        levels = torch.full((len(low),), conditioning.low_resolution.noise_level, dtype=torch.int64, device=low.device)
         inputs["low_resolution"] = torch.cat([low] * len(branches))
         inputs["noise_level"] = torch.cat([levels] * len(branches))
-    if told.known is not None:
-        count = told.known.shape[2]
-        known = F.pad(told.known, (0, 0, 0, 0, 0, model.config.latent_grid[0] - count))  # (B, c, t, h, w)
+    if conditioning.known is not None:
+        count = conditioning.known.shape[2]
+        known = F.pad(conditioning.known, (0, 0, 0, 0, 0, model.config.latent_grid[0] - count))  # (B, c, t, h, w)
         counts = torch.full((len(known),), count, dtype=torch.int64, device=known.device)
         inputs["known"] = torch.cat([known] * len(branches))
         inputs["known_frames"] = torch.cat([counts if branch.frames else 0 * counts for branch in branches])
@@ -149,12 +151,16 @@ def fixed_inputs(model: WaltTransformer, told: Told, branches: Sequence[Branch])
 
 
 def augment(
-    model: WaltTransformer, schedule: Schedule, latents: Tensor, draws: Draws, purpose: str = "augmentation"
+    model: WaltTransformer,
+    schedule: Schedule,
+    latents: Tensor,
+    stream: NoiseStream,
+    purpose: str = "augmentation",
 ) -> LowResolution:
     """Add noise of ``sampling_noise_level`` to the latents of the model before, so that they look like what this one
     saw in training."""
     assert model.config.super_resolution is not None
     level = model.config.super_resolution.sampling_noise_level
-    noise = draws.noise(purpose, 0, latents.shape[1:])
+    noise = stream.noise(purpose, 0, latents.shape[1:])
     levels = torch.full((latents.shape[0],), level, dtype=torch.int64, device=latents.device)
     return LowResolution(schedule.add_noise(latents, noise, levels), level)

@@ -1,11 +1,11 @@
 """Long videos, part by part: each goes on from the last frames of what is there (paper section 3.3).
 
 A part has 1 + f_t (t - 1) frames, 17 in the paper. The last 1 + f_t = 5 frames of what is there are encoded to two
-latent frames, which the next part is told as known; so each part after the first adds f_t (t - 2) = 12 frames.
+latent frames, which the next part is given as known; so each part after the first adds f_t (t - 2) = 12 frames.
 
 A part renders the 5 frames that it shares with what is there once more. Those are dropped: what is there stays as it
 is. So a file that is continued keeps its own frames, no frame goes through the autoencoder again with each part, and a
-frame that was shown is the one that the next part was told. The decoder is causal and sees the known latents first, so
+frame that was shown is the one that the next part was given. The decoder is causal and sees the known latents first, so
 the first new frame follows them. Fading from the old rendering to the new one would show two pictures at once wherever
 they differ.
 
@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
-from walt.sampling.conditions import Prompt
+from walt.core.transformers import SUPER_RESOLUTION_NAMES
 from walt.sampling.config import SampleConfig
 from walt.sampling.denoise import Progress
-from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
+from walt.sampling.prompt_inputs import Prompt
+from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 
 
 def first_part_frames(pipeline: Pipeline) -> int:
@@ -57,7 +58,7 @@ def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
     frames = pipeline.base.config.latent_grid[0]
     if frames <= 2:
         raise ConfigurationError(f"base.latent_grid has {frames} frames: nothing is left beside the two known ones")
-    for name, model in zip(("sr_2x", "sr_4x"), pipeline.followers(cascade), strict=False):
+    for name, model in zip(SUPER_RESOLUTION_NAMES, pipeline.followers(cascade), strict=False):
         if not model.config.frame_prediction:
             raise ConfigurationError(
                 f"{name}.frame_prediction is false in the trained model: it would invent other details for each part "
@@ -66,7 +67,7 @@ def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
 
 
 def last_frames(pipeline: Pipeline, cascade: Sequence[Tensor]) -> Beginning:
-    """What a continuation is told of videos, (B, 3, T, H, W) in the resolution of each model, T at least
+    """What a continuation is given of videos, (B, 3, T, H, W) in the resolution of each model, T at least
     ``pipeline.overlap``."""
     assert cascade[0].shape[2] >= pipeline.overlap, f"{cascade[0].shape[2]} frames are too few to go on from"
     return Beginning(tuple(videos[:, :, -pipeline.overlap :] for videos in cascade))
@@ -103,10 +104,10 @@ def long_video(
         batch = pipeline(
             prompts, seed, config, indices=indices, part=part, beginning=beginning, progress=progress
         )  # (B, 3, T, H, W)
-        told = beginning if continued else None
+        given = beginning if continued else None
         added = _added(batch, pipeline.overlap) if continued else batch
         yield added
-        beginning, continued = _next_beginning(pipeline, told, added), True
+        beginning, continued = _next_beginning(pipeline, given, added), True
 
 
 def _added(batch: SampleBatch, overlap: int) -> SampleBatch:
@@ -114,9 +115,9 @@ def _added(batch: SampleBatch, overlap: int) -> SampleBatch:
     return SampleBatch(batch.prompts, tuple(videos[:, :, overlap:] for videos in batch.cascade))
 
 
-def _next_beginning(pipeline: Pipeline, told: Beginning | None, added: SampleBatch) -> Beginning:
+def _next_beginning(pipeline: Pipeline, given: Beginning | None, added: SampleBatch) -> Beginning:
     """The last frames of all that is there: a part may add fewer than the next one wants."""
-    if told is None:
+    if given is None:
         return last_frames(pipeline, added.cascade)
-    pairs = zip(told.cascade, added.cascade, strict=True)
+    pairs = zip(given.cascade, added.cascade, strict=True)
     return last_frames(pipeline, [torch.cat(pair, dim=2) for pair in pairs])

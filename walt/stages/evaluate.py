@@ -31,7 +31,7 @@ from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
-from walt.evaluation.adherence import judge, rates
+from walt.evaluation.adherence import check_prompt, rates
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
@@ -39,7 +39,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.mp4 import decode_clip
 from walt.media.video import Clip
 from walt.nn.device import select_device
-from walt.project.cascade import transformers
+from walt.project.trained_transformers import trained_transformers
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import Run, start_run
@@ -104,7 +104,7 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
     schedule, device = Schedule.from_config(config.diffusion), select_device(config.compute.device)
     metrics: dict[str, float] = {}
     details: dict[str, Any] = {}
-    for name, folder in transformers(paths).items():
+    for name, folder in trained_transformers(paths).items():
         model = load_transformer(folder, device)
         available = _held_out_batches(config.evaluate, model.config, paths)
         batches = list(islice(available, config.evaluate.held_out_batches))
@@ -170,8 +170,10 @@ def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
     """Share of the videos that show what their prompt asks for; details have a verdict for each video."""
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = {sample.path: judge(sample.prompt, _read(sample.path)) for sample in samples}
-    base = {sample.base_path: judge(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path}
+    final = {sample.path: check_prompt(sample.prompt, _read(sample.path)) for sample in samples}
+    base = {
+        sample.base_path: check_prompt(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path
+    }
     metrics = {f"adherence/{key}": share for key, share in rates([v for v in final.values() if v]).items()}
     metrics |= {f"adherence/base/{key}": share for key, share in rates([v for v in base.values() if v]).items()}
     verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in final.items()}

@@ -35,6 +35,7 @@ from walt.data.manifest import (
 )
 from walt.data.shards import ShardRecord
 from walt.ingest.clip_cache import ClipCache
+from walt.ingest.clip_filters import columns, taken_of_stored
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import (
     MOST_PART_ROWS,
@@ -53,6 +54,7 @@ from walt.ingest.screen_clips import Refusals, clip_reject_rows, describe_clip, 
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing
 from walt.ingest.splits import assign_splits
+from walt.ingest.stored_measures import MeasuredCache
 
 _MOST_SHOWN = 10
 """Names in a line of the log."""
@@ -86,7 +88,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     rejects = [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
     rule = ClipRule.from_config(config.ingest, any(member.images for member in descriptor.members().values()))
     work = paths.work("ingest")
-    cache = ClipCache(work / "sources", rule)
+    cache = MeasuredCache(work / "sources", rule, taken_of_stored())
     listed = [Source(item) for item in listing.items]
     with storage_errors(work):
         found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute)
@@ -97,7 +99,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     accepted = [source for source in found.sources if source.num_clips]
     assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
-    write_clip_rejects(paths.clip_rejects, clip_rejects)
+    write_clip_rejects(paths.clip_rejects, clip_rejects, columns())
     inputs = Counter(map(descriptor.member_of, listing.sources()))
     check_reject_limit(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
 
@@ -113,7 +115,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             (ClipRow.of(row) for row in _rows(shards, cache, refusals, rule, config.ingest, Counter())),
         )
         of_parts = ((part, _rows(tars, cache, refusals, rule, config.ingest, counts)) for part, tars in parts.items())
-        write_manifest(paths.manifest, of_parts)
+        write_manifest(paths.manifest, of_parts, columns())
         paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # what it was before it had parts
         cache.prune({source.file.name for source in listed})
         for table in (paths.rejects, paths.clip_rejects):

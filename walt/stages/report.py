@@ -5,46 +5,41 @@ The page is ``report.html.jinja`` filled with what this module collects. The sam
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from walt.autoencoder.io import load_autoencoder
 from walt.core.config import Section, load_section, read_yaml
 from walt.core.errors import StorageError
 from walt.core.paths import Paths
-from walt.core.sizes import size_folder
 from walt.core.storage import read_json, sha256_file, write_bytes
-from walt.data.clip_pixels import decode_members, pixels
-from walt.data.clip_table import ClipRow
+from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
+from walt.data.clip_pixels import pixels
 from walt.data.manifest import ManifestRow
 from walt.data.partitions import PARTS_INDEX
-from walt.data.shards import INDEX_NAME, iterate_shard, read_index, shard_name
 from walt.ingest.config import DatasetConfig, Descriptor
-from walt.media.images import Picture, png_bytes
+from walt.media.images import png_bytes
 from walt.media.mp4 import encode_clip
 from walt.media.video import Clip
 from walt.nn.pretrained import weights_digest
 from walt.pages.charts import bands, loss_curves
+from walt.pages.formats import number, percent
 from walt.pages.report_dataset import describe_dataset, survey
-from walt.project.cascade import transformers
-from walt.project.registry import TRANSFORMERS
+from walt.pages.stored_clips import StoredClips
+from walt.pages.template import data_uri, render
 from walt.project.settings import ReportConfig
+from walt.project.trained_transformers import trained_transformers
 from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
 
 STAGE = "report"
-TEMPLATE = "report.html.jinja"
-_TITLES = {
-    "autoencoder": "Autoencoder", "base": "Base transformer", "aspect": "Base transformer, finetuned to its shape",
-    "sr_2x": "Super-resolution 2x", "sr_4x": "Super-resolution 4x",
-}  # fmt: skip
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+_TITLES = {"autoencoder": "Autoencoder", **{transformer.name: transformer.title for transformer in TRANSFORMERS}}
 _LOSSES = ("loss", "video", "image")
 """Terms that are drawn: those on the scale of the whole."""
 _RECONSTRUCTIONS = 4
@@ -65,7 +60,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         raise StorageError(f"{paths.evaluation}: no such file")
     evaluation = read_json(paths.evaluation)
     manifest = survey(paths.manifest)
-    clips = StoredClips(paths)
+    clips = StoredClips(paths.clips)
     page = {
         "title": config.report.title,
         "descriptor": descriptor,
@@ -82,44 +77,17 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "params": read_params(paths),
     }
     page["headline"] = headline(page)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"number": format_number, "percent": lambda share: f"{100 * share:.0f} %"}
-    html = environment.get_template(TEMPLATE).render(page)
+    html = render(TEMPLATE, page)
     write_bytes(paths.report, html.encode())
     return {"report": str(paths.report.relative_to(paths.root)), "kilobytes": len(html) // 1024}
-
-
-class StoredClips:
-    """The clips, each in the largest size that it is stored in. Only tars that hold what is asked for are read."""
-
-    def __init__(self, paths: Paths) -> None:
-        folders = [folder.parent for folder in paths.clips.glob(f"*/{INDEX_NAME}")]
-        sizes = sorted(((int(h), int(w)) for h, w in (folder.name.split("x") for folder in folders)), key=math.prod)
-        self._folders = [paths.clips / size_folder(size) for size in reversed(sizes)]
-        self._tars = {
-            folder: {record.shard: record for record in read_index(folder).records} for folder in self._folders
-        }
-
-    def __getitem__(self, row: ManifestRow | ClipRow) -> Clip:
-        """(T, H, W, 3) uint8; a still has T = 1. Raises KeyError."""
-        name = shard_name("clips", row.shard)
-        for folder in self._folders:
-            record = self._tars[folder].get(name)
-            for key, members in iterate_shard(folder, record) if record else ():
-                if key == row.key:
-                    return decode_members(members)
-        raise KeyError(row.key)
 
 
 def headline(page: dict[str, Any]) -> list[dict[str, str]]:
     """The key figures of the row at the top."""
     metrics = page["metrics"]
-    figures = [{"value": format_number(page["dataset"]["Clips"]), "label": "clips, training and held out"}]
+    figures = [{"value": number(page["dataset"]["Clips"]), "label": "clips, training and held out"}]
     figures += [
-        {"value": f"{100 * metrics[name]:.0f} %", "label": label}
+        {"value": percent(metrics[name]), "label": label}
         for name, label in (
             ("adherence/colour", "of the videos have the colour of their prompt"),
             ("adherence/direction", "move in the direction of their prompt"),
@@ -132,7 +100,7 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
     if psnr:
         figures.append({"value": f"{psnr[-1]:.1f} dB", "label": "autoencoder PSNR, held-out video"})
     distance = [(name, value) for name, value in metrics.items() if name.startswith(("frechet", "fvd"))]
-    figures += [{"value": format_number(value), "label": distance_label(name)} for name, value in distance]
+    figures += [{"value": number(value), "label": distance_label(name)} for name, value in distance]
     parameters = sum(model["metrics"].get("parameters", 0) for model in page["models"])
     if parameters:
         figures.append({"value": f"{parameters / 1e6:.1f} M", "label": "weights in all transformers"})
@@ -146,15 +114,16 @@ def distance_label(name: str) -> str:
 
 def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
     """Clips as media with their captions."""
+    shown = dict(clips.read(rows))
     return [
-        {"media": media(clips[row]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
+        {"media": media(shown[row.key]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
         for row in rows
     ]
 
 
 def _models(paths: Paths) -> dict[str, Path]:
     """The folders of the models that were trained here."""
-    return {"autoencoder": paths.autoencoder, **transformers(paths)}
+    return {"autoencoder": paths.autoencoder, **trained_transformers(paths)}
 
 
 def describe_model(name: str, folder: Path) -> dict[str, Any]:
@@ -178,9 +147,10 @@ def _series(history: Sequence[dict[str, float]], key: str) -> tuple[list[float],
 def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths: Paths) -> list[dict[str, Any]]:
     """Clips before and after the autoencoder."""
     model, _ = load_autoencoder(paths.autoencoder)
+    stored = dict(clips.read(rows))
     shown = []
     for row in rows:
-        clip = clips[row]
+        clip = stored[row.key]
         video = pixels([clip])
         result = model.decode(model.encode(video)[0]).clamp(-1.0, 1.0)
         error = max(float((result - video).square().mean()), 1e-12)
@@ -237,7 +207,7 @@ def band_chart(metrics: dict[str, float]) -> Markup | None:
         _TITLES[name]: [
             value for key, value in sorted(metrics.items()) if key.startswith(f"held_out_loss/{name}/band_")
         ]
-        for name in TRANSFORMERS
+        for name in TRANSFORMER_NAMES
     }
     groups = {label: values for label, values in groups.items() if values}
     return Markup(bands("held-out loss", groups)) if groups else None
@@ -266,20 +236,9 @@ def read_params(paths: Paths) -> str:
 def media(clip: Clip, fps: float = 8.0) -> dict[str, str]:
     """A clip as something an HTML page can hold: kind (``video`` or ``image``) and a data URI."""
     if len(clip) == 1:
-        return {"kind": "image", "uri": _picture_uri(clip[0])}
+        return {"kind": "image", "uri": data_uri("image/png", png_bytes(clip[0]))}
     return _video_uri(encode_clip(clip, fps, _CRF, "yuv420p"))
 
 
 def _video_uri(data: bytes) -> dict[str, str]:
-    return {"kind": "video", "uri": f"data:video/mp4;base64,{base64.b64encode(data).decode()}"}
-
-
-def _picture_uri(picture: Picture) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png_bytes(picture)).decode()}"
-
-
-def format_number(value: float) -> str:
-    """Three significant digits, thousands apart: 1 234, 0.0123."""
-    if isinstance(value, int) or value == int(value):
-        return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return {"kind": "video", "uri": data_uri("video/mp4", data)}

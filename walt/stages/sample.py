@@ -30,12 +30,12 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import png_bytes
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
-from walt.project.cascade import cascade
 from walt.project.settings import EncodeVideoConfig
-from walt.sampling.conditions import Prompt, check_prompts, describe_prompt
+from walt.project.trained_transformers import cascade
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample
-from walt.sampling.pipeline import Beginning, Pipeline, SampleBatch
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt
+from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
 from walt.transformer.config import TransformerConfig
 

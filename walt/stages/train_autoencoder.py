@@ -61,7 +61,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     weights: dict[str, str] = {}  # of networks that were trained before: digests, by key of the section
     if training.initial_weights is not None:
         weights["initial_weights"] = load_initial_weights(model, _folder(paths, training.initial_weights))
-    discriminator, perceptual = _judges(training, paths, device)
+    discriminator, perceptual = _loss_networks(training, paths, device)
     if perceptual is not None:
         weights["perceptual_network"] = perceptual.digest()
     objective = AutoencoderObjective(model, training, paths, config.seed, discriminator, perceptual)
@@ -88,7 +88,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             identity=identity,
             work=paths.work(NAME),
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
-            opponent=objective.opponent(),
+            second_model=objective.second_model(),
         )
         model.load_state_dict(result.state_dict)
         model.eval()
@@ -149,7 +149,7 @@ def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderT
     return figures
 
 
-def _judges(
+def _loss_networks(
     training: AutoencoderTrainingConfig, paths: Paths, device: str
 ) -> tuple[Discriminator | None, PerceptualNetwork | None]:
     """The networks that the loss needs besides the autoencoder. Raises ConfigurationError: one cannot be had."""

@@ -1,4 +1,8 @@
-"""What the stages that train a transformer share: from latents and what is said of them to a published model."""
+"""The stages that train a transformer: latents, and what is said of them -> a published model.
+
+The base model, its finetuning to another shape (paper, Table 6), and the super-resolution models, on pairs of latents:
+which of them is an entry of ``walt.core.transformers``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ import torch
 from torch import Tensor
 
 from walt.core.compute import ComputeConfig
+from walt.core.config import Section
 from walt.core.errors import ConfigurationError
+from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, sha256_file, write_json
+from walt.core.transformers import Transformer, get_transformer
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.labels import LABELS_TABLE
@@ -22,7 +29,8 @@ from walt.data.shards import INDEX_NAME
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
-from walt.nn.pretrained import weights_digest
+from walt.nn.pretrained import load_config, weights_digest
+from walt.project.code_identity import code_digest
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
@@ -31,83 +39,58 @@ from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import train
 from walt.transformer.aspect import at_aspect
-from walt.transformer.config import TransformerConfig
+from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.io import load_transformer, save_transformer
 from walt.transformer.model import WaltTransformer
 
 
-def train_transformer(
-    *,
-    name: str,
-    code: str,
-    section: str,
-    output: Path,
-    architecture: TransformerConfig,
-    training: DiffusionTrainingConfig,
-    diffusion: DiffusionConfig,
-    seed: int,
-    compute: ComputeConfig,
-    tracking: TrackingConfig,
-    paths: Paths,
-    start_from: Path | None = None,
-) -> dict[str, Any]:
-    """Train, publish under ``output``, register as a model version; returns the stage's figures.
+class Config(Section):
+    """What the stages that train a transformer read of ``params.yaml``; the first two under the transformer's names."""
 
-    Args:
-        section: of the model in ``params.yaml``.
-        code: digest of the calling stage's code: a checkpoint that other code made is not taken up.
-        start_from: folder of a trained model of the same kind, perhaps with another grid, whose weights are the first.
+    architecture: TransformerConfig | AspectConfig | None
+    training: DiffusionTrainingConfig | None
+    seed: int
+    diffusion: DiffusionConfig
+    compute: ComputeConfig
+    tracking: TrackingConfig
+
+
+def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any]:
+    """Train a transformer, publish it in its folder, register a model version; or leave it out. The stage's figures.
 
     Raises:
-        ConfigurationError: the data do not fit the model, or ``start_from`` not the architecture.
+        ConfigurationError: the data do not fit the model, or the weights it starts from do not.
         RejectLimitError: there are no clips of the kind that is to be trained on.
     """
-    torch.manual_seed(seed)
-    device = select_device(compute.device)
+    output = paths.root / transformer.folder
+    if config.architecture is None or config.training is None:
+        return leave_out(output, transformer.name)
+    training, work = config.training, paths.work(transformer.stage)
+    first = None if transformer.starts_from is None else paths.root / get_transformer(transformer.starts_from).folder
+    architecture = _architecture(config.architecture, first)
+    torch.manual_seed(config.seed)
+    device = select_device(config.compute.device)
     keep_freed_memory(device)
-    model = WaltTransformer(architecture)
-    if start_from is not None:
-        model.load_state_dict(weights_for(start_from, architecture))
-    model = model.to(device)
-    model.activation_checkpointing = training.activation_checkpointing
-    if training.compile:
-        compile_blocks(model.blocks, device, f"{name.replace('-', '_')}.compile")
-    schedule = Schedule.from_config(diffusion)
-    size, low_size = architecture.resolution, low_resolution_size(architecture)
-    conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes)
-    check_text_width(conditions, architecture, section)
-    maker = BatchMaker(
-        model.config,
-        schedule,
-        LatentDataset(paths.latents, size, "train"),
-        LatentDataset(paths.latents, low_size, "train") if low_size else None,
-        conditions,
-        training.condition_dropout,
-        training.frame_prediction_probability,
-        seed,
-    )
-    objective = DiffusionObjective(model, schedule, maker, training, seed)
-    settings = {
-        "seed": seed,
+    model = _model(architecture, training, first, device, f"{transformer.training}.compile")
+    objective = _objective(config, architecture, training, model, paths, transformer.name)
+    identity = _identity(config, architecture, first, paths)
+    parameters = {  # for people, who compare runs by them
+        "seed": config.seed,
         "architecture": architecture.model_dump(mode="json"),
-        "diffusion": diffusion.model_dump(mode="json"),
+        "diffusion": config.diffusion.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
     }
-    data: dict[str, Any] = {"data": _data_digests(paths, [size, low_size] if low_size else [size])}
-    if start_from is not None:
-        data["start_from"] = weights_digest(start_from)
     with (
-        start_run(
-            tracking, paths.root, name, {**settings, "training": training.model_dump(mode="json")}, tags={}
-        ) as tracked,
+        start_run(config.tracking, paths.root, transformer.stage, parameters, tags={}) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
-            name=name,
+            name=transformer.stage,
             model=model,
             losses=lambda step: objective.losses(step, batches(step)),
             config=training,
-            identity={**settings, **data, "code": code},
-            work=paths.work(name),
+            identity=identity,
+            work=work,
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
         )
         figures = {
@@ -119,9 +102,76 @@ def train_transformer(
             save_transformer(folder, model, result.state_dict)
             write_json(folder / "metrics.json", figures)
             write_json(folder / "history.json", result.history)
-        tracked.register_model(output, section.replace("_", "-"))
-    checkpoint.discard(paths.work(name))  # a forced rerun must not find its work already done
-    return {**figures, "videos": len(maker.latents.video_keys), "images": len(maker.latents.image_keys)}
+        tracked.register_model(output, transformer.version_name)
+    checkpoint.discard(work)  # a forced rerun must not find its work already done
+    latents = objective.maker.latents
+    return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
+
+
+def _architecture(section: TransformerConfig | AspectConfig, first: Path | None) -> TransformerConfig:
+    """The whole of it: a finetuning's section says only what differs from the model that it starts from."""
+    if isinstance(section, TransformerConfig):
+        return section
+    assert first is not None, "another shape is that of a model which is there"
+    return section.of(load_config(first, TransformerConfig))
+
+
+def _model(
+    architecture: TransformerConfig, training: DiffusionTrainingConfig, first: Path | None, device: str, key: str
+) -> WaltTransformer:
+    """The model before its first step. ``key`` is the setting that asks for compilation, for messages."""
+    model = WaltTransformer(architecture)
+    if first is not None:
+        model.load_state_dict(weights_for(first, architecture))
+    model = model.to(device)
+    model.activation_checkpointing = training.activation_checkpointing
+    if training.compile:
+        compile_blocks(model.blocks, device, key)
+    return model
+
+
+def _objective(
+    config: Config,
+    architecture: TransformerConfig,
+    training: DiffusionTrainingConfig,
+    model: WaltTransformer,
+    paths: Paths,
+    section: str,
+) -> DiffusionObjective:
+    """Batches and losses, of the stored latents and of what is said of them. ``section`` is named in messages."""
+    schedule = Schedule.from_config(config.diffusion)
+    low_size = low_resolution_size(architecture)
+    conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes)
+    check_text_width(conditions, architecture, section)
+    maker = BatchMaker(
+        architecture,
+        schedule,
+        LatentDataset(paths.latents, architecture.resolution, "train"),
+        LatentDataset(paths.latents, low_size, "train") if low_size else None,
+        conditions,
+        training.condition_dropout,
+        training.frame_prediction_probability,
+        config.seed,
+    )
+    return DiffusionObjective(model, schedule, maker, training, config.seed)
+
+
+def _identity(config: Config, architecture: TransformerConfig, first: Path | None, paths: Paths) -> dict[str, Any]:
+    """What decides the trained weights besides the training section, which ``train`` adds: for checkpoints.
+
+    What is not here may change between a run's end and its resumption.
+    """
+    sizes = [architecture.resolution]
+    if (low_size := low_resolution_size(architecture)) is not None:
+        sizes.append(low_size)
+    return {
+        "seed": config.seed,
+        "architecture": architecture.model_dump(mode="json"),
+        "diffusion": config.diffusion.model_dump(mode="json"),
+        "data": _data_digests(paths, sizes),
+        **({} if first is None else {"start_from": weights_digest(first)}),
+        "code": code_digest(__name__),
+    }
 
 
 def weights_for(folder: Path, architecture: TransformerConfig) -> dict[str, Tensor]:

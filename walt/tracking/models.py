@@ -7,7 +7,6 @@ no use with the latents of another autoencoder.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.core.suggestions import did_you_mean
+from walt.core.transformers import TRANSFORMERS
 from walt.tracking import runs, server
 from walt.tracking.config import PromotionConfig, TrackingConfig
 
@@ -40,8 +41,8 @@ def promote_newest(config: TrackingConfig, rule: PromotionConfig, root: Path) ->
         StorageError: MLflow is out of reach.
     """
     paths = Paths(root)
-    models = ("base", "aspect", "sr_2x", "sr_4x", "autoencoder", "text_encoder")
-    folders = {name.replace("_", "-"): getattr(paths, name) for name in models}
+    folders = {transformer.version_name: root / transformer.folder for transformer in TRANSFORMERS}
+    folders |= {"autoencoder": paths.autoencoder, "text-encoder": paths.text_encoder}
     for path in (paths.evaluation, *folders.values()):
         if not path.exists():
             raise ConfigurationError(f"{path}: no such file; run `dvc repro` before `walt promote`")
@@ -94,9 +95,8 @@ def promote(
 
 def _value(rule: PromotionConfig, metrics: dict[str, float]) -> float:
     if rule.metric not in metrics:
-        near = difflib.get_close_matches(rule.metric, metrics, n=1, cutoff=0.3)
-        hint = f"did you mean '{near[0]}'?" if near else "it has none"
-        raise ConfigurationError(f"promotion.metric: the evaluation has no '{rule.metric}'; {hint}")
+        hint = did_you_mean(rule.metric, metrics, "it has none", cutoff=0.3)
+        raise ConfigurationError(f"promotion.metric: the evaluation has no '{rule.metric}'{hint}")
     return float(metrics[rule.metric])
 
 

@@ -1,4 +1,4 @@
-"""What a step of autoencoder training is: which clips in which form, and the losses of both players.
+"""What a step of autoencoder training is: which clips in which form, and the losses of both models.
 
 The autoencoder plays first; then the discriminator, where there is one, judges the videos of the same step and what the
 autoencoder has just made of them. Everything random is a function of (seed, step).
@@ -32,7 +32,7 @@ from walt.data.clip_dataset import ClipDataset
 from walt.data.epoch_order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.config import AutoencoderTrainingConfig, ClipFormConfig
-from walt.training.loop import Opponent
+from walt.training.loop import SecondModel
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,14 @@ class AutoencoderObjective:
         self._played = _Played(step, rounds) if self.discriminator is not None else None
         return _with_loss(averages.terms, self.config.loss.model_dump())
 
-    def opponent(self) -> Opponent | None:
-        """The discriminator as the training loop's second player; its moving averages are part of its state."""
+    def second_model(self) -> SecondModel | None:
+        """The discriminator as the training loop's second model; its moving averages are part of its state."""
         if self.discriminator is None:
             return None
         model = nn.ModuleDict({"network": self.discriminator})
         if self.lecam is not None:
             model["lecam"] = self.lecam
-        return Opponent("discriminator", model, self.discriminator_losses)
+        return SecondModel("discriminator", model, self.discriminator_losses)
 
     def discriminator_losses(self, step: int) -> dict[str, Tensor]:
         """The discriminator's ``loss``, its terms and its mean logits, after ``losses`` of the same step."""

@@ -31,7 +31,7 @@ class DiffusionBatch:
     ``latents``, ``noise`` (B, c, t, h, w); ``timesteps`` (B,); ``text`` (B, L, S) for videos, (B, t, L, S) for stacks,
     ``text_mask`` likewise. For super-resolution ``low_resolution`` (B, c, t, h / f, w / f), already noised to
     ``noise_level`` (B,). For classes ``labels``, (B,) or (B, t). For frame prediction ``known_frames`` (B,): how many
-    of the first latent frames the model is told.
+    of the first latent frames the model is given.
     """
 
     latents: Tensor
@@ -123,9 +123,9 @@ class BatchMaker:
     def _known_frames(self, step: int, names: list[str]) -> Tensor:
         """How many first latent frames of each video are known: 0, 1 or 2; never all of them. (B,) int64."""
         uniform = sample_uniform(hash_integer("frame prediction", self.seed), step, names, count=2)
-        told = uniform[:, 0] < self.frame_prediction_probability
+        given = uniform[:, 0] < self.frame_prediction_probability
         count = 1 + (uniform[:, 1] >= 0.5).long()  # 1: from an image; 2: going on from a video
-        return (told * count).clamp(max=self.config.latent_grid[0] - 1)
+        return (given * count).clamp(max=self.config.latent_grid[0] - 1)
 
     def _noise(self, name: str, step: int, keys: list[str], like: Tensor) -> Tensor:
         return sample_noise(hash_integer(name, self.seed), step, keys, tuple(like.shape[1:]))

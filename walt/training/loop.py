@@ -3,8 +3,8 @@
 What is trained comes in as ``losses(step)``, in which everything random is a function of the step: so the state of a
 run is its weights, its optimizer and one integer, and a run that was killed and resumed ends in the same bits.
 
-A run may have a second player, the opponent: the discriminator of an adversarial loss. Each player has its own weights,
-loss and optimizer, and each step is one update of either.
+A run may train a second model along with the first: the discriminator of an adversarial loss. Each has its own
+weights, loss and optimizer, and each step is one update of either.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class TrainingResult:
     state_dict: dict[str, Tensor]
     """The weights to use, on the CPU: the moving average where there is one, else the last ones."""
     history: History
-    """One entry a log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the opponent's
+    """One entry a log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the second model's
     terms are there as ``<its name>/<term>``."""
 
 
 @dataclass(frozen=True)
-class Opponent:
-    """A second player, updated after the model in every step, with an optimizer of the same configuration."""
+class SecondModel:
+    """A second model, updated after the model in every step, with an optimizer of the same configuration."""
 
     name: str
     """Names its terms in the log and its files in checkpoints."""
@@ -68,13 +68,13 @@ def train(
     identity: Mapping[str, Any],
     work: Path,
     on_log: Callable[[int, dict[str, float]], None],
-    opponent: Opponent | None = None,
+    second_model: SecondModel | None = None,
 ) -> TrainingResult:
     """Train ``model`` for ``config.steps`` steps, from the newest checkpoint in ``work`` if it belongs to this run.
 
     Args:
         losses: step (from 0) -> named scalars; ``loss`` is what is minimised, the others are logged. Must not depend on
-            anything but the step and the players' weights. Only the model's own parameters get gradients of it. Where a
+            anything but the step and both models' weights. Only the model's own parameters get gradients of it. Where a
             step is computed in parts (gradient accumulation), an iterator: the terms of one part after the other, which
             add up to the step's. A part's activations are freed before the next part is asked for.
         identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
@@ -82,27 +82,27 @@ def train(
             is discarded.
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
-        opponent: trained along with the model and against it; what comes back is the model alone.
+        second_model: trained along with the model and against it; what comes back is the model alone.
 
     Raises:
-        DivergedError: a player's loss or its gradient is not finite; the last good checkpoint is kept.
+        DivergedError: a model's loss or its gradient is not finite; the last good checkpoint is kept.
         TerminatedError: SIGTERM came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
     """
-    players = [_Player(model, losses, config)]
-    if opponent:
-        players.append(_Player(opponent.model, opponent.losses, config, opponent.name))
-    run = _Run(players, config, identity, work)
+    models = [_TrainedModel(model, losses, config)]
+    if second_model:
+        models.append(_TrainedModel(second_model.model, second_model.losses, config, second_model.name))
+    run = _Run(models, config, identity, work)
     run.resume(name)
     note = ""
     with ProgressBar(name, config.steps, "steps", completed=run.step) as bar, _TerminationSignal() as terminated:
         while run.step < config.steps:
             rate = learning_rate(config.optimizer, run.step, config.steps)
-            for player in players:
-                terms = player.gradient(run.step)
-                if not player.is_finite(terms):
+            for trained in models:
+                terms = trained.gradient(run.step)
+                if not trained.is_finite(terms):
                     raise DivergedError(f"{name}: {_describe(terms)} at step {run.step}; {run.last_good()}")
-                player.update(rate)
+                trained.update(rate)
                 run.means.add(terms)
             if run.ema:
                 run.ema.update(model, run.step)
@@ -121,8 +121,8 @@ def train(
     return TrainingResult(run.weights(), run.history)
 
 
-class _Player:
-    """A model with its loss and its optimizer. The first has no name; an opponent's name stands before its terms."""
+class _TrainedModel:
+    """A model with its loss and its optimizer. The first has no name; a second model's name stands before its terms."""
 
     def __init__(self, model: nn.Module, losses: Losses, config: LoopConfig, name: str = "") -> None:
         self.model, self.losses, self.config = model.train(), losses, config
@@ -132,12 +132,12 @@ class _Player:
         self.part, self.optimizer_part = (name, f"{name}_optimizer") if name else ("model", "optimizer")
 
     def gradient(self, step: int) -> dict[str, Tensor | Average]:
-        """The terms of a step, with the gradient's norm; the gradient is left, clipped, on this player's parameters."""
+        """The terms of a step, with the gradient's norm; the gradient is left, clipped, on this model's parameters."""
         terms: dict[str, Tensor | Average] = {}
         for part in self._parts(step):
             if not terms:
                 self.optimizer.zero_grad(set_to_none=True)
-            # the loss may run through the other player as well: that one's parameters must collect nothing of it
+            # the loss may run through the other model as well: that one's parameters must collect nothing of it
             torch.autograd.backward(_scalar(part, "loss"), inputs=self.parameters)
             add_terms(terms, part)
         terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
@@ -170,17 +170,19 @@ class _Player:
 class _Run:
     """What a run consists of between two steps, and how it is saved and taken up again."""
 
-    def __init__(self, players: list[_Player], config: LoopConfig, identity: Mapping[str, Any], work: Path) -> None:
-        self.players, self.model, self.work = players, players[0].model, work
+    def __init__(
+        self, models: list[_TrainedModel], config: LoopConfig, identity: Mapping[str, Any], work: Path
+    ) -> None:
+        self.models, self.model, self.work = models, models[0].model, work
         self.ema = ExponentialMovingAverage(self.model, config.ema_decay) if config.ema_decay else None
         self.step = 0
         self.saved_at: int | None = None
         self.history: History = []
         self.means = Means()
         shapes = {
-            f"{player.prefix}{key}": list(value.shape)
-            for player in players
-            for key, value in player.model.state_dict().items()
+            f"{trained.prefix}{key}": list(value.shape)
+            for trained in models
+            for key, value in trained.model.state_dict().items()
         }
         loop = config.model_dump(mode="json", exclude=_CHANGES_NO_RESULT)
         self.identity = {**identity, "training": loop, "parameters": sha256_json(shapes)}
@@ -195,10 +197,10 @@ class _Run:
             return
         if found is None:
             return
-        for player in self.players:
-            player.model.load_state_dict(found.parts[player.part])
-            scalars = found.state[player.optimizer_part]
-            restore_optimizer(player.optimizer, found.parts[player.optimizer_part], scalars)
+        for trained in self.models:
+            trained.model.load_state_dict(found.parts[trained.part])
+            scalars = found.state[trained.optimizer_part]
+            restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
         if self.ema:
             self.ema.load_state_dict(found.parts["ema"])
         self.step = self.saved_at = found.step
@@ -210,9 +212,9 @@ class _Run:
         """Write a checkpoint of this moment."""
         parts: dict[str, Mapping[str, Tensor]] = {}
         state: dict[str, Any] = {"history": self.history, "means": self.means.state()}
-        for player in self.players:
-            parts[player.part] = player.model.state_dict()
-            parts[player.optimizer_part], state[player.optimizer_part] = optimizer_state(player.optimizer)
+        for trained in self.models:
+            parts[trained.part] = trained.model.state_dict()
+            parts[trained.optimizer_part], state[trained.optimizer_part] = optimizer_state(trained.optimizer)
         if self.ema:
             parts["ema"] = self.ema.state_dict()
         checkpoint.save(self.work, self.step, self.identity, parts, state)

@@ -1,4 +1,4 @@
-"""What the transformer is told besides the noisy latents, where it is more than one layer: classes and known frames.
+"""What the transformer knows besides the noisy latents, where it is more than one layer: classes and known frames.
 
 B batch, t latent frames, h w latent cells, c latent channels, D width.
 """

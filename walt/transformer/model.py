@@ -193,7 +193,7 @@ class WaltTransformer(nn.Module):
         return condition[:, :, None, None]
 
     def _text(self, text: Tensor | None, text_mask: Tensor | None, videos: int) -> tuple[Tensor, Tensor]:
-        """Text of the model's width, one entry for all frames or one a frame: (B, 1 or T, L, D), (B, 1 or T, L)."""
+        """Text of the model's width, one entry for all frames or one per frame: (B, 1 or T, L, D), (B, 1 or T, L)."""
         assert text is not None, "a text-conditioned model needs text"
         assert text_mask is not None, "a text-conditioned model needs its text's mask"
         alone = self.config.cross_attention == "spatial" or videos == len(text)
@@ -203,7 +203,7 @@ class WaltTransformer(nn.Module):
         return self.text_in(text), text_mask
 
     def _upsample(self, low_resolution: Tensor) -> Tensor:
-        """(B, c, t, h / f, w / f) -> (B, c, t, h, w): convolution, depth-to-space, a frame at a time (3.4)."""
+        """(B, c, t, h / f, w / f) -> (B, c, t, h, w): convolution, depth-to-space, frame by frame (3.4)."""
         batch, _, frames, *_ = low_resolution.shape
         assert self.config.super_resolution is not None
         images = low_resolution.transpose(1, 2).flatten(0, 1)

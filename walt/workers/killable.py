@@ -1,6 +1,6 @@
 """Processes that answer items one at a time, and can be killed with whatever they started.
 
-On Linux they are forked from one process, the nursery, which has loaded what the work needs: a worker starts in
+On Linux they are forked from one process, the fork server, which has loaded what the work needs: a worker starts in
 milliseconds, so that a folder of files that kill their decoder costs no more than any other. Elsewhere, where a fork
 does not carry the system's libraries over, each is an interpreter of its own.
 """
@@ -132,16 +132,16 @@ class Workers:
 
 
 class _Forked(Workers):
-    """They are forked from a nursery, which is their parent, so it reaps them too."""
+    """They are forked from a fork server, which is their parent, so it reaps them too."""
 
-    _nursery: tuple[subprocess.Popen[bytes], Connection] | None = None
+    _fork_server: tuple[subprocess.Popen[bytes], Connection] | None = None
 
     def _start(self) -> Worker:
-        if self._nursery is None:
-            process, connection = spawn("walt.workers.killable:nurse")
-            self._nursery = process, Connection(connection.detach())
+        if self._fork_server is None:
+            process, connection = spawn("walt.workers.killable:serve_forks")
+            self._fork_server = process, Connection(connection.detach())
             with suppress(OSError):  # it died; the first answer says so
-                self._nursery[1].send_bytes(ForkingPickler.dumps(self._function))
+                self._fork_server[1].send_bytes(ForkingPickler.dumps(self._function))
         ours, theirs = _socket_pair()
         with theirs, ExitStack() as on_failure:
             on_failure.callback(ours.close)
@@ -150,8 +150,8 @@ class _Forked(Workers):
         return Worker(pid, ours, lambda: self._ask(("reap", pid)))
 
     def _ask(self, request: tuple[str, int], descriptor: int | None = None) -> int:
-        assert self._nursery is not None
-        process, connection = self._nursery
+        assert self._fork_server is not None
+        process, connection = self._fork_server
         try:
             connection.send(request)
             if descriptor is not None:
@@ -168,8 +168,8 @@ class _Forked(Workers):
         try:
             super().__exit__()
         finally:
-            if self._nursery is not None:
-                process, connection = self._nursery
+            if self._fork_server is not None:
+                process, connection = self._fork_server
                 connection.close()
                 process.kill()
                 process.wait()
@@ -180,8 +180,8 @@ def open_workers(function: Callable[..., Any], memory_mb: int | None) -> Workers
     return (_Forked if sys.platform == "linux" else Workers)(function, memory_mb)
 
 
-def nurse(descriptor: int, parent: int) -> None:
-    """Life of the nursery: load, then start and reap workers until the parent closes its end, or dies."""
+def serve_forks(descriptor: int, parent: int) -> None:
+    """Life of the fork server: load, then start and reap workers until the parent closes its end, or dies."""
     die_with(parent)
     connection = Connection(descriptor)
     function = connection.recv_bytes()
@@ -218,7 +218,7 @@ def _fork(connection: Connection, descriptor: int, memory_mb: int) -> int | str:
         status = 0
     except Exception:  # noqa: BLE001 shown to whoever watches; the parent meets a worker that died
         traceback.print_exc()
-    finally:  # and not on as a second nursery
+    finally:  # and not on as a second fork server
         os._exit(status)
 
 

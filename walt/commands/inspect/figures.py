@@ -16,6 +16,7 @@ import numpy as np
 from walt.core.paths import printable
 from walt.data.manifest import ManifestRow
 from walt.data.shards import ShardIndex
+from walt.ingest.clip_filters import units
 from walt.ingest.config import Descriptor
 from walt.ingest.headers import Header
 from walt.ingest.sources.items import Item, Listing, Refusal
@@ -173,7 +174,9 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
     if sizes:
         charts.append(Bars("Resolution of the sources", sizes))
     charts += text_charts + class_charts
-    charts += [Histogram(name.replace("_", " ").capitalize(), column, "") for name, column in values.items()]
+    charts += [
+        Histogram(name.replace("_", " ").capitalize(), column, units().get(name, "")) for name, column in values.items()
+    ]
     return Part(figures, charts)
 
 
@@ -224,14 +227,17 @@ def measures(rows: Sequence[ManifestRow]) -> dict[str, list[float]]:
         if field.name in _SAID_OTHERWISE or field.name.endswith(("width", "height")):
             continue
         if field.name.startswith("source_"):
-            column = list({row.source_sha256: getattr(row, field.name) for row in rows}.values())
+            found[field.name] = _finite({row.source_sha256: getattr(row, field.name) for row in rows}.values())
         else:
-            column = [getattr(row, field.name) for row in rows]
-        numbers = [float(value) for value in column if isinstance(value, int | float) and not isinstance(value, bool)]
-        finite = [value for value in numbers if np.isfinite(value)]
-        if finite:
-            found[field.name] = finite
-    return found
+            found[field.name] = _finite(getattr(row, field.name) for row in rows)
+    for name in rows[0].measures if rows else ():
+        found[name] = _finite(row.measures[name] for row in rows)
+    return {name: column for name, column in found.items() if column}
+
+
+def _finite(column: Iterable[object]) -> list[float]:
+    numbers = (float(value) for value in column if isinstance(value, int | float) and not isinstance(value, bool))
+    return [value for value in numbers if np.isfinite(value)]
 
 
 def rejects(refused: Iterable[tuple[str, str, str]]) -> Figures:

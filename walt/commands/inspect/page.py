@@ -1,17 +1,15 @@
 """The page of ``walt inspect``, which loads nothing from elsewhere, and its pictures as PNG files beside it.
 
-The page is ``inspect.html.jinja`` filled with the figures. The same figures and pictures give the same bytes.
+The page is ``page.html.jinja`` filled with the figures. The same figures and pictures give the same bytes.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from walt.commands.inspect.tables import headline, tables
@@ -19,8 +17,9 @@ from walt.core.storage import write_bytes
 from walt.media.images import png_bytes
 from walt.pages.charts import Distribution, distribution_svg, distributions_png
 from walt.pages.contact_sheet import Tile, contact_sheet, strip_jpeg
+from walt.pages.template import data_uri, render
 
-TEMPLATE = "inspect.html.jinja"
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 PAGE, SHEET, CHARTS = "inspect.html", "inspect-clips.png", "inspect-charts.png"
 _SMALL = 100
 """Frames of less height show their pixels where they are enlarged."""
@@ -51,7 +50,7 @@ def write_page(
         "small": any(tile.frames[0].shape[0] < _SMALL for tile in tiles),
         "tiles": [
             {
-                "uri": f"data:image/jpeg;base64,{base64.b64encode(strip_jpeg(tile.frames)).decode()}",
+                "uri": data_uri("image/jpeg", strip_jpeg(tile.frames)),
                 "width": 100 * len(tile.frames) / most,
                 "caption": tile.caption,
                 "note": tile.note,
@@ -59,9 +58,5 @@ def write_page(
             for tile in tiles
         ],
     }
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    write_bytes(files["page"], environment.get_template(TEMPLATE).render(page).encode())
+    write_bytes(files["page"], render(TEMPLATE, page).encode())
     return {kind: str(path) for kind, path in files.items()}

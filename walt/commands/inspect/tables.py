@@ -10,7 +10,9 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-_THIN = "\N{NARROW NO-BREAK SPACE}"
+from walt.ingest.clip_filters import units
+from walt.pages.formats import duration, num_bytes, number, one_line, share
+
 _QUANTILES = ("min", "p5", "median", "mean", "p95", "max")
 _QUANTILE_TITLES = ("least", "5 %", "median", "mean", "95 %", "most")
 
@@ -25,47 +27,6 @@ class TableData:
     """A letter a column: l(eft) or r(ight)."""
     rows: Sequence[tuple[str, ...]]
     note: str = ""
-
-
-def one_line(text: str) -> str:
-    """The text with whatever is no printable character as an escape: names of files may hold anything."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode()
-        for character in text
-    )
-
-
-def number(value: float) -> str:
-    """Thousands apart; three digits where it is no whole number."""
-    if value == int(value):
-        return f"{int(value):,}".replace(",", _THIN)
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", _THIN)
-
-
-def share(part: float, whole: float) -> str:
-    """Percent; no digit more than tells something."""
-    percent = 100 * part / whole if whole else 0.0
-    return f"{percent:.1f} %" if 0 < percent < 10 else f"{percent:.0f} %"
-
-
-def duration(seconds: float) -> str:
-    """``2.1 s``, ``3 min 20 s``, ``1 h 05 min``, ``1 204 h``."""
-    if seconds < 59.95:
-        return f"{seconds:.3g} s"
-    if seconds < 3570:
-        minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02d} min" if hours < 100 else f"{number(round(seconds / 3600))} h"
-
-
-def num_bytes(count: float) -> str:
-    """``1.21 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{number(count)} TiB"
 
 
 def headline(document: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -188,11 +149,16 @@ def _spreads(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         "clips a source": made.get("clips_a_source"),
         "clip length (s)": made.get("clip_seconds"),
         "caption length (words)": (made or listed)["captions"]["words"],
-        **{name.replace("_", " "): spread for name, spread in made.get("measures", {}).items()},
+        **{_with_unit(name): spread for name, spread in made.get("measures", {}).items()},
     }
     return [
         (what, *(number(spread[name]) for name in _QUANTILES)) for what, spread in found.items() if spread is not None
     ]
+
+
+def _with_unit(name: str) -> str:
+    unit = units().get(name)
+    return name.replace("_", " ") + (f" ({unit})" if unit else "")
 
 
 def _ranking(title: str, counts: Sequence[tuple[str, int]], note: str = "") -> TableData:

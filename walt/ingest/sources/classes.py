@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
+from walt.core.suggestions import nearest
 from walt.ingest.config import Descriptor
 
 
@@ -47,5 +47,5 @@ def labels_by_name(classes: tuple[str, ...] | None, kind: str) -> dict[str, int]
 
 def unknown_class(name: str, labels: dict[str, int]) -> str:
     """A cause for the rejects table."""
-    nearest = difflib.get_close_matches(name, labels, n=1)
-    return f"no class is named {name!r}" + (f"; the nearest is {nearest[0]!r}" if nearest else "")
+    found = nearest(name, labels, cutoff=0.6)
+    return f"no class is named {name!r}" + (f"; the nearest is {found!r}" if found else "")

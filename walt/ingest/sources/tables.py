@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import csv
-import difflib
 import io
 import itertools
 import math
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import ConfigurationError
 from walt.core.paths import printable
+from walt.core.suggestions import did_you_mean
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Span
 
@@ -126,8 +126,7 @@ def _place(where: str, header: list[str], wanted: str, required: bool) -> int | 
 
 
 def _no_column(where: str, header: list[str], wanted: str) -> ConfigurationError:
-    nearest = difflib.get_close_matches(wanted, header, n=1, cutoff=0.5)
-    hint = f"; did you mean '{printable(nearest[0])}'?" if nearest else ""
+    hint = did_you_mean(wanted, header)
     return ConfigurationError(f"{where}: no column '{wanted}'{hint} (columns: {printable(', '.join(header))})")
 
 

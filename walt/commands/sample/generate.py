@@ -26,11 +26,11 @@ from walt.project.params import Params
 from walt.project.runner import load_params
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
-from walt.sampling.conditions import Prompt, check_prompts, describe_prompt
 from walt.sampling.config import SampleConfig
 from walt.sampling.long_video import check_continuation, long_video, parts_for
 from walt.sampling.output import SUFFIXES, Format, Video, to_frames, write_sample
-from walt.sampling.pipeline import Beginning, Pipeline
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt
+from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.stages.sample import load_pipeline, model_settings
 from walt.transformer.config import TransformerConfig
 

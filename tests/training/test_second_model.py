@@ -1,4 +1,4 @@
-"""The loop with a second player: exact resume, no leak of gradients, and what happens when that player goes wrong."""
+"""The loop with a second model: exact resume, no leak of gradients, and what happens when that model goes wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tests.support.tiny_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_batch, make_model
 from walt.core.errors import DivergedError
 from walt.training.config import LoopConfig
-from walt.training.loop import Opponent, TrainingResult, train
+from walt.training.loop import SecondModel, TrainingResult, train
 
 
 class Critic(nn.Module):
@@ -68,7 +68,7 @@ class Game:
             identity={"seed": 0},
             work=work,
             on_log=lambda step, metrics: None,
-            opponent=Opponent("critic", self.critic, self.critic_losses),
+            second_model=SecondModel("critic", self.critic, self.critic_losses),
         )
 
 
@@ -93,11 +93,11 @@ def test_a_killed_game_resumes_to_the_same_bits(tmp_path: Path, changes: dict[st
         assert again.calls[0] == ("model", step - step % 2)
 
 
-def test_players_take_turns_and_the_result_is_the_first_ones(tmp_path: Path) -> None:
+def test_models_take_turns_and_the_result_is_the_first_ones(tmp_path: Path) -> None:
     game = Game()
     model, critic = copy.deepcopy(game.model.state_dict()), copy.deepcopy(game.critic.state_dict())
     result = game.run(tmp_path, loop_config(ema_decay=0.0))
-    assert game.calls == [(player, step) for step in range(STEPS) for player in ("model", "critic")]
+    assert game.calls == [(trained, step) for step in range(STEPS) for trained in ("model", "critic")]
     assert equal(result.state_dict, game.model.state_dict())
     for before, after in ((model, game.model.state_dict()), (critic, game.critic.state_dict())):
         assert all(not torch.equal(value, after[name]) for name, value in before.items())
@@ -106,8 +106,8 @@ def test_players_take_turns_and_the_result_is_the_first_ones(tmp_path: Path) -> 
     }  # fmt: skip
 
 
-def test_the_models_loss_leaves_no_gradient_in_the_opponent(tmp_path: Path) -> None:
-    """In either direction: each player's step is that of its own loss alone, clipped alone."""
+def test_the_models_loss_leaves_no_gradient_in_the_second_model(tmp_path: Path) -> None:
+    """In either direction: each model's step is that of its own loss alone, clipped alone."""
     game = Game()
     seen: list[dict[str, Tensor | None]] = []
     game_losses = game.critic_losses
@@ -138,7 +138,7 @@ def test_the_models_loss_leaves_no_gradient_in_the_opponent(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
-def test_an_opponents_loss_that_is_not_finite_ends_the_run(tmp_path: Path, factor: float) -> None:
+def test_a_second_models_loss_that_is_not_finite_ends_the_run(tmp_path: Path, factor: float) -> None:
     game = Game(critic_scale=factor)
     with pytest.raises(
         DivergedError, match=r"tiny: critic/loss (nan|inf).* at step 5; the checkpoint of step 4 is kept"
@@ -149,21 +149,21 @@ def test_an_opponents_loss_that_is_not_finite_ends_the_run(tmp_path: Path, facto
     assert again.calls[0] == ("model", 4)
 
 
-def test_an_opponents_gradient_that_is_not_finite_ends_it_too(tmp_path: Path) -> None:
+def test_a_second_models_gradient_that_is_not_finite_ends_it_too(tmp_path: Path) -> None:
     game = Game()
     game.critic.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(DivergedError, match=r"critic/grad_norm (nan|inf)"):
         game.run(tmp_path)
 
 
-def test_both_players_are_clipped(tmp_path: Path) -> None:
+def test_both_models_are_clipped(tmp_path: Path) -> None:
     game = Game()
     norms: list[float] = []
 
     def before(step: int) -> None:
         if step:
-            players = (game.model, game.critic)
-            norms.extend(float(nn.utils.get_total_norm([p.grad for p in m.parameters()])) for m in players)
+            models = (game.model, game.critic)
+            norms.extend(float(nn.utils.get_total_norm([p.grad for p in m.parameters()])) for m in models)
 
     game.before = before
     history = game.run(tmp_path, loop_config(optimizer={"gradient_clip": 0.01}, log_every=1)).history
@@ -172,7 +172,7 @@ def test_both_players_are_clipped(tmp_path: Path) -> None:
     assert max(norms) < 0.0101
 
 
-def test_a_game_is_not_a_run_without_the_opponent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_two_models_is_not_a_run_of_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     game = Game()
     game.run(tmp_path, loop_config(steps=2))
     capsys.readouterr()

@@ -14,9 +14,9 @@ from walt.core.errors import ConfigurationError
 from walt.diffusion.samplers import Predict
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import weights_digest
-from walt.sampling.conditions import Conditions, TextCondition, make_conditions
-from walt.sampling.denoise import Draws, Guidance, LowResolution, Told, guided_predict, sample_latents
-from walt.sampling.pipeline import Beginning, Pipeline
+from walt.sampling.denoise import Conditioning, Guidance, LowResolution, NoiseStream, guided_predict, sample_latents
+from walt.sampling.prompt_inputs import Conditions, TextCondition, make_conditions
+from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.transformer.config import TransformerConfig
 from walt.transformer.io import save_transformer
 from walt.transformer.model import WaltTransformer
@@ -179,7 +179,7 @@ def test_a_model_without_frame_prediction_names_the_setting(pipeline: Pipeline) 
 
 
 class Recorder:
-    """Stands for a transformer: notes what it is told; answers with the sum of the text, and 10 for known frames."""
+    """Stands for a transformer: notes its inputs; answers with the sum of the text, and 10 for known frames."""
 
     def __init__(self, config: TransformerConfig = BASE) -> None:
         self.config = config
@@ -195,20 +195,20 @@ class Recorder:
         return torch.ones_like(x) * answer.view(-1, 1, 1, 1, 1)
 
 
-def told(batch: int, known: torch.Tensor | None = None) -> Told:
+def conditioned(batch: int, known: torch.Tensor | None = None) -> Conditioning:
     mask = torch.ones(batch, 4, dtype=torch.bool)
     text = TextCondition(torch.full((batch, 4, 8), 1 / 32), mask, torch.zeros(1, 4, 8), mask[:1])
-    return Told(Conditions(text), known=known)
+    return Conditioning(Conditions(text), known=known)
 
 
-def predictor(model: Recorder, told: Told, guidance: Guidance) -> Predict:
-    return guided_predict(model, Schedule.from_config(DIFFUSION), told, guidance)  # type: ignore[arg-type]
+def predictor(model: Recorder, conditioning: Conditioning, guidance: Guidance) -> Predict:
+    return guided_predict(model, Schedule.from_config(DIFFUSION), conditioning, guidance)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("scale", "expected", "rows"), [(1.0, 1.0, 2), (3.0, 3.0, 4)])
 def test_guidance_is_one_batch(scale: float, expected: float, rows: int) -> None:
     model = Recorder()
-    output = predictor(model, told(2), Guidance(scale, 5.0, 0.0))(torch.zeros(2, 4, 2, 2, 2), 99)
+    output = predictor(model, conditioned(2), Guidance(scale, 5.0, 0.0))(torch.zeros(2, 4, 2, 2, 2), 99)
     assert torch.allclose(output, torch.full_like(output, expected))  # uncond 0 + scale * (cond 1 - 0)
     assert [len(call["x"]) for call in model.calls] == [rows]
 
@@ -220,7 +220,7 @@ def test_guidance_is_one_batch(scale: float, expected: float, rows: int) -> None
 def test_guidance_by_known_frames_is_one_batch(scale: float, frame_scale: float, known_frames: list[int]) -> None:
     """e(c, f) = 11, e(0, f) = 10, e(0, 0) = 0."""
     model, known = Recorder(FRAMES), torch.randn(2, 4, 2, 2, 2)
-    output = predictor(model, told(2, known), Guidance(scale, frame_scale, 0.0))(torch.zeros(2, 4, 3, 2, 2), 99)
+    output = predictor(model, conditioned(2, known), Guidance(scale, frame_scale, 0.0))(torch.zeros(2, 4, 3, 2, 2), 99)
     assert torch.allclose(output, torch.full_like(output, frame_scale * 10.0 + scale * 1.0))
     (call,) = model.calls
     assert call["known_frames"].tolist() == [count for count in known_frames for _ in range(2)]
@@ -231,29 +231,33 @@ def test_guidance_by_known_frames_is_one_batch(scale: float, frame_scale: float,
 def test_without_conditions_only_the_frames_guide() -> None:
     config = FRAMES.model_copy(update={"conditioning": "none", "text_width": None, "cross_attention": None})
     model, known = Recorder(config), torch.randn(1, 4, 1, 2, 2)
-    output = predictor(model, Told(Conditions(), known=known), Guidance(7.0, 3.0, 0.0))(torch.zeros(1, 4, 3, 2, 2), 99)
+    output = predictor(model, Conditioning(Conditions(), known=known), Guidance(7.0, 3.0, 0.0))(
+        torch.zeros(1, 4, 3, 2, 2), 99
+    )
     assert torch.allclose(output, torch.full_like(output, 30.0))
     assert model.calls[0]["known_frames"].tolist() == [1, 0]
-    predictor(model, Told(Conditions()), Guidance(7.0, 3.0, 0.0))(torch.zeros(1, 4, 3, 2, 2), 99)
+    predictor(model, Conditioning(Conditions()), Guidance(7.0, 3.0, 0.0))(torch.zeros(1, 4, 3, 2, 2), 99)
     assert len(model.calls[1]["x"]) == 1
 
 
 def test_guidance_leaves_out_the_class() -> None:
     conditions = make_conditions([2, 0], CLASSES, None, "cpu")
-    branches = Guidance(3.0, 1.0, 0.0).branches(Recorder(CLASSES), Told(conditions))  # type: ignore[arg-type]
+    branches = Guidance(3.0, 1.0, 0.0).branches(Recorder(CLASSES), Conditioning(conditions))  # type: ignore[arg-type]
     assert conditions.inputs(CLASSES, branches)["labels"].tolist() == [2, 0, 3, 3]
 
 
 def test_the_low_resolution_is_never_left_out() -> None:
     model, low = Recorder(), LowResolution(torch.randn(2, 4, 2, 1, 1), 7)
-    predictor(model, replace(told(2), low_resolution=low), Guidance(3.0, 3.0, 0.0))(torch.zeros(2, 4, 2, 2, 2), 99)
+    predictor(model, replace(conditioned(2), low_resolution=low), Guidance(3.0, 3.0, 0.0))(
+        torch.zeros(2, 4, 2, 2, 2), 99
+    )
     assert torch.equal(model.calls[0]["low_resolution"], torch.cat([low.latents, low.latents]))
     assert model.calls[0]["noise_level"].tolist() == [7] * 4
 
 
 def test_the_last_estimate_is_the_next_self_condition() -> None:
     model, schedule = Recorder(), Schedule.from_config(DIFFUSION)
-    predict = predictor(model, told(2), Guidance(3.0, 3.0, 0.0))
+    predict = predictor(model, conditioned(2), Guidance(3.0, 3.0, 0.0))
     x = torch.randn(2, 4, 2, 2, 2)
     output = predict(x, 99)
     predict(x, 50)
@@ -275,8 +279,8 @@ def test_a_perfect_model_is_followed(known: int) -> None:
 
     oracle: Any = Oracle(FRAMES)
     given = torch.randn(2, 4, known, 2, 2) if known else None
-    plain, draws = Guidance(1.0, 1.0, 0.0), Draws((0, 0), (0, 1))
-    found = sample_latents(oracle, schedule, told(2, given), plain, SAMPLE, draws, "base")
+    plain, stream = Guidance(1.0, 1.0, 0.0), NoiseStream((0, 0), (0, 1))
+    found = sample_latents(oracle, schedule, conditioned(2, given), plain, SAMPLE, stream, "base")
     assert torch.allclose(found[:, :, known:], truth.expand_as(found)[:, :, known:], atol=1e-4)
     if given is not None:
         assert torch.equal(found[:, :, :known], given)

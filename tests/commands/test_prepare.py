@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.support.sources import touch
-from walt.commands.source_edits import forget, tell_dvc
+from walt.commands.prepare import forget, tell_dvc
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.ingest.config import DatasetConfig

@@ -1,4 +1,7 @@
-"""What ``walt prepare`` tells DVC of source files that changed without its notice (``walt/ingest/hidden_edits.py``)."""
+"""``walt prepare``: the source files are made or looked for, and DVC is told of those that changed without its notice.
+
+Such changes are found by ``walt/ingest/hidden_edits.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,27 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from walt.core.errors import ConfigurationError
+from walt.core.log import info
 from walt.core.paths import Paths
 from walt.core.storage import sha256_json, write_bytes
 from walt.ingest.config import DatasetConfig
 from walt.ingest.hidden_edits import edits_since
+from walt.ingest.prepare import prepare
 from walt.ingest.sources.folders import LocalFolder, open_folder
+from walt.project.dataset_fit import check_dataset
+from walt.project.runner import load_params
 
 _LOCK_FILE = "dvc.lock"
+
+
+def command() -> None:
+    """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
+    root = Path.cwd()
+    params = load_params(root)
+    check_dataset(params, root)
+    info(prepare(params.dataset, params.compute, Paths(root)))
+    for line in tell_dvc(params.dataset, Paths(root)):
+        info(line)
 
 
 def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:

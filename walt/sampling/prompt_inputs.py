@@ -1,4 +1,4 @@
-"""What a video is to show, as the transformers are told it: T5 embeddings of a text, or a class.
+"""What a video is to show, as the transformers take it: T5 embeddings of a text, or a class.
 
 B batch, L text tokens, S width of the text encoder's output.
 """
@@ -51,8 +51,8 @@ class Conditions:
     def inputs(self, config: TransformerConfig, branches: Sequence[Branch]) -> dict[str, Tensor]:
         """Arguments of a model's forward for the branches of guidance, one after the other: (len(branches) B, ...)."""
 
-        def repeated(told: Tensor, untold: Tensor) -> Tensor:
-            return torch.cat([told if branch.condition else untold.expand_as(told) for branch in branches])
+        def repeated(given: Tensor, null: Tensor) -> Tensor:
+            return torch.cat([given if branch.condition else null.expand_as(given) for branch in branches])
 
         if config.conditioning == "text":
             assert self.text is not None

@@ -131,7 +131,7 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
             _measure(
                 discriminator, fake, lambda: discriminator(fake), _part_of_discriminator, training,
                 summary=f"3D discriminator, blocks of {widths} channels", latent_shape=None, tokens=None,
-                note=f"{note}; a step judges real and generated ones",
+                note=f"{note}; a step sees real and generated ones",
                 checkpointed=False,
             ),
         )  # fmt: skip

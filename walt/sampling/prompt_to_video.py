@@ -22,9 +22,9 @@ from walt.core.sizes import Size
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import load_config, weights_digest
-from walt.sampling.conditions import Prompt, make_conditions
 from walt.sampling.config import SampleConfig
-from walt.sampling.denoise import Draws, Guidance, Progress, Told, augment, sample_latents
+from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, Progress, augment, sample_latents
+from walt.sampling.prompt_inputs import Prompt, make_conditions
 from walt.text.encoder import TextEncoder, load_text_encoder
 from walt.transformer.config import TransformerConfig
 from walt.transformer.io import load_transformer
@@ -155,22 +155,29 @@ class Pipeline:
         Raises:
             ConfigurationError: the models do not take such prompts, or no beginning.
         """
-        draws = self._draws(len(prompts), seed, indices, part)
+        stream = self._noise_stream(len(prompts), seed, indices, part)
         conditions = make_conditions(prompts, self.base.config, self.text_encoder, self.device)
         guidance = Guidance(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale)
-        told = Told(conditions, known=self._known(beginning))
+        conditioning = Conditioning(conditions, known=self._known(beginning))
         latents = sample_latents(
-            self.base, self.schedule, told, guidance, config, draws, "base", progress
+            self.base, self.schedule, conditioning, guidance, config, stream, "base", progress
         )  # (B, c, t, h, w)
         videos = [self.decode(latents)]
         scale = config.super_resolution_guidance_scale
         guidance = Guidance(scale, scale, config.guidance_rescale)
         for place, model in enumerate(self.followers(config.cascade), start=1):
             suffix = f" {place}" if place > 1 else ""  # the second one has noise of its own
-            low_resolution = augment(model, self.schedule, latents, draws, f"augmentation{suffix}")
-            told = Told(conditions, low_resolution, self._known_in_detail(beginning, place, model))
+            low_resolution = augment(model, self.schedule, latents, stream, f"augmentation{suffix}")
+            conditioning = Conditioning(conditions, low_resolution, self._known_in_detail(beginning, place, model))
             latents = sample_latents(
-                model, self.schedule, told, guidance, config, draws, f"super-resolution{suffix}", progress
+                model,
+                self.schedule,
+                conditioning,
+                guidance,
+                config,
+                stream,
+                f"super-resolution{suffix}",
+                progress,
             )  # (B, c, t, f h, f w)
             videos.append(self.decode(latents))
         return SampleBatch(tuple(prompts), tuple(videos))
@@ -224,11 +231,13 @@ class Pipeline:
             return None
         return self.encode(beginning.cascade[place])
 
-    def _draws(self, count: int, seed: int | Sequence[int], indices: Sequence[int] | None, part: int) -> Draws:
+    def _noise_stream(
+        self, count: int, seed: int | Sequence[int], indices: Sequence[int] | None, part: int
+    ) -> NoiseStream:
         seeds = (seed,) * count if isinstance(seed, int) else tuple(seed)
         indices = range(count) if indices is None else indices
         assert len(seeds) == len(indices) == count, "one seed and one index a video"
-        return Draws(seeds, tuple(indices), part, self.device)
+        return NoiseStream(seeds, tuple(indices), part, self.device)
 
 
 def _check_order(configs: Mapping[str, TransformerConfig]) -> None:

@@ -1,0 +1,69 @@
+"""Which commands ``walt`` has, and what it takes to add one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from walt.cli import app
+from walt.commands import listing
+from walt.commands.listing import CommandFile, list_commands
+from walt.project.registry import STAGES, get_stage
+
+HEAVY = ("torch", "mlflow", "prefect", "transformers", "ray", "webdataset", "matplotlib", "cv2")
+
+
+def loaded_by(code: str) -> list[str]:
+    """The packages of ``HEAVY`` that are imported after ``code`` has run."""
+    program = f"{code}\nimport sys\nprint('\\nLOADED', *(name for name in {HEAVY!r} if name in sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return result.stdout.rpartition("LOADED")[2].split()
+
+
+def test_a_module_with_the_function_command_is_a_command(tmp_path: Path) -> None:
+    (tmp_path / "two_words.py").write_text('def command() -> None:\n    """Help of\n    one.\n\n    More."""\n')
+    (tmp_path / "heavy").mkdir()
+    (tmp_path / "heavy/command.py").write_text('raise ImportError\n\n\ndef command() -> None:\n    """Of heavy."""\n')
+    (tmp_path / "heavy/work.py").write_text("def command() -> None: ...\n")
+    (tmp_path / "helper.py").write_text("def run() -> None: ...\n")
+    (tmp_path / "check.py").write_text('def command() -> None:\n    """Of check."""\n')
+    assert list_commands(tmp_path) == [
+        CommandFile("check", "walt.commands.check", "Of check."),  # those of FIRST come first
+        CommandFile("heavy", "walt.commands.heavy.command", "Of heavy."),
+        CommandFile("two-words", "walt.commands.two_words", "Help of\none.\n\nMore."),
+    ]
+
+
+def test_each_command_is_shown_with_its_help_and_has_its_own() -> None:
+    found = {command.name: command for command in list_commands()}
+    assert {"init", "doctor", "inspect", "sample"} <= found.keys()
+    assert set(listing.FIRST) <= found.keys()
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "400"}).output
+    lines = {line.split()[1]: line for line in shown.splitlines() if line.startswith("│") and len(line.split()) > 2}
+    for name, command in found.items():
+        summary = " ".join(command.help.split("\n\n")[0].split())
+        assert summary, f"{name} has no docstring"
+        assert summary in lines[name]
+        assert summary in CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "400"}).output
+    assert list(lines)[list(lines).index(STAGES[0].name) :][: len(STAGES)] == [stage.name for stage in STAGES]
+    assert found["sample"].help.startswith(get_stage("sample").summary)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert loaded_by("import torch") == ["torch"]
+    helps = [[], *([command.name] for command in list_commands()), ["train-base"]]
+    call = "CliRunner().invoke(app, [*arguments, '--help'])"
+    imports = "from typer.testing import CliRunner\nfrom walt.cli import app"
+    code = f"{imports}\nfor arguments in {helps!r}:\n    assert {call}.exit_code == 0, arguments"
+    assert loaded_by(code) == []
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("inspct", "inspect"), ("train-bse", "train-base")])
+def test_an_unknown_command_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    result = CliRunner().invoke(app, [typed])
+    assert result.exit_code == 2
+    assert f"Did you mean '{meant}'" in result.output.replace("\n", " ")

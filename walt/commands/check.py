@@ -1,0 +1,19 @@
+"""``walt check``: whether parameters, descriptor and ``dvc.yaml`` are in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from walt.core.log import info
+from walt.project import dvc_yaml as pipeline
+from walt.project.dataset_fit import check_dataset
+from walt.project.runner import load_params
+
+
+def command() -> None:
+    """Check params.yaml, its descriptor and dvc.yaml without doing any work."""
+    root = Path.cwd()
+    params = load_params(root)
+    descriptor = check_dataset(params, root)
+    pipeline.check(root)
+    info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")

@@ -1,0 +1,1 @@
+"""``walt reconstruct``: files through the autoencoder and back."""

@@ -1,0 +1,34 @@
+"""The options of ``walt reconstruct``; the work is in ``files.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from walt.core.paths import Paths
+
+
+def command(
+    files: Annotated[list[Path], typer.Argument(help="Videos of any length, and images.")],
+    autoencoder: Annotated[Path | None, typer.Option(help="Its folder; by default models/autoencoder.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the videos.")] = Path("results/reconstructions"),
+    fps: Annotated[float | None, typer.Option(help="Frames a second; by default the file's own.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="By default the file's own, at most 512 pixels a side.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Only so much from the start of each file.")] = None,
+    perceptual: Annotated[
+        Path | None, typer.Option(help="Folder of an image classifier: adds the distance of its logits.")
+    ] = None,
+    i3d: Annotated[Path | None, typer.Option(help="TorchScript file of the I3D network: adds the FVD.")] = None,
+    i3d_sha256: Annotated[str | None, typer.Option("--i3d-sha256", help="Its SHA-256, in hex.")] = None,
+) -> None:
+    """Put files through the autoencoder and back: both side by side as mp4, and PSNR, SSIM and compression."""
+    # imports torch, which --help does not need
+    from walt.commands.reconstruct.files import Request, parse_size, run
+
+    folder = Paths(Path.cwd()).autoencoder if autoencoder is None else autoencoder
+    wanted = None if size is None else parse_size(size)
+    run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256))

@@ -1,0 +1,1 @@
+"""``walt sample``: the stage, or with options the videos that a person asks for."""

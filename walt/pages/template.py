@@ -1,0 +1,35 @@
+"""HTML pages from templates. A page loads nothing from elsewhere: its pictures and videos are inside.
+
+A template lies beside the module that fills it and begins with that module's name, so that the code dependencies of a
+stage have it (``walt.project.code_identity``).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from walt.pages.formats import number, percent
+
+
+def render(template: Path, values: Mapping[str, Any]) -> str:
+    """The page: ``template`` filled with ``values``, whose texts are escaped. The same values give the same text.
+
+    Filters: ``number`` and ``percent`` of ``walt.pages.formats``. Raises jinja2.UndefinedError for a value that the
+    template names and ``values`` lacks.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": number, "percent": percent}
+    return environment.get_template(template.name).render(values)
+
+
+def data_uri(media_type: str, data: bytes) -> str:
+    """``data:video/mp4;base64,...``: a file's bytes as the address of a picture or a video in a page."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
