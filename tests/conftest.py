@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
@@ -11,3 +13,9 @@ from tests.support.web import web  # noqa: F401
 from walt.core import environment
 
 environment.set_defaults()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with slow tests come first, those of whole pipelines before all, so that processes end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in slow))
