@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.ingest_workers import FPS, LIMITS, NUM_FRAMES
 from benchmarks.measure import markdown_table
-from walt.media.images import SourceError
+from walt.media.images import Clip, SourceError
 from walt.media.mp4 import decode_clip, encode_clip
-from walt.media.video import SUFFIXES, Clip, read_clips
+from walt.media.video import SUFFIXES, read_clips
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared/data/clips"
 

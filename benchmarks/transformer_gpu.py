@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns
 from benchmarks.transformer import CHANNELS, GRID, WINDOWS, compile_blocks, size, step, walt_config
 from walt.diffusion.config import DiffusionConfig
-from walt.diffusion.samplers import ddim
+from walt.diffusion.samplers import ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
 from walt.transformer.model import WaltTransformer
 
@@ -129,7 +129,7 @@ def sampling(arguments: argparse.Namespace) -> str:
                 return model(x, torch.full((len(x),), timestep, device=x.device)).float()
 
         asked: Callable[[Tensor, int], Tensor] = partial(predict, model=model)
-        work = partial(ddim, asked, noise, schedule, arguments.sampling_steps)
+        work = partial(ddim, asked, noise, schedule, trailing_timesteps(schedule.num_steps, arguments.sampling_steps))
         timing = take_turns({"sampling": work}, arguments.rounds)["sampling"]
         rows.append([name, str(len(model.blocks)), str(batch), f"{timing.median:.3g} ({timing.spread})"])
     header = ["size", "layers", "videos", f"seconds for {arguments.sampling_steps} steps"]

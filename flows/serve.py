@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from flows.deployments import DEPLOYMENTS
+from flows.deployments import DEPLOYMENTS, RETRAIN, DeploymentSpec
 from flows.processes import command_environment
 from walt.core import environment
 from walt.core.errors import StorageError, WaltError
@@ -125,23 +125,28 @@ def _serve(retrain_cron: str | None) -> None:
     # one project, one flow run at a time: the next one waits for its turn
     runner = OrderlyRunner(name="walt", pause_on_shutdown=True, limit=1)
     for spec in DEPLOYMENTS:
-        cron = retrain_cron if spec.cron and retrain_cron else spec.cron
+        cron = cron_of(spec, retrain_cron)
         deployment = walt.to_deployment(
             spec.name,
             description=spec.description,
-            parameters={"target": spec.target, "promote": spec.promote},
+            parameters=spec.parameters,
             cron=cron,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
         runner.add_deployment(deployment)
-        print(f"  walt/{spec.name:12} {spec.description}{f' [cron: {cron}]' if cron else ''}")
+        print(f"  walt/{spec.name:16} {spec.description}{f' [cron: {cron}]' if cron else ''}")
     print(
         "ready. In another shell: PREFECT_PROFILE=local prefect deployment run walt/train-base --watch\n"
         "Ctrl-C stops what runs, and the server.",
         flush=True,
     )
     asyncio.run(runner.start())
+
+
+def cron_of(spec: DeploymentSpec, retrain_cron: str | None) -> str | None:
+    """When a deployment runs by itself: by its own schedule, ``retrain`` by ``retrain_cron`` where that is given."""
+    return retrain_cron if retrain_cron and spec.name == RETRAIN else spec.cron
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

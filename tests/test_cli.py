@@ -13,7 +13,7 @@ from walt.cli import app
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
 from walt.project import dvc_yaml as pipeline
-from walt.project.recipes import recipe_path
+from walt.project.recipes import load_recipe, recipe_text
 
 FOLDER = ("--videos", "videos", "--captions", "table.csv")
 
@@ -22,7 +22,7 @@ FOLDER = ("--videos", "videos", "--captions", "table.csv")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone: params.yaml is the demo's. Beside it a folder of the user's own."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes(recipe_path("demo").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("demo"))
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/table.csv").write_text("path,caption\na.mp4,a cat\n")
     return tmp_path
@@ -39,8 +39,7 @@ def base_width(project: Path) -> int:
 
 
 def recipe_width(name: str) -> int:
-    width: int = read_yaml(recipe_path(name))["base"]["width"]
-    return width
+    return load_recipe(name).base.width
 
 
 def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
@@ -53,11 +52,11 @@ def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
 
     assert init("--recipe", "tiny", "--force", *FOLDER).exit_code == 0
     assert base_width(project) == recipe_width("tiny") != recipe_width("demo")
-    assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/videos.yaml", "path": "videos"}
+    assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/own/videos.yaml", "path": "videos"}
 
 
 def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
-    (project / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (project / "params.yaml").write_text(recipe_text("tiny"))
     kept = init(*FOLDER)
     assert kept.exit_code == 0
     assert "params.yaml is kept" in kept.output
@@ -73,11 +72,11 @@ def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
 def test_the_demo_is_what_one_starts_from(project: Path, there: bool) -> None:
     """Where there is no params.yaml, or ``--force`` replaces it."""
     if there:
-        (project / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+        (project / "params.yaml").write_text(recipe_text("tiny"))
     else:
         (project / "params.yaml").unlink()
     assert init(*(["--force"] if there else [])).exit_code == 0
-    assert (project / "params.yaml").read_bytes() == recipe_path("demo").read_bytes()
+    assert (project / "params.yaml").read_text() == recipe_text("demo")
 
 
 def test_a_wrong_recipe_is_named_with_the_nearest(project: Path) -> None:
@@ -92,7 +91,7 @@ def test_a_folder_a_glob_or_a_list(project: Path) -> None:
     for videos, path in (("videos/*.mp4", "videos"), ("videos/table.csv", "videos"), ("videos", "videos")):
         result = init("--videos", videos, "--name", "mine")
         assert result.exit_code == 0, result.output
-        assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/mine.yaml", "path": path}
+        assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/own/mine.yaml", "path": path}
 
 
 def test_outside_of_a_clone_it_is_said_what_works(project: Path) -> None:
@@ -111,7 +110,7 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
     (project / "dvc.yaml").write_text(pipeline.render())
     (project / "classes.txt").write_text("cat\ndog\n")
     assert init(*FOLDER).exit_code == 0
-    descriptor = project / "datasets/videos.yaml"
+    descriptor = project / "datasets/own/videos.yaml"
     descriptor.write_text(descriptor.read_text().replace("classes: null", "classes: classes.txt"))
     params = read_yaml(project / "params.yaml")
     if count is not None:
@@ -124,15 +123,15 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
     result = CliRunner().invoke(app, ["check"])
     assert (result.exit_code == 0) == fine, result.exception
     if not fine:
-        assert "base.num_classes is 3, but datasets/videos.yaml has 2" in str(result.exception)
+        assert "base.num_classes is 3, but datasets/own/videos.yaml has 2" in str(result.exception)
 
 
 @pytest.mark.parametrize("command", ["check", "prepare"])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"prompts": "adherence"}, "sample.prompts is adherence, but datasets/videos.yaml has none"),
-        ({"num_classes": 3}, "base.conditioning is class, but datasets/videos.yaml has no classes"),
+        ({"prompts": "adherence"}, "sample.prompts is adherence, but datasets/own/videos.yaml has none"),
+        ({"num_classes": 3}, "base.conditioning is class, but datasets/own/videos.yaml has no classes"),
     ],
 )
 def test_what_the_data_do_not_have_is_found_before_any_work(

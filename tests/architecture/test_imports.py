@@ -131,6 +131,10 @@ def test_packages_hold_a_docstring_and_nothing_else() -> None:
             assert isinstance(body[0], ast.Expr), f"{file.relative_to(ROOT)} has no docstring"
 
 
+_TOO_MUCH_FOR_WORKERS = {"torch", "pydantic", "pyarrow", "ray", "typer"}
+"""What would make each of ingest's worker processes start later."""
+
+
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
@@ -138,6 +142,8 @@ def test_packages_hold_a_docstring_and_nothing_else() -> None:
         ("walt.project.registry", {"torch", "pydantic", "numpy"}),
         ("walt.cli", {"torch", "mlflow", "prefect", "transformers"}),
         ("walt.project.params", {"torch", "mlflow"}),
+        ("walt.ingest.hash_and_cut", _TOO_MUCH_FOR_WORKERS),
+        ("walt.ingest.stored_measures", _TOO_MUCH_FOR_WORKERS),
     ],
 )
 def test_importing_a_room_loads_nothing_heavier_than_it_needs(module: str, forbidden: set[str]) -> None:
@@ -146,11 +152,18 @@ def test_importing_a_room_loads_nothing_heavier_than_it_needs(module: str, forbi
     assert not forbidden & set(loaded.stdout.split())
 
 
-def test_files_stay_readable() -> None:
-    """A place to look at, set where the longest honest files are."""
-    for file in python_files():
-        lines = len(file.read_text(encoding="utf-8").splitlines())
-        assert lines <= 350, f"{file.relative_to(ROOT)} has {lines} lines"
+@pytest.mark.parametrize("room", ["media", "workers", "ingest"])
+def test_no_module_of_these_rooms_loads_torch(room: str) -> None:
+    """Whatever it imports: all of them together, since torch once loaded stays."""
+    modules = [
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in sorted((ROOT / "walt" / room).rglob("*.py"))
+        if file.name != "__init__.py"
+    ]
+    assert modules
+    code = f"import {', '.join(modules)}, sys; print('torch' in sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert loaded.stdout == "False\n"
 
 
 def test_datasets_holds_no_python() -> None:

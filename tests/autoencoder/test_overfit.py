@@ -10,13 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from walt.autoencoder.config import AutoencoderConfig
+from tests.support.settings import loop_settings, recipe
 from walt.autoencoder.losses import reconstruction_loss
 from walt.autoencoder.model import CausalAutoencoder
 from walt.media.images import Limits
 from walt.media.video import read_clips
 from walt.nn.causal import use_channels_last
-from walt.training.config import LoopConfig, OptimizerConfig
 from walt.training.loop import train
 
 CLIPS = Path(__file__).resolve().parents[3] / "shared/data/clips"
@@ -32,18 +31,10 @@ CHOSEN = (
 )
 SIZE = (32, 32)
 STEPS = 500
-DEMO_SIZED = AutoencoderConfig(
-    dimensions=3, patch_size=2, base_channels=32, channel_multipliers=(1, 2, 2), temporal_downsample=(True, True),
-    blocks_per_level=1, latent_channels=8, downsample_kernel=3, groups=1,
-)  # fmt: skip
-TRAINING = LoopConfig(
-    steps=STEPS,
-    optimizer=OptimizerConfig(
-        name="adamw", learning_rate=2e-3, betas=(0.9, 0.99), weight_decay=0.0, gradient_clip=1.0,
-        schedule="cosine", warmup_steps=20, final_fraction=0.02,
-    ),
-    ema_decay=0.0, precision="bf16", log_every=50, checkpoint_every=STEPS, activation_checkpointing=False,
-    accumulation=1, compile=False,
+DEMO_SIZED = recipe("demo").autoencoder
+TRAINING = loop_settings(
+    steps=STEPS, optimizer={"weight_decay": 0.0, "warmup_steps": 20, "final_fraction": 0.02}, ema_decay=0.0,
+    precision="bf16", log_every=50, checkpoint_every=STEPS,
 )  # fmt: skip
 
 

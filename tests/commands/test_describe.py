@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from walt.autoencoder.model import CausalAutoencoder
 from walt.cli import app
-from walt.commands.describe.models import ModelDescription, describe, in_units
-from walt.core.config import load_section, parse_section, read_yaml
+from walt.commands.describe.model_sizes import ModelDescription, describe, in_units
+from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.core.transformers import TRANSFORMER_NAMES
 from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import load_recipe, recipe_data, recipe_text
 from walt.transformer.model import WaltTransformer
 
 
@@ -29,7 +29,7 @@ def run(*arguments: str) -> Result:
 
 def with_text_encoder(source: str) -> Params:
     """The tiny recipe with another text encoder."""
-    data = read_yaml(recipe_path("tiny"))
+    data = recipe_data("tiny")
     data["text"]["encoder"] = source
     return parse_section(data, Params, "tiny")
 
@@ -37,7 +37,7 @@ def with_text_encoder(source: str) -> Params:
 @pytest.fixture(scope="module")
 def tiny() -> dict[str, Any]:
     """The models of the tiny recipe."""
-    params = load_section(recipe_path("tiny"), Params)
+    params = load_recipe("tiny")
     models: dict[str, Any] = describe(params, "tiny", Path.cwd())["models"]
     return models
 
@@ -55,7 +55,7 @@ def test_json_has_every_model_and_every_key() -> None:
 
 
 def test_numbers_are_those_of_the_real_models(tiny: dict[str, Any]) -> None:
-    params = load_section(recipe_path("tiny"), Params)
+    params = load_recipe("tiny")
     autoencoder = CausalAutoencoder(params.autoencoder)
     for name, model in {
         "encoder": autoencoder.encoder,
@@ -84,7 +84,7 @@ def test_parts_of_a_transformer(tiny: dict[str, Any]) -> None:
 
 
 def test_parts_of_a_class_conditional_transformer(tiny: dict[str, Any]) -> None:
-    data = read_yaml(recipe_path("tiny"))
+    data = recipe_data("tiny")
     for name in ("base", "sr_2x", "sr_4x"):
         data[name] |= {"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
     data["text"], data["sample"]["prompts"] = None, "classes"
@@ -101,7 +101,7 @@ def test_parts_of_an_autoencoder(tiny: dict[str, Any]) -> None:
 
 
 def test_checkpointing_and_precision_follow_the_training_section(tiny: dict[str, Any]) -> None:
-    data = read_yaml(recipe_path("tiny"))
+    data = recipe_data("tiny")
     data["train_base"] |= {"activation_checkpointing": True}
     data["train_sr_2x"] |= {"precision": "bf16"}
     data["train_autoencoder"] |= {"activation_checkpointing": True}
@@ -115,7 +115,7 @@ def test_checkpointing_and_precision_follow_the_training_section(tiny: dict[str,
 
 
 def test_the_discriminator_is_there_where_one_is_configured() -> None:
-    data = read_yaml(recipe_path("tiny"))
+    data = recipe_data("tiny")
     data["train_autoencoder"]["discriminator"] = None
     data["train_autoencoder"]["loss"] |= {"adversarial": 0.0, "lecam": 0.0, "r1": 0.0}
     models = describe(parse_section(data, Params, "tiny"), "tiny", Path.cwd())["models"]
@@ -166,7 +166,7 @@ def test_a_wrong_request_is_one_line(arguments: tuple[str, ...], message: str) -
 def test_without_arguments_it_is_params_yaml_as_a_person_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     monkeypatch.chdir(tmp_path)
     result = run()
     assert result.exit_code == 0
@@ -201,7 +201,7 @@ def test_bytes_go_by_1024() -> None:
 @pytest.mark.slow
 def test_the_papers_sizes() -> None:
     """PAPER: encoder 144.9 M and 4.5 TFLOP, decoder 225.5 M and 6.2, discriminator about 61 M, 3 B and 1.3 B."""
-    models = describe(load_section(recipe_path("t2v"), Params), "t2v", Path.cwd())["models"]
+    models = describe(load_recipe("t2v"), "t2v", Path.cwd())["models"]
     assert models["encoder"]["input_shape"] == [3, 17, 128, 128]
     assert models["encoder"]["parameters"] / 1e6 == pytest.approx(144.9, abs=0.05)
     assert models["decoder"]["parameters"] / 1e6 == pytest.approx(225.5, abs=0.05)

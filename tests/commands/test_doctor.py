@@ -25,7 +25,9 @@ from walt.commands import doctor
 from walt.commands.doctor import Check
 from walt.core.errors import StorageError
 from walt.project import dvc_yaml as pipeline
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Usage(NamedTuple):
@@ -50,8 +52,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendered: str) -> P
     monkeypatch.setattr(pipeline, "render", lambda: rendered)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     (tmp_path / ".dvc").mkdir()
-    (tmp_path / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     (tmp_path / "dvc.yaml").write_text(rendered)
+    (tmp_path / "datasets").mkdir()
+    shutil.copy(ROOT / "datasets/shapes.yaml", tmp_path / "datasets/shapes.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(50 << 30))
     return tmp_path
@@ -85,7 +89,7 @@ def test_all_is_well(project: Path) -> None:
     assert result.exit_code == 0, result.exception
     checks = json.loads(result.stdout)
     assert [check["name"] for check in checks] == [
-        "python", "libx264", "ffmpeg", "disk", "params.yaml", "torch", "dvc", "mlflow", "prefect"
+        "python", "libx264", "ffmpeg", "disk", "params.yaml", "sources", "torch", "dvc", "mlflow", "prefect"
     ]  # fmt: skip
     assert {check["status"] for check in checks} == {"ok"}, checks
     assert not any(check["advice"] for check in checks)
@@ -144,6 +148,17 @@ def test_disk(free: float, status: str, project: Path, monkeypatch: pytest.Monke
     assert doctor._disk(project).status == status
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert doctor._disk(project).status == "fail"
+
+
+def test_source_files_that_are_not_here_stop_only_ingest(project: Path) -> None:
+    (project / "datasets/shapes.yaml").write_bytes((ROOT / "datasets/captioned.yaml").read_bytes())
+    (check,) = doctor._sources(params(), project)
+    assert (check.status, "data/shapes: no such folder" in check.found) == ("warn", True)
+    assert "dvc repro --downstream train-autoencoder encode-text" in check.advice
+    (project / "data/shapes").mkdir(parents=True)
+    assert [check.status for check in doctor._sources(params(), project)] == ["ok"]
+    (project / "datasets/shapes.yaml").unlink()
+    assert list(doctor._sources(params(), project)) == [], "walt check says what is wrong with a descriptor"
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

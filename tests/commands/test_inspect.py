@@ -21,15 +21,15 @@ from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
 from walt.commands.inspect import figures
-from walt.commands.inspect.dataset import choose_rows
-from walt.commands.inspect.tables import TableData, tables, to_rich
+from walt.commands.inspect.collect import choose_rows
+from walt.commands.inspect.figure_tables import TableData, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
 from walt.data.shards import read_index
 from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import decode_png
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
 from walt.project.runner import run_stage
 
@@ -52,7 +52,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("listed")
     (root / "datasets").mkdir()
     (root / "datasets/test.yaml").write_text(DESCRIPTOR)
-    recipe = recipe_path("tiny").read_text(encoding="utf-8")
+    recipe = recipe_text("tiny")
     recipe = re.sub(r"descriptor: \S+", "descriptor: datasets/test.yaml", recipe, count=1)
     (root / "params.yaml").write_text(re.sub(r"\n  path: \S+", "\n  path: videos", recipe, count=1))
     (root / "videos").mkdir()
@@ -246,7 +246,9 @@ def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> No
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     (root / "datasets/other.yaml").write_text(DESCRIPTOR.replace("name: test", "name: other"))
-    for name in ("other", "datasets/other.yaml"):
+    (root / "datasets/own").mkdir()
+    (root / "datasets/own/mine.yaml").write_text(DESCRIPTOR.replace("name: test", "name: other"))
+    for name in ("other", "datasets/other.yaml", "mine"):
         found = document(root, name, "--path", str(root / "videos"))
         assert found["dataset"]["name"] == "other"
         assert found["ingested"] is None

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.support.sources import touch
-from walt.commands.prepare import forget, tell_dvc
+from tests.support.sources import describe, touch
+from walt.commands.prepare import forget, tell_dvc, tell_of_tables
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
+from walt.core.yaml_files import write_yaml
 from walt.ingest.config import DatasetConfig
 
 LOCK = """schema: '2.0'
@@ -46,6 +47,26 @@ def test_files_behind_a_link_make_ingest_stale_once(tmp_path: Path) -> None:
     assert "linked/a.mp4" in line
     (tmp_path / "dvc.lock").write_text(LOCK)
     assert tell_dvc(dataset, Paths(tmp_path)) == []
+    assert (tmp_path / "dvc.lock").read_text() == LOCK
+
+
+def test_captions_outside_the_folder_make_ingest_stale_when_they_change(tmp_path: Path) -> None:
+    touch(tmp_path, "set/a.mp4", "inside/a.mp4", "inside/t.csv")
+    source = {"kind": "captioned_folder", "captions": "../t.csv", "path_column": "path", "caption_column": "caption"}
+    write_yaml(tmp_path / "d.yaml", describe(source).model_dump())
+    write_yaml(tmp_path / "i.yaml", describe(source | {"captions": "t.csv"}).model_dump())
+    dataset = DatasetConfig(descriptor="d.yaml", path="set")
+    (tmp_path / "t.csv").write_text("path,caption\n")
+    assert tell_of_tables(dataset, Paths(tmp_path)) == [], "nothing was ever run"
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    assert tell_of_tables(dataset, Paths(tmp_path)) == [], "it did not change"
+    (tmp_path / "t.csv").write_text("path,caption\na.mp4,a cat\n")
+    (line,) = tell_of_tables(dataset, Paths(tmp_path))
+    assert "t.csv: ingest is stale" in line
+    assert "ingest" not in (tmp_path / "dvc.lock").read_text()
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    assert tell_of_tables(dataset, Paths(tmp_path)) == []
+    assert tell_of_tables(DatasetConfig(descriptor="i.yaml", path="inside"), Paths(tmp_path)) == []
     assert (tmp_path / "dvc.lock").read_text() == LOCK
 
 

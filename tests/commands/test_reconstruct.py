@@ -244,7 +244,7 @@ def test_a_file_without_a_rate_needs_one(
 ) -> None:
     from dataclasses import replace
 
-    from walt.commands import reconstruct as stage
+    from walt.commands.reconstruct import files as stage
 
     path = write_video(tmp_path / "a.mp4", scene(5))
     monkeypatch.setattr(stage, "probe", lambda file: replace(probe(file), constant_fps=None))

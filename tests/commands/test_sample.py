@@ -15,25 +15,24 @@ from typer.testing import CliRunner
 from tests.support.media import counter, read_counter, write_video
 from tests.support.tiny_models import BASE, SUPER_RESOLUTION, drawn, write_models
 from walt.cli import app
-from walt.commands import sample as generate
+from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_text
 from walt.project.runner import load_params
 from walt.sampling.long_video import last_frames
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 FRAMES = {"frame_prediction": True, "spatiotemporal_window": (5, 2, 2)}
 
 
 def project(root: Path, base: dict[str, Any], high: dict[str, Any]) -> Path:
     """A project with settings and models that are as small as they can be."""
-    (root / "params.yaml").write_bytes(recipe_path("tiny").read_bytes())
+    (root / "params.yaml").write_text(recipe_text("tiny"))
     write_models(root)
     save_transformer(Paths(root).base, drawn(WaltTransformer(BASE.model_copy(update=base)), 2))
     save_transformer(Paths(root).sr_2x, drawn(WaltTransformer(SUPER_RESOLUTION.model_copy(update=high)), 3))

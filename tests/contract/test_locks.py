@@ -13,13 +13,11 @@ from PIL import Image
 
 from tests.support.text_project import make_text_project
 from tests.support.video_project import make_video_project
-from walt.core.config import load_section
 from walt.core.errors import LockedError
 from walt.core.paths import Paths
 from walt.core.storage import lock, read_json
 from walt.ingest.config import DatasetConfig
-from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import load_recipe
 from walt.project.registry import STAGES, Stage, get_stage
 from walt.project.runner import PARAMS_FILE, run_stage
 
@@ -33,7 +31,7 @@ DESCRIPTOR = {
 
 
 def write_params(root: Path, **sections: Any) -> None:
-    params = load_section(recipe_path("demo"), Params).model_copy(update=sections)
+    params = load_recipe("demo").model_copy(update=sections)
     (root / PARAMS_FILE).write_text(json.dumps(params.model_dump(mode="json")), encoding="utf-8")  # JSON is YAML
 
 

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from flows.deployments import DEPLOYMENTS, ENTRYPOINT, DeploymentSpec
+from flows import deployments
+from flows.deployments import DEPLOYMENTS, ENTRYPOINT, RETRAIN, DeploymentSpec, render
+from flows.serve import cron_of
 from walt.core.config import read_yaml
+from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -22,25 +25,23 @@ def _documents(path: Path) -> list[dict[str, Any]]:
     return [document for document in YAML(typ="safe", pure=True).load_all(path.read_text()) if document]
 
 
-def _spec(entry: dict[str, Any]) -> DeploymentSpec:
-    schedules = entry.get("schedules", [])
-    assert len(schedules) <= 1
-    assert all(schedule["timezone"] == "UTC" for schedule in schedules)
-    cron = schedules[0]["cron"] if schedules else None
-    return DeploymentSpec(entry["name"], entry["description"], cron=cron, **entry["parameters"])
+def test_prefect_yaml_is_what_the_table_says() -> None:
+    written = (ROOT / "prefect.yaml").read_text(encoding="utf-8")
+    assert written == render(ROOT), "run `python -m flows.deployments --write`"
 
 
-def test_prefect_yaml_declares_the_deployments_that_are_served() -> None:
-    declared = read_yaml(ROOT / "prefect.yaml")["deployments"]
-    assert tuple(_spec(entry) for entry in declared) == DEPLOYMENTS
-    assert {entry["entrypoint"] for entry in declared} == {ENTRYPOINT}
-
-
-def test_the_version_is_the_one_that_is_installed() -> None:
-    constraints = (ROOT / "constraints.txt").read_text()
-    pinned = re.search(r"^prefect==(\S+)", constraints, re.MULTILINE)
+def test_prefect_yaml_declares_each_deployment_for_the_pinned_version() -> None:
+    """Not the generator against itself: what Prefect reads of the file."""
+    pinned = re.search(r"^prefect==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert pinned is not None
-    assert read_yaml(ROOT / "prefect.yaml")["prefect-version"] == pinned.group(1)
+    written = read_yaml(ROOT / "prefect.yaml")
+    assert written["prefect-version"] == pinned.group(1)
+    assert [entry["name"] for entry in written["deployments"]] == [spec.name for spec in DEPLOYMENTS]
+    for entry, spec in zip(written["deployments"], DEPLOYMENTS, strict=True):
+        assert entry["parameters"] == {"target": spec.target, "promote": spec.promote}
+        assert [schedule["cron"] for schedule in entry.get("schedules", [])] == [spec.cron] * bool(spec.cron)
+        assert all(schedule["timezone"] == "UTC" for schedule in entry.get("schedules", []))
+        assert entry["work_pool"]["name"] == "walt"
 
 
 def test_the_entry_point_is_the_flow_called_walt() -> None:
@@ -50,12 +51,37 @@ def test_the_entry_point_is_the_flow_called_walt() -> None:
     assert not flow.persist_result, "a result of Prefect's would be a second opinion on what is fresh"
 
 
-def test_deployments_bring_known_stages_up_to_date() -> None:
+def test_deployments_bring_known_stages_up_to_date_under_names_of_their_own() -> None:
     assert {spec.target for spec in DEPLOYMENTS} <= set(STAGE_NAMES)
-    trained = {"train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x"}
-    named = {"ingest", *trained, "evaluate", "all", "retrain"}
-    assert {spec.name for spec in DEPLOYMENTS} == named
-    assert [spec.name for spec in DEPLOYMENTS if spec.cron or spec.promote] == ["retrain"]
+    names = [spec.name for spec in DEPLOYMENTS]
+    assert len(set(names)) == len(names)
+    assert {transformer.stage for transformer in TRANSFORMERS} <= set(names)
+
+
+def test_retraining_is_on_a_schedule_and_judges_the_model() -> None:
+    [retrain] = [spec for spec in DEPLOYMENTS if spec.name == RETRAIN]
+    assert (retrain.target, retrain.promote, retrain.cron) == (STAGE_NAMES[-1], True, "0 3 * * *")
+
+
+def test_another_schedule_for_retraining_moves_no_other_deployment() -> None:
+    nightly = DeploymentSpec("nightly", "A deployment on a schedule of its own.", "ingest", cron="0 1 * * *")
+    crons = {spec.name: cron_of(spec, "* * * * *") for spec in (*DEPLOYMENTS, nightly)}
+    assert crons == {
+        **{spec.name: spec.cron for spec in DEPLOYMENTS}, RETRAIN: "* * * * *", "nightly": "0 1 * * *",
+    }  # fmt: skip
+    assert all(cron_of(spec, None) == spec.cron for spec in (*DEPLOYMENTS, nightly))
+
+
+def test_the_command_lists_or_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "constraints.txt").write_text("prefect==1.2.3\n", encoding="utf-8")
+    deployments.main([])
+    assert "walt/retrain          [cron: 0 3 * * *] On a schedule: " in capsys.readouterr().out
+    assert not (tmp_path / "prefect.yaml").exists()
+    deployments.main(["--write"])
+    assert read_yaml(tmp_path / "prefect.yaml")["prefect-version"] == "1.2.3"
 
 
 @pytest.mark.parametrize("path", sorted(INFRA.rglob("*.yaml")), ids=lambda path: path.relative_to(INFRA).as_posix())

@@ -76,7 +76,7 @@ def along_axes(schedule: Schedule, num_steps: int, eta: float) -> tuple[Tensor, 
 def test_ddim_of_a_gaussian_is_the_linear_map_of_the_closed_form(prediction: str, num_steps: int) -> None:
     schedule = schedule_of(prediction)
     noise = torch.randn(64, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    samples = ddim(best_predictor(schedule), noise, schedule, num_steps)
+    samples = ddim(best_predictor(schedule), noise, schedule, trailing_timesteps(NUM_STEPS, num_steps))
     factor, _, axes = along_axes(schedule, num_steps, eta=0.0)
     start = noise - float(schedule.signal[-1]) * MEAN.double()
     expected = MEAN.double() + start @ axes @ torch.diag(factor) @ axes.T
@@ -92,7 +92,7 @@ def test_many_steps_give_the_datas_mean_and_covariance(prediction: str, eta: flo
     def noise(step: int = 0) -> Tensor:
         return torch.randn(count, 3, dtype=torch.float64, generator=generator)
 
-    samples = ddim(best_predictor(schedule), noise(), schedule, 200, eta, noise)
+    samples = ddim(best_predictor(schedule), noise(), schedule, trailing_timesteps(NUM_STEPS, 200), eta, noise)
     spread = COVARIANCE.diagonal().double()
     # five standard errors, and what 200 steps leave (see below)
     assert ((samples.mean(0) - MEAN).abs() < 5 * (spread / count).sqrt() + 0.01).all()
@@ -122,7 +122,7 @@ def test_ancestral_moments_are_those_of_the_closed_form(prediction: str, num_ste
     def noise(step: int = 0) -> Tensor:
         return torch.randn(count, 3, dtype=torch.float64, generator=generator)
 
-    samples = ddim(best_predictor(schedule), noise(), schedule, num_steps, 1.0, noise)
+    samples = ddim(best_predictor(schedule), noise(), schedule, trailing_timesteps(NUM_STEPS, num_steps), 1.0, noise)
     factor, later, axes = along_axes(schedule, num_steps, eta=1.0)
     centred = (samples - MEAN) @ axes
     expected = -float(schedule.signal[-1]) * (MEAN.double() @ axes) * factor
@@ -145,13 +145,25 @@ def test_a_perfect_predictor_gives_x0(prediction: str, eta: float, num_steps: in
 
     seen: list[int] = []
     result = ddim(
-        predict, torch.randn(3, 8), schedule, num_steps, eta, step_noise=lambda i: torch.randn(3, 8),
+        predict, torch.randn(3, 8), schedule, trailing_timesteps(NUM_STEPS, num_steps), eta,
+        step_noise=lambda i: torch.randn(3, 8),
         callback=lambda done, _: seen.append(done),
     )  # fmt: skip
     torch.testing.assert_close(result, x0, rtol=1e-3, atol=1e-3)
     assert seen == list(range(1, num_steps + 1))
 
 
+def test_the_model_is_asked_at_the_given_timesteps() -> None:
+    schedule, asked = schedule_of("v"), list[int]()
+
+    def predict(x_t: Tensor, timestep: int) -> Tensor:
+        asked.append(timestep)
+        return x_t
+
+    ddim(predict, torch.randn(1, 2), schedule, [999, 700, 3])
+    assert asked == [999, 700, 3]
+
+
 def test_ancestral_sampling_needs_its_noise() -> None:
     with pytest.raises(ValueError, match="step_noise"):
-        ddim(lambda x, _: x, torch.randn(1, 2), schedule_of("v"), 4, eta=1.0)
+        ddim(lambda x, _: x, torch.randn(1, 2), schedule_of("v"), trailing_timesteps(NUM_STEPS, 4), eta=1.0)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.media import Frames
+from tests.support.settings import recipe
 from tests.support.tiny_models import AUTOENCODER
-from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.data.clip_pixels import pixels
 from walt.evaluation.frechet import Extractor, RunningFrechetDistance, frechet_distance
@@ -24,10 +24,7 @@ from walt.evaluation.reconstruction import (
     reconstruct_stream,
 )
 
-PAPER = AutoencoderConfig(
-    dimensions=3, base_channels=128, channel_multipliers=(1, 2, 2, 4), temporal_downsample=(False, True, True),
-    blocks_per_level=4, latent_channels=8, downsample_kernel=3, groups=32, patch_size=1,
-)  # fmt: skip
+PAPER = recipe("t2v").autoencoder
 
 
 def model(seed: int = 0) -> CausalAutoencoder:

@@ -6,7 +6,6 @@ import json
 import random
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,15 @@ from hypothesis import strategies as st
 
 from tests.support.media import Frames, counter
 from tests.support.screening import SCREEN_OFF as OFF
-from walt.core.config import read_yaml
 from walt.data.shapes import draw, scenes
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
+from walt.ingest.clip_filters import taken_of_stored
 from walt.ingest.config import ScreenConfig
 from walt.ingest.measures import Measures, measure
 from walt.ingest.screen_clips import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
 from walt.media.shots import content_values, thumbnails
 from walt.media.video import SourceFacts
+from walt.project.recipes import recipe_data
 
 FACTS = SourceFacts(90, 160, 25.0, 4.0)
 
@@ -34,7 +34,8 @@ def measured(frames: Frames) -> Measures:
 
 
 def clip(measures: Measures, key: str = "00") -> ClipEntry:
-    return ClipEntry(key, "video", 0.0, len(measures.brightness), (), measures)
+    stored = dict.fromkeys(taken_of_stored())  # None: they mean nothing for a clip that is not stored
+    return ClipEntry(key, "video", 0.0, len(measures.brightness), (), measures, stored)
 
 
 def greys(*levels: int) -> Frames:
@@ -104,7 +105,7 @@ def test_measures_survive_the_cache() -> None:
 
 def test_the_demo_refuses_none_of_its_shapes() -> None:
     """Each colour, shape, direction and background, as the demo's recipe judges them."""
-    config = read_yaml(Path(__file__).parents[2] / "walt/recipes/demo.yaml")["ingest"]["screen"]
+    config = recipe_data("demo")["ingest"]["screen"]
     rng = np.random.default_rng(0)
     sources = [
         SourceEntry(f"{number:064x}", (clip(measured(draw(scene, 64, 17, rng)), key=f"{number:02x}"),), FACTS)

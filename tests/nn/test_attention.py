@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.support.full_attention import full_cross_attention, full_self_attention
-from walt.nn.attention import TextCrossAttention, WindowSelfAttention
-from walt.nn.windows import Window, merge, partition
+from walt.nn.attention import TextCrossAttention, WindowSelfAttention, merge, partition
+from walt.nn.positions import Window
 
 GRID = (4, 4, 6)
 WINDOWS = [(1, 4, 6), (4, 2, 2), (2, 4, 3), (4, 4, 6), (1, 1, 1)]

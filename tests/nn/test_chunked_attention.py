@@ -13,8 +13,7 @@ from tests.support.full_attention import relative_position_bias
 from walt.nn import chunked_attention
 from walt.nn.accounting import forward_flops, saved_bytes
 from walt.nn.attention import attend, torchs_attention
-from walt.nn.positions import RelativePositionBias
-from walt.nn.windows import Window
+from walt.nn.positions import RelativePositionBias, Window
 
 HEADS, WINDOWS_OF_BATCH, WIDTH = 3, 4, 2
 WINDOWS = [(1, 4, 4), (3, 2, 2), (2, 4, 3), (4, 1, 1), (1, 1, 1)]

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.support.full_attention import relative_position_bias
-from walt.nn.positions import RelativePositionBias, add_frames, all_frames, table_gradient, within_frames
-from walt.nn.windows import Window
+from walt.nn.positions import RelativePositionBias, Window, add_frames, all_frames, table_gradient, within_frames
 
 WINDOWS = [(1, 4, 6), (4, 2, 2), (2, 4, 3), (5, 1, 3), (3, 1, 1), (1, 1, 1)]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from tests.support.settings import sections_in
 from walt.core.config import Section
 from walt.project.params import Params
 
@@ -21,13 +22,6 @@ def overlooked_keys(section: type[BaseModel], above: str = "") -> Iterator[str]:
             yield f"{above}{name}"
         for inner in sections_in(field.annotation):
             yield from overlooked_keys(inner, f"{above}{name}.")
-
-
-def sections_in(annotation: object) -> list[type[BaseModel]]:
-    """The sections that a field may hold: directly, or in a list, a union or a mapping."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for argument in getattr(annotation, "__args__", ()) for found in sections_in(argument)]
 
 
 def test_no_parameter_is_overlooked_by_the_run_cache() -> None:

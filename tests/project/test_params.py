@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import pytest
 from walt.core.config import load_section, parse_section, read_yaml
 from walt.core.errors import ConfigurationError
 from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_data
 
 
 def changed(key: str, value: Any) -> dict[str, Any]:
     """The demo's parameters with one key set; ``base.layers`` is a key in a section."""
-    data = copy.deepcopy(read_yaml(recipe_path("demo")))
+    data = recipe_data("demo")
     *sections, name = key.split(".")
     place = data
     for section in sections:
@@ -164,7 +163,7 @@ def test_what_borders_on_wrong_is_accepted() -> None:
 
 
 def test_missing_key_is_named() -> None:
-    data = copy.deepcopy(read_yaml(recipe_path("demo")))
+    data = recipe_data("demo")
     del data["base"]["width"]
     with pytest.raises(ConfigurationError, match=r"missing key 'base.width'"):
         parse_section(data, Params, "params.yaml")

@@ -18,8 +18,7 @@ from walt.sampling.denoise import Conditioning, Guidance, LowResolution, NoiseSt
 from walt.sampling.prompt_inputs import Conditions, TextCondition, make_conditions
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.transformer.config import TransformerConfig
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 PROMPTS = ["a red circle", "a green circle", "a red square"]
 

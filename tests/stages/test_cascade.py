@@ -28,8 +28,7 @@ from walt.project.trained_transformers import cascade, trained_transformers
 from walt.stages import train_transformer
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 CLASSES = BASE.model_copy(
     update={"conditioning": "class", "num_classes": 20, "text_width": None, "cross_attention": None}

@@ -11,15 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from tests.support.package_copy import copy_package, edit
 from tests.support.text_project import CAPTIONS, CONFIG, make_text_project, rows
-from tests.support.traced_files import CARRIERS, files_of, files_run
+from tests.support.traced_files import files_run
 from walt.core.errors import RejectLimitError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.data import epoch_order as order
 from walt.data.manifest import write_manifest
-from walt.data.shards import ShardReader, read_index
-from walt.data.text_dataset import NULL_KEY, TextDataset
+from walt.data.shards import NULL_KEY, ShardReader, read_index
+from walt.data.text_dataset import TextDataset
+from walt.project.code_identity import code_dependencies
 from walt.project.registry import get_stage
 from walt.stages import encode_text
 from walt.stages.encode_text import Config, run
@@ -169,17 +170,24 @@ def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
     assert all(content(paths)[name] != data for name, data in before.items() if name.endswith(".tar"))
 
 
-@pytest.mark.parametrize("edited", ["the stage", "what it calls"])
-def test_other_code_remakes_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str) -> None:
+@pytest.mark.parametrize(
+    ("edited", "remade"),
+    [
+        ("walt/stages/encode_text.py", True),
+        ("walt/text/encoder.py", True),
+        ("walt/text/tiny.py", False),  # its weights have a digest
+        ("walt/core/log.py", False),
+    ],
+)
+def test_other_code_remakes_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, remade: bool
+) -> None:
     paths = make_text_project(tmp_path / "project")
-    run(CONFIG, paths)
+    package = copy_package(tmp_path / "copy", monkeypatch)
+    tars = run(CONFIG, paths)["tars"]
     before = content(paths)
-    if edited == "the stage":
-        (tmp_path / "edited.py").write_text("# another file\n", encoding="utf-8")
-        monkeypatch.setattr(encode_text, "__file__", str(tmp_path / "edited.py"))
-    else:
-        monkeypatch.setattr(encode_text, "_CODE", (order,))
-    assert run(CONFIG, paths)["reused"] == 0
+    edit(package, edited)
+    assert run(CONFIG, paths)["reused"] == (0 if remade else tars)
     assert content(paths) == before  # the index too: what was trained on these bytes stays fresh
 
 
@@ -187,10 +195,7 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
     paths = make_text_project(tmp_path)
     on_the_way = files_run(lambda: run(CONFIG, paths))
     assert "walt/text/encoder.py" in on_the_way
-    # what the manifest's rows and the tiny encoder are is in the identity itself: entries, and the weights' digest; the
-    # table of classes is written anew each time
-    by_result = {"walt/data/manifest.py", "walt/data/partitions.py", "walt/text/tiny.py", "walt/data/labels.py"}
-    assert on_the_way - CARRIERS - by_result <= files_of((*encode_text._CODE, encode_text))
+    assert on_the_way <= set(code_dependencies("walt.stages.encode_text"))
 
 
 def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done: Paths) -> None:

@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load as load_safetensors
 
+from tests.support.package_copy import copy_package, edit
 from tests.support.tiny_clips import ROWS, clip_row, sample, write_clips
 from tests.support.tiny_models import AUTOENCODER
-from tests.support.traced_files import CARRIERS, files_of, files_run
+from tests.support.traced_files import files_run
 from tests.support.video_project import config, make_video_project, write_autoencoder
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
@@ -29,6 +30,7 @@ from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import read_clip_rows, write_clip_rows
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import ShardReader, read_index, write_index, write_shard
+from walt.project.code_identity import code_dependencies
 from walt.stages import encode_video
 from walt.stages.encode_video import STAGE, run
 
@@ -188,7 +190,7 @@ def test_one_changed_clip_tar_remakes_only_its_latents(paths: Paths) -> None:
 def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     indexes = {size: read_index(paths.latents / size).identity for size in SIZES}
     if what == "code":
-        monkeypatch.setattr(encode_video, "_CODE", (shards,))
+        monkeypatch.setattr(encode_video, "code_digest", lambda module: "of other code")
     else:
         write_autoencoder(paths, seed=what == "weights", mean=0.6 if what == "statistics" else 0.5)
     settings = {"batch_size": 3 if what == "batch_size" else 2, "precision": "bf16" if what == "precision" else "fp32"}
@@ -202,7 +204,20 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
     paths = make_video_project(tmp_path)
     on_the_way = files_run(lambda: run(config(), paths))
     assert "walt/autoencoder/statistics.py" in on_the_way
-    assert on_the_way - CARRIERS <= files_of((*encode_video._CODE, encode_video))
+    assert on_the_way <= set(code_dependencies("walt.stages.encode_video"))
+
+
+@pytest.mark.parametrize(
+    ("edited", "reused"), [("walt/autoencoder/model.py", 0), ("walt/core/log.py", 4), ("walt/autoencoder/losses.py", 4)]
+)
+def test_only_code_that_makes_latents_remakes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edited: str, reused: int
+) -> None:
+    paths = make_video_project(tmp_path / "project")
+    package = copy_package(tmp_path / "copy", monkeypatch)
+    run(config(), paths)
+    edit(package, edited)
+    assert run(config(), paths)["reused"] == reused
 
 
 def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:

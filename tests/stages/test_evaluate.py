@@ -12,6 +12,7 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data.clip_table import write_clip_rows
+from walt.evaluation.metric_names import metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
 from walt.stages import evaluate
@@ -46,6 +47,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
         "frechet_distance/thumbnail",
         *(f"adherence/{base}{what}" for base in ("", "base/") for what in ("colour", "direction", "both")),
     }  # fmt: skip
+    assert set(metrics) == set(metric_names(config().evaluate, ["base", "sr_2x"], cascade=True))
     assert metrics["adherence/colour"] == metrics["adherence/both"] == 4 / 6
     assert metrics["adherence/direction"] == metrics["adherence/base/both"] == 1.0
     bands = [metrics[f"held_out_loss/base/band_0{band}"] for band in range(3)]

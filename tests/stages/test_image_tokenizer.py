@@ -16,7 +16,7 @@ from tests.support.trainings import autoencoder_training
 from walt.autoencoder.io import load_autoencoder
 from walt.core.paths import Paths
 from walt.stages import train_autoencoder
-from walt.training.config import ClipFormConfig
+from walt.training.autoencoder_config import ClipFormConfig
 
 IMAGE = AUTOENCODER.model_copy(update={"dimensions": 2, "temporal_downsample": (False, False, False)})
 

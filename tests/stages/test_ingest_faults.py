@@ -23,6 +23,7 @@ from walt.core.storage import lock
 from walt.data.clip_table import read_clip_rows
 from walt.data.manifest import read_clip_rejects, read_manifest
 from walt.data.shards import ShardReader
+from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
 from walt.project.runner import run_stage
 from walt.stages import ingest
@@ -174,7 +175,7 @@ def test_any_finished_file_that_was_cut_short_is_found_by_its_reader(root: Path)
 
 @only_here
 def test_a_second_run_at_the_same_time_is_refused_with_the_firsts_pid(root: Path) -> None:
-    shutil.copy(ROOT / "walt/recipes/tiny.yaml", root / "params.yaml")
+    (root / "params.yaml").write_text(recipe_text("tiny"))
     with lock(Paths(root).work("ingest") / "lock"), pytest.raises(LockedError, match=str(os.getpid())) as caught:
         run_stage(get_stage("ingest"), root)
     assert caught.value.exit_status == 6

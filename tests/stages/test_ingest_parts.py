@@ -23,8 +23,7 @@ from walt.core.storage import write_json
 from walt.data.clip_table import read_clip_rows
 from walt.data.manifest import read_manifest
 from walt.data.partitions import PARTS_INDEX, read_parts
-from walt.data.shards import ShardReader
-from walt.data.text_dataset import NULL_KEY
+from walt.data.shards import NULL_KEY, ShardReader
 from walt.ingest.mirror import LIST_NAME, fetch
 from walt.pages.report_dataset import describe_dataset, survey
 from walt.stages import encode_text, ingest

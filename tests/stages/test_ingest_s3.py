@@ -22,6 +22,7 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedErr
 from walt.core.paths import Paths
 from walt.core.storage import lock, sha256_file
 from walt.ingest.mirror import LIST_NAME, fetch, mirror
+from walt.project.recipes import recipe_text
 from walt.stages import ingest
 
 
@@ -257,8 +258,7 @@ def test_a_wrong_output_is_found_before_any_work(
 
 
 def test_the_command_names_what_it_lacks_and_waits_for_no_ingest(tmp_path: Path, bucket: Bucket) -> None:
-    recipe = Path(__file__).parents[2] / "walt/recipes/tiny.yaml"
-    shutil.copy(recipe, tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     with pytest.raises(ConfigurationError, match=r"ingest\.output is null"):
         fetch_command.run(None, tmp_path)
     with pytest.raises(StorageError, match="nothing was published"):

@@ -19,7 +19,7 @@ from walt.data.partitions import PARTS_INDEX
 from walt.media.mp4 import decode_clip
 from walt.pages.formats import number
 from walt.project.registry import get_stage
-from walt.project.settings import ReportConfig
+from walt.project.report_config import ReportConfig
 from walt.stages import evaluate
 from walt.stages.report import Config, run
 

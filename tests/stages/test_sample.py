@@ -26,8 +26,7 @@ from walt.nn.pretrained import weights_digest
 from walt.project.registry import get_stage
 from walt.sampling.samples import read_samples
 from walt.stages.sample import Beginnings, Config, choose_prompts, load_pipeline, run
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, save_transformer
 
 COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
 REPOSITORY = Path(__file__).resolve().parents[2]

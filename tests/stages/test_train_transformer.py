@@ -11,8 +11,7 @@ from safetensors.torch import save
 from tests.support.tiny_models import BASE
 from walt.core.errors import ConfigurationError
 from walt.data.conditions import NoConditions, open_conditions
-from walt.data.shards import shard_name, write_index, write_shard
-from walt.data.text_dataset import NULL_KEY
+from walt.data.shards import NULL_KEY, shard_name, write_index, write_shard
 from walt.stages.train_transformer import check_text_width
 
 

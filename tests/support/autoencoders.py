@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from tests.support.settings import changed, recipe
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 
-VIDEO = AutoencoderConfig(
-    dimensions=3, patch_size=1, base_channels=4, channel_multipliers=(1, 2, 2, 4),
-    temporal_downsample=(False, True, True), blocks_per_level=1, latent_channels=3, downsample_kernel=3, groups=2,
+VIDEO = changed(
+    recipe().autoencoder, patch_size=1, channel_multipliers=(1, 2, 2, 4), temporal_downsample=(False, True, True),
+    latent_channels=3, groups=2,
 )  # fmt: skip
 KERNEL_4 = VIDEO.model_copy(update={"downsample_kernel": 4})
 PATCHED = VIDEO.model_copy(

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.torch import save
 from torch import Tensor, randn
 
+from tests.support.settings import changed, recipe
 from tests.support.tiny_clips import ROWS, SIZES, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
 from walt.core.compute import ComputeConfig
@@ -19,22 +20,13 @@ from walt.core.storage import write_json
 from walt.data.clip_table import write_clip_rows
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.data.shards import Sample, write_index, write_shard
-from walt.evaluation.config import EvaluateConfig
 from walt.ingest.config import DatasetConfig
 from walt.sampling.output import write_sample
 from walt.stages.evaluate import Config
 from walt.tracking.config import TrackingConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EVALUATE = EvaluateConfig(
-    timestep_bands=3,
-    held_out_batches=2,
-    batch_size=2,
-    features="thumbnail",
-    i3d_path=None,
-    i3d_sha256=None,
-    real_clips=4,
-)
+EVALUATE = changed(recipe().evaluate, timestep_bands=3, held_out_batches=2, batch_size=2, real_clips=4)
 PROMPTS = prompts(6, seed=0)
 
 

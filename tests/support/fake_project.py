@@ -1,8 +1,8 @@
 """A project with the real stage names and graph, whose stages only copy a line of text: for tests of the flow.
 
-``params.yaml`` and the descriptor are the real ones, and are only checked. ``source/`` is what ingest reads. A stage
-appends its pid to ``work/<stage>/pids``, then does what ``behave/<stage>`` says: ``exit N`` (with a last word),
-``sleep``, or nothing.
+``params.yaml`` is the demo's and the descriptor the real one; both are only checked. ``source/`` is what ingest
+reads. A stage appends its pid to ``work/<stage>/pids``, then does what ``behave/<stage>`` says: ``exit N`` (with a last
+word), ``sleep``, or nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 from walt.core import environment
 from walt.core.paths import ARTIFACTS
+from walt.project.recipes import recipe_text
 from walt.project.registry import STAGES, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ if sys.argv[1] == "promote":
 
 def make_project(root: Path) -> Path:
     """Fill ``root`` and return its tools' folder, which stands in for the virtual environment's."""
-    shutil.copy(ROOT / "params.yaml", root)
+    (root / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", root / "datasets")
     (root / "stage.py").write_text(_STAGE)
     (root / "source").mkdir()

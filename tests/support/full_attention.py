@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from walt.nn.attention import QueryKeyNorm, TextCrossAttention, WindowSelfAttention
-from walt.nn.windows import Window
+from walt.nn.positions import Window
 
 
 def places(grid: Window) -> Tensor:

@@ -13,11 +13,12 @@ from PIL import Image
 from tests.support.media import counter, write_video
 from tests.support.places import digests, ingest_at
 from tests.support.screening import SCREEN_OFF
+from tests.support.settings import changed, recipe
 from tests.support.sources import describe
 from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.data.manifest import read_rejects
-from walt.ingest.config import DatasetConfig, IngestConfig
+from walt.ingest.config import DatasetConfig
 from walt.stages import ingest
 
 DESCRIPTOR = """
@@ -35,11 +36,8 @@ generator: null
 """
 SCREEN = SCREEN_OFF
 SETTINGS: dict[str, Any] = {
-    "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
-    "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN, "crf": 8,
-    "clips_per_shard": 4, "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
-    "timeout_seconds": 30.0, "memory_mb": 4096, "reject_limit": 0.9,
-    "output": None,
+    "num_frames": 5, "sizes": ((32, 32), (16, 24)), "max_clips_per_video": 4, "screen": SCREEN, "clips_per_shard": 4,
+    "max_caption_characters": 40, "max_pixels": 1_000_000, "max_seconds": 60.0, "timeout_seconds": 30.0,
 }  # fmt: skip
 
 
@@ -47,7 +45,7 @@ def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.
     """The stage's settings: ``SETTINGS`` with ``changes``."""
     return ingest.Config(
         dataset=DatasetConfig(descriptor="datasets/test.yaml", path="videos"),
-        ingest=IngestConfig(**{**SETTINGS, **changes}),
+        ingest=changed(recipe().ingest, **{**SETTINGS, **changes}),
         compute=ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"}),
     )
 

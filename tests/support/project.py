@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from walt.project.recipes import recipe_text
+
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 
@@ -16,8 +18,9 @@ def copy_project(target: Path) -> Path:
     """What a clone has that the pipeline needs; ``datasets/shapes.yaml`` asks for a handful of files only."""
     for folder in ("walt", "flows", "datasets"):
         shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("dvc.yaml", "params.yaml", ".dvcignore", "pyproject.toml"):
+    for file in ("dvc.yaml", ".dvcignore", "pyproject.toml"):
         shutil.copy(ROOT / file, target / file)
+    (target / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")
     shapes = target / "datasets/shapes.yaml"
     text = shapes.read_text(encoding="utf-8").replace("videos: 1600, images: 400", "videos: 12, images: 8")
     assert "videos: 12" in text

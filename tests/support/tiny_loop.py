@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tests.support.settings import loop_settings
 from walt.data.epoch_order import batch_keys
 from walt.data.prefetch import PrefetchedSteps
 from walt.training.config import LoopConfig
@@ -26,14 +27,11 @@ class Killed(BaseException):
 def loop_config(**changes: Any) -> LoopConfig:
     """Nine steps, logged every second; ``optimizer`` holds changes of that section."""
     optimizer = {
-        "name": "adamw", "learning_rate": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1, "gradient_clip": 0.5,
-        "schedule": "cosine", "warmup_steps": 2, "final_fraction": 0.1, **changes.pop("optimizer", {}),
+        "learning_rate": 0.01, "weight_decay": 0.1, "gradient_clip": 0.5, "warmup_steps": 2, "final_fraction": 0.1,
+        **changes.pop("optimizer", {}),
     }  # fmt: skip
-    values = {
-        "steps": STEPS, "optimizer": optimizer, "ema_decay": 0.9, "precision": "fp32", "log_every": 2,
-        "checkpoint_every": 1, "activation_checkpointing": False, "accumulation": 1, "compile": False,
-    }  # fmt: skip
-    return LoopConfig.model_validate({**values, **changes})
+    values = {"steps": STEPS, "optimizer": optimizer, "ema_decay": 0.9, "checkpoint_every": 1}
+    return loop_settings(**{**values, **changes})
 
 
 def make_model() -> nn.Module:

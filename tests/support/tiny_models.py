@@ -7,51 +7,35 @@ from typing import TypeVar
 
 import torch
 
-from walt.autoencoder.config import AutoencoderConfig
+from tests.support.settings import changed, recipe
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import write_json
-from walt.diffusion.config import DiffusionConfig
-from walt.project.settings import EncodeVideoConfig
-from walt.sampling.config import SampleConfig
-from walt.text.config import TextConfig, TinyT5Config
 from walt.text.encoder import open_text_encoder
 from walt.text.tiny import build_tiny_encoder
-from walt.transformer.config import SuperResolutionConfig, TransformerConfig
-from walt.transformer.io import save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.config import SuperResolutionConfig
+from walt.transformer.model import WaltTransformer, save_transformer
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
-AUTOENCODER = AutoencoderConfig(
-    dimensions=3, base_channels=4, channel_multipliers=(1, 1, 1, 1), temporal_downsample=(False, True, True),
-    blocks_per_level=1, latent_channels=4, downsample_kernel=3, groups=2, patch_size=1,
+AUTOENCODER = changed(
+    recipe().autoencoder, patch_size=1, channel_multipliers=(1, 1, 1, 1), temporal_downsample=(False, True, True),
+    latent_channels=4, groups=2,
 )  # fmt: skip
-BASE = TransformerConfig(
-    resolution=(16, 16), latent_grid=(2, 2, 2), latent_channels=4, layers=2, width=16, heads=2, mlp_width=32,
-    patch_size=1, spatial_window=(1, 2, 2), spatiotemporal_window=(2, 2, 2), adaln="lora", adaln_rank=2, qk_norm=True,
-    relative_position_bias=True, self_conditioning=True, frame_prediction=False, conditioning="text",
-    num_classes=None, text_width=16, cross_attention="spatial", super_resolution=None,
-)  # fmt: skip
+BASE = changed(recipe().base, latent_grid=(2, 2, 2), latent_channels=4, spatiotemporal_window=(2, 2, 2))
 SUPER_RESOLUTION = BASE.model_copy(
     update={
         "resolution": (32, 32), "latent_grid": (2, 4, 4), "patch_size": 2,
         "super_resolution": SuperResolutionConfig(factor=2, max_noise_level=30, sampling_noise_level=5),
     }
 )  # fmt: skip
-DIFFUSION = DiffusionConfig(num_steps=100, beta_start=1e-3, beta_end=0.2, zero_terminal_snr=True, prediction="v")
-ENCODE_VIDEO = EncodeVideoConfig(batch_size=3, precision="fp32", normalize_latents=True)
-TEXT = TextConfig(
-    encoder="tiny", tiny=TinyT5Config(width=16, layers=1, heads=2, vocabulary=64), max_tokens=8, batch_size=4
-)
-SAMPLE = SampleConfig(
-    prompts=("a red circle", "a green square"), count=2, steps=4, eta=0.0, guidance_scale=2.0,
-    frame_guidance_scale=2.0, super_resolution_guidance_scale=1.0, guidance_rescale=0.0, cascade=True,
-    beginning="none", batch_size=2, fps=8.0,
-)  # fmt: skip
+DIFFUSION = changed(recipe().diffusion, num_steps=100, beta_start=1e-3, beta_end=0.2)
+ENCODE_VIDEO = changed(recipe().encode_video, batch_size=3, precision="fp32")
+TEXT = changed(recipe().text, tiny={"vocabulary": 64}, max_tokens=8, batch_size=4)
+SAMPLE = changed(recipe().sample, prompts=("a red circle", "a green square"), count=2, batch_size=2)
 SECOND = SUPER_RESOLUTION.model_copy(update={"resolution": (64, 64), "latent_grid": (2, 8, 8), "patch_size": 4})
 """The super-resolution model that follows the first."""
 WORDS = ["a red circle moving left", "a green square moving right", "a blue triangle moving up"]

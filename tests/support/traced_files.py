@@ -6,17 +6,19 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
+
+from walt.project.code_identity import changes_no_result
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CARRIERS = {f"walt/{name}.py" for name in ("core/config", "core/log", "core/paths", "core/storage", "nn/device")}
-"""Bytes, settings and messages pass through these; none of them decides what a result is."""
-
 
 def files_run(work: Callable[[], Any]) -> set[str]:
-    """Files under ``walt/`` of every function that ``work`` calls, in any thread; relative to the root."""
+    """Files under ``walt/`` of every function that ``work`` calls, in any thread; relative to the root.
+
+    Those of ``walt.project.code_identity.CHANGES_NO_RESULT`` are left out.
+    """
     seen: set[str] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -31,9 +33,5 @@ def files_run(work: Callable[[], Any]) -> set[str]:
     finally:
         sys.setprofile(before)
         threading.setprofile(None)  # type: ignore[arg-type]
-    return {Path(file).relative_to(ROOT).as_posix() for file in seen if file.startswith(f"{ROOT}/walt/")}
-
-
-def files_of(modules: tuple[ModuleType, ...]) -> set[str]:
-    """The modules' files, relative to the root."""
-    return {Path(str(module.__file__)).relative_to(ROOT).as_posix() for module in modules}
+    files = {Path(file).relative_to(ROOT).as_posix() for file in seen if file.startswith(f"{ROOT}/walt/")}
+    return {file for file in files if not changes_no_result(file)}

@@ -6,32 +6,14 @@ from typing import Any
 
 import torch
 
+from tests.support.settings import changed, recipe
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer
 
-TINY = TransformerConfig(
-    resolution=(32, 32),
-    latent_grid=(5, 4, 4),
-    latent_channels=3,
-    layers=4,
-    width=32,
-    heads=2,
-    mlp_width=64,
-    patch_size=1,
-    spatial_window=(1, 4, 4),
-    spatiotemporal_window=(5, 2, 2),
-    adaln="lora",
-    adaln_rank=2,
-    qk_norm=True,
-    relative_position_bias=True,
-    self_conditioning=True,
-    frame_prediction=False,
-    conditioning="text",
-    num_classes=None,
-    text_width=6,
-    cross_attention="spatial",
-    super_resolution=None,
-)
+TINY = changed(
+    recipe().base, resolution=(32, 32), latent_grid=(5, 4, 4), latent_channels=3, layers=4, width=32, mlp_width=64,
+    spatial_window=(1, 4, 4), spatiotemporal_window=(5, 2, 2), text_width=6,
+)  # fmt: skip
 SR = TINY.model_copy(
     update={
         "patch_size": 2,

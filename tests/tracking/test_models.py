@@ -14,15 +14,15 @@ from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.tracking import server
-from walt.tracking.config import PromotionConfig
 from walt.tracking.models import promote, promote_newest
+from walt.tracking.promotion import BetterByMargin
 
 Model = Callable[[str, bytes], Path]
-RULE = PromotionConfig(alias="champion", metric="adherence/both", better="higher", margin=0.05)
-LOWER = PromotionConfig(alias="champion", metric="frechet_distance/thumbnail", better="lower", margin=0.0)
+RULE = BetterByMargin(rule="better_by_margin", alias="champion", metric="adherence/both", better="higher", margin=0.05)
+LOWER = RULE.model_copy(update={"metric": "frechet_distance/thumbnail", "better": "lower", "margin": 0.0})
 
 
-def _promote(root: Path, folders: dict[str, Path], value: float, rule: PromotionConfig = RULE) -> str:
+def _promote(root: Path, folders: dict[str, Path], value: float, rule: BetterByMargin = RULE) -> str:
     return promote(CONFIG, rule, root, folders, {rule.metric: value})
 
 

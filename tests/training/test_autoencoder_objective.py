@@ -27,8 +27,8 @@ from walt.autoencoder.losses import (
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.core.paths import Paths
+from walt.training.autoencoder_config import AutoencoderLossConfig, AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective
-from walt.training.config import AutoencoderLossConfig, AutoencoderTrainingConfig
 from walt.training.loop import TrainingResult, train
 
 DISCRIMINATOR = DiscriminatorConfig(base_channels=2, channel_multipliers=(2, 2))

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from walt.core.config import parse_section, read_yaml
+from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.project.params import Params
-from walt.project.recipes import recipe_path
+from walt.project.recipes import recipe_data
 
 
 def params(loss: dict[str, float], **changes: Any) -> Params:
     """The demo's parameters with other loss weights and networks."""
-    data = read_yaml(recipe_path("demo"))
+    data = recipe_data("demo")
     data["train_autoencoder"]["loss"] |= loss
     data["train_autoencoder"] |= changes
     return parse_section(data, Params, "params.yaml")
@@ -68,7 +68,7 @@ def test_a_term_without_its_network_is_refused(loss: dict[str, float], changes: 
     ],
 )  # fmt: skip
 def test_knobs_that_do_not_fit_are_refused_by_name(changes: dict[str, dict[str, Any]], message: str) -> None:
-    data = read_yaml(recipe_path("demo"))
+    data = recipe_data("demo")
     for section, values in changes.items():
         data[section] |= values
     with pytest.raises(ConfigurationError) as error:
@@ -78,7 +78,7 @@ def test_knobs_that_do_not_fit_are_refused_by_name(changes: dict[str, dict[str, 
 
 
 def test_frame_prediction_and_parts_are_accepted() -> None:
-    data = read_yaml(recipe_path("demo"))
+    data = recipe_data("demo")
     data["base"] |= {"frame_prediction": True}
     data["train_base"] |= {"frame_prediction_probability": 0.5, "accumulation": 4, "compile": True}
     assert parse_section(data, Params, "params.yaml").train_base.accumulation == 4

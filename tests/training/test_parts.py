@@ -11,18 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.support.settings import changed, recipe
 from walt.training.config import OptimizerConfig
 from walt.training.ema import ExponentialMovingAverage
-from walt.training.optimizers import make_optimizer, optimizer_state, parameter_groups, restore_optimizer
-from walt.training.schedules import learning_rate
+from walt.training.optimizers import learning_rate, make_optimizer, optimizer_state, parameter_groups, restore_optimizer
 
 
 def optimizer_config(**changes: Any) -> OptimizerConfig:
     values = {
-        "name": "adamw", "learning_rate": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1, "gradient_clip": 1.0,
-        "schedule": "cosine", "warmup_steps": 10, "final_fraction": 0.1,
-    }  # fmt: skip
-    return OptimizerConfig.model_validate({**values, **changes})
+        "learning_rate": 0.01,
+        "weight_decay": 0.1,
+        "gradient_clip": 1.0,
+        "warmup_steps": 10,
+        "final_fraction": 0.1,
+    }
+    return changed(recipe().train_base.optimizer, **{**values, **changes})
 
 
 class Layered(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tests.support.transformers import CLASS, UNCONDITIONAL
 from walt.diffusion.config import DiffusionConfig
-from walt.diffusion.samplers import ddim
+from walt.diffusion.samplers import ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import DiffusionBatch, prediction_loss
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
@@ -61,7 +61,7 @@ def psnr_of_samples(model: WaltTransformer, clean: Tensor, conditions: Mapping[s
     def predict(x_t: Tensor, timestep: int) -> Tensor:
         return model(x_t, torch.full((len(x_t),), timestep), **conditions)
 
-    sampled = ddim(predict, torch.randn_like(clean), SCHEDULE, 50)
+    sampled = ddim(predict, torch.randn_like(clean), SCHEDULE, trailing_timesteps(SCHEDULE.num_steps, 50))
     peak = clean.max() - clean.min()
     return float(10 * torch.log10(peak**2 / (sampled - clean).square().mean()))
 

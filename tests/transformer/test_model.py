@@ -10,12 +10,11 @@ from torch import Tensor
 
 from tests.support.transformers import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
 from walt.diffusion.config import DiffusionConfig
-from walt.diffusion.samplers import ddim
+from walt.diffusion.samplers import ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import DiffusionBatch, prediction_loss
 from walt.transformer.config import TransformerConfig
-from walt.transformer.io import load_transformer, save_transformer
-from walt.transformer.model import WaltTransformer, patchify, unpatchify
+from walt.transformer.model import WaltTransformer, load_transformer, patchify, save_transformer, unpatchify
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])
@@ -125,7 +124,7 @@ def test_one_batch_is_learned_and_sampled_back() -> None:
     def predict(x_t: Tensor, timestep: int) -> Tensor:
         return model(x_t, torch.full((4,), timestep), text, mask)
 
-    sampled = ddim(predict, torch.randn(4, 3, 5, 4, 4), schedule, 50)
+    sampled = ddim(predict, torch.randn(4, 3, 5, 4, 4), schedule, trailing_timesteps(schedule.num_steps, 50))
     peak = float(clean.max() - clean.min())
     psnr = 10 * torch.log10(peak**2 / (sampled - clean).square().mean())
     assert float(psnr) > 25

@@ -10,7 +10,7 @@ import torch
 from tests.support.full_attention import full_cross_attention, full_self_attention
 from tests.support.transformers import CLASS, TINY, inputs, stirred
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
-from walt.nn.windows import Window
+from walt.nn.positions import Window
 from walt.transformer.config import TransformerConfig
 
 PATCHES = [1, 2, 4]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walt.core.log import info
+from walt.core.log import info, warning
+from walt.core.paths import Paths
 from walt.project import dvc_yaml as pipeline
 from walt.project.dataset_fit import check_dataset
+from walt.project.missing_sources import missing_sources
 from walt.project.runner import load_params
 
 
@@ -17,3 +19,6 @@ def command() -> None:
     descriptor = check_dataset(params, root)
     pipeline.check(root)
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
+    missing = missing_sources(descriptor, params.dataset.path, Paths(root))
+    if missing is not None:
+        warning(str(missing))

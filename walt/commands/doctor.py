@@ -28,8 +28,10 @@ from rich.table import Table
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console
+from walt.core.paths import Paths
 from walt.core.remote import s3_credentials
 from walt.ingest.config import Descriptor
+from walt.project.missing_sources import missing_sources
 from walt.project.params import Params
 from walt.project.runner import load_params
 
@@ -84,7 +86,7 @@ def examine(root: Path) -> list[Check]:
         advice = "walt init" if not (root / "params.yaml").exists() else "mend the key it names"
         return [*checks, Check("params.yaml", "fail", str(error), advice), _dvc(root), _prefect()]
     checks.append(Check("params.yaml", "ok", "every key is in order"))
-    checks += [_device(params), *_s3(params, root)]
+    checks += [*_sources(params, root), _device(params), *_s3(params, root)]
     return [*checks, _dvc(root), _mlflow(params.tracking.uri, root), _prefect()]
 
 
@@ -142,6 +144,19 @@ def _disk(root: Path) -> Check:
     status: Status = "ok" if free >= 10 else "warn" if free >= 1 else "fail"
     advice = "" if status == "ok" else "make room: data, models and DVC's cache lie here"
     return Check("disk", status, f"{free:.1f} GiB free", advice)
+
+
+def _sources(params: Params, root: Path) -> Iterator[Check]:
+    """The folders that ingest reads. What is wrong with the descriptor is for ``walt check`` to say."""
+    try:
+        descriptor = load_section(root / params.dataset.descriptor, Descriptor)
+    except ConfigurationError:
+        return
+    missing = missing_sources(descriptor, params.dataset.path, Paths(root))
+    if missing is None:
+        yield Check("sources", "ok", f"{params.dataset.path}: there, or made by `walt prepare`")
+    else:
+        yield Check("sources", "warn", f"{missing.found}, so ingest cannot run", missing.advice)
 
 
 def _device(params: Params) -> Check:

@@ -11,15 +11,22 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from walt.core.config import load_section
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
-from walt.core.paths import Paths
-from walt.core.storage import sha256_json, write_bytes
-from walt.ingest.config import DatasetConfig
+from walt.core.paths import Paths, printable
+from walt.core.remote import is_remote
+from walt.core.storage import read_json, sha256_file, write_bytes, write_json
+from walt.ingest.config import DatasetConfig, Descriptor
 from walt.ingest.hidden_edits import edits_since
 from walt.ingest.prepare import prepare
+from walt.ingest.sources import union
+from walt.ingest.sources.captioned_folder import table_outside
 from walt.ingest.sources.folders import LocalFolder, open_folder
+from walt.ingest.sources.kinds import CaptionedFolder
 from walt.project.dataset_fit import check_dataset
+from walt.project.missing_sources import missing_sources
 from walt.project.runner import load_params
 
 _LOCK_FILE = "dvc.lock"
@@ -29,9 +36,12 @@ def command() -> None:
     """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
     root = Path.cwd()
     params = load_params(root)
-    check_dataset(params, root)
+    descriptor = check_dataset(params, root)
+    missing = missing_sources(descriptor, params.dataset.path, Paths(root))
+    if missing is not None:
+        raise ConfigurationError(str(missing))
     info(prepare(params.dataset, params.compute, Paths(root)))
-    for line in tell_dvc(params.dataset, Paths(root)):
+    for line in (*tell_dvc(params.dataset, Paths(root)), *tell_of_tables(params.dataset, Paths(root))):
         info(line)
 
 
@@ -60,6 +70,31 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
                 f"{dataset.path}: ingest is stale, since files came, changed or went where DVC does not look: "
                 f"{edits.unseen} ({edits.unseen.count} in all)"
             )
+    return lines
+
+
+def tell_of_tables(dataset: DatasetConfig, paths: Paths) -> list[str]:
+    """Make DVC run ingest again where a table of captions outside the dataset's folder has other bytes than at the last
+    ``walt prepare``, or was not looked at before. Returns a line for each.
+
+    Raises:
+        ConfigurationError: ``dvc.lock`` is not what DVC writes.
+    """
+    members = load_section(paths.resolve(dataset.descriptor), Descriptor).members().values()
+    folders = [(union.folder_of(dataset.path, member), member.source) for member in members]
+    tables = [
+        paths.resolve(folder) / source.captions
+        for folder, source in folders
+        if isinstance(source, CaptionedFolder) and table_outside(source) and not is_remote(folder)
+    ]
+    record, lines = paths.work("prepare") / "tables.json", []
+    known: dict[str, str] = read_json(record) if record.is_file() else {}
+    now = {str(table): sha256_file(table) for table in tables}
+    for table, digest in now.items():
+        if known.get(table) != digest and forget(paths.root, "ingest"):
+            lines.append(f"{printable(table)}: ingest is stale, since this table changed where DVC does not look")
+    if now != known:
+        write_json(record, now)
     return lines
 
 

@@ -51,25 +51,26 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def load_section(path: str | Path, section: type[SectionT]) -> SectionT:
-    """Read ``path`` and validate it as ``section``.
+def load_section(path: str | Path, section: type[SectionT], if_missing: str = "") -> SectionT:
+    """Read ``path`` and validate it as ``section``; ``if_missing`` says what to do about a key that is missing.
 
     Raises:
         ConfigurationError: one line that names the file, the key, what was expected, and the nearest valid key.
     """
-    return parse_section(read_yaml(path), section, source=str(path))
+    return parse_section(read_yaml(path), section, str(path), if_missing)
 
 
-def parse_section(data: dict[str, Any], section: type[SectionT], source: str) -> SectionT:
-    """Validate a mapping as ``section``; ``source`` names it in errors. Raises ConfigurationError."""
+def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if_missing: str = "") -> SectionT:
+    """Validate a mapping as ``section``; ``source`` names it in errors, ``if_missing`` ends those about a key that is
+    missing. Raises ConfigurationError."""
     try:
         # JSON mode: strict about types, but a YAML list is a tuple
         return section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        raise ConfigurationError(f"{source}: {_first_problem(error, section)}") from None
+        raise ConfigurationError(f"{source}: {_first_problem(error, section, if_missing)}") from None
 
 
-def _first_problem(error: ValidationError, section: type[Section]) -> str:
+def _first_problem(error: ValidationError, section: type[Section], if_missing: str) -> str:
     """The most telling problem as one line: an unknown key first, since a typo also shows as a missing key."""
     problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
@@ -78,7 +79,7 @@ def _first_problem(error: ValidationError, section: type[Section]) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{key}'{did_you_mean(str(problem['loc'][-1]), siblings)}"
     if problem["type"] == "missing":
-        return f"missing key '{key}'{rest}"
+        return f"missing key '{key}'{rest}" + (f": {if_missing}" if if_missing else "")
     if problem["type"] == "union_tag_not_found":
         return f"missing key '{key}.{problem['ctx']['discriminator'].strip(chr(39))}'{rest}"
     if problem["type"] == "union_tag_invalid":

@@ -149,16 +149,6 @@ def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:
     return path
 
 
-def sha256_json(value: Any) -> str:
-    """Hex SHA-256 of a JSON value in canonical form: the identity of a configuration or of a cache."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
-
-
-def canonical_json(value: Any) -> str:
-    """The one text of a JSON value: keys sorted, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
 @contextmanager
 def lock(path: str | Path) -> Iterator[None]:
     """Hold the lock file ``path``, which carries the holder's pid. A dead holder's lock is free.

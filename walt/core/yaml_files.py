@@ -17,7 +17,12 @@ _NULL = "tag:yaml.org,2002:null"
 def read_commented(path: Path) -> Any:
     """The file's mapping, with its comments. Raises ConfigurationError as ``walt.core.config.read_yaml`` does."""
     read_yaml(path)  # one line for whatever is wrong with it
-    return _round_trip().load(path.read_text(encoding="utf-8"))
+    return parse_commented(path.read_text(encoding="utf-8"))
+
+
+def parse_commented(text: str) -> Any:
+    """A mapping as YAML, with its comments; of a text that is known to be valid."""
+    return _round_trip().load(text)
 
 
 def yaml_bytes(data: Any) -> bytes:

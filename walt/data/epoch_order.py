@@ -1,8 +1,8 @@
 """Which sample stands where: pure functions of (seed, epoch, keys).
 
 The order is a permutation a epoch, keyed by a hash; position ``p`` of the endless sequence is sample ``p mod n`` of
-epoch ``p // n``. So a training run is resumed with one integer, and neither the listing order of the files nor the
-number of ranks or workers changes a batch.
+epoch ``p // n``. So a training run is resumed with one integer, and neither the listing order of the files nor how many
+batches are prepared ahead changes a batch. Training runs in one process, on one device.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def epoch_order(seed: int, epoch: int, keys: Iterable[str]) -> tuple[str, ...]:
 def batch_keys(seed: int, step: int, batch_size: int, keys: Iterable[str]) -> tuple[str, ...]:
     """The keys of the global batch of a step: positions ``step * batch_size + i`` of the endless sequence.
 
-    A batch may cross an epoch's edge; no sample is skipped or padded. Rank r of w takes ``[r::w]`` of it.
+    A batch may cross an epoch's edge; no sample is skipped or padded.
     Pass the result of ``frozen_keys`` where it is called each step.
 
     Raises:

@@ -20,8 +20,9 @@ from typing import IO, Any, get_args, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write, keep_only, sha256_json, storage_errors, verify_file, write_bytes
+from walt.core.storage import atomic_write, keep_only, storage_errors, verify_file, write_bytes
 
 PARTS_INDEX = "_index.json"
 

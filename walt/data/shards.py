@@ -17,12 +17,13 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from webdataset.tariterators import group_by_keys, tar_file_expander
-from webdataset.writer import TarWriter
 
+from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write, sha256_json, verify_file
+from walt.core.storage import atomic_write, verify_file
 
+NULL_KEY = "null"
+"""Among the embeddings of captions: the key of the empty caption's."""
 INDEX_NAME = "shards.parquet"
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
 """The members a tar may hold. A list of what is allowed, so that no form of pickle can get in under another name."""
@@ -74,6 +75,8 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecor
             not one of ``EXTENSIONS``.
         StorageError: the disk is full or read-only.
     """
+    from webdataset.writer import TarWriter  # it loads torch, which most of those who import this module do without
+
     keys: set[str] = set()
     with atomic_write(path) as stream:
         hashing = _HashingWriter(stream)
@@ -159,6 +162,8 @@ def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, S
     Raises:
         CorruptArtifactError: the tar differs from its record, or holds a member that is not one of ``EXTENSIONS``.
     """
+    from webdataset.tariterators import group_by_keys, tar_file_expander  # it loads torch, as above
+
     path = verify_shard(directory, record)
     _members(path)  # refuses what is not allowed before a byte of it is read
     count = 0

@@ -10,10 +10,7 @@ from torch import Tensor
 
 from walt.core.errors import CorruptArtifactError
 from walt.data.keyed_dataset import CACHE_BYTES, MemoryCache, sample_tensors
-from walt.data.shards import ShardReader
-
-NULL_KEY = "null"
-"""The key of the empty caption's embedding."""
+from walt.data.shards import NULL_KEY, ShardReader
 
 
 class TextDataset:

@@ -1,4 +1,4 @@
-"""Noise as a function of (seed, step, sample): the batch, the ranks and the workers change nothing."""
+"""Noise as a function of (seed, step, sample): what else is in the batch, and when it is drawn, changes nothing."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def ddim(
     predict: Predict,
     noise: Tensor,
     schedule: Schedule,
-    num_steps: int,
+    timesteps: Sequence[int],
     eta: float = 0.0,
     step_noise: Callable[[int], Tensor] | None = None,
     callback: Callback | None = None,
@@ -41,7 +41,8 @@ def ddim(
         predict: the model.
         noise: (B, ...) unit Gaussian.
         schedule: the training schedule.
-        num_steps: model evaluations.
+        timesteps: those at which the model is evaluated, falling, such as ``trailing_timesteps``; ``noise`` stands at
+            the first.
         eta: share of the ancestral noise that is added at each step.
         step_noise: for ``eta`` > 0: number of the step -> fresh unit noise of the shape of ``noise``.
         callback: called after each step.
@@ -49,13 +50,12 @@ def ddim(
     Returns:
         The clean estimate, of the shape of ``noise``.
     """
-    timesteps = trailing_timesteps(schedule.num_steps, num_steps)
     x, x0 = noise, noise
     for done, timestep in enumerate(timesteps, start=1):
         step = torch.full((noise.shape[0],), timestep, dtype=torch.int64, device=noise.device)
         output = predict(x, timestep)
         x0 = schedule.predict_x0(output, x, step)
-        if done < num_steps:
+        if done < len(timesteps):
             epsilon = schedule.predict_noise(output, x, step)
             signal, sigma = schedule.signal[timesteps[done]], schedule.noise[timesteps[done]]
             fresh = 0.0 if eta == 0 else eta * _ancestral_sigma(schedule, timestep, timesteps[done])

@@ -18,6 +18,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.storage import sha256_file
+from walt.evaluation.metric_names import FRECHET_DISTANCE
 
 _DIFFERENCE_SCALE = 10.0  # frames differ by a few percent: without it the distance would see colour and not motion
 
@@ -81,10 +82,10 @@ def make_extractor(
 ) -> tuple[str, Extractor]:
     """(the metric's name, the extractor): ``frechet_distance/thumbnail`` or ``fvd``. Raises as ``I3DFeatures``."""
     if name == "thumbnail":
-        return "frechet_distance/thumbnail", ThumbnailFeatures()
+        return FRECHET_DISTANCE[name], ThumbnailFeatures()
     if i3d_path is None or i3d_sha256 is None:
         raise ConfigurationError("evaluate.features is i3d: evaluate.i3d_path and evaluate.i3d_sha256 are needed")
-    return "fvd", I3DFeatures(i3d_path, i3d_sha256)
+    return FRECHET_DISTANCE[name], I3DFeatures(i3d_path, i3d_sha256)
 
 
 class RunningFrechetDistance:

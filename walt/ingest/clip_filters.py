@@ -17,13 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from walt.data.manifest import Value
 from walt.ingest.clip_cache import ClipEntry
 from walt.ingest.measures import Measures
 from walt.media import shots
-from walt.media.video import Clip
+from walt.media.images import Clip
 
 if TYPE_CHECKING:  # workers import this module for the functions that measure stored clips
+    from walt.data.manifest import Value
     from walt.ingest.config import ScreenConfig
 
 TakeOfStored = Callable[[Clip], float | None]

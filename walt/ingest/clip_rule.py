@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL
 
+from walt.core.digests import sha256_json
 from walt.core.sizes import Size
-from walt.core.storage import sha256_file, sha256_json
+from walt.core.storage import sha256_file
 from walt.ingest import fitting, measures
 from walt.ingest.fitting import Upscale, fitting_sizes
 from walt.ingest.measures import Measures, measure
 from walt.ingest.sources.items import Span
 from walt.media import decoding, fingerprints, images, mp4, scaling, shots, skipping, video
-from walt.media.images import Limits, SourceError, crop_and_resize, read_picture
+from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import Kind
-from walt.media.video import Clip, SourceClip, SourceFacts
+from walt.media.video import SourceClip, SourceFacts
 
 if TYPE_CHECKING:  # workers import this module, and are to start fast
     from walt.ingest.config import IngestConfig
@@ -33,7 +34,7 @@ _MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
 _ROUNDING = Fraction(1, 100)  # of a frame: a span's ends are rounded to milliseconds
-_LIBRARIES = decoding.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
+_LIBRARIES = mp4.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
 
 
 @dataclass(frozen=True)

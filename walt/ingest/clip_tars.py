@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError
 from walt.core.log import ProgressBar
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import keep_only, read_json, sha256_json, write_json
+from walt.core.storage import keep_only, read_json, write_json
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.shards import (
     INDEX_NAME,

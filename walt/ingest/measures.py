@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from walt.media import fingerprints, shots
-from walt.media.video import Clip
+from walt.media.images import Clip
 
 BRIGHT_SHARE = 98
 """Per cent of a frame's pixels that are no brighter than its ``brightness``: a logo does not light a black frame."""

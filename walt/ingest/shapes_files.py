@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from walt.core.compute import ComputeConfig
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import ProgressBar
-from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_file, sha256_json, write_bytes, write_json
+from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_file, write_bytes, write_json
 from walt.data import shapes
 from walt.data.shapes import Scene, caption, draw
 from walt.ingest.sources.kinds import ShapesGenerator
 from walt.media import mp4
-from walt.media.decoding import LIBRARY_VERSIONS
 from walt.media.images import png_bytes
+from walt.media.mp4 import LIBRARY_VERSIONS
 from walt.workers.execute import map_items
 
 _MARKER = ".generated.json"

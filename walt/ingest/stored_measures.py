@@ -17,13 +17,14 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from walt.core.digests import sha256_json
 from walt.core.errors import StorageError
 from walt.core.log import ProgressBar
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, sha256_json
+from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
 from walt.ingest.clip_cache import MEASURED_SUFFIX, ClipCache, Member, SourceEntry, SourceFile
 from walt.ingest.clip_filters import TakeOfStored
 from walt.ingest.clip_rule import ClipRule
-from walt.media import decoding, images, mp4, scaling, shots
+from walt.media import images, mp4, scaling, shots
 from walt.media.images import decode_png
 from walt.media.mp4 import decode_clip
 from walt.media.shots import thumbnails
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _MODULES = (images, mp4, scaling, shots)
 _FILES = (*(str(module.__file__) for module in _MODULES), __file__)
 """What makes thumbnails of stored bytes: edited code makes all of these measures stale."""
-_LIBRARIES = decoding.LIBRARY_VERSIONS | shots.LIBRARY_VERSIONS
+_LIBRARIES = mp4.LIBRARY_VERSIONS | shots.LIBRARY_VERSIONS
 
 Values = tuple[float | None, ...]
 """Of one measure, for the clips of a source in their order."""

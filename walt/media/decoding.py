@@ -29,8 +29,6 @@ from walt.media.scaling import Scaler, deinterlace, orientation
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
-LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
-"""They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
 
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown, progressive. Each frame that is shown is looked at again."""

@@ -19,6 +19,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from walt.core.sizes import Size
 
 Picture = NDArray[np.uint8]
+Clip = NDArray[np.uint8]
+"""(T, H, W, 3) RGB."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")

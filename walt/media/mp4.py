@@ -15,8 +15,11 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from walt.media.images import Clip
 from walt.media.scaling import EXACT, to_pixels
-from walt.media.video import Clip
+
+LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
+"""They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
 
 REPRODUCIBLE = "mbtree=0"
 """x264's macroblock tree makes pictures of 64x64 and less come out differently now and then."""

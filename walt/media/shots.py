@@ -17,8 +17,7 @@ import numpy as np
 import scenedetect
 from scenedetect.detectors import ContentDetector
 
-from walt.media.images import Picture
-from walt.media.video import Clip
+from walt.media.images import Clip, Picture
 
 LIBRARY_VERSIONS = {"scenedetect": scenedetect.__version__, "opencv": cv2.__version__}
 """They may change a content value."""

@@ -23,14 +23,12 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from walt.core.sizes import Size
 from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
-from walt.media.images import Limits, Picture, SourceError
+from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
 
-Clip = NDArray[np.uint8]
 FrameT = TypeVar("FrameT")
 ShownT = TypeVar("ShownT")
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from walt.nn.chunked_attention import chunked_attention, worth_keeping
 from walt.nn.mixed import by_kind
-from walt.nn.positions import RelativePositionBias
-from walt.nn.windows import Window, merge, partition
+from walt.nn.positions import RelativePositionBias, Window
 
 
 class WindowSelfAttention(nn.Module):
@@ -153,3 +152,26 @@ def _split_heads(x: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
 def _merge_heads(x: Tensor, batch: int) -> Tensor:
     """(heads, B windows, N, D / heads) -> (B, windows, N, D)."""
     return x.permute(1, 2, 0, 3).flatten(-2).unflatten(0, (batch, -1))
+
+
+def partition(x: Tensor, window: Window) -> Tensor:
+    """(B, T, H, W, D) -> (B, windows, tokens in a window, D); windows and tokens in row-major order.
+
+    Raises:
+        ValueError: the window does not divide the grid.
+    """
+    batch, frames, height, width, channels = x.shape
+    t, h, w = window
+    if frames % t or height % h or width % w:
+        raise ValueError(f"window {window} does not divide the grid {(frames, height, width)}")
+    x = x.reshape(batch, frames // t, t, height // h, h, width // w, w, channels)
+    return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(batch, -1, t * h * w, channels)
+
+
+def merge(x: Tensor, window: Window, grid: Window) -> Tensor:
+    """The inverse of ``partition``: (B, windows, tokens, D) -> (B, T, H, W, D)."""
+    batch, channels = x.shape[0], x.shape[-1]
+    t, h, w = window
+    frames, height, width = grid
+    x = x.reshape(batch, frames // t, height // h, width // w, t, h, w, channels)
+    return x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(batch, frames, height, width, channels)

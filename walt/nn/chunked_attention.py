@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from walt.nn.positions import add_frames, all_frames, table_gradient, within_frames
-from walt.nn.windows import Window
+from walt.nn.positions import Window, add_frames, all_frames, table_gradient, within_frames
 
 _PIECE_BYTES = 4 * 2**20
 """Of scores in work at a time. 1 to 4 MiB were alike and 8 slower in most cases, with a cache of 1 MiB a core."""

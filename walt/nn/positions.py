@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from walt.nn.mixed import by_kind
-from walt.nn.windows import Window
+
+Window = tuple[int, int, int]
+"""(frames, height, width) in tokens: of a window, or of the whole grid."""
 
 
 class AbsolutePosition(nn.Module):

@@ -14,6 +14,11 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageEr
 from walt.core.storage import read_json, sha256_file, write_bytes, write_json
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+FORMAT = 1
+"""Of ``config.json``: one more with each change for which older files need ``upgraded``. Files without it have 0."""
+ADDED: tuple[tuple[int, str, dict[str, Any]], ...] = ()
+"""Knobs of models that were added later: (the first format that has them, the section's class, each key with what
+models had before)."""
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -21,14 +26,43 @@ def save_weights(folder: Path, state_dict: dict[str, Tensor], config: Section) -
     """Write both files; the weights as they are, in row-major order."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     write_bytes(folder / WEIGHTS, save(tensors))
-    write_json(folder / CONFIG, config.model_dump(mode="json"))
+    write_json(folder / CONFIG, {"format": FORMAT, **config.model_dump(mode="json")})
 
 
 def load_config(folder: Path, section: type[SectionT]) -> SectionT:
-    """Read ``config.json``. Raises StorageError when there is no model, ConfigurationError when it is another's."""
-    if not (folder / CONFIG).is_file():
+    """Read ``config.json``, of this format or an older one.
+
+    Raises:
+        StorageError: there is no model.
+        ConfigurationError: it is another kind of model's, or of a newer format.
+    """
+    file = folder / CONFIG
+    if not file.is_file():
         raise StorageError(f"{folder}: no model here ({CONFIG} is missing)")
-    return parse_section(read_json(folder / CONFIG), section, source=str(folder / CONFIG))
+    return parse_section(upgraded(read_json(file), section, str(file)), section, source=str(file))
+
+
+def upgraded(data: dict[str, Any], section: type[Section], source: str) -> dict[str, Any]:
+    """The content of a ``config.json`` as this version would have written it, without its format.
+
+    Format 0, before the files had a number, has the keys of 1. Where a knob is added to a model, ``FORMAT`` grows by
+    one and ``ADDED`` says what the models before had; where one is renamed, that is done here.
+
+    Raises:
+        ConfigurationError: the format is newer than this version knows, or is not a number; names ``source``.
+    """
+    config = dict(data)
+    found = config.pop("format", 0)
+    if type(found) is not int or found < 0:
+        raise ConfigurationError(f"{source}: format {found!r} is not a number from 0 on")
+    if found > FORMAT:
+        raise ConfigurationError(
+            f"{source}: format {found} was written by a newer version; this one knows {FORMAT} and older ones"
+        )
+    for number, name, before in ADDED:
+        if found < number and section.__name__ == name:
+            config = {**before, **config}
+    return config
 
 
 def load_weights(folder: Path, model: nn.Module, device: str = "cpu") -> None:

@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from walt.media.images import Picture
-from walt.media.video import Clip
+from walt.media.images import Clip, Picture
 
 FRAMES = 3
 """Of a clip: first, middle, last."""

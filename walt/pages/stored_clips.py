@@ -10,7 +10,7 @@ from walt.data.clip_pixels import decode_members
 from walt.data.clip_table import ClipRow
 from walt.data.manifest import ManifestRow
 from walt.data.shards import INDEX_NAME, iterate_shard, read_index, shard_name
-from walt.media.video import Clip
+from walt.media.images import Clip
 
 
 class StoredClips:

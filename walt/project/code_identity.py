@@ -1,39 +1,90 @@
-"""Which files of this package a stage is made of, found in the syntax trees, and their digest."""
+"""Which files of this package can change what a stage makes, found in the syntax trees, and their digest.
+
+Those are the files that the stage's module imports, directly or not, but for ``CHANGES_NO_RESULT``. DVC watches them
+(``walt.project.dvc_yaml``), and stages that keep what they have made so far compare their digest.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 
-from walt.core.storage import sha256_file, sha256_json
+from walt.core.digests import sha256_json
+from walt.core.storage import sha256_file
+
+CHANGES_NO_RESULT: dict[str, str] = {
+    "walt/tracking": "records what a stage makes",
+    "walt/core/log.py": "messages and progress",
+    "walt/core/errors.py": "messages and exit statuses",
+    "walt/core/suggestions.py": "the nearest name, in messages",
+    "walt/core/paths.py": "where artefacts lie",
+    "walt/core/sizes.py": "what the folder of a size is called",
+    "walt/core/transformers.py": "what transformers and their folders are called",
+    "walt/core/left_out.py": "the note in the folder of a model that a project does without",
+    "walt/core/storage.py": "bytes pass through unchanged; names and identities are made in walt/core/digests.py",
+    "walt/core/environment.py": "variables of tools that no stage asks for a result",
+    "walt/core/config.py": "values pass through unchanged, or are refused",
+    "walt/core/compute.py": "where and how fast a stage runs",
+    "walt/nn/device.py": "where tensors lie",
+    "walt/data/prefetch.py": "batches pass through unchanged and in order",
+    "walt/training/checkpoint.py": "a training's state passes through unchanged",
+    "walt/project/code_identity.py": "the digest of the other files, which changes where it changes",
+    # Sections with nothing but fields and checks: DVC watches their values (a test holds this).
+    "walt/diffusion/config.py": "values, which DVC watches",
+    "walt/evaluation/config.py": "values, which DVC watches",
+    "walt/project/encode_video_config.py": "values, which DVC watches",
+    "walt/project/report_config.py": "values, which DVC watches",
+    "walt/sampling/config.py": "values, which DVC watches",
+    "walt/text/config.py": "values, which DVC watches",
+    "walt/training/config.py": "values, which DVC watches",
+    "walt/training/autoencoder_config.py": "values, which DVC watches",
+}
+"""File, or folder, through which only messages, progress, paths, records, bytes or settings pass -> what it does.
+
+An edit of one of them leaves every stage fresh. What they import counts all the same. A file belongs here only where no
+edit that leaves the tests right could change a byte of a clip, a latent, an embedding or a weight.
+"""
 
 
 def code_dependencies(module: str) -> list[str]:
-    """Files of this package that a module imports, directly or not, itself included; relative to the root, sorted.
+    """Files of this package that can change what ``module`` makes, itself included; relative to the root, sorted.
 
     Editing one of them makes exactly the stages stale that reach it. Packages' ``__init__.py`` are left out: they hold
-    a docstring and nothing else. So is tracking: it records what a stage makes, and changes none of it. A template
-    that lies beside a module belongs to it.
+    a docstring and nothing else. A template that lies beside a module belongs to it.
     """
     root = package_root()
-    found: set[Path] = set()
-    pending = [_file_of(module)]
+    assert _file_of(root, module) is not None, f"there is no module {module}"
+    found: set[str] = set()
+    seen, pending = {module}, [module]
     while pending:
-        file = pending.pop()
-        assert file is not None
-        if file in found or file.name == "__init__.py" or file.parent == root / "walt" / "tracking":
+        file = _file_of(root, pending.pop())
+        if file is None:
             continue
-        found.add(file)
-        found.update(file.parent.glob(f"{file.stem}.*.jinja"))
-        pending += [imported for imported in _imports(file) if imported is not None]
-    return sorted(file.relative_to(root).as_posix() for file in found)
+        found.add(file.relative_to(root).as_posix())
+        found.update(template.relative_to(root).as_posix() for template in file.parent.glob(f"{file.stem}.*.jinja"))
+        for name in _imported_names(file.read_text(encoding="utf-8")):
+            if name not in seen:
+                seen.add(name)
+                pending.append(name)
+    return sorted(file for file in found if not changes_no_result(file))
 
 
-def code_digest(module: str) -> str:
-    """Hex digest of the contents of ``code_dependencies(module)``: other code, another digest, wherever it lies."""
-    root = package_root()
-    return sha256_json({file: sha256_file(root / file) for file in code_dependencies(module)})
+def changes_no_result(file: str) -> bool:
+    """Whether a file, relative to the root, is in ``CHANGES_NO_RESULT``, or in a folder that is."""
+    return any(file == entry or file.startswith(f"{entry}/") for entry in CHANGES_NO_RESULT)
+
+
+def code_digest(module: str, without: Collection[str] = ()) -> str:
+    """Hex digest of the contents of ``code_dependencies(module)``: other code, another digest, wherever it lies.
+
+    Args:
+        without: files, relative to the root, whose whole effect the caller's identity has as a value already.
+    """
+    root, files = package_root(), code_dependencies(module)
+    assert set(without) <= set(files), f"{sorted(set(without) - set(files))} are no dependencies of {module}"
+    return sha256_json({file: sha256_file(root / file) for file in files if file not in without})
 
 
 def package_root() -> Path:
@@ -41,14 +92,19 @@ def package_root() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
-def _imports(file: Path) -> Iterator[Path | None]:
-    """Files of this package that ``file`` imports, at the top or inside a function, except for type checking only."""
-    for node in _nodes(ast.parse(file.read_text(encoding="utf-8"))):
+@lru_cache(maxsize=1024)
+def _imported_names(source: str) -> tuple[str, ...]:
+    """Dotted names of this package that a source text imports, anywhere but for type checking only.
+
+    Some are of functions or classes, not of modules.
+    """
+    names: list[str] = []
+    for node in _nodes(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (_file_of(alias.name) for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield _file_of(node.module)
-            yield from (_file_of(f"{node.module}.{alias.name}") for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(name for name in names if name.split(".")[0] == "walt")
 
 
 def _nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -60,10 +116,7 @@ def _nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield from _nodes(child)
 
 
-def _file_of(module: str) -> Path | None:
-    """The file of a module of this package; None for other packages and for names that are no module."""
-    if module.split(".")[0] != "walt":
-        return None
-    path = package_root().joinpath(*module.split("."))
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+def _file_of(root: Path, module: str) -> Path | None:
+    """The file of a module of this package; None for packages, and for names that are not modules."""
+    file = root / f"{module.replace('.', '/')}.py"
+    return file if file.is_file() else None

@@ -15,12 +15,16 @@ from walt.core.suggestions import did_you_mean
 from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.metric_names import metric_names
 from walt.ingest.config import DatasetConfig, IngestConfig
-from walt.project.settings import EncodeVideoConfig, ReportConfig
+from walt.project.encode_video_config import EncodeVideoConfig
+from walt.project.report_config import ReportConfig
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig
-from walt.tracking.config import PromotionConfig, TrackingConfig
-from walt.training.config import AutoencoderTrainingConfig, DiffusionTrainingConfig
+from walt.tracking.config import TrackingConfig
+from walt.tracking.promotion import PromotionConfig
+from walt.training.autoencoder_config import AutoencoderTrainingConfig
+from walt.training.config import DiffusionTrainingConfig
 from walt.transformer.config import AspectConfig, TransformerConfig
 
 
@@ -224,11 +228,12 @@ def _check_diffusion(params: Params) -> None:
 
 
 def _check_evaluation(params: Params) -> None:
-    evaluate, metric = params.evaluate, params.promotion.metric
+    evaluate = params.evaluate
     for key in ("i3d_path", "i3d_sha256"):
         if evaluate.features == "i3d" and not getattr(evaluate, key):
             raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
-    known = evaluate.metric_names(list(params.transformers()), cascade=params.sample.cascade)
-    if metric not in known:
-        hint = did_you_mean(metric, known, f"there are {', '.join(known)}")
-        raise ValueError(f"promotion.metric is '{metric}', which evaluate does not make with these settings{hint}")
+    known = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
+    for key, metric in params.promotion.metrics.items():
+        if metric not in known:
+            hint = did_you_mean(metric, known, f"there are {', '.join(known)}")
+            raise ValueError(f"promotion.{key} is '{metric}', which evaluate does not make with these settings{hint}")

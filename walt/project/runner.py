@@ -14,11 +14,12 @@ from walt.project.params import Params
 from walt.project.registry import Stage
 
 PARAMS_FILE = "params.yaml"
+IF_MISSING = "`walt init --update` adds what this version has and the file has not, with its default"
 
 
 def load_params(root: Path) -> Params:
     """Read the project's ``params.yaml``. Raises ConfigurationError, one line that names the key."""
-    return load_section(root / PARAMS_FILE, Params)
+    return load_section(root / PARAMS_FILE, Params, if_missing=IF_MISSING)
 
 
 def run_stage(stage: Stage, root: Path) -> dict[str, Any]:

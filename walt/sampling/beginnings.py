@@ -12,9 +12,9 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import printable
 from walt.core.sizes import Size
 from walt.data.clip_pixels import pixels
-from walt.media.images import Limits, Picture, SourceError, crop_and_resize, read_picture
+from walt.media.images import Clip, Limits, Picture, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import kind_of
-from walt.media.video import Clip, iterate_frames
+from walt.media.video import iterate_frames
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 
 MAX_SECONDS = 600.0

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from walt.diffusion.guidance import Branch, guidance_branches, guided
 from walt.diffusion.noise import sample_noise
-from walt.diffusion.samplers import Predict, ddim
+from walt.diffusion.samplers import Predict, ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
 from walt.sampling.config import SampleConfig
 from walt.sampling.prompt_inputs import Conditions
@@ -99,7 +99,8 @@ def sample_latents(
             progress(len(estimate))
 
     predict = guided_predict(model, schedule, conditioning, guidance)
-    latents = ddim(predict, noise(0), schedule, config.steps, config.eta, noise, callback)
+    timesteps = trailing_timesteps(schedule.num_steps, config.steps)
+    latents = ddim(predict, noise(0), schedule, timesteps, config.eta, noise, callback)
     if conditioning.known is None:
         return latents
     return torch.cat([conditioning.known, latents[:, :, conditioning.known.shape[2] :]], dim=2)

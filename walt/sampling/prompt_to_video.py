@@ -27,8 +27,7 @@ from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, Progress,
 from walt.sampling.prompt_inputs import Prompt, make_conditions
 from walt.text.encoder import TextEncoder, load_text_encoder
 from walt.transformer.config import TransformerConfig
-from walt.transformer.io import load_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, load_transformer
 
 
 @dataclass(frozen=True)

@@ -21,35 +21,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from safetensors.torch import save
 
-import walt.data.shards
-import walt.text.encoder
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.digests import canonical_json, sha256_json
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths
-from walt.core.storage import (
-    TEMPORARY_SUFFIX,
-    atomic_directory,
-    canonical_json,
-    clean_temporary,
-    read_json,
-    sha256_file,
-    sha256_json,
-    write_json,
-)
+from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
 from walt.data.labels import LABELS_TABLE, write_labels
 from walt.data.manifest import count_manifest, iterate_columns, manifest_parts, values_of
-from walt.data.shards import INDEX_NAME, Sample, ShardRecord, shard_name, verify_shard, write_index, write_shard
-from walt.data.text_dataset import NULL_KEY
+from walt.data.shards import (
+    INDEX_NAME,
+    NULL_KEY,
+    Sample,
+    ShardRecord,
+    shard_name,
+    verify_shard,
+    write_index,
+    write_shard,
+)
 from walt.nn.device import select_device
+from walt.project.code_identity import code_digest
 from walt.text.config import TextConfig
 from walt.text.encoder import TINY, TextEncoder, open_text_encoder
 from walt.text.tiny import build_tiny_encoder
@@ -58,8 +56,9 @@ STAGE = "encode-text"
 FORM = 1
 """Version of the stored form; part of every identity."""
 NULL_SHARD = "null.tar"
-_CODE: tuple[ModuleType, ...] = (walt.data.shards, walt.text.encoder)
-"""What decides, besides this file, how a caption becomes an embedding: edited code makes old tars stale."""
+_BY_RESULT = ("walt/data/labels.py", "walt/data/manifest.py", "walt/data/partitions.py", "walt/text/tiny.py")
+"""Code whose whole effect on a tar is in its identity as a value: the manifest's rows are its entries, the tiny encoder
+has a digest. The table of classes is written anew each time. Other edited code makes old tars stale."""
 _BATCHES_KEPT = 16  # encoded batches held in memory, for captions that come again in a later shard
 
 
@@ -97,7 +96,7 @@ def _leave_out(paths: Paths) -> dict[str, Any]:
 def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> dict[str, Any]:
     """Encoder and tars; their figures."""
     encoder = prepare_encoder(text, config, paths, (row[0] or "" for row in iterate_columns(paths.manifest, "caption")))
-    code = [sha256_file(file) for file in (*(str(module.__file__) for module in _CODE), __file__)]
+    code = code_digest(__name__, without=_BY_RESULT)
     identity = {
         "form": FORM,
         "encoder": encoder.digest,

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,30 +22,16 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
-import walt.autoencoder.config
-import walt.autoencoder.io
-import walt.autoencoder.model
-import walt.autoencoder.statistics
-import walt.data.clip_pixels
-import walt.data.clip_table
-import walt.data.partitions
-import walt.data.shards
-import walt.media.decoding
-import walt.media.images
-import walt.media.mp4
-import walt.media.scaling
-import walt.media.video
-import walt.nn.causal
-import walt.nn.pretrained
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
-from walt.core.storage import clean_temporary, read_json, sha256_file, sha256_json, write_json
+from walt.core.storage import clean_temporary, read_json, write_json
 from walt.data.clip_pixels import decode_members, pixels
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, write_clip_rows
 from walt.data.shards import (
@@ -59,18 +44,13 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
+from walt.media.mp4 import LIBRARY_VERSIONS
 from walt.nn.device import select_device
 from walt.nn.pretrained import weights_digest
-from walt.project.settings import EncodeVideoConfig
+from walt.project.code_identity import code_digest
+from walt.project.encode_video_config import EncodeVideoConfig
 
 STAGE = "encode-video"
-
-_CODE: tuple[ModuleType, ...] = (
-    walt.autoencoder.config, walt.autoencoder.io, walt.autoencoder.model, walt.autoencoder.statistics,
-    walt.media.decoding, walt.media.images, walt.media.mp4, walt.media.scaling, walt.media.video, walt.data.clip_pixels,
-    walt.data.clip_table, walt.data.partitions, walt.data.shards, walt.nn.causal, walt.nn.pretrained,
-)  # fmt: skip
-"""What decides, besides this file, how a clip becomes a latent: edited code makes old latents stale."""
 
 
 class Config(Section):
@@ -160,14 +140,13 @@ def open_encoder(config: Config, paths: Paths) -> Encoder:
     """Load the autoencoder and gather what identifies the latents it makes."""
     device = select_device(config.compute.device)
     model, statistics = load_autoencoder(paths.autoencoder, device, config.encode_video.normalize_latents)
-    files = [str(module.__file__) for module in _CODE] + [__file__]
     identity = {
         "weights": weights_digest(paths.autoencoder),
         "architecture": model.config.model_dump(mode="json"),
         "statistics": statistics.to_json(),
         "settings": config.encode_video.model_dump(mode="json"),
-        "libraries": walt.media.decoding.LIBRARY_VERSIONS,
-        "code": [sha256_file(file) for file in files],
+        "libraries": LIBRARY_VERSIONS,
+        "code": code_digest(__name__),
     }
     return Encoder(model, statistics, device, config.encode_video, identity)
 

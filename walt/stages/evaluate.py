@@ -31,20 +31,21 @@ from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
+from walt.evaluation import metric_names
 from walt.evaluation.adherence import check_prompt, rates
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.ingest.config import DatasetConfig, Descriptor
+from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
-from walt.media.video import Clip
 from walt.nn.device import select_device
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import Run, start_run
 from walt.transformer.config import TransformerConfig
-from walt.transformer.io import load_transformer
+from walt.transformer.model import load_transformer
 
 STAGE = "evaluate"
 _REAL_SPLITS: tuple[Split, ...] = ("held_out", "train")
@@ -94,9 +95,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         write_json(paths.evaluation, {"metrics": metrics, "details": details})
         _track(tracked, metrics, samples, paths)
     for key, value in metrics.items():
-        if "/band_" not in key:
+        if not metric_names.is_of_a_band(key):
             log.info(f"{STAGE}: {key} {value:.4f}")
-    return {key: value for key, value in metrics.items() if "/band_" not in key}
+    return {key: value for key, value in metrics.items() if not metric_names.is_of_a_band(key)}
 
 
 def measure_held_out_loss(config: Config, paths: Paths) -> Result:
@@ -113,8 +114,8 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
             details[name]["left_out"] = "nothing held out"
             continue
         bands = held_out_loss(model, schedule, batches, config.evaluate.timestep_bands, config.seed)
-        metrics[f"held_out_loss/{name}"] = sum(bands) / len(bands)
-        metrics |= {f"held_out_loss/{name}/band_{number:02d}": loss for number, loss in enumerate(bands)}
+        metrics[metric_names.held_out_loss(name)] = sum(bands) / len(bands)
+        metrics |= {metric_names.held_out_loss(name, band): loss for band, loss in enumerate(bands)}
     return metrics, details
 
 
@@ -174,8 +175,11 @@ def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
     base = {
         sample.base_path: check_prompt(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path
     }
-    metrics = {f"adherence/{key}": share for key, share in rates([v for v in final.values() if v]).items()}
-    metrics |= {f"adherence/base/{key}": share for key, share in rates([v for v in base.values() if v]).items()}
+    metrics = {
+        metric_names.adherence(what, below): share
+        for below, found in ((False, final), (True, base))
+        for what, share in rates([verdict for verdict in found.values() if verdict]).items()
+    }
     verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in final.items()}
     base_verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in base.items()}
     return metrics, {"videos": verdicts, "base": base_verdicts}

@@ -22,17 +22,17 @@ from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
 from walt.data.clip_pixels import pixels
 from walt.data.manifest import ManifestRow
 from walt.data.partitions import PARTS_INDEX
+from walt.evaluation import metric_names
 from walt.ingest.config import DatasetConfig, Descriptor
-from walt.media.images import png_bytes
+from walt.media.images import Clip, png_bytes
 from walt.media.mp4 import encode_clip
-from walt.media.video import Clip
 from walt.nn.pretrained import weights_digest
 from walt.pages.charts import bands, loss_curves
 from walt.pages.formats import number, percent
 from walt.pages.report_dataset import describe_dataset, survey
 from walt.pages.stored_clips import StoredClips
 from walt.pages.template import data_uri, render
-from walt.project.settings import ReportConfig
+from walt.project.report_config import ReportConfig
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.output import to_frames
 from walt.sampling.samples import read_samples
@@ -89,8 +89,8 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
     figures += [
         {"value": percent(metrics[name]), "label": label}
         for name, label in (
-            ("adherence/colour", "of the videos have the colour of their prompt"),
-            ("adherence/direction", "move in the direction of their prompt"),
+            (metric_names.adherence("colour"), "of the videos have the colour of their prompt"),
+            (metric_names.adherence("direction"), "move in the direction of their prompt"),
         )
         if name in metrics
     ]
@@ -191,12 +191,14 @@ def remarks(details: dict[str, Any], name: str = "") -> Iterator[str]:
 
 def adherence_table(metrics: dict[str, float]) -> dict[str, Any] | None:
     """Rates of base and final videos side by side; None where adherence was not measured."""
-    columns = {"base model": "adherence/base/", "final video": "adherence/"}
-    columns = {title: prefix for title, prefix in columns.items() if prefix + "colour" in metrics}
+    columns = {"base model": True, "final video": False}
+    columns = {title: base for title, base in columns.items() if metric_names.adherence("colour", base) in metrics}
+    labels = {"colour": "colour", "direction": "direction", "both": "colour and direction"}
+    names = {what: [metric_names.adherence(what, base) for base in columns.values()] for what in labels}
     rows = [
-        {"what": label, "shares": [metrics[prefix + key] for prefix in columns.values()]}
-        for key, label in (("colour", "colour"), ("direction", "direction"), ("both", "colour and direction"))
-        if all(prefix + key in metrics for prefix in columns.values())
+        {"what": labels[what], "shares": [metrics[name] for name in of_columns]}
+        for what, of_columns in names.items()
+        if all(name in metrics for name in of_columns)
     ]
     return {"columns": list(columns), "rows": rows} if columns else None
 
@@ -205,7 +207,9 @@ def band_chart(metrics: dict[str, float]) -> Markup | None:
     """Held-out loss by band of diffusion steps, where it was measured."""
     groups = {
         _TITLES[name]: [
-            value for key, value in sorted(metrics.items()) if key.startswith(f"held_out_loss/{name}/band_")
+            value
+            for key, value in sorted(metrics.items())
+            if metric_names.is_of_a_band(key) and key.startswith(f"{metric_names.held_out_loss(name)}/")
         ]
         for name in TRANSFORMER_NAMES
     }

@@ -30,7 +30,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import png_bytes
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
-from walt.project.settings import EncodeVideoConfig
+from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.trained_transformers import cascade
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample

@@ -32,8 +32,8 @@ from walt.project.code_identity import code_digest
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
+from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
-from walt.training.config import AutoencoderTrainingConfig
 from walt.training.loop import train
 
 NAME = "train-autoencoder"

@@ -40,8 +40,7 @@ from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import train
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
-from walt.transformer.io import load_transformer, save_transformer
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
 
 
 class Config(Section):

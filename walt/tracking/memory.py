@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from walt.core.digests import sha256_json
 from walt.core.paths import Paths
-from walt.core.storage import read_json, sha256_json, write_json
+from walt.core.storage import read_json, write_json
 from walt.tracking.spool import Record
 
 

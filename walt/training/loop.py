@@ -20,15 +20,20 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from walt.core.digests import sha256_json
 from walt.core.errors import DivergedError, TerminatedError
 from walt.core.log import ProgressBar, info, warning
-from walt.core.storage import sha256_json
 from walt.training import checkpoint
 from walt.training.config import LoopConfig
 from walt.training.ema import ExponentialMovingAverage
 from walt.training.means import Average, Means, Terms, add_terms
-from walt.training.optimizers import make_optimizer, optimizer_state, restore_optimizer, set_learning_rate
-from walt.training.schedules import learning_rate
+from walt.training.optimizers import (
+    learning_rate,
+    make_optimizer,
+    optimizer_state,
+    restore_optimizer,
+    set_learning_rate,
+)
 
 History = list[dict[str, float]]
 Losses = Callable[[int], Terms | Iterator[Terms]]

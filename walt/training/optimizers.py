@@ -1,9 +1,10 @@
-"""AdamW and Adafactor, and their state as plain tensors and numbers."""
+"""AdamW and Adafactor, their learning rate, and their state as plain tensors and numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,13 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     ``learning_rate`` is the relative step.
     """
     groups = parameter_groups(model, config.weight_decay)
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
-    return torch.optim.Adafactor(groups, lr=config.learning_rate)
+    match config.name:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
+        case "adafactor":
+            return torch.optim.Adafactor(groups, lr=config.learning_rate)
+        case _:
+            assert_never(config.name)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -46,6 +51,22 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Use ``rate`` for all parameters from now on."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """The rate of step ``step`` (from 0) of ``steps``.
+
+    Linear warm-up to the peak, reached after ``warmup_steps``; then constant, or half a cosine that ends in the last
+    step at ``final_fraction`` of the peak.
+    """
+    peak = config.learning_rate
+    if step < config.warmup_steps:
+        return peak * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return peak
+    progress = (step - config.warmup_steps) / max(1, steps - 1 - config.warmup_steps)
+    cosine = 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
+    return peak * (config.final_fraction + (1.0 - config.final_fraction) * cosine)
 
 
 def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -8,6 +8,8 @@ A batch element is a video of t latent frames or a stack of t independent images
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from walt.nn.adaln import LowRankModulation, SharedModulation, TimestepEmbedding, modulate
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.mixed import arrange
-from walt.nn.positions import AbsolutePosition
-from walt.nn.windows import Window
+from walt.nn.positions import AbsolutePosition, Window
+from walt.nn.pretrained import load_config, load_weights, save_weights
 from walt.transformer.conditioning import LabelEmbedding, known_frames_input
 from walt.transformer.config import TransformerConfig
 from walt.transformer.initialise import initialise
@@ -222,3 +224,15 @@ def unpatchify(x: Tensor, patch: int) -> Tensor:
     """The inverse of ``patchify``: (B, T, H, W, p p c) -> (B, c, t, h, w)."""
     x = x.unflatten(-1, (patch, patch, -1))  # (B, T, H, W, p, p, c)
     return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5).flatten(3, 4)
+
+
+def save_transformer(folder: Path, model: WaltTransformer, state_dict: dict[str, Tensor] | None = None) -> None:
+    """Write weights and configuration; ``state_dict`` takes the place of the model's own weights (an EMA's, say)."""
+    save_weights(folder, model.state_dict() if state_dict is None else state_dict, model.config)
+
+
+def load_transformer(folder: Path, device: str = "cpu") -> WaltTransformer:
+    """Read a folder written by ``save_transformer``; in eval mode. Raises as ``walt.nn.pretrained``."""
+    model = WaltTransformer(load_config(folder, TransformerConfig))
+    load_weights(folder, model)
+    return model.to(device).eval()

@@ -1,4 +1,4 @@
-"""The options of ``walt inspect``; the work is in ``dataset.py``."""
+"""The options of ``walt inspect``; the work is in ``collect.py``."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Show what a dataset holds: counts, durations, reject reasons, a contact sheet. Before ingest, of its files."""
     # decoders and matplotlib take seconds to import, and --help does not need them
-    from walt.commands.inspect.dataset import Request, rejected, run
-    from walt.commands.inspect.tables import headline, rejects_table, tables, to_rich
+    from walt.commands.inspect.collect import Request, rejected, run
+    from walt.commands.inspect.figure_tables import headline, rejects_table, tables, to_rich
 
     request = Request(dataset, path, clips, seed, sample, out, as_json, path_column, caption_column)
     if rejects is not None:

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Entry
+from walt.ingest.sources.items import Entry, leaves_folder
 from walt.ingest.sources.kinds import CaptionedFolder
 from walt.ingest.sources.rows import Found, RowFiles
 from walt.ingest.sources.tables import Columns, read_rows
 from walt.media.kinds import is_media
+
+
+def table_outside(source: CaptionedFolder) -> bool:
+    """Whether the table lies outside the dataset's folder, which is all that DVC watches."""
+    return leaves_folder(source.captions)
 
 
 def entries(source: CaptionedFolder, dataset: Dataset) -> Iterator[Entry]:

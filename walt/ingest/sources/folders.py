@@ -191,7 +191,9 @@ def open_folder(root: Path, path: str, key: str = "dataset.path") -> Folder:
         return RemoteFolder(path)
     folder = root / path
     if not folder.is_dir():
-        raise ConfigurationError(f"{key}: {folder}: no such folder (`walt prepare` makes a generated dataset)")
+        raise ConfigurationError(
+            f"{key}: {folder}: no such folder; put the files there (`walt prepare` makes those of a generated dataset)"
+        )
     return LocalFolder(folder)
 
 

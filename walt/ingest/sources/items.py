@@ -7,9 +7,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from walt.data.clip_table import Split
 from walt.media.kinds import Kind, kind_of
+
+if TYPE_CHECKING:  # workers import this module, and need no tables
+    from walt.data.clip_table import Split
 
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""

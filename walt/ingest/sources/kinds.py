@@ -24,7 +24,7 @@ class CaptionedFolder(Section):
 
     kind: Literal["captioned_folder"]
     captions: str
-    """CSV, TSV or Parquet file."""
+    """A table (``walt.ingest.sources.tables``), relative to the folder or absolute: it may lie outside."""
     path_column: str
     caption_column: str
 
@@ -42,7 +42,7 @@ class FileList(Section):
 
     kind: Literal["list"]
     tables: Names
-    """CSV, TSV or Parquet files; globs are allowed."""
+    """Files (``walt.ingest.sources.tables``); globs are allowed."""
     path_column: str
     caption_columns: tuple[str, ...]
     """The first of them that is not empty in a row is its caption."""

@@ -1,4 +1,4 @@
-"""Tables that name inputs: CSV, TSV and Parquet, read by column name and row by row, whatever their size.
+"""Tables that name inputs, read by column name and row by row, whatever their size; ``READERS`` has their formats.
 
 Text is handed on as text. Bytes in it that are no UTF-8 come out as surrogates, as in file names. Integers in a Parquet
 file stand for their digits, so that an id column may be of either type. Lists are tuples: list columns in Parquet,
@@ -12,7 +12,7 @@ import csv
 import io
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, Literal
@@ -91,10 +91,13 @@ def read_rows(folder: Folder, table: str, columns: Columns, optional: Columns | 
     if not folder.has(table):
         raise ConfigurationError(f"{folder.location(table)}: no such file (the dataset's descriptor names it)")
     with folder.open(table) as stream:
-        if PurePosixPath(table).suffix.lower() == ".parquet":
-            yield from _parquet_rows(folder.location(table), table, stream, columns, optional or {})
-        else:
-            yield from _csv_rows(folder.location(table), table, stream, columns, optional or {})
+        reader = READERS.get(PurePosixPath(table).suffix.lower(), _csv_rows)
+        yield from reader(folder.location(table), table, stream, columns, optional or {})
+
+
+def is_table(path: str) -> bool:
+    """Whether a path or URL ends like a table."""
+    return path.lower().endswith(tuple(READERS))
 
 
 # ----------------------------------------------------------------------------------------------------------------- CSV
@@ -223,6 +226,14 @@ def _column(column: pa.Array, kind: ColumnKind) -> list[Value]:
     if kind == "number":
         return [None if value is None or math.isnan(value) else float(value) for value in values]
     return [value if value is None else str(value) for value in values]
+
+
+Reader = Callable[[str, str, IO[bytes], Columns, Columns], Iterator[Row]]
+"""Yields the rows of a table that is open, as ``read_rows`` has it: where it is, for messages; its name; the stream;
+the columns, and the optional ones. Raises ConfigurationError."""
+
+READERS: dict[str, Reader] = {".csv": _csv_rows, ".tsv": _csv_rows, ".parquet": _parquet_rows}
+"""By the end of the file's name. A table that a descriptor names and that ends otherwise is read as CSV."""
 
 
 # --------------------------------------------------------------------------------------------------------------- spans

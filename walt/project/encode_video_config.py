@@ -1,4 +1,4 @@
-"""Sections that belong to a stage alone: ``encode_video`` and ``report``."""
+"""Section ``encode_video``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,3 @@ class EncodeVideoConfig(Section):
     normalize_latents: bool
     """By the training set's mean and standard deviation of each channel. False is an ablation of the paper's (Table 3):
     the transformers see latents as the encoder leaves them."""
-
-
-class ReportConfig(Section):
-    """The ``report`` section."""
-
-    title: str
-    clips: PositiveInt
-    """Dataset clips shown."""
-    samples: PositiveInt
-    """Generated videos shown."""

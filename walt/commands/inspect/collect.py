@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from walt.commands.inspect import figures
-from walt.commands.inspect.page import write_page
+from walt.commands.inspect.inspect_page import write_page
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
@@ -26,15 +26,17 @@ from walt.core.remote import is_remote
 from walt.core.suggestions import did_you_mean
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
+from walt.ingest.describe_files import describe_files, is_files
 from walt.ingest.headers import Header, choose, read_headers
-from walt.ingest.prepare import describe_files, is_files
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing, Refusal
 from walt.media.images import Limits
 from walt.pages.contact_sheet import Tile, first_middle_last
 from walt.pages.formats import duration, one_line
 from walt.pages.stored_clips import StoredClips
+from walt.project.missing_sources import without_sources
 from walt.project.params import Params
+from walt.project.point_at_dataset import OWN_DATASETS
 from walt.project.runner import load_params
 
 _YAML = (".yaml", ".yml")
@@ -47,8 +49,8 @@ class Request:
     """What a person asks for."""
 
     dataset: str | None
-    """A descriptor's path, or its name in ``datasets``; or files without one: a folder, a glob, a list, a video or an
-    image; None: the one that ``params.yaml`` names."""
+    """A descriptor's path, or its name in ``datasets/own`` or ``datasets``; or files without one: a folder, a glob, a
+    list, a video or an image; None: the one that ``params.yaml`` names."""
     path: str | None
     """Folder of the source files, relative to the project, or an ``s3://`` prefix; None: that of ``params.yaml``."""
     clips: int
@@ -177,8 +179,10 @@ def find(request: Request, root: Path) -> Dataset:
     there = is_remote(folder) or paths.resolve(folder).is_dir()
     if rows is None and not there:
         key = "dataset.path" if path is None else "--path"
-        ingested = f", and nothing was ingested (no {paths.manifest.relative_to(root)})" if ours else ""
-        raise ConfigurationError(f"{key}: {paths.resolve(folder)}: no such folder{ingested}")
+        said = f"{key}: {paths.resolve(folder)}: no such folder"
+        if ours:
+            said += f", and nothing was ingested (no {paths.manifest.relative_to(root)}); {without_sources(paths)}"
+        raise ConfigurationError(said)
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 
 
@@ -211,12 +215,16 @@ def _is_descriptor(file: Path) -> bool:
 def _descriptor_file(dataset: str, paths: Paths) -> Path:
     if dataset.endswith(_YAML) or os.sep in dataset:
         return paths.resolve(dataset)
-    return paths.resolve(f"datasets/{dataset}.yaml")
+    own = paths.resolve(f"{OWN_DATASETS}/{dataset}.yaml")
+    return own if own.is_file() else paths.resolve(f"datasets/{dataset}.yaml")
 
 
 def _listing(dataset: Dataset) -> Listing:
     if dataset.folder is None:
-        raise ConfigurationError(f"dataset.path: {dataset.params.dataset.path}: no such folder")
+        raise ConfigurationError(
+            f"dataset.path: {dataset.params.dataset.path}: no such folder, so --sample cannot read its files; "
+            "put them there, or leave it out to see what was ingested"
+        )
     longest = dataset.params.ingest.max_caption_characters
     listing = list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
     if dataset.rows is None and not listing.items and not listing.refusals:

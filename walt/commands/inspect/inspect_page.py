@@ -1,6 +1,6 @@
 """The page of ``walt inspect``, which loads nothing from elsewhere, and its pictures as PNG files beside it.
 
-The page is ``page.html.jinja`` filled with the figures. The same figures and pictures give the same bytes.
+The page is ``inspect_page.html.jinja`` filled with the figures. The same figures and pictures give the same bytes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from walt.commands.inspect.tables import headline, tables
+from walt.commands.inspect.figure_tables import headline, tables
 from walt.core.storage import write_bytes
 from walt.media.images import png_bytes
 from walt.pages.charts import Distribution, distribution_svg, distributions_png
 from walt.pages.contact_sheet import Tile, contact_sheet, strip_jpeg
 from walt.pages.template import data_uri, render
 
-TEMPLATE = Path(__file__).with_name("page.html.jinja")
+TEMPLATE = Path(__file__).with_name("inspect_page.html.jinja")
 PAGE, SHEET, CHARTS = "inspect.html", "inspect-clips.png", "inspect-charts.png"
 _SMALL = 100
 """Frames of less height show their pixels where they are enlarged."""

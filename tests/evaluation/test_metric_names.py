@@ -1,0 +1,29 @@
+"""The names of an evaluation's figures."""
+
+from __future__ import annotations
+
+from walt.core.config import load_section
+from walt.evaluation.metric_names import FRECHET_DISTANCE, held_out_loss, is_of_a_band, metric_names
+from walt.project.params import Params
+from walt.project.recipes import recipe_path
+
+CONFIG = load_section(recipe_path("demo"), Params).evaluate.model_copy(update={"timestep_bands": 2})
+
+
+def test_every_name_is_there_once() -> None:
+    names = metric_names(CONFIG, ["base", "sr_2x"], cascade=True)
+    assert len(set(names)) == len(names) == 2 * 3 + 1 + 2 * (1 + 2)
+    assert {"adherence/both", "adherence/base/both", "held_out_loss/sr_2x", "held_out_loss/base/band_01"} <= set(names)
+
+
+def test_a_base_model_alone_has_one_kind_of_videos() -> None:
+    names = metric_names(CONFIG.model_copy(update={"features": "i3d"}), ["base"], cascade=False)
+    assert "adherence/both" in names
+    assert not any(name.startswith("adherence/base") for name in names)
+    assert FRECHET_DISTANCE["i3d"] in names
+    assert FRECHET_DISTANCE["thumbnail"] not in names
+
+
+def test_bands_are_told_from_the_whole() -> None:
+    assert is_of_a_band(held_out_loss("base", 3))
+    assert not is_of_a_band(held_out_loss("base"))

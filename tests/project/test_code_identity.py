@@ -1,0 +1,128 @@
+"""What a stage's result depends on: exactly the files that can change it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.package_copy import ROOT, copy_package
+from tests.support.stale_stages import COMMAND, TABLE, as_text, edited_one_by_one
+from tests.support.traced_files import files_run
+from walt.core.config import load_section
+from walt.project import code_identity
+from walt.project.code_identity import CHANGES_NO_RESULT, changes_no_result, code_dependencies, code_digest
+from walt.project.params import Params
+from walt.project.recipes import recipe_path
+from walt.project.registry import STAGES, get_stage
+
+MAKES_WEIGHTS_OR_NUMBERS = [
+    "train-autoencoder", "encode-text", "encode-video", "train-base", "finetune-aspect", "train-sr-2x", "train-sr-4x",
+]  # fmt: skip
+CHECKS = {"field_validator", "model_validator"}
+
+
+@pytest.mark.slow
+def test_editing_a_file_makes_exactly_the_stages_of_the_table_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = edited_one_by_one(copy_package(tmp_path, monkeypatch))
+    assert set(found) > {"walt/core/log.py", "walt/commands/doctor.py", "walt/stages/report.html.jinja"}
+    assert as_text(found) == TABLE.read_text(encoding="utf-8"), f"run `{COMMAND}`, and look at what changed"
+
+
+def stages_of_the_table(file: str) -> list[str]:
+    lines = TABLE.read_text(encoding="utf-8").splitlines()
+    return next((line.split(": ")[1].split() for line in lines if line.startswith(f"{file}: ")), [])
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["walt/core/log.py", "walt/core/errors.py", "walt/cli.py", "walt/commands/doctor.py", "walt/tracking/runs.py"],
+)
+def test_messages_progress_and_records_leave_every_stage_fresh(file: str) -> None:
+    assert (ROOT / file).is_file()
+    assert not stages_of_the_table(file)
+    assert all(file not in code_dependencies(stage.module) for stage in STAGES)
+
+
+def test_ingest_reports_and_sampling_leave_training_and_encoding_fresh() -> None:
+    for name in MAKES_WEIGHTS_OR_NUMBERS:
+        rooms = {file.split("/")[1] for file in code_dependencies(get_stage(name).module)}
+        assert not rooms & {"ingest", "workers", "sampling", "evaluation", "pages", "commands", "tracking"}, name
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "forbidden"),
+    [
+        ("train-base", 30, {"media", "ingest", "workers", "autoencoder", "text"}),
+        ("train-autoencoder", 28, {"ingest", "workers", "transformer", "text"}),
+        ("encode-video", 15, {"ingest", "workers", "transformer", "text", "training", "diffusion"}),
+        ("encode-text", 8, {"media", "ingest", "workers", "autoencoder", "transformer", "training", "diffusion"}),
+    ],
+)
+def test_a_stage_is_made_of_few_files(name: str, most: int, forbidden: set[str]) -> None:
+    """A place to look at when something is imported that the stage does not need."""
+    files = code_dependencies(get_stage(name).module)
+    assert len(files) <= most, files
+    assert not {file.split("/")[1] for file in files} & forbidden, files
+
+
+@pytest.mark.parametrize("name", ["ingest", "encode-text", "train-base", "sample", "report"])
+def test_code_dependencies_are_what_python_loads(name: str) -> None:
+    """Not the generator against itself: the files that importing the stage's module really reads."""
+    module = get_stage(name).module
+    code = f"import {module}, sys; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'walt'))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    files = {Path(file).relative_to(ROOT).as_posix() for file in loaded.split() if not file.endswith("__init__.py")}
+    files = {file for file in files if not changes_no_result(file)}
+    assert len(files) > 5
+    assert files <= set(code_dependencies(module))
+
+
+def test_what_is_left_out_is_there_and_some_stage_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = set(CHANGES_NO_RESULT)
+    monkeypatch.setattr(code_identity, "CHANGES_NO_RESULT", {})
+    reached = {file for stage in STAGES for file in code_dependencies(stage.module)}
+    for entry in entries:
+        assert any(file == entry or file.startswith(f"{entry}/") for file in reached), f"{entry}: no stage reaches it"
+
+
+@pytest.mark.parametrize(
+    "file", [file for file, reason in CHANGES_NO_RESULT.items() if reason == "values, which DVC watches"]
+)
+def test_sections_that_are_left_out_have_fields_and_checks_only(file: str) -> None:
+    """A property or a function would compute something of which DVC sees nothing."""
+    for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
+        assert not isinstance(node, ast.FunctionDef), node.name
+        for member in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(member, ast.FunctionDef):
+                called = [decorator.func for decorator in member.decorator_list if isinstance(decorator, ast.Call)]
+                assert CHECKS & {name.id for name in called if isinstance(name, ast.Name)}, f"{file}: {member.name}"
+                last = member.body[-1]
+                assert isinstance(last, ast.Return), f"{file}: {member.name} returns what it was given"
+                assert isinstance(last.value, ast.Name), f"{file}: {member.name} returns what it was given"
+
+
+def test_a_file_that_only_passes_things_on_is_left_out_of_a_trace() -> None:
+    files = files_run(lambda: load_section(recipe_path("demo"), Params))
+    assert "walt/project/params.py" in files
+    assert not files & {"walt/core/config.py", "walt/training/config.py"}
+
+
+def test_the_digest_is_of_contents_and_relative_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = code_digest("walt.stages.train_transformer")
+    copy_package(tmp_path, monkeypatch)
+    assert code_digest("walt.stages.train_transformer") == digest  # the same code in another place
+
+
+def test_what_an_identity_has_as_a_value_can_be_left_out() -> None:
+    module, file = "walt.stages.encode_text", "walt/text/tiny.py"
+    assert code_digest(module, without=[file]) != code_digest(module)
+    with pytest.raises(AssertionError, match=r"walt/core/log\.py"):
+        code_digest(module, without=["walt/core/log.py"])
+    with pytest.raises(AssertionError, match=r"walt\.stages\.nothing"):
+        code_digest("walt.stages.nothing")

@@ -1,0 +1,104 @@
+"""Keys that a params.yaml of an older version lacks: named with what adds them, and added without touching the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from walt.cli import app
+from walt.core.config import load_section, read_yaml
+from walt.core.errors import ConfigurationError
+from walt.project.missing_keys import add_missing
+from walt.project.params import Params
+from walt.project.recipes import recipe_data, recipe_text
+from walt.project.runner import load_params
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(recipe_text("demo"))
+    return tmp_path / "params.yaml"
+
+
+def drop(file: Path, *beginnings: str) -> list[str]:
+    """Take lines out of a file; those that are left."""
+    lines = file.read_text().split("\n")
+    kept = [line for line in lines if not line.lstrip().startswith(beginnings)]
+    assert len(lines) - len(kept) >= len(beginnings)
+    file.write_text("\n".join(kept))
+    return kept
+
+
+def test_a_missing_key_is_named_with_what_adds_it(file: Path) -> None:
+    drop(file, "image_fraction:")
+    with pytest.raises(ConfigurationError) as caught:
+        load_params(file.parent)
+    said = str(caught.value)
+    assert said.startswith(f"{file}: missing key 'train_base.image_fraction' (and 1 more): `walt init --update` adds")
+    assert "\n" not in said
+    result = CliRunner().invoke(app, ["init", "--update"])
+    assert result.exit_code == 0, result.output
+    assert "train_base.image_fraction, train_sr_2x.image_fraction" in result.output.replace("\n", " ")
+    assert load_params(file.parent).train_base.image_fraction == 0.125
+
+
+def test_keys_are_added_where_they_belong_and_every_line_stays(file: Path) -> None:
+    file.write_text(file.read_text().replace("steps: 2300 # optimizer steps", "steps: 77 # mine"))
+    kept = drop(
+        file, "seed:", "compile:", "kl:", "device:", "resolution: [32, 32]", "- {resolution", "forms:", "sr_4x:"
+    )
+    added = add_missing(file)
+    assert added == [
+        "seed", "train_autoencoder.compile", "train_autoencoder.forms", "train_autoencoder.loss.kl", "base.resolution",
+        "train_base.compile", "train_sr_2x.compile", "sr_4x", "compute.device",
+    ]  # fmt: skip
+    lines = file.read_text().split("\n")
+    assert "  steps: 77 # mine" in lines
+    after = iter(lines)
+    assert all(line in after for line in kept), "what was there is there, in its order"
+    loss = lines.index("    reconstruction: 1.0 # squared error of the pixels")
+    assert lines[loss + 1].startswith("    kl: 1.0e-6 # ")
+    params = load_section(file, Params)
+    assert (params.sr_4x, params.base.resolution) == (None, (32, 32))
+    assert add_missing(file) == []
+
+
+def test_a_whole_section_stands_apart_and_comes_in_its_place(file: Path) -> None:
+    before = file.read_text()
+    start, end = before.index("diffusion:\n"), before.index("base:\n")
+    file.write_text(before[:start] + before[end:])
+    assert add_missing(file) == ["diffusion"]
+    assert read_yaml(file) == recipe_data("demo")
+    assert "\n\ndiffusion:\n  num_steps: 1000" in file.read_text()
+
+
+@pytest.mark.parametrize("recipe", ["demo", "tiny"])
+def test_a_file_in_flow_style_or_with_other_line_ends(file: Path, recipe: str) -> None:
+    data = recipe_data(recipe)
+    del data["seed"], data["compute"]
+    for section, key in (("base", "resolution"), ("base", "width"), ("train_autoencoder", "forms")):
+        del data[section][key]  # type: ignore[attr-defined]
+    file.write_text(json.dumps(data))
+    keys = ["seed", "train_autoencoder.forms", "base.resolution", "base.width", "compute"]
+    assert add_missing(file) == keys
+    assert set(read_yaml(file)) == set(Params.model_fields)
+    text = recipe_text(recipe).replace("seed: 0 # of all that is random\n", "")
+    file.write_bytes(text.replace("\n", "\r\n").encode())
+    assert add_missing(file) == ["seed"]
+    assert b"\n" not in file.read_bytes().replace(b"\r\n", b"")
+    assert read_yaml(file) == recipe_data(recipe)
+
+
+def test_update_goes_with_nothing_else_and_leaves_a_whole_file_alone(file: Path) -> None:
+    before = file.read_bytes()
+    assert "has every key" in CliRunner().invoke(app, ["init", "--update"]).output
+    for other in (["--recipe", "tiny"], ["--force"], ["--videos", "x"]):
+        error = CliRunner().invoke(app, ["init", "--update", *other]).exception
+        assert isinstance(error, ConfigurationError)
+    assert file.read_bytes() == before
+    file.unlink()
+    assert isinstance(CliRunner().invoke(app, ["init", "--update"]).exception, ConfigurationError)

@@ -1,0 +1,26 @@
+"""A copy of the package that a test may edit, and which stages an edit makes stale."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from walt.project import code_identity
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def copy_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy ``walt/`` into ``folder``, which code identity takes for the package's root from now on."""
+    shutil.copytree(ROOT / "walt", folder / "walt", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code_identity, "package_root", lambda: folder)
+    return folder
+
+
+def edit(folder: Path, file: str) -> None:
+    """Append a comment to a file of the copy."""
+    comment = "{# edited #}\n" if file.endswith(".jinja") else "# edited\n"
+    with open(folder / file, "a", encoding="utf-8") as stream:
+        stream.write(comment)

@@ -1,0 +1,52 @@
+"""Which stages an edit of each file of the package makes stale; run as a module, it writes that down.
+
+The table, ``tests/project/stale_stages.txt``, has a line for each file that some stage depends on; an edit of any other
+file leaves every stage fresh.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.package_copy import ROOT, copy_package, edit
+from walt.project.code_identity import code_digest
+from walt.project.registry import STAGES
+
+TABLE = ROOT / "tests/project/stale_stages.txt"
+COMMAND = "python -m tests.support.stale_stages"
+
+
+def edited_one_by_one(package: Path) -> dict[str, tuple[str, ...]]:
+    """Edit each file of a copy of the package in turn: file -> stages whose code is another then."""
+    files = [file for file in sorted((package / "walt").rglob("*")) if file.suffix in (".py", ".jinja", ".yaml")]
+    before = _digests()
+    found: dict[str, tuple[str, ...]] = {}
+    for file in (file.relative_to(package).as_posix() for file in files):
+        content = (package / file).read_bytes()
+        edit(package, file)
+        after = _digests()
+        found[file] = tuple(stage.name for stage in STAGES if after[stage.module] != before[stage.module])
+        (package / file).write_bytes(content)
+    return found
+
+
+def _digests() -> dict[str, str]:
+    return {module: code_digest(module) for module in sorted({stage.module for stage in STAGES})}
+
+
+def as_text(stages: dict[str, tuple[str, ...]]) -> str:
+    """A line for each file with stages."""
+    return "".join(f"{file}: {' '.join(names)}\n" for file, names in sorted(stages.items()) if names)
+
+
+def main() -> None:
+    """Write the table."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
+        TABLE.write_text(as_text(edited_one_by_one(copy_package(Path(folder), monkeypatch))), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""Digests of values: names and identities are made of them, so this file decides results where storage does not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def sha256_json(value: Any) -> str:
+    """Hex SHA-256 of a JSON value in canonical form: the identity of a configuration or of a cache."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """The one text of a JSON value: keys sorted, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,46 @@
+"""What the figures of an evaluation are called: the one place that spells their names.
+
+``walt.stages.evaluate`` makes them under these names, ``walt.project.params`` knows from ``metric_names`` which of them
+a promotion may ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from walt.evaluation.config import EvaluateConfig
+
+FRECHET_DISTANCE = {"thumbnail": "frechet_distance/thumbnail", "i3d": "fvd"}
+"""By ``evaluate.features``."""
+ADHERENCE = ("colour", "direction", "both")
+"""What of a prompt a video is checked for."""
+_BAND = "/band_"
+
+
+def adherence(what: str, base: bool = False) -> str:
+    """Share of the videos that show it, final ones, or the base model's below a cascade. Of ``ADHERENCE``."""
+    return f"adherence/base/{what}" if base else f"adherence/{what}"
+
+
+def held_out_loss(model: str, band: int | None = None) -> str:
+    """Loss of a transformer (``base``, ``sr_2x`` ...) on held-out clips; in a band of diffusion steps, from 0."""
+    return f"held_out_loss/{model}" if band is None else f"held_out_loss/{model}{_BAND}{band:02d}"
+
+
+def is_of_a_band(name: str) -> bool:
+    """Whether a metric is the loss in a band: too many for a table."""
+    return _BAND in name
+
+
+def metric_names(config: EvaluateConfig, models: Sequence[str], cascade: bool) -> list[str]:
+    """The metrics that a configuration can give, for transformers of those names.
+
+    A dataset without held-out videos or without an adherence check gives fewer.
+
+    Args:
+        cascade: whether a super-resolution model follows the base model.
+    """
+    shares = [adherence(what, base) for base in ([False, True] if cascade else [False]) for what in ADHERENCE]
+    losses = [held_out_loss(model) for model in models]
+    bands = [held_out_loss(model, band) for model in models for band in range(config.timestep_bands)]
+    return [*shares, FRECHET_DISTANCE[config.features], *losses, *bands]

@@ -1,0 +1,103 @@
+"""Keys that a ``params.yaml`` lacks because they are newer than it: they are added, and nothing else is touched."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from textwrap import indent
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node
+
+from walt.core.config import read_yaml
+from walt.core.storage import write_bytes
+from walt.project.commented_yaml import Entry, end_of, lines
+from walt.project.params import Params
+from walt.project.recipes import Defaults
+
+
+def add_missing(file: Path) -> list[str]:
+    """Add the keys that are missing from a ``params.yaml``, with the values and comments of ``defaults.yaml``.
+
+    Every line that is there stays as it is. A section that may be null is added as null, since the project did without
+    it so far; sections that are null stay so.
+
+    Returns:
+        The keys that were added, such as ``train_base.optimizer.betas``; a section counts as one key.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    read_yaml(file)  # one line for whatever is wrong with it
+    text, known = file.read_bytes().decode("utf-8"), Defaults().root
+    added: list[str] = []
+    while (found := _first_missing(YAML(pure=True).compose(text), known, Params, "")) is not None:
+        mapping, name, entry, before, key = found
+        text = _with_key(text, mapping, name, entry, before)
+        added.append(key)
+    if added:
+        write_bytes(file, text.encode())
+    return added
+
+
+_Missing = tuple[MappingNode, str, Entry, tuple[Node, Node] | None, str]
+
+
+def _first_missing(mapping: MappingNode, known: Entry, section: type[BaseModel], above: str) -> _Missing | None:
+    """The mapping, the missing key, what it gets, the pair that it comes after (None: it comes first), its full name.
+
+    A mapping without any pair in it cannot come up: it would have no place for a line, so it is left to the check.
+    """
+    pairs = {key.value: (key, value) for key, value in mapping.value}
+    before: tuple[Node, Node] | None = None
+    for name, entry in (known.children or {}).items():
+        full = f"{above}.{name}" if above else name
+        inner, nullable = _section_in(section.model_fields[name].annotation)
+        if name not in pairs:
+            value = Entry(comment=entry.comment) if inner is not None and nullable else entry
+            return mapping, name, value, before, full
+        before = pairs[name]
+        if inner is not None and isinstance(before[1], MappingNode) and before[1].value:
+            found = _first_missing(before[1], entry, inner, full)
+            if found is not None:
+                return found
+    return None
+
+
+def _section_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The section that a field holds itself (not in a list), and whether it may be null instead."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    if get_origin(annotation) in (Union, types.UnionType):
+        found = [_section_in(argument)[0] for argument in get_args(annotation)]
+        return next((section for section in found if section is not None), None), type(None) in get_args(annotation)
+    return None, False
+
+
+def _with_key(text: str, mapping: MappingNode, name: str, entry: Entry, before: tuple[Node, Node] | None) -> str:
+    """The text with one key more in a mapping: on lines of its own, or between the braces of a flow mapping."""
+    first = mapping.value[0][0]
+    if mapping.flow_style:
+        pair = f"{name}: {_in_flow(entry)}"
+        index = first.start_mark.index if before is None else end_of(before[1]).index
+        return text[:index] + (f"{pair}, " if before is None else f", {pair}") + text[index:]
+    written = text.split("\n")
+    ending = "\r" if written[0].endswith("\r") else ""
+    at = first.start_mark.line if before is None else end_of(before[1]).line + 1
+    new = indent("\n".join(lines(name, entry)), " " * first.start_mark.column).split("\n")
+    if first.start_mark.column == 0 and entry.children is not None:
+        new.insert(0, "")  # a section stands apart from what is above it
+    written[at:at] = [line + ending for line in new]
+    return "\n".join(written)
+
+
+def _in_flow(entry: Entry) -> str:
+    """A value on one line."""
+    if entry.children is None:
+        items = [line.removeprefix("- ") for line in entry.text.splitlines()]
+        return f"[{', '.join(items)}]" if entry.text.startswith("- ") else entry.text
+    if entry.off:
+        return "null"
+    return "{" + ", ".join(f"{name}: {_in_flow(child)}" for name, child in entry.children.items()) + "}"
