@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from walt.transformer.io import load_transformer, save_transformer
 
 from tests.support.tiny_models import AUTOENCODER, BASE, drawn
 from walt.autoencoder.config import AutoencoderConfig
@@ -15,7 +16,6 @@ from walt.core.errors import ConfigurationError
 from walt.nn import pretrained
 from walt.nn.pretrained import load_config, save_weights
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
-from walt.transformer.io import load_transformer, save_transformer
 from walt.transformer.model import WaltTransformer
 
 AUTOENCODER_0 = """{

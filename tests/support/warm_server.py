@@ -33,7 +33,7 @@ def next_request(path: str) -> dict[str, Any]:
         while True:
             ready, _, _ = select.select([listener, 0], [], [])
             if 0 in ready:
-                sys.exit()
+                os._exit(0)
             connection = listener.accept()[0]
             if os.fork() == 0:
                 listener.close()
