@@ -4,6 +4,8 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# a module's tests share what they prepare, so they run in one process; tests/conftest.py puts long modules first
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY:  help install demo test check bench serve mlflow lock clean
@@ -24,13 +26,13 @@ demo: install ## the whole pipeline on generated videos: ends with results/repor
 	@$(BIN)/python -m flows.walt --promote
 
 test: install ## all tests, in JOBS processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+	$(PYTEST)
 
-check: install ## style, types and the fast tests
+check: install ## style, types and the fast tests, in JOBS processes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 bench: install ## speed against what people use today; tables in results/
 	$(BIN)/python -m benchmarks.autoencoder --out results/bench-autoencoder.md

@@ -1,12 +1,32 @@
 """For all tests: one thread a process (tiny tensors gain nothing from more), nothing reported to anybody."""
 
+import gc
 import os
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.s3 import bucket, s3_server  # noqa: F401
+from tests.support.warm import warm  # noqa: F401
 from tests.support.web import web  # noqa: F401
 from walt.core import environment
 
 environment.set_defaults()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with slow tests come first, those of whole pipelines before all, so that processes end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """What the libraries made is there to stay: searches for garbage, also the last, need not go through it."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """The same of what tests made."""
+    gc.freeze()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +154,20 @@ def test_what_the_data_do_not_have_is_found_before_any_work(
     result = CliRunner().invoke(app, [command])
     assert isinstance(result.exception, ConfigurationError)
     assert message in str(result.exception)
+
+
+_AT_THE_END = """
+import atexit, gc, sys
+from walt import cli
+atexit.register(lambda: print("frozen:", gc.get_freeze_count() > 1000, file=sys.stderr))
+cli.main()
+"""
+
+
+def test_a_process_ends_without_a_search_for_garbage(tmp_path: Path) -> None:
+    """What ``main`` has called at the end runs before what was registered earlier."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _AT_THE_END, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "frozen: True" in ended.stderr
+    assert "train-base" in ended.stdout

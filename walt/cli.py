@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from functools import partial
 from importlib import import_module
@@ -52,6 +54,7 @@ def walt() -> None:
 def main() -> None:
     """Entry point: a ``WaltError`` is one line on standard error and its own exit status."""
     environment.set_defaults()
+    atexit.register(gc.freeze)  # else the interpreter's last search for garbage goes through all libraries: a second
     try:
         app()
     except WaltError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import copy_project, run, try_run
+from tests.support.warm import Warm
 from walt.core.storage import read_json
 from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
@@ -17,13 +18,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose every stage is up to date."""
+def project(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
+    """A project whose every stage is up to date. Each was a process of its own; what tests run are forks."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     run(project, "dvc", "init", "--no-scm", "--quiet")
     run(project, "walt", "init", "--recipe", "tiny", "--force")
     run(project, "walt", "prepare")
     assert stages_run(project) == list(STAGE_NAMES)
+    warm.install(project)
     return project
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import copy_project, run
+from tests.support.warm import Warm
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file
 from walt.data.manifest import read_manifest
@@ -16,9 +17,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
     """A project whose clips and captions are up to date, with a folder behind a link."""
     project = copy_project(tmp_path_factory.mktemp("project"))
+    warm.install(project)
     (project / "elsewhere").mkdir()
     run(project, "dvc", "init", "--no-scm", "--quiet")
     run(project, "walt", "init", "--recipe", "tiny", "--force")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.testing.utilities import prefect_test_harness
 
 from flows import processes
 from tests.support.fake_project import make_project
@@ -14,6 +13,8 @@ from walt.core import environment
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """One temporary server, with a database of its own, for all tests of flows."""
+    from prefect.testing.utilities import prefect_test_harness  # takes seconds, in each process that collects tests
+
     environment.set_defaults()
     with prefect_test_harness(server_startup_timeout=120):
         yield

@@ -28,6 +28,11 @@ def copy_project(target: Path) -> Path:
     return target
 
 
+def tools_of(project: Path) -> Path:
+    """The folder whose programs come before the environment's for ``run``; by default there is none."""
+    return project.with_name(f"{project.name}-tools")
+
+
 def run(project: Path, *command: str) -> str:
     """Run a command of the environment in the project and return what it printed; it must succeed."""
     result = try_run(project, *command)
@@ -37,6 +42,6 @@ def run(project: Path, *command: str) -> str:
 
 def try_run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the environment in the project, whatever comes of it."""
-    binaries = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(project)}
+    path = [tools_of(project), Path(sys.executable).parent, os.environ["PATH"]]
+    environment = {**os.environ, "PATH": os.pathsep.join(map(str, path)), "PYTHONPATH": str(project)}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
