@@ -228,7 +228,7 @@ def _listing(dataset: Dataset) -> Listing:
     longest = dataset.params.ingest.max_caption_characters
     listing = list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
     if dataset.rows is None and not listing.items and not listing.refusals:
-        raise ConfigurationError(f"{printable(dataset.folder)}: nothing in it that {dataset.descriptor.name} could be")
+        raise ConfigurationError(f"{printable(dataset.folder)}: contains no input for {dataset.descriptor.name}")
     return listing
 
 
