@@ -56,7 +56,7 @@ FOLDER = {"kind": "folder", "patterns": ["**/*"]}
     [
         ("captioned_folder", r"d\.yaml: key 'source': .*captioned_folder"),
         ({}, r"d\.yaml: missing key 'source\.kind'"),
-        ({"kind": "webvidd"}, r"key 'source\.kind': 'webvidd' is none of .*webvid.*; did you mean 'webvid'\?"),
+        ({"kind": "webvidd"}, r"key 'source\.kind': 'webvidd' is not one of .*webvid.*; did you mean 'webvid'\?"),
         ({"kind": "folder", "paterns": ["*"]}, r"unknown key 'source\.paterns'; did you mean 'patterns'\?"),
         ({"kind": "folder"}, r"missing key 'source\.patterns'"),
         ({"kind": "folder", "patterns": []}, r"key 'source\.patterns': "),

@@ -1,1 +1,1 @@
-"""Floor 0: what every other room stands on. Nothing here imports torch."""
+"""Floor 0: what every other room uses. Nothing here imports torch."""

@@ -1,4 +1,4 @@
-"""Settings of the machine: they change how fast a stage runs, never what it makes."""
+"""Settings of the machine: they change how fast a stage runs, never its results."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class ComputeConfig(Section):
     workers: PositiveInt
     """Processes that decode videos at the same time."""
     backend: Literal["inline", "process", "ray"]
-    """Where they run: in this process, in a pool on this machine, or on a Ray cluster."""
+    """Where these processes run: in this process, in a pool on this machine, or on a Ray cluster."""
     device: Literal["auto", "cpu", "cuda"]
-    """Where tensors live; ``auto`` takes a GPU when there is one."""
+    """Device of tensors; ``auto`` uses a GPU if there is one."""

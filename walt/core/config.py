@@ -1,8 +1,8 @@
-"""The machinery of configuration: strict sections, and errors of one line that name the key.
+"""Base of the configuration: strict sections, and errors of one line that name the key.
 
-A *section* is a pydantic model that lives in the room it configures (``walt/transformer/config.py``); the union of all
-sections, ``params.yaml``, is put together in ``walt.project.params``. No field has a default: every knob is written
-out, so that DVC sees each change. Types are strict: ``"1e-4"`` is no number and ``1`` is no boolean.
+A *section* is a pydantic model in the room that it configures (``walt/transformer/config.py``); ``walt.project.params``
+combines all sections into ``params.yaml``. No field has a default: every knob is written out, so that DVC sees each
+change. Types are strict: ``"1e-4"`` is not a number and ``1`` is not a boolean.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML 1.2 mapping (``no`` is a string, ``1e-4`` a number), refusing duplicate keys.
 
     Raises:
-        ConfigurationError: the file is missing, is not YAML, repeats a key, or holds no mapping.
+        ConfigurationError: the file is missing, is not YAML, repeats a key, or is not a mapping.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def load_section(path: str | Path, section: type[SectionT], if_missing: str = "") -> SectionT:
-    """Read ``path`` and validate it as ``section``; ``if_missing`` says what to do about a key that is missing.
+    """Read ``path`` and validate it as ``section``; ``if_missing`` says what to do about a missing key.
 
     Raises:
         ConfigurationError: one line that names the file, the key, what was expected, and the nearest valid key.
@@ -61,17 +61,17 @@ def load_section(path: str | Path, section: type[SectionT], if_missing: str = ""
 
 
 def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if_missing: str = "") -> SectionT:
-    """Validate a mapping as ``section``; ``source`` names it in errors, ``if_missing`` ends those about a key that is
-    missing. Raises ConfigurationError."""
+    """Validate a mapping as ``section``; ``source`` names it in errors, ``if_missing`` is added to errors about a
+    missing key. Raises ConfigurationError."""
     try:
-        # JSON mode: strict about types, but a YAML list is a tuple
+        # JSON mode: strict about types, but accepts a YAML list for a tuple
         return section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         raise ConfigurationError(f"{source}: {_first_problem(error, section, if_missing)}") from None
 
 
 def _first_problem(error: ValidationError, section: type[Section], if_missing: str) -> str:
-    """The most telling problem as one line: an unknown key first, since a typo also shows as a missing key."""
+    """The most informative problem as one line: an unknown key first, since a typo also shows as a missing key."""
     problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
     key, siblings = _locate(section, problem["loc"])
@@ -85,7 +85,7 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
     if problem["type"] == "union_tag_invalid":
         tag, tags = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "").split(", ")
         name = f"{key}.{problem['ctx']['discriminator'].strip(chr(39))}"
-        return f"key '{name}': '{tag}' is none of {', '.join(tags)}{did_you_mean(tag, tags)}"
+        return f"key '{name}': '{tag}' is not one of {', '.join(tags)}{did_you_mean(tag, tags)}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
@@ -93,14 +93,14 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
 
 
 def _locate(section: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The key at ``location`` as a person writes it, and the names that its section has beside it.
+    """The key at ``location`` as written in the file, and the names of the keys in its section.
 
-    In pydantic's location a union of sections adds a step, the tag that chose one of them; no file has that step.
+    In pydantic's location a union of sections adds a step, the tag that selected one of them; files do not have it.
     """
     candidates: list[type[BaseModel]] = [section]
     siblings = list(section.model_fields)
     shown: list[str] = []
-    free = False  # the next part is the key of a mapping, which may be called as a field is
+    free = False  # whether the next step is the key of a mapping, which may have the name of a field
     for part in location:
         chosen = [candidate for candidate in candidates if len(candidates) > 1 and part in _tags(candidate)]
         if chosen:
@@ -112,14 +112,14 @@ def _locate(section: type[BaseModel], location: tuple[int | str, ...]) -> tuple[
             continue
         siblings = list(candidates[0].model_fields) if candidates else []
         field = candidates[0].model_fields.get(str(part)) if candidates else None
-        if field is not None:  # else it is an index of a list
+        if field is not None:  # otherwise it is an index of a list
             candidates = [t for t in _types_in(field.annotation) if issubclass(t, BaseModel)]
             free = get_origin(field.annotation) is dict
     return ".".join(shown), siblings
 
 
 def _tags(section: type[BaseModel]) -> set[object]:
-    """What may choose the section among others: the values of its fields that are literals."""
+    """The values that may select the section in a union: those of its literal fields."""
     literals = (field.annotation for field in section.model_fields.values() if get_origin(field.annotation) is Literal)
     return {value for literal in literals for value in get_args(literal)}
 

@@ -1,4 +1,4 @@
-"""Digests of values: names and identities are made of them, so this file decides results where storage does not."""
+"""Digests of values. Names and identities are made from them, so changes here change results."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def sha256_json(value: Any) -> str:
 
 
 def canonical_json(value: Any) -> str:
-    """The one text of a JSON value: keys sorted, no spaces."""
+    """The canonical text of a JSON value: keys sorted, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))

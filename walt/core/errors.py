@@ -1,8 +1,8 @@
-"""Errors that end a stage, each with the exit status that the command line gives for it.
+"""Errors that end a stage, each with the exit status of the command line.
 
 The statuses are part of the public contract: 0 done, 2 configuration, 3 reject limit passed or nothing accepted,
 4 storage or environment, 5 corrupt artefact, 6 another run holds the lock, 7 training diverged, 143 SIGTERM after a
-checkpoint. Bad *data* is no error: it becomes a row of the rejects table.
+checkpoint. Bad *data* is not an error: it becomes a row of the rejects table.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class StorageError(WaltError):
 
 
 class CorruptArtifactError(WaltError):
-    """A finished file differs from what its manifest promises."""
+    """A finished file differs from what its index says."""
 
     exit_status = 5
 
 
 class LockedError(WaltError):
-    """Another live process works on the same output."""
+    """Another running process works on the same output."""
 
     exit_status = 6
 

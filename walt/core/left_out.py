@@ -1,7 +1,7 @@
-"""Artefacts of stages that a project leaves out: the folder is there, and says that nothing else is in it.
+"""Artefacts of stages that a project leaves out: a folder with nothing but a note that says so.
 
 A parameter file may set a whole model to null: the class-conditional recipes have no text, most have no second
-super-resolution model. Their stages run all the same, so that the pipeline has one shape, and publish such a folder.
+super-resolution model. Their stages still run, so that the pipeline is always the same, and publish such a folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NOTE = "left-out.json"
 
 
 def leave_out(folder: Path, key: str) -> dict[str, Any]:
-    """Publish ``folder`` as left out, since ``key`` of ``params.yaml`` is null; gives the stage's figures."""
+    """Publish ``folder`` as left out, since ``key`` of ``params.yaml`` is null. Returns the stage's figures."""
     with atomic_directory(folder) as temporary:
         write_json(temporary / NOTE, {"left_out": f"{key} is null in params.yaml"})
     info(f"{key} is null in params.yaml: nothing to do")

@@ -1,6 +1,6 @@
-"""What a person sees while a stage runs: log lines and a progress bar with rate and time left.
+"""Output while a stage runs: log lines, and a progress bar with rate and time left.
 
-On a terminal the bar is drawn by rich; elsewhere a line is printed now and then. Where ``WALT_PROGRESS_FILE`` names a
+On a terminal the bar is drawn by rich; otherwise a line is printed every 15 seconds. If ``WALT_PROGRESS_FILE`` names a
 file, the same figures are written there as JSON, so that a workflow engine can show them without parsing output.
 """
 
@@ -27,12 +27,12 @@ _FILE_EVERY_SECONDS = 1.0
 
 
 def info(message: str) -> None:
-    """Print a line for the person who watches."""
+    """Print a line for the user."""
     console.print(escape(message))
 
 
 def warning(message: str) -> None:
-    """Print a line that must not be overlooked."""
+    """Print a line that is marked as a warning."""
     console.print(f"[yellow]warning:[/] {escape(message)}")
 
 
@@ -45,8 +45,8 @@ class _RateColumn(ProgressColumn):
 class ProgressBar:
     """``with ProgressBar("train-base", total=900, unit="steps") as bar: bar.advance(1, "loss 0.31")``.
 
-    Other things may be counted besides the units: ``meters`` are shown a second (``41.2 clips/s``), ``counters`` as
-    their sum (``3 rejects``); ``bar.advance(1, clips=4, MB=0.7, rejects=1)``.
+    Other things can be counted besides the units: ``meters`` are shown per second (``41.2 clips/s``), ``counters`` as
+    totals (``3 rejects``); ``bar.advance(1, clips=4, MB=0.7, rejects=1)``.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class ProgressBar:
         self._write_file(note=self._with_counts(""))
 
     def advance(self, amount: int = 1, note: str = "", **counts: float) -> None:
-        """Count ``amount`` more units as done; ``note`` is shown after the figures. ``counts`` go to the meters."""
+        """Count ``amount`` more units as done; ``note`` is shown after the figures. ``counts`` add to meters."""
         self.completed += amount
         for name, count in counts.items():
             (self.meters if name in self.meters else self.counters)[name] += count
@@ -102,18 +102,18 @@ class ProgressBar:
             self._write_file(note)
 
     def start_rates(self) -> None:
-        """Rates and time left are of what comes from here on: what came before was found done, not done."""
+        """Measure rates and time left from now on: the units so far were already done before this run."""
         self._started, self._completed_at_start = time.monotonic(), self.completed
         self.meters = dict.fromkeys(self.meters, 0.0)
 
     @property
     def rate(self) -> float:
-        """Units a second since the bar was made."""
+        """Units per second since the bar was made, or since ``start_rates``."""
         return self._per_second(self.completed - self._completed_at_start)
 
     @property
     def seconds_left(self) -> float:
-        """At the rate so far; 0 where there is none yet."""
+        """Time left at the rate so far; 0 while there is no rate yet."""
         return (self.total - self.completed) / self.rate if self.rate else 0.0
 
     def _per_second(self, count: float) -> float:

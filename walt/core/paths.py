@@ -1,4 +1,4 @@
-"""Where each artefact lies under the project's root: one table, so that no path is spelled twice."""
+"""The path of each artefact under the project's root, in one table, so that no path is written twice."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from walt.core.transformers import TRANSFORMERS
 
 ARTIFACTS: dict[str, str] = {
     "clips": "data/clips",  # <HxW>/clips-000000.tar, shards.parquet
-    "manifest": "data/manifest",  # part-000000.parquet: one row a clip, with caption and label; _index.json
-    "rejects": "data/rejects.parquet",  # one row a refused input
-    "clip_rejects": "data/clip_rejects.parquet",  # one row a refused clip
+    "manifest": "data/manifest",  # part-000000.parquet: one row per clip, with caption and label; _index.json
+    "rejects": "data/rejects.parquet",  # one row per refused input
+    "clip_rejects": "data/clip_rejects.parquet",  # one row per refused clip
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics
     "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
     "text": "data/text",  # text-000000.tar, shards.parquet, labels.parquet
     "latents": "data/latents",  # <HxW>/latents-000000.tar, shards.parquet
-    # model.safetensors, config.json, metrics; one that params.yaml says null of is left out (walt.core.left_out)
+    # model.safetensors, config.json, metrics; a model that is null in params.yaml is left out (walt.core.left_out)
     **{transformer.name: transformer.folder for transformer in TRANSFORMERS},
     "samples": "results/samples",  # mp4, png grids, samples.json
     "evaluation": "results/evaluation.json",
@@ -32,11 +32,11 @@ class Paths:
 
     def __getattr__(self, name: str) -> Path:
         if name not in ARTIFACTS:
-            raise AttributeError(f"no artefact is named '{name}'; there are {', '.join(ARTIFACTS)}")
+            raise AttributeError(f"no artefact is named '{name}'; the names are {', '.join(ARTIFACTS)}")
         return self.root / ARTIFACTS[name]
 
     def work(self, stage: str) -> Path:
-        """Where a stage keeps what it needs to resume (checkpoints, finished parts). Not versioned by DVC."""
+        """Folder of the files that a stage needs to resume (checkpoints, partial results). Not versioned by DVC."""
         return self.root / "work" / stage
 
     def resolve(self, path: str) -> Path:
@@ -45,5 +45,5 @@ class Paths:
 
 
 def printable(name: str) -> str:
-    """A file name as text: undecodable bytes (surrogates, in Python's way) as ``\\xff``."""
+    """A file name as text: undecodable bytes, which are surrogates in Python, as ``\\xff``."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

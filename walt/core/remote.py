@@ -1,9 +1,9 @@
-"""Files that lie elsewhere: ``s3://``, ``https://``, ``http://`` and ``file://``, through fsspec.
+"""Files at URLs: ``s3://``, ``https://``, ``http://`` and ``file://``, through fsspec.
 
-Endpoint and credentials come from the environment alone (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``,
-``AWS_ENDPOINT_URL`` ..., or what botocore finds by itself); no message shows them. What may pass (503, a reset in the
-middle of a body, a server that is slow) is tried again with growing pauses; what then still fails, and what cannot pass
-(no such bucket, no permission), is a StorageError of one line.
+Endpoint and credentials come only from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``,
+``AWS_ENDPOINT_URL`` ..., or what botocore finds by itself); no message shows them. Temporary failures (503, a reset in
+the middle of a body, a slow server) are retried with growing pauses; if they persist, and for permanent failures (no
+such bucket, no permission), the result is a StorageError of one line.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
 PROTOCOLS = ("s3", "https", "http", "file")
 
 S3_ATTEMPTS = 3
-"""At each request, by botocore; ``retried`` repeats the whole call besides."""
+"""Attempts at each request, by botocore; in addition, ``retried`` repeats the whole call."""
 PROBE = ".walt-probe-"
-"""How the names begin of what ``check_writable`` writes; a killed process leaves it behind."""
+"""Prefix of the names that ``check_writable`` writes; a killed process may leave one behind."""
 _BLOCK = 4 << 20
 """Bytes that ``open_file`` fetches at a time."""
 _PART = 32 << 20
-"""Bytes of a part of a large upload; twice that is in memory."""
+"""Bytes per piece of a large upload; twice that is in memory."""
 _PAGE = 1000
 """Objects a listing request returns at most."""
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What a server says of a file."""
+    """What a server says about a file."""
 
     url: str
     size: int | None
     """Bytes; None where the server does not say."""
     etag: str | None = None
     sha256: str | None = None
-    """Hex digest that the uploader stated (of a ``file://``, its own); ``stat`` gives it, a listing does not."""
+    """Hex digest that the uploader stored as metadata; for ``file://`` that of the file. A listing does not have it."""
 
 
 def is_remote(location: str) -> bool:
-    """Whether a location is a URL of one of ``PROTOCOLS`` and not a path."""
+    """Whether a location is a URL with one of ``PROTOCOLS``, not a path."""
     return location.split("://", 1)[0] in PROTOCOLS and "://" in location
 
 
@@ -63,7 +63,7 @@ def s3_credentials() -> str | None:
 def list_files(location: str) -> Iterator[RemoteFile]:
     """Files under a prefix, which ends with ``/``, or that match a pattern (``s3://bucket/videos/**/*.mp4``), by name.
 
-    A page is asked for at a time. A prefix is taken as it is, whatever a pattern would make of its characters.
+    One page is requested at a time. Wildcards in a prefix are taken literally.
 
     Raises:
         ConfigurationError: the protocol has no listing (``https``), or is unknown.
@@ -84,7 +84,7 @@ def list_files(location: str) -> Iterator[RemoteFile]:
 
 
 def stat(url: str) -> RemoteFile | None:
-    """What the server says of one file; None where there is none. Raises StorageError."""
+    """What the server says about one file; None if it does not exist. Raises StorageError."""
     protocol, path = _split(url)
     try:
         if protocol == "s3":
@@ -107,7 +107,7 @@ def read_bytes(url: str) -> bytes:
 
 
 def open_file(url: str) -> IO[bytes]:
-    """A file to read and to seek in, fetched in blocks as far as it is read. Raises StorageError."""
+    """A file open for reading and seeking; only the blocks that are read are fetched. Raises StorageError."""
     found = stat(url)
     if found is None:
         raise StorageError(f"{shown(url)}: no such file")
@@ -117,14 +117,14 @@ def open_file(url: str) -> IO[bytes]:
 
 
 def download(url: str, path: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-    """Bring a file to ``path``, where it appears only when it is whole.
+    """Fetch a file to ``path``, where it appears only when it is complete.
 
     Args:
-        size, sha256: what it must have, where that is known; the size that the server states is compared in any case.
+        size, sha256: the expected values, if known; the size that the server states is always compared.
 
     Raises:
-        StorageError: it is not there, or storage fails.
-        CorruptArtifactError: its size or digest is another.
+        StorageError: it does not exist, or storage fails.
+        CorruptArtifactError: its size or digest differs.
     """
     from fsspec.callbacks import Callback
 
@@ -155,7 +155,7 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str | Non
 
 
 def upload(path: Path, url: str) -> str:
-    """Store a local file under ``url``, where it appears only when it is whole, with its digest as metadata.
+    """Store a local file under ``url``, where it appears only when it is complete, with its digest as metadata.
 
     Returns:
         The file's hex SHA-256.
@@ -172,7 +172,7 @@ def upload(path: Path, url: str) -> str:
 
 
 def remove(url: str) -> None:
-    """Remove one file; it is no error if it is gone already. Raises StorageError."""
+    """Remove one file; it is not an error if it does not exist. Raises StorageError."""
     protocol = _writable(url)
     try:
         retried(url, lambda: _filesystem(protocol).rm_file(_name(url)))
@@ -181,7 +181,7 @@ def remove(url: str) -> None:
 
 
 def check_writable(prefix: str) -> None:
-    """Write and remove a small object under ``prefix``: what is wrong with it is found before any work.
+    """Write and remove a small object under ``prefix``, so that problems are found before any work.
 
     Raises ConfigurationError or StorageError as ``upload`` does.
     """
@@ -195,7 +195,7 @@ def check_writable(prefix: str) -> None:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """(protocol, bucket and key or path). Raises ConfigurationError for a protocol that is not served here."""
+    """(protocol, bucket and key or path). Raises ConfigurationError for an unsupported protocol."""
     protocol, mark, path = url.partition("://")
     if not mark or protocol not in PROTOCOLS:
         raise ConfigurationError(f"{shown(url)}: not a URL of {', '.join(PROTOCOLS)}")
@@ -210,7 +210,7 @@ def _writable(url: str) -> str:
 
 
 def _name(url: str) -> str:
-    """What the file system calls it: http takes the whole URL, the others the path."""
+    """The file's name in fsspec: the whole URL for http, the path for the others."""
     protocol, path = _split(url)
     return url if protocol in ("http", "https") else path
 
@@ -222,8 +222,8 @@ def _filesystem(protocol: str) -> Any:
 
 @lru_cache(maxsize=4)
 def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) -> Any:
-    """One for each environment, which s3fs reads when it opens a session."""
-    import fsspec  # by who asks for remote files only: it takes as long to load as all of a worker's other modules
+    """One file system per environment, which s3fs reads when it opens a session."""
+    import fsspec  # only for remote files: it takes as long to load as all of a worker's other modules
 
     options: dict[str, Any] = {"skip_instance_cache": True}
     if protocol == "s3":
@@ -238,12 +238,12 @@ def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) ->
     filesystem = fsspec.filesystem(protocol, **options)
     if protocol == "s3":
         filesystem.split_path = _bucket_and_key
-    filesystem.retries = 3  # so often s3fs goes on by itself in the middle of a body
+    filesystem.retries = 3  # how often s3fs itself resumes in the middle of a body
     return filesystem
 
 
 def _bucket_and_key(path: str) -> tuple[str, str, None]:
-    """s3fs's own takes what follows ``?versionId=`` in a name for a version of another object."""
+    """Replaces the function of s3fs, which takes ``?versionId=`` in a name for the version of another object."""
     bucket, _, key = path.partition("/")
     return bucket, key, None
 
@@ -272,7 +272,7 @@ def _list_local(folder: str) -> Iterator[RemoteFile]:
 
 
 class _BlockReader(io.RawIOBase):
-    """A remote file's bytes by range; each range is tried again by itself."""
+    """A remote file's bytes by range; each range is retried separately."""
 
     def __init__(self, url: str, size: int) -> None:
         self.url, self.size, self.position = url, size, 0
@@ -291,7 +291,7 @@ class _BlockReader(io.RawIOBase):
         return self.position
 
     def readall(self) -> bytes:
-        """The rest; the inherited one asks for 8 KiB at a time."""
+        """The rest of the file; the inherited method requests 8 KiB at a time."""
         data = bytearray(self.size - min(self.position, self.size))
         for start in range(0, len(data), _BLOCK):
             self.readinto(memoryview(data)[start : start + _BLOCK])
@@ -303,7 +303,7 @@ class _BlockReader(io.RawIOBase):
             return 0
         filesystem, name = _filesystem(_split(self.url)[0]), _name(self.url)
         data: bytes = retried(self.url, lambda: filesystem.cat_file(name, start=start, end=end))
-        if len(data) == self.size:  # the server knows no ranges and sent everything
+        if len(data) == self.size:  # the server does not support ranges and sent everything
             data = data[start:end]
         if len(data) != end - start:
             raise StorageError(f"{shown(self.url)}: {len(data)} bytes at {start} instead of {end - start}")

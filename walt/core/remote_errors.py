@@ -1,4 +1,4 @@
-"""Calls to servers, for ``remote.py``: what is tried again, with which pauses, and what a failure is called."""
+"""Calls to servers, for ``remote.py``: which failures are retried, with which pauses, and their messages."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ResultT = TypeVar("ResultT")
 
 
 class MissingError(StorageError):
-    """There is no such file, or no such bucket."""
+    """The file or the bucket does not exist."""
 
 
 def shown(url: str) -> str:
-    """A URL as messages have it: without user, password and query, which may be secret."""
+    """A URL for messages: without user, password and query, which may be secret."""
     parts = urlsplit(url)
     if parts.scheme in ("http", "https"):
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -30,11 +30,11 @@ def shown(url: str) -> str:
 
 
 def retried(url: str, call: Callable[[], ResultT]) -> ResultT:
-    """``call()``, again after what may pass. Raises StorageError naming the URL."""
+    """``call()``, repeated after temporary failures. Raises StorageError naming the URL."""
     from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
     attempts = Retrying(
-        retry=retry_if_exception(_may_pass), stop=stop_after_attempt(_ATTEMPTS), reraise=True,
+        retry=retry_if_exception(_is_temporary), stop=stop_after_attempt(_ATTEMPTS), reraise=True,
         wait=wait_exponential_jitter(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS),
     )  # fmt: skip
     try:
@@ -47,7 +47,7 @@ def retried(url: str, call: Callable[[], ResultT]) -> ResultT:
 
 
 def _reason(error: BaseException) -> BaseException:
-    """The error itself, or what it hides: fsspec says "not found" of every URL whose headers it could not get."""
+    """The error itself, or its cause: fsspec says "not found" for every URL whose headers it could not get."""
     from aiohttp import ClientError
 
     cause = error.__cause__
@@ -55,7 +55,7 @@ def _reason(error: BaseException) -> BaseException:
     return cause if hidden and cause is not None and getattr(cause, "status", None) not in (404, 410) else error
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     from aiohttp import ClientError, ClientResponseError
     from botocore.exceptions import HTTPClientError
     from botocore.parsers import ResponseParserError
@@ -70,7 +70,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _explain(url: str, error: BaseException) -> StorageError | None:
-    """The error as this project says it; None for what is a defect and no trouble of storage."""
+    """The error as a StorageError of this project; None for a defect, which has nothing to do with storage."""
     from aiohttp import ClientError
     from botocore.exceptions import BotoCoreError, NoCredentialsError, PartialCredentialsError
 

@@ -1,4 +1,4 @@
-"""Sizes of pictures, and what their folders are called."""
+"""Sizes of pictures, and the names of their folders."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Files: atomic writes, digests, locks.
 
-Every write goes to a temporary sibling, is fsynced, then renamed: a file under its final name is whole. Directories are
-published the same way, their manifest last.
+Every write goes to a temporary file in the same folder, is fsynced, then renamed: a file under its final name is
+complete. Directories are published the same way, their index last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO, Any
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
-"""Names that end so are nobody's: left behind by a killed process, removed by ``clean_temporary``."""
+"""Suffix of temporary files: those that a killed process left behind are removed by ``clean_temporary``."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def atomic_write(path: str | Path, *, keep_equal: bool = False) -> Iterator[IO[b
     """Open a binary file that appears under ``path`` only when the block ends without an error.
 
     Args:
-        keep_equal: a file that is there and has the same bytes stays untouched: nothing that watches it need wake up.
+        keep_equal: an existing file with the same bytes stays untouched, so that its modification time does not change.
 
     Raises:
         StorageError: the disk is full or read-only.
@@ -67,7 +67,7 @@ def read_json(path: str | Path) -> Any:
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """A temporary directory that takes the place of ``path`` when the block ends without an error."""
+    """A temporary directory that replaces ``path`` when the block ends without an error."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with storage_errors(path):
@@ -87,20 +87,20 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 def clean_temporary(directory: str | Path) -> None:
-    """Remove what killed processes left behind directly in ``directory``. Call it while holding its lock."""
+    """Remove what killed processes left directly in ``directory``. The caller must hold its lock."""
     for left in Path(directory).glob(f"*{TEMPORARY_SUFFIX}"):
         _remove(left)
 
 
 def keep_only(directory: Path, names: set[str]) -> None:
-    """Remove everything directly in ``directory`` but these: what no longer belongs, and what killed runs left."""
+    """Remove everything directly in ``directory`` except these names: outdated files, and leftovers of killed runs."""
     for path in sorted(directory.iterdir()) if directory.is_dir() else []:
         if path.name not in names:
             _remove(path)
 
 
 def _remove(path: Path) -> None:
-    """Of a link, the link alone."""
+    """Remove a file, a folder or a link; what a link points to stays."""
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
@@ -114,7 +114,7 @@ def sync_directory(path: Path) -> None:
 
 
 def check_folder_writable(directory: Path) -> None:
-    """Raise StorageError where nothing can be written in a folder, or where it is to be made. Writes nothing."""
+    """Raise StorageError if the folder, or the one in which it would be made, cannot be written. Writes nothing."""
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise StorageError(f"{existing}: cannot be written")
@@ -151,10 +151,10 @@ def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:
 
 @contextmanager
 def lock(path: str | Path) -> Iterator[None]:
-    """Hold the lock file ``path``, which carries the holder's pid. A dead holder's lock is free.
+    """Hold the lock file ``path``, which contains the holder's pid. The lock of a dead process is free.
 
     Raises:
-        LockedError: a live process holds it; the message names its pid.
+        LockedError: a running process holds it; the message names its pid.
     """
     path = Path(path)
     with storage_errors(path):

@@ -1,4 +1,4 @@
-"""The nearest of the names that would have been right, for a message about one that is not."""
+"""Suggests the most similar valid name, for a message about an invalid one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from walt.core.paths import printable
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The one of ``known`` that is most like ``name``; None where none is.
+    """The one of ``known`` that is most similar to ``name``; None if none is similar.
 
     Args:
-        cutoff: the least similarity, from 0 to 1, as ``difflib.SequenceMatcher.ratio`` has it.
+        cutoff: the smallest accepted similarity, from 0 to 1, by ``difflib.SequenceMatcher.ratio``.
     """
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return found[0] if found else None
@@ -21,7 +21,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.5) -> str:
     """The end of a message: ``; did you mean 'base'?``.
 
-    Where none of ``known`` is like ``name`` it is ``otherwise``, after the same semicolon; by default nothing. See
+    If none of ``known`` is similar to ``name``, it is ``otherwise``, after the same semicolon; by default nothing. See
     ``nearest`` for ``cutoff``.
     """
     found = nearest(name, known, cutoff)

@@ -1,4 +1,4 @@
-"""The table of the transformers: what each is called in parameters, stages, artefacts and pages. Plain data."""
+"""The table of the transformers: their names in parameters, stages, artefacts and pages. Plain data."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Transformer:
 
     Attributes:
         name: its section of ``params.yaml``, and its artefact in ``walt.core.paths``.
-        stage: the stage that trains it; the section of its training is called the same, with underscores.
-        title: for pages.
-        summary: of its stage, one line.
+        stage: the stage that trains it; its training section has the same name, with underscores.
+        title: its name on pages.
+        summary: one line about its stage.
         folder: where its stage publishes it, under the project's root.
-        starts_from: the transformer whose weights are its first ones; None: they are drawn.
+        starts_from: the transformer whose weights it starts from; None: they are initialised at random.
         super_resolution: whether it follows another transformer, at a multiple of its resolution.
     """
 
@@ -29,12 +29,12 @@ class Transformer:
 
     @property
     def training(self) -> str:
-        """The section of ``params.yaml`` that says how it is trained."""
+        """The section of ``params.yaml`` for its training."""
         return self.stage.replace("-", "_")
 
     @property
     def version_name(self) -> str:
-        """Its short name in the registry of model versions, where names have dashes."""
+        """Its name in the registry of model versions, where names have dashes."""
         return self.name.replace("_", "-")
 
 
@@ -71,7 +71,7 @@ TRANSFORMERS: tuple[Transformer, ...] = (
         super_resolution=True,
     ),
 )
-"""All of them, in the order of the cascade: each super-resolution model follows the one before it."""
+"""All transformers, in the order of the cascade: each super-resolution model follows the one before it."""
 
 TRANSFORMER_NAMES: tuple[str, ...] = tuple(transformer.name for transformer in TRANSFORMERS)
 SUPER_RESOLUTION_NAMES: tuple[str, ...] = tuple(entry.name for entry in TRANSFORMERS if entry.super_resolution)

@@ -1,4 +1,4 @@
-"""YAML files that keep their comments, the order of their keys and their quotes when a program changes them."""
+"""Reads and writes YAML files without losing comments, the order of keys or quotes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _NULL = "tag:yaml.org,2002:null"
 
 def read_commented(path: Path) -> Any:
     """The file's mapping, with its comments. Raises ConfigurationError as ``walt.core.config.read_yaml`` does."""
-    read_yaml(path)  # one line for whatever is wrong with it
+    read_yaml(path)  # reports any error in one line
     return parse_commented(path.read_text(encoding="utf-8"))
 
 
 def parse_commented(text: str) -> Any:
-    """A mapping as YAML, with its comments; of a text that is known to be valid."""
+    """The mapping in a text that is known to be valid YAML, with its comments."""
     return _round_trip().load(text)
 
 
 def yaml_bytes(data: Any) -> bytes:
-    """A mapping as YAML, with its comments where it has some; nothing is written as ``null``."""
+    """A mapping as YAML, with its comments if it has some; None is written as ``null``."""
     buffer = io.BytesIO()
     _round_trip().dump(data, buffer)
     return buffer.getvalue()
 
 
 def write_yaml(path: Path, data: Any) -> None:
-    """Write a mapping, as ``yaml_bytes`` makes it."""
+    """Write a mapping as ``yaml_bytes`` returns it."""
     write_bytes(path, yaml_bytes(data))
 
 

@@ -1,1 +1,1 @@
-"""Floor 2: what later stages read: manifest, tars, datasets, sample order. The only room that imports webdataset."""
+"""Floor 2: what later stages read: manifest, tars, datasets, sample order. Only this room imports webdataset."""

@@ -19,7 +19,7 @@ class ClipDataset(KeyedDataset):
     """Stored clips of one size and split.
 
     Args:
-        cache_bytes: decoded clips are kept in memory until so much is used.
+        cache_bytes: decoded clips are kept in memory until they use this many bytes.
 
     Raises:
         StorageError: the tars' index or the table of clips is missing.
@@ -31,7 +31,7 @@ class ClipDataset(KeyedDataset):
         self._clips = MemoryCache(self._decode, lambda clip: clip.nbytes, cache_bytes)
 
     def frames(self, keys: Sequence[str], starts: Sequence[int], count: int) -> Tensor:
-        """``count`` frames of each clip from its start on: (B, 3, count, H, W) float32 in [-1, 1].
+        """``count`` frames of each clip, beginning at its start: (B, 3, count, H, W) float32 in [-1, 1].
 
         Raises:
             ValueError: the span is not inside the clip.
@@ -46,7 +46,7 @@ class ClipDataset(KeyedDataset):
         return pixels(spans)
 
     def clip(self, key: str) -> NDArray[np.uint8]:
-        """The whole clip, (T, H, W, 3) RGB; an image has T = 1. Not to be written to."""
+        """The whole clip, (T, H, W, 3) RGB; an image has T = 1. Callers must not modify it."""
         return self._clips[key]
 
     def _decode(self, key: str) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from walt.media.mp4 import decode_clip
 
 
 def decode_members(members: Sample) -> NDArray[np.uint8]:
-    """A stored clip's picture: (T, H, W, 3) uint8 RGB; T = 1 for an image.
+    """A stored clip's frames: (T, H, W, 3) uint8 RGB; T = 1 for an image.
 
     Raises:
         ValueError: there is no picture, or it cannot be decoded.
@@ -25,9 +25,9 @@ def decode_members(members: Sample) -> NDArray[np.uint8]:
             return decode_clip(members["mp4"])
         if "png" in members:
             return decode_png(members["png"])[None]
-    except (OSError, EOFError, IndexError) as error:  # with ValueError, what PyAV and Pillow raise for damaged files
+    except (OSError, EOFError, IndexError) as error:  # PyAV and Pillow raise these and ValueError for damaged files
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    raise ValueError(f"no mp4 and no png among its members {sorted(members)}")
+    raise ValueError(f"neither mp4 nor png is among its members {sorted(members)}")
 
 
 def pixels(clips: Sequence[NDArray[np.uint8]]) -> Tensor:

@@ -1,5 +1,5 @@
-"""``clips.parquet``, the table of clips that lies beside clips and beside latents: the manifest without what describes
-the clips, so that it stays the same where only captions or labels change.
+"""``clips.parquet``, the table of clips that is stored with the clips and with the latents: the manifest without what
+describes the clips, so that it does not change if only captions or labels change.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class ClipRow:
     split: str
     """``train`` or ``held_out``."""
     shard: int
-    """Number of the tar that holds it, the same in each of its sizes."""
+    """Number of the tar that contains it, the same for each of its sizes."""
     source_sha256: str
     start_seconds: float
     """After the source's first frame."""
     num_frames: int
     sizes: str | None = None
-    """Folders of the sizes that it is stored in, joined by commas; None: every size."""
+    """Folders of the sizes in which it is stored, joined by commas; None: every size."""
 
     @classmethod
     def of(cls, row: ManifestRow) -> ClipRow:
-        """The columns of a manifest's row that this table has."""
+        """The row of this table for a row of the manifest."""
         return cls(*(getattr(row, column.name) for column in fields(cls)))
 
     def is_stored_in(self, size: Size) -> bool:
-        """Whether the tars of a size hold it."""
+        """Whether the tars of a size contain it."""
         return stored_in(self.sizes, size)
 
 
@@ -57,7 +57,7 @@ _SCHEMA = row_schema(ClipRow)
 
 
 def stored_in(sizes: str | None, size: Size) -> bool:
-    """Whether a size is among those of a clip, as the column ``sizes`` names them."""
+    """Whether a size is among those of a clip, given the value of its column ``sizes``."""
     return sizes is None or size_folder(size) in sizes.split(",")
 
 
@@ -79,6 +79,6 @@ def read_clip_rows(directory: Path) -> list[ClipRow]:
 
 
 def write_clip_rows(directory: Path, rows: Iterable[ClipRow]) -> None:
-    """Write ``directory/clips.parquet`` atomically, a row group in memory at a time. Raises StorageError."""
+    """Write ``directory/clips.parquet`` atomically, with one row group in memory at a time. Raises StorageError."""
     with atomic_write(directory / CLIPS_TABLE, keep_equal=True) as stream:
         write_groups(stream, (asdict(row) for row in rows), _SCHEMA)

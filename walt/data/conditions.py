@@ -1,4 +1,4 @@
-"""What is said of each clip, as the transformers are told it: its caption's embedding, its class, or nothing.
+"""What the transformers are conditioned on for each clip: its caption's embedding, its class, or nothing.
 
 N clips, L text tokens, S width of the text encoder's output.
 """
@@ -18,10 +18,10 @@ from walt.data.text_dataset import TextDataset
 
 
 class Conditions(Protocol):
-    """The arguments of a transformer's forward that tell it of clips."""
+    """The arguments of a transformer's forward that condition it on clips."""
 
     def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
-        """For N keys; where ``dropped`` (N,) bool is true, what stands for 'nothing said'."""
+        """The arguments for N keys; where ``dropped`` (N,) bool is true, the unconditional ones."""
 
 
 class TextConditions:
@@ -31,7 +31,7 @@ class TextConditions:
         self.text = text
 
     def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
-        """See ``Conditions``: nothing said is the empty caption."""
+        """See ``Conditions``: unconditional is the empty caption."""
         text, mask = self.text.embeddings(keys)
         if dropped is not None:
             text[dropped], mask[dropped] = self.text.null()
@@ -47,19 +47,19 @@ class ClassConditions:
 
     def __init__(self, labels: Mapping[str, int], num_classes: int, table: Path) -> None:
         if not labels:
-            raise ConfigurationError(f"{table}: no clip has a class, and the model is to be conditioned on one")
+            raise ConfigurationError(f"{table}: no clip has a class, but the model is class-conditional")
         if max(labels.values()) >= num_classes:
             raise ConfigurationError(f"{table}: a clip has class {max(labels.values())}, but num_classes {num_classes}")
         self.labels, self.num_classes = labels, num_classes
 
     def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
-        """See ``Conditions``: nothing said, as of a clip without a class, is class ``num_classes``."""
+        """See ``Conditions``: unconditional, which includes clips without a class, is class ``num_classes``."""
         labels = torch.tensor([self.labels.get(key, self.num_classes) for key in keys], dtype=torch.int64)
         return {"labels": labels if dropped is None else labels.masked_fill(dropped, self.num_classes)}
 
 
 class NoConditions:
-    """Nothing is said of any clip."""
+    """Every clip is unconditional."""
 
     def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
         """See ``Conditions``."""
@@ -69,7 +69,7 @@ class NoConditions:
 def open_conditions(
     directory: Path, conditioning: Literal["text", "class", "none"], num_classes: int | None
 ) -> Conditions:
-    """What ``data/text`` says of the clips, for a model of that conditioning. Raises as the classes above."""
+    """The conditions of the clips in ``data/text`` for a model of that conditioning. Raises as the classes above."""
     if conditioning == "text":
         return TextConditions(TextDataset(directory))
     if conditioning == "class":

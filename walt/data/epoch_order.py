@@ -1,8 +1,8 @@
-"""Which sample stands where: pure functions of (seed, epoch, keys).
+"""The order of samples in training: pure functions of (seed, epoch, keys).
 
-The order is a permutation a epoch, keyed by a hash; position ``p`` of the endless sequence is sample ``p mod n`` of
-epoch ``p // n``. So a training run is resumed with one integer, and neither the listing order of the files nor how many
-batches are prepared ahead changes a batch. Training runs in one process, on one device.
+The order is one permutation per epoch, keyed by a hash; position ``p`` of the infinite sequence is sample ``p mod n``
+of epoch ``p // n``. So a training run is resumed with one integer, and neither the listing order of the files nor the
+number of batches prepared ahead changes a batch. Training runs in one process, on one device.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def hash_integer(*parts: int | str) -> int:
 
 
 def epoch_order(seed: int, epoch: int, keys: Iterable[str]) -> tuple[str, ...]:
-    """The keys in the order of one epoch: each once, whatever order they are given in.
+    """The keys in the order of one epoch: each once, independent of the order in which they are given.
 
     Raises:
         ValueError: a key is repeated.
@@ -31,10 +31,10 @@ def epoch_order(seed: int, epoch: int, keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def batch_keys(seed: int, step: int, batch_size: int, keys: Iterable[str]) -> tuple[str, ...]:
-    """The keys of the global batch of a step: positions ``step * batch_size + i`` of the endless sequence.
+    """The keys of the batch of a step: positions ``step * batch_size + i`` of the infinite sequence.
 
-    A batch may cross an epoch's edge; no sample is skipped or padded.
-    Pass the result of ``frozen_keys`` where it is called each step.
+    A batch may contain the end of one epoch and the start of the next; no sample is skipped or padded. Pass the result
+    of ``frozen_keys`` if this is called in each step.
 
     Raises:
         ValueError: there are no keys, a key is repeated, or a number is out of range.
@@ -50,7 +50,7 @@ def batch_keys(seed: int, step: int, batch_size: int, keys: Iterable[str]) -> tu
 
 
 class FrozenKeys(tuple[str, ...]):
-    """Sorted and unique; hashed once, so that looking up an epoch's order stays cheap."""
+    """Sorted, unique keys; hashed only once, so that looking up an epoch's order is cheap."""
 
     _hash: int
 
@@ -66,14 +66,14 @@ class FrozenKeys(tuple[str, ...]):
 
 
 def frozen_keys(keys: Iterable[str]) -> FrozenKeys:
-    """The keys, sorted and checked; given such keys, the very same object."""
+    """The keys, sorted and checked; ``FrozenKeys`` are returned as they are."""
     return keys if isinstance(keys, FrozenKeys) else FrozenKeys(keys)
 
 
 @lru_cache(maxsize=16)
 def _epoch_order(seed: int, epoch: int, keys: FrozenKeys) -> tuple[str, ...]:
     generator = np.random.Generator(np.random.Philox(key=hash_integer("epoch", seed, epoch)))
-    # Sorting random integers, not Generator.permutation: numpy promises the bit stream, not the shuffle
+    # Sorting random integers, not Generator.permutation: numpy guarantees the bit stream, not the shuffle
     draws = generator.bit_generator.random_raw(len(keys))
     return tuple(keys[i] for i in np.argsort(draws, kind="stable"))
 
@@ -82,7 +82,7 @@ def sample_offsets(seed: int, step: int, keys: Sequence[str], choices: int, name
     """For each sample of a step an integer in ``0 .. choices - 1``, independent of what else is in the batch.
 
     Args:
-        name: what is drawn; two draws of one step under different names are independent.
+        name: what is drawn; draws of one step under different names are independent.
     """
     if choices < 1:
         raise ValueError(f"choices must be at least 1, not {choices}")

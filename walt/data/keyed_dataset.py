@@ -1,7 +1,7 @@
-"""What the datasets of clips, latents and text share: samples found by key in side-by-side tar directories.
+"""Common code of the datasets of clips, latents and text: samples are found by key in directories of tars.
 
-What is missing, misshapen or not finite is a ``CorruptArtifactError`` that names the key and the file: the stages that
-write these artefacts refuse bad items, so one that is met here was damaged afterwards.
+A sample that is missing, has the wrong shape or is not finite raises ``CorruptArtifactError`` with its key and file:
+the stages that write these artefacts refuse bad items, so one that is found here was damaged afterwards.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from walt.data.epoch_order import FrozenKeys
 from walt.data.shards import ShardReader
 
 CACHE_BYTES = 1 << 30
-"""How much of a dataset is kept in memory, decoded."""
+"""Bytes of decoded samples of a dataset that are kept in memory."""
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 class MemoryCache(Generic[T]):
     """Values by key, kept until ``limit`` bytes are used; later ones are loaded each time.
 
-    Nothing is evicted: where each key is met once an epoch, that hits more often than throwing out the oldest.
+    Nothing is evicted: if each key is used once per epoch, that gives more hits than removing the oldest.
     """
 
     def __init__(self, load: Callable[[str], T], size: Callable[[T], int], limit: int) -> None:
@@ -48,7 +48,7 @@ class MemoryCache(Generic[T]):
 
 
 class KeyedDataset:
-    """What clips and latents share: the table of keys, and the tars of one size."""
+    """Common base of the datasets of clips and latents: the table of keys, and the tars of one size."""
 
     def __init__(self, directory: Path, size: Size, split: Split) -> None:
         self.size, self.split = size, split

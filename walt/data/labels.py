@@ -14,12 +14,12 @@ from walt.core.storage import atomic_write
 
 LABELS_TABLE = "labels.parquet"
 
-_ROWS_PER_GROUP = 1 << 20  # pyarrow's default, and what is in memory together
+_ROWS_PER_GROUP = 1 << 20  # pyarrow's default; so many rows are in memory at a time
 _SCHEMA = pa.schema([("key", pa.string()), ("label", pa.int64())])
 
 
 def write_labels(directory: Path, labels: Iterable[tuple[str, int | None]]) -> int:
-    """Write (key, label) pairs atomically, those without a label left out; how many there are."""
+    """Write (key, label) pairs atomically, except those without a label. Returns how many were written."""
     there, count = (pair for pair in labels if pair[1] is not None), 0
     with atomic_write(directory / LABELS_TABLE) as stream, pq.ParquetWriter(stream, _SCHEMA) as writer:
         while group := list(islice(there, _ROWS_PER_GROUP)):

@@ -25,8 +25,8 @@ class LatentDataset(KeyedDataset):
         """(B, c, t, h, w) float32; all keys of one kind. Videos have t > 1, images t = 1.
 
         Raises:
-            KeyError: a key is not of this split.
-            CorruptArtifactError: a latent is missing, not finite, or shaped unlike the others of its kind.
+            KeyError: a key is not in this split.
+            CorruptArtifactError: a latent is missing, not finite, or has another shape than the others of its kind.
         """
         return torch.stack([self._latents[key] for key in keys]).float()
 

@@ -1,9 +1,8 @@
-"""The tables that say what ingest made: the manifest, ``rejects.parquet``, ``clip_rejects.parquet`` and
-``clips.parquet``.
+"""The tables that list what ingest made: the manifest, ``rejects.parquet`` and ``clip_rejects.parquet``.
 
-The manifest, which may be large, is a folder of parts (walt/data/partitions.py), and most readers take it part by part.
-Rows are dataclasses; the Parquet schema follows from their fields, and from the measures that ingest takes of each
-clip. Names of sources stand as given; bytes in them that are not UTF-8 are written as ``\\xff``, so that every reader
+The manifest, which may be large, is a folder of parts (walt/data/partitions.py), and most readers read it part by part.
+Rows are dataclasses; the Parquet schema follows from their fields, and from the measures that ingest computes for each
+clip. Names of sources are stored as given, but bytes that are not UTF-8 are written as ``\\xff``, so that every reader
 of Parquet can show them.
 """
 
@@ -31,7 +30,7 @@ from walt.data.partitions import (
 )
 
 Value = float | str | None
-"""What was measured of a clip; None: it means nothing for this one."""
+"""A measure of a clip; None: it does not apply to this clip."""
 MeasureColumns = Mapping[str, type[float] | type[str]]
 NO_MEASURES: MeasureColumns = {}
 
@@ -46,7 +45,7 @@ class ManifestRow:
     split: str
     """``train`` or ``held_out``."""
     source: str
-    """Path as the dataset gives it."""
+    """Its name in the dataset."""
     source_sha256: str
     start_seconds: float
     """After the source's first frame."""
@@ -59,17 +58,18 @@ class ManifestRow:
     shard: int
     """Number of the tar, in each size's folder."""
     sha256: str
-    """Of the picture member of the largest size."""
+    """Hash of its picture file in the largest size."""
     sizes: str | None = None
-    """Folders that hold it, joined by commas: ``128x128,128x224``; None: every one."""
+    """Folders of the sizes in which it is stored, joined by commas: ``128x128,128x224``; None: every size."""
     source_height: int | None = None
-    """Of the source as it is shown: upright, in square pixels."""
+    """Height of the source as it is shown: upright, in square pixels."""
     source_width: int | None = None
     source_fps: float | None = None
-    """By its header; None: a still, or the header does not say. So is the next one."""
+    """Average rate by its header; None: a still, or the header does not say."""
     source_seconds: float | None = None
+    """Length by its header; None as above."""
     measures: Mapping[str, Value] = field(default_factory=dict, hash=False)
-    """What was measured of the clip, a column each; which ones there are is for ``walt.ingest.clip_filters`` to say."""
+    """Measures of the clip, one column each; ``walt.ingest.clip_filters`` defines them."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class RejectRow:
 
     source: str
     sha256: str | None
-    """Of its bytes; None where they were not read."""
+    """Hash of its bytes; None if they were not read."""
     stage: str
     code: str
     """Short and stable: ``missing``, ``no_caption``, ``duplicate``, ``truncated`` ..."""
@@ -88,9 +88,9 @@ class RejectRow:
 
 @dataclass(frozen=True)
 class ClipRejectRow:
-    """One clip that was refused, of a source that was accepted for its other clips or rejected for want of any.
+    """One clip that was refused; its source was accepted for its other clips, or rejected if it had no others.
 
-    What was measured stands in the columns of the same names in the manifest.
+    Its measures are in columns with the same names as in the manifest.
     """
 
     key: str
@@ -99,21 +99,21 @@ class ClipRejectRow:
     start_seconds: float
     stage: str
     code: str
-    """That of the rule which refused it (``walt.ingest.clip_filters``), or ``near_duplicate``."""
+    """Code of the rule that refused it (``walt.ingest.clip_filters``), or ``near_duplicate``."""
     cause: str
     duplicate_of: str | None
-    """Key of the clip that stayed, for a near-duplicate."""
+    """For a near-duplicate, the key of the clip that was kept."""
     measures: Mapping[str, Value] = field(default_factory=dict, hash=False)
     """As in the manifest."""
 
 
 _MEASURES = "measures"
 MANIFEST_SCHEMA, CLIP_REJECTS_SCHEMA = (row_schema(row_type, _MEASURES) for row_type in (ManifestRow, ClipRejectRow))
-"""The columns that every such table has; those of the measures follow."""
+"""The columns that every such table has; the columns of the measures follow them."""
 REJECTS_SCHEMA = row_schema(RejectRow)
 
 _ROWS_AT_A_TIME = 1 << 12
-"""That are Python objects together, where rows are looked at one after the other."""
+"""Rows that exist as Python objects at the same time, where rows are read one by one."""
 
 RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
 
@@ -121,11 +121,11 @@ RowT = TypeVar("RowT", ManifestRow, RejectRow, ClipRejectRow)
 def write_manifest(
     folder: Path, parts: Iterable[tuple[int, Iterable[ManifestRow]]], measures: MeasureColumns = NO_MEASURES
 ) -> None:
-    """Bring the manifest up to date: number and rows of each part. The same rows give the same bytes, and what is right
-    stays untouched.
+    """Bring the manifest up to date. The same rows give the same bytes, and parts that are correct stay untouched.
 
     Args:
-        measures: names and types of the columns that every row's ``measures`` fill.
+        parts: number and rows of each part.
+        measures: names and types of the measures that every row has.
 
     Raises:
         StorageError: the disk is full or read-only.
@@ -150,22 +150,22 @@ def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow], measures: Meas
 
 
 def has_manifest(folder: Path) -> bool:
-    """Whether a finished one is there."""
+    """Whether the folder contains a finished manifest."""
     return (folder / PARTS_INDEX).is_file()
 
 
 def count_manifest(folder: Path) -> int:
-    """How many rows it has, by its index. Raises StorageError (missing) or CorruptArtifactError (damaged)."""
+    """Number of rows, by the manifest's index. Raises StorageError (missing) or CorruptArtifactError (damaged)."""
     return sum(part.rows for part in read_parts(folder))
 
 
 def read_manifest(folder: Path) -> list[ManifestRow]:
-    """All rows, in stored order: more than a kB each. Raises as ``iterate_manifest``."""
+    """All rows, in stored order: more than 1 kB of memory per row. Raises as ``iterate_manifest``."""
     return list(iterate_manifest(folder))
 
 
 def iterate_manifest(folder: Path) -> Iterator[ManifestRow]:
-    """All rows, in stored order, with a row group in memory at a time.
+    """All rows, in stored order, with one row group in memory at a time.
 
     Raises StorageError (missing) or CorruptArtifactError (damaged, other columns).
     """
@@ -176,27 +176,27 @@ def iterate_manifest(folder: Path) -> Iterator[ManifestRow]:
 
 
 def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Of all rows the values in these columns. Otherwise as ``iterate_manifest``."""
+    """The values of all rows in these columns. Otherwise as ``iterate_manifest``."""
     for groups in manifest_parts(folder, columns):
         yield from values_of(groups, columns)
 
 
 def manifest_parts(folder: Path, columns: Sequence[str] | None = None) -> Iterator[Iterator[pa.Table]]:
-    """Of each part its row groups, with these columns, or with all. Raises as ``iterate_manifest``."""
+    """The row groups of each part, with these columns, or with all. Raises as ``iterate_manifest``."""
     return (read_part(folder, part, MANIFEST_SCHEMA, columns, measures=True) for part in read_parts(folder))
 
 
 def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The rows of tables, one after the other, as the values in these columns."""
+    """The values in these columns, row by row."""
     for table in tables:
         for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
             yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
 
 
 def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]:
-    """The rows at these places in stored order, from 0. Only parts that hold one are read.
+    """The rows at these positions in stored order, from 0. Only parts that contain one are read.
 
-    Raises as ``iterate_manifest``; KeyError: there is no such place.
+    Raises as ``iterate_manifest``; KeyError: there is no such position.
     """
     places = list(places)
     found: dict[int, ManifestRow] = {}
@@ -248,7 +248,7 @@ def _flat(
 
 
 def _rows(table: pa.Table | pa.RecordBatch, schema: pa.Schema, row_type: type[RowT]) -> Iterator[RowT]:
-    """The rows of a table; what follows the schema's columns are measures."""
+    """The rows of a table; the columns after those of the schema are measures."""
     further = table.schema.names[len(schema) :]
     for values in table.to_pylist():
         if further:

@@ -1,9 +1,9 @@
-"""A table as a folder of Parquet files, its parts, so that what changes little by little is written little by little.
+"""A table as a folder of Parquet files, its parts, so that a small change writes only a small part of the table.
 
-``part-000000.parquet`` ... hold the rows; ``_index.json``, written last, names the parts in their order, with rows,
-bytes and SHA-256 of each. Readers here believe the index, not the folder: a part that it does not name does not exist,
-and one that differs from it is an error. pyarrow, pandas and others read the folder as one table: to them a name that
-begins with ``_`` is none of its files.
+``part-000000.parquet`` ... contain the rows; ``_index.json``, written last, names the parts in their order, with rows,
+bytes and SHA-256 of each. Readers here trust the index, not the folder: a part that it does not name is ignored, and
+one that differs from it is an error. pyarrow, pandas and others read the folder as one table, since they ignore names
+that begin with ``_``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ROWS_PER_GROUP = 1 << 15
 
 @dataclass(frozen=True)
 class Part:
-    """What the index says of one file."""
+    """What the index says about one file."""
 
     part: str
     """File name inside the folder."""
@@ -46,16 +46,16 @@ def part_name(number: int) -> str:
 
 
 def write_parts(folder: Path, parts: Iterable[tuple[int, Iterable[dict[str, Any]]]], schema: pa.Schema) -> None:
-    """Bring a folder up to date: parts that are right stay untouched, the others are written or removed.
+    """Bring a folder up to date: parts that are correct stay untouched, the others are written or removed.
 
-    The index goes before the first change and comes back last, so that none vouches for parts of another time. One
-    part at a time is in memory, in its compressed form.
+    The index is removed before the first change and written again last, so that it never names outdated parts. One part
+    at a time is in memory, compressed.
 
     Args:
         parts: number and rows of each. The same rows in the same order give the same bytes.
 
     Raises:
-        StorageError: the disk is full or read-only; a rerun goes on.
+        StorageError: the disk is full or read-only; a rerun continues.
     """
     before = _known_parts(folder)
     known, written = set(before), list[Part]()
@@ -76,10 +76,10 @@ def write_parts(folder: Path, parts: Iterable[tuple[int, Iterable[dict[str, Any]
 
 
 def read_parts(folder: Path) -> tuple[Part, ...]:
-    """What the index names, in its order.
+    """The parts that the index names, in its order.
 
     Raises:
-        StorageError: there is none: nothing was finished.
+        StorageError: there is no index: nothing was finished.
         CorruptArtifactError: it cannot be read, or differs from its own digest.
     """
     path = folder / PARTS_INDEX
@@ -98,10 +98,10 @@ def read_parts(folder: Path) -> tuple[Part, ...]:
 def read_part(
     folder: Path, part: Part, schema: pa.Schema, columns: Sequence[str] | None = None, *, measures: bool = False
 ) -> Iterator[pa.Table]:
-    """The rows of one part, or some of their columns, a row group at a time.
+    """The rows of one part, or some of their columns, one row group at a time.
 
     Args:
-        measures: whether further columns may follow those of the schema, as ``check_columns`` has it.
+        measures: whether more columns may follow those of the schema, see ``check_columns``.
 
     Raises:
         CorruptArtifactError: the part is not what the index says.
@@ -117,10 +117,10 @@ def read_part(
 
 
 def check_columns(path: Path, found: pa.Schema, expected: pa.Schema, *, measures: bool = False) -> None:
-    """Raise CorruptArtifactError where a file's columns are not those of its kind of table.
+    """Raise CorruptArtifactError if a file's columns are not those of its kind of table.
 
     Args:
-        measures: whether columns of numbers or text, whatever their names, may follow the expected ones.
+        measures: whether columns of numbers or text with any names may follow the expected ones.
     """
     first, further = list(found)[: len(expected)], list(found)[len(expected) :]
     are_measures = measures and all(field.nullable and field.type in _MEASURE_TYPES for field in further)
@@ -156,7 +156,7 @@ def with_measures(schema: pa.Schema, measures: Mapping[str, type[float | str]]) 
 
 
 def write_groups(stream: IO[bytes], rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
-    """Write one Parquet file, a row group at a time, so that rows need never be in memory together; their number."""
+    """Write one Parquet file, with one row group in memory at a time. Returns the number of rows."""
     rows, count = iter(rows), 0
     with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         while group := list(islice(rows, _ROWS_PER_GROUP)):
@@ -166,7 +166,7 @@ def write_groups(stream: IO[bytes], rows: Iterable[dict[str, Any]], schema: pa.S
 
 
 def _encoded(number: int, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> tuple[Part, memoryview]:
-    """A part as the index will name it, and its file's bytes."""
+    """A part's entry in the index, and its file's bytes."""
     stream = io.BytesIO()
     count = write_groups(stream, rows, schema)
     data = stream.getbuffer()
@@ -174,7 +174,7 @@ def _encoded(number: int, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> 
 
 
 def _known_parts(folder: Path) -> tuple[Part, ...]:
-    """What is there; nothing, where that cannot be said."""
+    """The parts in the folder's index; none if the index is missing or damaged."""
     try:
         return read_parts(folder)
     except (StorageError, CorruptArtifactError):
@@ -190,6 +190,6 @@ def _is_there(folder: Path, part: Part) -> bool:
 
 
 def _index_bytes(parts: tuple[Part, ...]) -> bytes:
-    """The index as it is stored: of the same parts always the same bytes."""
+    """The bytes of the index: the same parts always give the same bytes."""
     entries = [asdict(part) for part in parts]
     return (json.dumps({"parts": entries, "sha256": sha256_json(entries)}, indent=1) + "\n").encode()

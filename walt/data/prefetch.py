@@ -1,4 +1,4 @@
-"""Preparing the next batches in the background, without changing a single one of them."""
+"""Prepares the next batches in the background, without changing any of them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ def prefetch(function: Callable[[int], T], start: int, stop: int, depth: int) ->
 
 
 class PrefetchedSteps(Generic[T]):
-    """A function of the step that is computed ahead when it is asked for step after step.
+    """A function of the step that is computed ahead when its steps are requested in order.
 
-    ``with PrefetchedSteps(make_batch, stop=config.steps, depth=2) as batches: batches(step)`` gives exactly
-    ``make_batch(step)`` for any step; a jump (a resumed run) only costs the waiting time of one batch.
+    ``with PrefetchedSteps(make_batch, stop=config.steps, depth=2) as batches: batches(step)`` returns exactly
+    ``make_batch(step)`` for any step; a jump (a resumed run) only costs the time of one batch.
 
-    ``depth`` 0 computes each batch when it is asked for. That is right where the model runs on the processor: there the
-    thread's tensor operations and the model's compete for the same cores (measured: a step takes 1.3 to 1.7 times as
-    long).
+    ``depth`` 0 computes each batch when it is requested. Use it where the model runs on the CPU: there the thread's
+    tensor operations and the model's compete for the same cores (measured: a step takes 1.3 to 1.7 times as long).
     """
 
     def __init__(self, function: Callable[[int], T], stop: int, depth: int) -> None:
@@ -54,7 +53,7 @@ class PrefetchedSteps(Generic[T]):
         if self._steps is None or step != self._next:
             self.close()
             self._steps = prefetch(self._function, step, self._stop, self._depth)
-        self._next = -1  # until this step has succeeded: after an error the generator is spent
+        self._next = -1  # until this step has succeeded: after an error the generator is exhausted
         value = next(self._steps)
         self._next = step + 1
         return value

@@ -32,7 +32,7 @@ BACKGROUNDS: dict[str, Rgb] = {"black": (0, 0, 0), "grey": (70, 70, 70), "navy":
 
 @dataclass(frozen=True)
 class Scene:
-    """What a clip (or, without a direction, a still) shows."""
+    """What a clip, or without a direction a still, shows."""
 
     shape: str
     colour: str
@@ -62,13 +62,13 @@ def parse_caption(text: str) -> Scene | None:
 
 
 def prompts(count: int, seed: int) -> list[str]:
-    """Captions of clips in which colours, directions, shapes and backgrounds come up as evenly as ``count`` allows."""
+    """Captions of clips in which colours, directions, shapes and backgrounds occur as evenly as ``count`` allows."""
     return [caption(scene) for scene in itertools.islice(scenes(seed), count)]
 
 
 def scenes(seed: int, moving: bool = True) -> Iterator[Scene]:
-    """Endless balanced scenes: each round of colour x direction has every pair once, in an order of its own; over
-    three rounds each pair meets every shape, over four every background."""
+    """An infinite sequence of balanced scenes: each round has every pair of colour and direction once, in a new order;
+    over three rounds each pair has every shape, over four every background."""
     rng = np.random.default_rng(seed)
     pairs = list(itertools.product(COLOURS, DIRECTIONS if moving else (None,)))
     shape_at = rng.permutation(len(SHAPES) * len(pairs)) % len(SHAPES)
@@ -82,8 +82,8 @@ def scenes(seed: int, moving: bool = True) -> Iterator[Scene]:
 
 
 def draw(scene: Scene, size: int, num_frames: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(num_frames, size, size, 3) uint8: the shape moves at constant speed across most of the free way, never leaving
-    the picture. Where it starts, how far it goes and how large it is come from ``rng``."""
+    """(num_frames, size, size, 3) uint8: the shape moves at constant speed across most of the free space, and never
+    leaves the picture. Its start, the length of its path and its size come from ``rng``."""
     radius = size * rng.uniform(0.17, 0.25)
     margin = radius + 1.0  # the centre keeps away from the edge
     free = size - 2 * margin

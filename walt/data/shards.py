@@ -1,8 +1,8 @@
-"""Directories of WebDataset tars under an index: written whole, read back only as the index promises.
+"""Directories of WebDataset tars with an index: written completely, and read only as the index says.
 
-A directory holds ``NAME-000000.tar`` ... and ``shards.parquet``, written last, with count, size and SHA-256 of each tar
-and the ``identity`` (a digest of everything that determines the content). Readers believe the index, not the folder:
-a tar that the index does not name does not exist, and one that differs from it is an error, never a shorter epoch.
+A directory contains ``NAME-000000.tar`` ... and ``shards.parquet``, written last, with count, size and SHA-256 of each
+tar and the ``identity`` (a digest of everything that determines the content). Readers trust the index, not the folder:
+a tar that the index does not name is ignored, and one that differs from it is an error, never a shorter epoch.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write, verify_file
 
 NULL_KEY = "null"
-"""Among the embeddings of captions: the key of the empty caption's."""
+"""Key of the empty caption's embedding, among those of the captions."""
 INDEX_NAME = "shards.parquet"
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
-"""The members a tar may hold. A list of what is allowed, so that no form of pickle can get in under another name."""
+"""Extensions of the members that a tar may contain. A list of what is allowed excludes pickles under any name."""
 
 Sample = dict[str, bytes]
 """A sample's members by extension."""
@@ -37,12 +37,12 @@ _SCHEMA = pa.schema([("shard", pa.string()), ("count", pa.int64()), ("bytes", pa
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """What the index says of one tar."""
+    """What the index says about one tar."""
 
     shard: str
     """File name inside the directory."""
     count: int
-    """Samples."""
+    """Number of samples."""
     bytes: int
     sha256: str
 
@@ -55,7 +55,7 @@ class ShardIndex:
     records: tuple[ShardRecord, ...]
 
     def digest(self) -> str:
-        """Hex SHA-256 of everything the index says, and so of the bytes of all tars."""
+        """Hex SHA-256 of everything in the index, and so of the bytes of all tars."""
         return sha256_json({"identity": self.identity, "rows": [asdict(record) for record in self.records]})
 
 
@@ -65,7 +65,7 @@ def shard_name(prefix: str, number: int) -> str:
 
 
 def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecord:
-    """Write samples as a tar that appears under ``path`` only when it is whole; same samples, same bytes.
+    """Write samples as a tar that appears under ``path`` only when it is complete; same samples, same bytes.
 
     Args:
         samples: (key, members by extension), in the order in which they are stored.
@@ -75,7 +75,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecor
             not one of ``EXTENSIONS``.
         StorageError: the disk is full or read-only.
     """
-    from webdataset.writer import TarWriter  # it loads torch, which most of those who import this module do without
+    from webdataset.writer import TarWriter  # it loads torch, which most users of this module do not need
 
     keys: set[str] = set()
     with atomic_write(path) as stream:
@@ -114,7 +114,7 @@ class _HashingWriter:
 
 
 def write_index(directory: Path, identity: str, records: Iterable[ShardRecord]) -> None:
-    """Write ``shards.parquet``: the last act of whoever fills the directory."""
+    """Write ``shards.parquet``, after everything else in the directory."""
     index = ShardIndex(identity, tuple(records))
     if len({record.shard for record in index.records}) != len(index.records):
         raise ValueError(f"{directory}: a shard is listed twice")
@@ -129,7 +129,7 @@ def read_index(directory: Path) -> ShardIndex:
     """Read ``shards.parquet``.
 
     Raises:
-        StorageError: there is none.
+        StorageError: there is no index.
         CorruptArtifactError: it cannot be read, or differs from its own digest.
     """
     path = directory / INDEX_NAME
@@ -160,12 +160,12 @@ def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, S
     """The samples of one tar, in order, through webdataset.
 
     Raises:
-        CorruptArtifactError: the tar differs from its record, or holds a member that is not one of ``EXTENSIONS``.
+        CorruptArtifactError: the tar differs from its record, or contains a member that is not one of ``EXTENSIONS``.
     """
     from webdataset.tariterators import group_by_keys, tar_file_expander  # it loads torch, as above
 
     path = verify_shard(directory, record)
-    _members(path)  # refuses what is not allowed before a byte of it is read
+    _members(path)  # refuses forbidden members before their bytes are read
     count = 0
     with open(path, "rb") as stream:
         for sample in group_by_keys(tar_file_expander([{"url": str(path), "stream": stream}])):
@@ -180,7 +180,7 @@ class ShardReader:
 
     Raises:
         StorageError: there is no index.
-        CorruptArtifactError: a tar differs from the index, holds a refused member, or repeats a key.
+        CorruptArtifactError: a tar differs from the index, contains a forbidden member, or repeats a key.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -208,7 +208,7 @@ class ShardReader:
         return key in self._places
 
     def path(self, key: str) -> Path:
-        """The tar that holds the key, for messages. Raises KeyError."""
+        """The tar that contains the key, for messages. Raises KeyError."""
         return self._places[key][0]
 
     def __getitem__(self, key: str) -> Sample:

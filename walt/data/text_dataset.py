@@ -20,19 +20,20 @@ class TextDataset:
         self.reader = ShardReader(text_dir)
         self._shape: torch.Size | None = None
         self._pairs = MemoryCache(self._load, lambda pair: pair[0].nbytes + pair[1].nbytes, cache_bytes)
-        self._pairs[NULL_KEY]  # first: its shape is what the others must have
+        self._pairs[NULL_KEY]  # loaded first: the others must have its shape
 
     def embeddings(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(B, L, D) float32 embeddings and their (B, L) boolean mask.
 
         Raises:
-            CorruptArtifactError: a key has none, or one that is not finite or shaped unlike the null embedding.
+            CorruptArtifactError: a key has no embedding, or one that is not finite or differs in shape from the null
+                embedding.
         """
         pairs = [self._pairs[key] for key in keys]
         return torch.stack([e for e, _ in pairs]).float(), torch.stack([m for _, m in pairs])
 
     def null(self) -> tuple[Tensor, Tensor]:
-        """The empty caption's (L, D) float32 embedding and (L,) mask: the unconditional input."""
+        """The unconditional input: the empty caption's (L, D) float32 embedding and (L,) mask."""
         embedding, mask = self._pairs[NULL_KEY]
         return embedding.float(), mask
 

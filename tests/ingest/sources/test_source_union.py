@@ -176,7 +176,10 @@ def test_classes_of_another_list_are_refused(tmp_path: Path) -> None:
         ({"path": "a/../../b"}, r"source\.members\.films\.path: 'a/\.\./\.\./b' leaves the dataset's folder"),
         ({"source": CAPTIONED | {"captions": "no.csv"}}, r"^source\.members\.films: .*no\.csv: no such file"),
         ({"source": CAPTIONED | {"path_column": "pth"}}, r"^source\.members\.films: .*no column 'pth'; did you mean"),
-        ({"source": union(x=member(FOLDER, "."))["source"]}, r"films\.source\.kind': 'union' is none of .*webdataset"),
+        (
+            {"source": union(x=member(FOLDER, "."))["source"]},
+            r"films\.source\.kind': 'union' is not one of .*webdataset",
+        ),
         ({"pth": "."}, r"unknown key 'source\.members\.films\.pth'; did you mean 'path'"),
         ({"source": CAPTIONED | {"caption": "x"}}, r"unknown key 'source\.members\.films\.source\.caption'; did you"),
     ],
@@ -201,7 +204,7 @@ def test_a_member_may_be_called_as_a_key_is() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", ".a", "a b", "ü"])
 def test_a_name_that_cannot_begin_a_name(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"source\.members: .*a member's name is made of"):
+    with pytest.raises(ConfigurationError, match=r"source\.members: .*a member's name consists of"):
         describe(**union(**{name: member(FOLDER, ".")}))
 
 
