@@ -12,7 +12,7 @@ from walt.core.log import PROGRESS_FILE_VARIABLE, ProgressBar
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock that the test moves forward."""
 
     def __init__(self) -> None:
         self.now = 100.0

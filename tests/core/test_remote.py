@@ -74,7 +74,7 @@ def test_listing_goes_by_pages_and_by_patterns(
     assert listed(f"{bucket.url}/top/[x]*/") == ["[x]*/1.mp4"], "a prefix is no pattern"
 
 
-def test_a_large_upload_goes_by_parts_and_appears_at_once(
+def test_a_large_upload_is_sent_in_pieces_and_appears_when_complete(
     bucket: Bucket,
     file: Path,
     tmp_path: Path,
@@ -89,7 +89,7 @@ def test_a_large_upload_goes_by_parts_and_appears_at_once(
 
 
 @pytest.mark.parametrize("what", ["GET", "PUT", "HEAD"])
-def test_a_burst_of_503_passes(what: str, bucket: Bucket, file: Path, tmp_path: Path) -> None:
+def test_a_burst_of_503_is_retried(what: str, bucket: Bucket, file: Path, tmp_path: Path) -> None:
     url = f"{bucket.url}/data"
     bucket.proxy.plan(f"{what} .*/data", count=3, status=503)
     digest = remote.upload(file, url)
@@ -109,7 +109,7 @@ def test_attempts_are_counted_with_the_first(bucket: Bucket, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("cut", [0, 1000, 900_000])
-def test_a_reset_in_the_middle_of_a_body_passes(
+def test_a_reset_in_the_middle_of_a_body_is_retried(
     cut: int,
     bucket: Bucket,
     file: Path,
@@ -140,7 +140,7 @@ def web(file: Path) -> Iterator[FaultProxy]:
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429}, {"cut": 5000}])
-def test_plain_http_passes_faults_too(
+def test_plain_http_is_retried_too(
     fault: dict[str, int], web: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_errors, "_FIRST_PAUSE_SECONDS", 0.02)
@@ -161,7 +161,7 @@ def test_plain_http_passes_faults_too(
     assert web.faults_left == 8, "what cannot pass is not tried again"
 
 
-def test_what_does_not_pass_is_a_storage_error(bucket: Bucket, file: Path, tmp_path: Path) -> None:
+def test_a_failure_that_persists_is_a_storage_error(bucket: Bucket, file: Path, tmp_path: Path) -> None:
     url = f"{bucket.url}/data"
     remote.upload(file, url)
     bucket.proxy.plan("GET", count=1000, status=503)

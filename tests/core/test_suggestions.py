@@ -25,7 +25,7 @@ def test_a_message_ends_with_the_nearest_name_or_with_what_there_is(name: str, o
     assert did_you_mean(name, iter(["demo", "tiny"]), otherwise) == ending
 
 
-def test_the_cutoff_says_how_like_a_name_must_be() -> None:
+def test_the_cutoff_is_the_smallest_accepted_similarity() -> None:
     assert nearest("abxx", ["abcd"]) == "abcd"
     assert nearest("abxx", ["abcd"], cutoff=0.6) is None
     assert nearest("abcd", []) is None
@@ -35,7 +35,7 @@ def test_a_name_that_is_not_utf8_can_be_printed() -> None:
     assert did_you_mean("name", ["nam\udcff"]) == "; did you mean 'nam\\xff'?"
 
 
-def test_nobody_else_looks_for_near_names() -> None:
+def test_no_other_module_searches_for_similar_names() -> None:
     files = [file for top in ("walt", "flows") for file in (ROOT / top).rglob("*.py")]
     users = [file for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
              if isinstance(node, ast.Import) and any(alias.name == "difflib" for alias in node.names)]  # fmt: skip

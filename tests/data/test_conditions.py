@@ -1,4 +1,4 @@
-"""What the transformers are told of a clip: captions, classes, or nothing."""
+"""What the transformers are conditioned on for a clip: captions, classes, or nothing."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def test_classes_that_do_not_fit_the_model(tmp_path: Path, labels: list[tuple[st
 def test_captions_and_those_that_are_dropped(tmp_path: Path) -> None:
     write_latents(tmp_path)
     conditions = open_conditions(tmp_path / "text", "text", None)
-    told = conditions.tensors(["v1", "v2"], torch.tensor([False, True]))
-    assert told["text"][:, 0, 0].tolist() == [1.0, -1.0]  # each row's text is its number, the empty caption's -1
-    assert told["text_mask"].all()
+    found = conditions.tensors(["v1", "v2"], torch.tensor([False, True]))
+    assert found["text"][:, 0, 0].tolist() == [1.0, -1.0]  # each row's text is its number, the empty caption's -1
+    assert found["text_mask"].all()
     assert conditions.tensors(["v2"])["text"][0, 0, 0] == 2.0  # dropping changed nothing that is kept
 
 
-def test_nothing(tmp_path: Path) -> None:
+def test_a_model_without_conditioning_gets_no_tensors(tmp_path: Path) -> None:
     assert open_conditions(tmp_path, "none", None).tensors(["a"]) == {}

@@ -57,7 +57,7 @@ def test_any_world_size_partitions_the_same_global_batch(keys: set[str], step: i
         assert tuple(rejoined) == whole
 
 
-def test_the_order_is_the_same_in_every_process_and_for_ever() -> None:
+def test_the_order_is_the_same_in_every_process_and_version() -> None:
     """A change of these values would break the resume of every run in existence."""
     assert epoch_order(0, 0, "abcdefgh") == tuple("bhfceagd")
     code = "from walt.data.epoch_order import epoch_order; print(''.join(epoch_order(0, 0, 'abcdefgh')))"
@@ -110,7 +110,7 @@ def test_frozen_keys_are_made_once() -> None:
         ((0, 0, 0, ["a"]), "batch_size"),
     ],
 )
-def test_refuses_what_has_no_order(arguments: tuple[int, int, int, list[str]], message: str) -> None:
+def test_keys_without_an_order_are_refused(arguments: tuple[int, int, int, list[str]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         batch_keys(*arguments)
     with pytest.raises(ValueError, match="choices"):

@@ -107,6 +107,6 @@ def test_damage_is_named(tmp_path: Path) -> None:
         read_rejects(tmp_path / "other.parquet")
 
 
-def test_names_that_are_no_text_become_printable() -> None:
+def test_names_that_are_not_utf8_become_printable() -> None:
     assert printable("caf\udce9.mp4") == "caf\\xe9.mp4"
     assert printable("new\nline ü.mp4") == "new\nline ü.mp4"

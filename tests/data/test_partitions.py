@@ -95,7 +95,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     assert files(tmp_path) == bytes_of_first, "history leaves no trace"
 
 
-def test_what_the_index_does_not_name_is_not_read_and_goes_with_the_next_write(tmp_path: Path) -> None:
+def test_a_file_that_the_index_does_not_name_is_not_read_and_is_removed_by_the_next_write(tmp_path: Path) -> None:
     write(tmp_path, BEFORE)
     before = files(tmp_path)
     (tmp_path / "part-000001.parquet").write_bytes((tmp_path / "part-000000.parquet").read_bytes())
@@ -140,7 +140,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["[]", "{}", '{"parts": [{"part": "a"}]}', '{"parts": 3}', '{"parts": [], "x": 1}', "\xff"]
 )
-def test_an_index_that_is_none(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_index_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / PARTS_INDEX).write_bytes(text.encode("latin-1"))
     with pytest.raises(CorruptArtifactError, match=PARTS_INDEX):
         read(tmp_path)

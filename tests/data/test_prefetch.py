@@ -75,6 +75,6 @@ def test_steps_by_number_after_jumps_and_errors() -> None:
     assert not prefetching_threads()
 
 
-def test_a_depth_of_nothing_is_refused() -> None:
+def test_a_depth_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="depth"):
         next(prefetch(lambda step: step, 0, 1, 0))

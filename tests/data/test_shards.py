@@ -63,7 +63,7 @@ def foreign_tar(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], count:
     return record
 
 
-def test_reads_what_was_written(tmp_path: Path) -> None:
+def test_a_reader_returns_what_was_written(tmp_path: Path) -> None:
     records = fill(tmp_path)
     reader = ShardReader(tmp_path)
     assert reader.keys == tuple(key for key, _ in SAMPLES)
@@ -76,7 +76,7 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
     assert "key9" not in reader
 
 
-def test_plain_webdataset_reads_it_too(tmp_path: Path) -> None:
+def test_plain_webdataset_can_read_the_tars(tmp_path: Path) -> None:
     record = fill(tmp_path)[0]
     found = list(webdataset.WebDataset(str(tmp_path / record.shard), shardshuffle=False))
     assert [(sample["__key__"], sample["mp4"], sample["json"]) for sample in found] == [
@@ -105,13 +105,13 @@ def test_same_samples_same_bytes_on_another_day(tmp_path: Path, monkeypatch: pyt
         ([("a", {"pth": b""})], "pth"),
     ],
 )
-def test_refuses_malformed_samples(tmp_path: Path, samples: list[tuple[str, Sample]], message: str) -> None:
+def test_malformed_samples_are_refused(tmp_path: Path, samples: list[tuple[str, Sample]], message: str) -> None:
     with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         write_shard(tmp_path / "clips-000000.tar", samples)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_refuses_an_index_with_a_shard_twice(tmp_path: Path) -> None:
+def test_an_index_that_names_a_shard_twice_is_refused(tmp_path: Path) -> None:
     records = fill(tmp_path)
     with pytest.raises(ValueError, match="twice"):
         write_index(tmp_path, "id", [records[0], records[0]])
@@ -147,7 +147,7 @@ def flip(path: Path, share: float, bit: int) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(share=_TRUNCATE, bit=st.integers(0, 7))
-def test_a_damaged_index_never_says_something_else(
+def test_a_damaged_index_is_never_read_as_another(
     tmp_path_factory: pytest.TempPathFactory, share: float, bit: int
 ) -> None:
     directory = tmp_path_factory.mktemp("index")
@@ -158,7 +158,7 @@ def test_a_damaged_index_never_says_something_else(
         found = read_index(directory)
     except CorruptArtifactError:
         return
-    assert found == intact  # the bit was one that nobody reads
+    assert found == intact  # the flipped bit is one that no reader uses
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
@@ -180,7 +180,7 @@ def test_a_missing_tar_is_corrupt_and_a_missing_index_is_storage(tmp_path: Path)
     assert error.value.exit_status == 4
 
 
-def test_a_tar_that_the_index_does_not_name_is_not_there(tmp_path: Path) -> None:
+def test_a_tar_that_the_index_does_not_name_is_ignored(tmp_path: Path) -> None:
     fill(tmp_path)
     write_shard(tmp_path / "clips-000002.tar", [("stray", {"json": b"{}"})])
     assert "stray" not in ShardReader(tmp_path)
@@ -250,7 +250,7 @@ def test_killed_in_the_middle_leaves_only_a_temporary_name(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_a_folder_on_another_disk_only_the_link_is_removed(tmp_path: Path) -> None:
+def test_only_the_link_to_a_folder_on_another_disk_is_removed(tmp_path: Path) -> None:
     disk, here = tmp_path / "disk", tmp_path / "here"
     disk.mkdir()
     here.mkdir()

@@ -27,7 +27,7 @@ SOURCES = st.dictionaries(st.integers(0, 300), st.integers(1, 5), min_size=1, ma
 
 @settings(max_examples=150, deadline=None)
 @given(clips=SOURCES, most=st.integers(1, 20), seed=st.integers(0, 9), new=st.integers(301, 400))
-def test_the_set_decides_and_one_more_source_touches_one_tar(
+def test_the_set_decides_and_one_more_source_changes_one_tar(
     clips: dict[int, int], most: int, seed: int, new: int
 ) -> None:
     sources = [source(number, count) for number, count in clips.items()]
@@ -42,13 +42,13 @@ def test_the_set_decides_and_one_more_source_touches_one_tar(
     added = source(new)
     after = content([*sources, added], most)
     gone = [shard for number, shard in before.items() if after.get(number) != shard]
-    assert len(gone) <= 1, "one tar at most is written anew or split"
+    assert len(gone) <= 1, "at most one tar is written again or split"
     touched = [shard for number, shard in after.items() if before.get(number) != shard]
     assert set().union(*touched) == {added.sha256}.union(*gone)
     assert content(sources, most) == before, "and without it all is as it was"
 
 
-def test_numbers_are_places_in_a_tree_and_tars_are_reasonably_full() -> None:
+def test_numbers_are_positions_in_a_tree_and_tars_are_reasonably_full() -> None:
     shards = assign_shards([source(number) for number in range(20_000)], 100)
     numbers = set(shards)
     for number in numbers:
@@ -82,7 +82,7 @@ def parts(sources: list[Source], most_clips: int, most_rows: int) -> dict[int, s
     clips=SOURCES, most=st.integers(1, 12), most_rows=st.integers(1, 40), seed=st.integers(0, 9),
     new=st.integers(301, 400),
 )  # fmt: skip
-def test_the_set_decides_the_parts_and_one_more_source_touches_one(
+def test_the_set_decides_the_parts_and_one_more_source_changes_one(
     clips: dict[int, int], most: int, most_rows: int, seed: int, new: int
 ) -> None:
     sources = [source(number, count) for number, count in clips.items()]
@@ -100,13 +100,13 @@ def test_the_set_decides_the_parts_and_one_more_source_touches_one(
     added = source(new)
     after = parts([*sources, added], most, most_rows)
     gone = [found for part, found in before.items() if after.get(part) != found]
-    assert len(gone) <= 1, "one part at most is written anew or split"
+    assert len(gone) <= 1, "at most one part is written again or split"
     touched = [found for part, found in after.items() if before.get(part) != found]
     said = {sha256 for found in touched for _, sha256 in found}
     assert said == {added.sha256}.union(*({sha256 for _, sha256 in found} for found in gone))
 
 
-def test_parts_are_places_in_the_tree_of_the_tars_and_as_large_as_may_be() -> None:
+def test_parts_are_positions_in_the_tree_of_the_tars_and_as_large_as_allowed() -> None:
     sources = [source(number) for number in range(5_000)]
     shards = assign_shards(sources, 50)
     found = assign_parts(shards, 400)
@@ -124,7 +124,9 @@ def test_parts_are_places_in_the_tree_of_the_tars_and_as_large_as_may_be() -> No
         if part:
             beside = part + 1 if part % 2 else part - 1
             below = [other for other in found if other == beside or _is_below(other, beside)]
-            assert sizes[part] + sum(sizes[other] for other in below) > 400, "with what lies beside it, it is too large"
+            assert sizes[part] + sum(sizes[other] for other in below) > 400, (
+                "together with its sibling, it is too large"
+            )
     assert list(assign_parts(shards, 5_000)) == [0]
     assert assign_parts(shards, 5_000)[0] == shards
     assert list(assign_parts(shards, 1)) == list(shards), "a tar is never apart"

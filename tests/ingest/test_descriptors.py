@@ -64,7 +64,7 @@ FOLDER = {"kind": "folder", "patterns": ["**/*"]}
         (FOLDER | {"captions": "captions.csv"}, r"unknown key 'source\.captions'"),
     ],
 )  # fmt: skip
-def test_a_wrong_source_is_named_as_the_file_has_it(source: Any, message: str) -> None:
+def test_a_wrong_source_is_named_as_in_the_file(source: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         describe(source)
     assert "\n" not in str(caught.value)

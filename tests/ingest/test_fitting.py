@@ -49,7 +49,7 @@ def test_nothing_is_enlarged_unless_it_is_allowed(
 
 
 @pytest.mark.parametrize(("width", "passes"), [(200, True), (201, False), (50, True), (49, False)])
-def test_the_crop_may_cut_off_so_much(width: int, passes: bool) -> None:
+def test_the_crop_may_not_cut_off_more_than_the_limit(width: int, passes: bool) -> None:
     if passes:
         assert fitting_sizes((100, width), [(32, 32)], [], "allow", 0.5) == ((32, 32),)
     else:

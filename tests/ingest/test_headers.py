@@ -40,7 +40,7 @@ def test_what_headers_say(tmp_path: Path) -> None:
     assert second == Header("b.jpg", "image", "jpeg", 40, 30, None, None, None)
 
 
-def test_files_that_are_no_good(tmp_path: Path) -> None:
+def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("#EXTM3U\n/etc/passwd")
     (tmp_path / "text.png").write_text("no picture")
@@ -83,7 +83,7 @@ def test_first_pictures_of_some(tmp_path: Path) -> None:
     assert pictures[2].shape == (10, 256, 3), "a very wide one is not enlarged to the height"
 
 
-def test_a_damaged_first_picture_leaves_the_header(tmp_path: Path) -> None:
+def test_a_header_is_read_even_if_the_first_picture_is_damaged(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24), fps=24, container={"movflags": "faststart"})
     data = bytearray(video.read_bytes())
     start = data.index(b"mdat") + 4

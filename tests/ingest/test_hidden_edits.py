@@ -53,9 +53,9 @@ def test_an_edit_with_size_and_time_restored_shows_in_the_time_afterwards(folder
     assert (edits.stamped.count, str(edits.stamped), edits.unseen.count) == (1, "b/one.mp4", 0)
     inode, size, mtime = seen_by_dvc(file)
     assert (inode, size) == known[:2]
-    assert 0 < mtime - known[2] < 1e-3, "later, but for no listing"
+    assert 0 < mtime - known[2] < 1e-3, "later, but by too little for any listing"
     assert file.read_bytes() == b"y"
-    assert find(folder) == Edits(), "it is told once"
+    assert find(folder) == Edits(), "an edit is reported once"
 
 
 def test_what_dvc_sees_by_itself_is_left_as_it_is(folder: Path) -> None:
@@ -84,13 +84,13 @@ def test_an_edit_after_one_that_dvc_alone_has_read_is_found(folder: Path) -> Non
     assert find(folder) == Edits()
 
 
-def test_a_new_mode_is_not_told_from_an_edit(folder: Path) -> None:
+def test_a_new_mode_looks_like_an_edit(folder: Path) -> None:
     """Nothing is read here: DVC reads, and finds the same bytes."""
     (folder / "b.mp4").chmod(0o600)
     assert str(find(folder).stamped) == "b.mp4"
 
 
-def test_behind_links_dvc_sees_nothing(folder: Path) -> None:
+def test_changes_behind_links_are_unseen_by_dvc(folder: Path) -> None:
     two = folder.parent / "elsewhere/two.mp4"
     times = two.stat().st_mtime_ns
     edit_in_place(two, b"y")
@@ -126,7 +126,7 @@ def test_a_file_whose_time_cannot_be_set_is_unseen(folder: Path, monkeypatch: py
     assert find(folder) == Edits()
 
 
-def test_a_run_that_dies_before_dvc_is_told_tells_it_the_next_time(folder: Path) -> None:
+def test_if_a_run_dies_before_dvc_is_informed_the_next_one_informs_it(folder: Path) -> None:
     edit_in_place(folder.parent / "elsewhere/two.mp4", b"y")
     edit_in_place(folder / "b.mp4", b"y")
     known = seen_by_dvc(folder / "b.mp4")
@@ -155,7 +155,7 @@ def test_a_run_that_dies_before_dvc_is_told_tells_it_the_next_time(folder: Path)
         lambda data: b"[1, 2, 3, 4, 5, 6]\n" + data,
     ],
 )
-def test_a_damaged_record_is_none(
+def test_a_damaged_record_is_ignored(
     folder: Path, damage: Callable[[bytes], bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = folder.parent / "record.jsonl"
@@ -167,7 +167,7 @@ def test_a_damaged_record_is_none(
     assert find(folder) == Edits()
 
 
-def test_a_file_that_goes_while_it_is_looked_at_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_disappears_while_it_is_looked_at_is_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit_in_place(folder / "b.mp4", b"y")
     utime = os.utime
 
@@ -181,7 +181,7 @@ def test_a_file_that_goes_while_it_is_looked_at_is_passed_over(folder: Path, mon
     assert "b.mp4" not in [json.loads(line)[0] for line in lines]
 
 
-def test_names_that_are_no_text_can_be_shown(folder: Path) -> None:
+def test_names_that_are_not_utf8_can_be_shown(folder: Path) -> None:
     edit_in_place(folder / "z\udcff.mp4", b"y")
     assert str(find(folder).stamped) == r"z\xff.mp4"
 

@@ -46,7 +46,7 @@ def test_bands_miss_nothing(clips: Prints, bits: int, colour: float) -> None:
     assert near_duplicates(*clips, bits, colour) == by_all_pairs(*clips, bits, colour)
 
 
-def test_what_goes_is_near_what_stays() -> None:
+def test_each_removed_clip_is_similar_to_a_kept_one() -> None:
     """A chain: the second is near the first and goes, so the third, which is near the second only, stays."""
     chain = np.array([[0b0], [0b11], [0b1111], [0b111111]], dtype=np.uint64)
     assert near_duplicates(chain, np.zeros((4, 3), np.float32), 2, 0.0) == {1: 0, 3: 2}
@@ -57,7 +57,7 @@ def test_few_clips_have_no_duplicates(shape: tuple[int, int]) -> None:
     assert near_duplicates(np.zeros(shape, np.uint64), np.zeros((shape[0], 3), np.float32), 9, 16.0) == {}
 
 
-def test_many_strangers_are_not_compared_with_each_other() -> None:
+def test_unrelated_clips_are_not_compared_with_each_other() -> None:
     """Where all pairs were compared this would not end within a test's time."""
     generator = np.random.default_rng(0)
     hashes = generator.integers(0, 2**64, (300_000, 3), dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""Each source is read once, and what goes wrong there is told apart from what the bytes are."""
+"""Each source is read once, and failures to read it do not count as properties of its bytes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars:
     assert found == hash_and_cut.LocationResult(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
 
 
-def test_what_ends_its_worker_has_its_hash_and_its_duplicates(
+def test_a_file_that_kills_its_worker_has_a_hash_and_duplicates(
     root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
 ) -> None:
     shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
@@ -83,7 +83,7 @@ def test_what_ends_its_worker_has_its_hash_and_its_duplicates(
 
 @only_here  # what is fetched has no name of its own by which one copy might crash
 @pytest.mark.parametrize("dies", ["b.mp4", "z copy of b.mp4"])
-def test_one_copy_that_lives_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch, dies: str) -> None:
+def test_one_readable_copy_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch, dies: str) -> None:
     shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
     add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
     with monkeypatch.context() as patch:
@@ -95,7 +95,7 @@ def test_one_copy_that_lives_is_enough(root: Path, monkeypatch: pytest.MonkeyPat
     assert outputs(root) == before, "a rerun adds nothing"
 
 
-@only_here  # a copy of an object changes for nobody; see test_ingest_sources.py for what may
+@only_here  # the copy of an object does not change; see test_ingest_sources.py for what may
 def test_a_file_that_changes_while_it_is_read_is_refused_for_now(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = (root / "videos/b.mp4").read_bytes() + b"\0"
 
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_read_has_no_hash(root: Path, monkeypatch: pytest.
     assert rejected(root) == {"a.mp4": RejectRow("a.mp4", None, "ingest", "unreadable", "Input/output error")}
 
 
-def test_what_only_another_machines_cache_holds_is_cut_after_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_that_only_another_machines_cache_has_are_cut_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = hash_and_cut._lacking
 
     def all_there(cache: Any, sha256: str, place: hash_and_cut.LocationTask) -> Any:

@@ -65,12 +65,12 @@ def greys(*levels: int) -> Frames:
         ((0, 90, 180, 90, 0), {"cuts": "refuse", "cut_ratio": 1.0}, "shot_cut"),
     ],
 )
-def test_each_rule_has_its_edge(levels: tuple[int, ...], setting: dict[str, Any], code: str | None) -> None:
+def test_each_rule_has_its_threshold(levels: tuple[int, ...], setting: dict[str, Any], code: str | None) -> None:
     refusal = check_clip(clip(measured(greys(*levels))), ScreenConfig(**{**OFF, **setting}))
     assert (refusal.code if refusal else None) == code
 
 
-def test_an_image_is_judged_for_black_only() -> None:
+def test_an_image_is_only_checked_for_black() -> None:
     strict = ScreenConfig(**{**OFF, "cuts": "refuse", "min_motion": 9.0, "max_black": 0.0, "max_frozen": 0.0})
     assert check_clip(clip(measured(greys(90))), strict) is None
     black = check_clip(clip(measured(greys(5))), strict)
@@ -80,7 +80,7 @@ def test_an_image_is_judged_for_black_only() -> None:
     assert (measures.cut_score, measures.motion, measures.frozen(0.0), len(measures.phash)) == (None, None, None, 16)
 
 
-def test_a_logo_does_not_light_a_black_frame_but_a_lamp_does() -> None:
+def test_a_logo_does_not_make_a_black_frame_bright_but_a_lamp_does() -> None:
     frame = greys(0)
     frame[0, :8, :8] = 255  # 1.6 % of the pixels
     assert measured(frame).black(24) == 1.0
@@ -104,7 +104,7 @@ def test_measures_survive_the_cache() -> None:
 
 
 def test_the_demo_refuses_none_of_its_shapes() -> None:
-    """Each colour, shape, direction and background, as the demo's recipe judges them."""
+    """Each colour, shape, direction and background, checked with the demo's thresholds."""
     config = recipe_data("demo")["ingest"]["screen"]
     rng = np.random.default_rng(0)
     sources = [
@@ -145,7 +145,7 @@ def refusals(sources: list[SourceEntry], **setting: Any) -> Refusals:
 
 @given(entries, st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
-def test_order_means_nothing_and_a_second_look_finds_nothing_more(sources: list[SourceEntry], seed: int) -> None:
+def test_the_order_does_not_matter_and_a_second_look_finds_nothing(sources: list[SourceEntry], seed: int) -> None:
     found = refusals(sources)
     shuffled = random.Random(seed).sample(sources, len(sources))
     assert refusals(shuffled) == found
@@ -159,7 +159,7 @@ def test_order_means_nothing_and_a_second_look_finds_nothing_more(sources: list[
     assert len(kept) + sum(map(len, found.values())) == sum(len(source.clips) for source in sources)
 
 
-def test_the_larger_picture_stays_then_the_smaller_key() -> None:
+def test_the_larger_picture_is_kept_then_the_smaller_key() -> None:
     small, large, same = entry(1, [(7, 90)], 90), entry(3, [(7, 90)], 180), entry(2, [(7, 90)], 180)
     found = refusals([small, large, same])
     assert {key: refusal.duplicate_of for of in found.values() for key, refusal in of.items()} == {
@@ -167,7 +167,7 @@ def test_the_larger_picture_stays_then_the_smaller_key() -> None:
     }  # fmt: skip
 
 
-def test_colour_tells_apart_what_the_hash_does_not() -> None:
+def test_colours_separate_pictures_with_equal_hashes() -> None:
     sources = [entry(1, [(7, 90)], 90), entry(2, [(7, 107)], 90)]
     assert refusals(sources, duplicate_colour=16.9) == {}
     assert set(refusals(sources, duplicate_colour=17.0)) == {sources[1].sha256}

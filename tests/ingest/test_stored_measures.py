@@ -131,7 +131,7 @@ def test_a_new_measure_decodes_no_source(root: Path, tmp_path: Path, monkeypatch
     assert digests(fresh / "data") == digests(root / "data"), "history makes no difference"
 
 
-def test_only_what_is_missing_or_was_changed_is_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_missing_and_changed_measures_are_computed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[list[str]] = []
     real = stored_measures.take_all
 
@@ -166,7 +166,7 @@ def test_workers_measure_what_one_process_does(root: Path, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-3], lambda data: b"", lambda data: b"\xff" + data[1:]])
-def test_a_torn_file_of_measures_is_taken_again(
+def test_an_incomplete_file_of_measures_is_computed_again(
     root: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
 ) -> None:
     register(monkeypatch, top_brightness)
@@ -194,7 +194,7 @@ def test_damaged_clips_are_cut_and_measured_again(root: Path, monkeypatch: pytes
     assert None not in measured(root, "top_brightness")
 
 
-def test_what_is_gone_takes_its_measures_along(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measures_of_removed_sources_are_removed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, top_brightness)
     run(root)
     (root / "videos/0.mp4").unlink()
@@ -239,7 +239,7 @@ def uses_a_module(thumbs: Clip) -> float | None:
 
 
 @pytest.mark.parametrize(("take", "message"), [(with_default, "neither defaults"), (with_list, "refers to LEVELS")])
-def test_a_measure_whose_code_cannot_be_told_is_refused(take: TakeOfStored, message: str) -> None:
+def test_a_measure_whose_code_has_no_digest_is_refused(take: TakeOfStored, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         take_identity(take)
 
@@ -252,7 +252,7 @@ def test_a_helper_belongs_to_the_code_of_a_measure(monkeypatch: pytest.MonkeyPat
     assert take_identity(top_brightness) != before
 
 
-def test_what_makes_thumbnails_is_part_of_every_identity() -> None:
+def test_the_code_of_thumbnails_is_part_of_every_identity() -> None:
     frames = counter(5, 48, 64)
     clips = [StoredClip("mp4", encode_clip(frames, 8, 8)), StoredClip("png", png_bytes(frames[0]))]
     found: dict[str, Any] = {}

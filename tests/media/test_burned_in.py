@@ -1,5 +1,5 @@
 """Real clips whose frames say which they are: the numbers are read off the pixels, so that the choice of frames is
-judged by what the pictures show and by nothing of ours."""
+checked only by what the pictures show, not by code of this project."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def apart(one: Image.Image | NDArray[np.uint8], other: Image.Image | NDArray[np.
     return (hashes[0] ^ hashes[1]).bit_count()
 
 
-def test_a_copy_is_near_and_another_picture_far() -> None:
+def test_a_copy_has_a_similar_hash_and_another_picture_does_not() -> None:
     moon, coins = picture("moon.png"), picture("coins.png")
     assert apart(moon, moon.resize((64, 64))) <= 4
     assert apart(moon, moon.point(lambda level: int(level * 0.8) + 10)) <= 4

@@ -1,5 +1,5 @@
 """Files that are made to do harm, or by hands that did not know: each is refused with its code, or read by a stated
-rule. What else is refused stands in ``test_video.py``."""
+rule. Other refusals are tested in ``test_video.py``."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def alias(name: str) -> bytes:
 
 
 def test_a_reference_to_another_file_is_not_followed(tmp_path: Path) -> None:
-    """The file's own samples are blank; what it refers to has all that it takes, and whoever follows it shows that."""
+    """The file's own samples are blank; the file it refers to is valid, and a reader that follows it would show that."""
     data = write_video(tmp_path / "inner.mov", counter(24)).read_bytes()
     begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
     here, there = b"\0\0\0\x0curl \0\0\0\1", alias("inner.mov")
@@ -152,7 +152,7 @@ def test_an_unknown_codec_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
-def test_what_lies_before_time_zero_is_not_shown(tmp_path: Path, suffix: str) -> None:
+def test_frames_before_time_zero_are_not_shown(tmp_path: Path, suffix: str) -> None:
     """18 frames have negative times, which the file's edit list takes from what is shown."""
     path = write_video(tmp_path / "a.mp4", counter(48), options={"crf": "1", "bf": "0"})
     shifted = tmp_path / f"b.{suffix}"

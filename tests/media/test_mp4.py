@@ -30,7 +30,7 @@ def test_quality_follows_crf() -> None:
     assert quality[0] > quality[8] > quality[18] > 30
 
 
-def test_stored_clips_hold_nearly_what_the_source_did() -> None:
+def test_stored_clips_are_nearly_equal_to_the_source() -> None:
     """Real clips at 128x128, at the quality of the recipe for real videos (docs/results/ingest.md)."""
     names = ["misc/bikes.mp4", "kinetics/cleaning pool/test.mp4", "ucf101/Biking/v_Biking_g05_c02.avi",
              "misc/nasa_13013.mp4", "captioned/videos/hiker.mp4"]  # fmt: skip
@@ -61,7 +61,7 @@ def test_all_frames_come_back_in_order(shape: tuple[int, ...]) -> None:
     assert read_counter(clip) == list(range(shape[0]))
 
 
-def test_nothing_tells_the_encoder_or_the_time() -> None:
+def test_the_bytes_contain_neither_the_encoder_nor_the_time() -> None:
     data = encode_clip(moving(32), 8, 8)
     assert b"x264" not in data
     assert b"Lav" not in data

@@ -38,7 +38,7 @@ def test_a_gif_has_all_frames_and_the_same_bytes_every_time(tmp_path: Path) -> N
         write_gif(tmp_path / name, iter(frames), 10)
     data = (tmp_path / "a.gif").read_bytes()
     assert data == (tmp_path / "b.gif").read_bytes()
-    assert b"NETSCAPE2.0\x03\x01\x00\x00" in data  # for ever
+    assert b"NETSCAPE2.0\x03\x01\x00\x00" in data  # repeats forever
     limits = Limits(min_side=1, max_pixels=10_000, max_seconds=60)
     shown = list(iterate_frames(tmp_path / "a.gif", fps=10, fit=lambda size: size, limits=limits))
     assert len(shown) == 9
@@ -62,7 +62,7 @@ def test_a_rate_may_be_a_fraction(tmp_path: Path) -> None:
     assert probe(tmp_path / "a.mp4").average_fps == Fraction(30000, 1001)
 
 
-def test_nothing_is_left_of_a_file_whose_frames_break_off(tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_file_whose_frames_end_with_an_error(tmp_path: Path) -> None:
     def frames() -> Iterator[np.ndarray]:
         yield from counter(5)
         raise RuntimeError("broke off")

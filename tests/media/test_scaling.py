@@ -161,7 +161,7 @@ def test_bt2020_colours_are_those_of_bt709(tmp_path: Path) -> None:
     codes = [round(255 * pq(float(part))) for part in light]
     frames = np.broadcast_to(np.array(codes, np.uint8), (3, 64, 64, 3))
     tags = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited"
-    # the encoder's input is converted by BT.601 unless it is told otherwise
+    # the encoder's input is converted by BT.601 unless options say otherwise
     av_frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24") for frame in frames]
     with av.open(str(tmp_path / "a.mp4"), "w") as target:
         stream = target.add_stream("libx265", rate=24)
@@ -189,7 +189,7 @@ def test_vp8_and_vp9_keep_their_alpha(tmp_path: Path, codec: str) -> None:
     assert np.abs(picture[:, 18:].astype(int) - 128).max() < 12
 
 
-def test_a_real_file_with_alpha_lies_on_black() -> None:
+def test_a_real_file_with_alpha_is_composited_on_black() -> None:
     path = shared_data() / "clips/misc/transparent.webm"
     (clip,) = read_clips(path, num_frames=9, fps=8, sizes=[(100, 100)], max_clips=1, limits=LIMITS)
     frames = clip.frames[100, 100]
@@ -198,7 +198,7 @@ def test_a_real_file_with_alpha_lies_on_black() -> None:
 
 
 @pytest.mark.parametrize(("height", "expected"), [(480, "bt601"), (720, "bt709")])
-def test_untagged_pictures_are_taken_for_what_their_size_suggests(height: int, expected: str) -> None:
+def test_the_colours_of_untagged_pictures_depend_on_their_size(height: int, expected: str) -> None:
     colour = np.broadcast_to(np.array((200, 40, 60), np.uint8), (height, height, 3))
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(colour), format="rgb24")
     coded = rgb.reformat(format="yuv420p", dst_colorspace={"bt601": 5, "bt709": 1}[expected], dst_color_range=1)

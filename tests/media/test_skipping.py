@@ -151,7 +151,7 @@ def test_larger_files_are_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyP
 # ---------------------------------------------------------------------------------------- what goes the plain way
 
 
-def test_other_codecs_containers_and_forms_go_the_plain_way(tmp_path: Path) -> None:
+def test_in_other_codecs_containers_and_formats_everything_is_decoded(tmp_path: Path) -> None:
     frames = moving(24)
     options = {"crf": "23"}
     h264 = write_video(tmp_path / "a.mp4", frames, pixel_format="yuv420p", options=options)
@@ -166,7 +166,7 @@ def test_other_codecs_containers_and_forms_go_the_plain_way(tmp_path: Path) -> N
         assert len(clips) == 2
 
 
-def test_an_edit_list_that_discards_frames_goes_the_plain_way(tmp_path: Path) -> None:
+def test_with_an_edit_list_that_discards_frames_everything_is_decoded(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving(), pixel_format="yuv420p", options={"crf": "23"})
     ffmpeg("-ss", "0.3", "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "b.mp4")  # begins between key frames
     assert "discarded" in unfit(tmp_path / "b.mp4")
@@ -250,12 +250,12 @@ def test_leading_pictures_need_what_was_before() -> None:
     ("kinds", "depth"),
     [("0r 1r", 0), ("1e 0r", 9), ("0e", 0), ("0e 4r 2r 1 3", 1), ("0e 1r 1r", 9), ("2e 0l 1l", 9)],
 )
-def test_what_is_not_as_it_should_be_is_unfit(kinds: str, depth: int) -> None:
+def test_irregular_packets_are_unfit(kinds: str, depth: int) -> None:
     with pytest.raises(Unfit):
         check(packets(*kinds.split()), depth)
 
 
-def test_a_sound_order_is_fit() -> None:
+def test_a_valid_order_of_packets_is_accepted() -> None:
     check(packets("0e", "4r", "2r", "1", "3"), 2)
 
 
@@ -266,7 +266,7 @@ def unit(*content: int) -> bytes:
     return len(content).to_bytes(4, "big") + bytes(content)
 
 
-def test_h264_packets_are_told_apart() -> None:
+def test_h264_packets_are_classified() -> None:
     look = classifier("h264", AVCC)
     assert look(memoryview(unit(0x65, 1, 2))) == (True, True, False)
     assert look(memoryview(unit(0x06, 5) + unit(0x41, 1))) == (True, False, False)

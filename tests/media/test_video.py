@@ -93,7 +93,7 @@ def test_sampling_follows_its_definition_for_any_timestamps(steps: list[int], fp
     assert chosen == expected
 
 
-def test_clips_may_lie_apart_or_overlap(tmp_path: Path) -> None:
+def test_clips_may_have_gaps_or_overlap(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", counter(48), fps=24)
     cut = partial(read_clips, path, num_frames=3, fps=8, sizes=[SIZE], limits=LIMITS)
     apart = cut(max_clips=9, stride_seconds=0.75)
@@ -153,7 +153,7 @@ def names(picture: Frames) -> list[str]:
         (-90, ["blue", "red", "white", "green"]),
     ],
 )
-def test_rotation_metadata_turn_the_picture_once(tmp_path: Path, angle: int, expected: list[str]) -> None:
+def test_rotation_metadata_is_applied_once(tmp_path: Path, angle: int, expected: list[str]) -> None:
     write_video(tmp_path / "a.mp4", quarters())
     ffmpeg("-display_rotation", str(angle), "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "b.mp4")
     clips = read_clips(tmp_path / "b.mp4", num_frames=5, fps=8, sizes=[(32, 24), (16, 32)], max_clips=1, limits=LIMITS)
@@ -196,7 +196,7 @@ def test_pixel_formats_keep_their_colours(tmp_path: Path, codec: str, pixel_form
     assert names(read(path, max_clips=1)[0].frames[SIZE][0]) == ["red", "green", "blue", "white"]
 
 
-def test_transparency_lies_on_black(tmp_path: Path) -> None:
+def test_transparent_pixels_are_composited_on_black(tmp_path: Path) -> None:
     frames = np.full((24, 32, 32, 4), 255, np.uint8)
     frames[:, :, :16, 3], frames[:, :, 16:, 3] = 0, 128
     path = write_video(tmp_path / "a.mov", frames, codec="png", pixel_format="rgba")
@@ -248,7 +248,7 @@ def test_the_first_of_several_picture_streams_is_taken(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------ refusals
 
 
-def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path) -> None:
     contents = {
         "zero.mp4": b"",
         "text.mp4": b"this is not a video\n" * 100,
@@ -279,7 +279,7 @@ def test_playlists_under_a_videos_name_are_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("max_clips", [1, 4])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
-def test_a_file_cut_short_is_refused_though_its_header_promises_all(
+def test_a_file_cut_short_is_refused_although_its_header_is_complete(
     tmp_path: Path, suffix: str, max_clips: int
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (72, 32, 32, 3), dtype=np.uint8)
@@ -312,7 +312,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
     assert code_of(tmp_path / "a.mp4") == "no_video"
 
 
-def test_limits_are_judged(tmp_path: Path) -> None:
+def test_limits_are_checked(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", counter(24, 64, 48))
     assert code_of(path, limits=Limits(50, 10**6, 100)) == "too_small"
     assert code_of(path, limits=Limits(8, 1000, 100)) == "too_large"
@@ -368,17 +368,17 @@ def test_the_moments_before_a_limit_are_read(tmp_path: Path, seconds: float, cou
 
 
 @pytest.mark.parametrize(("angle", "expected"), [(0, (64, 96)), (90, (96, 64)), (180, (64, 96)), (-90, (96, 64))])
-def test_the_upright_size_is_told(tmp_path: Path, angle: int, expected: tuple[int, int]) -> None:
+def test_the_upright_size_is_passed_to_fit(tmp_path: Path, angle: int, expected: tuple[int, int]) -> None:
     write_video(tmp_path / "a.mp4", counter(3, 64, 48), aspect=Fraction(2, 1))
     ffmpeg("-display_rotation", str(angle), "-i", tmp_path / "a.mp4", "-c", "copy", tmp_path / "b.mp4")
-    told = []
+    sizes = []
 
     def fit(size: tuple[int, int]) -> tuple[int, int]:
-        told.append(size)
+        sizes.append(size)
         return size
 
     pictures = list(iterate_frames(tmp_path / "b.mp4", fps=24, fit=fit, limits=LIMITS))
-    assert told == [expected]
+    assert sizes == [expected]
     assert [picture.shape for picture in pictures] == [(*expected, 3)] * 3
 
 
@@ -453,7 +453,7 @@ def _ffmpeg_frame(path: Path, width: int, height: int) -> Frames:
     return np.frombuffer(raw, np.uint8).reshape(height, width, 3)
 
 
-def test_of_two_real_streams_the_first_is_taken() -> None:
+def test_the_first_of_two_real_streams_is_used() -> None:
     info = probe(shared_data() / "clips/misc/nasa_13013.mp4")
     assert (info.width, info.height, info.stream_index) == (320, 180, 0)
 
@@ -494,13 +494,13 @@ def test_real_files_frame_by_frame(name: str) -> None:
     ],
 )
 def test_real_files_at_their_own_rate_and_size(name: str, size: tuple[int, int], count: int) -> None:
-    path, told = shared_data() / name, []
+    path, sizes = shared_data() / name, []
 
     def fit(upright: tuple[int, int]) -> tuple[int, int]:
-        told.append(upright)
+        sizes.append(upright)
         return (16, 16)
 
     rate = probe(path).constant_fps
     assert rate is not None
     assert len(list(iterate_frames(path, fps=rate, fit=fit, limits=LIMITS))) == count
-    assert told == [size]
+    assert sizes == [size]

@@ -73,7 +73,7 @@ def test_clips_tables_and_tars_agree(root: Path) -> None:
         assert row.sha256 == hashlib.sha256(larger).hexdigest() != hashlib.sha256(picture).hexdigest()
 
 
-def test_clips_hold_the_right_frames(root: Path) -> None:
+def test_clips_have_the_right_frames(root: Path) -> None:
     run(root)
     reader = ShardReader(Paths(root).clips / "32x32")
     found = {
@@ -172,7 +172,7 @@ def test_a_renamed_file_is_the_same_source(root: Path) -> None:
 
 
 @everywhere
-def test_settings_that_change_the_clips_remake_all_and_remove_what_is_old(root: Path) -> None:
+def test_settings_that_change_the_clips_remake_all_and_remove_old_ones(root: Path) -> None:
     run(root)
     figures = run(root, sizes=((24, 24),), clips_per_shard=100)
     assert figures["decoded_now"] == 9
@@ -276,7 +276,7 @@ def test_odd_names_are_kept(root: Path) -> None:
     }
 
 
-def test_a_name_that_is_no_text_is_accepted(root: Path, place: Place) -> None:
+def test_a_name_that_is_not_utf8_is_accepted(root: Path, place: Place) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")
     write_video(root / "videos/new.mp4", counter(40)).rename(root / "videos" / name)
     add(root, CAPTIONS | {name: "a cup"})
@@ -322,7 +322,7 @@ def test_nothing_accepted_ends_the_stage(root: Path) -> None:
         run(root, reject_limit=1.0)
 
 
-def test_what_is_not_there_is_named(root: Path, place: Place) -> None:
+def test_missing_files_are_named(root: Path, place: Place) -> None:
     shutil.move(root / "videos", root / "elsewhere")
     named = r"s3://.*/videos/captions\.csv: no such file" if place.bucket else r"dataset\.path.*videos: no such folder"
     with pytest.raises(ConfigurationError, match=named):
@@ -426,7 +426,7 @@ def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, patter
     assert outputs(root) == outputs(fresh)
 
 
-def test_while_tars_change_no_old_index_vouches_for_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_tars_change_there_is_no_old_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(root)
     (root / "videos/a.mp4").unlink()
     add(root, {name: text for name, text in CAPTIONS.items() if name != "a.mp4"})

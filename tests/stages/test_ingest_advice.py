@@ -33,7 +33,7 @@ def refusal(table: Path, source: dict[str, Any], rows: str) -> str:
     return str(caught.value)
 
 
-def test_a_list_of_which_little_is_here_is_told_of_the_key_for_that(table: Path) -> None:
+def test_advice_for_a_list_with_few_files_here_names_the_option_for_that(table: Path) -> None:
     missing = "".join(f"gone{number}.mp4,a cat\n" for number in range(20))
     said = refusal(table, LIST, f"a.mp4,a dog\n{missing}")
     assert "20 of 21 inputs were rejected (20 missing), more than ingest.reject_limit" in said
@@ -43,7 +43,7 @@ def test_a_list_of_which_little_is_here_is_told_of_the_key_for_that(table: Path)
     assert ingest_source(table.parents[1], LIST | {"absent": "skip"})["inputs"] == 1
 
 
-def test_nobody_else_is(table: Path) -> None:
+def test_other_rejects_get_no_such_advice(table: Path) -> None:
     rows = "".join(f"gone{number}.mp4,a cat\nbroken{number}.mp4,a cat\n" for number in range(9))
     for number in range(9):
         (table.parent / f"broken{number}.mp4").write_text(f"no video {number}")

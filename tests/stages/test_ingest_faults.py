@@ -53,7 +53,7 @@ def root(template: Path, tmp_path: Path, place: Place) -> Path:
 
 
 @pytest.mark.parametrize("place", TRIALS, indirect=True)
-def test_kill_9_at_random_writes_until_one_run_comes_through(
+def test_kill_9_at_random_writes_until_one_run_succeeds(
     template: Path, undisturbed: dict[str, str], tmp_path: Path, place: Place
 ) -> None:
     where = Place(place.name, place.bucket)
@@ -74,7 +74,7 @@ def test_kill_9_at_random_writes_until_one_run_comes_through(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
-def test_a_disk_that_fails_ends_the_stage_and_a_rerun_goes_on(
+def test_a_disk_that_fails_ends_the_stage_and_a_rerun_continues(
     number: int, root: Path, undisturbed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail_from(moment: int) -> Callable[[int], None]:
@@ -125,7 +125,7 @@ except WaltError as error:
 def test_a_real_disk_that_is_full_and_one_that_is_read_only(root: Path, undisturbed: dict[str, str]) -> None:
     """In a mount namespace of its own, which ends with the test."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
-        pytest.skip("this system lets nobody make a mount namespace")
+        pytest.skip("this system does not allow mount namespaces")
     script = _FULL.format(root=root, python=sys.executable)
     environment = os.environ | {"RUN": _RUN.format(root=root)}
     done = subprocess.run(

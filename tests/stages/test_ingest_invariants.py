@@ -93,7 +93,7 @@ EXAMPLES = {"local": 20, "s3": 4, "s3-faults": 2}
 
 
 @everywhere
-def test_every_input_once_and_neither_names_nor_order_nor_history_count(place: Place) -> None:
+def test_every_input_is_used_once_and_names_order_and_history_do_not_matter(place: Place) -> None:
     @settings(max_examples=EXAMPLES[place.name], deadline=None)
     @given(files=FILES, data=st.data())
     def holds(files: dict[str, str], data: Any) -> None:
@@ -103,7 +103,7 @@ def test_every_input_once_and_neither_names_nor_order_nor_history_count(place: P
 
 
 def whatever_the_mixture(place: Place, files: dict[str, str], data: Any) -> None:
-    """The last project of each lies here, so that all are compared with one of this machine."""
+    """The last project of each is stored here, so that all are compared with one of this machine."""
     names = sorted(files)
     uncaptioned = set(data.draw(st.lists(st.sampled_from(names), unique=True, max_size=2), "uncaptioned"))
     listed = {name: kind for name, kind in files.items() if name not in uncaptioned}

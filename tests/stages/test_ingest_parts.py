@@ -1,4 +1,4 @@
-"""The manifest that ``ingest`` makes has parts: which change, in which order they stand, and who reads them."""
+"""The manifest that ``ingest`` makes has parts: which change, in which order they are, and which stages read them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def part_of(root: Path) -> dict[str, str]:
     return found
 
 
-def test_tars_lie_within_parts_and_all_tables_have_one_order(made: Path) -> None:
+def test_tars_are_within_parts_and_all_tables_have_one_order(made: Path) -> None:
     paths = Paths(made)
     rows = read_manifest(paths.manifest)
     parts = read_parts(paths.manifest)
@@ -81,7 +81,7 @@ def test_tars_lie_within_parts_and_all_tables_have_one_order(made: Path) -> None
     assert Counter(pq.read_table(paths.manifest)["key"].to_pylist()) == Counter(row.key for row in rows)
 
 
-def test_one_file_touches_one_tar_and_one_part(root: Path) -> None:
+def test_one_file_changes_one_tar_and_one_part(root: Path) -> None:
     (root / "videos/d.mp4").unlink()
     add(root, FEW)
     run(root)
@@ -142,7 +142,7 @@ def test_a_damaged_part_is_made_again(root: Path, capsys: pytest.CaptureFixture[
 
 
 @only_here
-def test_the_single_file_of_earlier_versions_goes(root: Path) -> None:
+def test_the_single_file_of_earlier_versions_is_removed(root: Path) -> None:
     before = outputs(root)
     shutil.rmtree(Paths(root).manifest)
     (root / "data/manifest.parquet").write_bytes(b"of an earlier version")
@@ -151,7 +151,7 @@ def test_the_single_file_of_earlier_versions_goes(root: Path) -> None:
 
 
 @only_here
-def test_a_prefix_and_whoever_fetches_from_it_have_the_same_parts(root: Path, tmp_path: Path) -> None:
+def test_a_prefix_and_a_copy_fetched_from_it_have_the_same_parts(root: Path, tmp_path: Path) -> None:
     prefix, other = tmp_path / "elsewhere", Paths(tmp_path / "other")
     for former in (prefix, other.root / "data"):
         former.mkdir(parents=True)
@@ -175,7 +175,7 @@ def test_a_prefix_and_whoever_fetches_from_it_have_the_same_parts(root: Path, tm
 def test_what_an_earlier_version_published_is_not_fetched(root: Path, tmp_path: Path) -> None:
     published = {"manifest.parquet": {"bytes": 1, "sha256": "0"}}
     write_json(tmp_path / "elsewhere/published.json", published)
-    with pytest.raises(CorruptArtifactError, match="publish anew"):
+    with pytest.raises(CorruptArtifactError, match="publish again"):
         fetch(Paths(root), f"file://{tmp_path}/elsewhere")
     assert read_manifest(Paths(root).manifest)
 

@@ -39,7 +39,7 @@ def moving(num_frames: int, seed: int, height: int = 48, width: int = 48) -> Fra
 
 
 def numbered(numbers: list[int]) -> Frames:
-    """Flat frames that tell their numbers (``read_counter``)."""
+    """Flat frames that show their numbers (``read_counter``)."""
     levels = 20 + 4 * np.array(numbers)
     return np.broadcast_to(levels[:, None, None, None], (len(numbers), 48, 48, 3)).astype(np.uint8)
 
@@ -118,7 +118,7 @@ def test_no_clip_crosses_a_cut(root: Path, cuts: str, found: list[int]) -> None:
         assert all(score(row) < 27 for row in rows(root))
 
 
-def test_split_takes_the_frames_of_the_source_and_no_more_of_it(root: Path) -> None:
+def test_split_uses_only_the_frames_of_the_clips_without_cuts(root: Path) -> None:
     numbers = [0, 1, 2, 3, 4, 5, 6, 30, 31, 32, 33, 34, 35, 36, 37]  # a cut of 96 grey levels: a value of 32
     write_video(root / "videos/a.mp4", numbered(numbers), fps=FPS)
     run(root, screen_cuts="split", max_clips_per_video=2)
@@ -132,7 +132,7 @@ def test_split_takes_the_frames_of_the_source_and_no_more_of_it(root: Path) -> N
 
 
 @everywhere
-def test_split_knows_stills_and_short_videos(root: Path) -> None:
+def test_split_handles_stills_and_short_videos(root: Path) -> None:
     write_video(root / "videos/still.mp4", moving(1, 0), fps=FPS)
     write_video(root / "videos/short.mp4", moving(3, 1), fps=FPS)
     write_video(root / "videos/restless.mp4", shots_of(3, 4, 3, 4), fps=FPS)
@@ -299,7 +299,7 @@ def test_a_copy_in_another_size_and_codec_is_a_near_duplicate(root: Path) -> Non
 
 
 @everywhere
-def test_near_duplicates_that_come_later_leave_what_a_fresh_run_leaves(root: Path, tmp_path: Path) -> None:
+def test_near_duplicates_that_are_added_later_give_the_clips_of_a_new_run(root: Path, tmp_path: Path) -> None:
     for number in range(3):
         write_video(root / f"videos/{number}.mp4", moving(12, number, 64, 64), fps=FPS)
     run(root, screen_duplicate_bits=3)

@@ -53,7 +53,7 @@ def local(root: Path) -> dict[str, str]:
 
 
 def published(bucket: Bucket, prefix: str = "clips") -> dict[str, str | None]:
-    """What lies there, but for the list, after comparing it with the list."""
+    """The files there, except the list, after comparing them with the list."""
     objects = bucket.objects(prefix)
     del objects[LIST_NAME]
     listed = json.loads(remote.read_bytes(f"{bucket.url}/{prefix}/{LIST_NAME}"))
@@ -102,7 +102,7 @@ def test_an_object_that_was_damaged_or_lost_is_uploaded_again(root: Path, bucket
     assert published(bucket) == before
 
 
-def test_objects_of_others_under_the_prefix_are_left_alone(root: Path, bucket: Bucket) -> None:
+def test_foreign_objects_under_the_prefix_are_left_alone(root: Path, bucket: Bucket) -> None:
     remote.upload(root / "videos/a.mp4", f"{bucket.url}/clips/clips/notes.txt")
     for ours in ("clips/32x32/clips-999999.tar", ".walt-probe-7"):  # of another run, and of one that was killed
         remote.upload(root / "videos/a.mp4", f"{bucket.url}/clips/{ours}")
@@ -113,7 +113,7 @@ def test_objects_of_others_under_the_prefix_are_left_alone(root: Path, bucket: B
 
 @pytest.mark.parametrize("name", ["clips/32x32/clips-1.tar", "manifest.parquet", "rejects.parquet", LIST_NAME])
 @pytest.mark.parametrize("where", ["s3", "file"])
-def test_files_of_others_under_names_of_ours_stop_the_stage(
+def test_foreign_files_under_names_that_we_use_stop_the_stage(
     name: str, where: str, root: Path, bucket: Bucket, tmp_path: Path
 ) -> None:
     """Stale or about to be overwritten: it is said before any work, and nothing changes."""
@@ -128,7 +128,7 @@ def test_files_of_others_under_names_of_ours_stop_the_stage(
     assert outputs(root) == before
 
 
-def test_a_file_that_comes_between_is_found_before_anything_changes(root: Path, bucket: Bucket) -> None:
+def test_a_file_that_appears_meanwhile_is_found_before_anything_changes(root: Path, bucket: Bucket) -> None:
     publish(root, bucket)
     before = published(bucket)
     bucket.call("put_object", Bucket=bucket.name, Key="clips/clips/9x9/clips-7.tar", Body=b"mine")
@@ -210,7 +210,7 @@ def test_kill_9_in_the_middle_of_an_upload(pattern: str, root: Path, bucket: Buc
     assert published(bucket) == local(root)
 
 
-def test_resets_in_the_middle_of_bodies_pass_on_the_way_back(root: Path, bucket: Bucket, tmp_path: Path) -> None:
+def test_resets_in_the_middle_of_bodies_are_retried_when_fetching(root: Path, bucket: Bucket, tmp_path: Path) -> None:
     publish(root, bucket)
     bucket.proxy.plan(r"GET .*\.tar", count=4, cut=1500)
     fetch(Paths(tmp_path / "other"), f"{bucket.url}/clips")
@@ -218,7 +218,7 @@ def test_resets_in_the_middle_of_bodies_pass_on_the_way_back(root: Path, bucket:
     assert bucket.proxy.faults_left == 0
 
 
-def test_a_server_that_fails_for_good_ends_the_stage_and_a_rerun_goes_on(root: Path, bucket: Bucket) -> None:
+def test_a_server_that_keeps_failing_ends_the_stage_and_a_rerun_continues(root: Path, bucket: Bucket) -> None:
     bucket.proxy.plan(r"PUT .*shards\.parquet", count=10_000, status=503)
     with pytest.raises(StorageError, match=r"s3://.*shards\.parquet: ") as caught:
         publish(root, bucket)
@@ -257,7 +257,7 @@ def test_a_wrong_output_is_found_before_any_work(
     assert not (tmp_path / "data").exists()
 
 
-def test_the_command_names_what_it_lacks_and_waits_for_no_ingest(tmp_path: Path, bucket: Bucket) -> None:
+def test_the_command_names_what_is_missing_and_does_not_wait_for_ingest(tmp_path: Path, bucket: Bucket) -> None:
     (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     with pytest.raises(ConfigurationError, match=r"ingest\.output is null"):
         fetch_command.run(None, tmp_path)
@@ -275,7 +275,7 @@ def test_a_list_that_is_not_ours_is_refused(text: str, bucket: Bucket, tmp_path:
         fetch(Paths(tmp_path), f"{bucket.url}/x")
 
 
-def test_a_local_folder_serves_as_well(root: Path, tmp_path: Path) -> None:
+def test_the_output_may_be_a_local_folder(root: Path, tmp_path: Path) -> None:
     output = f"file://{tmp_path}/elsewhere"
     assert ingest.run(config(clips_per_shard=4, output=output), Paths(root))["uploaded"] == len(local(root))
     assert ingest.run(config(clips_per_shard=4, output=output), Paths(root))["uploaded"] == 0

@@ -62,7 +62,7 @@ def test_real_clips_of_ucf101_have_their_labels(tmp_path: Path) -> None:
 
 
 def test_the_datasets_own_split_is_not_overruled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All four clips stand in the first split's test list."""
+    """All four clips are in the first split's test list."""
     ucf101(tmp_path, split=1)
     assert {row.split for row in manifest(tmp_path)} == {"held_out"}
     said = " ".join(capsys.readouterr().out.split())
@@ -103,7 +103,7 @@ def test_real_clips_of_kinetics_have_their_labels(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------- spans
 
 
-def test_each_span_is_cut_for_itself(tmp_path: Path) -> None:
+def test_each_span_is_cut_separately(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     write_video(tmp_path / "videos/a.mp4", counter(50))  # 24 frames a second; a clip has 5 of 8 a second: 0.625 s
     write_video(tmp_path / "videos/b.mp4", counter(50)[::-1])
@@ -234,7 +234,7 @@ def test_without_etags_files_are_compared_by_content(web: Web, tmp_path: Path) -
     assert outputs(tmp_path) == before
 
 
-def test_hints_that_are_torn_or_lost_cost_a_download_and_nothing_else(web: Web, tmp_path: Path) -> None:
+def test_incomplete_or_lost_hints_cost_a_download_and_nothing_else(web: Web, tmp_path: Path) -> None:
     publish(web, tmp_path)
     ingest_source(tmp_path, LIST)
     before = outputs(tmp_path)
@@ -304,7 +304,7 @@ def test_spans_of_a_remote_file_need_one_download(web: Web, tmp_path: Path) -> N
     assert ingest_source(tmp_path, source)["decoded_now"] == 1
 
 
-def test_a_bucket_is_a_folder_too(bucket: Bucket, tmp_path: Path) -> None:
+def test_a_bucket_can_be_used_like_a_folder(bucket: Bucket, tmp_path: Path) -> None:
     """For sources of other kinds than the ingest suite has, which runs there as a whole (tests/support/places.py)."""
     videos = tmp_path / "videos"
     videos.mkdir()

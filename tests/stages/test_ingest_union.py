@@ -1,4 +1,4 @@
-"""The stage ``ingest`` on several collections at once: one set of clips, whatever lies where."""
+"""The stage ``ingest`` on several collections at once: one set of clips, wherever the members are."""
 
 from __future__ import annotations
 
@@ -162,11 +162,11 @@ def test_a_video_of_one_frame_is_a_still_where_the_member_says_so(tmp_path: Path
             f"{names[0]}/film.mp4": "video", f"{names[1]}/one.mp4": "image", f"{names[1]}/other.mp4": "image",
         }  # fmt: skip
         refused = {row.source: (row.code, row.cause) for row in read_rejects(Paths(tmp_path).rejects)}
-        assert refused == {f"{names[0]}/one.mp4": alone["strict/one.mp4"]}, "as alone, and its bytes are not taken"
+        assert refused == {f"{names[0]}/one.mp4": alone["strict/one.mp4"]}, "as alone, and its bytes are not used"
 
 
 @only_here
-def test_the_cache_is_read_once_a_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_read_once_per_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(root / "videos/films/a.mp4", root / "videos/films/c.mp4")
     write_list(root / "videos/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,as a")
     got, classify = Counter[str](), reading._classify
@@ -181,13 +181,13 @@ def test_the_cache_is_read_once_a_source(root: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(reading, "_classify", counted)
     run(root, union(films=FILMS | {"images": True}, tars=PICTURES))
-    assert sorted(got.values()) == [1, 1, 1, 1], "of a duplicate there is nothing to know"
+    assert sorted(got.values()) == [1, 1, 1, 1], "the entry of a duplicate is not needed"
     got.clear()
     run(root, union(films=FILMS, tars=PICTURES))
     assert sorted(got.values()) == [1, 1, 1, 2], "unless it may be one frame that only another member takes"
 
 
-def test_where_a_clip_is_one_frame_every_video_gives_some(tmp_path: Path) -> None:
+def test_every_video_gives_clips_if_a_clip_is_one_frame(tmp_path: Path) -> None:
     video(tmp_path / "videos/v/a.mp4", 0)
     pictures(tmp_path / "videos/pictures/0.tar", "picture")
     films = member(FOLDER, "v", caption_required=False, images=False)
@@ -221,7 +221,7 @@ def test_where_shares_leave_nothing_one_of_the_member_that_has_one_is_held_out(
     assert "none is held out" in capsys.readouterr().out
 
 
-def test_what_one_list_holds_out_no_other_trains_on(tmp_path: Path) -> None:
+def test_no_member_trains_on_what_a_list_of_another_holds_out(tmp_path: Path) -> None:
     """The same bytes as a whole, as a span, and in another collection's held-out list."""
     for number, name in enumerate(("k/i_000001_000011", "k/j_000001_000011", "own/new")):
         video(tmp_path / f"videos/{name}.mp4", number, num_frames=38)
@@ -260,7 +260,7 @@ def test_spans_of_the_only_video_are_trained_on(
 
 
 @pytest.mark.parametrize("name", ["a", "z"])
-def test_what_one_share_holds_out_no_other_member_trains_on(tmp_path: Path, name: str) -> None:
+def test_no_member_trains_on_what_the_share_of_another_holds_out(tmp_path: Path, name: str) -> None:
     """Whichever member's name comes first, and so has the source: a share counts, as a list does."""
     for number in range(3):
         video(tmp_path / f"videos/all/{number}.mp4", number)
@@ -278,7 +278,7 @@ def test_what_one_share_holds_out_no_other_member_trains_on(tmp_path: Path, name
 
 
 @only_here
-def test_the_limit_holds_for_each_member(root: Path) -> None:
+def test_the_limit_applies_to_each_member(root: Path) -> None:
     """Half of the films are refused, a third of all inputs."""
     both = union(films=FILMS, tars=PICTURES)
     with pytest.raises(RejectLimitError, match=r"2 of 4 inputs of the member 'films' were rejected \(") as caught:
@@ -329,7 +329,7 @@ def test_a_member_in_a_bucket(root: Path, bucket: Bucket) -> None:
     shutil.rmtree(root / "videos/pictures")
     figures = run(root, union(films=FILMS, tars=PICTURES | {"path": f"{bucket.url}/pictures"}))
     assert (figures["accepted"], figures["gone"]) == (4, 0)
-    assert outputs(root) == local, "where a member lies changes nothing"
+    assert outputs(root) == local, "where a member is stored changes nothing"
 
 
 def test_a_remote_file_of_two_members_is_fetched_and_cut_once(web: Web, tmp_path: Path) -> None:

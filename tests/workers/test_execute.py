@@ -29,7 +29,7 @@ def test_results_come_in_the_order_of_the_items(backend: str, workers: int) -> N
     assert [outcome.value for outcome in map_items(task, items, compute(backend, workers))] == items
 
 
-def test_no_item_at_all() -> None:
+def test_no_items_give_no_outcomes() -> None:
     assert list(map_items(task, [], compute("process"))) == []
 
 
@@ -41,7 +41,7 @@ def starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.usefixtures("starts")
-def test_bad_items_become_values_and_the_pool_lives() -> None:
+def test_bad_items_become_failures_and_the_pool_continues() -> None:
     items = [("exit", 3), 1, ("sleep", 60), 2, ("crash",), 3, ("allocate", 3000), 4, ("killed",), 5]
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     outcomes = list(map_items(task, items, compute("process"), timeout_seconds=1.5, memory_mb=1500))
@@ -72,7 +72,7 @@ def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("item", [("stuck in native code",), ("stopped",)], ids=lambda item: item[0])
-def test_a_process_that_listens_to_nobody_is_killed(item: tuple[str]) -> None:
+def test_a_process_that_ignores_signals_is_killed(item: tuple[str]) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     outcomes = list(map_items(task, [item, 1, item, 2], compute("process", 1), timeout_seconds=1))
     assert [outcome.failure and outcome.failure.code for outcome in outcomes] == ["timeout", None, "timeout", None]
@@ -83,14 +83,14 @@ def test_a_process_that_listens_to_nobody_is_killed(item: tuple[str]) -> None:
     ("item", "code"), [(("eat natively",), "crash"), (("eat bit by bit",), "memory")], ids=["native", "python"]
 )
 def test_a_process_that_takes_all_memory_gets_no_more_than_allowed(item: tuple[str], code: str) -> None:
-    """Its limit holds however it asks, and what it took is not missing to the next item."""
+    """Its limit holds however it asks, and its memory is free again for the next item."""
     outcomes = list(map_items(task, [item, ("allocate", 300), item, 1], compute("process", 1), memory_mb=800))
     assert [outcome.failure and outcome.failure.code for outcome in outcomes] == [code, None, code, None]
     assert outcomes[1].value == 300 << 20
 
 
 @pytest.mark.usefixtures("starts")
-def test_what_an_item_took_is_given_back_before_the_next() -> None:
+def test_memory_of_an_item_is_freed_before_the_next() -> None:
     """Even what refers to itself: without a look for garbage, the fifth of these would not fit."""
     outcomes = list(map_items(task, [("circle", 200)] * 10, compute("process", 1), memory_mb=900))
     assert [outcome.failure for outcome in outcomes] == [None] * 10
@@ -116,7 +116,7 @@ def test_where_no_worker_can_be_started_the_map_ends() -> None:
 
 @pytest.mark.usefixtures("starts")
 def test_a_worker_that_dies_before_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its exit status is told, once, and nothing is left."""
+    """Its exit status is reported once, and nothing is left."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     lines = ["from walt.workers import killable", "def die(*_): raise SystemExit(7)", "killable.limit_memory = die"]
     (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
@@ -127,7 +127,7 @@ def test_a_worker_that_dies_before_it_is_ready(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("starts")
-def test_a_system_that_starts_no_more_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_processes_are_a_storage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
@@ -137,8 +137,8 @@ def test_a_system_that_starts_no_more_processes(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("opened", [0, 1])
-def test_a_system_that_opens_no_more_files(opened: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the process that starts workers, or for the first worker."""
+def test_too_many_open_files_are_a_storage_error(opened: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the process that starts workers is started, or the first worker."""
     left, real = [opened], socket.socketpair
 
     def refuse() -> Any:
@@ -163,7 +163,7 @@ def test_a_fork_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         list(map_items(task, [1], compute("process")))
 
 
-def test_a_function_that_no_worker_can_load_is_the_callers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_function_that_cannot_be_loaded_raises_in_the_caller(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lines = ["import os", "if os.environ.get('REFUSE'): raise OSError('not here')", "def f(x): return x"]
     (tmp_path / "unloadable.py").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(tmp_path)
@@ -184,7 +184,7 @@ def _gone(pid: int, seconds: float = 5) -> bool:
 
 
 @pytest.mark.parametrize("backend", ["inline", "process"])
-def test_exceptions_are_the_callers(backend: str) -> None:
+def test_exceptions_are_raised_in_the_caller(backend: str) -> None:
     with pytest.raises(ConfigurationError, match="told to"):
         list(map_items(task, [1, ("raise",), 2], compute(backend)))
 

@@ -46,7 +46,7 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-def test_items_of_dead_workers_are_tried_again_and_yielded_once(tmp_path: Path) -> None:
+def test_items_of_dead_workers_are_retried_and_yielded_once(tmp_path: Path) -> None:
     before = children()
     once = [("once", str(tmp_path / str(number))) for number in range(2)]
     items = [0, once[0], 1, ("exit", 3), ("sleep", 60), once[1], ("allocate", 9000), 2, ("raise",), 3]
@@ -60,7 +60,7 @@ def test_items_of_dead_workers_are_tried_again_and_yielded_once(tmp_path: Path) 
     assert children() <= before, "a process or a zombie is left"
 
 
-def test_a_lost_head_ends_the_stage_and_a_rerun_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_head_ends_the_stage_and_a_rerun_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ingest on Ray; the head is killed when some sources are cut. Then again, and the same as with processes."""
     before = children()
     root, other = tmp_path / "root", tmp_path / "other"

@@ -78,14 +78,14 @@ def test_stills_are_refused_if_the_descriptor_says_so(tmp_path: Path) -> None:
 
 
 def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path) -> None:
-    """As where captions stand in the column of paths."""
+    """For example if captions are in the column of paths."""
     names = ["a" * 300, "b/" * 3000 + "b", "a\0b.mp4", "a.mp4/b.mp4"]
     found = listing(tmp_path, "".join(["path,caption\n", *(f"{name},a cat\n" for name in names)]), ["a.mp4"])
     assert codes(found) == dict.fromkeys(names, "missing") | {"a.mp4": "no_caption"}
 
 
 @pytest.mark.parametrize("path", ["../outside.mp4", "sub/../../outside.mp4", "/etc/hostname", ".."])
-def test_paths_out_of_the_folder_are_refused(tmp_path: Path, path: str) -> None:
+def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "outside.mp4").write_bytes(b"x")
     (tmp_path / "data/sub").mkdir(parents=True)
     found = listing(tmp_path / "data", f"path,caption\n{path},a cat\n", [])
@@ -134,7 +134,7 @@ def test_a_caption_of_a_megabyte_is_cut(tmp_path: Path) -> None:
     assert found.items[0].caption_truncated
 
 
-def test_spreadsheet_habits_are_understood(tmp_path: Path) -> None:
+def test_tables_saved_by_spreadsheets_are_understood(tmp_path: Path) -> None:
     found = listing(tmp_path, "\ufeffpath , caption\r\na.mp4,a cat\r\n\r\n", ["a.mp4"])
     assert [item.caption for item in found.items] == ["a cat"]
 

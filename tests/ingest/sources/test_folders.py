@@ -21,7 +21,7 @@ def names(folder: Path) -> list[str]:
     return list(LocalFolder(folder).names())
 
 
-def test_names_come_in_one_order_whatever_the_file_systems(folder: Path) -> None:
+def test_names_are_listed_in_one_order_whatever_the_file_system(folder: Path) -> None:
     touch(folder, "b/z.mp4", "a.mp4", "c.mp4", "b.mp4", "b/.hidden.mp4", ".git/x.mp4")
     assert names(folder) == ["a.mp4", "b/one.mp4", "b/z.mp4", "b.mp4", "c.mp4"]
     assert LocalFolder(folder).matching("./b/*.mp4") == LocalFolder(folder).matching("b/*.mp4") == [
@@ -40,13 +40,13 @@ def test_a_link_to_a_folder_outside_is_followed_under_the_name_it_has_here(folde
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "b"])
-def test_a_link_that_leads_back_up_is_not_entered(folder: Path, target: str) -> None:
+def test_a_link_to_a_parent_folder_is_not_followed(folder: Path, target: str) -> None:
     (folder / "b/loop").symlink_to(folder / target)
     assert names(folder) == ["b/one.mp4"]
 
 
-def test_links_to_each_other_and_to_themselves_come_to_an_end(folder: Path) -> None:
-    """``deep`` is reached by a link, and from there again by its parent's name: neither lies above the dataset."""
+def test_links_to_each_other_and_to_themselves_are_not_followed_forever(folder: Path) -> None:
+    """``deep`` is reached by a link, and from there again by its parent's name: neither is a parent of the dataset."""
     (folder / "b/c").symlink_to(folder.parent / "elsewhere/deep")
     (folder.parent / "elsewhere/deep/up").symlink_to(folder.parent / "elsewhere")
     (folder / "self").symlink_to("self")
@@ -69,13 +69,13 @@ def test_folders_that_all_link_to_each_other_have_few_names(tmp_path: Path, caps
         for other in set(numbers) - {number}:
             (set_ / f"d{number}/to{other}").symlink_to(set_ / f"d{other}")
     assert len(names(set_)) == 8 + 8 * 7 + 8 * 7 * 6
-    told = "".join(capsys.readouterr().out.split())  # lines are broken anywhere
-    assert told.count("warning:") == 1
-    assert "d0/to1/to2/to3:notfollowed" in told
+    printed = "".join(capsys.readouterr().out.split())  # lines are broken anywhere
+    assert printed.count("warning:") == 1
+    assert "d0/to1/to2/to3:notfollowed" in printed
 
 
 @pytest.mark.parametrize("pattern", ["**/*.mp4", "a/**/*.mp4", "a/b/*.mp4", "a/b/*/*.mp4", "a/b/plain/c/*.mp4"])
-def test_behind_two_links_a_third_is_not_entered_wherever_a_pattern_begins(folder: Path, pattern: str) -> None:
+def test_a_third_link_behind_two_others_is_not_followed_wherever_a_pattern_begins(folder: Path, pattern: str) -> None:
     """``a -> A``, ``A/b -> B``, ``B/plain/c -> C``: three on the way to ``c``; ``plain`` does not count."""
     up = folder.parent
     touch(up, "A/1.mp4", "B/2.mp4", "B/plain/2.mp4", "C/3.mp4")
@@ -86,10 +86,10 @@ def test_behind_two_links_a_third_is_not_entered_wherever_a_pattern_begins(folde
     assert names(folder) == expected
     wanted = glob_expression(pattern)
     assert LocalFolder(folder).matching(pattern) == [name for name in expected if wanted.fullmatch(name)]
-    assert LocalFolder(folder).has("a/b/plain/c/3.mp4"), "whoever names a file means it"
+    assert LocalFolder(folder).has("a/b/plain/c/3.mp4"), "a file that is named explicitly is used"
 
 
-def test_what_is_there_under_a_name_with_wildcards_is_itself(folder: Path) -> None:
+def test_an_existing_name_with_wildcards_is_not_a_glob(folder: Path) -> None:
     """``[2020]`` would be one character of three, and ``list [1].csv`` not match itself."""
     touch(folder, "list [1].csv", "list 1.csv", "a*.mp4", "ab.mp4", "b [2020]/one.mp4", "b 2/two.mp4", "b 2/[x].mp4")
     here = LocalFolder(folder)

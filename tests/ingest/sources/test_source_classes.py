@@ -153,7 +153,7 @@ KINETICS_HEADER = "label,youtube_id,time_start,time_end,split\n"
 
 
 @pytest.mark.parametrize("folder", ["train/arm wrestling/", "arm wrestling/", "train/", ""])
-def test_clips_lie_by_split_by_class_by_both_or_flat(tmp_path: Path, folder: str) -> None:
+def test_clips_are_found_by_split_by_class_by_both_or_flat(tmp_path: Path, folder: str) -> None:
     (tmp_path / "k.csv").write_text(KINETICS_HEADER + "arm wrestling,-_0abc,3,13,train\n")
     touch(tmp_path, f"videos/{folder}-_0abc_000003_000013.mp4")
     (item,) = list_source(tmp_path, KINETICS, classes=class_file(tmp_path, "abseiling", "arm wrestling")).items

@@ -99,7 +99,7 @@ def test_rows_without_a_file(tmp_path: Path, absent: str, capsys: pytest.Capture
     assert ("1 rows have no file here" in capsys.readouterr().out) == (absent == "skip")
 
 
-def test_the_first_caption_that_is_there(tmp_path: Path) -> None:
+def test_the_first_caption_that_is_not_empty_is_used(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     (tmp_path / "t.csv").write_text("path,short,long\na.mp4,cat,a long cat\nb.mp4,dog, \nc.mp4,,\n")
     found = list_source(tmp_path, LIST | {"caption_columns": ["long", "short"]})
@@ -146,14 +146,14 @@ def test_the_same_file_twice_in_one_table_or_two(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../a.mp4", "/etc/hostname", "v/../../a.mp4"])
-def test_a_row_cannot_reach_out_of_the_folder(tmp_path: Path, path: str) -> None:
+def test_a_row_cannot_leave_the_folder(tmp_path: Path, path: str) -> None:
     touch(tmp_path, "a.mp4", "data/v/b.mp4")
     (tmp_path / "data/t.csv").write_text(f"path,caption\n{path},a cat\n")
     assert codes(list_source(tmp_path, LIST, path="data")) == {path: "outside"}
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://a/b.mp4", "data://a", "concat://a|b", "javascript://x"])
-def test_a_row_names_no_url_but_those_that_are_fetched(tmp_path: Path, url: str) -> None:
+def test_a_row_may_only_name_urls_that_can_be_fetched(tmp_path: Path, url: str) -> None:
     (tmp_path / "t.csv").write_text(f"path,caption\n{url},a cat\n")
     assert codes(list_source(tmp_path, LIST)) == {url: "bad_url"}
 
@@ -263,7 +263,7 @@ def test_webvid_ids_may_be_numbers_and_rows_may_lack_a_folder(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("page_dir", ["..", "/etc", "a/../.."])
-def test_webvid_folders_cannot_reach_out(tmp_path: Path, page_dir: str) -> None:
+def test_webvid_folders_cannot_leave_the_dataset(tmp_path: Path, page_dir: str) -> None:
     (tmp_path / "w.csv").write_text(f"videoid,name,page_dir\n../passwd,a cat,{page_dir}\n")
     assert set(codes(list_source(tmp_path, WEBVID)).values()) == {"outside"}
 
@@ -284,7 +284,7 @@ SCORES = [0.5, 0.41, 0.6]
 
 
 @pytest.mark.parametrize("form", ["literals", "lists"])
-def test_panda70m_has_an_input_a_span(tmp_path: Path, form: str) -> None:
+def test_panda70m_has_one_input_per_span(tmp_path: Path, form: str) -> None:
     touch(tmp_path, "videos/-2QXqFQs_O0.mp4")
     if form == "literals":
         (tmp_path / "p.csv").write_text(f"{PANDA_HEADER}\n{panda_row('-2QXqFQs_O0', SPANS, CAPTIONS, SCORES)}\n")

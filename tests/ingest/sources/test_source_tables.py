@@ -35,7 +35,7 @@ def write(folder: Path, name: str, columns: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "T.PARQUET"])
-def test_every_form_of_table_says_the_same(tmp_path: Path, name: str) -> None:
+def test_every_table_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     write(tmp_path, name.replace("T.PARQUET", "t.parquet"), {
         "more": ["x", "y"], "spans": [[[0.0, 1.5]], []], "start": [1.5, 2.0], "id": [7, 12],
     })  # fmt: skip
@@ -77,14 +77,14 @@ def test_a_parquet_column_of_the_wrong_type_is_named(tmp_path: Path, values: lis
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"no parquet", b"PAR1" + bytes(100) + b"PAR1"])
-def test_what_is_no_parquet_is_said_in_one_line(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_parquet_gives_a_message_of_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.parquet").write_bytes(data)
     with pytest.raises(ConfigurationError, match=r"t\.parquet: not valid Parquet") as caught:
         rows(tmp_path, "t.parquet", TEXTS)
     assert "\n" not in str(caught.value)
 
 
-def test_a_cut_parquet_file_is_no_shorter_table(tmp_path: Path) -> None:
+def test_a_cut_parquet_file_is_not_read_as_a_shorter_table(tmp_path: Path) -> None:
     write(tmp_path, "t.parquet", {"path": [f"{number}.mp4" for number in range(5000)], "caption": ["a"] * 5000})
     data = (tmp_path / "t.parquet").read_bytes()
     for share in (0.3, 0.7, 0.999):
@@ -93,7 +93,7 @@ def test_a_cut_parquet_file_is_no_shorter_table(tmp_path: Path) -> None:
             rows(tmp_path, "t.parquet", TEXTS)
 
 
-def test_bytes_that_are_no_text_are_one_cells_trouble(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_affect_only_their_cell(tmp_path: Path) -> None:
     raw = pa.array([b"caf\xe9", b"tea"], pa.binary())
     text = pa.Array.from_buffers(pa.string(), 2, raw.buffers())  # what a careless writer leaves behind
     pq.write_table(pa.table({"path": ["a", "b"], "caption": text}), tmp_path / "t.parquet")
@@ -102,7 +102,7 @@ def test_bytes_that_are_no_text_are_one_cells_trouble(tmp_path: Path) -> None:
     assert rows(tmp_path, "t.parquet", TEXTS) == rows(tmp_path, "t.csv", TEXTS) == expected
 
 
-def test_numbers_in_a_csv_are_judged_cell_by_cell(tmp_path: Path) -> None:
+def test_numbers_in_a_csv_are_checked_cell_by_cell(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,start\na,1.5\nb,x\nc,nan\nd,\ne\nf,1e400\n")
     found = [values[1] for values in rows(tmp_path, "t.csv", {"id": "text", "start": "number"})]
     assert found[0] == 1.5
@@ -156,7 +156,7 @@ def test_a_span_has_a_length() -> None:
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
-def test_a_long_table_is_never_whole_in_memory(tmp_path: Path, name: str) -> None:
+def test_a_long_table_is_never_completely_in_memory(tmp_path: Path, name: str) -> None:
     caption = "c" * 1000
     count = 40_000  # 40 MB of text
     if name == "t.csv":

@@ -64,7 +64,7 @@ def test_samples_of_a_webdataset_writer(tmp_path: Path) -> None:
 def test_a_tar_that_cannot_be_read_and_a_copy_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The former is one item's fate, the latter everybody's."""
+    """The former affects one item, the latter all of them."""
     write_tar(tmp_path / "a.tar", {"a.mp4": b"video", "a.txt": b"a cat"})
     (item,) = list_source(tmp_path, TARS).items
     broken: dict[str, int] = {"rb": errno.EIO}
@@ -108,7 +108,7 @@ def test_a_tar_of_a_whole_folder(tmp_path: Path) -> None:
     assert found.refusals == []
 
 
-def test_captions_out_of_json(tmp_path: Path) -> None:
+def test_captions_from_json(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {
         "0.mp4": b"0", "0.json": b'{"caption": "a cat", "url": "x"}', "1.mp4": b"1", "1.json": b"[1]", "2.mp4": b"2",
         "2.json": b'{"caption": 7}', "3.mp4": b"3", "3.json": b"[" * 100_000,
@@ -128,7 +128,7 @@ def test_a_wrong_kind_of_caption_is_named(tmp_path: Path, caption: str) -> None:
         list_source(tmp_path, TARS | {"caption": caption})
 
 
-def test_captions_that_are_none_and_labels_that_are_none(tmp_path: Path) -> None:
+def test_invalid_captions_and_invalid_labels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
     members = {"0.txt": b"caf\xe9", "1.txt": b"nul \0", "2.txt": b" ", "3.txt": b"x" * (1 << 21), "4.txt": b"x" * 99}
     members |= {f"{number}.mp4": str(number).encode() for number in range(8)}
@@ -182,7 +182,7 @@ def test_hostile_members_are_refused_and_never_unpacked(tmp_path: Path, monkeypa
     assert left == ["data", "data/a.tar", "work"]
 
 
-def test_a_name_that_stands_twice_counts_once(tmp_path: Path) -> None:
+def test_a_name_that_is_twice_in_a_tar_counts_once(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         for data in (b"first", b"second"):
             info = tarfile.TarInfo("a.mp4")
@@ -203,7 +203,7 @@ def whole(tmp_path: Path) -> Path:
     })  # fmt: skip
 
 
-def test_a_tar_cut_anywhere_is_never_a_shorter_one(whole: Path) -> None:
+def test_a_tar_cut_anywhere_is_never_read_as_a_shorter_one(whole: Path) -> None:
     data = whole.read_bytes()
     with tarfile.open(whole) as archive:
         last = max(member.offset_data + member.size for member in archive)
@@ -230,7 +230,7 @@ def test_a_damaged_header_is_not_the_end(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", bytes(10), b"\x1f\x8b" + bytes(2000)])
-def test_what_is_no_tar(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_tar_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
     with pytest.raises(CorruptArtifactError, match=r"a\.tar: not a whole tar"):
         list_source(tmp_path, TARS)

@@ -192,7 +192,7 @@ def test_the_member_is_named(tmp_path: Path, change: dict[str, Any], message: st
     assert caught.value.exit_status == 2
 
 
-def test_a_member_may_be_called_as_a_key_is() -> None:
+def test_a_member_may_have_the_name_of_a_key() -> None:
     wrong = member(FOLDER | {"paterns": []}, ".")
     with pytest.raises(
         ConfigurationError, match=r"'source\.members\.images\.source\.paterns'; did you mean 'patterns'"
@@ -209,7 +209,7 @@ def test_a_name_that_cannot_begin_a_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("caption_required", True), ("images", False), ("held_out", 0.1)])
-def test_what_the_members_say_the_dataset_does_not(key: str, value: Any) -> None:
+def test_keys_of_members_must_be_null_in_the_dataset(key: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"{key} must be null: each member of the union says it"):
         describe(**union(x=member(FOLDER, ".")) | {key: value})
     with pytest.raises(ConfigurationError, match=rf"{key} is null, which only a union's is"):
@@ -261,7 +261,7 @@ def test_prepare_looks_at_every_member(tmp_path: Path) -> None:
         run_prepare(tmp_path, a=good, b=member(CAPTIONED, "s3://bucket/b", generator=SHAPES))
 
 
-def test_nobody_elses_files_lie_where_a_generator_cleans_up() -> None:
+def test_a_generated_folder_may_not_contain_another_members_files() -> None:
     made = member(CAPTIONED, "data", generator=SHAPES)
     for path in ("data", "data/videos", "./data/images/"):
         with pytest.raises(ConfigurationError, match=r"members\.made\.path is generated: 'films' cannot be inside it"):
