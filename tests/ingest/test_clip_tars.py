@@ -124,9 +124,7 @@ def test_parts_are_positions_in_the_tree_of_the_tars_and_as_large_as_allowed() -
         if part:
             beside = part + 1 if part % 2 else part - 1
             below = [other for other in found if other == beside or _is_below(other, beside)]
-            assert sizes[part] + sum(sizes[other] for other in below) > 400, (
-                "together with its sibling, it is too large"
-            )
+            assert sizes[part] + sum(sizes[other] for other in below) > 400, "with its sibling, it is too large"
     assert list(assign_parts(shards, 5_000)) == [0]
     assert assign_parts(shards, 5_000)[0] == shards
     assert list(assign_parts(shards, 1)) == list(shards), "a tar is never apart"

@@ -127,7 +127,7 @@ def alias(name: str) -> bytes:
 
 
 def test_a_reference_to_another_file_is_not_followed(tmp_path: Path) -> None:
-    """The file's own samples are blank; the file it refers to is valid, and a reader that follows it would show that."""
+    """The file's own samples are blank; the file it refers to is valid, and would be shown if it were followed."""
     data = write_video(tmp_path / "inner.mov", counter(24)).read_bytes()
     begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
     here, there = b"\0\0\0\x0curl \0\0\0\1", alias("inner.mov")
