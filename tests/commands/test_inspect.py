@@ -178,6 +178,7 @@ def test_the_page_stands_alone_and_escapes(ingested: Path, tmp_path: Path) -> No
     assert "\x1b" not in page
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_nothing_else(ingested: Path, tmp_path: Path) -> None:
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         document(ingested, "--clips", "3", "--seed", seed, "--out", str(tmp_path / name))
@@ -242,6 +243,7 @@ def test_what_an_ingest_that_failed_refused(listed: Path, tmp_path: Path) -> Non
     assert {code: entry["count"] for code, entry in found["rejects"].items()} == {"no_caption": 2, "format": 1}
 
 
+@pytest.mark.slow
 def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)

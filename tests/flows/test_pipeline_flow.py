@@ -27,7 +27,7 @@ from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
 from walt.project.registry import STAGE_NAMES
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]  # each takes a few seconds
 
 
 def _artifacts(key: str) -> list[Artifact]:
@@ -55,7 +55,6 @@ def test_runs_what_is_needed_once_and_then_nothing(project: Path) -> None:
     assert runs(project, "ingest") == runs(project, "encode-text") == 1
 
 
-@pytest.mark.slow
 def test_new_changed_and_removed_sources_are_seen(project: Path) -> None:
     walt("ingest")
     (project / "source/b.txt").write_text("second\n")
@@ -142,7 +141,6 @@ def test_a_storage_error_is_retried_until_it_is_gone(project: Path, monkeypatch:
     assert runs(project, "ingest") in (2, 3)  # the second one may have read its behaviour before it was mended
 
 
-@pytest.mark.slow
 def test_retries_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", 0.01)
     monkeypatch.setattr(pipeline.run_stage, "retries", 1)

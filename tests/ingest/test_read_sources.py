@@ -59,6 +59,7 @@ def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars:
     assert found == visiting.Found(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
 
 
+@pytest.mark.slow
 def test_what_ends_its_worker_has_its_hash_and_its_duplicates(
     root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
 ) -> None:

@@ -92,6 +92,7 @@ def clips(root: Path) -> dict[str, str]:
 EXAMPLES = {"local": 20, "s3": 4, "s3-faults": 2}
 
 
+@pytest.mark.slow
 @everywhere
 def test_every_input_once_and_neither_names_nor_order_nor_history_count(place: Place) -> None:
     @settings(max_examples=EXAMPLES[place.name], deadline=None)

@@ -102,6 +102,7 @@ def test_one_file_touches_one_tar_and_one_part(root: Path) -> None:
     assert outputs(root) == few, "history leaves no trace"
 
 
+@pytest.mark.slow
 @only_here  # test_ingest_faults.py kills it in a bucket, too
 def test_killed_while_the_manifest_changes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interruption before each write, while old parts lie there: the rerun makes what a fresh run makes."""

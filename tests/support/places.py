@@ -29,7 +29,9 @@ from walt.core.storage import read_json, sha256_file
 from walt.ingest.mirror import LIST_NAME
 from walt.stages import ingest
 
-everywhere = pytest.mark.parametrize("place", ["local", "s3", "s3-faults"], indirect=True)
+_S3 = pytest.param("s3", marks=pytest.mark.slow)
+_S3_FAULTS = pytest.param("s3-faults", marks=pytest.mark.slow)
+everywhere = pytest.mark.parametrize("place", ["local", _S3, _S3_FAULTS], indirect=True)
 """With faults on the way, too: for tests in which every first run that succeeds reads and publishes something."""
 only_here = pytest.mark.parametrize("place", ["local"], indirect=True)
 """For tests of what this machine's disk does."""
@@ -94,7 +96,7 @@ def suite_bucket(s3_server: str) -> Iterator[Bucket]:
     proxy.close()
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", _S3])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """Each in its turn."""
     if request.param == "local":

@@ -301,6 +301,7 @@ def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
     assert len(_runs(root)) == 2, "a training that finished does not go on"
 
 
+@pytest.mark.slow
 def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(root: Path) -> None:
     _kill_in_a_stored_run(root)
     with start_run(CONFIG, root, "train-base", {"seed": 2}, {}):
@@ -308,6 +309,7 @@ def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(r
     assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_deleted_after_a_kill_is_made_anew(root: Path) -> None:
     _kill_in_a_stored_run(root)
     _client(root).delete_run(_runs(root)[0].info.run_id)

@@ -48,6 +48,7 @@ run(Path(sys.argv[1]), before=before)
 """
 
 
+@pytest.mark.slow
 def test_a_sigkilled_process_resumes_to_the_same_bits(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": str(torch.get_num_threads())}
