@@ -23,7 +23,7 @@ from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 
 NEXT = """
-Now open results/report.html: the videos, whether they obey their prompts, and what they were made of.
+Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
 Compare runs with `make mlflow`. For your own videos: `.venv/bin/walt init --videos FOLDER --captions FILE.csv --force`,
 then `make demo` again."""
 

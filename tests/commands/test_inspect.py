@@ -136,7 +136,7 @@ def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
     assert [made[key] for key in ("sources", "videos", "images")] == [8, 12, 2]
     assert {name: split["clips"] for name, split in made["splits"].items()} == Counter(row.split for row in rows)
     assert made["seconds"] == 12 * 9 / 8
-    assert made["clips_a_source"]["max"] == 2
+    assert made["clips_per_source"]["max"] == 2
     assert made["frames_a_clip"] == [["9", 12], ["1", 2]]
     assert made["captions"] == {
         "with": 14, "without": 0, "distinct": 8, "truncated": 0, "words": made["captions"]["words"]
@@ -281,9 +281,9 @@ def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["notes.txt"], "notes.txt: no descriptor, folder, glob, list, video or image"),
-        (["empty [1]"], "empty [1]: nothing in it that empty-1 could be"),
-        (["empty [1]", "--rejects", "format"], "empty [1]: nothing in it that empty-1 could be"),
+        (["notes.txt"], "notes.txt: not a descriptor, folder, glob, list, video or image"),
+        (["empty [1]"], "empty [1]: it holds nothing that empty-1 describes"),
+        (["empty [1]", "--rejects", "format"], "empty [1]: it holds nothing that empty-1 describes"),
         (["empty [1]", "--path-column", "video"], "--path-column: empty [1] has no table"),
         (["test", "--caption-column", "text"], "--caption-column: only for files without a descriptor"),
         (["--path-column", "video"], "--path-column: only for files without a descriptor"),

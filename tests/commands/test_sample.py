@@ -251,7 +251,7 @@ def picture(root: Path) -> Path:
         (lambda root: Request(prompts=("a",), frame_guidance=0.0), r"^--frame-guidance: 0\.0"),
         (lambda root: Request(prompts=("a",), seed=-1), r"^--seed: -1 is below 0$"),
         (lambda root: Request(classes=(3, -1)), r"^--class: -1 is below 0$"),
-        (lambda root: Request(prompts=("a",), formats=("avi",)), r"^--format: 'avi' is none of mp4, gif, grid$"),
+        (lambda root: Request(prompts=("a",), formats=("avi",)), r"^--format: 'avi' is not one of mp4, gif, grid$"),
         (lambda root: Request(prompts=("a",), aspect="wide"), r"^--aspect: 'wide'"),
         (lambda root: Request(prompts=("a",), out=root / "results/samples/mine"), r"^--out: results/samples belongs"),
         (lambda root: Request(prompts_file=root / "none.txt"), r"^--prompts-file: .*none\.txt: No such file"),

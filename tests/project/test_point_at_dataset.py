@@ -304,7 +304,7 @@ def test_the_folders_table_wins_and_the_message_says_which(captioned: Path, caps
 def test_of_a_table_outside_it_is_said_what_dvc_sees(captioned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_captions(captioned / "t.csv")
     init(captioned, "clips", "t.csv", "c")
-    assert "where DVC does not look: `walt prepare` tells it of changes" in " ".join(capsys.readouterr().out.split())
+    assert "where DVC does not look: `walt prepare` reports changes to it" in " ".join(capsys.readouterr().out.split())
     write_captions(captioned / "clips/t.csv")
     init(captioned, "clips", "t.csv", "c")
     assert "DVC" not in capsys.readouterr().out

@@ -240,7 +240,7 @@ def repeated(name: str, folder: Path = FOLDER) -> list[str]:
     shared = own.children.pop(SHARED, Entry(children={}))
     found = []
     for path in leaves(shared):
-        sections = [at(state.root, (heir, *path[1:])) for heir in state.heirs[path[0]]]
+        sections = [at(state.root, (name, *path[1:])) for name in state.inheritors[path[0]]]
         if all(section.value == at(shared, path).value for section in sections):
             found.append(".".join((SHARED, *path)))
     state.put_over(Entry(children={SHARED: shared}), file)

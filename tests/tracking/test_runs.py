@@ -138,7 +138,7 @@ def test_mlflow_down_is_loud_stops_nothing_and_everything_is_delivered_once(
         run.log_artifact(root / "grid.png", "samples")
         assert run.register_model(model("base", b"one"), "base") is None
     said = capsys.readouterr().out
-    assert "is out of reach" in said
+    assert "cannot be reached" in said
     assert "will be delivered when the next run starts" in said
     (root / "grid.png").unlink()  # what was logged is what is delivered
     model("base", b"later")
