@@ -2,8 +2,8 @@
 
     python -m benchmarks.sampling --help
 
-Overhead is the share of the time in which the model is not at work: schedule, guidance, noise, self-conditioning.
-Guided and unguided take turns; the guided model is asked both ways in one batch.
+Overhead is the share of the time in which the model does not run: schedule, guidance, noise, self-conditioning.
+Guided and unguided take turns; the guided model evaluates both branches in one batch.
 """
 
 from __future__ import annotations

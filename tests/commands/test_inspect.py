@@ -361,10 +361,10 @@ def test_numbers_that_ingest_records_show_up_by_themselves(ingested: Path) -> No
     assert not {"is_odd", "original_width", "shard"} & measures.keys()
     assert part.figures["resolutions"] == [("48x32", 8)]
     titles = [chart.title for chart in part.charts]
-    assert {"Clips a source", "Resolution of the sources", "Caption length", "Loudness", "Source weight"} <= {*titles}
+    assert {"Clips per source", "Resolution of the sources", "Caption length", "Loudness", "Source weight"} <= {*titles}
 
 
-def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_path: Path) -> None:
+def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     refused = [

@@ -164,7 +164,7 @@ def test_an_image_is_brought_to_life(frames: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "added"), [(None, 12), (1.6, 24)])
-def test_a_video_goes_on(frames: Path, tmp_path: Path, seconds: float | None, added: int) -> None:
+def test_a_video_is_continued(frames: Path, tmp_path: Path, seconds: float | None, added: int) -> None:
     given = write_video(tmp_path / "given.mp4", counter(11, 32, 32), fps=8)
     (video,) = run(Request(continued=given, seconds=seconds, formats=("mp4",), out=tmp_path / "out"), frames)
     assert video.name == "given-seed0.mp4"
@@ -258,8 +258,8 @@ def picture(root: Path) -> Path:
         (lambda root: Request(classes=(1,)), r"^base\.conditioning is text: the model takes a text, not 'class 1'$"),
         (lambda root: Request(image=picture(root), continued=short(root)), r"^--image and --continue"),
         (lambda root: Request(image=root / "none.png"), r"^no file '.*none\.png'$"),
-        (lambda root: Request(image=short(root)), r"short\.mp4: no image by its name"),
-        (lambda root: Request(continued=picture(root)), r"in\.png: no video by its name"),
+        (lambda root: Request(image=short(root)), r"short\.mp4: by its name not an image"),
+        (lambda root: Request(continued=picture(root)), r"in\.png: by its name not a video"),
         (lambda root: Request(continued=broken(root)), r"broken\.mp4: format: "),
         (lambda root: Request(continued=short(root)), r"short\.mp4: 4 frames at 8 a second; 5 are needed"),
     ],

@@ -70,7 +70,7 @@ def test_a_shape_that_stands_still() -> None:
     assert observe(video) == Observation("white", None)
 
 
-def test_other_prompts_are_not_judged() -> None:
+def test_other_prompts_are_not_checked() -> None:
     assert check_prompt("a dog in the snow", np.zeros((2, 8, 8, 3), np.uint8)) is None
 
 

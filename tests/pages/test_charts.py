@@ -26,7 +26,7 @@ def test_svg_takes_its_colours_from_the_page(chart: Distribution) -> None:
     svg = distribution_svg(chart)
     assert svg == distribution_svg(chart), "the same figures, the same text"
     assert svg.count("var(--series-1)") >= 1
-    assert not re.search(r"#0102\d\d", svg), "no stand-in colour is left"
+    assert not re.search(r"#0102\d\d", svg), "no placeholder colour is left"
 
 
 def test_names_are_text() -> None:

@@ -1,4 +1,4 @@
-"""A project without its source files: what a person is told."""
+"""A project without its source files: the message that a person gets."""
 
 from __future__ import annotations
 

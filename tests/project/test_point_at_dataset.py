@@ -181,7 +181,7 @@ ODD = "-vidéos [2020] *?"
 def test_what_is_called_like_a_glob_is_itself(
     project: Path, words: str, name: str, path: str, source: PlainFolder | FileList
 ) -> None:
-    """Though ``list 1.csv``, which is no such table, would match as well."""
+    """Though ``list 1.csv``, which is not such a table, would match as well."""
     (project / ODD).mkdir()
     (project / ODD / "a.mp4").write_bytes(b"x")
     (project / ODD / "list [1].csv").write_text("path,caption\na.mp4,a cat\n")

@@ -178,7 +178,7 @@ def test_each_recipe_is_whole_and_valid(name: str, tmp_path: Path) -> None:
 
 
 def test_values_of_each_layer_reach_the_whole() -> None:
-    """One value of each kind of layer, as it stood when recipes were whole files."""
+    """One value of each kind of layer, as it was when recipes were whole files."""
     assert recipe_data("demo")["aspect"] is None
     ucf, kinetics, t2v = load_recipe("ucf101"), load_recipe("kinetics600"), load_recipe("t2v")
     assert (ucf.train_base.steps, kinetics.train_base.steps) == (60000, 276000)
@@ -223,8 +223,8 @@ def test_each_knob_stands_in_the_defaults_with_a_comment() -> None:
     """And with nothing beside the knobs: each field of the sections, at any depth, and no other key."""
     plain = Defaults().plain
     knobs = set(fields(Params))
-    stand = {path for path, _ in entries(plain)}
-    assert stand == knobs
+    present = {path for path, _ in entries(plain)}
+    assert present == knobs
     silent = [".".join(path) for path, entry in entries(plain) if entry.children is None and not entry.comment]
     assert silent == []
 

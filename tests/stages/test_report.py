@@ -1,4 +1,4 @@
-"""The stage report on a tiny project: what is on the page, and that the page stands alone."""
+"""The stage report on a tiny project: what is on the page, and that the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ def _kill_in_a_stored_run(root: Path) -> None:
     assert [run.info.status for run in _runs(root)] == ["RUNNING"]
 
 
-def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
+def test_a_training_that_continues_after_a_kill_is_one_run(root: Path) -> None:
     _kill_in_a_stored_run(root)
     with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.4}, 20)
@@ -298,7 +298,7 @@ def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
     assert [(point.step, point.value) for point in curve] == [(10, 0.5), (20, 0.4), (30, 0.3)]
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
         pass
-    assert len(_runs(root)) == 2, "a training that finished does not go on"
+    assert len(_runs(root)) == 2, "a training that finished is not continued"
 
 
 def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(root: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_changed_run_starts_afresh_and_says_what_changed(
     run(tmp_path, before=steps.append, **second)
     assert steps == list(range(STEPS))
     shown = capsys.readouterr().out
-    assert "starting afresh" in shown
+    assert "starting from step 0" in shown
     assert message in shown
 
 
