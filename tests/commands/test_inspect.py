@@ -164,7 +164,7 @@ def test_the_contact_sheet_shows_the_stored_clips(ingested: Path, tmp_path: Path
         assert pixels == (2 * 64) * (2 * 128), "the largest size times two"
 
 
-def test_the_page_stands_alone_and_escapes(ingested: Path, tmp_path: Path) -> None:
+def test_the_page_loads_nothing_and_escapes(ingested: Path, tmp_path: Path) -> None:
     document(ingested, "--out", str(tmp_path))
     page = (tmp_path / "inspect.html").read_text(encoding="utf-8")
     fetched = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
@@ -320,9 +320,9 @@ def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) ->
     found = document(root)
     assert found["ingested"]["clips"] == 14
     assert found["dataset"]["folder"] is None
-    asked = call(root, "--sample", "5")
-    assert isinstance(asked.exception, ConfigurationError)
-    assert "dataset.path" in str(asked.exception)
+    called = call(root, "--sample", "5")
+    assert isinstance(called.exception, ConfigurationError)
+    assert "dataset.path" in str(called.exception)
 
 
 def test_a_damaged_tar_is_said(ingested: Path, tmp_path: Path) -> None:

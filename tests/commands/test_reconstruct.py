@@ -220,7 +220,7 @@ def cut_file(folder: Path) -> Path:
     return folder / "cut.mp4"
 
 
-def test_bad_files_are_named_and_the_others_go_on(autoencoder: Path, tmp_path: Path) -> None:
+def test_bad_files_are_named_and_the_others_are_done(autoencoder: Path, tmp_path: Path) -> None:
     good = write_video(tmp_path / "good.mkv", scene(5))
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.png").write_text("no picture")

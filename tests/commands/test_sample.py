@@ -83,7 +83,7 @@ def test_prompts_and_seeds(plain: Path, tmp_path: Path) -> None:
     run(request, plain)
     assert content(tmp_path / "out") == first
 
-    # what a video is depends on its prompt and its seed, not on what else was asked for
+    # what a video is depends on its prompt and its seed, not on what else was requested
     run(Request(prompts=("a red circle",), seed=8, steps=3, out=tmp_path / "alone"), plain)
     alone, together = (clip(tmp_path / name / "a-red-circle-seed8.mp4").astype(int) for name in ("alone", "out"))
     assert np.abs(alone - together).mean() < 0.5  # another batch size rounds otherwise
@@ -131,7 +131,7 @@ def test_the_bar_counts_model_evaluations(frames: Path, tmp_path: Path, capsys: 
     assert "sample: 48/48 model steps" in capsys.readouterr().out  # 6 videos, 2 parts, 2 models, 2 steps
 
 
-def test_names_tell_prompts_apart() -> None:
+def test_names_distinguish_prompts() -> None:
     def name(prompt: str | int, **rest: Any) -> str:
         return generate._name(Request(**rest), prompt, 3)
 

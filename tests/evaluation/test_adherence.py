@@ -64,7 +64,7 @@ def test_nothing_to_see() -> None:
     assert observe(noise) == Observation(None, None)
 
 
-def test_a_shape_that_stands_still() -> None:
+def test_a_shape_that_does_not_move() -> None:
     video = np.zeros((9, 32, 32, 3), np.uint8)
     video[:, 10:20, 10:20] = (240, 240, 240)
     assert observe(video) == Observation("white", None)

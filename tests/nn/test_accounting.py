@@ -124,7 +124,7 @@ def _autoencoder(device: str) -> Built:
 
 
 @pytest.mark.parametrize("build", [_transformer, _autoencoder])
-def test_meta_tells_what_a_processor_does(build: Callable[[str], Built]) -> None:
+def test_meta_agrees_with_a_processor(build: Callable[[str], Built]) -> None:
     """Whole models: the same FLOPs, and the same bytes except the statistics of a few norms."""
     (model, forward), (real, run) = build("meta"), build("cpu")
     assert forward_flops(forward) == forward_flops(run) > 0

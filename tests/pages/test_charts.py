@@ -62,7 +62,7 @@ def test_png_holds_all_charts() -> None:
     assert one_high == three_high < six_high
 
 
-def test_the_rest_of_a_ranking_stands_together() -> None:
+def test_the_rest_of_a_ranking_is_drawn_as_one() -> None:
     counts = [(str(number), 10 - number) for number in range(10)]
     assert leading(counts, 9) == counts, "one name more is no longer than 'others'"
     assert leading(counts, 3) == [*counts[:3], ("7 others", 7 + 6 + 5 + 4 + 3 + 2 + 1)]

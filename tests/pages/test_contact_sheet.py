@@ -52,7 +52,7 @@ def test_no_tile_at_all() -> None:
     assert contact_sheet("title", "subtitle", []).shape[1] == 640
 
 
-def test_lines_fit_and_lose_nothing_but_what_an_ellipsis_stands_for() -> None:
+def test_lines_fit_and_lose_only_what_an_ellipsis_replaces() -> None:
     font = _font(15)
     text = "A dark-haired woman in a green patterned top brushes eye shadow onto her eyelid."
     lines = _wrap(text, font, 200, 9)

@@ -219,7 +219,7 @@ def test_a_section_of_the_defaults_holds_only_what_its_shared_block_does_not() -
                 assert [path for path in both if at(block, path).value == at(entry, path).value] == [], name
 
 
-def test_each_knob_stands_in_the_defaults_with_a_comment() -> None:
+def test_each_knob_is_in_the_defaults_with_a_comment() -> None:
     """And with nothing beside the knobs: each field of the sections, at any depth, and no other key."""
     plain = Defaults().plain
     knobs = set(fields(Params))

@@ -180,7 +180,7 @@ def test_each_model_of_the_cascade_is_given_its_own_resolution() -> None:
         ({}, {"frame_prediction": False}, r"^sr_2x\.frame_prediction is false .*--no-cascade"),
     ],
 )
-def test_models_that_cannot_go_on_name_the_setting(base: dict[str, Any], high: dict[str, Any], message: str) -> None:
+def test_models_that_cannot_continue_name_the_setting(base: dict[str, Any], high: dict[str, Any], message: str) -> None:
     settings = {"frame_prediction": True} | high
     pipeline = pipeline_of(Mover(FRAMES.model_copy(update=base)), Mover(SUPER_RESOLUTION.model_copy(update=settings)))
     with pytest.raises(ConfigurationError, match=message) as caught:

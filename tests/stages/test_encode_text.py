@@ -44,7 +44,7 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
-def test_tars_stand_beside_the_clips(done: Paths) -> None:
+def test_tars_are_beside_the_clips(done: Paths) -> None:
     index = read_index(done.text)
     assert [(record.shard, record.count) for record in index.records] == [
         ("text-000000.tar", 3), ("text-000001.tar", 3), ("text-000002.tar", 1), ("null.tar", 1),

@@ -92,7 +92,7 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
-def test_the_page_stands_alone(page: str) -> None:
+def test_the_page_loads_nothing_from_elsewhere(page: str) -> None:
     checker = Checker(page)
     assert checker.open == []
     assert all(value.startswith(("data:", "#")) for value in checker.fetched)

@@ -65,7 +65,7 @@ def test_the_status_says_how_it_ended(root: Path, error: type[BaseException], st
     assert _runs(root)[0].info.status == status
 
 
-def test_the_database_and_the_files_lie_in_the_project_not_in_the_current_folder(
+def test_the_database_and_the_files_are_in_the_project_not_in_the_current_folder(
     root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -308,7 +308,7 @@ def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(r
     assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
 
 
-def test_a_run_that_was_deleted_after_a_kill_is_made_anew(root: Path) -> None:
+def test_a_run_that_was_deleted_after_a_kill_is_made_again(root: Path) -> None:
     _kill_in_a_stored_run(root)
     _client(root).delete_run(_runs(root)[0].info.run_id)
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):

@@ -189,7 +189,7 @@ def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
     assert {"discriminator/real_logits", "discriminator/fake_logits", "discriminator/grad_norm"} <= entry.keys()
 
 
-def test_the_discriminator_learns_to_tell(tmp_path: Path) -> None:
+def test_the_discriminator_learns_to_distinguish(tmp_path: Path) -> None:
     """Against an autoencoder that is not trained."""
     pair = objective(tmp_path, training({"adversarial": 0.1}))
     assert pair.discriminator is not None

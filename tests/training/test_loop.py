@@ -154,7 +154,7 @@ def test_it_runs_outside_the_main_thread(tmp_path: Path) -> None:
         ({"model": make_model().append(nn.Conv3d(2, 2, 1))}, "parameters: "),
     ],
 )
-def test_a_changed_run_starts_afresh_and_says_what_changed(
+def test_a_changed_run_starts_from_step_0_and_says_what_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], second: dict[str, Any], message: str
 ) -> None:
     run(tmp_path)

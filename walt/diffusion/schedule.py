@@ -63,7 +63,7 @@ class Schedule:
         return signal * noise - sigma * x0
 
     def predict_x0(self, output: Tensor, x_t: Tensor, timesteps: Tensor) -> Tensor:
-        """The clean estimate that a model output stands for."""
+        """The clean estimate that a model output represents."""
         signal, sigma = self.coefficients(timesteps, x_t)
         if self.prediction == "x0":
             return output
@@ -72,7 +72,7 @@ class Schedule:
         return signal * x_t - sigma * output
 
     def predict_noise(self, output: Tensor, x_t: Tensor, timesteps: Tensor) -> Tensor:
-        """The noise estimate that a model output stands for."""
+        """The noise estimate that a model output represents."""
         signal, sigma = self.coefficients(timesteps, x_t)
         if self.prediction == "epsilon":
             return output

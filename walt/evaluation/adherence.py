@@ -21,7 +21,7 @@ Video = NDArray[np.uint8]
 
 _MIN_DISTANCE = 40.0  # RGB levels by which something must differ from the background to count
 _MIN_WAY = 0.1  # of the picture's side; the dataset's clips go at least 0.4
-_MIN_SATURATION = 0.3  # below: no hue; the dataset's colours have 0.7 or more, but for white
+_MIN_SATURATION = 0.3  # below: no hue; the dataset's colours have 0.7 or more, except white
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def code_dependencies(module: str) -> list[str]:
     """Files of this package that can change what ``module`` makes, itself included; relative to the root, sorted.
 
     Editing one of them makes exactly the stages stale that reach it. Packages' ``__init__.py`` are left out: they hold
-    a docstring and nothing else. A template that lies beside a module belongs to it.
+    a docstring and nothing else. A template beside a module belongs to it.
     """
     root = package_root()
     assert _file_of(root, module) is not None, f"there is no module {module}"
@@ -94,7 +94,7 @@ def package_root() -> Path:
 
 @lru_cache(maxsize=1024)
 def _imported_names(source: str) -> tuple[str, ...]:
-    """Dotted names of this package that a source text imports, anywhere but for type checking only.
+    """Dotted names of this package that a source text imports, except for type checking only.
 
     Some are of functions or classes, not of modules.
     """
