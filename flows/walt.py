@@ -23,7 +23,7 @@ from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 
 NEXT = """
-Now open results/report.html: the videos, whether they obey their prompts, and what they were made of.
+Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
 Compare runs with `make mlflow`. For your own videos: `.venv/bin/walt init --videos FOLDER --captions FILE.csv --force`,
 then `make demo` again."""
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         choices=STAGE_NAMES,
         help="the stage that is wanted; default: report, so everything",
     )
-    parser.add_argument("--promote", action="store_true", help="then let the new model have the alias, if it is better")
+    parser.add_argument("--promote", action="store_true", help="then give the alias to the new model, if it is better")
     options = parser.parse_args(arguments)
 
     environment.set_defaults()
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         outcomes = walt(options.target, options.promote)
     except KeyboardInterrupt:
-        print("interrupted; what ran was stopped, and goes on from its checkpoint next time", file=sys.stderr)
+        print("interrupted; what ran was stopped, and continues from its checkpoint next time", file=sys.stderr)
         return 130
     except (StageFailedError, WaltError) as error:
         return _refuse(error)
@@ -79,7 +79,7 @@ def _refuse(error: Exception) -> int:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Prefect stops the flow first, then hands over to this: leaving in order also stops the temporary server."""
+    """Prefect stops the flow first, then hands over to this: an orderly exit also stops the temporary server."""
     raise SystemExit(128 + number)
 
 

@@ -111,7 +111,7 @@ def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
     assert not (project / "calls").exists()
 
 
-def test_the_demo_is_a_direct_run_that_judges_the_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_is_a_direct_run_that_promotes_the_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """So the transformer is a model version with an alias when the demo is done."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     command = next(line for line in makefile.splitlines() if "-m flows.walt" in line)
@@ -130,15 +130,15 @@ def test_a_storage_error_is_retried_until_it_is_gone(project: Path, monkeypatch:
     monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", [0.5] * pipeline.RETRIES)
     behave(project, "ingest", "exit 4")
 
-    def mend() -> None:
+    def fix() -> None:
         while runs(project, "ingest") < 2:
             time.sleep(0.05)
         behave(project, "ingest", None)
 
-    mender = threading.Thread(target=mend, daemon=True)
-    mender.start()
+    repair = threading.Thread(target=fix, daemon=True)
+    repair.start()
     assert walt("ingest") == {"ingest": "ran"}
-    assert runs(project, "ingest") in (2, 3)  # the second one may have read its behaviour before it was mended
+    assert runs(project, "ingest") in (2, 3)  # the second one may have read its behaviour before it was fixed
 
 
 def test_retries_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def test_sigterm_stops_the_stage_and_all_it_started(project: Path) -> None:
     assert walt("ingest") == {"ingest": "ran"}
 
 
-def test_retraining_judges_the_model_also_when_nothing_changed(project: Path) -> None:
+def test_retraining_compares_the_models_even_when_nothing_changed(project: Path) -> None:
     walt("ingest", promote=True)
     walt("ingest", promote=True)
     assert (project / "calls").read_text().split() == ["prepare", "promote", "prepare", "promote"]

@@ -67,7 +67,7 @@ def test_keys_are_added_where_they_belong_and_every_line_stays(file: Path) -> No
     assert add_missing(file) == []
 
 
-def test_a_whole_section_stands_apart_and_comes_in_its_place(file: Path) -> None:
+def test_a_whole_section_is_set_apart_and_comes_in_its_place(file: Path) -> None:
     before = file.read_text()
     start, end = before.index("diffusion:\n"), before.index("base:\n")
     file.write_text(before[:start] + before[end:])

@@ -181,7 +181,7 @@ ODD = "-vidéos [2020] *?"
 def test_what_is_called_like_a_glob_is_itself(
     project: Path, words: str, name: str, path: str, source: PlainFolder | FileList
 ) -> None:
-    """Though ``list 1.csv``, which is no such table, would match as well."""
+    """Though ``list 1.csv``, which is not such a table, would match as well."""
     (project / ODD).mkdir()
     (project / ODD / "a.mp4").write_bytes(b"x")
     (project / ODD / "list [1].csv").write_text("path,caption\na.mp4,a cat\n")
@@ -304,7 +304,7 @@ def test_the_folders_table_wins_and_the_message_says_which(captioned: Path, caps
 def test_of_a_table_outside_it_is_said_what_dvc_sees(captioned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_captions(captioned / "t.csv")
     init(captioned, "clips", "t.csv", "c")
-    assert "where DVC does not look: `walt prepare` tells it of changes" in " ".join(capsys.readouterr().out.split())
+    assert "where DVC does not look: `walt prepare` reports changes to it" in " ".join(capsys.readouterr().out.split())
     write_captions(captioned / "clips/t.csv")
     init(captioned, "clips", "t.csv", "c")
     assert "DVC" not in capsys.readouterr().out

@@ -138,7 +138,7 @@ def test_a_damaged_part_is_made_again(root: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(CorruptArtifactError, match=part.name):
         read_manifest(Paths(root).manifest)
     run(root)
-    assert f"made anew: {part}" in capsys.readouterr().out
+    assert f"made again: {part}" in capsys.readouterr().out
     assert outputs(root) == before
 
 

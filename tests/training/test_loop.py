@@ -155,7 +155,7 @@ def test_it_runs_outside_the_main_thread(tmp_path: Path) -> None:
         ({"model": make_model().append(nn.Conv3d(2, 2, 1))}, "parameters: "),
     ],
 )
-def test_a_changed_run_starts_afresh_and_says_what_changed(
+def test_a_changed_run_starts_from_step_0_and_says_what_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], second: dict[str, Any], message: str
 ) -> None:
     run(tmp_path)
@@ -164,7 +164,7 @@ def test_a_changed_run_starts_afresh_and_says_what_changed(
     run(tmp_path, before=steps.append, **second)
     assert steps == list(range(STEPS))
     shown = capsys.readouterr().out
-    assert "starting afresh" in shown
+    assert "starting from step 0" in shown
     assert message in shown
 
 

@@ -23,7 +23,9 @@ def command(
     ] = None,
     videos: Annotated[
         str | None,
-        typer.Option(help="Your own: a folder, a glob, a table that lists files, or one file; here or under s3://."),
+        typer.Option(
+            help="Your own files: a folder, a glob, a table that lists files, or one file; here or under s3://."
+        ),
     ] = None,
     captions: Annotated[
         str | None,
@@ -34,7 +36,7 @@ def command(
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Add the keys that an older params.yaml lacks; all else stays.")
+        bool, typer.Option("--update", help="Add the keys that an older params.yaml lacks; the rest stays as it is.")
     ] = False,
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""

@@ -1,4 +1,4 @@
-"""Keys that a ``params.yaml`` lacks because they are newer than it: they are added, and nothing else is touched."""
+"""Keys that a ``params.yaml`` lacks because they are newer than it: they are added, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from walt.project.recipes import Defaults
 def add_missing(file: Path) -> list[str]:
     """Add the keys that are missing from a ``params.yaml``, with the values and comments of ``defaults.yaml``.
 
-    Every line that is there stays as it is. A section that may be null is added as null, since the project did without
-    it so far; sections that are null stay so.
+    Every line that is there stays as it is. A section that may be null is added as null, since the project has
+    worked without it so far; sections that are null stay so.
 
     Returns:
         The keys that were added, such as ``train_base.optimizer.betas``; a section counts as one key.
@@ -30,7 +30,7 @@ def add_missing(file: Path) -> list[str]:
     Raises:
         ConfigurationError: the file cannot be read.
     """
-    read_yaml(file)  # one line for whatever is wrong with it
+    read_yaml(file)  # one line, whatever is wrong with it
     text, known = file.read_bytes().decode("utf-8"), Defaults().root
     added: list[str] = []
     while (found := _first_missing(YAML(pure=True).compose(text), known, Params, "")) is not None:
@@ -48,7 +48,7 @@ _Missing = tuple[MappingNode, str, Entry, tuple[Node, Node] | None, str]
 def _first_missing(mapping: MappingNode, known: Entry, section: type[BaseModel], above: str) -> _Missing | None:
     """The mapping, the missing key, what it gets, the pair that it comes after (None: it comes first), its full name.
 
-    A mapping without any pair in it cannot come up: it would have no place for a line, so it is left to the check.
+    A mapping without any pair is left to the check: it has no line after which a key could be added.
     """
     pairs = {key.value: (key, value) for key, value in mapping.value}
     before: tuple[Node, Node] | None = None
@@ -77,7 +77,7 @@ def _section_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _with_key(text: str, mapping: MappingNode, name: str, entry: Entry, before: tuple[Node, Node] | None) -> str:
-    """The text with one key more in a mapping: on lines of its own, or between the braces of a flow mapping."""
+    """The text with one more key in a mapping: on lines of its own, or between the braces of a flow mapping."""
     first = mapping.value[0][0]
     if mapping.flow_style:
         pair = f"{name}: {_in_flow(entry)}"
