@@ -146,7 +146,7 @@ _FILTERS = f"fps={FPS},scale=-2:{SIDE},crop={SIDE}:{SIDE}"
 _TO_H264 = ("-an", "-filter_threads", "1", "-c:v", "libx264", "-threads", "1")
 
 
-def a_command_a_clip(files: list[Path], folder: Path, clips: int) -> None:
+def one_command_per_clip(files: list[Path], folder: Path, clips: int) -> None:
     """What a shell script would do."""
     run_side_by_side(
         ["-threads", "1", "-ss", f"{k * SECONDS}", "-i", str(file), "-vf", _FILTERS, "-frames:v", str(NUM_FRAMES),
@@ -245,7 +245,7 @@ def measure(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> 
     contestants: dict[str, Callable[[Path], None]] = {
         FLOOR: lambda _: decode_only(files),
         OURS: lambda folder: run_stage(folder / "project", clips),
-        "ffmpeg, a command per clip": lambda folder: a_command_a_clip(files, folder, clips),
+        "ffmpeg, one command per clip": lambda folder: one_command_per_clip(files, folder, clips),
         "ffmpeg, a pass with segments": lambda folder: a_pass_with_segments(files, folder, clips),
         "PyAV, decoding all": lambda _: in_our_pool(pyav_decode, files),
         OURS_SPARSE: lambda folder: run_stage(folder / "project", 1),

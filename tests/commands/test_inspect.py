@@ -137,7 +137,7 @@ def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
     assert {name: split["clips"] for name, split in made["splits"].items()} == Counter(row.split for row in rows)
     assert made["seconds"] == 12 * 9 / 8
     assert made["clips_per_source"]["max"] == 2
-    assert made["frames_a_clip"] == [["9", 12], ["1", 2]]
+    assert made["frames_per_clip"] == [["9", 12], ["1", 2]]
     assert made["captions"] == {
         "with": 14, "without": 0, "distinct": 8, "truncated": 0, "words": made["captions"]["words"]
     }  # fmt: skip

@@ -261,7 +261,7 @@ def picture(root: Path) -> Path:
         (lambda root: Request(image=short(root)), r"short\.mp4: by its name not an image"),
         (lambda root: Request(continued=picture(root)), r"in\.png: by its name not a video"),
         (lambda root: Request(continued=broken(root)), r"broken\.mp4: format: "),
-        (lambda root: Request(continued=short(root)), r"short\.mp4: 4 frames at 8 a second; 5 are needed"),
+        (lambda root: Request(continued=short(root)), r"short\.mp4: 4 frames at 8 per second, but 5 are needed"),
     ],
 )
 def test_wrong_options_are_one_line(frames: Path, make: Callable[[Path], Request], message: str) -> None:

@@ -158,7 +158,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
         "seconds": sum(lengths),
         "splits": {split: _split(rows, split) for split in sorted({row.split for row in rows}, reverse=True)},
         "clips_per_source": quantiles(clips_per_source) if rows else None,
-        "frames_a_clip": ranked(str(row.num_frames) for row in rows)[:_NAMED],
+        "frames_per_clip": ranked(str(row.num_frames) for row in rows)[:_NAMED],
         "clip_seconds": quantiles(lengths) if lengths else None,
         "resolutions": leading(sizes, _NAMED) if sizes else None,
         "captions": texts,
