@@ -35,7 +35,7 @@ from walt.core.storage import sha256_file
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
 from walt.data.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest
 from walt.data.shards import ShardReader, write_index, write_shard
-from walt.ingest.clip_cache import ClipCache, ClipEntry, Member, SourceEntry, SourceFile, cut_source
+from walt.ingest.clip_cache import ClipCache, ClipEntry, ClipMember, SourceEntry, SourceFile, cut_source
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import MOST_PART_ROWS, Source, assign_shards
 from walt.ingest.config import Descriptor
@@ -145,7 +145,7 @@ def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
     entries = []
     for number in range(count):
         digest = f"{number:064x}"
-        members = [Member((128, 128), "mp4", n * len(data), len(data), sha256) for n in range(CLIPS_PER_VIDEO)]
+        members = [ClipMember((128, 128), "mp4", n * len(data), len(data), sha256) for n in range(CLIPS_PER_VIDEO)]
         clips = tuple(
             ClipEntry(f"{number}-{n}", "video", 2.0 * n, 17, (member,), MEASURES) for n, member in enumerate(members)
         )

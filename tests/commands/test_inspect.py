@@ -284,8 +284,8 @@ def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> Non
     ("arguments", "message"),
     [
         (["notes.txt"], "notes.txt: not a descriptor, folder, glob, list, video or image"),
-        (["empty [1]"], "empty [1]: it holds nothing that empty-1 describes"),
-        (["empty [1]", "--rejects", "format"], "empty [1]: it holds nothing that empty-1 describes"),
+        (["empty [1]"], "empty [1]: contains no input for empty-1"),
+        (["empty [1]", "--rejects", "format"], "empty [1]: contains no input for empty-1"),
         (["empty [1]", "--path-column", "video"], "--path-column: empty [1] has no table"),
         (["test", "--caption-column", "text"], "--caption-column: only for files without a descriptor"),
         (["--path-column", "video"], "--path-column: only for files without a descriptor"),

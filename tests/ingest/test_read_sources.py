@@ -19,7 +19,7 @@ from walt.core.log import ProgressBar
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
 from walt.data.manifest import RejectRow, read_rejects
-from walt.ingest import hash_and_cut as visiting
+from walt.ingest import hash_and_cut
 from walt.ingest import read_sources as reading
 from walt.ingest.clip_cache import cut_source
 from walt.ingest.sources.locations import member_location
@@ -55,8 +55,8 @@ def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars:
         assert bars.pop().meters["MB"] == pytest.approx(read / 1e6)
     (root / "x.tar").write_bytes(b"headtexttail")
     member = member_location(str(root / "x.tar"), 4, 4)
-    found = visiting.only_hash(root, partial(cut_source, None), visiting.LocationTask(member, ()))  # type: ignore[arg-type]
-    assert found == visiting.Found(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
+    found = hash_and_cut.only_hash(root, partial(cut_source, None), hash_and_cut.LocationTask(member, ()))  # type: ignore[arg-type]
+    assert found == hash_and_cut.LocationResult(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
 
 
 @pytest.mark.slow
@@ -120,19 +120,19 @@ def test_a_file_that_cannot_be_read_has_no_hash(root: Path, monkeypatch: pytest.
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return hashlib.sha256(Path(location).read_bytes()).hexdigest()
 
-    monkeypatch.setattr(visiting, "hash_location", fail)
+    monkeypatch.setattr(hash_and_cut, "hash_location", fail)
     run(root)
     assert rejected(root) == {"a.mp4": RejectRow("a.mp4", None, "ingest", "unreadable", "Input/output error")}
 
 
 def test_what_only_another_machines_cache_holds_is_cut_after_all(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking = visiting._lacking
+    lacking = hash_and_cut._lacking
 
-    def all_there(cache: Any, sha256: str, place: visiting.LocationTask) -> Any:
+    def all_there(cache: Any, sha256: str, place: hash_and_cut.LocationTask) -> Any:
         return [] if cache else lacking(cache, sha256, place)
 
     with monkeypatch.context() as patch:
-        patch.setattr(visiting, "_lacking", all_there)
+        patch.setattr(hash_and_cut, "_lacking", all_there)
         assert run(root)["decoded_now"] == 9
     before = outputs(root)
     shutil.rmtree(root / "work")

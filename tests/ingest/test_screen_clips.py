@@ -20,7 +20,7 @@ from walt.ingest.clip_cache import ClipEntry, SourceEntry
 from walt.ingest.clip_filters import taken_of_stored
 from walt.ingest.config import ScreenConfig
 from walt.ingest.measures import Measures, measure
-from walt.ingest.screen_clips import Refusal, Refusals, Screening, clip_reject_rows, judge, screened
+from walt.ingest.screen_clips import ClipRefusal, Refusals, Screening, check_clip, clip_reject_rows, screened
 from walt.media.shots import content_values, thumbnails
 from walt.media.video import SourceFacts
 from walt.project.recipes import recipe_data
@@ -66,14 +66,14 @@ def greys(*levels: int) -> Frames:
     ],
 )
 def test_each_rule_has_its_edge(levels: tuple[int, ...], setting: dict[str, Any], code: str | None) -> None:
-    refusal = judge(clip(measured(greys(*levels))), ScreenConfig(**{**OFF, **setting}))
+    refusal = check_clip(clip(measured(greys(*levels))), ScreenConfig(**{**OFF, **setting}))
     assert (refusal.code if refusal else None) == code
 
 
 def test_an_image_is_judged_for_black_only() -> None:
     strict = ScreenConfig(**{**OFF, "cuts": "refuse", "min_motion": 9.0, "max_black": 0.0, "max_frozen": 0.0})
-    assert judge(clip(measured(greys(90))), strict) is None
-    black = judge(clip(measured(greys(5))), strict)
+    assert check_clip(clip(measured(greys(90))), strict) is None
+    black = check_clip(clip(measured(greys(5))), strict)
     assert black is not None
     assert black.code == "black"
     measures = measured(greys(5))
@@ -177,7 +177,8 @@ def test_a_source_without_clips_has_the_code_of_most() -> None:
     source = entry(1, [(0, 9), (1, 9), (2, 9)], 90)
     refused = {
         source.sha256: {
-            "0100": Refusal("black", "dark"), "0101": Refusal("frozen", "still"), "0102": Refusal("frozen", "too"),
+            "0100": ClipRefusal("black", "dark"), "0101": ClipRefusal("frozen", "still"),
+            "0102": ClipRefusal("frozen", "too"),
         }
     }  # fmt: skip
     left = screened(source, refused)

@@ -222,7 +222,7 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("videos", "captions", "message"),
     [
-        ("clips/*.avi", None, r"clips: nothing in it that clips could be"),
+        ("clips/*.avi", None, r"clips: contains no input for clips"),
         ("clips/deep/a.mp4", "captions.csv", r"a single file has no table of captions"),
         ("clips/deep/gone.mp4", None, r"gone\.mp4: no such folder"),
         ("clips/*.mp4", "captions.csv", r"a glob has no table of captions"),

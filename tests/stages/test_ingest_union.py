@@ -169,7 +169,7 @@ def test_a_video_of_one_frame_is_a_still_where_the_member_says_so(tmp_path: Path
 def test_the_cache_is_read_once_a_source(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(root / "videos/films/a.mp4", root / "videos/films/c.mp4")
     write_list(root / "videos/films", "a.mp4,film a", "b.mp4,film b", "c.mp4,as a")
-    got, told_apart = Counter[str](), reading._told_apart
+    got, classify = Counter[str](), reading._classify
 
     class Counting(ClipCache):
         def get(self, source: SourceFile) -> SourceEntry | None:
@@ -177,9 +177,9 @@ def test_the_cache_is_read_once_a_source(root: Path, monkeypatch: pytest.MonkeyP
             return super().get(source)
 
     def counted(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> reading.Read:
-        return told_apart(listed, rule, Counting(cache.folder.parent, rule), ingest)
+        return classify(listed, rule, Counting(cache.folder.parent, rule), ingest)
 
-    monkeypatch.setattr(reading, "_told_apart", counted)
+    monkeypatch.setattr(reading, "_classify", counted)
     run(root, union(films=FILMS | {"images": True}, tars=PICTURES))
     assert sorted(got.values()) == [1, 1, 1, 1], "of a duplicate there is nothing to know"
     got.clear()

@@ -113,7 +113,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def check_writable(directory: Path) -> None:
+def check_folder_writable(directory: Path) -> None:
     """Raise StorageError where nothing can be written in a folder, or where it is to be made. Writes nothing."""
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):

@@ -1,7 +1,7 @@
-"""One source file to stored clips, and the cache of such results. Worker processes import this module: no torch here.
+"""Turns a source file into stored clips, and caches the results. Worker processes import this module: no torch here.
 
-A result depends on the file's bytes and the clip rule alone, so it is cached under both: a rerun decodes only what is
-new. The cache is a convenience; it may be deleted at any time.
+A result depends only on the file's bytes and the clip rule, so it is cached under both: a rerun decodes only what is
+new. The cache may be deleted at any time; it only saves work.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from walt.media.video import SourceFacts
 
 @dataclass(frozen=True)
 class SourceFile:
-    """What clips are cut from, wherever it lies."""
+    """The bytes that clips are cut from, wherever they are stored."""
 
     sha256: str
     kind: Kind
     span: Span | None = None
-    """Only this stretch of the video is meant; None: all of it."""
+    """The time span of the video to cut clips from; None: all of it."""
 
     @property
     def name(self) -> str:
@@ -42,30 +42,30 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Member:
+class ClipMember:
     """One picture file of a clip: ``mp4`` or ``png`` in one size."""
 
     size: Size
     extension: str
     offset: int
-    """Where its bytes begin among those of all members of the source."""
+    """Position of its first byte in the bytes of all members of the source."""
     num_bytes: int
     sha256: str
 
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """What is known of a clip without its pictures' bytes."""
+    """What is known about a clip, except the bytes of its pictures."""
 
     key: str
     kind: Kind
     start_seconds: float
     num_frames: int
-    members: tuple[Member, ...]
+    members: tuple[ClipMember, ...]
     """One for each size, the smallest first."""
     measures: Measures
     stored_measures: Mapping[str, float | None] = field(default_factory=dict)
-    """Of its stored form, by name: see ``walt.ingest.stored_measures``."""
+    """Measures of its stored form, by name: see ``walt.ingest.stored_measures``."""
 
 
 @dataclass(frozen=True)
@@ -75,21 +75,21 @@ class SourceEntry:
     sha256: str
     clips: tuple[ClipEntry, ...]
     facts: SourceFacts | None
-    """None where the source was refused before it was known."""
+    """None where the source was refused before its size was known."""
     code: str | None = None
     cause: str = ""
 
     @property
     def num_pixels(self) -> int:
-        """Of one frame; 0 where it is not known."""
+        """Pixels of one frame; 0 where its size is not known."""
         return self.facts.height * self.facts.width if self.facts else 0
 
 
 def cut_source(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
-    """Decode the source that lies at ``path``, and encode its clips in all sizes. Runs in a worker process.
+    """Decode the source at ``path``, and encode its clips in all sizes. Runs in a worker process.
 
     Returns:
-        The entry, and the bytes of all members, one after the other in the entry's order.
+        The entry, and the bytes of all members, joined in the entry's order.
     """
     try:
         facts, clips = cut(rule, path, source.kind, source.span)
@@ -111,7 +111,7 @@ def cut_source(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEn
 
 
 def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> tuple[ClipEntry, bytes]:
-    """A clip's entry, and the bytes of its members, which begin at ``offset``."""
+    """A clip's entry, and the bytes of its members, the first of which begins at ``offset``."""
     members, blobs = [], []
     num_frames = len(clip.measures.brightness)
     for size, frames in clip.frames.items():
@@ -119,7 +119,7 @@ def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> t
             extension, data = "png", png_bytes(frames[0])
         else:
             extension, data = "mp4", mp4.encode_clip(frames, rule.fps, rule.crf)
-        members.append(Member(size, extension, offset, len(data), hashlib.sha256(data).hexdigest()))
+        members.append(ClipMember(size, extension, offset, len(data), hashlib.sha256(data).hexdigest()))
         blobs.append(data)
         offset += len(data)
     kind: Kind = "image" if num_frames == 1 else "video"
@@ -128,14 +128,14 @@ def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> t
 
 
 MEASURED_SUFFIX = ".measured"
-"""Of the file beside a source's clips that ``walt.ingest.stored_measures`` keeps."""
+"""Suffix of the file beside a source's clips in which ``walt.ingest.stored_measures`` keeps its numbers."""
 
 TRANSIENT = frozenset({"changed", "unreadable"})
-"""Refusals that say nothing about the bytes: they are not cached."""
+"""Codes of refusals that say nothing about the bytes; they are not cached."""
 
 
 class ClipCache:
-    """Entries and bytes of sources under one rule: a file each, a line of digest, a line of JSON, then the bytes."""
+    """Entries and bytes of sources under one rule. One file per source: a line with a digest, a line of JSON, bytes."""
 
     def __init__(self, folder: Path, rule: ClipRule) -> None:
         self.folder = folder / rule.identity[:16]
@@ -144,7 +144,7 @@ class ClipCache:
         return self.folder / source.sha256[:2] / source.name
 
     def put(self, source: SourceFile, entry: SourceEntry, data: bytes) -> None:
-        """Store a result. Not fsynced, one file among millions: digests tell a torn one."""
+        """Store a result. It is not fsynced, since there may be millions: the digest reveals an incomplete file."""
         header = json.dumps(asdict(entry)).encode()
         path = self._path(source)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ class ClipCache:
         temporary.replace(path)
 
     def get(self, source: SourceFile) -> SourceEntry | None:
-        """The stored entry; None where there is none, or a torn one."""
+        """The stored entry; None if there is none, or its file is incomplete."""
         path = self._path(source)
         if not path.is_file():
             return None
@@ -169,7 +169,7 @@ class ClipCache:
         """One member's bytes.
 
         Raises:
-            CorruptArtifactError: they differ from their digest; the entry is removed, so that a rerun makes it again.
+            CorruptArtifactError: they differ from their digest. The entry is removed, so that a rerun makes it again.
         """
         path = self._path(source)
         with open(path, "rb") as stream:
@@ -185,11 +185,11 @@ class ClipCache:
         return data
 
     def prune(self, keep: set[str]) -> None:
-        """Remove the entries of sources whose names are not in ``keep``, of other rules, and what killed runs left."""
+        """Remove the entries of sources that ``keep`` does not name, those of other rules, and files of killed runs."""
         for other in self.folder.parent.iterdir() if self.folder.parent.is_dir() else ():
             if other != self.folder:
                 shutil.rmtree(other)
-        # names of one subfolder are in memory at a time
+        # only the names of one subfolder are in memory at a time
         for subfolder in self.folder.iterdir() if self.folder.is_dir() else ():
             for path in subfolder.iterdir():
                 if path.name.removesuffix(MEASURED_SUFFIX) not in keep:
@@ -204,5 +204,5 @@ def _entry(data: dict[str, Any]) -> SourceEntry:
 
 
 def _clip(data: dict[str, Any]) -> ClipEntry:
-    members = tuple(Member(**member | {"size": tuple(member["size"])}) for member in data["members"])
+    members = tuple(ClipMember(**member | {"size": tuple(member["size"])}) for member in data["members"])
     return ClipEntry(**data | {"members": members, "measures": Measures.from_json(data["measures"])})

@@ -1,12 +1,12 @@
-"""What is measured of every clip, and the rules that judge it: a table of each, from which the rest follows.
+"""What is measured of every clip, and the rules that accept or refuse it: one table of each.
 
 The columns of the manifest and of the table of refused clips, the figures of ``walt inspect`` and the codes of refused
 clips are made from ``MEASURES`` and ``RULES``. A filter is a function here, an entry in each table, and its threshold
 in ``walt.ingest.config.ScreenConfig``.
 
-A measure has one of two origins, for good. Those ``at_cut`` are read off what a worker notes of the decoded frames
-(``walt.ingest.measures``); they belong to the identity of the clip cache. Those ``of_stored`` see the clip as it is
-stored: they are taken of the cached clips wherever they are missing (``walt.ingest.stored_measures``), so that a new
+A measure has one of two origins, which never changes. Those ``at_cut`` are computed from what a worker records about
+the decoded frames (``walt.ingest.measures``); they belong to the identity of the clip cache. Those ``of_stored`` are
+computed from the clip as it is stored, for the cached clips that lack them (``walt.ingest.stored_measures``). So a new
 one decodes no source, and gives the same number whether the clip was cut before or after it was added
 (docs/decisions/0015).
 """
@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # workers import this module for the functions that measure s
     from walt.ingest.config import ScreenConfig
 
 TakeOfStored = Callable[[Clip], float | None]
-"""From the thumbnails, (T, h, w, 3) uint8 RGB, of the smallest stored form of a clip (``walt.media.shots.thumbnails``);
-T = 1 for an image. None: the measure means nothing for this clip."""
+"""A function of the thumbnails, (T, h, w, 3) uint8 RGB, of the smallest stored form of a clip
+(``walt.media.shots.thumbnails``); T = 1 for an image. None: the measure does not apply to this clip."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Measure:
 
     name: str
     unit: str
-    """Empty where ``walt inspect`` has nothing to draw: text."""
+    """Empty for text, which ``walt inspect`` cannot draw."""
     meaning: str
     kind: type[float | str] = float
     at_cut: Callable[[Measures, ScreenConfig], Value] | None = None
-    """What the notes of the cut say, at the levels of ``ingest.screen``."""
+    """Computes it from what was recorded when the clip was cut, at the levels of ``ingest.screen``."""
     of_stored: TakeOfStored | None = None
-    """Either this or ``at_cut``."""
+    """Computes it from the stored clip. Either this or ``at_cut`` is given."""
 
     def value(self, clip: ClipEntry, config: ScreenConfig) -> Value:
-        """Its value for a clip; of an image, measures that compare neighbouring frames are None."""
+        """Its value for a clip; for an image, measures that compare neighbouring frames are None."""
         return clip.stored_measures[self.name] if self.at_cut is None else self.at_cut(clip.measures, config)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Refuses clips, each by itself."""
+    """Refuses clips, looking at one clip at a time."""
 
     code: str
     """For the table of refused clips: short and stable."""
@@ -104,11 +104,11 @@ MEASURES: tuple[Measure, ...] = (
         at_cut=lambda notes, config: notes.frozen(config.frozen_level),
     ),
     Measure(
-        "phash", "", "Perceptual hashes of the first, the middle and the last frame, 16 hex digits each; of an image, "
-        "one.", str, at_cut=lambda notes, _: notes.phash,
+        "phash", "", "Perceptual hashes of the first, the middle and the last frame, 16 hex digits each; one for an "
+        "image.", str, at_cut=lambda notes, _: notes.phash,
     ),
 )  # fmt: skip
-"""In the order of the columns. Add at the end."""
+"""In the order of the columns. Add new ones at the end."""
 
 RULES: tuple[Rule, ...] = (
     Rule("shot_cut", _shot_cut),
@@ -116,10 +116,10 @@ RULES: tuple[Rule, ...] = (
     Rule("frozen", _frozen),
     Rule("no_motion", _no_motion),
 )
-"""In the order in which they are asked: the first that refuses a clip gives its code."""
+"""In the order in which they are applied: the first that refuses a clip gives its code."""
 
 NEAR_DUPLICATE = "near_duplicate"
-"""Code of clips that are refused by comparison with others (``walt.ingest.screen_clips``)."""
+"""Code of clips that are refused because they look like another clip (``walt.ingest.screen_clips``)."""
 
 
 def columns() -> dict[str, type[float | str]]:
@@ -128,12 +128,12 @@ def columns() -> dict[str, type[float | str]]:
 
 
 def units() -> dict[str, str]:
-    """What the measures that are numbers count, by name."""
+    """Units of the measures that are numbers, by name."""
     return {measure.name: measure.unit for measure in MEASURES if measure.kind is float}
 
 
 def values(clip: ClipEntry, config: ScreenConfig) -> dict[str, Value]:
-    """What was measured of a clip, by column."""
+    """The measures of a clip, by column."""
     return {measure.name: measure.value(clip, config) for measure in MEASURES}
 
 

@@ -1,4 +1,4 @@
-"""The clip rule, and a source cut by it: where clips begin, what sizes they have, what is measured of them.
+"""The clip rule, and cutting a source by it: where clips begin, which sizes they have, what is measured of them.
 
 Nothing is encoded or stored here; ``walt.ingest.clip_cache`` does that. Worker processes import this module: no torch.
 """
@@ -27,19 +27,19 @@ from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_p
 from walt.media.kinds import Kind
 from walt.media.video import SourceClip, SourceFacts
 
-if TYPE_CHECKING:  # workers import this module, and are to start fast
+if TYPE_CHECKING:  # workers import this module, and should start fast
     from walt.ingest.config import IngestConfig
 
 _MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
-"""What decides, besides the rule, how a file becomes clips: edited code makes old results stale."""
-_ROUNDING = Fraction(1, 100)  # of a frame: a span's ends are rounded to milliseconds
+"""Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
+_ROUNDING = Fraction(1, 100)  # of a frame, because a span's ends are rounded to milliseconds
 _LIBRARIES = mp4.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
 
 
 @dataclass(frozen=True)
-class Split:
-    """Where a shot ends: see ``walt.media.shots.cuts``."""
+class ShotSplit:
+    """Thresholds that decide where a shot ends: see ``walt.media.shots.cuts``."""
 
     score: float
     ratio: float
@@ -47,7 +47,7 @@ class Split:
 
 @dataclass(frozen=True)
 class ClipRule:
-    """Everything but the source's bytes that determines its clips before they are screened."""
+    """Everything, except the source's bytes, that determines its clips before they are screened."""
 
     num_frames: int
     fps: float
@@ -57,8 +57,8 @@ class ClipRule:
     max_crop: float | None
     max_clips: int
     stride_seconds: float | None
-    split: Split | None
-    """Clips begin anew after each cut; None: at multiples of the stride, whatever is there."""
+    split: ShotSplit | None
+    """Clips start again after each cut; None: they start at multiples of the stride, regardless of cuts."""
     crf: int
     limits: Limits
     stills: bool
@@ -71,7 +71,7 @@ class ClipRule:
         return cls(
             config.num_frames, config.fps, tuple(sorted(config.sizes)), config.buckets, config.upscale, config.max_crop,
             config.max_clips_per_video, config.stride_seconds,
-            Split(screen.cut_score, screen.cut_ratio) if screen.cuts == "split" else None,
+            ShotSplit(screen.cut_score, screen.cut_ratio) if screen.cuts == "split" else None,
             config.crf, Limits(config.min_side, config.max_pixels, config.max_seconds), stills,
         )  # fmt: skip
 
@@ -82,13 +82,13 @@ class ClipRule:
 
     @cached_property
     def identity(self) -> str:
-        """Hex digest; it changes with the code and with the libraries' versions too."""
+        """Hex digest of the rule, the code that applies it, and the libraries' versions."""
         code = [sha256_file(file) for file in _CODE]
         return sha256_json({"code": code, "libraries": _LIBRARIES, **asdict(self)})
 
     def key(self, source_sha256: str, start_seconds: float, span: Span | None) -> str:
         """A clip's name: 32 hex digits from the source's bytes, the clip's start, the clip rule, and the span of the
-        source that is an input: spans may overlap."""
+        input, since spans of one source may overlap."""
         of_span = [] if span is None else [span]
         return sha256_json([source_sha256, start_seconds, self.num_frames, self.fps, *of_span])[:32]
 
@@ -99,7 +99,7 @@ class ClipRule:
 
 @dataclass(frozen=True)
 class CutClip:
-    """A clip in all of its sizes, with what was measured of it."""
+    """A clip in all of its sizes, with its measures."""
 
     start_seconds: float
     frames: dict[Size, Clip]
@@ -156,16 +156,16 @@ def _by_stride(rule: ClipRule, path: Path, span: Span | None) -> list[SourceClip
 
 
 def _starts_within(span: Span, stride: Fraction, length: Fraction, rate: Fraction, most: int) -> list[float]:
-    """Starts of what is ``length`` seconds long and ends within the span; at most ``most``, and none if it is short."""
+    """Starts of clips of ``length`` seconds that end within the span: at most ``most``, none if it is too short."""
     begin, end = (Fraction(str(moment)) for moment in span)
     room = end + _ROUNDING / rate - begin - length
     return [float(begin + number * stride) for number in range(max(0, min(most, math.floor(room / stride) + 1)))]
 
 
-def _by_shots(rule: ClipRule, path: Path, split: Split, span: Span | None) -> list[SourceClip]:
-    """Clips that begin where a shot does, and go on from there by the stride as long as the shot lasts.
+def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -> list[SourceClip]:
+    """Clips that start where a shot starts, and then at every stride for as long as the shot lasts.
 
-    The frames are the same as without cuts: those of ``max_clips`` clips that follow each other from the start.
+    They use the same frames as without cuts: those of the first ``max_clips`` clips of the source.
     """
     rate = Fraction(str(rule.fps))
     begin_of_all = Fraction(0) if span is None else Fraction(str(span[0]))
@@ -176,7 +176,7 @@ def _by_shots(rule: ClipRule, path: Path, split: Split, span: Span | None) -> li
         path, num_frames=1, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=wanted, limits=rule.limits,
         stride_seconds=float(1 / rate), starts=moments,
     )  # fmt: skip
-    if len(shown) < rule.num_frames:  # a still, or too short: there it is decided which
+    if len(shown) < rule.num_frames:  # a still, or too short: _by_stride decides which
         return _by_stride(rule, path, span)
     sizes = [*shown[0].frames]
     smallest = min(sizes, key=_area)

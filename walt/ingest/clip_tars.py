@@ -1,4 +1,4 @@
-"""``data/clips``: which clip goes to which tar, and bringing the folder up to date with the least writing."""
+"""``data/clips``: which clip goes into which tar, and updating the folder with as little writing as possible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
-from walt.ingest.clip_cache import ClipCache, ClipEntry, Member, SourceEntry, SourceFile
+from walt.ingest.clip_cache import ClipCache, ClipEntry, ClipMember, SourceEntry, SourceFile
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.screen_clips import Refusals, screened
 from walt.ingest.sources.items import Item
@@ -35,27 +35,27 @@ MOST_PART_ROWS = 1 << 18
 
 @dataclass(slots=True)
 class Source:
-    """An input that was listed. All are in memory at once: it is small."""
+    """An input that was listed. All of them are in memory at once, so it is small."""
 
     item: Item
     sha256: str = ""
-    """Of its bytes, once they were read; empty: they could not be."""
+    """Hash of its bytes, once they were read; empty: they could not be read."""
     refusal: tuple[str | None, str] | None = None
-    """Code and cause where something failed that says nothing about the bytes: if another copy was read, it is void."""
+    """Code and cause of a failure that says nothing about the bytes; it is ignored if another copy could be read."""
     num_clips: int = 0
-    """That stay."""
+    """Clips that were accepted."""
     has_video: bool = False
     split: str = "train"
 
     @property
     def file(self) -> SourceFile:
-        """As the cache knows it."""
+        """Its name in the cache."""
         return SourceFile(self.sha256, self.item.kind, self.item.span)
 
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """A clip with everything that the outputs say of it."""
+    """A clip with everything that the outputs say about it."""
 
     item: Item
     file: SourceFile
@@ -67,12 +67,12 @@ class PlannedClip:
         """Whether it is stored in a size."""
         return any(member.size == size for member in self.clip.members)
 
-    def member(self, size: Size) -> Member:
-        """Its picture file of one size, which it has."""
+    def member(self, size: Size) -> ClipMember:
+        """Its picture file of one size; the clip must have that size."""
         return next(member for member in self.clip.members if member.size == size)
 
     def description(self, rule: ClipRule) -> str:
-        """The JSON that lies beside the pictures."""
+        """The JSON that is stored beside the pictures."""
         facts = {
             "kind": self.clip.kind,
             "num_frames": self.clip.num_frames,
@@ -84,12 +84,12 @@ class PlannedClip:
 
 
 def assign_shards(sources: list[Source], most_clips: int) -> dict[int, list[Source]]:
-    """Which sources go to which tar: a function of the set of sources alone, by which one of them changes few tars.
+    """Which sources go into which tar. It depends only on the set of sources, and one more source changes few tars.
 
-    The bits of a source's hash lead it down a binary tree: a tar that would hold more than ``most_clips`` clips is
-    split in two by the next bit, the others stay as they are (extendible hashing). One source's clips are never apart:
-    a source with more than that has a tar of its own. A tar is numbered by its place in the tree, 0 at the top, 2n+1
-    and 2n+2 below n, so that its name does not depend on how many others there are.
+    The bits of a source's hash select a leaf of a binary tree: a tar that would hold more than ``most_clips`` clips is
+    split in two by the next bit, the others stay as they are (extendible hashing). The clips of one source are never
+    separated: a source with more clips than that has a tar of its own. A tar is numbered by its position in the tree,
+    0 at the top, 2n+1 and 2n+2 below n, so that its name does not depend on how many others there are.
     """
     shards: dict[int, list[Source]] = {}
     pending = [(0, 0, sources)]
@@ -106,13 +106,13 @@ def assign_shards(sources: list[Source], most_clips: int) -> dict[int, list[Sour
 
 
 def assign_parts(shards: dict[int, list[Source]], most_rows: int) -> dict[int, dict[int, list[Source]]]:
-    """Which tars' clips go to which part of the manifest: part -> tar -> sources, both in the order of their numbers.
+    """Which tars' clips go into which part of the manifest: part -> tar -> sources, both in the order of their numbers.
 
-    The tree of the tars is cut higher up: a part is the topmost subtree of at most ``most_rows`` clips, and carries the
-    number of its place. Its content, too, depends on the set of sources alone; one source touches one part, or splits
-    it. A tar is never apart: one with more clips than that is a part of its own.
+    The tree of the tars is cut higher up: a part is the topmost subtree of at most ``most_rows`` clips, and has the
+    number of its position. Its content, too, depends only on the set of sources; one source changes one part, or splits
+    it. A tar is never divided: one with more clips than that is a part of its own.
     """
-    below: Counter[int] = Counter()  # clips by place in the tree
+    below: Counter[int] = Counter()  # clips by position in the tree
     for number, sources in shards.items():
         num_clips = sum(source.num_clips for source in sources)
         for place in _upwards(number):
@@ -156,13 +156,13 @@ def publish_tars(
     refusals: Refusals,
     rule: ClipRule,
 ) -> dict[str, list[ShardRecord]]:
-    """Bring the tars of all sizes up to date: what is right stays untouched, the rest is written or removed.
+    """Bring the tars of all sizes up to date: correct ones stay untouched, the rest is written or removed.
 
     Args:
         clips_dir: ``data/clips``.
         known: work folder that remembers, by a digest of the content, the record of each tar that was written.
-        shards: as ``assign_shards`` gives them; of one at a time the clips are looked at.
-        refusals: clips that do not stay.
+        shards: as ``assign_shards`` gives them; the clips of one at a time are in memory.
+        refusals: clips that were refused.
 
     Returns:
         The tars' records by the folder of their size.
@@ -201,13 +201,13 @@ def publish_tars(
 
 
 def _digest(shard: list[PlannedClip], number: int, size: Size, rule: ClipRule) -> str:
-    """Of everything that determines a tar's name and bytes."""
+    """Digest of everything that determines a tar's name and bytes."""
     content = [[planned.clip.key, planned.member(size).sha256, planned.description(rule)] for planned in shard]
     return sha256_json([shard_name("clips", number), size, content])
 
 
 def _forget_wrong_index(directory: Path, identity: str) -> None:
-    """Remove an index that is about to become wrong, so that nobody reads new tars by an old index."""
+    """Remove an index that is about to become wrong, so that no reader uses new tars with an old index."""
     path = directory / INDEX_NAME
     try:
         if path.is_file() and read_index(directory).identity != identity:
@@ -217,7 +217,7 @@ def _forget_wrong_index(directory: Path, identity: str) -> None:
 
 
 def _known_record(path: Path, directory: Path) -> ShardRecord | None:
-    """The record of a tar that was written before and still is what it was."""
+    """The record of a tar that was written before and has not changed since."""
     if not path.is_file():
         return None
     record = ShardRecord(**read_json(path))

@@ -8,45 +8,45 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from walt.core.config import Section
-from walt.ingest.sources.kinds import Fraction, Member, ShapesGenerator, Source, Union
+from walt.ingest.sources.kinds import AnySource, Member, ShapesGenerator, Share, Union
 
 SizePair = tuple[PositiveInt, PositiveInt]
 
 
 class DatasetConfig(Section):
-    """The ``dataset`` section: which data, and where they lie on this machine."""
+    """The ``dataset`` section: which data, and where they are on this machine."""
 
     descriptor: str
-    """Path of the YAML file that says what the data are."""
+    """Path of the YAML file that describes the data."""
     path: str
     """Folder that holds the source files."""
 
 
 class Descriptor(Section):
-    """A dataset descriptor: what the data are, not where they lie."""
+    """A dataset descriptor: what the data are, not where they are stored."""
 
     name: str
     summary: str
     licence: str
     homepage: str | None
-    source: Source
-    """Where the items stand: one of the kinds in ``walt.ingest.sources.kinds``."""
+    source: AnySource
+    """Where the items are listed: one of the kinds in ``walt.ingest.sources.kinds``."""
     classes: str | None
-    """File with a class name a line, label 0 first, relative to the project's root; null: the data have no classes."""
+    """File with one class name per line, label 0 first, relative to the project's root; null: there are no classes."""
     caption_required: bool | None
     """False: a missing caption is accepted, and the clip is unconditional."""
     images: bool | None
     """Whether still pictures (and videos of exactly one frame) are kept, as clips of one frame."""
-    held_out: Fraction | None
-    """Share of the sources that is kept for evaluation, chosen by the hash of their bytes. Of a union these three are
-    null, since each member says them."""
+    held_out: Share | None
+    """Share of the sources that is kept for evaluation, chosen by the hash of their bytes. In a union these three are
+    null, since each member has its own."""
     adherence: Literal["shapes"] | None
-    """How ``evaluate`` checks that a sample obeys its prompt; null: it cannot."""
+    """How ``evaluate`` checks that a sample follows its prompt; null: it cannot."""
     generator: ShapesGenerator | None
-    """How ``walt prepare`` makes the source files; null: the user brings them, or members of a union say it."""
+    """How ``walt prepare`` makes the source files; null: the user brings them, or the members of a union say it."""
 
     def members(self) -> dict[str, Member]:
-        """By name, the collections that the dataset is made of; one of a single source is its own, without a name."""
+        """The collections of the dataset, by name; a dataset that is not a union is one collection without a name."""
         if isinstance(self.source, Union):
             return {name: self.source.members[name] for name in sorted(self.source.members)}
         assert self.caption_required is not None
@@ -59,7 +59,7 @@ class Descriptor(Section):
         return {"": only}
 
     def member_of(self, source: str) -> str:
-        """The member's name that an item's name begins with; of a dataset that is not a union the empty name."""
+        """The member's name, with which an item's name begins; empty for a dataset that is not a union."""
         return source.partition("/")[0] if isinstance(self.source, Union) else ""
 
     @model_validator(mode="after")
@@ -84,57 +84,58 @@ class Descriptor(Section):
 
 
 def _check_alone(name: str, members: dict[str, Member]) -> None:
-    """What a generator makes anew it removes before, so nobody else's files lie in its folder."""
+    """A generator empties its folder before it fills it again, so no other member may have files there."""
     folder = PurePosixPath(members[name].path)
     others = {other: member.path for other, member in members.items() if other != name and "://" not in member.path}
     for other, path in others.items():
         if members[name].generator and PurePosixPath(path).is_relative_to(folder):
-            raise ValueError(f"source.members.{name}.path is generated: '{other}' cannot lie in it")
+            raise ValueError(f"source.members.{name}.path is generated: '{other}' cannot be inside it")
 
 
 class ScreenConfig(Section):
-    """``ingest.screen``: what a clip must be. What a rule judges is recorded even where the rule is off (null).
+    """``ingest.screen``: what a clip must be like. Every measure is recorded, even where its rule is off (null).
 
-    Thresholds are applied to what the cache holds: another value decodes nothing (but for ``cuts: split``).
+    Thresholds are applied to what the cache holds: changing one decodes nothing (except for ``cuts: split``).
     """
 
     cuts: Literal["ignore", "refuse", "split"]
-    """``refuse``: a clip that crosses a cut between shots is refused; ``split``: clips begin anew after each cut."""
+    """``refuse``: a clip that crosses a cut between shots is refused; ``split``: clips start again after each cut."""
     cut_score: PositiveFloat
     """A cut has at least this content value (PySceneDetect's, 0 to 255) between neighbouring frames of the clip."""
     cut_ratio: float = Field(ge=1.0)
-    """And at least so many times the mean of the values around it: fast motion is not a cut."""
+    """A cut is also at least this many times the mean of the values around it: fast motion is not a cut."""
     min_motion: PositiveFloat | None
-    """Mean difference of neighbouring frames, in grey levels (0 to 255), below which nothing moves."""
+    """Mean difference of neighbouring frames, in grey levels (0 to 255), below which a clip counts as motionless."""
     black_level: float = Field(ge=0.0, le=255.0)
     """A frame is black when 98 % of its pixels are darker than this grey level."""
-    max_black: Fraction | None
+    max_black: Share | None
     """Largest share of black frames."""
     frozen_level: float = Field(ge=0.0, le=255.0)
     """A frame repeats the one before when they differ by this many grey levels or less on average."""
-    max_frozen: Fraction | None
-    """Largest share of repeats."""
+    max_frozen: Share | None
+    """Largest share of repeated frames."""
     duplicate_bits: int | None = Field(ge=0, le=8)
-    """Near-duplicates differ in at most so many of the 64 bits of a frame's perceptual hash, on average over the first,
-    middle and last frame."""
+    """Near-duplicates differ in at most this many of the 64 bits of a frame's perceptual hash, on average over the
+    first, middle and last frame; null: near-duplicates are accepted."""
     duplicate_colour: float = Field(ge=0.0, le=255.0)
-    """And in the mean colour of each of these frames by at most so much, in each channel."""
+    """Near-duplicates also differ by at most this much in the mean colour of each of these frames, in each channel."""
 
 
 class IngestConfig(Section):
-    """The ``ingest`` section: the clip rule, the stored form, and the limits on what is let in."""
+    """The ``ingest`` section: the clip rule, the stored form, and the limits on what is accepted."""
 
     num_frames: PositiveInt
-    """Pixel frames a clip: 1 + T with T divisible by 4."""
+    """Pixel frames per clip: 1 + T with T divisible by 4."""
     fps: PositiveFloat
     sizes: tuple[SizePair, ...]
     """(height, width) of each form that every clip is stored in; all are made from one decode, of the centre."""
     buckets: tuple[Annotated[tuple[SizePair, ...], Field(min_length=1)], ...]
     """Groups of further sizes, each group of one aspect: a source is stored in those of the nearest aspect as well."""
     upscale: Literal["allow", "leave_out", "refuse"]
-    """Sizes larger than the source: made all the same; left out for this source; or the source is too_small."""
-    max_crop: Fraction | None
-    """A source of which more than this share would be cut off for one of its sizes is refused; null: any."""
+    """What happens to sizes larger than the source: ``allow`` makes them by enlarging, ``leave_out`` skips them for
+    this source, ``refuse`` refuses the source as too_small."""
+    max_crop: Share | None
+    """A source is refused if more than this share of it would be cut off for one of its sizes; null: no limit."""
     max_clips_per_video: PositiveInt
     stride_seconds: PositiveFloat | None
     """From one clip's start to the next; null: clips adjoin, num_frames / fps."""
@@ -142,23 +143,23 @@ class IngestConfig(Section):
     crf: int = Field(ge=0, le=51)
     """H.264 quality of the stored clips (yuv444p); 0 is lossless."""
     clips_per_shard: PositiveInt
-    """The most clips that a tar holds (on average seven tenths of it), unless one source alone has more."""
+    """The most clips that a tar holds (on average 70 % of that), unless one source alone has more."""
     max_caption_characters: PositiveInt
-    """Longer captions are cut, and flagged."""
+    """Longer captions are truncated, and flagged."""
     min_side: PositiveInt
     """Smaller pictures are refused as too_small."""
     max_pixels: PositiveInt
-    """Larger pictures are refused from the header, before decoding."""
+    """Larger pictures are refused by their header, before decoding."""
     max_seconds: PositiveFloat
-    """Longer videos are refused from the header."""
+    """Longer videos are refused by their header."""
     timeout_seconds: PositiveFloat
     """A decoder that takes longer than this for one source is killed."""
     memory_mb: PositiveInt
-    """Address space of one decoding process."""
-    reject_limit: Fraction
-    """More than this share of rejected inputs ends the stage with status 3."""
+    """Limit on the address space of one decoding process."""
+    reject_limit: Share
+    """If more than this share of the inputs is rejected, the stage ends with status 3."""
     output: str | None
-    """URL of a prefix (``s3://bucket/prefix``) that is kept equal to the clips and tables; null: they stay here."""
+    """URL of a prefix (``s3://bucket/prefix``) that is kept equal to the clips and tables; null: local files only."""
 
     @property
     def all_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -166,7 +167,7 @@ class IngestConfig(Section):
         return tuple(sorted({*self.sizes, *(size for bucket in self.buckets for size in bucket)}))
 
     def goes_with(self, size: tuple[int, int], other: tuple[int, int]) -> bool:
-        """Whether every clip that is stored in ``size`` is stored in ``other`` too, a smaller one."""
+        """Whether every clip that is stored in ``size`` is also stored in ``other``, a smaller size."""
         together = [{*self.sizes, *bucket} for bucket in self.buckets or ((),)]
         return all(other in sizes for sizes in together if size in sizes)
 

@@ -1,4 +1,4 @@
-"""A user's words for files of their own -> the descriptor of a dataset: a folder, a glob, a list, a single file."""
+"""What a user types for their own files (a folder, a glob, a list, a single file) -> the descriptor of a dataset."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DEFAULT_CAPTIONS = "captions.csv"
 
 @dataclass(frozen=True)
 class _Described:
-    """What a user's words stand for."""
+    """What the user's argument means."""
 
     path: str
-    """For ``dataset.path``."""
+    """The value of ``dataset.path``."""
     source: CaptionedFolder | PlainFolder | FileList
     summary: str
 
@@ -38,21 +38,21 @@ def describe_files(
     caption_column: str = "caption",
     name: str | None = None,
 ) -> tuple[Descriptor, str]:
-    """The descriptor of a user's videos, and what ``dataset.path`` is then; nothing is listed or written.
+    """The descriptor of a user's videos, and the value of ``dataset.path``; nothing is listed or written.
 
     Args:
-        videos: a folder, a glob, a table that lists files and URLs, or a single video or image; here (a relative path
-            counts from ``root``) or under ``s3://``.
+        videos: a folder, a glob, a table that lists files and URLs, or a single video or image; local (a relative path
+            is relative to ``root``) or under ``s3://``.
         captions: the table of captions: relative to the folder, else to ``root``, or absolute; None: ``captions.csv``
-            in the folder, if it is there.
+            in the folder, if it exists.
         name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
             ``-``.
 
     Raises:
-        ConfigurationError: the folder is missing, or the words do not fit together.
+        ConfigurationError: the folder is missing, or the arguments do not fit together.
     """
     for words in (videos, captions or "", path_column, caption_column):
-        if words != words.encode(errors="replace").decode():  # bytes that are not UTF-8, as they come from the terminal
+        if words != words.encode(errors="replace").decode():  # bytes that are not UTF-8, as the terminal gave them
             raise ConfigurationError(f"{printable(words)}: not UTF-8, which params.yaml is; it needs another name")
     described = _describe(root, videos, captions, path_column, caption_column)
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
@@ -65,15 +65,14 @@ def describe_files(
 
 
 def is_files(root: Path, videos: str) -> bool:
-    """Whether words mean files as ``describe_files`` takes them: a URL, a glob, or what is there: a folder, a list, a
-    video, an image."""
+    """Whether ``describe_files`` can take this argument: a URL, a glob, or an existing folder, list, video or image."""
     taken = is_table(videos) or is_media(PurePosixPath(videos).name)
     listed = taken and (root / videos).is_file()
     return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
 
 
 def _is_glob(root: Path, videos: str) -> bool:
-    """Whether words are a glob: what is called just so, is itself, and only folders can be searched."""
+    """Whether the argument is a glob: a file with exactly that name is not, and only folders can be searched."""
     if not has_wildcards(videos):
         return False
     if not remote.is_remote(videos):
@@ -84,7 +83,7 @@ def _is_glob(root: Path, videos: str) -> bool:
 
 
 def _split_glob(root: Path, videos: str) -> tuple[str, str]:
-    """The folder that a glob searches, and the rest of it, which counts from there."""
+    """The folder that a glob searches, and the rest of the glob, relative to that folder."""
     if remote.is_remote(videos):
         folder = fixed_folder(videos)
     else:
@@ -128,7 +127,7 @@ def _describe(root: Path, videos: str, captions: str | None, path_column: str, c
 
 
 def _captions_table(root: Path, videos: str, captions: str) -> str:
-    """The table of captions, as it is found from the folder of the videos. Raises ConfigurationError."""
+    """Path of the table of captions, relative to the folder of the videos, or absolute. Raises ConfigurationError."""
     folder = open_folder(root, videos)
     if not remote.is_remote(videos) and Path(captions).is_absolute():
         inside = Path(captions).is_relative_to((root / videos).absolute())
@@ -138,7 +137,7 @@ def _captions_table(root: Path, videos: str, captions: str) -> str:
         if not folder.has(captions):  # the folder may be a link: '..' leads up from where it really is
             return os.path.relpath(elsewhere.resolve(), (root / videos).resolve())
         if not elsewhere.samefile(root / videos / captions):
-            info(f"{printable(folder.location(captions))} is taken, and not {printable(str(elsewhere))}")
+            info(f"{printable(folder.location(captions))} is used, not {printable(str(elsewhere))}")
     return captions
 
 

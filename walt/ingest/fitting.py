@@ -1,4 +1,4 @@
-"""Which of the stored sizes a source is cut to: its bucket, and what to do where it is too small for one."""
+"""Which of the stored sizes a source is cut to: its bucket, and what happens where it is too small for a size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Upscale = Literal["allow", "leave_out", "refuse"]
 
 
 def nearest_bucket(source: Size, buckets: Sequence[Sequence[Size]]) -> Sequence[Size]:
-    """The bucket whose aspect is nearest to the source's, as a ratio; of two that are equally near, the first.
+    """The bucket whose aspect ratio is nearest to the source's; if two are equally near, the first.
 
     The sizes of a bucket have one aspect. Without buckets, no sizes.
     """
@@ -33,9 +33,9 @@ def fitting_sizes(
         source: (height, width) upright, with square pixels.
         sizes: what every source is cut to.
         buckets: groups of further sizes; a source gets the group of the nearest aspect.
-        upscale: what becomes of sizes that are larger than the source: ``allow`` makes them, ``leave_out`` only the
-            others, ``refuse`` refuses the source.
-        max_crop: the largest share of the picture that the centre crop may cut off; None: any.
+        upscale: what happens to sizes that are larger than the source: ``allow`` makes them, ``leave_out`` makes only
+            the others, ``refuse`` refuses the source.
+        max_crop: the largest share of the picture that the centre crop may cut off; None: no limit.
 
     Raises:
         SourceError: ``too_small``, or ``aspect`` where too much would be cut off.

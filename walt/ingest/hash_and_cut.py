@@ -1,9 +1,9 @@
-"""A location is read, in a worker process: what lies there is hashed, and what the cache lacks of it is cut.
+"""Reads one location in a worker process: its bytes are hashed, and clips that the cache lacks are cut.
 
-It is the same wherever the source lies. A member of a tar is copied out under a neutral name while it is decoded. A
-remote file is fetched and removed: no more than one file a worker is here at a time. What the server says of it (size
-and ETag) is remembered under ``work/``, so that the next run need not fetch what is as it was. The hint only saves
-work: a file is identified by the hash of its bytes, and one without a strong ETag is fetched again.
+Local and remote sources are handled alike. A member of a tar is copied out under a neutral name while it is decoded. A
+remote file is fetched and removed afterwards: at most one file per worker is on disk at a time. What the server says of
+it (size and ETag) is remembered under ``work/``, so that the next run need not fetch a file that has not changed. This
+hint only saves work: a file is identified by the hash of its bytes, and one without a strong ETag is fetched again.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from walt.ingest.sources.locations import hash_location, is_elsewhere, local_cop
 from walt.media.kinds import Kind
 
 MOST_BYTES = 16 << 30
-"""Larger remote files are refused, as the server states their size: temporary space has to end somewhere."""
+"""Remote files that the server says are larger than this are refused, since temporary space is limited."""
 
 DOWNLOAD_SECONDS = 600.0
-"""What a download may take, besides the time that a decoder may."""
+"""Time allowed for a download, in addition to the time allowed for decoding."""
 
 _REPLACED = "it was replaced on the server while it was fetched"
 
 _OURS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
-"""How a StorageError ends that is not a server's fault."""
+"""Endings of the messages of storage errors that are caused by this machine, not by a server."""
 
 Cut = Callable[[Path, SourceFile], tuple[SourceEntry, bytes]]
 Result = tuple[SourceFile, SourceEntry, bytes]
@@ -43,7 +43,7 @@ Result = tuple[SourceFile, SourceEntry, bytes]
 
 @dataclass(frozen=True)
 class Hint:
-    """What was known of a remote file when it was fetched."""
+    """What was known about a remote file when it was fetched."""
 
     etag: str
     size: int | None
@@ -52,7 +52,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class LocationTask:
-    """A location to read, and what of the file there is an input: kind and span of each."""
+    """A location to read, and the kind and span of each input in the file there."""
 
     location: str
     spans: tuple[tuple[Kind, Span | None], ...]
@@ -60,8 +60,8 @@ class LocationTask:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What came of it: the hash and what the cache lacked, or a refusal's code and cause."""
+class LocationResult:
+    """The hash and the clips that the cache lacked, or a refusal's code and cause."""
 
     sha256: str = ""
     """Empty: the bytes could not be read."""
@@ -70,20 +70,20 @@ class Found:
     code: str | None = None
     cause: str = ""
     num_bytes: int = 0
-    """That were read, or fetched; none where a hint made that needless."""
+    """Bytes that were read or fetched; 0 where a hint made that unnecessary."""
 
 
-def read_location(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> Found:
-    """Hash what lies at a location, and cut its inputs. Runs in a worker process.
+def read_location(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> LocationResult:
+    """Hash the bytes at a location, and cut its inputs. Runs in a worker process.
 
     Args:
         folder: for temporary files.
-        cache: what it holds is not cut; None: everything is. On another machine it may not be there to be seen, or not
-            be the one that the results go to, which is the caller's to find out.
+        cache: what it holds is not cut again; None: everything is cut. On another machine it may not be visible, or not
+            be the one that the results go to; the caller has to check that.
 
     Raises:
-        StorageError: a bucket cannot be read, or there is no room here. On the web at large a dead link is one item's
-            fate: a refusal.
+        StorageError: a bucket cannot be read, or the disk is full. A dead link on the web is a refusal of that item
+            only.
     """
     if is_elsewhere(task.location):
         return _fetch(folder, cut, cache, task)
@@ -93,55 +93,55 @@ def read_location(folder: Path, cut: Cut, cache: ClipCache | None, task: Locatio
         size = num_bytes(task.location)
         lacking = _lacking(cache, sha256, task)
         if not lacking:
-            return Found(sha256, num_bytes=size)
+            return LocationResult(sha256, num_bytes=size)
         with local_copy(task.location, folder) as path:
-            return Found(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
+            return LocationResult(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
     except OSError as error:
-        return Found(sha256, code="unreadable", cause=str(error.strerror), num_bytes=size)
+        return LocationResult(sha256, code="unreadable", cause=str(error.strerror), num_bytes=size)
 
 
-def only_hash(folder: Path, cut: Cut, task: LocationTask) -> Found:
-    """What is left to do where reading it ended the process: a table of rejects names the hash. Raises StorageError."""
+def only_hash(folder: Path, cut: Cut, task: LocationTask) -> LocationResult:
+    """Only hash a location, after reading it killed a worker: the rejects table names the hash. Raises StorageError."""
     return read_location(folder, cut, None, replace(task, spans=()))
 
 
-def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> Found:
-    """The same for a remote file, or a member of a remote tar; it may turn out to be as it was."""
+def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> LocationResult:
+    """``read_location`` for a remote file, or a member of a remote tar; it is not fetched if it has not changed."""
     try:
         whole, known = whole_file(task.location), task.hint
         stated = remote.stat(whole)
         if stated is None:
-            return Found(code="missing", cause="the server has no such file")
+            return LocationResult(code="missing", cause="the server has no such file")
         if whole == task.location and stated.size is not None and stated.size > MOST_BYTES:
-            return Found(code="too_large", cause=f"{stated.size} bytes, more than {MOST_BYTES}")
+            return LocationResult(code="too_large", cause=f"{stated.size} bytes, more than {MOST_BYTES}")
         if known and (known.etag, known.size) == (stated.etag, stated.size) and not _lacking(cache, known.sha256, task):
-            return Found(known.sha256, hint=known)
+            return LocationResult(known.sha256, hint=known)
         with local_copy(task.location, folder) as path:
             if _was_replaced(whole, stated):
-                return Found(code="changed", cause=_REPLACED)
+                return LocationResult(code="changed", cause=_REPLACED)
             sha256 = sha256_file(path)
             size = num_bytes(str(path))
             results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, task))
         strong = stated.etag is not None and not stated.etag.startswith("W/")
         hint = Hint(stated.etag or "", stated.size, sha256) if strong else None
-        return Found(sha256, results, hint, num_bytes=size)
+        return LocationResult(sha256, results, hint, num_bytes=size)
     except MissingError as error:
-        return Found(code="missing", cause=str(error))
+        return LocationResult(code="missing", cause=str(error))
     except OSError as error:
-        if error.errno != errno.ENODATA:  # a tar that is shorter than its list of members
+        if error.errno != errno.ENODATA:  # the tar is shorter than its list of members says
             raise
-        return Found(code="changed", cause=_REPLACED)
+        return LocationResult(code="changed", cause=_REPLACED)
     except (StorageError, CorruptArtifactError) as error:
         if task.location.startswith("s3://") or str(error).endswith(_OURS):
             raise
-        return Found(code="unreachable", cause=str(error))
+        return LocationResult(code="unreachable", cause=str(error))
 
 
 def _was_replaced(whole: str, stated: remote.RemoteFile) -> bool:
-    """Whether a bucket holds another object now, itself or as the tar of a member: bytes of both may have come, in
-    the size of the first.
+    """Whether the object in the bucket, or the tar of a member, has been replaced: the copy may then mix bytes of both
+    and still have the size of the first.
 
-    Web servers are not asked: several behind one name may give several ETags to one file.
+    Web servers are not asked: several servers behind one name may give several ETags to one file.
     """
     if not whole.startswith("s3://"):
         return False
@@ -155,19 +155,19 @@ def _lacking(cache: ClipCache | None, sha256: str, task: LocationTask) -> list[S
 
 
 class Hints:
-    """The hints of all remote files: a file to which lines are added. A torn line, or none, costs a download."""
+    """The hints of all remote files: a file to which lines are appended. A lost or incomplete line costs a download."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, Hint] = {}
         if path.is_file():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(ValueError, TypeError):  # what a killed process wrote
+                with suppress(ValueError, TypeError):  # a line that a killed process left incomplete
                     location, etag, size, sha256 = json.loads(line)
                     self._known[location] = Hint(etag, size, sha256)
 
     def get(self, location: str) -> Hint | None:
-        """What is known of a URL."""
+        """What is known about a URL."""
         return self._known.get(_digest(location))
 
     def put(self, location: str, hint: Hint) -> None:
@@ -178,9 +178,9 @@ class Hints:
         self._known[key] = hint
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "a", encoding="utf-8") as stream:
-            stream.write("\n" + json.dumps([key, hint.etag, hint.size, hint.sha256]))  # after a torn line, too
+            stream.write("\n" + json.dumps([key, hint.etag, hint.size, hint.sha256]))  # also after an incomplete line
 
 
 def _digest(location: str) -> str:
-    """A URL may hold a signature, which has no business in a file."""
+    """Hash of a location, since a URL may hold a signature, which must not be stored."""
     return hashlib.sha256(location.encode("utf-8", "surrogateescape")).hexdigest()[:32]

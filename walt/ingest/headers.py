@@ -1,6 +1,6 @@
-"""What source files are, by their headers: kind, size, rate, length, codec, and where wanted the first picture.
+"""Reads the headers of source files: kind, size, rate, length, codec, and on request the first picture.
 
-Nothing is decoded but that one picture. Worker processes import this module: no torch here.
+Nothing but that one picture is decoded. Worker processes import this module: no torch here.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ from walt.media.kinds import Kind
 from walt.workers.execute import map_items
 
 _CODECS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
-"""Codecs whose decoder has a name of its own."""
+"""Codecs whose decoder has another name than the codec."""
 _WIDEST = 4
-"""Width of a first picture in heights: one of a few lines and a million columns must not be enlarged."""
+"""Largest ratio of width to height of a first picture: one of a few rows and a million columns must not be enlarged."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a readable file promises."""
+    """What the header of a readable file says."""
 
     source: str
     kind: Kind
     codec: str
-    """Of a still its format, such as ``png``."""
+    """For a still its format, such as ``png``."""
     width: int
-    """Stored, before turning."""
+    """As stored, before rotation."""
     height: int
     fps: float | None
     seconds: float | None
     picture: Picture | None
-    """The first one, small; None where it was not asked for, or cannot be decoded."""
+    """The first picture, small; None where it was not requested, or cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class HeaderRequest:
-    """An input to look at. Its location is kept as bytes, which survive any process boundary."""
+    """An input whose header is to be read. Its location is kept as bytes, which can be passed to any process."""
 
     path: bytes
     source: bytes
     kind: Kind
     span: Span | None
     picture_height: int | None
-    """Of the first picture in pixels; None: it is not wanted."""
+    """Height of the first picture in pixels; None: no picture is wanted."""
     temporary: bytes
-    """Folder for the bytes of what lies elsewhere, or in a tar."""
+    """Folder for temporary copies of remote files and members of tars."""
 
 
 def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
-    """At most ``count`` of the items, evenly drawn, in the order of the list: a function of (items, count, seed)."""
+    """At most ``count`` of the items, drawn uniformly, in the order of the list: a function of (items, count, seed)."""
     indices = random.Random(seed).sample(range(len(items)), min(count, len(items)))
     return [items[index] for index in sorted(indices)]
 
@@ -81,10 +81,10 @@ def read_headers(
 ) -> Iterator[Header | Refusal]:
     """The header of each file, in order; a refusal where it cannot be read, or is outside the limits.
 
-    Files of the world are opened in processes that can be killed, even where ``compute`` says ``inline``.
+    Source files are opened in processes that can be killed, even where ``compute`` says ``inline``.
 
     Args:
-        pictures: so many of the items, evenly spread over them, come with their first picture.
+        pictures: how many of the items, evenly spread over the list, come with their first picture.
     """
     if compute.backend == "inline":
         compute = compute.model_copy(update={"backend": "process"})
@@ -136,17 +136,17 @@ def _read_local(limits: Limits, request: HeaderRequest, path: Path, source: str)
 
 
 def _picture_header(path: Path, source: str) -> Header:
-    """Pillow reads no more than the header until pixels are asked for."""
+    """Pillow reads only the header until pixels are requested."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # size is judged by our own limits
+            warnings.simplefilter("ignore")  # our own limits decide about the size
             with Image.open(path, formats=FORMATS) as image:
                 return Header(source, "image", str(image.format).lower(), *image.size, None, None, None)
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None
     except (OSError, ValueError, SyntaxError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the system's, not Pillow's
+            raise  # an error of the operating system, not of Pillow
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}, or damaged") from error
 
 
@@ -160,8 +160,8 @@ def _video_header(path: Path, source: str) -> Header:
 
 
 def _first_picture(path: Path, header: Header, limits: Limits, height: int) -> Picture | None:
-    """Upright, of this height, or less high where it is very wide; None where it is damaged, since the header still
-    tells something."""
+    """The first picture, upright and of this height, or smaller where it is very wide; None where it is damaged, since
+    the header is still worth showing."""
 
     def fit(size: Size) -> Size:
         scale = min(height / size[0], _WIDEST * height / size[1])

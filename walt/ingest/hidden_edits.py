@@ -1,18 +1,19 @@
-"""Changes to source files that DVC would not see, found before it is asked what is stale.
+"""Finds changes to source files that DVC would not see, before DVC decides what is stale.
 
-DVC reads a file again only where its size, inode or time of change (mtime) differs from what it knows, and it does not
-look behind links to folders. So ``walt prepare`` keeps a record of what each file looked like. A ctime, which no
-program can set, that moved while those three stand still means that the file may hold other bytes: its time of change
-is moved on by a microsecond, which makes DVC read it, and shows in no listing. Whether the bytes differ is for DVC to
-find out; so a new mode or a further hard link costs one reading, and nothing is made again.
+DVC reads a file again only if its size, inode or modification time (mtime) differs from what DVC has recorded, and it
+does not follow links to folders. So ``walt prepare`` keeps its own record of each file. No program can set a ctime. If
+the ctime has changed while those three have not, the file may hold other bytes: its mtime is then increased by a
+microsecond, which makes DVC read it, and which no listing shows. DVC finds out whether the bytes differ, so a new mode
+or another hard link costs one reading, and nothing is made again.
 
-A known file whose size, inode or mtime is another than in the record was changed for all to see; but DVC, asked without
-``walt prepare``, may have read it before a hidden edit came on top. A write leaves mtime and ctime alike; where they
-differ, the time is moved on here as well. A file new to the record is left as it is, since copies may keep the times of
-their originals: if DVC alone read it, and it was then edited so before it was first recorded, the edit is not found.
+If size, inode or mtime of a recorded file have changed, DVC sees the change; but if DVC ran without ``walt prepare``,
+it may have read the file before a hidden edit followed. A plain write leaves mtime and ctime equal; where they differ,
+the mtime is increased here as well. A file that is not in the record yet is left as it is, since copies may keep the
+times of their originals. If only DVC read it, and it was edited in a hidden way before it was first recorded, the edit
+is not found.
 
-Only equality is asked of times. A file costs a look and a line. In memory are the names of every folder on the
-current path, since names come in one order and are compared line by line.
+Times are only compared for equality. Each file costs one look and one line of the record. Only the names of the folders
+on the current path are in memory, since names are listed in a fixed order and compared line by line.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from walt.ingest.sources.folders import LocalFolder
 
 _MOST_SHOWN = 3
 _STEPS_NANOSECONDS = (1_000, 2_000_000_000)
-"""The second one is for file systems that count in seconds."""
+"""The second one is for file systems that store times in seconds."""
 
 
 @dataclass
 class Names:
-    """How many, and the first of them."""
+    """The number of names, and the first of them."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
@@ -49,19 +50,19 @@ class Names:
             self.first.append(name)
 
     def __str__(self) -> str:
-        """For a line on the terminal."""
+        """As shown in a line on the terminal."""
         return ", ".join(map(printable, self.first)) + (" ..." if self.count > len(self.first) else "")
 
 
 @dataclass
 class Edits:
-    """What changed since the record was written, without DVC's notice."""
+    """What changed since the record was written, and DVC does not see."""
 
     stamped: Names = field(default_factory=Names)
-    """Files that DVC will read again by itself, since their time of change was moved."""
+    """Files that DVC will read again by itself, since their modification time was increased."""
     unseen: Names = field(default_factory=Names)
-    """New, changed and removed files behind links to folders, and files whose time nobody may set here: of these DVC
-    learns nothing."""
+    """New, changed and removed files behind links to folders, and files whose times may not be set here: DVC does not
+    notice these at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class _Seen:
 
     name: str
     linked: bool
-    """Whether it lies behind a link to a folder."""
+    """Whether it is behind a link to a folder."""
     size: int
     inode: int
     mtime: int
@@ -78,7 +79,7 @@ class _Seen:
 
     @property
     def order(self) -> list[str]:
-        """In which names are listed: part by part."""
+        """Sort key of the order in which names are listed: by the components of the path."""
         return self.name.split("/")
 
 
@@ -87,13 +88,13 @@ _TYPES = [str, bool, int, int, int, int]
 
 @contextmanager
 def edits_since(folder: LocalFolder, record: Path) -> Iterator[Edits]:
-    """Compare a folder's files with the record, and write it anew when the block, which tells DVC, has ended.
+    """Compare a folder's files with the record, and replace the record when the block, which informs DVC, has ended.
 
-    Without a record, files behind links count as new; of the others DVC knows no more than we do. So it is with what
-    stands in a record from a damaged line on, of which a warning tells.
+    Without a record, files behind links count as new, and nothing can be said about the others. The same holds for the
+    rest of a record after a damaged line; a warning says so.
 
     Raises:
-        StorageError: the folder cannot be listed, or the record not be written.
+        StorageError: the folder cannot be listed, or the record cannot be written.
     """
     edits = Edits()
     known = _read(record) if record.is_file() else iter(())
@@ -121,14 +122,14 @@ def _read(record: Path) -> Iterator[_Seen]:
             for line in stream:
                 values: Any = json.loads(line)
                 if not isinstance(values, list) or [type(value) for value in values] != _TYPES:
-                    raise ValueError(f"no line of the record: {line.strip()[:40]!r}")
+                    raise ValueError(f"not a line of the record: {line.strip()[:40]!r}")
                 yield _Seen(*values)
     except ValueError as error:
-        warning(f"{record}: written anew, since it is damaged (edits since then are not all found): {error}")
+        warning(f"{record}: damaged, and written again (some edits since then may not be found): {error}")
 
 
 def _look(folder: LocalFolder) -> Iterator[_Seen]:
-    """All files that can be looked at, in the order of their names; what cannot is for ingest to refuse."""
+    """All files that can be looked at, in the order of their names; ingest refuses the others."""
     root = os.path.realpath(folder.root)
 
     @lru_cache(maxsize=256)
@@ -148,13 +149,13 @@ def _seen(name: str, linked: bool, status: os.stat_result) -> _Seen:
 
 
 def _note_gone(before: _Seen, edits: Edits) -> None:
-    """A file that is there no longer: DVC misses it, where it ever saw it."""
+    """Note a file that no longer exists: DVC notices that by itself if it ever saw the file."""
     if before.linked:
         edits.unseen.add(before.name)
 
 
 def _compared(folder: LocalFolder, before: _Seen | None, now: _Seen, edits: Edits) -> _Seen | None:
-    """Note what DVC would not; what the file looks like afterwards. None: it has gone meanwhile."""
+    """Note a change that DVC would not see; returns what the file looks like afterwards, or None if it is gone."""
     if now == before:
         return now
     if now.linked:
@@ -176,12 +177,12 @@ def _compared(folder: LocalFolder, before: _Seen | None, now: _Seen, edits: Edit
 
 
 def _move_time(path: Path) -> bool:
-    """Let a file's time of change be a little later; whether it is."""
+    """Increase a file's modification time a little; returns whether that worked."""
     before = path.stat()
     for step in _STEPS_NANOSECONDS:
         try:
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + step))
-        except OSError:  # another's file, or a disk that is only to be read
+        except OSError:  # the file of another user, or a read-only disk
             return False
         if path.stat().st_mtime != before.st_mtime:  # as a float, which is how DVC compares it
             return True

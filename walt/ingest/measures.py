@@ -1,7 +1,7 @@
-"""What is measured of every clip, whatever the thresholds: numbers that ``walt.ingest.screen_clips`` judges later.
+"""Numbers measured of every clip, whatever the thresholds, which ``walt.ingest.screen_clips`` checks later.
 
-All are taken from thumbnails of the smallest stored form, which cost a few milliseconds a clip, and are kept in the
-cache beside it: another threshold needs no decoding.
+All are computed from thumbnails of the smallest stored form, which takes a few milliseconds per clip, and are kept in
+the cache beside the clip: another threshold needs no decoding.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from walt.media import fingerprints, shots
 from walt.media.images import Clip
 
 BRIGHT_SHARE = 98
-"""Per cent of a frame's pixels that are not brighter than its ``brightness``: a logo does not light a black frame."""
+"""Percentage of a frame's pixels that are not brighter than its ``brightness``: a black frame may show a logo."""
 
 LUMA = np.array([19595, 38470, 7471], dtype=np.int32)
-"""65536 times what red, green and blue weigh in a grey level (ITU-R BT.601)."""
+"""65536 times the weights of red, green and blue in a grey level (ITU-R BT.601)."""
 
 LIBRARY_VERSIONS = shots.LIBRARY_VERSIONS | fingerprints.LIBRARY_VERSIONS
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Of a clip of T frames; of an image T = 1, and what compares neighbours is empty."""
+    """The measures of a clip of T frames; an image has T = 1, and nothing in the fields that compare neighbours."""
 
     cut_scores: tuple[float, ...]
     """T - 1 content values of neighbours, 0 to 255."""
@@ -35,13 +35,13 @@ class Measures:
     brightness: tuple[float, ...]
     """T grey levels that 98 % of the frame's pixels do not exceed."""
     hashes: tuple[str, ...]
-    """Perceptual hashes of the first, the middle and the last frame, 16 hex digits each; of an image, one."""
+    """Perceptual hashes of the first, the middle and the last frame, 16 hex digits each; an image has one."""
     colours: tuple[tuple[float, float, float], ...]
     """Mean (red, green, blue), 0 to 255, of the same frames."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measures:
-        """What ``dataclasses.asdict`` and JSON made of one."""
+        """The reverse of ``dataclasses.asdict`` and JSON."""
         colours = tuple((red, green, blue) for red, green, blue in data["colours"])
         return cls(**{name: tuple(values) for name, values in data.items()} | {"colours": colours})
 

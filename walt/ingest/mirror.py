@@ -1,14 +1,14 @@
-"""A prefix elsewhere (``s3://bucket/prefix``) that is kept equal to what ingest made, and bringing it back.
+"""Keeps a remote prefix (``s3://bucket/prefix``) equal to what ingest made, and fetches it back.
 
-Below the prefix lie ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.parquet``, ``clips/clips.parquet``,
+The prefix holds ``clips/<HxW>/clips-000000.tar`` ..., ``clips/<HxW>/shards.parquet``, ``clips/clips.parquet``,
 ``manifest/part-000000.parquet`` ..., ``manifest/_index.json``, ``rejects.parquet`` and ``clip_rejects.parquet`` as
-under ``data/``, and ``published.json``, which names each with its size and SHA-256. It is removed before anything
-changes and written last: who finds it finds everything that it names. Why it is a copy, and the pipeline goes on
-reading ``data/``: docs/decisions/0007.
+under ``data/``, and ``published.json``, which names each with its size and SHA-256. That list is removed before
+anything changes and written last: if it is there, so is everything that it names. Why this is a copy, and the pipeline
+still reads ``data/``: docs/decisions/0007.
 
-A name does not make a file ours: nobody's file is overwritten or removed for having one. Ours is what the list names,
-what the note in ``work/ingest/published`` says was there or under way when the list was removed, and on S3 what carries
-the digest that an upload states.
+A file is not ours just because of its name, and only our own files are overwritten or removed: those that the list
+names, those that the note in ``work/ingest/published`` says were there or being uploaded when the list was removed, and
+on S3 those with the digest that our uploads store as metadata.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from walt.data.shards import INDEX_NAME, read_index
 LIST_NAME = "published.json"
 
 _FORMER = frozenset({"manifest.parquet"})
-"""Names of earlier versions: removed, and neither written nor fetched."""
+"""Names that earlier versions wrote: they are removed, and neither written nor fetched."""
 _OURS = re.compile(
     r"clips/clips\.parquet|clips/\d+x\d+/(clips-\d+\.tar|shards\.parquet)"
     r"|manifest/(part-\d+\.parquet|_index\.json)|(manifest|rejects|clip_rejects)\.parquet"
 )
-"""All names that are or were ever written."""
+"""All names that this or an earlier version writes."""
 _PROBE = re.compile(re.escape(remote.PROBE) + r"\d+")
-"""Nobody else's: no one is asked."""
+"""Only this project writes such names, so they count as ours without a further check."""
 _THREADS = 4
-"""Files under way at the same time; each holds up to 64 MB."""
+"""Files transferred at the same time; each needs up to 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ class _File:
 
     @property
     def rank(self) -> int:
-        """Tars come first, then the indexes that speak of them, then the tables, then the index of the manifest."""
+        """Tars come first, then the indexes that name them, then the tables, then the index of the manifest."""
         if self.name.endswith(".tar"):
             return 0
         return 1 if self.name.endswith(INDEX_NAME) else 3 if self.name.endswith(PARTS_INDEX) else 2
 
 
 def check_mirror(paths: Paths, prefix: str) -> None:
-    """Raise ConfigurationError or StorageError where ``ingest.output`` is not a URL that can be written, or holds files
-    of others under names of ours."""
+    """Raise ConfigurationError or StorageError where ``ingest.output`` is not a URL that can be written, or holds
+    foreign files under the names that we use."""
     try:
         remote.check_writable(prefix)
     except ConfigurationError as error:
@@ -79,16 +79,16 @@ def mirror(paths: Paths, prefix: str) -> int:
         How many files were uploaded, ``published.json`` not counted.
 
     Raises:
-        StorageError: the server fails for longer than a few attempts; what is uploaded stays, and a rerun goes on.
+        StorageError: the server fails for longer than a few attempts; what is uploaded stays, and a rerun continues.
         CorruptArtifactError: a local file is not what its index says.
-        ConfigurationError: files of others came there since ``check_mirror``; nothing was changed.
+        ConfigurationError: foreign files have appeared there since ``check_mirror``; nothing was changed.
     """
     prefix = prefix.rstrip("/")
     wanted = {file.name: file for file in _local_files(paths)}
     listed = _ours_there(paths, prefix)
 
     def is_there(file: _File) -> bool:
-        """The listing tells sizes; of those that agree the server is asked for the digest."""
+        """The listing has the sizes; the server is asked for the digests of files whose sizes agree."""
         if listed.get(file.name) != file.bytes:
             return False
         found = remote.stat(f"{prefix}/{file.name}")
@@ -120,20 +120,20 @@ def mirror(paths: Paths, prefix: str) -> int:
 
 
 def fetch(paths: Paths, prefix: str) -> int:
-    """Bring what was published under ``prefix`` to ``data/``, verified; what is there already stays.
+    """Fetch what was published under ``prefix`` to ``data/``, verified; files that are there already stay.
 
     Returns:
         How many files were fetched.
 
     Raises:
-        StorageError: nothing is published there, or an upload is under way.
+        StorageError: nothing is published there, or an upload is not finished.
         CorruptArtifactError: a file is not what ``published.json`` says.
     """
     prefix = prefix.rstrip("/")
     wanted = _published(prefix)
     todo = [file for file in wanted if not _is_here(_local(paths, file.name), file)]
     for file in todo:
-        if file.rank:  # what would speak of tars that are about to change
+        if file.rank:  # an index or a table that names tars which are about to change
             _local(paths, file.name).unlink(missing_ok=True)
 
     def get(file: _File) -> None:
@@ -152,10 +152,10 @@ def fetch(paths: Paths, prefix: str) -> int:
 
 
 def _ours_there(paths: Paths, prefix: str) -> dict[str, int | None]:
-    """The files under a prefix that have names of ours, by name, with their sizes, after seeing that all are ours.
+    """The files under a prefix that have the names we use, by name, with their sizes, after a check that all are ours.
 
     Raises:
-        ConfigurationError: one of them is not.
+        ConfigurationError: one of them is not ours.
     """
     names = ((found.url.removeprefix(f"{prefix}/"), found.size) for found in remote.list_files(f"{prefix}/"))
     listed = {
@@ -163,12 +163,12 @@ def _ours_there(paths: Paths, prefix: str) -> dict[str, int | None]:
     }
     known = _noted(paths, prefix)
     if LIST_NAME in listed:
-        with suppress(ValueError):  # another's, or ours and damaged: it is doubtful as any file
+        with suppress(ValueError):  # foreign, or ours and damaged: it is checked below like any other file
             known |= {LIST_NAME, *(file.name for file in _parse(remote.read_bytes(f"{prefix}/{LIST_NAME}")))}
     doubtful = [name for name in sorted(listed) if name not in known and not _PROBE.fullmatch(name)]
 
     def is_uploaded(name: str) -> bool:
-        """Only S3 keeps what the uploader stated."""
+        """Only S3 stores the digest that an upload gives."""
         found = remote.stat(f"{prefix}/{name}") if prefix.startswith("s3://") else None
         return found is not None and found.sha256 is not None
 
@@ -188,17 +188,17 @@ def _note(paths: Paths, prefix: str) -> Path:
 
 
 def _noted(paths: Paths, prefix: str) -> set[str]:
-    """What this project last had under a prefix or was bringing there."""
+    """Names of the files that this project last had under a prefix, or was uploading there."""
     path = _note(paths, prefix)
     try:
         return set(read_json(path)) if path.is_file() else set()
     except (ValueError, TypeError) as error:
-        warning(f"ingest: {path}: passed over, since it is damaged: {error}")
+        warning(f"ingest: {path}: ignored, since it is damaged: {error}")
         return set()
 
 
 def _in_order(title: str, files: Iterable[_File], action: Callable[[_File], None]) -> None:
-    """By rank; several at a time within each."""
+    """Apply the action to all files by rank, to several of one rank at a time."""
     files = sorted(files, key=lambda file: (file.rank, file.name))
     with (
         ProgressBar(title, total=len(files), unit="files", meters=("MB",)) as bar,
@@ -246,12 +246,12 @@ def _published(prefix: str) -> list[_File]:
     except ValueError as error:
         raise CorruptArtifactError(f"{url}: {error}") from error
     if any(file.name in _FORMER for file in files):
-        raise CorruptArtifactError(f"{url}: names files that ingest makes no more: publish anew")
+        raise CorruptArtifactError(f"{url}: names files that ingest no longer makes: publish again")
     return files
 
 
 def _parse(data: bytes) -> list[_File]:
-    """A published list. Raises ValueError where it is none."""
+    """A published list. Raises ValueError if the data are not one."""
     try:
         files = [_File(name, **facts) for name, facts in json.loads(data).items()]
     except (TypeError, AttributeError) as error:

@@ -1,14 +1,14 @@
-"""Near-duplicates among all clips, found without comparing all pairs, and none missed.
+"""Finds all near-duplicates among the clips without comparing all pairs.
 
 Two clips are near-duplicates when their perceptual hashes differ in few bits and the mean colours of the hashed frames
-are near, since the hash sees no colour. If hashes differ in d bits at most and are cut into d + 2 bands, two bands at
-least are the same in both (pigeonhole), so only clips that share two bands are compared. Two bands, not one of d + 1:
-for a video and d = 9 they hold 34 bits, which strangers rarely share, where one would hold 19, which all do among a
-million clips.
+are similar, since the hash ignores colour. If hashes differ in at most d bits and are cut into d + 2 bands, at least
+two bands are the same in both (pigeonhole principle), so only clips that share two bands are compared. Two bands are
+used instead of one of d + 1 bands: for a video and d = 9 two bands hold 34 bits, which unrelated clips rarely share,
+while one would hold 19, which every clip shares with some other among a million.
 
-Which clip stays depends on the set of clips alone: they are taken in an order that their content gives, and one stays
-when no clip that stays already is near it. So each clip that goes is near one that stays, and what goes does not take
-others with it.
+Which clip is kept depends only on the set of clips: they are taken in an order that depends on their content, and a
+clip is kept if no clip kept so far is similar to it. So each removed clip is similar to a kept one, and a removed clip
+never causes another one to be removed.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from walt.media.fingerprints import HASH_BITS
 def near_duplicates(
     hashes: NDArray[np.uint64], colours: NDArray[np.float32], bits: int, colour: float
 ) -> dict[int, int]:
-    """Which clips go, and which clip each of them is near.
+    """Which clips are removed, and which kept clip each of them resembles.
 
     Args:
-        hashes: (N, F) the hashes of each clip's F frames, in order of preference: of two near ones the earlier stays.
+        hashes: (N, F) the hashes of each clip's F frames, in order of preference: of two similar clips the earlier is
+            kept.
         colours: (N, C) the mean colours of these frames.
-        bits: the most bits by which near ones' hashes differ, over all F frames.
-        colour: the most by which any of their colours differ.
+        bits: the largest number of bits in which hashes of near-duplicates differ, over all F frames.
+        colour: the largest difference of any of their colours.
 
     Returns:
-        index -> index of the first clip that stays and is near it.
+        index -> index of the first kept clip that is similar to it.
     """
-    suspects = np.zeros(len(hashes), dtype=bool)  # who shares two bands with somebody
+    suspects = np.zeros(len(hashes), dtype=bool)  # clips that share two bands with another one
     for key in _pairs_of_bands(hashes, bits + 2):
         _, where, counts = np.unique(key, return_inverse=True, return_counts=True)
         suspects |= counts[where] > 1
@@ -65,9 +66,9 @@ def _apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _pairs_of_bands(hashes: NDArray[np.uint64], count: int) -> Iterator[NDArray[np.uint64]]:
-    """Cut the rows' bits into ``count`` bands of like width; each two of them as one number, (N,).
+    """Cut the rows' bits into ``count`` bands of about equal width; yields each pair of bands as one number, (N,).
 
-    Of a band wider than 32 bits the first 32 are taken: equal bands have equal beginnings.
+    Only the first 32 bits of a wider band are used: equal bands have equal beginnings.
     """
     total = hashes.shape[1] * HASH_BITS
     bands = []

@@ -1,4 +1,4 @@
-"""Before the first stage: make a dataset's source files, or check that they are there."""
+"""Before the first stage: makes a dataset's source files, or checks that they are there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
         One line that says what was done.
 
     Raises:
-        ConfigurationError: the descriptor is wrong, or the folder, a table or a column is missing, or nothing is there.
+        ConfigurationError: the descriptor is wrong; the folder, a table or a column is missing; or there is no input.
     """
     descriptor = load_section(paths.root / dataset.descriptor, Descriptor)
     done = []
@@ -37,7 +37,7 @@ def prepare(dataset: DatasetConfig, compute: ComputeConfig, paths: Paths) -> str
 
 
 def check_listing(descriptor: Descriptor, root: Path, path: str, member: str = "") -> None:
-    """Raise ConfigurationError for what is wrong with tables, columns and classes, without reading them to the end."""
+    """Raise ConfigurationError if tables, columns or classes are wrong, without reading tables to their end."""
     if next(adapters.iterate_member(descriptor, member, root, path, max_caption_characters=1), None) is None:
         where = f"source.members.{member}" if member else f"dataset.path: {path}"
-        raise ConfigurationError(f"{where}: nothing in it that {member or descriptor.name} could be")
+        raise ConfigurationError(f"{where}: contains no input for {member or descriptor.name}")

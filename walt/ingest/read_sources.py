@@ -1,4 +1,4 @@
-"""All inputs read: each read by a worker process, what it brings put into the cache, duplicates told apart."""
+"""Reads all inputs: worker processes read them, the results go into the cache, and duplicates are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from walt.ingest.clip_cache import TRANSIENT, ClipCache, cut_source
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import Source
 from walt.ingest.config import IngestConfig
-from walt.ingest.hash_and_cut import DOWNLOAD_SECONDS, Found, Hints, LocationTask, only_hash, read_location
+from walt.ingest.hash_and_cut import DOWNLOAD_SECONDS, Hints, LocationResult, LocationTask, only_hash, read_location
 from walt.ingest.screen_clips import Screening
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_elsewhere
@@ -30,31 +30,31 @@ TEMPORARY_FOLDER = "fetched"
 
 @dataclass
 class Read:
-    """What the inputs turned out to be."""
+    """What reading all inputs found."""
 
     screening: Screening
-    """It has looked at the clips of all sources."""
+    """The clips of all sources have been added to it."""
     sources: list[Source] = field(default_factory=list)
-    """The first, in order, of those with the same bytes and span."""
+    """The accepted inputs: the first, in order, of those with the same bytes and span."""
     rejects: list[RejectRow] = field(default_factory=list)
     unknown: list[Source] = field(default_factory=list)
-    """Of which there are neither clips nor a reason why."""
+    """Sources that have neither clips nor a reason why not."""
 
 
 def read_all(
     listed: list[Source], rule: ClipRule, cache: MeasuredCache, work: Path, ingest: IngestConfig, compute: ComputeConfig
 ) -> tuple[Read, int]:
-    """Bring the cache up to date with all inputs. Gives what they are, and how many were decoded now.
+    """Bring the cache up to date with all inputs. Returns what was found, and how many sources were decoded now.
 
-    Measures of stored clips are taken afterwards, of the cached clips, where they are missing.
+    Measures of stored clips are computed afterwards, from the cached clips that lack them.
 
-    A worker that died took the hash with it: it is taken by itself then, so that the table of rejects has it and the
-    same bytes elsewhere are duplicates all the same. Workers on other machines may have looked into a cache that is not
-    ours: what they found there is cut after all.
+    When a worker died, its hash is lost: the source is then hashed separately, so that the table of rejects has the
+    hash and other files with the same bytes are still duplicates. Workers on other machines may have looked into
+    another cache than ours: what they found only there is cut again.
 
     Args:
-        listed: in the order that decides which of the same bytes is the source. Their hashes are noted.
-        work: the stage's folder; temporary files and hints lie in it.
+        listed: the inputs, in the order that decides which of several equal files is the source. Their hashes are set.
+        work: the stage's folder, for temporary files and hints.
 
     Raises:
         StorageError: a bucket cannot be read, or the disk is full.
@@ -68,11 +68,11 @@ def read_all(
     if dead:
         reading.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
     fill_in((source.file for source in listed if source.sha256), cache, ingest, compute)
-    read = _told_apart(listed, rule, cache, ingest)
+    read = _classify(listed, rule, cache, ingest)
     if read.unknown:
         reading.make("ingest: reading again", partial(read_location, folder, cut, None), read.unknown)
         fill_in((source.file for source in read.unknown if source.sha256), cache, ingest, compute)
-        read = _told_apart(listed, rule, cache, ingest)
+        read = _classify(listed, rule, cache, ingest)
     if read.unknown:
         raise StorageError(f"{cache.folder}: clips that were stored there are gone; run again")
     return read, reading.num_decoded
@@ -84,15 +84,15 @@ def reject_row(source: str, sha256: str | None, code: str | None, cause: str) ->
 
 
 class _Reading:
-    """Has workers read locations, and keeps what they bring."""
+    """Lets workers read locations, and stores their results."""
 
     def __init__(self, cache: ClipCache, hints: Hints, ingest: IngestConfig, compute: ComputeConfig) -> None:
         self._cache, self._hints, self._ingest, self._compute = cache, hints, ingest, compute
         self.num_decoded = 0
         self._num_refused = 0
 
-    def make(self, title: str, function: Callable[[LocationTask], Found], sources: list[Source]) -> list[Source]:
-        """LocationTask all, those on servers first. Gives those at which a worker died."""
+    def make(self, title: str, read: Callable[[LocationTask], LocationResult], sources: list[Source]) -> list[Source]:
+        """Read all sources, those on servers first. Returns those at which a worker died."""
         dead: list[Source] = []
         seconds, memory = self._ingest.timeout_seconds, self._ingest.memory_mb
         with ProgressBar(title, len(sources), "files", meters=("clips", "MB"), counters=("rejects",)) as bar:
@@ -100,12 +100,12 @@ class _Reading:
             for elsewhere, limit in ((True, seconds + DOWNLOAD_SECONDS), (False, seconds)):
                 groups = partial(_by_location, sources, elsewhere)
                 jobs = map(self._task, groups())
-                outcomes = map_items(function, jobs, self._compute, timeout_seconds=limit, memory_mb=memory)
+                outcomes = map_items(read, jobs, self._compute, timeout_seconds=limit, memory_mb=memory)
                 for group, outcome in zip(groups(), outcomes, strict=True):
                     found = outcome.value
                     if found is None:
                         assert outcome.failure is not None
-                        found = Found(code=outcome.failure.code, cause=outcome.failure.cause)
+                        found = LocationResult(code=outcome.failure.code, cause=outcome.failure.cause)
                         dead += group
                     entries = [entry for _, entry, _ in found.results]
                     refused = len(group) if found.code else sum(bool(entry.code) for entry in entries)
@@ -121,8 +121,8 @@ class _Reading:
         spans = tuple((source.item.kind, source.item.span) for source in group)
         return LocationTask(location, spans, self._hints.get(location))
 
-    def _keep(self, found: Found, group: list[Source]) -> None:
-        """Results go where the next run finds them; what says nothing about the bytes is noted of the source."""
+    def _keep(self, found: LocationResult, group: list[Source]) -> None:
+        """Results go into the cache; failures that say nothing about the bytes are noted only in the source."""
         failed: dict[Span | None, tuple[str | None, str]] = {}
         for file, entry, data in found.results:
             if entry.code in TRANSIENT:
@@ -151,9 +151,9 @@ def _by_location(sources: list[Source], elsewhere: bool) -> Iterator[list[Source
     yield from groups.values()
 
 
-def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:
-    """Decide which sources are duplicates and which are refused; note how many clips the others have, and have these
-    screened."""
+def _classify(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:
+    """Decide which sources are duplicates and which are refused; note how many clips the others have, and pass these
+    clips on to screening."""
     read = Read(Screening(ingest.screen))
     first: dict[tuple[str, Span | None], Source] = {}
     may_be_stills = rule.stills and rule.num_frames > 1
@@ -172,7 +172,7 @@ def _told_apart(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: 
                 read.rejects.append(reject_row(item.source, sha256, "duplicate", cause))
                 continue
             read.sources.append(source)
-        if entry:  # whichever copy of these bytes lived: that another one's worker died says nothing of them
+        if entry:  # one copy of these bytes could be read, so it does not matter that a worker died at another copy
             source.num_clips = len(entry.clips)
             source.has_video = any(clip.kind == "video" for clip in entry.clips)
             read.screening.add(entry)

@@ -1,4 +1,4 @@
-"""How many refused inputs are too many, and what to do about it."""
+"""Decides whether too many inputs were refused, and suggests what to do about it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def check_reject_limit(
     descriptor: Descriptor, inputs: Counter[str], accepted: list[Source], rejects: list[RejectRow], limit: float,
     table: Path,
 ) -> None:  # fmt: skip
-    """Of a union each member by itself, else pictures by the million hide that no video is left. There collections may
-    overlap: what is a duplicate of another member's accepted source is no loss.
+    """Check the limit for each member of a union separately: otherwise millions of pictures would hide that no video is
+    left. Collections may overlap: a duplicate of another member's accepted source does not count as refused.
 
     Args:
-        inputs: how many each member has; a dataset that is not a union is one member, called by nothing.
-        table: of the rejects, for the message.
+        inputs: the number of inputs of each member; a dataset that is not a union is one member, whose name is empty.
+        table: path of the table of rejects, for the message.
 
     Raises:
         RejectLimitError: more than ``limit`` of a member's inputs were refused, or all.
@@ -46,7 +46,7 @@ def check_reject_limit(
 
 
 def _advice(counts: Counter[str], source: kinds.OneSource) -> str:
-    """What to do where most of what was refused has no file, and the kind of source has a key for that."""
+    """Advice where most of the refused inputs have no file, and the kind of source has an option for that."""
     if 2 * counts["missing"] <= counts.total() or getattr(source, "absent", "skip") == "skip":
         return ""
     return "; where only a part of the dataset is meant to be here, set source.absent: skip in its descriptor"

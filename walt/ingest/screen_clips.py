@@ -1,7 +1,7 @@
-"""Judging clips by what was measured of them, and finding near-duplicates among all of them.
+"""Accepts or refuses clips by their measures, and finds near-duplicates among all of them.
 
-Nothing is decoded here. The verdicts depend on the set of clips and the thresholds alone, so a run that only adds
-sources comes to what a fresh run over all of them comes to. Of each clip some 200 bytes are kept in memory.
+Nothing is decoded here. The results depend only on the set of clips and the thresholds, so a run that only adds sources
+gives the same results as a new run over all of them. About 200 bytes per clip are kept in memory.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from walt.ingest.near_duplicates import near_duplicates
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a clip does not stay."""
+class ClipRefusal:
+    """Why a clip was refused."""
 
     code: str
     """One of ``clip_filters.RULES``, or ``near_duplicate``."""
     cause: str
     duplicate_of: str | None = None
-    """Key of the clip that it is near."""
+    """Key of the clip that it resembles."""
 
 
-Refusals = Mapping[str, Mapping[str, Refusal]]
+Refusals = Mapping[str, Mapping[str, ClipRefusal]]
 """By the source's SHA-256, then by the clip's key."""
 
 
 @dataclass
 class _Prints:
-    """What the clips of one number of hashed frames are recognised by."""
+    """Hashes and colours by which near-duplicates are found, of all clips with the same number of hashed frames."""
 
     keys: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
@@ -50,17 +50,17 @@ class _Prints:
 
 
 class Screening:
-    """Takes in the entries of all sources, one by one and in any order, then says which clips do not stay."""
+    """Collects the entries of all sources, one by one and in any order, then says which clips are refused."""
 
     def __init__(self, config: ScreenConfig) -> None:
         self._config = config
-        self._refused: dict[str, dict[str, Refusal]] = defaultdict(dict)
+        self._refused: dict[str, dict[str, ClipRefusal]] = defaultdict(dict)
         self._prints: dict[int, _Prints] = defaultdict(_Prints)
 
     def add(self, entry: SourceEntry) -> None:
-        """Judge a source's clips, each on its own; remember those that pass, to compare them with the others."""
+        """Check a source's clips one by one; remember those that pass, to compare them with the others."""
         for clip in entry.clips:
-            refusal = judge(clip, self._config)
+            refusal = check_clip(clip, self._config)
             if refusal:
                 self._refused[entry.sha256][clip.key] = refusal
             elif self._config.duplicate_bits is not None:
@@ -72,29 +72,29 @@ class Screening:
                 prints.colours.extend(level for colour in clip.measures.colours for level in colour)
 
     def refusals(self) -> Refusals:
-        """Every clip that does not stay. Of near-duplicates the one with the larger picture stays, then the one with
-        the smaller key."""
+        """Every refused clip. Of near-duplicates the one with the larger picture is kept; if equal, the one with the
+        smaller key."""
         bits, colour = self._config.duplicate_bits or 0, self._config.duplicate_colour
-        for length, prints in self._prints.items():  # none where near-duplicates are let through
+        for length, prints in self._prints.items():  # empty where near-duplicates are accepted
             order = sorted(range(len(prints.keys)), key=lambda i: (-prints.num_pixels[i], prints.keys[i]))
             hashes = np.frombuffer(prints.hashes, dtype=np.uint64).reshape(-1, length)[order]
             colours = np.frombuffer(prints.colours, dtype=np.float32).reshape(len(order), -1)[order]
             for gone, kept in near_duplicates(hashes, colours, bits * length, colour).items():
                 original, place = prints.keys[order[kept]], order[gone]
-                refusal = Refusal(clip_filters.NEAR_DUPLICATE, f"looks like clip {original}", original)
+                refusal = ClipRefusal(clip_filters.NEAR_DUPLICATE, f"looks like clip {original}", original)
                 self._refused[prints.sources[place]][prints.keys[place]] = refusal
         return self._refused
 
 
-def judge(clip: ClipEntry, config: ScreenConfig) -> Refusal | None:
-    """The first rule that refuses a clip on its own; None: it passes."""
+def check_clip(clip: ClipEntry, config: ScreenConfig) -> ClipRefusal | None:
+    """The refusal by the first rule that the clip fails; None: it passes all."""
     found = ((rule.code, rule.cause(clip, config)) for rule in clip_filters.RULES)
-    return next((Refusal(code, cause) for code, cause in found if cause is not None), None)
+    return next((ClipRefusal(code, cause) for code, cause in found if cause is not None), None)
 
 
 def screened(entry: SourceEntry, refusals: Refusals) -> SourceEntry:
-    """The entry with the clips that stay. One that is left without any is refused, with the code of most of them."""
-    of_bytes = refusals.get(entry.sha256, {})  # several parts of one file may be inputs
+    """The entry with its accepted clips. If it has none, it is refused with the code that most of its clips have."""
+    of_bytes = refusals.get(entry.sha256, {})  # several spans of one file may be inputs
     refused = {clip.key: of_bytes[clip.key] for clip in entry.clips if clip.key in of_bytes}
     if not refused:
         return entry
@@ -129,8 +129,8 @@ def clip_reject_rows(entry: SourceEntry, refusals: Refusals, source: str, config
 
 
 def describe_clip(entry: SourceEntry, clip: ClipEntry, config: IngestConfig) -> dict[str, Any]:
-    """The manifest's columns of a clip that say how it passed, and what it was cut from."""
-    assert entry.facts is not None, "a source with clips is known"
+    """The manifest's columns with a clip's measures and sizes, and with facts about its source."""
+    assert entry.facts is not None, "a source with clips has facts"
     folders = [size_folder(member.size) for member in clip.members]
     everywhere = len(folders) == len(config.all_sizes)
     return {

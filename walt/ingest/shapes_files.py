@@ -1,4 +1,4 @@
-"""Writing the generated dataset ``shapes`` to disk: real H.264 files, stills, and the CSV of captions."""
+"""Writes the generated dataset ``shapes`` to disk: real H.264 files, stills, and the CSV of captions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BATCH = 32
 
 def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> str:
     """Write the dataset: ``videos/*.mp4``, ``images/*.png`` and ``captions.csv``. A finished folder is left as it is; a
-    half-finished one, or one that has lost files, is completed; one made with other settings is made anew. Returns one
+    half-finished one, or one that has lost files, is completed; one made with other settings is made again. Returns one
     line that says what was done.
 
     Raises:
@@ -63,7 +63,7 @@ def generate(config: ShapesGenerator, folder: Path, compute: ComputeConfig) -> s
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows([("path", "caption"), *_rows(config)])
     write_bytes(folder / _CAPTIONS, table.getvalue().encode())
-    os.sync()  # no clip waited for the disk by itself; the marker vouches for all of them
+    os.sync()  # the files were not fsynced one by one; the marker, written next, says that all are complete
     write_json(folder / _MARKER, {"fingerprint": fingerprint, "finished": True})
     return f"{folder}: made {content}"
 

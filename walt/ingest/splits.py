@@ -1,4 +1,4 @@
-"""Which sources are held out for evaluation: by the dataset's own lists, or by the hash of their bytes."""
+"""Decides which sources are held out for evaluation: by the dataset's own lists, or by the hash of their bytes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from walt.ingest.clip_tars import Source
 
 
 def assign_splits(sources: list[Source], listed: list[Source]) -> None:
-    """Say of each source whether it is held out.
+    """Set for each source whether it is held out.
 
-    Each input that was listed says so of its bytes: by the dataset's own lists, else where its share takes their hash.
-    Held out wins: bytes that one of them holds out (a copy, a span, a member of a union) are held out under every name,
-    whatever the others say, and which name came first plays no part. Where a share so small or sources so few leave
-    nothing held out, the first video that a larger share would take is held out, as long as another video is left to
-    train on.
+    Each listed input decides about its bytes: by the dataset's own lists, or else by whether their hash falls into its
+    held-out share. Held out wins: if one input (a copy, a span, a member of a union) holds its bytes out, they are held
+    out under every name, whatever the others say and in whatever order. If the share is so small, or the sources so
+    few, that nothing is held out, the first video that a larger share would select is held out, as long as another
+    video is left to train on.
 
     Args:
-        sources: what was accepted; noted in them.
-        listed: all inputs, those included that were refused as duplicates.
+        sources: the accepted sources; their ``split`` is set.
+        listed: all inputs, including those that were refused as duplicates.
     """
     accepted = {source.sha256 for source in sources}
     named = [source for source in listed if source.sha256 in accepted]
@@ -49,7 +49,7 @@ def assign_splits(sources: list[Source], listed: list[Source]) -> None:
 
 
 def _holds_out(source: Source) -> bool:
-    """What one input says of its bytes."""
+    """Whether one input holds its bytes out."""
     split = source.item.split
     return split == "held_out" if split else _draw(source.sha256) < source.item.held_out_share
 

@@ -1,8 +1,8 @@
-"""Measures of clips as they are stored: taken of the cached clips wherever the cache lacks them. No source is read.
+"""Measures of clips as they are stored, computed from the cached clips that lack them. No source is read.
 
-The numbers lie beside a source's clips in the cache, each under the digest of the code that took it: a new or changed
-measure is taken, the others stay. They depend on the stored bytes and that code alone, so it makes no difference
-whether a clip was cut before or after a measure was added.
+The numbers are kept beside a source's clips in the cache, each with the digest of the code that computed it: only new
+and changed measures are computed. They depend only on the stored bytes and that code, so it makes no difference whether
+a clip was cut before or after a measure was added.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from walt.core.digests import sha256_json
 from walt.core.errors import StorageError
 from walt.core.log import ProgressBar
 from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
-from walt.ingest.clip_cache import MEASURED_SUFFIX, ClipCache, Member, SourceEntry, SourceFile
+from walt.ingest.clip_cache import MEASURED_SUFFIX, ClipCache, ClipMember, SourceEntry, SourceFile
 from walt.ingest.clip_filters import TakeOfStored
 from walt.ingest.clip_rule import ClipRule
 from walt.media import images, mp4, scaling, shots
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 _MODULES = (images, mp4, scaling, shots)
 _FILES = (*(str(module.__file__) for module in _MODULES), __file__)
-"""What makes thumbnails of stored bytes: edited code makes all of these measures stale."""
+"""The code that makes thumbnails of stored bytes: editing it makes all of these measures stale."""
 _LIBRARIES = mp4.LIBRARY_VERSIONS | shots.LIBRARY_VERSIONS
 
 Values = tuple[float | None, ...]
-"""Of one measure, for the clips of a source in their order."""
+"""The values of one measure for the clips of a source, in their order."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,18 @@ class StoredClip:
 
 
 class MeasuredCache(ClipCache):
-    """The clip cache, which also knows what was measured of stored clips."""
+    """The clip cache together with the measures of stored clips."""
 
     def __init__(self, folder: Path, rule: ClipRule, takes: Mapping[str, TakeOfStored]) -> None:
         """``takes`` as ``clip_filters.taken_of_stored`` gives them."""
         super().__init__(folder, rule)
         self.unmeasured = ClipCache(folder, rule)
-        """The same cache for workers, which do not look at measures."""
+        """The same cache without measures, for workers, which do not need them."""
         self.takes = takes
         self._code = {name: take_identity(take) for name, take in takes.items()}
 
     def get(self, source: SourceFile) -> SourceEntry | None:
-        """The stored entry with what was measured of its stored clips; None where there is none, or a torn one."""
+        """The stored entry with the measures of its stored clips; None if there is none, or its file is incomplete."""
         entry = super().get(source)
         if entry is None or not self.takes or not entry.clips:
             return entry
@@ -76,14 +76,14 @@ class MeasuredCache(ClipCache):
         return replace(entry, clips=tuple(clips))
 
     def lacking(self, source: SourceFile) -> list[str]:
-        """Names of the measures that are to be taken of a source's clips; none where it has no clips."""
+        """Names of the measures that are missing for a source's clips; none if it has no clips."""
         entry = super().get(source) if self.takes else None
         if entry is None or not entry.clips:
             return []
         return [name for name in self.takes if name not in self._known(source, entry)]
 
     def smallest_clips(self, source: SourceFile) -> list[StoredClip]:
-        """The clips of a source that is in the cache. Raises CorruptArtifactError, as ``read`` does."""
+        """The smallest form of each clip of a cached source. Raises CorruptArtifactError, as ``read`` does."""
         entry = super().get(source)
         assert entry is not None
         found = []
@@ -93,7 +93,7 @@ class MeasuredCache(ClipCache):
         return found
 
     def put_measures(self, source: SourceFile, taken: Mapping[str, Values]) -> None:
-        """Store what was measured, beside what is known already. Not fsynced, like ``put``."""
+        """Store measures beside those that are stored already. Not fsynced, like ``put``."""
         entry = super().get(source)
         assert entry is not None
         values = {**self._known(source, entry), **taken}
@@ -104,7 +104,7 @@ class MeasuredCache(ClipCache):
         temporary.replace(path)
 
     def _known(self, source: SourceFile, entry: SourceEntry) -> dict[str, Values]:
-        """What is stored and was taken by today's code; nothing of a torn file."""
+        """The stored measures that the present code computed; none if the file is incomplete."""
         path = self._measures_path(source)
         if not path.is_file():
             return {}
@@ -124,7 +124,7 @@ class MeasuredCache(ClipCache):
 
 
 def fill_in(sources: Iterable[SourceFile], cache: MeasuredCache, ingest: IngestConfig, compute: ComputeConfig) -> int:
-    """Take the measures that the cache lacks, of the clips of these sources. Gives how many sources lacked some.
+    """Compute the measures that the cache lacks for the clips of these sources. Returns how many sources lacked some.
 
     Raises:
         StorageError: the clips of a source could not be measured; a rerun tries again.
@@ -161,7 +161,7 @@ def _decoded(clip: StoredClip) -> Any:
     return decode_clip(clip.data) if clip.extension == "mp4" else decode_png(clip.data)[None]
 
 
-def _area(member: Member) -> tuple[int, tuple[int, int]]:
+def _area(member: ClipMember) -> tuple[int, tuple[int, int]]:
     return member.size[0] * member.size[1], member.size
 
 
@@ -169,11 +169,11 @@ def _area(member: Member) -> tuple[int, tuple[int, int]]:
 
 
 def take_identity(take: TakeOfStored) -> str:
-    """Hex digest of a function that measures, of the functions and constants of its module that it refers to, of the
-    other modules that it uses, and of what makes its thumbnails.
+    """Hex digest of a measuring function: of it, the functions and constants of its module that it refers to, the other
+    modules that it uses, and the code that makes its thumbnails.
 
     Raises:
-        TypeError: it refers to something of which no such digest can be made.
+        TypeError: it refers to something that has no such digest.
     """
     assert isinstance(take, FunctionType), "a measure is a plain function"
     parts = dict(_parts(take, set()))
@@ -181,7 +181,7 @@ def take_identity(take: TakeOfStored) -> str:
 
 
 def _parts(function: FunctionType, seen: set[FunctionType]) -> Iterator[tuple[str, str]]:
-    """What a function is made of, by name: source texts, constants, digests and versions of modules."""
+    """Everything that a function consists of, by name: source texts, constants, digests and versions of modules."""
     if function in seen:
         return
     seen.add(function)
@@ -203,13 +203,13 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> Iterator[tuple[st
 
 
 def _names(code: CodeType) -> set[str]:
-    """Every name in a function and in those that it defines."""
+    """Every name used in a function and in the functions that it defines."""
     inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*map(_names, inner))
 
 
 def _module_identity(name: str) -> str:
-    """Of a module of this package the digest of its file, of another package its version."""
+    """The digest of the file of a module of this package; the version of another package."""
     package = name.partition(".")[0]
     if package == "walt":
         return sha256_file(str(sys.modules[name].__file__))

@@ -1,1 +1,1 @@
-"""Floor 1: everything that knows pixels and containers: decoding, scaling, videos, pictures, shots. No torch."""
+"""Floor 1: everything about pixels and containers: decoding, scaling, videos, pictures, shots. No torch."""

@@ -1,10 +1,10 @@
-"""Opening and decoding videos of the world: from a file's bytes to timed frames, and from those to upright pictures.
+"""Opens and decodes any video: from a file's bytes to timed frames, and from those to upright pictures.
 
-With ``walt.media.mp4`` and ``walt.media.playable``, which are for this project's own files, it is the one door to PyAV
-and ffmpeg. Those who want a file's clips or pictures ask ``walt.media.video``.
+Only this module, ``walt.media.mp4`` and ``walt.media.playable`` import PyAV and ffmpeg; the latter two are for this
+project's own files. To get a file's clips or pictures, use ``walt.media.video``.
 
-Only the demuxers of ``DEMUXERS`` look at a file and only through its own bytes: a playlist under a video's name is
-refused before it is followed.
+Only the demuxers in ``DEMUXERS`` read a file, and only its own bytes: a playlist with a video's name is refused before
+it is followed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifi
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
 
 _PROGRESSIVE = (0, 1)
-"""Field orders: unknown, progressive. Each frame that is shown is looked at again."""
+"""Field orders: unknown, progressive. Each frame that is shown is checked again."""
 _CHANGES: tuple[PktSideDataT, ...] = ("new_extradata", "param_change")
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that keep the alpha plane, which FFmpeg's own ones drop."""
+"""Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
 
 TimedPacket = tuple[Fraction, Fraction, int]
 """(seconds after the first frame, duration in seconds, pts)"""
@@ -42,35 +42,35 @@ TimedFrame = tuple[Fraction, Fraction, VideoFrame]
 """(seconds after the first frame, duration in seconds, frame)"""
 
 _HELD_BYTES = 64 << 20
-"""Packets of larger files are read twice, not held."""
+"""Packets of larger files are read twice instead of being kept in memory."""
 _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6
-"""Seconds by which sums of floats may be off."""
+"""Rounding error of sums of floats, in seconds."""
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file's header promises."""
+    """What a file's header says."""
 
     codec: str
     pixel_format: str
     width: int
-    """Stored, before turning."""
+    """As stored, before rotation."""
     height: int
     pixel_aspect: Fraction
     num_frames: int | None
     average_fps: Fraction | None
     constant_fps: Fraction | None
-    """FFmpeg's guess, from the header and the first frames, of the rate at which no frame is left out; for a rate that
-    varies without measure, the average."""
+    """FFmpeg's guess, from the header and the first frames, of the rate at which no frame is skipped; for irregular
+    frame rates, the average."""
     seconds: float | None
     stream_index: int
 
 
 @contextmanager
 def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
-    """Open by the file's bytes, with FFmpeg's errors as SourceError. The file's name, which may be anything, never
-    reaches FFmpeg's protocols."""
+    """Open a video from its bytes, turning FFmpeg's errors into SourceError. The file's name, which may be anything, is
+    never given to FFmpeg's protocols."""
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
     check_not_empty(stream)
     try:
@@ -85,7 +85,7 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
-    """The first video stream that is no attached picture. Raises SourceError (``no_video``, ``codec``)."""
+    """The first video stream that is not an attached picture. Raises SourceError (``no_video``, ``codec``)."""
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     for stream in container.streams.video:
         if not stream.disposition & attached:
@@ -96,7 +96,7 @@ def picture_stream(container: InputContainer) -> VideoStream:
 
 
 def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
-    """What the headers of container and stream say."""
+    """What the headers of the container and the stream say."""
     seconds = None
     if stream.duration is not None and stream.time_base is not None:
         seconds = float(stream.duration * stream.time_base)
@@ -110,7 +110,7 @@ def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
 
 
 def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
-    """The stream's decoder, on one thread: files are decoded side by side; threads within one would fight."""
+    """The stream's decoder, on one thread: files are decoded in parallel, and more threads would compete for cores."""
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
         extradata = decoder.extradata
@@ -122,7 +122,7 @@ def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
 
 
 class VideoReader:
-    """Decodes one picture stream and keeps count of what came, to compare it with what the header promised."""
+    """Decodes one picture stream and counts what was read, to compare it with what the header says."""
 
     def __init__(self, container: InputContainer, limits: Limits) -> None:
         self.stream = picture_stream(container)
@@ -132,7 +132,7 @@ class VideoReader:
             raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
         self._decoder = _decoder(self.stream, limits)
         self._limits, self._container = limits, container
-        # the stream's own duration where the header has one, else the file's, which all streams share
+        # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
         self._of_stream = self.stream.duration is not None
         if self._of_stream:
             for other in container.streams:
@@ -147,7 +147,7 @@ class VideoReader:
         self._held: list[av.Packet[Stream]] | None = None
 
     def frames(self) -> Iterator[TimedFrame]:
-        """All frames as they are shown; seconds never go backwards."""
+        """All frames in display order; seconds never decrease."""
         first = last = None
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         for frame in deinterlace(self._decode()):
@@ -161,9 +161,9 @@ class VideoReader:
             yield last - first, frame.duration * tick or spare, frame
 
     def scan(self) -> list[TimedPacket]:
-        """Read the file to its end without decoding, and tell when each frame is shown: (seconds, duration, pts).
+        """Read the file to its end without decoding: when each frame is shown, as (seconds, duration, pts).
 
-        Raises Unfit where nothing may be left out of the decoding.
+        Raises Unfit where every packet must be decoded.
         """
         tick, codec = self.stream.time_base, self.stream.codec_context
         if self._container.format.name.split(",")[0] not in CONTAINERS or not tick:
@@ -188,13 +188,13 @@ class VideoReader:
         self._held = held
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         shown = sorted(self._facts, key=lambda fact: fact.pts)
-        seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few are different
+        seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few distinct values
         return [((fact.pts - shown[0].pts) * tick, seconds[fact.duration], fact.pts) for fact in shown]
 
     def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:
-        """After ``scan``: only the frames with the wanted pts, which stay until the next.
+        """After ``scan``: only the frames with the wanted pts, each shown until the next one.
 
-        Raises Unfit where not exactly these come out of the decoder as sound, progressive frames.
+        Raises Unfit unless the decoder gives exactly these, as intact, progressive frames.
         """
         plan = make_plan(self._facts, wanted)
         missing, tick = set(wanted), self.stream.time_base or Fraction(0)
@@ -251,7 +251,7 @@ class VideoReader:
             try:
                 decoded = self._decoder.decode(packet)
             except av.InvalidDataError:
-                self._undecodable += 1  # judged when all is read: in a file that was cut, the last frame is in pieces
+                self._undecodable += 1  # checked at the end: in a file that was cut, the last frame is incomplete
                 continue
             for frame in decoded:
                 self.decoded += 1
@@ -273,21 +273,21 @@ class VideoReader:
                 raise SourceError("too_long", f"more than {self._limits.max_seconds:g} seconds")
 
     def check_complete(self) -> None:
-        """Raise SourceError when less came than the header promised: a file that was cut keeps its header.
+        """Raise SourceError when less was read than the header says: a file that was cut keeps its header.
 
-        The rest of the file is read to its end, not decoded. Both the count of frames (where the header has one) and
-        the time must fall short: AVI files may promise frames that are empty, and repeat the one before.
+        The rest of the file is read to its end, not decoded. Both the number of frames (where the header has one) and
+        the time must be too small: AVI files may count frames that are empty, and repeat the one before.
         """
         for packet in self._packets:
             self._count(packet)
         if not self.packets or (self._exhausted and not self.decoded):
             raise SourceError("decode", "no frame could be decoded")
         promised, seconds = self.info.num_frames, self.info.seconds
-        if promised and self.info.average_fps:  # an AVI's duration is guessed from its size, its count of frames is not
+        if promised and self.info.average_fps:  # an AVI's duration is guessed from its size; its frame count is exact
             seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
         came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
         frames_short = promised is None or promised - came > max(2, promised // 20)
-        lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time begins at 0
+        lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time starts at 0
         time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1)
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
@@ -297,10 +297,10 @@ class VideoReader:
             raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
 
     def upright_size(self, frame: VideoFrame) -> Size:
-        """(height, width) of a frame as it is shown: turned, its pixels made square along their rows."""
+        """(height, width) of a frame as it is shown: rotated, with square pixels."""
         size = (frame.height, max(1, round(frame.width * self.info.pixel_aspect)))
         return (size[1], size[0]) if orientation(frame)[0] else size
 
     def convert(self, sizes: Sequence[Size]) -> Scaler:
-        """A function VideoFrame -> {size: upright picture}."""
+        """A function from a VideoFrame to {size: upright picture}."""
         return Scaler(sizes, float(self.info.pixel_aspect))

@@ -1,15 +1,15 @@
-"""Perceptual hashes of pictures, by imagehash: the one door to it."""
+"""Perceptual hashes of pictures. Only this module imports imagehash."""
 
 from __future__ import annotations
 
 import imagehash
-import scipy.fftpack  # imagehash loads it at its first hash: here, so that it is loaded before workers are forked
+import scipy.fftpack  # imagehash imports it at its first hash; imported here, it is loaded before workers are forked
 from PIL import Image
 
 from walt.media.images import Picture
 
 LIBRARY_VERSIONS = {"imagehash": imagehash.__version__, "scipy": scipy.__version__}
-"""They may change a hash."""
+"""Libraries whose versions may change a hash."""
 
 HASH_BITS = 64
 
@@ -19,6 +19,6 @@ def perceptual_hash(picture: Picture) -> str:
     median. Scaling, compression and gamma change few of its 64 bits; colour alone changes none.
 
     Args:
-        picture: (H, W, 3) uint8 RGB, best of 32 pixels or more a side.
+        picture: (H, W, 3) uint8 RGB, best with sides of at least 32 pixels.
     """
     return str(imagehash.phash(Image.fromarray(picture)))

@@ -1,6 +1,6 @@
-"""Still pictures: opening them safely, turning, cropping and resizing, PNG bytes.
+"""Still pictures: opening them safely, rotating, cropping and resizing, PNG bytes.
 
-Pictures are numpy arrays (H, W, 3) uint8 RGB. Transparent pixels are composed on black.
+Pictures are numpy arrays (H, W, 3) uint8 RGB. Transparent pixels are composited on black.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Clip = NDArray[np.uint8]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-"""Decoders that are allowed to look at a file, whatever its name is."""
+"""Decoders that may read a file, whatever its name is."""
 
 
 class SourceError(Exception):
-    """A source file that cannot be used. A value for the rejects table, not an end of the run.
+    """A source file that cannot be used. It becomes a row of the rejects table and does not end the run.
 
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
@@ -44,7 +44,7 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a source may be, judged by its header before anything is decoded."""
+    """Limits on a source, checked by its header before anything is decoded."""
 
     min_side: int
     max_pixels: int
@@ -66,16 +66,16 @@ def check_not_empty(stream: IO[bytes]) -> None:
 
 
 def read_picture(path: str | Path, limits: Limits) -> Picture:
-    """Decode an image file to (H, W, 3), upright by its EXIF orientation; of an animation, the first frame.
+    """Decode an image file to (H, W, 3), upright by its EXIF orientation; the first frame of an animation.
 
     Raises:
-        SourceError: it is no allowed image format, is damaged, or is outside the limits.
+        SourceError: it is not an allowed image format, is damaged, or is outside the limits.
     """
     with open(path, "rb") as stream:
         check_not_empty(stream)
         try:
             with warnings.catch_warnings():
-                # size is judged by our own limits, and odd metadata of a picture that decodes is nobody's concern
+                # our own limits decide about the size, and odd metadata of a picture that decodes does not matter
                 warnings.simplefilter("ignore")
                 return _decode_picture(stream, limits)
         except UnidentifiedImageError:
@@ -102,7 +102,7 @@ def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
 
 
 def compose_on_black(rgba: Picture) -> Picture:
-    """(H, W, 4) -> (H, W, 3): each colour times its alpha."""
+    """(H, W, 4) -> (H, W, 3): each colour multiplied by its alpha."""
     alpha = rgba[..., 3:].astype(np.uint16)
     return ((rgba[..., :3] * alpha + 127) // 255).astype(np.uint8)
 
@@ -114,7 +114,7 @@ def crop_and_resize(
     antialiasing (Pillow widens the kernel when it shrinks).
 
     Args:
-        picture: (H, W, 3) as stored, before turning.
+        picture: (H, W, 3) as stored, before rotation.
         sizes: (height, width) of the upright results.
         pixel_aspect: width / height of a stored pixel.
         quarter_turns: counter-clockwise turns that make the picture upright.

@@ -11,12 +11,12 @@ Kind = Literal["video", "image"]
 
 
 def kind_of(path: str) -> Kind:
-    """By the name's suffix. What is not an image must open as a video, whatever it is called."""
+    """The kind by the name's suffix. Whatever is not an image must open as a video, whatever its name is."""
     return "image" if Path(path).suffix.lower() in images.SUFFIXES else "video"
 
 
 def is_media(name: str) -> bool:
-    """Whether a name looks like a video or an image, and is not hidden, nor in a hidden folder."""
+    """Whether a name is that of a video or an image, and neither it nor a folder in it is hidden."""
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") for part in path.parts)
     return not hidden and path.suffix.lower() in video.SUFFIXES | images.SUFFIXES

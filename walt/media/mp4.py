@@ -1,4 +1,4 @@
-"""The stored form of clips: small MP4 files in memory, for this project's own eyes.
+"""The stored form of clips: small MP4 files in memory, read only by this project.
 
 The same frames and arguments give the same bytes: one thread, no timestamps, no version of the encoder.
 """
@@ -19,16 +19,16 @@ from walt.media.images import Clip
 from walt.media.scaling import EXACT, to_pixels
 
 LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
-"""They may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
+"""Versions that may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""
 
 REPRODUCIBLE = "mbtree=0"
-"""x264's macroblock tree makes pictures of 64x64 and less come out differently now and then."""
+"""x264's macroblock tree is not deterministic for pictures of 64x64 and smaller."""
 FAITHFUL = f"{REPRODUCIBLE}:psy=0:aq-mode=0:cabac=0:b-adapt=0:scenecut=0:rc-lookahead=0:weightp=0"
-"""For stored clips: bits go where they lower the squared error, not where eyes look; nothing is looked ahead for in 17
+"""For stored clips: bits are spent to lower the squared error, not to please viewers; lookahead gains nothing in 17
 frames of one shot; at such rates CABAC would save 4 % of the bytes and take twice as long to decode
 (docs/results/ingest.md)."""
 NO_REMARKS = "filter_units=remove_types=6"
-"""x264 writes its version and settings, some 600 bytes, into each file."""
+"""Removes x264's version and settings, about 600 bytes, which it writes into each file."""
 
 
 def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv444p", "yuv420p"] = "yuv444p") -> bytes:
@@ -36,7 +36,7 @@ def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv44
 
     Args:
         frames: (T, H, W, 3) uint8 RGB; any H and W for yuv444p, even ones for yuv420p.
-        crf: 0 lossless (but for the colour conversion) to 51.
+        crf: from 0, lossless (except for the colour conversion), to 51.
     """
     buffer = io.BytesIO()
     rate = Fraction(str(fps))
@@ -60,7 +60,7 @@ def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv44
 
 
 def decode_clip(data: bytes) -> Clip:
-    """The stored form of a clip, or any small MP4 of this project -> (T, H, W, 3) uint8 RGB; all of its frames."""
+    """All frames of a stored clip, or of any small MP4 of this project: (T, H, W, 3) uint8 RGB."""
     with av.open(io.BytesIO(data), mode="r", format="mp4") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1

@@ -33,7 +33,7 @@ def write_playable(
 
     Args:
         frames: (H, W, 3) uint8 RGB each, all of one size; H and W even. A clip (T, H, W, 3) is such a sequence; an
-            iterator may be of any length, as one picture at a time is held.
+            iterator may be of any length, since only one picture is in memory at a time.
         metadata: JSON-able, e.g. prompt and seed; stored in the file's ``comment``, read back by ``read_metadata``.
 
     Raises:
@@ -50,10 +50,10 @@ def write_playable(
 
 
 def write_gif(path: str | Path, frames: Iterable[Picture], fps: float | Fraction) -> None:
-    """Write an animated GIF that repeats for ever, with a palette made for its frames, atomically.
+    """Write an animated GIF that repeats forever, with a palette made for its frames, atomically.
 
-    The same bytes for the same arguments. Delays are hundredths of a second: at 8 frames a second 12 and 13 of them
-    take turns.
+    The same bytes for the same arguments. Delays are in hundredths of a second: at 8 frames per second they alternate
+    between 12 and 13.
 
     Args:
         frames: as for ``write_playable``, but of any size.
@@ -67,7 +67,7 @@ def write_gif(path: str | Path, frames: Iterable[Picture], fps: float | Fraction
 
 
 def _through_palette(source: Any) -> Any:
-    """ffmpeg's stream in 256 colours, one palette for all frames; dithered in a pattern, as diffused errors flicker."""
+    """ffmpeg's stream in 256 colours, one palette for all frames; ordered dither, since error diffusion flickers."""
     both = source.split()
     palette = both[1].filter("palettegen", stats_mode="full")
     return ffmpeg.filter([both[0], palette], "paletteuse", dither="bayer", bayer_scale=4, diff_mode="rectangle")
@@ -80,7 +80,7 @@ def _run_ffmpeg(
     options: dict[str, Any],
     filters: Callable[[Any], Any] = lambda source: source,
 ) -> None:
-    """Frames through a pipe and ``filters`` into ffmpeg, its output file into place."""
+    """Pipe frames through ``filters`` into ffmpeg, and move its output file into place."""
     pictures = iter(frames)
     first = next(pictures, None)
     if first is None:
@@ -95,7 +95,7 @@ def _run_ffmpeg(
         try:
             _feed(process, chain((first,), pictures))
             process.wait()
-        finally:  # where the pictures' own source failed, ffmpeg still waits for more
+        finally:  # if the iterator of pictures failed, ffmpeg is still waiting for more
             process.kill()
             process.wait()
         if process.returncode:
@@ -115,7 +115,7 @@ def _feed(process: subprocess.Popen[bytes], pictures: Iterable[Picture]) -> None
             shape = picture.shape
             try:
                 process.stdin.write(picture.tobytes())
-            except BrokenPipeError:  # its exit status and message tell why
+            except BrokenPipeError:  # its exit status and message say why
                 return
     finally:
         with suppress(BrokenPipeError):
@@ -123,6 +123,6 @@ def _feed(process: subprocess.Popen[bytes], pictures: Iterable[Picture]) -> None
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What ``write_playable`` was given as metadata."""
+    """The metadata that ``write_playable`` stored."""
     with open(path, "rb") as stream, open_video(stream) as container:
         return dict(json.loads(container.metadata["comment"]))

@@ -1,8 +1,8 @@
-"""From decoded frames to upright RGB pictures of the wanted sizes.
+"""Turns decoded frames into upright RGB pictures of the wanted sizes.
 
 One pass of swscale crops and resizes a frame as it was coded, bicubic with a kernel that grows as the picture shrinks
-(Catmull-Rom, which is Pillow's bicubic); colours become RGB at the wanted size, where that costs least. Brightness
-above the reference white of HDR (PQ, HLG) is rolled off instead of clipped.
+(Catmull-Rom, the same as Pillow's bicubic); colours are converted to RGB at the wanted size, where that costs least.
+Brightness above the reference white of HDR (PQ, HLG) is rolled off instead of clipped.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from walt.core.sizes import Size
 from walt.media.images import Picture, centre_box, compose_on_black
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-"""How colours are converted."""
+"""Flags of colour conversions."""
 
 _SCALE = "param0=0:param1=0.5:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _PLANAR = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p"})
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
 _REFERENCE_WHITE = 203.0
-"""cd/m2 of diffuse white in HDR (ITU-R BT.2408)."""
+"""Diffuse white of HDR in cd/m2 (ITU-R BT.2408)."""
 _KNEE = 0.75
-"""Share of the reference white up to which HDR is kept as it is."""
+"""Fraction of the reference white up to which HDR is unchanged."""
 _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 """Linear BT.2020 primaries to BT.709's (ITU-R BT.2087)."""
 
 
 class Scaler:
-    """A function VideoFrame -> {size: upright picture (height, width, 3)}.
+    """A function from a VideoFrame to {size: upright picture (height, width, 3)}.
 
-    What is cut out is the largest centred box of the size's aspect, in whole stored pixels and aligned to the chroma
-    samples, so up to half of one of these off the exact centre.
+    The crop is the largest centred box with the size's aspect, in whole stored pixels, aligned to the chroma samples,
+    so it is up to half a chroma sample off the exact centre.
     """
 
     def __init__(self, sizes: Sequence[Size], pixel_aspect: float) -> None:
@@ -84,11 +84,11 @@ class Scaler:
         steps = [("crop", f"{box[0]}:{box[1]}:{x}:{y}:exact=1")] if box != (frame.width, frame.height) else []
         colours = f"in_color_matrix={matrix(frame)}:in_range={('auto', 'limited', 'full')[frame.color_range % 3]}"
         steps.append(("scale", f"{size[1]}:{size[0]}:{colours}:{_SCALE}"))
-        if frame.format.name in _PLANAR and not is_hdr:  # swscale's way from here to RGB is fast at one sample a pixel
+        if frame.format.name in _PLANAR and not is_hdr:  # swscale converts to RGB faster at one chroma sample per pixel
             steps += [("format", "yuv444p"), ("scale", f"{size[1]}:{size[0]}:{_SCALE}")]
         steps.append(("format", "rgb48le" if is_hdr else "rgb24"))
         graph = av.filter.Graph()
-        graph.threads = 1  # files are converted side by side; handing slices to threads costs more than the work
+        graph.threads = 1  # files are converted in parallel; passing slices to threads costs more than the work
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 90000)
         )
@@ -134,8 +134,8 @@ def matrix(frame: VideoFrame) -> str:
 
 
 def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """(transposed, flipped, mirrored): what makes a stored picture upright: swap rows and columns, then turn the order
-    of the rows, then that of the columns. From the display matrix, to the nearest quarter turn."""
+    """(transposed, flipped, mirrored): the steps that make a stored picture upright: swap rows and columns, then
+    reverse the order of the rows, then that of the columns. From the display matrix, to the nearest quarter turn."""
     data = cast(SideDataContainer, frame.side_data).get(Type.DISPLAYMATRIX)
     if data is None:
         return False, False, False
@@ -147,7 +147,7 @@ def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def without_alpha(frame: VideoFrame) -> VideoFrame:
-    """A frame with transparency, or with a palette that may have some, as RGB on black; others as they are."""
+    """A frame with transparency, or with a palette that may have some, as RGB on black; other frames unchanged."""
     if not frame.format.has_palette and not any(component.is_alpha for component in frame.format.components):
         return frame
     rgba = to_pixels(frame, "rgba", matrix(frame))
@@ -168,8 +168,8 @@ def to_pixels(frame: VideoFrame, pixel_format: str, colours: str | None = None) 
 def tone_map(pixels: NDArray[np.uint16], transfer: int) -> Picture:
     """HDR pixels (H, W, 3), 16 bits of BT.2020 RGB as coded, to 8 bits of BT.709.
 
-    Up to 3/4 of the reference white (203 cd/m2) brightness is kept; above, the largest of the three components rolls
-    off towards white as x / (1 + x), and the others with it, so that hues stay. HLG is shown at 1000 cd/m2.
+    Up to 3/4 of the reference white (203 cd/m2) brightness is kept; above that, the largest of the three components
+    approaches white as x / (1 + x), and the others are scaled with it, which keeps hues. HLG is shown at 1000 cd/m2.
     """
     coded = pixels.astype(np.float64) / 65535
     linear = _pq(coded) if transfer == ColorTrc.SMPTE2084 else _hlg(coded)

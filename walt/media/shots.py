@@ -1,11 +1,11 @@
-"""Where one shot ends and the next begins, by PySceneDetect: the one door to it and to OpenCV.
+"""Finds cuts between shots with PySceneDetect. Only this module imports it and OpenCV.
 
 PySceneDetect's *content value* of two neighbouring frames is the mean difference of their hue, saturation and
-brightness, 0 to 255. A high one alone is not a cut: at 8 frames a second a swinging camera reaches 40 to 60. So its
-``AdaptiveDetector`` asks besides that the value be some times the mean of the two before and the two after. That rule
-is written out here, in ``cuts``, for two reasons: it is applied to values that were measured earlier, so that other
-thresholds need no decoding, and at the ends of a clip, where PySceneDetect says nothing for want of neighbours, it
-takes those that are there.
+brightness, 0 to 255. A high value alone is not a cut: at 8 frames per second a swinging camera reaches 40 to 60. So its
+``AdaptiveDetector`` also requires the value to be a multiple of the mean of the two before and the two after. That rule
+is implemented here, in ``cuts``, for two reasons: it is applied to values that were measured earlier, so that other
+thresholds need no decoding; and at the ends of a clip, where PySceneDetect decides nothing for lack of neighbours, it
+uses those that exist.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from scenedetect.detectors import ContentDetector
 from walt.media.images import Clip, Picture
 
 LIBRARY_VERSIONS = {"scenedetect": scenedetect.__version__, "opencv": cv2.__version__}
-"""They may change a content value."""
+"""Libraries whose versions may change a content value."""
 
 WINDOW = 2
-"""Neighbouring values on each side that a cut stands out from; PySceneDetect's choice."""
+"""Number of neighbouring values on each side with which a cut is compared; PySceneDetect's choice."""
 
 THUMBNAIL_SIDE = 32
-"""Pixels of a thumbnail's shorter side, at least; less than twice as many, unless the picture itself is smaller."""
+"""Smallest length of a thumbnail's shorter side in pixels; it is less than twice that. Smaller pictures keep theirs."""
 
 
 class _Values(ContentDetector):  # type: ignore[misc]
-    """It tells its values to a table of statistics only, which triples the cost with edges that nobody asked for."""
+    """Gives access to the values; PySceneDetect's own statistics would also compute edges, at triple the cost."""
 
     def value(self, index: int, frame: Picture) -> float:
         return float(self._calculate_frame_score(index, frame))
 
 
 def thumbnails(frames: Clip) -> Clip:
-    """(T, H, W, 3) -> (T, h, w, 3): shrunk by the largest whole number that leaves 32 pixels a side, by averaging."""
-    cv2.setNumThreads(1)  # sources are decoded side by side; threads within one would fight
+    """(T, H, W, 3) -> (T, h, w, 3): averaged by the largest integer factor that leaves at least 32 pixels per side."""
+    cv2.setNumThreads(1)  # sources are decoded in parallel, and more threads would compete for cores
     height, width = frames.shape[1:3]
     factor = max(1, min(height, width) // THUMBNAIL_SIDE)
     size = (width // factor, height // factor)
@@ -49,7 +49,7 @@ def content_values(frames: Clip) -> list[float]:
     """PySceneDetect's content value of each pair of neighbours.
 
     Args:
-        frames: (T, H, W, 3) uint8 RGB; small ones will do.
+        frames: (T, H, W, 3) uint8 RGB; small ones are enough.
 
     Returns:
         T - 1 numbers from 0 to 255; number i compares frames i and i + 1.
@@ -61,12 +61,12 @@ def content_values(frames: Clip) -> list[float]:
 
 
 def cuts(values: Sequence[float], score: float, ratio: float) -> list[int]:
-    """Indices of the frames that begin another shot than the frame before them.
+    """Indices of the frames that start a new shot.
 
     Args:
-        values: as ``content_values`` gives them.
+        values: as ``content_values`` returns them.
         score: a cut has at least this value.
-        ratio: and at least so many times the mean of the values around it.
+        ratio: a cut also has at least this many times the mean of the values around it.
     """
     found = []
     for index, value in enumerate(values):

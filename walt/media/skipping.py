@@ -1,8 +1,8 @@
-"""Which packets of a coded video need not be decoded for the frames that are wanted.
+"""Finds the packets of a coded video that need not be decoded for the wanted frames.
 
-Two facts of H.264 and HEVC are used: a picture that is marked as no reference changes no other picture, and decoding
-may begin afresh at a random access point. Everything here reads bytes and numbers; decoding is not its business. Where
-something is not as the rules below demand, ``Unfit`` says that the video is to be decoded the plain way.
+It uses two facts about H.264 and HEVC: a picture marked as non-reference affects no other picture, and decoding can
+start at any random access point. This module only reads bytes and numbers, and decodes nothing. Where a video does not
+meet the conditions below, ``Unfit`` is raised, and all of the video has to be decoded.
 
 Sources: ITU-T H.264 (7.3.1, 7.4.1: nal_ref_idc), H.265 (7.4.2.2: sub-layer non-reference pictures; 8.1.3: leading
 pictures), ISO/IEC 14496-15 (avcC, hvcC, length-prefixed NAL units).
@@ -16,30 +16,30 @@ from dataclasses import dataclass
 
 CODECS = frozenset({"h264", "hevc"})
 CONTAINERS = frozenset({"mov", "matroska"})
-"""Demuxers that hand on whole pictures with the timestamps of the file, by the first name of their format."""
+"""Demuxers that return whole pictures with the timestamps of the file, by the first name of their format."""
 
 
 class Unfit(Exception):
-    """It cannot be proved that leaving packets out changes nothing: decode all of them."""
+    """It is not certain that skipping packets changes nothing, so all of them must be decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """What is known of a packet, one coded picture, without decoding it."""
+    """What is known about a packet, one coded picture, without decoding it."""
 
     pts: int
     duration: int
     reference: bool
     """Whether other pictures may need it."""
     entry: bool
-    """Whether decoding may begin here."""
+    """Whether decoding can start here."""
     leading: bool
-    """Coded after an entry and shown before it (HEVC): it may need what was before the entry."""
+    """Coded after an entry and shown before it (HEVC): it may need pictures before the entry."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to decode."""
+    """Which packets to decode."""
 
     origin: int
     """pts of the first frame."""
@@ -48,7 +48,7 @@ class Plan:
     feed: tuple[int, ...]
     """Numbers of the packets to decode, increasing."""
     fresh: frozenset[int]
-    """Those of them before which the decoder is to forget what it knows."""
+    """Those of them before which the decoder must be flushed."""
 
 
 Classify = Callable[[memoryview], tuple[bool, bool, bool]]
@@ -56,7 +56,7 @@ Classify = Callable[[memoryview], tuple[bool, bool, bool]]
 
 
 def classifier(codec: str, extradata: bytes) -> Classify:
-    """How to look at the packets of a stream. Raises Unfit where the codec or its set-up is not known here."""
+    """The function that classifies the packets of a stream. Raises Unfit for an unsupported codec or header."""
     if codec not in CODECS or len(extradata) < 23 or extradata[0] != 1:
         raise Unfit(f"{codec} without an avcC or hvcC record")
     if codec == "h264":
@@ -77,7 +77,7 @@ def _units(data: memoryview, length_size: int) -> Iterator[memoryview]:
 
 
 def _known(unit: memoryview, extradata: bytes) -> None:
-    """Parameter sets inside the stream must be those of the header: what is left out might have changed them."""
+    """Raise Unfit for a parameter set that is not in the header: a skipped packet might have changed it."""
     if bytes(unit) not in extradata:
         raise Unfit("parameter sets change within the stream")
 
@@ -91,7 +91,7 @@ def _h264(units: Iterator[memoryview], extradata: bytes) -> tuple[bool, bool, bo
             kinds.add(kind)
         elif kind in (7, 8):
             _known(unit, extradata)
-        elif kind not in (6, 9, 12):  # remarks, delimiters, filler; else partitions, end of sequence, extensions
+        elif kind not in (6, 9, 12):  # SEI, delimiters, filler; the rest are partitions, end of sequence, extensions
             raise Unfit(f"NAL unit of type {kind}")
     if len(kinds) != 1:
         raise Unfit("a packet that is not one picture")
@@ -105,14 +105,14 @@ def _hevc(units: Iterator[memoryview], extradata: bytes, highest: int) -> tuple[
         if layer:
             raise Unfit("several layers")
         if kind <= 9 or kind in (19, 20, 21):
-            # even numbers below 16: no reference for its own sub-layer; those above might still need it
+            # even numbers below 16 are not references in their own sub-layer; higher ones might still need them
             reference = reference or bool(kind % 2) or kind >= 16 or sub_layer != highest
             kinds.add(kind)
             if kind >= 16 and len(unit) > 2 and unit[2] & 64:
                 raise Unfit("pictures before an entry are not to be shown")
         elif kind in (32, 33, 34):
             _known(unit, extradata)
-        elif kind not in (35, 38, 39, 40):  # delimiters, filler, remarks
+        elif kind not in (35, 38, 39, 40):  # delimiters, filler, SEI
             raise Unfit(f"NAL unit of type {kind}")
     if len(kinds) != 1:
         raise Unfit("a packet that is not one picture")
@@ -139,11 +139,11 @@ def _highest_sub_layer(extradata: bytes) -> int:
 
 
 def check(packets: Sequence[Packet], reorder_depth: int) -> None:
-    """Raise Unfit unless every packet becomes one frame, shown by its timestamp.
+    """Raise Unfit unless every packet becomes one frame, shown at its timestamp.
 
     Args:
-        packets: all of the stream, in the file's order.
-        reorder_depth: how many frames the decoder holds back to put them in order.
+        packets: all packets of the stream, in the file's order.
+        reorder_depth: how many frames the decoder delays to put them in order.
     """
     if len(packets) < 2 or not packets[0].entry or packets[0].pts != min(packet.pts for packet in packets):
         raise Unfit("the first packet is not where the video begins")
@@ -158,7 +158,7 @@ def check(packets: Sequence[Packet], reorder_depth: int) -> None:
 
 
 def make_plan(packets: Sequence[Packet], wanted: frozenset[int]) -> Plan:
-    """What to decode of these packets (after ``check``), so that the frames with the ``wanted`` pts come out."""
+    """Which of these packets (after ``check``) to decode to get the frames with the ``wanted`` pts."""
     starts = [number for number, packet in enumerate(packets) if packet.entry]
     stretches = [range(start, end) for start, end in zip(starts, [*starts[1:], len(packets)], strict=True)]
     last = [max((number for number in some if packets[number].pts in wanted), default=-1) for some in stretches]
@@ -170,7 +170,7 @@ def make_plan(packets: Sequence[Packet], wanted: frozenset[int]) -> Plan:
             last[place - 1] = stretches[place - 1][-1]
     feed: list[int] = []
     fresh: set[int] = set()
-    whole = True  # whether the stretch before was decoded to its end
+    whole = True  # whether the previous stretch is decoded to its end
     for some, end, is_linked in zip(stretches, last, linked, strict=True):
         if end < 0:
             whole = False

@@ -1,15 +1,16 @@
-"""Reading videos of the world: from any file to clips of a fixed number of frames, or to its frames one by one.
+"""Reads any video file: as clips of a fixed number of frames, or as its frames one by one.
 
-Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). The rules, so that a file means the same everywhere:
+Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is always read by these rules:
 
-- the picture stream is the first video stream in the file that is no attached picture (cover art, thumbnails);
+- the picture stream is the first video stream in the file that is not an attached picture (cover art, thumbnails);
 - output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
-  any frame rate, a variable one and an odd start come out right; timestamps that go backwards stand still;
-- rotation metadata turn the picture once; non-square pixels become square; interlaced frames are deinterlaced; any
-  pixel format becomes 8-bit RGB; what is transparent lies on black; the centre is cropped to the wanted aspect.
+  any frame rate, a variable rate and an odd start are handled correctly; a timestamp that goes back counts as the one
+  before it;
+- rotation metadata is applied once; non-square pixels become square; interlaced frames are deinterlaced; any pixel
+  format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
-How a file is opened and decoded stands in ``walt.media.decoding``, what need not be decoded for some frames in
-``walt.media.skipping``, how frames become pictures in ``walt.media.scaling``.
+``walt.media.decoding`` opens and decodes files, ``walt.media.skipping`` finds what need not be decoded, and
+``walt.media.scaling`` turns frames into pictures.
 """
 
 from __future__ import annotations
@@ -42,20 +43,20 @@ _ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matro
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What a source is, by its header and the first frame that is decoded."""
+    """Facts about a source, from its header and its first decoded frame."""
 
     height: int
     """Upright, in square pixels."""
     width: int
     fps: float | None
-    """On average, by the header; None: a still, or the header does not say."""
+    """Average rate by the header; None: a still, or the header does not say."""
     seconds: float | None
-    """By the header; None as above."""
+    """Length by the header; None as above."""
 
 
 @dataclass(frozen=True)
 class SourceClip:
-    """Frames cut out of a source, in each size that was asked for."""
+    """Frames cut from a source, in each requested size."""
 
     start_seconds: float
     """After the source's first frame."""
@@ -86,17 +87,17 @@ def read_clips(
     stride_seconds: float | None = None,
     starts: Sequence[float] | None = None,
 ) -> list[SourceClip]:
-    """Cut a video into clips, decoding once for all clips and sizes.
+    """Cut a video into clips, decoding it once for all clips and sizes.
 
     Args:
         num_frames, fps: frame j of a clip is what is on the screen j / fps seconds after the clip's start.
         sizes: (height, width) of the results, or a function that chooses them.
-        max_clips: no more than so many; a clip whose last frame the video no longer shows is left out.
-        limits: judged by the header, and again by what is decoded.
+        max_clips: the largest number of clips; one whose last frame is after the end of the video is left out.
+        limits: checked by the header, and again while decoding.
         accept_still: a video of exactly one frame gives one clip with T = 1.
         stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
             Clips overlap where it is shorter than that.
-        starts: the clips' starts themselves, seconds after the first frame, increasing; instead of a stride.
+        starts: the clips' starts, in seconds after the first frame, increasing; used instead of a stride.
 
     Raises:
         SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
@@ -130,8 +131,8 @@ def read_clips(
 
 
 def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
-    """The refusal of a video that shows fewer frames than a clip has."""
-    return SourceError("too_short", f"{num_shown} frames at {fps:g} a second, a clip has {num_frames}")
+    """The refusal of a video that has fewer frames than a clip."""
+    return SourceError("too_short", f"{num_shown} frames at {fps:g} per second, a clip has {num_frames}")
 
 
 Pictures = dict[Fraction, dict[Size, Picture]]
@@ -141,7 +142,7 @@ Pictures = dict[Fraction, dict[Size, Picture]]
 def _read_all(
     stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
 ) -> tuple[SourceFacts, Pictures, bool]:
-    """What is shown at the moments, decoding all from the first frame on; and whether there is one frame only."""
+    """What is shown at these moments, decoding everything; and whether there is only one frame."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
@@ -152,7 +153,7 @@ def _read_all(
 def _read_few(
     stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
 ) -> tuple[SourceFacts, Pictures, bool]:
-    """The same bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
+    """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
         packets = reader.scan()
@@ -191,17 +192,17 @@ def iterate_frames(
     """The pictures of a video of any length, one by one, by the same rules as ``read_clips``; memory does not grow.
 
     Args:
-        fps: pictures a second; at a file's ``constant_fps`` (``probe``) none of its frames is left out.
-        fit: the wanted (height, width), given those of the upright source with square pixels; called once. It may
-            raise SourceError.
-        limits: judged by the header, and again by what is decoded.
-        max_seconds: only pictures of moments before that; one at least.
+        fps: pictures per second; at a file's ``constant_fps`` (``probe``) none of its frames is skipped.
+        fit: returns the wanted (height, width), given those of the upright source with square pixels; called once. It
+            may raise SourceError.
+        limits: checked by the header, and again while decoding.
+        max_seconds: only pictures before this moment, but at least one.
 
     Yields:
         (height, width, 3); neighbours may be the same array.
 
     Raises:
-        SourceError: while iterating. That less came than the header promised is known only after the last picture.
+        SourceError: while iterating. A file shorter than its header says is noticed only after its last picture.
     """
     rate = Fraction(str(fps))
     numbers = count() if math.isinf(max_seconds) else range(max(1, math.ceil(Fraction(str(max_seconds)) * rate)))
@@ -230,7 +231,7 @@ def _sample(
     shown: ShownT | None = None  # the held frame converted, once, if any moment needs it
     since = lasts = Fraction(0)  # of the held frame
     moment = next(moments, None)
-    due = None if moment is None else moment + _ON_SCREEN  # sums of fractions take microseconds: only where one is new
+    due = None if moment is None else moment + _ON_SCREEN  # adding fractions takes microseconds: once per moment
     for seconds, duration, frame in frames:
         while held is not None and due is not None and due < seconds:
             shown = convert(held) if shown is None else shown

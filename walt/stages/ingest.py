@@ -21,7 +21,7 @@ from walt.core.config import Section, load_section
 from walt.core.errors import CorruptArtifactError
 from walt.core.log import info, warning
 from walt.core.paths import Paths, printable
-from walt.core.storage import TEMPORARY_SUFFIX, check_writable, storage_errors
+from walt.core.storage import TEMPORARY_SUFFIX, check_folder_writable, storage_errors
 from walt.data.clip_table import ClipRow, write_clip_rows
 from walt.data.manifest import (
     ClipRejectRow,
@@ -80,7 +80,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """
     descriptor = load_section(paths.root / config.dataset.descriptor, Descriptor)
     for output in (paths.clips, paths.manifest, paths.work("ingest")):
-        check_writable(output)
+        check_folder_writable(output)
     if config.ingest.output:
         check_mirror(paths, config.ingest.output)
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)

@@ -1,8 +1,8 @@
 """Map a function over many items: in this process, in a pool of killable processes, or on a Ray cluster.
 
-What may go wrong with one item (it hangs, crashes the interpreter, takes too much memory) becomes a value for it.
-Exceptions that the function raises are the caller's: they end the map. Results come in the order of the items whatever
-the number of workers, and only a bounded number of items is under way at any time.
+If one item hangs, crashes the interpreter or takes too much memory, its outcome is a failure. Exceptions that the
+function raises are passed on to the caller, and end the map. Results come in the order of the items whatever the number
+of workers, and only a bounded number of items is in progress at any time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from walt.workers.killable import Workers, open_workers
 from walt.workers.on_ray import map_on_ray
 from walt.workers.outcomes import AHEAD, OUT_OF_MEMORY, ItemT, Outcome, ResultT, collect
 
-if TYPE_CHECKING:  # a worker process reads no settings, and need not load what checks them
+if TYPE_CHECKING:  # a worker process reads no settings, and need not load the code that validates them
     from walt.core.compute import ComputeConfig
 
 
@@ -32,11 +32,11 @@ def map_items(
     Args:
         function: importable by its module's name (no lambda, no closure) unless the backend is ``inline``.
         compute: backend and number of workers. ``inline`` can stop neither a hang nor a crash.
-        timeout_seconds: for one item; its worker's process group is killed.
-        memory_mb: address space of one worker.
+        timeout_seconds: limit for one item, after which its worker's process group is killed.
+        memory_mb: limit on the address space of one worker.
 
     Raises:
-        Whatever the function raises, but for MemoryError. StorageError where no worker can be started.
+        Whatever the function raises, except MemoryError. StorageError if no worker can be started.
     """
     if compute.backend == "ray":
         return map_on_ray(function, items, compute.workers, timeout_seconds, memory_mb)

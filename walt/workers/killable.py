@@ -1,8 +1,8 @@
-"""Processes that answer items one at a time, and can be killed with whatever they started.
+"""Processes that work on one item at a time, and can be killed together with the processes they started.
 
-On Linux they are forked from one process, the fork server, which has loaded what the work needs: a worker starts in
-milliseconds, so that a folder of files that kill their decoder costs no more than any other. Elsewhere, where a fork
-does not carry the system's libraries over, each is an interpreter of its own.
+On Linux they are forked from one process, the fork server, which has already imported the modules that the work needs:
+a worker starts in milliseconds, so that a folder of files that crash their decoder costs no more than any other. On
+other systems, where forking is not safe with the system's libraries, each is an interpreter of its own.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _START_SECONDS = 120.0
 
 
 def spawn(function: str, *arguments: object) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """A Python process of its own session that calls ``module:name`` with the descriptor of its end of a socket, this
-    process's id and the arguments; and the other end of the socket.
+    """Start a Python process in its own session that calls ``module:name`` with the descriptor of its end of a socket,
+    this process's id and the arguments. Returns the process and our end of the socket.
 
-    It finds the modules that this process finds, and computes on one thread unless the environment says otherwise: side
-    by side, threads within each would fight.
+    It has the same module path as this process, and computes on one thread unless the environment says otherwise, since
+    many run in parallel and more threads would compete for cores.
 
     Raises:
-        StorageError: the system starts no more processes, or opens no more files.
+        StorageError: the system cannot start more processes, or open more files.
     """
     module, name = function.split(":")
     ours, theirs = _socket_pair()
@@ -61,15 +61,15 @@ def _socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def same_modules() -> dict[str, str]:
-    """Environment of a process that finds the modules that this process finds."""
+    """Environment of a process with the same module path as this process."""
     return {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 class Worker:
-    """A process of its own session that runs ``serve``. It has at most one item at a time."""
+    """A process in its own session that runs ``serve``. It has at most one item at a time."""
 
     def __init__(self, pid: int, connection: socket.socket, reap: Callable[[], int]) -> None:
-        """``reap`` waits for its end and gives the exit status, negative for a signal."""
+        """``reap`` waits for the process to end and returns its exit status, negative for a signal."""
         self.pid = pid
         self.connection = Connection(connection.detach())
         self.index: int | None = None  # of the item it has
@@ -79,8 +79,8 @@ class Worker:
         self._ready = False
 
     def send(self, index: int, job: memoryview, timeout_seconds: float | None) -> None:
-        """Hand it a pickled (function, item). Raises StorageError where it could not start."""
-        if not self._ready:  # the time that a start takes is not the item's
+        """Send it a pickled (function, item). Raises StorageError if it could not start."""
+        if not self._ready:  # the time to start does not count for the item
             try:
                 if not self.connection.poll(_START_SECONDS):
                     raise StorageError("a worker process did not start in time")
@@ -90,14 +90,14 @@ class Worker:
             self._ready = True
         self.index = index
         self.deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
-        with suppress(OSError):  # it died between two items; reading its answer says so
+        with suppress(OSError):  # it died between two items; reading its answer will show that
             self.connection.send_bytes(job)
 
     def kill(self) -> int:
-        """End the process group; gives the exit status. No zombie is left."""
-        if self._status is not None:  # the number may be another process's by now
+        """Kill the process group and return the exit status. No zombie is left."""
+        if self._status is not None:  # its process id may have been reused
             return self._status
-        for end in (os.killpg, os.kill):  # it may not have come to make its group
+        for end in (os.killpg, os.kill):  # it may not have made its process group yet
             with suppress(ProcessLookupError):  # it ended by itself, and left no children
                 end(self.pid, signal.SIGKILL)
         self.connection.close()
@@ -106,15 +106,15 @@ class Worker:
 
 
 class Workers:
-    """Workers that will run a function, each an interpreter that loads everything by itself; killed on leaving."""
+    """Workers that run a function, each a separate interpreter; a context manager that kills them on leaving."""
 
     def __init__(self, function: Callable[..., Any], memory_mb: int | None) -> None:
-        """``memory_mb`` is the address space of one."""
+        """``memory_mb`` limits the address space of each."""
         self.alive: list[Worker] = []
         self._function, self._memory_mb = function, memory_mb or 0
 
     def start(self) -> Worker:
-        """One more, which joins ``alive``. Raises StorageError where it cannot be started."""
+        """Start another worker, and add it to ``alive``. Raises StorageError if it cannot be started."""
         worker = self._start()
         self.alive.append(worker)
         return worker
@@ -132,7 +132,7 @@ class Workers:
 
 
 class _Forked(Workers):
-    """They are forked from a fork server, which is their parent, so it reaps them too."""
+    """Workers that are forked from a fork server. It is their parent, so it also reaps them."""
 
     _fork_server: tuple[subprocess.Popen[bytes], Connection] | None = None
 
@@ -140,7 +140,7 @@ class _Forked(Workers):
         if self._fork_server is None:
             process, connection = spawn("walt.workers.killable:serve_forks")
             self._fork_server = process, Connection(connection.detach())
-            with suppress(OSError):  # it died; the first answer says so
+            with suppress(OSError):  # it died; the first answer will show that
                 self._fork_server[1].send_bytes(ForkingPickler.dumps(self._function))
         ours, theirs = _socket_pair()
         with theirs, ExitStack() as on_failure:
@@ -176,18 +176,18 @@ class _Forked(Workers):
 
 
 def open_workers(function: Callable[..., Any], memory_mb: int | None) -> Workers:
-    """For a function that is importable by its module's name."""
+    """Workers for a function that is importable by its module's name."""
     return (_Forked if sys.platform == "linux" else Workers)(function, memory_mb)
 
 
 def serve_forks(descriptor: int, parent: int) -> None:
-    """Life of the fork server: load, then start and reap workers until the parent closes its end, or dies."""
+    """Run the fork server: import modules, then start and reap workers until the parent closes its end, or dies."""
     die_with(parent)
     connection = Connection(descriptor)
     function = connection.recv_bytes()
-    with suppress(Exception):  # a worker meets it too, and hands it to the parent
+    with suppress(Exception):  # the worker will raise it again, and send it to the parent
         ForkingPickler.loads(function)
-    gc.freeze()  # what the workers share
+    gc.freeze()  # objects that the workers share
     while True:
         try:
             order, number = connection.recv()
@@ -200,7 +200,7 @@ def serve_forks(descriptor: int, parent: int) -> None:
 
 
 def _fork(connection: Connection, descriptor: int, memory_mb: int) -> int | str:
-    """A worker's process id, or why there is none; in the worker itself, its life."""
+    """Fork a worker: its process id, or why it could not be started. In the worker itself, run it and exit."""
     parent = os.getpid()
     try:
         pid = os.fork()
@@ -216,14 +216,14 @@ def _fork(connection: Connection, descriptor: int, memory_mb: int) -> int | str:
         os.setsid()
         serve(descriptor, parent, memory_mb)
         status = 0
-    except Exception:  # noqa: BLE001 shown to whoever watches; the parent meets a worker that died
+    except Exception:  # noqa: BLE001 printed for the user; to the parent the worker has died
         traceback.print_exc()
-    finally:  # and not on as a second fork server
+    finally:  # it must not continue as a second fork server
         os._exit(status)
 
 
 def serve(descriptor: int, parent: int, memory_mb: int) -> None:
-    """Life of a worker: answer jobs until whoever sends them closes its end, or the parent dies."""
+    """Run a worker: answer jobs until the sender closes its end, or the parent dies."""
     die_with(parent)
     if memory_mb:
         limit_memory(memory_mb)
@@ -236,9 +236,9 @@ def serve(descriptor: int, parent: int, memory_mb: int) -> None:
         except (EOFError, OSError):
             return
         connection.send_bytes(_answer(job))
-        gc.collect()  # decoders and what they decode refer to each other, and hold megabytes that Python does not see
+        gc.collect()  # decoders and their frames refer to each other, and hold megabytes that Python does not count
         if fresh:
-            gc.freeze()  # modules that the first job loaded: the next collections need not look at them
+            gc.freeze()  # modules that the first job loaded: later collections skip them
             fresh = False
 
 
@@ -248,33 +248,33 @@ def _answer(job: bytes) -> memoryview:
         return ForkingPickler.dumps(("value", function(item)))
     except MemoryError:
         return ForkingPickler.dumps(("memory", None))
-    except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
+    except Exception as error:  # noqa: BLE001 sent to the parent, which raises it
         return pickled_error(error)
 
 
 def pickled_error(error: Exception) -> memoryview:
-    """What hands an exception to the parent."""
+    """The message that sends an exception to the parent."""
     try:
         answer = ForkingPickler.dumps(("raised", error))
         ForkingPickler.loads(answer)
-    except Exception:  # noqa: BLE001 other libraries' exceptions need not survive pickling; their text does
+    except Exception:  # noqa: BLE001 other libraries' exceptions may not survive pickling, but their text does
         return ForkingPickler.dumps(("raised", RuntimeError(f"{type(error).__name__}: {error}")))
     return answer
 
 
 def limit_memory(memory_mb: int) -> None:
-    """Cap this process's address space where the system can (Linux)."""
+    """Limit this process's address space (Linux only)."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 
 
 def die_with(parent: int) -> None:
-    """Ask Linux to kill this process when its parent dies: it may hang, and then nobody would read the closed pipe."""
+    """Ask Linux to kill this process when its parent dies: if it hangs, it would not notice that the pipe is closed."""
     if sys.platform == "linux":
         import ctypes
 
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before
+    if os.getppid() != parent:  # the parent died before this call
         os._exit(1)

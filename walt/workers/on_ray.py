@@ -1,7 +1,7 @@
 """``map_items`` on a Ray cluster.
 
-Ray lives in a process of its own, which asks for items and answers with outcomes over a pipe: when the head of its
-cluster is lost, Ray ends the process that it is in, and there is no exception to catch. Here that is a StorageError.
+Ray runs in a process of its own, which requests items and returns outcomes over a pipe: when the head of its cluster is
+lost, Ray exits its process, and there is no exception to catch. Here that becomes a StorageError.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def map_on_ray(
     timeout_seconds: float | None,
     memory_mb: int | None,
 ) -> Iterator[Outcome[ResultT]]:
-    """As ``map_items``, on the cluster that ``RAY_ADDRESS`` names, or one that is started here.
+    """As ``map_items``, on the cluster that ``RAY_ADDRESS`` names, or a new one on this machine.
 
-    An item whose worker or node is lost is tried again twice, and yielded once whatever happened. Results wait for
-    their turn in the object store, those of a bounded number of items.
+    An item whose worker or node is lost is retried twice, and always yielded once. Results wait for their turn in the
+    object store; their number is bounded.
 
     Raises:
         StorageError: there is no cluster, or it is lost.
@@ -83,7 +83,7 @@ def _exchange(connection: Connection, message: Any, leader: subprocess.Popen[byt
 
 
 def lead(descriptor: int, parent: int) -> None:
-    """Life of the process that is Ray's driver: until the items are done, or the parent closes its end or dies."""
+    """Run Ray's driver, in a process of its own, until the items are done, or the parent closes its end or dies."""
     die_with(parent)
     connection = Connection(descriptor)
 
@@ -100,9 +100,9 @@ def lead(descriptor: int, parent: int) -> None:
         for outcome in _drive(function, items(), num_workers, timeout_seconds, memory_mb):
             connection.send_bytes(ForkingPickler.dumps(("outcome", outcome)))
         connection.send_bytes(ForkingPickler.dumps(("done", None)))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent needs no more
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent wants no more results
         return
-    except Exception as error:  # noqa: BLE001 handed to the parent, which raises it
+    except Exception as error:  # noqa: BLE001 sent to the parent, which raises it
         connection.send_bytes(pickled_error(error))
 
 
@@ -113,7 +113,7 @@ def _drive(
     timeout_seconds: float | None,
     memory_mb: int | None,
 ) -> Iterator[Outcome[ResultT]]:
-    """Keep a bounded number of items under way, and yield their outcomes in order."""
+    """Keep a bounded number of items in progress, and yield their outcomes in order."""
     import ray
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 
@@ -156,21 +156,21 @@ def _join_ray(num_workers: int) -> None:
 
 
 _WORKERS: list[Workers] = []
-"""In a Ray worker: what does its work."""
+"""In a Ray worker: the killable process that does its work."""
 
 
 def _call_on_ray(
     function: Callable[[Any], Any], item: Any, timeout_seconds: float | None, memory_mb: int | None
 ) -> Outcome[Any]:
-    """Runs in a Ray worker, and has the work done by a process that can be killed and whose memory can be limited.
+    """Runs in a Ray worker, and lets a process that can be killed and whose memory can be limited do the work.
 
-    Ray's own worker can be neither: it maps the object store into its address space, and its death is Ray's affair.
+    Ray's own worker allows neither: it maps the object store into its address space, and Ray handles its death.
     """
     if not _WORKERS:
         _WORKERS.append(open_workers(function, memory_mb))
     (workers,) = _WORKERS
     worker = workers.alive[0] if workers.alive else workers.start()
     worker.send(0, ForkingPickler.dumps((function, item)), timeout_seconds)
-    while not (outcomes := collect(workers, timeout_seconds)):  # a dead or late one is not alive
+    while not (outcomes := collect(workers, timeout_seconds)):
         pass
     return outcomes[0][1]

@@ -1,4 +1,4 @@
-"""What comes of an item that a worker was given: its result, or why it has none."""
+"""The outcome of an item that a worker was given: its result, or why it has none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 AHEAD = 4
-"""Items under way or finished early, for each worker."""
+"""Items in progress or finished early, per worker."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ OUT_OF_MEMORY = Failure("memory", "more memory than allowed")
 
 
 def collect(workers: Workers, timeout_seconds: float | None) -> list[tuple[int, Outcome[Any]]]:
-    """Wait until some worker answers, dies or is late; such ones leave the workers that are alive."""
+    """Wait until some worker answers, dies or exceeds its time; the latter two are removed from ``workers.alive``."""
     busy = [worker for worker in workers.alive if worker.index is not None]
     if not busy:
         return []

@@ -212,11 +212,11 @@ def test_the_development_kits_order_is_refused(tmp_path: Path) -> None:
     kit = annotations("imagenet", "map_clsloc.txt")
     shutil.copy(kit, tmp_path / "index.json")
     classes = known_classes(tmp_path, "imagenet")
-    with pytest.raises(ConfigurationError, match=r"no JSON of index .* map_clsloc.txt counts in another order"):
+    with pytest.raises(ConfigurationError, match=r"not a JSON mapping of index .* map_clsloc.txt has another order"):
         list_source(tmp_path, IMAGENET, classes=classes)
     order = {str(int(number) - 1): [wnid, name] for wnid, number, name in map(str.split, kit.read_text().splitlines())}
     (tmp_path / "index.json").write_text(json.dumps(order))
-    with pytest.raises(ConfigurationError, match=r"n02100735 comes after n02119789, so its order is another; the dev"):
+    with pytest.raises(ConfigurationError, match=r"n02100735 comes after n02119789, so the wnids are not sorted"):
         list_source(tmp_path, IMAGENET, classes=classes)
 
 
@@ -245,7 +245,7 @@ def test_pictures_of_imagenet_folders(tmp_path: Path) -> None:
         ({"0": ["n0001", "cat"]}, "its 1 classes are not those of the descriptor"),
         ({"0": ["n0001", "dog"], "1": ["n0002", "sea_shore"]}, "its 2 classes are not those of the descriptor"),
         ({"0": ["n0002", "sea_shore"], "1": ["n0001", "cat"]}, "n0001 comes after n0002"),
-        ({"0": "n0001"}, "no JSON of index"), ([1], "no JSON of index"),
+        ({"0": "n0001"}, "not a JSON mapping"), ([1], "not a JSON mapping"),
     ],
 )  # fmt: skip
 def test_a_wrong_class_index_is_refused(tmp_path: Path, index: Any, message: str) -> None:

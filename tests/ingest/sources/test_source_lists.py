@@ -188,8 +188,8 @@ def test_labels_are_numbers_or_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such file"), ("", "no class stands in it"), ("a\n\nb\n", "line 2: an empty line"),
-        ("a\nb\na\n", "'a' stands twice"), (b"caf\xe9\n", "not UTF-8"),
+        (None, "no such file"), ("", "it names no classes"), ("a\n\nb\n", "line 2: an empty line"),
+        ("a\nb\na\n", "'a' is twice in"), (b"caf\xe9\n", "not UTF-8"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_of_classes_is_named(tmp_path: Path, content: str | bytes | None, message: str) -> None:

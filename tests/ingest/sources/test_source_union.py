@@ -249,7 +249,7 @@ def test_prepare_looks_at_every_member(tmp_path: Path) -> None:
     captioned(tmp_path / "data/a", a="a cat")
     (tmp_path / "data/b").mkdir()
     good = member(CAPTIONED, "a")
-    with pytest.raises(ConfigurationError, match=r"^source\.members\.b: nothing in it that b could be"):
+    with pytest.raises(ConfigurationError, match=r"^source\.members\.b: contains no input for b"):
         run_prepare(tmp_path, a=good, b=member(FOLDER, "b"))
     shutil.rmtree(tmp_path / "data/b")
     with pytest.raises(ConfigurationError, match=r"^source\.members\.b\.path: .*/data/b: no such folder"):
@@ -261,6 +261,6 @@ def test_prepare_looks_at_every_member(tmp_path: Path) -> None:
 def test_nobody_elses_files_lie_where_a_generator_cleans_up() -> None:
     made = member(CAPTIONED, "data", generator=SHAPES)
     for path in ("data", "data/videos", "./data/images/"):
-        with pytest.raises(ConfigurationError, match=r"members\.made\.path is generated: 'films' cannot lie in it"):
+        with pytest.raises(ConfigurationError, match=r"members\.made\.path is generated: 'films' cannot be inside it"):
             describe(**union(films=member(FOLDER, path), made=made))
     describe(**union(films=member(FOLDER, "data2"), made=made, far=member(FOLDER, "s3://data/x")))

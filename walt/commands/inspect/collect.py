@@ -228,9 +228,7 @@ def _listing(dataset: Dataset) -> Listing:
     longest = dataset.params.ingest.max_caption_characters
     listing = list_items(dataset.descriptor, dataset.paths.root, dataset.folder, longest)
     if dataset.rows is None and not listing.items and not listing.refusals:
-        raise ConfigurationError(
-            f"{printable(dataset.folder)}: it holds nothing that {dataset.descriptor.name} describes"
-        )
+        raise ConfigurationError(f"{printable(dataset.folder)}: contains no input for {dataset.descriptor.name}")
     return listing
 
 

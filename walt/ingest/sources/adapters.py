@@ -1,4 +1,4 @@
-"""Which adapter reads which kind of source (the descriptor's key ``source.kind``)."""
+"""Chooses the adapter for a kind of source (the descriptor's ``source.kind``)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_items(descriptor: Descriptor, root: Path, path: str, max_caption_charac
 
 
 def iterate(descriptor: Descriptor, root: Path, path: str, max_caption_characters: int) -> Iterator[Entry]:
-    """The same one by one, in the order of the dataset's own lists, in memory that tables' sizes hardly touch."""
+    """The inputs one by one, in the order of the dataset's own lists; memory hardly depends on the tables' sizes."""
     for name in descriptor.members():
         yield from iterate_member(descriptor, name, root, path, max_caption_characters)
 
@@ -60,7 +60,7 @@ def iterate_member(
 
 
 def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
-    """What the adapter of a source yields."""
+    """The items and refusals that a source's adapter yields."""
     match source:
         case kinds.CaptionedFolder():
             return captioned_folder.entries(source, dataset)

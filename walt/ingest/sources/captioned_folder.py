@@ -1,7 +1,7 @@
 """A folder of videos and images with a table of captions, in any column order.
 
-Inputs are the table's rows, and the media files in the folder that no row names. Hidden files, and files that look like
-neither video nor image, are not inputs unless a row names them.
+Inputs are the table's rows, and the media files in the folder that no row names. Hidden files, and files whose names
+are neither those of videos nor of images, are not inputs unless a row names them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from walt.media.kinds import is_media
 
 
 def table_outside(source: CaptionedFolder) -> bool:
-    """Whether the table lies outside the dataset's folder, which is all that DVC watches."""
+    """Whether the table is outside the dataset's folder, which is all that DVC watches."""
     return leaves_folder(source.captions)
 
 

@@ -10,7 +10,7 @@ from walt.ingest.sources.items import Rules
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset's folder, and what the descriptor says of all its items."""
+    """A dataset's folder, and what the descriptor says about all of its items."""
 
     folder: Folder
     rules: Rules

@@ -1,4 +1,4 @@
-"""A table with a file or URL a row, its caption, and perhaps its class and the span of it that is meant."""
+"""A table with one file or URL per row, its caption, and optionally its class and the span to use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset's folder, here or in a bucket: which files it has, and opening the small ones that describe the rest."""
+"""A dataset's folder, local or in a bucket: listing its files, and opening those that describe the others."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import warning
 
 MOST_LINKS = 2
-"""Links to folders on the way from the dataset's folder to a file. Without an end to it, n folders that link to each
-other would have more than n factorial names."""
+"""The most links to folders on the path from the dataset's folder to a file. Without a limit, n folders that link to
+each other would have more than n factorial names."""
 
 
 class Folder(Protocol):
-    """What adapters ask of a dataset's folder. Names are relative, with ``/`` between their parts."""
+    """The methods of a dataset's folder that adapters use. Names are relative paths with ``/``."""
 
     def location(self, name: str) -> str:
         """Where the bytes of a name are, for ``Item.path`` and for messages."""
@@ -28,18 +28,18 @@ class Folder(Protocol):
         """Whether there is such a file."""
 
     def names(self) -> Iterator[str]:
-        """All files, at any depth and behind links (two at most), hidden ones left out. Raises StorageError for a
-        folder that cannot be listed."""
+        """All files at any depth and behind links (at most two), except hidden ones. Raises StorageError for a folder
+        that cannot be listed."""
 
     def matching(self, pattern: str) -> list[str]:
-        """The files that a glob matches, sorted; what is there under that very name is itself, wildcards or not."""
+        """The files that a glob matches, sorted; a file with exactly that name is the only match, wildcards or not."""
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file to be read, from its start and at any place."""
+        """Open a file for reading; it can be seeked."""
 
 
 class LocalFolder:
-    """A folder of this machine."""
+    """A folder on this machine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -66,7 +66,7 @@ class LocalFolder:
         return open(self.root / name, "rb")
 
     def _under(self, start: str) -> Iterator[str]:
-        """All files below one folder, each before what comes after it by name, part by part of the path."""
+        """All files below one folder, sorted by the components of their paths."""
         top = self.root / start
         prefix = "" if top == self.root else f"{top.relative_to(self.root).as_posix()}/"
         links = sum(os.path.islink(folder) for folder in (top, *top.parents) if self.root in folder.parents)  # noqa: PTH114
@@ -81,12 +81,12 @@ class LocalFolder:
             self._warn(start)
 
     def _files(self, folder: str, prefix: str, above: set[tuple[int, int]], links: int) -> Iterator[str]:
-        """The names in a folder and below it. A link to a folder is entered, unless it leads back up, which has no end,
-        or lies behind two others.
+        """The names in a folder and below it. A link to a folder is followed, unless it leads back to a parent folder,
+        which would never end, or is behind two other links.
 
         Args:
-            above: the folders that this one lies in, on the way that led here and where it really is.
-            links: how many links that way has.
+            above: the folders that contain this one, both along the path taken and at its real place.
+            links: how many links the path taken has.
         """
         names: list[str] = []  # all that is kept of each file: there may be millions
         folders: dict[str, bool] = {}  # whether it is a link
@@ -113,9 +113,9 @@ class LocalFolder:
                 self._warn(f"{prefix}{name}")
 
     def _warn(self, name: str) -> None:
-        """Of the first link that is not entered."""
+        """Warn about the first link that is not followed."""
         if not self._warned:
-            warning(f"{self.location(name)}: not entered, as other links behind {MOST_LINKS} links to folders")
+            warning(f"{self.location(name)}: not followed, like other links behind {MOST_LINKS} links to folders")
         self._warned = True
 
 
@@ -127,7 +127,7 @@ def _leads_up(folder: str, above: set[tuple[int, int]]) -> bool:
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
-    """What is the same for all names of a folder."""
+    """A folder's device and inode, which are the same under all of its names."""
     status = Path(folder).stat()
     return status.st_dev, status.st_ino
 
@@ -135,12 +135,12 @@ def _identity(folder: str | Path) -> tuple[int, int]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: let who opens it say so
+    except OSError:  # a link to itself: opening it will report that
         return False
 
 
 def _check_listed(error: OSError) -> None:
-    """A folder that is not there holds nothing; of one that cannot be read nobody knows what it holds."""
+    """Raise StorageError unless the folder does not exist: that one is empty, but an unreadable one may hold files."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise StorageError(f"{error.filename}: {error.strerror}")
 
@@ -198,15 +198,15 @@ def open_folder(root: Path, path: str, key: str = "dataset.path") -> Folder:
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Whether a path can be a glob; it is none where something is called just so."""
+    """Whether a path has wildcards; it is a glob unless a file has exactly that name."""
     return bool(re.search(r"[*?\[]", pattern))
 
 
 def fixed_folder(pattern: str, is_folder: Callable[[str], bool] = lambda _: False) -> str:
-    """The folder before a glob's first wildcard: ``a/b`` of ``a/b/*.mp4``, and nothing of ``*.mp4``.
+    """The folder before a glob's first wildcard: ``a/b`` for ``a/b/*.mp4``, and nothing for ``*.mp4``.
 
     Args:
-        is_folder: whether there is a folder of that very name: its characters are not wildcards.
+        is_folder: whether there is a folder with exactly that name: its characters are not wildcards.
     """
     parts = pattern.split("/")
     above = ["/".join(parts[:number]) for number in range(1, len(parts))]
@@ -215,7 +215,7 @@ def fixed_folder(pattern: str, is_folder: Callable[[str], bool] = lambda _: Fals
 
 
 def glob_expression(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression over relative names; ``**`` is any number of folders, also none."""
+    """A glob as a regular expression over relative names; ``**`` matches any number of folders, including none."""
     parts = pattern.removeprefix("./").split("/")
     expression = ""
     for number, part in enumerate(parts):
@@ -228,7 +228,7 @@ def glob_expression(pattern: str) -> re.Pattern[str]:
 
 
 def _part_expression(part: str) -> str:
-    """One part between slashes: ``*``, ``?`` and ``[...]``."""
+    """The regular expression for one path component with ``*``, ``?`` and ``[...]``."""
     expression, rest = "", part
     while rest:
         character, rest = rest[0], rest[1:]

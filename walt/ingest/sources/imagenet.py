@@ -1,7 +1,7 @@
 """ImageNet's folders of pictures, one for each wnid, with labels in the order of the sorted wnids.
 
-The development kit counts the same thousand classes in another order (``map_clsloc.txt``). A model that was trained
-with one and is asked with the other shows the wrong thing, so only the class index is read, and its order is checked.
+The development kit numbers the same thousand classes in another order (``map_clsloc.txt``). A model trained with one
+numbering and sampled with the other shows the wrong class, so only the class index is read, and its order is checked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def entries(source: ImageNet, dataset: Dataset) -> Iterator[Entry]:
     Refusals: ``unknown_class`` (a folder that is not a wnid of the index), and those of ``Rules.item``.
 
     Raises:
-        ConfigurationError: the class index is missing, is none, or has another order; the classes are not the
+        ConfigurationError: the class index is missing, is not one, or has another order; the classes are not the
             descriptor's; a folder is missing.
     """
     index = read_class_index(dataset.folder, source.class_index)
@@ -54,25 +54,25 @@ def _entry(dataset: Dataset, name: str, wnid: str, labels: dict[str, tuple[int, 
 
 
 def read_class_index(folder: Folder, name: str) -> list[tuple[str, str]]:
-    """(wnid, name) by label. The keys may stand in any order; what they say may not.
+    """(wnid, name) by label. The file may list its keys in any order, but wnids must be sorted by key.
 
     Raises:
-        ConfigurationError: the file is missing or no class index, or its wnids are not in sorted order.
+        ConfigurationError: the file is missing or not a class index, or its wnids are not in sorted order.
     """
     where = folder.location(name)
     if not folder.has(name):
         raise ConfigurationError(f"{where}: no such file (source.class_index of the descriptor)")
     with folder.open(name) as stream:
         data = stream.read()
-    kit = "; the development kit's map_clsloc.txt counts in another order and cannot be used"
+    kit = "; the development kit's map_clsloc.txt has another order and cannot be used"
     try:
         found = {int(key): (str(wnid), str(text)) for key, (wnid, text) in json.loads(data).items()}
     except (ValueError, TypeError, AttributeError):
-        raise ConfigurationError(f"{where}: no JSON of index -> [wnid, name]{kit}") from None
+        raise ConfigurationError(f"{where}: not a JSON mapping of index -> [wnid, name]{kit}") from None
     if sorted(found) != list(range(len(found))):
         raise ConfigurationError(f"{where}: its {len(found)} keys are not 0 to {len(found) - 1}{kit}")
     index = [(found[label][0], found[label][1].replace("_", " ")) for label in range(len(found))]
     for (before, _), (wnid, _) in itertools.pairwise(index):
         if wnid <= before:
-            raise ConfigurationError(f"{where}: {wnid} comes after {before}, so its order is another{kit}")
+            raise ConfigurationError(f"{where}: {wnid} comes after {before}, so the wnids are not sorted{kit}")
     return index

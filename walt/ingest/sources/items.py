@@ -1,4 +1,4 @@
-"""What every adapter lists: items to ingest, and inputs that are refused before their bytes are looked at."""
+"""What every adapter lists: items to ingest, and inputs that are refused before their bytes are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Item:
     """One input that may become clips."""
 
     source: str
-    """Name as the dataset gives it, with ``#t=START,END`` for a span; bytes that are not UTF-8 are surrogates."""
+    """Its name in the dataset, with ``#t=START,END`` for a span; bytes that are not UTF-8 are surrogates."""
     path: str
     """Where the bytes are: see ``walt.ingest.sources.locations``."""
     kind: Kind
@@ -35,14 +35,14 @@ class Item:
     span: Span | None = None
     """None: the whole file."""
     stills: bool = True
-    """Whether a video of exactly one frame is a still; else it is too short."""
+    """Whether a video of exactly one frame is a still; otherwise it is too short."""
     held_out_share: float = 0.0
-    """Share of the dataset, or of the member of a union, that the hashes hold out where ``split`` is None."""
+    """Share of the dataset, or of the union's member, that is held out by hash where ``split`` is None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One input that is not looked at further."""
+    """One input that was refused when it was listed."""
 
     source: str
     code: str
@@ -61,7 +61,7 @@ class Listing:
 
     @classmethod
     def collect(cls, entries: Iterable[Entry]) -> Listing:
-        """Take in what an adapter yields; items are sorted by their source's bytes, whatever the order of rows."""
+        """Collect what an adapter yields; items are sorted by the bytes of their names, whatever the order of rows."""
         listing = cls()
         for entry in entries:
             (listing.items if isinstance(entry, Item) else listing.refusals).append(entry)  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the descriptor, or a union's member, and the ``ingest`` section say of every item, whatever its source."""
+    """What the descriptor, or a union's member, and the ``ingest`` section say about every item, whatever its kind."""
 
     images: bool
     """Whether still pictures are kept."""
@@ -96,21 +96,21 @@ class Rules:
         span: Span | None = None,
         name: str | None = None,
     ) -> Entry:
-        """Judge the kind and the caption: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
+        """Check the kind and the caption: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
 
         Args:
-            name: what tells the kind, where ``source`` does not.
+            name: a name whose suffix gives the kind, where that of ``source`` does not.
         """
         kind = kind_of(name or source)
         caption = caption.strip()
         if span is not None:
             source = span_name(source, span)
         if kind == "image" and not self.images:
-            return Refusal(source, "image", "the dataset's descriptor takes no still pictures")
+            return Refusal(source, "image", "the dataset's descriptor does not accept still pictures")
         if not caption and self.caption_required:
             return Refusal(source, "no_caption", "it has no caption, and the dataset's descriptor requires one")
         if "\0" in caption or not _is_text(caption):
-            return Refusal(source, "bad_caption", "the caption holds bytes that are not UTF-8 text")
+            return Refusal(source, "bad_caption", "the caption contains bytes that are not UTF-8 text")
         cut = caption[: self.max_caption_characters]
         return Item(
             source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out_share
@@ -118,7 +118,7 @@ class Rules:
 
 
 class Seen:
-    """Which inputs were listed, and in which row, in few bytes each: digests and numbers instead of names."""
+    """Records which inputs were listed, and in which row, in few bytes each: digests and numbers instead of names."""
 
     def __init__(self) -> None:
         self._places: dict[bytes, int] = {}
@@ -131,7 +131,7 @@ class Seen:
         self._places[_digest(name)] = line << 20 | len(self._tables) - 1
 
     def earlier(self, name: str, table: str) -> str | None:
-        """The row that named it, as one says it in ``table``; None if none did."""
+        """The row that named it, worded for a message about ``table``; None if none did."""
         place = self._places.get(_digest(name))
         if place is None:
             return None
@@ -147,13 +147,13 @@ def _digest(name: str) -> bytes:
 
 
 def span_name(source: str, span: Span) -> str:
-    """``a.mp4#t=62.5,69.001``: how a part of a file is called (W3C media fragments), to the millisecond."""
+    """``a.mp4#t=62.5,69.001``: the name of a span of a file (W3C media fragments), to the millisecond."""
     start, end = (f"{moment:.3f}".rstrip("0").rstrip(".") for moment in span)
     return f"{source}#t={start},{end}"
 
 
 def leaves_folder(name: str) -> bool:
-    """By the path's letters: a link inside the folder is its owner's decision, a ``..`` in a table is not."""
+    """Whether the path, as written, leaves its folder. Links inside it are not resolved, since its owner made them."""
     path = PurePosixPath(os.path.normpath(name))
     return path.is_absolute() or path.parts[:1] == (os.pardir,)
 
@@ -161,6 +161,6 @@ def leaves_folder(name: str) -> bool:
 def _is_text(caption: str) -> bool:
     try:
         caption.encode("utf-8")
-    except UnicodeEncodeError:  # a surrogate: a byte that was no UTF-8
+    except UnicodeEncodeError:  # a surrogate: a byte that was not UTF-8
         return False
     return True

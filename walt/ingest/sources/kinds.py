@@ -1,7 +1,7 @@
-"""The kinds of source that a descriptor may name, one section each: what the adapter of that kind needs to know.
+"""The kinds of source that a descriptor may name, one section for each with the settings of its adapter.
 
-Paths and patterns in them count from the dataset's folder (``dataset.path``), which may also be an ``s3://`` prefix;
-those of a union's member from the member's folder.
+Paths and patterns in them are relative to the dataset's folder (``dataset.path``), which may also be an ``s3://``
+prefix; those of a union's member are relative to the member's folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from walt.core.config import Section
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Absent = Literal["refuse", "skip"]
-"""What a row without a file is: an input that is refused as ``missing``, or (a part of the dataset is here) none."""
+"""Whether a row without a file is refused as ``missing``, or (if only a part of the dataset is here) not an input."""
 
 
 class CaptionedFolder(Section):
@@ -24,7 +24,7 @@ class CaptionedFolder(Section):
 
     kind: Literal["captioned_folder"]
     captions: str
-    """A table (``walt.ingest.sources.tables``), relative to the folder or absolute: it may lie outside."""
+    """A table (``walt.ingest.sources.tables``), relative to the folder or absolute: it may be outside."""
     path_column: str
     caption_column: str
 
@@ -34,24 +34,24 @@ class PlainFolder(Section):
 
     kind: Literal["folder"]
     patterns: Names
-    """Globs such as ``**/*`` or ``videos/**/*.mp4``; of what they match, videos and images are inputs."""
+    """Globs such as ``**/*`` or ``videos/**/*.mp4``; the videos and images that they match are inputs."""
 
 
 class FileList(Section):
-    """A table with a file or URL a row; only its rows are inputs."""
+    """A table with one file or URL per row; only its rows are inputs."""
 
     kind: Literal["list"]
     tables: Names
     """Files (``walt.ingest.sources.tables``); globs are allowed."""
     path_column: str
     caption_columns: tuple[str, ...]
-    """The first of them that is not empty in a row is its caption."""
+    """The first of these columns that is not empty in a row is its caption."""
     label_column: str | None
-    """Class numbers, or names out of the descriptor's ``classes``."""
+    """Column of class numbers, or of names from the descriptor's ``classes``."""
     span_columns: tuple[str, str] | None
     """Columns with a span's start and end in seconds (or ``H:MM:SS.mmm``); null: the whole file."""
     videos: str
-    """Folder that relative paths count from."""
+    """Folder that relative paths are relative to."""
     absent: Absent
 
 
@@ -63,19 +63,19 @@ class WebVid(Section):
     videos: str
     """Folder with ``<page_dir>/<videoid>.mp4``."""
     files: Literal["page_dir", "content_url"]
-    """Files that lie under ``videos``, or URLs that are fetched."""
+    """``page_dir``: files under ``videos``; ``content_url``: URLs that are fetched."""
     absent: Absent
 
 
 class Panda70M(Section):
-    """Panda-70M's lists: a row a source video, with lists of spans, captions and scores."""
+    """Panda-70M's lists: one row per source video, with lists of spans, captions and scores."""
 
     kind: Literal["panda70m"]
     tables: Names
     videos: str
     """Folder with ``<videoID>.mp4``."""
     min_matching_score: float
-    """Spans whose caption matches less are not inputs; 0 takes all."""
+    """Spans whose caption has a lower score are not inputs; 0 accepts all."""
     absent: Absent
 
 
@@ -109,7 +109,7 @@ class ImageNet(Section):
     """JSON: index -> [wnid, name], 0 .. 999 in the order of the sorted wnids."""
     train: str
     held_out: str | None
-    """Folder of the validation pictures, sorted into folders of wnids too; null: held out by hash."""
+    """Folder of the validation pictures, also sorted into folders of wnids; null: held out by hash."""
 
 
 class WebDatasetTars(Section):
@@ -119,9 +119,9 @@ class WebDatasetTars(Section):
     tars: Names
     """Files; globs are allowed."""
     caption: str
-    """Extension of the caption's member: ``txt``, or ``json`` and a key: ``json:caption``."""
+    """Extension of the member with the caption: ``txt``, or ``json`` and a key: ``json:caption``."""
     damaged: Literal["stop", "refuse"]
-    """A tar that is cut short ends the stage with status 5, or is refused as one input."""
+    """Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
 
 
 class ShapesGenerator(Section):
@@ -139,28 +139,28 @@ class ShapesGenerator(Section):
 
 OneSource = CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
 """Every kind but the union."""
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Member(Section):
-    """One collection of a union: where it lies, and what a descriptor says of the items of a dataset."""
+    """One collection of a union: where it is, and what a descriptor says about the items of a dataset."""
 
     path: str
-    """Folder in the dataset's folder (``.`` is that itself), or an ``s3://`` prefix of its own."""
+    """Folder inside the dataset's folder (``.`` is that folder itself), or an ``s3://`` prefix of its own."""
     source: Annotated[OneSource, Field(discriminator="kind")]
     classes: str | None
-    """The descriptor's ``classes``, word for word; null: what labels the source has are left out."""
+    """The same as the descriptor's ``classes``; null: the labels of this member are ignored."""
     caption_required: bool
     images: bool
-    held_out: Fraction
+    held_out: Share
     generator: ShapesGenerator | None
 
     @field_validator("path")
     @classmethod
     def _stays_below(cls, path: str) -> str:
-        """What lies elsewhere on this machine would change without DVC's notice: it watches ``dataset.path``."""
+        """DVC watches only ``dataset.path``, and would not notice changes elsewhere on this machine."""
         if "://" not in path and (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts):
-            raise ValueError(f"'{path}' leaves the dataset's folder: a member lies below it, or under s3://")
+            raise ValueError(f"'{path}' leaves the dataset's folder: a member must be inside it, or under s3://")
         return path
 
 
@@ -169,15 +169,15 @@ class Union(Section):
 
     kind: Literal["union"]
     members: Annotated[dict[str, Member], Field(min_length=1)]
-    """By name; an item of a member is called ``<member>/<name>``."""
+    """By name; an item of a member is named ``<member>/<name>``."""
 
     @field_validator("members")
     @classmethod
     def _can_begin_a_name(cls, members: dict[str, Member]) -> dict[str, Member]:
         for name in members:
             if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_.-]*", name):
-                raise ValueError(f"'{name}': a member's name is made of letters, digits, '_', '.' and '-'")
+                raise ValueError(f"'{name}': a member's name consists of letters, digits, '_', '.' and '-'")
         return members
 
 
-Source = Annotated[OneSource | Union, Field(discriminator="kind")]
+AnySource = Annotated[OneSource | Union, Field(discriminator="kind")]

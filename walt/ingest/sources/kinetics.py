@@ -1,4 +1,4 @@
-"""Kinetics' lists: ten seconds each of a video that was on YouTube, one class each; the test list has no class."""
+"""Kinetics' lists: each row is ten seconds of a YouTube video with its class; the test list has no classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPLITS: dict[str, Split] = {"train": "train", "val": "held_out", "validate": "h
 
 
 def entries(source: Kinetics, dataset: Dataset) -> Iterator[Entry]:
-    """List the rows of all tables. The caption is the class's name; a row without a class has neither it nor a label.
+    """List the rows of all tables. The caption is the class's name; a row without a class has no caption and no label.
 
     Refusals: ``bad_row``, ``unknown_class``, and those of ``RowFiles.find`` and of ``Rules.item``.
 

@@ -1,6 +1,6 @@
-"""Where an input's bytes are, as one string, and getting at them as a local file.
+"""Where an input's bytes are, as one string, and access to them as a local file.
 
-A location is an absolute path, a URL, or a member of a tar: the tar's location, NUL (which no path and no URL holds),
+A location is an absolute path, a URL, or a member of a tar: the tar's location, NUL (which no path or URL can contain),
 and the member's offset and size.
 """
 
@@ -22,12 +22,12 @@ _BLOCK = 1 << 20
 
 
 def member_location(tar: str, offset: int, size: int) -> str:
-    """The location of a tar's member by the place of its bytes."""
+    """The location of a tar's member, given the position of its bytes."""
     return f"{tar}{_MEMBER}{offset}+{size}"
 
 
 def whole_file(location: str) -> str:
-    """The file that a location is, or is a part of."""
+    """The file at a location, or the tar that contains it."""
     return location.partition(_MEMBER)[0]
 
 
@@ -37,16 +37,16 @@ def is_elsewhere(location: str) -> bool:
 
 
 def is_plain(location: str) -> bool:
-    """Whether a location is a local file as it is."""
+    """Whether a location is a local file, not a member of one."""
     return _MEMBER not in location and not is_elsewhere(location)
 
 
 @contextmanager
 def local_copy(location: str, folder: Path) -> Iterator[Path]:
-    """The bytes of a location as a local file: itself where it is one, else a temporary one that is removed at the end.
+    """The bytes of a location as a local file: the file itself if it is one, else a temporary copy that is removed.
 
     Args:
-        folder: for temporary files. What a killed process left in it is for ``clean_temporary``.
+        folder: for temporary files; ``clean_temporary`` removes what a killed process left in it.
 
     Raises:
         OSError: a local file cannot be read. StorageError: a remote one cannot be fetched, or the disk is full.
@@ -68,12 +68,12 @@ def local_copy(location: str, folder: Path) -> Iterator[Path]:
 
 
 def open_location(location: str) -> IO[bytes]:
-    """A local or remote file, to be read at any place. Raises OSError or StorageError."""
+    """A local or remote file, open for reading and seeking. Raises OSError or StorageError."""
     return remote.open_file(location) if is_elsewhere(location) else open(location, "rb")
 
 
 def hash_location(location: str) -> str:
-    """Hex SHA-256 of what lies at a place on this machine. Raises OSError."""
+    """Hex SHA-256 of the bytes at a location on this machine. Raises OSError."""
     if is_plain(location):
         return sha256_file(location)
     digest = hashlib.sha256()
@@ -83,15 +83,15 @@ def hash_location(location: str) -> str:
 
 
 def num_bytes(location: str) -> int:
-    """Size of what lies at a place on this machine. Raises OSError."""
+    """Number of bytes at a location on this machine. Raises OSError."""
     return Path(location).stat().st_size if is_plain(location) else _place(location)[2]
 
 
 def _extract(location: str, path: Path) -> None:
-    """Copy a member's bytes; its name plays no part.
+    """Copy a member's bytes; its name is not used.
 
     Raises:
-        OSError: the tar cannot be read, which is one item's fate. StorageError: the copy cannot be written.
+        OSError: the tar cannot be read, which affects only this item. StorageError: the copy cannot be written.
     """
     with storage_errors(path):
         path.write_bytes(b"")
@@ -101,14 +101,14 @@ def _extract(location: str, path: Path) -> None:
 
 
 def _blocks(location: str) -> Iterator[bytes]:
-    """A member's bytes, a megabyte at a time. Raises OSError where the tar is shorter than it was."""
+    """A member's bytes, one megabyte at a time. Raises OSError if the tar has become shorter."""
     tar, offset, left = _place(location)
     with open_location(tar) as source:
         source.seek(offset)
         while left:
             block = source.read(min(left, _BLOCK))
             if not block:
-                raise OSError(errno.ENODATA, f"{tar}: it became shorter while it was in use")
+                raise OSError(errno.ENODATA, f"{tar}: became shorter while it was in use")
             yield block
             left -= len(block)
 

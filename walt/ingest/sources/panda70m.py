@@ -1,6 +1,6 @@
-"""Panda-70M's lists: a row a source video, with lists of equal length of spans, captions and scores.
+"""Panda-70M's lists: one row per source video, with lists of spans, captions and scores that have equal lengths.
 
-Each span is an input of its own, with its own caption; all spans of a video are in one split, since its bytes decide.
+Each span is an input of its own, with its own caption; all spans of a video are in one split, which its bytes decide.
 """
 
 from __future__ import annotations

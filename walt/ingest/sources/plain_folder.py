@@ -1,4 +1,4 @@
-"""Videos and images without captions: what globs match in a folder."""
+"""Videos and images without captions: the files in a folder that globs match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from walt.media.kinds import is_media
 
 
 def entries(source: PlainFolder, dataset: Dataset) -> Iterator[Entry]:
-    """List what the patterns match and what looks like a video or an image. Refusals: those of ``Rules.item``.
+    """List the files that the patterns match and whose names are those of videos or images.
+
+    Refusals: those of ``Rules.item``.
 
     Raises:
         ConfigurationError: a pattern leaves the folder.

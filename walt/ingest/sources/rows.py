@@ -1,4 +1,4 @@
-"""From a table's row to the file that it names: inside the dataset's folder, there, and named for the first time."""
+"""Finds the file that a table's row names: it must be in the dataset's folder, and be named for the first time."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Found:
     """A file that a row names."""
 
     source: str
-    """As the table has it; of a URL without password and query, which may be secret."""
+    """Its name in the table; a URL without password and query, which may be secret."""
     name: str
-    """Its path in the dataset's folder, or on its server; the end tells its kind."""
+    """Its path in the dataset's folder, or on its server; the suffix gives its kind."""
     location: str
 
 
@@ -43,12 +43,12 @@ class RowFiles:
         """The file of a row.
 
         Args:
-            names: where it may lie, relative to the folder of videos; the first that is there is meant. Or a URL.
-            span: the part of it that is meant: two spans of a file are two inputs.
+            names: where it may be, relative to the folder of videos; the first that exists is used. Or a URL.
+            span: the span of the file to use: two spans of a file are two inputs.
 
         Returns:
             The file. A refusal: ``missing``, ``outside`` (the path leaves the folder), ``bad_url``, ``duplicate_row``.
-            None: there is no such file, and the descriptor says that it then is not an input.
+            None: there is no such file, and the descriptor says that such rows are not inputs.
         """
         source = names[0]
         if not source:
@@ -64,7 +64,7 @@ class RowFiles:
             if self._absent == "skip":
                 self._skipped += 1
                 return None
-            return Refusal(source, "missing", f"line {row.line} names it, but there is no such file")
+            return Refusal(source, "missing", f"line {row.line} names it, but the file does not exist")
         found = Found(source, path, self._folder.location(path))
         return self._repeated(row, source, path, span) or found
 
@@ -87,7 +87,7 @@ class RowFiles:
         return Refusal(source, "duplicate_row", f"line {row.line} names the {what} of {earlier} again")
 
     def report(self) -> None:
-        """Say how many rows were no inputs. Call it after the last row."""
+        """Report how many rows were not inputs. To be called after the last row."""
         if self._skipped:
             where = self._folder.location(self._videos)
             warning(f"{where}: {self._skipped} rows have no file here and are left out (source.absent is skip)")

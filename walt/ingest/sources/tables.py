@@ -1,8 +1,8 @@
-"""Tables that name inputs, read by column name and row by row, whatever their size; ``READERS`` has their formats.
+"""Reads tables that name inputs, by column name and row by row, whatever their size; ``READERS`` lists the formats.
 
-Text is handed on as text. Bytes in it that are not UTF-8 come out as surrogates, as in file names. Integers in a
-Parquet file stand for their digits, so that an id column may be of either type. Lists are tuples: list columns in
-Parquet, Python literals in CSV, as Panda-70M has them.
+Text stays text. Bytes in it that are not UTF-8 become surrogates, as in file names. Integers in a Parquet file become
+their digits, so that an id column may have either type. Lists become tuples: list columns in Parquet, Python literals
+in CSV, as in Panda-70M.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PARQUET_BATCH = 4096
 ColumnKind = Literal["text", "number", "list"]
 """``text``: strings, and whole numbers as their digits. ``number``: a float. ``list``: of anything."""
 Columns = Mapping[str, ColumnKind]
-Value = Any
+Cell = Any
 """str, float or tuple by the column's kind; None: the cell is empty; BadValue: it holds something else."""
 
 
@@ -47,21 +47,21 @@ class BadValue:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: where it stands, and its values in the order of the columns asked for."""
+    """One row: its position, and its values in the order of the requested columns."""
 
     table: str
     line: int
-    """In a CSV the line it ends at; in Parquet its number, counted from 1."""
-    values: tuple[Value, ...]
+    """In a CSV the line at which it ends; in Parquet its number, counted from 1."""
+    values: tuple[Cell, ...]
 
     @property
     def name(self) -> str:
-        """What to call an input of which only the row is known."""
+        """The name of an input of which only the row is known."""
         return f"{self.table} line {self.line}"
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The values of columns that are all text; an empty cell is the empty text."""
+        """The values if all columns are text; an empty cell becomes an empty string."""
         return tuple("" if value is None else value for value in self.values)
 
     @property
@@ -71,7 +71,7 @@ class Row:
 
 
 def find_tables(folder: Folder, patterns: tuple[str, ...]) -> list[str]:
-    """Names of the tables that the descriptor's patterns give, sorted, each once. Raises ConfigurationError."""
+    """Names of the tables that the descriptor's patterns match, sorted, each once. Raises ConfigurationError."""
     found: set[str] = set()
     for pattern in patterns:
         names = folder.matching(pattern)
@@ -82,11 +82,11 @@ def find_tables(folder: Folder, patterns: tuple[str, ...]) -> list[str]:
 
 
 def read_rows(folder: Folder, table: str, columns: Columns, optional: Columns | None = None) -> Iterator[Row]:
-    """The rows of one table; an optional column that is not there is all None.
+    """The rows of one table; all values of a missing optional column are None.
 
     Raises:
-        ConfigurationError: the table is missing or damaged, lacks a column (its nearest name is given) or has one of
-            the wrong type. Columns are checked before the first row is yielded.
+        ConfigurationError: the table is missing or damaged, lacks a column (the most similar name is suggested) or has
+            one of the wrong type. Columns are checked before the first row is yielded.
     """
     if not folder.has(table):
         raise ConfigurationError(f"{folder.location(table)}: no such file (the dataset's descriptor names it)")
@@ -96,7 +96,7 @@ def read_rows(folder: Folder, table: str, columns: Columns, optional: Columns | 
 
 
 def is_table(path: str) -> bool:
-    """Whether a path or URL ends like a table."""
+    """Whether a path or URL has the suffix of a table."""
     return path.lower().endswith(tuple(READERS))
 
 
@@ -112,7 +112,7 @@ def _csv_rows(where: str, table: str, stream: IO[bytes], columns: Columns, optio
         header = [name.strip() for name in next(reader, [])]
         indices = {name: _column_index(where, header, name, name in columns) for name in kinds}
         for fields in reader:
-            if fields:  # blank lines are nothing
+            if fields:  # blank lines are skipped
                 yield Row(table, reader.line_num, tuple(_cell(fields, indices[name], kinds[name]) for name in kinds))
     except csv.Error as error:
         raise ConfigurationError(f"{where}, line {reader.line_num}: not valid CSV: {error}") from None
@@ -133,7 +133,7 @@ def _no_column(where: str, header: list[str], wanted: str) -> ConfigurationError
     return ConfigurationError(f"{where}: no column '{wanted}'{hint} (columns: {printable(', '.join(header))})")
 
 
-def _cell(fields: list[str], index: int | None, kind: ColumnKind) -> Value:
+def _cell(fields: list[str], index: int | None, kind: ColumnKind) -> Cell:
     if index is None or index >= len(fields):
         return None
     if kind == "number":
@@ -141,7 +141,7 @@ def _cell(fields: list[str], index: int | None, kind: ColumnKind) -> Value:
     return literal_list(fields[index]) if kind == "list" else fields[index]
 
 
-def _number(text: str) -> Value:
+def _number(text: str) -> Cell:
     if not text.strip():
         return None
     try:
@@ -152,7 +152,7 @@ def _number(text: str) -> Value:
 
 
 def literal_list(text: str) -> tuple[Any, ...] | BadValue | None:
-    """A list written as a Python literal, as values and nothing else: names, calls and arithmetic are refused."""
+    """A list written as a Python literal that holds only values: names, calls and arithmetic are refused."""
     if not text.strip():
         return None
     if len(text) > _LONGEST_LITERAL:
@@ -212,12 +212,12 @@ def _check_type(where: str, name: str, kind: ColumnKind, found: pa.DataType) -> 
         raise ConfigurationError(f"{where}: column '{name}' is of type {found}, expected {kind}")
 
 
-def _column(column: pa.Array, kind: ColumnKind) -> list[Value]:
-    """A column's values, decoded as those of a CSV are."""
+def _column(column: pa.Array, kind: ColumnKind) -> list[Cell]:
+    """A column's values, decoded like those of a CSV."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        raw = column.cast(pa.large_binary()).to_pylist()  # undecodable bytes are one row's, not the table's
+        raw = column.cast(pa.large_binary()).to_pylist()  # undecodable bytes affect one row, not the whole table
         texts = [value if value is None else value.decode("utf-8", "surrogateescape") for value in raw]
         return [text if text is None or kind == "text" else literal_list(text) for text in texts]
     values = column.to_pylist()

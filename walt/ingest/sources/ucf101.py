@@ -1,7 +1,7 @@
 """UCF-101 with one of its three splits into training and test clips.
 
 Class 37 is ``HandstandPushups`` in ``classInd.txt``, in the lists and as a folder, but its clips are called
-``v_HandStandPushups_...``; copies of the data have either spelling in either place, so both are looked for.
+``v_HandStandPushups_...``; copies of the data have either spelling in either place, so both are tried.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SPELLINGS = ("HandstandPushups", "HandStandPushups")
 
 
 def entries(source: Ucf101, dataset: Dataset) -> Iterator[Entry]:
-    """List the clips of both lists: label from ``classInd.txt`` counted from 0, the class's name as caption.
+    """List the clips of both lists: the label is that of ``classInd.txt`` counted from 0, the caption the class's name.
 
     Refusals: those of ``RowFiles.find`` and of ``Rules.item``.
 
@@ -51,7 +51,7 @@ def class_caption(name: str) -> str:
 
 
 def _read_classes(dataset: Dataset, source: Ucf101) -> dict[str, int]:
-    """Label of each class, as ``classInd.txt`` counts them; the descriptor's classes must be the same."""
+    """Label of each class, as numbered in ``classInd.txt``; the descriptor's classes must be the same."""
     table = f"{source.lists}/classInd.txt"
     expected = labels_by_name(dataset.classes, source.kind)
     labels: dict[str, int] = {}
@@ -80,7 +80,7 @@ def _read_list(folder: Folder, table: str, labels: Mapping[str, int]) -> Iterato
 
 
 def _lines(folder: Folder, table: str) -> Iterator[tuple[int, str]]:
-    """Line numbers and lines that are not empty, without their ends, which may be CRLF."""
+    """Numbers and text of lines that are not empty, without line endings, which may be CRLF."""
     if not folder.has(table):
         raise ConfigurationError(f"{folder.location(table)}: no such file (source.lists of the descriptor)")
     with folder.open(table) as stream:
@@ -89,7 +89,7 @@ def _lines(folder: Folder, table: str) -> Iterator[tuple[int, str]]:
 
 
 def _spellings(clip: str) -> list[str]:
-    """A clip's path as the list has it, then with the other spellings of its folder and its name."""
+    """A clip's path as in the list, then with the other spellings of its folder and its name."""
     folder, _, name = clip.partition("/")
     if folder not in _SPELLINGS:
         return [clip]

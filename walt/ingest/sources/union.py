@@ -1,8 +1,8 @@
-"""Several collections as one dataset: each member is listed by its own adapter, and its items are called by its name.
+"""Several collections as one dataset: each member is listed by its own adapter, and its name prefixes its items.
 
-``a.mp4`` of the member ``videos`` is the input ``videos/a.mp4``, so that equal names of two members are two inputs.
-Equal bytes of two members are one source, as in any dataset: the first of the names, sorted, has it, the other is
-refused as ``duplicate``. How often a picture or a video is drawn in training is for ``image_fraction`` to say.
+``a.mp4`` of the member ``videos`` is the input ``videos/a.mp4``, so that equal names in two members are two inputs.
+Equal bytes in two members are one source, as in any dataset: the first of the sorted names is used, the other is
+refused as ``duplicate``. How often a picture or a video is drawn in training is set by ``image_fraction``.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def folder_of(path: str, member: Member) -> str:
 
 
 def entries(name: str, member: Member, found: Iterable[Entry]) -> Iterator[Entry]:
-    """What the member's adapter finds, called by the member's name; without labels where it has no classes.
+    """What the member's adapter finds, with the member's name as a prefix, and without labels if it has no classes.
 
     Raises:
-        ConfigurationError: that of the adapter; it names the member.
+        ConfigurationError: as the adapter does; the message names the member.
     """
     try:
         for entry in found:

@@ -1,7 +1,7 @@
-"""Tars of samples that somebody else made: pictures are inputs, captions and labels lie beside them under the same key.
+"""Existing tars of samples: pictures are inputs, with captions and labels beside them under the same key.
 
-Only headers are read here, and captions; pictures are read from where they stand, never unpacked under their own names.
-A key is the member's name without its last extension, so that ``my.video.v1.mp4`` and ``my.video.v2.mp4`` are two.
+Only headers and captions are read here; pictures are read in place, never unpacked under their own names. A key is the
+member's name without its last extension, so that ``my.video.v1.mp4`` and ``my.video.v2.mp4`` are two samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from walt.media.kinds import is_media
 _LONGEST_TEXT = 1 << 20
 _BLOCK = 512
 _PICKLES = frozenset({".pkl", ".pickle", ".pyd", ".pth", ".pt", ".ckpt", ".joblib", ".npy", ".npz"})
-"""Kinds of member that common readers run or may run as code. They are refused unread."""
+"""Extensions of members that common readers execute or may execute as code. They are refused without being read."""
 
 Place = tuple[int, int]
 """Offset and size of a member's bytes."""
@@ -37,7 +37,7 @@ def entries(source: WebDatasetTars, dataset: Dataset) -> Iterator[Entry]:
 
     Raises:
         ConfigurationError: no tar matches, or ``source.caption`` is not a kind of caption.
-        CorruptArtifactError: a tar is cut short or no tar, where ``source.damaged`` is ``stop``.
+        CorruptArtifactError: a tar is cut short or not a tar, where ``source.damaged`` is ``stop``.
     """
     extension, _, key = source.caption.partition(":")
     if extension not in ("txt", "json") or (extension == "json") != bool(key):
@@ -62,7 +62,7 @@ def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterat
         places: dict[str, Place] = {}
         for name, refusal, place in _members(where, stream):
             if refusal or name in places:
-                code, cause = refusal or ("duplicate_member", "the tar holds this name twice")
+                code, cause = refusal or ("duplicate_member", "the tar has this name twice")
                 yield Refusal(f"{tar}::{name}", code, cause)
             elif place:
                 places[name] = place
@@ -70,13 +70,13 @@ def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterat
         for name, (offset, size) in places.items():
             if not is_media(name):
                 continue
-            stem = name.rpartition(".")[0]  # as it is: tars of a whole folder write ``./a.mp4``
+            stem = name.rpartition(".")[0]  # not normalised: tars of a whole folder have names like ``./a.mp4``
             captioned.add(stem)
             caption = _caption(stream, places.get(f"{stem}.{extension}"), key)
             label = _label(stream, places.get(f"{stem}.cls"))
             source = f"{tar}::{name}"
             if label == _BAD_LABEL:
-                yield Refusal(source, "bad_label", f"{stem}.cls holds no class number")
+                yield Refusal(source, "bad_label", f"{stem}.cls does not hold a class number")
             elif label is not None and dataset.classes is not None and label >= len(dataset.classes):
                 yield Refusal(source, "bad_label", f"class {label}, but there are {len(dataset.classes)} classes")
             else:
@@ -84,16 +84,16 @@ def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterat
         for name in places:
             stem, dot, suffix = name.rpartition(".")
             if dot and suffix == extension and stem not in captioned:
-                yield Refusal(f"{tar}::{name}", "no_media", "a caption, but no picture of its key")
+                yield Refusal(f"{tar}::{name}", "no_media", "a caption, but no picture with its key")
 
 
 # ------------------------------------------------------------------------------------------------------------- headers
 
 
 def _members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str] | None, Place | None]]:
-    """(name, refusal, place) of each member but folders. Raises CorruptArtifactError for a tar that is cut short.
+    """(name, refusal, place) of each member except folders. Raises CorruptArtifactError for a tar that is cut short.
 
-    ``tarfile`` takes a cut at a member's edge, or a damaged header, for the end: so what stands there is looked at.
+    ``tarfile`` takes a cut between two members, or a damaged header, for the end, so the bytes there are checked.
     """
     end = 0
     size = stream.seek(0, 2)
@@ -129,7 +129,7 @@ _BAD_LABEL = -1
 
 
 def _read(stream: IO[bytes], place: Place) -> bytes | None:
-    """A small member's bytes; None for one that is too large to be a text."""
+    """A small member's bytes; None if it is too large to be text."""
     offset, size = place
     if size > _LONGEST_TEXT:
         return None
@@ -138,7 +138,7 @@ def _read(stream: IO[bytes], place: Place) -> bytes | None:
 
 
 def _caption(stream: IO[bytes], place: Place | None, key: str) -> str:
-    """A caption as ``Rules.item`` takes it: empty where there is none, with a NUL where it cannot be one."""
+    """A caption as ``Rules.item`` expects it: empty if there is none, and with a NUL if it is not valid."""
     if place is None:
         return ""
     data = _read(stream, place)

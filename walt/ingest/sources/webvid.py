@@ -1,4 +1,4 @@
-"""WebVid's lists, by column name: the files of its download script, or the URLs themselves."""
+"""WebVid's lists, read by column name: the files of its download script, or the URLs themselves."""
 
 from __future__ import annotations
 
