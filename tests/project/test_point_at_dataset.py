@@ -298,7 +298,7 @@ def test_the_folders_table_wins_and_the_message_says_which(captioned: Path, caps
     described = init(captioned, "clips", "t.csv")
     assert captions_of(captioned, described) == ["a cat"]
     said = "".join(capsys.readouterr().out.split())
-    assert f"{captioned}/clips/t.csvistaken,andnot{captioned}/t.csv" in said
+    assert f"{captioned}/clips/t.csvisused,not{captioned}/t.csv" in said
 
 
 def test_of_a_table_outside_it_is_said_what_dvc_sees(captioned: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -327,7 +327,7 @@ def walt(*arguments: str) -> Result:
         (["--recipe", "tiny", "--force", "--videos", "clips", "--captions", "gone.csv"], "no such file"),
         (["--recipe", "tiny", "--force", "--videos", "nowhere"], "no such folder"),
         (["--recipe", "tiny", "--force", "--videos", "videos", "--captions", "table.csv"], "no column 'path'"),
-        (["--recipe", "tiny", "--force", "--videos", "clips/*.avi"], "nothing in it"),
+        (["--recipe", "tiny", "--force", "--videos", "clips/*.avi"], "contains no input"),
         (["--recipe", "tinny", "--force", "--videos", "clips"], "did you mean 'tiny'"),
         (["--recipe", "tiny", "--videos", "clips"], "--force replaces it"),
     ],
