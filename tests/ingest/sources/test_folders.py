@@ -71,7 +71,7 @@ def test_folders_that_all_link_to_each_other_have_few_names(tmp_path: Path, caps
     assert len(names(set_)) == 8 + 8 * 7 + 8 * 7 * 6
     told = "".join(capsys.readouterr().out.split())  # lines are broken anywhere
     assert told.count("warning:") == 1
-    assert "d0/to1/to2/to3:notentered" in told
+    assert "d0/to1/to2/to3:notfollowed" in told
 
 
 @pytest.mark.parametrize("pattern", ["**/*.mp4", "a/**/*.mp4", "a/b/*.mp4", "a/b/*/*.mp4", "a/b/plain/c/*.mp4"])

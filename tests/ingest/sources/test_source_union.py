@@ -201,7 +201,7 @@ def test_a_member_may_be_called_as_a_key_is() -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", ".a", "a b", "ü"])
 def test_a_name_that_cannot_begin_a_name(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"source\.members: .*a member's name is made of"):
+    with pytest.raises(ConfigurationError, match=r"source\.members: .*a member's name consists of"):
         describe(**union(**{name: member(FOLDER, ".")}))
 
 
