@@ -17,8 +17,9 @@ from types import FrameType
 
 from walt.core import environment
 from walt.core.config import load_section
-from walt.core.errors import WaltError
+from walt.core.errors import ConfigurationError, WaltError
 from walt.ingest.config import Descriptor
+from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 
@@ -68,7 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check_configuration(root: Path) -> None:
-    """Read ``params.yaml`` and the dataset's descriptor, which takes no time. Raises ConfigurationError, one line."""
+    """Read ``params.yaml`` and the dataset's descriptor, and see that ``dvc.yaml`` is there, which takes no time.
+
+    Raises:
+        ConfigurationError: one line.
+    """
+    if not (root / PIPELINE_FILE).is_file():
+        raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
     load_section(root / load_params(root).dataset.descriptor, Descriptor)
 
 

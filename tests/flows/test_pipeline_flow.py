@@ -98,6 +98,17 @@ def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
 ) -> None:
     path = project / file
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert said in refused_before_prefect(project)
+    assert not (project / "calls").exists()
+
+
+def test_outside_of_a_clone_the_direct_run_ends_with_2_before_prefect_is_imported(project: Path) -> None:
+    (project / "dvc.yaml").unlink()
+    assert "no dvc.yaml here: DVC and the flow work in a clone of the project" in refused_before_prefect(project)
+
+
+def refused_before_prefect(project: Path) -> str:
+    """The one line with which the direct run ends with 2, in a process that has not imported Prefect."""
     code = (
         "import sys; from flows.walt import main; code = main([]); sys.exit(99 if 'prefect' in sys.modules else code)"
     )
@@ -107,8 +118,7 @@ def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
     )
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
-    assert said in ended.stderr
-    assert not (project / "calls").exists()
+    return ended.stderr
 
 
 def test_the_demo_is_a_direct_run_that_promotes_the_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/suggestions.py": "the nearest name, in messages",
     "walt/core/paths.py": "where artefacts are",
     "walt/core/sizes.py": "what the folder of a size is called",
-    "walt/core/transformers.py": "what transformers and their folders are called",
+    "walt/core/transformers.py": "names and folders; what a model starts from is also an input in dvc.yaml",
     "walt/core/left_out.py": "the note in the folder of a model that a project does without",
     "walt/core/storage.py": "bytes pass through unchanged; names and identities are made in walt/core/digests.py",
     "walt/core/environment.py": "variables of tools, on which no stage's result depends",

@@ -78,7 +78,7 @@ def layers(name: str, folder: Path = FOLDER) -> list[tuple[Path, Document]]:
     """A recipe's overlays, the one that is over the defaults first. Raises ConfigurationError as ``expand``."""
     found: list[tuple[Path, Document]] = []
     wanted, seen = name, [name]
-    while wanted != DEFAULTS:
+    while not found or wanted != DEFAULTS:
         file = _recipe_file(wanted, folder)
         document = parse(file)
         found.insert(0, (file, document))
