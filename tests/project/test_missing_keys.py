@@ -124,3 +124,14 @@ def test_update_goes_with_nothing_else_and_leaves_a_whole_file_alone(file: Path)
     assert file.read_bytes() == before
     file.unlink()
     assert isinstance(CliRunner().invoke(app, ["init", "--update"]).exception, ConfigurationError)
+
+
+def test_a_key_of_another_name_is_named_by_update_and_check(file: Path) -> None:
+    file.write_text(
+        file.read_text().replace("{resolution: [32, 32], num_frames: 17", "{size: [32, 32], num_frames: 17")
+    )
+    drop(file, "image_fraction:")
+    for arguments in (["init", "--update"], ["check"]):
+        result = CliRunner().invoke(app, arguments)
+        assert "unknown key 'train_autoencoder.forms.0.size': it is called 'resolution' now" in str(result.exception)
+    assert "image_fraction" in file.read_text(), "what was missing was added all the same"

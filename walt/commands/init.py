@@ -14,6 +14,7 @@ from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.missing_keys import add_missing
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params
+from walt.project.runner import load_params
 
 
 def command(
@@ -46,6 +47,7 @@ def command(
             raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
         added = add_missing(root / "params.yaml")
         info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
+        load_params(root)  # what else is wrong with it is said here, not by the next command
         return
     own = None if videos is None else own_dataset(root, videos, captions, path_column, caption_column, name)
     start = None

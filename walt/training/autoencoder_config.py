@@ -30,6 +30,8 @@ class AutoencoderLossConfig(Section):
 class ClipFormConfig(Section):
     """One form in which the autoencoder sees the data."""
 
+    renamed_keys = {"size": "resolution"}  # DVC's run cache overlooks keys called size
+
     resolution: tuple[PositiveInt, PositiveInt]
     """(height, width): one of ``ingest.sizes``."""
     num_frames: PositiveInt

@@ -175,7 +175,7 @@ def _stored(stored: Mapping[str, Any]) -> TableData:
         )
         for size, folder in stored.items()
     ]  # fmt: skip
-    return TableData("Stored", ("size", "tars", "clips", "bytes", "a clip"), "lrrrr", rows)
+    return TableData("Stored", ("size", "tars", "clips", "bytes", "per clip"), "lrrrr", rows)
 
 
 def _labels(labels: Mapping[str, Any]) -> TableData:
