@@ -3,8 +3,8 @@
     python -m benchmarks.autoencoder --help
 
 All have random weights and encode and decode the same clip. They differ in size, so what is compared is arithmetic
-throughput: FLOPs done a second, and what share that is of a large matrix product's in the same rounds. The peers run as
-shipped and with their weights and input laid out channels-last; ours is channels-last by itself.
+throughput: FLOPs per second, and what share that is of a large matrix product's in the same rounds. The peers run as
+shipped and with their weights and input laid out channels-last; ours is channels-last by default.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Row:
     gflop_per_second: float
     share_of_matmul: float
     in_convolutions: float
-    """Share of the time, by the profiler, in a round of its own."""
+    """Share of the time, by the profiler, in a separate round."""
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=17)
     parser.add_argument("--side", type=int, default=128, help="height and width of the clip")
     parser.add_argument("--width", type=int, default=128, help="base channels of ours; the paper's is 128")
-    parser.add_argument("--blocks", type=int, default=4, help="residual blocks a level of ours; the paper's is 4")
+    parser.add_argument("--blocks", type=int, default=4, help="residual blocks per level of ours; the paper's is 4")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precisions", nargs="+", choices=sorted(DTYPES), default=["bf16", "fp32"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -115,7 +115,7 @@ def convolution_share(work: Work) -> float:
 
 
 def contestants(arguments: argparse.Namespace, dtype: torch.dtype) -> Iterator[tuple[str, str, Any, Any]]:
-    """(model, layout, encode, decode); each model is made when it is its turn, so that a failure names it."""
+    """(model, layout, encode, decode); each model is made at its turn, so that a failure names it."""
     ours = CausalAutoencoder(
         AutoencoderConfig(
             dimensions=3, patch_size=1, base_channels=arguments.width, channel_multipliers=(1, 2, 2, 4),
@@ -168,7 +168,7 @@ def render(rows: list[Row], arguments: argparse.Namespace) -> str:
     ]  # fmt: skip
     shape = f"{arguments.frames}x{arguments.side}x{arguments.side}"
     lines = [
-        f"{shape}, batch 1; ours with {arguments.width} base channels and {arguments.blocks} blocks a level; median "
+        f"{shape}, batch 1; ours with {arguments.width} base channels and {arguments.blocks} blocks per level; median "
         f"(fastest to slowest) of {arguments.rounds} rounds. {machine(arguments.device)}.",
         "",
         markdown_table(header, cells),

@@ -50,13 +50,13 @@ LAUNCHER = Path(__file__).with_name("video2dataset_launcher.py")
 PROCESSES = 2
 SECONDS = NUM_FRAMES / FPS
 COMPUTE = ComputeConfig(workers=PROCESSES, backend="process", device="cpu")
-FLOOR, OURS, OURS_SPARSE, PEER = "ffmpeg, decoding alone", "W.A.L.T", "W.A.L.T, one clip a video", "video2dataset"
+FLOOR, OURS, OURS_SPARSE, PEER = "ffmpeg, decoding alone", "W.A.L.T", "W.A.L.T, one clip per video", "video2dataset"
 MIDDLE = "W.A.L.T, one clip from the middle, no shards"
 
 
 @dataclass
 class Costs:
-    """What a contestant took, a value a round."""
+    """What a contestant took, one value per round."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -85,7 +85,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest", description=__doc__)
     parser.add_argument("--videos", type=int, default=48)
     parser.add_argument("--seconds", type=float, default=10, help="length of each video")
-    parser.add_argument("--clips", type=int, default=4, help="clips a video, for the dense contestants")
+    parser.add_argument("--clips", type=int, default=4, help="clips per video, for the dense contestants")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keep the videos here, and use those that are there")
     parser.add_argument(
@@ -100,7 +100,7 @@ def parse() -> argparse.Namespace:
 
 
 def make_videos(folder: Path, count: int, seconds: float) -> list[Path]:
-    """854x480 at 30 frames a second, H.264 as x264 does it by default (B-frames in pyramids, crf 23), AAC sound.
+    """854x480 at 30 frames per second, H.264 as x264 does it by default (B-frames in pyramids, crf 23), AAC sound.
 
     In turns from the real clips, where they are there (repeated, each from another moment on, scaled), and from two of
     ffmpeg's generators: a test picture with noise, and a zoom into a fractal.
@@ -146,7 +146,7 @@ _FILTERS = f"fps={FPS},scale=-2:{SIDE},crop={SIDE}:{SIDE}"
 _TO_H264 = ("-an", "-filter_threads", "1", "-c:v", "libx264", "-threads", "1")
 
 
-def a_command_a_clip(files: list[Path], folder: Path, clips: int) -> None:
+def one_command_per_clip(files: list[Path], folder: Path, clips: int) -> None:
     """What a shell script would do."""
     run_side_by_side(
         ["-threads", "1", "-ss", f"{k * SECONDS}", "-i", str(file), "-vf", _FILTERS, "-frames:v", str(NUM_FRAMES),
@@ -217,7 +217,7 @@ def run_video2dataset(files: list[Path], folder: Path, clips: int, venv: Path) -
 
 
 def install_video2dataset(venv: Path) -> bool:
-    """Make the environment, unless it is there; whether that went well.
+    """Make the environment, unless it is there; returns whether it worked.
 
     Its pinned torch is left out: cutting clips does not use it.
     """
@@ -245,7 +245,7 @@ def measure(files: list[Path], scratch: Path, arguments: argparse.Namespace) -> 
     contestants: dict[str, Callable[[Path], None]] = {
         FLOOR: lambda _: decode_only(files),
         OURS: lambda folder: run_stage(folder / "project", clips),
-        "ffmpeg, a command a clip": lambda folder: a_command_a_clip(files, folder, clips),
+        "ffmpeg, one command per clip": lambda folder: one_command_per_clip(files, folder, clips),
         "ffmpeg, a pass with segments": lambda folder: a_pass_with_segments(files, folder, clips),
         "PyAV, decoding all": lambda _: in_our_pool(pyav_decode, files),
         OURS_SPARSE: lambda folder: run_stage(folder / "project", 1),
@@ -306,12 +306,12 @@ def render(costs: dict[str, Costs], files: list[Path], verified: tuple[int, int]
     ]  # fmt: skip
     real = sum(1 for name in REAL_CLIPS if (REAL / name).is_file())
     lines = [
-        f"{count} videos of {arguments.seconds:g} s, 854x480, 30 frames a second, H.264 with B-frames and AAC, made of "
+        f"{count} videos of {arguments.seconds:g} s, 854x480, 30 frames per second, H.264 with B-frames and AAC, from "
         f"{real} real clips and 2 generators, {sum(f.stat().st_size for f in files) / count / 1e6:.2f} MB each; "
-        f"{arguments.clips} clips of {NUM_FRAMES}x{SIDE}x{SIDE} at {FPS} frames a second of each; {PROCESSES} "
+        f"{arguments.clips} clips of {NUM_FRAMES}x{SIDE}x{SIDE} at {FPS} frames per second of each; {PROCESSES} "
         f"processes; median (lowest to highest) of {arguments.rounds} rounds in turns. {machine('cpu')}.",
         "",
-        markdown_table(["what", "seconds", "videos/s", "CPU s a video", "CPU time of the floor / its own"], cells),
+        markdown_table(["what", "seconds", "videos/s", "CPU s per video", "CPU time of the floor / its own"], cells),
         "",
         f"- {verified[1]} of {verified[0]} frames are bit-identical to those of decoding everything; all clips have "
         f"{NUM_FRAMES} frames",
@@ -328,7 +328,8 @@ def render(costs: dict[str, Costs], files: list[Path], verified: tuple[int, int]
 
 
 def ratio(other: Costs, ours: Costs) -> float:
-    """How many times less CPU time ours takes: the median of the rounds' own ratios, as both had the same weather."""
+    """How many times less CPU time ours takes: the median of the rounds' own ratios, as both ran under the same
+    load."""
     pairs = zip(other.cpu, ours.cpu, strict=False)
     return statistics.median(theirs / mine for theirs, mine in pairs)
 

@@ -1,10 +1,10 @@
-"""What each step of ingest costs an item, for the arithmetic of docs/scale.md.
+"""What each step of ingest costs per item, for the arithmetic of docs/scale.md.
 
     python -m benchmarks.ingest_costs [--items 20000] [--out results/bench-ingest-costs.md]
 
 Makes its own files. Everything runs in one process and is counted in its CPU seconds, so that neighbours on the
 machine disturb little. Listing, hashing, caching, packing and tables are measured on many small items, cutting on a
-video of ten seconds and on a photograph-sized image. Memory is that of Python's objects (tracemalloc), but of the
+video of ten seconds and on a photograph-sized image. Memory is that of Python's objects (tracemalloc), except for the
 readers of the manifest: each runs in a fresh process, whose growth at its peak is given.
 """
 
@@ -86,7 +86,7 @@ class Costs:
 
     def add(self, step: str, unit: str, cost: str) -> None:
         self.rows.append((step, unit, cost))
-        print(f"{step}: {cost} a {unit}", flush=True)
+        print(f"{step}: {cost} per {unit}", flush=True)
 
 
 def _seconds(value: float) -> str:

@@ -1,4 +1,5 @@
-"""What ``benchmarks.ingest`` runs in our pool of processes; apart, so that these import nothing else."""
+"""What ``benchmarks.ingest`` runs in our pool of processes; in its own file, so that the processes import nothing
+else."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ LIMITS = Limits(min_side=16, max_pixels=4096 * 4096, max_seconds=600)
 
 
 def pyav_decode(path: Path) -> int:
-    """All frames of a file, no more."""
+    """Decode all frames of a file, and nothing else."""
     with av.open(str(path)) as container:
         container.streams.video[0].codec_context.thread_count = 1
         return sum(1 for _ in container.decode(video=0))

@@ -1,7 +1,7 @@
 """What all benchmarks share: interleaved timing, counted FLOPs, the machine in words, tables in Markdown.
 
 Machines are noisy, so figures are medians of rounds in which all contestants take turns, and shares of what a large
-matrix product reaches in the very same rounds.
+matrix product reaches in the same rounds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MATMUL_SIDE = 2048
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one contestant, a value a round."""
+    """Seconds of one contestant, one value per round."""
 
     seconds: list[float]
 
@@ -33,7 +33,7 @@ class Timing:
 
     @property
     def spread(self) -> str:
-        """Fastest to slowest, for the reader's doubts."""
+        """Fastest to slowest, to show the spread."""
         return f"{min(self.seconds):.3g} to {max(self.seconds):.3g}"
 
 
@@ -80,7 +80,7 @@ def operator_seconds(work: Work) -> dict[str, float]:
 
 
 def matmul(dtype: torch.dtype, device: str) -> tuple[Work, int]:
-    """The yardstick: a product of square matrices, and its FLOPs."""
+    """The reference: a product of square matrices, and its FLOPs."""
     side = MATMUL_SIDE if device == "cpu" else 4 * MATMUL_SIDE
     one, other = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
     return lambda: one @ other, 2 * side**3

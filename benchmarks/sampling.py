@@ -2,8 +2,8 @@
 
     python -m benchmarks.sampling --help
 
-Overhead is the share of the time in which the model is not at work: schedule, guidance, noise, self-conditioning.
-Guided and unguided take turns; the guided model is asked both ways in one batch.
+Overhead is the share of the time in which the model does not run: schedule, guidance, noise, self-conditioning.
+Guided and unguided take turns; the guided model evaluates both branches in one batch.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import machine, markdown_table, synchronize, take_turns
-from walt.core.config import load_section
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory
 from walt.project.params import Params
+from walt.project.recipes import load_recipe
 from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, sample_latents
 from walt.sampling.prompt_inputs import Conditions, TextCondition
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
-RECIPE = Path(__file__).parents[1] / "walt/recipes/demo.yaml"
+RECIPE = "demo"
 TEXT_TOKENS = 16
 SIZES = {
     "demo": {},
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here too")
     arguments = parser.parse_args()
     keep_freed_memory(arguments.device)
-    params = load_section(RECIPE, Params)
+    params = load_recipe(RECIPE)
     rows = []
     for name in arguments.sizes:
         config = TransformerConfig.model_validate({**params.base.model_dump(), **SIZES[name]})

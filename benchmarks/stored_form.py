@@ -29,12 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stored_form", description=__doc__)
     parser.add_argument("--crf", type=int, nargs="+", default=[8, 12, 14, 16, 18, 20])
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--videos", type=Path, default=REAL, help="folder of videos, searched through and through")
+    parser.add_argument("--videos", type=Path, default=REAL, help="folder of videos, searched with all its subfolders")
     arguments = parser.parse_args()
     clips = list(read_all(arguments.videos, arguments.side))
     rows = [measure(clips, crf) for crf in arguments.crf]
     shape = f"{NUM_FRAMES}x{arguments.side}x{arguments.side}"
-    print(f"{len(clips)} clips of {shape} at {FPS} frames a second.\n")
+    print(f"{len(clips)} clips of {shape} at {FPS} frames per second.\n")
     header = ["crf", "PSNR median", "PSNR worst", "KB median", "KB largest", "above 60 KB", "ms to encode", "to decode"]
     print(markdown_table(header, rows))
 

@@ -188,7 +188,7 @@ def contestants(arguments: argparse.Namespace) -> Iterator[tuple[str, nn.Module,
 def walt_config(
     arguments: argparse.Namespace, window: str, bias: bool, mlp_width: int | None = None
 ) -> TransformerConfig:
-    """Unconditional, so that nothing but the timestep is told: what is measured is self-attention and MLP."""
+    """Unconditional, with the timestep as the only condition: what is measured is self-attention and MLP."""
     return TransformerConfig(
         resolution=(GRID[1] * 8, GRID[2] * 8), latent_grid=GRID, latent_channels=CHANNELS, layers=arguments.layers,
         width=arguments.width, heads=arguments.heads, mlp_width=mlp_width or 4 * arguments.width, patch_size=1,
@@ -201,7 +201,7 @@ def walt_config(
 
 def render(rows: list[Row], arguments: argparse.Namespace) -> str:
     """The table, and under it the ratios."""
-    header = ["precision", "mode", "model", "parameters", "seconds a step", "GFLOP", "GFLOP/s", "of matmul"]
+    header = ["precision", "mode", "model", "parameters", "seconds per step", "GFLOP", "GFLOP/s", "of matmul"]
     cells = [
         [row.precision, row.mode, row.model, f"{row.parameters / 1e6:.1f} M", f"{row.seconds:.3g} ({row.spread})",
          f"{row.gflop:.0f}", f"{row.gflop_per_second:.0f}", f"{row.share_of_matmul:.0%}"]
@@ -221,7 +221,7 @@ def render(rows: list[Row], arguments: argparse.Namespace) -> str:
 def ratios(rows: list[Row]) -> Iterator[str]:
     """What the bias costs at every window, what windows save, and how the paper's compares with the peers.
 
-    Of medians, and in brackets of the fastest rounds: on a machine with other work they tell more.
+    Of medians, and in brackets of the fastest rounds: on a machine with other work they are more reliable.
     """
     for precision, mode in dict.fromkeys((row.precision, row.mode) for row in rows):
         found = {row.model: row for row in rows if (row.precision, row.mode) == (precision, mode)}

@@ -2,9 +2,9 @@
 
     python -m benchmarks.transformer_gpu --help
 
-bf16 under autocast, forward and backward, each block compiled; utilisation is the model's own FLOPs a second over what
-a large matrix product reaches in the same rounds. The 3 B model has fewer layers than the paper's, else it is the same.
-With ``--device cpu`` and small numbers it runs anywhere, which says nothing but that it runs.
+bf16 under autocast, forward and backward, each block compiled; utilisation is the model's own FLOPs per second over
+what a large matrix product reaches in the same rounds. The 3 B model has fewer layers than the paper's, else it is the
+same. With ``--device cpu`` and small numbers it runs anywhere, which shows only that it runs.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ def utilisation(arguments: argparse.Namespace) -> str:
                  f"{seconds:.3g} ({timings['model'].spread})", f"{batch / seconds:.1f}",
                  f"{flops / seconds / 1e12:.1f}", f"{share:.0%}"]
             )  # fmt: skip
-    header = ["size", "parameters", "layers", "batch", "seconds a step", "samples/s", "TFLOP/s", "of matmul"]
+    header = ["size", "parameters", "layers", "batch", "seconds per step", "samples/s", "TFLOP/s", "of matmul"]
     return markdown_table(header, rows)
 
 
 def windows(arguments: argparse.Namespace) -> str:
-    """L at the windows of Table 3b, with and without the bias, as steps a second over full attention's."""
+    """L at the windows of Table 3b, with and without the bias, as steps per second over full attention's."""
     batch, work = arguments.batches[0], {}
     for bias in (True, False):
         for window in WINDOWS:
@@ -111,8 +111,8 @@ def windows(arguments: argparse.Namespace) -> str:
             [window, "yes" if bias else "no", f"{timing.median:.3g} ({timing.spread})",
              f"{full.median / timing.median:.2f}"]
         )  # fmt: skip
-    paper = "The paper's, at its batch: 1.87, 1.67, 1.46 and 1 times full attention's steps a second."
-    return markdown_table(["window", "bias", "seconds a step", "x full, same bias"], rows) + f"\n\n{paper}"
+    paper = "The paper's, at its batch: 1.87, 1.67, 1.46 and 1 times full attention's steps per second."
+    return markdown_table(["window", "bias", "seconds per step", "x full, same bias"], rows) + f"\n\n{paper}"
 
 
 def sampling(arguments: argparse.Namespace) -> str:

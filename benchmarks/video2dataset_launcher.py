@@ -1,7 +1,7 @@
 """Runs video2dataset 1.3.0 in an environment of its own; called by ``benchmarks.ingest``, with its settings as JSON.
 
-What cutting clips does not use (torch, transformers, opencv and the like) is replaced by empty stand-ins, so that it
-needs neither the versions it pins nor the time to import them. Two of its faults are mended, without which it stops at
+What cutting clips does not use (torch, transformers, opencv and the like) is replaced by empty modules, so that it
+needs neither the versions it pins nor the time to import them. Two of its faults are fixed, with which it stops at
 the first sample: subsamplers without ``encode_formats``, and one that changes the dictionary that is being walked.
 """
 

@@ -1,1 +1,1 @@
-"""Prefect: when the stages run. The only package that imports prefect; what is stale is DVC's to decide."""
+"""Prefect: when the stages run. The only package that imports prefect; DVC decides what is stale."""

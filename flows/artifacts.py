@@ -1,6 +1,6 @@
-"""What a person sees of a stage on Prefect's pages: a progress bar while it runs, a table of figures afterwards.
+"""What Prefect's pages show of a stage: a progress bar while it runs, a table of figures afterwards.
 
-Showing is never worth a training: when the API does not answer, a warning is logged and the stage goes on.
+Showing never stops a training: when the API does not answer, a warning is logged and the stage continues.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ def show_page(key: str, page: Path, logger: Logger) -> None:
 
 @contextmanager
 def survive_outage(logger: Logger) -> Iterator[None]:
-    """Log, and go on, when Prefect's API cannot be reached."""
+    """Log and continue when Prefect's API cannot be reached."""
     try:
         yield
     except (httpx.HTTPError, OSError) as error:
-        logger.warning("Prefect's API does not answer (%s); the work goes on", str(error) or type(error).__name__)
+        logger.warning("Prefect's API does not answer (%s); the work continues", str(error) or type(error).__name__)
 
 
 def _describe(state: dict[str, Any]) -> str:

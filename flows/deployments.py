@@ -52,7 +52,7 @@ DEPLOYMENTS: tuple[DeploymentSpec, ...] = (
     DeploymentSpec("all", "Everything, to the report.", "report"),
     DeploymentSpec(
         RETRAIN,
-        "On a schedule: take in new, changed and removed source files, remake what they make stale, evaluate, and move "
+        "On a schedule: ingest new, changed and removed source files, remake what they make stale, evaluate, and move "
         "the model alias if the new model is better. Does nothing, quickly, when nothing changed.",
         "report",
         promote=True,
@@ -63,7 +63,7 @@ DEPLOYMENTS: tuple[DeploymentSpec, ...] = (
 _HEADER = """\
 # Made by `python -m flows.deployments --write` from the table there; a test holds the two equal. Do not edit.
 # It is for workers on other machines (`prefect --no-prompt deploy --all`, after a worker has made the pool), see
-# infra/README.md. On one machine `make serve` needs nothing of this.
+# infra/README.md. On one machine `make serve` does not need it.
 """
 
 
@@ -76,7 +76,7 @@ def render(root: Path) -> str:
         "prefect-version": pinned.group(1),
         "build": None,
         "push": None,
-        "pull": None,  # the worker starts where the project lies: a checkout, or the image's folder
+        "pull": None,  # the worker starts in the project's folder: a checkout, or the image's folder
         "deployments": [_entry(spec) for spec in DEPLOYMENTS],
     }
     stream = StringIO()

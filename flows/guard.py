@@ -1,8 +1,8 @@
-"""Runs one command in a session of its own and leaves no process behind, whatever happens to the caller.
+"""Runs one command in its own session and leaves no process behind, even when the caller is killed.
 
 ``python -P flows/guard.py GRACE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while it
-wants the command to go on; when the pipe closes, because the caller said so, failed, or was killed with SIGKILL, then
-everything that the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to
+wants the command to continue; when the pipe closes, because the caller closed it, failed, or was killed with SIGKILL,
+then everything that the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to
 write a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there.
 
 Runs as a script and imports nothing of this project, so that it starts in a tenth of a second.
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     started = _members()
     if status is None:
         _signal_and_wait(_stage_processes(child), signal.SIGTERM, grace)
-        psutil.wait_procs([child], timeout=_LEFTOVERS_SECONDS)  # dvc lets go of its locks
+        psutil.wait_procs([child], timeout=_LEFTOVERS_SECONDS)  # dvc releases its locks
         status = 128 + signal.SIGTERM
     _signal_and_wait(started | _members(), signal.SIGTERM, _LEFTOVERS_SECONDS)
     _signal_and_wait(started | _members(), signal.SIGKILL, _LEFTOVERS_SECONDS)
@@ -57,7 +57,7 @@ def _wait_for_end_of_input(stop: threading.Event) -> None:
 
 
 def _adopt_orphans() -> None:
-    """On Linux, what a dying process leaves behind becomes a child of this one, so that it can still be found."""
+    """On Linux, orphans of a process that ended become children of this one, so that they can still be found."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -80,7 +80,7 @@ def _stage_processes(child: psutil.Process) -> list[psutil.Process]:
     """The command's own processes, below dvc and the shells around them.
 
     dvc and a shell die of SIGTERM at once and forget what they have started, so they are passed over: when the stage
-    ends, they see it, let go of their locks, and end by themselves.
+    ends, they notice, release their locks, and end by themselves.
     """
     try:
         words = child.cmdline()

@@ -1,7 +1,7 @@
-"""The flow ``walt``: bring one stage, and all that it needs, up to date; on request, judge the new model.
+"""The flow ``walt``: bring one stage, and all that it needs, up to date; on request, promote the new model.
 
-DVC decides what is stale; the flow decides when to ask, shows what happens, repeats what failed for want of storage,
-and stops everything when it is told to. Stages run one after the other: two ``dvc repro`` at a time write the same lock
+DVC decides what is stale; the flow decides when to ask, shows what happens, repeats what failed for lack of storage,
+and stops everything on request. Stages run one after the other: two ``dvc repro`` at a time write the same lock
 file, and on one machine they would only share its processors (docs/decisions/0001).
 """
 
@@ -45,7 +45,7 @@ class StageFailedError(Exception):
 
 
 def _is_storage_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Prefect asks this before a retry: only storage and environment errors may go away by waiting."""
+    """Prefect asks this before a retry: only storage and environment errors may disappear with time."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StageFailedError) and error.status == StorageError.exit_status
 
@@ -55,7 +55,7 @@ _guarded_task = task(
     retry_delay_seconds=exponential_backoff(RETRY_BACKOFF_SECONDS),
     retry_jitter_factor=0.2,
     retry_condition_fn=_is_storage_error,
-    cache_policy=NO_CACHE,  # DVC knows what is fresh; a second opinion could only be wrong
+    cache_policy=NO_CACHE,  # DVC knows what is fresh; Prefect's own cache could only be wrong
     persist_result=False,
 )
 
@@ -90,7 +90,7 @@ def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
             )
         outcomes = _bring_up_to_date(root, stages, stale)
         if promote:
-            judge_model(root)
+            promote_model(root)
     return outcomes
 
 
@@ -127,7 +127,7 @@ def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str])
 
 @_guarded_task
 def prepare(root: Path) -> None:
-    """Make the dataset's source files, where its descriptor says how; a dataset that is brought is left alone."""
+    """Make the dataset's source files, where its descriptor says how; a dataset that the user brings is left alone."""
     _run("prepare", ["walt", "prepare"], root)
 
 
@@ -159,11 +159,11 @@ def run_stage(root: Path, name: str) -> str:
 
 
 @_guarded_task
-def judge_model(root: Path) -> str:
-    """Compare the newest model version with the one that has the alias; the sentence that says what was decided."""
+def promote_model(root: Path) -> str:
+    """Compare the newest model version with the one that has the alias; returns the sentence with the decision."""
     ended = _run("promote", ["walt", "promote"], root)
     decision = ended.lines[-1] if ended.lines else ""
-    artifacts.show_text("promotion", decision, "What became of the new model version", get_run_logger())
+    artifacts.show_text("promotion", decision, "Whether the new model version was promoted", get_run_logger())
     return decision
 
 
@@ -188,7 +188,7 @@ def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ende
 
 
 def _exit_status(ended: Ended) -> int:
-    """The stage's own status where dvc tells it (dvc itself always ends with the same one)."""
+    """The stage's own status where dvc prints it (dvc itself always ends with the same one)."""
     told = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
     return int(told[-1]) if told else ended.status
 

@@ -17,7 +17,7 @@ _GUARD = Path(__file__).with_name("guard.py")
 _KEPT_LINES = 400
 _TICK_SECONDS = 1.0
 GRACE_SECONDS = 60.0
-"""What a stopped stage gets to write its checkpoint."""
+"""Time in which a stopped stage writes its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Ended:
 
 
 def tools_folder() -> Path:
-    """Where this interpreter's commands lie: ``walt``, ``dvc``, ``prefect``."""
+    """The folder of this interpreter's commands: ``walt``, ``dvc``, ``prefect``."""
     return Path(sys.executable).parent
 
 
@@ -47,11 +47,11 @@ def run_command(
     on_tick: Callable[[], None],
     grace_seconds: float = GRACE_SECONDS,
 ) -> Ended:
-    """Run ``command`` in ``root`` until it ends; nothing that it started is left then.
+    """Run ``command`` in ``root`` until it ends; then nothing that it started is left.
 
     ``on_line`` gets each line of its output, from another thread; ``on_tick`` is called every second. When this thread
-    is interrupted (KeyboardInterrupt, Prefect's TerminationSignal), the command is stopped before the error goes on;
-    when this process dies, its guard stops it.
+    is interrupted (KeyboardInterrupt, Prefect's TerminationSignal), the command is stopped before the error is raised
+    again; when this process dies, its guard stops it.
     """
     guarded = [sys.executable, "-P", str(_GUARD), str(grace_seconds), *command]
     process = subprocess.Popen(
@@ -60,7 +60,7 @@ def run_command(
     )  # fmt: skip
     assert process.stdin is not None
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
-    # a thread of its own: a slow API must not fill the pipe and make the stage wait
+    # in its own thread: a slow API must not fill the pipe and make the stage wait
     reader = threading.Thread(target=_read_lines, args=(process, lines, on_line), daemon=True)
     reader.start()
     try:

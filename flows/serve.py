@@ -73,7 +73,7 @@ def running_server(port: int) -> Iterator[str]:
             raise StorageError(
                 f"port {port} of {HOST} is taken: another `make serve` may be running; stop it, or choose --port"
             ) from None
-    # a session of its own: Ctrl-C reaches this process only, which needs the server until the last run has ended
+    # its own session: Ctrl-C reaches this process only, which needs the server until the last run has ended
     server = subprocess.Popen(
         [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
         env=command_environment({}), start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -98,7 +98,7 @@ def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + _STARTUP_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise StorageError(f"the Prefect server ended with exit status {server.returncode} before it was up")
+            raise StorageError(f"the Prefect server ended with exit status {server.returncode} before it was ready")
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
                 if answer.status == 200:

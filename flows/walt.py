@@ -17,13 +17,14 @@ from types import FrameType
 
 from walt.core import environment
 from walt.core.config import load_section
-from walt.core.errors import WaltError
+from walt.core.errors import ConfigurationError, WaltError
 from walt.ingest.config import Descriptor
+from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 
 NEXT = """
-Now open results/report.html: the videos, whether they obey their prompts, and what they were made of.
+Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
 Compare runs with `make mlflow`. For your own videos: `.venv/bin/walt init --videos FOLDER --captions FILE.csv --force`,
 then `make demo` again."""
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         choices=STAGE_NAMES,
         help="the stage that is wanted; default: report, so everything",
     )
-    parser.add_argument("--promote", action="store_true", help="then let the new model have the alias, if it is better")
+    parser.add_argument("--promote", action="store_true", help="then give the alias to the new model, if it is better")
     options = parser.parse_args(arguments)
 
     environment.set_defaults()
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         outcomes = walt(options.target, options.promote)
     except KeyboardInterrupt:
-        print("interrupted; what ran was stopped, and goes on from its checkpoint next time", file=sys.stderr)
+        print("interrupted; what ran was stopped, and continues from its checkpoint next time", file=sys.stderr)
         return 130
     except (StageFailedError, WaltError) as error:
         return _refuse(error)
@@ -68,7 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check_configuration(root: Path) -> None:
-    """Read ``params.yaml`` and the dataset's descriptor, which takes no time. Raises ConfigurationError, one line."""
+    """Read ``params.yaml`` and the dataset's descriptor, and see that ``dvc.yaml`` is there, which takes no time.
+
+    Raises:
+        ConfigurationError: one line.
+    """
+    if not (root / PIPELINE_FILE).is_file():
+        raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
     load_section(root / load_params(root).dataset.descriptor, Descriptor)
 
 
@@ -79,7 +86,7 @@ def _refuse(error: Exception) -> int:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Prefect stops the flow first, then hands over to this: leaving in order also stops the temporary server."""
+    """Prefect stops the flow first, then hands over to this: an orderly exit also stops the temporary server."""
     raise SystemExit(128 + number)
 
 

@@ -1,4 +1,4 @@
-"""Make constraints.txt anew from pyproject.toml: one version of everything, for all supported Pythons and platforms.
+"""Make constraints.txt again from pyproject.toml: one version of everything, for all supported Pythons and platforms.
 
 Run it as ``make lock``; arguments are handed to ``uv pip compile``. CUDA's packages are left out: torch pins them
 itself, and a processor-only torch needs none.

@@ -17,8 +17,8 @@ floor  room                                           what lives there
 3     ``training``  ``sampling``  ``evaluation``      the loop, prompts to videos, videos to numbers
 4     ``project``                                     parameters, recipes, registry of stages, how one is run
 4     ``pages``                                       what HTML pages share
-5     ``stages``                                      one file a stage, nothing else
-6     ``commands``                                    what people call by hand, one file a command
+5     ``stages``                                      one file per stage, nothing else
+6     ``commands``                                    what people call by hand, one file per command
 -     ``recipes``                                     parameter files, which ``walt init`` expands to ``params.yaml``
 ====  ==============================================  ==========================================================
 

@@ -30,7 +30,7 @@ class _Subcommands(TyperGroup):
         self._modules: dict[str | None, str] = {}
         for command in list_commands():
             self._modules[command.name] = command.module
-            panel = "Stages" if command.name in self.commands else "Project"  # one that takes the place of its stage
+            panel = "Stages" if command.name in self.commands else "Project"  # a command that replaces its stage's
             self.add_command(TyperCommand(command.name, help=command.help, rich_help_panel=panel))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
@@ -54,7 +54,7 @@ def walt() -> None:
 def main() -> None:
     """Entry point: a ``WaltError`` is one line on standard error and its own exit status."""
     environment.set_defaults()
-    atexit.register(gc.freeze)  # else the interpreter's last search for garbage goes through all libraries: a second
+    atexit.register(gc.freeze)  # else the interpreter's last garbage collection goes through all libraries: a second
     try:
         app()
     except WaltError as error:

@@ -59,7 +59,7 @@ def imported_modules(source: str) -> Iterator[str]:
 
 
 def too_high(source: str, room: str, floor: int) -> list[str]:
-    """Modules that a source text of ``room`` imports and that do not lie below ``floor``."""
+    """Modules that a source text of ``room`` imports and that are not below ``floor``."""
     modules = [name for name in imported_modules(source) if name == "walt" or name.startswith("walt.")]
     return [name for name in modules if room_of(name) != room and FLOORS[room_of(name)] >= floor]
 

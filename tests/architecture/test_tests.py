@@ -1,4 +1,4 @@
-"""How the tests themselves are built: what they share stands in ``tests/support``."""
+"""How the tests themselves are built: what they share is in ``tests/support``."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_any_size_gives_a_logit_a_video(shape: tuple[int, int, int]) -> None:
     logits = model(video)
     assert logits.shape == (3,)
     assert logits.dtype == torch.float32
-    torch.testing.assert_close(model(video[1:2]), logits[1:2])  # each is judged alone
+    torch.testing.assert_close(model(video[1:2]), logits[1:2])  # each is classified alone
     with torch.autocast("cpu", torch.bfloat16):
         assert model(video).dtype == torch.float32
 

@@ -1,4 +1,4 @@
-"""The autoencoder can learn: eight real clips, by heart."""
+"""The autoencoder can overfit eight real clips."""
 
 from __future__ import annotations
 
@@ -71,4 +71,4 @@ def test_eight_real_clips_are_learnt_past_30_db(tmp_path: Path) -> None:
     print("PSNR of each clip in dB:", [round(value, 1) for value in psnr])
     assert 10 * math.log10(4 / float((reconstruction - video).square().mean())) > 30
     assert min(psnr) > 25, "a clip was left out"
-    assert model.encode(video)[0].numel() * 50 < video.numel(), "by heart, not by copying"
+    assert model.encode(video)[0].numel() * 50 < video.numel(), "memorised, not copied"

@@ -132,5 +132,5 @@ def test_sizes_that_the_network_does_not_take_are_refused_at_once(tmp_path: Path
             raise ValueError("Input image size doesn't match model (16*16).")
 
     network.network.register_forward_pre_hook(of_one_size)
-    with pytest.raises(ConfigurationError, match="takes no 32x24 frames: Input image size"):
+    with pytest.raises(ConfigurationError, match="does not accept 32x24 frames: Input image size"):
         network.check_sizes([(16, 16), (32, 24)])

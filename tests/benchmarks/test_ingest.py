@@ -20,7 +20,7 @@ def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     table = (tmp_path / "deep/table.md").read_text()
     assert table.strip() in capsys.readouterr().out
     assert "- 34 of 34 frames are bit-identical" in table
-    for name in (ingest.FLOOR, ingest.OURS, "ffmpeg, a command a clip", "ffmpeg, a pass with segments", "PyAV"):
+    for name in (ingest.FLOOR, ingest.OURS, "ffmpeg, one command per clip", "ffmpeg, a pass with segments", "PyAV"):
         assert f"| {name}" in table
     info = probe(tmp_path / "videos/video-00.mp4")
     assert (info.codec, info.width, info.height, info.num_frames) == ("h264", 854, 480, 75)

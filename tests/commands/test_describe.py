@@ -95,7 +95,7 @@ def test_parts_of_a_class_conditional_transformer(tiny: dict[str, Any]) -> None:
 
 
 def test_parts_of_an_autoencoder(tiny: dict[str, Any]) -> None:
-    """The decoder's levels bear the encoder's numbers."""
+    """The decoder's levels are numbered as the encoder's."""
     assert list(tiny["encoder"]["parts"]) == ["input", "level_1", "level_2", "level_3", "middle", "output"]
     assert list(tiny["decoder"]["parts"]) == ["input", "middle", "level_3", "level_2", "level_1", "output"]
 
@@ -124,7 +124,7 @@ def test_the_discriminator_is_there_where_one_is_configured() -> None:
 
 def test_a_hub_name_is_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*arguments: object, **keywords: object) -> None:
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
@@ -152,6 +152,7 @@ def test_a_local_folder_needs_its_configuration_alone(tmp_path: Path) -> None:
     [
         (("--recipe", "demmo"), "no recipe is named 'demmo'; did you mean 'demo'?"),
         (("--recipe", "xyzzy"), "no recipe is named 'xyzzy'; there are demo, imagenet, kinetics600, t2v, tiny, ucf101"),
+        (("--recipe", "defaults"), "no recipe is named 'defaults'; there are demo, imagenet"),
         (("--recipe", "demo", "--params", "params.yaml"), "--recipe and --params both say what to describe; give one"),
         (("--params", "no-such.yaml"), "no-such.yaml: no such file"),
     ],
@@ -175,7 +176,7 @@ def test_without_arguments_it_is_params_yaml_as_a_person_reads_it(
     for title in ("encoder", "decoder", "discriminator", "text_encoder", *TRANSFORMER_NAMES):
         assert sum(line.startswith(f"{title}  ") for line in lines) == 1, title
     assert sum("relative position bias" in line for line in lines) == 5  # T5 has one too
-    assert sum("tokens a sample" in line for line in lines) == 5
+    assert sum("tokens per sample" in line for line in lines) == 5
 
 
 @pytest.mark.parametrize(

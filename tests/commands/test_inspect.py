@@ -136,8 +136,8 @@ def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
     assert [made[key] for key in ("sources", "videos", "images")] == [8, 12, 2]
     assert {name: split["clips"] for name, split in made["splits"].items()} == Counter(row.split for row in rows)
     assert made["seconds"] == 12 * 9 / 8
-    assert made["clips_a_source"]["max"] == 2
-    assert made["frames_a_clip"] == [["9", 12], ["1", 2]]
+    assert made["clips_per_source"]["max"] == 2
+    assert made["frames_per_clip"] == [["9", 12], ["1", 2]]
     assert made["captions"] == {
         "with": 14, "without": 0, "distinct": 8, "truncated": 0, "words": made["captions"]["words"]
     }  # fmt: skip
@@ -164,7 +164,7 @@ def test_the_contact_sheet_shows_the_stored_clips(ingested: Path, tmp_path: Path
         assert pixels == (2 * 64) * (2 * 128), "the largest size times two"
 
 
-def test_the_page_stands_alone_and_escapes(ingested: Path, tmp_path: Path) -> None:
+def test_the_page_loads_nothing_and_escapes(ingested: Path, tmp_path: Path) -> None:
     document(ingested, "--out", str(tmp_path))
     page = (tmp_path / "inspect.html").read_text(encoding="utf-8")
     fetched = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
@@ -178,6 +178,7 @@ def test_the_page_stands_alone_and_escapes(ingested: Path, tmp_path: Path) -> No
     assert "\x1b" not in page
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_nothing_else(ingested: Path, tmp_path: Path) -> None:
     for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         document(ingested, "--clips", "3", "--seed", seed, "--out", str(tmp_path / name))
@@ -242,6 +243,7 @@ def test_what_an_ingest_that_failed_refused(listed: Path, tmp_path: Path) -> Non
     assert {code: entry["count"] for code, entry in found["rejects"].items()} == {"no_caption": 2, "format": 1}
 
 
+@pytest.mark.slow
 def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
@@ -281,7 +283,7 @@ def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["notes.txt"], "notes.txt: no descriptor, folder, glob, list, video or image"),
+        (["notes.txt"], "notes.txt: not a descriptor, folder, glob, list, video or image"),
         (["empty [1]"], "empty [1]: contains no input for empty-1"),
         (["empty [1]", "--rejects", "format"], "empty [1]: contains no input for empty-1"),
         (["empty [1]", "--path-column", "video"], "--path-column: empty [1] has no table"),
@@ -320,9 +322,9 @@ def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) ->
     found = document(root)
     assert found["ingested"]["clips"] == 14
     assert found["dataset"]["folder"] is None
-    asked = call(root, "--sample", "5")
-    assert isinstance(asked.exception, ConfigurationError)
-    assert "dataset.path" in str(asked.exception)
+    called = call(root, "--sample", "5")
+    assert isinstance(called.exception, ConfigurationError)
+    assert "dataset.path" in str(called.exception)
 
 
 def test_a_damaged_tar_is_said(ingested: Path, tmp_path: Path) -> None:
@@ -361,10 +363,10 @@ def test_numbers_that_ingest_records_show_up_by_themselves(ingested: Path) -> No
     assert not {"is_odd", "original_width", "shard"} & measures.keys()
     assert part.figures["resolutions"] == [("48x32", 8)]
     titles = [chart.title for chart in part.charts]
-    assert {"Clips a source", "Resolution of the sources", "Caption length", "Loudness", "Source weight"} <= {*titles}
+    assert {"Clips per source", "Resolution of the sources", "Caption length", "Loudness", "Source weight"} <= {*titles}
 
 
-def test_clips_that_were_refused_are_told_apart_from_inputs(ingested: Path, tmp_path: Path) -> None:
+def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     refused = [

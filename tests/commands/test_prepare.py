@@ -90,6 +90,6 @@ def test_in_a_lock_without_stages_there_is_none_to_forget(tmp_path: Path, text: 
     assert (tmp_path / "dvc.lock").read_text() == text
 
 
-def test_of_a_bucket_there_is_nothing_to_tell(tmp_path: Path) -> None:
+def test_a_bucket_needs_no_report_to_dvc(tmp_path: Path) -> None:
     assert tell_dvc(DatasetConfig(descriptor="d.yaml", path="s3://bucket/set"), Paths(tmp_path)) == []
     assert not (tmp_path / "work").exists()

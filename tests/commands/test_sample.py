@@ -83,7 +83,7 @@ def test_prompts_and_seeds(plain: Path, tmp_path: Path) -> None:
     run(request, plain)
     assert content(tmp_path / "out") == first
 
-    # what a video is depends on its prompt and its seed, not on what else was asked for
+    # what a video is depends on its prompt and its seed, not on what else was requested
     run(Request(prompts=("a red circle",), seed=8, steps=3, out=tmp_path / "alone"), plain)
     alone, together = (clip(tmp_path / name / "a-red-circle-seed8.mp4").astype(int) for name in ("alone", "out"))
     assert np.abs(alone - together).mean() < 0.5  # another batch size rounds otherwise
@@ -131,7 +131,7 @@ def test_the_bar_counts_model_evaluations(frames: Path, tmp_path: Path, capsys: 
     assert "sample: 48/48 model steps" in capsys.readouterr().out  # 6 videos, 2 parts, 2 models, 2 steps
 
 
-def test_names_tell_prompts_apart() -> None:
+def test_names_distinguish_prompts() -> None:
     def name(prompt: str | int, **rest: Any) -> str:
         return generate._name(Request(**rest), prompt, 3)
 
@@ -164,7 +164,7 @@ def test_an_image_is_brought_to_life(frames: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "added"), [(None, 12), (1.6, 24)])
-def test_a_video_goes_on(frames: Path, tmp_path: Path, seconds: float | None, added: int) -> None:
+def test_a_video_is_continued(frames: Path, tmp_path: Path, seconds: float | None, added: int) -> None:
     given = write_video(tmp_path / "given.mp4", counter(11, 32, 32), fps=8)
     (video,) = run(Request(continued=given, seconds=seconds, formats=("mp4",), out=tmp_path / "out"), frames)
     assert video.name == "given-seed0.mp4"
@@ -251,17 +251,17 @@ def picture(root: Path) -> Path:
         (lambda root: Request(prompts=("a",), frame_guidance=0.0), r"^--frame-guidance: 0\.0"),
         (lambda root: Request(prompts=("a",), seed=-1), r"^--seed: -1 is below 0$"),
         (lambda root: Request(classes=(3, -1)), r"^--class: -1 is below 0$"),
-        (lambda root: Request(prompts=("a",), formats=("avi",)), r"^--format: 'avi' is none of mp4, gif, grid$"),
+        (lambda root: Request(prompts=("a",), formats=("avi",)), r"^--format: 'avi' is not one of mp4, gif, grid$"),
         (lambda root: Request(prompts=("a",), aspect="wide"), r"^--aspect: 'wide'"),
         (lambda root: Request(prompts=("a",), out=root / "results/samples/mine"), r"^--out: results/samples belongs"),
         (lambda root: Request(prompts_file=root / "none.txt"), r"^--prompts-file: .*none\.txt: No such file"),
         (lambda root: Request(classes=(1,)), r"^base\.conditioning is text: the model takes a text, not 'class 1'$"),
         (lambda root: Request(image=picture(root), continued=short(root)), r"^--image and --continue"),
         (lambda root: Request(image=root / "none.png"), r"^no file '.*none\.png'$"),
-        (lambda root: Request(image=short(root)), r"short\.mp4: no image by its name"),
-        (lambda root: Request(continued=picture(root)), r"in\.png: no video by its name"),
+        (lambda root: Request(image=short(root)), r"short\.mp4: by its name not an image"),
+        (lambda root: Request(continued=picture(root)), r"in\.png: by its name not a video"),
         (lambda root: Request(continued=broken(root)), r"broken\.mp4: format: "),
-        (lambda root: Request(continued=short(root)), r"short\.mp4: 4 frames at 8 a second; 5 are needed"),
+        (lambda root: Request(continued=short(root)), r"short\.mp4: 4 frames at 8 per second, but 5 are needed"),
     ],
 )
 def test_wrong_options_are_one_line(frames: Path, make: Callable[[Path], Request], message: str) -> None:

@@ -58,7 +58,7 @@ def test_deployments_bring_known_stages_up_to_date_under_names_of_their_own() ->
     assert {transformer.stage for transformer in TRANSFORMERS} <= set(names)
 
 
-def test_retraining_is_on_a_schedule_and_judges_the_model() -> None:
+def test_retraining_is_on_a_schedule_and_promotes_the_model() -> None:
     [retrain] = [spec for spec in DEPLOYMENTS if spec.name == RETRAIN]
     assert (retrain.target, retrain.promote, retrain.cron) == (STAGE_NAMES[-1], True, "0 3 * * *")
 

@@ -69,7 +69,7 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
 def test_no_training_parameter_reaches_the_encoders() -> None:
     for name in ("ingest", "encode-text", "encode-video"):
         assert not {"base", "train_base", "diffusion", "sr_2x"} & set(get_stage(name).params)
-    assert "manifest" not in get_stage("encode-video").inputs  # captions stand there
+    assert "manifest" not in get_stage("encode-video").inputs  # captions are there
 
 
 def test_what_a_stage_needs() -> None:

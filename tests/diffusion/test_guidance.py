@@ -10,7 +10,7 @@ from walt.diffusion.guidance import Branch, guidance_branches, guided, rescaled
 
 
 def answers(scale: float, frame_scale: float | None, both: Tensor, frames: Tensor, none: Tensor) -> Tensor:
-    """The guided output, where the model answers ``both``, ``frames`` or ``none`` to what it is told."""
+    """The guided output, where the model returns ``both``, ``frames`` or ``none`` by its conditions."""
     branches = guidance_branches(scale, frame_scale)
     outputs = [both if branch.condition else frames if branch.frames else none for branch in branches]
     return guided(torch.cat(outputs), branches)

@@ -154,14 +154,14 @@ def test_a_perfect_predictor_gives_x0(prediction: str, eta: float, num_steps: in
 
 
 def test_the_model_is_asked_at_the_given_timesteps() -> None:
-    schedule, asked = schedule_of("v"), list[int]()
+    schedule, evaluated = schedule_of("v"), list[int]()
 
     def predict(x_t: Tensor, timestep: int) -> Tensor:
-        asked.append(timestep)
+        evaluated.append(timestep)
         return x_t
 
     ddim(predict, torch.randn(1, 2), schedule, [999, 700, 3])
-    assert asked == [999, 700, 3]
+    assert evaluated == [999, 700, 3]
 
 
 def test_ancestral_sampling_needs_its_noise() -> None:

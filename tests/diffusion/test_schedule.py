@@ -61,7 +61,7 @@ def test_trailing_steps_begin_at_pure_noise() -> None:
     assert trailing_timesteps(1000, 4) == [999, 749, 499, 249]
     assert trailing_timesteps(1000, 50)[0] == 999
     assert len(set(trailing_timesteps(1000, 50))) == 50
-    with pytest.raises(ValueError, match="must lie in 1"):
+    with pytest.raises(ValueError, match="must be in 1"):
         trailing_timesteps(1000, 1001)
 
 

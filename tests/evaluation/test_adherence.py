@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from walt.data.shapes import draw, parse_caption, prompts
-from walt.evaluation.adherence import Observation, Verdict, check_prompt, observe, rates
+from walt.evaluation.adherence import Observation, PromptCheck, check_prompt, observe, rates
 from walt.media.mp4 import decode_clip, encode_clip
 
 COUNT = 144  # 2 of each colour x direction x shape
@@ -29,25 +29,25 @@ def stored() -> list[tuple[str, np.ndarray]]:
     return [(prompt, decode_clip(encode_clip(clip, 8, 8))) for prompt, clip in clips(32)]
 
 
-def test_real_clips_obey(stored: list[tuple[str, np.ndarray]]) -> None:
-    verdicts = [check_prompt(prompt, clip) for prompt, clip in stored]
-    assert rates([v for v in verdicts if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
+def test_real_clips_match_their_prompts(stored: list[tuple[str, np.ndarray]]) -> None:
+    checks = [check_prompt(prompt, clip) for prompt, clip in stored]
+    assert rates([v for v in checks if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
 
 
-def test_larger_clips_obey() -> None:
-    verdicts = [check_prompt(prompt, clip) for prompt, clip in clips(64)]
-    assert rates([v for v in verdicts if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
+def test_larger_clips_match_their_prompts() -> None:
+    checks = [check_prompt(prompt, clip) for prompt, clip in clips(64)]
+    assert rates([v for v in checks if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
 
 
-def test_blurred_and_noisy_clips_obey(stored: list[tuple[str, np.ndarray]]) -> None:
+def test_blurred_and_noisy_clips_match_their_prompts(stored: list[tuple[str, np.ndarray]]) -> None:
     """About the damage of a weak autoencoder: blur of a pixel and a half, noise of 10 steps."""
     rng = np.random.default_rng(0)
-    verdicts = []
+    checks = []
     for prompt, clip in stored:
         blurred = np.stack([np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(1.5))) for frame in clip])
         noisy = np.clip(blurred + rng.normal(0, 10, blurred.shape), 0, 255).astype(np.uint8)
-        verdicts.append(check_prompt(prompt, noisy))
-    assert all(share >= 0.97 for share in rates([v for v in verdicts if v]).values())
+        checks.append(check_prompt(prompt, noisy))
+    assert all(share >= 0.97 for share in rates([v for v in checks if v]).values())
 
 
 def test_shuffled_prompts_are_chance(stored: list[tuple[str, np.ndarray]]) -> None:
@@ -64,19 +64,19 @@ def test_nothing_to_see() -> None:
     assert observe(noise) == Observation(None, None)
 
 
-def test_a_shape_that_stands_still() -> None:
+def test_a_shape_that_does_not_move() -> None:
     video = np.zeros((9, 32, 32, 3), np.uint8)
     video[:, 10:20, 10:20] = (240, 240, 240)
     assert observe(video) == Observation("white", None)
 
 
-def test_other_prompts_are_not_judged() -> None:
+def test_other_prompts_are_not_checked() -> None:
     assert check_prompt("a dog in the snow", np.zeros((2, 8, 8, 3), np.uint8)) is None
 
 
 def test_rates() -> None:
     seen = Observation("red", "left")
-    verdicts = [Verdict("", seen, True, True), Verdict("", seen, True, False), Verdict("", seen, False, True)]
-    assert rates(verdicts) == {"colour": 2 / 3, "direction": 2 / 3, "both": 1 / 3}
-    assert rates([Verdict("", seen, True, None)]) == {"colour": 1.0}
+    checks = [PromptCheck("", seen, True, True), PromptCheck("", seen, True, False), PromptCheck("", seen, False, True)]
+    assert rates(checks) == {"colour": 2 / 3, "direction": 2 / 3, "both": 1 / 3}
+    assert rates([PromptCheck("", seen, True, None)]) == {"colour": 1.0}
     assert rates([]) == {}

@@ -1,4 +1,4 @@
-"""The held-out loss: which questions are asked, and that they are always the same."""
+"""The held-out loss: on which inputs the model is evaluated, and that they are always the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def batch(keys: list[str], low_resolution: bool = False) -> HeldOutBatch:
 
 
 class Recorder(nn.Module):
-    """Answers with zeros and notes what it was asked."""
+    """Returns zeros and records its inputs."""
 
     config = BASE
 

@@ -22,6 +22,6 @@ def test_a_base_model_alone_has_one_kind_of_videos() -> None:
     assert FRECHET_DISTANCE["thumbnail"] not in names
 
 
-def test_bands_are_told_from_the_whole() -> None:
+def test_bands_are_distinguished_from_the_whole() -> None:
     assert is_of_a_band(held_out_loss("base", 3))
     assert not is_of_a_band(held_out_loss("base"))

@@ -27,7 +27,7 @@ from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
 from walt.project.registry import STAGE_NAMES
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]  # each takes a few seconds
 
 
 def _artifacts(key: str) -> list[Artifact]:
@@ -55,7 +55,6 @@ def test_runs_what_is_needed_once_and_then_nothing(project: Path) -> None:
     assert runs(project, "ingest") == runs(project, "encode-text") == 1
 
 
-@pytest.mark.slow
 def test_new_changed_and_removed_sources_are_seen(project: Path) -> None:
     walt("ingest")
     (project / "source/b.txt").write_text("second\n")
@@ -99,6 +98,17 @@ def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
 ) -> None:
     path = project / file
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    assert said in refused_before_prefect(project)
+    assert not (project / "calls").exists()
+
+
+def test_outside_of_a_clone_the_direct_run_ends_with_2_before_prefect_is_imported(project: Path) -> None:
+    (project / "dvc.yaml").unlink()
+    assert "no dvc.yaml here: DVC and the flow work in a clone of the project" in refused_before_prefect(project)
+
+
+def refused_before_prefect(project: Path) -> str:
+    """The one line with which the direct run ends with 2, in a process that has not imported Prefect."""
     code = (
         "import sys; from flows.walt import main; code = main([]); sys.exit(99 if 'prefect' in sys.modules else code)"
     )
@@ -108,11 +118,10 @@ def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
     )
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
-    assert said in ended.stderr
-    assert not (project / "calls").exists()
+    return ended.stderr
 
 
-def test_the_demo_is_a_direct_run_that_judges_the_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_is_a_direct_run_that_promotes_the_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """So the transformer is a model version with an alias when the demo is done."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     command = next(line for line in makefile.splitlines() if "-m flows.walt" in line)
@@ -131,18 +140,17 @@ def test_a_storage_error_is_retried_until_it_is_gone(project: Path, monkeypatch:
     monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", [0.5] * pipeline.RETRIES)
     behave(project, "ingest", "exit 4")
 
-    def mend() -> None:
+    def fix() -> None:
         while runs(project, "ingest") < 2:
             time.sleep(0.05)
         behave(project, "ingest", None)
 
-    mender = threading.Thread(target=mend, daemon=True)
-    mender.start()
+    repair = threading.Thread(target=fix, daemon=True)
+    repair.start()
     assert walt("ingest") == {"ingest": "ran"}
-    assert runs(project, "ingest") in (2, 3)  # the second one may have read its behaviour before it was mended
+    assert runs(project, "ingest") in (2, 3)  # the second one may have read its behaviour before it was fixed
 
 
-@pytest.mark.slow
 def test_retries_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", 0.01)
     monkeypatch.setattr(pipeline.run_stage, "retries", 1)
@@ -179,7 +187,7 @@ def test_sigterm_stops_the_stage_and_all_it_started(project: Path) -> None:
     assert walt("ingest") == {"ingest": "ran"}
 
 
-def test_retraining_judges_the_model_also_when_nothing_changed(project: Path) -> None:
+def test_retraining_compares_the_models_even_when_nothing_changed(project: Path) -> None:
     walt("ingest", promote=True)
     walt("ingest", promote=True)
     assert (project / "calls").read_text().split() == ["prepare", "promote", "prepare", "promote"]

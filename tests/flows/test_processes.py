@@ -78,6 +78,7 @@ def test_an_interrupt_lets_the_stage_write_its_checkpoint_first(tmp_path: Path) 
     assert not _alive(_wait_for_pids(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_stage_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     def interrupt() -> None:
         if (tmp_path / "pids").is_file():

@@ -59,6 +59,7 @@ def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars:
     assert found == hash_and_cut.LocationResult(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_its_worker_has_a_hash_and_duplicates(
     root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
 ) -> None:

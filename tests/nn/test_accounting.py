@@ -80,7 +80,7 @@ def test_flops_of_torchs_own_attention() -> None:
 
 
 def test_what_is_saved_is_counted_once_and_without_weights() -> None:
-    """A square keeps its input; a linear layer its input, which is the same; views are no storage of their own."""
+    """A square keeps its input; a linear layer its input, which is the same; views have no storage of their own."""
     with torch.device("meta"):
         layer, x = nn.Linear(8, 8), torch.zeros(4, 8, requires_grad=True)
     assert saved_bytes(layer, lambda: (x.square(), layer(x), layer(x.view(2, 2, 8)))) == x.nbytes
@@ -124,8 +124,8 @@ def _autoencoder(device: str) -> Built:
 
 
 @pytest.mark.parametrize("build", [_transformer, _autoencoder])
-def test_meta_tells_what_a_processor_does(build: Callable[[str], Built]) -> None:
-    """Whole models: the same FLOPs, and the same bytes but for the statistics of a few norms."""
+def test_meta_agrees_with_a_processor(build: Callable[[str], Built]) -> None:
+    """Whole models: the same FLOPs, and the same bytes except the statistics of a few norms."""
     (model, forward), (real, run) = build("meta"), build("cpu")
     assert forward_flops(forward) == forward_flops(run) > 0
     assert saved_bytes(model, forward) == pytest.approx(saved_bytes(real, run), rel=0.005)

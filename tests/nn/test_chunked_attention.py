@@ -136,6 +136,7 @@ def test_flops_are_two_products_forward_and_four_back() -> None:
     assert forward_flops(lambda: attend(query, key, value, *others).sum().backward()) == 6 * products
 
 
+@pytest.mark.slow
 def test_the_operators_keep_torchs_rules() -> None:
     """Schema, shapes on ``meta``, and how they differentiate and compile, by torch's own checks."""
     query, key, value, bias, _ = given((3, 2, 2), True)

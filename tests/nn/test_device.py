@@ -22,6 +22,7 @@ print(min(counts))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the setting is of the C library of Linux")
 def test_freed_memory_is_taken_again_without_new_pages() -> None:
     """Pages of 4 KiB that had to be cleared for the same tensors, in the best of 8 rounds; on GPUs nothing is set."""

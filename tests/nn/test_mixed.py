@@ -13,7 +13,7 @@ from walt.nn.positions import AbsolutePosition
     ("images", "videos"),
     [(False, 4), (True, 0), (torch.zeros(4, dtype=torch.bool), 4), (torch.ones(4, dtype=torch.bool), 0)],
 )
-def test_a_batch_of_one_kind_is_left_as_it_stands(images: bool | torch.Tensor, videos: int) -> None:
+def test_a_batch_of_one_kind_keeps_its_order(images: bool | torch.Tensor, videos: int) -> None:
     rows, x = arrange(images, 4), torch.randn(4, 3)
     assert rows.videos == videos
     assert rows.sort(x) is x
@@ -34,7 +34,7 @@ def test_each_kind_has_its_function(videos: int) -> None:
     assert by_kind(torch.ones(3), videos, lambda x: x, lambda x: -x).tolist() == expected
 
 
-def test_images_stand_at_time_zero_and_may_be_of_any_number() -> None:
+def test_images_are_at_time_zero_and_may_be_of_any_number() -> None:
     position = AbsolutePosition((3, 2, 2), 4)
     torch.nn.init.normal_(position.time)
     time = position(torch.zeros(2, 3, 2, 2, 4), videos=1)[:, :, 0, 0]

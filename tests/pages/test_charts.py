@@ -26,7 +26,7 @@ def test_svg_takes_its_colours_from_the_page(chart: Distribution) -> None:
     svg = distribution_svg(chart)
     assert svg == distribution_svg(chart), "the same figures, the same text"
     assert svg.count("var(--series-1)") >= 1
-    assert not re.search(r"#0102\d\d", svg), "no stand-in colour is left"
+    assert not re.search(r"#0102\d\d", svg), "no placeholder colour is left"
 
 
 def test_names_are_text() -> None:
@@ -62,7 +62,7 @@ def test_png_holds_all_charts() -> None:
     assert one_high == three_high < six_high
 
 
-def test_the_rest_of_a_ranking_stands_together() -> None:
+def test_the_rest_of_a_ranking_is_drawn_as_one() -> None:
     counts = [(str(number), 10 - number) for number in range(10)]
     assert leading(counts, 9) == counts, "one name more is no longer than 'others'"
     assert leading(counts, 3) == [*counts[:3], ("7 others", 7 + 6 + 5 + 4 + 3 + 2 + 1)]

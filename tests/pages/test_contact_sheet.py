@@ -26,7 +26,7 @@ def test_every_picture_is_whole_and_enlarged_by_a_whole_number() -> None:
     colours = [(200, number, frame) for number in range(7) for frame in range(3)]
     tiles = [Tile([plain(colour) for colour in colours[3 * n : 3 * n + 3]], "word " * 40, "note") for n in range(7)]
     sheet = contact_sheet("title", "subtitle", tiles)
-    assert [count(sheet, colour) for colour in colours] == [(4 * 32) ** 2] * 21, "nothing lies over a picture"
+    assert [count(sheet, colour) for colour in colours] == [(4 * 32) ** 2] * 21, "nothing covers a picture"
     places = {colour: np.argwhere((sheet == np.array(colour)).all(axis=-1)).min(axis=0) for colour in colours}
     first, middle, last, other = (places[colour] for colour in colours[:4])
     assert first[0] == middle[0] == last[0] == other[0], "aligned"
@@ -52,7 +52,7 @@ def test_no_tile_at_all() -> None:
     assert contact_sheet("title", "subtitle", []).shape[1] == 640
 
 
-def test_lines_fit_and_lose_nothing_but_what_an_ellipsis_stands_for() -> None:
+def test_lines_fit_and_lose_only_what_an_ellipsis_replaces() -> None:
     font = _font(15)
     text = "A dark-haired woman in a green patterned top brushes eye shadow onto her eyelid."
     lines = _wrap(text, font, 200, 9)

@@ -20,7 +20,7 @@ def test_numbers(value: float, text: str) -> None:
     assert number(value) == text
 
 
-def test_shares_have_a_digit_after_the_point_where_it_tells_something() -> None:
+def test_small_shares_have_a_digit_after_the_point() -> None:
     assert [share(1, 3), share(1, 200), share(0, 5), share(1, 0)] == ["33 %", "0.5 %", "0 %", "0 %"]
     assert [percent(0.666), percent(0.004), percent(1.0)] == ["67 %", "0 %", "100 %"]
 

@@ -67,7 +67,7 @@ def test_keys_are_added_where_they_belong_and_every_line_stays(file: Path) -> No
     assert add_missing(file) == []
 
 
-def test_a_whole_section_stands_apart_and_comes_in_its_place(file: Path) -> None:
+def test_a_whole_section_is_set_apart_and_comes_in_its_place(file: Path) -> None:
     before = file.read_text()
     start, end = before.index("diffusion:\n"), before.index("base:\n")
     file.write_text(before[:start] + before[end:])
@@ -93,6 +93,28 @@ def test_a_file_in_flow_style_or_with_other_line_ends(file: Path, recipe: str) -
     assert read_yaml(file) == recipe_data(recipe)
 
 
+@pytest.mark.parametrize("style", ["|", "|-", "|+", ">-"])
+def test_a_key_is_added_behind_a_text_of_several_lines(file: Path, style: str) -> None:
+    text = file.read_text().split("\n")
+    (number,) = (number for number, line in enumerate(text) if line.startswith("  descriptor:"))
+    text[number : number + 1] = [f"  descriptor: {style}", "    datasets/shapes.yaml"]
+    file.write_text("\n".join(line for line in text if not line.startswith("  path:")))
+    before = read_yaml(file)
+    assert add_missing(file) == ["dataset.path"]
+    after = read_yaml(file)
+    assert after["dataset"].pop("path") == "data/shapes"
+    assert after == before
+
+
+def test_a_file_in_which_there_is_no_place_for_a_line_stays_as_it_is(file: Path) -> None:
+    drop(file, "crf:")
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r"))  # one line to us, many lines in YAML
+    before = file.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"no place for the missing key 'ingest\.crf': add it by hand"):
+        add_missing(file)
+    assert file.read_bytes() == before
+
+
 def test_update_goes_with_nothing_else_and_leaves_a_whole_file_alone(file: Path) -> None:
     before = file.read_bytes()
     assert "has every key" in CliRunner().invoke(app, ["init", "--update"]).output
@@ -102,3 +124,14 @@ def test_update_goes_with_nothing_else_and_leaves_a_whole_file_alone(file: Path)
     assert file.read_bytes() == before
     file.unlink()
     assert isinstance(CliRunner().invoke(app, ["init", "--update"]).exception, ConfigurationError)
+
+
+def test_a_key_of_another_name_is_named_by_update_and_check(file: Path) -> None:
+    file.write_text(
+        file.read_text().replace("{resolution: [32, 32], num_frames: 17", "{size: [32, 32], num_frames: 17")
+    )
+    drop(file, "image_fraction:")
+    for arguments in (["init", "--update"], ["check"]):
+        result = CliRunner().invoke(app, arguments)
+        assert "unknown key 'train_autoencoder.forms.0.size': it is called 'resolution' now" in str(result.exception)
+    assert "image_fraction" in file.read_text(), "what was missing was added all the same"

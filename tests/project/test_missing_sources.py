@@ -1,4 +1,4 @@
-"""A project without its source files: what a person is told."""
+"""A project without its source files: the message that a person gets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_check_is_content_and_says_what_is_missing(project: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["prepare"], ["inspect"]])
-def test_a_command_that_reads_sources_says_how_to_go_on_without(project: Path, command: list[str]) -> None:
+def test_a_command_that_reads_sources_says_how_to_continue_without(project: Path, command: list[str]) -> None:
     error = CliRunner().invoke(app, command).exception
     assert isinstance(error, ConfigurationError)
     assert f"dataset.path: {project}/videos: no such folder" in str(error)
@@ -72,7 +72,7 @@ def test_outside_of_a_clone_there_is_no_dvc(project: Path) -> None:
     assert "dvc" not in error
 
 
-def test_what_prepare_makes_and_what_lies_on_servers_is_not_missed(tmp_path: Path) -> None:
+def test_what_prepare_makes_and_what_is_on_servers_is_not_missed(tmp_path: Path) -> None:
     generated = load_section(ROOT / "datasets/shapes.yaml", Descriptor)
     assert missing_sources(generated, "data/shapes", Paths(tmp_path)) is None
     listed = load_section(ROOT / "datasets/list.yaml", Descriptor)

@@ -104,7 +104,7 @@ def conditioned(on: str, num_classes: int | None) -> dict[str, Any]:
     return {"conditioning": on, "num_classes": num_classes, "text_width": None, "cross_attention": None} | texts
 
 
-def test_models_of_a_cascade_are_told_the_same_or_nothing() -> None:
+def test_models_of_a_cascade_have_the_same_condition_or_none() -> None:
     data = changed("sample.prompts", "none")
     data["sr_2x"] |= conditioned("none", None)
     parse_section(data, Params, "params.yaml")

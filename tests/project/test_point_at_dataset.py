@@ -181,7 +181,7 @@ ODD = "-vidéos [2020] *?"
 def test_what_is_called_like_a_glob_is_itself(
     project: Path, words: str, name: str, path: str, source: PlainFolder | FileList
 ) -> None:
-    """Though ``list 1.csv``, which is no such table, would match as well."""
+    """Though ``list 1.csv``, which is not such a table, would match as well."""
     (project / ODD).mkdir()
     (project / ODD / "a.mp4").write_bytes(b"x")
     (project / ODD / "list [1].csv").write_text("path,caption\na.mp4,a cat\n")
@@ -298,13 +298,13 @@ def test_the_folders_table_wins_and_the_message_says_which(captioned: Path, caps
     described = init(captioned, "clips", "t.csv")
     assert captions_of(captioned, described) == ["a cat"]
     said = "".join(capsys.readouterr().out.split())
-    assert f"{captioned}/clips/t.csvistaken,andnot{captioned}/t.csv" in said
+    assert f"{captioned}/clips/t.csvisused,not{captioned}/t.csv" in said
 
 
 def test_of_a_table_outside_it_is_said_what_dvc_sees(captioned: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_captions(captioned / "t.csv")
     init(captioned, "clips", "t.csv", "c")
-    assert "where DVC does not look: `walt prepare` tells it of changes" in " ".join(capsys.readouterr().out.split())
+    assert "where DVC does not look: `walt prepare` reports changes to it" in " ".join(capsys.readouterr().out.split())
     write_captions(captioned / "clips/t.csv")
     init(captioned, "clips", "t.csv", "c")
     assert "DVC" not in capsys.readouterr().out
@@ -327,7 +327,7 @@ def walt(*arguments: str) -> Result:
         (["--recipe", "tiny", "--force", "--videos", "clips", "--captions", "gone.csv"], "no such file"),
         (["--recipe", "tiny", "--force", "--videos", "nowhere"], "no such folder"),
         (["--recipe", "tiny", "--force", "--videos", "videos", "--captions", "table.csv"], "no column 'path'"),
-        (["--recipe", "tiny", "--force", "--videos", "clips/*.avi"], "nothing in it"),
+        (["--recipe", "tiny", "--force", "--videos", "clips/*.avi"], "contains no input"),
         (["--recipe", "tinny", "--force", "--videos", "clips"], "did you mean 'tiny'"),
         (["--recipe", "tiny", "--videos", "clips"], "--force replaces it"),
     ],

@@ -178,7 +178,7 @@ def test_each_recipe_is_whole_and_valid(name: str, tmp_path: Path) -> None:
 
 
 def test_values_of_each_layer_reach_the_whole() -> None:
-    """One value of each kind of layer, as it stood when recipes were whole files."""
+    """One value of each kind of layer, as it was when recipes were whole files."""
     assert recipe_data("demo")["aspect"] is None
     ucf, kinetics, t2v = load_recipe("ucf101"), load_recipe("kinetics600"), load_recipe("t2v")
     assert (ucf.train_base.steps, kinetics.train_base.steps) == (60000, 276000)
@@ -219,12 +219,12 @@ def test_a_section_of_the_defaults_holds_only_what_its_shared_block_does_not() -
                 assert [path for path in both if at(block, path).value == at(entry, path).value] == [], name
 
 
-def test_each_knob_stands_in_the_defaults_with_a_comment() -> None:
+def test_each_knob_is_in_the_defaults_with_a_comment() -> None:
     """And with nothing beside the knobs: each field of the sections, at any depth, and no other key."""
     plain = Defaults().plain
     knobs = set(fields(Params))
-    stand = {path for path, _ in entries(plain)}
-    assert stand == knobs
+    present = {path for path, _ in entries(plain)}
+    assert present == knobs
     silent = [".".join(path) for path, entry in entries(plain) if entry.children is None and not entry.comment]
     assert silent == []
 
@@ -240,7 +240,7 @@ def repeated(name: str, folder: Path = FOLDER) -> list[str]:
     shared = own.children.pop(SHARED, Entry(children={}))
     found = []
     for path in leaves(shared):
-        sections = [at(state.root, (heir, *path[1:])) for heir in state.heirs[path[0]]]
+        sections = [at(state.root, (name, *path[1:])) for name in state.inheritors[path[0]]]
         if all(section.value == at(shared, path).value for section in sections):
             found.append(".".join((SHARED, *path)))
     state.put_over(Entry(children={SHARED: shared}), file)

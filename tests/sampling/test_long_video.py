@@ -51,7 +51,7 @@ class Levels:
 
 
 class Mover:
-    """The transformer: grey grows by one level a frame, from 0 or from where what is known ends."""
+    """The transformer: grey grows by one level per frame, from 0 or from where what is known ends."""
 
     def __init__(self, config: TransformerConfig = FRAMES) -> None:
         self.config = config
@@ -90,7 +90,7 @@ def make(pipeline: Pipeline, parts: int, beginning: Beginning | None = None, vid
 
 
 def numbers(video: Tensor, colour: int = 0) -> list[int]:
-    """Levels of a video (3, T, H, W), a number a frame; all its pixels must have it."""
+    """Levels of a video (3, T, H, W), one number per frame; all its pixels must have it."""
     levels = video[colour] / LEVEL
     assert (levels - levels.round()).abs().max() < 1e-2
     assert (levels.amax((1, 2)) - levels.amin((1, 2))).max() < 1e-2
@@ -106,7 +106,7 @@ def test_no_frame_is_doubled_or_left_out(parts: int) -> None:
         assert numbers(video) == list(range(17 + 12 * (parts - 1)))
 
 
-def test_shared_frames_are_the_earlier_ones_and_what_the_next_part_is_told() -> None:
+def test_shared_frames_are_the_earlier_ones_and_are_given_to_the_next_part() -> None:
     model = Mover()
     (video,) = make(pipeline_of(model), 3)
     assert numbers(video, colour=1) == [*range(17), *range(5, 17), *range(5, 17)]
@@ -123,7 +123,7 @@ def test_each_part_has_noise_of_its_own() -> None:
     assert all(not torch.equal(a, b) for i, a in enumerate(draws) for b in draws[:i])
 
 
-def test_a_given_video_goes_on_where_it_ends_and_is_not_shown_again() -> None:
+def test_a_given_video_continues_where_it_ends_and_is_not_shown_again() -> None:
     given = torch.zeros(1, 3, 30, 2, 2) + (LEVEL * torch.arange(30)).view(1, 1, -1, 1, 1)
     pipeline = pipeline_of(Mover())
     (video,) = make(pipeline, 2, last_frames(pipeline, [given]))
@@ -154,7 +154,7 @@ def test_how_many_parts_a_length_takes(num_frames: int, parts: int, continued: i
     assert parts_for(pipeline, num_frames, video, cascade=False) == continued
 
 
-def test_each_model_of_the_cascade_is_told_its_own_resolution() -> None:
+def test_each_model_of_the_cascade_is_given_its_own_resolution() -> None:
     high = SUPER_RESOLUTION.model_copy(
         update={"latent_grid": (5, 4, 4), "frame_prediction": True, "conditioning": "none", "text_width": None}
     )
@@ -180,7 +180,7 @@ def test_each_model_of_the_cascade_is_told_its_own_resolution() -> None:
         ({}, {"frame_prediction": False}, r"^sr_2x\.frame_prediction is false .*--no-cascade"),
     ],
 )
-def test_models_that_cannot_go_on_name_the_setting(base: dict[str, Any], high: dict[str, Any], message: str) -> None:
+def test_models_that_cannot_continue_name_the_setting(base: dict[str, Any], high: dict[str, Any], message: str) -> None:
     settings = {"frame_prediction": True} | high
     pipeline = pipeline_of(Mover(FRAMES.model_copy(update=base)), Mover(SUPER_RESOLUTION.model_copy(update=settings)))
     with pytest.raises(ConfigurationError, match=message) as caught:

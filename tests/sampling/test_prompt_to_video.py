@@ -178,7 +178,7 @@ def test_a_model_without_frame_prediction_names_the_setting(pipeline: Pipeline) 
 
 
 class Recorder:
-    """Stands for a transformer: notes its inputs; answers with the sum of the text, and 10 for known frames."""
+    """Replaces a transformer: records its inputs; returns the sum of the text, and 10 for known frames."""
 
     def __init__(self, config: TransformerConfig = BASE) -> None:
         self.config = config

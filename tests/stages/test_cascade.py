@@ -112,7 +112,7 @@ def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, mo
     assert not torch.equal(trained["patch_in.weight"], expected["patch_in.weight"])
 
 
-def test_finetuning_of_another_base_model_starts_anew(
+def test_finetuning_of_another_base_model_starts_from_step_0(
     paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_noise(paths, ASPECT.of(BASE))

@@ -44,7 +44,7 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
-def test_tars_stand_beside_the_clips(done: Paths) -> None:
+def test_tars_are_beside_the_clips(done: Paths) -> None:
     index = read_index(done.text)
     assert [(record.shard, record.count) for record in index.records] == [
         ("text-000000.tar", 3), ("text-000001.tar", 3), ("text-000002.tar", 1), ("null.tar", 1),
@@ -77,18 +77,18 @@ def test_description_of_the_encoder(done: Paths) -> None:
 
 
 def test_identical_captions_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    encoded: list[str] = []
     encode = TextEncoder.encode
 
     def spy(self: TextEncoder, captions: list[str]) -> Any:
-        asked.extend(captions)
+        encoded.extend(captions)
         return encode(self, captions)
 
     monkeypatch.setattr(TextEncoder, "encode", spy)
     result = run(CONFIG, make_text_project(tmp_path, ["a red circle", "a green square"] * 20))
     assert result["captions"] == 40
     assert result["unique"] == 3
-    assert len([caption for caption in asked if caption]) == 2
+    assert len([caption for caption in encoded if caption]) == 2
 
 
 def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing handles it."""
+    """Simulates SIGKILL: nothing handles it."""
 
 
 @pytest.mark.parametrize("survivors", [0, 1, 3])

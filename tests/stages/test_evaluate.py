@@ -67,8 +67,8 @@ def test_details(project: Paths, tracked: Tracked) -> None:
     assert "rank-deficient" in frechet["remark"]
     first = details["adherence"]["videos"]["00000.mp4"]
     assert first["prompt"] == PROMPTS[0]
-    assert first["colour_obeyed"] is False
-    assert details["adherence"]["base"]["00000.mp4"]["colour_obeyed"] is True
+    assert first["colour_matches"] is False
+    assert details["adherence"]["base"]["00000.mp4"]["colour_matches"] is True
 
 
 def test_samples_are_tracked(project: Paths, tracked: Tracked) -> None:

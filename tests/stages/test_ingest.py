@@ -287,6 +287,7 @@ def test_a_name_that_is_not_utf8_is_accepted(root: Path, place: Place) -> None:
         assert "caf\\xe9.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
 
 
+@pytest.mark.slow
 @only_here  # tests/ingest/test_read_sources.py has the same in a bucket, with what follows for copies of such files
 def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
@@ -404,7 +405,7 @@ def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
     [
         pytest.param("local", "work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
         ("local", "data/clips/16x24/*.tar", 4),  # in the middle of the tars
-        ("s3", "data/clips/16x24/*.tar", 4),
+        pytest.param("s3", "data/clips/16x24/*.tar", 4, marks=pytest.mark.slow),
         # between the tars and the manifest
         pytest.param("local", "data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),
     ],

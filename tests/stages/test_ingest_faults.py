@@ -52,6 +52,7 @@ def root(template: Path, tmp_path: Path, place: Place) -> Path:
     return place.settle(Path(shutil.copytree(template, tmp_path / "root")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", TRIALS, indirect=True)
 def test_kill_9_at_random_writes_until_one_run_succeeds(
     template: Path, undisturbed: dict[str, str], tmp_path: Path, place: Place
@@ -121,6 +122,7 @@ except WaltError as error:
 """
 
 
+@pytest.mark.slow
 @only_here
 def test_a_real_disk_that_is_full_and_one_that_is_read_only(root: Path, undisturbed: dict[str, str]) -> None:
     """In a mount namespace of its own, which ends with the test."""

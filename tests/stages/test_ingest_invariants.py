@@ -92,6 +92,7 @@ def clips(root: Path) -> dict[str, str]:
 EXAMPLES = {"local": 20, "s3": 4, "s3-faults": 2}
 
 
+@pytest.mark.slow
 @everywhere
 def test_every_input_is_used_once_and_names_order_and_history_do_not_matter(place: Place) -> None:
     @settings(max_examples=EXAMPLES[place.name], deadline=None)

@@ -1,4 +1,4 @@
-"""The stage report on a tiny project: what is on the page, and that the page stands alone."""
+"""The stage report on a tiny project: what is on the page, and that the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
-def test_the_page_stands_alone(page: str) -> None:
+def test_the_page_loads_nothing_from_elsewhere(page: str) -> None:
     checker = Checker(page)
     assert checker.open == []
     assert all(value.startswith(("data:", "#")) for value in checker.fetched)

@@ -137,7 +137,7 @@ def test_prompts_that_the_model_does_not_take(paths: Paths) -> None:
         run(config(prompts="classes"), paths)
 
 
-def test_a_model_of_texts_that_is_told_nothing(paths: Paths) -> None:
+def test_a_model_of_texts_without_a_prompt(paths: Paths) -> None:
     """Its prompt is the empty caption, as that of clips without one."""
     run(config(prompts="none", count=2, cascade=False), paths)
     assert [sample.prompt for sample in read_samples(paths.samples)] == ["", ""]
@@ -152,7 +152,7 @@ def test_a_model_of_classes(tmp_path: Path) -> None:
 
 
 def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
-    """And are told what is said of those clips; what is held out in another size only is of no use to them."""
+    """And have the conditions of those clips; clips that are held out in another size only cannot be used."""
     paths = Paths(tmp_path)
     write_models(tmp_path)
     update = {"frame_prediction": True, "latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)}
@@ -169,11 +169,11 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
         first, second = (decode_clip(sample.path.read_bytes()) for sample in made)
         assert first.shape == second.shape == (9, 16, 16, 3)
         differences = abs(first.astype(int) - second).mean((1, 2, 3))
-        assert differences[:given].max() < differences[given:].min()  # noise of its own, but for what is given
+        assert differences[:given].max() < differences[given:].min()  # its own noise, except in the given frames
         pipeline = load_pipeline(SAMPLE.model_copy(update={"cascade": False}), ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
-        told = Beginnings(config(cascade=False, beginning=beginning).sample, paths, pipeline).of([0, 1])
-        assert told is not None
-        for video in told.cascade[0]:
+        given_frames = Beginnings(config(cascade=False, beginning=beginning).sample, paths, pipeline).of([0, 1])
+        assert given_frames is not None
+        for video in given_frames.cascade[0]:
             torch.testing.assert_close(video, pixels([picture("v3", 16)[:given]])[0], atol=0.02, rtol=0)
 
 
@@ -192,16 +192,16 @@ def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, caption=f"clip {clip.key}", label=number)
                 for number, (row, clip) in enumerate(zip(rows([None] * 4), clips, strict=True))]  # fmt: skip
     write_manifest(paths.manifest, [(0, manifest[::-1])])
-    asked = config(prompts="held_out", count=4, cascade=cascade, beginning="image")
-    pipeline = load_pipeline(asked.sample, ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
+    settings = config(prompts="held_out", count=4, cascade=cascade, beginning="image")
+    pipeline = load_pipeline(settings.sample, ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
     sizes = pipeline.resolutions(cascade)
-    captions = choose_prompts(asked, paths, sizes=sizes)
+    captions = choose_prompts(settings, paths, sizes=sizes)
     assert captions == [f"clip {expected[number % len(expected)]}" for number in range(4)]
-    classes = choose_prompts(asked, paths, num_classes=4, sizes=sizes)
+    classes = choose_prompts(settings, paths, num_classes=4, sizes=sizes)
     assert classes == [int(caption[-1]) for caption in captions if isinstance(caption, str)]
-    told = Beginnings(asked.sample, paths, pipeline).of(range(4))
-    assert told is not None
-    for size, given in zip(sizes, told.cascade, strict=True):
+    given_frames = Beginnings(settings.sample, paths, pipeline).of(range(4))
+    assert given_frames is not None
+    for size, given in zip(sizes, given_frames.cascade, strict=True):
         for video, caption in zip(given, captions, strict=True):
             frame = pixels([picture(str(caption)[-2:], size[0])[:1]])[0]
             torch.testing.assert_close(video, frame, atol=0.02, rtol=0)

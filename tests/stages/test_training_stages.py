@@ -130,8 +130,8 @@ def test_a_game_starts_from_given_weights_and_logs_each_term(
     assert all(torch.equal(value, start[name]) for name, value in first[0].items())
     history = read_json(paths.autoencoder / "history.json")
     terms = {"reconstruction", "kl", "perceptual", "adversarial", "loss", "grad_norm"}
-    judged = {"adversarial", "lecam", "r1", "real_logits", "fake_logits", "loss", "grad_norm"}
-    assert history[-1].keys() == terms | {f"discriminator/{name}" for name in judged} | {"step", "lr"}
+    of_the_discriminator = {"adversarial", "lecam", "r1", "real_logits", "fake_logits", "loss", "grad_norm"}
+    assert history[-1].keys() == terms | {f"discriminator/{name}" for name in of_the_discriminator} | {"step", "lr"}
     assert "is left out" not in capsys.readouterr().out
     assert not any("discriminator" in name for name in load_file(paths.autoencoder / "model.safetensors"))
 

@@ -64,7 +64,7 @@ def config(**changes: Any) -> Config:
 
 
 def write_project(root: Path, colours_wrong: int = 2) -> Paths:
-    """Samples obey their prompts, but that the first ``colours_wrong`` final videos are of another colour."""
+    """Samples match their prompts, except the first ``colours_wrong`` final videos, which have another colour."""
     paths = Paths(root)
     write_models(root)
     write_clips(paths.clips)

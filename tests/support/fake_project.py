@@ -66,7 +66,7 @@ if sys.argv[1] == "promote":
 
 
 def make_project(root: Path) -> Path:
-    """Fill ``root`` and return its tools' folder, which stands in for the virtual environment's."""
+    """Fill ``root`` and return its tools' folder, which replaces the virtual environment's."""
     (root / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", root / "datasets")
     (root / "stage.py").write_text(_STAGE)

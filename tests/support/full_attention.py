@@ -15,13 +15,13 @@ def places(grid: Window) -> Tensor:
 
 
 def same_window(grid: Window, window: Window) -> Tensor:
-    """(N, N) bool: whether two tokens lie in one window."""
+    """(N, N) bool: whether two tokens are in one window."""
     number = places(grid) // torch.tensor(window)  # (N, 3)
     return (number[:, None] == number[None]).all(-1)
 
 
 def relative_position_bias(table: Tensor, window: Window) -> Tensor:
-    """(heads, N, N): for query i and key j what stands in the table at i - j, (0, 0, 0) being its middle."""
+    """(heads, N, N): for query i and key j the table's entry at i - j, (0, 0, 0) being its middle."""
     place = places(window)
     t, h, w = (place[:, None] - place[None] + torch.tensor(window) - 1).unbind(-1)
     return table[:, t, h, w]

@@ -51,7 +51,7 @@ def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.
 
 
 def run(root: Path, workers: int = 1, backend: str = "inline", **changes: Any) -> dict[str, Any]:
-    """The stage, wherever the project's files lie."""
+    """Run the stage, wherever the project's files are."""
     return ingest_at(root, config(workers, backend, **changes))
 
 
@@ -85,7 +85,7 @@ def outputs(root: Path) -> dict[str, str]:
 
 
 def untouched(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """What changes when a file is written anew."""
+    """What changes when a file is written again."""
     files = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
     return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in files.items()}
 

@@ -30,7 +30,7 @@ def shared_data() -> Path:
 
 
 def counter(num_frames: int, height: int = 32, width: int = 32) -> Frames:
-    """Frames whose grey level tells their number: see ``read_counter``. Up to 50 of them."""
+    """Frames whose grey level encodes their number: see ``read_counter``. Up to 50 of them."""
     levels = (20 + 4 * np.arange(num_frames)).astype(np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (num_frames, height, width, 3)).copy()
 

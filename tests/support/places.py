@@ -29,7 +29,9 @@ from walt.core.storage import read_json, sha256_file
 from walt.ingest.mirror import LIST_NAME
 from walt.stages import ingest
 
-everywhere = pytest.mark.parametrize("place", ["local", "s3", "s3-faults"], indirect=True)
+_S3 = pytest.param("s3", marks=pytest.mark.slow)
+_S3_FAULTS = pytest.param("s3-faults", marks=pytest.mark.slow)
+everywhere = pytest.mark.parametrize("place", ["local", _S3, _S3_FAULTS], indirect=True)
 """With faults on the way, too: for tests in which every first run that succeeds reads and publishes something."""
 only_here = pytest.mark.parametrize("place", ["local"], indirect=True)
 """For tests of what this machine's disk does."""
@@ -51,7 +53,7 @@ _misbehaving: dict[str, FaultProxy] = {}
 
 @dataclass(frozen=True)
 class Place:
-    """Where the projects of a test lie."""
+    """Where the projects of a test are."""
 
     name: str
     bucket: str | None = None
@@ -59,16 +61,16 @@ class Place:
     proxy: FaultProxy | None = None
 
     def settle(self, root: Path) -> Path:
-        """A project's files lie here from now on; gives its root."""
+        """Put a project's files here; returns its root."""
         if self.bucket:
-            url = f"{self.bucket}/{uuid.uuid4().hex[:8]} [ü]*?#1"  # a prefix is no pattern
+            url = f"{self.bucket}/{uuid.uuid4().hex[:8]} [ü]*?#1"  # a prefix is not a pattern
             (root / _NOTE).write_text(f'"{url}"')  # for the processes that a test starts
             if self.proxy and self.name == "s3-faults":
                 _misbehaving[url] = self.proxy
         return root
 
     def misbehave_until(self, over: Callable[[], bool]) -> int:
-        """Bring a fault a second, each in its turn, while another process works; gives how many came up."""
+        """Cause one fault per second, in turns, while another process works; returns how many occurred."""
         assert self.proxy
         met = 0
         for fault in cycle(_FAULTS):
@@ -94,7 +96,7 @@ def suite_bucket(s3_server: str) -> Iterator[Bucket]:
     proxy.close()
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", _S3])
 def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """Each in its turn."""
     if request.param == "local":
@@ -108,7 +110,8 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def ingest_at(root: Path, config: ingest.Config) -> dict[str, Any]:
-    """Run the stage where the project's files lie; gives its figures. What it published is compared with ``data/``."""
+    """Run the stage where the project's files are; returns its figures. What it published is compared with
+    ``data/``."""
     if not (root / _NOTE).is_file():
         return ingest.run(config, Paths(root))
     url = read_json(root / _NOTE)
@@ -184,7 +187,7 @@ def _is_text(name: str) -> bool:
 
 
 def _etags(url: str) -> dict[str, str | None]:
-    """What lies under a prefix, by name; an ETag is the MD5 of an object that was put in one piece."""
+    """The objects under a prefix, by name; an ETag is the MD5 of an object that was put in one piece."""
     return {file.url.removeprefix(f"{url}/"): file.etag for file in remote.list_files(f"{url}/")}
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for networks that others trained: their form, and random weights."""
+"""Replacements for pretrained networks: their architecture, with random weights."""
 
 from __future__ import annotations
 

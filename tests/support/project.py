@@ -41,7 +41,7 @@ def run(project: Path, *command: str) -> str:
 
 
 def try_run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the environment in the project, whatever comes of it."""
+    """Run a command of the environment in the project, whether it fails or not."""
     path = [tools_of(project), Path(sys.executable).parent, os.environ["PATH"]]
     environment = {**os.environ, "PATH": os.pathsep.join(map(str, path)), "PYTHONPATH": str(project)}
     return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)

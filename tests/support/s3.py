@@ -46,14 +46,14 @@ class Fault:
 
 
 class FaultProxy:
-    """Forwards HTTP requests to one server, and misbehaves when told to."""
+    """Forwards HTTP requests to one server, and misbehaves on request."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         assert parts.hostname in ("127.0.0.1", "localhost"), "loopback only"
         self.host, self.port = parts.hostname, parts.port
         self.requests: list[tuple[str, str]] = []
-        """(method, path) of each request, in the order of arrival, but for the probe that ingest writes."""
+        """(method, path) of each request, in the order of arrival, except the probe that ingest writes."""
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
         self.stalled, self.released = threading.Event(), threading.Event()
@@ -77,7 +77,7 @@ class FaultProxy:
         return sum(fault.left for fault in self.faults)
 
     def stored(self, prefix: str) -> list[str]:
-        """What was stored under a path since this was asked last, in order."""
+        """What was stored under a path since the last call, in order."""
         paths = [path.removeprefix(prefix) for method, path in self.requests if method == "PUT" and prefix in path]
         self.requests.clear()
         return paths
@@ -149,7 +149,7 @@ class FaultProxy:
 
 
 class Bucket:
-    """A new bucket behind a proxy, whose endpoint and credentials stand in the environment."""
+    """A new bucket behind a proxy, whose endpoint and credentials are in the environment."""
 
     def __init__(self, proxy: FaultProxy) -> None:
         self.proxy = proxy

@@ -45,7 +45,7 @@ def _merge(data: dict[str, Any], changes: dict[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A value as it stands in a file: sections as mappings."""
+    """A value as it is in a file: sections as mappings."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

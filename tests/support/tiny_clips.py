@@ -19,7 +19,7 @@ SIZES = ((16, 16), (32, 32))
 
 
 def clip_row(key: str, kind: str, split: str, shard: int, sizes: str | None = None) -> ClipRow:
-    """A row of a clip that no source stands behind."""
+    """A row of a clip without a source."""
     return ClipRow(key, kind, split, shard, "0" * 64, 0.0, 1 if kind == "image" else 5, sizes)
 
 

@@ -21,7 +21,7 @@ STEPS = 9
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the loop may catch it."""
+    """Simulates SIGKILL: nothing in the loop may catch it."""
 
 
 def loop_config(**changes: Any) -> LoopConfig:

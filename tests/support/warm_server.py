@@ -43,7 +43,7 @@ def next_request(path: str) -> dict[str, Any]:
 
 
 def _answered(connection: socket.socket) -> dict[str, Any]:
-    """Fork once more: the child returns with the request; this process tells its exit status and ends."""
+    """Fork once more: the child returns with the request; this process reports its exit status and ends."""
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("rb") as stream:
         request: dict[str, Any] = json.load(stream)

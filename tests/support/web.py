@@ -1,4 +1,4 @@
-"""A web server on loopback with ETags, which counts what is asked of it and misbehaves when told to."""
+"""A web server on loopback with ETags, which counts its requests and misbehaves on request."""
 
 from __future__ import annotations
 

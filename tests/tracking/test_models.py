@@ -113,7 +113,7 @@ def test_a_value_that_is_no_number_never_wins(root: Path, model: Model) -> None:
     assert said == "walt-base version 1 does not become champion: adherence/both is nan."
 
 
-def test_another_metric_starts_anew(root: Path, model: Model) -> None:
+def test_another_metric_starts_without_old_values(root: Path, model: Model) -> None:
     _promote(root, {"base": model("base", b"1")}, 0.6)
     said = _promote(root, {"base": model("base", b"2")}, 12.0, LOWER)
     assert "version 1 was never measured by frechet_distance/thumbnail; this one has 12" in said

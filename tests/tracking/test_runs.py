@@ -65,7 +65,7 @@ def test_the_status_says_how_it_ended(root: Path, error: type[BaseException], st
     assert _runs(root)[0].info.status == status
 
 
-def test_the_database_and_the_files_lie_in_the_project_not_in_the_current_folder(
+def test_the_database_and_the_files_are_in_the_project_not_in_the_current_folder(
     root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
@@ -138,7 +138,7 @@ def test_mlflow_down_is_loud_stops_nothing_and_everything_is_delivered_once(
         run.log_artifact(root / "grid.png", "samples")
         assert run.register_model(model("base", b"one"), "base") is None
     said = capsys.readouterr().out
-    assert "is out of reach" in said
+    assert "cannot be reached" in said
     assert "will be delivered when the next run starts" in said
     (root / "grid.png").unlink()  # what was logged is what is delivered
     model("base", b"later")
@@ -282,7 +282,7 @@ def _kill_in_a_stored_run(root: Path) -> None:
     assert [run.info.status for run in _runs(root)] == ["RUNNING"]
 
 
-def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
+def test_a_training_that_continues_after_a_kill_is_one_run(root: Path) -> None:
     _kill_in_a_stored_run(root)
     with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.4}, 20)
@@ -298,9 +298,10 @@ def test_a_training_that_goes_on_after_a_kill_is_one_run(root: Path) -> None:
     assert [(point.step, point.value) for point in curve] == [(10, 0.5), (20, 0.4), (30, 0.3)]
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
         pass
-    assert len(_runs(root)) == 2, "a training that finished does not go on"
+    assert len(_runs(root)) == 2, "a training that finished is not continued"
 
 
+@pytest.mark.slow
 def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(root: Path) -> None:
     _kill_in_a_stored_run(root)
     with start_run(CONFIG, root, "train-base", {"seed": 2}, {}):
@@ -308,7 +309,8 @@ def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(r
     assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
 
 
-def test_a_run_that_was_deleted_after_a_kill_is_made_anew(root: Path) -> None:
+@pytest.mark.slow
+def test_a_run_that_was_deleted_after_a_kill_is_made_again(root: Path) -> None:
     _kill_in_a_stored_run(root)
     _client(root).delete_run(_runs(root)[0].info.run_id)
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):

@@ -1,4 +1,4 @@
-"""The autoencoder's step as a game: which terms there are, how forms are averaged, who sees what."""
+"""The autoencoder's step as a pair: which terms there are, how forms are averaged, who sees what."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def objective(root: Path, config: AutoencoderTrainingConfig) -> AutoencoderObjec
 def test_each_term_is_there_by_its_weight(
     tmp_path: Path, loss: dict[str, float], generator: set[str], discriminator: set[str] | None
 ) -> None:
-    game = objective(tmp_path, training(loss))
-    terms = game.losses(0, game.batch(0))
+    pair = objective(tmp_path, training(loss))
+    terms = pair.losses(0, pair.batch(0))
     assert terms.keys() == generator | {"loss"}
     torch.testing.assert_close(terms["loss"], sum(loss[name] * terms[name] for name in generator))
-    second_model = game.second_model()
+    second_model = pair.second_model()
     if discriminator is None:
         assert second_model is None
         return
@@ -89,19 +89,19 @@ def test_each_term_is_there_by_its_weight(
 
 
 def test_terms_are_those_of_the_steps_videos_and_reconstructions(tmp_path: Path) -> None:
-    game = objective(tmp_path, training({**PAPER, "perceptual": 0.1}))
-    assert game.discriminator is not None
-    assert game.perceptual is not None
-    (batch,) = game.batch(3)
-    fake = game.model.decode(sample_latents(*game.model.encode(batch.video), batch.noise))
-    logits_real, logits_fake = game.discriminator(batch.video), game.discriminator(fake)
-    terms = game.losses(3, [batch])
+    pair = objective(tmp_path, training({**PAPER, "perceptual": 0.1}))
+    assert pair.discriminator is not None
+    assert pair.perceptual is not None
+    (batch,) = pair.batch(3)
+    fake = pair.model.decode(sample_latents(*pair.model.encode(batch.video), batch.noise))
+    logits_real, logits_fake = pair.discriminator(batch.video), pair.discriminator(fake)
+    terms = pair.losses(3, [batch])
     close = torch.testing.assert_close
     close(terms["adversarial"], generator_loss(logits_fake))
-    close(terms["perceptual"], perceptual_loss(game.perceptual(fake), game.perceptual(batch.video)))
-    terms = game.discriminator_losses(3)
+    close(terms["perceptual"], perceptual_loss(pair.perceptual(fake), pair.perceptual(batch.video)))
+    terms = pair.discriminator_losses(3)
     close(terms["adversarial"], discriminator_loss(logits_real, logits_fake))
-    close(terms["r1"], r1_penalty(game.discriminator, batch.video))
+    close(terms["r1"], r1_penalty(pair.discriminator, batch.video))
     close(terms["real_logits"], logits_real.mean())
     close(terms["fake_logits"], logits_fake.mean())
     lecam = LeCam()
@@ -114,7 +114,7 @@ def test_a_joint_step_holds_every_form_and_averages_by_weight(tmp_path: Path) ->
     batches = joint.batch(2)
     assert [tuple(batch.video.shape) for batch in batches] == [(2, 3, 5, 16, 16), (3, 3, 1, 32, 32)]
     assert [batch.share for batch in batches] == [0.25, 0.75]  # FORMS weigh 1 and 3
-    terms, judged = joint.losses(2, batches), joint.discriminator_losses(2)
+    terms, critic_terms = joint.losses(2, batches), joint.discriminator_losses(2)
     alone: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     for index in range(2):
         form = objective(tmp_path, training(PAPER, joint=True, forms=FORMS))
@@ -123,9 +123,9 @@ def test_a_joint_step_holds_every_form_and_averages_by_weight(tmp_path: Path) ->
     for name in ("loss", "reconstruction", "adversarial"):
         torch.testing.assert_close(terms[name], 0.25 * alone[0][0][name] + 0.75 * alone[1][0][name])
     for name in ("adversarial", "r1", "real_logits", "fake_logits"):
-        torch.testing.assert_close(judged[name], 0.25 * alone[0][1][name] + 0.75 * alone[1][1][name])
+        torch.testing.assert_close(critic_terms[name], 0.25 * alone[0][1][name] + 0.75 * alone[1][1][name])
     assert joint.lecam is not None
-    torch.testing.assert_close(joint.lecam.real_average, judged["real_logits"])  # once a step, over all forms
+    torch.testing.assert_close(joint.lecam.real_average, critic_terms["real_logits"])  # once a step, over all forms
 
 
 def test_forms_of_a_joint_step_are_those_of_steps_with_one_form(tmp_path: Path) -> None:
@@ -139,49 +139,49 @@ def test_forms_of_a_joint_step_are_those_of_steps_with_one_form(tmp_path: Path) 
 
 
 def test_the_discriminator_cannot_play_another_step_or_twice(tmp_path: Path) -> None:
-    game = objective(tmp_path, training(PAPER))
-    with pytest.raises(AssertionError, match="plays first"):
-        game.discriminator_losses(0)
-    game.losses(1, game.batch(1))
-    with pytest.raises(AssertionError, match="has played step 1, not 2"):
-        game.discriminator_losses(2)
-    game.losses(1, game.batch(1))
-    game.discriminator_losses(1)
-    with pytest.raises(AssertionError, match="plays first"):
-        game.discriminator_losses(1)
+    pair = objective(tmp_path, training(PAPER))
+    with pytest.raises(AssertionError, match="losses come first"):
+        pair.discriminator_losses(0)
+    pair.losses(1, pair.batch(1))
+    with pytest.raises(AssertionError, match="losses are of step 1, not 2"):
+        pair.discriminator_losses(2)
+    pair.losses(1, pair.batch(1))
+    pair.discriminator_losses(1)
+    with pytest.raises(AssertionError, match="losses come first"):
+        pair.discriminator_losses(1)
 
 
 def test_the_discriminators_loss_does_not_reach_the_autoencoder(tmp_path: Path) -> None:
-    game = objective(tmp_path, training(PAPER))
-    assert game.discriminator is not None
-    game.losses(0, game.batch(0))
-    game.discriminator_losses(0)["loss"].backward()
-    assert all(parameter.grad is None for parameter in game.model.parameters())
-    assert all(parameter.grad is not None for parameter in game.discriminator.parameters())
+    pair = objective(tmp_path, training(PAPER))
+    assert pair.discriminator is not None
+    pair.losses(0, pair.batch(0))
+    pair.discriminator_losses(0)["loss"].backward()
+    assert all(parameter.grad is None for parameter in pair.model.parameters())
+    assert all(parameter.grad is not None for parameter in pair.discriminator.parameters())
 
 
-def play(root: Path, work: Path, steps: int, **changes: Any) -> tuple[AutoencoderObjective, TrainingResult]:
-    game = objective(root, training(PAPER, joint=True))
+def train_both(root: Path, work: Path, steps: int, **changes: Any) -> tuple[AutoencoderObjective, TrainingResult]:
+    pair = objective(root, training(PAPER, joint=True))
     result = train(
-        name="game",
-        model=game.model,
-        losses=lambda step: game.losses(step, game.batch(step)),
+        name="pair",
+        model=pair.model,
+        losses=lambda step: pair.losses(step, pair.batch(step)),
         config=loop_config(steps=steps, ema_decay=0.0, **changes),
         identity={},
         work=work,
         on_log=lambda step, metrics: None,
-        second_model=game.second_model(),
+        second_model=pair.second_model(),
     )
-    return game, result
+    return pair, result
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
     before = objective(tmp_path, training(PAPER, joint=True))
-    game, result = play(tmp_path, tmp_path / "work", 1, precision=precision, optimizer={"betas": (0.0, 0.99)})
+    pair, result = train_both(tmp_path, tmp_path / "work", 1, precision=precision, optimizer={"betas": (0.0, 0.99)})
     assert before.discriminator is not None
-    assert game.discriminator is not None
-    for old, new in ((before.model, game.model), (before.discriminator, game.discriminator)):
+    assert pair.discriminator is not None
+    for old, new in ((before.model, pair.model), (before.discriminator, pair.discriminator)):
         moved = [not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True)]
         assert all(moved)
     (entry,) = result.history
@@ -189,16 +189,16 @@ def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
     assert {"discriminator/real_logits", "discriminator/fake_logits", "discriminator/grad_norm"} <= entry.keys()
 
 
-def test_the_discriminator_learns_to_tell(tmp_path: Path) -> None:
-    """Against an autoencoder that stands still."""
-    game = objective(tmp_path, training({"adversarial": 0.1}))
-    assert game.discriminator is not None
-    optimizer = torch.optim.Adam(game.discriminator.parameters(), lr=0.01, betas=(0.0, 0.99))
-    batches = game.batch(0)
+def test_the_discriminator_learns_to_distinguish(tmp_path: Path) -> None:
+    """Against an autoencoder that is not trained."""
+    pair = objective(tmp_path, training({"adversarial": 0.1}))
+    assert pair.discriminator is not None
+    optimizer = torch.optim.Adam(pair.discriminator.parameters(), lr=0.01, betas=(0.0, 0.99))
+    batches = pair.batch(0)
     history = []
     for _ in range(20):
-        game.losses(0, batches)
-        terms = game.discriminator_losses(0)
+        pair.losses(0, batches)
+        terms = pair.discriminator_losses(0)
         optimizer.zero_grad()
         terms["loss"].backward()
         optimizer.step()
@@ -208,13 +208,13 @@ def test_the_discriminator_learns_to_tell(tmp_path: Path) -> None:
 
 
 def test_averages_of_logits_survive_a_resume(tmp_path: Path) -> None:
-    whole, expected = play(tmp_path, tmp_path / "whole", 4)
-    play(tmp_path, tmp_path / "parts", 4)
+    whole, expected = train_both(tmp_path, tmp_path / "whole", 4)
+    train_both(tmp_path, tmp_path / "parts", 4)
     newest = tmp_path / "parts/step-000000004"
     for file in newest.iterdir():
         file.unlink()
     newest.rmdir()
-    again, result = play(tmp_path, tmp_path / "parts", 4)  # from step 3
+    again, result = train_both(tmp_path, tmp_path / "parts", 4)  # from step 3
     assert_same(result, expected)
     assert whole.lecam is not None
     assert again.lecam is not None

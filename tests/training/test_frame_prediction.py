@@ -59,7 +59,7 @@ def test_images_know_nothing(tmp_path: Path) -> None:
     assert batch_maker(tmp_path, PREDICTING, known=1.0).image_stacks(0, 2).known_frames is None
 
 
-def test_the_model_is_told_and_every_frame_counts(tmp_path: Path) -> None:
+def test_known_frames_are_given_and_every_frame_counts(tmp_path: Path) -> None:
     batch = batch_maker(tmp_path, PREDICTING, known=1.0).videos(0, 3)
     model, schedule = with_weights(WaltTransformer(PREDICTING), 1), Schedule.from_config(DIFFUSION)
     conditional = prediction_loss(model, schedule, batch, False)

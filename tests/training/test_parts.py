@@ -29,7 +29,7 @@ def optimizer_config(**changes: Any) -> OptimizerConfig:
 
 
 class Layered(nn.Module):
-    """One parameter of each kind that is told apart."""
+    """One parameter of each kind that is distinguished."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One batch is learnt by heart and sampled back from pure noise, whatever the model knows of it.
+"""One batch is memorised and sampled back from pure noise, with every kind of condition.
 
 Text is in ``tests/transformer/test_model.py``.
 """

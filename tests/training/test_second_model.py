@@ -33,8 +33,8 @@ class Critic(nn.Module):
         return self.logit(F.leaky_relu(self.conv(video), 0.2).mean(dim=(2, 3, 4)))[:, 0]
 
 
-class Game:
-    """A generator and a critic, as the autoencoder and its discriminator play."""
+class ModelAndCritic:
+    """A generator and a critic, trained against each other like the autoencoder and its discriminator."""
 
     def __init__(self, before: Callable[[int], None] = lambda step: None, critic_scale: float = 1.0) -> None:
         self.before, self.critic_scale = before, critic_scale
@@ -77,15 +77,15 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("changes", [{}, {"precision": "bf16", "ema_decay": 0.0, "optimizer": {"betas": (0.0, 0.99)}}])
-def test_a_killed_game_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_a_killed_pair_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str, Any]) -> None:
     config = loop_config(checkpoint_every=2, **changes)
-    undisturbed = Game()
+    undisturbed = ModelAndCritic()
     expected = undisturbed.run(tmp_path / "undisturbed", config)
     for step in (3, 4, 5, STEPS - 1):
         work = tmp_path / str(step)
         with pytest.raises(Killed):
-            Game(kill_at(step)).run(work, config)
-        again = Game()
+            ModelAndCritic(kill_at(step)).run(work, config)
+        again = ModelAndCritic()
         torch.nn.init.zeros_(again.critic.conv.weight)  # all of it comes from the checkpoint
         again.critic.moved.fill_(7.0)
         assert_same(again.run(work, config), expected)
@@ -94,12 +94,12 @@ def test_a_killed_game_resumes_to_the_same_bits(tmp_path: Path, changes: dict[st
 
 
 def test_models_take_turns_and_the_result_is_the_first_ones(tmp_path: Path) -> None:
-    game = Game()
-    model, critic = copy.deepcopy(game.model.state_dict()), copy.deepcopy(game.critic.state_dict())
-    result = game.run(tmp_path, loop_config(ema_decay=0.0))
-    assert game.calls == [(trained, step) for step in range(STEPS) for trained in ("model", "critic")]
-    assert equal(result.state_dict, game.model.state_dict())
-    for before, after in ((model, game.model.state_dict()), (critic, game.critic.state_dict())):
+    pair = ModelAndCritic()
+    model, critic = copy.deepcopy(pair.model.state_dict()), copy.deepcopy(pair.critic.state_dict())
+    result = pair.run(tmp_path, loop_config(ema_decay=0.0))
+    assert pair.calls == [(trained, step) for step in range(STEPS) for trained in ("model", "critic")]
+    assert equal(result.state_dict, pair.model.state_dict())
+    for before, after in ((model, pair.model.state_dict()), (critic, pair.critic.state_dict())):
         assert all(not torch.equal(value, after[name]) for name, value in before.items())
     assert result.history[0].keys() == {
         "step", "loss", "grad_norm", "lr", "critic/loss", "critic/real", "critic/grad_norm",
@@ -108,29 +108,29 @@ def test_models_take_turns_and_the_result_is_the_first_ones(tmp_path: Path) -> N
 
 def test_the_models_loss_leaves_no_gradient_in_the_second_model(tmp_path: Path) -> None:
     """In either direction: each model's step is that of its own loss alone, clipped alone."""
-    game = Game()
+    pair = ModelAndCritic()
     seen: list[dict[str, Tensor | None]] = []
-    game_losses = game.critic_losses
+    pair_losses = pair.critic_losses
 
     def critic_losses(step: int) -> dict[str, Tensor]:
-        seen.append({name: p.grad for name, p in game.critic.named_parameters()})
+        seen.append({name: p.grad for name, p in pair.critic.named_parameters()})
         # also the other way round: a critic's loss that reaches the model
-        return {"loss": game_losses(step)["loss"] + game.critic(game.model(game.real)).mean()}
+        return {"loss": pair_losses(step)["loss"] + pair.critic(pair.model(pair.real)).mean()}
 
     gradients: list[list[Tensor]] = []
 
     def before(step: int) -> None:
         if step == 1:  # what the first step left on the model
-            gradients.append([p.grad.clone() for p in game.model.parameters() if p.grad is not None])
+            gradients.append([p.grad.clone() for p in pair.model.parameters() if p.grad is not None])
 
-    game.before = before
-    game.critic_losses = critic_losses  # type: ignore[method-assign]
-    reference = Game()
+    pair.before = before
+    pair.critic_losses = critic_losses  # type: ignore[method-assign]
+    reference = ModelAndCritic()
     config = loop_config(steps=2)
     expected = reference.losses(0)["loss"]
     own = torch.autograd.grad(expected, list(reference.model.parameters()))
     norm = torch.stack([gradient.norm() for gradient in own]).norm()
-    game.run(tmp_path, config)
+    pair.run(tmp_path, config)
     assert seen[0] == dict.fromkeys(seen[0])  # nothing was there before its first turn
     scale = min(1.0, config.optimizer.gradient_clip / norm.item())
     for found, alone in zip(gradients[0], own, strict=True):
@@ -139,54 +139,54 @@ def test_the_models_loss_leaves_no_gradient_in_the_second_model(tmp_path: Path) 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_a_second_models_loss_that_is_not_finite_ends_the_run(tmp_path: Path, factor: float) -> None:
-    game = Game(critic_scale=factor)
+    pair = ModelAndCritic(critic_scale=factor)
     with pytest.raises(
         DivergedError, match=r"tiny: critic/loss (nan|inf).* at step 5; the checkpoint of step 4 is kept"
     ):
-        game.run(tmp_path, loop_config(checkpoint_every=2))
-    again = Game()
+        pair.run(tmp_path, loop_config(checkpoint_every=2))
+    again = ModelAndCritic()
     again.run(tmp_path, loop_config(checkpoint_every=2))
     assert again.calls[0] == ("model", 4)
 
 
 def test_a_second_models_gradient_that_is_not_finite_ends_it_too(tmp_path: Path) -> None:
-    game = Game()
-    game.critic.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
+    pair = ModelAndCritic()
+    pair.critic.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(DivergedError, match=r"critic/grad_norm (nan|inf)"):
-        game.run(tmp_path)
+        pair.run(tmp_path)
 
 
 def test_both_models_are_clipped(tmp_path: Path) -> None:
-    game = Game()
+    pair = ModelAndCritic()
     norms: list[float] = []
 
     def before(step: int) -> None:
         if step:
-            models = (game.model, game.critic)
+            models = (pair.model, pair.critic)
             norms.extend(float(nn.utils.get_total_norm([p.grad for p in m.parameters()])) for m in models)
 
-    game.before = before
-    history = game.run(tmp_path, loop_config(optimizer={"gradient_clip": 0.01}, log_every=1)).history
+    pair.before = before
+    history = pair.run(tmp_path, loop_config(optimizer={"gradient_clip": 0.01}, log_every=1)).history
     assert all(entry["grad_norm"] > 0.01 and entry["critic/grad_norm"] > 0.01 for entry in history)
     assert len(norms) == 2 * (STEPS - 1)
     assert max(norms) < 0.0101
 
 
 def test_a_run_of_two_models_is_not_a_run_of_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    game = Game()
-    game.run(tmp_path, loop_config(steps=2))
+    pair = ModelAndCritic()
+    pair.run(tmp_path, loop_config(steps=2))
     capsys.readouterr()
-    other = Game()
+    other = ModelAndCritic()
     other.critic.register_buffer("more", torch.zeros(3))
     other.run(tmp_path, loop_config(steps=2))
-    assert "starting afresh" in capsys.readouterr().out
+    assert "starting from step 0" in capsys.readouterr().out
     assert other.calls[0] == ("model", 0)
 
 
 def test_activation_checkpointing_may_be_turned_on_in_the_middle(tmp_path: Path) -> None:
     """It changes no result: after an out-of-memory it is the knob to turn."""
     with pytest.raises(Killed):
-        Game(kill_at(5)).run(tmp_path)
-    again = Game()
+        ModelAndCritic(kill_at(5)).run(tmp_path)
+    again = ModelAndCritic()
     again.run(tmp_path, loop_config(activation_checkpointing=True))
     assert again.calls[0] == ("model", 5)

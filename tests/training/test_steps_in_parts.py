@@ -39,11 +39,11 @@ def settings(**changes: Any) -> DiffusionTrainingConfig:
     return diffusion_training(**{**values, **changes})
 
 
-def step_of(asked: DiffusionObjective, step: int) -> tuple[dict[str, float], dict[str, Tensor], int]:
+def step_of(objective_: DiffusionObjective, step: int) -> tuple[dict[str, float], dict[str, Tensor], int]:
     """The terms of a step, its gradients, and the number of its parts."""
-    asked.model.zero_grad()
+    objective_.model.zero_grad()
     parts, terms = 0, dict[str, float]()
-    for part in asked.losses(step, asked.batch(step)):
+    for part in objective_.losses(step, objective_.batch(step)):
         loss = part["loss"]
         assert isinstance(loss, Tensor)
         loss.backward()
@@ -51,7 +51,7 @@ def step_of(asked: DiffusionObjective, step: int) -> tuple[dict[str, float], dic
         for name, term in part.items():
             value = term.total if isinstance(term, Average) else term
             terms[name] = terms.get(name, 0.0) + float(value.detach())
-    return terms, {name: p.grad for name, p in asked.model.named_parameters() if p.grad is not None}, parts
+    return terms, {name: p.grad for name, p in objective_.model.named_parameters() if p.grad is not None}, parts
 
 
 def test_parts_add_up_to_the_large_batch(tmp_path: Path) -> None:
@@ -76,14 +76,14 @@ def test_parts_add_up_to_the_large_batch(tmp_path: Path) -> None:
 def run(
     root: Path, config: DiffusionTrainingConfig, before: Callable[[int], None] = lambda step: None
 ) -> TrainingResult:
-    asked = objective(root / "data", config)
+    objective_ = objective(root / "data", config)
 
     def losses(step: int) -> Iterator[Terms]:
         before(step)
-        return asked.losses(step, asked.batch(step))
+        return objective_.losses(step, objective_.batch(step))
 
     return train(
-        name="parts", model=asked.model, losses=losses, config=config, identity={}, work=root / "work",
+        name="parts", model=objective_.model, losses=losses, config=config, identity={}, work=root / "work",
         on_log=lambda step, metrics: None,
     )  # fmt: skip
 
@@ -133,9 +133,9 @@ def test_bands_are_means_over_the_samples_since_the_last_line(
 
 
 def test_bands_ask_the_device_for_nothing(tmp_path: Path) -> None:
-    """Tensors without values stand for a device that must not be waited for."""
-    asked = objective(tmp_path, settings(timestep_bands=4))
-    bands = asked._bands(torch.tensor([0, 24, 25, 99]), torch.empty(4, device="meta"))
+    """Tensors without values represent a device that must not be waited for."""
+    objective_ = objective(tmp_path, settings(timestep_bands=4))
+    bands = objective_._bands(torch.tensor([0, 24, 25, 99]), torch.empty(4, device="meta"))
     assert {name: band.count for name, band in bands.items()} == {
         "loss/band_0": 2, "loss/band_1": 1, "loss/band_3": 1,
     }  # fmt: skip

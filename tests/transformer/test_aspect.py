@@ -37,7 +37,7 @@ def kernel(distance: float) -> float:
 
 
 def bicubic(table: Tensor, row: int, column: int, height: int, width: int) -> float:
-    """Cell (row, column) of the table (h, w) at height x width; outside the table its edge goes on."""
+    """Cell (row, column) of the table (h, w) at height x width; outside the table its edge is repeated."""
     y = (row + 0.5) * table.shape[0] / height - 0.5
     x = (column + 0.5) * table.shape[1] / width - 0.5
     total = 0.0

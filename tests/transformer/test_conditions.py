@@ -1,4 +1,4 @@
-"""What the model is told: text, classes, an earlier estimate, known frames, a low resolution."""
+"""What the model is conditioned on: text, classes, an earlier estimate, known frames, a low resolution."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from walt.nn.accounting import forward_flops
 from walt.transformer.config import TransformerConfig
 
 EACH_IMAGES = {"latents": 2, "text": 1, "text_mask": 1, "labels": 1, "self_condition": 2, "low_resolution": 2}
-"""Arguments with something for each image of a stack, and the axis along which the images stand."""
+"""Arguments with something for each image of a stack, and the axis of the images."""
 FULL = TINY.model_copy(update={"spatial_window": (5, 4, 4), "spatiotemporal_window": (5, 4, 4)})
 KINDS = pytest.mark.parametrize(
     "config",
@@ -23,7 +23,7 @@ MIXED = torch.tensor([True, False, True, False])
 
 
 def everything(config: TransformerConfig, batch: int, seed: int = 1) -> dict[str, Any]:
-    """Inputs with a condition a frame, an earlier estimate, and a low resolution where the model has one."""
+    """Inputs with a condition per frame, an earlier estimate, and a low resolution where the model has one."""
     given = inputs(batch, frames=5, config=config, seed=seed)
     generator = torch.Generator().manual_seed(seed + 1)
     given["self_condition"] = torch.randn(given["latents"].shape, generator=generator, dtype=torch.float64)

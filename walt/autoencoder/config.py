@@ -15,7 +15,8 @@ class AutoencoderConfig(Section):
     dimensions: Literal[2, 3]
     """3: causal in time, for videos and images. 2: kernels without extent in time, each frame alone, for images."""
     patch_size: PositiveInt
-    """Pixels a side that are folded into channels before the first level; the paper's is 1 (none), 2 is much faster."""
+    """Pixels per side that are folded into channels before the first level; the paper's is 1 (none), 2 is much
+    faster."""
     base_channels: PositiveInt
     channel_multipliers: tuple[PositiveInt, ...] = Field(min_length=2)
     """Width of each level, in base channels; the paper's video model has (1, 2, 2, 4)."""
@@ -44,12 +45,12 @@ class AutoencoderConfig(Section):
 
     @property
     def spatial_factor(self) -> int:
-        """f_s: pixels a latent cell, in height and in width."""
+        """f_s: pixels per latent cell, in height and in width."""
         return self.patch_size * int(2 ** len(self.temporal_downsample))
 
     @property
     def temporal_factor(self) -> int:
-        """f_t: pixel frames a latent frame, after the first."""
+        """f_t: pixel frames per latent frame, after the first."""
         return int(2 ** sum(self.temporal_downsample))
 
 

@@ -1,7 +1,7 @@
 """The discriminator of the adversarial loss: StyleGAN's residual network in 3D, with blur-pooling (MAGVIT-v2).
 
 Legend: B batch, C channels, T frames, H W pixels. An image is a video of one frame. The network is not causal: it
-judges whole videos, and nothing that it computes reaches the autoencoder's outputs.
+sees whole videos, and nothing that it computes reaches the autoencoder's outputs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _GRID = (1, 4, 4)
 
 
 class Discriminator(nn.Module):
-    """Video (B, 3, T, H, W) in [-1, 1] -> logits (B,), high where the video is taken for real.
+    """Video (B, 3, T, H, W) in [-1, 1] -> logits (B,), high where the video is classified as real.
 
-    The features are averaged to a grid of (1, 4, 4) cells before the linear layers, so that any size will do. At
+    The features are averaged to a grid of (1, 4, 4) cells before the linear layers, so that any size is accepted. At
     17x128x128 with the paper's five blocks that is their own size, and averaging changes nothing.
     """
 
@@ -72,7 +72,7 @@ class DownBlock(nn.Module):
 class SpaceTimeConv3d(nn.Conv3d):
     """3x3x3 convolution with zeros around; the shape stays.
 
-    Of a single frame only the middle slice of the kernel sees anything but zeros: that is a 2D convolution.
+    For a single frame, only the middle slice of the kernel sees anything other than zeros: a 2D convolution.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

@@ -1,6 +1,6 @@
 """Terms of the autoencoder's and of the discriminator's loss, each a scalar; their weights are settings.
 
-The weights stand in ``AutoencoderLossConfig``. Logits are what the discriminator gives: (B,), high for real videos.
+The weights are in ``AutoencoderLossConfig``. Logits are what the discriminator gives: (B,), high for real videos.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def sample_latents(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-    """The reparameterised draw: mean + std x noise, all (B, c, t, h, w)."""
+    """The reparameterised sample: mean + std x noise, all (B, c, t, h, w)."""
     return mean + torch.exp(0.5 * log_variance) * noise
 
 
@@ -28,7 +28,7 @@ def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def perceptual_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
-    """Mean squared distance between a classification network's logits a frame, both (B T, classes)."""
+    """Mean squared distance between a classification network's logits per frame, both (B T, classes)."""
     return (reconstructed.float() - original.float()).square().mean()
 
 
@@ -38,7 +38,7 @@ def generator_loss(fake: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Logistic loss of the discriminator: real videos shall have high logits, reconstructions low ones."""
+    """Logistic loss of the discriminator: real videos should have high logits, reconstructions low ones."""
     return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
 
 
@@ -60,7 +60,7 @@ def r1_penalty(discriminator: nn.Module, video: Tensor) -> Tensor:
 class LeCam(nn.Module):
     """LeCam regulariser: keeps logits near the moving average of the other side's (Tseng et al., arXiv 2104.03310).
 
-    It is the rectified form, which pays only for logits that are farther apart than the averages are. The averages are
+    It is the rectified form, which penalises only logits that are farther apart than the averages. The averages are
     buffers, hence part of checkpoints; they start at the first batch's means.
 
     Args:
@@ -87,6 +87,6 @@ class LeCam(nn.Module):
         self.started.fill_(True)
 
     def forward(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The penalty of logits (B,) under the averages as they are."""
+        """The penalty of logits (B,) with the present averages."""
         too_high = F.relu(real.float() - self.fake_average).square().mean()
         return too_high + F.relu(self.real_average - fake.float()).square().mean()

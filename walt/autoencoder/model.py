@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         self.middle = ResidualBlocks(channels, channels, config.blocks_per_level, config.groups, time_kernel)
         self.norm_out = FrameGroupNorm(config.groups, channels)
         self.conv_out = CausalConv3d(channels, 2 * config.latent_channels, (1, 1, 1))
-        with torch.no_grad():  # start with little noise on the latents: the first thing to learn is not to undo it
+        with torch.no_grad():  # start with little noise on the latents: the model need not learn to remove it
             assert self.conv_out.bias is not None
             self.conv_out.bias[config.latent_channels :] = -4.0
 
@@ -119,7 +119,8 @@ class CausalAutoencoder(nn.Module):
 
     @property
     def activation_checkpointing(self) -> bool:
-        """Whether training keeps only the inputs of residual blocks, and computes their inside again backwards."""
+        """Whether training keeps only the inputs of residual blocks, and computes the rest again in the backward
+        pass."""
         return any(module.activation_checkpointing for module in self.modules() if isinstance(module, ResidualBlocks))
 
     @activation_checkpointing.setter

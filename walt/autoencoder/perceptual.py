@@ -23,7 +23,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class PerceptualNetwork(nn.Module):
     """Frames to logits: any image classifier of transformers, ResNet-50 in the original (MAGVIT-v2).
 
-    Frozen, in evaluation mode. Frames are judged at their own size, so the network must take it.
+    Frozen, in evaluation mode. Frames are classified at their own size, so the network must accept it.
 
     Args:
         folder: ``config.json`` and safetensors weights; ``preprocessor_config.json`` may give the mean and the std of
@@ -46,7 +46,7 @@ class PerceptualNetwork(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
 
     def train(self, mode: bool = True) -> PerceptualNetwork:
-        """Stays in evaluation mode: its running statistics are part of what it is."""
+        """Stays in evaluation mode: its running statistics are part of the network."""
         return super().train(False)
 
     def forward(self, video: Tensor) -> Tensor:
@@ -56,13 +56,13 @@ class PerceptualNetwork(nn.Module):
 
     @torch.no_grad()
     def check_sizes(self, sizes: Iterable[Size]) -> None:
-        """Raises ConfigurationError for the first (height, width) that the network does not take."""
+        """Raises ConfigurationError for the first (height, width) that the network does not accept."""
         for height, width in sizes:
             try:
                 logits = self(torch.zeros(1, 3, 1, height, width, device=self.mean.device))
             except (RuntimeError, ValueError) as error:
                 cause = str(error).strip().splitlines()[0]
-                what = f"'{self.folder}' takes no {height}x{width} frames: {cause}"
+                what = f"'{self.folder}' does not accept {height}x{width} frames: {cause}"
                 raise ConfigurationError(f"{self.setting}: {what}") from error
             assert logits.dim() == 2, f"logits of shape {tuple(logits.shape)}"
 
@@ -88,7 +88,7 @@ def _load(folder: Path, setting: str) -> Any:
         model, report = AutoModelForImageClassification.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:  # import: of a rare dependency
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:  # import: a dependency
         cause = str(error).strip().splitlines()[0]
         raise ConfigurationError(f"{setting}: no image classifier can be loaded from '{folder}': {cause}") from error
     if missing := sorted(report["missing_keys"]):  # transformers would fill them with random numbers

@@ -1,7 +1,7 @@
 """Mean and standard deviation of the latents per channel: what makes them unit-variance for the transformer.
 
 The paper normalises latents and leaves open how; here it is per channel, over the training set, in one pass (Welford's
-method, Chan's update for batches). Applied and undone here, and nowhere else.
+method, Chan's update for batches). Applied and undone only here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LatentStatistics:
 
     @classmethod
     def identity(cls, channels: int) -> LatentStatistics:
-        """Those that change nothing: latents without normalisation (paper, Table 3c)."""
+        """Statistics that change nothing: latents without normalisation (paper, Table 3c)."""
         return cls(torch.zeros(channels), torch.ones(channels), 0)
 
     def to(self, device: str) -> LatentStatistics:

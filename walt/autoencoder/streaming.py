@@ -1,6 +1,6 @@
 """Videos of any length, chunk by chunk: memory does not grow with the length, and nothing is lost at the seams.
 
-The result is that of the whole clip. Each stream has its caches to itself, so streams may be interleaved at will.
+The result is that of the whole clip. Each stream has its own caches, so streams may be interleaved freely.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def encode_stream(model: CausalAutoencoder, chunks: Iterable[Tensor]) -> Iterato
     """
     stream = Stream(model.encoder)
     for chunk in chunks:
-        with torch.no_grad():  # not around the yield: what the caller does in between is its own affair
+        with torch.no_grad():  # not around the yield, which would also disable gradients for the caller's own work
             mean, _ = model.encode(chunk, stream)
         yield mean
 

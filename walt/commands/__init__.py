@@ -1,1 +1,1 @@
-"""Floor 6: what people call by hand, one file a command."""
+"""Floor 6: what people call by hand, one file per command."""

@@ -1,7 +1,7 @@
-"""``walt doctor``: is everything here that the stages need? What is found, and what to do about what is not.
+"""``walt doctor``: whether everything is here that the stages need, and what to do about what is missing.
 
-Each check looks, and makes nothing but files in a temporary folder. It is a line: ``ok``; ``warn``, where some things
-will not work; ``fail``, where the pipeline will not.
+A check only looks; it writes nothing except files in a temporary folder. It gives a line: ``ok``; ``warn``, where some
+things will not work; ``fail``, where the pipeline will not.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from walt.project.runner import load_params
 Status = Literal["ok", "warn", "fail"]
 
 _SECONDS = 5.0
-"""Patience with a server."""
+"""How long to wait for a server."""
 _BREAKING: dict[str, tuple[tuple[int, int], str]] = {
     "torchvision": ((0, 0), "its presence breaks the import of T5"),
     "fastapi": ((0, 151), "Prefect's server does not start with 0.151 or later"),
     "sqlalchemy": ((2, 1), "Prefect's scheduler never fires with 2.1 or later"),
 }
-"""Package -> the version from which on it was seen to break something, and what."""
+"""Package -> the first version that was seen to break something, and what it breaks."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at."""
+    """What was checked."""
 
     name: str
     status: Status
@@ -78,12 +78,12 @@ def command(
 
 
 def examine(root: Path) -> list[Check]:
-    """All checks of this machine for the project at ``root``, in the order in which one mends what they find."""
+    """All checks of this machine for the project at ``root``, in the order in which their findings are best fixed."""
     checks = [_python(), *_packages(), *_encoders(), _disk(root)]
     try:
         params = load_params(root)
     except ConfigurationError as error:
-        advice = "walt init" if not (root / "params.yaml").exists() else "mend the key it names"
+        advice = "walt init" if not (root / "params.yaml").exists() else "fix the key it names"
         return [*checks, Check("params.yaml", "fail", str(error), advice), _dvc(root), _prefect()]
     checks.append(Check("params.yaml", "ok", "every key is in order"))
     checks += [*_sources(params, root), _device(params), *_s3(params, root)]
@@ -113,7 +113,7 @@ def _version(package: str) -> str | None:
 
 
 def _encoders() -> Iterator[Check]:
-    """Both ways to H.264, by going them: PyAV's libx264 for clips, the ffmpeg binary for videos that people play."""
+    """Both ways to H.264, by using them: PyAV's libx264 for clips, the ffmpeg binary for videos that people play."""
     advice = "pip install -c constraints.txt --force-reinstall av imageio-ffmpeg"
     try:
         import numpy as np
@@ -142,7 +142,7 @@ def _disk(root: Path) -> Check:
         return Check("disk", "fail", f"{root} cannot be written", "change its permissions, or work elsewhere")
     free = shutil.disk_usage(root).free / (1 << 30)
     status: Status = "ok" if free >= 10 else "warn" if free >= 1 else "fail"
-    advice = "" if status == "ok" else "make room: data, models and DVC's cache lie here"
+    advice = "" if status == "ok" else "make room: data, models and DVC's cache are here"
     return Check("disk", status, f"{free:.1f} GiB free", advice)
 
 
@@ -214,7 +214,7 @@ def _dvc(root: Path) -> Check:
     file = root / pipeline.PIPELINE_FILE
     if not file.is_file() or not (root / ".dvc").is_dir():
         advice = "dvc init" if file.is_file() else pipeline.ONLY_IN_A_CLONE
-        return Check("dvc", "warn", f"{result.stdout.strip()}, but this is no DVC project", advice)
+        return Check("dvc", "warn", f"{result.stdout.strip()}, but this is not a DVC project", advice)
     if not pipeline.is_current(root):
         return Check("dvc", "warn", f"{pipeline.PIPELINE_FILE} differs from the registry", "walt pipeline --write")
     return Check("dvc", "ok", result.stdout.strip())
@@ -249,7 +249,7 @@ def _prefect() -> Check:
 
 
 def _answers(name: str, url: str, advice: str) -> Check:
-    """Whether a server says that it is well: asked, and shown, without the password that its URL may hold."""
+    """Whether a server reports that it is healthy. It is shown without the password that its URL may hold."""
     protocol, _, rest = url.partition("://")
     shown = rest.rpartition("@")[2]
     try:

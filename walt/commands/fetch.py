@@ -1,6 +1,6 @@
-"""``walt fetch``: clips and tables that another machine's ingest published, brought here and verified.
+"""``walt fetch``: clips and tables that another machine's ingest published, downloaded and verified.
 
-No stage: DVC has nothing to decide about it. It takes ingest's lock, since it fills the same folders.
+Not a stage: DVC has nothing to decide about it. It takes ingest's lock, since it fills the same folders.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from walt.project.runner import load_params
 def command(
     url: Annotated[str | None, typer.Argument(help="Such as s3://bucket/prefix; by default ingest.output.")] = None,
 ) -> None:
-    """Bring here, verified, the clips and tables that an ingest with ingest.output published."""
+    """Download and verify the clips and tables that an ingest with ingest.output published."""
     run(url, Path.cwd())
 
 
 def run(url: str | None, root: Path) -> int:
-    """Fetch from ``url``, or from ``ingest.output`` of the project's parameters. Gives the number of files.
+    """Fetch from ``url``, or from ``ingest.output`` of the project's parameters. Returns the number of files.
 
     Raises:
         ConfigurationError: no URL is given, and the parameters name none.
         StorageError, CorruptArtifactError: as ``walt.ingest.mirror.fetch``. LockedError: ingest runs.
     """
-    from walt.ingest.mirror import fetch  # tars bring webdataset, and with it torch, which --help does not need
+    from walt.ingest.mirror import fetch  # imports webdataset, and with it torch, which --help does not need
 
     prefix = url or load_params(root).ingest.output
     if prefix is None:

@@ -14,6 +14,7 @@ from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.missing_keys import add_missing
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params
+from walt.project.runner import load_params
 
 
 def command(
@@ -23,7 +24,9 @@ def command(
     ] = None,
     videos: Annotated[
         str | None,
-        typer.Option(help="Your own: a folder, a glob, a table that lists files, or one file; here or under s3://."),
+        typer.Option(
+            help="Your own files: a folder, a glob, a table that lists files, or one file; here or under s3://."
+        ),
     ] = None,
     captions: Annotated[
         str | None,
@@ -34,7 +37,7 @@ def command(
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Add the keys that an older params.yaml lacks; all else stays.")
+        bool, typer.Option("--update", help="Add the keys that an older params.yaml lacks; the rest stays as it is.")
     ] = False,
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
@@ -44,6 +47,7 @@ def command(
             raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
         added = add_missing(root / "params.yaml")
         info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
+        load_params(root)  # what else is wrong with it is said here, not by the next command
         return
     own = None if videos is None else own_dataset(root, videos, captions, path_column, caption_column, name)
     start = None

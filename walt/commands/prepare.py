@@ -1,4 +1,4 @@
-"""``walt prepare``: the source files are made or looked for, and DVC is told of those that changed without its notice.
+"""``walt prepare``: make the source files or check that they are there, and show DVC changes that it cannot see.
 
 Such changes are found by ``walt/ingest/hidden_edits.py``.
 """
@@ -46,7 +46,7 @@ def command() -> None:
 
 
 def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
-    """Make DVC look at what it would pass over.
+    """Make DVC look at changes that it would miss.
 
     Returns:
         A line for each kind of thing that was found. None for a bucket: DVC asks it for ETags.
@@ -75,7 +75,7 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
 
 def tell_of_tables(dataset: DatasetConfig, paths: Paths) -> list[str]:
     """Make DVC run ingest again where a table of captions outside the dataset's folder has other bytes than at the last
-    ``walt prepare``, or was not looked at before. Returns a line for each.
+    ``walt prepare``, or was not checked before. Returns a line for each.
 
     Raises:
         ConfigurationError: ``dvc.lock`` is not what DVC writes.
@@ -99,14 +99,14 @@ def tell_of_tables(dataset: DatasetConfig, paths: Paths) -> list[str]:
 
 
 def forget(root: Path, name: str) -> bool:
-    """Take a stage out of ``dvc.lock``, so that it is stale to DVC; whether it stood there. Its outputs stay.
+    """Take a stage out of ``dvc.lock``, so that it is stale to DVC; whether it was there. Its outputs stay.
 
     Raises:
         ConfigurationError: the file is not what DVC writes, as after a merge with conflicts.
     """
     path = root / _LOCK_FILE
     yaml = YAML()
-    yaml.width = 4096  # lines are DVC's, and stay as they are
+    yaml.width = 4096  # DVC wrote the lines, and they stay as they are
     try:
         lock = yaml.load(path.read_text(encoding="utf-8")) if path.is_file() else None
         stages = (lock or {}).get("stages") or {}
@@ -116,7 +116,7 @@ def forget(root: Path, name: str) -> bool:
     except (YAMLError, ValueError, AttributeError, TypeError) as error:
         cause = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"{path}: not what DVC writes; merge it, or remove it to run all anew: {cause}"
+            f"{path}: not what DVC writes; merge it, or remove it to run everything again: {cause}"
         ) from error
     stream = StringIO()
     yaml.dump(lock, stream)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -24,6 +24,9 @@ class Section(BaseModel):
     """Base of every configuration section: frozen, strict, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    renamed_keys: ClassVar[dict[str, str]] = {}
+    """What keys were called in earlier versions -> what they are called now; for messages."""
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -74,10 +77,13 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
     """The most informative problem as one line: an unknown key first, since a typo also shows as a missing key."""
     problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
-    key, siblings = _locate(section, problem["loc"])
+    key, siblings, renamed = _locate(section, problem["loc"])
     rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{did_you_mean(str(problem['loc'][-1]), siblings)}"
+        name = str(problem["loc"][-1])
+        if name in renamed:
+            return f"unknown key '{key}': it is called '{renamed[name]}' now"
+        return f"unknown key '{key}'{did_you_mean(name, siblings)}"
     if problem["type"] == "missing":
         return f"missing key '{key}'{rest}" + (f": {if_missing}" if if_missing else "")
     if problem["type"] == "union_tag_not_found":
@@ -92,33 +98,34 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
     return f"key '{key}': {message[0].lower()}{message[1:]}, found {problem['input']!r}{rest}"
 
 
-def _locate(section: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The key at ``location`` as written in the file, and the names of the keys in its section.
+def _locate(section: type[Section], location: tuple[int | str, ...]) -> tuple[str, list[str], dict[str, str]]:
+    """The key at ``location`` as written in the file, the names of the keys in its section, and the renamed ones.
 
     In pydantic's location a union of sections adds a step, the tag that selected one of them; files do not have it.
     """
-    candidates: list[type[BaseModel]] = [section]
-    siblings = list(section.model_fields)
+    candidates: list[type[Section]] = [section]
+    siblings, renamed = list(section.model_fields), section.renamed_keys
     shown: list[str] = []
     free = False  # whether the next step is the key of a mapping, which may have the name of a field
     for part in location:
         chosen = [candidate for candidate in candidates if len(candidates) > 1 and part in _tags(candidate)]
         if chosen:
-            candidates, siblings = chosen, list(chosen[0].model_fields)
+            candidates, siblings, renamed = chosen, list(chosen[0].model_fields), chosen[0].renamed_keys
             continue
         shown.append(str(part))
         if free:
             free = False
             continue
         siblings = list(candidates[0].model_fields) if candidates else []
+        renamed = candidates[0].renamed_keys if candidates else {}
         field = candidates[0].model_fields.get(str(part)) if candidates else None
         if field is not None:  # otherwise it is an index of a list
-            candidates = [t for t in _types_in(field.annotation) if issubclass(t, BaseModel)]
+            candidates = [t for t in _types_in(field.annotation) if issubclass(t, Section)]
             free = get_origin(field.annotation) is dict
-    return ".".join(shown), siblings
+    return ".".join(shown), siblings, renamed
 
 
-def _tags(section: type[BaseModel]) -> set[object]:
+def _tags(section: type[Section]) -> set[object]:
     """The values that may select the section in a union: those of its literal fields."""
     literals = (field.annotation for field in section.model_fields.values() if get_origin(field.annotation) is Literal)
     return {value for literal in literals for value in get_args(literal)}

@@ -1,4 +1,4 @@
-"""What the transformers are conditioned on for each clip: its caption's embedding, its class, or nothing.
+"""The conditions of each clip as the transformers take them: its caption's embedding, its class, or nothing.
 
 N clips, L text tokens, S width of the text encoder's output.
 """

@@ -20,7 +20,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Branch:
-    """One way to ask the model, and the share of its answer in the guided output."""
+    """One evaluation of the model, and the weight of its output in the guided output."""
 
     condition: bool
     """Whether it is given the text or the class."""
@@ -30,7 +30,7 @@ class Branch:
 
 
 def guidance_branches(scale: float, frame_scale: float | None = None) -> tuple[Branch, ...]:
-    """The outputs that the guided one needs: the conditional one first, others only where they have a share.
+    """The outputs that the guided one needs: the conditional one first, others only where they have a weight.
 
     Args:
         scale: of the text or the class; 1 is the conditional model itself.
@@ -62,5 +62,5 @@ def rescaled(output: Tensor, conditional: Tensor, amount: float) -> Tensor:
         return output
     dims = tuple(range(1, output.dim()))
     wanted, found = (x.std(dim=dims, correction=0, keepdim=True) for x in (conditional, output))
-    ratio = torch.where(found > 0, wanted / found, 1.0)  # an output without any variation has none to correct
+    ratio = torch.where(found > 0, wanted / found, 1.0)  # a constant output has no deviation to correct
     return output * (amount * ratio + (1.0 - amount))

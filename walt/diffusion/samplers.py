@@ -21,7 +21,7 @@ def trailing_timesteps(num_train_steps: int, num_steps: int) -> list[int]:
     With zero terminal SNR sampling must begin at the last step, pure noise (arXiv 2305.08891, section 3.3).
     """
     if not 1 <= num_steps <= num_train_steps:
-        raise ValueError(f"the number of sampling steps must lie in 1 .. {num_train_steps}, not {num_steps}")
+        raise ValueError(f"the number of sampling steps must be in 1 .. {num_train_steps}, not {num_steps}")
     return [round(num_train_steps * (num_steps - i) / num_steps) - 1 for i in range(num_steps)]
 
 
@@ -41,7 +41,7 @@ def ddim(
         predict: the model.
         noise: (B, ...) unit Gaussian.
         schedule: the training schedule.
-        timesteps: those at which the model is evaluated, falling, such as ``trailing_timesteps``; ``noise`` stands at
+        timesteps: those at which the model is evaluated, falling, such as ``trailing_timesteps``; ``noise`` belongs to
             the first.
         eta: share of the ancestral noise that is added at each step.
         step_noise: for ``eta`` > 0: number of the step -> fresh unit noise of the shape of ``noise``.

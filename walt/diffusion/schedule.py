@@ -1,4 +1,4 @@
-"""The noise schedule: linear beta, rescaled to zero terminal SNR, and what follows from it.
+"""The noise schedule: linear beta, rescaled to zero terminal SNR, and the quantities that follow from it.
 
 x_t = a_t x_0 + s_t eps with a_t^2 + s_t^2 = 1. Steps run 0 .. num_steps - 1; at the last, a = 0: pure noise
 (Lin et al., *Common Diffusion Noise Schedules and Sample Steps are Flawed*, arXiv 2305.08891, algorithm 1).
@@ -28,9 +28,9 @@ class Schedule:
         """The schedule of a configuration, computed in float64.
 
         Epsilon and zero terminal SNR exclude each other: at the last step, where sampling starts, x_t is the noise and
-        says nothing of x_0. ``walt.project.params`` refuses that pair of settings.
+        does not depend on x_0. ``walt.project.params`` refuses that pair of settings.
         """
-        assert not (config.prediction == "epsilon" and config.zero_terminal_snr), "epsilon at zero SNR tells nothing"
+        assert not (config.prediction == "epsilon" and config.zero_terminal_snr), "epsilon has no meaning at zero SNR"
         betas = torch.linspace(config.beta_start, config.beta_end, config.num_steps, dtype=torch.float64)
         signal = (1.0 - betas).cumprod(0).sqrt()
         if config.zero_terminal_snr:
@@ -63,7 +63,7 @@ class Schedule:
         return signal * noise - sigma * x0
 
     def predict_x0(self, output: Tensor, x_t: Tensor, timesteps: Tensor) -> Tensor:
-        """The clean estimate that a model output stands for."""
+        """The clean estimate that a model output represents."""
         signal, sigma = self.coefficients(timesteps, x_t)
         if self.prediction == "x0":
             return output
@@ -72,12 +72,12 @@ class Schedule:
         return signal * x_t - sigma * output
 
     def predict_noise(self, output: Tensor, x_t: Tensor, timesteps: Tensor) -> Tensor:
-        """The noise estimate that a model output stands for."""
+        """The noise estimate that a model output represents."""
         signal, sigma = self.coefficients(timesteps, x_t)
         if self.prediction == "epsilon":
             return output
         if self.prediction == "x0":
-            return (x_t - signal * output) / sigma  # 0 nowhere: the first step has beta_start
+            return (x_t - signal * output) / sigma  # never 0: the first step has beta_start
         return sigma * x_t + signal * output
 
 

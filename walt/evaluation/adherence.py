@@ -1,4 +1,4 @@
-"""Do generated ``shapes`` videos obey their prompt? Decided by looking at the pixels, without a model.
+"""Whether generated ``shapes`` videos show what their prompt asks for. Measured from the pixels, without a model.
 
 The background is the median colour of the picture's border over time. The foreground is what differs from it by more
 than half of the largest difference. Its colour is that of its most distinct pixels, named by the nearest hue of the
@@ -19,9 +19,9 @@ from walt.data.shapes import COLOURS, DIRECTIONS, parse_caption
 
 Video = NDArray[np.uint8]
 
-_MIN_DISTANCE = 40.0  # RGB steps by which something must differ from the background to be seen at all
+_MIN_DISTANCE = 40.0  # RGB levels by which something must differ from the background to count
 _MIN_WAY = 0.1  # of the picture's side; the dataset's clips go at least 0.4
-_MIN_SATURATION = 0.3  # below: no hue; the dataset's colours have 0.7 or more, but for white
+_MIN_SATURATION = 0.3  # below: no hue; the dataset's colours have 0.7 or more, except white
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a prompt asks for against what its video shows. ``direction_obeyed`` is None when the prompt has none."""
+class PromptCheck:
+    """What a prompt asks for against what its video shows. ``direction_matches`` is None when the prompt has none."""
 
     prompt: str
     seen: Observation
-    colour_obeyed: bool
-    direction_obeyed: bool | None
+    colour_matches: bool
+    direction_matches: bool | None
 
 
 def observe(video: Video) -> Observation:
@@ -54,33 +54,34 @@ def observe(video: Video) -> Observation:
     return Observation(_name_colour(distinct.mean(axis=0)), _direction(np.clip(distance - 0.5 * peak, 0.0, None)))
 
 
-def check_prompt(prompt: str, video: Video) -> Verdict | None:
+def check_prompt(prompt: str, video: Video) -> PromptCheck | None:
     """Compare a video with its prompt; None when the prompt is not a caption of the dataset's form."""
     scene = parse_caption(prompt)
     if scene is None:
         return None
     seen = observe(video)
     direction = None if scene.direction is None else seen.direction == scene.direction
-    return Verdict(prompt, seen, seen.colour == scene.colour, direction)
+    return PromptCheck(prompt, seen, seen.colour == scene.colour, direction)
 
 
-def rates(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """Shares of videos that obey: ``colour``; ``direction`` and ``both`` among the prompts with a direction.
+def rates(checks: Sequence[PromptCheck]) -> dict[str, float]:
+    """Shares of videos that match their prompt: ``colour``; ``direction`` and ``both`` among the prompts with a
+    direction.
 
     Keys are left out where no prompt asks.
     """
-    moving = [verdict for verdict in verdicts if verdict.direction_obeyed is not None]
+    moving = [check for check in checks if check.direction_matches is not None]
     shares = {}
-    if verdicts:
-        shares["colour"] = _share([verdict.colour_obeyed for verdict in verdicts])
+    if checks:
+        shares["colour"] = _share([check.colour_matches for check in checks])
     if moving:
-        shares["direction"] = _share([bool(verdict.direction_obeyed) for verdict in moving])
-        shares["both"] = _share([bool(verdict.colour_obeyed and verdict.direction_obeyed) for verdict in moving])
+        shares["direction"] = _share([bool(check.direction_matches) for check in moving])
+        shares["both"] = _share([bool(check.colour_matches and check.direction_matches) for check in moving])
     return shares
 
 
-def _share(obeyed: Sequence[bool]) -> float:
-    return sum(obeyed) / len(obeyed)
+def _share(matches: Sequence[bool]) -> float:
+    return sum(matches) / len(matches)
 
 
 def _border(pixels: NDArray[np.float64]) -> NDArray[np.float64]:

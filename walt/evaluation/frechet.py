@@ -30,7 +30,7 @@ class Extractor(nn.Module):
 
 
 class ThumbnailFeatures(Extractor):
-    """Features without a learned model: what a clip looks like from afar, and where it moves.
+    """Features without a learned model: what a clip looks like at low resolution, and where it moves.
 
     36 values: RGB averaged over 3 spans of time x 2 x 2 fields of the picture. 12 values: absolute difference of
     neighbouring frames, averaged over time in 2 x 2 fields, times 10. 48 in all, so that the covariance of 64 clips
@@ -55,7 +55,7 @@ class I3DFeatures(Extractor):
 
     Raises:
         ConfigurationError: the file is missing.
-        CorruptArtifactError: its SHA-256 is another; it is not opened then, as TorchScript is a program.
+        CorruptArtifactError: its SHA-256 differs; then it is not opened, as TorchScript is a program.
     """
 
     num_features = 400
@@ -105,7 +105,7 @@ class RunningFrechetDistance:
         self._metric.update(self.extractor(clips.to(device)).cpu(), real=real)
 
     def copy(self) -> RunningFrechetDistance:
-        """The same sums with a future of their own; the extractor is shared."""
+        """An independent copy of the sums; the extractor is shared."""
         other = RunningFrechetDistance(self.extractor)
         other._metric = copy.deepcopy(self._metric)
         return other
@@ -121,7 +121,7 @@ class RunningFrechetDistance:
 
 
 class _Features(nn.Module):
-    """What torchmetrics takes for its network: the features are made before."""
+    """Takes the place of torchmetrics' network: the features are computed before."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Held-out diffusion loss by bands of timesteps: does the model learn, or remember?
+"""Held-out diffusion loss by bands of timesteps: does the model generalise, or memorise?
 
-Timesteps and noise are functions of (seed, batch, key), so that two models see the very same questions.
+Timesteps and noise are functions of (seed, batch, key), so that two models are evaluated on exactly the same inputs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HeldOutBatch:
     latents: Tensor
     """(B, c, t, h, w), normalised."""
     conditions: Mapping[str, Tensor]
-    """What is said of them, as arguments of the model: (B, ...) each."""
+    """Their conditions, as arguments of the model: (B, ...) each."""
     low_resolution: Tensor | None
     """(B, c, t, h / f, w / f) without noise; None for a base model."""
 
@@ -35,7 +35,7 @@ def held_out_loss(
 ) -> list[float]:
     """Mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the least noisy.
 
-    Each clip is asked once in each band, at a step of its own, without self-conditioning. A super-resolution model
+    Each clip is evaluated once in each band, at its own step, without self-conditioning. A super-resolution model
     gets its low-resolution latents at its sampling noise level.
 
     Raises:

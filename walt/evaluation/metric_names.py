@@ -1,4 +1,4 @@
-"""What the figures of an evaluation are called: the one place that spells their names.
+"""The names of an evaluation's figures, which only this file spells out.
 
 ``walt.stages.evaluate`` makes them under these names, ``walt.project.params`` knows from ``metric_names`` which of them
 a promotion may ask for.
@@ -13,12 +13,12 @@ from walt.evaluation.config import EvaluateConfig
 FRECHET_DISTANCE = {"thumbnail": "frechet_distance/thumbnail", "i3d": "fvd"}
 """By ``evaluate.features``."""
 ADHERENCE = ("colour", "direction", "both")
-"""What of a prompt a video is checked for."""
+"""The parts of a prompt that a video is checked for."""
 _BAND = "/band_"
 
 
 def adherence(what: str, base: bool = False) -> str:
-    """Share of the videos that show it, final ones, or the base model's below a cascade. Of ``ADHERENCE``."""
+    """Share of the videos that show it (one of ``ADHERENCE``): final videos, or the base model's in a cascade."""
     return f"adherence/base/{what}" if base else f"adherence/{what}"
 
 

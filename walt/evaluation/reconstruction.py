@@ -45,7 +45,7 @@ def chunk_frames(config: AutoencoderConfig, size: Size) -> int:
 
 
 def compression(config: AutoencoderConfig, num_frames: int, size: Size) -> float:
-    """Values of a video divided by values of its latents; frames that fill it up to 1 + f_t k count for nothing."""
+    """Values of a video divided by values of its latents; frames that fill it up to 1 + f_t k are not counted."""
     height, width = size
     latent_frames = 1 + -(-(num_frames - 1) // config.temporal_factor)
     cells = latent_frames * (height // config.spatial_factor) * (width // config.spatial_factor)
@@ -53,7 +53,7 @@ def compression(config: AutoencoderConfig, num_frames: int, size: Size) -> float
 
 
 def reconstruct_stream(model: CausalAutoencoder, pictures: Iterable[Picture]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Encode and decode a video as its pictures come.
+    """Encode and decode a video as its pictures arrive.
 
     A number of frames that is not 1 + f_t k is filled up with the last one, and the surplus cut off again.
 
@@ -65,7 +65,7 @@ def reconstruct_stream(model: CausalAutoencoder, pictures: Iterable[Picture]) ->
         frame once and in order.
     """
     device = next(model.parameters()).device
-    waiting: deque[Picture] = deque()  # frames whose reconstruction has not come yet: a chunk or so
+    waiting: deque[Picture] = deque()  # frames whose reconstruction is not there yet: about a chunk
     chunks = (chunk.to(device) for chunk in _chunks(iter(pictures), model.config, waiting))
     for decoded in decode_stream(model, encode_stream(model, chunks)):
         count = min(len(waiting), decoded.shape[2])
@@ -82,7 +82,7 @@ def _chunks(pictures: Iterator[Picture], config: AutoencoderConfig, waiting: deq
         return
     rest = chunk_frames(config, (ahead.shape[0], ahead.shape[1]))
     chunk = [ahead, *islice(pictures, rest)]
-    alone = 1  # the frame that stands before the multiples of f_t
+    alone = 1  # the frame before the multiples of f_t
     while chunk:
         waiting.extend(chunk)
         chunk += [chunk[-1]] * (-(len(chunk) - alone) % config.temporal_factor)
@@ -92,7 +92,7 @@ def _chunks(pictures: Iterator[Picture], config: AutoencoderConfig, waiting: deq
 
 @dataclass(frozen=True)
 class Quality:
-    """What a reconstruction is worth."""
+    """How good a reconstruction is."""
 
     num_frames: int
     psnr: float
@@ -111,7 +111,7 @@ class QualityMeter:
         self._ssim = StructuralSimilarityIndexMeasure(data_range=1.0, kernel_size=SSIM_WINDOW).to(device)
         self._distance = MeanMetric().to(device)
         for metric in (self._psnr, self._ssim, self._distance):
-            metric.set_dtype(torch.float64)  # of the sums: a long video's must not swallow its last chunks
+            metric.set_dtype(torch.float64)  # of the sums: those of a long video must not lose its last chunks
         self._num_frames = 0
 
     @torch.no_grad()
@@ -129,11 +129,11 @@ class QualityMeter:
         self._num_frames += count
 
     def result(self) -> Quality:
-        """Of all that was added; there must be a frame."""
+        """The quality of all that was added; there must be a frame."""
         assert self._num_frames
         distance = None if self._perceptual is None else float(self._distance.compute())
         ssim = self._ssim.compute()
-        assert isinstance(ssim, Tensor)  # a pair where the picture of similarities was asked for
+        assert isinstance(ssim, Tensor)  # a pair where the map of similarities was requested
         return Quality(self._num_frames, float(self._psnr.compute()), float(ssim), distance)
 
 

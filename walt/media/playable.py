@@ -67,7 +67,7 @@ def write_gif(path: str | Path, frames: Iterable[Picture], fps: float | Fraction
 
 
 def _through_palette(source: Any) -> Any:
-    """ffmpeg's stream in 256 colours with one palette for all frames; ordered dither, as error diffusion flickers."""
+    """ffmpeg's stream in 256 colours, one palette for all frames; ordered dither, since error diffusion flickers."""
     both = source.split()
     palette = both[1].filter("palettegen", stats_mode="full")
     return ffmpeg.filter([both[0], palette], "paletteuse", dither="bayer", bayer_scale=4, diff_mode="rectangle")

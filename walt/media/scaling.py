@@ -40,8 +40,8 @@ _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 class Scaler:
     """A function from a VideoFrame to {size: upright picture (height, width, 3)}.
 
-    The crop is the largest centred box with the size's aspect, in whole stored pixels and aligned to chroma samples, so
-    it is up to half a chroma sample off the exact centre.
+    The crop is the largest centred box with the size's aspect, in whole stored pixels, aligned to the chroma samples,
+    so it is up to half a chroma sample off the exact centre.
     """
 
     def __init__(self, sizes: Sequence[Size], pixel_aspect: float) -> None:

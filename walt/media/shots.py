@@ -30,14 +30,14 @@ THUMBNAIL_SIDE = 32
 
 
 class _Values(ContentDetector):  # type: ignore[misc]
-    """Gives access to the values; with PySceneDetect's own table of statistics edges would triple the cost."""
+    """Gives access to the values; PySceneDetect's own statistics would also compute edges, at triple the cost."""
 
     def value(self, index: int, frame: Picture) -> float:
         return float(self._calculate_frame_score(index, frame))
 
 
 def thumbnails(frames: Clip) -> Clip:
-    """(T, H, W, 3) -> (T, h, w, 3): shrunk by averaging, by the largest integer that leaves 32 pixels per side."""
+    """(T, H, W, 3) -> (T, h, w, 3): averaged by the largest integer factor that leaves at least 32 pixels per side."""
     cv2.setNumThreads(1)  # sources are decoded in parallel, and more threads would compete for cores
     height, width = frames.shape[1:3]
     factor = max(1, min(height, width) // THUMBNAIL_SIDE)

@@ -202,7 +202,7 @@ def iterate_frames(
         (height, width, 3); neighbours may be the same array.
 
     Raises:
-        SourceError: while iterating. That a file is shorter than its header says is noticed after the last picture.
+        SourceError: while iterating. A file shorter than its header says is noticed only after its last picture.
     """
     rate = Fraction(str(fps))
     numbers = count() if math.isinf(max_seconds) else range(max(1, math.ceil(Fraction(str(max_seconds)) * rate)))

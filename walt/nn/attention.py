@@ -66,13 +66,13 @@ class TextCrossAttention(nn.Module):
         """
         Args:
             x: tokens (B, T, H, W, D).
-            text: (B, 1 or T, L, D), already of the model's width; one entry a frame for stacks of images.
+            text: (B, 1 or T, L, D), already of the model's width; one entry per frame for stacks of images.
             text_mask: (B, 1 or T, L), true where there is text.
         """
         frames, *_ = grid = (x.shape[1], x.shape[2], x.shape[3])
         tokens = partition(x, self.window)  # (B, windows, N, D)
         batch, windows, count, _ = tokens.shape
-        # windows lie in row-major order, frames first: each entry of the text serves a run of windows
+        # windows are in row-major order, frames first: each entry of the text serves consecutive windows
         if text.shape[1] != 1 and self.window[0] != 1:
             raise ValueError("a condition for each frame needs windows of one frame")
         repeat = windows // text.shape[1] if text.shape[1] in (1, frames) else 0
@@ -115,7 +115,8 @@ def attend(
 def torchs_attention(
     query: Tensor, key: Tensor, value: Tensor, bias: RelativePositionBias | None, hidden: Tensor | None
 ) -> Tensor:
-    """The same without the scaling, by torch's kernel for the device; on GPUs one knows biases that need a gradient."""
+    """The same without the scaling, by torch's kernel for the device; on GPUs one supports biases that need a
+    gradient."""
     query, key, value = (x.transpose(0, 1) for x in (query, key, value))  # (G, heads, N, d)
     mask = None if hidden is None else ~hidden[:, None, None]
     if bias is not None:

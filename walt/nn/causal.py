@@ -3,7 +3,7 @@
 Tensors are (B, C, T, H, W), in memory channels-last. Time is padded in front only, by repeating the first frame; space
 is padded on both sides by repeating the edge. GroupNorm runs per frame: statistics over time would leak the future.
 
-A video may come whole or in chunks: with a ``Stream``, each layer goes on where the chunk before ended.
+A video may come whole or in chunks: with a ``Stream``, each layer continues where the chunk before ended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 class Stream:
-    """What the causal layers of ``model`` remember between two chunks of one video. Nothing is kept on the layers.
+    """What the causal layers of ``model`` need between two chunks of one video. Nothing is kept on the layers.
 
     A convolution with kernel k and stride s in time needs the last k - s frames of its input again: their number, and
     so the memory, is the same for any length. One stream serves one video and one pass over it (encoding or decoding).
@@ -29,7 +29,7 @@ class Stream:
         self.frames: dict[str, Tensor] = {}
         """Layer name -> (B, C, k - s, H, W)."""
         self.started = False
-        """Whether a chunk has passed: only the first one begins with a frame that stands alone."""
+        """Whether a chunk has passed: only the first one begins with a single frame."""
 
     def continued(self, layer: CausalConv3d, x: Tensor) -> Tensor:
         """``x`` behind the frames that the layer must see again; the first chunk behind its padding in time.
@@ -76,7 +76,7 @@ class CausalConv3d(nn.Module):
         after = (kh - 1 - height, kw - 1 - width) if self.stride[1] == 1 else (height, width)
         sides = (height, after[0], width, after[1])
         if stream is not None:
-            # a stream's first frame takes the way of the others, so that chunks are the whole clip bit for bit
+            # a stream's first frame takes the same path as the others, so that chunks are the whole clip bit for bit
             padded = _EdgePad.apply(stream.continued(self, x), (0, *sides))
         elif x.shape[2] == 1:  # an image: every tap in time sees the same frame, so one 2D convolution with their sum
             padded = _EdgePad.apply(x, (0, *sides))
@@ -146,7 +146,7 @@ class FrameGroupNorm(nn.Module):
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        # where one frame leaves the layout open, torch would take another kernel, which sums in another order
+        # where one frame leaves the layout undetermined, torch would use another kernel, which sums in another order
         frames = to_frames(x).contiguous(memory_format=torch.channels_last)
         return from_frames(self.norm(frames), x.shape[0], x.shape[2])
 
@@ -175,7 +175,7 @@ class AdaptiveGroupNorm(nn.Module):
 
 
 def _resize_nearest(latents: Tensor, like: Tensor, alone: int) -> Tensor:
-    """(B, C, t, h, w) -> (B, C, T', H', W'), looking ahead nowhere: the first ``alone`` frames stay, others repeat."""
+    """(B, C, t, h, w) -> (B, C, T', H', W'), never looking ahead: the first ``alone`` frames stay, others repeat."""
     frames, height, width = like.shape[2:]
     if latents.shape[2] > alone:
         repeat = (frames - alone) // (latents.shape[2] - alone)
@@ -202,7 +202,7 @@ class ResidualBlock(nn.Module):
         if in_channels != out_channels:
             self.shortcut = CausalConv3d(in_channels, out_channels, (1, 1, 1), bias=False)
         with torch.no_grad():
-            self.conv2.weight.mul_(0.1)  # blocks start near the identity: depth does not blow the signal up
+            self.conv2.weight.mul_(0.1)  # blocks start near the identity, so that depth does not amplify the signal
 
     def forward(self, x: Tensor, stream: Stream | None = None) -> Tensor:
         in_place = not torch.is_grad_enabled()  # with gradients torch would keep a copy

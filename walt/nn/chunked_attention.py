@@ -2,8 +2,8 @@
 
 Where scores of large windows are stored, reading and writing them takes longer than the products they come from, and a
 bias that needs a gradient multiplies that. Here the bias is the matrix that the product is added to, its gradient is
-summed piece by piece while the pieces are in the cache, and what the backward pass needs of a large window's scores it
-computes again.
+summed piece by piece while the pieces are in the cache, and the scores of large windows are
+computed again in the backward pass.
 
 An operator of its own: torch.compile, automatic differentiation and FLOP counters see one step, on ``meta`` too.
 
@@ -22,7 +22,7 @@ from torch.utils.flop_counter import register_flop_formula
 from walt.nn.positions import Window, add_frames, all_frames, table_gradient, within_frames
 
 _PIECE_BYTES = 4 * 2**20
-"""Of scores in work at a time. 1 to 4 MiB were alike and 8 slower in most cases, with a cache of 1 MiB a core."""
+"""Bytes of scores at a time. 1 to 4 MiB were equally fast and 8 slower in most cases, with 1 MiB of cache per core."""
 
 _VECTOR = 32
 """bf16 numbers in a vector of AVX-512. torch's softmax takes what is left of a row, and its gradient a shorter row,
@@ -34,7 +34,7 @@ _BACKWARD = f"(Tensor grad, Tensor weights, {_INPUTS}) -> (Tensor, Tensor, Tenso
 
 
 def worth_keeping(query: Tensor, key: Tensor) -> bool:
-    """Whether the backward pass had better be given the weights, queries (A, G, N, d) and keys (A, G, M, d).
+    """Whether the weights should be kept for the backward pass: queries (A, G, N, d) and keys (A, G, M, d).
 
     So where they take no more than twice the memory of queries, keys and values, which is kept in any case.
     """
@@ -154,11 +154,11 @@ class _Bias:
         return bias[:, None].expand(-1, size // len(bias), -1, -1).reshape(size, self.count, self.count)
 
     def heads(self, piece: slice) -> slice:
-        """Of which heads the piece holds windows."""
+        """The heads whose windows the piece holds."""
         return slice(piece.start // self.windows, (piece.stop - 1) // self.windows + 1)
 
     def add_gradient(self, scores: Tensor, piece: slice) -> None:
-        """Take in the gradient of a piece's scores, summed in the table's type."""
+        """Add the gradient of a piece's scores, summed in the table's type."""
         if self.table is None:
             return
         if self.sums is None:
@@ -169,7 +169,7 @@ class _Bias:
         add_frames(self.sums[heads], total, self.window)
 
     def gradient(self) -> Tensor:
-        """The table's; empty without one."""
+        """The gradient of the table; empty without one."""
         if self.table is None:
             return torch.empty(0, dtype=self.dtype)
         assert self.sums is not None

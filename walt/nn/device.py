@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""The device that tensors are on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from walt.core.errors import ConfigurationError
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Of glibc's malloc.h."""
+"""From glibc's malloc.h."""
 
 
 def select_device(name: Literal["auto", "cpu", "cuda"]) -> str:
@@ -35,6 +35,6 @@ def keep_freed_memory(device: str) -> None:
     the same, and it holds it to the end. Nothing happens where the C library is not glibc, which has this setting.
     """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" and device == "cpu" else None
-    # no single mappings first: alone, the second setting would freeze a low limit of theirs; old versions take 32 MiB
+    # no separate mappings first: alone, the second setting would fix their limit too low; old versions take 32 MiB
     if allocator and (allocator(_MMAP_THRESHOLD, 2**30) or allocator(_MMAP_THRESHOLD, 2**25)):
         allocator(_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,6 +1,6 @@
 """Batches that hold videos, stacks of images, or both: what is computed differently for the two.
 
-Inside a model the videos stand first, so that the two kinds are slices of the batch and nothing is computed twice.
+Inside a model the videos come first, so that the two kinds are slices of the batch and nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Arrangement:
 
     videos: int
     order: Tensor | None
-    """(B,) int64: the caller's batch in this order; None where it stands so already."""
+    """(B,) int64: the caller's batch in this order; None where it is in this order already."""
 
     def sort(self, x: Tensor) -> Tensor:
         """The caller's batch (B, ...), videos first."""

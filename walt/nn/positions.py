@@ -12,7 +12,8 @@ Window = tuple[int, int, int]
 
 
 class AbsolutePosition(nn.Module):
-    """Learned embedding of place and of latent frame, added (paper section 3.2, 'learnable positional embeddings')."""
+    """Learned embeddings of position and of latent frame, added (paper section 3.2, 'learnable positional
+    embeddings')."""
 
     def __init__(self, grid: Window, width: int) -> None:
         super().__init__()
@@ -24,7 +25,7 @@ class AbsolutePosition(nn.Module):
         """(B, T, H, W, D) -> the same.
 
         The first ``videos`` elements are videos, of as many frames as the table has; the others are stacks of images,
-        which all stand at time 0.
+        which are all at time 0.
         """
         assert videos == 0 or x.shape[1] == len(self.time), f"{x.shape[1]} frames, but times for {len(self.time)}"
         time = self.time[:, None, None]  # (T, 1, 1, D)
@@ -32,7 +33,7 @@ class AbsolutePosition(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """One learned number a head and offset between two tokens of a window (Swin Transformer, equation 4)."""
+    """One learned number per head and per offset between two tokens of a window (Swin Transformer, equation 4)."""
 
     def __init__(self, window: Window, heads: int) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ def upgraded(data: dict[str, Any], section: type[Section], source: str) -> dict[
     """The content of a ``config.json`` as this version would have written it, without its format.
 
     Format 0, before the files had a number, has the keys of 1. Where a knob is added to a model, ``FORMAT`` grows by
-    one and ``ADDED`` says what the models before had; where one is renamed, that is done here.
+    one and ``ADDED`` says what earlier models had; where one is renamed, that is done here.
 
     Raises:
         ConfigurationError: the format is newer than this version knows, or is not a number; names ``source``.

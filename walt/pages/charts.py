@@ -1,8 +1,8 @@
 """Charts as inline SVG that take their colours from the page: they follow its light and dark scheme. Distributions also
 as a PNG file, all on one sheet.
 
-matplotlib draws with stand-in colours, which are replaced by CSS variables (``--series-1`` ..., ``currentColor``). The
-same figures give the same text: no dates, fixed salt for the ids.
+matplotlib draws with placeholder colours, which are replaced by CSS variables (``--series-1`` ..., ``currentColor``).
+The same figures give the same text: no dates, fixed salt for the ids.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _STYLE: dict[Any, Any] = {
 }  # fmt: skip
 
 _PRINTED = {_INK: "#3a3835", _SERIES[0]: "#3563a8", "page": "#faf9f7"}
-"""What stands for the stand-ins in a PNG file."""
+"""The colours of the placeholders in a PNG file."""
 _BINS, _MOST_BARS, _LABEL = 24, 12, 24
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often which values occur; logarithmic where they are positive and reach over several orders."""
+    """How often which values occur; logarithmic where they are positive and span several orders of magnitude."""
 
     title: str
     values: Sequence[float]
@@ -53,7 +53,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Bars:
-    """How often which names occur. Those after the most frequent dozen are drawn as one."""
+    """How often which names occur. Those after the twelve most frequent are drawn as one."""
 
     title: str
     counts: Sequence[tuple[str, int]]
@@ -99,7 +99,7 @@ def _draw(axes: Axes, chart: Distribution, colour: str) -> None:
 
 
 def _draw_bars(axes: Axes, counts: Sequence[tuple[str, int]], colour: str) -> None:
-    """Lying bars with their numbers, the most frequent on top."""
+    """Horizontal bars with their numbers, the most frequent on top."""
     shown = leading(counts, _MOST_BARS)
     places = range(len(shown))
     axes.barh(places, [count for _, count in shown], height=min(0.7, 0.16 * len(shown)), color=colour)
@@ -115,7 +115,7 @@ def _draw_bars(axes: Axes, counts: Sequence[tuple[str, int]], colour: str) -> No
 
 
 def leading(counts: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """The first so many of a ranking, and the rest, where it is more than one, together."""
+    """The first ``most`` of a ranking, and the rest together where it is more than one."""
     if len(counts) <= most + 1:
         return list(counts)
     return [*counts[:most], (f"{len(counts) - most} others", sum(count for _, count in counts[most:]))]
@@ -165,7 +165,7 @@ def loss_curves(name: str, curves: Mapping[str, Series], width: float = 3.7, hei
 
 
 def bands(name: str, groups: Mapping[str, Sequence[float]], width: float = 10.6, height: float = 2.4) -> str:
-    """A value for each band of diffusion steps, one line of dots a group."""
+    """A value for each band of diffusion steps, one line of dots per group."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure, axes = _axes(width, height)
         for number, (label, values) in enumerate(groups.items()):
@@ -187,7 +187,9 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _legend(axes: Axes, count: int) -> None:
     if count > 1:
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=count)  # above the axes: over no line
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=count
+        )  # above the axes, where it covers no line
 
 
 def _svg(figure: Figure, label: str) -> str:

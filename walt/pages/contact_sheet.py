@@ -1,4 +1,4 @@
-"""Contact sheets: pictures of many clips on one, each with what is said of it beneath."""
+"""Contact sheets: pictures of many clips on one, each with its caption beneath."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FRAMES = 3
 _PAGE, _CARD, _LINE, _INK, _MUTED = "#faf9f7", "#ffffff", "#e7e3dc", "#1d1c1a", "#6d6860"
 _WIDTH, _MARGIN, _GAP, _PAD = 1560, 28, 16, 12
 _HEIGHT = 128
-"""Of a frame on the sheet in pixels; small frames are enlarged by a whole number, so that their pixels stay what they
+"""Of a frame on the sheet in pixels; small frames are enlarged by a whole number, so that their pixels stay as they
 are."""
 _WIDEST = 320
 _LINES = 4
@@ -27,7 +27,7 @@ _LINES = 4
 
 @dataclass(frozen=True)
 class Tile:
-    """One place on the sheet."""
+    """One tile of the sheet."""
 
     frames: Sequence[Picture]
     """(H, W, 3), one to ``FRAMES`` of one size."""
@@ -37,7 +37,7 @@ class Tile:
 
 
 def first_middle_last(clip: Clip) -> list[Picture]:
-    """Three frames of a clip (T, H, W, 3); those that there are of a shorter one."""
+    """Three frames of a clip (T, H, W, 3); of a shorter clip, all of its frames."""
     places = sorted({0, (len(clip) - 1) // 2, len(clip) - 1})
     return [clip[place] for place in places]
 
@@ -87,7 +87,7 @@ def contact_sheet(title: str, subtitle: str, tiles: Sequence[Tile]) -> Picture:
 
 
 def _strip(frames: Sequence[Picture]) -> Image.Image:
-    """Frames side by side, as large as the sheet has them."""
+    """Frames side by side, at the size of the sheet."""
     height, width = frames[0].shape[:2]
     factor = min(_HEIGHT / height, _WIDEST / width)
     how = Image.Resampling.LANCZOS
@@ -101,7 +101,7 @@ def _strip(frames: Sequence[Picture]) -> Image.Image:
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> list[str]:
-    """The text in at most so many lines of at most ``width`` pixels; what is left over is an ellipsis."""
+    """The text in at most so many lines of at most ``width`` pixels; an ellipsis replaces the rest."""
     words = " ".join(text.split())
     wrapped: list[str] = []
     while words and len(wrapped) < lines:
@@ -121,7 +121,7 @@ def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> li
 
 
 def _font(size: int, weight: str = "normal") -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along: the same on every machine. Scripts that it lacks are boxes here; the
+    """DejaVu Sans, which comes with matplotlib: the same on every machine. Scripts that it lacks are boxes here; the
     page has the browser's fonts."""
     path = findfont(FontProperties(family="DejaVu Sans", weight=weight))
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

@@ -1,4 +1,4 @@
-"""What the report says of the data: figures counted a row group at a time, and which clips it shows."""
+"""The report's part about the data: figures counted one row group at a time, and which clips it shows."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _COLUMNS = ("kind", "split", "source_sha256", "start_seconds", "end_seconds", "c
 
 @dataclass(frozen=True)
 class Survey:
-    """The manifest at a glance: 2 bytes a clip, and 16 a caption while they are counted."""
+    """The manifest at a glance: 2 bytes per clip, and 16 per caption while they are counted."""
 
     manifest: Path
     video: NDArray[np.bool_]
-    """Of each clip, in stored order, whether it is a video; the next one, whether it is held out."""
+    """For each clip, in stored order, whether it is a video; the next array, whether it is held out."""
     held_out: NDArray[np.bool_]
     sources: int
     seconds: float
     """Of all videos."""
     captions: int
-    """Distinct ones, told apart by 64 bits of their hash."""
+    """Distinct ones, by 64 bits of their hash."""
 
     def spread(self, count: int) -> list[ManifestRow]:
         """At most ``count`` clips, evenly spread over all."""
         return read_manifest_rows(self.manifest, spread(range(len(self.video)), count))
 
     def spread_held_out(self, count: int) -> list[ManifestRow]:
-        """At most ``count`` held-out videos; where there are none, training videos, or of images the same."""
+        """At most ``count`` held-out videos; where there are none, training videos, or likewise for images."""
         wanted = self.video if self.video.any() else np.ones_like(self.video)
         wanted = wanted & self.held_out if (wanted & self.held_out).any() else wanted
         return read_manifest_rows(self.manifest, spread(np.flatnonzero(wanted), count))
 
 
 def survey(manifest: Path) -> Survey:
-    """Look at a manifest once. Raises StorageError or CorruptArtifactError."""
+    """Read a manifest once. Raises StorageError or CorruptArtifactError."""
     videos, held_out, hashes = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.uint64)]
     num_sources, seconds = 0, 0.0
     for groups in manifest_parts(manifest, _COLUMNS):

@@ -1,7 +1,7 @@
 """HTML pages from templates. A page loads nothing from elsewhere: its pictures and videos are inside.
 
-A template lies beside the module that fills it and begins with that module's name, so that the code dependencies of a
-stage have it (``walt.project.code_identity``).
+A template is beside the module that fills it, and its name begins with that module's name, so that the code
+dependencies of a stage include it (``walt.project.code_identity``).
 """
 
 from __future__ import annotations

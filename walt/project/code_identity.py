@@ -1,6 +1,6 @@
 """Which files of this package can change what a stage makes, found in the syntax trees, and their digest.
 
-Those are the files that the stage's module imports, directly or not, but for ``CHANGES_NO_RESULT``. DVC watches them
+Those are the files that the stage's module imports, directly or not, except ``CHANGES_NO_RESULT``. DVC watches them
 (``walt.project.dvc_yaml``), and stages that keep what they have made so far compare their digest.
 """
 
@@ -19,19 +19,19 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/log.py": "messages and progress",
     "walt/core/errors.py": "messages and exit statuses",
     "walt/core/suggestions.py": "the nearest name, in messages",
-    "walt/core/paths.py": "where artefacts lie",
+    "walt/core/paths.py": "where artefacts are",
     "walt/core/sizes.py": "what the folder of a size is called",
-    "walt/core/transformers.py": "what transformers and their folders are called",
+    "walt/core/transformers.py": "names and folders; what a model starts from is also an input in dvc.yaml",
     "walt/core/left_out.py": "the note in the folder of a model that a project does without",
     "walt/core/storage.py": "bytes pass through unchanged; names and identities are made in walt/core/digests.py",
-    "walt/core/environment.py": "variables of tools that no stage asks for a result",
+    "walt/core/environment.py": "variables of tools, on which no stage's result depends",
     "walt/core/config.py": "values pass through unchanged, or are refused",
     "walt/core/compute.py": "where and how fast a stage runs",
-    "walt/nn/device.py": "where tensors lie",
+    "walt/nn/device.py": "where tensors are",
     "walt/data/prefetch.py": "batches pass through unchanged and in order",
     "walt/training/checkpoint.py": "a training's state passes through unchanged",
     "walt/project/code_identity.py": "the digest of the other files, which changes where it changes",
-    # Sections with nothing but fields and checks: DVC watches their values (a test holds this).
+    # Sections that hold only fields and checks: DVC watches their values (a test checks this).
     "walt/diffusion/config.py": "values, which DVC watches",
     "walt/evaluation/config.py": "values, which DVC watches",
     "walt/project/encode_video_config.py": "values, which DVC watches",
@@ -43,8 +43,8 @@ CHANGES_NO_RESULT: dict[str, str] = {
 }
 """File, or folder, through which only messages, progress, paths, records, bytes or settings pass -> what it does.
 
-An edit of one of them leaves every stage fresh. What they import counts all the same. A file belongs here only where no
-edit that leaves the tests right could change a byte of a clip, a latent, an embedding or a weight.
+An edit of one of them leaves every stage fresh. What they import still counts. A file belongs here only where no
+edit that leaves the tests passing could change a byte of a clip, a latent, an embedding or a weight.
 """
 
 
@@ -52,7 +52,7 @@ def code_dependencies(module: str) -> list[str]:
     """Files of this package that can change what ``module`` makes, itself included; relative to the root, sorted.
 
     Editing one of them makes exactly the stages stale that reach it. Packages' ``__init__.py`` are left out: they hold
-    a docstring and nothing else. A template that lies beside a module belongs to it.
+    a docstring and nothing else. A template beside a module belongs to it.
     """
     root = package_root()
     assert _file_of(root, module) is not None, f"there is no module {module}"
@@ -77,13 +77,13 @@ def changes_no_result(file: str) -> bool:
 
 
 def code_digest(module: str, without: Collection[str] = ()) -> str:
-    """Hex digest of the contents of ``code_dependencies(module)``: other code, another digest, wherever it lies.
+    """Hex digest of the contents of ``code_dependencies(module)``: other code, another digest, wherever it is stored.
 
     Args:
         without: files, relative to the root, whose whole effect the caller's identity has as a value already.
     """
     root, files = package_root(), code_dependencies(module)
-    assert set(without) <= set(files), f"{sorted(set(without) - set(files))} are no dependencies of {module}"
+    assert set(without) <= set(files), f"{sorted(set(without) - set(files))} are not dependencies of {module}"
     return sha256_json({file: sha256_file(root / file) for file in files if file not in without})
 
 
@@ -94,7 +94,7 @@ def package_root() -> Path:
 
 @lru_cache(maxsize=1024)
 def _imported_names(source: str) -> tuple[str, ...]:
-    """Dotted names of this package that a source text imports, anywhere but for type checking only.
+    """Dotted names of this package that a source text imports, except for type checking only.
 
     Some are of functions or classes, not of modules.
     """

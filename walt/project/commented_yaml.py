@@ -16,7 +16,7 @@ from walt.core.config import read_yaml
 
 @dataclass
 class Entry:
-    """The value of a key: a mapping (``children``), or else what stands in the file (``text``).
+    """The value of a key: a mapping (``children``), or else its text in the file (``text``).
 
     Attributes:
         text: of a scalar, a flow sequence, or the lines of a block sequence without their indentation.
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass
 class Document:
-    """A file: the comment above its first key, as it stands, and its mapping."""
+    """A file: the comment above its first key, unchanged, and its mapping."""
 
     header: str
     root: Entry = field(default_factory=Entry)
@@ -52,7 +52,7 @@ class Document:
 
 def parse(path: Path) -> Document:
     """Read a file. Raises ConfigurationError as ``walt.core.config.read_yaml`` does."""
-    read_yaml(path)  # one line for whatever is wrong with it
+    read_yaml(path)  # one line, whatever is wrong with it
     text = path.read_text(encoding="utf-8")
     node = YAML(pure=True).compose(text)
     lines = text[: node.start_mark.index].splitlines()

@@ -1,4 +1,4 @@
-"""Whether the dataset has what the parameters ask of it: known from its descriptor, before any work."""
+"""Whether the dataset has what the parameters need: known from its descriptor, before any work."""
 
 from __future__ import annotations
 

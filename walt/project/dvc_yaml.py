@@ -30,9 +30,9 @@ def render() -> str:
 
 
 def write(root: Path) -> bool:
-    """Bring ``dvc.yaml`` up to date; whether it changed. Raises ConfigurationError where the code is not beside it."""
+    """Bring ``dvc.yaml`` up to date; returns whether it changed. Raises ConfigurationError where no code is here."""
     if not (root / "walt/project/registry.py").is_file():
-        raise ConfigurationError(f"no walt/stages here, which {PIPELINE_FILE} would name: {ONLY_IN_A_CLONE}")
+        raise ConfigurationError(f"no walt/project here, which {PIPELINE_FILE} would name: {ONLY_IN_A_CLONE}")
     if is_current(root):
         return False
     write_bytes(root / PIPELINE_FILE, render().encode())

@@ -14,7 +14,7 @@ class EncodeVideoConfig(Section):
 
     batch_size: PositiveInt
     precision: Literal["fp32", "bf16"]
-    """Of the encoder's arithmetic; the stored latents are float16 either way."""
+    """Of the encoder's arithmetic; the stored latents are float16 in both cases."""
     normalize_latents: bool
-    """By the training set's mean and standard deviation of each channel. False is an ablation of the paper's (Table 3):
-    the transformers see latents as the encoder leaves them."""
+    """By the training set's mean and standard deviation of each channel. False is an ablation of the paper (Table 3):
+    the transformers see latents as the encoder makes them."""

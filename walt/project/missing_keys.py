@@ -1,4 +1,4 @@
-"""Keys that a ``params.yaml`` lacks because they are newer than it: they are added, and nothing else is touched."""
+"""Keys that a ``params.yaml`` lacks because they are newer than it: they are added, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node
 
 from walt.core.config import read_yaml
+from walt.core.errors import ConfigurationError
 from walt.core.storage import write_bytes
 from walt.project.commented_yaml import Entry, end_of, lines
 from walt.project.params import Params
@@ -21,20 +22,22 @@ from walt.project.recipes import Defaults
 def add_missing(file: Path) -> list[str]:
     """Add the keys that are missing from a ``params.yaml``, with the values and comments of ``defaults.yaml``.
 
-    Every line that is there stays as it is. A section that may be null is added as null, since the project did without
-    it so far; sections that are null stay so.
+    Every line that is there stays as it is. A section that may be null is added as null, since the project has
+    worked without it so far; sections that are null stay so.
 
     Returns:
         The keys that were added, such as ``train_base.optimizer.betas``; a section counts as one key.
 
     Raises:
-        ConfigurationError: the file cannot be read.
+        ConfigurationError: the file cannot be read, or a key cannot be put into it; it is as it was.
     """
-    read_yaml(file)  # one line for whatever is wrong with it
+    read_yaml(file)  # one line, whatever is wrong with it
     text, known = file.read_bytes().decode("utf-8"), Defaults().root
     added: list[str] = []
     while (found := _first_missing(YAML(pure=True).compose(text), known, Params, "")) is not None:
         mapping, name, entry, before, key = found
+        if key in added:
+            raise ConfigurationError(f"{file}: found no place for the missing key '{key}': add it by hand")
         text = _with_key(text, mapping, name, entry, before)
         added.append(key)
     if added:
@@ -48,7 +51,7 @@ _Missing = tuple[MappingNode, str, Entry, tuple[Node, Node] | None, str]
 def _first_missing(mapping: MappingNode, known: Entry, section: type[BaseModel], above: str) -> _Missing | None:
     """The mapping, the missing key, what it gets, the pair that it comes after (None: it comes first), its full name.
 
-    A mapping without any pair in it cannot come up: it would have no place for a line, so it is left to the check.
+    A mapping without any pair is left to the check: it has no line after which a key could be added.
     """
     pairs = {key.value: (key, value) for key, value in mapping.value}
     before: tuple[Node, Node] | None = None
@@ -77,7 +80,7 @@ def _section_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def _with_key(text: str, mapping: MappingNode, name: str, entry: Entry, before: tuple[Node, Node] | None) -> str:
-    """The text with one key more in a mapping: on lines of its own, or between the braces of a flow mapping."""
+    """The text with one more key in a mapping: on lines of its own, or between the braces of a flow mapping."""
     first = mapping.value[0][0]
     if mapping.flow_style:
         pair = f"{name}: {_in_flow(entry)}"
@@ -85,12 +88,18 @@ def _with_key(text: str, mapping: MappingNode, name: str, entry: Entry, before: 
         return text[:index] + (f"{pair}, " if before is None else f", {pair}") + text[index:]
     written = text.split("\n")
     ending = "\r" if written[0].endswith("\r") else ""
-    at = first.start_mark.line if before is None else end_of(before[1]).line + 1
+    at = first.start_mark.line if before is None else _line_after(before[1])
     new = indent("\n".join(lines(name, entry)), " " * first.start_mark.column).split("\n")
     if first.start_mark.column == 0 and entry.children is not None:
         new.insert(0, "")  # a section stands apart from what is above it
     written[at:at] = [line + ending for line in new]
     return "\n".join(written)
+
+
+def _line_after(node: Node) -> int:
+    """The number of the first line after a value. The mark at the end of a block scalar stands there already."""
+    end = end_of(node)
+    return int(end.line if end.column == 0 else end.line + 1)
 
 
 def _in_flow(entry: Entry) -> str:

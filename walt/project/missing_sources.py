@@ -32,7 +32,7 @@ class MissingSources:
 def missing_sources(descriptor: Descriptor, path: str, paths: Paths) -> MissingSources | None:
     """The first folder of the dataset that is missing here; None where all are there.
 
-    Folders that ``walt prepare`` fills and those on servers are not looked for.
+    Folders that ``walt prepare`` fills and those on servers are not checked.
 
     Args:
         path: the dataset's folder, as in ``dataset.path``.
@@ -47,11 +47,11 @@ def missing_sources(descriptor: Descriptor, path: str, paths: Paths) -> MissingS
 
 
 def without_sources(paths: Paths) -> str:
-    """How to go on without source files: from the clips that are here, or from those that another machine made."""
+    """How to continue without source files: from the clips that are here, or from those that another machine made."""
     first = [stage.name for stage in STAGES if stage.inputs and set(stage.inputs) <= set(get_stage("ingest").outputs)]
     in_a_clone = (paths.root / PIPELINE_FILE).is_file()
     run = f"`dvc repro --downstream {' '.join(first)}`" if in_a_clone else f"`walt {first[0]}` and the stages after it"
     if has_manifest(paths.manifest):
-        return f"go on without them: {run} works from the clips in {paths.clips.relative_to(paths.root)}"
+        return f"continue without them: {run} works from the clips in {paths.clips.relative_to(paths.root)}"
     bring = "`dvc pull` or `walt fetch URL`" if in_a_clone else "`walt fetch URL`"
-    return f"go on without them: {bring} brings the clips that another machine made, and {run} works from those"
+    return f"continue without them: {bring} brings the clips that another machine made, and {run} works from those"

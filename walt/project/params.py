@@ -56,7 +56,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check_that_rooms_fit(self) -> Params:
-        """What one section promises and another relies on; errors name both keys."""
+        """Check what one section promises and another relies on; errors name both keys."""
         _check_pairs(self)
         _check_sizes(self)
         for transformer in TRANSFORMERS:
@@ -85,7 +85,7 @@ class Params(Section):
 
 
 def _check_pairs(params: Params) -> None:
-    """A model and its training are there together, and a cascade has no gap."""
+    """A model and its training are given together, and a cascade has no gap."""
     for model, training in ((transformer.name, transformer.training) for transformer in TRANSFORMERS):
         if (getattr(params, model) is None) != (getattr(params, training) is None):
             null, given = (model, training) if getattr(params, model) is None else (training, model)
@@ -93,7 +93,7 @@ def _check_pairs(params: Params) -> None:
     if params.sr_4x is not None and params.sr_2x is None:
         raise ValueError("sr_2x is null, but sr_4x is not: the second super-resolution model follows the first")
     if params.sample.cascade and params.sr_2x is None:
-        raise ValueError("sample.cascade is true, but sr_2x is null: there is nothing to follow the base model")
+        raise ValueError("sample.cascade is true, but sr_2x is null: no model follows the base model")
     if params.aspect is not None:
         try:
             params.aspect.of(params.base)
@@ -152,14 +152,16 @@ def _check_transformer(
 
 
 def _check_text(params: Params) -> None:
-    told = {name: model for name, (model, _) in params.transformers().items() if model.conditioning == "text"}
+    conditioned = {name: model for name, (model, _) in params.transformers().items() if model.conditioning == "text"}
     if params.text is None:
-        if told:
-            raise ValueError(f"{next(iter(told))}.conditioning is text, but text is null: nothing would encode it")
+        if conditioned:
+            raise ValueError(
+                f"{next(iter(conditioned))}.conditioning is text, but text is null: nothing would encode it"
+            )
         return
-    if not told:
+    if not conditioned:
         raise ValueError("text is given, but no model's conditioning is text: it must be null")
-    for name, model in told.items():
+    for name, model in conditioned.items():
         if params.text.encoder == "tiny" and model.text_width != params.text.tiny.width:
             raise ValueError(
                 f"{name}.text_width is {model.text_width}, but text.tiny.width is {params.text.tiny.width}"
@@ -167,7 +169,7 @@ def _check_text(params: Params) -> None:
 
 
 def _check_conditions(params: Params) -> None:
-    """The models of a cascade are told the same, and the samples' prompts are what they take."""
+    """The models of a cascade have the same condition, and the samples' prompts are of that kind."""
     base, prompts = params.base, params.sample.prompts
     for name, (model, _) in params.transformers().items():
         if model.conditioning not in (base.conditioning, "none"):
@@ -189,7 +191,7 @@ def _check_super_resolution(params: Params) -> None:
     names, steps = list(params.transformers()), params.diffusion.num_steps
     models = {name: model for name, (model, _) in params.transformers().items()}
     if params.base.super_resolution is not None:
-        raise ValueError("base.super_resolution must be null: the base model starts from nothing")
+        raise ValueError("base.super_resolution must be null: the base model has no low-resolution input")
     for name in SUPER_RESOLUTION_NAMES:
         if name not in models:
             continue

@@ -1,4 +1,4 @@
-"""A new ``params.yaml``, a dataset of the user's own: its descriptor, and what other sections become with it."""
+"""A new ``params.yaml`` for a dataset of the user's own: its descriptor, and the sections that change with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from walt.ingest.sources.captioned_folder import table_outside
 from walt.ingest.sources.kinds import CaptionedFolder
 
 OWN_DATASETS = "datasets/own"
-"""Where the descriptors lie that ``walt init`` writes: beside those of the project, which have cards and tests."""
+"""Where the descriptors are that ``walt init`` writes: beside those of the project, which have cards and tests."""
 
 
 def own_dataset(
@@ -23,14 +23,14 @@ def own_dataset(
 ) -> tuple[Descriptor, str]:
     """The descriptor of a user's own videos and the value of ``dataset.path``, all checked; nothing is written.
 
-    Arguments and errors are those of ``walt.ingest.describe_files.describe_files``; besides, ConfigurationError: the
+    Arguments and errors are those of ``walt.ingest.describe_files.describe_files``, and ConfigurationError where the
     table or a column is missing, or there is no input.
     """
     descriptor, path = describe_files(root, videos, captions, path_column, caption_column, name)
     check_listing(descriptor, root, path)
     source = descriptor.source
     if isinstance(source, CaptionedFolder) and table_outside(source):
-        said = "lies outside the folder, where DVC does not look: `walt prepare` tells it of changes"
+        said = "is outside the folder, where DVC does not look: `walt prepare` reports changes to it"
         info(f"{printable(source.captions)} {said}")
     return descriptor, path
 
@@ -40,12 +40,12 @@ def point_at_dataset(root: Path, descriptor: Descriptor, path: str, recipe: byte
 
     Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips (``none``
     where there are no captions), and the rule of promotion the Frechet distance, since prompt adherence can be measured
-    for generated datasets only. The descriptor is written first, then ``params.yaml``, in one go; where one of them
-    fails, both are what they were.
+    for generated datasets only. The descriptor is written first, then ``params.yaml``; where one of them
+    fails, both stay as they were.
 
     Args:
         path: for ``dataset.path``.
-        recipe: what ``params.yaml`` starts from; None: from what it is.
+        recipe: what ``params.yaml`` starts from; None: from its present content.
 
     Returns:
         The descriptor's path, relative to ``root``.

@@ -5,8 +5,8 @@ A recipe holds only what differs from what it ``extends`` (another recipe; witho
 ``inherits``. A recipe may change a shared block, and with it all sections that inherit it.
 
 What comes later wins: the defaults, then the recipe that is extended, then the recipe; within each file, the shared
-blocks and then the sections. ``null`` turns a section off, and a mapping turns it on again, with all that it does not
-name as it was beneath.
+blocks and then the sections. ``null`` turns a section off, and a mapping turns it on again; keys that it does not
+name keep the values of the layer below.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def layers(name: str, folder: Path = FOLDER) -> list[tuple[Path, Document]]:
     """A recipe's overlays, the one that is over the defaults first. Raises ConfigurationError as ``expand``."""
     found: list[tuple[Path, Document]] = []
     wanted, seen = name, [name]
-    while wanted != DEFAULTS:
+    while not found or wanted != DEFAULTS:
         file = _recipe_file(wanted, folder)
         document = parse(file)
         found.insert(0, (file, document))
@@ -98,14 +98,14 @@ class Defaults:
         root: what the whole is so far.
         plain: what it is without overlays.
         blocks: the shared blocks.
-        heirs: for each shared block, the sections that inherit it, directly or not.
+        inheritors: for each shared block, the sections that inherit it, directly or not.
     """
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self.plain = parse(folder / f"{DEFAULTS}.yaml").root
         sections = _children(self.plain)
         self.blocks = _children(sections.pop(SHARED))
-        self.heirs: dict[str, list[str]] = {name: [] for name in self.blocks}
+        self.inheritors: dict[str, list[str]] = {name: [] for name in self.blocks}
         parents: dict[str, str] = {}
         for tree in (self.blocks, sections):
             for name, entry in list(tree.items()):
@@ -116,7 +116,7 @@ class Defaults:
         for name in sections:
             above = parents.get(name)
             while above is not None:
-                self.heirs[above].append(name)
+                self.inheritors[above].append(name)
                 above = parents.get(above)
         self.root = self.plain.copy()
 
@@ -126,10 +126,10 @@ class Defaults:
         shared = own.pop(SHARED, Entry(children={}))
         _check(shared, Entry(children=self.blocks), file, SHARED)
         sections, plain = _children(self.root), _children(self.plain)
-        for name in self.blocks:  # in their order: what inherits comes after what it inherits
+        for name in self.blocks:  # in their order: a section comes after what it inherits
             if name in _children(shared):
-                for heir in self.heirs[name]:
-                    _put(sections[heir], _children(shared)[name], plain[heir], turns_on=False)
+                for inheritor in self.inheritors[name]:
+                    _put(sections[inheritor], _children(shared)[name], plain[inheritor], turns_on=False)
         _check(Entry(children=own), self.plain, file, "", also=(SHARED, EXTENDS))
         for name, change in own.items():
             _put(sections[name], change, plain[name])
@@ -152,7 +152,7 @@ def _check(overlay: Entry, known: Entry, file: Path, key: str, also: tuple[str, 
 
 def _put(target: Entry, overlay: Entry, plain: Entry, turns_on: bool = True) -> None:
     """Put an overlay over ``target``, which ``plain`` was in the defaults: a value without a comment of its own gets
-    theirs, since that of a recipe in between is about another value."""
+    tinheritors, since that of a recipe in between is about another value."""
     if overlay.children is None:
         if target.children is None:
             target.text, target.comment = overlay.text, overlay.comment or plain.comment

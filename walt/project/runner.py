@@ -14,7 +14,7 @@ from walt.project.params import Params
 from walt.project.registry import Stage
 
 PARAMS_FILE = "params.yaml"
-IF_MISSING = "`walt init --update` adds what this version has and the file has not, with its default"
+IF_MISSING = "`walt init --update` adds the keys that this version has and the file lacks, with their defaults"
 
 
 def load_params(root: Path) -> Params:
@@ -48,7 +48,7 @@ def stage_config(stage: Stage, module: ModuleType, params: Params) -> Section:
 
 
 def section_names(stage: Stage, config: type[Section]) -> dict[str, str]:
-    """Field of a stage's ``Config`` -> section of ``params.yaml``: the same name, but for a transformer's two."""
+    """Field of a stage's ``Config`` -> section of ``params.yaml``: the same name, except a transformer's two."""
     names = {field: field for field in config.model_fields}
     if stage.transformer:
         names |= {"architecture": stage.transformer.name, "training": stage.transformer.training}

@@ -1,7 +1,7 @@
 """Videos of another shape than the models were trained on: other latent grids, with the windows scaled.
 
 Position tables are interpolated (``walt.transformer.aspect``). Without the finetuning of the paper's Table 6 the models
-have never seen such a grid, so the further the shape, the worse the videos.
+have never seen such a grid, so the more the shape differs, the worse the videos.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _possible(trained: list[TransformerConfig], landscape: bool) -> dict[Fractio
 
 
 def _scaled(config: TransformerConfig, stretch: Stretch) -> TransformerConfig | None:
-    """The configuration with grid, windows and resolution stretched; None where one of them would not be whole."""
+    """The configuration with grid, windows and resolution stretched; None where one of them would not be a whole
+    number."""
     changed = {}
     for key in ("resolution", "latent_grid", "spatial_window", "spatiotemporal_window"):
         *frames, height, width = getattr(config, key)

@@ -1,4 +1,4 @@
-"""Images and videos of the world as the first frames of generated ones."""
+"""Given images and videos as the first frames of generated ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from walt.media.video import iterate_frames
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 
 MAX_SECONDS = 600.0
-"""Of a video that is continued: all of its frames are held in memory."""
+"""Longest video that can be continued: all of its frames are held in memory."""
 _LIMITS = Limits(min_side=1, max_pixels=7680 * 4320, max_seconds=math.inf)
 
 
@@ -26,11 +26,11 @@ def read_image(path: Path, pipeline: Pipeline, cascade: bool) -> Beginning:
     """One frame (1, 3, 1, H, W): the image's centre in the models' aspect.
 
     Raises:
-        ConfigurationError: the file is missing or no image; it is an argument of the command.
+        ConfigurationError: the file is missing or not an image; it is an argument of the command.
     """
     _check_file(path)
     if kind_of(str(path)) != "image":
-        raise ConfigurationError(f"{printable(str(path))}: no image by its name; a video is for --continue")
+        raise ConfigurationError(f"{printable(str(path))}: by its name not an image; a video is for --continue")
     try:
         picture = read_picture(path, _LIMITS)
     except (SourceError, OSError) as error:
@@ -44,11 +44,11 @@ def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tup
     """All frames of a video at ``fps``, (T, H, W, 3) in the resolution of what will follow, and its last ones.
 
     Raises:
-        ConfigurationError: the file is missing, no video, longer than ``MAX_SECONDS``, or too short to go on from.
+        ConfigurationError: the file is missing, not a video, longer than ``MAX_SECONDS``, or too short to continue.
     """
     _check_file(path)
     if kind_of(str(path)) == "image":
-        raise ConfigurationError(f"{printable(str(path))}: no video by its name; an image is for --image")
+        raise ConfigurationError(f"{printable(str(path))}: by its name not a video; an image is for --image")
     *smaller, size = pipeline.resolutions(cascade)
     limits = Limits(_LIMITS.min_side, _LIMITS.max_pixels, MAX_SECONDS)
     try:
@@ -57,7 +57,7 @@ def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tup
         raise _refusal(path, error) from None
     if len(frames) < pipeline.overlap:
         raise ConfigurationError(
-            f"{printable(str(path))}: {len(frames)} frames at {fps:g} a second; {pipeline.overlap} are needed to go on"
+            f"{printable(str(path))}: {len(frames)} frames at {fps:g} per second, but {pipeline.overlap} are needed"
         )
     last = frames[-pipeline.overlap :]
     return np.stack(frames), Beginning(tuple(_clip(last, own) for own in (*smaller, size)))

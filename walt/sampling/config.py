@@ -14,10 +14,10 @@ class SampleConfig(Section):
 
     prompts: tuple[str, ...] | Literal["held_out", "adherence", "classes", "none"]
     """For models of text a list, the captions of held-out clips, or the prompts that the dataset's adherence check
-    covers; for models of classes ``classes``, each in turn, or those of held-out clips; ``none`` says nothing, which is
-    all that models without conditions take."""
+    covers; for models of classes ``classes``, each in turn, or those of held-out clips; ``none`` gives no condition,
+    the only choice for models without conditions."""
     count: PositiveInt
-    """Videos made when ``prompts`` is no list."""
+    """Videos made when ``prompts`` is not a list."""
     steps: PositiveInt
     """DDIM steps."""
     eta: float = Field(ge=0.0, le=1.0)
@@ -25,8 +25,8 @@ class SampleConfig(Section):
     guidance_scale: PositiveFloat
     """Of the base model's text or class; 1 is the conditional model itself."""
     frame_guidance_scale: PositiveFloat
-    """Of the known frames, where a video is continued; the same as ``guidance_scale`` is guidance by both as one, the
-    paper's (section 3.3), and costs one evaluation fewer than any other but 1."""
+    """Of the known frames, where a video is continued; the same as ``guidance_scale`` is guidance by both as one
+    condition, the paper's (section 3.3), and costs one evaluation fewer than any other value except 1."""
     super_resolution_guidance_scale: PositiveFloat
     """Of all conditions of the super-resolution model except the low resolution."""
     guidance_rescale: float = Field(ge=0.0, le=1.0)

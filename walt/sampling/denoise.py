@@ -21,17 +21,17 @@ from walt.sampling.prompt_inputs import Conditions
 from walt.transformer.model import WaltTransformer
 
 Progress = Callable[[int], None]
-"""Called with the number of videos that have just come one model evaluation further."""
+"""Called with the number of videos after each evaluation of the model for them."""
 
 
 @dataclass(frozen=True)
 class NoiseStream:
-    """The noise of a batch of videos. That of a video is a function of its seed and its index, not of the batch."""
+    """The noise of a batch of videos. A video's noise is a function of its seed and its index, not of the batch."""
 
     seeds: tuple[int, ...]
     indices: tuple[int, ...]
     part: int = 0
-    """Of a long video: each part has noise of its own."""
+    """Part of a long video: each part has its own noise."""
     device: str = "cpu"
 
     def noise(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
@@ -53,7 +53,7 @@ class LowResolution:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a model knows of the videos besides their noisy latents."""
+    """What a model is given of the videos besides their noisy latents."""
 
     conditions: Conditions
     low_resolution: LowResolution | None = None
@@ -70,7 +70,7 @@ class Guidance:
     rescale: float
 
     def branches(self, model: WaltTransformer, conditioning: Conditioning) -> tuple[Branch, ...]:
-        """Ways to ask the model; a scale counts only where there is something to leave out."""
+        """Evaluations of the model; a scale counts only where there is a condition to leave out."""
         if conditioning.known is None:
             return guidance_branches(1.0 if model.config.conditioning == "none" else self.scale)
         return guidance_branches(
@@ -109,9 +109,9 @@ def sample_latents(
 def guided_predict(
     model: WaltTransformer, schedule: Schedule, conditioning: Conditioning, guidance: Guidance
 ) -> Predict:
-    """The model as a sampler wants it: guided, and fed with its own previous estimate of the clean latents.
+    """The model as a sampler calls it: guided, and given its own previous estimate of the clean latents.
 
-    With guidance, all ways to ask the model go through it as one batch. The function that is returned remembers the
+    With guidance, all branches go through the model as one batch. The function that is returned remembers the
     last estimate, so use a fresh one for each batch of videos.
     """
     branches = guidance.branches(model, conditioning)
@@ -158,8 +158,8 @@ def augment(
     stream: NoiseStream,
     purpose: str = "augmentation",
 ) -> LowResolution:
-    """Add noise of ``sampling_noise_level`` to the latents of the model before, so that they look like what this one
-    saw in training."""
+    """Add noise of ``sampling_noise_level`` to the latents of the model before, so that they are like this one's
+    inputs in training."""
     assert model.config.super_resolution is not None
     level = model.config.super_resolution.sampling_noise_level
     noise = stream.noise(purpose, 0, latents.shape[1:])

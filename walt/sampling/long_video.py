@@ -1,15 +1,15 @@
-"""Long videos, part by part: each goes on from the last frames of what is there (paper section 3.3).
+"""Long videos, part by part: each continues the last frames of the video so far (paper section 3.3).
 
-A part has 1 + f_t (t - 1) frames, 17 in the paper. The last 1 + f_t = 5 frames of what is there are encoded to two
+A part has 1 + f_t (t - 1) frames, 17 in the paper. The last 1 + f_t = 5 frames of the video so far are encoded to two
 latent frames, which the next part is given as known; so each part after the first adds f_t (t - 2) = 12 frames.
 
-A part renders the 5 frames that it shares with what is there once more. Those are dropped: what is there stays as it
-is. So a file that is continued keeps its own frames, no frame goes through the autoencoder again with each part, and a
-frame that was shown is the one that the next part was given. The decoder is causal and sees the known latents first, so
-the first new frame follows them. Fading from the old rendering to the new one would show two pictures at once wherever
-they differ.
+A part also renders the 5 frames that it shares with the video so far. Those are dropped, and the earlier frames stay
+as they are. So a file that is continued keeps its own frames, no frame goes through the autoencoder again with each
+part, and a frame that was shown is the one that the next part was given. The decoder is causal and sees the known
+latents first, so the first new frame follows them. Fading from the old rendering to the new one would show two pictures
+at once wherever they differ.
 
-Legend: B videos, T pixel frames, t latent frames of a part, f_t pixel frames a latent frame.
+Legend: B videos, T pixel frames, t latent frames of a part, f_t pixel frames per latent frame.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def first_part_frames(pipeline: Pipeline) -> int:
 
 
 def added_frames(pipeline: Pipeline) -> int:
-    """Pixel frames that a part adds to what is there: 12 in the paper."""
+    """Pixel frames that a part adds to the video so far: 12 in the paper."""
     return first_part_frames(pipeline) - pipeline.overlap
 
 
@@ -61,7 +61,7 @@ def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
     for name, model in zip(SUPER_RESOLUTION_NAMES, pipeline.followers(cascade), strict=False):
         if not model.config.frame_prediction:
             raise ConfigurationError(
-                f"{name}.frame_prediction is false in the trained model: it would invent other details for each part "
+                f"{name}.frame_prediction is false in the trained model: it would make other details for each part "
                 "of a long video; without the cascade it can be made (--no-cascade)"
             )
 
@@ -69,7 +69,7 @@ def check_continuation(pipeline: Pipeline, cascade: bool) -> None:
 def last_frames(pipeline: Pipeline, cascade: Sequence[Tensor]) -> Beginning:
     """What a continuation is given of videos, (B, 3, T, H, W) in the resolution of each model, T at least
     ``pipeline.overlap``."""
-    assert cascade[0].shape[2] >= pipeline.overlap, f"{cascade[0].shape[2]} frames are too few to go on from"
+    assert cascade[0].shape[2] >= pipeline.overlap, f"{cascade[0].shape[2]} frames are too few to continue"
     return Beginning(tuple(videos[:, :, -pipeline.overlap :] for videos in cascade))
 
 
@@ -111,12 +111,12 @@ def long_video(
 
 
 def _added(batch: SampleBatch, overlap: int) -> SampleBatch:
-    """A part without the frames that are there already."""
+    """A part without the frames that were made before."""
     return SampleBatch(batch.prompts, tuple(videos[:, :, overlap:] for videos in batch.cascade))
 
 
 def _next_beginning(pipeline: Pipeline, given: Beginning | None, added: SampleBatch) -> Beginning:
-    """The last frames of all that is there: a part may add fewer than the next one wants."""
+    """The last frames of the video so far: a part may add fewer than the next one needs."""
     if given is None:
         return last_frames(pipeline, added.cascade)
     pairs = zip(given.cascade, added.cascade, strict=True)

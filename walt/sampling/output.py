@@ -78,7 +78,7 @@ def overview(videos: Sequence[Video], captions: Sequence[str], columns: int = 4,
 def _row(frames: Video, side: int) -> Image.Image:
     count = min(len(frames), FRAMES_SHOWN)
     chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
-    scale = max(1, round(side / frames.shape[1]))  # by whole numbers: an untouched small picture shows its pixels
+    scale = max(1, round(side / frames.shape[1]))  # by whole numbers, so that a small picture shows its pixels
     height, width = frames.shape[1] * scale, frames.shape[2] * scale
     picture = Image.new("RGB", (2 * _MARGIN + count * (width + _GAP) - _GAP, _MARGIN + height), _BACKGROUND)
     for place, index in enumerate(chosen):

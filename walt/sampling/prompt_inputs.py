@@ -17,8 +17,8 @@ from walt.text.encoder import TextEncoder
 from walt.transformer.config import TransformerConfig
 
 Prompt = str | int | None
-"""A text, a class, or nothing: which of them is a model's ``conditioning``. The empty text is the one that training
-puts in the place of texts that are dropped, and None as a class is the one that stands for classes that are."""
+"""A text, a class, or nothing: which of them is a model's ``conditioning``. The empty text is what training
+puts in place of dropped texts, and None as a class is what stands for dropped classes."""
 
 
 def describe_prompt(prompt: Prompt) -> str:

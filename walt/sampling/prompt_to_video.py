@@ -1,7 +1,7 @@
 """Prompts to videos: base latents, super-resolution once or twice, decoding. Read ``Pipeline.__call__`` as the recipe.
 
-Legend: B batch, c latent channels, t latent frames, h w latent cells, k known latent frames, f_t pixel frames a latent
-frame.
+Legend: B batch, c latent channels, t latent frames, h w latent cells, k known latent frames, f_t pixel frames per
+latent frame.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SampleBatch:
 
     prompts: tuple[Prompt, ...]
     cascade: tuple[Tensor, ...]
-    """The videos as each model that took part left them, the base model's first: (B, 3, T, H, W) in [-1, 1]."""
+    """The videos as each model that took part made them, the base model's first: (B, 3, T, H, W) in [-1, 1]."""
 
     @property
     def videos(self) -> Tensor:
@@ -104,8 +104,8 @@ class Pipeline:
         configs = {name: load_config(folder, TransformerConfig) for name, folder in transformers.items()}
         _check_order(configs)
         base = next(iter(configs))
-        told_text = any(config.conditioning == "text" for config in configs.values())
-        encoder = load_text_encoder(text_encoder, device, root) if told_text else None
+        text_taken = any(config.conditioning == "text" for config in configs.values())
+        encoder = load_text_encoder(text_encoder, device, root) if text_taken else None
         for name, config in configs.items():
             if encoder is not None and config.conditioning == "text" and config.text_width != encoder.width:
                 raise ConfigurationError(
@@ -138,21 +138,21 @@ class Pipeline:
         beginning: Beginning | None = None,
         progress: Progress | None = None,
     ) -> SampleBatch:
-        """Generate one video a prompt.
+        """Generate one video per prompt.
 
         The noise of a video is a function of its seed, its index and its part: how prompts are cut into batches
         changes nothing.
 
         Args:
             prompts: texts, classes or None, as the models' conditioning is.
-            seed: one for all, or one a video.
-            indices: tell videos of one seed apart; by default their places among ``prompts``.
+            seed: one for all, or one per video.
+            indices: distinguish videos of one seed; by default their places among ``prompts``.
             part: number of this part of a long video (``walt.sampling.long_video``).
             beginning: the first frames, for models of frame prediction (paper section 3.3). What they show comes back
                 as the autoencoder renders it.
 
         Raises:
-            ConfigurationError: the models do not take such prompts, or no beginning.
+            ConfigurationError: the models do not take such prompts, or do not take a beginning.
         """
         stream = self._noise_stream(len(prompts), seed, indices, part)
         conditions = make_conditions(prompts, self.base.config, self.text_encoder, self.device)
@@ -165,7 +165,7 @@ class Pipeline:
         scale = config.super_resolution_guidance_scale
         guidance = Guidance(scale, scale, config.guidance_rescale)
         for place, model in enumerate(self.followers(config.cascade), start=1):
-            suffix = f" {place}" if place > 1 else ""  # the second one has noise of its own
+            suffix = f" {place}" if place > 1 else ""  # the second one has its own noise
             low_resolution = augment(model, self.schedule, latents, stream, f"augmentation{suffix}")
             conditioning = Conditioning(conditions, low_resolution, self._known_in_detail(beginning, place, model))
             latents = sample_latents(
@@ -199,7 +199,7 @@ class Pipeline:
         """Raise ConfigurationError where the base model cannot begin with given frames."""
         if not self.base.config.frame_prediction:
             raise ConfigurationError(
-                "base.frame_prediction is false in the trained model: it makes whole videos and cannot go on from an "
+                "base.frame_prediction is false in the trained model: it makes whole videos and cannot start from an "
                 "image or from a video"
             )
 
@@ -221,11 +221,12 @@ class Pipeline:
         if beginning is None:
             return None
         self.check_beginning()
-        assert beginning.num_frames in (1, self.overlap), f"{beginning.num_frames} frames are no beginning"
+        assert beginning.num_frames in (1, self.overlap), f"{beginning.num_frames} frames are not a beginning"
         return self.encode(beginning.cascade[0])
 
     def _known_in_detail(self, beginning: Beginning | None, place: int, model: WaltTransformer) -> Tensor | None:
-        """Those of a super-resolution model, where it takes them; one that does not sees them in its low resolution."""
+        """Those of a super-resolution model, where it takes them; one that does not take them sees them in its low
+        resolution."""
         if beginning is None or not model.config.frame_prediction:
             return None
         return self.encode(beginning.cascade[place])
@@ -235,12 +236,12 @@ class Pipeline:
     ) -> NoiseStream:
         seeds = (seed,) * count if isinstance(seed, int) else tuple(seed)
         indices = range(count) if indices is None else indices
-        assert len(seeds) == len(indices) == count, "one seed and one index a video"
+        assert len(seeds) == len(indices) == count, "one seed and one index per video"
         return NoiseStream(seeds, tuple(indices), part, self.device)
 
 
 def _check_order(configs: Mapping[str, TransformerConfig]) -> None:
-    """Raise ConfigurationError where a super-resolution model does not take what the model before it makes."""
+    """Raise ConfigurationError where a super-resolution model does not fit the output of the model before it."""
     for (before, config), (name, following) in pairwise(configs.items()):
         settings = following.super_resolution
         factor = 0 if settings is None else settings.factor

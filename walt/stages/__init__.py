@@ -1,1 +1,1 @@
-"""Floor 5: one file a stage, each with run(config, paths), declared in walt.project.registry."""
+"""Floor 5: one file per stage, each with run(config, paths), declared in walt.project.registry."""

@@ -1,15 +1,15 @@
-"""What is said of the clips: captions -> T5 embeddings, in tars beside the clips (same shard numbers, keys and order);
-classes, in a table.
+"""The conditions of the clips: captions -> T5 embeddings, in tars beside the clips (same shard numbers, keys and
+order); classes, in a table.
 
 Each member ``<key>.safetensors`` holds ``embeddings`` (L, D) float16 and ``mask`` (L,) uint8. The tar ``null.tar``
 holds the key ``null``: the empty caption, the unconditional side of guidance. A clip without a caption has that
 embedding too.
 
 ``labels.parquet`` has the class of each clip that has one. Where ``text`` is null in ``params.yaml``, since no model is
-conditioned on text, the table is all there is, and ``models/text-encoder`` is left out.
+conditioned on text, only the table is made, and ``models/text-encoder`` is left out.
 
 An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape.
-So a tar whose captions did not change keeps its bytes, and a run that was killed goes on after its last finished tar.
+So a tar whose captions did not change keeps its bytes, and a run that was killed continues after its last finished tar.
 The manifest is read a part at a time: what is in memory of it does not grow with the dataset.
 """
 
@@ -58,7 +58,7 @@ FORM = 1
 NULL_SHARD = "null.tar"
 _BY_RESULT = ("walt/data/labels.py", "walt/data/manifest.py", "walt/data/partitions.py", "walt/text/tiny.py")
 """Code whose whole effect on a tar is in its identity as a value: the manifest's rows are its entries, the tiny encoder
-has a digest. The table of classes is written anew each time. Other edited code makes old tars stale."""
+has a digest. The table of classes is written again each time. Other edited code makes old tars stale."""
 _BATCHES_KEPT = 16  # encoded batches held in memory, for captions that come again in a later shard
 
 
@@ -87,7 +87,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 def _leave_out(paths: Paths) -> dict[str, Any]:
-    """No model takes text: neither tars nor an encoder."""
+    """Where no model takes text: neither tars nor an encoder."""
     _remove_others(paths, set())
     (paths.text / INDEX_NAME).unlink(missing_ok=True)
     return leave_out(paths.text_encoder, "text")
@@ -209,7 +209,7 @@ def _samples(entries: list[tuple[str, str]], book: EmbeddingBook) -> Iterator[tu
 
 
 def _note(paths: Paths, name: str) -> Path:
-    """Where this stage remembers what a finished tar was made from."""
+    """The file that records what a finished tar was made from."""
     return paths.work(STAGE) / "tars" / f"{name}.json"
 
 

@@ -3,9 +3,9 @@
 Each member ``<key>.safetensors`` holds ``latents`` (c, t, h, w) float16: the mean of the encoder's Gaussian,
 normalised by the autoencoder's statistics. An image is a clip of one frame.
 
-A tar is a function of its clip tar, the autoencoder and the stage's settings alone, so one that these did not touch
-keeps its bytes, and a run that was killed goes on after its last finished tar. What each tar was made from is noted in
-the stage's work folder; the indexes, then the table of clips, are written last.
+A tar is a function of its clip tar, the autoencoder and the stage's settings alone, so one for which these
+are unchanged keeps its bytes, and a run that was killed continues after its last finished tar. What each tar was made
+from is noted in the stage's work folder; the indexes, then the table of clips, are written last.
 """
 
 from __future__ import annotations
@@ -221,12 +221,12 @@ class _Tar:
 
 
 def _notes(paths: Paths) -> Path:
-    """Where notes lie: a folder of their own, since the lock and the last result lie in the work folder as well."""
+    """The folder of the notes: a separate one, since the lock and the last result are in the work folder as well."""
     return paths.work(STAGE) / "tars"
 
 
 def _clean(paths: Paths, sizes: list[str]) -> None:
-    """Remove what a killed run left behind, and sizes that are no more."""
+    """Remove what a killed run left behind, and sizes that no longer exist."""
     for root in (paths.latents, _notes(paths)):
         for size in sizes:
             (root / size).mkdir(parents=True, exist_ok=True)

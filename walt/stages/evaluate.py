@@ -67,14 +67,14 @@ class Config(Section):
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Measure, write ``results/evaluation.json``, and log to MLflow; returns the metrics but the bands.
+    """Measure, write ``results/evaluation.json``, and log to MLflow; returns the metrics except the bands.
 
     Raises:
         ConfigurationError, StorageError, CorruptArtifactError: an input is missing, damaged or does not fit.
     """
     descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
     samples = read_samples(paths.samples)
-    name, extractor = make_extractor(  # before the work: a wrong path is found now
+    name, extractor = make_extractor(  # before the work, so that a wrong path is found at once
         config.evaluate.features,
         paths.resolve(config.evaluate.i3d_path) if config.evaluate.i3d_path else None,
         config.evaluate.i3d_sha256,
@@ -168,7 +168,7 @@ def _real_clips(paths: Paths, size: Size, num_frames: int) -> Iterator[tuple[str
 
 
 def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
-    """Share of the videos that show what their prompt asks for; details have a verdict for each video."""
+    """Share of the videos that show what their prompt asks for; details have a check for each video."""
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
     final = {sample.path: check_prompt(sample.prompt, _read(sample.path)) for sample in samples}
@@ -178,11 +178,11 @@ def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
     metrics = {
         metric_names.adherence(what, below): share
         for below, found in ((False, final), (True, base))
-        for what, share in rates([verdict for verdict in found.values() if verdict]).items()
+        for what, share in rates([check for check in found.values() if check]).items()
     }
-    verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in final.items()}
-    base_verdicts = {path.name: asdict(verdict) if verdict else None for path, verdict in base.items()}
-    return metrics, {"videos": verdicts, "base": base_verdicts}
+    checks = {path.name: asdict(check) if check else None for path, check in final.items()}
+    base_checks = {path.name: asdict(check) if check else None for path, check in base.items()}
+    return metrics, {"videos": checks, "base": base_checks}
 
 
 def _track(tracked: Run, metrics: dict[str, float], samples: list[Sample], paths: Paths) -> None:

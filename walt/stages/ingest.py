@@ -1,13 +1,13 @@
 """Stage ``ingest``: source files -> clips in tars of each size, a manifest, and tables of what was refused.
 
-What decides and in which order: the source lists inputs; each is read once, in a process that can be killed, which
+The order of work: the source lists inputs; each is read once, in a process that can be killed, which
 hashes it and, where the cache has no clips of these bytes, decodes it and cuts it into clips of its sizes; the same
-bytes twice are one source; clips are screened; those that stay go to tars by the hash of their source. Neither the
-order of listing nor the number of workers changes a byte.
-Inputs = accepted + rejected; and clips = those of the manifest + those of the table of refused clips.
+bytes twice are one source; clips are screened; those that stay are packed into tars by the hash of their source.
+Neither the order of listing nor the number of workers changes a byte.
+Inputs = accepted + rejected, and clips = those in the manifest + those in the table of refused clips.
 
-What is in memory: the listing, and a few hundred bytes a source. Clips stand in the cache on disk and are looked at a
-tar at a time (docs/scale.md).
+In memory are the listing and a few hundred bytes per source. Clips are in the cache on disk and are read one tar at a
+time (docs/scale.md).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     Raises:
         ConfigurationError: the descriptor, the folder or the captions table is missing or wrong, or ``ingest.output``
             holds files of others.
-        StorageError: an output cannot be written, known before any work; or storage fails later, and a rerun goes on.
+        StorageError: an output cannot be written, known before any work; or storage fails later, and a rerun continues.
         RejectLimitError: more than ``reject_limit`` of the inputs were rejected, or none was accepted. The rejects
             table is written before.
     """
@@ -116,7 +116,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         )
         of_parts = ((part, _rows(tars, cache, refusals, rule, config.ingest, counts)) for part, tars in parts.items())
         write_manifest(paths.manifest, of_parts, columns())
-        paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # what it was before it had parts
+        paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # its form before it had parts
         cache.prune({source.file.name for source in listed})
         for table in (paths.rejects, paths.clip_rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
@@ -131,13 +131,13 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 def _gone(paths: Paths, listing: Listing) -> list[str]:
-    """Sources of the last run's tables that are not inputs now; said to whoever watches."""
+    """Sources of the last run's tables that are not inputs now; a message names them."""
     before: set[str] = set()
     for table, is_there in ((paths.manifest, has_manifest(paths.manifest)), (paths.rejects, paths.rejects.is_file())):
         try:
             before |= read_sources(table) if is_there else set()
         except CorruptArtifactError as error:
-            warning(f"ingest: made anew: {error}")
+            warning(f"ingest: made again: {error}")
     before -= {printable(item.source) for item in listing.items}
     gone = sorted(before - {printable(refusal.source) for refusal in listing.refusals})
     if gone:
@@ -149,7 +149,7 @@ def _gone(paths: Paths, listing: Listing) -> list[str]:
 def _screen(
     sources: list[Source], cache: ClipCache, refusals: Refusals, config: Config
 ) -> tuple[list[RejectRow], list[ClipRejectRow]]:
-    """Note of each source which clips stay.
+    """Note for each source which clips stay.
 
     Returns:
         The sources that are left without any, and all clips that were refused.
@@ -180,7 +180,7 @@ def _rows(
     config: IngestConfig,
     counts: Counter[str],
 ) -> Iterator[ManifestRow]:
-    """All rows, a tar after the other; ``counts`` takes in what the figures need of them."""
+    """All rows, one tar after the other; ``counts`` collects what the figures need."""
     for number, sources in shards.items():
         for planned in planned_clips(sources, cache, refusals):
             row = _row(planned, number, rule, config)

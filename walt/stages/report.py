@@ -41,7 +41,7 @@ STAGE = "report"
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 _TITLES = {"autoencoder": "Autoencoder", **{transformer.name: transformer.title for transformer in TRANSFORMERS}}
 _LOSSES = ("loss", "video", "image")
-"""Terms that are drawn: those on the scale of the whole."""
+"""Terms that are drawn: those on the scale of the whole loss."""
 _RECONSTRUCTIONS = 4
 _CRF = 14
 
@@ -108,7 +108,7 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def distance_label(name: str) -> str:
-    """A Frechet distance by its honest name."""
+    """A Frechet distance with its feature extractor in its name."""
     return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1]} features)"
 
 
@@ -166,22 +166,22 @@ def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths:
 
 
 def show_samples(paths: Paths, evaluation: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """The first ``count`` generated videos, what each was asked for, and whether it obeyed."""
-    verdicts = evaluation["details"]["adherence"]
+    """The first ``count`` generated videos, their prompts, and whether they show what was asked for."""
+    checks = evaluation["details"]["adherence"]
     return [
         {
             "prompt": sample.prompt,
             "final": _video_uri(sample.path.read_bytes()),
             "base": _video_uri(sample.base_path.read_bytes()) if sample.base_path else None,
-            "verdict": verdicts.get("videos", {}).get(sample.path.name),
-            "base_verdict": verdicts.get("base", {}).get(sample.path.name),
+            "check": checks.get("videos", {}).get(sample.path.name),
+            "base_check": checks.get("base", {}).get(sample.path.name),
         }
         for sample in read_samples(paths.samples)[:count]
     ]
 
 
 def remarks(details: dict[str, Any], name: str = "") -> Iterator[str]:
-    """What the evaluation could not measure, or only with reserve, and why."""
+    """What the evaluation could not measure, or only with a caveat, and why."""
     for key, value in details.items():
         if key in ("left_out", "remark"):
             yield f"{name.strip().replace('_', ' ')}: {value}."
@@ -226,7 +226,7 @@ def digests(paths: Paths) -> list[tuple[str, str, str]]:
     lock = paths.root / "dvc.lock"
     stages = (read_yaml(lock).get("stages") or {}) if lock.is_file() else {}
     for name, made in sorted(stages.items()):
-        if name != STAGE:  # its own entry is of the page before this one
+        if name != STAGE:  # its own entry describes the previous page
             found += [(out["path"], "DVC", str(out.get("md5", ""))) for out in made.get("outs", [])]
     return found
 

@@ -2,7 +2,7 @@
 
 ``results/samples`` holds ``00000.mp4`` and ``00000.png`` ... (the final videos), the same under ``base/`` where a
 cascade follows the base model, ``grid.png``, and ``samples.json``: file, base_file, prompt, seed, settings and models
-of each. What a person asks for on the command line is ``walt.commands.sample``'s.
+of each. Videos that a person asks for on the command line are made by ``walt.commands.sample``.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Make the videos that ``sample`` asks for.
 
     Raises:
-        ConfigurationError: ``sample.prompts`` asks for prompts that the dataset does not have, or the model not take.
+        ConfigurationError: the dataset does not have the prompts of ``sample.prompts``, or the model does not take
+            them.
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
     models = [load_config(folder, TransformerConfig) for folder in cascade(paths, config.sample.cascade).values()]
     architecture = models[0]
-    untold = "" if architecture.conditioning == "text" else None
+    unconditional = "" if architecture.conditioning == "text" else None
     sizes = [model.resolution for model in models]
-    prompts = choose_prompts(config, paths, architecture.num_classes, untold, sizes)
+    prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, sizes)
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     beginnings = Beginnings(config.sample, paths, pipeline)
@@ -84,16 +85,20 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 def choose_prompts(
-    config: Config, paths: Paths, num_classes: int | None = None, untold: Prompt = None, sizes: Sequence[Size] = ()
+    config: Config,
+    paths: Paths,
+    num_classes: int | None = None,
+    unconditional: Prompt = None,
+    sizes: Sequence[Size] = (),
 ) -> list[Prompt]:
-    """The prompts in the order of the videos. Held-out captions and classes come again, with other noise, until there
-    are enough; where no held-out video has a caption, those of the training videos stand in, with a warning. Where
-    videos begin as held-out clips do, held-out prompts are what is said of those very clips.
+    """The prompts in the order of the videos. Held-out captions and classes are repeated, with other noise, until
+    there are enough; where no held-out video has a caption, those of the training videos are used, with a warning.
+    Where videos begin as held-out clips do, held-out prompts are the captions or classes of those same clips.
 
     Args:
         num_classes: of the base model, where it is conditioned on classes.
-        untold: the prompt that says nothing to the base model.
-        sizes: what each model makes, (height, width) in pixels; a clip that videos begin as is stored in all of them.
+        unconditional: the base model's prompt without a condition.
+        sizes: what each model makes, (height, width) in pixels; clips that give first frames are stored in all of them.
 
     Raises:
         ConfigurationError: the list is empty, or the dataset has no such prompts.
@@ -104,7 +109,7 @@ def choose_prompts(
             raise ConfigurationError("sample.prompts: the list is empty")
         return list(chosen)
     if chosen == "none":
-        return [untold] * count
+        return [unconditional] * count
     if chosen == "classes":
         if num_classes is None:
             raise ConfigurationError("sample.prompts is classes, but base.conditioning is not class")
@@ -127,13 +132,13 @@ def choose_prompts(
             raise ConfigurationError("sample.prompts is held_out, but no video has a caption: give a list")
         warning(
             "sample.prompts is held_out, but no held-out video has a caption: the prompts are captions that the "
-            "models were trained on, so what the samples show may be learnt by heart"
+            "models were trained on, so the samples may show memorised videos"
         )
     return list(islice(cycle(captions), count))
 
 
 def _said_of_beginnings(manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size]) -> list[Prompt]:
-    """What is said of the first clips of ``Beginnings``, in the order of their keys: classes, or captions."""
+    """Classes or captions of the first clips of ``Beginnings``, in the order of their keys."""
     columns = iterate_columns(manifest, "key", "kind", "split", "caption", "label", "sizes")
     said = (
         (key, (caption or "") if num_classes is None else label)
@@ -210,7 +215,7 @@ class Beginnings:
             raise ConfigurationError(f"sample.beginning is {config.beginning}, but {_none_held_out(sizes)}")
 
     def of(self, videos: Sequence[int]) -> Beginning | None:
-        """For the videos of these numbers."""
+        """The beginnings of the videos with these numbers."""
         if not self.count:
             return None
         keys = [self.keys[number % len(self.keys)] for number in videos]
@@ -250,5 +255,5 @@ def _write(
 
 
 def model_settings(config: SampleConfig) -> dict[str, Any]:
-    """The settings that a video depends on, as its metadata say them."""
+    """The settings that a video depends on, as its metadata has them."""
     return config.model_dump(mode="json", exclude={"prompts", "count", "batch_size"})

@@ -152,7 +152,7 @@ def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderT
 def _loss_networks(
     training: AutoencoderTrainingConfig, paths: Paths, device: str
 ) -> tuple[Discriminator | None, PerceptualNetwork | None]:
-    """The networks that the loss needs besides the autoencoder. Raises ConfigurationError: one cannot be had."""
+    """The networks that the loss needs besides the autoencoder. Raises ConfigurationError: one is not available."""
     discriminator = perceptual = None
     if training.discriminator is not None:
         discriminator = Discriminator(training.discriminator).to(device)

@@ -1,7 +1,7 @@
-"""The stages that train a transformer: latents, and what is said of them -> a published model.
+"""The stages that train a transformer: latents and their conditions -> a published model.
 
-The base model, its finetuning to another shape (paper, Table 6), and the super-resolution models, on pairs of latents:
-which of them is an entry of ``walt.core.transformers``.
+The base model, its finetuning to another shape (paper, Table 6), and the super-resolution models, on pairs of latents.
+Each is an entry of ``walt.core.transformers``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Config(Section):
 
 
 def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any]:
-    """Train a transformer, publish it in its folder, register a model version; or leave it out. The stage's figures.
+    """Train a transformer, publish it in its folder and register a model version, or leave it out; returns the stage's
+    figures.
 
     Raises:
         ConfigurationError: the data do not fit the model, or the weights it starts from do not.
@@ -108,10 +109,10 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
 
 
 def _architecture(section: TransformerConfig | AspectConfig, first: Path | None) -> TransformerConfig:
-    """The whole of it: a finetuning's section says only what differs from the model that it starts from."""
+    """The whole configuration: a finetuning's section has only what differs from the model that it starts from."""
     if isinstance(section, TransformerConfig):
         return section
-    assert first is not None, "another shape is that of a model which is there"
+    assert first is not None, "finetuning to another shape needs the model in its first shape"
     return section.of(load_config(first, TransformerConfig))
 
 
@@ -137,7 +138,7 @@ def _objective(
     paths: Paths,
     section: str,
 ) -> DiffusionObjective:
-    """Batches and losses, of the stored latents and of what is said of them. ``section`` is named in messages."""
+    """Batches and losses, from the stored latents and conditions. ``section`` is named in messages."""
     schedule = Schedule.from_config(config.diffusion)
     low_size = low_resolution_size(architecture)
     conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes)

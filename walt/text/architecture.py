@@ -18,10 +18,10 @@ def text_architecture(config: TextConfig, root: Path) -> nn.Module | None:
     """The T5 encoder on the ``meta`` device; None where its configuration is not on this machine.
 
     ``tiny`` follows from its settings, with the largest vocabulary that they allow. A local folder (relative to
-    ``root``) needs its ``config.json`` alone. Of a hub name, only the local cache is asked.
+    ``root``) needs its ``config.json`` alone. For a hub name, only the local cache is read.
 
     Raises:
-        ConfigurationError: the folder is missing, or holds no T5.
+        ConfigurationError: the folder is missing, or does not hold a T5.
     """
     if config.encoder == TINY:
         architecture = tiny_architecture(config.tiny, config.tiny.vocabulary)

@@ -1,8 +1,8 @@
 """Captions to T5 embeddings, through transformers: the only door to it.
 
 An encoder is described by a folder with ``encoder.json``: ``{source, digest, max_tokens, width}``. ``source`` is
-``tiny`` (weights and tokenizer lie in the same folder, see ``walt.text.tiny``), a local folder, or a hub name.
-``digest`` covers every weight and the tokenizer, so that embeddings of another encoder are never mixed in.
+``tiny`` (weights and tokenizer are in the same folder, see ``walt.text.tiny``), a local folder, or a hub name.
+``digest`` covers every weight and the tokenizer, so that embeddings of different encoders are never mixed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from walt.core.storage import read_json, write_json
 DESCRIPTION = "encoder.json"
 TINY = "tiny"
 TINY_FOLDER = "t5"
-"""Where the weights and the tokenizer of the tiny encoder lie, below the folder of ``encoder.json``."""
+"""Folder of the tiny encoder's weights and tokenizer, below the folder of ``encoder.json``."""
 
-_LARGE_PARAMETERS = 500_000_000  # from here on bf16: T5-XL is 2.3 GiB then, and 4.6 GiB in fp32
+_LARGE_PARAMETERS = 500_000_000  # bf16 from here on: T5-XL is 2.3 GiB then, and 4.6 GiB in fp32
 
 
 class TextEncoder:
@@ -33,7 +33,7 @@ class TextEncoder:
 
     Attributes:
         source: ``tiny``, a folder or a hub name, as configured.
-        max_tokens: L, tokens a caption, with the end mark; longer captions are cut.
+        max_tokens: L, tokens per caption, with the end mark; longer captions are cut.
         width: D of the embeddings.
         digest: hex SHA-256 of weights and tokenizer.
     """
@@ -75,7 +75,7 @@ class TextEncoder:
         return embeddings, mask
 
     def tokens(self, caption: str) -> list[str]:
-        """The pieces of a caption, as a person would look at them."""
+        """The pieces of a caption, readable for people."""
         pieces: list[str] = self._tokenizer.tokenize(caption)
         return pieces
 
@@ -94,7 +94,7 @@ def load_text_encoder(folder: str | Path, device: torch.device | str, root: str 
     """Load the encoder that ``folder/encoder.json`` describes; a local source is relative to ``root``.
 
     Raises:
-        CorruptArtifactError: the weights or the tokenizer are not those that ``encoder.json`` promises.
+        CorruptArtifactError: the weights or the tokenizer do not have the digest in ``encoder.json``.
         ConfigurationError, StorageError: as ``open_text_encoder``.
     """
     folder = Path(folder)
@@ -121,8 +121,8 @@ def open_text_encoder(
     Accepts encoder-only and encoder-decoder checkpoints. From 0.5 B parameters on, the weights are bf16.
 
     Raises:
-        ConfigurationError: the folder is missing, holds no T5, or has no safetensors weights (pickles are refused).
-        StorageError: the hub cannot be reached or does not have the model.
+        ConfigurationError: the folder is missing, does not hold a T5, or has no safetensors weights (pickles are
+        refused). StorageError: the hub cannot be reached or does not have the model.
         CorruptArtifactError: weights are missing from the checkpoint.
     """
     hide_progress_bars()
@@ -146,13 +146,13 @@ def open_text_encoder(
 
 
 def hide_progress_bars() -> None:
-    """transformers draws a bar of its own for each file."""
+    """Without transformers' own progress bar for each file."""
     untyped: Any = transformers_logging
     untyped.disable_progress_bar()
 
 
 def locate(source: str, folder: Path, root: Path) -> tuple[str, bool]:
-    """(what transformers shall open, whether it is a local folder).
+    """(what transformers is to open, whether it is a local folder).
 
     Raises:
         ConfigurationError: ``source`` can only be a folder, and there is none.
@@ -175,7 +175,7 @@ def _load(name: str, local: bool, dtype: torch.dtype) -> Any:
 
 
 def _dtype(config: Any) -> torch.dtype:
-    """The number format in which the weights are held: decided by their number alone."""
+    """The number format in which the weights are held: decided only by how many there are."""
     with torch.device("meta"):
         parameters = int(T5EncoderModel(config).num_parameters())
     return torch.bfloat16 if parameters >= _LARGE_PARAMETERS else torch.float32

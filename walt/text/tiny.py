@@ -1,6 +1,6 @@
 """A small T5 that is built offline: a Unigram tokenizer made from the captions, and seeded random weights.
 
-It is never trained. Its purpose is to tell captions apart: each frequent word is one piece, a piece's embedding is
+It is never trained. Its purpose is to distinguish captions: each frequent word is one piece, a piece's embedding is
 drawn from N(0, 1), and T5's initialisation keeps the residual stream close to it, so that word identity survives to the
 output, which the last RMS norm scales to unit variance.
 """

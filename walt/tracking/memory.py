@@ -1,4 +1,4 @@
-"""Which MLflow run a stage was writing to, kept until it finishes: a stage that goes on after a kill is one run."""
+"""Which MLflow run a stage was writing to, kept until it finishes: a stage that continues after a kill is one run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class RunMemory:
         kept = read_json(self._file) if self._file.is_file() else None
         self.earlier: str | None = kept["run_id"] if kept else None
         """MLflow's name of the run that did not finish."""
-        self.goes_on = kept is not None and kept["identity"] == self._identity
-        """Whether that run had the same parameters and inputs; if not, its curves are others."""
+        self.continues = kept is not None and kept["identity"] == self._identity
+        """Whether that run had the same parameters and inputs; if not, its curves do not belong to this run."""
 
     def keep(self, run_id: str) -> None:
-        """From now on this is the run of the stage. Raises StorageError."""
+        """Record this as the run of the stage. Raises StorageError."""
         write_json(self._file, {"run_id": run_id, "identity": self._identity})
 
     def forget(self) -> None:
-        """The run finished."""
+        """Forget the run, since it finished."""
         self._file.unlink(missing_ok=True)

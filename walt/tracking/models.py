@@ -1,8 +1,8 @@
 """Model versions in the registry, and their alias, which moves by a rule of ``walt.tracking.promotion``.
 
 A *release* is the set of models that were evaluated together: the base transformer, whose versions carry the figures,
-and all that is needed to sample from it. The alias (``champion``) moves for all or for none, since a transformer is of
-no use with the latents of another autoencoder.
+and all that is needed to sample from it. The alias (``champion``) moves for all or for none, since a transformer cannot
+be used with the latents of another autoencoder.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class _Member:
 
 
 def promote_newest(config: TrackingConfig, rule: PromotionRule, root: Path) -> str:
-    """Judge the project's present models by ``results/evaluation.json``; a sentence with the decision and the reason.
+    """Apply the rule to the project's models by ``results/evaluation.json``; returns the decision and its reason.
 
     Raises:
         ConfigurationError: there is no evaluation yet, or it has no such metric.
-        StorageError: MLflow is out of reach.
+        StorageError: MLflow cannot be reached.
     """
     paths = Paths(root)
     folders = {transformer.version_name: root / transformer.folder for transformer in TRANSFORMERS}
@@ -65,11 +65,11 @@ def promote(
         metrics: what the release reached, by name.
 
     Returns:
-        One sentence: what was decided, and why.
+        One sentence: the decision and its reason.
 
     Raises:
         ConfigurationError: a metric that the rule asks for is not among the metrics.
-        StorageError: MLflow is out of reach.
+        StorageError: MLflow cannot be reached.
     """
     figures = _figures(rule, metrics)
     with server.errors():
@@ -78,7 +78,7 @@ def promote(
         decider = members[0]
         what = f"{decider.name} version {decider.version}"
         if all(member.version == member.aliased for member in members):
-            _tag(connection, decider, figures)  # it may have been measured anew
+            _tag(connection, decider, figures)  # it may have been measured again
             return f"{what} already is {rule.alias} ({promotion.listed(figures)}): nothing to decide."
         for member in members:
             if member.version != member.aliased:
@@ -95,7 +95,7 @@ def promote(
 
 
 def _figures(rule: PromotionRule, metrics: dict[str, float]) -> dict[str, float]:
-    """What the rule asks for."""
+    """The figures that the rule needs."""
     for key, name in rule.metrics.items():
         if name not in metrics:
             hint = did_you_mean(name, metrics, "it has none", cutoff=0.3)
@@ -113,7 +113,7 @@ def _member(connection: server.Connection, rule: PromotionRule, name: str, folde
 
 
 def _figures_to_beat(connection: server.Connection, rule: PromotionRule, decider: _Member) -> dict[str, float] | None:
-    """What the aliased release reached, as far as it was measured; None where nothing is aliased."""
+    """The figures of the aliased release, as far as they were measured; None where nothing is aliased."""
     if decider.aliased is None:
         return None
     tags = connection.client.get_model_version(decider.name, decider.aliased).tags

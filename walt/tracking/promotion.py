@@ -1,8 +1,8 @@
 """Section ``promotion``: by which rule a new release takes the alias. Rules are pure functions of figures.
 
-A rule is a class here: its fields are its settings in ``params.yaml``, ``metrics`` names the figures that it asks for,
+A rule is a class here: its fields are its settings in ``params.yaml``, ``metrics`` names the figures that it needs,
 and ``is_better`` compares them with those of the release that has the alias. ``PromotionConfig`` is the union of all
-rules; ``promotion.rule`` says which one is meant.
+rules; ``promotion.rule`` selects one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pydantic import NonNegativeFloat
 from walt.core.config import Section
 
 Figures = Mapping[str, float]
-"""Metric -> value, of all metrics that a rule asks for."""
+"""Metric -> value, of all metrics that a rule needs."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the release takes the alias, and why: the end of a sentence."""
+    """Whether the release takes the alias, and the reason as the end of a sentence."""
 
     better: bool
     reason: str

@@ -1,8 +1,9 @@
 """A run of a training or evaluation stage, in MLflow: parameters, curves, files, model versions, system metrics.
 
-MLflow never stops a training: what it cannot take goes to a spool (``walt.tracking.spool``), loudly, and is delivered
-when the run ends or, failing that, when the next run starts. What it refuses then (somebody deleted the run) is set
-aside for a person. A stage that goes on after it was stopped goes on in its MLflow run (``walt.tracking.memory``).
+A failure of MLflow never stops a training: what it cannot take goes to a spool (``walt.tracking.spool``), with a
+warning, and is delivered when the run ends or else when the next run starts. What it refuses then (somebody deleted the
+run) is set aside for a person. A stage that continues after it was stopped continues its MLflow run
+(``walt.tracking.memory``).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Run:
                 self._run_id = self._open(self._connection)
             self._memory.keep(self._run_id)
         except _TROUBLE as error:
-            if self._memory.goes_on:
+            if self._memory.continues:
                 self._run_id = self._memory.earlier  # what the spool keeps belongs there
             self._go_offline(error)
 
@@ -54,7 +55,7 @@ class Run:
 
     @property
     def uri(self) -> str | None:
-        """The tracking URI with its path resolved; None while MLflow is out of reach."""
+        """The tracking URI with its path resolved; None while MLflow cannot be reached."""
         return self._connection.uri if self._connection else None
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
@@ -70,7 +71,7 @@ class Run:
     def register_model(self, folder: Path, name: str) -> str | None:
         """Store a folder of safetensors and JSON as a version of ``<prefix>-<name>``: the version's number.
 
-        The same files are the same version. None when MLflow is out of reach: the version is made on delivery.
+        The same files are the same version. None when MLflow cannot be reached: the version is made on delivery.
         Raises FileNotFoundError.
         """
         if not folder.is_dir():
@@ -94,10 +95,10 @@ class Run:
             )
 
     def _open(self, connection: server.Connection) -> str:
-        """Go on in the run that was cut off, if this is the same work; else close it, and open another."""
+        """Continue the run that was cut off, if this is the same work; else close it and open another."""
         earlier = self._memory.earlier
         if earlier is not None:
-            if self._memory.goes_on and server.reopen_run(connection, earlier):
+            if self._memory.continues and server.reopen_run(connection, earlier):
                 return earlier
             server.close_run(connection, earlier, _now())
         return server.create_run(connection, self._description)
@@ -119,9 +120,9 @@ class Run:
         """Keep everything from here on in a spool."""
         self._spool = Spool.create(self._root)
         self._spool.append({**self._description, "run_id": self._run_id})
-        trouble = "is out of reach" if isinstance(error, server.UnreachableError) else "refuses this run's figures"
+        trouble = "cannot be reached" if isinstance(error, server.UnreachableError) else "refuses this run's figures"
         log.warning(
-            f"MLflow at {self._config.uri} {trouble} ({error}). The stage goes on; its metrics, files and "
+            f"MLflow at {self._config.uri} {trouble} ({error}). The stage continues; its metrics, files and "
             f"models are kept in {self._spool.folder}."
         )
 
@@ -138,11 +139,11 @@ def start_run(
 
     The run is tagged with the stage, the git commit, and the hash of each input that ``dvc.lock`` knows, next to
     ``tags``. It ends as FINISHED, as KILLED (SIGTERM, interrupt) or as FAILED. A stage that did not finish, and is
-    started again with the same parameters and inputs, goes on in its run.
+    started again with the same parameters and inputs, continues its run.
 
     Raises:
-        ConfigurationError: ``tracking.uri`` is of no known kind.
-        StorageError: MLflow is out of reach and the spool cannot be written either.
+        ConfigurationError: ``tracking.uri`` is not of a known kind.
+        StorageError: MLflow cannot be reached and the spool cannot be written either.
     """
     inputs = provenance.input_hashes(root, name)
     description: Record = {
@@ -230,5 +231,5 @@ def _start_monitor(run: Run) -> SystemMetricsMonitor | None:
 
 
 def _now() -> int:
-    """Milliseconds since 1970: shown by MLflow, used for no decision."""
+    """Milliseconds since 1970: shown by MLflow, and not used for any decision."""
     return int(time.time() * 1000)

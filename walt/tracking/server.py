@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DIGEST_TAG = "walt.digest"
-"""On a model version: what its files hash to. The same files are registered once."""
+"""On a model version: the hash of its files. The same files are registered once."""
 
 MODEL_TAG = "walt.model_id"
 """On a model version: MLflow's id of the logged model that holds the files."""
@@ -46,11 +46,11 @@ _CALLER_ERRORS = (
 
 
 class UnreachableError(StorageError):
-    """MLflow is out of reach."""
+    """MLflow cannot be reached."""
 
 
 class RefusedError(WaltError):
-    """MLflow refuses a request: a name it does not allow, a run that is gone."""
+    """MLflow refuses a request: a name it does not allow, a run that was deleted."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     """Connect, and make the database and the experiment where they do not exist yet.
 
     Raises:
-        ConfigurationError: MLflow knows no such kind of URI.
+        ConfigurationError: MLflow does not know this kind of URI.
     """
     environment.set_defaults()
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database tells of each of its 50 migrations
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database logs each of its 50 migrations
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -92,11 +92,13 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
         "mysql",
         "mssql",
     ):
-        raise ConfigurationError(f"tracking.uri: '{config.uri}' is no http(s) or database URI; try sqlite:///mlflow.db")
+        raise ConfigurationError(
+            f"tracking.uri: '{config.uri}' is not an http(s) or database URI; try sqlite:///mlflow.db"
+        )
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
-        # a server chooses where files go; without one they lie beside the database, in the project
+        # a server chooses where files go; without one they are beside the database, in the project
         location = None if uri.startswith("http") else (root / "mlartifacts").resolve().as_uri()
         try:
             experiment_id = client.create_experiment(config.experiment, artifact_location=location)
@@ -113,11 +115,11 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Tell MLflow's failures apart.
+    """Sort MLflow's failures into two kinds.
 
     Raises:
-        UnreachableError: MLflow does not answer, is busy for too long, or lets nobody in.
-        RefusedError: it answers that it was asked for something wrong.
+        UnreachableError: MLflow does not answer, is busy for too long, or refuses the credentials.
+        RefusedError: it answers that the request was wrong.
     """
     environment.set_defaults()
     from mlflow.exceptions import MlflowException
@@ -156,7 +158,7 @@ def create_run(connection: Connection, record: Record, spool_name: str | None = 
 
 
 def reopen_run(connection: Connection, run_id: str) -> bool:
-    """Let a run go on that was cut off; False where it was deleted since."""
+    """Reopen a run that was cut off; False where it was deleted since."""
     if not _is_there(connection, run_id):
         return False
     connection.client.update_run(run_id, status="RUNNING")
@@ -164,7 +166,7 @@ def reopen_run(connection: Connection, run_id: str) -> bool:
 
 
 def close_run(connection: Connection, run_id: str, timestamp: int) -> None:
-    """Mark a run whose process was killed, and that will not go on, as KILLED; one that ended is left alone."""
+    """Mark a run whose process was killed, and that will not continue, as KILLED; one that ended is left alone."""
     if _is_there(connection, run_id) and connection.client.get_run(run_id).info.status == "RUNNING":
         connection.client.set_terminated(run_id, "KILLED", end_time=timestamp)
 
@@ -183,7 +185,7 @@ def write(connection: Connection, run_id: str, record: Record) -> str | None:
         case "end":
             client.set_terminated(run_id, record["status"], end_time=record["timestamp"])
         case unknown:
-            raise AssertionError(f"no record is of kind {unknown}")
+            raise AssertionError(f"unknown kind of record: {unknown}")
     return None
 
 
@@ -268,7 +270,7 @@ def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> No
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # two kinds of source take a local path; they are the same class
             source = resolve_dataset_source(path)
-        # MLflow takes at most 36 characters of digest; the run's tag has it whole
+        # MLflow takes at most 36 characters of a digest; the run's tag has all of it
         dataset = MetaDataset(source, name=path, digest=digest[:36])  # type: ignore[abstract]
         datasets.append(
             DatasetInput(

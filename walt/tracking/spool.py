@@ -1,7 +1,7 @@
-"""What MLflow could not take: one folder a run under ``work/tracking``, kept until it can be delivered.
+"""What MLflow could not take: one folder per run under ``work/tracking``, kept until it can be delivered.
 
-``records.jsonl`` holds one record a line, in the order in which they were made; files and folders named by a record lie
-beside it (as hard links where the disk allows it: every file of this project is replaced, never changed in place).
+``records.jsonl`` holds one record per line, in the order in which they were made; files and folders named by a record
+are beside it (as hard links where the disk allows it: every file of this project is replaced, never changed in place).
 The process that writes a spool holds its lock, so a live one is never delivered by another process.
 """
 
@@ -24,11 +24,11 @@ Record = dict[str, Any]
 
 _RECORDS, _LOCK, _FILES = "records.jsonl", "lock", "files"
 REFUSED_SUFFIX = ".refused"
-"""Ends the name of a spool that the server will not take: kept for a person, not tried again."""
+"""Suffix of a spool that the server refuses: kept for a person, not tried again."""
 
 
 def spool_folder(root: Path) -> Path:
-    """Where the spools of a project lie."""
+    """The folder of a project's spools."""
     return root / "work" / "tracking"
 
 
@@ -40,7 +40,7 @@ class Spool:
 
     @property
     def name(self) -> str:
-        """Unique name; the run that is made from this spool carries it as a tag, so it is made once."""
+        """Unique name; the run that is made from this spool carries it as a tag, so that it is made once."""
         return self.folder.name
 
     @classmethod
@@ -69,11 +69,11 @@ class Spool:
         return [{**r, "path": str(self.folder / r["path"])} if "path" in r else r for r in records]
 
     def close(self) -> None:
-        """Let go of the lock; the spool stays."""
+        """Release the lock; the spool stays."""
         self._held.close()
 
     def remove(self) -> None:
-        """Everything was delivered."""
+        """Remove the spool, since everything was delivered."""
         self._held.close()
         shutil.rmtree(self.folder)
 
@@ -95,7 +95,7 @@ class Spool:
 
 
 def pending(root: Path) -> Iterator[Spool]:
-    """Each spool that no live process writes, with its lock held."""
+    """Each spool that no live process is writing, with its lock held."""
     for folder in sorted(spool_folder(root).glob("*")):
         if not folder.is_dir() or folder.name.endswith(REFUSED_SUFFIX):
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from walt.autoencoder.config import DiscriminatorConfig
@@ -29,6 +31,8 @@ class AutoencoderLossConfig(Section):
 
 class ClipFormConfig(Section):
     """One form in which the autoencoder sees the data."""
+
+    renamed_keys: ClassVar[dict[str, str]] = {"size": "resolution"}  # DVC's run cache overlooks keys called size
 
     resolution: tuple[PositiveInt, PositiveInt]
     """(height, width): one of ``ingest.sizes``."""

@@ -1,7 +1,7 @@
 """What a step of autoencoder training is: which clips in which form, and the losses of both models.
 
-The autoencoder plays first; then the discriminator, where there is one, judges the videos of the same step and what the
-autoencoder has just made of them. Everything random is a function of (seed, step).
+The autoencoder comes first; then the discriminator, where there is one, classifies the videos of the same step and
+their reconstructions. Everything random is a function of (seed, step).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from walt.training.loop import SecondModel
 class AutoencoderBatch:
     """``video`` (B, 3, frames, H, W) in [-1, 1], and the unit noise (B, c, t, h, w) of the reparameterised draw.
 
-    ``share`` is the part that this form has in the step's loss: the shares of a step add up to 1.
+    ``share`` is this form's share of the step's loss: the shares of a step add up to 1.
     """
 
     video: Tensor
@@ -48,11 +48,11 @@ class AutoencoderBatch:
 
 
 @dataclass(frozen=True)
-class _Played:
-    """What the autoencoder leaves to the discriminator of the same step: (share, real videos, reconstructions)."""
+class _StepOutputs:
+    """What the autoencoder passes to the discriminator of the same step: (share, real videos, reconstructions)."""
 
     step: int
-    rounds: list[tuple[float, Tensor, Tensor]]
+    batches: list[tuple[float, Tensor, Tensor]]
 
 
 class AutoencoderObjective:
@@ -81,7 +81,7 @@ class AutoencoderObjective:
         self.discriminator, self.perceptual = discriminator, perceptual
         self.device = str(next(model.parameters()).device)
         self.lecam = LeCam().to(self.device) if config.loss.lecam else None
-        self._played: _Played | None = None
+        self._outputs: _StepOutputs | None = None
         self.datasets = {form.resolution: ClipDataset(paths.clips, form.resolution, "train") for form in config.forms}
         self.keys = [_keys_for(self.datasets[form.resolution], form) for form in config.forms]
         for form, keys in zip(config.forms, self.keys, strict=True):
@@ -107,7 +107,7 @@ class AutoencoderObjective:
             averages.add(batch.share, terms)
             if reconstruction is not None:
                 rounds.append((batch.share, video, reconstruction.detach().float()))
-        self._played = _Played(step, rounds) if self.discriminator is not None else None
+        self._outputs = _StepOutputs(step, rounds) if self.discriminator is not None else None
         return _with_loss(averages.terms, self.config.loss.model_dump())
 
     def second_model(self) -> SecondModel | None:
@@ -121,15 +121,15 @@ class AutoencoderObjective:
 
     def discriminator_losses(self, step: int) -> dict[str, Tensor]:
         """The discriminator's ``loss``, its terms and its mean logits, after ``losses`` of the same step."""
-        played, self._played = self._played, None
-        assert played is not None, "the autoencoder plays first"
-        assert played.step == step, f"the autoencoder has played step {played.step}, not {step}"
+        outputs, self._outputs = self._outputs, None
+        assert outputs is not None, "the autoencoder's losses come first"
+        assert outputs.step == step, f"the autoencoder's losses are of step {outputs.step}, not {step}"
         assert self.discriminator is not None
-        judged = []
+        logits = []
         averages = _Averages()
-        for share, real, fake in played.rounds:
+        for share, real, fake in outputs.batches:
             logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
-            judged.append((share, logits_real, logits_fake))
+            logits.append((share, logits_real, logits_fake))
             terms = {"adversarial": discriminator_loss(logits_real, logits_fake)}
             if self.config.loss.r1:
                 terms["r1"] = r1_penalty(self.discriminator, real)
@@ -137,7 +137,7 @@ class AutoencoderObjective:
             averages.add(share, {**terms, **means})
         if self.lecam is not None:  # the averages move once a step, by the means over all forms
             self.lecam.update(averages.terms["real_logits"], averages.terms["fake_logits"])
-            for share, logits_real, logits_fake in judged:
+            for share, logits_real, logits_fake in logits:
                 averages.add(share, {"lecam": self.lecam(logits_real, logits_fake)})
         weights = {"adversarial": 1.0, "lecam": self.config.loss.lecam, "r1": self.config.loss.r1}
         return _with_loss(averages.terms, weights)
@@ -191,7 +191,7 @@ class _Averages:
         self.terms: dict[str, Tensor] = {}
 
     def add(self, share: float, terms: Mapping[str, Tensor]) -> None:
-        """Take in the terms of a form."""
+        """Add the terms of a form."""
         for name, term in terms.items():
             self.terms[name] = self.terms[name] + share * term if name in self.terms else share * term
 

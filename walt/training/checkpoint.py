@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors and JSON in a folder a step, whole or absent, each file under its SHA-256.
+"""Checkpoints: safetensors and JSON in a folder per step, whole or absent, each file under its SHA-256.
 
 ``work/step-000000250/`` holds one ``<part>.safetensors`` for each part (model, EMA, optimizer), ``state.json`` (step,
 identity, and what else the loop needs) and, written last, ``manifest.json``. The two newest are kept. There is no
@@ -119,7 +119,7 @@ def _folders(work: Path) -> list[Path]:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """A copy of its own on the CPU: safetensors stores neither shared nor strided memory."""
+    """A separate copy on the CPU: safetensors stores neither shared nor strided memory."""
     return tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
 
 

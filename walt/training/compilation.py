@@ -20,7 +20,7 @@ sizes of a step's parts. The default of 8 is too few, and what goes beyond it wo
 def compile_blocks(blocks: Iterable[nn.Module], device: str, key: str) -> None:
     """Have each block compiled when it is first called. Names of parameters, and so checkpoints, stay as they are.
 
-    Each shape of input gets code of its own. A block that cannot be compiled is an error, never one that runs as it is.
+    Each shape of input gets code of its own. A block that cannot be compiled is an error; it never runs uncompiled.
 
     Args:
         key: the setting that asks for it, for messages.

@@ -42,7 +42,8 @@ class LoopConfig(Section):
     """Compute each block's activations again in the backward pass instead of keeping them: less memory, a third more
     time, the same result."""
     accumulation: PositiveInt
-    """Parts in which a step's batch is computed, one after the other: less memory, and but for rounding the same."""
+    """Parts in which a step's batch is computed, one after the other: less memory, and the same result up to
+    rounding."""
     compile: bool
     """Compile the model's blocks with torch.compile: some minutes once, then faster steps, the same result up to
     rounding."""
@@ -52,7 +53,7 @@ class DiffusionTrainingConfig(LoopConfig):
     """The ``train_base``, ``finetune_aspect``, ``train_sr_2x`` and ``train_sr_4x`` sections."""
 
     batch_size: PositiveInt
-    """Clips a step."""
+    """Clips per step."""
     image_fraction: Fraction
     """Share of the batch that are stacks of independent images (paper section 3.3, joint training)."""
     condition_dropout: Fraction
@@ -61,8 +62,8 @@ class DiffusionTrainingConfig(LoopConfig):
     """p_sc (paper section 3.2.2)."""
     frame_prediction_probability: Fraction
     """p_fp (paper section 3.3, without its value): how often a video is trained with its first latent frames known, 1
-    or 2 of them with equal chances. In the other videos nothing is known: that is the dropped condition which guidance
-    by frames compares with, so at 1 there is no such guidance."""
+    or 2 of them with equal chances. In the other videos nothing is known: guidance by frames compares with
+    these, so at 1 there is no such guidance."""
     timestep_bands: PositiveInt
     """Equal bands of diffusion steps whose losses are logged each, as ``loss/band_0`` (the least noisy) and so on."""
 

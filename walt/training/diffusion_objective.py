@@ -60,13 +60,13 @@ class DiffusionBatch:
 
 
 class BatchMaker:
-    """Makes batches from latents and what is said of them.
+    """Makes batches from latents and their conditions.
 
     Args:
         config: the model that the batches are for.
         low_latents: the lower resolution's latents, for a super-resolution model.
-        conditions: what is said of each clip, of the kind that the model takes.
-        condition_dropout: how often that is dropped.
+        conditions: of each clip, of the kind that the model takes.
+        condition_dropout: how often they are dropped.
         frame_prediction_probability: how often a video's first frames are known.
     """
 
@@ -124,7 +124,7 @@ class BatchMaker:
         """How many first latent frames of each video are known: 0, 1 or 2; never all of them. (B,) int64."""
         uniform = sample_uniform(hash_integer("frame prediction", self.seed), step, names, count=2)
         given = uniform[:, 0] < self.frame_prediction_probability
-        count = 1 + (uniform[:, 1] >= 0.5).long()  # 1: from an image; 2: going on from a video
+        count = 1 + (uniform[:, 1] >= 0.5).long()  # 1: from an image; 2: continuing a video
         return (given * count).clamp(max=self.config.latent_grid[0] - 1)
 
     def _noise(self, name: str, step: int, keys: list[str], like: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class DiffusionObjective:
         ``loss`` is the mean squared error of the prediction; ``video`` and ``image`` are its two kinds, and
         ``loss/band_0`` and so on its bands of timesteps.
         """
-        # drawn a step, not a sample: either way the first pass is one forward of the whole part
+        # drawn per step, not per sample: in both cases the first pass is one forward of the whole part
         twice = hash_integer("self-conditioning", self.seed, step) / 2**64 < self.config.self_conditioning_probability
         size = self.config.batch_size // self.config.accumulation
         for start in range(0, self.config.batch_size, size):
@@ -184,7 +184,7 @@ class DiffusionObjective:
         return {"loss": total, **terms, **self._bands(torch.cat([part.timesteps for part in batch]), torch.cat(errors))}
 
     def _bands(self, timesteps: Tensor, errors: Tensor) -> dict[str, Average]:
-        """``errors`` (B,) by bands of ``timesteps`` (B,), which are on the CPU: the device is asked for nothing."""
+        """``errors`` (B,) by bands of ``timesteps`` (B,), which are on the CPU, so the device is not waited for."""
         number = self.config.timestep_bands
         bands = timesteps * number // self.schedule.num_steps
         members = bands == torch.arange(number)[:, None]  # (bands, B)
@@ -196,12 +196,12 @@ class DiffusionObjective:
 def prediction_loss(
     model: WaltTransformer, schedule: Schedule, batch: DiffusionBatch, self_conditioning: bool
 ) -> Tensor:
-    """Squared error of the prediction, a sample: (B,).
+    """Squared error of the prediction per sample: (B,).
 
     With ``self_conditioning`` the estimate of a first pass without gradient is an input of the second (section 3.2.2).
 
     Known frames have noise and count in the loss like the others (the paper does not say): a sampler denoises all
-    frames together, so the model must be right about the known ones too, or the others would see them go astray.
+    frames together, so the model must be right about the known ones too, or the others would depend on wrong ones.
     """
     x_t = schedule.add_noise(batch.latents, batch.noise, batch.timesteps)
     known = None if batch.known_frames is None else batch.latents
@@ -223,7 +223,7 @@ def prediction_loss(
 
 
 def _span(batch: list[DiffusionBatch], start: int, stop: int) -> list[DiffusionBatch]:
-    """Samples ``start`` .. ``stop - 1`` of batches that stand one after the other; batches without any are left out."""
+    """Samples ``start`` .. ``stop - 1`` of batches that follow one another; batches without any are left out."""
     found, before = [], 0
     for part in batch:
         first, last = max(start - before, 0), min(stop - before, len(part))

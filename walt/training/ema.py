@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class ExponentialMovingAverage:
     """Averaged weights, kept in the model's own precision and on its device.
 
-    The decay warms up as ``min(decay, (1 + step) / (10 + step))``, so that the random first weights are soon forgotten.
-    Buffers and integer entries are copied, not averaged.
+    The decay warms up as ``min(decay, (1 + step) / (10 + step))``, so that the random first weights soon lose their
+    influence. Buffers and integer entries are copied, not averaged.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -22,7 +22,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after the optimizer's step number ``step`` (from 0)."""
+        """Add the weights after the optimizer's step number ``step`` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         current = model.state_dict()
         averaged = set(self._averaged)
@@ -39,6 +39,6 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take over saved averages. Raises KeyError when a name is missing."""
+        """Load saved averages. Raises KeyError when a name is missing."""
         for name, value in self._shadow.items():
             value.copy_(state[name])

@@ -1,10 +1,10 @@
 """The training loop: one function, resumable at any step, the same for every model.
 
-What is trained comes in as ``losses(step)``, in which everything random is a function of the step: so the state of a
-run is its weights, its optimizer and one integer, and a run that was killed and resumed ends in the same bits.
+The caller gives ``losses(step)``, in which everything random is a function of the step. So the state of a run is its
+weights, its optimizer and one integer, and a run that was killed and resumed ends in the same bits.
 
 A run may train a second model along with the first: the discriminator of an adversarial loss. Each has its own
-weights, loss and optimizer, and each step is one update of either.
+weights, loss and optimizer, and each step updates both.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from walt.training.optimizers import (
 History = list[dict[str, float]]
 Losses = Callable[[int], Terms | Iterator[Terms]]
 _CHANGES_NO_RESULT = {"checkpoint_every", "activation_checkpointing"}
-"""Knobs that may be turned between a run's end and its resumption."""
+"""Knobs that may change between a run's end and its resumption."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a finished run leaves."""
+    """The result of a finished run."""
 
     state_dict: dict[str, Tensor]
     """The weights to use, on the CPU: the moving average where there is one, else the last ones."""
     history: History
-    """One entry a log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the second model's
+    """One entry per log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the second model's
     terms are there as ``<its name>/<term>``."""
 
 
@@ -61,7 +61,7 @@ class SecondModel:
     model: nn.Module
     """Its buffers may change in ``losses``: they are part of checkpoints."""
     losses: Losses
-    """As the model's; called once a step, after the model's own."""
+    """As the model's; called once per step, after the model's own."""
 
 
 def train(
@@ -87,7 +87,7 @@ def train(
             is discarded.
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
-        second_model: trained along with the model and against it; what comes back is the model alone.
+        second_model: trained along with the model and against it; only the model is returned.
 
     Raises:
         DivergedError: a model's loss or its gradient is not finite; the last good checkpoint is kept.
@@ -127,7 +127,7 @@ def train(
 
 
 class _TrainedModel:
-    """A model with its loss and its optimizer. The first has no name; a second model's name stands before its terms."""
+    """A model with its loss and its optimizer. The first has no name; a second model's name is put before its terms."""
 
     def __init__(self, model: nn.Module, losses: Losses, config: LoopConfig, name: str = "") -> None:
         self.model, self.losses, self.config = model.train(), losses, config
@@ -142,7 +142,7 @@ class _TrainedModel:
         for part in self._parts(step):
             if not terms:
                 self.optimizer.zero_grad(set_to_none=True)
-            # the loss may run through the other model as well: that one's parameters must collect nothing of it
+            # the loss may run through the other model as well, whose parameters must not collect gradients of it
             torch.autograd.backward(_scalar(part, "loss"), inputs=self.parameters)
             add_terms(terms, part)
         terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
@@ -162,7 +162,7 @@ class _TrainedModel:
             yield part
 
     def is_finite(self, terms: Terms) -> bool:
-        """Whether the loss and its gradient are."""
+        """Whether the loss and its gradient are finite."""
         loss, norm = _scalar(terms, f"{self.prefix}loss"), _scalar(terms, f"{self.prefix}grad_norm")
         return bool(torch.isfinite(loss) & torch.isfinite(norm))
 
@@ -173,7 +173,7 @@ class _TrainedModel:
 
 
 class _Run:
-    """What a run consists of between two steps, and how it is saved and taken up again."""
+    """The state of a run between two steps, and how it is saved and resumed."""
 
     def __init__(
         self, models: list[_TrainedModel], config: LoopConfig, identity: Mapping[str, Any], work: Path
@@ -193,11 +193,11 @@ class _Run:
         self.identity = {**identity, "training": loop, "parameters": sha256_json(shapes)}
 
     def resume(self, name: str) -> None:
-        """Take over the newest checkpoint; say loudly when there is one that is not this run's, and remove it."""
+        """Load the newest checkpoint; warn when there is one of another run, and remove it."""
         try:
             found = checkpoint.load(self.work, self.identity)
         except checkpoint.IdentityError as error:
-            warning(f"{name}: starting afresh, checkpoints discarded: {error}")
+            warning(f"{name}: starting from step 0, checkpoints discarded: {error}")
             checkpoint.discard(self.work)
             return
         if found is None:
@@ -214,7 +214,7 @@ class _Run:
         info(f"{name}: resumed at step {self.step}")
 
     def save(self) -> None:
-        """Write a checkpoint of this moment."""
+        """Write a checkpoint of the present state."""
         parts: dict[str, Mapping[str, Tensor]] = {}
         state: dict[str, Any] = {"history": self.history, "means": self.means.state()}
         for trained in self.models:

@@ -1,4 +1,4 @@
-"""What a training loss says of a step, and its means over the steps between two lines of the log."""
+"""The named terms of a training step's loss, and their means over the steps between two lines of the log."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def add_terms(sums: dict[str, Tensor | Average], terms: Terms) -> None:
 
 @dataclass
 class Means:
-    """Means of named scalars, summed where they lie: the device is asked for numbers only in ``take``."""
+    """Means of named scalars, summed on their device, from which they are read only in ``take``."""
 
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, values: Terms) -> None:
-        """Count one more value of each name, or as many as an ``Average`` has."""
+        """Add one more value of each name, or as many as an ``Average`` has."""
         for name, value in values.items():
             total, count = (value.total, value.count) if isinstance(value, Average) else (value, 1)
             total = total.detach().double()
@@ -55,7 +55,7 @@ class Means:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def take(self) -> dict[str, float]:
-        """The means since the last call, of what came since then."""
+        """The means of what was added since the last call."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
@@ -65,6 +65,6 @@ class Means:
         return {"sums": {name: float(total) for name, total in self.sums.items()}, "counts": self.counts}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved state."""
+        """Load a saved state."""
         self.sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in state["sums"].items()}
         self.counts = dict(state["counts"])

@@ -16,7 +16,7 @@ _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """The optimizer of the model's trainable parameters; its learning rate is set anew each step.
+    """The optimizer of the model's trainable parameters; its learning rate is set again in each step.
 
     AdamW decouples the weight decay from the gradient. Adafactor is PyTorch's (Shazeer and Stern 2018): second moments
     factored, no first moment (``betas`` does not apply), each step scaled by the size of the parameter, so that
@@ -83,7 +83,7 @@ def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], scalars: Mapping[str, Any]) -> None:
-    """Take over a state from ``optimizer_state``."""
+    """Load a state from ``optimizer_state``."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for name, value in (*tensors.items(), *scalars.items()):
@@ -93,7 +93,7 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], scala
 
 
 def _laid_out_like(parameter: Tensor, value: Any) -> Any:
-    """A moment in its parameter's memory layout: fused kernels walk both in parallel, whatever the strides say."""
+    """A moment in its parameter's memory layout: fused kernels go through both in parallel and ignore the strides."""
     if isinstance(value, Tensor) and value.shape == parameter.shape:
         return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     return value

@@ -1,4 +1,4 @@
-"""What the transformer knows besides the noisy latents, where it is more than one layer: classes and known frames.
+"""Inputs besides the noisy latents that need more than one layer: classes and known frames.
 
 B batch, t latent frames, h w latent cells, c latent channels, D width.
 """
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class LabelEmbedding(nn.Module):
-    """Class labels (...,) -> (..., D); the last of ``num_classes + 1`` rows says 'no class'."""
+    """Class labels (...,) -> (..., D); the last of ``num_classes + 1`` rows means 'no class'."""
 
     def __init__(self, num_classes: int, width: int) -> None:
         super().__init__()
@@ -29,8 +29,8 @@ def known_frames_input(
     Args:
         known: z, latents (B, c, t, h, w) without noise; None where nothing is known. Frames that m leaves out are not
             read.
-        known_frames: (B,) int64; m is 1 in that many first frames. Stacks of images know none, whatever stands here.
-        images: which elements are stacks: all or none, or a mask (B,).
+        known_frames: (B,) int64; m is 1 in that many first frames. Stacks of images have none, whatever the values
+        here. images: which elements are stacks: all or none, or a mask (B,).
     """
     batch, channels, frames, height, width = latents.shape
     assert (known is None) == (known_frames is None), "known and known_frames go together"

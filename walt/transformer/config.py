@@ -37,8 +37,8 @@ class TransformerConfig(Section):
     """(1, hp, wp) of the even blocks, in tokens. More than one frame is an ablation: (1+t, H, W) in both windows is
     full attention in every block."""
     spatiotemporal_window: tuple[PositiveInt, PositiveInt, PositiveInt]
-    """(1+t, h, w) of the odd blocks, in tokens. Whatever block has a window of several frames, images keep to
-    themselves in it (identity attention)."""
+    """(1+t, h, w) of the odd blocks, in tokens. In any block with a window of several frames, each
+    image attends only to itself (identity attention)."""
     adaln: Literal["lora", "separate"]
     adaln_rank: PositiveInt
     """Rank r of AdaLN-LoRA (paper equation 4)."""
@@ -52,7 +52,7 @@ class TransformerConfig(Section):
     """``text``: cross-attention in every block. ``class``: a label's embedding is added to the timestep's, and no block
     has cross-attention. ``none``: neither."""
     num_classes: PositiveInt | None
-    """``class`` only. Labels are 0 .. num_classes - 1; num_classes itself says 'no class'."""
+    """``class`` only. Labels are 0 .. num_classes - 1; num_classes itself means 'no class'."""
     text_width: PositiveInt | None
     """``text`` only: width of the text encoder's output."""
     cross_attention: Literal["spatial", "own"] | None

@@ -3,7 +3,7 @@
 Legend: B batch, t latent frames (``1 + t`` in the paper's notation), h w latent cells, c latent channels, p patch size,
 T H W the token grid (t, h / p, w / p), D width, L text tokens, S width of the text encoder's output.
 
-A batch element is a video of t latent frames or a stack of t independent images, which see nothing of each other.
+A batch element is a video of t latent frames or a stack of t independent images, which do not see each other.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class WaltTransformer(nn.Module):
         low_resolution: Tensor | None = None,
         noise_level: Tensor | None = None,
     ) -> Tensor:
-        """Predict. Conditions are given to the models that have them, and to no others.
+        """Predict. Conditions are given only to the models that have them.
 
         Args:
             latents: (B, c, t, h, w), normalised, with noise of the given timesteps. Images alone may have any t.
@@ -135,7 +135,7 @@ class WaltTransformer(nn.Module):
             images: the batch holds stacks of t independent images instead of videos; or (B,) bool, which elements do.
             self_condition: an earlier estimate of the clean latents, (B, c, t, h, w); zeros when absent.
             known: frame prediction: clean latents (B, c, t, h, w), of which the first are read; nothing when absent.
-            known_frames: frame prediction: (B,) int64, how many are known, 0 to 2; stacks of images know none.
+            known_frames: frame prediction: (B,) int64, how many are known, 0 to 2; none for stacks of images.
             low_resolution: super-resolution: (B, c, t, h / f, w / f), noised to ``noise_level``.
             noise_level: super-resolution: (B,) int64.
 

@@ -1,6 +1,6 @@
-"""``walt describe``: every model of a parameter file, its size and what a sample costs. No stage: it makes nothing.
+"""``walt describe``: every model of a parameter file, its size and what a sample costs. Not a stage.
 
-Models and samples lie on torch's ``meta`` device, so nothing is computed, loaded or downloaded. See ``describe``.
+Models and samples are on torch's ``meta`` device, so nothing is computed, loaded or downloaded. See ``describe``.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class ModelDescription:
     """One model. The fields are the keys of the JSON form; numbers are plain, and null where they cannot be known."""
 
     summary: str
-    """For people: what it is, in words."""
+    """A description for people."""
     parameters: int | None
     parts: dict[str, int]
-    """Parameters of each part, in the order in which a sample meets them; they sum to ``parameters``."""
+    """Parameters of each part, in the order in which a sample passes through them; they sum to ``parameters``."""
     input_shape: list[int] | None
     """One sample without the batch: (channels, frames, height, width), or (tokens,) for text."""
     latent_shape: list[int] | None
     """(c, 1+t, h, w) of the latents that a sample makes, is made from, or is."""
     tokens: int | None
-    """Tokens a sample; null for convolutional networks."""
+    """Tokens per sample; null for convolutional networks."""
     flops: int | None
     """Of one forward pass of one sample, without guidance; a multiply-add is 2 (see ``forward_flops``)."""
     activation_bytes: int | None
@@ -59,9 +59,9 @@ class ModelDescription:
     precision: str | None
     """``fp32`` or ``bf16``: the training section's."""
     activation_checkpointing: bool | None
-    """Whether training keeps the inputs of blocks only, and computes their inside again in the backward pass."""
+    """Whether training keeps only the inputs of blocks, and computes the rest again in the backward pass."""
     note: str | None
-    """For people: what to know about the numbers."""
+    """What people need to know about the numbers."""
 
 
 def describe(params: Params, name: str, root: Path) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def describe(params: Params, name: str, root: Path) -> dict[str, Any]:
         root: what a relative folder of the text encoder is relative to.
 
     Raises:
-        ConfigurationError: the text encoder's folder is missing or holds no T5.
+        ConfigurationError: the text encoder's folder is missing or does not hold a T5.
     """
     models = {
         **dict(_autoencoder(params)),
@@ -102,7 +102,7 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
     shape = f"{form.num_frames}x{form.resolution[0]}x{form.resolution[1]}"
     note = f"a sample has the largest training form, {shape}"
     widths = " ".join(str(config.base_channels * multiplier) for multiplier in config.channel_multipliers)
-    kind = f"levels of {widths} channels, blocks a level: {config.blocks_per_level}"
+    kind = f"levels of {widths} channels, blocks per level: {config.blocks_per_level}"
     layers = "causal 3D" if config.dimensions == 3 else "2D"
     latent_shape = list(latents.shape[1:])
     yield (
@@ -160,13 +160,13 @@ def _transformer(
             given["noise_level"] = steps
     model.activation_checkpointing = training.activation_checkpointing
     resolution = f"{config.resolution[0]}x{config.resolution[1]}"
-    told = {"text": f" with {length} text tokens", "class": " with its class", "none": ""}[config.conditioning]
+    condition = {"text": f" with {length} text tokens", "class": " with its class", "none": ""}[config.conditioning]
     return _measure(
         model, latents, lambda: model(latents, steps, **given), _part_of_transformer, training,
         summary=f"transformer for {resolution}: {config.layers} layers, width {config.width}, {config.heads} heads, "
         f"MLP {config.mlp_width}, patch {config.patch_size}",
         latent_shape=list(latents.shape[1:]), tokens=math.prod(config.token_grid),
-        note=f"a sample is {'a video' if frames > 1 else 'an image'}{told}",
+        note=f"a sample is {'a video' if frames > 1 else 'an image'}{condition}",
         checkpointed=model.activation_checkpointing,
     )  # fmt: skip
 
@@ -220,7 +220,7 @@ def _part_of_encoder(name: str) -> str:
 
 
 def _part_of_decoder(levels: int) -> Callable[[str], str]:
-    """The decoder's levels bear the encoder's numbers: it begins with the last."""
+    """The decoder's levels are numbered as the encoder's: it begins with the last."""
 
     def part_of(name: str) -> str:
         first, second, *_ = name.split(".")
@@ -277,14 +277,14 @@ def _part_of_text_encoder(name: str) -> str:
 
 
 def _by_prefix(name: str, parts: Mapping[str, str]) -> str:
-    """The first that fits: a parameter that no part claims is a defect here, since the parts must sum to the whole."""
+    """The first that fits. A parameter that belongs to no part is a defect, since the parts must sum to the whole."""
     found = [part for prefix, part in parts.items() if name.startswith(prefix)]
     assert found, f"no part is known for the parameter {name}"
     return found[0]
 
 
 def tables(document: Mapping[str, Any]) -> Iterator[Table]:
-    """The document of ``describe`` as a person reads it: one table a model."""
+    """The document of ``describe`` as a person reads it: one table per model."""
     for name, model in document["models"].items():
         table = Table(title=f"[bold]{name}[/]  {escape(model['summary'])}", title_justify="left", title_style="")
         table.box, table.show_header = SIMPLE, False
@@ -302,7 +302,7 @@ def tables(document: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What stands below the parts: (label, value)."""
+    """The lines below the parts: (label, value)."""
     if model["parameters"] is not None:
         yield "parameters", f"[bold]{in_units(model['parameters'], _COUNTS)}[/]"
     if model["input_shape"] is not None:
@@ -310,16 +310,17 @@ def _facts(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if model["latent_shape"] is not None:
         yield "latents", " x ".join(map(str, model["latent_shape"]))
     if model["tokens"] is not None:
-        yield "tokens a sample", str(model["tokens"])
+        yield "tokens per sample", str(model["tokens"])
     if model["flops"] is not None:
-        yield "forward pass a sample", in_units(model["flops"], _FLOPS)
+        yield "forward pass per sample", in_units(model["flops"], _FLOPS)
     if model["activation_bytes"] is not None:
         how = "checkpointed" if model["activation_checkpointing"] else "all kept"
-        yield f"activations a sample ({model['precision']}, {how})", in_units(model["activation_bytes"], _BYTES, 1024.0)
+        label = f"activations per sample ({model['precision']}, {how})"
+        yield label, in_units(model["activation_bytes"], _BYTES, 1024.0)
 
 
 def in_units(number: float, units: Sequence[str], base: float = 1000.0) -> str:
-    """Four digits and the fitting one of ``units``, each ``base`` times the one before: ``3.091 B``."""
+    """Four digits and the unit of ``units`` that fits, each ``base`` times the one before: ``3.091 B``."""
     power = 0
     while number >= 0.99995 * base and power < len(units) - 1:
         number, power = number / base, power + 1

@@ -1,8 +1,8 @@
-"""``walt inspect``: what a dataset holds, in figures and pictures: before ingest its files, afterwards its clips.
+"""``walt inspect``: what a dataset holds, in figures and pictures: its files before ingest, its clips afterwards.
 
-Before ingest nothing is decoded but a few first pictures: the adapter lists, and headers of a sample are read, so that
-a person can choose a clip rule. Afterwards the manifest, the rejects table and a few stored clips tell what became of
-it.
+Before ingest nothing is decoded except a few first pictures: the adapter lists, and headers of a sample are read, so
+that a person can choose a clip rule. Afterwards the figures come from the manifest, the rejects table and a few stored
+clips.
 Nothing under ``data/`` is written. The same dataset, seed and counts give the same figures and pictures.
 """
 
@@ -46,7 +46,7 @@ _PICTURE_HEIGHT = 128
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for."""
+    """The arguments of the command."""
 
     dataset: str | None
     """A descriptor's path, or its name in ``datasets/own`` or ``datasets``; or files without one: a folder, a glob, a
@@ -54,7 +54,7 @@ class Request:
     path: str | None
     """Folder of the source files, relative to the project, or an ``s3://`` prefix; None: that of ``params.yaml``."""
     clips: int
-    """On the contact sheet."""
+    """Clips on the contact sheet."""
     seed: int
     sample: int | None
     """Files whose headers are read; None: 200 before ingest, none afterwards."""
@@ -70,17 +70,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The dataset that was asked for, and how far it has come."""
+    """The dataset to inspect, and which of its artefacts exist."""
 
     descriptor: Descriptor
     file: Path | None
     """The descriptor's; None: it was made for files that have none."""
     folder: str | None
-    """Of the source files, as ``dataset.path``; None where they are not there any more."""
+    """Of the source files, as ``dataset.path``; None where they are not there anymore."""
     rows: list[ManifestRow] | None
-    """None: it was not ingested."""
+    """None where it was not ingested."""
     rejects: list[RejectRow] | None
-    """None: there is no table of them."""
+    """None where there is no table of them."""
     clip_rejects: list[RejectRow]
     """Clips that were refused, of sources that may have others; ``source`` says where in the file."""
     params: Params
@@ -162,7 +162,7 @@ def find(request: Request, root: Path) -> Dataset:
             descriptor, folder = _describe(request, dataset, root)
             return Dataset(descriptor, None, folder, None, None, [], params, paths)
         if paths.resolve(dataset).is_file():
-            raise ConfigurationError(f"{printable(dataset)}: no descriptor, folder, glob, list, video or image")
+            raise ConfigurationError(f"{printable(dataset)}: not a descriptor, folder, glob, list, video or image")
     if columns := _columns(request):
         raise ConfigurationError(f"{next(iter(columns))}: only for files without a descriptor, which names its columns")
     descriptor = load_section(file, Descriptor)
@@ -172,7 +172,7 @@ def find(request: Request, root: Path) -> Dataset:
             f"--path: where are the files of '{descriptor.name}'? (params.yaml points at {params.dataset.descriptor})"
         )
     folder = params.dataset.path if path is None else path
-    # what was ingested is that of the parameters: of another dataset nothing is known but its files
+    # only the dataset of the parameters was ingested: of another one only its files are known
     rows = read_manifest(paths.manifest) if ours and has_manifest(paths.manifest) else None
     rejects = read_rejects(paths.rejects) if ours and paths.rejects.is_file() else None
     clip_rejects = _read_clip_rejects(paths.clip_rejects) if ours else []
@@ -187,7 +187,7 @@ def find(request: Request, root: Path) -> Dataset:
 
 
 def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str]:
-    """Files without a descriptor, with the columns that were asked for. Raises ConfigurationError."""
+    """Files without a descriptor, with the requested columns. Raises ConfigurationError."""
     columns = _columns(request)
     described = describe_files(root, files, None, columns.get("--path-column", "path"),
                                columns.get("--caption-column", "caption"))  # fmt: skip
@@ -197,13 +197,13 @@ def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str
 
 
 def _columns(request: Request) -> dict[str, str]:
-    """The columns that were asked for, by option."""
+    """The requested columns, by option."""
     columns = {"--path-column": request.path_column, "--caption-column": request.caption_column}
     return {option: name for option, name in columns.items() if name is not None}
 
 
 def _read_clip_rejects(path: Path) -> list[RejectRow]:
-    """Refused clips, where ingest has come that far. Raises CorruptArtifactError."""
+    """Refused clips, where ingest has got that far. Raises CorruptArtifactError."""
     rows = read_clip_rejects(path) if path.is_file() else []
     return [RejectRow(f"{row.source} at {row.start_seconds:g} s", None, row.stage, row.code, row.cause) for row in rows]
 
@@ -272,7 +272,7 @@ def choose_rows(rows: Sequence[ManifestRow], count: int, seed: int) -> list[Mani
     """At most ``count`` clips, drawn evenly, of as many sources as there are, in the order of the manifest."""
     order = random.Random(seed).sample(range(len(rows)), len(rows))
     seen: dict[str, int] = {}
-    turns = []  # the how many-th clip of its source each is
+    turns = []  # for each clip its position among those of its source
     for place in order:
         seen[rows[place].source_sha256] = turn = seen.get(rows[place].source_sha256, -1) + 1
         turns.append(turn)

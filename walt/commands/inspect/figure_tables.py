@@ -24,7 +24,7 @@ class TableData:
     title: str
     header: tuple[str, ...]
     align: str
-    """A letter a column: l(eft) or r(ight)."""
+    """One letter per column: l(eft) or r(ight)."""
     rows: Sequence[tuple[str, ...]]
     note: str = ""
 
@@ -57,7 +57,7 @@ def headline(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def tables(document: Mapping[str, Any]) -> Iterator[TableData]:
-    """All of the document, the most important first."""
+    """All tables of the document, the most important first."""
     made, listed, headers = document["ingested"], document["listed"], document["headers"]
     if made:
         yield _splits(made["splits"])
@@ -146,7 +146,7 @@ def _spreads(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
     found = {
         "video length (s)": headers.get("seconds"),
         "frame rate (fps)": headers.get("fps"),
-        "clips a source": made.get("clips_a_source"),
+        "clips per source": made.get("clips_per_source"),
         "clip length (s)": made.get("clip_seconds"),
         "caption length (words)": (made or listed)["captions"]["words"],
         **{_with_unit(name): spread for name, spread in made.get("measures", {}).items()},
@@ -175,7 +175,7 @@ def _stored(stored: Mapping[str, Any]) -> TableData:
         )
         for size, folder in stored.items()
     ]  # fmt: skip
-    return TableData("Stored", ("size", "tars", "clips", "bytes", "a clip"), "lrrrr", rows)
+    return TableData("Stored", ("size", "tars", "clips", "bytes", "per clip"), "lrrrr", rows)
 
 
 def _labels(labels: Mapping[str, Any]) -> TableData:

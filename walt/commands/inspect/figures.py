@@ -1,7 +1,7 @@
-"""What there is to say about a dataset in figures, from its listing, its headers and its tables.
+"""The figures of a dataset, from its listing, its headers and its tables.
 
-Each function gives plain data (the JSON form of ``walt inspect``) and the distributions that are drawn of it. Columns
-of the manifest are read generically: a number that ingest records of every clip shows up here by itself.
+Each function gives plain data (the JSON form of ``walt inspect``) and the distributions that are drawn from it. Columns
+of the manifest are read generically: a number that ingest records for every clip appears here by itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Figures = dict[str, Any]
 _SAID_OTHERWISE = frozenset({"start_seconds", "end_seconds", "num_frames", "label", "shard"})
 """Numbers of a manifest's row that have figures of their own."""
 _CLIP_LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds: what a person may think of for a clip."""
+"""Seconds: lengths that a person may consider for a clip."""
 _EXAMPLES = 3
 _NAMED = 10
 """Resolutions, codecs and labels that are listed by name; the others are counted."""
@@ -35,14 +35,14 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class Part:
-    """One chapter: its figures, and what is drawn of them."""
+    """One chapter: its figures, and what is drawn from them."""
 
     figures: Figures
     charts: list[Distribution]
 
 
 def quantiles(values: Iterable[float]) -> dict[str, float]:
-    """Least, 5 %, median, mean, 95 %, most. There must be one value at least."""
+    """Least, 5 %, median, mean, 95 %, most. There must be at least one value."""
     array = np.asarray(list(values), dtype=np.float64)
     low, five, middle, most_five, high = np.quantile(array, [0.0, 0.05, 0.5, 0.95, 1.0]).tolist()
     return {"min": low, "p5": five, "median": middle, "mean": float(array.mean()), "p95": most_five, "max": high}
@@ -68,7 +68,7 @@ def listed(items: Sequence[Item], refusals: Sequence[Refusal]) -> Part:
 
 
 def captions(texts: Sequence[str | None], truncated: int) -> tuple[Figures, list[Distribution]]:
-    """How many, how different and how long; None of ``texts`` is no caption."""
+    """How many, how many distinct, and how long. A None in ``texts`` is a missing caption."""
     there = [text for text in texts if text]
     figures: Figures = {
         "with": len(there),
@@ -142,23 +142,23 @@ def _share_of(seconds: Sequence[float], least: float) -> float:
 
 
 def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> Part:
-    """What the manifest says of the clips, and the indexes of their tars, by size folder."""
+    """What the manifest says about the clips, and the indexes of their tars, by size folder."""
     videos = [row for row in rows if row.kind == "video"]
     lengths = [row.end_seconds - row.start_seconds for row in videos]
-    clips_a_source = list(Counter(row.source_sha256 for row in rows).values())
+    clips_per_source = list(Counter(row.source_sha256 for row in rows).values())
     texts, text_charts = captions([row.caption for row in rows], sum(row.caption_truncated for row in rows))
     classes, class_charts = labels([row.label for row in rows])
     sizes = resolutions(rows)
     values = measures(rows)
     figures: Figures = {
-        "sources": len(clips_a_source),
+        "sources": len(clips_per_source),
         "clips": len(rows),
         "videos": len(videos),
         "images": len(rows) - len(videos),
         "seconds": sum(lengths),
         "splits": {split: _split(rows, split) for split in sorted({row.split for row in rows}, reverse=True)},
-        "clips_a_source": quantiles(clips_a_source) if rows else None,
-        "frames_a_clip": ranked(str(row.num_frames) for row in rows)[:_NAMED],
+        "clips_per_source": quantiles(clips_per_source) if rows else None,
+        "frames_per_clip": ranked(str(row.num_frames) for row in rows)[:_NAMED],
         "clip_seconds": quantiles(lengths) if lengths else None,
         "resolutions": leading(sizes, _NAMED) if sizes else None,
         "captions": texts,
@@ -168,7 +168,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
     }
     charts: list[Distribution] = []
     if rows:
-        charts.append(Histogram("Clips a source", clips_a_source, "clips"))
+        charts.append(Histogram("Clips per source", clips_per_source, "clips"))
     if len(set(lengths)) > 1:
         charts.append(Histogram("Length of the clips", lengths, "seconds"))
     if sizes:
@@ -183,7 +183,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
 def members(
     descriptor: Descriptor, found: Listing | Sequence[ManifestRow], refused: Iterable[tuple[str, str, str]]
 ) -> list[Figures] | None:
-    """Of each member of a union its inputs, what they gave and why some gave nothing; None for a single source.
+    """The inputs of each member of a union, what they gave and why some gave nothing; None for a single source.
 
     Args:
         found: the listing, before ingest; the clips afterwards.
@@ -221,7 +221,7 @@ def resolutions(rows: Sequence[ManifestRow]) -> list[tuple[str, int]]:
 
 
 def measures(rows: Sequence[ManifestRow]) -> dict[str, list[float]]:
-    """Numbers that ingest recorded, by column; where it has none, it is left out. Those of a source count once."""
+    """Numbers that ingest recorded, by column; where it has none, it is left out. Those of one source count once."""
     found: dict[str, list[float]] = {}
     for field in fields(rows[0]) if rows else ():
         if field.name in _SAID_OTHERWISE or field.name.endswith(("width", "height")):

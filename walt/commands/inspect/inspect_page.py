@@ -22,13 +22,13 @@ from walt.pages.template import data_uri, render
 TEMPLATE = Path(__file__).with_name("inspect_page.html.jinja")
 PAGE, SHEET, CHARTS = "inspect.html", "inspect-clips.png", "inspect-charts.png"
 _SMALL = 100
-"""Frames of less height show their pixels where they are enlarged."""
+"""Frames of less height show their pixels when they are enlarged."""
 
 
 def write_page(
     out: Path, seed: int, document: dict[str, Any], charts: Sequence[Distribution], tiles: Sequence[Tile]
 ) -> dict[str, str]:
-    """Write page, contact sheet and charts into the folder ``out``; gives where they lie. Raises StorageError."""
+    """Write page, contact sheet and charts into the folder ``out``; returns where they are. Raises StorageError."""
     name = document["dataset"]["name"]
     what = "clips" if document["ingested"] else "files"
     subtitle = f"{len(tiles)} {what}, drawn with seed {seed}"

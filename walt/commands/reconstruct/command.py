@@ -14,11 +14,11 @@ def command(
     files: Annotated[list[Path], typer.Argument(help="Videos of any length, and images.")],
     autoencoder: Annotated[Path | None, typer.Option(help="Its folder; by default models/autoencoder.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the videos.")] = Path("results/reconstructions"),
-    fps: Annotated[float | None, typer.Option(help="Frames a second; by default the file's own.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second; by default the file's own.")] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="By default the file's own, at most 512 pixels a side.")
+        str | None, typer.Option(metavar="HxW", help="By default the file's own, at most 512 pixels per side.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Only so much from the start of each file.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Seconds to read from the start of each file.")] = None,
     perceptual: Annotated[
         Path | None, typer.Option(help="Folder of an image classifier: adds the distance of its logits.")
     ] = None,

@@ -1,7 +1,7 @@
-"""``walt reconstruct``: files through the autoencoder and back, side by side as MP4, and what that costs them.
+"""``walt reconstruct``: files through the autoencoder and back, side by side as MP4, and how much of them is lost.
 
-No stage of the pipeline: it reads any files and a finished autoencoder. Each file is decoded, encoded, decoded by the
-model and written chunk by chunk, so its length is free.
+Not a stage of the pipeline: it reads any files and a finished autoencoder. Each file is decoded, encoded, decoded by
+the model and written chunk by chunk, so it may be of any length.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LIMITS = Limits(min_side=1, max_pixels=7680 * 4320, max_seconds=math.inf)
 
 @dataclass(frozen=True)
 class Request:
-    """What ``walt reconstruct`` was asked for."""
+    """The arguments of ``walt reconstruct``."""
 
     files: Sequence[Path]
     autoencoder: Path
@@ -61,7 +61,7 @@ class Request:
     size: Size | None = None
     """(height, width); None: the file's own, upright, at most ``LONGEST_SIDE``, cropped to multiples of f_s."""
     seconds: float | None = None
-    """Only so much from the start of each file."""
+    """Seconds to read from the start of each file."""
     perceptual: Path | None = None
     i3d: Path | None = None
     i3d_sha256: str | None = None
@@ -115,7 +115,7 @@ def run(request: Request) -> list[Reconstruction]:
             warning(f"{printable(str(file))}: {error.code}: {error.cause}")
             continue
         if windows is not None:
-            distance = windows.distance  # only now: a file that broke off half-way leaves no trace
+            distance = windows.distance  # only now: a file that failed half-way leaves nothing behind
     if rows:
         console.print(_table(rows, request))
         info(f"originals and reconstructions side by side: {printable(str(request.out))}")
@@ -148,7 +148,7 @@ def _targets(request: Request) -> list[Path]:
 
 
 def _load(request: Request) -> tuple[Models, RunningFrechetDistance | None]:
-    """Everything that can be wrong with the arguments is found here."""
+    """Check everything that can be wrong with the arguments."""
     if (request.i3d is None) != (request.i3d_sha256 is None):
         raise ConfigurationError("--i3d and --i3d-sha256 belong together")
     device = select_device("auto")
@@ -204,7 +204,7 @@ def _reconstruct(
 
 
 def _rate(file: Path, request: Request) -> tuple[Fraction, int]:
-    """(frames a second, how many frames are to be expected). An image lasts a second."""
+    """(frames per second, how many frames are expected). An image lasts a second."""
     if kind_of(str(file)) == "image":
         return Fraction(1), 1
     try:
@@ -212,7 +212,7 @@ def _rate(file: Path, request: Request) -> tuple[Fraction, int]:
     except OSError as error:
         raise SourceError("unreadable", str(error.strerror)) from None
     if request.fps is None and not header.constant_fps:
-        raise SourceError("no_rate", "it tells no frame rate; give --fps")
+        raise SourceError("no_rate", "it does not state a frame rate; give --fps")
     fps = Fraction(str(request.fps)) if request.fps is not None else Fraction(header.constant_fps or 0)
     seconds = header.seconds or 0.0
     return fps, max(1, round(min(seconds, request.seconds or seconds) * fps))
@@ -248,7 +248,7 @@ def _crop(picture: Picture, factor: int) -> Picture:
 
 
 def _readable(pictures: Iterator[Picture]) -> Iterator[Picture]:
-    """The same pictures; a file that the system does not let us read is a bad file, and not the writer's failure."""
+    """The same pictures; a file that cannot be read counts as a bad file, not as a failure of the writer."""
     try:
         yield from pictures
     except OSError as error:
@@ -276,6 +276,6 @@ def _table(rows: list[Reconstruction], request: Request) -> Table:
 def _frechet_line(distance: RunningFrechetDistance) -> str:
     clips, features = distance.num_clips, distance.extractor.num_features
     if clips < 2:
-        return f"reconstruction FVD: left out, as it needs two clips of {FRECHET_FRAMES} frames, and {clips} came"
+        return f"reconstruction FVD: left out, as it needs two clips of {FRECHET_FRAMES} frames, and there are {clips}"
     remark = f"; too few for {features} features: the covariance is rank-deficient" if clips <= features else ""
     return f"reconstruction FVD: {distance.compute():.4g} ({clips} clips of {FRECHET_FRAMES} frames{remark})"

@@ -12,17 +12,21 @@ from walt.commands.run_stage import run_and_show
 
 def command(
     prompt: Annotated[list[str] | None, typer.Option(help="What a video is to show. Repeatable.")] = None,
-    prompts_file: Annotated[Path | None, typer.Option(help="A file with a prompt a line.")] = None,
-    classes: Annotated[list[int] | None, typer.Option("--class", help="Where a model has classes. Repeatable.")] = None,
+    prompts_file: Annotated[Path | None, typer.Option(help="A file with one prompt per line.")] = None,
+    classes: Annotated[
+        list[int] | None, typer.Option("--class", help="A class, for models that have classes. Repeatable.")
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="The first frame.")] = None,
-    continued: Annotated[Path | None, typer.Option("--continue", help="A video to go on from.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length; of what is added, with --continue.")] = None,
+    continued: Annotated[Path | None, typer.Option("--continue", help="A video to continue.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length in seconds; with --continue, of what is added.")] = None,
     aspect: Annotated[str | None, typer.Option(metavar="W:H", help="Another shape, such as 9:16.")] = None,
     seed: Annotated[int | None, typer.Option(help="By default that of params.yaml.")] = None,
-    count: Annotated[int | None, typer.Option(help="Videos a prompt, with seeds one after the other.")] = None,
+    count: Annotated[int | None, typer.Option(help="Videos per prompt, with consecutive seeds.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="By prompt and given frames; 1 is none.")] = None,
-    frame_guidance: Annotated[float | None, typer.Option(help="By given frames, where it shall differ.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Guidance by prompt and given frames; 1 is none.")] = None,
+    frame_guidance: Annotated[
+        float | None, typer.Option(help="Guidance by given frames, where it should differ.")
+    ] = None,
     guidance_rescale: Annotated[float | None, typer.Option(help="0 to 1: against overexposed pictures.")] = None,
     cascade: Annotated[bool | None, typer.Option("--cascade/--no-cascade", help="Super-resolution or not.")] = None,
     formats: Annotated[

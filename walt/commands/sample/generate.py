@@ -1,7 +1,7 @@
 """``walt sample`` with options: the videos that a person asks for, into a folder of their own.
 
-No stage of the pipeline: what it makes depends on the command line. Nothing is written into a stage's outputs. The same
-arguments give the same bytes.
+Not a stage of the pipeline: what it makes depends on the command line. Nothing is written into a stage's outputs. The
+same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ class Request:
 
     prompts: tuple[str, ...] = ()
     prompts_file: Path | None = None
-    """A prompt a line."""
+    """One prompt per line."""
     classes: tuple[int, ...] = ()
     image: Path | None = None
     """The first frame."""
     continued: Path | None = None
-    """A video to go on from."""
+    """A video to continue."""
     seconds: float | None = None
-    """At least so long; of a continued video, at least so much more."""
+    """Least length; with a continued video, the least length that is added."""
     aspect: str | None = None
     """``width:height``."""
     seed: int | None = None
-    """Of the first video of each prompt; the next ones have the next seeds."""
+    """Seed of the first video of each prompt; the next ones have the next seeds."""
     count: int | None = None
-    """Videos a prompt; by default one."""
+    """Videos per prompt; by default one."""
     steps: int | None = None
     guidance: float | None = None
     frame_guidance: float | None = None
@@ -71,7 +71,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Start:
-    """What is there before anything is generated."""
+    """What is known before anything is generated."""
 
     frames: Video | None = None
     """All frames of the continued video, (T, H, W, 3)."""
@@ -105,7 +105,7 @@ def run(request: Request, root: Path) -> list[Path]:
     """Generate what is asked for, and return the files.
 
     Raises:
-        ConfigurationError: options that are wrong, or that the trained models cannot follow; before any work.
+        ConfigurationError: options that are wrong, or that the trained models do not support; before any work.
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
     params = load_params(root)
@@ -135,7 +135,7 @@ def run(request: Request, root: Path) -> list[Path]:
 
 
 def _settings(request: Request, params: Params) -> SampleConfig:
-    """The ``sample`` section with the options in the place of its values."""
+    """The ``sample`` section with the options in place of its values."""
     asked = {
         "steps": request.steps,
         "guidance_scale": request.guidance,
@@ -169,7 +169,7 @@ def _check_numbers(request: Request) -> None:
 
 def _formats(request: Request) -> list[Format]:
     if unknown := [name for name in request.formats if name not in SUFFIXES]:
-        raise ConfigurationError(f"--format: '{unknown[0]}' is none of {', '.join(SUFFIXES)}")
+        raise ConfigurationError(f"--format: '{unknown[0]}' is not one of {', '.join(SUFFIXES)}")
     return [name for name in SUFFIXES if name in (request.formats or ("mp4", "grid"))]
 
 
@@ -257,7 +257,7 @@ def _repeated(beginning: Beginning, count: int) -> Beginning:
 
 
 def _about(job: Job, video: Video, pipeline: Pipeline, settings: SampleConfig, start: Start) -> dict[str, Any]:
-    """The video's metadata: all that it takes to make it again."""
+    """The video's metadata: everything needed to make it again."""
     return {
         "prompt": describe_prompt(job.prompt),
         "seed": job.seed,
@@ -270,9 +270,9 @@ def _about(job: Job, video: Video, pipeline: Pipeline, settings: SampleConfig, s
 
 
 def _name(request: Request, prompt: Prompt, seed: int) -> str:
-    """``a-red-circle-seed0``: the file that it goes on from, the prompt and the seed.
+    """``a-red-circle-seed0``: the file that it continues, the prompt and the seed.
 
-    A prompt whose words do not say it all (it is long, or has punctuation) brings a part of its hash, so that no two
+    Where the words alone do not identify a prompt (it is long, or has punctuation), part of its hash follows: so no two
     prompts share a name.
     """
     file = request.continued or request.image
