@@ -135,3 +135,17 @@ def test_a_key_of_another_name_is_named_by_update_and_check(file: Path) -> None:
         result = CliRunner().invoke(app, arguments)
         assert "unknown key 'train_autoencoder.forms.0.size': it is called 'resolution' now" in str(result.exception)
     assert "image_fraction" in file.read_text(), "what was missing was added all the same"
+
+
+def test_what_comes_by_a_merge_key_is_not_missing(file: Path) -> None:
+    text = file.read_text().replace("  optimizer:", "  optimizer: &shared", 1)
+    head, _, tail = text.partition("train_base:")
+    begin = tail.index("  optimizer:")
+    end = tail.index("  ema_decay", begin)
+    file.write_text(
+        f"{head}train_base:{tail[:begin]}  optimizer:\n    <<: *shared\n    gradient_clip: 3.0\n{tail[end:]}"
+    )
+    before = load_params(file.parent)
+    assert before.train_base.optimizer.gradient_clip == 3.0
+    assert add_missing(file) == []
+    assert load_params(file.parent) == before

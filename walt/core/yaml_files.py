@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from walt.core.config import read_yaml
 from walt.core.storage import write_bytes
@@ -37,10 +38,17 @@ def write_yaml(path: Path, data: Any) -> None:
     write_bytes(path, yaml_bytes(data))
 
 
+class _Representer(RoundTripRepresenter):
+    """Writes nothing as ``null``. A class of its own: representers belong to the class, so to every other YAML too."""
+
+
+_Representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
+
+
 def _round_trip() -> YAML:
     yaml = YAML()
     yaml.width = 200
     yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar(_NULL, "null"))
+    yaml.Representer = _Representer
     return yaml

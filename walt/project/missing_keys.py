@@ -9,6 +9,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node
 
 from walt.core.config import read_yaml
@@ -34,7 +35,7 @@ def add_missing(file: Path) -> list[str]:
     read_yaml(file)  # one line, whatever is wrong with it
     text, known = file.read_bytes().decode("utf-8"), Defaults().root
     added: list[str] = []
-    while (found := _first_missing(YAML(pure=True).compose(text), known, Params, "")) is not None:
+    while (found := _first_missing(*_parsed(text, file, added), known, Params, "")) is not None:
         mapping, name, entry, before, key = found
         if key in added:
             raise ConfigurationError(f"{file}: found no place for the missing key '{key}': add it by hand")
@@ -45,25 +46,37 @@ def add_missing(file: Path) -> list[str]:
     return added
 
 
+def _parsed(text: str, file: Path, added: list[str]) -> tuple[MappingNode, dict[str, Any]]:
+    """The nodes and the values. Raises ConfigurationError where the last key that was added left no YAML."""
+    try:
+        return YAML(pure=True).compose(text), YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        raise ConfigurationError(f"{file}: found no place for the missing key '{added[-1]}': add it by hand") from None
+
+
 _Missing = tuple[MappingNode, str, Entry, tuple[Node, Node] | None, str]
 
 
-def _first_missing(mapping: MappingNode, known: Entry, section: type[BaseModel], above: str) -> _Missing | None:
+def _first_missing(
+    mapping: MappingNode, data: dict[str, Any], known: Entry, section: type[BaseModel], above: str
+) -> _Missing | None:
     """The mapping, the missing key, what it gets, the pair that it comes after (None: it comes first), its full name.
 
     A mapping without any pair is left to the check: it has no line after which a key could be added.
     """
-    pairs = {key.value: (key, value) for key, value in mapping.value}
+    pairs = {key.value: (key, value) for key, value in mapping.value if isinstance(key.value, str)}
     before: tuple[Node, Node] | None = None
     for name, entry in (known.children or {}).items():
         full = f"{above}.{name}" if above else name
         inner, nullable = _section_in(section.model_fields[name].annotation)
-        if name not in pairs:
+        if name not in data:
             value = Entry(comment=entry.comment) if inner is not None and nullable else entry
             return mapping, name, value, before, full
+        if name not in pairs:
+            continue  # it comes by a merge key (<<)
         before = pairs[name]
         if inner is not None and isinstance(before[1], MappingNode) and before[1].value:
-            found = _first_missing(before[1], entry, inner, full)
+            found = _first_missing(before[1], data[name], entry, inner, full)
             if found is not None:
                 return found
     return None

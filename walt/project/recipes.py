@@ -152,7 +152,7 @@ def _check(overlay: Entry, known: Entry, file: Path, key: str, also: tuple[str, 
 
 def _put(target: Entry, overlay: Entry, plain: Entry, turns_on: bool = True) -> None:
     """Put an overlay over ``target``, which ``plain`` was in the defaults: a value without a comment of its own gets
-    tinheritors, since that of a recipe in between is about another value."""
+    the defaults', since that of a recipe in between is about another value."""
     if overlay.children is None:
         if target.children is None:
             target.text, target.comment = overlay.text, overlay.comment or plain.comment
