@@ -27,7 +27,7 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLim
 from walt.core.paths import Paths
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
 from walt.data.shards import read_index
-from walt.ingest.sources.items import Item, Refusal
+from walt.ingest.sources.items import Caption, Item, Refusal
 from walt.media.images import decode_png
 from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
@@ -386,7 +386,7 @@ def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Pa
 
 
 def test_labels_and_missing_captions() -> None:
-    items = [Item(f"{n}.mp4", "", "video", None if n % 2 else "a b c", False, n % 30) for n in range(60)]
+    items = [Item(f"{n}.mp4", "", "video", () if n % 2 else (Caption("", "a b c"),), False, n % 30) for n in range(60)]
     part = figures.listed(items, [Refusal("x", "missing", "gone")])
     assert part.figures["captions"]["without"] == 30
     assert part.figures["captions"]["words"]["median"] == 3

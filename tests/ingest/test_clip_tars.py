@@ -14,7 +14,7 @@ from walt.ingest.sources.items import Item
 
 
 def source(number: int, num_clips: int = 1) -> Source:
-    item = Item(f"{number}", Path(f"{number}"), "video", None, False, None)
+    item = Item(f"{number}", Path(f"{number}"), "video", (), False, None)
     return Source(item, hashlib.sha256(str(number).encode()).hexdigest(), 0, num_clips, True)
 
 

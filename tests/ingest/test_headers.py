@@ -13,7 +13,7 @@ from PIL import Image
 from tests.support.media import LIMITS, counter, read_counter, shared_data, write_video
 from walt.core.compute import ComputeConfig
 from walt.ingest.headers import Header, choose, read_headers
-from walt.ingest.sources.items import Item, Refusal
+from walt.ingest.sources.items import Caption, Item, Refusal
 from walt.media.images import Limits
 from walt.media.kinds import kind_of
 
@@ -21,7 +21,7 @@ INLINE = ComputeConfig(workers=2, backend="inline", device="cpu")
 
 
 def item(path: Path) -> Item:
-    return Item(path.name, str(path), kind_of(path.name), "a caption", False, None)
+    return Item(path.name, str(path), kind_of(path.name), (Caption("", "a caption"),), False, None)
 
 
 def read(paths: list[Path], limits: Limits = LIMITS, pictures: int = 0, timeout: float = 30) -> list[Header | Refusal]:
@@ -111,7 +111,7 @@ def test_real_files() -> None:
 
 @pytest.mark.parametrize("count", [0, 3, 20, 50])
 def test_the_choice_is_a_function_of_the_seed(count: int) -> None:
-    items = [Item(f"{number:02d}.mp4", "", "video", None, False, None) for number in range(20)]
+    items = [Item(f"{number:02d}.mp4", "", "video", (), False, None) for number in range(20)]
     chosen = choose(items, count, seed=1)
     assert len(chosen) == min(count, 20)
     assert chosen == choose(items, count, seed=1) == sorted(chosen, key=lambda item: item.source)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from walt.media.kinds import Kind, kind_of
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:  # workers import this module, and need no tables
 
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
+
+
+class Caption(NamedTuple):
+    """One of the captions of an input."""
+
+    name: str
+    """What kind of caption it is: its column or key (``short_caption``), or ``txt``; captions of one kind share it."""
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +35,10 @@ class Item:
     path: str
     """Where the bytes are: see ``walt.ingest.sources.locations``."""
     kind: Kind
-    caption: str | None
+    captions: tuple[Caption, ...]
+    """In the order of the dataset's own lists, none of them empty; no captions: unconditional."""
     caption_truncated: bool
+    """Whether one of them was longer than allowed."""
     label: int | None
     split: Split | None = None
     """As the dataset's own lists say; None: the hash of the bytes decides."""
@@ -38,6 +48,15 @@ class Item:
     """Whether a video of exactly one frame is a still; otherwise it is too short."""
     held_out_share: float = 0.0
     """Share of the dataset, or of the union's member, that is held out by hash where ``split`` is None."""
+    group: str | None = None
+    """What it was cut from, such as a recording: inputs of one group are on the same side of the split."""
+    numbers: Mapping[str, float | None] | None = None
+    """Numbers that the user's tables give to it, by column; None: the dataset has no such columns."""
+
+    @property
+    def caption(self) -> str | None:
+        """The text of its first caption; None: unconditional."""
+        return self.captions[0].text if self.captions else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +108,39 @@ class Rules:
         self,
         source: str,
         path: str,
-        caption: str,
+        captions: str | Sequence[Caption],
         *,
         label: int | None = None,
         split: Split | None = None,
         span: Span | None = None,
         name: str | None = None,
+        group: str | None = None,
+        numbers: Mapping[str, float | None] | None = None,
     ) -> Entry:
-        """Check the kind and the caption: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
+        """Check the kind and the captions: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
 
         Args:
+            captions: empty ones are left out; a text is a single caption without a name.
             name: a name whose suffix gives the kind, where that of ``source`` does not.
+            group, numbers: as in ``Item``.
         """
         kind = kind_of(name or source)
-        caption = caption.strip()
+        given = (Caption("", captions),) if isinstance(captions, str) else captions
+        found = [Caption(caption.name, caption.text.strip()) for caption in given if caption.text.strip()]
         if span is not None:
             source = span_name(source, span)
         if kind == "image" and not self.images:
             return Refusal(source, "image", "the dataset's descriptor does not accept still pictures")
-        if not caption and self.caption_required:
+        if not found and self.caption_required:
             return Refusal(source, "no_caption", "it has no caption, and the dataset's descriptor requires one")
-        if "\0" in caption or not _is_text(caption):
+        if any("\0" in caption.text or not _is_text(caption.text) for caption in found):
             return Refusal(source, "bad_caption", "the caption contains bytes that are not UTF-8 text")
-        cut = caption[: self.max_caption_characters]
+        most = self.max_caption_characters
         return Item(
-            source, path, kind, cut or None, cut != caption, label, split, span, self.images, self.held_out_share
-        )
+            source, path, kind, tuple(Caption(caption.name, caption.text[:most]) for caption in found),
+            any(len(caption.text) > most for caption in found), label, split, span, self.images, self.held_out_share,
+            group, numbers,
+        )  # fmt: skip
 
 
 class Seen:
