@@ -14,7 +14,7 @@ from walt.core.paths import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.sources.folders import fixed_folder, has_wildcards, open_folder
 from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
-from walt.ingest.sources.tables import is_table
+from walt.ingest.tables.read import is_table
 from walt.media.kinds import is_media
 
 _DEFAULT_CAPTIONS = "captions.csv"

@@ -24,6 +24,9 @@ class Folder(Protocol):
     def location(self, name: str) -> str:
         """Where the bytes of a name are, for ``Item.path`` and for messages."""
 
+    def relative(self, path: str) -> str | None:
+        """The name of a file, given its absolute path; None if it is not in the folder."""
+
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
 
@@ -47,6 +50,13 @@ class LocalFolder:
 
     def location(self, name: str) -> str:
         return str(self.root / name)
+
+    def relative(self, path: str) -> str | None:
+        path = os.path.normpath(path)
+        for root in (os.path.normpath(self.root), os.path.realpath(self.root)):
+            if path.startswith(f"{root}/"):
+                return path.removeprefix(f"{root}/")
+        return None
 
     def has(self, name: str) -> bool:
         return os.path.isfile(self.root / name)  # noqa: PTH113 a Path raises for a name that no file can have
@@ -159,6 +169,9 @@ class RemoteFolder:
 
     def location(self, name: str) -> str:
         return f"{self.url}/{name}"
+
+    def relative(self, path: str) -> str | None:
+        return None
 
     def has(self, name: str) -> bool:
         return name in self._listed
