@@ -29,12 +29,45 @@ class CaptionedFolder(Section):
     caption_column: str
 
 
+class CaptionFile(Section):
+    """Where the captions of a file are, if each file has another with its captions."""
+
+    file: str
+    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix, ``{name}``
+    with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first folder), or with
+    ``{stem}``, the last part of ``{path}``."""
+    fields: tuple[str, ...] = ()
+    """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
+    lines: Literal["one", "each"] = "one"
+    """Whether a text is one caption, or each of its lines is one."""
+
+
 class PlainFolder(Section):
-    """Files without captions."""
+    """The files of a folder, without a table; captions are in files of their own, if there are any."""
 
     kind: Literal["folder"]
     patterns: Names
     """Globs such as ``**/*`` or ``videos/**/*.mp4``; the videos and images that they match are inputs."""
+    captions: tuple[CaptionFile, ...] = ()
+    """All that a file has are its captions."""
+    folders: tuple[Literal["split", "label", "group", "other"], ...] = ()
+    """What the folders of a path say, from the first: ``[split, label]`` for ``train/cat/a.mp4``. Files in fewer
+    folders have no label."""
+
+
+class LineFiles(Section):
+    """A text with a path per line, and texts with a caption per line, in the same order."""
+
+    kind: Literal["lines"]
+    paths: str
+    """Such as ``videos.txt``."""
+    captions: Names
+    """Such as ``[prompts.txt]``, each with as many lines."""
+    videos: str = ""
+    """Folder that paths are relative to."""
+    unlisted: Literal["ignore", "take"] = "ignore"
+    """As for a list."""
+    absent: Absent
 
 
 class Join(Section):
@@ -175,7 +208,18 @@ class ShapesGenerator(Section):
     seed: int
 
 
-OneSource = CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
+OneSource = (
+    CaptionedFolder
+    | PlainFolder
+    | LineFiles
+    | FileList
+    | WebVid
+    | Panda70M
+    | Ucf101
+    | Kinetics
+    | ImageNet
+    | WebDatasetTars
+)
 """Every kind but the union."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
