@@ -33,7 +33,7 @@ class CaptionFiles:
         found: list[Caption] = []
         for file, getters in self._files:
             place = filled(file.file, name)
-            data = self._read(place)
+            data = self._folder.read(place, LONGEST_TEXT + 1)
             if data is None:
                 continue
             if len(data) > LONGEST_TEXT:
@@ -53,14 +53,6 @@ class CaptionFiles:
                     return BadValue(f"{place}, {field}: {texts.cause}")
                 found += [Caption(field.removeprefix("*."), part) for part in texts or ()]
         return found
-
-    def _read(self, name: str) -> bytes | None:
-        """A small file's bytes; None if there is no such file."""
-        try:
-            with self._folder.open(name) as stream:
-                return stream.read(LONGEST_TEXT + 1)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
 
 
 def filled(template: str, name: str) -> str:

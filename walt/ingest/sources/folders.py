@@ -40,12 +40,16 @@ class Folder(Protocol):
     def open(self, name: str) -> IO[bytes]:
         """Open a file for reading; it can be seeked."""
 
+    def read(self, name: str, most: int) -> bytes | None:
+        """The first ``most`` bytes of a file; None: there is no such file."""
+
 
 class LocalFolder:
     """A folder on this machine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._root = os.fspath(self.root)
         self._warned = False
 
     def location(self, name: str) -> str:
@@ -74,6 +78,13 @@ class LocalFolder:
 
     def open(self, name: str) -> IO[bytes]:
         return open(self.root / name, "rb")
+
+    def read(self, name: str, most: int) -> bytes | None:
+        try:
+            with open(f"{self._root}/{name}", "rb", buffering=0) as stream:
+                return stream.read(most)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
 
     def _under(self, start: str) -> Iterator[str]:
         """All files below one folder, sorted by the components of their paths."""
@@ -187,6 +198,12 @@ class RemoteFolder:
 
     def open(self, name: str) -> IO[bytes]:
         return remote.open_file(self.location(name))
+
+    def read(self, name: str, most: int) -> bytes | None:
+        if not self.has(name):
+            return None
+        with self.open(name) as stream:
+            return stream.read(most)
 
 
 def open_folder(root: Path, path: str, key: str = "dataset.path") -> Folder:

@@ -33,9 +33,9 @@ class CaptionFile(Section):
     """Where the captions of a file are, if each file has another with its captions."""
 
     file: str
-    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix, ``{name}``
-    with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first folder), or with
-    ``{stem}``, the last part of ``{path}``."""
+    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
+    ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
+    folder), or with ``{stem}``, the last part of ``{path}``."""
     fields: tuple[str, ...] = ()
     """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
     lines: Literal["one", "each"] = "one"
