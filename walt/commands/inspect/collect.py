@@ -20,14 +20,15 @@ from walt.commands.inspect import figures
 from walt.commands.inspect.inspect_page import write_page
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
-from walt.core.log import ProgressBar
+from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths, printable
 from walt.core.remote import is_remote
 from walt.core.suggestions import did_you_mean
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
-from walt.ingest.describe_files import describe_files, is_files
+from walt.ingest.describe_files import Given, describe_files, is_files
 from walt.ingest.headers import Header, choose, read_headers
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing, Refusal
 from walt.media.images import Limits
@@ -188,12 +189,11 @@ def find(request: Request, root: Path) -> Dataset:
 
 def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str]:
     """Files without a descriptor, with the requested columns. Raises ConfigurationError."""
-    columns = _columns(request)
-    described = describe_files(root, files, None, columns.get("--path-column", "path"),
-                               columns.get("--caption-column", "caption"))  # fmt: skip
-    if columns and described[0].source.kind == "folder":
-        raise ConfigurationError(f"{next(iter(columns))}: {printable(files)} has no table")
-    return described
+    captions = () if request.caption_column is None else (request.caption_column,)
+    described = describe_files(root, Given(files, None, TableColumns(request.path_column, captions)))
+    for line in described.lines():
+        info(line)
+    return described.descriptor, described.path
 
 
 def _columns(request: Request) -> dict[str, str]:

@@ -77,6 +77,12 @@ def columns_of(source: FileList) -> dict[str, ColumnKind]:
     return kinds | dict.fromkeys(source.number_columns, "number")
 
 
+def shape_of(source: FileList) -> Shape:
+    """How the rows of a source follow from what its tables hold."""
+    join = None if source.join is None else (source.join.records, source.join.key)
+    return Shape(source.records, source.explode, join)
+
+
 class _Rows:
     """Turns rows into entries."""
 
@@ -85,8 +91,7 @@ class _Rows:
         self._labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
         self._not_numbers: Counter[str] = Counter()
         self.columns = columns_of(source)
-        join = None if source.join is None else (source.join.records, source.join.key)
-        self.shape = Shape(source.records, source.explode, join)
+        self.shape = shape_of(source)
         videos = source.videos if source.relative_to == "folder" else ""
         self.files = RowFiles(dataset.folder, videos, source.absent, prefix=source.prefix, repeats=True)
 
