@@ -20,7 +20,17 @@ Found = tuple[dict[str, Any], int, list[str]]
 
 def settings(survey: Survey, seen: Peek) -> Found | None:
     """How to read a table of a known form; None: it has none of them, or names no file that is here."""
-    for recognise in (_msr_vtt, _activitynet, _hd_vila, _sharegpt4video, _vript, _shot2story, _msvd, _something):
+    for recognise in (
+        _msr_vtt,
+        _activitynet,
+        _hd_vila,
+        _sharegpt4video,
+        _vript,
+        _shot2story,
+        _msvd,
+        _something,
+        _miradata,
+    ):
         if found := recognise(survey, seen):
             return found
     return None
@@ -49,7 +59,7 @@ def _whole(seen: Peek) -> dict[str, Any]:
 
 
 def _with(paths: Paths | None, found: dict[str, Any], notes: list[str] | None = None) -> Found | None:
-    if paths is None:
+    if paths is None or not paths.hits:
         return None
     way = {name: getattr(paths, name) for name in ("suffixes", "videos", "prefix") if getattr(paths, name)}
     relative = {"relative_to": "table"} if paths.relative_to == "table" else {}
@@ -140,3 +150,13 @@ def _something(survey: Survey, seen: Peek) -> Found | None:
     if not _has(seen, "id", "label", "template"):
         return None
     return _with(find_paths(survey, seen, "id"), {"caption_columns": ("label",)}, ["classes (template) are not used"])
+
+
+def _miradata(survey: Survey, seen: Peek) -> Found | None:
+    """MiraData: six captions per clip; the timestamp is that of the web video."""
+    if not _has(seen, "clip_id", "video_id", "timestamp", "file_path", "dense_caption"):
+        return None
+    captions = tuple(name for name in seen.columns if name.endswith("_caption"))
+    ordered = tuple(sorted(captions, key=lambda name: (name != "dense_caption", name != "short_caption")))
+    notes = ["timestamp is of the web video: not used"]
+    return _with(find_paths(survey, seen, "file_path"), {"caption_columns": ordered, "group_column": "video_id"}, notes)

@@ -46,7 +46,7 @@ def peek(folder: Folder, table: str) -> Peek:
                 schema = parquet_schema(where, stream)
                 stream.seek(0)
                 plain = [name for name in schema.names if not _is_bytes(str(schema.field(name).type))]
-                found = parquet_records(where, stream, {}, dict.fromkeys(plain, "list"))
+                found = parquet_records(where, stream, {}, dict.fromkeys(plain, "any"))
                 records = _first(found)
                 types = {name: str(schema.field(name).type) for name in schema.names}
                 return Peek(table, _columns(records) or tuple(schema.names), records, types=types)
@@ -69,7 +69,7 @@ def records(folder: Folder, seen: Peek) -> Iterator[Record]:
         lower = seen.table.lower()
         if lower.endswith(".parquet"):
             found: Iterator[tuple[int, Record | BadValue]] = parquet_records(
-                seen.table, stream, {}, dict.fromkeys(seen.columns, "list")
+                seen.table, stream, {}, dict.fromkeys(seen.columns, "any")
             )
         elif lower.endswith((".jsonl", ".ndjson")):
             found = json_lines(seen.table, stream)

@@ -10,7 +10,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import printable
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import peek
-from walt.ingest.layouts.sidecars import recognise_sidecars
+from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables
 from walt.ingest.sources.file_list import shape_of, split_of
@@ -73,7 +73,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if not wish.use_captions:
         if not survey.media:
             raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")
-        return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), {}, quiet=True)
+        return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), {})
     sidecars = recognise_sidecars(survey)
     names = [name for name in survey.tables if name not in sidecars.beside]
     tables, why = recognise_tables(survey, names, wish.columns)
@@ -86,19 +86,20 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if pairs:
         choice = Choice(pairs[0].source("take"), True, notes=[f"{pairs[0].paths}, line by line with its captions"])
         used = {pairs[0].paths, *pairs[0].captions}
-        return _left(survey, choice, used, why | _others(tables))
+        return _left(survey, choice, used, why | _others(tables), sidecars)
     if captioned:
-        return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why)
+        return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
     if sidecars.files:
         source = _folder(survey)
         source = source.model_copy(update={"captions": tuple(sidecars.files)})
         choice = Choice(source, True, notes=sidecars.notes)
-        return _left(survey, choice, sidecars.used, why | _others(tables))
-    if tables and not survey.media:  # URLs without captions
-        return _left(survey, _table(tables[0], wish, survey), set(tables[0].tables), why)
+        return _left(survey, choice, sidecars.used, why | _others(tables), sidecars)
+    uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
+    if len(uncaptioned) == 1:
+        return _left(survey, _table(uncaptioned[0], wish, survey), set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(_nothing(survey, why))
-    return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables))
+    return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
 
 
 def _others(tables: list[Recognised]) -> dict[str, str]:
@@ -184,21 +185,32 @@ def _nothing(survey: Survey, why: dict[str, str]) -> str:
     return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
 
 
-def _left(survey: Survey, choice: Choice, used: set[str], why: dict[str, str], *, quiet: bool = False) -> Choice:
-    """Add to a choice what it does not read."""
-    unused = choice.unused
+def _left(
+    survey: Survey, choice: Choice, used: set[str], why: dict[str, str], sidecars: Sidecars | None = None
+) -> Choice:
+    """Add to a choice what it does not read.
+
+    Args:
+        used: names of what it reads.
+        why: for other tables, why they cannot be read.
+        sidecars: what was found of captions beside files; None: the user has chosen, and no captions can be lost.
+    """
+    unused, chosen = choice.unused, sidecars is None
+    beside = {} if sidecars is None else sidecars.beside
     for table, cause in sorted(why.items()):
         if table not in used:
-            unused.append(Unused([table], cause, not quiet and _may_hold_captions(survey, table)))
+            unused.append(Unused([table], cause, not chosen and _may_hold_captions(survey, table)))
+    for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
+        names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
+        if names:
+            unused.append(Unused(names, cause, holds))
     said = {name for found in unused for name in found.names}
-    beside = [name for name in survey.tables if name not in used and name not in said]
-    if beside:
-        unused.append(Unused(beside, "a table or JSON file that is not read", not quiet))
-    texts = [name for name in survey.texts if name not in used]
-    if texts:
-        unused.append(Unused(texts, "no video or image has its name", not quiet and not choice.captioned))
+    if tables := [name for name in survey.tables if name not in used and name not in said]:
+        unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
+    if texts := [name for name in survey.texts if name not in used and name not in said]:
+        unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
     if survey.tars:
-        unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not quiet))
+        unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen))
     if survey.packed:
         unused.append(Unused(survey.packed, "packed: unpack them first"))
     if survey.others:

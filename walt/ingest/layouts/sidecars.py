@@ -29,8 +29,8 @@ class Sidecars:
     """For the descriptor: those to use."""
     used: set[str] = field(default_factory=set)
     """Texts and JSON files that they find."""
-    beside: set[str] = field(default_factory=set)
-    """All texts and JSON files that belong to one media file each, whether they are used or not."""
+    beside: dict[str, bool] = field(default_factory=dict)
+    """All texts and JSON files that belong to one media file each, and whether they hold captions."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -41,8 +41,8 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
     templates = _templates(survey, candidates)
     texts = {template: names for template, names in templates.items() if template.endswith(".txt")}
     records = {template: names for template, names in templates.items() if not template.endswith(".txt")}
-    for names in templates.values():
-        found.beside |= names.keys()
+    for names in texts.values():
+        found.beside |= dict.fromkeys(names, True)
     for template, names in sorted(texts.items()):
         found.files.append(CaptionFile(file=template))
         found.used |= names.keys()
@@ -51,6 +51,7 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
             found.notes.append(f"{template}: {several} {said}")
     for template, names in sorted(records.items()):
         fields = _caption_fields(survey, names)
+        found.beside |= dict.fromkeys(names, bool(fields))
         if not fields:
             continue
         if texts and _says_the_same(survey, texts, names, fields):
@@ -131,7 +132,7 @@ def _caption_fields(survey: Survey, names: Iterable[str]) -> tuple[str, ...]:
     """The fields that hold captions in the first of these files, by their usual names."""
     counts: Counter[str] = Counter()
     for name in islice(names, _LOOKED_AT):
-        counts.update(dict.fromkeys(_fields(_record(survey, name), "", _DEPTH)))
+        counts.update(set(_fields(_record(survey, name), "", _DEPTH)))
     order = {name: place for place, name in enumerate(usual_names.CAPTIONS)}
     last = len(order)
     return tuple(sorted(counts, key=lambda name: (order.get(name.split(".")[-1], last), name)))

@@ -17,9 +17,9 @@ from walt.core.paths import printable
 _LONGEST_LITERAL = 1 << 20
 LONGEST_LIST = 10_000
 
-ColumnKind = Literal["text", "texts", "number", "list"]
+ColumnKind = Literal["text", "texts", "number", "list", "any"]
 """``text``: a string, or a whole number as its digits. ``texts``: a string or several. ``number``: a float. ``list``:
-of anything."""
+of anything. ``any``: as it is."""
 Columns = Mapping[str, ColumnKind]
 Cell = Any
 """str, tuple of str, float or tuple by the column's kind; None: the cell is empty; BadValue: it holds anything else."""
@@ -61,7 +61,7 @@ class Row:
 
 def convert(value: Any, kind: ColumnKind) -> Cell:
     """A value of CSV, JSON or Parquet as a cell of this kind."""
-    if value is None or isinstance(value, BadValue):
+    if value is None or isinstance(value, BadValue) or kind == "any":
         return value
     if kind == "text":
         return _text(value)

@@ -77,6 +77,7 @@ def _check_type(where: str, name: str, kind: ColumnKind, found: pa.DataType) -> 
         "text": text,
         "texts": text or _is_list(found),
         "number": whole or empty or pa.types.is_floating(found) or pa.types.is_decimal(found),
+        "any": True,
         "list": empty or _is_list(found) or _is_text(found),
     }
     if not fits[kind]:

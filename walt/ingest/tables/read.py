@@ -153,7 +153,8 @@ def _with_columns(
     """The same records, after a look at the first of them for the columns. Raises ConfigurationError."""
     first = list(islice(found, _LOOKED_AT))
     records = [record for _, record in first if not isinstance(record, BadValue)]
-    seen = [record for _, record in exploded(iter(first), shape.explode) if not isinstance(record, BadValue)]
+    rows = exploded(iter(first), shape.explode) if shape.explode else first
+    seen = [record for _, record in rows if not isinstance(record, BadValue)]
     names = list(dict.fromkeys(name for record in records for name in record if not name.startswith("$")))
     for name in columns:
         find = getter(name)
