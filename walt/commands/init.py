@@ -78,20 +78,30 @@ def command(
     if update:
         if recipe is not None or force or videos is not None:
             raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
-        added = add_missing(root / "params.yaml")
-        info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
-        load_params(root)  # what else is wrong with it is said here, not by the next command
+        _update(root)
         return
-    own = None
+    given = None
     if videos is not None:
-        own = own_dataset(root, Given(videos, captions, columns, not no_captions, labels_from_folders, name))
+        given = Given(videos, captions, columns, not no_captions, labels_from_folders, name)
+    _write(root, recipe, given, force)
+
+
+def _update(root: Path) -> None:
+    added = add_missing(root / "params.yaml")
+    info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
+    load_params(root)  # what else is wrong with it is said here, not by the next command
+
+
+def _write(root: Path, recipe: str | None, given: Given | None, force: bool) -> None:
+    """Write ``params.yaml`` and the descriptor of the user's files, after everything was checked."""
+    own = None if given is None else own_dataset(root, given)
     start = None
     if recipe is not None or force or not (root / "params.yaml").is_file():
         start = check_new_params(recipe or "demo", root / "params.yaml", force)
     else:
         info("params.yaml is kept; --recipe NAME --force starts from another")
-    if own is not None:
-        info(f"wrote {point_at_dataset(root, own, start)}; params.yaml now points at it and {videos}")
+    if own is not None and given is not None:
+        info(f"wrote {point_at_dataset(root, own, start)}; params.yaml now points at it and {given.videos}")
     elif start is not None:
         write_bytes(root / "params.yaml", start)
     if (root / PIPELINE_FILE).is_file():

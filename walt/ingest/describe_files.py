@@ -83,7 +83,8 @@ def describe_files(root: Path, given: Given) -> Described:
     listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
     choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
     if not listing.items and not listing.refusals:
-        raise ConfigurationError(f"{printable(given.videos)}: contains no videos or images")
+        lacks = "has no rows" if isinstance(choice.source, FileList) else "contains no videos or images"
+        raise ConfigurationError(f"{printable(given.videos)}: {lacks}")
     descriptor = Descriptor(
         name=name, summary=_summary(choice, given.videos), licence="not stated", homepage=None, source=choice.source,
         classes=None, caption_required=choice.captioned, images=True, held_out=HELD_OUT, adherence=None,

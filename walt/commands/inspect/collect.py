@@ -20,13 +20,13 @@ from walt.commands.inspect import figures
 from walt.commands.inspect.inspect_page import write_page
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
-from walt.core.log import ProgressBar, info
+from walt.core.log import ProgressBar
 from walt.core.paths import Paths, printable
 from walt.core.remote import is_remote
 from walt.core.suggestions import did_you_mean
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
-from walt.ingest.describe_files import Given, describe_files, is_files
+from walt.ingest.describe_files import Described, Given, describe_files, is_files
 from walt.ingest.headers import Header, choose, read_headers
 from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.sources.adapters import list_items
@@ -86,6 +86,8 @@ class Dataset:
     """Clips that were refused, of sources that may have others; ``source`` says where in the file."""
     params: Params
     paths: Paths
+    looked: tuple[str, ...] = ()
+    """What was found in files without a descriptor, and what in them is not read, a line each."""
 
 
 def run(request: Request, root: Path) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         "dataset": {
             "name": dataset.descriptor.name, "summary": dataset.descriptor.summary,
             "licence": dataset.descriptor.licence, "descriptor": dataset.file and str(dataset.file),
-            "folder": None if dataset.folder is None else printable(dataset.folder),
+            "folder": None if dataset.folder is None else printable(dataset.folder), "looked": list(dataset.looked),
         },
         **{name: part and part.figures for name, part in parts.items()},
         "members": members,
@@ -160,8 +162,9 @@ def find(request: Request, root: Path) -> Dataset:
     file = configured if dataset is None else _descriptor_file(dataset, paths)
     if dataset is not None and path is None and not _is_descriptor(file):
         if is_files(root, dataset):
-            descriptor, folder = _describe(request, dataset, root)
-            return Dataset(descriptor, None, folder, None, None, [], params, paths)
+            described = _describe(request, dataset, root)
+            looked = tuple(described.lines())
+            return Dataset(described.descriptor, None, described.path, None, None, [], params, paths, looked)
         if paths.resolve(dataset).is_file():
             raise ConfigurationError(f"{printable(dataset)}: not a descriptor, folder, glob, list, video or image")
     if columns := _columns(request):
@@ -187,13 +190,10 @@ def find(request: Request, root: Path) -> Dataset:
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 
 
-def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str]:
+def _describe(request: Request, files: str, root: Path) -> Described:
     """Files without a descriptor, with the requested columns. Raises ConfigurationError."""
     captions = () if request.caption_column is None else (request.caption_column,)
-    described = describe_files(root, Given(files, None, TableColumns(request.path_column, captions)))
-    for line in described.lines():
-        info(line)
-    return described.descriptor, described.path
+    return describe_files(root, Given(files, None, TableColumns(request.path_column, captions)))
 
 
 def _columns(request: Request) -> dict[str, str]:

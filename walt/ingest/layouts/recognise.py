@@ -110,7 +110,7 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
     tables, why = recognise_tables(survey, names, wish.columns)
     if not tables:
         causes = [f"{name}: {cause}" for name, cause in sorted(why.items())]
-        raise ConfigurationError("; ".join(causes) or "no table is here")
+        raise ConfigurationError("; ".join(causes) or f"{survey.folder.location('')}: contains no table")
     if len(tables) > 1:
         said = " and ".join(found.tables[0] for found in tables)
         raise ConfigurationError(f"{said} have these columns, but not in the same way: give one with --captions TABLE")
