@@ -70,20 +70,22 @@ def command(
         path_column, tuple(caption_column or ()), label_column, tuple(span_column or ()), split_column, group_column,
         tuple(number_column or ()),
     )  # fmt: skip
-    about_videos = columns.said or captions is not None or name is not None or labels_from_folders or no_captions
-    if about_videos and (videos is None or update):
-        raise ConfigurationError("--captions, --name and what is said of columns describe --videos: give that as well")
-    if no_captions and (captions is not None or caption_column):
-        raise ConfigurationError("--no-captions takes no captions: give it without --captions and --caption-column")
+    given = Given(videos or "", captions, columns, not no_captions, labels_from_folders, name)
+    _check(given, update)
     if update:
         if recipe is not None or force or videos is not None:
             raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
         _update(root)
-        return
-    given = None
-    if videos is not None:
-        given = Given(videos, captions, columns, not no_captions, labels_from_folders, name)
-    _write(root, recipe, given, force)
+    else:
+        _write(root, recipe, None if videos is None else given, force)
+
+
+def _check(given: Given, update: bool) -> None:
+    """Refuse options that would have no effect. Raises ConfigurationError."""
+    if given != Given(given.videos) and (not given.videos or update):
+        raise ConfigurationError("--captions, --name and what is said of columns describe --videos: give that as well")
+    if not given.use_captions and (given.captions is not None or given.columns.captions):
+        raise ConfigurationError("--no-captions takes no captions: give it without --captions and --caption-column")
 
 
 def _update(root: Path) -> None:
