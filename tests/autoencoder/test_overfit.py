@@ -33,7 +33,8 @@ SIZE = (16, 16)
 STEPS = 300
 DEMO_SIZED = recipe("demo").autoencoder
 TRAINING = loop_settings(
-    steps=STEPS, optimizer={"learning_rate": 3e-3, "weight_decay": 0.0, "warmup_steps": 20, "final_fraction": 0.02}, ema_decay=0.0,
+    steps=STEPS,
+    optimizer={"learning_rate": 3e-3, "weight_decay": 0.0, "warmup_steps": 20, "final_fraction": 0.02}, ema_decay=0.0,
     precision="bf16", log_every=50, checkpoint_every=STEPS,
 )  # fmt: skip
 

@@ -111,7 +111,8 @@ def test_one_batch_is_learned_and_sampled_back() -> None:
     for step in range(steps):
         batch = DiffusionBatch(
             clean.repeat(repeats, 1, 1, 1, 1), torch.randn(4 * repeats, 3, 5, 4, 4),
-            torch.randint(0, 1000, (4 * repeats,)), text.repeat(repeats, 1, 1), mask.repeat(repeats, 1), images=False, low_resolution=None, noise_level=None,
+            torch.randint(0, 1000, (4 * repeats,)), text.repeat(repeats, 1, 1), mask.repeat(repeats, 1),
+            images=False, low_resolution=None, noise_level=None,
         )  # fmt: skip
         loss = prediction_loss(model, schedule, batch, self_conditioning=step % 2 == 0).mean()
         optimizer.zero_grad()
