@@ -92,8 +92,8 @@ def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if
 
 
 def check_form(data: dict[str, Any], section: type[SectionT], source: str) -> None:
-    """Raise ConfigurationError if keys of ``section`` are unknown or missing or hold something of the wrong type; whether
-    values fit together is not looked at."""
+    """Raise ConfigurationError if keys are unknown or missing, or hold something of the wrong type; whether values fit
+    together is not looked at."""
     try:
         section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
