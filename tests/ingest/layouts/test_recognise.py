@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,18 @@ from walt.project.point_at_dataset import own_dataset
 Files = dict[str, Any]
 """Path -> content: text, bytes, or rows of a Parquet table."""
 V = b"a video"
+
+
+def tar(**members: bytes | str) -> bytes:
+    """A tar; ``__`` in a name is a dot."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in members.items():
+            data = content.encode() if isinstance(content, str) else content
+            info = tarfile.TarInfo(name.replace("__", "."))
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
 
 
 @dataclass
@@ -179,6 +193,34 @@ LAYOUTS: dict[str, Layout] = {
             "00000/0_0.json": {"caption": "a cat", "url": "u"}, "00000/0_1.json": {"caption": "a dog", "url": "u"},
         },
         {"00000/0_0.mp4": ["a cat"], "00000/0_1.mp4": ["a dog"]}, kind="folder", names=("txt",),
+    ),
+    "19 tars with text": Layout(
+        {"0.tar": tar(k0__mp4=V, k0__text="a cat"), "1.tar": tar(k1__mp4=V, k1__text="a dog")},
+        {"0.tar::k0.mp4": ["a cat"], "1.tar::k1.mp4": ["a dog"]}, kind="webdataset", names=("text",),
+    ),
+    "20 video2dataset, tars": Layout(
+        {
+            "00000.tar": tar(a__mp4=V, a__txt="a cat", a__json='{"caption": "a cat", "url": "u"}'),
+            "00000.parquet": pa.table({"url": ["u"], "caption": ["a cat"]}), "00000_stats.json": {"count": 1},
+        },
+        {"00000.tar::a.mp4": ["a cat"]}, kind="webdataset", names=("txt",),
+    ),
+    "22 energon": Layout(
+        {
+            "train.tar": tar(a__video__mp4=V, a__json='{"caption": "a cat"}', b__video__mp4=V, b__json='{"caption": "b"}'),
+            "val.tar": tar(c__video__mp4=V, c__json='{"caption": "a dog"}'),
+            ".nv-meta/split.yaml": "split_parts:\n  train: [train.tar]\n  val: [val.tar]\nexclude: [train.tar/b]\n",
+        },
+        {"train.tar::a.video.mp4": ["a cat"], "val.tar::c.video.mp4": ["a dog"]}, kind="webdataset",
+        splits={"train.tar::a.video.mp4": "train", "val.tar::c.video.mp4": "held_out"},
+    ),
+    "23 webshart": Layout(
+        {"shard_0.tar": tar(a__mp4=V), "shard_0.json": {"files": {"a.mp4": {"offset": 0, "captions": ["a cat", "b"]}}}},
+        {"shard_0.tar::a.mp4": ["a cat", "b"]}, kind="webdataset",
+    ),
+    "25 tars with lists and models": Layout(
+        {"0.tar": tar(a__mp4=V, a__json='{"cap": ["a", "b"], "model": {"long": "c", "other": 1}}')},
+        {"0.tar::a.mp4": ["a", "b", "c"]}, kind="webdataset",
     ),
     "24 NeMo Curator": Layout(
         {
