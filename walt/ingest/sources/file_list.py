@@ -91,6 +91,7 @@ class _Rows:
         self._labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
         self._not_numbers: Counter[str] = Counter()
         self.columns = columns_of(source)
+        self._holes = holes(source.path_column)
         self.shape = shape_of(source)
         videos = source.videos if source.relative_to == "folder" else ""
         self.files = RowFiles(dataset.folder, videos, source.absent, prefix=source.prefix, repeats=True)
@@ -105,7 +106,7 @@ class _Rows:
             return Refusal(row.name, "bad_row", f"line {row.line}: {row.problem}")
         if not all(cells[name] in allowed for name, allowed in source.where.items()):
             return None
-        path = fill(source.path_column, {name: _text(cells[name]) for name in holes(source.path_column)})
+        path = fill(source.path_column, {name: _text(cells[name]) for name in self._holes})
         span: Span | None = None
         if source.span_columns is not None:
             ends = [cells[name] for name in source.span_columns]

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from walt.media.kinds import Kind, kind_of
@@ -177,7 +176,7 @@ class Rules:
         """
         kind = kind_of(name or source)
         given = (Caption("", captions),) if isinstance(captions, str) else captions
-        found = [Caption(caption.name, caption.text.strip()) for caption in given if caption.text.strip()]
+        found = [Caption(kind_of_caption, text) for kind_of_caption, all_of_it in given if (text := all_of_it.strip())]
         if span is not None:
             source = span_name(source, span)
         if kind == "image" and not self.images:
@@ -187,10 +186,12 @@ class Rules:
         if any("\0" in caption.text or not _is_text(caption.text) for caption in found):
             return Refusal(source, "bad_caption", "the caption contains bytes that are not UTF-8 text")
         most = self.max_caption_characters
+        too_long = any(len(caption.text) > most for caption in found)
+        if too_long:
+            found = [Caption(caption.name, caption.text[:most]) for caption in found]
         return Item(
-            source, path, kind, tuple(Caption(caption.name, caption.text[:most]) for caption in found),
-            any(len(caption.text) > most for caption in found), label, split, span, self.images, self.held_out_share,
-            group, numbers,
+            source, path, kind, tuple(found), too_long, label, split, span, self.images, self.held_out_share, group,
+            numbers,
         )  # fmt: skip
 
 
@@ -231,8 +232,8 @@ def span_name(source: str, span: Span) -> str:
 
 def leaves_folder(name: str) -> bool:
     """Whether the path, as written, leaves its folder. Links inside it are not resolved, since its owner made them."""
-    path = PurePosixPath(os.path.normpath(name))
-    return path.is_absolute() or path.parts[:1] == (os.pardir,)
+    path = os.path.normpath(name)
+    return path.startswith(("/", "../")) or path == os.pardir
 
 
 def _is_text(caption: str) -> bool:

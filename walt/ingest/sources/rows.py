@@ -49,6 +49,7 @@ class RowFiles:
         self._prefix = prefix
         self._repeats = repeats
         self._skipped = 0
+        self._last: str | None = None
         self.seen = Seen()
 
     def find(self, row: Row, names: Sequence[str], span: Span | None = None) -> Found | Refusal | None:
@@ -75,7 +76,7 @@ class RowFiles:
         if None in paths:
             cause = "its absolute path is not in the dataset's folder" if source.startswith("/") else ""
             return Refusal(source, "outside", cause or "the path leaves the dataset's folder")
-        path = next((path for path in paths if path is not None and self._folder.has(path)), None)
+        path = self._first_there(paths)
         if path is None:
             if self._absent == "skip":
                 self._skipped += 1
@@ -83,6 +84,15 @@ class RowFiles:
             return Refusal(source, "missing", f"line {row.line} names it, but the file does not exist")
         source = path if source.startswith("/") else source
         return self._once(row, Found(source, path, self._folder.location(path)), path, span)
+
+    def _first_there(self, paths: Sequence[str | None]) -> str | None:
+        """The first path with a file. Rows of one file, such as its spans, mostly follow each other."""
+        if paths[0] != self._last:
+            path = next((path for path in paths if path is not None and self._folder.has(path)), None)
+            if path != paths[0]:
+                return path
+            self._last = path
+        return self._last
 
     def _inside(self, name: str) -> str | None:
         """The path of a named file in the dataset's folder; None if it is not in it."""

@@ -96,7 +96,7 @@ def _record_of_line(text: str) -> Record | BadValue:
 
 
 def _parse(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique)
+    return _DECODER.decode(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,6 +106,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise _Refused(f"the key '{twice}' is there twice")
     return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _of_content(where: str, content: Any, records: str | None) -> Numbered:
