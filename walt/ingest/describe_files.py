@@ -14,6 +14,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.paths import printable
 from walt.ingest.config import Descriptor
+from walt.ingest.groups import find_group_pattern, with_groups
 from walt.ingest.layouts.recognise import Choice, Wish, recognise, said_of
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns
@@ -21,7 +22,7 @@ from walt.ingest.layouts.tars import recognise_tars
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder
-from walt.ingest.sources.items import Listing, Rules
+from walt.ingest.sources.items import Item, Listing, Rules
 from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
 from walt.ingest.tables.read import is_table
 from walt.media.kinds import is_media
@@ -83,13 +84,19 @@ def describe_files(root: Path, given: Given) -> Described:
     rules = Rules(True, choice.captioned, _MOST_CHARACTERS, HELD_OUT)
     listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
     choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
+    pattern = None
+    if not any(item.group for item in listing.items):
+        pattern, what = find_group_pattern(item.source for item in listing.items) or (None, "")
+        listing.items = [entry for entry in with_groups(listing.items, pattern) if isinstance(entry, Item)]
+        if pattern is not None:
+            choice.notes.append(f"{what} are on one side of the split (group_pattern)")
     if not listing.items and not listing.refusals:
         lacks = "has no rows" if isinstance(choice.source, FileList) else "contains no videos or images"
         raise ConfigurationError(f"{printable(given.videos)}: {lacks}")
     descriptor = Descriptor(
         name=name, summary=_summary(choice, given.videos), licence="not stated", homepage=None, source=choice.source,
-        classes=None, caption_required=choice.captioned, images=True, held_out=HELD_OUT, adherence=None,
-        generator=None,
+        classes=None, caption_required=choice.captioned, images=True, held_out=HELD_OUT, group_pattern=pattern,
+        adherence=None, generator=None,
     )  # fmt: skip
     return Described(descriptor, path, choice, listing)
 

@@ -78,7 +78,8 @@ def point_at_dataset(root: Path, described: Described, recipe: bytes | None = No
 
 def descriptor_bytes(descriptor: Descriptor) -> bytes:
     """A descriptor as YAML: the keys that every one has, and of its source what is not the default."""
-    content = descriptor.model_dump(mode="json")
+    content = {name: value for name, value in descriptor.model_dump(mode="json").items()
+               if name != "group_pattern" or value is not None}  # fmt: skip
     source = descriptor.source
     content["source"] = {"kind": source.kind} | source.model_dump(mode="json", exclude_defaults=True)
     return yaml_bytes(content)

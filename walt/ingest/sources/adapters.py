@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from walt.ingest.config import Descriptor
+from walt.ingest.groups import with_groups
 from walt.ingest.sources import (
     captioned_folder,
     file_list,
@@ -56,7 +57,7 @@ def iterate_member(
     rules = Rules(member.images, member.caption_required, max_caption_characters, member.held_out)
     key = f"source.members.{name}.path" if name else "dataset.path"
     folder = open_folder(root, union.folder_of(path, member), key)
-    found = entries(member.source, Dataset(folder, rules, classes))
+    found = with_groups(entries(member.source, Dataset(folder, rules, classes)), member.group_pattern)
     return union.entries(name, member, found) if name else found
 
 

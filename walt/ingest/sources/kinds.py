@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveInt, field_validator
 
 from walt.core.config import Section
 
@@ -236,6 +236,19 @@ OneSource = (
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+def _with_a_group(pattern: str | None) -> str | None:
+    try:
+        groups = 1 if pattern is None else re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"'{pattern}' is not a regular expression: {error}") from None
+    if not groups:
+        raise ValueError(f"'{pattern}' has no group (...) for the recording's name")
+    return pattern
+
+
+GroupPattern = Annotated[str | None, AfterValidator(_with_a_group)]
+
+
 class Member(Section):
     """One collection of a union: where it is, and what a descriptor says about the items of a dataset."""
 
@@ -247,6 +260,8 @@ class Member(Section):
     caption_required: bool
     images: bool
     held_out: Share
+    group_pattern: GroupPattern = None
+    """As in the descriptor."""
     generator: ShapesGenerator | None
 
     @field_validator("path")
