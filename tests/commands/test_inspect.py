@@ -25,9 +25,10 @@ from walt.commands.inspect.collect import choose_rows
 from walt.commands.inspect.figure_tables import TableData, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
+from walt.data.captions import Caption
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
 from walt.data.shards import read_index
-from walt.ingest.sources.items import Caption, Item, Refusal
+from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import decode_png
 from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
@@ -139,7 +140,8 @@ def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
     assert made["clips_per_source"]["max"] == 2
     assert made["frames_per_clip"] == [["9", 12], ["1", 2]]
     assert made["captions"] == {
-        "with": 14, "without": 0, "distinct": 8, "truncated": 0, "words": made["captions"]["words"]
+        "with": 14, "without": 0, "names": [["without a name", 14]], "per_clip": None, "distinct": 8, "truncated": 0,
+        "words": made["captions"]["words"],
     }  # fmt: skip
     assert made["captions"]["words"]["max"] == 6
     for size, folder in made["stored"].items():

@@ -16,6 +16,7 @@ from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.data.captions import Caption
 from walt.data.clip_pixels import pixels
 from walt.data.manifest import write_manifest
 from walt.data.shapes import prompts
@@ -189,7 +190,8 @@ def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     stored = {"v0": "16x16", "v1": "16x16,32x32", "v2": "32x32", "v3": None}
     clips = [replace(row, split="held_out", sizes=stored[row.key]) for row in ROWS if row.key in stored]
     write_clips(paths.clips, tuple(clips))
-    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, caption=f"clip {clip.key}", label=number)
+    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, label=number,
+                        captions=(Caption("", f"clip {clip.key}"),))
                 for number, (row, clip) in enumerate(zip(rows([None] * 4), clips, strict=True))]  # fmt: skip
     write_manifest(paths.manifest, [(0, manifest[::-1])])
     settings = config(prompts="held_out", count=4, cascade=cascade, beginning="image")
