@@ -12,7 +12,8 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.yaml_files import write_yaml
 from walt.ingest.config import DatasetConfig
-from walt.ingest.describe_files import describe_files
+from walt.ingest.describe_files import Given, describe_files
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.prepare import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,7 +29,8 @@ def project(tmp_path: Path) -> Path:
 
 def describe(project: Path) -> str:
     """Write the descriptor of the folder ``videos``."""
-    descriptor, _ = describe_files(project, "videos", "table.csv", "video", "text", "cats")
+    columns = TableColumns("video", ("text",))
+    descriptor = describe_files(project, Given("videos", "table.csv", columns, name="cats")).descriptor
     write_yaml(project / "datasets/cats.yaml", descriptor.model_dump())
     return "datasets/cats.yaml"
 

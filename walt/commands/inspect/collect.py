@@ -28,8 +28,9 @@ from walt.core.suggestions import did_you_mean
 from walt.data.captions import Caption, shown
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
-from walt.ingest.describe_files import describe_files, is_files
+from walt.ingest.describe_files import Described, Given, describe_files, is_files
 from walt.ingest.headers import Header, choose, read_headers
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing, Refusal
 from walt.media.images import Limits
@@ -87,6 +88,8 @@ class Dataset:
     """Clips that were refused, of sources that may have others; ``source`` says where in the file."""
     params: Params
     paths: Paths
+    looked: tuple[str, ...] = ()
+    """What was found in files without a descriptor, and what in them is not read, a line each."""
 
 
 def run(request: Request, root: Path) -> dict[str, Any]:
@@ -118,7 +121,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         "dataset": {
             "name": dataset.descriptor.name, "summary": dataset.descriptor.summary,
             "licence": dataset.descriptor.licence, "descriptor": dataset.file and str(dataset.file),
-            "folder": None if dataset.folder is None else printable(dataset.folder),
+            "folder": None if dataset.folder is None else printable(dataset.folder), "looked": list(dataset.looked),
         },
         **{name: part and part.figures for name, part in parts.items()},
         "encoded": None if dataset.rows is None else _encoded(dataset.rows, dataset.paths),
@@ -171,8 +174,9 @@ def find(request: Request, root: Path) -> Dataset:
     file = configured if dataset is None else _descriptor_file(dataset, paths)
     if dataset is not None and path is None and not _is_descriptor(file):
         if is_files(root, dataset):
-            descriptor, folder = _describe(request, dataset, root)
-            return Dataset(descriptor, None, folder, None, None, [], params, paths)
+            described = _describe(request, dataset, root)
+            looked = tuple(described.lines())
+            return Dataset(described.descriptor, None, described.path, None, None, [], params, paths, looked)
         if paths.resolve(dataset).is_file():
             raise ConfigurationError(f"{printable(dataset)}: not a descriptor, folder, glob, list, video or image")
     if columns := _columns(request):
@@ -198,14 +202,10 @@ def find(request: Request, root: Path) -> Dataset:
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 
 
-def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str]:
+def _describe(request: Request, files: str, root: Path) -> Described:
     """Files without a descriptor, with the requested columns. Raises ConfigurationError."""
-    columns = _columns(request)
-    described = describe_files(root, files, None, columns.get("--path-column", "path"),
-                               columns.get("--caption-column", "caption"))  # fmt: skip
-    if columns and described[0].source.kind == "folder":
-        raise ConfigurationError(f"{next(iter(columns))}: {printable(files)} has no table")
-    return described
+    captions = () if request.caption_column is None else (request.caption_column,)
+    return describe_files(root, Given(files, None, TableColumns(request.path_column, captions)))
 
 
 def _columns(request: Request) -> dict[str, str]:

@@ -12,6 +12,7 @@ from walt.ingest.sources import (
     imagenet,
     kinds,
     kinetics,
+    line_files,
     panda70m,
     plain_folder,
     ucf101,
@@ -66,6 +67,8 @@ def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
             return captioned_folder.entries(source, dataset)
         case kinds.PlainFolder():
             return plain_folder.entries(source, dataset)
+        case kinds.LineFiles():
+            return line_files.entries(source, dataset)
         case kinds.FileList():
             return file_list.entries(source, dataset)
         case kinds.WebVid():

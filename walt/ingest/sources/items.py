@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,21 @@ class Refusal:
     cause: str
 
 
-Entry = Item | Refusal
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A further row of a file that an earlier row named: its captions are further captions of that input."""
+
+    item: Item
+    cause: str
+    """Why it is refused if it brings no caption that the input does not have."""
+
+    @property
+    def source(self) -> str:
+        """The input's name."""
+        return self.item.source
+
+
+Entry = Item | Refusal | Again
 
 
 @dataclass
@@ -73,12 +87,49 @@ class Listing:
 
     @classmethod
     def collect(cls, entries: Iterable[Entry]) -> Listing:
-        """Collect what an adapter yields; items are sorted by the bytes of their names, whatever the order of rows."""
-        listing = cls()
+        """Collect what an adapter yields; items are sorted by the bytes of their names, whatever the order of rows.
+
+        Captions of further rows of a file join those of its first row. A further row is refused as ``duplicate_row`` if
+        all of its captions are there already, or if it says something else of the label or the split.
+        """
+        listing, again = cls(), list[Again]()
         for entry in entries:
-            (listing.items if isinstance(entry, Item) else listing.refusals).append(entry)  # type: ignore[arg-type]
+            if isinstance(entry, Item):
+                listing.items.append(entry)
+            elif isinstance(entry, Refusal):
+                listing.refusals.append(entry)
+            else:
+                again.append(entry)
+        listing._join(again)
         listing.items.sort(key=lambda item: os.fsencode(item.source))
         return listing
+
+    def _join(self, again: list[Again]) -> None:
+        """Join further rows to the items that they belong to; where the first row had no caption, the next is it."""
+        places = {(item.path, item.span): place for place, item in enumerate(self.items)} if again else {}
+        joined: dict[int, dict[Caption, None]] = {}
+        for entry in again:
+            place = places.get((entry.item.path, entry.item.span))
+            if place is None:
+                places[entry.item.path, entry.item.span] = len(self.items)
+                self.items.append(entry.item)
+                uncaptioned = (refusal for refusal in self.refusals if refusal.source == entry.source)
+                if found := next((refusal for refusal in uncaptioned if refusal.code == "no_caption"), None):
+                    self.refusals.remove(found)
+                continue
+            first = self.items[place]
+            captions = joined.setdefault(place, dict.fromkeys(first.captions))
+            if (first.label, first.split) != (entry.item.label, entry.item.split):
+                cause = f"{entry.cause}, with another label or split"
+                self.refusals.append(Refusal(entry.source, "duplicate_row", cause))
+            elif all(caption in captions for caption in entry.item.captions):
+                self.refusals.append(Refusal(entry.source, "duplicate_row", entry.cause))
+            else:
+                captions.update(dict.fromkeys(entry.item.captions))
+                if entry.item.caption_truncated and not first.caption_truncated:
+                    self.items[place] = replace(first, caption_truncated=True)
+        for place, captions in joined.items():
+            self.items[place] = replace(self.items[place], captions=tuple(captions))
 
     def sources(self) -> Iterator[str]:
         """Names of all inputs."""

@@ -29,29 +29,100 @@ class CaptionedFolder(Section):
     caption_column: str
 
 
+class CaptionFile(Section):
+    """Where the captions of a file are, if each file has another with its captions."""
+
+    file: str
+    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
+    ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
+    folder), or with ``{stem}``, the last part of ``{path}``."""
+    fields: tuple[str, ...] = ()
+    """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
+    lines: Literal["one", "each"] = "one"
+    """Whether a text is one caption, or each of its lines is one."""
+
+
 class PlainFolder(Section):
-    """Files without captions."""
+    """The files of a folder, without a table; captions are in files of their own, if there are any."""
 
     kind: Literal["folder"]
     patterns: Names
     """Globs such as ``**/*`` or ``videos/**/*.mp4``; the videos and images that they match are inputs."""
+    captions: tuple[CaptionFile, ...] = ()
+    """All that a file has are its captions."""
+    folders: tuple[Literal["split", "label", "group", "other"], ...] = ()
+    """What the folders of a path say, from the first: ``[split, label]`` for ``train/cat/a.mp4``. Files in fewer
+    folders have no label."""
+
+
+class LineFiles(Section):
+    """A text with a path per line, and texts with a caption per line, in the same order."""
+
+    kind: Literal["lines"]
+    paths: str
+    """Such as ``videos.txt``."""
+    captions: Names
+    """Such as ``[prompts.txt]``, each with as many lines."""
+    videos: str = ""
+    """Folder that paths are relative to."""
+    unlisted: Literal["ignore", "take"] = "ignore"
+    """As for a list."""
+    absent: Absent
+
+
+class Join(Section):
+    """A second list of records in a JSON file, each of which belongs to some of the first."""
+
+    records: str
+    """Field that holds the list, such as ``videos``."""
+    key: str
+    """Field that both have, such as ``video_id``."""
 
 
 class FileList(Section):
-    """A table with one file or URL per row; only its rows are inputs."""
+    """A table with one file or URL per row, in CSV, TSV, Parquet, JSON or JSON lines.
+
+    Columns of JSON and Parquet may be inside of others: ``scene.caption``, ``captions.-1.content``,
+    ``captions.*.text`` (``walt.ingest.tables.fields``). ``$table`` is the table's own path; in JSON, ``$key`` and
+    ``$value`` are the key and the value of a record in a map, and ``$file.meta.id`` is a field of the whole file.
+    """
 
     kind: Literal["list"]
     tables: Names
-    """Files (``walt.ingest.sources.tables``); globs are allowed."""
+    """Files (``walt.ingest.tables``); globs are allowed."""
+    records: str | None = None
+    """Field of a JSON file that holds the list or map of records; null: the file is that list or map."""
+    join: Join | None = None
+    explode: tuple[str, ...] = ()
+    """Lists of equal length in each record, whose elements side by side are a row each."""
+    where: dict[str, tuple[str, ...]] = Field(default={})
+    """Rows whose column holds none of these texts are not inputs."""
     path_column: str
+    """Column with the file's path or URL, or a template: ``{videoID}.mp4``."""
+    suffixes: tuple[str, ...] = ()
+    """Tried after a path that names no file: ``[.mp4, .webm]``."""
     caption_columns: tuple[str, ...]
-    """The first of these columns that is not empty in a row is its caption."""
-    label_column: str | None
+    """All of these that a row has are its captions, each with the name of its column; a column may hold several.
+    Further rows of a file bring further captions."""
+    label_column: str | None = None
     """Column of class numbers, or of names from the descriptor's ``classes``."""
-    span_columns: tuple[str, str] | None
-    """Columns with a span's start and end in seconds (or ``H:MM:SS.mmm``); null: the whole file."""
-    videos: str
+    span_columns: tuple[str, str] | tuple[str] | None = None
+    """Columns with a span's start and end in seconds (or ``H:MM:SS.mmm``), or one with both; null: the whole file."""
+    split_column: str | None = None
+    """Column in which the words ``train``, ``val``, ``validation``, ``test`` ... give the split; ``$table`` for lists
+    named like ``train/metadata.csv``. Rows without one of these words: the hash of the bytes decides."""
+    group_column: str | None = None
+    """Column that says from which recording a row was cut: those of one group are on one side of the split."""
+    number_columns: tuple[str, ...] = ()
+    """Kept in the manifest, for ``ingest.filter``."""
+    videos: str = ""
     """Folder that relative paths are relative to."""
+    relative_to: Literal["folder", "table"] = "folder"
+    """Whether relative paths, and ``videos``, begin at the dataset's folder or at that of their table."""
+    prefix: str = ""
+    """Beginning of paths that is cut off: the folder on the machine where the table was written."""
+    unlisted: Literal["ignore", "take"] = "ignore"
+    """Whether files of the folder that no row names are inputs too, without captions."""
     absent: Absent
 
 
@@ -137,7 +208,18 @@ class ShapesGenerator(Section):
     seed: int
 
 
-OneSource = CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
+OneSource = (
+    CaptionedFolder
+    | PlainFolder
+    | LineFiles
+    | FileList
+    | WebVid
+    | Panda70M
+    | Ucf101
+    | Kinetics
+    | ImageNet
+    | WebDatasetTars
+)
 """Every kind but the union."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

@@ -13,7 +13,9 @@ import pytest
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.sources.folders import LocalFolder, glob_expression
-from walt.ingest.sources.tables import BadValue, Columns, literal_list, make_span, read_rows, seconds
+from walt.ingest.tables.cells import BadValue, Columns, literal_list
+from walt.ingest.tables.read import read_rows
+from walt.ingest.tables.spans import make_span, seconds
 
 TEXTS: Columns = {"path": "text", "caption": "text"}
 MIXED: Columns = {"id": "text", "start": "number", "spans": "list"}

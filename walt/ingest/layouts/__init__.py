@@ -1,0 +1,1 @@
+"""Recognises how people keep their videos and captions, so that ``walt init`` can describe any folder."""
