@@ -291,7 +291,7 @@ def test_captions_that_are_cut_are_counted_and_warned_of_once(
     assert (figures["captions"], figures["cut"], figures["longest_cut"]) == (5, 3, 10)
     said = capsys.readouterr().out
     assert said.count("warning") == 1
-    assert "3 of 5 captions are longer than text.max_tokens 8 and were cut; the longest has 10 tokens" in said
+    assert "3 of 5 captions of clips are longer than text.max_tokens 8 and were cut; the longest has 10 tokens" in said
     assert run(CONFIG, paths) == figures | {"reused": figures["tars"]}, "what is reused is counted too"
     assert "3 of 5 captions" in capsys.readouterr().out
 

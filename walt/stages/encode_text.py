@@ -132,8 +132,8 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
     write_index(paths.text, whole.hexdigest(), records)
     if lengths.cut:
         warning(
-            f"{STAGE}: {lengths.cut} of {count} captions are longer than text.max_tokens {encoder.max_tokens} and were "
-            f"cut; the longest has {lengths.longest} tokens"
+            f"{STAGE}: {lengths.cut} of {count} captions of clips are longer than text.max_tokens {encoder.max_tokens} "
+            f"and were cut; the longest has {lengths.longest} tokens"
         )
     return {
         "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
