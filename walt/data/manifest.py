@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -271,8 +272,13 @@ def _flat(
 
 
 def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
-    values: list[Any] = batch.column(name).to_pylist()
-    return list(map(_captions, values)) if name == _CAPTIONS else values
+    column = batch.column(name)
+    if name != _CAPTIONS:
+        values: list[Any] = column.to_pylist()
+        return values
+    flat = pc.list_flatten(column)  # a fraction of the time that to_pylist takes for lists of structs
+    captions = map(Caption, *(pc.struct_field(flat, field).to_pylist() for field in Caption._fields))
+    return [tuple(islice(captions, count)) for count in pc.list_value_length(column).to_pylist()]
 
 
 def _captions(stored: Iterable[Mapping[str, str]]) -> tuple[Caption, ...]:
