@@ -143,6 +143,6 @@ def test_weights_are_checked_before_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
         nothing.check(keys, "train_base")
     assert str(error.value) == (
-        "train_base.caption_weights: all captions of the clip 'v1' (short, dense, model) have weight 0"
+        "train_base.caption_weights: all captions of the clip 'v1' ('short', 'dense', 'model') have weight 0"
     )
     nothing.check(["v0", "i0"], "train_base")  # of the clips that are trained on, none

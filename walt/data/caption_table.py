@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
-from walt.data.captions import Caption
+
+if TYPE_CHECKING:
+    from walt.data.captions import Caption
 
 CAPTIONS_TABLE = "captions.parquet"
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from walt.core.errors import ConfigurationError
 from walt.data.caption_choice import FIRST, CaptionChoice, check_names, shares_of
-from walt.data.captions import shown_name
 from walt.data.labels import LABELS_TABLE, read_labels
 from walt.data.text_dataset import TextDataset
 
@@ -62,7 +61,7 @@ class TextConditions:
         nothing = {names for names in self.text.kinds() if not any(shares_of(names, self.choice.weights))}
         for key in keys:
             if (names := self.text.names(key)) in nothing:
-                said = ", ".join(map(shown_name, dict.fromkeys(names)))
+                said = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
                 raise ConfigurationError(f"{key_of_weights}: all captions of the clip '{key}' ({said}) have weight 0")
 
 
