@@ -54,7 +54,7 @@ def test_a_name_that_no_caption_has_is_one_line_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError) as error:
         check_names(["dens"], {"short", "dense", ""}, "sample.caption")
     assert str(error.value) == (
-        "sample.caption: no caption is called 'dens'; did you mean 'dense'? (there are dense, short)"
+        "sample.caption: no caption is called 'dens'; did you mean 'dense'? (names: dense, short)"
     )
     with pytest.raises(ConfigurationError, match=r"^evaluate\.caption: .* 'x' \(the captions have no names\)$"):
         check_names(["x"], {""}, "evaluate.caption")

@@ -130,7 +130,7 @@ def test_held_out_prompts_are_the_stated_captions(tmp_path: Path, capsys: pytest
     assert prompts_of("dense") == ["one and more", "two and more", "three"]
     said = "warning: sample.caption: 1 of the clips have no caption 'dense': the first of each is the prompt"
     assert said in " ".join(capsys.readouterr().out.split())
-    with pytest.raises(ConfigurationError, match=r"^sample\.caption: no caption is called 'long' \(there are dense"):
+    with pytest.raises(ConfigurationError, match=r"^sample\.caption: no caption is called 'long' \(names: dense"):
         prompts_of("long")
 
 

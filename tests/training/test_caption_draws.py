@@ -137,7 +137,7 @@ def test_weights_are_checked_before_training(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
         conditions({"dens": 2.0}).check(keys, "train_base")
     assert str(error.value) == (
-        "train_base.caption_weights: no caption is called 'dens'; did you mean 'dense'? (there are dense, model, short)"
+        "train_base.caption_weights: no caption is called 'dens'; did you mean 'dense'? (names: dense, model, short)"
     )
     nothing = conditions({"short": 0, "dense": 0, "model": 0})
     with pytest.raises(ConfigurationError) as error:

@@ -77,5 +77,5 @@ def check_names(wanted: Iterable[str], names: Collection[str], key: str) -> None
     for name in wanted:
         if name not in names:
             there = sorted(other for other in names if other)
-            known = f"there are {', '.join(there)}" if there else "the captions have no names"
+            known = f"names: {', '.join(there)}" if there else "the captions have no names"
             raise ConfigurationError(f"{key}: no caption is called '{name}'{did_you_mean(name, there)} ({known})")
