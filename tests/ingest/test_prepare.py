@@ -10,7 +10,7 @@ import pytest
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.core.yaml_files import write_yaml
+from walt.core.yaml_files import yaml_bytes
 from walt.ingest.config import DatasetConfig
 from walt.ingest.describe_files import Given, describe_files
 from walt.ingest.layouts.tables import TableColumns
@@ -31,7 +31,8 @@ def describe(project: Path) -> str:
     """Write the descriptor of the folder ``videos``."""
     columns = TableColumns("video", ("text",))
     descriptor = describe_files(project, Given("videos", "table.csv", columns, name="cats")).descriptor
-    write_yaml(project / "datasets/cats.yaml", descriptor.model_dump())
+    (project / "datasets").mkdir()
+    (project / "datasets/cats.yaml").write_bytes(yaml_bytes(descriptor.model_dump()))
     return "datasets/cats.yaml"
 
 

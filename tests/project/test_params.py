@@ -202,7 +202,10 @@ def test_missing_key_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2\n", r"duplicate key"),
+        ("a: 1\na: 2\n", r"line 2: the key 'a' is there twice"),
+        ("? [a, b]\n: 1\n", r"the key .* is not text: put it in quotes"),
+        ("2026-01-01: 1\n", r"the key 2026-01-01 is not text: put it in quotes"),
+        ("a: &x\n  b: *x\n", r"an alias \(\*\) leads back to the value that it is in"),
         ("a: [1\n", r"not valid YAML"),
         ("- 1\n", r"expected a mapping of keys, found list"),
         ("a: \xff\n", r"not valid YAML"),

@@ -373,7 +373,7 @@ def test_a_full_disk_leaves_both_files_as_they_were(
         write_bytes(path, data)
 
     failed: list[Path] = []
-    monkeypatch.setattr("walt.project.point_at_dataset.write_bytes", full)
+    monkeypatch.setattr("walt.project.point_at_dataset.replace_file", full)
     assert isinstance(
         walt("--recipe", "tiny", "--force", "--videos", "clips", "--name", "cats").exception, StorageError
     )

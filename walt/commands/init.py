@@ -9,7 +9,7 @@ import typer
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
-from walt.core.storage import write_bytes
+from walt.core.storage import replace_file
 from walt.ingest.describe_files import Given
 from walt.ingest.layouts.tables import TableColumns
 from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
@@ -105,7 +105,7 @@ def _write(root: Path, recipe: str | None, given: Given | None, force: bool) -> 
     if own is not None and given is not None:
         info(f"wrote {point_at_dataset(root, own, start)}; params.yaml now points at it and {given.videos}")
     elif start is not None:
-        write_bytes(root / "params.yaml", start)
+        replace_file(root / "params.yaml", start)
     if (root / PIPELINE_FILE).is_file():
         info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
     else:

@@ -17,6 +17,7 @@ from walt.ingest.config import Descriptor
 from walt.ingest.layouts.recognise import Choice, Wish, recognise, said_of
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns
+from walt.ingest.layouts.tars import recognise_tars
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder
@@ -95,7 +96,7 @@ def describe_files(root: Path, given: Given) -> Described:
 
 def is_files(root: Path, videos: str) -> bool:
     """Whether ``describe_files`` can take this argument: a URL, a glob, or an existing folder, list, video or image."""
-    taken = is_table(videos) or is_media(PurePosixPath(videos).name)
+    taken = is_table(videos) or is_media(PurePosixPath(videos).name) or videos.endswith(".tar")
     listed = taken and (root / videos).is_file()
     return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
 
@@ -116,7 +117,7 @@ def _choose(root: Path, given: Given) -> tuple[str, Folder, Choice]:
             raise ConfigurationError(f"{printable(videos)}: no such file")
         return path or ".", folder, recognise(Survey.of_list(folder, listed), _wish(given, listed))
     last = PurePosixPath(videos).name
-    if is_media(last) and _is_file(root, videos):
+    if (is_media(last) or last.endswith(".tar")) and _is_file(root, videos):
         _refuse_table(given, f"{videos}: a single file")
         path = videos.removesuffix(last).rstrip("/") or ("/" if videos.startswith("/") else ".")
         folder = open_folder(root, path)
@@ -139,6 +140,9 @@ def _refuse_table(given: Given, what: str) -> None:
 
 def _of_patterns(folder: Folder, given: Given, pattern: str, names: list[str]) -> Choice:
     """The files that a glob matches, with the captions beside them."""
+    if names and all(name.endswith(".tar") for name in names):
+        found = recognise_tars(folder, names, (pattern,))
+        return Choice(found.source, found.captioned and given.use_captions, notes=found.notes)
     survey = Survey(folder, media=[name for name in names if is_media(name)])
     for name in survey.media:
         stem = name.removesuffix(PurePosixPath(name).suffix)

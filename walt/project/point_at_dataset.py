@@ -8,7 +8,7 @@ from pathlib import Path
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.paths import printable
-from walt.core.storage import write_bytes
+from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
@@ -90,7 +90,7 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
     written: list[Path] = []
     try:
         for target, data in contents.items():
-            write_bytes(target, data)
+            replace_file(target, data)
             written.append(target)
     except BaseException:
         for target in written:
@@ -98,5 +98,5 @@ def write_all(contents: Mapping[Path, bytes]) -> None:
             if earlier is None:
                 target.unlink()
             else:
-                write_bytes(target, earlier)
+                replace_file(target, earlier)
         raise

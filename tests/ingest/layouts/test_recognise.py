@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +17,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
+from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
+from walt.ingest.sources.adapters import list_items
 from walt.project.point_at_dataset import own_dataset
 
 Files = dict[str, Any]
 """Path -> content: text, bytes, or rows of a Parquet table."""
 V = b"a video"
+
+
+def tar(**members: bytes | str) -> bytes:
+    """A tar; ``__`` in a name is a dot."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in members.items():
+            data = content.encode() if isinstance(content, str) else content
+            info = tarfile.TarInfo(name.replace("__", "."))
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
 
 
 @dataclass
@@ -177,6 +194,34 @@ LAYOUTS: dict[str, Layout] = {
         },
         {"00000/0_0.mp4": ["a cat"], "00000/0_1.mp4": ["a dog"]}, kind="folder", names=("txt",),
     ),
+    "19 tars with text": Layout(
+        {"0.tar": tar(k0__mp4=V, k0__text="a cat"), "1.tar": tar(k1__mp4=V, k1__text="a dog")},
+        {"0.tar::k0.mp4": ["a cat"], "1.tar::k1.mp4": ["a dog"]}, kind="webdataset", names=("text",),
+    ),
+    "20 video2dataset, tars": Layout(
+        {
+            "00000.tar": tar(a__mp4=V, a__txt="a cat", a__json='{"caption": "a cat", "url": "u"}'),
+            "00000.parquet": pa.table({"url": ["u"], "caption": ["a cat"]}), "00000_stats.json": {"count": 1},
+        },
+        {"00000.tar::a.mp4": ["a cat"]}, kind="webdataset", names=("txt",),
+    ),
+    "22 energon": Layout(
+        {
+            "train.tar": tar(a__video__mp4=V, a__json='{"caption": "a cat"}', b__video__mp4=V, b__json='{"caption": "b"}'),
+            "val.tar": tar(c__video__mp4=V, c__json='{"caption": "a dog"}'),
+            ".nv-meta/split.yaml": "split_parts:\n  train: [train.tar]\n  val: [val.tar]\nexclude: [train.tar/b]\n",
+        },
+        {"train.tar::a.video.mp4": ["a cat"], "val.tar::c.video.mp4": ["a dog"]}, kind="webdataset",
+        splits={"train.tar::a.video.mp4": "train", "val.tar::c.video.mp4": "held_out"},
+    ),
+    "23 webshart": Layout(
+        {"shard_0.tar": tar(a__mp4=V), "shard_0.json": {"files": {"a.mp4": {"offset": 0, "captions": ["a cat", "b"]}}}},
+        {"shard_0.tar::a.mp4": ["a cat", "b"]}, kind="webdataset",
+    ),
+    "25 tars with lists and models": Layout(
+        {"0.tar": tar(a__mp4=V, a__json='{"cap": ["a", "b"], "model": {"long": "c", "other": 1}}')},
+        {"0.tar::a.mp4": ["a", "b", "c"]}, kind="webdataset",
+    ),
     "24 NeMo Curator": Layout(
         {
             "clips/11.mp4": V, "clips/22.mp4": V,
@@ -188,26 +233,27 @@ LAYOUTS: dict[str, Layout] = {
     "29 OpenVid-1M": Layout(
         {
             **IN_VIDEOS,
-            "OpenVid-1M.csv": "video,caption,aesthetic score,motion score,frame,fps,seconds\n"
-            "a.mp4,a cat,5.5,3.25,24,8,3\nb.mp4,a dog,4.5,1.0,24,8,3\ngone.mp4,a cow,4.5,1.0,24,8,3\n",
+            "OpenVid-1M.csv": "video,caption,aesthetic score,motion score,temporal consistency score,frame,fps,seconds\n"
+            "a.mp4,a cat,5.5,3.25,1,24,8,3\nb.mp4,a dog,4.5,1.0,1,24,8,3\ngone.mp4,a cow,4.5,1.0,1,24,8,3\n",
         },
         CATS,
-        numbers={"a.mp4": {"aesthetic score": 5.5, "motion score": 3.25}},
+        numbers={"a.mp4": {"aesthetic score": 5.5, "motion score": 3.25, "temporal consistency score": 1.0}},
     ),
     "30 MiraData": Layout(
         {
             "v/0/a.mp4": V,
-            "miradata.csv": "clip_id,video_id,fps,timestamp,file_path,short_caption,dense_caption\n"
-            "0,x,8,\"['0:01:00.0', '0:01:03.0']\",v/0/a.mp4,a cat,a cat that sits\n",
+            "miradata.csv": "clip_id,video_id,fps,timestamp,file_path,short_caption,dense_caption,"
+            "background_caption,main_object_caption,style_caption,camera_caption\n"
+            "0,x,8,\"['0:01:00.0', '0:01:03.0']\",v/0/a.mp4,a cat,a cat that sits,a,b,c,d\n",
         },
-        {"v/0/a.mp4": ["a cat that sits", "a cat"]}, names=("dense_caption", "short_caption"),
+        {"v/0/a.mp4": ["a cat that sits", "a cat", "a", "b", "c", "d"]},
         groups={"v/0/a.mp4": "x"},
     ),
     "31 Koala-36M": Layout(
         {
             "videos/yt.mp4": V, "videos/other.mp4": V,
-            "Koala_36M_1.csv": "videoID,url,timestamp,caption,clarity_score\n"
-            "yt,u,\"['0:00:01.0', '0:00:05.0']\",a cat,0.5\nother,u,\"['0:00:00.5', '0:00:02.0']\",a dog,0.7\n",
+            "Koala_36M_1.csv": "videoID,url,timestamp,caption,clarity_score,aesthetic_score,motion_score,video_training_suitability_score\n"
+            "yt,u,\"['0:00:01.0', '0:00:05.0']\",a cat,0.5,1,2,3\nother,u,\"['0:00:00.5', '0:00:02.0']\",a dog,0.7,1,2,3\n",
         },
         {"other#t=0.5,2": ["a dog"], "yt#t=1,5": ["a cat"]},
         spans={"yt#t=1,5": (1.0, 5.0), "other#t=0.5,2": (0.5, 2.0)},
@@ -495,3 +541,40 @@ def test_of_any_mixture_each_caption_arrives_or_its_file_is_named(mixture: dict[
     assert {caption for caption, name in where.items() if name not in unused} <= found
     if lost := where.keys() - found:
         assert described.choice.may_lose_captions, f"init goes on without {lost}"
+
+
+# ------------------------------------------------------------------------------------- descriptors of datasets
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PUBLISHED = {
+    "openvid1m": ("29 OpenVid-1M", {"videos/": "video/"}),
+    "koala36m": ("31 Koala-36M", {}),
+    "internvid": ("32 InternVid", {"A.mp4": "videos/A.mp4"}),
+    "vidgen1m": ("34 VidGen-1M", {"N-Scene": "videos/N-Scene", "VidGen.json": "VidGen_1M_video_caption.json"}),
+    "sharegpt4video": ("35 ShareGPT4Video", {"p/a.mp4": "videos/p/a.mp4", "s.jsonl": "sharegpt4video_40k.jsonl"}),
+    "miradata": ("30 MiraData", {}),
+    "msrvtt": ("38 MSR-VTT", {}),
+    "vatex": ("39 VATEX", {"Q_0": "videos/Q_0", "vatex.json": "vatex_training_v1.0.json"}),
+    "something2": ("40 Something-Something v2", {"v/": "20bn-something-something-v2/"}),
+    "hdvila100m": ("33 HD-VILA-100M", {"A.mp4": "videos/A.mp4"}),
+    "vript": ("36 Vript", {}),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_descriptor_of_a_published_dataset_reads_its_layout(tmp_path: Path, name: str) -> None:
+    key, moved = PUBLISHED[name]
+    layout = LAYOUTS[key]
+    files = {}
+    for place, content in layout.files.items():
+        for old, new in moved.items():
+            place = new + place.removeprefix(old) if place.startswith(old) else place
+        files[place] = content
+    write(tmp_path / "d", files)
+    descriptor = load_section(REPOSITORY / f"datasets/{name}.yaml", Descriptor)
+    found = list_items(descriptor, tmp_path, "d", 512)
+    assert [refusal for refusal in found.refusals if refusal.code != "missing"] == []
+    expected = {"yt": ["a cat"], "other": ["a dog"]} if name == "koala36m" else layout.captions
+    assert {item.source: [caption.text for caption in item.captions] for item in found.items} == expected
+    if name in ("msrvtt", "something2"):
+        assert {item.source: item.split for item in found.items} == layout.splits

@@ -13,6 +13,7 @@ from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables
+from walt.ingest.layouts.tars import patterns_of, recognise_tars
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder, WebDatasetTars
 from walt.ingest.tables.cells import Columns
@@ -70,10 +71,12 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     """
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
-    if not wish.use_captions:
+    if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
             raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")
         return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), {})
+    if survey.tars and not survey.media:
+        return _of_tars(survey, wish)
     sidecars = recognise_sidecars(survey)
     names = [name for name in survey.tables if name not in sidecars.beside]
     tables, why = recognise_tables(survey, names, wish.columns)
@@ -100,6 +103,20 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if not survey.media:
         raise ConfigurationError(_nothing(survey, why))
     return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
+
+
+def _of_tars(survey: Survey, wish: Wish) -> Choice:
+    """The tars of a folder that holds no media itself."""
+    found = recognise_tars(survey.folder, survey.tars, patterns_of(survey.tars))
+    indexes = {f"{tar.removesuffix('.tar')}.json" for tar in survey.tars}
+    captioned = found.captioned and wish.use_captions
+    why = {name: "beside tars; their members are read" for name in survey.tables if name not in indexes}
+    choice = Choice(found.source, captioned, notes=found.notes)
+    for table, cause in sorted(why.items()):
+        choice.unused.append(Unused([table], cause, wish.use_captions and not captioned))
+    if survey.texts:
+        choice.unused.append(Unused(survey.texts, "beside tars", wish.use_captions and not captioned))
+    return choice
 
 
 def _others(tables: list[Recognised]) -> dict[str, str]:

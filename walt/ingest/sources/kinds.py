@@ -189,8 +189,20 @@ class WebDatasetTars(Section):
     kind: Literal["webdataset"]
     tars: Names
     """Files; globs are allowed."""
-    caption: str
-    """Extension of the member with the caption: ``txt``, or ``json`` and a key: ``json:caption``."""
+    caption: str | Names
+    """Where captions are: the extension of a member with text (``txt``), one with JSON and a field in it
+    (``json:caption``, ``json:model.long``), or ``index:captions`` for a JSON file beside the tar (webshart). Several:
+    all that a sample has are its captions."""
+    key_ends_at: Literal["last_dot", "first_dot"] = "last_dot"
+    """Where the key that joins members ends: in ``a.b.mp4`` after ``a.b``, or after ``a``."""
+    video: str | None = None
+    """Extension of the pictures or videos, where a key has several: ``base.mp4``; null: all of them are inputs."""
+    split: Literal["hash", "name"] = "hash"
+    """``name``: that of a tar says it by a word such as ``train`` or ``val``."""
+    energon: str | None = None
+    """Folder with energon's ``split.yaml``, such as ``.nv-meta``: its splits and what it excludes hold."""
+    number_fields: tuple[str, ...] = ()
+    """Fields of ``.json`` members that are kept in the manifest, for ``ingest.filter``."""
     damaged: Literal["stop", "refuse"]
     """Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
 

@@ -1,54 +1,59 @@
 """Existing tars of samples: pictures are inputs, with captions and labels beside them under the same key.
 
 Only headers and captions are read here; pictures are read in place, never unpacked under their own names. A key is the
-member's name without its last extension, so that ``my.video.v1.mp4`` and ``my.video.v2.mp4`` are two samples.
+member's name without its last extension, so that ``my.video.v1.mp4`` and ``my.video.v2.mp4`` are two samples, or, where
+the source says so, what is before the first dot of its last part, as WebDataset and energon have it.
 """
 
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import IO
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.log import warning
+from walt.ingest.sources import energon_splits
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Entry, Refusal, leaves_folder
+from walt.ingest.sources.file_list import split_of
+from walt.ingest.sources.folders import Folder
+from walt.ingest.sources.items import Caption, Entry, Refusal
 from walt.ingest.sources.kinds import WebDatasetTars
 from walt.ingest.sources.locations import member_location
+from walt.ingest.sources.tar_members import Place, members
+from walt.ingest.tables.cells import BadValue, convert
+from walt.ingest.tables.fields import getter
 from walt.media.kinds import is_media
 
-_LONGEST_TEXT = 1 << 20
-_BLOCK = 512
-_PICKLES = frozenset({".pkl", ".pickle", ".pyd", ".pth", ".pt", ".ckpt", ".joblib", ".npy", ".npz"})
-"""Extensions of members that common readers execute or may execute as code. They are refused without being read."""
-
-Place = tuple[int, int]
-"""Offset and size of a member's bytes."""
+LONGEST_TEXT = 1 << 20
+LONGEST_INDEX = 1 << 30
+INDEX = "index"
+"""Extension of captions that are not in the tar but in the JSON file beside it: ``shard_0.json`` with ``files``."""
 
 
 def entries(source: WebDatasetTars, dataset: Dataset) -> Iterator[Entry]:
     """List the pictures and videos of all tars as ``TAR::MEMBER``.
 
     Refusals: ``outside`` (a name with ``..``, or absolute), ``special`` (a link, a device, a sparse file), ``pickle``,
-    ``duplicate_member``, ``no_media`` (a caption without a picture), ``bad_label``, those of ``Rules.item``, and
-    ``truncated`` (a whole tar, where ``source.damaged`` is ``refuse``).
+    ``duplicate_member``, ``no_media`` (a caption without a picture), ``bad_label``, ``bad_caption`` (with what it is
+    instead), those of ``Rules.item``, and ``truncated`` (a whole tar, where ``source.damaged`` is ``refuse``).
 
     Raises:
         ConfigurationError: no tar matches, or ``source.caption`` is not a kind of caption.
         CorruptArtifactError: a tar is cut short or not a tar, where ``source.damaged`` is ``stop``.
     """
-    extension, _, key = source.caption.partition(":")
-    if extension not in ("txt", "json") or (extension == "json") != bool(key):
-        raise ConfigurationError(f"source.caption: 'txt', or 'json:' and a key, not '{source.caption}'")
+    wanted = [Wanted.of(text) for text in ((source.caption,) if isinstance(source.caption, str) else source.caption)]
+    splits = energon_splits.read(dataset.folder, source.energon) if source.energon else energon_splits.Splits()
     for pattern in source.tars:
         tars = dataset.folder.matching(pattern)
         if not tars:
             raise ConfigurationError(f"{dataset.folder.location(pattern)}: no such file (source.tars)")
         for tar in tars:
+            if splits.leaves_out(tar):
+                continue
             try:
-                found = list(_tar_entries(tar, dataset, extension, key))
+                found = list(_tar_entries(tar, source, dataset, wanted, splits))
             except CorruptArtifactError as error:
                 if source.damaged == "stop":
                     raise
@@ -56,102 +61,190 @@ def entries(source: WebDatasetTars, dataset: Dataset) -> Iterator[Entry]:
             yield from found
 
 
-def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterator[Entry]:
+@dataclass(frozen=True)
+class Wanted:
+    """Where a sample's caption is: a member of this extension, and for JSON the field in it."""
+
+    extension: str
+    field: str
+
+    @classmethod
+    def of(cls, text: str) -> Wanted:
+        """``txt``, ``json:caption``, ``info.json:model.long``, ``index:captions``. Raises ConfigurationError."""
+        extension, _, name = text.partition(":")
+        if not extension or (extension == INDEX or extension.endswith("json")) != bool(name):
+            said = f"an extension such as 'txt', or one of JSON and a field such as 'json:caption', not '{text}'"
+            raise ConfigurationError(f"source.caption: {said}")
+        return cls(extension.lstrip("."), name)
+
+    @property
+    def name(self) -> str:
+        """The caption's name."""
+        return self.field.replace("*.", "") or self.extension
+
+
+@dataclass
+class _Sample:
+    """The members of one key, by extension."""
+
+    places: dict[str, Place] = field(default_factory=dict)
+    media: list[str] = field(default_factory=list)
+    """Names of its pictures and videos."""
+
+
+def key_and_extension(name: str, ends_at: str) -> tuple[str, str]:
+    """``sub/a.b.mp4`` -> (``sub/a.b``, ``mp4``) by the last dot, (``sub/a``, ``b.mp4``) by the first."""
+    folder, slash, last = name.rpartition("/")
+    stem, _, extension = last.partition(".") if ends_at == "first_dot" else last.rpartition(".")
+    return f"{folder}{slash}{stem}", extension
+
+
+def _tar_entries(
+    tar: str, source: WebDatasetTars, dataset: Dataset, wanted: list[Wanted], splits: energon_splits.Splits
+) -> Iterator[Entry]:
     where = dataset.folder.location(tar)
     with dataset.folder.open(tar) as stream:
-        places: dict[str, Place] = {}
-        for name, refusal, place in _members(where, stream):
-            if refusal or name in places:
+        samples: dict[str, _Sample] = {}
+        seen: dict[str, Place] = {}
+        for name, refusal, place in members(where, stream):
+            if refusal or name in seen:
                 code, cause = refusal or ("duplicate_member", "the tar has this name twice")
                 yield Refusal(f"{tar}::{name}", code, cause)
-            elif place:
-                places[name] = place
-        captioned: set[str] = set()
-        for name, (offset, size) in places.items():
-            if not is_media(name):
                 continue
-            stem = name.rpartition(".")[0]  # not normalised: tars of a whole folder have names like ``./a.mp4``
-            captioned.add(stem)
-            caption = _caption(stream, places.get(f"{stem}.{extension}"), key)
-            label = _label(stream, places.get(f"{stem}.cls"))
-            source = f"{tar}::{name}"
-            if label == _BAD_LABEL:
-                yield Refusal(source, "bad_label", f"{stem}.cls does not hold a class number")
-            elif label is not None and dataset.classes is not None and label >= len(dataset.classes):
-                yield Refusal(source, "bad_label", f"class {label}, but there are {len(dataset.classes)} classes")
-            else:
-                yield dataset.rules.item(source, member_location(where, offset, size), caption, label=label)
-        for name in places:
-            stem, dot, suffix = name.rpartition(".")
-            if dot and suffix == extension and stem not in captioned:
-                yield Refusal(f"{tar}::{name}", "no_media", "a caption, but no picture with its key")
+            seen[name] = place
+            key, extension = key_and_extension(name, source.key_ends_at)
+            sample = samples.setdefault(key, _Sample())
+            sample.places[extension] = place
+            if is_media(name) and source.video in (None, extension):
+                sample.media.append(name)
+        index = _index(dataset.folder, tar) if any(one.extension == INDEX for one in wanted) else {}
+        reader = _Reader(tar, where, stream, source, dataset, wanted, index)
+        lonely = []
+        for key, sample in samples.items():
+            if splits.excludes(tar, key):
+                continue
+            if not sample.media and any(one.extension in sample.places for one in wanted):
+                lonely.append(key)
+            for name in sample.media:
+                yield reader.entry(name, seen[name], sample, splits.split(tar))
+        yield from _lonely(tar, source, wanted, samples, lonely)
 
 
-# ------------------------------------------------------------------------------------------------------------- headers
+def _lonely(
+    tar: str, source: WebDatasetTars, wanted: list[Wanted], samples: dict[str, _Sample], keys: list[str]
+) -> Iterator[Refusal]:
+    """The refusals of captions without a picture; where another rule for keys would join them, that is said."""
+    ends = source.key_ends_at.replace("_", " ")
+    for key in keys:
+        for one in wanted:
+            if one.extension in samples[key].places:
+                cause = f"a caption, but no picture with the key {key!r}: a key ends at the {ends} of a name"
+                yield Refusal(f"{tar}::{key}.{one.extension}", "no_media", cause)
+    bare = next((key for key, sample in samples.items() if sample.media and key not in keys), None)
+    if keys and bare is not None:
+        other = "first_dot" if source.key_ends_at == "last_dot" else "last_dot"
+        said = f"'{keys[0]}' has a caption and no picture, '{bare}' a picture: a key ends at the {ends} of a name"
+        warning(f"{tar}: {said}; source.key_ends_at: {other} may join them")
 
 
-def _members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str] | None, Place | None]]:
-    """(name, refusal, place) of each member except folders. Raises CorruptArtifactError for a tar that is cut short.
+@dataclass(frozen=True)
+class _Reader:
+    """Makes entries of a tar that is open."""
 
-    ``tarfile`` takes a cut between two members, or a damaged header, for the end, so the bytes there are checked.
-    """
-    end = 0
-    size = stream.seek(0, 2)
-    stream.seek(0)
+    tar: str
+    where: str
+    stream: IO[bytes]
+    source: WebDatasetTars
+    dataset: Dataset
+    wanted: list[Wanted]
+    index: Mapping[str, Any]
+
+    def entry(self, name: str, place: Place, sample: _Sample, split: Any) -> Entry:
+        """The input of a picture or video."""
+        full = f"{self.tar}::{name}"
+        label = _label(self.stream, sample.places.get("cls"))
+        if label == _BAD_LABEL:
+            return Refusal(full, "bad_label", "its .cls does not hold a class number")
+        if label is not None and self.dataset.classes is not None and label >= len(self.dataset.classes):
+            return Refusal(full, "bad_label", f"class {label}, but there are {len(self.dataset.classes)} classes")
+        captions: list[Caption] = []
+        for one in self.wanted:
+            found = self._captions(one, name, sample)
+            if isinstance(found, BadValue):
+                return Refusal(full, "bad_caption", found.cause)
+            captions += found
+        numbers = self._numbers(sample)
+        if isinstance(numbers, BadValue):
+            return Refusal(full, "bad_row", numbers.cause)
+        if split is None and self.source.split == "name":
+            split = split_of(self.tar)
+        location = member_location(self.where, place.offset, place.size)
+        return self.dataset.rules.item(full, location, captions, label=label, split=split, numbers=numbers)
+
+    def _captions(self, one: Wanted, name: str, sample: _Sample) -> list[Caption] | BadValue:
+        if one.extension == INDEX:
+            record: Any = self.index.get(name)
+        elif one.extension not in sample.places:
+            return []
+        else:
+            data = _read(self.stream, sample.places[one.extension])
+            if data is None:
+                return BadValue(f"its .{one.extension} is longer than {LONGEST_TEXT >> 20} MB")
+            text = data.decode("utf-8", "surrogateescape")
+            if not one.field:
+                return [Caption(one.name, text)]
+            record = _json(text)
+            if record is None:
+                return BadValue(f"its .{one.extension} is not valid JSON")
+        if record is not None and not isinstance(record, dict):
+            return BadValue(f"its .{one.extension} is not a JSON object")
+        texts = convert(getter(one.field)(record or {}), "texts")
+        if isinstance(texts, BadValue):
+            return BadValue(f"{one.extension}, {one.field}: {texts.cause}")
+        return [Caption(one.name, text) for text in texts or ()]
+
+    def _numbers(self, sample: _Sample) -> dict[str, float | None] | BadValue | None:
+        if not self.source.number_fields:
+            return None
+        place = sample.places.get("json")
+        record = _json((_read(self.stream, place) or b"").decode("utf-8", "surrogateescape")) if place else None
+        cells = {
+            name: convert(getter(name)(record if isinstance(record, dict) else {}), "number")
+            for name in self.source.number_fields
+        }
+        bad = next((f"{name}: {cell.cause}" for name, cell in cells.items() if isinstance(cell, BadValue)), None)
+        return BadValue(bad) if bad else cells
+
+
+def _index(folder: Folder, tar: str) -> Mapping[str, Any]:
+    """What the JSON file beside a tar says of its members, by name. Raises ConfigurationError."""
+    name = f"{tar.removesuffix('.tar')}.json"
+    data = folder.read(name, LONGEST_INDEX)
+    found = None if data is None else _json(data.decode("utf-8", "surrogateescape"))
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, dict):
+        raise ConfigurationError(
+            f"{folder.location(name)}: no JSON object with 'files' (source.caption names the index)"
+        )
+    return files
+
+
+def _json(text: str) -> Any:
     try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
-                if end > size:
-                    raise CorruptArtifactError(f"{where}: cut short in member {member.name!r}")
-                if not member.isdir():
-                    yield member.name, _refusal(member), (member.offset_data, member.size)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise CorruptArtifactError(f"{where}: not a whole tar: {str(error).splitlines()[0]}") from None
-    stream.seek(end)
-    if stream.read(_BLOCK) != bytes(_BLOCK):
-        raise CorruptArtifactError(f"{where}: cut short, or damaged, after byte {end}: a tar ends in zeros")
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
-
-def _refusal(member: tarfile.TarInfo) -> tuple[str, str] | None:
-    if leaves_folder(member.name) or "\0" in member.name:
-        return "outside", "the member's name leaves the tar's folder"
-    if not member.isreg() or member.issparse():
-        return "special", "the member is a link, a device or a sparse file"
-    if PurePosixPath(member.name).suffix.lower() in _PICKLES:
-        return "pickle", "members of this kind can hold code; it was not read"
-    return None
-
-
-# ---------------------------------------------------------------------------------------------------- captions, labels
 
 _BAD_LABEL = -1
 
 
 def _read(stream: IO[bytes], place: Place) -> bytes | None:
     """A small member's bytes; None if it is too large to be text."""
-    offset, size = place
-    if size > _LONGEST_TEXT:
+    if place.size > LONGEST_TEXT:
         return None
-    stream.seek(offset)
-    return stream.read(size)
-
-
-def _caption(stream: IO[bytes], place: Place | None, key: str) -> str:
-    """A caption as ``Rules.item`` expects it: empty if there is none, and with a NUL if it is not valid."""
-    if place is None:
-        return ""
-    data = _read(stream, place)
-    if data is None:
-        return "\0"
-    if not key:
-        return data.decode("utf-8", "surrogateescape")
-    try:
-        found = json.loads(data.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
-        return "\0"
-    caption = found.get(key) if isinstance(found, dict) else None
-    return caption if isinstance(caption, str) else "" if caption is None else "\0"
+    stream.seek(place.offset)
+    return stream.read(place.size)
 
 
 def _label(stream: IO[bytes], place: Place | None) -> int | None:
