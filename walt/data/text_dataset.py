@@ -25,7 +25,8 @@ class TextDataset:
 
     def __init__(self, text_dir: Path, cache_bytes: int = CACHE_BYTES) -> None:
         self.reader = ShardReader(text_dir)
-        self._names = {NULL_KEY: ("",)} | read_caption_names(text_dir)
+        names = {NULL_KEY: ("",)} | read_caption_names(text_dir)
+        self._names = {key: names[key] for key in self.reader.keys if key in names}  # the same strings: half the memory
         self._shape: torch.Size | None = None
         self._pairs = MemoryCache(self._load, lambda pair: pair[0].nbytes + pair[1].nbytes, cache_bytes)
         self._pairs[NULL_KEY]  # loaded first: the others must have its shape
