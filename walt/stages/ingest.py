@@ -22,6 +22,7 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.log import info, warning
 from walt.core.paths import Paths, printable
 from walt.core.storage import TEMPORARY_SUFFIX, check_folder_writable, storage_errors
+from walt.data.captions import shown_name
 from walt.data.clip_table import ClipRow, write_clip_rows
 from walt.data.manifest import (
     ClipRejectRow,
@@ -58,6 +59,8 @@ from walt.ingest.stored_measures import MeasuredCache
 
 _MOST_SHOWN = 10
 """Names in a line of the log."""
+_CAPTIONS = "captions: "
+"""Before the name of a kind of caption, where they are counted."""
 
 
 class Config(Section):
@@ -185,6 +188,7 @@ def _rows(
         for planned in planned_clips(sources, cache, refusals):
             row = _row(planned, number, rule, config)
             counts.update([f"{row.kind}s", row.split, *(["captions_cut"] if row.caption_truncated else [])])
+            counts.update([_CAPTIONS + caption.name for caption in row.captions] or ["uncaptioned"])
             yield row
 
 
@@ -194,7 +198,7 @@ def _row(planned: PlannedClip, number: int, rule: ClipRule, config: IngestConfig
     return ManifestRow(
         key=clip.key, kind=clip.kind, split=planned.split, source=printable(item.source),
         source_sha256=planned.file.sha256, start_seconds=clip.start_seconds, end_seconds=clip.start_seconds + seconds,
-        num_frames=clip.num_frames, caption=item.caption, caption_truncated=item.caption_truncated, label=item.label,
+        num_frames=clip.num_frames, captions=item.captions, caption_truncated=item.caption_truncated, label=item.label,
         shard=number, sha256=clip.members[-1].sha256, **describe_clip(planned.entry, clip, config),
     )  # fmt: skip
 
@@ -219,6 +223,12 @@ def _figures(
         "videos": counts["videos"],
         "images": counts["images"],
         "held_out": counts["held_out"],
+        "captions": {
+            shown_name(name.removeprefix(_CAPTIONS)): number
+            for name, number in sorted(counts.items())
+            if name.startswith(_CAPTIONS)
+        },
+        "uncaptioned": counts["uncaptioned"],
         "captions_cut": counts["captions_cut"],
         "bytes": {folder: sum(record.bytes for record in found) for folder, found in records.items()},
     }

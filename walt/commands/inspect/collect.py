@@ -23,7 +23,9 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths, printable
 from walt.core.remote import is_remote
+from walt.core.storage import read_json
 from walt.core.suggestions import did_you_mean
+from walt.data.captions import Caption, shown
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files, is_files
@@ -122,6 +124,7 @@ def run(request: Request, root: Path) -> dict[str, Any]:
             "folder": None if dataset.folder is None else printable(dataset.folder), "looked": list(dataset.looked),
         },
         **{name: part and part.figures for name, part in parts.items()},
+        "encoded": None if dataset.rows is None else _encoded(dataset.rows, dataset.paths),
         "members": members,
         "rejects": rejects,
         "clip_rejects": clip_rejects,
@@ -130,6 +133,15 @@ def run(request: Request, root: Path) -> dict[str, Any]:
     charts += figures.reject_charts("Rejected inputs", rejects) + figures.reject_charts("Refused clips", clip_rejects)
     document["files"] = write_page(request.out, request.seed, document, charts, tiles)
     return document
+
+
+def _encoded(rows: Sequence[ManifestRow], paths: Paths) -> figures.Figures | None:
+    """What encode-text found of these captions; None where it has not run since they changed."""
+    file = paths.work("encode-text") / "result.json"
+    found = read_json(file) if file.is_file() else {}
+    if found.get("captions") != sum(len(row.captions) for row in rows) or "cut" not in found:
+        return None
+    return {name: found[name] for name in ("captions", "cut", "longest_cut")}
 
 
 def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | None]]:
@@ -247,7 +259,7 @@ def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tu
             found.append(header)
             if bar:
                 bar.advance()
-    captions = {item.source: item.caption for item in chosen}
+    captions = {item.source: item.captions for item in chosen}
     tiles = [
         Tile([header.picture], _said(captions[header.source]), _header_note(header))
         for header in found
@@ -257,8 +269,8 @@ def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tu
     return figures.headers(found, len(listing.items), videos, ingest.num_frames / ingest.fps), tiles
 
 
-def _said(caption: str | None) -> str:
-    return one_line(caption) if caption else "(no caption)"
+def _said(captions: Sequence[Caption]) -> str:
+    return one_line(shown(captions))
 
 
 def _header_note(header: Header) -> str:
@@ -283,7 +295,7 @@ def choose_rows(rows: Sequence[ManifestRow], count: int, seed: int) -> list[Mani
 def clip_tiles(rows: Sequence[ManifestRow], clips: StoredClips) -> list[Tile]:
     """A tile for each clip that is stored, with three frames of it."""
     pictures = {key: first_middle_last(clip) for key, clip in clips.read(rows)}
-    return [Tile(pictures[row.key], _said(row.caption), _clip_note(row)) for row in rows if row.key in pictures]
+    return [Tile(pictures[row.key], _said(row.captions), _clip_note(row)) for row in rows if row.key in pictures]
 
 
 def _clip_note(row: ManifestRow) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from walt.core.errors import ConfigurationError
+from walt.data.captions import Caption
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Caption
 from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.cells import BadValue, convert
 from walt.ingest.tables.fields import getter

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import warning
+from walt.data.captions import Caption
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Again, Caption, Entry, Item, Refusal, Span, leaves_folder
+from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.sources.rows import Found, RowFiles
 from walt.ingest.tables.cells import BadValue, Cell, ColumnKind, Row

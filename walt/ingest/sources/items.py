@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from walt.data.captions import Caption
 from walt.media.kinds import Kind, kind_of
 
 if TYPE_CHECKING:  # workers import this module, and need no tables
@@ -15,14 +16,6 @@ if TYPE_CHECKING:  # workers import this module, and need no tables
 
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
-
-
-class Caption(NamedTuple):
-    """One of the captions of an input."""
-
-    name: str
-    """What kind of caption it is: its column or key (``short_caption``), or ``txt``; captions of one kind share it."""
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

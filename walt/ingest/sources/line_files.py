@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
+from walt.data.captions import Caption
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Again, Caption, Entry, Item, Refusal
+from walt.ingest.sources.items import Again, Entry, Item, Refusal
 from walt.ingest.sources.kinds import LineFiles
 from walt.ingest.sources.rows import Found, RowFiles
 from walt.ingest.tables.cells import Row

@@ -14,11 +14,12 @@ from typing import IO, Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import warning
+from walt.data.captions import Caption
 from walt.ingest.sources import energon_splits
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Caption, Entry, Refusal
+from walt.ingest.sources.items import Entry, Refusal
 from walt.ingest.sources.kinds import WebDatasetTars
 from walt.ingest.sources.locations import member_location
 from walt.ingest.sources.tar_members import Place, members
