@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -76,14 +78,18 @@ def test_a_whole_section_is_set_apart_and_comes_in_its_place(file: Path) -> None
     assert "\n\ndiffusion:\n  num_steps: 1000" in file.read_text()
 
 
-@pytest.mark.parametrize("recipe", ["demo", "tiny"])
-def test_a_file_in_flow_style_or_with_other_line_ends(file: Path, recipe: str) -> None:
-    data = recipe_data(recipe)
-    del data["seed"], data["compute"]
-    for section, key in (("base", "resolution"), ("base", "width"), ("train_autoencoder", "forms")):
-        del data[section][key]  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("recipe", "keys"),
+    [
+        ("demo", ["seed", "train_autoencoder.forms", "base.resolution", "base.width", "compute"]),
+        ("tiny", ["seed", "train_autoencoder.compile", "train_base.optimizer", "compute"]),
+    ],
+)
+def test_a_file_in_flow_style_or_with_other_line_ends(file: Path, recipe: str, keys: list[str]) -> None:
+    data: dict[str, Any] = recipe_data(recipe)
+    for section, _, key in (key.partition(".") for key in keys):
+        del (data[section] if key else data)[key or section]
     file.write_text(json.dumps(data))
-    keys = ["seed", "train_autoencoder.forms", "base.resolution", "base.width", "compute"]
     assert add_missing(file) == keys
     assert set(read_yaml(file)) == set(Params.model_fields)
     text = recipe_text(recipe).replace("seed: 0 # of all that is random\n", "")
@@ -143,6 +149,41 @@ def test_beside_a_misspelt_key_nothing_is_added(file: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"unknown key 'ingest\.crv'; did you mean 'crf'\?; nothing was added"):
         add_missing(file)
     assert file.read_bytes() == before
+
+
+def test_a_key_whose_default_does_not_fit_is_not_added_but_named(file: Path) -> None:
+    file.write_text(file.read_text().replace("sizes: [[32, 32]", "sizes: [[48, 48]"))
+    drop(file, "forms:", "- {resolution")
+    before = file.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"; nothing was added \(missing: train_autoencoder\.forms\)$"):
+        add_missing(file)
+    assert file.read_bytes() == before
+
+
+def without(file: Path, section: str, instead: str = "") -> None:
+    """Take a section out of a file."""
+    text = file.read_text()
+    shorter = re.sub(rf"^{section}:.*\n(?:[ #].*\n|\n)*", instead, text, count=1, flags=re.MULTILINE)
+    assert shorter != text
+    file.write_text(shorter)
+
+
+def test_a_section_that_the_rest_needs_comes_back_whole(file: Path) -> None:
+    without(file, "text")
+    assert add_missing(file) == ["text"]
+    assert load_params(file.parent).text is not None
+    without(file, "aspect")
+    without(file, "finetune_aspect")
+    assert add_missing(file) == ["aspect", "finetune_aspect"]
+    assert load_params(file.parent).aspect is None, "null fits"
+
+
+@pytest.mark.parametrize("braces", ["{}", "&mine {  # of which\n  }"])
+def test_a_mapping_of_nothing_gets_its_keys(file: Path, braces: str) -> None:
+    whole = load_params(file.parent)
+    without(file, "diffusion", f"diffusion: {braces}\n")
+    assert add_missing(file)[:2] == ["diffusion.num_steps", "diffusion.beta_start"]
+    assert load_params(file.parent) == whole
 
 
 @pytest.mark.parametrize("old", ["diffusion:\n", "train_base:\n"])

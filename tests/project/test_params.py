@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.package_copy import ROOT
 from walt.core.config import load_section, parse_section, read_yaml
 from walt.core.errors import ConfigurationError
+from walt.ingest.config import Descriptor
 from walt.project.params import Params
 from walt.project.recipes import recipe_data
 
@@ -84,6 +87,51 @@ def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
         parse_section(changed(key, value), Params, "params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+def numbers(value: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
+    """The numbers in parameters, also those in lists: key, such as ``ingest.sizes.0.1`` -> value."""
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from numbers(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield key, value
+
+
+def with_number(whole: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    data = copy.deepcopy(whole)
+    inner: Any = data
+    *above, last = (int(part) if part.isdigit() else part for part in key.split("."))
+    for part in above:
+        inner = inner[part]
+    inner[last] = value
+    return data
+
+
+def test_no_number_is_infinite_or_not_a_number() -> None:
+    whole = recipe_data("demo")
+    found = list(numbers(whole))
+    assert len(found) > 100
+    for key, _ in found:
+        for wrong in (float("inf"), float("nan")):
+            with pytest.raises(ConfigurationError, match=rf"key '{key}'"):
+                parse_section(with_number(whole, key, wrong), Params, "params.yaml")
+
+
+def test_a_whole_number_is_neither_true_nor_written_with_a_point() -> None:
+    whole = parse_section(recipe_data("demo"), Params, "params.yaml").model_dump(mode="json")
+    found = [(key, value) for key, value in numbers(whole) if type(value) is int]
+    choices = {"autoencoder.dimensions", "autoencoder.downsample_kernel", "sr_2x.super_resolution.factor"}
+    assert choices <= dict(found).keys()
+    for key, value in found:
+        for wrong in (float(value), True):
+            with pytest.raises(ConfigurationError, match=rf"key '{key}'.*found {wrong}"):
+                parse_section(with_number(whole, key, wrong), Params, "params.yaml")
+    descriptor = read_yaml(ROOT / "datasets/ucf101.yaml")
+    for wrong in (True, 1.0):
+        descriptor["source"]["split"] = wrong
+        with pytest.raises(ConfigurationError, match=rf"key 'source\.split'.*found {wrong}"):
+            parse_section(descriptor, Descriptor, "ucf101.yaml")
 
 
 @pytest.mark.parametrize("stride", [3.0, 0.3, 0.0625])
@@ -206,6 +254,10 @@ def test_missing_key_is_named() -> None:
         ("? [a, b]\n: 1\n", r"the key .* is not text: put it in quotes"),
         ("2026-01-01: 1\n", r"the key 2026-01-01 is not text: put it in quotes"),
         ("a: &x\n  b: *x\n", r"an alias \(\*\) leads back to the value that it is in"),
+        ("? [a, b]\n: 1\n? [a, b]\n: 2\n", r"line 3: the key .* is there twice"),
+        ("a: 2026-13-01\n", r"not valid YAML: month must be in 1..12"),
+        ("a: " + "9" * 5000 + "\n", r"not valid YAML"),
+        ("a: " + "[" * 3000 + "]" * 3000 + "\n", r"in each other, too many"),
         ("a: [1\n", r"not valid YAML"),
         ("- 1\n", r"expected a mapping of keys, found list"),
         ("a: \xff\n", r"not valid YAML"),

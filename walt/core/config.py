@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
@@ -49,7 +49,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         key = re.search('duplicate key "(.*?)"', str(error.problem))
         said = f"the key '{key[1]}' is there twice" if key else "a key is there twice"
         raise ConfigurationError(f"{path}, line {error.problem_mark.line + 1}: {said}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigurationError(f"{path}: lists or mappings in each other, too many to read") from None
+    except (YAMLError, ValueError) as error:  # the latter: bytes that are not UTF-8, a date of month 13, and the like
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
@@ -86,19 +88,25 @@ def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if
     missing key. Raises ConfigurationError."""
     try:
         # JSON mode: strict about types, but accepts a YAML list for a tuple
-        return section.model_validate_json(json.dumps(data, default=str))
+        found = section.model_validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         raise ConfigurationError(f"{source}: {_first_problem(error, section, if_missing)}") from None
+    for key, given in _not_whole(found, data, ""):
+        raise ConfigurationError(f"{source}: key '{key}': expected a whole number, found {given!r}")
+    return found
 
 
-def check_form(data: dict[str, Any], section: type[SectionT], source: str) -> None:
-    """Raise ConfigurationError if keys are unknown or missing, or hold something of the wrong type; whether values fit
-    together is not looked at."""
-    try:
-        section.model_validate_json(json.dumps(data, default=str))
-    except ValidationError as error:
-        if any(problem["type"] != "value_error" for problem in error.errors(include_url=False)):
-            raise ConfigurationError(f"{source}: {_first_problem(error, section, '')}") from None
+def _not_whole(value: Any, data: Any, key: str) -> Iterator[tuple[str, bool | float]]:
+    """Where ``true`` or ``1.0`` became a whole number: among choices, pydantic finds them equal to 1, strict or not."""
+    if isinstance(data, bool | float) and type(value) is int:
+        yield key, data
+    elif isinstance(data, dict):
+        inner = dict(value) if isinstance(value, Section | dict) else {}
+        for name in data.keys() & inner.keys():
+            yield from _not_whole(inner[name], data[name], f"{key}.{name}" if key else name)
+    elif isinstance(data, list) and isinstance(value, list | tuple):
+        for number, (one, given) in enumerate(zip(value, data, strict=False)):
+            yield from _not_whole(one, given, f"{key}.{number}")
 
 
 def _first_problem(error: ValidationError, section: type[Section], if_missing: str) -> str:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node
 
-from walt.core.config import check_form, read_yaml
+from walt.core.config import parse_section, read_yaml
 from walt.core.errors import ConfigurationError
 from walt.core.storage import replace_file
 from walt.project.commented_yaml import Entry, end_of, lines
@@ -24,33 +24,45 @@ def add_missing(file: Path) -> list[str]:
     """Add the keys that are missing from a ``params.yaml``, with the values and comments of ``defaults.yaml``.
 
     Every line that is there stays as it is. A section that may be null is added as null, since the project has
-    worked without it so far; sections that are null stay so.
+    worked without it so far, and whole only where null does not fit the rest; sections that are null stay so.
 
     Returns:
         The keys that were added, such as ``train_base.optimizer.betas``; a section counts as one key.
 
     Raises:
-        ConfigurationError: the file cannot be read, a key cannot be put into it, or something else is wrong with it,
-            such as a key that is misspelt; it is as it was.
+        ConfigurationError: the file cannot be read, a key cannot be put into it, or it would be refused with the keys
+            too, for example since another one is misspelt; it is as it was.
     """
     if not file.is_file():
         raise ConfigurationError(f"{file}: no such file; `walt init` writes it")
     read_yaml(file)  # one line, whatever is wrong with it
-    text, known = file.read_bytes().decode("utf-8"), Defaults().root
-    added: list[str] = []
-    while (found := _first_missing(*_parsed(text, file, added), known, Params, "")) is not None:
+    before = file.read_bytes().decode("utf-8")
+    refused: ConfigurationError | None = None
+    for whole in (False, True):
+        text, added = _completed(before, file, whole)
+        try:
+            parse_section(YAML(typ="safe", pure=True).load(text), Params, str(file))
+        except ConfigurationError as error:
+            refused = refused or error
+            continue
+        if added:
+            replace_file(file, text.encode())
+        return added
+    missing = ", ".join(added[:5]) + (f" and {len(added) - 5} more" if len(added) > 5 else "")
+    raise ConfigurationError(f"{refused}; nothing was added (missing: {missing})" if added else str(refused))
+
+
+def _completed(text: str, file: Path, whole: bool) -> tuple[str, list[str]]:
+    """The text with the keys that it lacks, and their names. ``whole``: sections that may be null too, with all their
+    keys. Raises ConfigurationError where there is no place for a key."""
+    known, added = Defaults().root, list[str]()
+    while (found := _first_missing(*_parsed(text, file, added), known, Params, "", whole)) is not None:
         mapping, name, entry, before, key = found
         if key in added:
             raise ConfigurationError(f"{file}: found no place for the missing key '{key}': add it by hand")
         text = _with_key(text, mapping, name, entry, before)
         added.append(key)
-    try:
-        check_form(YAML(typ="safe", pure=True).load(text), Params, str(file))
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{error}; nothing was added" if added else str(error)) from None
-    if added:
-        replace_file(file, text.encode())
-    return added
+    return text, added
 
 
 def _parsed(text: str, file: Path, added: list[str]) -> tuple[MappingNode, dict[str, Any]]:
@@ -65,25 +77,22 @@ _Missing = tuple[MappingNode, str, Entry, tuple[Node, Node] | None, str]
 
 
 def _first_missing(
-    mapping: MappingNode, data: dict[str, Any], known: Entry, section: type[BaseModel], above: str
+    mapping: MappingNode, data: dict[str, Any], known: Entry, section: type[BaseModel], above: str, whole: bool
 ) -> _Missing | None:
-    """The mapping, the missing key, what it gets, the pair that it comes after (None: it comes first), its full name.
-
-    A mapping without any pair is left to the check: it has no line after which a key could be added.
-    """
+    """The mapping, the missing key, what it gets, the pair that it follows (None: it comes first), its full name."""
     pairs = {key.value: (key, value) for key, value in mapping.value if isinstance(key.value, str)}
     before: tuple[Node, Node] | None = None
     for name, entry in (known.children or {}).items():
         full = f"{above}.{name}" if above else name
         inner, nullable = _section_in(section.model_fields[name].annotation)
         if name not in data:
-            value = Entry(comment=entry.comment) if inner is not None and nullable else entry
+            value = Entry(comment=entry.comment) if inner is not None and nullable and not whole else entry
             return mapping, name, value, before, full
         if name not in pairs:
             continue  # it comes by a merge key (<<)
         before = pairs[name]
-        if inner is not None and isinstance(before[1], MappingNode) and before[1].value:
-            found = _first_missing(before[1], data[name], entry, inner, full)
+        if inner is not None and isinstance(before[1], MappingNode):
+            found = _first_missing(before[1], data[name], entry, inner, full, whole)
             if found is not None:
                 return found
     return None
@@ -101,6 +110,9 @@ def _section_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 def _with_key(text: str, mapping: MappingNode, name: str, entry: Entry, before: tuple[Node, Node] | None) -> str:
     """The text with one more key in a mapping: on lines of its own, or between the braces of a flow mapping."""
+    if not mapping.value:  # {}, perhaps behind an anchor
+        index = text.index("{", mapping.start_mark.index) + 1
+        return f"{text[:index]}{name}: {_in_flow(entry)}{text[index:]}"
     first = mapping.value[0][0]
     if mapping.flow_style:
         pair = f"{name}: {_in_flow(entry)}"
