@@ -24,6 +24,7 @@ from benchmarks.measure import Work, count_flops, machine, markdown_table, matmu
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.nn.causal import use_channels_last
+from walt.project.recipes import load_recipe
 
 OURS = "W.A.L.T"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -116,13 +117,7 @@ def convolution_share(work: Work) -> float:
 
 def contestants(arguments: argparse.Namespace, dtype: torch.dtype) -> Iterator[tuple[str, str, Any, Any]]:
     """(model, layout, encode, decode); each model is made at its turn, so that a failure names it."""
-    ours = CausalAutoencoder(
-        AutoencoderConfig(
-            dimensions=3, patch_size=1, base_channels=arguments.width, channel_multipliers=(1, 2, 2, 4),
-            temporal_downsample=(False, True, True), blocks_per_level=arguments.blocks, latent_channels=8,
-            downsample_kernel=3, groups=32,
-        )
-    )  # fmt: skip
+    ours = CausalAutoencoder(autoencoder_config(arguments))
     ours = ours.eval().to(arguments.device, dtype)
     use_channels_last(ours)
     yield OURS, "channels-last", lambda video: ours.encode(video)[0], ours.decode
@@ -136,6 +131,12 @@ def contestants(arguments: argparse.Namespace, dtype: torch.dtype) -> Iterator[t
             if layout == "channels-last":
                 use_channels_last(model)
             yield name, layout, *peer_functions(model)
+
+
+def autoencoder_config(arguments: argparse.Namespace) -> AutoencoderConfig:
+    """The paper's, as the recipe has it, in the size that the command line says."""
+    sizes = {"base_channels": arguments.width, "blocks_per_level": arguments.blocks}
+    return AutoencoderConfig.model_validate(load_recipe("ucf101").autoencoder.model_dump() | sizes)
 
 
 def peers() -> list[tuple[str, Any]]:

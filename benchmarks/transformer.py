@@ -15,6 +15,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns
 from walt.nn.device import keep_freed_memory
+from walt.project.recipes import load_recipe
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -188,15 +190,22 @@ def contestants(arguments: argparse.Namespace) -> Iterator[tuple[str, nn.Module,
 def walt_config(
     arguments: argparse.Namespace, window: str, bias: bool, mlp_width: int | None = None
 ) -> TransformerConfig:
-    """Unconditional, with the timestep as the only condition: what is measured is self-attention and MLP."""
-    return TransformerConfig(
-        resolution=(GRID[1] * 8, GRID[2] * 8), latent_grid=GRID, latent_channels=CHANNELS, layers=arguments.layers,
-        width=arguments.width, heads=arguments.heads, mlp_width=mlp_width or 4 * arguments.width, patch_size=1,
-        spatial_window=GRID if window == "full" else (1, *GRID[1:]), spatiotemporal_window=WINDOWS[window],
-        adaln="lora", adaln_rank=2, qk_norm=True, relative_position_bias=bias, self_conditioning=False,
-        frame_prediction=False, conditioning="none", num_classes=None, text_width=None, cross_attention=None,
-        super_resolution=None,
-    )  # fmt: skip
+    """The recipe's base model in the size that the command line says. Unconditional, with the timestep as the only
+    condition: what is measured is self-attention and MLP."""
+    changes = {
+        "resolution": (GRID[1] * 8, GRID[2] * 8), "latent_grid": GRID, "layers": arguments.layers,
+        "width": arguments.width, "heads": arguments.heads, "mlp_width": mlp_width or 4 * arguments.width,
+        "spatial_window": GRID if window == "full" else (1, *GRID[1:]), "spatiotemporal_window": WINDOWS[window],
+        "relative_position_bias": bias, "self_conditioning": False, "conditioning": "none", "num_classes": None,
+    }  # fmt: skip
+    return TransformerConfig.model_validate(_of_recipe() | changes)
+
+
+@cache
+def _of_recipe() -> dict[str, Any]:
+    base = load_recipe("ucf101").base.model_dump()
+    assert base["latent_channels"] == CHANNELS
+    return base
 
 
 def render(rows: list[Row], arguments: argparse.Namespace) -> str:
