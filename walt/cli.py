@@ -1,49 +1,18 @@
-"""The ``walt`` command: a subcommand per stage of the registry, and one per module of ``walt/commands``."""
+"""The ``walt`` command. Its subcommands are put together in ``walt/commands/subcommands.py``."""
 
 from __future__ import annotations
 
 import atexit
 import gc
 import sys
-from functools import partial
-from importlib import import_module
-from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
-from walt.commands.listing import list_commands
-from walt.commands.run_stage import run_and_show
+from walt.commands.subcommands import Subcommands
 from walt.core import environment
 from walt.core.errors import WaltError
-from walt.project.registry import STAGES
 
-
-class _Subcommands(TyperGroup):
-    """Names and help are known at once; the module of a command is imported when that command is called."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        for stage in STAGES:
-            run = partial(run_and_show, stage.name)
-            self.add_command(TyperCommand(stage.name, callback=run, help=stage.summary, rich_help_panel="Stages"))
-        self._modules: dict[str | None, str] = {}
-        for command in list_commands():
-            self._modules[command.name] = command.module
-            panel = "Stages" if command.name in self.commands else "Project"  # a command that replaces its stage's
-            self.add_command(TyperCommand(command.name, help=command.help, rich_help_panel=panel))
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """The command that the first of ``args`` names, its module imported now."""
-        name, command, rest = super().resolve_command(ctx, args)
-        if name in self._modules:
-            single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-            single.command(name)(import_module(self._modules[name]).command)
-            command = typer.main.get_command(single)
-        return name, command, rest
-
-
-app = typer.Typer(cls=_Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(cls=Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 @app.callback()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from walt.workers.killable import Workers, open_workers
 from walt.workers.on_ray import map_on_ray
-from walt.workers.outcomes import AHEAD, OUT_OF_MEMORY, ItemT, Outcome, ResultT, collect
+from walt.workers.outcomes import AHEAD, OUT_OF_MEMORY, ItemT, MapLimits, Outcome, ResultT, collect
 
 if TYPE_CHECKING:  # a worker process reads no settings, and need not load the code that validates them
     from walt.core.compute import ComputeConfig
@@ -38,10 +38,11 @@ def map_items(
     Raises:
         Whatever the function raises, except MemoryError. StorageError if no worker can be started.
     """
+    limits = MapLimits(compute.workers, timeout_seconds, memory_mb)
     if compute.backend == "ray":
-        return map_on_ray(function, items, compute.workers, timeout_seconds, memory_mb)
+        return map_on_ray(function, items, limits)
     if compute.backend == "process":
-        return _map_in_processes(function, items, compute.workers, timeout_seconds, memory_mb)
+        return _map_in_processes(function, items, limits)
     return _map_inline(function, items)
 
 
@@ -54,28 +55,24 @@ def _map_inline(function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) ->
 
 
 def _map_in_processes(
-    function: Callable[[ItemT], ResultT],
-    items: Iterable[ItemT],
-    num_workers: int,
-    timeout_seconds: float | None,
-    memory_mb: int | None,
+    function: Callable[[ItemT], ResultT], items: Iterable[ItemT], limits: MapLimits
 ) -> Iterator[Outcome[ResultT]]:
     source = enumerate(items)
     early: dict[int, Outcome[ResultT]] = {}  # finished before their turn
     turn = 0
     exhausted = False
-    with open_workers(function, memory_mb) as workers:
+    with open_workers(function, limits.memory_mb) as workers:
         while True:
-            while not exhausted and len(early) + _busy(workers) < AHEAD * num_workers:
+            while not exhausted and len(early) + _busy(workers) < AHEAD * limits.num_workers:
                 idle = next((worker for worker in workers.alive if worker.index is None), None)
-                if idle is None and len(workers.alive) >= num_workers:
+                if idle is None and len(workers.alive) >= limits.num_workers:
                     break
                 index, item = next(source, (None, None))
                 if index is None:
                     exhausted = True
                     break
-                (idle or workers.start()).send(index, ForkingPickler.dumps((function, item)), timeout_seconds)
-            for index, outcome in collect(workers, timeout_seconds):
+                (idle or workers.start()).send(index, ForkingPickler.dumps((function, item)), limits.timeout_seconds)
+            for index, outcome in collect(workers, limits.timeout_seconds):
                 early[index] = outcome
             while turn in early:
                 yield early.pop(turn)

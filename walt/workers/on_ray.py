@@ -22,6 +22,7 @@ from walt.workers.outcomes import (
     OUT_OF_MEMORY,
     Failure,
     ItemT,
+    MapLimits,
     Outcome,
     ResultT,
     collect,
@@ -33,9 +34,7 @@ _GOODBYE_SECONDS = 30.0
 def map_on_ray(
     function: Callable[[ItemT], ResultT],
     items: Iterable[ItemT],
-    num_workers: int,
-    timeout_seconds: float | None,
-    memory_mb: int | None,
+    limits: MapLimits,
 ) -> Iterator[Outcome[ResultT]]:
     """As ``map_items``, on the cluster that ``RAY_ADDRESS`` names, or a new one on this machine.
 
@@ -48,7 +47,7 @@ def map_on_ray(
     leader, ours = spawn("walt.workers.on_ray:lead")
     connection = Connection(ours.detach())
     source = iter(items)
-    message: Any = (function, num_workers, timeout_seconds, memory_mb)
+    message: Any = (function, limits)
     try:
         while True:
             kind, value = _exchange(connection, message, leader)
@@ -96,8 +95,8 @@ def lead(descriptor: int, parent: int) -> None:
             yield from batch
 
     try:
-        function, num_workers, timeout_seconds, memory_mb = ForkingPickler.loads(connection.recv_bytes())
-        for outcome in _drive(function, items(), num_workers, timeout_seconds, memory_mb):
+        function, limits = ForkingPickler.loads(connection.recv_bytes())
+        for outcome in _drive(function, items(), limits):
             connection.send_bytes(ForkingPickler.dumps(("outcome", outcome)))
         connection.send_bytes(ForkingPickler.dumps(("done", None)))
     except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent wants no more results
@@ -109,22 +108,20 @@ def lead(descriptor: int, parent: int) -> None:
 def _drive(
     function: Callable[[ItemT], ResultT],
     items: Iterator[ItemT],
-    num_workers: int,
-    timeout_seconds: float | None,
-    memory_mb: int | None,
+    limits: MapLimits,
 ) -> Iterator[Outcome[ResultT]]:
     """Keep a bounded number of items in progress, and yield their outcomes in order."""
     import ray
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 
-    _join_ray(num_workers)
+    _join_ray(limits.num_workers)
     remote = ray.remote(num_cpus=1, max_retries=2)(_call_on_ray)
     pending: deque[Any] = deque()
     exhausted = False
     while True:
-        while not exhausted and len(pending) < AHEAD * num_workers:
+        while not exhausted and len(pending) < AHEAD * limits.num_workers:
             for item in items:
-                pending.append(remote.remote(function, item, timeout_seconds, memory_mb))
+                pending.append(remote.remote(function, item, limits.timeout_seconds, limits.memory_mb))
                 break
             else:
                 exhausted = True

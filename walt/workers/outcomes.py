@@ -19,6 +19,15 @@ AHEAD = 4
 
 
 @dataclass(frozen=True)
+class MapLimits:
+    """How many workers a map may have, and what one of them may take: see ``walt.workers.execute.map_items``."""
+
+    num_workers: int
+    timeout_seconds: float | None
+    memory_mb: int | None
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why an item has no result."""
 
