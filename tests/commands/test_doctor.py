@@ -115,6 +115,10 @@ def test_a_parameter_file_that_is_wrong(project: Path) -> None:
     (project / "params.yaml").write_text(text.replace("seed: 0", "sede: 0"))
     assert check().status == "fail"
     assert "did you mean 'seed'" in check().found
+    assert check().advice == "fix the key"
+    (project / "params.yaml").write_text(text.replace("seed: 0", ""))
+    assert "missing key 'seed'" in check().found
+    assert check().advice == "walt init --update", "what the message says, and nothing else"
     (project / "params.yaml").unlink()
     assert (check().status, check().advice) == ("fail", "walt init")
 
