@@ -63,7 +63,7 @@ def point_at_dataset(root: Path, described: Described, recipe: bytes | None = No
     params = read_commented(root / "params.yaml") if recipe is None else parse_commented(recipe.decode())
     name = described.descriptor.name
     file, classes = f"{OWN_DATASETS}/{name}.yaml", described.choice.classes
-    names = f"{OWN_DATASETS}/{name}.classes.txt" if classes else None
+    names = f"datasets/classes/own/{name}.txt" if classes else None  # below what DVC watches
     descriptor = described.descriptor.model_copy(update={"classes": names})
     params["dataset"].update({"descriptor": file, "path": described.path})
     params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
