@@ -105,8 +105,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     refusals = found.screening.refusals()
     screened_out, clip_rejects = _screen(found.sources, cache, refusals, config)
     rejects += found.rejects + screened_out
-    num_inputs = len(listing.items) + len(listing.refusals)
     accepted = [source for source in found.sources if source.num_clips]
+    num_inputs = len(listing.items) + len(listing.refusals)
     assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
     write_clip_rejects(paths.clip_rejects, clip_rejects, measure_columns())
@@ -132,11 +132,16 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
                 left.unlink()
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
     if descriptor.source.kind == "union":
-        kept = Counter(descriptor.member_of(source.item.source) for source in accepted)
-        figures["members"] = {name: f"{kept[name]} of {count} inputs" for name, count in sorted(inputs.items())}
+        figures["members"] = _by_member(descriptor, inputs, accepted)
     if config.ingest.output:
         figures["uploaded"] = mirror(paths, config.ingest.output)
     return figures
+
+
+def _by_member(descriptor: Descriptor, inputs: Counter[str], accepted: list[Source]) -> dict[str, str]:
+    """How many inputs of each member of a union were accepted."""
+    kept = Counter(descriptor.member_of(source.item.source) for source in accepted)
+    return {name: f"{kept[name]} of {count} inputs" for name, count in sorted(inputs.items())}
 
 
 def _filtered(listing: Listing, columns: UserColumns, config: IngestConfig) -> tuple[list[Item], list[RejectRow]]:
