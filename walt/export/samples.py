@@ -54,11 +54,14 @@ def without_gaps(description: Description, survey: Survey) -> Description:
         left_out |= {"label", "class_name"}
     if description["class_name"] is None:
         left_out.add("class_name")
+    if not survey.captioned(kind):
+        left_out |= {"caption", "captions", "caption_names"}
     measures = {name: description["measures"][name] for name in survey.measures[kind]}
     if not measures:
         left_out.add("measures")
-    kept = {name: value for name, value in description.items() if name not in left_out}
-    return kept | {"caption": description["caption"] or ""} | ({"measures": measures} if measures else {})
+    texts = {name: description[name] or [""] for name in ("captions", "caption_names")}  # an empty list has no type
+    whole = description | texts | {"caption": description["caption"] or "", "measures": measures}
+    return {name: value for name, value in whole.items() if name not in left_out}
 
 
 def members(row: ManifestRow, description: Description, survey: Survey, picture: bytes) -> Iterator[tuple[str, bytes]]:
