@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("layout", "every"), [("webdataset", 2), ("videofolder", 5), ("energon", 5), ("litdata", 5)])
+@pytest.mark.parametrize(("layout", "every"), [("webdataset", 6), ("videofolder", 11), ("energon", 11), ("litdata", 9)])
 def test_a_killed_export_ends_in_the_same_bytes(tmp_path: Path, layout: str, every: int) -> None:
     write_project(tmp_path)
     code = (

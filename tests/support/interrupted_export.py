@@ -44,6 +44,7 @@ def killed_at_each_write(root: Path, layout: str, every: int) -> None:
     assert writes > 20
     for moment in range(1, writes + 1, every):
         folder = root / f"killed-{moment}"
+        exported(Paths(root), folder, layout, size=(16, 16))  # other clips are there, which go first
         for _ in range(2):
             _killed(root, folder, layout, moment)
         exported(Paths(root), folder, layout)
