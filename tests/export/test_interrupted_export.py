@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("layout", "every"), [("webdataset", 6), ("videofolder", 11), ("energon", 11), ("litdata", 9)])
+@pytest.mark.parametrize(
+    ("layout", "every"), [("webdataset", 13), ("videofolder", 23), ("energon", 23), ("litdata", 19)]
+)
 def test_a_killed_export_ends_in_the_same_bytes(tmp_path: Path, layout: str, every: int) -> None:
     write_project(tmp_path)
     code = (
