@@ -152,7 +152,7 @@ def test_importing_a_room_loads_nothing_heavier_than_it_needs(module: str, forbi
     assert not forbidden & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("room", ["media", "workers", "ingest"])
+@pytest.mark.parametrize("room", ["media", "workers", "ingest", "export"])
 def test_no_module_of_these_rooms_loads_torch(room: str) -> None:
     """Whatever it imports: all of them together, since torch once loaded stays."""
     modules = [

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from tests.support.export_project import FACTS, ROWS, files_in, lines_of, row, write_params, write_project
 from walt.cli import app
+from walt.commands.export import LayoutName
 from walt.core.errors import ConfigurationError
+from walt.export.layouts import LAYOUTS
 
 
 @pytest.fixture
@@ -67,6 +69,10 @@ def test_a_size_that_is_none_is_refused(project: Path, size: str) -> None:
     with pytest.raises(ConfigurationError, match="--size: HxW"):
         call("data", "out", "--as", "webdataset", "--size", size)
     assert not (project / "out").exists()
+
+
+def test_every_layout_has_its_name() -> None:
+    assert {layout.value for layout in LayoutName} == set(LAYOUTS)
 
 
 def test_layouts_and_things_that_do_not_exist_are_refused(project: Path) -> None:

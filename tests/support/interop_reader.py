@@ -40,8 +40,10 @@ def members(folder: str) -> list[list[str]]:
         basic_sample_keys,
         get_loader,
         get_val_dataset,
+        stateless,
     )
 
+    @stateless
     def cook(sample: dict[str, Any]) -> TextSample:
         names = sorted(name for name in sample if not name.startswith("__"))
         return TextSample(**basic_sample_keys(sample), text=" ".join(names))

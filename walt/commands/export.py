@@ -92,11 +92,11 @@ def _places(folder: Path, sizes: list[Size | None]) -> dict[Size | None, Path]:
     """The folder of each size: several have one each inside ``folder``, which holds nothing else."""
     if len(sizes) == 1:
         return {sizes[0]: folder}
-    places = {size: folder / size_folder(size) for size in sizes if size is not None}
+    places: dict[Size | None, Path] = {size: folder / size_folder(size) for size in sizes if size is not None}
     foreign = [path for path in folder.iterdir() if path not in places.values()] if folder.is_dir() else []
     if foreign:
         raise ConfigurationError(f"{folder}: holds {min(foreign).name}; for all sizes choose an empty folder")
-    return dict(places)
+    return places
 
 
 def _facts(root: Path) -> Facts:

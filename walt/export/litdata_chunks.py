@@ -52,7 +52,7 @@ def index(records: Iterable[FileRecord], extension: str) -> bytes:
         extension: name of the leaf with the picture file.
     """
     names = ["key", "caption", "json", extension]
-    leaf = {"type": None, "context": None, "children_spec": []}
+    leaf: dict[str, object] = {"type": None, "context": None, "children_spec": []}
     spec = [1, {"type": "builtins.dict", "context": json.dumps(names), "children_spec": [leaf] * len(names)}]
     config = {
         "chunk_bytes": CHUNK_BYTES,
