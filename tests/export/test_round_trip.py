@@ -7,11 +7,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support import ingest_project
 from tests.support.export_project import FACTS, ROWS, exported, lines_of, stored, write_project
+from tests.support.ingest_project import ingest_source, make_project
 from tests.support.sources import by_source, list_source
-from walt.data.manifest import ManifestRow
+from walt.core.paths import Paths
+from walt.data.manifest import ManifestRow, read_manifest, read_rejects
 from walt.ingest.sources.items import Item
 from walt.ingest.sources.locations import local_copy
+from walt.pages.stored_clips import StoredClips
 
 KEYS = {one.key: one for one in ROWS}
 SPLITS = {"train": "train", "validation": "held_out"}
@@ -71,3 +75,24 @@ def test_a_video_folder_read_by_its_tables_is_the_same_clips_captions_labels_and
             found.add(name)
     assert found == files.keys()
     assert len(found) == len(ROWS)
+
+
+def test_what_was_ingested_exported_and_ingested_again_is_the_same_clips(tmp_path: Path) -> None:
+    """Through the whole stage: every clip is accepted as one clip, with its caption, frames and pixels."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    make_project(first)
+    ingest_project.run(first)
+    exported(Paths(first), second / "videos", "webdataset", size=(32, 32))
+    tars = {"kind": "webdataset", "tars": ["*/*.tar"], "caption": "txt", "damaged": "stop"}
+    figures = ingest_source(second, tars)
+    assert not read_rejects(Paths(second).rejects)
+    before, after = read_manifest(Paths(first).manifest), read_manifest(Paths(second).manifest)
+    assert figures["clips"] == len(before)
+    originals = {one.key: one for one in before}
+    pixels = [dict(StoredClips(Paths(root).clips).read(rows)) for root, rows in ((first, before), (second, after))]
+    for one in after:
+        original = originals.pop(one.source.rpartition("::")[2].partition(".")[0])
+        assert (one.kind, one.caption, one.num_frames) == (original.kind, original.caption, original.num_frames)
+        difference = pixels[0][original.key].astype(int) - pixels[1][one.key].astype(int)
+        assert abs(difference).mean() < 2
+    assert not originals

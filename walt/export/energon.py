@@ -49,7 +49,7 @@ class _Sample:
     end: int = 0
 
 
-def prepare(folder: Path, splits: Mapping[Group, list[FileRecord]], *, captioned: bool, identity: str) -> list[str]:
+def prepare(folder: Path, splits: Mapping[Group, list[FileRecord]], *, captioned: bool, identity: str) -> None:
     """Write what energon needs to load a folder of tars; the same tars give the same bytes. Raises StorageError.
 
     Args:
@@ -57,9 +57,6 @@ def prepare(folder: Path, splits: Mapping[Group, list[FileRecord]], *, captioned
         splits: the tars of each split.
         captioned: whether the tars have captions.
         identity: digest of what the tars are made of.
-
-    Returns:
-        Names of the files, relative to the folder.
     """
     meta = folder / FOLDER
     by_split = {
@@ -73,8 +70,6 @@ def prepare(folder: Path, splits: Mapping[Group, list[FileRecord]], *, captioned
     parts = {name: by_split.get(split, []) for split, name in _SPLITS.items()} | {"test": []}
     write_json(meta / "split.yaml", {"split_parts": parts, "exclude": []})  # JSON is YAML
     write_json(meta / "dataset.yaml", _dataset(extension, captioned))
-    names = ["index.sqlite", "index.uuid", ".info.json", "split.yaml", "dataset.yaml"]
-    return [*(f"{FOLDER}/{name}" for name in names), *(f"{tar}.idx" for tar in counts)]
 
 
 def _dataset(extension: str, captioned: bool) -> dict[str, object]:

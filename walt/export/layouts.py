@@ -14,6 +14,8 @@ from walt.export.samples import Description, members, record_of, without_gaps
 from walt.export.survey import Group, Survey
 from walt.export.target import FileRecord
 
+Records = Mapping[Group, list[FileRecord]]
+"""The files of each group; none where each has one clip only."""
 Clips = Iterator[tuple[ManifestRow, Description, bytes]]
 """Clips with what is said of them, and their picture files; one at a time in memory."""
 
@@ -27,12 +29,12 @@ class Layout(ABC):
     Attributes:
         name: as it is called on the command line.
         ours: names of all files that it may write, and of those that readers put beside them.
-        one_table: whether ``metadata.jsonl`` is one file for all clips, not one in the folder of each group.
+        many_clips_per_file: if so, ``metadata.jsonl`` is one file for all clips, else one for each group beside them.
     """
 
     name: str
     ours: re.Pattern[str]
-    one_table = True
+    many_clips_per_file = True
 
     @abstractmethod
     def write(self, folder: Path, group: Group, number: int, clips: Clips, survey: Survey) -> list[FileRecord]:
@@ -46,11 +48,8 @@ class Layout(ABC):
     def pattern(self, group: Group) -> str:
         """Glob of the files with a group's clips."""
 
-    def finish(
-        self, folder: Path, survey: Survey, records: Mapping[Group, list[FileRecord]], identity: str
-    ) -> list[str]:
-        """Write what readers need beside the clips' files; returns the names. Raises StorageError."""
-        return []
+    def finish(self, folder: Path, survey: Survey, records: Records, identity: str) -> None:  # noqa: B027
+        """Write what readers need beside the clips' files, given those of each group. Raises StorageError."""
 
 
 class WebDataset(Layout):
@@ -79,15 +78,10 @@ class Energon(WebDataset):
     name = "energon"
     ours = re.compile(rf"{_COMMON}|{_SPLIT}-\d{{6}}\.tar(\.idx)?|(video|image)/\.nv-meta/[\w.-]+")
 
-    def finish(
-        self, folder: Path, survey: Survey, records: Mapping[Group, list[FileRecord]], identity: str
-    ) -> list[str]:
-        names = []
+    def finish(self, folder: Path, survey: Survey, records: Records, identity: str) -> None:
         for kind in dict.fromkeys(group.kind for group in records):
             splits = {group: tars for group, tars in records.items() if group.kind == kind}
-            made = energon.prepare(folder / kind, splits, captioned=survey.captioned(kind), identity=identity)
-            names += [f"{kind}/{name}" for name in made]
-        return names
+            energon.prepare(folder / kind, splits, captioned=survey.captioned(kind), identity=identity)
 
 
 class VideoFolder(Layout):
@@ -95,7 +89,7 @@ class VideoFolder(Layout):
 
     name = "videofolder"
     ours = re.compile(rf"{_COMMON}|{_SPLIT}/([0-9A-Za-z_-]+\.(mp4|png)|metadata\.jsonl)")
-    one_table = False
+    many_clips_per_file = False
 
     def write(self, folder: Path, group: Group, number: int, clips: Clips, survey: Survey) -> list[FileRecord]:
         records = []
@@ -137,14 +131,10 @@ class LitData(Layout):
     def pattern(self, group: Group) -> str:
         return f"{group.kind}/{group.folder}/*.bin"
 
-    def finish(
-        self, folder: Path, survey: Survey, records: Mapping[Group, list[FileRecord]], identity: str
-    ) -> list[str]:
-        names = []
+    def finish(self, folder: Path, survey: Survey, records: Records, identity: str) -> None:
         for group, chunks in records.items():
-            names.append(f"{group.kind}/{group.folder}/index.json")
-            write_bytes(folder / names[-1], litdata_chunks.index(chunks, group.extension))
-        return names
+            path = folder / group.kind / group.folder / "index.json"
+            write_bytes(path, litdata_chunks.index(chunks, group.extension))
 
 
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (WebDataset(), VideoFolder(), Energon(), LitData())}

@@ -123,22 +123,24 @@ class _Run:
 
     def all(self, digest: str) -> Exported:
         """Write everything, what tells readers that a part is there after it."""
-        records: dict[Group, list[FileRecord]] = {}
         scratch = self.paths.work("export") / "playable.mp4" if self.request.playable else None
-        total = self.survey.clips
+        records: dict[Group, list[FileRecord]] = {}
+        files, num_bytes = 0, 0
         with (
             closing(StoredPictures(self.sizes, scratch)) as pictures,
-            ProgressBar("export", total=total, unit="clips", meters=("MB",)) as bar,
+            ProgressBar("export", total=self.survey.clips, unit="clips", meters=("MB",)) as bar,
         ):
             for group in self.survey.groups:
                 records[group] = []
                 for number, rows in self._batches(group):
                     written = self._batch(group, number, rows, pictures)
-                    records[group] += written
-                    bar.advance(len(rows), MB=sum(record.bytes for record in written) / 1e6)
+                    written_bytes = sum(record.bytes for record in written)
+                    files, num_bytes = files + len(written), num_bytes + written_bytes
+                    if self.layout.many_clips_per_file:
+                        records[group] += written
+                    bar.advance(len(rows), MB=written_bytes / 1e6)
         self._beside(records, digest)
-        made = [record for of_group in records.values() for record in of_group]
-        return Exported(total, self.survey.left_out, len(made), sum(record.bytes for record in made))
+        return Exported(self.survey.clips, self.survey.left_out, files, num_bytes)
 
     def _batches(self, group: Group) -> Iterator[tuple[int, list[ManifestRow]]]:
         rows = rows_of(self.paths.manifest, group, self.sizes)
@@ -172,7 +174,7 @@ class _Run:
     def _beside(self, records: dict[Group, list[FileRecord]], digest: str) -> None:
         """Tables, indexes, Croissant and card."""
         folder, groups = self.target.folder, self.survey.groups
-        if self.layout.one_table:
+        if self.layout.many_clips_per_file:
             lines = (line for group in groups for line in self._lines(group))
             tables = [write_lines(folder, "metadata.jsonl", lines)]
         else:
@@ -180,7 +182,7 @@ class _Run:
                 write_lines(folder, f"{group.kind}/{group.folder}/metadata.jsonl", self._lines(group))
                 for group in groups
             ]
-        indexes = self.layout.finish(folder, self.survey, records, digest)
+        self.layout.finish(folder, self.survey, records, digest)
         place = next(iter(self.layout.place(next(iter(groups)), 0, "key")))
         patterns = [self.layout.pattern(group) for group in groups]
         write_json(folder / "croissant.json", croissant(self.facts, tables, patterns, place, digest))
@@ -188,4 +190,3 @@ class _Run:
         shown += "" if len(self.sizes.sizes) == 1 else "; each clip in the largest that it is stored in"
         text = card(self.facts, self.survey, self.layout.name, shown, digest, playable=self.request.playable)
         write_bytes(folder / "README.md", text.encode())
-        self.target.keep(["README.md", "croissant.json", *indexes, *(table.name for table in tables)])

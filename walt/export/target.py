@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,7 +56,6 @@ class Target:
     def __init__(self, folder: Path, layout: str, ours: re.Pattern[str], work: Path) -> None:
         self.folder, self._layout, self._ours = folder, layout, ours
         self._notes = work / sha256_json(str(folder.resolve()))[:16]
-        self._wanted: set[str] = {MARK}
 
     def check(self) -> None:
         """Before any work. Writes nothing.
@@ -105,13 +104,11 @@ class Target:
                 if found.get("identity") != identity:
                     if found:
                         write_json(self.folder / MARK, found | {"finished": False})
-                    for name in _files(self.folder):
-                        if name != MARK:
-                            (self.folder / name).unlink()
+                    self._empty()
                     shutil.rmtree(self._notes, ignore_errors=True)
                 write_json(self.folder / MARK, self._content(identity, finished=False))
             yield finished
-            self._remove_unwanted()
+            self._remove_temporary()
             write_json(self.folder / MARK, self._content(identity, finished=True))
 
     def known(self, unit: str) -> list[FileRecord] | None:
@@ -123,18 +120,11 @@ class Target:
                 verify_file(self.folder / record.name, record.bytes, record.sha256)
         except (CorruptArtifactError, ValueError, TypeError):
             return None
-        if records is not None:
-            self._wanted |= {record.name for record in records}
         return records
 
     def note(self, unit: str, records: list[FileRecord]) -> None:
         """Remember that a unit's files are finished."""
         write_json(self._notes / f"{sha256_json(unit)[:16]}.json", [asdict(record) for record in records])
-        self._wanted |= {record.name for record in records}
-
-    def keep(self, names: Iterable[str]) -> None:
-        """Files that belong to the export."""
-        self._wanted |= set(names)
 
     def _content(self, identity: str, *, finished: bool) -> dict[str, object]:
         return {"made_by": "walt export data", "layout": self._layout, "identity": identity, "finished": finished}
@@ -149,13 +139,19 @@ class Target:
             return None
         return found if isinstance(found, dict) and found.get("made_by") == "walt export data" else None
 
-    def _remove_unwanted(self) -> None:
-        for name in _files(self.folder):
-            if name not in self._wanted:
+    def _empty(self) -> None:
+        """Remove all files but the mark, and the folders that held them."""
+        for name in list(_files(self.folder)):
+            if name != MARK:
                 (self.folder / name).unlink()
         for folder in sorted((path for path in self.folder.rglob("*") if path.is_dir()), reverse=True):
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            folder.rmdir()
+
+    def _remove_temporary(self) -> None:
+        """What killed runs left behind. Nothing else can be there: files of other clips went before the first write."""
+        for name in list(_files(self.folder)):
+            if _TEMPORARY.fullmatch(name):
+                (self.folder / name).unlink()
 
 
 def _files(folder: Path) -> Iterator[str]:
