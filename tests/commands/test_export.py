@@ -71,6 +71,12 @@ def test_a_size_that_is_none_is_refused(project: Path, size: str) -> None:
     assert not (project / "out").exists()
 
 
+def test_a_url_is_not_taken_for_a_folder(project: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not a folder of this machine"):
+        call("data", "s3://bucket/out", "--as", "webdataset")
+    assert not (project / "s3:").exists()
+
+
 def test_every_layout_has_its_name() -> None:
     assert {layout.value for layout in LayoutName} == set(LAYOUTS)
 

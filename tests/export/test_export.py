@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from walt.core.storage import TEMPORARY_SUFFIX, lock, sha256_file
 from walt.export import litdata_chunks
 from walt.export.layouts import LAYOUTS
 from walt.export.run import Request, export
+from walt.export.stored_pictures import check_playable
 from walt.media.decoding import open_video
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
@@ -313,6 +315,12 @@ def test_playable_videos_are_of_the_kind_that_every_player_shows(paths: Paths, f
     assert before.shape == after.shape
     assert abs(before.astype(int) - after.astype(int)).mean() < 4
     assert (folder / "image/train/i0.png").read_bytes() == stored(ROWS[4], 32)["png"]
+
+
+def test_sizes_with_an_odd_side_cannot_be_playable(tmp_path: Path) -> None:
+    sizes = SimpleNamespace(sizes=((16, 16), (16, 15)))
+    with pytest.raises(ConfigurationError, match="16x15 have an odd side"):
+        check_playable(sizes)  # type: ignore[arg-type]
 
 
 def _pixel_format(path: Path) -> str:

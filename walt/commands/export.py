@@ -56,11 +56,13 @@ def run(root: Path, folder: Path, layout: str, size: str | None, *, playable: bo
     """Export the clips of the project at ``root``. Returns how many clips were written, counting each size.
 
     Raises:
-        ConfigurationError: ``size`` is not one; and as ``walt.export.run.export``, whose other errors come too.
+        ConfigurationError: ``size`` is not one, or ``folder`` is a URL; and as ``walt.export.run.export``, whose other errors come too.
     """
     from walt.export.run import Request, check, export
     from walt.export.survey import list_sizes
 
+    if re.match(r"\w+:/", str(folder)):
+        raise ConfigurationError(f"{folder}: not a folder of this machine; export to one, then upload it")
     paths = Paths(root)
     wanted = _sizes(size, list_sizes(paths.clips))
     requests = [Request(place, layout, one, playable) for one, place in _places(folder, wanted).items()]

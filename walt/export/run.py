@@ -123,7 +123,7 @@ class _Run:
 
     def all(self, digest: str) -> Exported:
         """Write everything, what tells readers that a part is there after it."""
-        scratch = self.paths.work("export") / "playable.mp4" if self.request.playable else None
+        scratch = self.target.scratch if self.request.playable else None
         records: dict[Group, list[FileRecord]] = {}
         files, num_bytes = 0, 0
         with (

@@ -131,9 +131,9 @@ def survey(manifest: Path, sizes: Sizes) -> Survey:
             continue
         if row.kind not in found.measures:
             found.measures[row.kind], found.fields[row.kind] = list(row.measures), list(OPTIONAL)
-        for names, values in ((found.measures[row.kind], row.measures), (found.fields[row.kind], vars(row))):
-            for name in [name for name in names if is_empty(values[name])]:
-                names.remove(name)
+        measures, fields = found.measures[row.kind], found.fields[row.kind]
+        measures[:] = [name for name in measures if not is_empty(row.measures[name])]
+        fields[:] = [name for name in fields if not is_empty(getattr(row, name))]
         counts = found.groups.setdefault(Group(row.kind, row.split), Counts())
         counts.clips += 1
         counts.captioned += bool(captions_of(row))

@@ -51,11 +51,13 @@ class Target:
 
     Attributes:
         folder: where the files go.
+        scratch: a file for work in between, which no other export uses.
     """
 
     def __init__(self, folder: Path, layout: str, ours: re.Pattern[str], work: Path) -> None:
         self.folder, self._layout, self._ours = folder, layout, ours
         self._notes = work / sha256_json(str(folder.resolve()))[:16]
+        self.scratch = self._notes.with_suffix(".mp4")
 
     def check(self) -> None:
         """Before any work. Writes nothing.
