@@ -56,7 +56,7 @@ def run(root: Path, folder: Path, layout: str, size: str | None, *, playable: bo
     """Export the clips of the project at ``root``. Returns how many clips were written, counting each size.
 
     Raises:
-        ConfigurationError: ``size`` is not one, or ``folder`` is a URL; and as ``walt.export.run.export``, whose other errors come too.
+        ConfigurationError: ``size`` is not one, or ``folder`` is a URL. The errors of ``walt.export.run.export``.
     """
     from walt.export.run import Request, check, export
     from walt.export.survey import list_sizes
