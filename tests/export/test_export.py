@@ -111,7 +111,7 @@ def test_a_column_that_one_clip_lacks_is_only_in_the_table(tmp_path: Path, folde
 
 
 def test_clips_without_any_caption_have_no_members_for_it(tmp_path: Path, folder: Path) -> None:
-    paths = write_project(tmp_path, (row("v0", caption=None), row("v1", caption=None)))
+    paths = write_project(tmp_path, (row("v0", captioned=False), row("v1", captioned=False)))
     exported(paths, folder, "webdataset")
     assert not any(name.endswith(".txt") for name in _all_members(folder))
     assert "caption" not in json.loads(_all_members(folder)["v0.json"])

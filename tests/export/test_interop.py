@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import interop_reader
-from tests.support.export_project import ROWS, exported, stored, write_project
+from tests.support.export_project import ROWS, exported, row, stored, write_project
 from tests.support.interop import INTEROP, needs_interop
 from walt.data.manifest import ManifestRow
 
@@ -61,6 +60,6 @@ def test_what_stands_beside_the_tars_is_what_energon_prepare_writes(tmp_path: Pa
 
 
 def test_energon_loads_clips_without_captions_as_their_members(tmp_path: Path) -> None:
-    rows = tuple(replace(one, caption=None) for one in ROWS[:2])
+    rows = row("v0", captioned=False), row("v1", captioned=False)
     exported(write_project(tmp_path, rows), tmp_path / "out", "energon")
     assert load("members", str(tmp_path / "out/video")) == [["cls", "json", "mp4"]] * 2

@@ -79,7 +79,7 @@ def test_datasets_loads_video_folders_by_the_card_or_by_the_folder(exports: Path
 @pytest.mark.parametrize("layout", ["webdataset", "videofolder"])
 def test_datasets_loads_clips_of_which_only_later_ones_have_captions(tmp_path: Path, layout: str) -> None:
     """It infers types from the first five samples, where a missing caption would have none."""
-    rows = (*(row(f"v{number}", caption=None, label=None) for number in range(7)), row("v8"), row("v9", "held_out"))
+    rows = (*(row(f"v{number}", captioned=False, label=None) for number in range(7)), row("v8"), row("v9", "held_out"))
     exported(write_project(tmp_path, rows), tmp_path / "out", layout)
     found = load(str(tmp_path / "out"))["train"]
     captions = found["txt"] if layout == "webdataset" else [text or "" for text in found["caption"]]

@@ -25,14 +25,15 @@ FACTS = Facts("tiny", "Ramps of grey.", "CC-BY-4.0", "https://example.org/tiny",
 MEASURES: dict[str, type[float | str]] = {"motion": float, "tone": str}
 
 
-def row(key: str, split: str = "train", shard: int = 0, **changes: Any) -> ManifestRow:
+def row(key: str, split: str = "train", shard: int = 0, *, captioned: bool = True, **changes: Any) -> ManifestRow:
     """A clip; its key begins with ``v`` or ``i`` and ends with a digit."""
     video = key.startswith("v")
     fields: dict[str, Any] = {
         "key": key, "kind": "video" if video else "image", "split": split,
         "source": f"{key} ü.{'mp4' if video else 'png'}",
         "source_sha256": "0" * 63 + key[1], "start_seconds": 0.5, "end_seconds": 0.5 + (5 / 8 if video else 0),
-        "num_frames": 5 if video else 1, "caption": f'grey "ramp" {key}, größer', "caption_truncated": False,
+        "num_frames": 5 if video else 1, "caption_truncated": False,
+        "caption": f'grey "ramp" {key}, größer' if captioned else None,
         "label": int(key[1]) % 2, "shard": shard, "sha256": "0" * 64, "source_height": 64, "source_width": 64,
         "source_fps": 24.0 if video else None, "source_seconds": 3.0 if video else None,
         "measures": {"motion": 1.5 if video else None, "tone": "grey"},
@@ -41,7 +42,7 @@ def row(key: str, split: str = "train", shard: int = 0, **changes: Any) -> Manif
 
 
 ROWS = (
-    row("v0"), row("v1"), row("v2", caption=None), row("v3", "held_out"), row("i0"), row("i1", "held_out"),
+    row("v0"), row("v1"), row("v2", captioned=False), row("v3", "held_out"), row("i0"), row("i1", "held_out"),
     row("v4", shard=3), row("v5", shard=3), row("v6", "held_out", shard=3), row("i2", shard=3), row("v7", shard=3),
 )  # fmt: skip
 """Two tars whose numbers have a gap; one video has no caption."""
