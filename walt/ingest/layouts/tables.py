@@ -135,21 +135,10 @@ def caption_columns(seen: Peek) -> tuple[str, ...]:
     """The columns of captions by their usual names, the surest first; they hold texts in the first records."""
     usual = [name for name in usual_names.CAPTIONS if name in seen.columns]
     usual += [name for name in seen.columns if usual_names.is_caption(name) and name not in usual]
-    found = _without_repetition(seen, [name for name in usual if _holds_texts(seen, name)])
+    found = [name for name in usual if _holds_texts(seen, name)]
     if not found and VALUE in seen.columns and _holds_texts(seen, VALUE):
         return (VALUE,)
     return tuple(found)
-
-
-def _without_repetition(seen: Peek, names: list[str]) -> list[str]:
-    """The columns without those of which all texts are in another, as those of ``caption`` may be in ``captions``."""
-    texts = {name: [set(convert(getter(name)(r), "texts") or ()) for r in seen.records] for name in names}
-    left = list(names)
-    for name in names:
-        others = [other for other in left if other != name]
-        if any(all(a <= b for a, b in zip(texts[name], texts[other], strict=True)) for other in others):
-            left.remove(name)
-    return left
 
 
 def _holds_texts(seen: Peek, name: str) -> bool:

@@ -130,26 +130,7 @@ def _captions(look: _Look, samples: dict[str, dict[str, str]]) -> tuple[tuple[st
     for extension in sorted(extension for extension in extensions if extension.endswith("json")):
         records = [_record(look, found[extension]) for found in samples.values() if extension in found]
         fields |= dict.fromkeys(f"{extension}:{name}" for name in _caption_fields(records))
-    if not texts or not fields:
-        return texts or tuple(fields), []
-    told = {text.strip() for key in samples for text in _texts_of(look, samples[key], texts)}
-    more = {field: {text.strip() for text in _told_by(look, samples, field)} - told for field in fields}
-    richest = max(more, key=lambda field: len(more[field]))
-    if not more[richest]:
-        return texts, [f"not read, since the texts say the same: {', '.join(fields)}"]
-    return (richest,), [f"not read: {', '.join([*texts, *(field for field in fields if field != richest)])}"]
-
-
-def _texts_of(look: _Look, sample: dict[str, str], texts: tuple[str, ...]) -> list[str]:
-    found = (look.texts.get(sample[extension]) for extension in texts if extension in sample)
-    return [data.decode("utf-8", "surrogateescape") for data in found if data is not None]
-
-
-def _told_by(look: _Look, samples: dict[str, dict[str, str]], field: str) -> list[str]:
-    """The captions that a field of JSON gives to the first samples."""
-    extension, _, name = field.partition(":")
-    records = [_record(look, found[extension]) for found in samples.values() if extension in found]
-    return [text for record in records for text in convert(getter(name)(record), "texts") or ()]
+    return (*texts, *fields), []
 
 
 def _record(look: _Look, name: str) -> dict[str, Any]:
