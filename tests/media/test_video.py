@@ -162,6 +162,15 @@ def test_rotation_metadata_is_applied_once(tmp_path: Path, angle: int, expected:
     assert clips[0].frames[(16, 32)].shape == (5, 16, 32, 3)
 
 
+def test_pictures_with_exif_in_a_video_are_read_and_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise makes it upright
+    for number in range(8):
+        Image.fromarray(quarters()[0]).save(tmp_path / f"{number}.jpg", exif=exif, quality=95)
+    ffmpeg("-framerate", "8", "-i", tmp_path / "%d.jpg", "-c", "copy", tmp_path / "a.mov")
+    assert names(read(tmp_path / "a.mov", max_clips=1)[0].frames[SIZE][0]) == ["blue", "red", "white", "green"]
+
+
 @pytest.mark.parametrize("aspect", [Fraction(2, 1), Fraction(1, 2), Fraction(64, 51)])
 def test_a_circle_of_non_square_pixels_comes_out_round(tmp_path: Path, aspect: Fraction) -> None:
     y, x = np.mgrid[:128, :128] - 63.5

@@ -37,6 +37,17 @@ _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 """Linear BT.2020 primaries to BT.709's (ITU-R BT.2087)."""
 
 
+def _unlisted(cls: type[Type], value: object) -> Type:
+    """A member for a kind of side data that FFmpeg knows and PyAV does not list, such as EXIF."""
+    member = cast(Type, object.__new__(cls))
+    member._name_, member._value_ = f"UNLISTED_{value}", value
+    return member
+
+
+# PyAV reads all of a frame's side data at once, and otherwise raises ValueError at the first kind it does not list
+setattr(Type, "_missing_", classmethod(_unlisted))  # noqa: B010
+
+
 class Scaler:
     """A function from a VideoFrame to {size: upright picture (height, width, 3)}.
 
