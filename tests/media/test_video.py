@@ -244,14 +244,27 @@ def test_cover_art_is_not_the_picture(tmp_path: Path) -> None:
     assert numbers(read(tmp_path / "b.mp4", max_clips=1)) == [[0, 3, 6, 9, 12]]
 
 
-def test_the_first_of_several_picture_streams_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("suffix", "default"), [("mkv", 1), ("mp4", 1), ("mp4", 0)])
+def test_a_picture_before_the_video_is_not_the_video(tmp_path: Path, suffix: str, default: int) -> None:
     write_video(tmp_path / "a.mp4", counter(24))
-    write_video(tmp_path / "b.mp4", counter(24, 64, 64)[::-1].copy())
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "cover.jpg")
+    ffmpeg(
+        "-i", tmp_path / "cover.jpg", "-i", tmp_path / "a.mp4", "-map", "0", "-map", "1", "-c", "copy",
+        f"-disposition:v:{default}", "default", f"-disposition:v:{1 - default}", "0", tmp_path / f"b.{suffix}",
+    )  # fmt: skip
+    assert numbers(read(tmp_path / f"b.{suffix}", max_clips=1)) == [[0, 3, 6, 9, 12]]
+
+
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_several_videos_the_one_that_players_show_is_taken(tmp_path: Path, default: int) -> None:
+    write_video(tmp_path / "a.mp4", counter(24))
+    write_video(tmp_path / "b.mp4", counter(24)[::-1].copy())
     ffmpeg(
         "-i", tmp_path / "a.mp4", "-i", tmp_path / "b.mp4", "-map", "0", "-map", "1", "-c", "copy",
-        "-disposition:v:0", "0", "-disposition:v:1", "default", tmp_path / "c.mp4",
+        f"-disposition:v:{1 - default}", "0", f"-disposition:v:{default}", "default", tmp_path / "c.mp4",
     )  # fmt: skip
-    assert numbers(read(tmp_path / "c.mp4", max_clips=1)) == [[0, 3, 6, 9, 12]]
+    expected = [[0, 3, 6, 9, 12], [23, 20, 17, 14, 11]][default]
+    assert numbers(read(tmp_path / "c.mp4", max_clips=1)) == [expected]
 
 
 # ------------------------------------------------------------------------------------------------ refusals
@@ -462,9 +475,9 @@ def _ffmpeg_frame(path: Path, width: int, height: int) -> Frames:
     return np.frombuffer(raw, np.uint8).reshape(height, width, 3)
 
 
-def test_the_first_of_two_real_streams_is_used() -> None:
-    info = probe(shared_data() / "clips/misc/nasa_13013.mp4")
-    assert (info.width, info.height, info.stream_index) == (320, 180, 0)
+def test_the_better_of_two_real_streams_is_used() -> None:
+    info = probe(shared_data() / "clips/misc/nasa_13013.mp4")  # two programmes, both with the flag "default"
+    assert (info.width, info.height, info.stream_index) == (480, 270, 3)
 
 
 def test_a_real_timecode_shows_the_right_frames() -> None:

@@ -85,14 +85,20 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
-    """The first video stream that is not an attached picture. Raises SourceError (``no_video``, ``codec``)."""
+    """The video stream that players choose: FFmpeg's best one. Attached pictures (cover art, thumbnails) are never it,
+    and one picture by the header's count only where there is nothing else. Raises SourceError (``no_video``, ``codec``).
+    """
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & attached:
-            if stream.codec_context is None:
-                raise SourceError("codec", "no decoder for the picture stream")
-            return stream
-    raise SourceError("no_video", "no picture stream")
+    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
+    if not streams:
+        raise SourceError("no_video", "no picture stream")
+    streams = [stream for stream in streams if stream.frames != 1] or streams
+    best = container.streams.best("video")
+    if best not in streams:
+        best = next((stream for stream in streams if stream.disposition & av.stream.Disposition.default), streams[0])
+    if best.codec_context is None:
+        raise SourceError("codec", "no decoder for the picture stream")
+    return best
 
 
 def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.filter
@@ -37,9 +37,9 @@ _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 """Linear BT.2020 primaries to BT.709's (ITU-R BT.2087)."""
 
 
-def _unlisted(cls: type[Type], value: object) -> Type:
+def _unlisted(cls: type[Type], value: Any) -> Type:
     """A member for a kind of side data that FFmpeg knows and PyAV does not list, such as EXIF."""
-    member = cast(Type, object.__new__(cls))
+    member = object.__new__(cls)
     member._name_, member._value_ = f"UNLISTED_{value}", value
     return member
 

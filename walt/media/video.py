@@ -2,7 +2,8 @@
 
 Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is always read by these rules:
 
-- the picture stream is the first video stream in the file that is not an attached picture (cover art, thumbnails);
+- the picture stream is the video stream that players choose, never a single picture (cover art, thumbnails) where there
+  is another;
 - output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
   any frame rate, a variable rate and an odd start are handled correctly; a timestamp that goes back counts as the one
   before it;
