@@ -86,7 +86,10 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
 
 def picture_stream(container: InputContainer) -> VideoStream:
     """The video stream that players choose: FFmpeg's best one. Attached pictures (cover art, thumbnails) are never it,
-    and one picture by the header's count only where there is nothing else. Raises SourceError (``no_video``, ``codec``).
+    and one picture by the header's count only where there is nothing else.
+
+    Raises:
+        SourceError: ``no_video``, ``codec``.
     """
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & attached]
