@@ -73,6 +73,33 @@ def test_an_odd_start_changes_nothing(tmp_path: Path) -> None:
     assert numbers(read(tmp_path / "a.mkv", max_clips=1)) == [[0, 3, 6, 9, 12]]
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "aac"), ("mkv", "libopus"), ("ts", "mp2")])
+def test_seconds_count_from_the_start_of_the_sound(tmp_path: Path, suffix: str, codec: str) -> None:
+    write_video(tmp_path / "a.mp4", counter(48), fps=24, pixel_format="yuv420p")
+    path = tmp_path / f"late.{suffix}"
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=d=5", "-itsoffset", "2", "-i", tmp_path / "a.mp4", "-map", "0:a", "-map", "1:v",
+        "-c:v", "copy", "-c:a", codec, path,
+    )  # fmt: skip
+    clips = read(path)
+    assert [clip.start_seconds for clip in clips] == pytest.approx([2.0, 2.625, 3.25], abs=0.1)
+    assert numbers(clips)[0] == [0, 3, 6, 9, 12]
+    (clip,) = read_clips(path, num_frames=3, fps=8, sizes=[SIZE], max_clips=1, limits=LIMITS, starts=[3.0])
+    (first,) = numbers([clip])
+    assert clip.start_seconds == 3.0
+    assert abs(first[0] - 24) <= (2 if suffix == "ts" else 0)
+    assert read_counter(np.stack([*iterate_frames(path, fps=8, fit=lambda size: size, limits=LIMITS)]))[:3] == [0, 3, 6]
+
+
+def test_a_delay_of_the_coder_is_not_a_late_start(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", counter(24), fps=24)
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=d=1", "-itsoffset", "0.02", "-i", tmp_path / "a.mp4", "-map", "0:a", "-map", "1:v",
+        "-c:v", "copy", "-c:a", "libopus", tmp_path / "b.mkv",
+    )  # fmt: skip
+    assert [clip.start_seconds for clip in read(tmp_path / "b.mkv", max_clips=1)] == [0.0]
+
+
 @given(
     steps=st.lists(st.integers(min_value=-3, max_value=9), min_size=1, max_size=40),
     fps=st.sampled_from([Fraction(8), Fraction(25), Fraction(30000, 1001)]),
