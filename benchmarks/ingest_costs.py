@@ -31,7 +31,7 @@ from PIL import Image
 
 from benchmarks.measure import machine, markdown_table
 from walt.core.config import load_section
-from walt.core.storage import sha256_file
+from walt.core.digests import sha256_file
 from walt.data.captions import Caption
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
 from walt.data.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest

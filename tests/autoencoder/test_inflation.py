@@ -13,8 +13,8 @@ from walt.autoencoder.inflation import load_initial_weights
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
-from walt.core.storage import sha256_file
 
 
 def saved(folder: Path, config: AutoencoderConfig) -> CausalAutoencoder:

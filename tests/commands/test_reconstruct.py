@@ -27,8 +27,8 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.cli import app
 from walt.commands.reconstruct.files import _LIMITS, LONGEST_SIDE, Reconstruction, Request, parse_size, run
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError, StorageError, WaltError
-from walt.core.storage import sha256_file
 from walt.data.clip_pixels import pixels
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.data.captions import Caption
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, write_clip_rows
 from walt.data.manifest import (

@@ -17,8 +17,9 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import clean_temporary, keep_only, sha256_file
+from walt.core.storage import clean_temporary, keep_only
 from walt.data.shards import (
     INDEX_NAME,
     Sample,

@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.project import copy_project, run
 from tests.support.warm import Warm
+from walt.core.digests import sha256_file
 from walt.core.paths import Paths
-from walt.core.storage import read_json, sha256_file
+from walt.core.storage import read_json
 from walt.data.manifest import read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from tests.support.pretrained import FakeI3D
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.core.storage import sha256_file
 from walt.evaluation.frechet import Extractor, ThumbnailFeatures, frechet_distance, make_extractor
 
 

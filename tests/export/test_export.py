@@ -25,9 +25,10 @@ from tests.support.export_project import (
     tar_members,
     write_project,
 )
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError, StorageError
 from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, lock, sha256_file
+from walt.core.storage import TEMPORARY_SUFFIX, lock
 from walt.export import litdata_chunks
 from walt.export.layouts import LAYOUTS
 from walt.export.run import Request, export

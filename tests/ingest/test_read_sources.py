@@ -15,10 +15,10 @@ import pytest
 from tests.support.faults import crash_at, hang_or_crash
 from tests.support.ingest_project import CAPTIONS, add, make_project, outputs, run
 from tests.support.places import Place, only_here
+from walt.core.digests import sha256_file
 from walt.core.errors import StorageError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths
-from walt.core.storage import sha256_file
 from walt.data.manifest import RejectRow, read_rejects
 from walt.ingest import clip_cache, clip_rule, hash_and_cut
 from walt.ingest import read_sources as reading

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.media import counter, write_video
+from tests.support.package_copy import copy_package, edit
 from tests.support.places import digests
 from tests.support.screening import SCREEN_OFF
 from tests.support.traced_files import files_run
@@ -239,7 +240,24 @@ def uses_a_module(thumbs: Clip) -> float | None:
     return float(len(shutil.__name__))
 
 
-@pytest.mark.parametrize(("take", "message"), [(with_default, "neither defaults"), (with_list, "refers to LEVELS")])
+def imports_late(thumbs: Clip) -> float | None:
+    from walt.media.fingerprints import perceptual_hash
+
+    return float(len(perceptual_hash(thumbs[0])))
+
+
+def uses_a_helper(thumbs: Clip) -> float | None:
+    return float(len(thumbnails(thumbs)))
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (with_default, "neither defaults"),
+        (with_list, "refers to LEVELS"),
+        (imports_late, "imports nothing itself"),
+    ],
+)
 def test_a_measure_whose_code_has_no_digest_is_refused(take: TakeOfStored, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         take_identity(take)
@@ -251,6 +269,19 @@ def test_a_helper_belongs_to_the_code_of_a_measure(monkeypatch: pytest.MonkeyPat
     other: FunctionType = change_of_ends  # type: ignore[assignment]
     monkeypatch.setattr(f"{__name__}.share_of_brightest", other)
     assert take_identity(top_brightness) != before
+
+
+def test_what_a_helpers_module_imports_belongs_to_the_code_of_a_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = take_identity(uses_a_helper)
+    folder = copy_package(tmp_path, monkeypatch)
+    assert take_identity(uses_a_helper) == before, "the same code in another place"
+    edit(folder, "walt/media/images.py")
+    assert take_identity(uses_a_helper) != before
+    plain = take_identity(change_of_ends)
+    edit(folder, "walt/media/images.py")
+    assert take_identity(change_of_ends) == plain, "it uses nothing of the package"
 
 
 def test_the_code_of_thumbnails_is_part_of_every_identity() -> None:

@@ -47,6 +47,12 @@ def test_messages_progress_and_records_leave_every_stage_fresh(file: str) -> Non
     assert all(file not in code_dependencies(stage.module) for stage in STAGES)
 
 
+def test_what_makes_names_and_digests_counts_and_titles_count_for_the_report() -> None:
+    assert "ingest" in stages_of_the_table("walt/core/printable.py")
+    assert set(stages_of_the_table("walt/core/digests.py")) == {stage.name for stage in STAGES}
+    assert stages_of_the_table("walt/core/transformers.py") == ["report"]
+
+
 def test_ingest_reports_and_sampling_leave_training_and_encoding_fresh() -> None:
     for name in MAKES_WEIGHTS_OR_NUMBERS:
         rooms = {file.split("/")[1] for file in code_dependencies(get_stage(name).module)}

@@ -22,9 +22,9 @@ from tests.support.video_project import config, make_video_project, write_autoen
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageError
 from walt.core.paths import Paths
-from walt.core.storage import sha256_file
 from walt.data import shards
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import read_clip_rows, write_clip_rows

@@ -23,9 +23,9 @@ from tests.support.faults import hang_or_crash
 from tests.support.ingest_project import CAPTIONS, DESCRIPTOR, add, make_project, outputs, rejects, run, untouched
 from tests.support.media import counter, ffmpeg, read_counter, shared_data, write_video
 from tests.support.places import Place, everywhere, only_here
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
-from walt.core.storage import sha256_file
 from walt.data.clip_table import read_clip_rows
 from walt.data.manifest import read_manifest, read_rejects
 from walt.data.shards import ShardReader, read_index

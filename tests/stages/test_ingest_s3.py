@@ -18,9 +18,10 @@ from tests.support.ingest_project import config, make_project, outputs
 from tests.support.s3 import SECRET, Bucket
 from walt.commands import fetch as fetch_command
 from walt.core import remote
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError, StorageError
 from walt.core.paths import Paths
-from walt.core.storage import lock, sha256_file
+from walt.core.storage import lock
 from walt.ingest.mirror import LIST_NAME, fetch, mirror
 from walt.project.recipes import recipe_text
 from walt.stages import ingest

@@ -23,9 +23,9 @@ from tests.support.web import Web
 from walt.commands import doctor
 from walt.commands.inspect.figures import members as inspected
 from walt.core import remote
+from walt.core.digests import sha256_file
 from walt.core.errors import RejectLimitError
 from walt.core.paths import Paths
-from walt.core.storage import sha256_file
 from walt.data.manifest import ManifestRow, read_manifest, read_rejects
 from walt.ingest import read_sources as reading
 from walt.ingest.clip_cache import ClipCache, SourceEntry, SourceFile

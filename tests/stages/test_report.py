@@ -11,9 +11,10 @@ import pytest
 
 from tests.support.evaluated_project import PROMPTS, Tracked, config, write_project
 from tests.support.tiny_clips import ROWS
+from walt.core.digests import sha256_file
 from walt.core.errors import StorageError
 from walt.core.paths import Paths
-from walt.core.storage import read_json, sha256_file, write_json
+from walt.core.storage import read_json, write_json
 from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
 from walt.data.partitions import PARTS_INDEX

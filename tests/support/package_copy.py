@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from walt.project import code_identity
+from walt.core import imports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def copy_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copy ``walt/`` into ``folder``, which code identity takes for the package's root from now on."""
     shutil.copytree(ROOT / "walt", folder / "walt", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(code_identity, "package_root", lambda: folder)
+    monkeypatch.setattr(imports, "package_root", lambda: folder)
     return folder
 
 

@@ -24,8 +24,9 @@ import pytest
 
 from tests.support.s3 import Bucket, Fault, FaultProxy, point_to
 from walt.core import remote
+from walt.core.digests import sha256_file
 from walt.core.paths import Paths
-from walt.core.storage import read_json, sha256_file
+from walt.core.storage import read_json
 from walt.ingest.mirror import LIST_NAME
 from walt.stages import ingest
 

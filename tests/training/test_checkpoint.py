@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from walt.core import storage
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, StorageError
-from walt.core.storage import sha256_file, write_json
+from walt.core.storage import write_json
 from walt.training import checkpoint
 
 IDENTITY = {"seed": 0, "model": {"width": 8, "grid": (1, 2)}, "data": "abc"}

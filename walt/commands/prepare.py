@@ -12,12 +12,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from walt.core.config import load_section
-from walt.core.digests import sha256_json
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
-from walt.core.paths import Paths, printable
+from walt.core.paths import Paths
+from walt.core.printable import printable
 from walt.core.remote import is_remote
-from walt.core.storage import read_json, sha256_file, write_bytes, write_json
+from walt.core.storage import read_json, write_bytes, write_json
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.ingest.hidden_edits import edits_since
 from walt.ingest.prepare import prepare

@@ -1,9 +1,10 @@
-"""Digests of values. Names and identities are made from them, so changes here change results."""
+"""Digests of values and files. Names and identities are made from them, so changes here change results."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 
@@ -15,3 +16,9 @@ def sha256_json(value: Any) -> str:
 def canonical_json(value: Any) -> str:
     """The canonical text of a JSON value: keys sorted, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -42,8 +42,3 @@ class Paths:
     def resolve(self, path: str) -> Path:
         """A path from a configuration file, taken relative to the project's root."""
         return (self.root / path).resolve()
-
-
-def printable(name: str) -> str:
-    """A file name as text: undecodable bytes, which are surrogates in Python, as ``\\xff``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -17,9 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.remote_errors import MissingError, retried, shown
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
+from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
 
 PROTOCOLS = ("s3", "https", "http", "file")
 

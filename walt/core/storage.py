@@ -1,4 +1,4 @@
-"""Files: atomic writes, digests, locks.
+"""Files: atomic writes, checks, locks.
 
 Every write goes to a temporary file in the same folder, is fsynced, then renamed: a file under its final name is
 complete. Directories are published the same way, their index last.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -142,12 +142,6 @@ def storage_errors(path: str | Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
             raise StorageError(f"{path}: {os.strerror(error.errno)}") from error
         raise
-
-
-def sha256_file(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from walt.core.paths import printable
-
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
     """The one of ``known`` that is most similar to ``name``; None if none is similar.
@@ -25,5 +23,8 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "", cutoff: f
     ``nearest`` for ``cutoff``.
     """
     found = nearest(name, known, cutoff)
-    ending = otherwise if found is None else f"did you mean '{printable(found)}'?"
-    return f"; {ending}" if ending else ""
+    if found is None:
+        return f"; {otherwise}" if otherwise else ""
+    # as walt.core.printable, which is not imported: it would be in the identity of every stage, for a message
+    shown = found.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return f"; did you mean '{shown}'?"

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.core.storage import sha256_file
 from walt.evaluation.metric_names import FRECHET_DISTANCE
 
 _DIFFERENCE_SCALE = 10.0  # frames differ by a few percent: without it the distance would see colour and not motion

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from walt.core.digests import sha256_json
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import sha256_file, write_bytes, write_json
+from walt.core.storage import write_bytes, write_json
 from walt.data.manifest import ManifestRow
 from walt.data.partitions import PARTS_INDEX, read_parts
 from walt.export.card import card

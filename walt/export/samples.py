@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from walt.core.digests import sha256_file
 from walt.core.sizes import Size
-from walt.core.storage import atomic_write, sha256_file
+from walt.core.storage import atomic_write
 from walt.data.manifest import ManifestRow
 from walt.export.survey import OPTIONAL, Group, Survey, captions_of, is_empty
 from walt.export.target import FileRecord

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.storage import (
     TEMPORARY_SUFFIX,
     check_folder_writable,

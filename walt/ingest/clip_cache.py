@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, WaltError
 from walt.core.sizes import Size
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
+from walt.core.storage import TEMPORARY_SUFFIX
 from walt.ingest.clip_rule import ClipRule, CutClip, cut
 from walt.ingest.measures import Measures
 from walt.ingest.sources.items import Span

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL
 
-from walt.core.digests import sha256_json
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.sizes import Size
-from walt.core.storage import sha256_file
 from walt.ingest import fitting, measures
 from walt.ingest.fitting import Upscale, fitting_sizes
 from walt.ingest.measures import Measures, measure

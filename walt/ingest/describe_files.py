@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from walt.core import remote
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
 from walt.ingest.layouts.recognise import Choice, Wish, recognise, said_of

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from walt.core import remote
+from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, StorageError, WaltError
 from walt.core.remote_errors import MissingError
-from walt.core.storage import sha256_file
 from walt.ingest.clip_cache import ClipCache, SourceEntry, SourceFile, named
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import hash_location, is_elsewhere, local_copy, num_bytes, whole_file

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from walt.core.log import warning
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.storage import atomic_write
 from walt.ingest.sources.folders import LocalFolder
 

@@ -23,11 +23,11 @@ from itertools import groupby
 from pathlib import Path
 
 from walt.core import remote
-from walt.core.digests import sha256_json
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
-from walt.core.storage import read_json, sha256_file, write_json
+from walt.core.storage import read_json, write_json
 from walt.data.partitions import PARTS_INDEX, read_parts
 from walt.data.shards import INDEX_NAME, read_index
 

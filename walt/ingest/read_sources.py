@@ -10,7 +10,7 @@ from pathlib import Path
 from walt.core.compute import ComputeConfig
 from walt.core.errors import StorageError
 from walt.core.log import ProgressBar
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.storage import clean_temporary
 from walt.data.manifest import RejectRow
 from walt.ingest.clip_cache import TRANSIENT, ClipCache, cut_source

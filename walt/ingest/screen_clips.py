@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.sizes import size_folder
 from walt.data.manifest import ClipRejectRow
 from walt.ingest import clip_filters

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from walt.core.compute import ComputeConfig
-from walt.core.digests import sha256_json
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import ProgressBar
-from walt.core.storage import TEMPORARY_SUFFIX, read_json, sha256_file, write_bytes, write_json
+from walt.core.storage import TEMPORARY_SUFFIX, read_json, write_bytes, write_json
 from walt.data import shapes
 from walt.data.shapes import Scene, caption, draw
 from walt.ingest.sources.kinds import ShapesGenerator

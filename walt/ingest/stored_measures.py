@@ -7,6 +7,7 @@ a clip was cut before or after a measure was added.
 
 from __future__ import annotations
 
+import dis
 import hashlib
 import inspect
 import json
@@ -17,10 +18,11 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from walt.core.digests import sha256_json
+from walt.core import imports
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import StorageError
 from walt.core.log import ProgressBar
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file
+from walt.core.storage import TEMPORARY_SUFFIX
 from walt.ingest.clip_cache import MEASURED_SUFFIX, ClipCache, ClipMember, SourceEntry, SourceFile
 from walt.ingest.clip_filters import TakeOfStored
 from walt.ingest.clip_rule import ClipRule
@@ -170,7 +172,7 @@ def _area(member: ClipMember) -> tuple[int, tuple[int, int]]:
 
 def take_identity(take: TakeOfStored) -> str:
     """Hex digest of a measuring function: of it, the functions and constants of its module that it refers to, the other
-    modules that it uses, and the code that makes its thumbnails.
+    modules that it uses with all that they import, and the code that makes its thumbnails.
 
     Raises:
         TypeError: it refers to something that has no such digest.
@@ -188,6 +190,8 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> Iterator[tuple[st
     yield function.__qualname__, inspect.getsource(function)
     if function.__closure__ or function.__defaults__ or function.__kwdefaults__:
         raise TypeError(f"{function.__qualname__}: a measure has neither defaults nor variables of an outer function")
+    if _imports(function.__code__):
+        raise TypeError(f"{function.__qualname__}: a measure imports nothing itself: import at the top of its module")
     for name in sorted(_names(function.__code__) & function.__globals__.keys()):
         value = function.__globals__[name]
         if isinstance(value, FunctionType) and value.__module__ == function.__module__:
@@ -208,9 +212,15 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names, inner))
 
 
+def _imports(code: CodeType) -> bool:
+    """Whether a function, or one that it defines, has an import statement: what it brings is in no global name."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return any(step.opname == "IMPORT_NAME" for step in dis.get_instructions(code)) or any(map(_imports, inner))
+
+
 def _module_identity(name: str) -> str:
-    """The digest of the file of a module of this package; the version of another package."""
+    """The digest of a module of this package with all files that it imports; the version of another package."""
     package = name.partition(".")[0]
     if package == "walt":
-        return sha256_file(str(sys.modules[name].__file__))
+        return sha256_json({file: sha256_file(imports.package_root() / file) for file in imports.imported_files(name)})
     return str(getattr(sys.modules[package], "__version__", sys.version_info[:3]))

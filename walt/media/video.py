@@ -112,8 +112,8 @@ def read_clips(
     stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
 
     def begins(first: Fraction) -> list[Fraction]:
-        if starts is not None:
-            given = starts(first) if callable(starts) else starts
+        given = starts(first) if callable(starts) else starts
+        if given is not None:
             return [Fraction(str(start)) for start in given[:max_clips]]
         most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
         return [first + stride * number for number in range(most)]
@@ -130,8 +130,8 @@ def read_clips(
             read = _read_all(stream, moments, fit, limits)
     facts, pictures = read.facts, read.pictures
     if accept_still and read.only_one:
-        (still,) = list(pictures.values())[:1]
-        return [SourceClip(0.0, {size: picture[None] for size, picture in still.items()}, facts)]
+        still = {size: picture[None] for size, picture in next(iter(pictures.values())).items()}
+        return [SourceClip(0.0, still, facts)]
     clips = []
     for begin in begins(read.late):
         shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]

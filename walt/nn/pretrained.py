@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from walt.core.config import Section, parse_section
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
-from walt.core.storage import read_json, sha256_file, write_bytes, write_json
+from walt.core.storage import read_json, write_bytes, write_json
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1

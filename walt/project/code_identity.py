@@ -1,18 +1,17 @@
 """Which files of this package can change what a stage makes, found in the syntax trees, and their digest.
 
 Those are the files that the stage's module imports, directly or not, except ``CHANGES_NO_RESULT``. DVC watches them
-(``walt.project.dvc_yaml``), and stages that keep what they have made so far compare their digest.
+(``walt.project.dvc_yaml``), and stages that keep what they have made so far compare their digest. What starts a stage
+(``walt.project.runner``, the registry, the command line) is not imported by it and not among them: it hands over the
+sections and paths, whose values DVC watches itself.
 """
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Collection, Iterator
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Collection
 
-from walt.core.digests import sha256_json
-from walt.core.storage import sha256_file
+from walt.core import imports
+from walt.core.digests import sha256_file, sha256_json
 
 CHANGES_NO_RESULT: dict[str, str] = {
     "walt/tracking": "records what a stage makes",
@@ -21,9 +20,10 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/suggestions.py": "the nearest name, in messages",
     "walt/core/paths.py": "where artefacts are",
     "walt/core/sizes.py": "what the folder of a size is called",
-    "walt/core/transformers.py": "names and folders; what a model starts from is also an input in dvc.yaml",
+    "walt/core/transformers.py": "names, folders, titles (SHOWN); what a model starts from is an input in dvc.yaml",
     "walt/core/left_out.py": "the note in the folder of a model that a project does without",
-    "walt/core/storage.py": "bytes pass through unchanged; names and identities are made in walt/core/digests.py",
+    "walt/core/storage.py": "bytes pass through unchanged; digests are made in walt/core/digests.py",
+    "walt/core/imports.py": "finds the other files: their digest changes where what it finds does",
     "walt/core/environment.py": "variables of tools, on which no stage's result depends",
     "walt/core/config.py": "values pass through unchanged, or are refused",
     "walt/core/compute.py": "where and how fast a stage runs",
@@ -44,8 +44,12 @@ CHANGES_NO_RESULT: dict[str, str] = {
 """File, or folder, through which only messages, progress, paths, records, bytes or settings pass -> what it does.
 
 An edit of one of them leaves every stage fresh. What they import still counts. A file belongs here only where no
-edit that leaves the tests passing could change a byte of a clip, a latent, an embedding or a weight.
+edit that leaves the tests passing could change a byte of a clip, a latent, an embedding or a weight, or a name in the
+tables beside them; a page that shows its texts counts it (``SHOWN``).
 """
+
+SHOWN: dict[str, tuple[str, ...]] = {"walt.stages.report": ("walt/core/transformers.py",)}
+"""Module of a stage -> files of ``CHANGES_NO_RESULT`` whose texts its result shows: for this stage they count."""
 
 
 def code_dependencies(module: str) -> list[str]:
@@ -54,21 +58,11 @@ def code_dependencies(module: str) -> list[str]:
     Editing one of them makes exactly the stages stale that reach it. Packages' ``__init__.py`` are left out: they hold
     a docstring and nothing else. A template beside a module belongs to it.
     """
-    root = package_root()
-    assert _file_of(root, module) is not None, f"there is no module {module}"
-    found: set[str] = set()
-    seen, pending = {module}, [module]
-    while pending:
-        file = _file_of(root, pending.pop())
-        if file is None:
-            continue
-        found.add(file.relative_to(root).as_posix())
-        found.update(template.relative_to(root).as_posix() for template in file.parent.glob(f"{file.stem}.*.jinja"))
-        for name in _imported_names(file.read_text(encoding="utf-8")):
-            if name not in seen:
-                seen.add(name)
-                pending.append(name)
-    return sorted(file for file in found if not changes_no_result(file))
+    root, found = imports.package_root(), set(imports.imported_files(module))
+    for file in tuple(found):
+        source = root / file
+        found.update(template.relative_to(root).as_posix() for template in source.parent.glob(f"{source.stem}.*.jinja"))
+    return sorted(file for file in found if not changes_no_result(file) or file in SHOWN.get(module, ()))
 
 
 def changes_no_result(file: str) -> bool:
@@ -82,41 +76,6 @@ def code_digest(module: str, without: Collection[str] = ()) -> str:
     Args:
         without: files, relative to the root, whose whole effect the caller's identity has as a value already.
     """
-    root, files = package_root(), code_dependencies(module)
+    root, files = imports.package_root(), code_dependencies(module)
     assert set(without) <= set(files), f"{sorted(set(without) - set(files))} are not dependencies of {module}"
     return sha256_json({file: sha256_file(root / file) for file in files if file not in without})
-
-
-def package_root() -> Path:
-    """The folder that holds ``walt/``."""
-    return Path(__file__).resolve().parents[2]
-
-
-@lru_cache(maxsize=1024)
-def _imported_names(source: str) -> tuple[str, ...]:
-    """Dotted names of this package that a source text imports, except for type checking only.
-
-    Some are of functions or classes, not of modules.
-    """
-    names: list[str] = []
-    for node in _nodes(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in names if name.split(".")[0] == "walt")
-
-
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes except those under ``if TYPE_CHECKING``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _nodes(child)
-
-
-def _file_of(root: Path, module: str) -> Path | None:
-    """The file of a module of this package; None for packages, and for names that are not modules."""
-    file = root / f"{module.replace('.', '/')}.py"
-    return file if file.is_file() else None

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from walt.core.paths import Paths, printable
+from walt.core.paths import Paths
+from walt.core.printable import printable
 from walt.core.remote import is_remote
 from walt.data.manifest import has_manifest
 from walt.ingest.config import Descriptor

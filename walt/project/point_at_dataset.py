@@ -7,7 +7,7 @@ from pathlib import Path
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
 from walt.ingest.config import Descriptor

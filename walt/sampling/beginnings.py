@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.sizes import Size
 from walt.data.clip_pixels import pixels
 from walt.media.images import Clip, Limits, Picture, SourceError, crop_and_resize, read_picture

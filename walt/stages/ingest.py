@@ -21,7 +21,8 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import CorruptArtifactError
 from walt.core.log import info, warning
-from walt.core.paths import Paths, printable
+from walt.core.paths import Paths
+from walt.core.printable import printable
 from walt.core.storage import TEMPORARY_SUFFIX, check_folder_writable, storage_errors
 from walt.data.captions import shown_name
 from walt.data.clip_table import ClipRow, write_clip_rows

@@ -15,9 +15,10 @@ from markupsafe import Markup
 
 from walt.autoencoder.io import load_autoencoder
 from walt.core.config import Section, load_section, read_yaml
+from walt.core.digests import sha256_file
 from walt.core.errors import StorageError
 from walt.core.paths import Paths
-from walt.core.storage import read_json, sha256_file, write_bytes
+from walt.core.storage import read_json, write_bytes
 from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
 from walt.data.captions import shown
 from walt.data.clip_pixels import pixels

@@ -18,10 +18,11 @@ from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.digests import sha256_file
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import atomic_directory, sha256_file, write_json
+from walt.core.storage import atomic_directory, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.prefetch import PrefetchedSteps

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import atomic_directory, sha256_file, write_json
+from walt.core.storage import atomic_directory, write_json
 from walt.core.transformers import Transformer, get_transformer
 from walt.data.caption_choice import CaptionChoice
 from walt.data.caption_table import CAPTIONS_TABLE

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from walt.core import environment
-from walt.core.digests import sha256_json
+from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
-from walt.core.storage import sha256_file
 from walt.tracking.config import TrackingConfig
 from walt.tracking.spool import Record
 

@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import warning
-from walt.core.storage import atomic_directory, clean_temporary, read_json, sha256_file, write_json
+from walt.core.storage import atomic_directory, clean_temporary, read_json, write_json
 
 KEPT = 2
 _MANIFEST = "manifest.json"

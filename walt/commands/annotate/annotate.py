@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import ProgressBar, warning
-from walt.core.paths import Paths, printable
+from walt.core.paths import Paths
+from walt.core.printable import printable
 from walt.core.storage import atomic_write, lock
 from walt.data.manifest import ManifestRow, Value, has_manifest, iterate_manifest
 from walt.ingest.user_columns import ANNOTATIONS, KEY, Kind, read_table

@@ -21,7 +21,8 @@ from walt.commands.inspect.inspect_page import write_page
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
-from walt.core.paths import Paths, printable
+from walt.core.paths import Paths
+from walt.core.printable import printable
 from walt.core.remote import is_remote
 from walt.core.storage import read_json
 from walt.core.suggestions import did_you_mean

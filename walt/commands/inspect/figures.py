@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.data.captions import Caption, shown_name
 from walt.data.manifest import ManifestRow
 from walt.data.shards import ShardIndex

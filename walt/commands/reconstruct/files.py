@@ -22,7 +22,7 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.log import ProgressBar, console, info, warning
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.sizes import Size, size_folder
 from walt.evaluation.frechet import I3DFeatures, RunningFrechetDistance
 from walt.evaluation.reconstruction import (

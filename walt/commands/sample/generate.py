@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from walt.core.config import parse_section
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, info
-from walt.core.paths import ARTIFACTS, Paths, printable
+from walt.core.paths import ARTIFACTS, Paths
+from walt.core.printable import printable
 from walt.core.sizes import size_folder
-from walt.core.storage import sha256_file
 from walt.project.params import Params
 from walt.project.runner import load_params
 from walt.sampling.aspect import parse_aspect, with_aspect

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from walt.core.errors import ConfigurationError
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars

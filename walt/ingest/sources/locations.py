@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from walt.core import remote
-from walt.core.storage import TEMPORARY_SUFFIX, sha256_file, storage_errors
+from walt.core.digests import sha256_file
+from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
 
 _MEMBER = "\0"
 _BLOCK = 1 << 20

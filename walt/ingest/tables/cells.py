@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from walt.core.paths import printable
+from walt.core.printable import printable
 
 _LONGEST_LITERAL = 1 << 20
 LONGEST_LIST = 10_000

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.suggestions import did_you_mean
 from walt.ingest.tables.cells import BadValue, Record, short
 from walt.ingest.tables.fields import root

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from walt.core.errors import ConfigurationError
-from walt.core.paths import printable
+from walt.core.printable import printable
 from walt.core.suggestions import did_you_mean
 from walt.ingest.tables.cells import BadValue, Record
 from walt.ingest.tables.fields import FILE, KEY, VALUE, getter
