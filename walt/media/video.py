@@ -100,8 +100,7 @@ def read_clips(
         max_clips: the largest number of clips; one whose last frame is after the end of the video is left out.
         limits: checked by the header, and again while decoding.
         accept_still: a video of exactly one frame gives one clip with T = 1.
-        stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
-            Clips overlap where it is shorter than that.
+        stride_seconds: clip k starts k * stride_seconds after the first frame; None: num_frames / fps, clips adjoin.
         starts: the clips' starts, in seconds on the file's clock, increasing, or a function that gives them; used
             instead of a stride.
 
