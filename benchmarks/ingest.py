@@ -285,11 +285,11 @@ def verify(files: list[Path]) -> tuple[int, int]:
     frames = identical = 0
     for file in files:
         with open(file, "rb") as stream:
-            _, plain, _ = video._read_all(stream, moments, lambda _: [(SIDE, SIDE)], LIMITS)
+            read = video._read_all(stream, lambda late: [late + at for at in moments], lambda _: [(SIDE, SIDE)], LIMITS)
         clips = video.read_clips(file, num_frames=NUM_FRAMES, fps=FPS, sizes=[(SIDE, SIDE)], max_clips=2, limits=LIMITS)
         ours = np.concatenate([clip.frames[SIDE, SIDE] for clip in clips])
         frames += len(ours)
-        pairs = zip(ours, plain.values(), strict=False)
+        pairs = zip(ours, read.pictures.values(), strict=False)
         identical += sum(np.array_equal(one, other[SIDE, SIDE]) for one, other in pairs)
     return frames, identical
 

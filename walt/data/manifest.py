@@ -72,8 +72,11 @@ class ManifestRow:
     """Average rate by its header; None: a still, or the header does not say."""
     source_seconds: float | None = None
     """Length by its header; None as above."""
+    group: str | None = None
+    """The recording that its source was cut from, which is on one side of the split; None: nothing says it."""
     measures: Mapping[str, Value] = field(default_factory=dict, hash=False)
-    """Measures of the clip, one column each; ``walt.ingest.clip_filters`` defines them."""
+    """Measures of the clip, one column each (``walt.ingest.clip_filters``), then the columns that the user brings
+    (``walt.ingest.user_columns``)."""
 
     @property
     def caption(self) -> str | None:

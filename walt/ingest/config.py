@@ -11,6 +11,8 @@ from walt.core.config import Section
 from walt.ingest.sources.kinds import AnySource, GroupPattern, Member, ShapesGenerator, Share, Union
 
 SizePair = tuple[PositiveInt, PositiveInt]
+Bounds = tuple[float | None, float | None]
+"""Least and most of a value; None: there is no such bound."""
 
 
 class DatasetConfig(Section):
@@ -143,6 +145,10 @@ class IngestConfig(Section):
     stride_seconds: PositiveFloat | None
     """From one clip's start to the next; null: clips adjoin, num_frames / fps."""
     screen: ScreenConfig
+    filter: dict[str, Bounds]
+    """Column -> least and most, either null: clips outside are refused as ``below_threshold``. Columns are the numbers
+    of the user's own tables, those that ``walt annotate`` adds, and the measures of clips. What has no value in such a
+    column is refused."""
     crf: int = Field(ge=0, le=51)
     """H.264 quality of the stored clips (yuv444p); 0 is lossless."""
     clips_per_shard: PositiveInt

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from walt.ingest.layouts import usual_names
@@ -29,8 +29,8 @@ class Paths:
     prefix: str = ""
     hits: int = 0
     """Of the first records, those whose file is here, or that name a URL."""
-    first: str | None = None
-    """The first file that was found in the folder."""
+    found: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What the records say -> the file that was found in the folder."""
 
 
 def find_paths(survey: Survey, peek: Peek, column: str | None = None) -> Paths | None:
@@ -62,7 +62,7 @@ def _candidates(peek: Peek) -> Iterator[str]:
 
 def _ways(survey: Survey, peek: Peek, column: str) -> Iterator[Paths]:
     """The ways in which a column may name files, each with its hits; the plain ones first."""
-    values = [value for record in peek.records if (value := _value(record, column))]
+    values = [value for record in peek.records if (value := value_of(record, column))]
     urls = sum("://" in value for value in values)
     if urls:
         yield Paths(column, hits=urls)
@@ -100,17 +100,17 @@ def _tried(
     survey: Survey, column: str, values: list[str], suffixes: tuple[str, ...], videos: str, relative_to: str, base: str,
     prefix: str = "",
 ) -> Paths:  # fmt: skip
-    hits, first = 0, None
+    hits, found = 0, dict[str, str]()
     for value in values:
         name = f"{value}{suffixes[0]}" if suffixes else value
         if name.startswith("/"):
             path = survey.folder.relative(name)
         else:
             path = None if leaves_folder(name) else os.path.normpath(posixpath.join(base, name))
-        if survey.holds(path):
+        if path is not None and survey.holds(path):
             hits += 1
-            first = first or path
-    return Paths(column, suffixes, videos, relative_to, prefix, hits, first)
+            found[value] = path
+    return Paths(column, suffixes, videos, relative_to, prefix, hits, found)
 
 
 def _prefix(survey: Survey, values: list[str]) -> str:
@@ -124,7 +124,7 @@ def _prefix(survey: Survey, values: list[str]) -> str:
     return ""
 
 
-def _value(record: Record, column: str) -> str:
+def value_of(record: Record, column: str) -> str:
     """A record's path, as text; empty if there is none."""
     return fill(column, {name: _text(getter(name)(record)) for name in holes(column)})
 

@@ -15,7 +15,6 @@ from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled
 from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.cells import BadValue, convert
-from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
 _DEPTH = 4
@@ -53,10 +52,6 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
         fields = _caption_fields(survey, names)
         found.beside |= dict.fromkeys(names, bool(fields))
         if not fields:
-            continue
-        if texts and _says_the_same(survey, texts, names, fields):
-            found.notes.append(f"{template}: its captions are those of the texts")
-            found.used |= names.keys()
             continue
         found.files.append(CaptionFile(file=template, fields=fields))
         found.used |= names.keys()
@@ -154,17 +149,3 @@ def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
             cell = convert(value, "texts")
             if cell and not isinstance(cell, BadValue):
                 yield before + name
-
-
-def _says_the_same(
-    survey: Survey, texts: dict[str, dict[str, str]], names: dict[str, str], fields: tuple[str, ...]
-) -> bool:
-    """Whether the captions in JSON files are those of the texts of the same media files."""
-    by_media = {media: name for found in texts.values() for name, media in found.items()}
-    looked = [(name, by_media[media]) for name, media in islice(names.items(), _LOOKED_AT) if media in by_media]
-    for name, text in looked:
-        record, said = _record(survey, name), _text(survey, text).strip()
-        captions = [caption for field in fields for caption in convert(getter(field)(record), "texts") or ()]
-        if any(str(caption).strip() != said for caption in captions):
-            return False
-    return len(looked) == min(len(names), _LOOKED_AT)

@@ -15,8 +15,11 @@ _TARS = (".tar",)
 _PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
 _USUAL_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".png")
 _USUAL_FOLDERS = ("videos", "video", "clips", "data", "media", "images")
-_ABOUT = frozenset({"readme", "license", "licence", "requirements", "notice", "changelog", "copying", "citation"})
-"""Texts with these names say something about the dataset, not about its files."""
+_ABOUT = frozenset((
+    "readme", "license", "licence", "requirements", "notice", "changelog", "copying", "citation", "croissant",
+    "dataset_info", "dataset_infos", "config", "info", "state",
+))  # fmt: skip
+"""Files with these names say something about the dataset, not about its files."""
 
 
 @dataclass
@@ -47,11 +50,12 @@ class Survey:
         lower = name.lower()
         if is_media(name):
             self.media.append(name)
+        elif PurePosixPath(lower).stem in _ABOUT:
+            return
         elif is_table(name):
             self.tables.append(name)
         elif lower.endswith(".txt"):
-            if PurePosixPath(lower).stem not in _ABOUT:
-                self.texts.append(name)
+            self.texts.append(name)
         elif lower.endswith(_TARS):
             self.tars.append(name)
         elif lower.endswith(_PACKED):

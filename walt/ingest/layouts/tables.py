@@ -11,10 +11,11 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
-from walt.ingest.layouts.paths_of_tables import Paths, find_paths
+from walt.ingest.layouts.paths_of_tables import Paths, find_paths, value_of
 from walt.ingest.layouts.peek import Peek, peek, records
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.file_list import split_of
+from walt.ingest.sources.items import Span
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert
 from walt.ingest.tables.fields import TABLE, VALUE, getter
@@ -98,14 +99,17 @@ def recognise_tables(
             why[seen.table] = found
         else:
             settings, hits, notes = found
-            forms[repr(sorted(settings.items()))].append((seen, settings, hits, notes))
+            same = {name: value for name, value in settings.items() if name != "number_columns"}
+            forms[repr(sorted(same.items()))].append((seen, settings, hits, notes))
     if columns.said and looked and not forms:
         raise ConfigurationError("; ".join(f"{table}: {cause}" for table, cause in sorted(why.items())))
     recognised = []
     for form in forms.values():
         names, hits = [seen.table for seen, *_ in form], sum(hits for _, _, hits, _ in form)
         notes = list(dict.fromkeys(note for *_, notes in form for note in notes))
-        recognised.append(Recognised(names, form[0][1], hits, bool(form[0][1]["caption_columns"]), notes))
+        numbers = tuple(dict.fromkeys(name for _, found, *_ in form for name in found.get("number_columns", ())))
+        settings = form[0][1] | ({"number_columns": numbers} if numbers else {})
+        recognised.append(Recognised(names, settings, hits, bool(settings["caption_columns"]), notes))
     return recognised, why
 
 
@@ -195,12 +199,23 @@ def _add_spans(
         if not spans or not all(spans):
             continue
         shown = " and ".join(names)
-        if not columns.span and paths.first and not known_tables.holds(survey, paths.first, spans[0]):
+        if not columns.span and not _hold_their_spans(survey, seen, paths, spans):
             notes.append(f"{shown} not used: the files are shorter than the spans there, so they are the spans already")
             return
         settings["span_columns"] = names
         notes.append(f"spans from {shown}")
         return
+
+
+def _hold_their_spans(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> bool:
+    """Whether the file with the latest of the first spans is long enough for it."""
+    of_files = [
+        (span[1], span, paths.found[value])
+        for record, span in zip(seen.records, spans, strict=True)
+        if span and (value := value_of(record, paths.column)) in paths.found
+    ]
+    _, span, name = max(of_files, default=(0.0, None, ""))
+    return span is None or known_tables.holds(survey, name, span)
 
 
 def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str | None:
@@ -217,7 +232,10 @@ def _is_number(seen: Peek, name: str) -> bool:
     if not usual_names.says_more_than_the_file(name) or name.startswith("$"):
         return False
     find = getter(name)
-    cells = [convert(find(record), "number") for record in seen.records]
+    values = [find(record) for record in seen.records]
+    if not seen.table.lower().endswith((".csv", ".tsv")) and any(isinstance(value, str) for value in values):
+        return False  # digits in a text, such as those of a hash
+    cells = [convert(value, "number") for value in values]
     return any(isinstance(cell, float) for cell in cells) and not any(isinstance(cell, BadValue) for cell in cells)
 
 

@@ -130,9 +130,7 @@ def _captions(look: _Look, samples: dict[str, dict[str, str]]) -> tuple[tuple[st
     for extension in sorted(extension for extension in extensions if extension.endswith("json")):
         records = [_record(look, found[extension]) for found in samples.values() if extension in found]
         fields |= dict.fromkeys(f"{extension}:{name}" for name in _caption_fields(records))
-    if texts and fields:
-        return texts, [f"not read, beside the texts: {', '.join(fields)}"]
-    return texts or tuple(fields), []
+    return (*texts, *fields), []
 
 
 def _record(look: _Look, name: str) -> dict[str, Any]:

@@ -26,6 +26,12 @@ SPLITS = ("split", "subset", "partition")
 GROUPS = ("group", "recording", "source_video", "video_source")
 LABELS = ("label", "class", "category", "class_name")
 
+_ABOUT_CAPTIONS = (
+    "_name", "_names", "_id", "_ids", "_score", "_scores", "_model", "_type", "_source", "_length", "_len", "_tokens",
+    "_truncated", "_path", "_file", "_language", "_lang",
+)  # fmt: skip
+"""Endings of columns that say something about captions."""
+
 _TECHNICAL = re.compile(
     r"(^|_|\b)(width|height|fps|frames?|num_?frames|n_?frames|duration|seconds|resolution|aspect(_ratio)?|size|bytes|"
     r"idx|index|id|page|len|length|start|end|time|timestamp|channels|bitrate|frame_number)(\b|_|$)",
@@ -35,8 +41,8 @@ _TECHNICAL = re.compile(
 
 def is_caption(name: str) -> bool:
     """Whether a column is one of captions, by its name."""
-    last = name.split(".")[-1]
-    return name in CAPTIONS or last in CAPTIONS or "caption" in last.lower()
+    last = name.split(".")[-1].lower()
+    return name in CAPTIONS or last in CAPTIONS or ("caption" in last and not last.endswith(_ABOUT_CAPTIONS))
 
 
 def is_path(name: str) -> bool:

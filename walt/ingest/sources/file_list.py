@@ -43,7 +43,7 @@ def entries(source: FileList, dataset: Dataset) -> Iterator[Entry]:
     """
     reader = _Rows(source, dataset)
     for table in find_tables(dataset.folder, source.tables):
-        for row in read_rows(dataset.folder, table, reader.columns, shape=reader.shape):
+        for row in read_rows(dataset.folder, table, reader.required, reader.numbers, reader.shape):
             entry = reader.entry(row)
             if entry:
                 yield entry
@@ -75,7 +75,7 @@ def columns_of(source: FileList) -> dict[str, ColumnKind]:
     for name in (source.split_column, source.group_column, *source.where):
         if name is not None:
             kinds.setdefault(name, "text")
-    return kinds | dict.fromkeys(source.number_columns, "number")
+    return kinds
 
 
 def shape_of(source: FileList) -> Shape:
@@ -91,7 +91,9 @@ class _Rows:
         self._source, self._dataset = source, dataset
         self._labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
         self._not_numbers: Counter[str] = Counter()
-        self.columns = columns_of(source)
+        required: dict[str, ColumnKind] = columns_of(source)
+        self.numbers: dict[str, ColumnKind] = {name: "number" for name in source.number_columns if name not in required}
+        self.required = required
         self._holes = holes(source.path_column)
         self.shape = shape_of(source)
         videos = source.videos if source.relative_to == "folder" else ""
@@ -100,7 +102,7 @@ class _Rows:
     def entry(self, row: Row) -> Entry | None:
         """The input of a row; None: it is not an input."""
         source = self._source
-        cells = dict(zip(self.columns, row.values, strict=True))
+        cells = dict(zip((*self.required, *self.numbers), row.values, strict=True))
         numbers = self._numbers(cells)
         row = Row(row.table, row.line, tuple(cells.values()))
         if row.problem:

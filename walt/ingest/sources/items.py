@@ -106,7 +106,7 @@ class Listing:
     def _join(self, again: list[Again]) -> None:
         """Join further rows to the items that they belong to; where the first row had no caption, the next is it."""
         places = {(item.path, item.span): place for place, item in enumerate(self.items)} if again else {}
-        joined: dict[int, dict[Caption, None]] = {}
+        joined: dict[int, dict[str, Caption]] = {}
         for entry in again:
             place = places.get((entry.item.path, entry.item.span))
             if place is None:
@@ -117,18 +117,19 @@ class Listing:
                     self.refusals.remove(found)
                 continue
             first = self.items[place]
-            captions = joined.setdefault(place, dict.fromkeys(first.captions))
+            captions = joined.setdefault(place, {caption.text: caption for caption in first.captions})
             if (first.label, first.split) != (entry.item.label, entry.item.split):
                 cause = f"{entry.cause}, with another label or split"
                 self.refusals.append(Refusal(entry.source, "duplicate_row", cause))
-            elif all(caption in captions for caption in entry.item.captions):
+            elif all(caption.text in captions for caption in entry.item.captions):
                 self.refusals.append(Refusal(entry.source, "duplicate_row", entry.cause))
             else:
-                captions.update(dict.fromkeys(entry.item.captions))
+                for caption in entry.item.captions:
+                    captions.setdefault(caption.text, caption)
                 if entry.item.caption_truncated and not first.caption_truncated:
                     self.items[place] = replace(first, caption_truncated=True)
         for place, captions in joined.items():
-            self.items[place] = replace(self.items[place], captions=tuple(captions))
+            self.items[place] = replace(self.items[place], captions=tuple(captions.values()))
 
     def sources(self) -> Iterator[str]:
         """Names of all inputs."""
@@ -163,13 +164,18 @@ class Rules:
         """Check the kind and the captions: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
 
         Args:
-            captions: empty ones are left out; a text is a single caption without a name.
+            captions: empty ones are left out, and those whose text is that of an earlier one; a text is a single
+                caption without a name.
             name: a name whose suffix gives the kind, where that of ``source`` does not.
             group, numbers: as in ``Item``.
         """
         kind = kind_of(name or source)
         given = (Caption("", captions),) if isinstance(captions, str) else captions
-        found = [Caption(kind_of_caption, text) for kind_of_caption, all_of_it in given if (text := all_of_it.strip())]
+        found: list[Caption] = []
+        for name_of_caption, text in given:
+            stripped = text.strip()
+            if stripped and all(stripped != other.text for other in found):
+                found.append(Caption(name_of_caption, stripped))
         if span is not None:
             source = span_name(source, span)
         if kind == "image" and not self.images:
