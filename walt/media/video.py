@@ -10,7 +10,7 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is alw
   format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
 ``walt.media.decoding`` opens and decodes files, ``walt.media.skipping`` finds what need not be decoded, and
-``walt.media.scaling`` turns frames into pictures.
+``walt.media.scaling`` turns frames into pictures. A folder of numbered pictures is read by ``walt.media.frames``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from walt.core.sizes import Size
+from walt.media import frames as folders
 from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
@@ -71,6 +72,10 @@ Fit = Callable[[SourceFacts], Sequence[Size]]
 
 def probe(path: str | Path) -> VideoInfo:
     """Read the header of a video. Raises SourceError (``format``, ``no_video``, ``codec``)."""
+    if folders.is_index(path):
+        found = folders.FrameReader(path).info()
+        fps, num = found.fps, found.num_frames
+        return VideoInfo(found.codec, "rgb24", *found.size, Fraction(1), num, fps, fps, found.seconds, 0)
     with open(path, "rb") as stream, open_video(stream) as container:
         return describe(container, picture_stream(container))
 
@@ -111,12 +116,7 @@ def read_clips(
         begins = [Fraction(str(start)) for start in starts[:max_clips]]
     moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
     fit = sizes if callable(sizes) else lambda _: sizes
-    with open(path, "rb") as stream:
-        try:
-            facts, pictures, only_one = _read_few(stream, moments, fit, limits)
-        except Unfit:
-            stream.seek(0)
-            facts, pictures, only_one = _read_all(stream, moments, fit, limits)
+    facts, pictures, only_one = _read(path, moments, fit, limits)
     if accept_still and only_one:
         return [SourceClip(0.0, {size: picture[None] for size, picture in pictures[moments[0]].items()}, facts)]
     clips = []
@@ -137,6 +137,23 @@ def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
 
 Pictures = dict[Fraction, dict[Size, Picture]]
 """By moment."""
+
+
+def _read(
+    path: str | Path, moments: Sequence[Fraction], fit: Fit, limits: Limits
+) -> tuple[SourceFacts, Pictures, bool]:
+    """What is shown at these moments, and whether there is only one frame."""
+    if folders.is_index(path):
+        reader = folders.FrameReader(path)
+        found = reader.check(limits)
+        facts = SourceFacts(found.height, found.width, float(found.fps), found.seconds)
+        return facts, folders.pictures_at(reader, moments, fit(facts), limits), len(reader) == 1
+    with open(path, "rb") as stream:
+        try:
+            return _read_few(stream, moments, fit, limits)
+        except Unfit:
+            stream.seek(0)
+            return _read_all(stream, moments, fit, limits)
 
 
 def _read_all(
@@ -206,6 +223,9 @@ def iterate_frames(
     """
     rate = Fraction(str(fps))
     numbers = count() if math.isinf(max_seconds) else range(max(1, math.ceil(Fraction(str(max_seconds)) * rate)))
+    if folders.is_index(path):
+        yield from folders.iterate(folders.FrameReader(path), (number / rate for number in numbers), fit, limits)
+        return
     with open(path, "rb") as stream, open_video(stream) as container:
         reader = VideoReader(container, limits)
         frames = reader.frames()

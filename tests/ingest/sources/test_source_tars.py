@@ -117,7 +117,7 @@ def test_captions_from_json(tmp_path: Path) -> None:
     found = list_source(tmp_path, TARS | {"caption": "json:caption"})
     assert {name: item.caption for name, item in by_source(found).items()} == {"a.tar::0.mp4": "a cat"}
     assert codes(found) == {
-        "a.tar::1.mp4": "no_caption", "a.tar::2.mp4": "bad_caption", "a.tar::3.mp4": "bad_caption",
+        "a.tar::1.mp4": "bad_caption", "a.tar::2.mp4": "bad_caption", "a.tar::3.mp4": "bad_caption",
         "a.tar::4.mp4": "no_caption", "a.tar::5.mp4": "no_caption",
     }  # fmt: skip
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from walt.ingest.config import Descriptor
 from walt.ingest.sources import (
     captioned_folder,
+    energon,
     file_list,
+    frame_folders,
     imagenet,
     kinds,
     kinetics,
+    lerobot,
     panda70m,
+    parquet_bytes,
     plain_folder,
     ucf101,
     union,
@@ -80,3 +84,11 @@ def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
             return imagenet.entries(source, dataset)
         case kinds.WebDatasetTars():
             return webdataset_tars.entries(source, dataset)
+        case kinds.Energon():
+            return energon.entries(source, dataset)
+        case kinds.ParquetBytes():
+            return parquet_bytes.entries(source, dataset)
+        case kinds.LeRobot():
+            return lerobot.entries(source, dataset)
+        case kinds.FrameFolders():
+            return frame_folders.entries(source, dataset)

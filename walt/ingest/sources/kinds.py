@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from walt.core.config import Section
 
@@ -112,16 +112,86 @@ class ImageNet(Section):
     """Folder of the validation pictures, also sorted into folders of wnids; null: held out by hash."""
 
 
+KeyRule = Literal["first_dot", "last_dot"] | Names
+"""Where the key of a tar's member ends: at a dot of its name, or before the longest of these suffixes that fits, such
+as ``base.mp4`` (at the last dot where none fits)."""
+Damaged = Literal["stop", "refuse"]
+"""Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
+
+
 class WebDatasetTars(Section):
     """Tars whose members are samples: ``key.mp4``, ``key.txt``, ``key.json``, ``key.cls``."""
 
     kind: Literal["webdataset"]
     tars: Names
     """Files; globs are allowed."""
-    caption: str
-    """Extension of the member with the caption: ``txt``, or ``json`` and a key: ``json:caption``."""
-    damaged: Literal["stop", "refuse"]
-    """Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
+    caption: str | Names
+    """Where the captions are, one or several: ``txt``, ``json:caption``, ``json:model.long``, ``info.json:title``, or
+    ``index:captions`` (in ``TAR.json`` beside the tar)."""
+    damaged: Damaged
+    key_ends_at: KeyRule = "last_dot"
+    video: str | tuple[str, ...] = ()
+    """Extensions of the members that are inputs, such as ``mp4`` or ``base.mp4``; empty: all pictures and videos."""
+    number_keys: tuple[str, ...] = ()
+    """Keys of ``key.json`` with numbers to keep."""
+    split: dict[Literal["train", "held_out"], Names] | None = None
+    """Globs of the tars of each split; null: by hash."""
+
+
+class Energon(Section):
+    """Tars that ``energon prepare`` has indexed: their splits, excluded samples and fields are in ``.nv-meta``."""
+
+    kind: Literal["energon"]
+    caption: str | Names | None = None
+    """As in ``webdataset``; null: as the ``field_map`` of ``.nv-meta/dataset.yaml`` says."""
+    video: str | tuple[str, ...] = ()
+    """As in ``webdataset``; empty: as the ``field_map`` says, or all pictures and videos."""
+    number_keys: tuple[str, ...] = ()
+    damaged: Damaged = "stop"
+
+
+class ParquetBytes(Section):
+    """Parquet tables that hold the files themselves, a row each."""
+
+    kind: Literal["parquet_bytes"]
+    tables: Names
+    """Files; globs are allowed."""
+    column: str
+    """Column of bytes, or of a struct of ``bytes`` and ``path``."""
+    name_column: str | None = None
+    """Column with the file's name, whose suffix says whether it is a picture; null: the struct's ``path``."""
+    media: Literal["video", "image"] = "video"
+    """What a file without a name is."""
+    caption_columns: tuple[str, ...] = ()
+    """Columns of text, or of lists of text; all that are not empty are captions of the row."""
+    label_column: str | None = None
+    """Column of class numbers, or of names from the descriptor's ``classes``."""
+    number_columns: tuple[str, ...] = ()
+    split: dict[Literal["train", "held_out"], Names] | None = None
+    """Globs of the tables of each split; null: by hash."""
+
+
+class LeRobot(Section):
+    """A LeRobot dataset (v2.1 or v3): an input is what one camera saw in one episode; its tasks are its captions."""
+
+    kind: Literal["lerobot"]
+    video_keys: tuple[str, ...] = ()
+    """Cameras, such as ``observation.images.top``; empty: all."""
+    absent: Absent = "refuse"
+
+
+class FrameFolders(Section):
+    """Videos as folders of numbered pictures (``0001.png``, ``0002.png``, ...), in order of their numbers."""
+
+    kind: Literal["frames"]
+    folders: Names
+    """Globs of folders, such as ``*`` or ``**``; those with numbered pictures directly in them are videos."""
+    fps: PositiveFloat
+    """Pictures per second."""
+    caption: Literal["txt"] | None = None
+    """``txt``: the caption of the folder ``a`` is in ``a.txt`` beside it."""
+    labels_from_folders: bool = False
+    """Whether the first folder of a video's path is the name of its class."""
 
 
 class ShapesGenerator(Section):
@@ -137,7 +207,10 @@ class ShapesGenerator(Section):
     seed: int
 
 
-OneSource = CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
+OneSource = (
+    CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
+    | Energon | ParquetBytes | LeRobot | FrameFolders
+)  # fmt: skip
 """Every kind but the union."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

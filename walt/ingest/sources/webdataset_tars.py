@@ -1,161 +1,222 @@
-"""Existing tars of samples: pictures are inputs, with captions and labels beside them under the same key.
+"""Existing tars of samples: pictures are inputs, with captions, numbers and labels beside them under the same key.
 
-Only headers and captions are read here; pictures are read in place, never unpacked under their own names. A key is the
-member's name without its last extension, so that ``my.video.v1.mp4`` and ``my.video.v2.mp4`` are two samples.
+Only headers and captions are read here; pictures are read in place, never unpacked under their own names. Where a key
+ends is a setting: by default at the last dot, so that ``my.video.v1.mp4`` and ``my.video.v2.mp4`` are two samples.
 """
 
 from __future__ import annotations
 
-import json
-import tarfile
+import posixpath
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import IO
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.log import warning
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Entry, Refusal, leaves_folder
-from walt.ingest.sources.kinds import WebDatasetTars
+from walt.ingest.sources.items import Entry, Refusal
+from walt.ingest.sources.kinds import KeyRule, WebDatasetTars
 from walt.ingest.sources.locations import member_location
-from walt.media.kinds import is_media
+from walt.ingest.sources.named_splits import split_of
+from walt.ingest.sources.tar_captions import LONGEST_TEXT, BadValueError, Sidecars, Spec, parse_json, parse_specs
+from walt.ingest.sources.tar_members import Place, members
+from walt.ingest.sources.tar_samples import Sample, convention, plain, split_name
 
-_LONGEST_TEXT = 1 << 20
-_BLOCK = 512
-_PICKLES = frozenset({".pkl", ".pickle", ".pyd", ".pth", ".pt", ".ckpt", ".joblib", ".npy", ".npz"})
-"""Extensions of members that common readers execute or may execute as code. They are refused without being read."""
+if TYPE_CHECKING:  # workers import this package, and need no tables
+    from walt.data.clip_table import Split
 
-Place = tuple[int, int]
-"""Offset and size of a member's bytes."""
+
+@dataclass(frozen=True)
+class Reading:
+    """How the tars of one dataset are read."""
+
+    captions: tuple[Spec, ...]
+    key_ends_at: KeyRule
+    video: frozenset[str]
+    """Extensions of the members that are inputs; empty: all pictures and videos."""
+    number_keys: tuple[str, ...] = ()
 
 
 def entries(source: WebDatasetTars, dataset: Dataset) -> Iterator[Entry]:
     """List the pictures and videos of all tars as ``TAR::MEMBER``.
 
     Refusals: ``outside`` (a name with ``..``, or absolute), ``special`` (a link, a device, a sparse file), ``pickle``,
-    ``duplicate_member``, ``no_media`` (a caption without a picture), ``bad_label``, those of ``Rules.item``, and
-    ``truncated`` (a whole tar, where ``source.damaged`` is ``refuse``).
+    ``duplicate_member``, ``no_media`` (a caption without a picture), ``bad_label``, ``bad_number``, ``bad_caption``,
+    ``missing`` (an index names a member that is not there), those of ``Rules.item``, and ``truncated`` (a whole tar,
+    where ``source.damaged`` is ``refuse``).
 
     Raises:
-        ConfigurationError: no tar matches, or ``source.caption`` is not a kind of caption.
+        ConfigurationError: no tar matches, or is in no split; ``source.caption`` is not a kind of caption; captions
+            are there, and none has the key of a video.
         CorruptArtifactError: a tar is cut short or not a tar, where ``source.damaged`` is ``stop``.
     """
-    extension, _, key = source.caption.partition(":")
-    if extension not in ("txt", "json") or (extension == "json") != bool(key):
-        raise ConfigurationError(f"source.caption: 'txt', or 'json:' and a key, not '{source.caption}'")
+    video = (source.video,) if isinstance(source.video, str) else source.video
+    key_rule = source.key_ends_at
+    reading = Reading(parse_specs(source.caption), key_rule, frozenset(map(str.lower, video)), source.number_keys)
     for pattern in source.tars:
         tars = dataset.folder.matching(pattern)
         if not tars:
             raise ConfigurationError(f"{dataset.folder.location(pattern)}: no such file (source.tars)")
         for tar in tars:
-            try:
-                found = list(_tar_entries(tar, dataset, extension, key))
-            except CorruptArtifactError as error:
-                if source.damaged == "stop":
-                    raise
-                found = [Refusal(tar, "truncated", str(error))]
-            yield from found
+            split = split_of(tar, source.split)
+            yield from guarded(tar, source.damaged == "refuse", dataset, reading, split)
 
 
-def _tar_entries(tar: str, dataset: Dataset, extension: str, key: str) -> Iterator[Entry]:
-    where = dataset.folder.location(tar)
-    with dataset.folder.open(tar) as stream:
-        places: dict[str, Place] = {}
-        for name, refusal, place in _members(where, stream):
-            if refusal or name in places:
-                code, cause = refusal or ("duplicate_member", "the tar has this name twice")
-                yield Refusal(f"{tar}::{name}", code, cause)
-            elif place:
-                places[name] = place
-        captioned: set[str] = set()
-        for name, (offset, size) in places.items():
-            if not is_media(name):
-                continue
-            stem = name.rpartition(".")[0]  # not normalised: tars of a whole folder have names like ``./a.mp4``
-            captioned.add(stem)
-            caption = _caption(stream, places.get(f"{stem}.{extension}"), key)
-            label = _label(stream, places.get(f"{stem}.cls"))
-            source = f"{tar}::{name}"
-            if label == _BAD_LABEL:
-                yield Refusal(source, "bad_label", f"{stem}.cls does not hold a class number")
-            elif label is not None and dataset.classes is not None and label >= len(dataset.classes):
-                yield Refusal(source, "bad_label", f"class {label}, but there are {len(dataset.classes)} classes")
-            else:
-                yield dataset.rules.item(source, member_location(where, offset, size), caption, label=label)
-        for name in places:
-            stem, dot, suffix = name.rpartition(".")
-            if dot and suffix == extension and stem not in captioned:
-                yield Refusal(f"{tar}::{name}", "no_media", "a caption, but no picture with its key")
+def guarded(
+    tar: str, refuse: bool, dataset: Dataset, reading: Reading, split: Split | None,
+    excluded: frozenset[str] = frozenset(), num_samples: int | None = None,
+) -> list[Entry]:  # fmt: skip
+    """All entries of one tar, or, where ``refuse``, one refusal of a tar that is damaged.
 
+    Args:
+        excluded: keys of samples that are not inputs.
+        num_samples: how many samples the dataset's own lists say it has; None: they do not say.
 
-# ------------------------------------------------------------------------------------------------------------- headers
-
-
-def _members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str] | None, Place | None]]:
-    """(name, refusal, place) of each member except folders. Raises CorruptArtifactError for a tar that is cut short.
-
-    ``tarfile`` takes a cut between two members, or a damaged header, for the end, so the bytes there are checked.
+    Raises:
+        ConfigurationError, CorruptArtifactError: as ``entries``.
     """
-    end = 0
-    size = stream.seek(0, 2)
-    stream.seek(0)
     try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
-                if end > size:
-                    raise CorruptArtifactError(f"{where}: cut short in member {member.name!r}")
-                if not member.isdir():
-                    yield member.name, _refusal(member), (member.offset_data, member.size)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise CorruptArtifactError(f"{where}: not a whole tar: {str(error).splitlines()[0]}") from None
-    stream.seek(end)
-    if stream.read(_BLOCK) != bytes(_BLOCK):
-        raise CorruptArtifactError(f"{where}: cut short, or damaged, after byte {end}: a tar ends in zeros")
+        with dataset.folder.open(tar) as stream:
+            return list(_Tar(tar, stream, dataset, reading).entries(split, excluded, num_samples))
+    except CorruptArtifactError as error:
+        if not refuse:
+            raise
+        return [Refusal(tar, "truncated", str(error))]
 
 
-def _refusal(member: tarfile.TarInfo) -> tuple[str, str] | None:
-    if leaves_folder(member.name) or "\0" in member.name:
-        return "outside", "the member's name leaves the tar's folder"
-    if not member.isreg() or member.issparse():
-        return "special", "the member is a link, a device or a sparse file"
-    if PurePosixPath(member.name).suffix.lower() in _PICKLES:
-        return "pickle", "members of this kind can hold code; it was not read"
-    return None
+class _Tar:
+    """One tar, open, and the samples in it."""
 
+    def __init__(self, tar: str, stream: IO[bytes], dataset: Dataset, reading: Reading) -> None:
+        self._tar, self._stream, self._dataset, self._reading = tar, stream, dataset, reading
+        self._where = dataset.folder.location(tar)
+        self._index = self._read_index() if any(spec.in_index for spec in reading.captions) else {}
 
-# ---------------------------------------------------------------------------------------------------- captions, labels
+    def entries(self, split: Split | None, excluded: frozenset[str], num_samples: int | None) -> Iterator[Entry]:
+        samples: dict[str, Sample] = {}
+        places: dict[str, Place] = {}
+        keys: set[str] = set()
+        for name, refusal, place in members(self._where, self._stream):
+            parts = split_name(name, self._reading.key_ends_at)
+            keys |= {parts[0]} if parts else set()
+            sample = samples.setdefault(parts[0], Sample(parts[0])) if parts and not refusal else None
+            if refusal is None and (plain(name) in places or (sample and parts and parts[1] in sample.places)):
+                refusal = "duplicate_member", "the tar has this name twice"
+            if refusal:
+                yield Refusal(self._source(name), *refusal)
+                continue
+            places[plain(name)] = place
+            if sample and parts:
+                sample.places[parts[1]], sample.names[parts[1]] = place, name
+        if num_samples is not None and num_samples != len(keys):
+            said = f"has {len(keys)} samples, the dataset's own list says {num_samples}"
+            raise CorruptArtifactError(f"{self._where}: {said}")
+        self._check_joined(samples)
+        yield from self._not_there(places, samples)
+        skipped = 0
+        for sample in samples.values():
+            if sample.key not in excluded:
+                wanted = self._wanted(sample)
+                skipped += len(list(sample.media())) - len(wanted)
+                yield from self._sample_entries(sample, wanted, split)
+        if skipped:
+            named = ", ".join(sorted(self._reading.video))
+            warning(f"{self._where}: {skipped} pictures or videos are not {named}, and left out (source.video)")
 
-_BAD_LABEL = -1
+    def _wanted(self, sample: Sample) -> list[str]:
+        video = self._reading.video
+        return [extension for extension in sample.media() if not video or extension in video]
 
+    def _sample_entries(self, sample: Sample, wanted: list[str], split: Split | None) -> Iterator[Entry]:
+        """The inputs of one sample, or the refusals of captions that describe nothing."""
+        if not wanted:
+            named = " or ".join(sorted(self._reading.video)) or "picture"
+            for extension in dict.fromkeys(spec.extension for spec in self._reading.captions):
+                if extension in sample.names:
+                    yield Refusal(
+                        self._source(sample.names[extension]), "no_media", f"a caption, but no {named} with its key"
+                    )
+            return
+        sidecars = Sidecars(lambda extension: self._read(sample, extension))
+        for extension in wanted:
+            yield self._item(sample, extension, sidecars, split)
 
-def _read(stream: IO[bytes], place: Place) -> bytes | None:
-    """A small member's bytes; None if it is too large to be text."""
-    offset, size = place
-    if size > _LONGEST_TEXT:
-        return None
-    stream.seek(offset)
-    return stream.read(size)
+    def _item(self, sample: Sample, extension: str, sidecars: Sidecars, split: Split | None) -> Entry:
+        name, place = sample.names[extension], sample.places[extension]
+        source, reading, classes = self._source(name), self._reading, self._dataset.classes
+        code = "bad_label"
+        try:
+            label = sidecars.label()
+            code = "bad_number"
+            numbers = sidecars.numbers(reading.number_keys)
+            code = "bad_caption"
+            captions = sidecars.captions(reading.captions, self._in_index(name, sample.key))
+        except BadValueError as error:
+            cause = f"{sample.key}.cls {error}" if code == "bad_label" else str(error)
+            return Refusal(source, code, cause)
+        if label is not None and classes is not None and label >= len(classes):
+            return Refusal(source, "bad_label", f"class {label}, but there are {len(classes)} classes")
+        location = member_location(self._where, *place)
+        return self._dataset.rules.item(
+            source, location, captions, label=label, split=split, name=plain(name), numbers=numbers
+        )
 
+    def _read(self, sample: Sample, extension: str) -> bytes | None:
+        place = sample.places.get(extension)
+        if place is None:
+            return None
+        if place.size > LONGEST_TEXT:
+            raise BadValueError(f".{extension} has {place.size} bytes, {LONGEST_TEXT} are allowed")
+        self._stream.seek(place.offset)
+        return self._stream.read(place.size)
 
-def _caption(stream: IO[bytes], place: Place | None, key: str) -> str:
-    """A caption as ``Rules.item`` expects it: empty if there is none, and with a NUL if it is not valid."""
-    if place is None:
-        return ""
-    data = _read(stream, place)
-    if data is None:
-        return "\0"
-    if not key:
-        return data.decode("utf-8", "surrogateescape")
-    try:
-        found = json.loads(data.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
-        return "\0"
-    caption = found.get(key) if isinstance(found, dict) else None
-    return caption if isinstance(caption, str) else "" if caption is None else "\0"
+    def _check_joined(self, samples: dict[str, Sample]) -> None:
+        """Raise ConfigurationError where no caption in the tar belongs to a video, and by another rule some would."""
+        captions = [spec.extension for spec in self._reading.captions if not spec.in_index]
+        for sample in samples.values():
+            if any(extension in sample.places for extension in captions) and next(sample.media(), None):
+                return
+        names = [name for sample in samples.values() for name in sample.names.values()]
+        if said := convention(names, self._reading.captions, self._reading.key_ends_at):
+            raise ConfigurationError(f"{self._where}: none of its captions belongs to a video: {said}")
 
+    def _source(self, name: str) -> str:
+        return f"{self._tar}::{name}"
 
-def _label(stream: IO[bytes], place: Place | None) -> int | None:
-    if place is None:
-        return None
-    text = (_read(stream, place) or b"").decode("ascii", "replace").strip()
-    return int(text) if text.isdecimal() and len(text) < 10 else _BAD_LABEL
+    # -------------------------------------------------------------------------------------------------------- index
+
+    def _read_index(self) -> dict[str, object]:
+        """The entries of the index beside the tar, by member."""
+        name = f"{posixpath.splitext(self._tar)[0]}.json"
+        where = self._dataset.folder.location(name)
+        if not self._dataset.folder.has(name):
+            raise ConfigurationError(f"{where}: no such file (source.caption: index:KEY)")
+        with self._dataset.folder.open(name) as stream:
+            try:
+                found = parse_json(stream.read(), where)
+            except BadValueError as error:
+                raise CorruptArtifactError(str(error)) from None
+        files = found.get("files") if isinstance(found, dict) else None
+        if not isinstance(files, dict) or not all(isinstance(entry, dict) for entry in files.values()):
+            raise CorruptArtifactError(f"{where}: not an index of a tar: a map of files, each with a map, is expected")
+        return {plain(member): entry for member, entry in files.items()}
+
+    def _in_index(self, name: str, key: str) -> object:
+        return self._index.get(plain(name), self._index.get(key))
+
+    def _not_there(self, places: dict[str, Place], samples: dict[str, Sample]) -> Iterator[Refusal]:
+        """Members that the index names and the tar lacks.
+
+        Raises:
+            CorruptArtifactError: the index says that a member is elsewhere in the tar.
+        """
+        for name, entry in self._index.items():
+            place = places.get(name)
+            if place is None:
+                if name not in samples:
+                    yield Refusal(self._source(name), "missing", "the index names it, but the tar has no such member")
+                continue
+            assert isinstance(entry, dict)
+            if (entry.get("offset", place.offset), entry.get("length", place.size)) != place:
+                said = f"it has {name!r} at {entry.get('offset')!r}, the tar at {place.offset}"
+                raise CorruptArtifactError(f"{self._where}: the index beside it is that of another tar: {said}")
