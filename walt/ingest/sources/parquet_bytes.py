@@ -181,7 +181,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _empty_rows(file: pq.ParquetFile, group: int, column: str) -> frozenset[int]:
-    """The rows of a group without bytes, which are read only where the file's footer does not say that there are none."""
+    """The rows of a group without bytes, read only where the footer does not say that there are none."""
     found = file.metadata.row_group(group)
     chunk = next(found.column(i) for i in range(found.num_columns) if found.column(i).path_in_schema == column)
     if chunk.statistics is not None and chunk.statistics.has_null_count and not chunk.statistics.null_count:
