@@ -37,7 +37,7 @@ def entries(source: FrameFolders, dataset: Dataset) -> Iterator[Entry]:
     labels = labels_by_name(dataset.classes, source.kind) if source.labels_from_folders else None
     wanted = [glob_expression(pattern.rstrip("/") if pattern != "." else "") for pattern in source.folders]
     found = others = 0
-    for folder, names in _folders(dataset.folder.names()):
+    for folder, names in folders_of(dataset.folder.names()):
         pictures = [name for name in names if is_media(name) and name.lower().endswith(tuple(SUFFIXES))]
         others += sum(map(is_media, names)) - len(pictures)
         if pictures and any(expression.fullmatch(folder) for expression in wanted):
@@ -79,7 +79,7 @@ def _entry(
     return dataset.rules.item(name, location, captions, label=label, name="frames")
 
 
-def _folders(names: Iterator[str]) -> Iterator[tuple[str, list[str]]]:
+def folders_of(names: Iterator[str]) -> Iterator[tuple[str, list[str]]]:
     """The names of the files in each folder, from the names of all files folder by folder, as they are walked."""
     open_folders: dict[str, list[str]] = {}
     for path in names:
