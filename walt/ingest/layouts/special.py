@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Literal
 
 import pyarrow as pa
 
@@ -105,7 +106,7 @@ def recognise_frames(folder: Folder) -> Found | None:
         fewest, most = min(fewest or len(media), len(media)), max(most, len(media))
     if not found:
         return None
-    captions = "txt" if all(name and folder.has(f"{name}.txt") for name in found) else None
+    captions: Literal["txt"] | None = "txt" if all(name and folder.has(f"{name}.txt") for name in found) else None
     notes = [
         f"{len(found)} folders hold numbered pictures ({fewest} to {most}): each is taken as a video, not as stills",
         f"their rate is not stated anywhere: {_FPS:g} per second is a guess (source.fps)",
