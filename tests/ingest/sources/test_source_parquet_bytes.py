@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.sources import by_source, codes, list_source
 from walt.core.errors import ConfigurationError
+from walt.ingest.sources import parquet_cells
 from walt.ingest.sources.locations import hash_location, local_copy, num_bytes
 
 SOURCE: dict[str, Any] = {"kind": "parquet_bytes", "tables": ["*.parquet"], "column": "video"}
@@ -128,3 +129,15 @@ def test_a_table_that_became_shorter_affects_its_rows_alone(tmp_path: Path) -> N
     (tmp_path / "t.parquet").write_bytes(b"no table")
     with pytest.raises(OSError, match="not valid Parquet"):
         content(last.path, tmp_path / "work")
+
+
+def test_a_page_that_does_not_fit_into_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "t.parquet", video=pa.array([b"1"]))
+    (item,) = list_source(tmp_path, SOURCE, caption_required=False).items
+
+    def fail(stream: Any) -> Any:
+        raise pa.ArrowMemoryError("malloc of size 99 failed")
+
+    monkeypatch.setattr(parquet_cells, "open_table", fail)
+    with pytest.raises(OSError, match=r"larger than ingest\.memory_mb allows: write it with smaller row groups"):
+        content(item.path, tmp_path / "work")

@@ -1,4 +1,6 @@
-"""Reads the bytes in one row of a Parquet file, page by page: memory holds a page, not the column or the file."""
+"""Reads the bytes in one row of a Parquet file, page by page: memory holds a page, not the column or the file. Writers
+often put up to a thousand rows into one page, whatever their size, but no page is larger than its row group.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +40,9 @@ def read_cell(stream: IO[bytes], group: int, row: int, column: str) -> bytes:
                     raise OSError(errno.ENODATA, "the row holds no bytes")
                 return bytes(value)
             skipped += batch.num_rows
+    except MemoryError:
+        said = "a page of its table is larger than ingest.memory_mb allows: write it with smaller row groups"
+        raise OSError(errno.ENOMEM, said) from None
     except (pa.ArrowException, IndexError, KeyError) as error:
         raise OSError(errno.EIO, f"not valid Parquet: {str(error).splitlines()[0]}") from None
     raise OSError(errno.ENODATA, "the table has become shorter while it was in use")
