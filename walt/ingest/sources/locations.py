@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -149,12 +150,9 @@ def _extract(location: str, path: Path) -> None:
 def _blocks(location: str) -> Iterator[bytes]:
     """A member's bytes, one megabyte at a time, or those of a cell. Raises OSError if the tar has become shorter."""
     if _is_cell(location):
-        from walt.ingest.sources.parquet_cells import read_cell  # pyarrow, which only such an input needs
-
-        table, _, cell = location.partition(_MEMBER)
-        group, row, column = cell.removeprefix(_CELL).split(" ", 2)
-        with open_location(table) as source:
-            yield read_cell(source, int(group), int(row), column)
+        table = whole_file(location)
+        status = None if is_elsewhere(table) else os.stat(table)  # noqa: PTH116 as a location, it is text
+        yield _cell(location, (status.st_size, status.st_mtime_ns)) if status else _cell.__wrapped__(location, (0, 0))
         return
     tar, offset, left = _place(location)
     with open_location(tar) as source:
@@ -165,6 +163,21 @@ def _blocks(location: str) -> Iterator[bytes]:
                 raise OSError(errno.ENODATA, f"{tar}: became shorter while it was in use")
             yield block
             left -= len(block)
+
+
+@lru_cache(maxsize=1)  # a visit needs it to hash it, and again to cut it
+def _cell(location: str, state: tuple[int, int]) -> bytes:
+    """The bytes of a cell. Raises OSError.
+
+    Args:
+        state: size and time of change of the table.
+    """
+    from walt.ingest.sources.parquet_cells import read_cell  # pyarrow, which only such an input needs
+
+    table, _, cell = location.partition(_MEMBER)
+    group, row, column = cell.removeprefix(_CELL).split(" ", 2)
+    with open_location(table) as source:
+        return read_cell(source, int(group), int(row), column)
 
 
 def _place(location: str) -> tuple[str, int, int]:
