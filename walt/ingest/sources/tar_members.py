@@ -6,9 +6,9 @@ first, this one reads on. Whatever else is behind an end, the file is refused by
 
 from __future__ import annotations
 
+import posixpath
 import tarfile
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
 from walt.core.errors import CorruptArtifactError
@@ -117,6 +117,6 @@ def _refusal(member: tarfile.TarInfo) -> tuple[str, str] | None:
         return "outside", "the member's name leaves the tar's folder"
     if not member.isreg() or member.issparse():
         return "special", "the member is a link, a device or a sparse file"
-    if PurePosixPath(member.name).suffix.lower() in _PICKLES:
+    if posixpath.splitext(member.name)[1].lower() in _PICKLES:
         return "pickle", "members of this kind can hold code; it was not read"
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from walt.ingest.sources.kinds import KeyRule
@@ -22,9 +21,14 @@ class Sample:
     names: dict[str, str] = field(default_factory=dict)
     """Of the members, by extension."""
 
-    def media(self) -> Iterator[str]:
-        """Extensions of its pictures and videos."""
-        return (extension for extension, name in self.names.items() if is_media(plain(name)))
+    media: list[str] = field(default_factory=list)
+    """Extensions of its pictures and videos."""
+
+    def add(self, extension: str, name: str, place: Place) -> None:
+        """Add a member, the first with its extension."""
+        self.places[extension], self.names[extension] = place, name
+        if is_media(plain(name)):
+            self.media.append(extension)
 
 
 def plain(name: str) -> str:

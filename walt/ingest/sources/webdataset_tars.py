@@ -98,7 +98,8 @@ class _Tar:
         keys: set[str] = set()
         for name, refusal, place in members(self._where, self._stream):
             parts = split_name(name, self._reading.key_ends_at)
-            keys |= {parts[0]} if parts else set()
+            if parts:
+                keys.add(parts[0])
             sample = samples.setdefault(parts[0], Sample(parts[0])) if parts and not refusal else None
             if refusal is None and (plain(name) in places or (sample and parts and parts[1] in sample.places)):
                 refusal = "duplicate_member", "the tar has this name twice"
@@ -107,7 +108,7 @@ class _Tar:
                 continue
             places[plain(name)] = place
             if sample and parts:
-                sample.places[parts[1]], sample.names[parts[1]] = place, name
+                sample.add(parts[1], name, place)
         if num_samples is not None and num_samples != len(keys):
             said = f"has {len(keys)} samples, the dataset's own list says {num_samples}"
             raise CorruptArtifactError(f"{self._where}: {said}")
@@ -117,7 +118,7 @@ class _Tar:
         for sample in samples.values():
             if sample.key not in excluded:
                 wanted = self._wanted(sample)
-                skipped += len(list(sample.media())) - len(wanted)
+                skipped += len(sample.media) - len(wanted)
                 yield from self._sample_entries(sample, wanted, split)
         if skipped:
             named = ", ".join(sorted(self._reading.video))
@@ -125,7 +126,7 @@ class _Tar:
 
     def _wanted(self, sample: Sample) -> list[str]:
         video = self._reading.video
-        return [extension for extension in sample.media() if not video or extension in video]
+        return [extension for extension in sample.media if not video or extension in video]
 
     def _sample_entries(self, sample: Sample, wanted: list[str], split: Split | None) -> Iterator[Entry]:
         """The inputs of one sample, or the refusals of captions that describe nothing."""
@@ -174,7 +175,7 @@ class _Tar:
         """Raise ConfigurationError where no caption in the tar belongs to a video, and by another rule some would."""
         captions = [spec.extension for spec in self._reading.captions if not spec.in_index]
         for sample in samples.values():
-            if any(extension in sample.places for extension in captions) and next(sample.media(), None):
+            if any(extension in sample.places for extension in captions) and sample.media:
                 return
         names = [name for sample in samples.values() for name in sample.names.values()]
         if said := convention(names, self._reading.captions, self._reading.key_ends_at):
