@@ -1,1 +1,1 @@
-"""Which kind of source a folder is, by what lies in it; each function looks at little and writes nothing."""
+"""Recognises how people keep their videos and captions, so that ``walt init`` can describe any folder."""

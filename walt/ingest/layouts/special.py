@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts.found import CAPTION_NAMES, Found, splits_by_name
-from walt.ingest.layouts.tars import recognise_energon, recognise_tars
+from walt.ingest.layouts.tar_folders import recognise_energon, recognise_tars
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import folders_of
 from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from walt.ingest.sources.kinds import KeyRule
 from walt.ingest.sources.tar_captions import Spec
-from walt.ingest.sources.tar_members import Place
+from walt.ingest.sources.tar_headers import Place
 from walt.media.kinds import is_media
 
 

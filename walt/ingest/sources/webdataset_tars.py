@@ -19,7 +19,7 @@ from walt.ingest.sources.kinds import KeyRule, WebDatasetTars
 from walt.ingest.sources.locations import member_location
 from walt.ingest.sources.named_splits import split_of
 from walt.ingest.sources.tar_captions import LONGEST_TEXT, BadValueError, Sidecars, Spec, parse_json, parse_specs
-from walt.ingest.sources.tar_members import Place, members
+from walt.ingest.sources.tar_headers import Place, members
 from walt.ingest.sources.tar_samples import Sample, convention, plain, split_name
 
 if TYPE_CHECKING:  # workers import this package, and need no tables

@@ -17,7 +17,7 @@ from walt.ingest.sources.energon import META, field_map, read_meta, read_splits
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.kinds import Energon, KeyRule, WebDatasetTars
 from walt.ingest.sources.tar_captions import LONGEST_TEXT
-from walt.ingest.sources.tar_members import Place, members
+from walt.ingest.sources.tar_headers import Place, members
 from walt.ingest.sources.tar_samples import plain, split_name
 from walt.media.kinds import is_media
 
