@@ -4,11 +4,12 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+INTEROP := .venv-interop
 # a module's tests share what they prepare, so they run in one process; tests/conftest.py puts long modules first
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY:  help install demo test check bench serve mlflow lock clean
+.PHONY:  help install demo test check interop bench serve mlflow lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +34,17 @@ check: install ## style, types and the fast tests, in JOBS processes
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST) -m "not slow"
+
+interop: install $(INTEROP)/.installed ## exports read by energon and litdata, in an environment of their own
+	WALT_INTEROP_PYTHON=$(CURDIR)/$(INTEROP)/bin/python $(PYTEST) tests/export/test_interop.py \
+		tests/documents/test_interop_page.py
+
+# litdata asks for torchvision, which does not load beside a processor-only torch, and works without it
+$(INTEROP)/.installed: infra/interop.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/pip install --quiet -r infra/interop.txt $(PIP_ARGS)
+	$(INTEROP)/bin/pip uninstall --quiet --yes torchvision
+	@touch $@
 
 bench: install ## speed against what people use today; tables in results/
 	$(BIN)/python -m benchmarks.autoencoder --out results/bench-autoencoder.md

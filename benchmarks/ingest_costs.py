@@ -32,6 +32,7 @@ from PIL import Image
 from benchmarks.measure import machine, markdown_table
 from walt.core.config import load_section
 from walt.core.storage import sha256_file
+from walt.data.captions import Caption
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
 from walt.data.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest
 from walt.data.shards import ShardReader, write_index, write_shard
@@ -179,7 +180,8 @@ def tables(costs: Costs, folder: Path, count: int) -> None:
             yield ManifestRow(
                 key=digest[:32], kind="video", split="train", source=f"00/a-name-of-usual-length-{number // 4:09d}.mp4",
                 source_sha256=digest, start_seconds=2.0, end_seconds=4.0, num_frames=17,
-                caption=f"a caption of usual length about what is seen in {number}", caption_truncated=False,
+                captions=(Caption("", f"a caption of usual length about what is seen in {number}"),),
+                caption_truncated=False,
                 label=None, shard=number // 700, sha256=digest,
             )  # fmt: skip
 
@@ -202,7 +204,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "reading the manifest whole, as rows": read_manifest,
     "reading the manifest, one row after the other": lambda folder: deque(iterate_manifest(folder), maxlen=0),
     "reading four columns of the manifest": lambda folder: deque(
-        iterate_columns(folder, "key", "caption", "label", "shard"), maxlen=0
+        iterate_columns(folder, "key", "captions", "label", "shard"), maxlen=0
     ),
     "counting the manifest for the report": survey,
     "reading the table of keys whole": read_clip_rows,

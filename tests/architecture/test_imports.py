@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "core": 0, "media": 1, "workers": 1, "nn": 1, "diffusion": 1,
     "autoencoder": 2, "transformer": 2, "text": 2, "data": 2, "tracking": 2,
-    "ingest": 3, "training": 3, "sampling": 3, "evaluation": 3,
+    "ingest": 3, "export": 3, "training": 3, "sampling": 3, "evaluation": 3,
     "recipes": 4, "project": 4, "pages": 4, "stages": 5, "commands": 6, "cli": 7,
 }  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_importing_a_room_loads_nothing_heavier_than_it_needs(module: str, forbi
     assert not forbidden & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("room", ["media", "workers", "ingest"])
+@pytest.mark.parametrize("room", ["media", "workers", "ingest", "export"])
 def test_no_module_of_these_rooms_loads_torch(room: str) -> None:
     """Whatever it imports: all of them together, since torch once loaded stays."""
     modules = [

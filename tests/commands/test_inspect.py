@@ -25,9 +25,11 @@ from walt.commands.inspect.collect import choose_rows
 from walt.commands.inspect.figure_tables import TableData, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.paths import Paths
+from walt.core.storage import write_json
+from walt.data.captions import Caption
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
 from walt.data.shards import read_index
-from walt.ingest.sources.items import Caption, Item, Refusal
+from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import decode_png
 from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
@@ -139,7 +141,8 @@ def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
     assert made["clips_per_source"]["max"] == 2
     assert made["frames_per_clip"] == [["9", 12], ["1", 2]]
     assert made["captions"] == {
-        "with": 14, "without": 0, "distinct": 8, "truncated": 0, "words": made["captions"]["words"]
+        "with": 14, "without": 0, "names": [["caption", 14]], "per_clip": None, "distinct": 8, "truncated": 0,
+        "words": made["captions"]["words"],
     }  # fmt: skip
     assert made["captions"]["words"]["max"] == 6
     for size, folder in made["stored"].items():
@@ -284,12 +287,12 @@ def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> Non
     ("arguments", "message"),
     [
         (["notes.txt"], "notes.txt: not a descriptor, folder, glob, list, video or image"),
-        (["empty [1]"], "empty [1]: contains no input for empty-1"),
-        (["empty [1]", "--rejects", "format"], "empty [1]: contains no input for empty-1"),
-        (["empty [1]", "--path-column", "video"], "--path-column: empty [1] has no table"),
+        (["empty [1]"], "empty [1]: contains no videos or images"),
+        (["empty [1]", "--rejects", "format"], "empty [1]: contains no videos or images"),
+        (["empty [1]", "--path-column", "video"], "empty [1]: contains no table"),
         (["test", "--caption-column", "text"], "--caption-column: only for files without a descriptor"),
         (["--path-column", "video"], "--path-column: only for files without a descriptor"),
-        (["list.csv"], "list.csv: no column 'path'"),
+        (["list.csv"], "list.csv: has no rows"),
         (["tset"], "no such file; did you mean 'test.yaml'?"),
         (["other"], "--path: where are the files of 'other'? (params.yaml points at datasets/test.yaml)"),
         (["--path", "nowhere"], "--path: {root}/nowhere: no such folder"),
@@ -383,6 +386,33 @@ def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Pa
     assert [row["source"] for row in rows] == ["0.mp4 at 1.125 s", "0.mp4 at 2.25 s"]
     (root / "data/clip_rejects.parquet").write_bytes(b"no table")
     assert isinstance(call(root).exception, CorruptArtifactError)
+
+
+def test_captions_that_the_text_encoder_cut_are_shown_until_others_come(ingested: Path, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(ingested, root)
+    assert document(root)["encoded"] is None
+    result = {"clips": 14, "captions": 14, "cut": 5, "longest_cut": 21, "unique": 9}
+    write_json(root / "work/encode-text/result.json", result)
+    assert document(root)["encoded"] == {"captions": 14, "cut": 5, "longest_cut": 21}
+    text = " ".join(call(root).stdout.split())
+    assert "cut by text.max_tokens 5 36 %" in text
+    assert "the longest has 21 tokens" in text
+    write_json(root / "work/encode-text/result.json", result | {"captions": 13})
+    assert document(root)["encoded"] is None, "it was made of another manifest"
+
+
+def test_kinds_of_captions_are_counted() -> None:
+    several = (Caption("short", "a cat"), Caption("dense", "a grey cat"), Caption("dense", "a cat of grey fur"))
+    items = [Item("a.mp4", "", "video", several, False, None), Item("b.mp4", "", "video", several[:1], False, None),
+             Item("c.mp4", "", "video", (), False, None)]  # fmt: skip
+    found = figures.listed(items, []).figures["captions"]
+    assert found["names"] == [("dense", 2), ("short", 2)]
+    assert (found["with"], found["without"], found["distinct"]) == (2, 1, 3)
+    assert (found["per_clip"]["min"], found["per_clip"]["max"]) == (0, 3)
+    assert found["words"]["max"] == 5
+    single = figures.listed(items[1:], []).figures["captions"]
+    assert (single["names"], single["per_clip"]) == ([("short", 1)], None)
 
 
 def test_labels_and_missing_captions() -> None:

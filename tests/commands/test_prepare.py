@@ -11,7 +11,7 @@ from tests.support.sources import describe, touch
 from walt.commands.prepare import forget, tell_dvc, tell_of_tables
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.core.yaml_files import write_yaml
+from walt.core.yaml_files import yaml_bytes
 from walt.ingest.config import DatasetConfig
 
 LOCK = """schema: '2.0'
@@ -53,8 +53,8 @@ def test_files_behind_a_link_make_ingest_stale_once(tmp_path: Path) -> None:
 def test_captions_outside_the_folder_make_ingest_stale_when_they_change(tmp_path: Path) -> None:
     touch(tmp_path, "set/a.mp4", "inside/a.mp4", "inside/t.csv")
     source = {"kind": "captioned_folder", "captions": "../t.csv", "path_column": "path", "caption_column": "caption"}
-    write_yaml(tmp_path / "d.yaml", describe(source).model_dump())
-    write_yaml(tmp_path / "i.yaml", describe(source | {"captions": "t.csv"}).model_dump())
+    (tmp_path / "d.yaml").write_bytes(yaml_bytes(describe(source).model_dump()))
+    (tmp_path / "i.yaml").write_bytes(yaml_bytes(describe(source | {"captions": "t.csv"}).model_dump()))
     dataset = DatasetConfig(descriptor="d.yaml", path="set")
     (tmp_path / "t.csv").write_text("path,caption\n")
     assert tell_of_tables(dataset, Paths(tmp_path)) == [], "nothing was ever run"

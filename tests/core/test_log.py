@@ -32,9 +32,8 @@ def test_rates_counts_and_time_left(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(PROGRESS_FILE_VARIABLE, str(tmp_path / "progress.json"))
-    with ProgressBar("ingest: decoding", 20, "videos", meters=("clips", "MB"), counters=("rejects",)) as bar:
-        bar.advance(4, clips=0, MB=8, rejects=1)  # found done
-        bar.start_rates()
+    with ProgressBar("ingest: decoding", 20, "videos", 4, meters=("clips", "MB"), counters=("rejects",)) as bar:
+        bar.advance(0, rejects=1)
         clock.now += 2
         bar.advance(5, clips=20, MB=7, rejects=1)
         clock.now += 1

@@ -14,6 +14,8 @@ from torch import Tensor
 from tests.support.tiny_clips import ROWS, clip_row, picture, sample, write_clips
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.data import clip_dataset
+from walt.data.caption_table import write_caption_names
+from walt.data.captions import Caption
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, write_clip_rows
 from walt.data.latent_dataset import LatentDataset
@@ -168,15 +170,18 @@ def test_bad_latents_are_named(tmp_path: Path, key: str, bad: Sample, problem: s
 # text
 
 
-def text_folder(directory: Path, **more: Sample) -> Path:
-    null = member(embeddings=torch.zeros(4, 3).half(), mask=torch.tensor([1, 0, 0, 0], dtype=torch.uint8))
-    return write_samples(directory, [("null", null), *more.items()])
+def text_folder(directory: Path, *names: str, **more: Sample) -> Path:
+    """Text of the empty caption and of ``more``, whose clips have captions with these names."""
+    null = member(embeddings=torch.zeros(1, 4, 3).half(), mask=torch.tensor([[1, 0, 0, 0]], dtype=torch.uint8))
+    write_samples(directory, [("null", null), *more.items()])
+    write_caption_names(directory, ((key, [Caption(name, "x") for name in names]) for key in more))
+    return directory
 
 
 def test_text_and_the_null_embedding(tmp_path: Path) -> None:
     values = torch.randn(4, 3).half()
-    one = member(embeddings=values, mask=torch.tensor([1, 1, 1, 0], dtype=torch.uint8))
-    dataset = TextDataset(text_folder(tmp_path, a=one))
+    one = member(embeddings=values[None], mask=torch.tensor([[1, 1, 1, 0]], dtype=torch.uint8))
+    dataset = TextDataset(text_folder(tmp_path, "", a=one))
     embeddings, mask = dataset.embeddings(["a", "null"])
     assert embeddings.dtype == torch.float32
     assert embeddings.shape == (2, 4, 3)
@@ -188,17 +193,37 @@ def test_text_and_the_null_embedding(tmp_path: Path) -> None:
     assert torch.equal(null_mask, mask[1])
 
 
+def test_of_several_captions_the_one_at_the_place_is_given(tmp_path: Path) -> None:
+    values, mask = torch.randn(2, 4, 3).half(), torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=torch.uint8)
+    dataset = TextDataset(text_folder(tmp_path, "short", "dense", a=member(embeddings=values, mask=mask)))
+    assert dataset.names("a") == ("short", "dense")
+    assert dataset.all_names() == {"short", "dense"}
+    embeddings, found = dataset.embeddings(["a", "a", "null"], [1, 0, 0])
+    assert torch.equal(embeddings[:2], values.flip(0).float())
+    assert torch.equal(found[:2], mask.flip(0).bool())
+    assert torch.equal(dataset.embeddings(["a"])[0], values[:1].float()), "the first, where nothing is said"
+
+
+def test_a_clip_without_a_caption_has_the_null_embedding(tmp_path: Path) -> None:
+    none = member(embeddings=torch.zeros(0, 4, 3).half(), mask=torch.zeros(0, 4, dtype=torch.uint8))
+    dataset = TextDataset(text_folder(tmp_path, a=none))
+    assert dataset.names("a") == ()
+    assert torch.equal(dataset.embeddings(["a"])[1][0], dataset.null()[1])
+
+
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        (member(embeddings=torch.zeros(5, 3), mask=torch.ones(5, dtype=torch.uint8)), r"\(5, 3\)"),
-        (member(embeddings=torch.zeros(4, 3), mask=torch.ones(3, dtype=torch.uint8)), r"\(3,\)"),
-        (member(embeddings=torch.full((4, 3), float("nan")), mask=torch.ones(4, dtype=torch.uint8)), "not finite"),
-        (member(embeddings=torch.zeros(4, 3)), "mask"),
+        (member(embeddings=torch.zeros(1, 5, 3), mask=torch.ones(1, 5, dtype=torch.uint8)), r"\(1, 5, 3\)"),
+        (member(embeddings=torch.zeros(1, 4, 3), mask=torch.ones(1, 3, dtype=torch.uint8)), r"\(1, 3\)"),
+        (member(embeddings=torch.zeros(4, 3), mask=torch.ones(4, dtype=torch.uint8)), "run encode-text again"),
+        (member(embeddings=torch.zeros(2, 4, 3), mask=torch.ones(2, 4, dtype=torch.uint8)), "has 1 captions"),
+        (member(embeddings=torch.full((1, 4, 3), float("nan")), mask=torch.ones(1, 4, dtype=torch.uint8)), "not fini"),
+        (member(embeddings=torch.zeros(1, 4, 3)), "mask"),
     ],
 )
 def test_bad_text_is_named(tmp_path: Path, bad: Sample, problem: str) -> None:
-    dataset = TextDataset(text_folder(tmp_path, a=bad))
+    dataset = TextDataset(text_folder(tmp_path, "", a=bad))
     with pytest.raises(CorruptArtifactError, match=rf"x-000000\.tar: key 'a': .*{problem}"):
         dataset.embeddings(["null", "a"])
 
@@ -206,5 +231,15 @@ def test_bad_text_is_named(tmp_path: Path, bad: Sample, problem: str) -> None:
 def test_a_clip_without_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorruptArtifactError, match="'b'"):
         TextDataset(text_folder(tmp_path / "a")).embeddings(["b"])
+    write_caption_names(tmp_path / "b", [])
     with pytest.raises(CorruptArtifactError, match="'null'"):
         TextDataset(write_samples(tmp_path / "b", []))
+
+
+def test_text_that_was_stored_before_clips_had_several_captions_is_refused(tmp_path: Path) -> None:
+    older = member(embeddings=torch.zeros(4, 3).half(), mask=torch.tensor([1, 0, 0, 0], dtype=torch.uint8))
+    with pytest.raises(StorageError, match=r"captions\.parquet: no such file"):
+        TextDataset(write_samples(tmp_path, [("null", older)]))
+    write_caption_names(tmp_path, [])
+    with pytest.raises(CorruptArtifactError, match="run encode-text again"):
+        TextDataset(tmp_path)

@@ -11,10 +11,12 @@ import pytest
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.paths import printable
+from walt.data.captions import Caption
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, write_clip_rows
 from walt.data.manifest import (
     ManifestRow,
     RejectRow,
+    caption_names,
     count_manifest,
     has_manifest,
     iterate_columns,
@@ -26,16 +28,18 @@ from walt.data.manifest import (
     write_manifest,
     write_rejects,
 )
+from walt.data.partitions import write_parts
 
+CAPTIONS = (Caption("short", "a cat"), Caption("dense", "a cat of grey fur, ünd mörë"))
 ROW = ManifestRow(
     key="00ff", kind="video", split="train", source="a b\n'ü'.mp4", source_sha256="ab", start_seconds=2.125,
-    end_seconds=4.25, num_frames=17, caption="a cat", caption_truncated=False, label=None, shard=3, sha256="cd",
+    end_seconds=4.25, num_frames=17, captions=CAPTIONS, caption_truncated=False, label=None, shard=3, sha256="cd",
 )  # fmt: skip
 REJECTS = [RejectRow("b.mp4", None, "ingest", "missing", "no such file"), RejectRow("a.mp4", "ab", "ingest", "x", "y")]
 
 
 def test_rows_come_back(tmp_path: Path) -> None:
-    rows = [ROW, replace(ROW, key="01", caption=None, label=7, caption_truncated=True)]
+    rows = [ROW, replace(ROW, key="01", captions=(), label=7, caption_truncated=True)]
     assert not has_manifest(tmp_path / "m")
     write_manifest(tmp_path / "m", [(0, rows)])
     assert has_manifest(tmp_path / "m")
@@ -77,7 +81,9 @@ def test_the_same_rows_give_the_same_bytes_and_leave_the_file_alone(tmp_path: Pa
 
 def test_the_table_of_clips_has_no_captions(tmp_path: Path) -> None:
     write_clip_rows(tmp_path / "a", [ClipRow.of(ROW)])
-    write_clip_rows(tmp_path / "b", [ClipRow.of(replace(ROW, caption="a dog", label=1, source="other"))])
+    write_clip_rows(
+        tmp_path / "b", [ClipRow.of(replace(ROW, captions=(Caption("", "a dog"),), label=1, source="other"))]
+    )
     a, b = (tmp_path / name / CLIPS_TABLE for name in "ab")
     assert a.read_bytes() == b.read_bytes()
     assert pq.read_table(a).to_pylist() == [
@@ -110,3 +116,35 @@ def test_damage_is_named(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_become_printable() -> None:
     assert printable("caf\udce9.mp4") == "caf\\xe9.mp4"
     assert printable("new\nline ü.mp4") == "new\nline ü.mp4"
+
+
+def test_captions_come_back_by_every_reader_with_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("walt.data.manifest._ROWS_AT_A_TIME", 2)
+    given = [ROW.captions, (), (Caption("", "a"),), (), ROW.captions[::-1]]
+    rows = [replace(ROW, captions=captions) for captions in given]
+    write_manifest(tmp_path, [(0, rows[:3]), (1, rows[3:])])
+    found = [row.captions for row in read_manifest(tmp_path)]
+    assert found == given
+    assert [captions for (captions,) in iterate_columns(tmp_path, "captions")] == found
+    assert caption_names(tmp_path) == {"short", "dense", ""}
+    assert (ROW.caption, replace(ROW, captions=()).caption) == ("a cat", None)
+
+
+def test_captions_are_lists_of_structs_for_other_readers(tmp_path: Path) -> None:
+    write_manifest(tmp_path, [(0, [ROW, replace(ROW, captions=())])])
+    table = pq.read_table(tmp_path / "part-000000.parquet")
+    assert table.schema.field("captions").type.value_type.names == ["name", "text"]
+    assert table["captions"].to_pylist() == [
+        [{"name": "short", "text": "a cat"}, {"name": "dense", "text": "a cat of grey fur, ünd mörë"}],
+        [],
+    ]
+
+
+def test_a_manifest_from_when_clips_had_one_caption_is_refused(tmp_path: Path) -> None:
+    write_manifest(tmp_path, [(0, [ROW])])
+    table = pq.read_table(tmp_path / "part-000000.parquet")
+    place = table.schema.get_field_index("captions")
+    older = table.set_column(place, pa.field("caption", pa.string()), pa.array(["a cat"]))
+    write_parts(tmp_path, [(0, older.to_pylist())], older.schema)
+    with pytest.raises(CorruptArtifactError, match=r"columns .*'caption'.*, expected .*'captions'"):
+        read_manifest(tmp_path)

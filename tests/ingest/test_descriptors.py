@@ -61,7 +61,7 @@ FOLDER = {"kind": "folder", "patterns": ["**/*"]}
         ({"kind": "folder"}, r"missing key 'source\.patterns'"),
         ({"kind": "folder", "patterns": []}, r"key 'source\.patterns': "),
         ({"kind": "folder", "patterns": "*"}, r"key 'source\.patterns': .*found '\*'"),
-        (FOLDER | {"captions": "captions.csv"}, r"unknown key 'source\.captions'"),
+        (FOLDER | {"captions": "captions.csv"}, r"key 'source\.captions': .*found 'captions\.csv'"),
     ],
 )  # fmt: skip
 def test_a_wrong_source_is_named_as_in_the_file(source: Any, message: str) -> None:

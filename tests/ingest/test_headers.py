@@ -12,8 +12,9 @@ from PIL import Image
 
 from tests.support.media import LIMITS, counter, read_counter, shared_data, write_video
 from walt.core.compute import ComputeConfig
+from walt.data.captions import Caption
 from walt.ingest.headers import Header, choose, read_headers
-from walt.ingest.sources.items import Caption, Item, Refusal
+from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import Limits
 from walt.media.kinds import kind_of
 

@@ -10,9 +10,10 @@ import pytest
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.core.yaml_files import write_yaml
+from walt.core.yaml_files import yaml_bytes
 from walt.ingest.config import DatasetConfig
-from walt.ingest.describe_files import describe_files
+from walt.ingest.describe_files import Given, describe_files
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.prepare import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -28,8 +29,10 @@ def project(tmp_path: Path) -> Path:
 
 def describe(project: Path) -> str:
     """Write the descriptor of the folder ``videos``."""
-    descriptor, _ = describe_files(project, "videos", "table.csv", "video", "text", "cats")
-    write_yaml(project / "datasets/cats.yaml", descriptor.model_dump())
+    columns = TableColumns("video", ("text",))
+    descriptor = describe_files(project, Given("videos", "table.csv", columns, name="cats")).descriptor
+    (project / "datasets").mkdir()
+    (project / "datasets/cats.yaml").write_bytes(yaml_bytes(descriptor.model_dump()))
     return "datasets/cats.yaml"
 
 

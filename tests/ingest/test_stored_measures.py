@@ -38,8 +38,8 @@ DESCRIPTOR = """
 """
 SETTINGS: dict[str, Any] = {
     "num_frames": 5, "fps": 8.0, "sizes": ((32, 32), (16, 24)), "buckets": (), "upscale": "allow", "max_crop": None,
-    "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN_OFF, "crf": 8, "clips_per_shard": 4,
-    "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
+    "max_clips_per_video": 4, "stride_seconds": None, "screen": SCREEN_OFF, "filter": {}, "crf": 8,
+    "clips_per_shard": 4,    "max_caption_characters": 40, "min_side": 16, "max_pixels": 1_000_000, "max_seconds": 60.0,
     "timeout_seconds": 30.0, "memory_mb": 4096, "reject_limit": 0.9, "output": None,
 }  # fmt: skip
 BRIGHTEST = 255.0

@@ -134,7 +134,45 @@ def test_a_key_of_another_name_is_named_by_update_and_check(file: Path) -> None:
     for arguments in (["init", "--update"], ["check"]):
         result = CliRunner().invoke(app, arguments)
         assert "unknown key 'train_autoencoder.forms.0.size': it is called 'resolution' now" in str(result.exception)
-    assert "image_fraction" in file.read_text(), "what was missing was added all the same"
+    assert "image_fraction" not in file.read_text(), "nothing is added before the name is put right"
+
+
+def test_beside_a_misspelt_key_nothing_is_added(file: Path) -> None:
+    file.write_text(file.read_text().replace("  crf:", "  crv:"))
+    before = file.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"unknown key 'ingest\.crv'; did you mean 'crf'\?; nothing was added"):
+        add_missing(file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("old", ["diffusion:\n", "train_base:\n"])
+def test_a_section_that_may_not_be_null_is_named_and_nothing_is_added(file: Path, old: str) -> None:
+    lines = file.read_text().replace("seed: 0 # of all that is random\n", "").splitlines(keepends=True)
+    start = lines.index(old)
+    end = next(number for number in range(start + 1, len(lines)) if not lines[number].startswith((" ", "\n")))
+    file.write_text("".join([*lines[:start], f"{old.strip()} null\n", *lines[end:]]))
+    before = file.read_bytes()
+    with pytest.raises(ConfigurationError, match=rf"key '{old[:-2]}': .*nothing was added"):
+        add_missing(file)
+    assert file.read_bytes() == before
+
+
+def test_a_linked_file_is_written_where_it_is_and_keeps_its_mode(file: Path, tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere.yaml"
+    file.rename(real)
+    real.chmod(0o640)
+    file.symlink_to(real)
+    drop(real, "crf:")
+    assert add_missing(file) == ["ingest.crf"]
+    assert file.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert load_params(file.parent).ingest.crf == 8
+
+
+def test_without_a_file_it_is_said_what_writes_it(file: Path) -> None:
+    file.unlink()
+    for arguments in (["init", "--update"], ["check"]):
+        assert "params.yaml: no such file; `walt init` writes it" in str(CliRunner().invoke(app, arguments).exception)
 
 
 def test_what_comes_by_a_merge_key_is_not_missing(file: Path) -> None:

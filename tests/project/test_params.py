@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,17 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("diffusion.prediction", "epsilon", r"diffusion.prediction epsilon needs diffusion.zero_terminal_snr false"),
         ("evaluate.features", "i3d", r"evaluate.features is i3d, which needs evaluate.i3d_path"),
         ("promotion.metric", "adherence/bot", r"promotion.metric is 'adherence/bot', .* did you mean 'adherence/both'"),
+        (
+            "train_base.caption_weights",
+            {"short": -1},
+            r"'train_base.caption_weights.short': input should be greater than",
+        ),
+        (
+            "train_base.caption_weights",
+            {"short": float("inf")},
+            r"'train_base.caption_weights.short': input should be a",
+        ),
+        ("train_base.caption_weights", ["short"], r"key 'train_base.caption_weights': input should be an object"),
         ("promotion.metric", "fvd", r"promotion.metric is 'fvd', which evaluate does not make with these settings"),
     ],
 )
@@ -143,6 +155,24 @@ def test_prompts_are_what_the_base_model_takes(on: str, taken: list[Any], refuse
             assert "\n" not in str(e.value)
 
 
+def test_what_chooses_among_captions_needs_a_model_of_text() -> None:
+    parse_section(changed("train_base.caption_weights", {"short": 1, "dense": 0.5}), Params, "params.yaml")
+    without = changed("sample.prompts", "none") | {"text": None}
+    for name in ("base", "sr_2x"):
+        without[name] |= conditioned("none", None)
+    without["promotion"] |= {"metric": "frechet_distance/thumbnail", "better": "lower"}
+    for section, key, value, cause in (
+        ("train_base", "caption_weights", {"short": 1}, "base.conditioning is none"),
+        ("sample", "caption", "short", "text is null"),
+        ("evaluate", "caption", "short", "text is null"),
+    ):
+        data = copy.deepcopy(without)
+        parse_section(data, Params, "params.yaml")
+        data[section][key] = value
+        with pytest.raises(ConfigurationError, match=rf"{section}\.{key} is .*but {cause}: it must be null$"):
+            parse_section(data, Params, "params.yaml")
+
+
 def test_i3d_needs_its_file_and_its_hash() -> None:
     data = changed("evaluate.features", "i3d")
     data["evaluate"]["i3d_path"] = "i3d.pt"
@@ -172,7 +202,10 @@ def test_missing_key_is_named() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2\n", r"duplicate key"),
+        ("a: 1\na: 2\n", r"line 2: the key 'a' is there twice"),
+        ("? [a, b]\n: 1\n", r"the key .* is not text: put it in quotes"),
+        ("2026-01-01: 1\n", r"the key 2026-01-01 is not text: put it in quotes"),
+        ("a: &x\n  b: *x\n", r"an alias \(\*\) leads back to the value that it is in"),
         ("a: [1\n", r"not valid YAML"),
         ("- 1\n", r"expected a mapping of keys, found list"),
         ("a: \xff\n", r"not valid YAML"),

@@ -20,9 +20,11 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import write_bytes
 from walt.ingest.config import DatasetConfig, Descriptor
+from walt.ingest.describe_files import Given
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.prepare import prepare
 from walt.ingest.sources.adapters import list_items
-from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
+from walt.ingest.sources.kinds import FileList, PlainFolder
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params, recipe_data, recipe_text
 
@@ -39,10 +41,11 @@ def project(tmp_path: Path) -> Path:
 
 
 def init_dataset(
-    root: Path, videos: str, captions: str | None, path_column: str, caption_column: str, name: str | None
+    root: Path, videos: str, captions: str | None, path_column: str | None, caption_column: str | None, name: str | None
 ) -> str:
     """As ``walt init --videos`` does where ``params.yaml`` is kept."""
-    return point_at_dataset(root, *own_dataset(root, videos, captions, path_column, caption_column, name))
+    columns = TableColumns(path_column, (caption_column,) if caption_column else ())
+    return point_at_dataset(root, own_dataset(root, Given(videos, captions, columns, name=name)))
 
 
 def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
@@ -51,8 +54,8 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
     assert descriptor == "datasets/own/My-cats.yaml"
     described = load_section(project / descriptor, Descriptor)
     assert described.name == "My-cats"
-    assert described.source == CaptionedFolder(
-        kind="captioned_folder", captions="table.csv", path_column="video", caption_column="text"
+    assert described.source == FileList(
+        kind="list", tables=("table.csv",), path_column="video", caption_columns=("text",), absent="refuse"
     )
     assert described.generator is None
     assert described.adherence is None
@@ -101,7 +104,7 @@ def test_init_changes_nothing_when_something_is_missing(
 
 def init(project: Path, videos: str, captions: str | None = None, name: str | None = None) -> Descriptor:
     """Describe, and read the descriptor that ``params.yaml`` then points at."""
-    descriptor = init_dataset(project, videos, captions, "path", "caption", name)
+    descriptor = init_dataset(project, videos, captions, None, None, name)
     assert read_yaml(project / "params.yaml")["dataset"]["descriptor"] == descriptor
     return load_section(project / descriptor, Descriptor)
 
@@ -126,7 +129,7 @@ def test_a_folder_without_a_table_is_taken_without_captions(project: Path, folde
     assert read_yaml(project / "params.yaml")["sample"]["prompts"] == "none"
     (folder / "captions.csv").write_text("path,caption\ndeep/a.mp4,a cat\n")
     described = init(project, "clips")
-    assert isinstance(described.source, CaptionedFolder), "captions.csv is used where it is there"
+    assert isinstance(described.source, FileList), "captions.csv is used where it is there"
     assert read_yaml(project / "params.yaml")["sample"]["prompts"] == "held_out"
 
 
@@ -170,11 +173,13 @@ ODD = "-vidéos [2020] *?"
 @pytest.mark.parametrize(
     ("words", "name", "path", "source"),
     [
-        (ODD, "vid-os-2020", ODD, PlainFolder(kind="folder", patterns=("**/*",))),
+        (ODD, "vid-os-2020", ODD, FileList(
+            kind="list", tables=("list [1].csv",), path_column="path", caption_columns=("caption",), unlisted="take",
+            absent="refuse",
+        )),
         (f"{ODD}/*.mp4", "vid-os-2020", ODD, PlainFolder(kind="folder", patterns=("*.mp4",))),
         (f"{ODD}/list [1].csv", "list-1", ODD, FileList(
-            kind="list", tables=("list [1].csv",), path_column="path", caption_columns=("caption",),
-            label_column=None, span_columns=None, videos="", absent="refuse",
+            kind="list", tables=("list [1].csv",), path_column="path", caption_columns=("caption",), absent="refuse",
         )),
     ],
 )  # fmt: skip
@@ -208,9 +213,9 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     remote.upload(tmp_path / "t.csv", f"{bucket.url}/cats/t.csv")
     remote.upload(tmp_path / "t.csv", f"{bucket.url}/cats/a.mp4")
     described = init(project, f"{bucket.url}/cats")
-    assert (described.name, described.source.kind, dataset_path(project)) == ("cats", "folder", f"{bucket.url}/cats")
+    assert (described.name, described.source.kind, dataset_path(project)) == ("cats", "list", f"{bucket.url}/cats")
     described = init(project, f"{bucket.url}/cats", "t.csv", "named")
-    assert (described.name, described.source.kind) == ("named", "captioned_folder")
+    assert (described.name, described.source.kind) == ("named", "list")
     described = init(project, f"{bucket.url}/cats/t.csv")
     assert (described.name, described.source.kind, dataset_path(project)) == ("t", "list", f"{bucket.url}/cats")
     described = init(project, f"{bucket.url}/cats/a.mp4")
@@ -222,13 +227,13 @@ def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("videos", "captions", "message"),
     [
-        ("clips/*.avi", None, r"clips: contains no input for clips"),
+        ("clips/*.avi", None, r"clips/\*\.avi: contains no videos or images"),
         ("clips/deep/a.mp4", "captions.csv", r"a single file has no table of captions"),
         ("clips/deep/gone.mp4", None, r"gone\.mp4: no such folder"),
         ("clips/*.mp4", "captions.csv", r"a glob has no table of captions"),
         ("caf\udce9", None, r"^caf\\xe9: not UTF-8, which params\.yaml is; it needs another name$"),
         ("gone.csv", None, r"gone\.csv: no such file"),
-        ("videos/table.csv", None, r"no column 'path'"),
+        ("clips/b.txt", None, r"clips/b\.txt: no such folder"),
         ("nowhere/*.mp4", None, r"nowhere: no such folder"),
         ("https://host/videos", None, r"only s3:// has a listing"),
         ("https://host/table.csv?signed=1", None, r"only s3:// has a listing"),
@@ -286,9 +291,9 @@ def test_captions_are_found_from_the_folder_and_from_here(
         (captioned / "clips").symlink_to(real)
     write_captions(captioned / where)
     described = init(captioned, "clips", given.format(root=captioned), "c")
-    assert isinstance(described.source, CaptionedFolder)
+    assert isinstance(described.source, FileList)
     if not linked or not stored.startswith(".."):
-        assert described.source.captions == stored.format(root=captioned)
+        assert described.source.tables == (stored.format(root=captioned),)
     assert captions_of(captioned, described) == ["a cat"], "ingest lists the folder by this table"
 
 
@@ -326,8 +331,11 @@ def walt(*arguments: str) -> Result:
     [
         (["--recipe", "tiny", "--force", "--videos", "clips", "--captions", "gone.csv"], "no such file"),
         (["--recipe", "tiny", "--force", "--videos", "nowhere"], "no such folder"),
-        (["--recipe", "tiny", "--force", "--videos", "videos", "--captions", "table.csv"], "no column 'path'"),
-        (["--recipe", "tiny", "--force", "--videos", "clips/*.avi"], "contains no input"),
+        (["--recipe", "tiny", "--force", "--videos", "videos", "--captions", "table.csv"], "'a.mp4'"),
+        (["--captions", "table.csv"], "describe --videos"),
+        (["--update", "--no-captions"], "describe --videos"),
+        (["--videos", "clips", "--no-captions", "--captions", "t.csv"], "--no-captions takes no captions"),
+        (["--recipe", "tiny", "--force", "--videos", "clips/*.avi"], "contains no videos or images"),
         (["--recipe", "tinny", "--force", "--videos", "clips"], "did you mean 'tiny'"),
         (["--recipe", "tiny", "--videos", "clips"], "--force replaces it"),
     ],
@@ -365,7 +373,7 @@ def test_a_full_disk_leaves_both_files_as_they_were(
         write_bytes(path, data)
 
     failed: list[Path] = []
-    monkeypatch.setattr("walt.project.point_at_dataset.write_bytes", full)
+    monkeypatch.setattr("walt.project.point_at_dataset.replace_file", full)
     assert isinstance(
         walt("--recipe", "tiny", "--force", "--videos", "clips", "--name", "cats").exception, StorageError
     )

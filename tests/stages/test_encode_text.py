@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,13 @@ from safetensors.torch import load
 
 from tests.support.package_copy import copy_package, edit
 from tests.support.text_project import CAPTIONS, CONFIG, make_text_project, rows
+from tests.support.tiny_models import TEXT
 from tests.support.traced_files import files_run
-from walt.core.errors import RejectLimitError, StorageError
+from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.data.caption_table import write_caption_names
+from walt.data.captions import Caption
 from walt.data.manifest import write_manifest
 from walt.data.shards import NULL_KEY, ShardReader, read_index
 from walt.data.text_dataset import TextDataset
@@ -57,11 +61,12 @@ def test_members_are_the_encoders_embeddings(done: Paths) -> None:
     for row in rows():
         tensors = load(reader[row.key]["safetensors"])
         embeddings, mask = encoder.encode([row.caption or ""])
+        count = len(row.captions)
         assert tensors["embeddings"].dtype == torch.float16
-        assert tensors["embeddings"].shape == (8, 16)
+        assert tensors["embeddings"].shape == (count, 8, 16)
         assert tensors["mask"].dtype == torch.uint8
-        assert torch.equal(tensors["mask"].bool(), mask[0])
-        assert torch.allclose(tensors["embeddings"].float(), embeddings[0], atol=2e-3)
+        assert torch.equal(tensors["mask"].bool(), mask[:count])
+        assert torch.allclose(tensors["embeddings"].float(), embeddings[:count], atol=2e-3)
 
 
 def test_no_caption_is_the_null_embedding(done: Paths) -> None:
@@ -86,8 +91,7 @@ def test_identical_captions_are_encoded_once(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(TextEncoder, "encode", spy)
     result = run(CONFIG, make_text_project(tmp_path, ["a red circle", "a green square"] * 20))
-    assert result["captions"] == 40
-    assert result["unique"] == 3
+    assert (result["clips"], result["captions"], result["unique"]) == (40, 40, 3)
     assert len([caption for caption in encoded if caption]) == 2
 
 
@@ -148,7 +152,7 @@ def test_removed_clips_leave_nothing(tmp_path: Path) -> None:
     make_text_project(tmp_path, CAPTIONS[:3])
     run(CONFIG, paths)
     assert sorted(file.name for file in paths.text.iterdir()) == [
-        "labels.parquet", "null.tar", "shards.parquet", "text-000000.tar",
+        "captions.parquet", "labels.parquet", "null.tar", "shards.parquet", "text-000000.tar",
     ]  # fmt: skip
     assert len(ShardReader(paths.text)) == 4
 
@@ -211,3 +215,109 @@ def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done:
 def test_an_empty_manifest(tmp_path: Path) -> None:
     with pytest.raises(RejectLimitError):
         run(CONFIG, make_text_project(tmp_path, []))
+
+
+SEVERAL = (
+    (Caption("short", "a red circle"), Caption("dense", "a red circle moving left")),
+    None,
+    (Caption("dense", "a green square"), Caption("short", "a red circle"), Caption("dense", "a blue circle")),
+    "a green square",
+)
+
+
+def test_a_sample_has_all_captions_of_its_clip_in_the_manifests_order(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path, SEVERAL)
+    figures = run(CONFIG, paths)
+    assert (figures["clips"], figures["captions"], figures["unique"]) == (4, 6, 5)  # the empty one is the fifth
+    text, encoder = TextDataset(paths.text), load_text_encoder(paths.text_encoder, "cpu")
+    for row in rows(SEVERAL):
+        assert text.names(row.key) == tuple(caption.name for caption in row.captions)
+        for place, caption in enumerate(row.captions):
+            found, mask = text.embeddings([row.key], [place])
+            expected, expected_mask = encoder.encode([caption.text])
+            assert torch.equal(mask, expected_mask)
+            assert torch.allclose(found, expected, atol=2e-3)
+    assert text.all_names() == {"short", "dense", ""}
+
+
+def test_a_caption_of_several_clips_and_kinds_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = TextEncoder.encode
+    monkeypatch.setattr(TextEncoder, "encode", lambda self, given: (encoded.extend(given), encode(self, given))[1])
+    run(CONFIG, make_text_project(tmp_path, SEVERAL * 5))
+    assert sorted(caption for caption in encoded if caption) == sorted(
+        {"a red circle", "a red circle moving left", "a green square", "a blue circle"}
+    )
+
+
+def test_an_embedding_depends_neither_on_the_captions_beside_it_nor_on_its_place(tmp_path: Path) -> None:
+    texts = ["a red circle", "a green square", "a blue circle"]
+    together = tuple(Caption(str(place), text) for place, text in enumerate(texts))
+    apart = make_text_project(tmp_path / "apart", texts)
+    joined = make_text_project(tmp_path / "joined", [together, texts[1], texts[0]])
+    run(CONFIG, apart)
+    shutil.copytree(apart.text_encoder, tmp_path / "encoder")
+    run(CONFIG.model_copy(update={"text": TEXT.model_copy(update={"encoder": str(tmp_path / "encoder/t5")})}), joined)
+    run(CONFIG.model_copy(update={"text": TEXT.model_copy(update={"encoder": str(tmp_path / "encoder/t5")})}), apart)
+    one, many = TextDataset(apart.text), TextDataset(joined.text)
+    keys = [row.key for row in rows(texts)]
+    assert torch.equal(one.embeddings(keys)[0], many.embeddings([keys[0]] * 3, [0, 1, 2])[0])
+
+
+def test_other_names_of_the_same_captions_leave_the_tars_alone(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path, SEVERAL)
+    run(CONFIG, paths)
+    before = content(paths)
+    renamed = [
+        [Caption(f"very {name}", text) for name, text in own] if isinstance(own, tuple) else own for own in SEVERAL
+    ]
+    make_text_project(tmp_path, [tuple(own) if isinstance(own, list) else own for own in renamed])
+    assert run(CONFIG, paths)["reused"] == 3
+    assert {name for name, data in content(paths).items() if data != before[name]} == {"data/text/captions.parquet"}
+    assert TextDataset(paths.text).all_names() == {"very short", "very dense", ""}
+
+
+def test_captions_that_are_cut_are_counted_and_warned_of_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["a", "red", "circle", "moving", "left", "over", "green"]
+    texts = [
+        " ".join(words),
+        " ".join([*words, "squares"]),
+        " ".join([*words, "squares", "and"]),
+    ]
+    paths = make_text_project(tmp_path, [texts[0], (Caption("a", texts[1]), Caption("b", texts[2])), texts[1], "a red"])
+    figures = run(CONFIG, paths)
+    assert (figures["captions"], figures["cut"], figures["longest_cut"]) == (5, 3, 10)
+    said = capsys.readouterr().out
+    assert said.count("warning") == 1
+    assert "3 of 5 captions of clips are longer than text.max_tokens 8 and were cut; the longest has 10 tokens" in said
+    assert run(CONFIG, paths) == figures | {"reused": figures["tars"]}, "what is reused is counted too"
+    assert "3 of 5 captions" in capsys.readouterr().out
+
+
+def test_captions_that_fit_are_not_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = run(CONFIG, make_text_project(tmp_path, SEVERAL))
+    assert (figures["cut"], figures["longest_cut"]) == (0, 0)
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_table_of_names_that_does_not_fit_the_embeddings_is_refused(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path, SEVERAL)
+    run(CONFIG, paths)
+    key = rows(SEVERAL)[0].key
+    write_caption_names(paths.text, [(key, SEVERAL[0][:1] if SEVERAL[0] else ())])
+    with pytest.raises(
+        CorruptArtifactError, match=rf"text-000000\.tar: key '{key}': 2 embeddings, but captions\.parquet"
+    ):
+        TextDataset(paths.text).embeddings([key])
+    (paths.text / "captions.parquet").unlink()
+    with pytest.raises(StorageError, match=r"captions\.parquet: no such file"):
+        TextDataset(paths.text)
+
+
+def test_without_text_there_is_no_table_of_names(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path, SEVERAL)
+    run(CONFIG, paths)
+    run(CONFIG.model_copy(update={"text": None}), paths)
+    assert [file.name for file in paths.text.iterdir()] == ["labels.parquet"]

@@ -138,6 +138,7 @@ encode_video.run(config, Paths(Path(sys.argv[1])))
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_tar_the_rerun_gives_the_same_bytes(
     finished: tuple[Paths, dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
+from torch import Tensor
 
 from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project
 from tests.support.tiny_clips import ROWS, clip_row
+from tests.support.tiny_models import BASE, TEXT
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
+from walt.data.caption_table import write_caption_names
+from walt.data.captions import Caption
 from walt.data.clip_table import write_clip_rows
+from walt.data.shards import write_index, write_shard
 from walt.evaluation.metric_names import metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
@@ -112,3 +119,41 @@ def test_errors_before_work(tmp_path: Path, project: Paths, tracked: Tracked) ->
     with pytest.raises(ConfigurationError, match="i3d_path"):
         run(config(features="i3d", i3d_path="absent.pt", i3d_sha256="0"), project)
     assert tracked.metrics == {}
+
+
+def test_the_held_out_loss_is_taken_with_the_stated_caption(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+    texts = {name: _text(number) for number, name in enumerate(("null", "short", "dense"))}
+
+    def loss(caption: str | None, *names: str) -> tuple[float, dict[str, object]]:
+        """Of the held-out clip, which has captions with these names; the other clips have a short one."""
+        own = {row.key: names if row.split == "held_out" else ("short",) for row in ROWS}
+        samples = [(key, save_text([texts[name] for name in kinds])) for key, kinds in own.items()]
+        tar = write_shard(paths.text / "all-000000.tar", [*samples, ("null", save_text([texts["null"]]))])
+        write_index(paths.text, "by hand", [tar])
+        write_caption_names(paths.text, ((key, [Caption(name, "x") for name in kinds]) for key, kinds in own.items()))
+        written = run(config(caption=caption), paths)
+        return written["held_out_loss/base"], read_json(paths.evaluation)["details"]["held_out_loss"]["base"]
+
+    short, dense = loss(None, "short")[0], loss(None, "dense")[0]
+    assert short != dense
+    assert loss(None, "short", "dense") == (short, {"videos": 1}), "the first"
+    assert loss("dense", "short", "dense") == (dense, {"videos": 1})
+    assert loss("short", "dense", "short") == (short, {"videos": 1})
+    assert loss("short", "dense") == (
+        dense, {"videos": 1, "remark": "1 of 1 clips have no caption 'short': the first of each is taken"}
+    )  # fmt: skip
+    with pytest.raises(
+        ConfigurationError, match=r"^evaluate\.caption: no caption is called 'shrt'; did you mean 'short'"
+    ):
+        loss("shrt", "short", "dense")
+
+
+def _text(seed: int) -> Tensor:
+    return torch.randn(TEXT.max_tokens, BASE.text_width or 0, generator=torch.Generator().manual_seed(seed)).half()
+
+
+def save_text(captions: list[Tensor]) -> dict[str, bytes]:
+    """A sample with these embeddings, all of whose tokens count."""
+    mask = torch.ones(len(captions), TEXT.max_tokens, dtype=torch.uint8)
+    return {"safetensors": save({"embeddings": torch.stack(captions), "mask": mask})}

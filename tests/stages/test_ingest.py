@@ -404,7 +404,8 @@ def _finished(root: Path, pattern: str, count: int) -> Callable[[], bool]:
     ("place", "pattern", "count"),
     [
         pytest.param("local", "work/ingest/sources/*/*/*", 3, marks=pytest.mark.slow),  # in the middle of decoding
-        ("local", "data/clips/16x24/*.tar", 4),  # in the middle of the tars
+        # in the middle of the tars
+        pytest.param("local", "data/clips/16x24/*.tar", 4, marks=pytest.mark.slow),
         pytest.param("s3", "data/clips/16x24/*.tar", 4, marks=pytest.mark.slow),
         # between the tars and the manifest
         pytest.param("local", "data/clips/32x32/shards.parquet", 1, marks=pytest.mark.slow),

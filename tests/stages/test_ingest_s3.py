@@ -187,14 +187,8 @@ ingest.run(config(clips_per_shard=4, output=sys.argv[2]), Paths(Path(sys.argv[1]
 """
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        r"PUT .*/32x32/.*\.tar",
-        pytest.param(r"PUT .*shards\.parquet", marks=pytest.mark.slow),
-        pytest.param("PUT .*published", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", [r"PUT .*/32x32/.*\.tar", r"PUT .*shards\.parquet", "PUT .*published"])
 def test_kill_9_in_the_middle_of_an_upload(pattern: str, root: Path, bucket: Bucket, tmp_path: Path) -> None:
     bucket.proxy.plan(pattern, count=100)  # the server takes what comes before, then says nothing more
     arguments = [sys.executable, "-c", _CHILD, root, f"{bucket.url}/clips"]

@@ -14,6 +14,7 @@ from tests.support.tiny_clips import ROWS
 from walt.core.errors import StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file, write_json
+from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, RejectRow, read_manifest, write_manifest, write_rejects
 from walt.data.partitions import PARTS_INDEX
 from walt.media.mp4 import decode_clip
@@ -53,7 +54,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
 def manifest_row(key: str, kind: str, split: str, shard: int) -> ManifestRow:
     return ManifestRow(
         key=key, kind=kind, split=split, source=f"{key}.mp4", source_sha256=key, start_seconds=0.0, end_seconds=60.0,
-        num_frames=5, caption=CAPTION, caption_truncated=False, label=None, shard=shard, sha256="0",
+        num_frames=5, captions=(Caption("", CAPTION),), caption_truncated=False, label=None, shard=shard, sha256="0",
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.data.captions import Caption
 from walt.data.clip_pixels import pixels
 from walt.data.manifest import write_manifest
 from walt.data.shapes import prompts
@@ -110,6 +111,38 @@ def test_prompts_of_held_out_clips(tmp_path: Path, capsys: pytest.CaptureFixture
         choose_prompts(held, Paths(tmp_path))
 
 
+def test_held_out_prompts_are_the_stated_captions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = (
+        (Caption("short", "one"), Caption("dense", "one and more")),
+        (Caption("dense", "two and more"), Caption("short", "two")),
+        (Caption("short", "three"),),
+        None,
+    )
+    held_out = [replace(row, split="held_out") for row in rows(given)]
+    write_manifest(tmp_path / "data/manifest", [(0, held_out)])
+
+    def prompts_of(caption: str | None) -> list[Any]:
+        return choose_prompts(config(prompts="held_out", count=3, caption=caption), Paths(tmp_path))
+
+    assert prompts_of(None) == ["one", "two and more", "three"], "the first of each"
+    assert prompts_of("short") == ["one", "two", "three"]
+    assert "warning" not in capsys.readouterr().out
+    assert prompts_of("dense") == ["one and more", "two and more", "three"]
+    said = "warning: sample.caption: 1 of the clips have no caption 'dense': the first of each is the prompt"
+    assert said in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(ConfigurationError, match=r"^sample\.caption: no caption is called 'long' \(names: dense"):
+        prompts_of("long")
+
+
+def test_a_prompt_that_is_too_long_is_warned_of(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a red circle moving left and a green square moving right"
+    run(config(prompts=("a red circle", long), cascade=False), paths)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: 1 of 2 prompts are longer than text.max_tokens 8 and are cut; the longest has 1" in said
+    run(config(prompts=("a red circle moving left",), cascade=False), paths)
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_adherence_prompts_need_a_dataset_that_has_them(tmp_path: Path) -> None:
     descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
     (tmp_path / "other.yaml").write_text(descriptor)
@@ -189,10 +222,11 @@ def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     stored = {"v0": "16x16", "v1": "16x16,32x32", "v2": "32x32", "v3": None}
     clips = [replace(row, split="held_out", sizes=stored[row.key]) for row in ROWS if row.key in stored]
     write_clips(paths.clips, tuple(clips))
-    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, caption=f"clip {clip.key}", label=number)
+    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, label=number,
+                        captions=(Caption("short", "x"), Caption("dense", f"clip {clip.key}")))
                 for number, (row, clip) in enumerate(zip(rows([None] * 4), clips, strict=True))]  # fmt: skip
     write_manifest(paths.manifest, [(0, manifest[::-1])])
-    settings = config(prompts="held_out", count=4, cascade=cascade, beginning="image")
+    settings = config(prompts="held_out", count=4, cascade=cascade, beginning="image", caption="dense")
     pipeline = load_pipeline(settings.sample, ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
     sizes = pipeline.resolutions(cascade)
     captions = choose_prompts(settings, paths, sizes=sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from tests.support.package_copy import copy_package, edit
 from tests.support.pretrained import write_resnet
 from tests.support.tiny_clips import write_clips
-from tests.support.tiny_latents import write_latents
+from tests.support.tiny_latents import ROWS, write_latents
 from tests.support.tiny_loop import Killed
 from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION
 from tests.support.training_stages import COMMON, KILLED_AT, SHORT, follow
@@ -90,6 +91,29 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(
     steps = follow(monkeypatch, stop=None)
     run(stage, make_config(), paths)
     assert steps == list(range(first_step, 4))
+
+
+def test_a_run_that_is_killed_goes_on_with_the_captions_that_it_would_have_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {row.key: ("short", "dense", "model") for row in ROWS}
+
+    def train(root: Path, weights: dict[str, float] | None, stops: tuple[int | None, ...]) -> dict[str, torch.Tensor]:
+        write_latents(root / "data", names=names)
+        training = diffusion_training(**SHORT, caption_weights=weights)
+        config = train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=BASE, training=training)
+        for stop in stops:
+            follow(monkeypatch, stop)
+            with nullcontext() if stop is None else pytest.raises(Killed):
+                run(train_transformer, config, Paths(root))
+        return load_file(Paths(root).base / "model.safetensors")
+
+    whole, resumed = train(tmp_path / "a", None, (None,)), train(tmp_path / "b", None, (1, 3, None))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    short = train(tmp_path / "c", {"dense": 0, "model": 0}, (None,))
+    assert any(not torch.equal(whole[name], short[name]) for name in whole)
+    with pytest.raises(ConfigurationError, match=r"^train_base\.caption_weights: all captions of the clip 'v0'"):
+        train(tmp_path / "d", {"dense": 0, "model": 0, "short": 0}, (None,))
 
 
 def game_config(initial_weights: str | None = "start") -> train_autoencoder.Config:

@@ -17,6 +17,8 @@ from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.core.storage import write_json
+from walt.data.caption_table import write_caption_names
+from walt.data.captions import Caption
 from walt.data.clip_table import write_clip_rows
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.data.shards import Sample, write_index, write_shard
@@ -71,7 +73,9 @@ def write_project(root: Path, colours_wrong: int = 2) -> Paths:
     for size, model in zip(SIZES, (BASE, SUPER_RESOLUTION), strict=True):
         _write_tensors(paths.latents / size_folder(size), {"latents": (4, *model.latent_grid)})
     write_clip_rows(paths.latents, ROWS)
-    _write_tensors(paths.text, {"embeddings": (TEXT.max_tokens, BASE.text_width), "mask": (TEXT.max_tokens,)}, "null")
+    text = {"embeddings": (1, TEXT.max_tokens, BASE.text_width), "mask": (1, TEXT.max_tokens)}
+    _write_tensors(paths.text, text, "null")
+    write_caption_names(paths.text, ((row.key, [Caption("", "x")]) for row in ROWS))
     rng = np.random.default_rng(0)
     entries = []
     for number, prompt in enumerate(PROMPTS):

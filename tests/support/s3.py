@@ -14,7 +14,6 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,6 +66,13 @@ class FaultProxy:
         self.released.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def reset(self) -> None:
+        """As new: no fault, no request seen; those that wait are let go."""
+        self.faults = []
+        self.released.set()
+        self.stalled, self.released = threading.Event(), threading.Event()
+        self.requests.clear()
 
     def plan(self, pattern: str, count: int, status: int | None = None, cut: int | None = None) -> None:
         """This fault, and no other."""
@@ -198,21 +204,21 @@ def s3_server() -> Iterator[str]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def _own_proxy(s3_server: str) -> Iterator[FaultProxy]:
+    """One for all tests that have a bucket of their own: a client for another address takes half a second to make."""
+    proxy = FaultProxy(s3_server)
+    yield proxy
+    proxy.close()
+
+
 @pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    """A bucket of this test, behind its own proxy; pauses between attempts are short."""
-    with bucket_on(s3_server, monkeypatch) as made:
-        yield made
-
-
-@contextmanager
-def bucket_on(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    proxy = FaultProxy(endpoint)
-    try:
-        point_to(proxy, monkeypatch)
-        yield Bucket(proxy)
-    finally:
-        proxy.close()
+def bucket(_own_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A bucket of this test, behind a proxy without faults; pauses between attempts are short."""
+    _own_proxy.reset()
+    point_to(_own_proxy, monkeypatch)
+    yield Bucket(_own_proxy)
+    _own_proxy.reset()
 
 
 def point_to(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.tiny_models import TEXT
 from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
+from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, write_manifest
 from walt.stages.encode_text import Config
 
@@ -15,19 +17,29 @@ CONFIG = Config(seed=0, text=TEXT, compute=ComputeConfig(workers=1, backend="inl
 CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
 
 
-def rows(captions: list[str | None] = CAPTIONS, per_shard: int = 3) -> list[ManifestRow]:
-    """Of a manifest: videos with these captions; None is a video without one."""
+Given = Sequence[str | tuple[Caption, ...] | None]
+"""Of each video its caption, which has no name, or None, or all its captions."""
+
+
+def rows(captions: Given = CAPTIONS, per_shard: int = 3) -> list[ManifestRow]:
+    """Of a manifest: videos with these captions."""
     return [
         ManifestRow(
             key=hashlib.sha256(f"{number}".encode()).hexdigest()[:32], kind="video", split="train",
             source=f"{number}.mp4", source_sha256="0" * 64, start_seconds=0.0, end_seconds=2.0, num_frames=17,
-            caption=caption, caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
+            captions=_captions(given), caption_truncated=False, label=None, shard=number // per_shard, sha256="0" * 64,
         )
-        for number, caption in enumerate(captions)
+        for number, given in enumerate(captions)
     ]  # fmt: skip
 
 
-def make_text_project(root: Path, captions: list[str | None] = CAPTIONS) -> Paths:
+def make_text_project(root: Path, captions: Given = CAPTIONS) -> Paths:
     """A manifest with these captions under ``root``, three to a shard."""
     write_manifest(root / "data/manifest", [(0, rows(captions))])
     return Paths(root)
+
+
+def _captions(given: str | tuple[Caption, ...] | None) -> tuple[Caption, ...]:
+    if given is None or isinstance(given, str):
+        return () if given is None else (Caption("", given),)
+    return given

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors.torch import save
@@ -11,6 +13,9 @@ from safetensors.torch import save
 from tests.support.tiny_clips import clip_row
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.core.sizes import size_folder
+from walt.data.caption_choice import CaptionChoice
+from walt.data.caption_table import write_caption_names
+from walt.data.captions import Caption
 from walt.data.clip_table import ClipRow, write_clip_rows
 from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
@@ -24,8 +29,12 @@ ROWS = tuple(clip_row(f"v{i}", "video", "train", 0) for i in range(6)) + tuple(
 )
 
 
-def write_latents(root: Path, rows: tuple[ClipRow, ...] = ROWS) -> None:
-    """Latents of two sizes and text, every value telling whose it is."""
+Names = Mapping[str, Sequence[str]]
+"""Of a clip's captions, by key; clips that are not in it have one caption, without a name."""
+
+
+def write_latents(root: Path, rows: tuple[ClipRow, ...] = ROWS, names: Names = MappingProxyType({})) -> None:
+    """Latents of two sizes and text, every value telling whose it is: that of caption k of clip n is n + k / 8."""
     for size in (BASE.resolution, SUPER_RESOLUTION.resolution):
         side = size[0] // 8
         samples = [
@@ -35,29 +44,45 @@ def write_latents(root: Path, rows: tuple[ClipRow, ...] = ROWS) -> None:
         folder = root / "latents" / size_folder(size)
         write_index(folder, "x", [write_shard(folder / shard_name("latents", 0), samples)])
     write_clip_rows(root / "latents", rows)
-    text = [(row.key, _text(number)) for number, row in enumerate(rows)] + [("null", _text(-1))]
-    write_index(root / "text", "x", [write_shard(root / "text" / shard_name("text", 0), text)])
+    of_clips = {row.key: names.get(row.key, ("",)) for row in rows}
+    text = [(key, _text(number, len(own))) for number, (key, own) in enumerate(of_clips.items())]
+    samples = [*text, ("null", _text(-1, 1))]
+    write_index(root / "text", "x", [write_shard(root / "text" / shard_name("text", 0), samples)])
+    write_caption_names(root / "text", ((key, [Caption(name, "x") for name in own]) for key, own in of_clips.items()))
 
 
 def _shape(row: ClipRow, side: int) -> tuple[int, int, int, int]:
     return 4, (2 if row.kind == "video" else 1), side, side
 
 
-def _text(number: int) -> dict[str, bytes]:
-    tensors = {"embeddings": torch.full((8, 16), float(number)).half(), "mask": torch.ones(8, dtype=torch.uint8)}
+def _text(number: int, captions: int) -> dict[str, bytes]:
+    values = number + torch.arange(captions)[:, None, None] / 8
+    tensors = {
+        "embeddings": values.expand(-1, 8, 16).half().contiguous(),
+        "mask": torch.ones(captions, 8, dtype=torch.uint8),
+    }
     return {"safetensors": save(tensors)}
 
 
-def batch_maker(root: Path, config: TransformerConfig, dropout: float = 0.0, known: float = 0.0) -> BatchMaker:
+def batch_maker(
+    root: Path,
+    config: TransformerConfig,
+    dropout: float = 0.0,
+    known: float = 0.0,
+    names: Names = MappingProxyType({}),
+    weights: Mapping[str, float] = MappingProxyType({}),
+) -> BatchMaker:
     """Batches for a transformer of ``config`` from latents that are written under ``root``.
 
-    ``dropout`` and ``known`` are the probabilities that a condition is dropped and that first frames are known.
+    ``dropout`` and ``known`` are the probabilities that a condition is dropped and that first frames are known;
+    ``names`` and ``weights`` are of captions.
     """
-    write_latents(root)
+    write_latents(root, names=names)
     low = LatentDataset(root / "latents", BASE.resolution, "train") if config.super_resolution else None
     return BatchMaker(
         config, Schedule.from_config(DIFFUSION), LatentDataset(root / "latents", config.resolution, "train"), low,
-        open_conditions(root / "text", config.conditioning, config.num_classes), dropout, known, seed=0,
+        open_conditions(root / "text", config.conditioning, config.num_classes, CaptionChoice(weights=weights)),
+        dropout, known, seed=0,
     )  # fmt: skip
 
 

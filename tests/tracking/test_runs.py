@@ -282,6 +282,7 @@ def _kill_in_a_stored_run(root: Path) -> None:
     assert [run.info.status for run in _runs(root)] == ["RUNNING"]
 
 
+@pytest.mark.slow
 def test_a_training_that_continues_after_a_kill_is_one_run(root: Path) -> None:
     _kill_in_a_stored_run(root)
     with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:

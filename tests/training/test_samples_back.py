@@ -26,7 +26,7 @@ LARGER = {"width": 64, "mlp_width": 128}
 SCHEDULE = Schedule.from_config(
     DiffusionConfig(num_steps=1000, beta_start=1e-4, beta_end=0.02, zero_terminal_snr=True, prediction="v")
 )
-COUNT, REPEATS, STEPS = 4, 4, 400
+COUNT, REPEATS, STEPS = 4, 2, 400
 
 
 def learned(config: TransformerConfig, clean: Tensor, conditions: Mapping[str, Tensor]) -> WaltTransformer:

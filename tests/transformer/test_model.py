@@ -105,13 +105,14 @@ def test_one_batch_is_learned_and_sampled_back() -> None:
         DiffusionConfig(num_steps=1000, beta_start=1e-4, beta_end=0.02, zero_terminal_snr=True, prediction="v")
     )
     clean, text, mask = torch.randn(4, 3, 5, 4, 4), torch.randn(4, 7, 6), torch.ones(4, 7, dtype=torch.bool)
-    steps = 500
+    steps, repeats = 400, 2
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.99))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         batch = DiffusionBatch(
-            clean.repeat(4, 1, 1, 1, 1), torch.randn(16, 3, 5, 4, 4), torch.randint(0, 1000, (16,)),
-            text.repeat(4, 1, 1), mask.repeat(4, 1), images=False, low_resolution=None, noise_level=None,
+            clean.repeat(repeats, 1, 1, 1, 1), torch.randn(4 * repeats, 3, 5, 4, 4),
+            torch.randint(0, 1000, (4 * repeats,)), text.repeat(repeats, 1, 1), mask.repeat(repeats, 1),
+            images=False, low_resolution=None, noise_level=None,
         )  # fmt: skip
         loss = prediction_loss(model, schedule, batch, self_conditioning=step % 2 == 0).mean()
         optimizer.zero_grad()

@@ -83,7 +83,7 @@ def examine(root: Path) -> list[Check]:
     try:
         params = load_params(root)
     except ConfigurationError as error:
-        advice = "walt init" if not (root / "params.yaml").exists() else "fix the key it names"
+        advice = next((way for way in ("walt init --update", "walt init") if f"`{way}`" in str(error)), "fix the key")
         return [*checks, Check("params.yaml", "fail", str(error), advice), _dvc(root), _prefect()]
     checks.append(Check("params.yaml", "ok", "every key is in order"))
     checks += [*_sources(params, root), _device(params), *_s3(params, root)]

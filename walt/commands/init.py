@@ -9,7 +9,9 @@ import typer
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
-from walt.core.storage import write_bytes
+from walt.core.storage import replace_file
+from walt.ingest.describe_files import Given
+from walt.ingest.layouts.tables import TableColumns
 from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.missing_keys import add_missing
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
@@ -30,10 +32,32 @@ def command(
     ] = None,
     captions: Annotated[
         str | None,
-        typer.Option(help="Table of captions, relative to the folder, else to here; by default its captions.csv."),
+        typer.Option(help="Table of captions, relative to the folder, else to here; by default it is looked for."),
     ] = None,
-    path_column: Annotated[str, typer.Option(help="Column with the file's path or URL.")] = "path",
-    caption_column: Annotated[str, typer.Option(help="Column with the caption.")] = "caption",
+    path_column: Annotated[
+        str | None, typer.Option(help="Column with the file's path or URL, or a template: '{id}.mp4'.")
+    ] = None,
+    caption_column: Annotated[
+        list[str] | None, typer.Option(help="Column with captions; may be given again: all are kept.")
+    ] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column with the class.")] = None,
+    span_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a span's start, and again that of its end; or one with both."),
+    ] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column that says train, val or test.")] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="Column with the recording: one group is on one side of the split.")
+    ] = None,
+    number_column: Annotated[
+        list[str] | None, typer.Option(help="Column with a number to filter by; may be given again.")
+    ] = None,
+    labels_from_folders: Annotated[
+        bool, typer.Option("--labels-from-folders", help="The folders that files are in are their classes.")
+    ] = False,
+    no_captions: Annotated[
+        bool, typer.Option("--no-captions", help="Take the files without captions, whatever is beside them.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the dataset; by default the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a params.yaml that is there.")] = False,
     update: Annotated[
@@ -42,23 +66,46 @@ def command(
 ) -> None:
     """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
     root = Path.cwd()
+    columns = TableColumns(
+        path_column, tuple(caption_column or ()), label_column, tuple(span_column or ()), split_column, group_column,
+        tuple(number_column or ()),
+    )  # fmt: skip
+    given = Given(videos or "", captions, columns, not no_captions, labels_from_folders, name)
+    _check(given, update)
     if update:
         if recipe is not None or force or videos is not None:
             raise ConfigurationError("--update only adds keys: give it without --recipe, --force and --videos")
-        added = add_missing(root / "params.yaml")
-        info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
-        load_params(root)  # what else is wrong with it is said here, not by the next command
-        return
-    own = None if videos is None else own_dataset(root, videos, captions, path_column, caption_column, name)
+        _update(root)
+    else:
+        _write(root, recipe, None if videos is None else given, force)
+
+
+def _check(given: Given, update: bool) -> None:
+    """Refuse options that would have no effect. Raises ConfigurationError."""
+    if given != Given(given.videos) and (not given.videos or update):
+        raise ConfigurationError("--captions, --name and what is said of columns describe --videos: give that as well")
+    if not given.use_captions and (given.captions is not None or given.columns.captions):
+        raise ConfigurationError("--no-captions takes no captions: give it without --captions and --caption-column")
+
+
+def _update(root: Path) -> None:
+    added = add_missing(root / "params.yaml")
+    info(f"added to params.yaml: {', '.join(added)}" if added else "params.yaml has every key")
+    load_params(root)  # what else is wrong with it is said here, not by the next command
+
+
+def _write(root: Path, recipe: str | None, given: Given | None, force: bool) -> None:
+    """Write ``params.yaml`` and the descriptor of the user's files, after everything was checked."""
+    own = None if given is None else own_dataset(root, given)
     start = None
     if recipe is not None or force or not (root / "params.yaml").is_file():
         start = check_new_params(recipe or "demo", root / "params.yaml", force)
     else:
         info("params.yaml is kept; --recipe NAME --force starts from another")
-    if own is not None:
-        info(f"wrote {point_at_dataset(root, *own, start)}; params.yaml now points at it and {videos}")
+    if own is not None and given is not None:
+        info(f"wrote {point_at_dataset(root, own, start)}; params.yaml now points at it and {given.videos}")
     elif start is not None:
-        write_bytes(root / "params.yaml", start)
+        replace_file(root / "params.yaml", start)
     if (root / PIPELINE_FILE).is_file():
         info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
     else:

@@ -8,6 +8,8 @@ change. Types are strict: ``"1e-4"`` is not a number and ``1`` is not a boolean.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
@@ -23,7 +25,7 @@ from walt.core.suggestions import did_you_mean
 class Section(BaseModel):
     """Base of every configuration section: frozen, strict, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     renamed_keys: ClassVar[dict[str, str]] = {}
     """What keys were called in earlier versions -> what they are called now; for messages."""
@@ -44,14 +46,30 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except DuplicateKeyError as error:
-        raise ConfigurationError(f"{path}: {str(error.problem).splitlines()[0]}") from None
+        key = re.search('duplicate key "(.*?)"', str(error.problem))
+        said = f"the key '{key[1]}' is there twice" if key else "a key is there twice"
+        raise ConfigurationError(f"{path}, line {error.problem_mark.line + 1}: {said}") from None
     except (YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ConfigurationError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
+    _check_keys(data, path, ())
     return data
+
+
+def _check_keys(value: Any, path: Path, above: tuple[int, ...]) -> None:
+    """Raise ConfigurationError for what YAML allows and no setting is: keys that are not text, values in themselves."""
+    if not isinstance(value, dict | list):
+        return
+    if id(value) in above:
+        raise ConfigurationError(f"{path}: an alias (*) leads back to the value that it is in")
+    for name in value if isinstance(value, dict) else ():
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{path}: the key {str(name)[:40]} is not text: put it in quotes")
+    for inner in value.values() if isinstance(value, dict) else value:
+        _check_keys(inner, path, (*above, id(value)))
 
 
 def load_section(path: str | Path, section: type[SectionT], if_missing: str = "") -> SectionT:
@@ -73,6 +91,16 @@ def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if
         raise ConfigurationError(f"{source}: {_first_problem(error, section, if_missing)}") from None
 
 
+def check_form(data: dict[str, Any], section: type[SectionT], source: str) -> None:
+    """Raise ConfigurationError if keys are unknown or missing, or hold something of the wrong type; whether values fit
+    together is not looked at."""
+    try:
+        section.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        if any(problem["type"] != "value_error" for problem in error.errors(include_url=False)):
+            raise ConfigurationError(f"{source}: {_first_problem(error, section, '')}") from None
+
+
 def _first_problem(error: ValidationError, section: type[Section], if_missing: str) -> str:
     """The most informative problem as one line: an unknown key first, since a typo also shows as a missing key."""
     problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
@@ -82,7 +110,7 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
     if problem["type"] == "extra_forbidden":
         name = str(problem["loc"][-1])
         if name in renamed:
-            return f"unknown key '{key}': it is called '{renamed[name]}' now"
+            return f"unknown key '{key}': it is called '{renamed[name]}' now{_further(problems)}"
         return f"unknown key '{key}'{did_you_mean(name, siblings)}"
     if problem["type"] == "missing":
         return f"missing key '{key}'{rest}" + (f": {if_missing}" if if_missing else "")
@@ -96,6 +124,12 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
     return f"key '{key}': {message[0].lower()}{message[1:]}, found {problem['input']!r}{rest}"
+
+
+def _further(problems: Sequence[Any]) -> str:
+    """How many more keys are unknown."""
+    more = sum(problem["type"] == "extra_forbidden" for problem in problems) - 1
+    return f" (and {more} more unknown)" if more else ""
 
 
 def _locate(section: type[Section], location: tuple[int | str, ...]) -> tuple[str, list[str], dict[str, str]]:

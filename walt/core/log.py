@@ -101,14 +101,9 @@ class ProgressBar:
             self._last_file = now
             self._write_file(note)
 
-    def start_rates(self) -> None:
-        """Measure rates and time left from now on: the units so far were already done before this run."""
-        self._started, self._completed_at_start = time.monotonic(), self.completed
-        self.meters = dict.fromkeys(self.meters, 0.0)
-
     @property
     def rate(self) -> float:
-        """Units per second since the bar was made, or since ``start_rates``."""
+        """Units per second since the bar was made."""
         return self._per_second(self.completed - self._completed_at_start)
 
     @property

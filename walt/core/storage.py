@@ -55,6 +55,19 @@ def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
         stream.write(data)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file of the user's own atomically: through a link to it, and with the permissions that it has.
+
+    Raises StorageError.
+    """
+    target = path.resolve()
+    mode = target.stat().st_mode & 0o7777 if target.is_file() else None
+    write_bytes(target, data)
+    if mode is not None:
+        with storage_errors(target):
+            target.chmod(mode)
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically, with sorted keys: the same value gives the same bytes."""
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())

@@ -10,7 +10,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from walt.core.config import read_yaml
-from walt.core.storage import write_bytes
 
 _NULL = "tag:yaml.org,2002:null"
 
@@ -31,11 +30,6 @@ def yaml_bytes(data: Any) -> bytes:
     buffer = io.BytesIO()
     _round_trip().dump(data, buffer)
     return buffer.getvalue()
-
-
-def write_yaml(path: Path, data: Any) -> None:
-    """Write a mapping as ``yaml_bytes`` returns it."""
-    write_bytes(path, yaml_bytes(data))
 
 
 class _Representer(RoundTripRepresenter):

@@ -1,11 +1,11 @@
-"""The conditions of each clip as the transformers take them: its caption's embedding, its class, or nothing.
+"""The conditions of each clip as the transformers take them: the embedding of a caption, its class, or nothing.
 
 N clips, L text tokens, S width of the text encoder's output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
+from walt.data.caption_choice import FIRST, CaptionChoice, check_names, shares_of
 from walt.data.labels import LABELS_TABLE, read_labels
 from walt.data.text_dataset import TextDataset
 
@@ -20,22 +21,48 @@ from walt.data.text_dataset import TextDataset
 class Conditions(Protocol):
     """The arguments of a transformer's forward that condition it on clips."""
 
-    def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
-        """The arguments for N keys; where ``dropped`` (N,) bool is true, the unconditional ones."""
+    def tensors(
+        self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
+    ) -> dict[str, Tensor]:
+        """The arguments for N keys.
+
+        Args:
+            dropped: (N,) bool; where it is true, the unconditional ones.
+            draws: N numbers, uniform in [0, 1), that choose among a clip's captions; None: the stated caption.
+        """
 
 
 class TextConditions:
     """``text`` (N, L, S) float32 and ``text_mask`` (N, L) bool. Raises as ``TextDataset`` does."""
 
-    def __init__(self, text: TextDataset) -> None:
-        self.text = text
+    def __init__(self, text: TextDataset, choice: CaptionChoice) -> None:
+        self.text, self.choice = text, choice
 
-    def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
+    def tensors(
+        self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
+    ) -> dict[str, Tensor]:
         """See ``Conditions``: unconditional is the empty caption."""
-        text, mask = self.text.embeddings(keys)
+        of_keys: Sequence[float | None] = [None] * len(keys) if draws is None else draws
+        places = [self.choice.place(self.text.names(key), draw) for key, draw in zip(keys, of_keys, strict=True)]
+        text, mask = self.text.embeddings(keys, places)
         if dropped is not None:
             text[dropped], mask[dropped] = self.text.null()
         return {"text": text, "text_mask": mask}
+
+    def check(self, keys: Iterable[str], section: str) -> None:
+        """Raise ConfigurationError where the weights name a caption that no clip has, or leave no caption of a clip.
+
+        Args:
+            keys: of the clips that are trained on.
+            section: the training's, for messages.
+        """
+        key_of_weights = f"{section}.caption_weights"
+        check_names(self.choice.weights, self.text.all_names(), key_of_weights)
+        nothing = {names for names in self.text.kinds() if not any(shares_of(names, self.choice.weights))}
+        for key in keys:
+            if (names := self.text.names(key)) in nothing:
+                said = ", ".join(f"'{name}'" for name in dict.fromkeys(names))
+                raise ConfigurationError(f"{key_of_weights}: all captions of the clip '{key}' ({said}) have weight 0")
 
 
 class ClassConditions:
@@ -52,7 +79,9 @@ class ClassConditions:
             raise ConfigurationError(f"{table}: a clip has class {max(labels.values())}, but num_classes {num_classes}")
         self.labels, self.num_classes = labels, num_classes
 
-    def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
+    def tensors(
+        self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
+    ) -> dict[str, Tensor]:
         """See ``Conditions``: unconditional, which includes clips without a class, is class ``num_classes``."""
         labels = torch.tensor([self.labels.get(key, self.num_classes) for key in keys], dtype=torch.int64)
         return {"labels": labels if dropped is None else labels.masked_fill(dropped, self.num_classes)}
@@ -61,17 +90,26 @@ class ClassConditions:
 class NoConditions:
     """Every clip is unconditional."""
 
-    def tensors(self, keys: Sequence[str], dropped: Tensor | None = None) -> dict[str, Tensor]:
+    def tensors(
+        self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
+    ) -> dict[str, Tensor]:
         """See ``Conditions``."""
         return {}
 
 
 def open_conditions(
-    directory: Path, conditioning: Literal["text", "class", "none"], num_classes: int | None
+    directory: Path,
+    conditioning: Literal["text", "class", "none"],
+    num_classes: int | None,
+    choice: CaptionChoice = FIRST,
 ) -> Conditions:
-    """The conditions of the clips in ``data/text`` for a model of that conditioning. Raises as the classes above."""
+    """The conditions of the clips in ``data/text`` for a model of that conditioning. Raises as the classes above.
+
+    Args:
+        choice: which of a clip's captions is taken.
+    """
     if conditioning == "text":
-        return TextConditions(TextDataset(directory))
+        return TextConditions(TextDataset(directory), choice)
     if conditioning == "class":
         assert num_classes is not None
         return ClassConditions(read_labels(directory), num_classes, directory / LABELS_TABLE)

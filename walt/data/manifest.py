@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
+from walt.data.captions import Caption
 from walt.data.partitions import (
     PARTS_INDEX,
     check_columns,
@@ -51,9 +54,10 @@ class ManifestRow:
     """After the source's first frame."""
     end_seconds: float
     num_frames: int
-    caption: str | None
-    """None: unconditional."""
+    captions: tuple[Caption, ...]
+    """In the order of the dataset's own lists, none of them empty; no captions: unconditional."""
     caption_truncated: bool
+    """Whether one of them was longer than allowed."""
     label: int | None
     shard: int
     """Number of the tar, in each size's folder."""
@@ -68,8 +72,16 @@ class ManifestRow:
     """Average rate by its header; None: a still, or the header does not say."""
     source_seconds: float | None = None
     """Length by its header; None as above."""
+    group: str | None = None
+    """The recording that its source was cut from, which is on one side of the split; None: nothing says it."""
     measures: Mapping[str, Value] = field(default_factory=dict, hash=False)
-    """Measures of the clip, one column each; ``walt.ingest.clip_filters`` defines them."""
+    """Measures of the clip, one column each (``walt.ingest.clip_filters``), then the columns that the user brings
+    (``walt.ingest.user_columns``)."""
+
+    @property
+    def caption(self) -> str | None:
+        """The text of its first caption; None: unconditional."""
+        return self.captions[0].text if self.captions else None
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,11 @@ class ClipRejectRow:
 
 
 _MEASURES = "measures"
-MANIFEST_SCHEMA, CLIP_REJECTS_SCHEMA = (row_schema(row_type, _MEASURES) for row_type in (ManifestRow, ClipRejectRow))
-"""The columns that every such table has; the columns of the measures follow them."""
+_CAPTIONS = "captions"
+_CAPTION = pa.struct([pa.field(name, pa.string(), nullable=False) for name in Caption._fields])
+MANIFEST_SCHEMA = row_schema(ManifestRow, _MEASURES, {_CAPTIONS: pa.list_(pa.field("element", _CAPTION, False))})
+"""The columns that every such table has; the columns of the measures follow them. So does the next one."""
+CLIP_REJECTS_SCHEMA = row_schema(ClipRejectRow, _MEASURES)
 REJECTS_SCHEMA = row_schema(RejectRow)
 
 _ROWS_AT_A_TIME = 1 << 12
@@ -187,10 +202,19 @@ def manifest_parts(folder: Path, columns: Sequence[str] | None = None) -> Iterat
 
 
 def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The values in these columns, row by row."""
+    """The values in these columns, row by row; captions as in ``ManifestRow``."""
     for table in tables:
         for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
+            yield from zip(*(_values(batch, name) for name in columns), strict=True)
+
+
+def caption_names(folder: Path) -> set[str]:
+    """The names of all captions. Raises as ``iterate_manifest``."""
+    found: set[str] = set()
+    for groups in manifest_parts(folder, (_CAPTIONS,)):
+        for table in groups:
+            found.update(pc.struct_field(pc.list_flatten(table[_CAPTIONS]), "name").unique().to_pylist())
+    return found
 
 
 def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]:
@@ -244,7 +268,24 @@ def _flat(
     """Rows with their measures as further columns."""
     for row in rows:
         assert row.measures.keys() == measures.keys(), f"measures {[*row.measures]}, expected {[*measures]}"
-        yield {name: getattr(row, name) for name in schema.names} | dict(row.measures)
+        values = {name: getattr(row, name) for name in schema.names} | dict(row.measures)
+        if _CAPTIONS in values:
+            values[_CAPTIONS] = [caption._asdict() for caption in values[_CAPTIONS]]
+        yield values
+
+
+def _values(batch: pa.RecordBatch, name: str) -> list[Any]:
+    column = batch.column(name)
+    if name != _CAPTIONS:
+        values: list[Any] = column.to_pylist()
+        return values
+    flat = pc.list_flatten(column)  # a fraction of the time that to_pylist takes for lists of structs
+    captions = map(Caption, *(pc.struct_field(flat, field).to_pylist() for field in Caption._fields))
+    return [tuple(islice(captions, count)) for count in pc.list_value_length(column).to_pylist()]
+
+
+def _captions(stored: Iterable[Mapping[str, str]]) -> tuple[Caption, ...]:
+    return tuple(Caption(**caption) for caption in stored)
 
 
 def _rows(table: pa.Table | pa.RecordBatch, schema: pa.Schema, row_type: type[RowT]) -> Iterator[RowT]:
@@ -253,6 +294,8 @@ def _rows(table: pa.Table | pa.RecordBatch, schema: pa.Schema, row_type: type[Ro
     for values in table.to_pylist():
         if further:
             values[_MEASURES] = {name: values.pop(name) for name in further}
+        if _CAPTIONS in values:
+            values[_CAPTIONS] = _captions(values[_CAPTIONS])
         yield row_type(**values)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, get_args, get_type_hints
 
 import pyarrow as pa
@@ -137,15 +138,21 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
 _MEASURE_TYPES = (pa.float64(), pa.string())
 
 
-def row_schema(row_type: type, without: str | None = None) -> pa.Schema:
+def row_schema(
+    row_type: type, without: str | None = None, types: Mapping[str, pa.DataType] = MappingProxyType({})
+) -> pa.Schema:
     """The columns of a table whose rows are dataclasses of this type; a field that may be None is nullable.
 
     Args:
         without: a field that is not a column.
+        types: of fields that are neither numbers nor text.
     """
     hints = [(name, hint) for name, hint in get_type_hints(row_type).items() if name != without]
     return pa.schema(
-        [pa.field(name, _ARROW_TYPES[hint], nullable=type(None) in get_args(hint)) for name, hint in hints]
+        [
+            pa.field(name, types.get(name) or _ARROW_TYPES[hint], nullable=type(None) in get_args(hint))
+            for name, hint in hints
+        ]
     )
 
 

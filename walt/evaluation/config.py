@@ -16,6 +16,9 @@ class EvaluateConfig(Section):
     """The held-out loss is reported for this many equal bands of diffusion steps."""
     held_out_batches: PositiveInt
     batch_size: PositiveInt
+    caption: str | None
+    """Name of the caption with which the held-out loss is taken of a clip that has several; null, and where no caption
+    of a clip has that name: its first."""
     features: Literal["thumbnail", "i3d"]
     """Feature extractor of the Frechet distance; it must not change with the models. Only ``i3d`` is called FVD."""
     i3d_path: str | None

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from walt.core.config import Section
-from walt.ingest.sources.kinds import AnySource, Member, ShapesGenerator, Share, Union
+from walt.ingest.sources.kinds import AnySource, GroupPattern, Member, ShapesGenerator, Share, Union
 
 SizePair = tuple[PositiveInt, PositiveInt]
+Bounds = tuple[float | None, float | None]
+"""Least and most of a value; None: there is no such bound."""
 
 
 class DatasetConfig(Section):
@@ -40,6 +42,9 @@ class Descriptor(Section):
     held_out: Share | None
     """Share of the sources that is kept for evaluation, chosen by the hash of their bytes. In a union these three are
     null, since each member has its own."""
+    group_pattern: GroupPattern = None
+    """Regular expression over an input's name whose first group is the recording that it was cut from: inputs of one
+    recording are on one side of the split. Null: groups are only what the source itself says."""
     adherence: Literal["shapes"] | None
     """How ``evaluate`` checks that a sample follows its prompt; null: it cannot."""
     generator: ShapesGenerator | None
@@ -54,7 +59,7 @@ class Descriptor(Section):
         assert self.held_out is not None
         only = Member(
             path=".", source=self.source, classes=self.classes, caption_required=self.caption_required,
-            images=self.images, held_out=self.held_out, generator=self.generator,
+            images=self.images, held_out=self.held_out, generator=self.generator, group_pattern=self.group_pattern,
         )  # fmt: skip
         return {"": only}
 
@@ -140,6 +145,10 @@ class IngestConfig(Section):
     stride_seconds: PositiveFloat | None
     """From one clip's start to the next; null: clips adjoin, num_frames / fps."""
     screen: ScreenConfig
+    filter: dict[str, Bounds]
+    """Column -> least and most, either null: clips outside are refused as ``below_threshold``. Columns are the numbers
+    of the user's own tables, those that ``walt annotate`` adds, and the measures of clips. What has no value in such a
+    column is refused."""
     crf: int = Field(ge=0, le=51)
     """H.264 quality of the stored clips (yuv444p); 0 is lossless."""
     clips_per_shard: PositiveInt

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from walt.core import remote
@@ -12,63 +14,191 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.paths import printable
 from walt.ingest.config import Descriptor
-from walt.ingest.sources.folders import fixed_folder, has_wildcards, open_folder
-from walt.ingest.sources.kinds import CaptionedFolder, FileList, PlainFolder
-from walt.ingest.sources.tables import is_table
+from walt.ingest.groups import find_group_pattern, with_groups
+from walt.ingest.layouts.recognise import Choice, Wish, recognise, said_of
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.tables import TableColumns
+from walt.ingest.layouts.tars import recognise_tars
+from walt.ingest.sources.adapters import entries
+from walt.ingest.sources.dataset import Dataset
+from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder
+from walt.ingest.sources.items import Item, Listing, Rules
+from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
+from walt.ingest.tables.read import is_table
 from walt.media.kinds import is_media
 
-_DEFAULT_CAPTIONS = "captions.csv"
+HELD_OUT = 0.05
+_MOST_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Described:
-    """What the user's argument means."""
+class Given:
+    """What the user typed."""
 
+    videos: str
+    """A folder, a glob, a table that lists files and URLs, or a single video or image; local (a relative path is
+    relative to the project's root) or under ``s3://``."""
+    captions: str | None = None
+    """The table of captions: relative to the folder, else to the root, or absolute; None: it is looked for."""
+    columns: TableColumns = field(default_factory=TableColumns)
+    use_captions: bool = True
+    """False: without captions, whatever is beside the files."""
+    labels_from_folders: bool = False
+    name: str | None = None
+    """Of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become ``-``."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A user's own files as a dataset."""
+
+    descriptor: Descriptor
     path: str
-    """The value of ``dataset.path``."""
-    source: CaptionedFolder | PlainFolder | FileList
-    summary: str
+    """For ``dataset.path``."""
+    choice: Choice
+    listing: Listing
+
+    def lines(self) -> Iterator[str]:
+        """What was taken, and what was seen and not read, a line each."""
+        yield f"found: {_counts(self.listing)}"
+        yield from (f"  {printable(note)}" for note in self.choice.notes)
+        codes = Counter(refusal.code for refusal in self.listing.refusals)
+        if codes:
+            yield "refused: " + ", ".join(f"{code} {count}" for code, count in sorted(codes.items()))
+        yield from map(said_of, self.choice.unused)
 
 
-def describe_files(
-    root: Path,
-    videos: str,
-    captions: str | None = None,
-    path_column: str = "path",
-    caption_column: str = "caption",
-    name: str | None = None,
-) -> tuple[Descriptor, str]:
-    """The descriptor of a user's videos, and the value of ``dataset.path``; nothing is listed or written.
-
-    Args:
-        videos: a folder, a glob, a table that lists files and URLs, or a single video or image; local (a relative path
-            is relative to ``root``) or under ``s3://``.
-        captions: the table of captions: relative to the folder, else to ``root``, or absolute; None: ``captions.csv``
-            in the folder, if it exists.
-        name: of the dataset, by default the folder's; characters other than letters, digits, ``_`` and ``-`` become
-            ``-``.
+def describe_files(root: Path, given: Given) -> Described:
+    """Look at a user's files and describe them; nothing is written.
 
     Raises:
-        ConfigurationError: the folder is missing, or the arguments do not fit together.
+        ConfigurationError: the folder is missing, nothing in it can be read, or the arguments do not fit together.
     """
-    for words in (videos, captions or "", path_column, caption_column):
+    columns = given.columns
+    names = (columns.path, *columns.captions, columns.label, *columns.span, columns.split, columns.group)
+    for words in (given.videos, given.captions or "", *(name or "" for name in (*names, *columns.numbers))):
         if words != words.encode(errors="replace").decode():  # bytes that are not UTF-8, as the terminal gave them
             raise ConfigurationError(f"{printable(words)}: not UTF-8, which params.yaml is; it needs another name")
-    described = _describe(root, videos, captions, path_column, caption_column)
-    name = re.sub(r"[^0-9A-Za-z_-]+", "-", name or _default_name(root, videos)).strip("-") or "videos"
-    captioned = not isinstance(described.source, PlainFolder)
+    path, folder, choice = _choose(root, given)
+    name = re.sub(r"[^0-9A-Za-z_-]+", "-", given.name or _default_name(root, given.videos)).strip("-") or "videos"
+    rules = Rules(True, choice.captioned, _MOST_CHARACTERS, HELD_OUT)
+    listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
+    choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
+    pattern = None
+    if not any(item.group for item in listing.items):
+        pattern, what = find_group_pattern(item.source for item in listing.items) or (None, "")
+        listing.items = [entry for entry in with_groups(listing.items, pattern) if isinstance(entry, Item)]
+        if pattern is not None:
+            choice.notes.append(f"{what} are on one side of the split (group_pattern)")
+    if not listing.items and not listing.refusals:
+        lacks = "has no rows" if isinstance(choice.source, FileList) else "contains no videos or images"
+        raise ConfigurationError(f"{printable(given.videos)}: {lacks}")
     descriptor = Descriptor(
-        name=name, summary=described.summary, licence="not stated", homepage=None, source=described.source,
-        classes=None, caption_required=captioned, images=True, held_out=0.05, adherence=None, generator=None,
+        name=name, summary=_summary(choice, given.videos), licence="not stated", homepage=None, source=choice.source,
+        classes=None, caption_required=choice.captioned, images=True, held_out=HELD_OUT, group_pattern=pattern,
+        adherence=None, generator=None,
     )  # fmt: skip
-    return descriptor, described.path
+    return Described(descriptor, path, choice, listing)
 
 
 def is_files(root: Path, videos: str) -> bool:
     """Whether ``describe_files`` can take this argument: a URL, a glob, or an existing folder, list, video or image."""
-    taken = is_table(videos) or is_media(PurePosixPath(videos).name)
+    taken = is_table(videos) or is_media(PurePosixPath(videos).name) or videos.endswith(".tar")
     listed = taken and (root / videos).is_file()
     return remote.is_remote(videos) or _is_glob(root, videos) or (root / videos).is_dir() or listed
+
+
+def _choose(root: Path, given: Given) -> tuple[str, Folder, Choice]:
+    """``dataset.path``, its folder, and how it is read."""
+    videos, captions = given.videos, given.captions
+    elsewhere = remote.is_remote(videos)
+    if _is_glob(root, videos):
+        path, pattern = _split_glob(root, videos)
+        _refuse_table(given, f"{videos}: a glob")
+        folder = open_folder(root, path)
+        return path, folder, _of_patterns(folder, given, pattern, folder.matching(pattern))
+    if is_table(videos) and (elsewhere or not (root / videos).is_dir()):
+        path, _, listed = videos.rpartition("/")
+        folder = open_folder(root, path or ".")
+        if not folder.has(listed):
+            raise ConfigurationError(f"{printable(videos)}: no such file")
+        return path or ".", folder, recognise(Survey.of_list(folder, listed), _wish(given, listed))
+    last = PurePosixPath(videos).name
+    if (is_media(last) or last.endswith(".tar")) and _is_file(root, videos):
+        _refuse_table(given, f"{videos}: a single file")
+        path = videos.removesuffix(last).rstrip("/") or ("/" if videos.startswith("/") else ".")
+        folder = open_folder(root, path)
+        return path, folder, _of_patterns(folder, given, last, [last])
+    if not elsewhere and not (root / videos).is_dir():
+        raise ConfigurationError(f"{videos}: no such folder")
+    folder = open_folder(root, videos)
+    table = None if captions is None else _captions_table(root, videos, captions)
+    return videos, folder, recognise(Survey.of(folder), _wish(given, table))
+
+
+def _wish(given: Given, table: str | None) -> Wish:
+    return Wish(table, given.columns, given.use_captions, given.labels_from_folders)
+
+
+def _refuse_table(given: Given, what: str) -> None:
+    if given.captions is not None or given.columns.said:
+        raise ConfigurationError(f"{what} has no table of captions; give their folder, or a list")
+
+
+def _of_patterns(folder: Folder, given: Given, pattern: str, names: list[str]) -> Choice:
+    """The files that a glob matches, with the captions beside them."""
+    if names and all(name.endswith(".tar") for name in names):
+        found = recognise_tars(folder, names, (pattern,))
+        return Choice(found.source, found.captioned and given.use_captions, notes=found.notes)
+    survey = Survey(folder, media=[name for name in names if is_media(name)])
+    for name in survey.media:
+        stem = name.removesuffix(PurePosixPath(name).suffix)
+        survey.texts += [text for text in (f"{stem}.txt", f"{name}.txt") if folder.has(text)]
+        survey.tables += [text for text in (f"{stem}.json", f"{name}.json") if folder.has(text)]
+    if not survey.media:
+        raise ConfigurationError(f"{printable(given.videos)}: contains no videos or images")
+    choice = recognise(survey, _wish(given, None))
+    source = choice.source
+    assert isinstance(source, PlainFolder)
+    return replace(choice, source=source.model_copy(update={"patterns": (pattern,)}))
+
+
+def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
+    """Where most rows have no file here, a part of a larger dataset is meant: such rows are not inputs."""
+    source = choice.source
+    missing = sum(refusal.code == "missing" for refusal in listing.refusals)
+    if missing <= len(listing.items) or not listing.items or not isinstance(source, FileList | LineFiles):
+        return choice, listing
+    source = source.model_copy(update={"absent": "skip"})
+    notes = [*choice.notes, f"{missing} rows have no file here: they are left out (absent: skip)"]
+    return replace(choice, source=source, notes=notes), Listing.collect(entries(source, dataset))
+
+
+def _summary(choice: Choice, videos: str) -> str:
+    """One line for the descriptor."""
+    source, last = choice.source, PurePosixPath(videos).name
+    with_captions = "with captions" if choice.captioned else "without captions"
+    if isinstance(source, FileList):
+        return f"Videos {with_captions}, as {', '.join(source.tables[:2])} lists them."
+    return f"Videos {with_captions}: {last or videos}."
+
+
+def _counts(listing: Listing) -> str:
+    """``12 videos, 3 stills, 15 captions of 15 inputs, ...``."""
+    items = listing.items
+    kinds = Counter(item.kind for item in items)
+    parts = [f"{kinds['video']} videos", f"{kinds['image']} stills"]
+    captions, captioned = sum(len(item.captions) for item in items), sum(bool(item.captions) for item in items)
+    parts.append(f"{captions} captions of {captioned} inputs" if captions else "no captions")
+    further = {
+        "labels": sum(item.label is not None for item in items),
+        "spans": sum(item.span is not None for item in items),
+        "groups": len({item.group for item in items if item.group is not None}),
+    }
+    parts += [f"{count} {what}" for what, count in further.items() if count]
+    splits = Counter(item.split for item in items if item.split)
+    parts += [f"{count} in the split {split.replace('_', ' ')}" for split, count in sorted(splits.items())]
+    return ", ".join(parts)
 
 
 def _is_glob(root: Path, videos: str) -> bool:
@@ -91,41 +221,6 @@ def _split_glob(root: Path, videos: str) -> tuple[str, str]:
     return folder or ("/" if videos.startswith("/") else "."), videos.removeprefix(folder).lstrip("/")
 
 
-def _describe(root: Path, videos: str, captions: str | None, path_column: str, caption_column: str) -> _Described:
-    """Which kind of source is meant."""
-    elsewhere = remote.is_remote(videos)
-    if _is_glob(root, videos):
-        if captions is not None:
-            raise ConfigurationError(f"{videos}: a glob has no table of captions; give their folder, or a list")
-        folder, pattern = _split_glob(root, videos)
-        source = PlainFolder(kind="folder", patterns=(pattern,))
-        return _Described(folder, source, f"Videos without captions: {videos}.")
-    if is_table(videos) and (elsewhere or not (root / videos).is_dir()):
-        folder, _, table = videos.rpartition("/")
-        listed = FileList(
-            kind="list", tables=(table,), path_column=path_column, caption_columns=(caption_column,),
-            label_column=None, span_columns=None, videos="", absent="refuse",
-        )  # fmt: skip
-        return _Described(folder or ".", listed, f"Captioned videos of the list {table}.")
-    last = PurePosixPath(videos).name
-    if is_media(last) and _is_file(root, videos):
-        if captions is not None:
-            raise ConfigurationError(f"{videos}: a single file has no table of captions; give its folder, or a list")
-        folder = videos.removesuffix(last).rstrip("/") or ("/" if videos.startswith("/") else ".")
-        single = PlainFolder(kind="folder", patterns=(last,))
-        return _Described(folder, single, f"The file {last}, without a caption.")
-    if not elsewhere and not (root / videos).is_dir():
-        raise ConfigurationError(f"{videos}: no such folder")
-    if captions is None and not open_folder(root, videos).has(_DEFAULT_CAPTIONS):
-        source = PlainFolder(kind="folder", patterns=("**/*",))
-        return _Described(videos, source, f"Videos without captions of the folder {last}.")
-    table = _captions_table(root, videos, captions) if captions else _DEFAULT_CAPTIONS
-    captioned = CaptionedFolder(
-        kind="captioned_folder", captions=table, path_column=path_column, caption_column=caption_column
-    )
-    return _Described(videos, captioned, f"Captioned videos of the folder {last}.")
-
-
 def _captions_table(root: Path, videos: str, captions: str) -> str:
     """Path of the table of captions, relative to the folder of the videos, or absolute. Raises ConfigurationError."""
     folder = open_folder(root, videos)
@@ -138,6 +233,8 @@ def _captions_table(root: Path, videos: str, captions: str) -> str:
             return os.path.relpath(elsewhere.resolve(), (root / videos).resolve())
         if not elsewhere.samefile(root / videos / captions):
             info(f"{printable(folder.location(captions))} is used, not {printable(str(elsewhere))}")
+    if not folder.has(captions):
+        raise ConfigurationError(f"--captions: {printable(folder.location(captions))}: no such file")
     return captions
 
 

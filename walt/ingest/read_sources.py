@@ -22,6 +22,7 @@ from walt.ingest.screen_clips import Screening
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_elsewhere
 from walt.ingest.stored_measures import MeasuredCache, fill_in
+from walt.ingest.user_columns import ClipBounds
 from walt.media.video import too_short
 from walt.workers.execute import map_items
 
@@ -42,7 +43,13 @@ class Read:
 
 
 def read_all(
-    listed: list[Source], rule: ClipRule, cache: MeasuredCache, work: Path, ingest: IngestConfig, compute: ComputeConfig
+    listed: list[Source],
+    rule: ClipRule,
+    cache: MeasuredCache,
+    work: Path,
+    ingest: IngestConfig,
+    compute: ComputeConfig,
+    bounds: ClipBounds,
 ) -> tuple[Read, int]:
     """Bring the cache up to date with all inputs. Returns what was found, and how many sources were decoded now.
 
@@ -55,6 +62,7 @@ def read_all(
     Args:
         listed: the inputs, in the order that decides which of several equal files is the source. Their hashes are set.
         work: the stage's folder, for temporary files and hints.
+        bounds: what the user's filter says of clips.
 
     Raises:
         StorageError: a bucket cannot be read, or the disk is full.
@@ -68,11 +76,11 @@ def read_all(
     if dead:
         reading.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
     fill_in((source.file for source in listed if source.sha256), cache, ingest, compute)
-    read = _classify(listed, rule, cache, ingest)
+    read = _classify(listed, rule, cache, ingest, bounds)
     if read.unknown:
         reading.make("ingest: reading again", partial(read_location, folder, cut, None), read.unknown)
         fill_in((source.file for source in read.unknown if source.sha256), cache, ingest, compute)
-        read = _classify(listed, rule, cache, ingest)
+        read = _classify(listed, rule, cache, ingest, bounds)
     if read.unknown:
         raise StorageError(f"{cache.folder}: clips that were stored there are gone; run again")
     return read, reading.num_decoded
@@ -151,10 +159,10 @@ def _by_location(sources: list[Source], elsewhere: bool) -> Iterator[list[Source
     yield from groups.values()
 
 
-def _classify(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> Read:
+def _classify(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig, bounds: ClipBounds) -> Read:
     """Decide which sources are duplicates and which are refused; note how many clips the others have, and pass these
     clips on to screening."""
-    read = Read(Screening(ingest.screen))
+    read = Read(Screening(ingest.screen, bounds))
     first: dict[tuple[str, Span | None], Source] = {}
     may_be_stills = rule.stills and rule.num_frames > 1
     for source in listed:

@@ -10,6 +10,7 @@ from walt.data.manifest import RejectRow
 from walt.ingest.clip_tars import Source
 from walt.ingest.config import Descriptor
 from walt.ingest.sources import kinds
+from walt.ingest.user_columns import BELOW
 
 
 def check_reject_limit(
@@ -17,7 +18,8 @@ def check_reject_limit(
     table: Path,
 ) -> None:  # fmt: skip
     """Check the limit for each member of a union separately: otherwise millions of pictures would hide that no video is
-    left. Collections may overlap: a duplicate of another member's accepted source does not count as refused.
+    left. Collections may overlap: a duplicate of another member's accepted source does not count as refused, nor does
+    what ``ingest.filter`` keeps out.
 
     Args:
         inputs: the number of inputs of each member; a dataset that is not a union is one member, whose name is empty.
@@ -32,16 +34,18 @@ def check_reject_limit(
     }
     for name, member in descriptor.members().items():
         rows = [row for row in rejects if descriptor.member_of(row.source) == name]
-        lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in rows)
+        counted = [row for row in rows if row.code != BELOW]  # the user's own decision is no fault of the dataset
+        lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in counted)
+        asked = inputs[name] - (len(rows) - len(counted))
         of = f" of the member '{name}'" if name else ""
         counts = Counter(row.code for row in rows)
         codes = ", ".join(f"{count} {code}" for code, count in counts.most_common())
         where = f"see {table}{_advice(counts, member.source)}"
-        if lost == inputs[name]:
-            said = f"none of {lost} inputs{of} was accepted ({codes or 'the dataset is empty'})"
+        if lost == asked:
+            said = f"none of {inputs[name]} inputs{of} was accepted ({codes or 'the dataset is empty'})"
             raise RejectLimitError(f"{said}; {where}")
-        if lost > limit * inputs[name]:
-            said = f"{lost} of {inputs[name]} inputs{of} were rejected ({codes})"
+        if lost > limit * asked:
+            said = f"{lost} of {asked} inputs{of} were rejected ({codes})"
             raise RejectLimitError(f"{said}, more than ingest.reject_limit {limit:g}; {where}")
 
 

@@ -21,6 +21,7 @@ from walt.ingest import clip_filters
 from walt.ingest.clip_cache import ClipEntry, SourceEntry
 from walt.ingest.config import IngestConfig, ScreenConfig
 from walt.ingest.near_duplicates import near_duplicates
+from walt.ingest.user_columns import BELOW, ClipBounds
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,16 @@ class _Prints:
 class Screening:
     """Collects the entries of all sources, one by one and in any order, then says which clips are refused."""
 
-    def __init__(self, config: ScreenConfig) -> None:
+    def __init__(self, config: ScreenConfig, bounds: ClipBounds | None = None) -> None:
         self._config = config
+        self._bounds = bounds or ClipBounds()
         self._refused: dict[str, dict[str, ClipRefusal]] = defaultdict(dict)
         self._prints: dict[int, _Prints] = defaultdict(_Prints)
 
     def add(self, entry: SourceEntry) -> None:
         """Check a source's clips one by one; remember those that pass, to compare them with the others."""
         for clip in entry.clips:
-            refusal = check_clip(clip, self._config)
+            refusal = check_clip(clip, self._config) or self._outside(clip)
             if refusal:
                 self._refused[entry.sha256][clip.key] = refusal
             elif self._config.duplicate_bits is not None:
@@ -70,6 +72,11 @@ class Screening:
                 prints.num_pixels.append(entry.num_pixels)
                 prints.hashes.extend(int(text, 16) for text in clip.measures.hashes)
                 prints.colours.extend(level for colour in clip.measures.colours for level in colour)
+
+    def _outside(self, clip: ClipEntry) -> ClipRefusal | None:
+        """The refusal of a clip that the user's filter keeps out."""
+        cause = self._bounds.why_refused(clip, self._config)
+        return None if cause is None else ClipRefusal(BELOW, cause)
 
     def refusals(self) -> Refusals:
         """Every refused clip. Of near-duplicates the one with the larger picture is kept; if equal, the one with the

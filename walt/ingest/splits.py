@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections import defaultdict
+
 from walt.core.log import warning
 from walt.ingest.clip_tars import Source
 
@@ -9,11 +13,11 @@ from walt.ingest.clip_tars import Source
 def assign_splits(sources: list[Source], listed: list[Source]) -> None:
     """Set for each source whether it is held out.
 
-    Each listed input decides about its bytes: by the dataset's own lists, or else by whether their hash falls into its
-    held-out share. Held out wins: if one input (a copy, a span, a member of a union) holds its bytes out, they are held
-    out under every name, whatever the others say and in whatever order. If the share is so small, or the sources so
-    few, that nothing is held out, the first video that a larger share would select is held out, as long as another
-    video is left to train on.
+    Each listed input decides about its bytes: by the dataset's own lists, or else by whether their hash, or that of its
+    group's name, falls into its held-out share. Held out wins: if one input (a copy, a span, a member of a union,
+    another of its group) holds its bytes out, they are held out under every name, and so is all of its group, whatever
+    the others say and in whatever order. If the share is so small, or the sources so few, that nothing is held out, the
+    first video that a larger share would select is held out, as long as another video is left to train on.
 
     Args:
         sources: the accepted sources; their ``split`` is set.
@@ -21,7 +25,7 @@ def assign_splits(sources: list[Source], listed: list[Source]) -> None:
     """
     accepted = {source.sha256 for source in sources}
     named = [source for source in listed if source.sha256 in accepted]
-    kept = {source.sha256 for source in named if _holds_out(source)}
+    kept = _with_their_groups({source.sha256 for source in named if _holds_out(source)}, named)
     for source in sources:
         source.split = "held_out" if source.sha256 in kept else "train"
     videos = [source for source in sources if source.has_video]
@@ -41,8 +45,12 @@ def assign_splits(sources: list[Source], listed: list[Source]) -> None:
         candidates = [source for source in videos if source.sha256 in shared]
         if len({source.sha256 for source in videos}) > 1 and candidates:  # spans of one file are one video
             first = min(candidates, key=lambda source: (_draw(source.sha256), source.sha256)).sha256
+            kept = _with_their_groups({first}, named)
+            if all(source.sha256 in kept for source in videos):
+                warning(f"all videos are of one group: none is held out for a share of {share:g}")
+                return
             for source in sources:
-                source.split = "held_out" if source.sha256 == first else "train"
+                source.split = "held_out" if source.sha256 in kept else "train"
             warning(f"too few sources for a held-out share of {share:g}: one video is held out")
         else:
             warning(f"too few videos for a held-out share of {share:g}: none is held out")
@@ -50,8 +58,26 @@ def assign_splits(sources: list[Source], listed: list[Source]) -> None:
 
 def _holds_out(source: Source) -> bool:
     """Whether one input holds its bytes out."""
-    split = source.item.split
-    return split == "held_out" if split else _draw(source.sha256) < source.item.held_out_share
+    split, group = source.item.split, source.item.group
+    drawn = source.sha256 if group is None else hashlib.sha256(os.fsencode(group)).hexdigest()
+    return split == "held_out" if split else _draw(drawn) < source.item.held_out_share
+
+
+def _with_their_groups(kept: set[str], named: list[Source]) -> set[str]:
+    """The hashes of ``kept``, and of all bytes that share a group with them, directly or by way of others."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    members: dict[str, set[str]] = defaultdict(set)
+    for source in named:
+        if source.item.group is not None:
+            groups[source.sha256].add(source.item.group)
+            members[source.item.group].add(source.sha256)
+    found, left = set(kept), list(kept)
+    while left:
+        for group in groups.get(left.pop(), ()):
+            fresh = members[group] - found
+            found |= fresh
+            left += fresh
+    return found
 
 
 def _draw(sha256: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from walt.data.captions import shown_name
 from walt.data.manifest import ManifestRow, manifest_parts, read_manifest_rows, read_rejects
 
 _REJECTS_SHOWN = 40
-_COLUMNS = ("kind", "split", "source_sha256", "start_seconds", "end_seconds", "caption")
+_COLUMNS = ("kind", "split", "source_sha256", "start_seconds", "end_seconds", "captions")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Survey:
     sources: int
     seconds: float
     """Of all videos."""
-    captions: int
-    """Distinct ones, by 64 bits of their hash."""
+    captions: Mapping[str, int]
+    """How many have each name."""
+    distinct_captions: int
+    """By 64 bits of their hash."""
 
     def spread(self, count: int) -> list[ManifestRow]:
         """At most ``count`` clips, evenly spread over all."""
@@ -48,6 +51,7 @@ class Survey:
 def survey(manifest: Path) -> Survey:
     """Read a manifest once. Raises StorageError or CorruptArtifactError."""
     videos, held_out, hashes = [np.zeros(0, bool)], [np.zeros(0, bool)], [np.zeros(0, np.uint64)]
+    names: Counter[str] = Counter()
     num_sources, seconds = 0, 0.0
     for groups in manifest_parts(manifest, _COLUMNS):
         sources = set[str]()  # all clips of one are in one part
@@ -57,9 +61,14 @@ def survey(manifest: Path) -> Survey:
             sources.update(table["source_sha256"].unique().to_pylist())
             lengths = table["end_seconds"].to_numpy() - table["start_seconds"].to_numpy()
             seconds += float(lengths[videos[-1]].sum())
-            hashes.append(np.fromiter(_hashes(table["caption"]), np.uint64))
+            captions = pc.list_flatten(table["captions"])
+            hashes.append(np.fromiter(_hashes(pc.struct_field(captions, "text")), np.uint64))
+            for counted in pc.struct_field(captions, "name").value_counts():
+                names[counted["values"].as_py()] += counted["counts"].as_py()
         num_sources += len(sources)
-    return Survey(manifest, np.concatenate(videos), np.concatenate(held_out), num_sources, seconds, _distinct(hashes))
+    return Survey(
+        manifest, np.concatenate(videos), np.concatenate(held_out), num_sources, seconds, names, _distinct(hashes)
+    )
 
 
 def _equal(table: pa.Table, column: str, value: str) -> NDArray[np.bool_]:
@@ -68,10 +77,9 @@ def _equal(table: pa.Table, column: str, value: str) -> NDArray[np.bool_]:
 
 
 def _hashes(captions: pa.ChunkedArray) -> Iterator[int]:
-    """64 bits of each distinct caption that is not empty."""
+    """64 bits of each distinct caption."""
     for caption in captions.unique().to_pylist():
-        if caption:
-            yield int.from_bytes(blake2b(caption.encode(), digest_size=8).digest())
+        yield int.from_bytes(blake2b(caption.encode(), digest_size=8).digest())
 
 
 def _distinct(hashes: list[NDArray[np.uint64]]) -> int:
@@ -93,11 +101,22 @@ def describe_dataset(clips: Survey, rejects: Path) -> dict[str, Any]:
         "Sources": clips.sources,
         "Held out": int(clips.held_out.sum()),
         "Minutes of video": round(clips.seconds / 60, 1),
-        "Distinct captions": clips.captions,
+        **_captions(clips),
         "Rejected": len(rejected),
         "rejects": rejected[:_REJECTS_SHOWN],
         "codes": sorted(Counter(reject.code for reject in rejected).items(), key=lambda item: (-item[1], item[0])),
     }
+
+
+def _captions(clips: Survey) -> dict[str, int]:
+    """How many there are, where clips have several or some have none, by name where there are names; and how many
+    different ones."""
+    found = {f"Captions: {shown_name(name)}": count for name, count in sorted(clips.captions.items())}
+    if len(found) == 1:
+        found = {"Captions": sum(clips.captions.values())}
+    if found.get("Captions") == len(clips.video):
+        found = {}
+    return found | {"Distinct captions": clips.distinct_captions}
 
 
 def spread(places: Sequence[int] | NDArray[np.int64], count: int) -> list[int]:

@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node
 
-from walt.core.config import read_yaml
+from walt.core.config import check_form, read_yaml
 from walt.core.errors import ConfigurationError
-from walt.core.storage import write_bytes
+from walt.core.storage import replace_file
 from walt.project.commented_yaml import Entry, end_of, lines
 from walt.project.params import Params
 from walt.project.recipes import Defaults
@@ -30,8 +30,11 @@ def add_missing(file: Path) -> list[str]:
         The keys that were added, such as ``train_base.optimizer.betas``; a section counts as one key.
 
     Raises:
-        ConfigurationError: the file cannot be read, or a key cannot be put into it; it is as it was.
+        ConfigurationError: the file cannot be read, a key cannot be put into it, or something else is wrong with it,
+            such as a key that is misspelt; it is as it was.
     """
+    if not file.is_file():
+        raise ConfigurationError(f"{file}: no such file; `walt init` writes it")
     read_yaml(file)  # one line, whatever is wrong with it
     text, known = file.read_bytes().decode("utf-8"), Defaults().root
     added: list[str] = []
@@ -41,8 +44,12 @@ def add_missing(file: Path) -> list[str]:
             raise ConfigurationError(f"{file}: found no place for the missing key '{key}': add it by hand")
         text = _with_key(text, mapping, name, entry, before)
         added.append(key)
+    try:
+        check_form(YAML(typ="safe", pure=True).load(text), Params, str(file))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}; nothing was added" if added else str(error)) from None
     if added:
-        write_bytes(file, text.encode())
+        replace_file(file, text.encode())
     return added
 
 

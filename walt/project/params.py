@@ -64,6 +64,7 @@ class Params(Section):
                 _check_transformer(self, transformer, *self.transformers()[transformer.name])
         _check_text(self)
         _check_conditions(self)
+        _check_captions(self)
         _check_super_resolution(self)
         _check_diffusion(self)
         _check_evaluation(self)
@@ -185,6 +186,18 @@ def _check_conditions(params: Params) -> None:
         raise ValueError(
             f"sample.prompts is {said}, but with base.conditioning {base.conditioning} it is one of {allowed}"
         )
+
+
+def _check_captions(params: Params) -> None:
+    """What chooses among captions is there only for models that are conditioned on text."""
+    for transformer in TRANSFORMERS:
+        model, training = params.transformers().get(transformer.name, (None, None))
+        if model and training and training.caption_weights is not None and model.conditioning != "text":
+            said = f"{transformer.name}.conditioning is {model.conditioning}"
+            raise ValueError(f"{transformer.training}.caption_weights is given, but {said}: it must be null")
+    for name, section in (("sample", params.sample), ("evaluate", params.evaluate)):
+        if section.caption is not None and params.text is None:
+            raise ValueError(f"{name}.caption is '{section.caption}', but text is null: it must be null")
 
 
 def _check_super_resolution(params: Params) -> None:

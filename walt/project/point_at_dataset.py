@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.paths import printable
-from walt.core.storage import write_bytes
+from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
 from walt.ingest.config import Descriptor
-from walt.ingest.describe_files import describe_files
-from walt.ingest.prepare import check_listing
-from walt.ingest.sources.captioned_folder import table_outside
-from walt.ingest.sources.kinds import CaptionedFolder
+from walt.ingest.describe_files import Described, Given, describe_files
+from walt.ingest.sources.items import leaves_folder
+from walt.ingest.sources.kinds import FileList
 
 OWN_DATASETS = "datasets/own"
 """Where the descriptors are that ``walt init`` writes: beside those of the project, which have cards and tests."""
 
 
-def own_dataset(
-    root: Path, videos: str, captions: str | None, path_column: str, caption_column: str, name: str | None
-) -> tuple[Descriptor, str]:
-    """The descriptor of a user's own videos and the value of ``dataset.path``, all checked; nothing is written.
+def own_dataset(root: Path, given: Given) -> Described:
+    """A user's own files, looked at and described; nothing is written, and what was found is said line by line.
 
-    Arguments and errors are those of ``walt.ingest.describe_files.describe_files``, and ConfigurationError where the
-    table or a column is missing, or there is no input.
+    Raises:
+        ConfigurationError: as ``describe_files``; or something that is not read may hold captions, and the user did not
+            say which table or that none is wanted.
     """
-    descriptor, path = describe_files(root, videos, captions, path_column, caption_column, name)
-    check_listing(descriptor, root, path)
-    source = descriptor.source
-    if isinstance(source, CaptionedFolder) and table_outside(source):
+    described = describe_files(root, given)
+    for line in described.lines():
+        info(line)
+    chosen = given.captions is not None or given.columns.said or not given.use_captions
+    if described.choice.may_lose_captions and not chosen:
+        names = [name for unused in described.choice.unused if unused.may_hold_captions for name in unused.names]
+        said = ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise ConfigurationError(f"captions may be lost: {said} not read; give --captions TABLE, or --no-captions")
+    source = described.descriptor.source
+    tables = source.tables if isinstance(source, FileList) else ()
+    if outside := next(filter(leaves_folder, tables), None):
         said = "is outside the folder, where DVC does not look: `walt prepare` reports changes to it"
-        info(f"{printable(source.captions)} {said}")
-    return descriptor, path
+        info(f"{printable(outside)} {said}")
+    return described
 
 
-def point_at_dataset(root: Path, descriptor: Descriptor, path: str, recipe: bytes | None = None) -> str:
+def point_at_dataset(root: Path, described: Described, recipe: bytes | None = None) -> str:
     """Write the descriptor as ``datasets/own/<name>.yaml``, and into ``params.yaml`` what follows from it.
 
     Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips (``none``
@@ -44,7 +51,6 @@ def point_at_dataset(root: Path, descriptor: Descriptor, path: str, recipe: byte
     fails, both stay as they were.
 
     Args:
-        path: for ``dataset.path``.
         recipe: what ``params.yaml`` starts from; None: from its present content.
 
     Returns:
@@ -55,20 +61,43 @@ def point_at_dataset(root: Path, descriptor: Descriptor, path: str, recipe: byte
         StorageError: a file cannot be written.
     """
     params = read_commented(root / "params.yaml") if recipe is None else parse_commented(recipe.decode())
-    file = f"{OWN_DATASETS}/{descriptor.name}.yaml"
-    params["dataset"].update({"descriptor": file, "path": path})
+    name = described.descriptor.name
+    file, classes = f"{OWN_DATASETS}/{name}.yaml", described.choice.classes
+    names = f"datasets/classes/own/{name}.txt" if classes else None  # below what DVC watches
+    descriptor = described.descriptor.model_copy(update={"classes": names})
+    params["dataset"].update({"descriptor": file, "path": described.path})
     params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
     distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
     params["promotion"].update({"metric": distance, "better": "lower"})
-    content, target = yaml_bytes(params), root / file
-    before = target.read_bytes() if target.is_file() else None
-    write_bytes(target, yaml_bytes(descriptor.model_dump()))
-    try:
-        write_bytes(root / "params.yaml", content)
-    except BaseException:
-        if before is None:
-            target.unlink()
-        else:
-            write_bytes(target, before)
-        raise
+    contents = {root / file: descriptor_bytes(descriptor), root / "params.yaml": yaml_bytes(params)}
+    if names is not None and classes:
+        contents = {root / names: "".join(f"{name}\n" for name in classes).encode(), **contents}
+    write_all(contents)
     return file
+
+
+def descriptor_bytes(descriptor: Descriptor) -> bytes:
+    """A descriptor as YAML: the keys that every one has, and of its source what is not the default."""
+    content = {name: value for name, value in descriptor.model_dump(mode="json").items()
+               if name != "group_pattern" or value is not None}  # fmt: skip
+    source = descriptor.source
+    content["source"] = {"kind": source.kind} | source.model_dump(mode="json", exclude_defaults=True)
+    return yaml_bytes(content)
+
+
+def write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files one after the other; where one fails, all are as they were. Raises StorageError."""
+    before = {target: target.read_bytes() if target.is_file() else None for target in contents}
+    written: list[Path] = []
+    try:
+        for target, data in contents.items():
+            replace_file(target, data)
+            written.append(target)
+    except BaseException:
+        for target in written:
+            earlier = before[target]
+            if earlier is None:
+                target.unlink()
+            else:
+                replace_file(target, earlier)
+        raise

@@ -24,9 +24,9 @@ DEFAULTS = "defaults"
 SHARED, INHERITS, EXTENDS = "shared", "inherits", "extends"
 
 
-def recipe_names() -> list[str]:
+def recipe_names(folder: Path = FOLDER) -> list[str]:
     """The recipes there are."""
-    return sorted(file.stem for file in FOLDER.glob("*.yaml") if file.stem != DEFAULTS)
+    return sorted(file.stem for file in folder.glob("*.yaml") if file.stem != DEFAULTS)
 
 
 def recipe_data(name: str) -> dict[str, object]:
@@ -189,7 +189,7 @@ def _children(entry: Entry) -> dict[str, Entry]:
 
 def _recipe_file(name: str, folder: Path) -> Path:
     """The file of a recipe. Raises ConfigurationError with the nearest name when there is none."""
-    names = sorted(file.stem for file in folder.glob("*.yaml") if file.stem != DEFAULTS)
+    names = recipe_names(folder)
     if name not in names:
         hint = did_you_mean(name, names, f"there are {', '.join(names)}")
         raise ConfigurationError(f"no recipe is named '{name}'{hint}")

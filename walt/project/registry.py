@@ -70,7 +70,7 @@ STAGES: tuple[Stage, ...] = (
         params=("dataset", "ingest"),
         settings=("compute",),
         inputs=(),
-        sources=("${dataset.descriptor}", "${dataset.path}", "datasets/classes"),
+        sources=("${dataset.descriptor}", "${dataset.path}", "datasets/classes", "datasets/annotations"),
         outputs=("clips", "manifest", "rejects", "clip_rejects"),
         persist=True,
     ),

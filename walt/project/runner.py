@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from walt.core.config import Section, load_section
+from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
 from walt.project.params import Params
@@ -19,6 +20,8 @@ IF_MISSING = "`walt init --update` adds the keys that this version has and the f
 
 def load_params(root: Path) -> Params:
     """Read the project's ``params.yaml``. Raises ConfigurationError, one line that names the key."""
+    if not (root / PARAMS_FILE).is_file():
+        raise ConfigurationError(f"{root / PARAMS_FILE}: no such file; `walt init` writes it")
     return load_section(root / PARAMS_FILE, Params, if_missing=IF_MISSING)
 
 

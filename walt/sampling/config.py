@@ -16,6 +16,9 @@ class SampleConfig(Section):
     """For models of text a list, the captions of held-out clips, or the prompts that the dataset's adherence check
     covers; for models of classes ``classes``, each in turn, or those of held-out clips; ``none`` gives no condition,
     the only choice for models without conditions."""
+    caption: str | None
+    """Name of the caption that ``held_out`` takes of a clip that has several; null, and where no caption of a clip has
+    that name: its first."""
     count: PositiveInt
     """Videos made when ``prompts`` is not a list."""
     steps: PositiveInt

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
+from walt.core.log import warning
 from walt.diffusion.guidance import Branch
 from walt.text.encoder import TextEncoder
 from walt.transformer.config import TransformerConfig
@@ -97,3 +98,16 @@ def check_prompts(prompts: Sequence[Prompt], config: TransformerConfig) -> None:
         if isinstance(prompt, int) and not 0 <= prompt < (config.num_classes or 0):
             last = (config.num_classes or 0) - 1
             raise ConfigurationError(f"class {prompt}: the model's classes are 0 to {last} (base.num_classes)")
+
+
+def warn_about_long_prompts(prompts: Sequence[Prompt], encoder: TextEncoder | None) -> None:
+    """Say once how many of the prompts are longer than the text encoder takes: what is cut off, it does not see."""
+    texts = list(dict.fromkeys(prompt for prompt in prompts if isinstance(prompt, str)))
+    if encoder is None:
+        return
+    long = [tokens for tokens in encoder.num_tokens(texts) if tokens > encoder.max_tokens]
+    if long:
+        warning(
+            f"{len(long)} of {len(texts)} prompts are longer than text.max_tokens {encoder.max_tokens} and are cut; "
+            f"the longest has {max(long)} tokens"
+        )

@@ -1,9 +1,9 @@
 """The conditions of the clips: captions -> T5 embeddings, in tars beside the clips (same shard numbers, keys and
 order); classes, in a table.
 
-Each member ``<key>.safetensors`` holds ``embeddings`` (L, D) float16 and ``mask`` (L,) uint8. The tar ``null.tar``
-holds the key ``null``: the empty caption, the unconditional side of guidance. A clip without a caption has that
-embedding too.
+Each member ``<key>.safetensors`` holds ``embeddings`` (K, L, D) float16 and ``mask`` (K, L) uint8 of the clip's K
+captions, in the order of the manifest; ``captions.parquet`` has their names. The tar ``null.tar`` holds the key
+``null``: the empty caption, the unconditional side of guidance. Readers take that for a clip without a caption (K = 0).
 
 ``labels.parquet`` has the class of each clip that has one. Where ``text`` is null in ``params.yaml``, since no model is
 conditioned on text, only the table is made, and ``models/text-encoder`` is left out.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,10 @@ from walt.core.config import Section
 from walt.core.digests import canonical_json, sha256_json
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
-from walt.core.log import ProgressBar
+from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
+from walt.data.caption_table import CAPTIONS_TABLE, write_caption_names
 from walt.data.labels import LABELS_TABLE, write_labels
 from walt.data.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.data.shards import (
@@ -53,12 +54,17 @@ from walt.text.encoder import TINY, TextEncoder, open_text_encoder
 from walt.text.tiny import build_tiny_encoder
 
 STAGE = "encode-text"
-FORM = 1
+FORM = 2
 """Version of the stored form; part of every identity."""
 NULL_SHARD = "null.tar"
-_BY_RESULT = ("walt/data/labels.py", "walt/data/manifest.py", "walt/data/partitions.py", "walt/text/tiny.py")
+_BY_RESULT = (
+    "walt/data/caption_table.py", "walt/data/captions.py", "walt/data/labels.py", "walt/data/manifest.py",
+    "walt/data/partitions.py", "walt/text/tiny.py",
+)  # fmt: skip
 """Code whose whole effect on a tar is in its identity as a value: the manifest's rows are its entries, the tiny encoder
-has a digest. The table of classes is written again each time. Other edited code makes old tars stale."""
+has a digest. The tables of names and classes are written again each time. Other edited code makes old tars stale."""
+Entry = tuple[str, list[str]]
+"""A clip's key and the texts of its captions."""
 _BATCHES_KEPT = 16  # encoded batches held in memory, for captions that come again in a later shard
 
 
@@ -95,7 +101,8 @@ def _leave_out(paths: Paths) -> dict[str, Any]:
 
 def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> dict[str, Any]:
     """Encoder and tars; their figures."""
-    encoder = prepare_encoder(text, config, paths, (row[0] or "" for row in iterate_columns(paths.manifest, "caption")))
+    texts = (caption.text for (captions,) in iterate_columns(paths.manifest, "captions") for caption in captions)
+    encoder = prepare_encoder(text, config, paths, texts)
     code = code_digest(__name__, without=_BY_RESULT)
     identity = {
         "form": FORM,
@@ -105,27 +112,56 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
     }
     # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
     whole = _ListDigest(identity, "plan")
-    records, reused, unique = [], 0, 1
-    with ProgressBar(STAGE, total=num_clips + 1, unit="captions") as bar:
+    records, reused, count, unique, lengths = [], 0, 0, 1, Lengths()
+    with ProgressBar(STAGE, total=num_clips + 1, unit="clips") as bar:
         for captions, tars in _plan(paths.manifest):
             book = EmbeddingBook(encoder, captions, text.batch_size)
             unique += len(book) - 1  # the empty caption is in each
             for name, entries in tars:
                 shard_identity = sha256_json({**identity, "code": code, "entries": entries})
-                record = _finished(paths, name, shard_identity)
-                reused += record is not None
-                if record is None:
-                    record = write_shard(paths.text / name, _samples(entries, book))
-                    write_json(_note(paths, name), {"identity": shard_identity, "record": asdict(record)})
+                finished = _finished(paths, name, shard_identity)
+                reused += finished is not None
+                record, cut = finished or _make(paths, name, entries, book, shard_identity)
                 records.append(record)
+                lengths = lengths.with_others(cut)
+                count += sum(len(own) for key, own in entries if key != NULL_KEY)
                 whole.add([name, entries])
                 bar.advance(record.count)
     _remove_others(paths, {record.shard for record in records})
+    write_caption_names(paths.text, iterate_columns(paths.manifest, "key", "captions"))
     write_index(paths.text, whole.hexdigest(), records)
+    if lengths.cut:
+        warning(
+            f"{STAGE}: {lengths.cut} of {count} captions of clips are longer than text.max_tokens {encoder.max_tokens} "
+            f"and were cut; the longest has {lengths.longest} tokens"
+        )
     return {
-        "captions": num_clips, "unique": unique, "tars": len(records), "reused": reused, "encoder": encoder.source,
-        "width": encoder.width,
+        "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
+        "tars": len(records), "reused": reused, "encoder": encoder.source, "width": encoder.width,
     }  # fmt: skip
+
+
+def _make(
+    paths: Paths, name: str, entries: list[Entry], book: EmbeddingBook, identity: str
+) -> tuple[ShardRecord, Lengths]:
+    """Write a tar, and note what it was made from."""
+    record = write_shard(paths.text / name, ((key, book.sample(captions)) for key, captions in entries))
+    cut = book.lengths([caption for _, captions in entries for caption in captions])
+    write_json(_note(paths, name), {"identity": identity, "record": asdict(record), "lengths": asdict(cut)})
+    return record, cut
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Of captions that are longer than the encoder takes, and so are cut."""
+
+    cut: int = 0
+    """How many."""
+    longest: int = 0
+    """Tokens of the longest, with the end mark; 0: none is cut."""
+
+    def with_others(self, others: Lengths) -> Lengths:
+        return Lengths(self.cut + others.cut, max(self.longest, others.longest))
 
 
 class _ListDigest:
@@ -167,17 +203,28 @@ class EmbeddingBook:
         self._distinct = list(dict.fromkeys(["", *captions]))
         self._place = {caption: index for index, caption in enumerate(self._distinct)}
         self._encoder, self._batch_size = encoder, batch_size
+        self._lengths: dict[str, int] = {}  # tokens of the captions that are cut, of the batches so far
         self._batch = lru_cache(maxsize=_BATCHES_KEPT)(self._encode)
 
     def __len__(self) -> int:
         return len(self._distinct)
 
-    def __getitem__(self, caption: str) -> Sample:
-        """The members of a sample."""
+    def sample(self, captions: Sequence[str]) -> Sample:
+        """The members of a sample of a clip with these captions."""
+        pairs = [self._one(caption) for caption in captions or [""]]
+        embeddings, mask = (torch.stack(own)[: len(captions)] for own in zip(*pairs, strict=True))
+        return {"safetensors": save({"embeddings": embeddings, "mask": mask})}
+
+    def lengths(self, captions: Sequence[str]) -> Lengths:
+        """Of those of these captions that are cut."""
+        cut = [self._lengths[caption] for caption in captions if caption in self._lengths]
+        return Lengths(len(cut), max(cut, default=0))
+
+    def _one(self, caption: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """(L, D) float16 and (L,) uint8."""
         number, offset = divmod(self._place[caption], self._batch_size)
         embeddings, mask = self._batch(number)
-        data = save({"embeddings": embeddings[offset].contiguous(), "mask": mask[offset].contiguous()})
-        return {"safetensors": data}
+        return embeddings[offset], mask[offset]
 
     def _encode(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Batch ``number``: (B, L, D) float16 and (B, L) uint8 on the CPU."""
@@ -187,25 +234,28 @@ class EmbeddingBook:
         half = embeddings.half().cpu()
         if not half.isfinite().all():
             raise CorruptArtifactError(f"text encoder {self._encoder.source}: an embedding does not fit into float16")
+        full = [caption for caption, own in zip(captions, mask, strict=False) if own.all()]  # others are not cut
+        self._lengths |= {
+            caption: tokens
+            for caption, tokens in zip(full, self._encoder.num_tokens(full), strict=True)
+            if tokens > self._encoder.max_tokens
+        }
         return half, mask.to("cpu", torch.uint8)
 
 
-def _plan(manifest: Path) -> Iterator[tuple[list[str], list[tuple[str, list[tuple[str, str]]]]]]:
-    """For each part of the manifest its captions, and (tar name, (key, caption) of its samples) for each clip tar; then
-    the same for the unconditional tar."""
-    columns = ("key", "caption", "shard")
+def _plan(manifest: Path) -> Iterator[tuple[list[str], list[tuple[str, list[Entry]]]]]:
+    """For each part of the manifest its captions, and (tar name, entries) for each clip tar; then the same for the
+    unconditional tar."""
+    columns = ("key", "captions", "shard")
     for groups in manifest_parts(manifest, columns):
-        captions: list[str] = []
-        shards: dict[int, list[tuple[str, str]]] = {}
-        for key, caption, shard in values_of(groups, columns):
-            captions.append(caption or "")
-            shards.setdefault(shard, []).append((key, captions[-1]))
-        yield captions, [(shard_name("text", number), entries) for number, entries in sorted(shards.items())]
-    yield [""], [(NULL_SHARD, [(NULL_KEY, "")])]
-
-
-def _samples(entries: list[tuple[str, str]], book: EmbeddingBook) -> Iterator[tuple[str, Sample]]:
-    return ((key, book[caption]) for key, caption in entries)
+        texts: list[str] = []
+        shards: dict[int, list[Entry]] = {}
+        for key, captions, shard in values_of(groups, columns):
+            own = [caption.text for caption in captions]
+            texts += own
+            shards.setdefault(shard, []).append((key, own))
+        yield texts, [(shard_name("text", number), entries) for number, entries in sorted(shards.items())]
+    yield [""], [(NULL_SHARD, [(NULL_KEY, [""])])]
 
 
 def _note(paths: Paths, name: str) -> Path:
@@ -213,8 +263,9 @@ def _note(paths: Paths, name: str) -> Path:
     return paths.work(STAGE) / "tars" / f"{name}.json"
 
 
-def _finished(paths: Paths, name: str, identity: str) -> ShardRecord | None:
-    """The record of a tar that an earlier run finished from the same captions and encoder; None if it must be made."""
+def _finished(paths: Paths, name: str, identity: str) -> tuple[ShardRecord, Lengths] | None:
+    """The record of a tar that an earlier run finished from the same captions and encoder, and which of them were cut;
+    None if it must be made."""
     note = _note(paths, name)
     if not note.is_file():
         return None
@@ -226,13 +277,13 @@ def _finished(paths: Paths, name: str, identity: str) -> ShardRecord | None:
         verify_shard(paths.text, record)
     except CorruptArtifactError:
         return None  # removed or damaged since: made again
-    return record
+    return record, Lengths(**known["lengths"])
 
 
 def _remove_others(paths: Paths, names: set[str]) -> None:
     """Remove tars and notes of clips that are no longer in the manifest."""
     for file in paths.text.iterdir():
-        if file.name not in {*names, INDEX_NAME, LABELS_TABLE}:
+        if file.name not in {*names, INDEX_NAME, LABELS_TABLE, *({CAPTIONS_TABLE} if names else ())}:
             file.unlink()
     for note in _note(paths, NULL_SHARD).parent.glob("*.json"):
         if note.name.removesuffix(".json") not in names:

@@ -24,10 +24,11 @@ from walt.core.config import Section, load_section
 from walt.core.paths import Paths
 from walt.core.sizes import Size
 from walt.core.storage import write_json
+from walt.data.caption_choice import CaptionChoice, check_names
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_pixels import pixels
 from walt.data.clip_table import Split
-from walt.data.conditions import open_conditions
+from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
@@ -107,9 +108,10 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
     details: dict[str, Any] = {}
     for name, folder in trained_transformers(paths).items():
         model = load_transformer(folder, device)
-        available = _held_out_batches(config.evaluate, model.config, paths)
+        conditions = _conditions(config.evaluate, model.config, paths)
+        available = _held_out_batches(config.evaluate, model.config, conditions, paths)
         batches = list(islice(available, config.evaluate.held_out_batches))
-        details[name] = {"videos": sum(len(batch.keys) for batch in batches)}
+        details[name] = {"videos": sum(len(batch.keys) for batch in batches), **_first_taken(conditions, batches)}
         if not batches:
             details[name]["left_out"] = "nothing held out"
             continue
@@ -119,9 +121,30 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
     return metrics, details
 
 
-def _held_out_batches(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> Iterator[HeldOutBatch]:
+def _conditions(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> Conditions:
+    """Of the clips, with the stated caption. Raises ConfigurationError where no clip has one of that name."""
+    choice = CaptionChoice(config.caption)
+    conditions = open_conditions(paths.text, model.conditioning, model.num_classes, choice)
+    if isinstance(conditions, TextConditions) and config.caption is not None:
+        check_names([config.caption], conditions.text.all_names(), "evaluate.caption")
+    return conditions
+
+
+def _first_taken(conditions: Conditions, batches: list[HeldOutBatch]) -> dict[str, str]:
+    """A remark about clips that have captions, but none of the stated name."""
+    if not isinstance(conditions, TextConditions) or conditions.choice.name is None:
+        return {}
+    wanted = conditions.choice.name
+    of_clips = [conditions.text.names(key) for batch in batches for key in batch.keys]
+    others = sum(wanted not in names for names in of_clips if names)
+    said = f"{others} of {len(of_clips)} clips have no caption '{wanted}': the first of each is taken"
+    return {"remark": said} if others else {}
+
+
+def _held_out_batches(
+    config: EvaluateConfig, model: TransformerConfig, conditions: Conditions, paths: Paths
+) -> Iterator[HeldOutBatch]:
     latents = LatentDataset(paths.latents, model.resolution, "held_out")
-    conditions = open_conditions(paths.text, model.conditioning, model.num_classes)
     low = None
     if model.super_resolution is not None:
         height, width = (side // model.super_resolution.factor for side in model.resolution)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from walt.core.compute import ComputeConfig
@@ -22,6 +23,7 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.log import info, warning
 from walt.core.paths import Paths, printable
 from walt.core.storage import TEMPORARY_SUFFIX, check_folder_writable, storage_errors
+from walt.data.captions import shown_name
 from walt.data.clip_table import ClipRow, write_clip_rows
 from walt.data.manifest import (
     ClipRejectRow,
@@ -35,7 +37,8 @@ from walt.data.manifest import (
 )
 from walt.data.shards import ShardRecord
 from walt.ingest.clip_cache import ClipCache
-from walt.ingest.clip_filters import columns, taken_of_stored
+from walt.ingest.clip_filters import columns as measure_columns
+from walt.ingest.clip_filters import taken_of_stored
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import (
     MOST_PART_ROWS,
@@ -52,12 +55,15 @@ from walt.ingest.read_sources import read_all, reject_row
 from walt.ingest.reject_limit import check_reject_limit
 from walt.ingest.screen_clips import Refusals, clip_reject_rows, describe_clip, screened
 from walt.ingest.sources.adapters import list_items
-from walt.ingest.sources.items import Listing
+from walt.ingest.sources.items import Item, Listing
 from walt.ingest.splits import assign_splits
 from walt.ingest.stored_measures import MeasuredCache
+from walt.ingest.user_columns import BELOW, ClipBounds, UserColumns
 
 _MOST_SHOWN = 10
 """Names in a line of the log."""
+_CAPTIONS = "captions: "
+"""Before the name of a kind of caption, where they are counted."""
 
 
 class Config(Section):
@@ -85,21 +91,25 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         check_mirror(paths, config.ingest.output)
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
     gone = _gone(paths, listing)
-    rejects = [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
+    columns = UserColumns.read(paths.root, listing.items)
+    columns.check(config.ingest.filter)
+    let_in, filtered = _filtered(listing, columns, config.ingest)
+    rejects = filtered + [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]
     rule = ClipRule.from_config(config.ingest, any(member.images for member in descriptor.members().values()))
     work = paths.work("ingest")
     cache = MeasuredCache(work / "sources", rule, taken_of_stored())
-    listed = [Source(item) for item in listing.items]
+    listed = [Source(item) for item in let_in]
+    bounds = ClipBounds.of(columns, config.ingest.filter)
     with storage_errors(work):
-        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute)
+        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute, bounds)
     refusals = found.screening.refusals()
     screened_out, clip_rejects = _screen(found.sources, cache, refusals, config)
     rejects += found.rejects + screened_out
-    num_inputs = len(listing.items) + len(listing.refusals)
     accepted = [source for source in found.sources if source.num_clips]
+    num_inputs = len(listing.items) + len(listing.refusals)
     assert num_inputs == len(accepted) + len(rejects), "inputs = accepted + rejected"
     write_rejects(paths.rejects, rejects)
-    write_clip_rejects(paths.clip_rejects, clip_rejects, columns())
+    write_clip_rejects(paths.clip_rejects, clip_rejects, measure_columns())
     inputs = Counter(map(descriptor.member_of, listing.sources()))
     check_reject_limit(descriptor, inputs, accepted, rejects, config.ingest.reject_limit, paths.rejects)
 
@@ -110,24 +120,41 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     with storage_errors(paths.clips):
         records = publish_tars(paths.clips, work / "shards", cache, shards, refusals, rule)
-        write_clip_rows(
-            paths.clips,
-            (ClipRow.of(row) for row in _rows(shards, cache, refusals, rule, config.ingest, Counter())),
-        )
-        of_parts = ((part, _rows(tars, cache, refusals, rule, config.ingest, counts)) for part, tars in parts.items())
-        write_manifest(paths.manifest, of_parts, columns())
+        rows = partial(_rows, cache, refusals, rule, config.ingest, columns)
+        write_clip_rows(paths.clips, (ClipRow.of(row) for row in rows(Counter(), shards)))
+        of_parts = ((part, rows(counts, tars)) for part, tars in parts.items())
+        write_manifest(paths.manifest, of_parts, measure_columns() | columns.kinds)
         paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # its form before it had parts
-        cache.prune({source.file.name for source in listed})
+        if not filtered:  # what a filter keeps out is not hashed, and stays cut for when it is let in again
+            cache.prune({source.file.name for source in listed})
         for table in (paths.rejects, paths.clip_rejects):
             for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
                 left.unlink()
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
     if descriptor.source.kind == "union":
-        kept = Counter(descriptor.member_of(source.item.source) for source in accepted)
-        figures["members"] = {name: f"{kept[name]} of {count} inputs" for name, count in sorted(inputs.items())}
+        figures["members"] = _by_member(descriptor, inputs, accepted)
     if config.ingest.output:
         figures["uploaded"] = mirror(paths, config.ingest.output)
     return figures
+
+
+def _by_member(descriptor: Descriptor, inputs: Counter[str], accepted: list[Source]) -> dict[str, str]:
+    """How many inputs of each member of a union were accepted."""
+    kept = Counter(descriptor.member_of(source.item.source) for source in accepted)
+    return {name: f"{kept[name]} of {count} inputs" for name, count in sorted(inputs.items())}
+
+
+def _filtered(listing: Listing, columns: UserColumns, config: IngestConfig) -> tuple[list[Item], list[RejectRow]]:
+    """The inputs that the user's filter lets through by their numbers, and rows for the others."""
+    kept = list[Item]()
+    rejects = list[RejectRow]()
+    for item in listing.items:
+        cause = columns.why_refused(item, config.filter)
+        if cause is None:
+            kept.append(item)
+        else:
+            rejects.append(reject_row(item.source, None, BELOW, cause))
+    return kept, rejects
 
 
 def _gone(paths: Paths, listing: Listing) -> list[str]:
@@ -173,29 +200,34 @@ def _screen(
 
 
 def _rows(
-    shards: dict[int, list[Source]],
     cache: ClipCache,
     refusals: Refusals,
     rule: ClipRule,
     config: IngestConfig,
+    columns: UserColumns,
     counts: Counter[str],
+    shards: dict[int, list[Source]],
 ) -> Iterator[ManifestRow]:
     """All rows, one tar after the other; ``counts`` collects what the figures need."""
     for number, sources in shards.items():
         for planned in planned_clips(sources, cache, refusals):
-            row = _row(planned, number, rule, config)
+            row = _row(planned, number, rule, config, columns)
             counts.update([f"{row.kind}s", row.split, *(["captions_cut"] if row.caption_truncated else [])])
+            counts.update([_CAPTIONS + caption.name for caption in row.captions] or ["uncaptioned"])
             yield row
 
 
-def _row(planned: PlannedClip, number: int, rule: ClipRule, config: IngestConfig) -> ManifestRow:
+def _row(planned: PlannedClip, number: int, rule: ClipRule, config: IngestConfig, columns: UserColumns) -> ManifestRow:
     item, clip = planned.item, planned.clip
+    described = describe_clip(planned.entry, clip, config)
+    described["measures"] |= columns.of(item, clip.key)
     seconds = clip.num_frames / rule.fps if clip.kind == "video" else 0.0
     return ManifestRow(
         key=clip.key, kind=clip.kind, split=planned.split, source=printable(item.source),
-        source_sha256=planned.file.sha256, start_seconds=clip.start_seconds, end_seconds=clip.start_seconds + seconds,
-        num_frames=clip.num_frames, caption=item.caption, caption_truncated=item.caption_truncated, label=item.label,
-        shard=number, sha256=clip.members[-1].sha256, **describe_clip(planned.entry, clip, config),
+        source_sha256=planned.file.sha256, start_seconds=clip.start_seconds,
+        end_seconds=clip.start_seconds + seconds, num_frames=clip.num_frames, captions=item.captions,
+        caption_truncated=item.caption_truncated, label=item.label, shard=number, sha256=clip.members[-1].sha256,
+        group=None if item.group is None else printable(item.group), **described,
     )  # fmt: skip
 
 
@@ -219,6 +251,12 @@ def _figures(
         "videos": counts["videos"],
         "images": counts["images"],
         "held_out": counts["held_out"],
+        "captions": {
+            shown_name(name.removeprefix(_CAPTIONS)): number
+            for name, number in sorted(counts.items())
+            if name.startswith(_CAPTIONS)
+        },
+        "uncaptioned": counts["uncaptioned"],
         "captions_cut": counts["captions_cut"],
         "bytes": {folder: sum(record.bytes for record in found) for folder, found in records.items()},
     }

@@ -19,6 +19,7 @@ from walt.core.errors import StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, sha256_file, write_bytes
 from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
+from walt.data.captions import shown
 from walt.data.clip_pixels import pixels
 from walt.data.manifest import ManifestRow
 from walt.data.partitions import PARTS_INDEX
@@ -114,9 +115,9 @@ def distance_label(name: str) -> str:
 
 def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
     """Clips as media with their captions."""
-    shown = dict(clips.read(rows))
+    stored = dict(clips.read(rows))
     return [
-        {"media": media(shown[row.key]), "caption": row.caption or "(no caption)", "split": row.split.replace("_", " ")}
+        {"media": media(stored[row.key]), "caption": shown(row.captions), "split": row.split.replace("_", " ")}
         for row in rows
     ]
 
@@ -148,13 +149,13 @@ def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths:
     """Clips before and after the autoencoder."""
     model, _ = load_autoencoder(paths.autoencoder)
     stored = dict(clips.read(rows))
-    shown = []
+    videos = []
     for row in rows:
         clip = stored[row.key]
         video = pixels([clip])
         result = model.decode(model.encode(video)[0]).clamp(-1.0, 1.0)
         error = max(float((result - video).square().mean()), 1e-12)
-        shown.append(
+        videos.append(
             {
                 "original": media(clip),
                 "reconstruction": media(to_frames(result[0])),
@@ -162,7 +163,7 @@ def show_reconstructions(rows: Sequence[ManifestRow], clips: StoredClips, paths:
                 "split": row.split.replace("_", " "),
             }
         )
-    return shown
+    return videos
 
 
 def show_samples(paths: Paths, evaluation: dict[str, Any], count: int) -> list[dict[str, Any]]:

@@ -22,9 +22,11 @@ from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
+from walt.data.caption_choice import check_names, stated
+from walt.data.captions import Caption
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import stored_in
-from walt.data.manifest import iterate_columns
+from walt.data.manifest import caption_names, iterate_columns
 from walt.diffusion.config import DiffusionConfig
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import png_bytes
@@ -34,7 +36,7 @@ from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.trained_transformers import cascade
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, overview, to_frames, write_sample
-from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
 from walt.transformer.config import TransformerConfig
@@ -69,6 +71,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, sizes)
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
+    warn_about_long_prompts(prompts, pipeline.text_encoder)
     beginnings = Beginnings(config.sample, paths, pipeline)
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with atomic_directory(paths.samples) as folder:
@@ -121,13 +124,16 @@ def choose_prompts(
                 f"sample.prompts is adherence, but {config.dataset.descriptor} has none: give a list, or held_out"
             )
         return list(shapes.prompts(count, config.seed))
+    wanted = config.sample.caption
+    if wanted is not None:
+        check_names([wanted], caption_names(paths.manifest), "sample.caption")
     if config.sample.beginning != "none":
-        return list(islice(cycle(_said_of_beginnings(paths.manifest, num_classes, count, sizes)), count))
+        return list(islice(cycle(_said_of_beginnings(paths.manifest, num_classes, count, sizes, wanted)), count))
     if num_classes is not None:
         return list(islice(cycle(_classes(paths.manifest, count)), count))
-    captions = _captions(paths.manifest, "held_out", count)
+    captions = _captions(paths.manifest, "held_out", count, wanted)
     if not captions:
-        captions = _captions(paths.manifest, "train", count)
+        captions = _captions(paths.manifest, "train", count, wanted)
         if not captions:
             raise ConfigurationError("sample.prompts is held_out, but no video has a caption: give a list")
         warning(
@@ -137,18 +143,33 @@ def choose_prompts(
     return list(islice(cycle(captions), count))
 
 
-def _said_of_beginnings(manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size]) -> list[Prompt]:
+def _said_of_beginnings(
+    manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size], wanted: str | None
+) -> list[Prompt]:
     """Classes or captions of the first clips of ``Beginnings``, in the order of their keys."""
-    columns = iterate_columns(manifest, "key", "kind", "split", "caption", "label", "sizes")
+    columns = iterate_columns(manifest, "key", "kind", "split", "captions", "label", "sizes")
     said = (
-        (key, (caption or "") if num_classes is None else label)
-        for key, kind, split, caption, label, stored in columns
+        (key, captions, label)
+        for key, kind, split, captions, label, stored in columns
         if (kind, split) == ("video", "held_out") and all(stored_in(stored, size) for size in sizes)
     )
     first = nsmallest(count, said, key=itemgetter(0))
     if not first:
         raise ConfigurationError(f"sample.prompts is held_out, but {_none_held_out(sizes)}: give a list, or classes")
-    return [prompt for _, prompt in first]
+    if num_classes is not None:
+        return [label for _, _, label in first]
+    return [*_stated([captions for _, captions, _ in first], wanted)]
+
+
+def _stated(of_clips: Sequence[Sequence[Caption]], wanted: str | None) -> list[str]:
+    """The text of each clip's stated caption; empty where it has no caption."""
+    names = [[caption.name for caption in captions] for captions in of_clips]
+    others = sum(wanted not in own for own in names if own) if wanted is not None else 0
+    if others:
+        warning(f"sample.caption: {others} of the clips have no caption '{wanted}': the first of each is the prompt")
+    return [
+        captions[stated(own, wanted)].text if captions else "" for captions, own in zip(of_clips, names, strict=True)
+    ]
 
 
 def _none_held_out(sizes: Sequence[Size]) -> str:
@@ -168,16 +189,17 @@ def _classes(manifest: Path, count: int) -> list[Prompt]:
     return clips["video"] or clips["image"]
 
 
-def _captions(manifest: Path, split: str, count: int) -> list[str]:
-    """The first captions of a split's videos, each once, in the manifest's order."""
-    rows = iterate_columns(manifest, "caption", "split", "kind")
-    found: dict[str, None] = {}
-    for caption, of_split, kind in rows:
-        if caption and of_split == split and kind == "video":
-            found[caption] = None
+def _captions(manifest: Path, split: str, count: int, wanted: str | None) -> list[str]:
+    """The first stated captions of a split's videos, each once, in the manifest's order."""
+    rows = iterate_columns(manifest, "captions", "split", "kind")
+    found: dict[str, Sequence[Caption]] = {}
+    for captions, of_split, kind in rows:
+        if captions and of_split == split and kind == "video":
+            text = captions[stated([caption.name for caption in captions], wanted)].text
+            found.setdefault(text, captions)
         if len(found) == count:
             break
-    return list(found)
+    return _stated(list(found.values()), wanted)
 
 
 def load_pipeline(

@@ -20,6 +20,8 @@ from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, sha256_file, write_json
 from walt.core.transformers import Transformer, get_transformer
+from walt.data.caption_choice import CaptionChoice
+from walt.data.caption_table import CAPTIONS_TABLE
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.labels import LABELS_TABLE
@@ -72,7 +74,7 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     device = select_device(config.compute.device)
     keep_freed_memory(device)
     model = _model(architecture, training, first, device, f"{transformer.training}.compile")
-    objective = _objective(config, architecture, training, model, paths, transformer.name)
+    objective = _objective(config, architecture, training, model, paths, transformer)
     identity = _identity(config, architecture, first, paths)
     parameters = {  # for people, who compare runs by them
         "seed": config.seed,
@@ -136,17 +138,21 @@ def _objective(
     training: DiffusionTrainingConfig,
     model: WaltTransformer,
     paths: Paths,
-    section: str,
+    transformer: Transformer,
 ) -> DiffusionObjective:
-    """Batches and losses, from the stored latents and conditions. ``section`` is named in messages."""
+    """Batches and losses, from the stored latents and conditions."""
     schedule = Schedule.from_config(config.diffusion)
     low_size = low_resolution_size(architecture)
-    conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes)
-    check_text_width(conditions, architecture, section)
+    choice = CaptionChoice(weights=training.caption_weights or {})
+    conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes, choice)
+    check_text_width(conditions, architecture, transformer.name)
+    latents = LatentDataset(paths.latents, architecture.resolution, "train")
+    if isinstance(conditions, TextConditions):
+        conditions.check((*latents.video_keys, *latents.image_keys), transformer.training)
     maker = BatchMaker(
         architecture,
         schedule,
-        LatentDataset(paths.latents, architecture.resolution, "train"),
+        latents,
         LatentDataset(paths.latents, low_size, "train") if low_size else None,
         conditions,
         training.condition_dropout,
@@ -204,5 +210,6 @@ def _data_digests(paths: Paths, sizes: list[Size]) -> dict[str, str]:
     """The identity of the training data: the digests of the tars' indexes."""
     files = {size_folder(size): paths.latents / size_folder(size) / INDEX_NAME for size in sizes}
     files["clips"] = paths.latents / CLIPS_TABLE
-    files |= {name: paths.text / file for name, file in (("text", INDEX_NAME), ("labels", LABELS_TABLE))}
+    of_text = {"text": INDEX_NAME, "captions": CAPTIONS_TABLE, "labels": LABELS_TABLE}
+    files |= {name: paths.text / file for name, file in of_text.items()}
     return {name: sha256_file(file) for name, file in files.items() if file.is_file()}  # no text, no index

@@ -74,6 +74,13 @@ class TextEncoder:
             raise CorruptArtifactError(f"text encoder {self.source}: an embedding is not finite")
         return embeddings, mask
 
+    def num_tokens(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption with the end mark, were it not cut."""
+        if not captions:
+            return []
+        ids = self._tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]  # quiet about long ones
+        return [len(one) for one in ids]
+
     def tokens(self, caption: str) -> list[str]:
         """The pieces of a caption, readable for people."""
         pieces: list[str] = self._tokenizer.tokenize(caption)

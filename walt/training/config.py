@@ -58,6 +58,9 @@ class DiffusionTrainingConfig(LoopConfig):
     """Share of the batch that are stacks of independent images (paper section 3.3, joint training)."""
     condition_dropout: Fraction
     """How often the text, or the class, is dropped, for classifier-free guidance."""
+    caption_weights: dict[str, NonNegativeFloat] | None
+    """Of clips that have several captions one is drawn in each step: the weight of each by its name, 1 where its name
+    is not here; null: all have the same. A clip whose captions all have weight 0 is an error."""
     self_conditioning_probability: Fraction
     """p_sc (paper section 3.2.2)."""
     frame_prediction_probability: Fraction

@@ -104,7 +104,9 @@ class BatchMaker:
         per_item = len(keys) // count
         names = [":".join(keys[i : i + per_item]) + f":{i}" for i in range(0, len(keys), per_item)]
         uniform = sample_uniform(self.seed, step, names, count=2 + per_item)  # (B, timestep, level, dropout ...)
-        said = self.conditions.tensors(keys, uniform[:, 2:].flatten() < self.condition_dropout)
+        said = self.conditions.tensors(
+            keys, uniform[:, 2:].flatten() < self.condition_dropout, self._caption_draws(step, keys)
+        )
         if images:
             said = {name: tensor.unflatten(0, (count, per_item)) for name, tensor in said.items()}
         level = None
@@ -119,6 +121,11 @@ class BatchMaker:
             latents, noise, timesteps, said.get("text"), said.get("text_mask"), images, low, level,
             labels=said.get("labels"), known_frames=known,
         )  # fmt: skip
+
+    def _caption_draws(self, step: int, keys: list[str]) -> list[float]:
+        """For each clip a number in [0, 1) that chooses among its captions: of no other draw's stream."""
+        draws = (hash_integer("caption", self.seed, step, f"{key}:{place}") for place, key in enumerate(keys))
+        return [(draw >> 11) / 2**53 for draw in draws]  # as many bits as a float has: never 1
 
     def _known_frames(self, step: int, names: list[str]) -> Tensor:
         """How many first latent frames of each video are known: 0, 1 or 2; never all of them. (B,) int64."""

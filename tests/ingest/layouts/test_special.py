@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from tests.support.sources import list_source, touch
-from tests.support.tars import write_tar
 from walt.ingest.layouts.found import Found, splits_by_name
 from walt.ingest.layouts.special import lance_note, recognise
 from walt.ingest.sources.folders import open_folder
@@ -36,61 +35,6 @@ def listed(root: Path, found: Found) -> list[Item]:
     listing = list_source(root, found.source.model_dump(mode="json"), caption_required=False)
     assert listing.refusals == []
     return listing.items
-
-
-def test_tars_with_texts(tmp_path: Path) -> None:
-    for name in ("train-0", "val-0"):
-        write_tar(tmp_path / f"{name}.tar", {"0.mp4": name.encode(), "0.txt": b"a cat", "0.json": b'{"url": "x"}'})
-    touch(tmp_path, "old.tar.gz")
-    found = look(tmp_path)
-    assert settings(found) == {
-        "kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop",
-        "split": {"train": ["train-*.tar"], "held_out": ["val-*.tar"]},
-    }  # fmt: skip
-    assert [(item.caption, item.split) for item in listed(tmp_path, found)] == [
-        ("a cat", "train"),
-        ("a cat", "held_out"),
-    ]
-    assert "not used: 1 compressed tars, such as old.tar.gz; decompress them" in found.notes
-
-
-def test_tars_whose_captions_join_at_the_first_dot(tmp_path: Path) -> None:
-    text = json.dumps({"model": {"long": "a long one"}, "cap": ["x", "y"], "url": "http://x"}).encode()
-    (tmp_path / "s").mkdir()
-    write_tar(tmp_path / "s/0.tar", {"k.mp4": b"1", "k.pose.mp4": b"2", "k.info.json": text})
-    found = look(tmp_path)
-    assert settings(found) == {
-        "kind": "webdataset", "tars": ["**/*.tar"], "caption": ["info.json:cap", "info.json:model.long"],
-        "damaged": "stop", "key_ends_at": "first_dot", "video": ["mp4"],
-    }  # fmt: skip
-    (item,) = listed(tmp_path, found)
-    assert [text for _, text in item.captions] == ["x", "y", "a long one"]
-    assert any("a sample has several videos or pictures (mp4, pose.mp4); used: mp4" in note for note in found.notes)
-
-
-def test_tars_with_an_index_or_without_captions_or_damaged(tmp_path: Path) -> None:
-    tar = write_tar(tmp_path / "s.tar", {"0.mp4": b"1"})
-    found = look(tmp_path)
-    assert "no member was found that holds captions" in found.notes
-    (tmp_path / "s.json").write_text(json.dumps({"files": {"0.mp4": {"captions": "a cat"}}}))
-    found = look(tmp_path)
-    assert settings(found)["caption"] == "index:captions"
-    assert [item.caption for item in listed(tmp_path, found)] == ["a cat"]
-    tar.write_bytes(tar.read_bytes()[:700])
-    assert any("s.tar: " in note and "cut short" in note for note in look(tmp_path).notes)
-
-
-@pytest.mark.parametrize("fields", [True, False])
-def test_energon(tmp_path: Path, fields: bool) -> None:
-    write_tar(tmp_path / "0.tar", {"k.video.mp4": b"1", "k.txt": b"a cat"})
-    (tmp_path / ".nv-meta").mkdir()
-    (tmp_path / ".nv-meta/split.yaml").write_text("split_parts: {train: [0.tar]}\nexclude: [0.tar/x]\n")
-    if fields:
-        (tmp_path / ".nv-meta/dataset.yaml").write_text("field_map: {video: video.mp4, caption: txt}\n")
-    found = look(tmp_path)
-    assert settings(found) == {"kind": "energon"} | ({} if fields else {"caption": ["txt"]})
-    assert [(item.caption, item.split) for item in listed(tmp_path, found)] == [("a cat", "train")]
-    assert ".nv-meta/split.yaml excludes 1 tars or samples: they are left out" in found.notes
 
 
 def test_parquet_with_bytes(tmp_path: Path) -> None:

@@ -92,12 +92,12 @@ def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, path: str) -> N
     assert codes(found) == {path: "outside"}
 
 
-def test_a_path_named_twice_counts_once(tmp_path: Path) -> None:
-    table = "path,caption\na.mp4,a cat\n./a.mp4,a dog\nsub/../a.mp4,a cow\n"
+def test_a_path_named_twice_is_one_input_with_the_captions_of_both_rows(tmp_path: Path) -> None:
+    table = "path,caption\na.mp4,a cat\n./a.mp4,a dog\nsub/../a.mp4,a cat\n"
     found = listing(tmp_path, table, ["a.mp4", "sub/x.txt"])
-    assert [item.caption for item in found.items] == ["a cat"]
-    assert codes(found) == {"./a.mp4": "duplicate_row", "sub/../a.mp4": "duplicate_row"}
-    assert found.refusals[0].cause == "line 3 names the file of line 2 again"
+    assert [item.captions for item in found.items] == [(("caption", "a cat"), ("caption", "a dog"))]
+    assert codes(found) == {"sub/../a.mp4": "duplicate_row"}
+    assert found.refusals[0].cause == "line 4 names the file of line 2 again"
 
 
 def test_names_of_any_kind(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def ucf_lists(root: Path, train: str, test: str, classes: str = "1 Archery\r\n2 
         (root / f"lists/{name}.txt").write_bytes(text.encode())
 
 
+@pytest.mark.slow  # 13320 files
 @pytest.mark.parametrize(("split", "num_train", "num_test"), [(1, 9537, 3783), (2, 9586, 3734)])
 def test_the_real_lists_of_ucf101(tmp_path: Path, split: int, num_train: int, num_test: int) -> None:
     """As if all 13320 clips were there, each under the name that the lists give it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import pickle
 import tarfile
@@ -14,10 +15,23 @@ import pytest
 from webdataset.writer import TarWriter
 
 from tests.support.sources import by_source, codes, list_source
-from tests.support.tars import TARS, write_tar
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.ingest.sources import locations
+from walt.ingest.sources.items import Listing
 from walt.ingest.sources.locations import hash_location, local_copy
+
+TARS: dict[str, Any] = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
+
+
+def write_tar(path: Path, members: dict[str, bytes], *special: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        for info in special:
+            archive.addfile(info)
+    return path
 
 
 def link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
@@ -99,7 +113,7 @@ def test_a_tar_of_a_whole_folder(tmp_path: Path) -> None:
 def test_captions_from_json(tmp_path: Path) -> None:
     write_tar(tmp_path / "a.tar", {
         "0.mp4": b"0", "0.json": b'{"caption": "a cat", "url": "x"}', "1.mp4": b"1", "1.json": b"[1]", "2.mp4": b"2",
-        "2.json": b'{"caption": 7}', "3.mp4": b"3", "3.json": b"[" * 100_000,
+        "2.json": b'{"caption": 7.5}', "3.mp4": b"3", "3.json": b"[" * 100_000,
         "4.mp4": b"4", "4.json": b'{"caption": null}', "5.mp4": b"5",
     })  # fmt: skip
     found = list_source(tmp_path, TARS | {"caption": "json:caption"})
@@ -110,7 +124,7 @@ def test_captions_from_json(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("caption", ["json", "cap", "txt:a", "json:", ""])
+@pytest.mark.parametrize("caption", ["json", "txt:a", "json:", ":a", ""])
 def test_a_wrong_kind_of_caption_is_named(tmp_path: Path, caption: str) -> None:
     with pytest.raises(ConfigurationError, match=r"source\.caption"):
         list_source(tmp_path, TARS | {"caption": caption})
@@ -220,7 +234,7 @@ def test_a_damaged_header_is_not_the_end(whole: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no tar at all", bytes(10), b"\x1f\x8b" + bytes(2000)])
 def test_a_file_that_is_not_a_tar_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(CorruptArtifactError, match=r"a\.tar: not a whole tar"):
+    with pytest.raises(CorruptArtifactError, match=r"a\.tar: not a (whole tar|tar but gzip: unpack it)"):
         list_source(tmp_path, TARS)
 
 
@@ -235,3 +249,113 @@ def test_a_damaged_tar_may_be_one_refused_input(whole: Path) -> None:
 def test_a_tar_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"\*\.tar: no such file"):
         list_source(tmp_path, TARS)
+
+
+V = b"a video"
+
+
+def captions(found: Listing) -> dict[str, list[str]]:
+    return {item.source: [caption.text for caption in item.captions] for item in found.items}
+
+
+def test_keys_may_end_at_the_first_dot(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", {
+        "s/1.base.mp4": V, "s/1.pose.mp4": V + b"2", "s/1.json": b'{"caption": "waves"}',
+        "s/2.mp4": V + b"3", "s/2.info.json": b'{"caption": "jumps"}',
+    })  # fmt: skip
+    first = TARS | {"key_ends_at": "first_dot", "caption": ["json:caption", "info.json:caption"]}
+    found = list_source(tmp_path, first)
+    assert captions(found) == {
+        "a.tar::s/1.base.mp4": ["waves"], "a.tar::s/1.pose.mp4": ["waves"], "a.tar::s/2.mp4": ["jumps"],
+    }  # fmt: skip
+    found = list_source(tmp_path, first | {"video": "base.mp4"})
+    assert captions(found) == {"a.tar::s/1.base.mp4": ["waves"]}
+
+
+def test_captions_that_do_not_join_name_the_convention(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tar(tmp_path / "a.tar", {"1.base.mp4": V, "1.json": b'{"caption": "waves"}'})
+    found = list_source(tmp_path, TARS | {"caption": "json:caption"})
+    assert codes(found) == {"a.tar::1.base.mp4": "no_caption", "a.tar::1.json": "no_media"}
+    assert "a key ends at the last dot" in next(r.cause for r in found.refusals if r.code == "no_media")
+    assert "source.key_ends_at: first_dot may join them" in " ".join(capsys.readouterr().out.split())
+
+
+def test_several_captions_of_a_sample_are_kept_with_their_names(tmp_path: Path) -> None:
+    record = b'{"cap": ["a", "b"], "model": {"long": "c"}, "score": 4.5, "none": null}'
+    write_tar(tmp_path / "a.tar", {"1.mp4": V, "1.json": record, "1.txt": b"d"})
+    wanted = ["txt", "json:cap", "json:model.long", "json:none", "json:absent"]
+    (item,) = list_source(tmp_path, TARS | {"caption": wanted, "number_fields": ["score"]}).items
+    assert item.captions == (("txt", "d"), ("cap", "a"), ("cap", "b"), ("model.long", "c"))
+    assert item.numbers == {"score": 4.5}
+
+
+def test_a_caption_of_another_type_says_which(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", {"1.mp4": V, "1.json": b'{"cap": {"long": "c"}}'})
+    (refusal,) = list_source(tmp_path, TARS | {"caption": "json:cap"}).refusals
+    assert (refusal.code, "a record with the keys long" in refusal.cause) == ("bad_caption", True)
+
+
+def test_tars_one_after_the_other_are_one(tmp_path: Path) -> None:
+    parts = []
+    for name in "abc":
+        parts.append(write_tar(tmp_path / name, {f"{name}.mp4": name.encode(), f"{name}.txt": b"a cat"}).read_bytes())
+    (tmp_path / "all.tar").write_bytes(b"".join(parts))
+    found = list_source(tmp_path, TARS)
+    assert sorted(captions(found)) == ["all.tar::a.mp4", "all.tar::b.mp4", "all.tar::c.mp4"]
+    contents = {content(item.path, tmp_path / "work") for item in found.items}
+    assert contents == {b"a", b"b", b"c"}
+
+
+@pytest.mark.parametrize("behind", [b"x" * 1024, b"\0" * 512 + b"more text", b"PK\x03\x04" + bytes(600)])
+def test_what_is_no_tar_behind_the_end_of_one_is_refused_by_its_place(tmp_path: Path, behind: bytes) -> None:
+    whole = write_tar(tmp_path / "a.tar", {"a.mp4": V, "a.txt": b"a cat"})
+    whole.write_bytes(whole.read_bytes() + behind)
+    with pytest.raises(CorruptArtifactError, match=r"a\.tar: .*(follows its end, at byte \d+|after byte \d+)"):
+        list_source(tmp_path, TARS)
+
+
+def test_the_name_of_a_tar_gives_the_split_where_that_is_said(tmp_path: Path) -> None:
+    for name in ("train-0", "val-0"):
+        write_tar(tmp_path / f"{name}.tar", {f"{name}.mp4": name.encode(), f"{name}.txt": b"a cat"})
+    items = by_source(list_source(tmp_path, TARS | {"split": "name"}))
+    assert {name: item.split for name, item in items.items()} == {
+        "train-0.tar::train-0.mp4": "train", "val-0.tar::val-0.mp4": "held_out",
+    }  # fmt: skip
+
+
+SPLIT_YAML = """
+exclude: [parts/data-1.tar, parts/data-0.tar/s1]
+split_parts:
+  train: ["parts/data-{0..1}.tar"]
+  val: [parts/data-2.tar]
+  test: []
+"""
+
+
+def test_energons_splits_and_exclusions_hold(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / ".nv-meta").mkdir()
+    (tmp_path / ".nv-meta/split.yaml").write_text(SPLIT_YAML)
+    for number in range(4):
+        members = {f"s{k}.mp4": f"{number}{k}".encode() for k in range(2)} | {f"s{k}.txt": b"a cat" for k in range(2)}
+        write_tar(tmp_path / f"parts/data-{number}.tar", members)
+    found = list_source(tmp_path, TARS | {"tars": ["parts/*.tar"], "energon": ".nv-meta", "key_ends_at": "first_dot"})
+    assert {name: item.split for name, item in by_source(found).items()} == {
+        "parts/data-0.tar::s0.mp4": "train", "parts/data-2.tar::s0.mp4": "held_out",
+        "parts/data-2.tar::s1.mp4": "held_out",
+    }  # fmt: skip
+    (tmp_path / ".nv-meta/split.yaml").write_text("split_parts: [a]")
+    with pytest.raises(ConfigurationError, match=r"split\.yaml: not the split\.yaml of energon"):
+        list_source(tmp_path, TARS | {"tars": ["parts/*.tar"], "energon": ".nv-meta"})
+
+
+def test_captions_of_an_index_beside_the_tar(tmp_path: Path) -> None:
+    write_tar(tmp_path / "s_0.tar", {"a.mp4": V, "b.mp4": V + b"2"})
+    files = {"a.mp4": {"offset": 512, "captions": ["a cat", "a small cat"]}, "gone.mp4": {"captions": "x"}}
+    (tmp_path / "s_0.json").write_text(json.dumps({"files": files}))
+    found = list_source(tmp_path, TARS | {"caption": "index:captions"})
+    assert captions(found) == {"s_0.tar::a.mp4": ["a cat", "a small cat"]}
+    assert codes(found) == {"s_0.tar::b.mp4": "no_caption"}
+    (tmp_path / "s_0.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"s_0\.json: no JSON object with 'files'"):
+        list_source(tmp_path, TARS | {"caption": "index:captions"})

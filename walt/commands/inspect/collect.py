@@ -23,11 +23,14 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths, printable
 from walt.core.remote import is_remote
+from walt.core.storage import read_json
 from walt.core.suggestions import did_you_mean
+from walt.data.captions import Caption, shown
 from walt.data.manifest import ManifestRow, RejectRow, has_manifest, read_clip_rejects, read_manifest, read_rejects
 from walt.ingest.config import Descriptor
-from walt.ingest.describe_files import describe_files, is_files
+from walt.ingest.describe_files import Described, Given, describe_files, is_files
 from walt.ingest.headers import Header, choose, read_headers
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Listing, Refusal
 from walt.media.images import Limits
@@ -85,6 +88,8 @@ class Dataset:
     """Clips that were refused, of sources that may have others; ``source`` says where in the file."""
     params: Params
     paths: Paths
+    looked: tuple[str, ...] = ()
+    """What was found in files without a descriptor, and what in them is not read, a line each."""
 
 
 def run(request: Request, root: Path) -> dict[str, Any]:
@@ -116,9 +121,10 @@ def run(request: Request, root: Path) -> dict[str, Any]:
         "dataset": {
             "name": dataset.descriptor.name, "summary": dataset.descriptor.summary,
             "licence": dataset.descriptor.licence, "descriptor": dataset.file and str(dataset.file),
-            "folder": None if dataset.folder is None else printable(dataset.folder),
+            "folder": None if dataset.folder is None else printable(dataset.folder), "looked": list(dataset.looked),
         },
         **{name: part and part.figures for name, part in parts.items()},
+        "encoded": None if dataset.rows is None else _encoded(dataset.rows, dataset.paths),
         "members": members,
         "rejects": rejects,
         "clip_rejects": clip_rejects,
@@ -127,6 +133,15 @@ def run(request: Request, root: Path) -> dict[str, Any]:
     charts += figures.reject_charts("Rejected inputs", rejects) + figures.reject_charts("Refused clips", clip_rejects)
     document["files"] = write_page(request.out, request.seed, document, charts, tiles)
     return document
+
+
+def _encoded(rows: Sequence[ManifestRow], paths: Paths) -> figures.Figures | None:
+    """What encode-text found of these captions; None where it has not run since they changed."""
+    file = paths.work("encode-text") / "result.json"
+    found = read_json(file) if file.is_file() else {}
+    if found.get("captions") != sum(len(row.captions) for row in rows) or "cut" not in found:
+        return None
+    return {name: found[name] for name in ("captions", "cut", "longest_cut")}
 
 
 def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | None]]:
@@ -159,8 +174,9 @@ def find(request: Request, root: Path) -> Dataset:
     file = configured if dataset is None else _descriptor_file(dataset, paths)
     if dataset is not None and path is None and not _is_descriptor(file):
         if is_files(root, dataset):
-            descriptor, folder = _describe(request, dataset, root)
-            return Dataset(descriptor, None, folder, None, None, [], params, paths)
+            described = _describe(request, dataset, root)
+            looked = tuple(described.lines())
+            return Dataset(described.descriptor, None, described.path, None, None, [], params, paths, looked)
         if paths.resolve(dataset).is_file():
             raise ConfigurationError(f"{printable(dataset)}: not a descriptor, folder, glob, list, video or image")
     if columns := _columns(request):
@@ -186,14 +202,10 @@ def find(request: Request, root: Path) -> Dataset:
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 
 
-def _describe(request: Request, files: str, root: Path) -> tuple[Descriptor, str]:
+def _describe(request: Request, files: str, root: Path) -> Described:
     """Files without a descriptor, with the requested columns. Raises ConfigurationError."""
-    columns = _columns(request)
-    described = describe_files(root, files, None, columns.get("--path-column", "path"),
-                               columns.get("--caption-column", "caption"))  # fmt: skip
-    if columns and described[0].source.kind == "folder":
-        raise ConfigurationError(f"{next(iter(columns))}: {printable(files)} has no table")
-    return described
+    captions = () if request.caption_column is None else (request.caption_column,)
+    return describe_files(root, Given(files, None, TableColumns(request.path_column, captions)))
 
 
 def _columns(request: Request) -> dict[str, str]:
@@ -247,7 +259,7 @@ def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tu
             found.append(header)
             if bar:
                 bar.advance()
-    captions = {item.source: item.caption for item in chosen}
+    captions = {item.source: item.captions for item in chosen}
     tiles = [
         Tile([header.picture], _said(captions[header.source]), _header_note(header))
         for header in found
@@ -257,8 +269,8 @@ def _look_at_sources(request: Request, dataset: Dataset, listing: Listing) -> tu
     return figures.headers(found, len(listing.items), videos, ingest.num_frames / ingest.fps), tiles
 
 
-def _said(caption: str | None) -> str:
-    return one_line(caption) if caption else "(no caption)"
+def _said(captions: Sequence[Caption]) -> str:
+    return one_line(shown(captions))
 
 
 def _header_note(header: Header) -> str:
@@ -283,7 +295,7 @@ def choose_rows(rows: Sequence[ManifestRow], count: int, seed: int) -> list[Mani
 def clip_tiles(rows: Sequence[ManifestRow], clips: StoredClips) -> list[Tile]:
     """A tile for each clip that is stored, with three frames of it."""
     pictures = {key: first_middle_last(clip) for key, clip in clips.read(rows)}
-    return [Tile(pictures[row.key], _said(row.caption), _clip_note(row)) for row in rows if row.key in pictures]
+    return [Tile(pictures[row.key], _said(row.captions), _clip_note(row)) for row in rows if row.key in pictures]
 
 
 def _clip_note(row: ManifestRow) -> str:

@@ -53,6 +53,8 @@ def command(
         print(json.dumps(document, indent=2))
         return
     info(f"{document['dataset']['name']}: " + "; ".join(f"{value} {label}" for value, label in headline(document)))
+    for line in document["dataset"]["looked"]:
+        info(line)
     for table in tables(document):
         console.print(to_rich(table), soft_wrap=False)
     info("wrote " + ", ".join(document["files"].values()))

@@ -83,6 +83,8 @@ def tables(document: Mapping[str, Any]) -> Iterator[TableData]:
             )
         if headers["unusable"]:
             yield _rejects("Unusable by their headers", headers["unusable"], headers["opened"])
+    if made and made["captions"]["with"]:
+        yield _captions(made["captions"], made["clips"], document["encoded"])
     spread = _spreads(document)
     if spread:
         yield TableData("Distributions", ("", *_QUANTILE_TITLES), "lrrrrrr", spread)
@@ -136,8 +138,33 @@ def _listed(listed: Mapping[str, Any]) -> TableData:
         ("with a caption", number(texts["with"]), share(texts["with"], items)),
         ("different captions", number(texts["distinct"]), share(texts["distinct"], items)),
         ("captions cut", number(texts["truncated"]), share(texts["truncated"], items)),
+        *_by_name(texts),
     ]
     return TableData(f"{number(inputs)} inputs listed", ("", "count", "share"), "lrr", rows)
+
+
+def _captions(texts: Mapping[str, Any], clips: int, encoded: Mapping[str, Any] | None) -> TableData:
+    total = sum(count for _, count in texts["names"])
+    rows = [
+        ("clips with a caption", number(texts["with"]), share(texts["with"], clips)),
+        ("clips with one cut by ingest.max_caption_characters", number(texts["truncated"]),
+         share(texts["truncated"], clips)),
+        *_by_name(texts),
+        ("different captions", number(texts["distinct"]), share(texts["distinct"], total)),
+    ]  # fmt: skip
+    note = ""
+    if encoded is not None:
+        rows.append(("cut by text.max_tokens", number(encoded["cut"]), share(encoded["cut"], encoded["captions"])))
+        note = f"the longest has {number(encoded['longest_cut'])} tokens" if encoded["cut"] else ""
+    return TableData("Captions", ("", "count", "share"), "lrr", rows, note)
+
+
+def _by_name(texts: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each kind of caption, where there are several, or several of one kind."""
+    total = sum(count for _, count in texts["names"])
+    if total == texts["with"] and len(texts["names"]) < 2:
+        return []
+    return [(f"captions: {name}", number(count), share(count, total)) for name, count in texts["names"]]
 
 
 def _spreads(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -148,6 +175,7 @@ def _spreads(document: Mapping[str, Any]) -> list[tuple[str, ...]]:
         "frame rate (fps)": headers.get("fps"),
         "clips per source": made.get("clips_per_source"),
         "clip length (s)": made.get("clip_seconds"),
+        "captions per clip": (made or listed)["captions"]["per_clip"],
         "caption length (words)": (made or listed)["captions"]["words"],
         **{_with_unit(name): spread for name, spread in made.get("measures", {}).items()},
     }

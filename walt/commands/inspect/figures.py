@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from walt.core.paths import printable
+from walt.data.captions import Caption, shown_name
 from walt.data.manifest import ManifestRow
 from walt.data.shards import ShardIndex
 from walt.ingest.clip_filters import units
@@ -61,25 +62,28 @@ def listed(items: Sequence[Item], refusals: Sequence[Refusal]) -> Part:
         "images": sum(item.kind == "image" for item in items),
         "refused": len(refusals),
     }
-    texts, text_charts = captions([item.caption for item in items], sum(item.caption_truncated for item in items))
+    texts, text_charts = captions([item.captions for item in items], sum(item.caption_truncated for item in items))
     classes, class_charts = labels([item.label for item in items])
     figures |= {"captions": texts, "labels": classes}
     return Part(figures, text_charts + class_charts)
 
 
-def captions(texts: Sequence[str | None], truncated: int) -> tuple[Figures, list[Distribution]]:
-    """How many, how many distinct, and how long. A None in ``texts`` is a missing caption."""
-    there = [text for text in texts if text]
+def captions(found: Sequence[Sequence[Caption]], truncated: int) -> tuple[Figures, list[Distribution]]:
+    """How many, of which name, how many distinct, and how long. ``found`` has the captions of each input or clip."""
+    there = [caption for own in found for caption in own]
+    several = any(len(own) > 1 for own in found)
     figures: Figures = {
-        "with": len(there),
-        "without": len(texts) - len(there),
-        "distinct": len(set(there)),
+        "with": sum(bool(own) for own in found),
+        "without": sum(not own for own in found),
+        "names": ranked(shown_name(caption.name) for caption in there),
+        "per_clip": quantiles(len(own) for own in found) if several else None,
+        "distinct": len({caption.text for caption in there}),
         "truncated": truncated,
         "words": None,
     }
     if not there:
         return figures, []
-    words = [len(text.split()) for text in there]
+    words = [len(caption.text.split()) for caption in there]
     return figures | {"words": quantiles(words)}, [Histogram("Caption length", words, "words")]
 
 
@@ -146,7 +150,7 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
     videos = [row for row in rows if row.kind == "video"]
     lengths = [row.end_seconds - row.start_seconds for row in videos]
     clips_per_source = list(Counter(row.source_sha256 for row in rows).values())
-    texts, text_charts = captions([row.caption for row in rows], sum(row.caption_truncated for row in rows))
+    texts, text_charts = captions([row.captions for row in rows], sum(row.caption_truncated for row in rows))
     classes, class_charts = labels([row.label for row in rows])
     sizes = resolutions(rows)
     values = measures(rows)

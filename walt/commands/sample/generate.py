@@ -29,7 +29,7 @@ from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
 from walt.sampling.long_video import check_continuation, long_video, parts_for
 from walt.sampling.output import SUFFIXES, Format, Video, to_frames, write_sample
-from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.stages.sample import load_pipeline, model_settings
 from walt.transformer.config import TransformerConfig
@@ -113,6 +113,7 @@ def run(request: Request, root: Path) -> list[Path]:
     folder = _folder(request, root)
     pipeline, _ = load_project(root, settings.cascade)
     prompts = _prompts(request, pipeline.base.config)
+    warn_about_long_prompts(prompts, pipeline.text_encoder)
     if request.aspect is not None:
         pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
     start = _start(request, pipeline, settings)

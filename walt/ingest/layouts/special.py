@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts.found import CAPTION_NAMES, Found, splits_by_name
-from walt.ingest.layouts.tar_folders import recognise_energon, recognise_tars
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import folders_of
 from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes
@@ -34,7 +33,7 @@ def recognise(folder: Folder) -> Found | None:
         ConfigurationError: a file that describes the dataset is damaged.
         StorageError: the folder cannot be listed.
     """
-    for look in (recognise_energon, recognise_lerobot, recognise_tars, recognise_parquet_bytes, recognise_frames):
+    for look in (recognise_lerobot, recognise_parquet_bytes, recognise_frames):
         found = look(folder)
         if found is not None:
             return found

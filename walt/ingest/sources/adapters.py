@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from walt.ingest.config import Descriptor
+from walt.ingest.groups import with_groups
 from walt.ingest.sources import (
     captioned_folder,
-    energon,
     file_list,
     frame_folders,
     imagenet,
     kinds,
     kinetics,
     lerobot,
+    line_files,
     panda70m,
     parquet_bytes,
     plain_folder,
@@ -59,7 +60,7 @@ def iterate_member(
     rules = Rules(member.images, member.caption_required, max_caption_characters, member.held_out)
     key = f"source.members.{name}.path" if name else "dataset.path"
     folder = open_folder(root, union.folder_of(path, member), key)
-    found = entries(member.source, Dataset(folder, rules, classes))
+    found = with_groups(entries(member.source, Dataset(folder, rules, classes)), member.group_pattern)
     return union.entries(name, member, found) if name else found
 
 
@@ -70,6 +71,8 @@ def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
             return captioned_folder.entries(source, dataset)
         case kinds.PlainFolder():
             return plain_folder.entries(source, dataset)
+        case kinds.LineFiles():
+            return line_files.entries(source, dataset)
         case kinds.FileList():
             return file_list.entries(source, dataset)
         case kinds.WebVid():
@@ -84,8 +87,6 @@ def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
             return imagenet.entries(source, dataset)
         case kinds.WebDatasetTars():
             return webdataset_tars.entries(source, dataset)
-        case kinds.Energon():
-            return energon.entries(source, dataset)
         case kinds.ParquetBytes():
             return parquet_bytes.entries(source, dataset)
         case kinds.LeRobot():

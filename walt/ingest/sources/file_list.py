@@ -1,60 +1,182 @@
-"""A table with one file or URL per row, its caption, and optionally its class and the span to use."""
+"""Tables with one file or URL per row, its captions, and optionally its class, span, split, group and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
+from walt.core.log import warning
+from walt.data.captions import Caption
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Entry, Refusal, Span
+from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.sources.rows import Found, RowFiles
-from walt.ingest.sources.tables import ColumnKind, Row, find_tables, make_span, read_rows
+from walt.ingest.tables.cells import BadValue, Cell, ColumnKind, Row
+from walt.ingest.tables.fields import fill, holes
+from walt.ingest.tables.read import Shape, find_tables, read_rows
+from walt.ingest.tables.spans import make_span, span_of_cell
+from walt.media.kinds import is_media
+
+if TYPE_CHECKING:
+    from walt.data.clip_table import Split
+
+_SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "held_out"),
+    **dict.fromkeys(("test", "testing", "eval", "held_out"), "held_out"),
+}
+_WORD = re.compile("[a-z]+(?:_out)?")
 
 
 def entries(source: FileList, dataset: Dataset) -> Iterator[Entry]:
-    """List the rows of all tables.
+    """List the rows of all tables, and the other files of the folder where the source says so.
 
     Refusals: those of ``RowFiles.find`` and of ``Rules.item``, ``bad_span``, ``unknown_class``.
 
     Raises:
         ConfigurationError: a table is missing, cannot be read, or lacks a column; labels without classes.
     """
-    labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
-    columns: dict[str, ColumnKind] = {source.path_column: "text"}
-    for name in (*source.caption_columns, source.label_column, *(source.span_columns or ())):
-        if name in columns:
-            raise ConfigurationError(f"source: the column '{name}' is named twice")
-        if name is not None:
-            columns[name] = "text"
-    files = RowFiles(dataset.folder, source.videos, source.absent)
+    reader = _Rows(source, dataset)
     for table in find_tables(dataset.folder, source.tables):
-        for row in read_rows(dataset.folder, table, columns):
-            entry = _entry(source, dataset, files, labels, row, dict(zip(columns, row.texts, strict=True)))
+        for row in read_rows(dataset.folder, table, reader.required, reader.numbers, reader.shape):
+            entry = reader.entry(row)
             if entry:
                 yield entry
-    files.report()
+    reader.report()
+    if source.unlisted == "take":
+        for name in dataset.folder.names():
+            if is_media(name) and name not in reader.files.seen:
+                yield dataset.rules.item(name, dataset.folder.location(name), "")
 
 
-def _entry(
-    source: FileList, dataset: Dataset, files: RowFiles, labels: dict[str, int] | None, row: Row, cells: dict[str, str]
-) -> Entry | None:
-    path = cells[source.path_column]
-    span: Span | None = None
-    if source.span_columns is not None:
-        start, end = (cells[name] for name in source.span_columns)
-        span = make_span(start, end)
-        if span is None:
-            return Refusal(path or row.name, "bad_span", f"line {row.line}: from {start!r} to {end!r} is not a span")
-    label: int | None = None
-    if labels is not None and source.label_column is not None and cells[source.label_column]:
-        name = cells[source.label_column]
-        label = labels.get(name, int(name) if name.isdecimal() and len(name) < 10 else len(labels))
-        if label >= len(labels):
-            return Refusal(path or row.name, "unknown_class", unknown_class(name, labels))
-    found = files.find(row, [path], span)
-    if not isinstance(found, Found):
-        return found
-    caption = next((cells[name] for name in source.caption_columns if cells[name].strip()), "")
-    return dataset.rules.item(found.source, found.location, caption, label=label, span=span, name=found.name)
+def split_of(text: str) -> Split | None:
+    """The split that a text names by one of its words, as in ``something-v2-validation.json``; None: by none, or by
+    words of both."""
+    found = {_SPLITS[word] for word in _WORD.findall(text.lower()) if word in _SPLITS}
+    return found.pop() if len(found) == 1 else None
+
+
+def columns_of(source: FileList) -> dict[str, ColumnKind]:
+    """The columns that a source reads, each once. Raises ConfigurationError: two settings name the same column."""
+    kinds: dict[str, ColumnKind] = dict.fromkeys(holes(source.path_column), "text")
+    wanted: list[tuple[str | None, ColumnKind]] = [(name, "texts") for name in source.caption_columns]
+    wanted.append((source.label_column, "text"))
+    spans: ColumnKind = "list" if len(source.span_columns or ()) == 1 else "text"
+    for name, kind in wanted + [(name, spans) for name in source.span_columns or ()]:
+        if name in kinds and name != source.label_column:
+            raise ConfigurationError(f"source: the column '{name}' is named twice")
+        if name is not None:
+            kinds.setdefault(name, kind)
+    for name in (source.split_column, source.group_column, *source.where):
+        if name is not None:
+            kinds.setdefault(name, "text")
+    return kinds
+
+
+def shape_of(source: FileList) -> Shape:
+    """How the rows of a source follow from what its tables hold."""
+    join = None if source.join is None else (source.join.records, source.join.key)
+    return Shape(source.records, source.explode, join)
+
+
+class _Rows:
+    """Turns rows into entries."""
+
+    def __init__(self, source: FileList, dataset: Dataset) -> None:
+        self._source, self._dataset = source, dataset
+        self._labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
+        self._not_numbers: Counter[str] = Counter()
+        required: dict[str, ColumnKind] = columns_of(source)
+        self.numbers: dict[str, ColumnKind] = {name: "number" for name in source.number_columns if name not in required}
+        self.required = required
+        self._holes = holes(source.path_column)
+        self.shape = shape_of(source)
+        videos = source.videos if source.relative_to == "folder" else ""
+        self.files = RowFiles(dataset.folder, videos, source.absent, prefix=source.prefix, repeats=True)
+
+    def entry(self, row: Row) -> Entry | None:
+        """The input of a row; None: it is not an input."""
+        source = self._source
+        cells = dict(zip((*self.required, *self.numbers), row.values, strict=True))
+        numbers = self._numbers(cells)
+        row = Row(row.table, row.line, tuple(cells.values()))
+        if row.problem:
+            return Refusal(row.name, "bad_row", f"line {row.line}: {row.problem}")
+        if not all(cells[name] in allowed for name, allowed in source.where.items()):
+            return None
+        path = fill(source.path_column, {name: _text(cells[name]) for name in self._holes})
+        span: Span | None = None
+        if source.span_columns is not None:
+            ends = [cells[name] for name in source.span_columns]
+            span = span_of_cell(ends[0]) if len(ends) == 1 else make_span(*ends)
+            if span is None:
+                said = f"from {ends[0]!r} to {ends[1]!r}" if len(ends) == 2 else repr(ends[0])[:60]
+                return Refusal(path or row.name, "bad_span", f"line {row.line}: {said} is not a span")
+        label = self._label(cells)
+        if isinstance(label, str):
+            return Refusal(path or row.name, "unknown_class", label)
+        found = self.files.find(row, self._names(row, path), span)
+        if not isinstance(found, Found):
+            return found
+        split = split_of(_text(cells[source.split_column])) if source.split_column else None
+        group = _text(cells[source.group_column]) if source.group_column else ""
+        entry = self._dataset.rules.item(
+            found.source, found.location, self._captions(cells), label=label, split=split, span=span, name=found.name,
+            group=group or None, numbers=numbers,
+        )  # fmt: skip
+        if not found.earlier:
+            return entry
+        return Again(entry, found.earlier) if isinstance(entry, Item) else _repeated(entry, found.earlier)
+
+    def report(self) -> None:
+        """Say what rows were not inputs, and which cells held no numbers. To be called after the last row."""
+        self.files.report()
+        for name, count in sorted(self._not_numbers.items()):
+            warning(f"column '{name}': {count} rows hold something that is not a number; they have no value there")
+
+    def _names(self, row: Row, path: str) -> Sequence[str]:
+        """Where a row's file may be."""
+        if self._source.relative_to == "table" and "://" not in path and not path.startswith("/"):
+            name = posixpath.join(posixpath.dirname(row.table), self._source.videos, path) if path else ""
+            path = posixpath.normpath(name) if name and not leaves_folder(name) else name
+        return [path, *(f"{path}{suffix}" for suffix in self._source.suffixes if path)]
+
+    def _captions(self, cells: Mapping[str, Cell]) -> list[Caption]:
+        return [Caption(name, text) for name in self._source.caption_columns for text in cells[name] or ()]
+
+    def _label(self, cells: Mapping[str, Cell]) -> int | str | None:
+        """A row's class; a text: why there is no such class."""
+        if self._labels is None or self._source.label_column is None:
+            return None
+        cell = cells[self._source.label_column]
+        name = cell[0] if isinstance(cell, tuple) and cell else _text(cell)
+        if not name:
+            return None
+        label = self._labels.get(name, int(name) if name.isdecimal() and len(name) < 10 else len(self._labels))
+        return label if label < len(self._labels) else unknown_class(name, self._labels)
+
+    def _numbers(self, cells: dict[str, Cell]) -> dict[str, float | None] | None:
+        """A row's numbers; a cell that holds none is emptied, and counted."""
+        whole_row = [value for value in cells.values() if isinstance(value, BadValue)]
+        if not self._source.number_columns or len(whole_row) == len(cells):
+            return None
+        for name in self._source.number_columns:
+            if isinstance(cells[name], BadValue):
+                self._not_numbers[name] += 1
+                cells[name] = None
+        return {name: cells[name] for name in self._source.number_columns}
+
+
+def _repeated(entry: Entry, cause: str) -> Refusal:
+    """The refusal of a further row that brings no caption."""
+    code = entry.code if isinstance(entry, Refusal) and entry.code != "no_caption" else "duplicate_row"
+    return Refusal(entry.source, code, cause if code == "duplicate_row" else getattr(entry, "cause", cause))
+
+
+def _text(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else ""

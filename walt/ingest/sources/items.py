@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from walt.data.captions import Caption
 from walt.media.kinds import Kind, kind_of
 
 if TYPE_CHECKING:  # workers import this module, and need no tables
@@ -16,14 +16,6 @@ if TYPE_CHECKING:  # workers import this module, and need no tables
 
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
-
-
-class Caption(NamedTuple):
-    """One of the captions of an input."""
-
-    name: str
-    """What kind of caption it is: its column or key (``short_caption``), or ``txt``; captions of one kind share it."""
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +60,21 @@ class Refusal:
     cause: str
 
 
-Entry = Item | Refusal
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A further row of a file that an earlier row named: its captions are further captions of that input."""
+
+    item: Item
+    cause: str
+    """Why it is refused if it brings no caption that the input does not have."""
+
+    @property
+    def source(self) -> str:
+        """The input's name."""
+        return self.item.source
+
+
+Entry = Item | Refusal | Again
 
 
 @dataclass
@@ -80,12 +86,50 @@ class Listing:
 
     @classmethod
     def collect(cls, entries: Iterable[Entry]) -> Listing:
-        """Collect what an adapter yields; items are sorted by the bytes of their names, whatever the order of rows."""
-        listing = cls()
+        """Collect what an adapter yields; items are sorted by the bytes of their names, whatever the order of rows.
+
+        Captions of further rows of a file join those of its first row. A further row is refused as ``duplicate_row`` if
+        all of its captions are there already, or if it says something else of the label or the split.
+        """
+        listing, again = cls(), list[Again]()
         for entry in entries:
-            (listing.items if isinstance(entry, Item) else listing.refusals).append(entry)  # type: ignore[arg-type]
+            if isinstance(entry, Item):
+                listing.items.append(entry)
+            elif isinstance(entry, Refusal):
+                listing.refusals.append(entry)
+            else:
+                again.append(entry)
+        listing._join(again)
         listing.items.sort(key=lambda item: os.fsencode(item.source))
         return listing
+
+    def _join(self, again: list[Again]) -> None:
+        """Join further rows to the items that they belong to; where the first row had no caption, the next is it."""
+        places = {(item.path, item.span): place for place, item in enumerate(self.items)} if again else {}
+        joined: dict[int, dict[str, Caption]] = {}
+        for entry in again:
+            place = places.get((entry.item.path, entry.item.span))
+            if place is None:
+                places[entry.item.path, entry.item.span] = len(self.items)
+                self.items.append(entry.item)
+                uncaptioned = (refusal for refusal in self.refusals if refusal.source == entry.source)
+                if found := next((refusal for refusal in uncaptioned if refusal.code == "no_caption"), None):
+                    self.refusals.remove(found)
+                continue
+            first = self.items[place]
+            captions = joined.setdefault(place, {caption.text: caption for caption in first.captions})
+            if (first.label, first.split) != (entry.item.label, entry.item.split):
+                cause = f"{entry.cause}, with another label or split"
+                self.refusals.append(Refusal(entry.source, "duplicate_row", cause))
+            elif all(caption.text in captions for caption in entry.item.captions):
+                self.refusals.append(Refusal(entry.source, "duplicate_row", entry.cause))
+            else:
+                for caption in entry.item.captions:
+                    captions.setdefault(caption.text, caption)
+                if entry.item.caption_truncated and not first.caption_truncated:
+                    self.items[place] = replace(first, caption_truncated=True)
+        for place, captions in joined.items():
+            self.items[place] = replace(self.items[place], captions=tuple(captions.values()))
 
     def sources(self) -> Iterator[str]:
         """Names of all inputs."""
@@ -120,13 +164,18 @@ class Rules:
         """Check the kind and the captions: an item, or a refusal (``image``, ``no_caption``, ``bad_caption``).
 
         Args:
-            captions: empty ones are left out; a text is a single caption without a name.
+            captions: empty ones are left out, and those whose text is that of an earlier one; a text is a single
+                caption without a name.
             name: a name whose suffix gives the kind, where that of ``source`` does not.
             group, numbers: as in ``Item``.
         """
         kind = kind_of(name or source)
         given = (Caption("", captions),) if isinstance(captions, str) else captions
-        found = [Caption(caption.name, caption.text.strip()) for caption in given if caption.text.strip()]
+        found: list[Caption] = []
+        for name_of_caption, text in given:
+            stripped = text.strip()
+            if stripped and all(stripped != other.text for other in found):
+                found.append(Caption(name_of_caption, stripped))
         if span is not None:
             source = span_name(source, span)
         if kind == "image" and not self.images:
@@ -136,10 +185,12 @@ class Rules:
         if any("\0" in caption.text or not _is_text(caption.text) for caption in found):
             return Refusal(source, "bad_caption", "the caption contains bytes that are not UTF-8 text")
         most = self.max_caption_characters
+        too_long = any(len(caption.text) > most for caption in found)
+        if too_long:
+            found = [Caption(caption.name, caption.text[:most]) for caption in found]
         return Item(
-            source, path, kind, tuple(Caption(caption.name, caption.text[:most]) for caption in found),
-            any(len(caption.text) > most for caption in found), label, split, span, self.images, self.held_out_share,
-            group, numbers,
+            source, path, kind, tuple(found), too_long, label, split, span, self.images, self.held_out_share, group,
+            numbers,
         )  # fmt: skip
 
 
@@ -180,8 +231,8 @@ def span_name(source: str, span: Span) -> str:
 
 def leaves_folder(name: str) -> bool:
     """Whether the path, as written, leaves its folder. Links inside it are not resolved, since its owner made them."""
-    path = PurePosixPath(os.path.normpath(name))
-    return path.is_absolute() or path.parts[:1] == (os.pardir,)
+    path = os.path.normpath(name)
+    return path.startswith(("/", "../")) or path == os.pardir
 
 
 def _is_text(caption: str) -> bool:

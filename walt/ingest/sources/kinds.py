@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from walt.core.config import Section
 
@@ -29,29 +29,100 @@ class CaptionedFolder(Section):
     caption_column: str
 
 
+class CaptionFile(Section):
+    """Where the captions of a file are, if each file has another with its captions."""
+
+    file: str
+    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
+    ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
+    folder), or with ``{stem}``, the last part of ``{path}``."""
+    fields: tuple[str, ...] = ()
+    """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
+    lines: Literal["one", "each"] = "one"
+    """Whether a text is one caption, or each of its lines is one."""
+
+
 class PlainFolder(Section):
-    """Files without captions."""
+    """The files of a folder, without a table; captions are in files of their own, if there are any."""
 
     kind: Literal["folder"]
     patterns: Names
     """Globs such as ``**/*`` or ``videos/**/*.mp4``; the videos and images that they match are inputs."""
+    captions: tuple[CaptionFile, ...] = ()
+    """All that a file has are its captions."""
+    folders: tuple[Literal["split", "label", "group", "other"], ...] = ()
+    """What the folders of a path say, from the first: ``[split, label]`` for ``train/cat/a.mp4``. Files in fewer
+    folders have no label."""
+
+
+class LineFiles(Section):
+    """A text with a path per line, and texts with a caption per line, in the same order."""
+
+    kind: Literal["lines"]
+    paths: str
+    """Such as ``videos.txt``."""
+    captions: Names
+    """Such as ``[prompts.txt]``, each with as many lines."""
+    videos: str = ""
+    """Folder that paths are relative to."""
+    unlisted: Literal["ignore", "take"] = "ignore"
+    """As for a list."""
+    absent: Absent
+
+
+class Join(Section):
+    """A second list of records in a JSON file, each of which belongs to some of the first."""
+
+    records: str
+    """Field that holds the list, such as ``videos``."""
+    key: str
+    """Field that both have, such as ``video_id``."""
 
 
 class FileList(Section):
-    """A table with one file or URL per row; only its rows are inputs."""
+    """A table with one file or URL per row, in CSV, TSV, Parquet, JSON or JSON lines.
+
+    Columns of JSON and Parquet may be inside of others: ``scene.caption``, ``captions.-1.content``,
+    ``captions.*.text`` (``walt.ingest.tables.fields``). ``$table`` is the table's own path; in JSON, ``$key`` and
+    ``$value`` are the key and the value of a record in a map, and ``$file.meta.id`` is a field of the whole file.
+    """
 
     kind: Literal["list"]
     tables: Names
-    """Files (``walt.ingest.sources.tables``); globs are allowed."""
+    """Files (``walt.ingest.tables``); globs are allowed."""
+    records: str | None = None
+    """Field of a JSON file that holds the list or map of records; null: the file is that list or map."""
+    join: Join | None = None
+    explode: tuple[str, ...] = ()
+    """Lists of equal length in each record, whose elements side by side are a row each."""
+    where: dict[str, tuple[str, ...]] = Field(default={})
+    """Rows whose column holds none of these texts are not inputs."""
     path_column: str
+    """Column with the file's path or URL, or a template: ``{videoID}.mp4``."""
+    suffixes: tuple[str, ...] = ()
+    """Tried after a path that names no file: ``[.mp4, .webm]``."""
     caption_columns: tuple[str, ...]
-    """The first of these columns that is not empty in a row is its caption."""
-    label_column: str | None
+    """All of these that a row has are its captions, each with the name of its column; a column may hold several.
+    Further rows of a file bring further captions."""
+    label_column: str | None = None
     """Column of class numbers, or of names from the descriptor's ``classes``."""
-    span_columns: tuple[str, str] | None
-    """Columns with a span's start and end in seconds (or ``H:MM:SS.mmm``); null: the whole file."""
-    videos: str
+    span_columns: tuple[str, str] | tuple[str] | None = None
+    """Columns with a span's start and end in seconds (or ``H:MM:SS.mmm``), or one with both; null: the whole file."""
+    split_column: str | None = None
+    """Column in which the words ``train``, ``val``, ``validation``, ``test`` ... give the split; ``$table`` for lists
+    named like ``train/metadata.csv``. Rows without one of these words: the hash of the bytes decides."""
+    group_column: str | None = None
+    """Column that says from which recording a row was cut: those of one group are on one side of the split."""
+    number_columns: tuple[str, ...] = ()
+    """Kept in the manifest, for ``ingest.filter``."""
+    videos: str = ""
     """Folder that relative paths are relative to."""
+    relative_to: Literal["folder", "table"] = "folder"
+    """Whether relative paths, and ``videos``, begin at the dataset's folder or at that of their table."""
+    prefix: str = ""
+    """Beginning of paths that is cut off: the folder on the machine where the table was written."""
+    unlisted: Literal["ignore", "take"] = "ignore"
+    """Whether files of the folder that no row names are inputs too, without captions."""
     absent: Absent
 
 
@@ -112,13 +183,6 @@ class ImageNet(Section):
     """Folder of the validation pictures, also sorted into folders of wnids; null: held out by hash."""
 
 
-KeyRule = Literal["first_dot", "last_dot"] | Names
-"""Where the key of a tar's member ends: at a dot of its name, or before the longest of these suffixes that fits, such
-as ``base.mp4`` (at the last dot where none fits)."""
-Damaged = Literal["stop", "refuse"]
-"""Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
-
-
 class WebDatasetTars(Section):
     """Tars whose members are samples: ``key.mp4``, ``key.txt``, ``key.json``, ``key.cls``."""
 
@@ -126,28 +190,21 @@ class WebDatasetTars(Section):
     tars: Names
     """Files; globs are allowed."""
     caption: str | Names
-    """Where the captions are, one or several: ``txt``, ``json:caption``, ``json:model.long``, ``info.json:title``, or
-    ``index:captions`` (in ``TAR.json`` beside the tar)."""
-    damaged: Damaged
-    key_ends_at: KeyRule = "last_dot"
-    video: str | tuple[str, ...] = ()
-    """Extensions of the members that are inputs, such as ``mp4`` or ``base.mp4``; empty: all pictures and videos."""
-    number_keys: tuple[str, ...] = ()
-    """Keys of ``key.json`` with numbers to keep."""
-    split: dict[Literal["train", "held_out"], Names] | None = None
-    """Globs of the tars of each split; null: by hash."""
-
-
-class Energon(Section):
-    """Tars that ``energon prepare`` has indexed: their splits, excluded samples and fields are in ``.nv-meta``."""
-
-    kind: Literal["energon"]
-    caption: str | Names | None = None
-    """As in ``webdataset``; null: as the ``field_map`` of ``.nv-meta/dataset.yaml`` says."""
-    video: str | tuple[str, ...] = ()
-    """As in ``webdataset``; empty: as the ``field_map`` says, or all pictures and videos."""
-    number_keys: tuple[str, ...] = ()
-    damaged: Damaged = "stop"
+    """Where captions are: the extension of a member with text (``txt``), one with JSON and a field in it
+    (``json:caption``, ``json:model.long``), or ``index:captions`` for a JSON file beside the tar (webshart). Several:
+    all that a sample has are its captions."""
+    key_ends_at: Literal["last_dot", "first_dot"] = "last_dot"
+    """Where the key that joins members ends: in ``a.b.mp4`` after ``a.b``, or after ``a``."""
+    video: str | None = None
+    """Extension of the pictures or videos, where a key has several: ``base.mp4``; null: all of them are inputs."""
+    split: Literal["hash", "name"] = "hash"
+    """``name``: that of a tar says it by a word such as ``train`` or ``val``."""
+    energon: str | None = None
+    """Folder with energon's ``split.yaml``, such as ``.nv-meta``: its splits and what it excludes hold."""
+    number_fields: tuple[str, ...] = ()
+    """Fields of ``.json`` members that are kept in the manifest, for ``ingest.filter``."""
+    damaged: Literal["stop", "refuse"]
+    """Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
 
 
 class ParquetBytes(Section):
@@ -208,11 +265,35 @@ class ShapesGenerator(Section):
 
 
 OneSource = (
-    CaptionedFolder | PlainFolder | FileList | WebVid | Panda70M | Ucf101 | Kinetics | ImageNet | WebDatasetTars
-    | Energon | ParquetBytes | LeRobot | FrameFolders
-)  # fmt: skip
+    CaptionedFolder
+    | PlainFolder
+    | LineFiles
+    | FileList
+    | WebVid
+    | Panda70M
+    | Ucf101
+    | Kinetics
+    | ImageNet
+    | WebDatasetTars
+    | ParquetBytes
+    | LeRobot
+    | FrameFolders
+)
 """Every kind but the union."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _with_a_group(pattern: str | None) -> str | None:
+    try:
+        groups = 1 if pattern is None else re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"'{pattern}' is not a regular expression: {error}") from None
+    if not groups:
+        raise ValueError(f"'{pattern}' has no group (...) for the recording's name")
+    return pattern
+
+
+GroupPattern = Annotated[str | None, AfterValidator(_with_a_group)]
 
 
 class Member(Section):
@@ -226,6 +307,8 @@ class Member(Section):
     caption_required: bool
     images: bool
     held_out: Share
+    group_pattern: GroupPattern = None
+    """As in the descriptor."""
     generator: ShapesGenerator | None
 
     @field_validator("path")

@@ -10,7 +10,8 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Entry, Refusal
 from walt.ingest.sources.kinds import Kinetics
 from walt.ingest.sources.rows import Found, RowFiles
-from walt.ingest.sources.tables import Columns, Row, find_tables, read_rows
+from walt.ingest.tables.cells import Columns, Row
+from walt.ingest.tables.read import find_tables, read_rows
 
 _COLUMNS: Columns = {"youtube_id": "text", "time_start": "number", "time_end": "number", "split": "text"}
 _SPLITS: dict[str, Split] = {"train": "train", "val": "held_out", "validate": "held_out", "test": "held_out"}
@@ -38,7 +39,7 @@ def _entry(dataset: Dataset, files: RowFiles, labels: dict[str, int], row: Row) 
     youtube_id, start, end, split, name = row.values
     if row.problem or not youtube_id or start is None or end is None or split not in _SPLITS:
         cause = row.problem or f"{youtube_id!r}, {start}, {end}, {split!r} are not an id, start, end and split"
-        return Refusal(youtube_id or row.name, "bad_row", f"line {row.line}: {cause}")
+        return Refusal(youtube_id if isinstance(youtube_id, str) else row.name, "bad_row", f"line {row.line}: {cause}")
     file = f"{youtube_id}_{int(start):06d}_{int(end):06d}.mp4"
     if name and name not in labels:
         return Refusal(file, "unknown_class", unknown_class(name, labels))

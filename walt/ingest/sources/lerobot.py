@@ -22,7 +22,7 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Caption, Entry, Refusal, leaves_folder
 from walt.ingest.sources.kinds import LeRobot
-from walt.ingest.sources.tables import make_span
+from walt.ingest.tables.spans import make_span
 
 if TYPE_CHECKING:  # workers import this package, and need no tables
     from walt.data.clip_table import Split

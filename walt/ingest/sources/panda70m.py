@@ -11,7 +11,9 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Entry, Refusal, span_name
 from walt.ingest.sources.kinds import Panda70M
 from walt.ingest.sources.rows import Found, RowFiles
-from walt.ingest.sources.tables import Columns, Row, find_tables, make_span, read_rows
+from walt.ingest.tables.cells import Columns, Row
+from walt.ingest.tables.read import find_tables, read_rows
+from walt.ingest.tables.spans import make_span
 
 _COLUMNS: Columns = {"videoID": "text", "timestamp": "list", "caption": "list", "matching_score": "list"}
 
@@ -34,7 +36,7 @@ def entries(source: Panda70M, dataset: Dataset) -> Iterator[Entry]:
 
 def _spans(source: Panda70M, dataset: Dataset, files: RowFiles, row: Row) -> Iterator[Entry]:
     video, *lists = row.values
-    name = f"{video}.mp4" if video else row.name
+    name = f"{video}.mp4" if isinstance(video, str) else row.name
     if row.problem:
         yield Refusal(name, "bad_row", f"line {row.line}: {row.problem}")
         return

@@ -1,29 +1,49 @@
-"""Videos and images without captions: the files in a folder that globs match."""
+"""The videos and images in a folder that globs match, with captions in files of their own, if there are any."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
+from walt.ingest.sources.caption_files import CaptionFiles
+from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Entry, Seen
+from walt.ingest.sources.file_list import split_of
+from walt.ingest.sources.items import Entry, Refusal, Seen
 from walt.ingest.sources.kinds import PlainFolder
+from walt.ingest.tables.cells import BadValue
 from walt.media.kinds import is_media
 
 
 def entries(source: PlainFolder, dataset: Dataset) -> Iterator[Entry]:
     """List the files that the patterns match and whose names are those of videos or images.
 
-    Refusals: those of ``Rules.item``.
+    Refusals: ``bad_caption`` (a caption file cannot be read), ``unknown_class``, and those of ``Rules.item``.
 
     Raises:
-        ConfigurationError: a pattern leaves the folder.
+        ConfigurationError: a pattern leaves the folder; labels without classes.
     """
     seen = Seen()
+    labels = labels_by_name(dataset.classes, source.kind) if "label" in source.folders else {}
+    captions = CaptionFiles(dataset.folder, source.captions)
     for pattern in source.patterns:
         if pattern.startswith("/") or ".." in pattern.split("/"):
             raise ConfigurationError(f"source.patterns: '{pattern}' leaves the dataset's folder")
         for name in dataset.folder.matching(pattern):
             if is_media(name) and name not in seen:
                 seen.add(name, pattern, 0)
-                yield dataset.rules.item(name, dataset.folder.location(name), "")
+                yield _entry(source, dataset, name, labels, captions)
+
+
+def _entry(source: PlainFolder, dataset: Dataset, name: str, labels: dict[str, int], files: CaptionFiles) -> Entry:
+    said = dict(zip(source.folders, name.split("/")[:-1], strict=False))
+    label = labels.get(said["label"]) if "label" in said else None
+    if "label" in said and label is None:
+        return Refusal(name, "unknown_class", unknown_class(said["label"], labels))
+    captions = files.captions(name) if source.captions else []
+    if isinstance(captions, BadValue):
+        return Refusal(name, "bad_caption", captions.cause)
+    split = split_of(said["split"]) if "split" in said else None
+    return dataset.rules.item(
+        name, dataset.folder.location(name), captions, label=label, split=split, group=said.get("group")
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from walt.core.log import warning
@@ -12,7 +12,7 @@ from walt.core.remote_errors import shown
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Refusal, Seen, Span, leaves_folder
 from walt.ingest.sources.kinds import Absent
-from walt.ingest.sources.tables import Row
+from walt.ingest.tables.cells import Row
 
 FETCHED = ("s3://", "https://", "http://")
 """URLs that a table may name. A local file is named by its path alone."""
@@ -27,46 +27,83 @@ class Found:
     name: str
     """Its path in the dataset's folder, or on its server; the suffix gives its kind."""
     location: str
+    earlier: str | None = None
+    """Why it counts as a repetition of an earlier row; None: it is named for the first time."""
 
 
 class RowFiles:
     """Finds the files that rows name, and remembers which were named."""
 
-    def __init__(self, folder: Folder, videos: str = "", absent: Absent = "refuse") -> None:
+    def __init__(
+        self, folder: Folder, videos: str = "", absent: Absent = "refuse", *, prefix: str = "", repeats: bool = False
+    ) -> None:
+        """See ``find``.
+
+        Args:
+            prefix: beginning of paths that is cut off, such as the folder on the machine where the table was written.
+            repeats: whether a file that an earlier row named is found again, instead of refused.
+        """
         self._folder = folder
         self._videos = videos
         self._absent = absent
+        self._prefix = prefix
+        self._repeats = repeats
         self._skipped = 0
+        self._last: str | None = None
         self.seen = Seen()
 
     def find(self, row: Row, names: Sequence[str], span: Span | None = None) -> Found | Refusal | None:
         """The file of a row.
 
         Args:
-            names: where it may be, relative to the folder of videos; the first that exists is used. Or a URL.
+            names: where it may be, relative to the folder of videos; the first that exists is used. An absolute path
+                must be one in the dataset's folder. Or a URL.
             span: the span of the file to use: two spans of a file are two inputs.
 
         Returns:
-            The file. A refusal: ``missing``, ``outside`` (the path leaves the folder), ``bad_url``, ``duplicate_row``.
-            None: there is no such file, and the descriptor says that such rows are not inputs.
+            The file. A refusal: ``bad_row`` (the row cannot be read), ``missing``, ``outside`` (the path leaves the
+            folder), ``bad_url``, ``duplicate_row``. None: there is no such file, and the descriptor says that such
+            rows are not inputs.
         """
+        if row.problem:
+            return Refusal(row.name, "bad_row", f"line {row.line}: {row.problem}")
         source = names[0]
         if not source:
             return Refusal(row.name, "missing", "the path is empty")
         if "://" in source:
             return self._find_url(row, source, span)
-        for name in names:
-            if leaves_folder(name):
-                return Refusal(source, "outside", "the path leaves the dataset's folder")
-        paths = [os.path.normpath(f"{self._videos}/{name}" if self._videos else name) for name in names]
-        path = next((path for path in paths if self._folder.has(path)), None)
+        paths = [self._inside(name) for name in names]
+        if None in paths:
+            cause = "its absolute path is not in the dataset's folder" if source.startswith("/") else ""
+            return Refusal(source, "outside", cause or "the path leaves the dataset's folder")
+        path = self._first_there(paths)
         if path is None:
             if self._absent == "skip":
                 self._skipped += 1
                 return None
             return Refusal(source, "missing", f"line {row.line} names it, but the file does not exist")
-        found = Found(source, path, self._folder.location(path))
-        return self._repeated(row, source, path, span) or found
+        source = path if source.startswith("/") else source
+        return self._once(row, Found(source, path, self._folder.location(path)), path, span)
+
+    def _first_there(self, paths: Sequence[str | None]) -> str | None:
+        """The first path with a file. Rows of one file, such as its spans, mostly follow each other."""
+        if paths[0] != self._last:
+            path = next((path for path in paths if path is not None and self._folder.has(path)), None)
+            if path != paths[0]:
+                return path
+            self._last = path
+        return self._last
+
+    def _inside(self, name: str) -> str | None:
+        """The path of a named file in the dataset's folder; None if it is not in it."""
+        name = name.removeprefix(self._prefix)
+        if self._prefix:
+            name = name.lstrip("/")
+        elif name.startswith("/"):
+            return self._folder.relative(name)
+        if leaves_folder(name):
+            return None
+        return os.path.normpath(f"{self._videos}/{name}" if self._videos else name)
 
     def _find_url(self, row: Row, url: str, span: Span | None) -> Found | Refusal:
         if not url.startswith(FETCHED):
@@ -75,16 +112,18 @@ class RowFiles:
             source, name = shown(url), urlsplit(url).path
         except ValueError as error:
             return Refusal(row.name, "bad_url", str(error))
-        return self._repeated(row, source, url, span) or Found(source, name, url)
+        return self._once(row, Found(source, name, url), url, span)
 
-    def _repeated(self, row: Row, source: str, name: str, span: Span | None) -> Refusal | None:
+    def _once(self, row: Row, found: Found, name: str, span: Span | None) -> Found | Refusal:
+        """What is found, if no earlier row named it, or if that is allowed."""
         identity = name if span is None else f"{name}\0{span[0]!r},{span[1]!r}"
         earlier = self.seen.earlier(identity, row.table)
         if earlier is None:
             self.seen.add(identity, row.table, row.line)
-            return None
+            return found
         what = "span" if span else "file"
-        return Refusal(source, "duplicate_row", f"line {row.line} names the {what} of {earlier} again")
+        cause = f"line {row.line} names the {what} of {earlier} again"
+        return replace(found, earlier=cause) if self._repeats else Refusal(found.source, "duplicate_row", cause)
 
     def report(self) -> None:
         """Report how many rows were not inputs. To be called after the last row."""

@@ -17,7 +17,7 @@ from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Entry
 from walt.ingest.sources.kinds import Ucf101
 from walt.ingest.sources.rows import Found, RowFiles
-from walt.ingest.sources.tables import Row
+from walt.ingest.tables.cells import Row
 
 _SPELLINGS = ("HandstandPushups", "HandStandPushups")
 

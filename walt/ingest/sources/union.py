@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from walt.core import remote
 from walt.core.errors import ConfigurationError
-from walt.ingest.sources.items import Entry, Item
+from walt.ingest.sources.items import Again, Entry, Item, Refusal
 from walt.ingest.sources.kinds import Member
 
 
@@ -37,10 +37,17 @@ def entries(name: str, member: Member, found: Iterable[Entry]) -> Iterator[Entry
     """
     try:
         for entry in found:
-            source = f"{name}/{entry.source}"
-            if isinstance(entry, Item) and member.classes is None:
-                yield replace(entry, source=source, label=None)
+            if isinstance(entry, Again):
+                yield replace(entry, item=_named(entry.item, name, member))
             else:
-                yield replace(entry, source=source)
+                yield _named(entry, name, member) if isinstance(entry, Item) else _refused(entry, name)
     except ConfigurationError as error:
         raise ConfigurationError(f"source.members.{name}: {error}") from None
+
+
+def _named(item: Item, name: str, member: Member) -> Item:
+    return replace(item, source=f"{name}/{item.source}", label=None if member.classes is None else item.label)
+
+
+def _refused(refusal: Refusal, name: str) -> Refusal:
+    return replace(refusal, source=f"{name}/{refusal.source}")

@@ -8,7 +8,8 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Entry
 from walt.ingest.sources.kinds import WebVid
 from walt.ingest.sources.rows import Found, RowFiles
-from walt.ingest.sources.tables import Columns, find_tables, read_rows
+from walt.ingest.tables.cells import Columns
+from walt.ingest.tables.read import find_tables, read_rows
 
 _FILES: Columns = {"videoid": "text", "name": "text", "page_dir": "text"}
 _URLS: Columns = {"videoid": "text", "name": "text", "contentUrl": "text"}

@@ -1,0 +1,1 @@
+"""``walt annotate``: columns of the user's own for the clips."""

@@ -1,0 +1,108 @@
+"""``walt export``: the clips of ``data/`` in a layout that other tools read."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from walt.core.config import load_section
+from walt.core.errors import ConfigurationError
+from walt.core.log import info, warning
+from walt.core.paths import Paths
+from walt.core.sizes import Size, size_folder
+from walt.export.facts import Facts
+from walt.ingest.config import Descriptor
+from walt.ingest.sources.classes import read_classes
+from walt.project.runner import load_params
+
+
+class What(StrEnum):
+    """What can be exported."""
+
+    DATA = "data"
+
+
+class LayoutName(StrEnum):
+    """The names of the layouts."""
+
+    WEBDATASET = "webdataset"
+    VIDEOFOLDER = "videofolder"
+    ENERGON = "energon"
+    LITDATA = "litdata"
+
+
+def command(
+    what: Annotated[What, typer.Argument(help="data: the clips, with captions and labels.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one that `walt export` filled before.")],
+    layout: Annotated[LayoutName, typer.Option("--as", help="The layout.")],
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Only this size, or all, each in a folder; by default each clip's largest."),
+    ] = None,
+    playable: Annotated[
+        bool, typer.Option(help="Make videos 4:2:0, which every player shows; by default 4:4:4, as stored.")
+    ] = False,
+) -> None:
+    """Write the clips that ingest made, with their captions, as other tools read them."""
+    assert what is What.DATA
+    run(Path.cwd(), folder, layout.value, size, playable=playable)
+
+
+def run(root: Path, folder: Path, layout: str, size: str | None, *, playable: bool) -> int:
+    """Export the clips of the project at ``root``. Returns how many clips were written, counting each size.
+
+    Raises:
+        ConfigurationError: ``size`` is not one, or ``folder`` is a URL. The errors of ``walt.export.run.export``.
+    """
+    from walt.export.run import Request, check, export
+    from walt.export.survey import list_sizes
+
+    if re.match(r"\w+:/", str(folder)):
+        raise ConfigurationError(f"{folder}: not a folder of this machine; export to one, then upload it")
+    paths = Paths(root)
+    wanted = _sizes(size, list_sizes(paths.clips))
+    requests = [Request(place, layout, one, playable) for one, place in _places(folder, wanted).items()]
+    for request in requests:
+        check(request, paths)
+    facts = _facts(root)
+    count = 0
+    for request in requests:
+        done = export(request, facts, paths)
+        count += done.clips
+        info(f"{request.folder}: {done.clips} clips in {done.files} files, {done.bytes / 1e6:.1f} MB")
+        if done.left_out:
+            warning(f"{request.folder}: {done.left_out} clips are not stored in that size, and were left out")
+    return count
+
+
+def _sizes(size: str | None, stored: list[Size]) -> list[Size | None]:
+    if size is None:
+        return [None]
+    if size == "all":
+        return list(stored) or [None]
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
+    if found is None:
+        raise ConfigurationError(f"--size: HxW, such as 128x224, or all, not '{size}'")
+    return [(int(found[1]), int(found[2]))]
+
+
+def _places(folder: Path, sizes: list[Size | None]) -> dict[Size | None, Path]:
+    """The folder of each size: several have one each inside ``folder``, which holds nothing else."""
+    if len(sizes) == 1:
+        return {sizes[0]: folder}
+    places: dict[Size | None, Path] = {size: folder / size_folder(size) for size in sizes if size is not None}
+    foreign = [path for path in folder.iterdir() if path not in places.values()] if folder.is_dir() else []
+    if foreign:
+        raise ConfigurationError(f"{folder}: holds {min(foreign).name}; for all sizes choose an empty folder")
+    return places
+
+
+def _facts(root: Path) -> Facts:
+    descriptor = load_section(root / load_params(root).dataset.descriptor, Descriptor)
+    return Facts(
+        descriptor.name, descriptor.summary, descriptor.licence, descriptor.homepage, read_classes(descriptor, root)
+    )

@@ -1,0 +1,1 @@
+"""Clips and captions in the layouts that other tools read."""

@@ -1,0 +1,135 @@
+"""Finds which column of a table names files of the folder, and how: from where, with which suffix."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.peek import Peek
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.sources.items import leaves_folder
+from walt.ingest.tables.cells import Record
+from walt.ingest.tables.fields import fill, getter, holes
+
+_MOST_FOLDERS = 8
+
+
+@dataclass(frozen=True)
+class Paths:
+    """How a table names files, as ``walt.ingest.sources.kinds.FileList`` has it."""
+
+    column: str
+    suffixes: tuple[str, ...] = ()
+    videos: str = ""
+    relative_to: str = "folder"
+    prefix: str = ""
+    hits: int = 0
+    """Of the first records, those whose file is here, or that name a URL."""
+    found: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What the records say -> the file that was found in the folder."""
+
+
+def find_paths(survey: Survey, peek: Peek, column: str | None = None) -> Paths | None:
+    """The column and the way in which most of the first records name files; None: none names a file that is here.
+
+    Args:
+        column: the user's choice, which may be a template and is taken even if none of its files is here; None: any
+            column.
+    """
+    columns = [column] if column else list(_candidates(peek))
+    tried = [paths for name in columns for paths in _ways(survey, peek, name)]
+    best = max(tried, key=lambda paths: paths.hits, default=None)
+    if best and not best.hits and survey.listed and any(name in peek.columns for name in usual_names.PATHS):
+        return best  # a list is read as it is: its rows without a file are refused, each by its name
+    return best if best and (best.hits or column) else None
+
+
+def _candidates(peek: Peek) -> Iterator[str]:
+    """Columns that may name files: those with the usual names, then all others that hold text."""
+    usual = [name for name in usual_names.PATHS if name in peek.columns]
+    usual += [name for name in peek.columns if usual_names.is_path(name) and name not in usual]
+    yield from usual
+    for name in peek.columns:
+        if name not in usual and not usual_names.is_caption(name):
+            find = getter(name)
+            if any(isinstance(find(record), str) for record in peek.records):
+                yield name
+
+
+def _ways(survey: Survey, peek: Peek, column: str) -> Iterator[Paths]:
+    """The ways in which a column may name files, each with its hits; the plain ones first."""
+    values = [value for record in peek.records if (value := value_of(record, column))]
+    urls = sum("://" in value for value in values)
+    if urls:
+        yield Paths(column, hits=urls)
+    local = [value for value in values if "://" not in value]
+    here = posixpath.dirname(peek.table)
+    suffixes = [(), *((suffix,) for suffix in survey.suffixes)]
+    for folder in ("", *_media_folders(survey)):
+        for suffix in suffixes:
+            yield _tried(survey, column, local, suffix, folder, "folder", folder)
+            inside = _below(folder, here)
+            if here and inside is not None:
+                yield _tried(survey, column, local, suffix, inside, "table", posixpath.join(here, inside))
+    if prefix := _prefix(survey, local):
+        cut = [value.removeprefix(prefix).lstrip("/") for value in local if value.startswith(prefix)]
+        yield _tried(survey, column, cut, (), "", "folder", "", prefix)
+
+
+def _media_folders(survey: Survey) -> Sequence[str]:
+    """Folders in which a path may begin: those that hold media, and the folders above them."""
+    found = dict.fromkeys(survey.folders[:_MOST_FOLDERS])
+    for folder in list(found):
+        while folder := posixpath.dirname(folder):
+            found.setdefault(folder)
+    return [folder for folder in found if folder]
+
+
+def _below(folder: str, table: str) -> str | None:
+    """A folder as seen from that of the table; None if it is not inside of it."""
+    if folder in ("", table):
+        return ""
+    return folder.removeprefix(f"{table}/") if folder.startswith(f"{table}/") else None
+
+
+def _tried(
+    survey: Survey, column: str, values: list[str], suffixes: tuple[str, ...], videos: str, relative_to: str, base: str,
+    prefix: str = "",
+) -> Paths:  # fmt: skip
+    hits, found = 0, dict[str, str]()
+    for value in values:
+        name = f"{value}{suffixes[0]}" if suffixes else value
+        if name.startswith("/"):
+            path = survey.folder.relative(name)
+        else:
+            path = None if leaves_folder(name) else os.path.normpath(posixpath.join(base, name))
+        if path is not None and survey.holds(path):
+            hits += 1
+            found[value] = path
+    return Paths(column, suffixes, videos, relative_to, prefix, hits, found)
+
+
+def _prefix(survey: Survey, values: list[str]) -> str:
+    """The part of absolute paths before the names of files that are here; empty if there is none."""
+    for value in values[:8]:
+        if value.startswith("/") and not survey.holds(survey.folder.relative(value)):
+            parts = value.split("/")
+            for number in range(1, len(parts)):
+                if survey.holds("/".join(parts[number:])):
+                    return "/".join(parts[:number]) + "/"
+    return ""
+
+
+def value_of(record: Record, column: str) -> str:
+    """A record's path, as text; empty if there is none."""
+    return fill(column, {name: _text(getter(name)(record)) for name in holes(column)})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return ""
+    return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""

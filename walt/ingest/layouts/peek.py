@@ -1,0 +1,136 @@
+"""The columns and first records of a table, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from walt.core.errors import ConfigurationError
+from walt.ingest.sources.folders import Folder
+from walt.ingest.tables.cells import BadValue, Record
+from walt.ingest.tables.csv_table import csv_columns, csv_records
+from walt.ingest.tables.fields import KEY, VALUE
+from walt.ingest.tables.json_table import json_lines, json_records
+from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
+
+_RECORDS = 64
+_MOST_JSON = 1 << 31
+_DEPTH = 3
+
+
+@dataclass
+class Peek:
+    """A look at a table."""
+
+    table: str
+    columns: tuple[str, ...] = ()
+    """Also of what is inside of others, in JSON and Parquet: ``scene.caption``."""
+    records: list[Record] = field(default_factory=list)
+    """The first ones that can be read."""
+    place: str | None = None
+    """Of a JSON file: where its records are."""
+    problem: str | None = None
+    """Why it cannot be read as a table."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Of a Parquet file: its columns' types."""
+
+
+def peek(folder: Folder, table: str) -> Peek:
+    """Look at a table; one that cannot be read has a ``problem``."""
+    try:
+        with folder.open(table) as stream:
+            where, lower = table, table.lower()
+            if lower.endswith(".parquet"):
+                schema = parquet_schema(where, stream)
+                stream.seek(0)
+                plain = [name for name in schema.names if not _is_bytes(str(schema.field(name).type))]
+                found = parquet_records(where, stream, {}, dict.fromkeys(plain, "any"))
+                records = _first(found)
+                types = {name: str(schema.field(name).type) for name in schema.names}
+                return Peek(table, _columns(records) or tuple(schema.names), records, types=types)
+            if lower.endswith((".jsonl", ".ndjson")):
+                records = _first(json_lines(where, stream))
+                return Peek(table, _columns(records), records, problem=None if records else "holds no JSON objects")
+            if lower.endswith(".json"):
+                return _peek_json(folder, table)
+            names = csv_columns(table, stream)
+            stream.seek(0)
+            records = _first(csv_records(where, table, stream, dict.fromkeys(names, True)))
+            return Peek(table, tuple(names), records)
+    except (ConfigurationError, OSError, ValueError) as error:
+        return Peek(table, problem=str(error).splitlines()[0])
+
+
+def records(folder: Folder, seen: Peek) -> Iterator[Record]:
+    """All records of a table that can be read, in its order. Raises ConfigurationError."""
+    with folder.open(seen.table) as stream:
+        lower = seen.table.lower()
+        if lower.endswith(".parquet"):
+            found: Iterator[tuple[int, Record | BadValue]] = parquet_records(
+                seen.table, stream, {}, dict.fromkeys(seen.columns, "any")
+            )
+        elif lower.endswith((".jsonl", ".ndjson")):
+            found = json_lines(seen.table, stream)
+        elif lower.endswith(".json"):
+            found = json_records(seen.table, stream, seen.place)
+        else:
+            found = csv_records(seen.table, seen.table, stream, dict.fromkeys(seen.columns, True))
+        yield from (record for _, record in found if not isinstance(record, BadValue))
+
+
+def _is_bytes(found: str) -> bool:
+    return "binary" in found
+
+
+def _peek_json(folder: Folder, table: str) -> Peek:
+    """Where the records are: the content itself, or the longest list or map of records at one of its keys."""
+    with folder.open(table) as stream:
+        if stream.seek(0, 2) > _MOST_JSON:
+            return Peek(table, problem="larger than 2 GB: JSON lines can be read bit by bit")
+        stream.seek(0)
+        records = _first(json_records(table, stream, None))
+    top = records[0] if records else {}
+    is_map = KEY in top
+    if not is_map:
+        return Peek(table, _columns(records), records, problem=None if records else "holds no JSON objects")
+    whole = top["$file"]
+    inside = {name: len(value) for name, value in whole.items() if _holds_records(value)}
+    is_map_of_records = len(inside) == len(whole) and all(isinstance(value, dict) for value in whole.values())
+    if not inside or (is_map_of_records and len(whole) > 2) or all(_is_text_or_list(value) for value in whole.values()):
+        return Peek(table, (KEY, *_columns(records)), records)
+    name = max(inside, key=lambda name: (isinstance(whole[name], list), inside[name]))
+    with folder.open(table) as stream:
+        records = _first(json_records(table, stream, name))
+    return Peek(table, _columns(records), records, name)
+
+
+def _holds_records(value: Any) -> bool:
+    """Whether a value is a list or a map of records."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(value) and bool(inside) and all(isinstance(record, dict) for record in islice(inside, _RECORDS))
+
+
+def _is_text_or_list(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value))
+
+
+def _first(found: Any) -> list[Record]:
+    return [record for _, record in islice(found, _RECORDS) if not isinstance(record, BadValue)]
+
+
+def _columns(records: list[Record]) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for record in records:
+        _add(names, "", record, _DEPTH)
+    return tuple(names)
+
+
+def _add(names: dict[str, None], before: str, record: Record, depth: int) -> None:
+    for name, value in record.items():
+        if name.startswith("$") and name != VALUE:
+            continue
+        names[before + name] = None
+        if isinstance(value, dict) and depth > 1 and name != VALUE:
+            _add(names, f"{before}{name}.", value, depth - 1)

@@ -1,0 +1,258 @@
+"""Chooses how a folder is read: by a table, by line files, or by captions beside the files; and says what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from walt.core.errors import ConfigurationError
+from walt.core.paths import printable
+from walt.ingest.layouts.line_pairs import recognise_lines
+from walt.ingest.layouts.peek import peek
+from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables
+from walt.ingest.layouts.tars import patterns_of, recognise_tars
+from walt.ingest.sources.file_list import shape_of, split_of
+from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder, WebDatasetTars
+from walt.ingest.tables.cells import Columns
+from walt.ingest.tables.fields import TABLE
+from walt.ingest.tables.read import find_tables, read_rows
+
+Source = FileList | LineFiles | PlainFolder | WebDatasetTars
+
+
+@dataclass
+class Unused:
+    """Files that were seen and are not read."""
+
+    names: list[str]
+    why: str
+    may_hold_captions: bool = False
+
+
+@dataclass
+class Choice:
+    """How a folder is read."""
+
+    source: Source
+    captioned: bool
+    """Whether captions were found: then each input needs one."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes, where labels come from folders or a column."""
+    notes: list[str] = field(default_factory=list)
+    unused: list[Unused] = field(default_factory=list)
+
+    @property
+    def may_lose_captions(self) -> bool:
+        """Whether something that is not read may hold captions."""
+        return any(unused.may_hold_captions for unused in self.unused)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says; what is not said is found."""
+
+    captions: str | None = None
+    """A table, inside or outside of the folder, as ``walt.ingest.sources.kinds.FileList`` names it."""
+    columns: TableColumns = field(default_factory=TableColumns)
+    use_captions: bool = True
+    """False: the files are taken without captions, whatever is beside them."""
+    labels_from_folders: bool = False
+
+
+def recognise(survey: Survey, wish: Wish) -> Choice:
+    """Choose the source of a folder.
+
+    Raises:
+        ConfigurationError: there is nothing to read, or two tables say different things of the files, or the table or
+            a column that the user named does not fit.
+    """
+    if wish.captions is not None or wish.columns.said:
+        return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
+    if not wish.use_captions and not (survey.tars and not survey.media):
+        if not survey.media:
+            raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")
+        return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), {})
+    if survey.tars and not survey.media:
+        return _of_tars(survey, wish)
+    sidecars = recognise_sidecars(survey)
+    names = [name for name in survey.tables if name not in sidecars.beside]
+    tables, why = recognise_tables(survey, names, wish.columns)
+    pairs = recognise_lines(survey)
+    captioned = [found for found in tables if found.has_captions]
+    if len(captioned) + len(pairs) > 1:
+        names = [name for found in captioned for name in found.tables[:1]] + [pair.paths for pair in pairs]
+        said = " and ".join(names)
+        raise ConfigurationError(f"{said} both name files and captions: say which is meant with --captions TABLE")
+    if pairs:
+        choice = Choice(pairs[0].source("take"), True, notes=[f"{pairs[0].paths}, line by line with its captions"])
+        used = {pairs[0].paths, *pairs[0].captions}
+        return _left(survey, choice, used, why | _others(tables), sidecars)
+    if captioned:
+        return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
+    if sidecars.files:
+        source = _folder(survey)
+        source = source.model_copy(update={"captions": tuple(sidecars.files)})
+        choice = Choice(source, True, notes=sidecars.notes)
+        return _left(survey, choice, sidecars.used, why | _others(tables), sidecars)
+    uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
+    if len(uncaptioned) == 1:
+        return _left(survey, _table(uncaptioned[0], wish, survey), set(uncaptioned[0].tables), why, sidecars)
+    if not survey.media:
+        raise ConfigurationError(_nothing(survey, why))
+    return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
+
+
+def _of_tars(survey: Survey, wish: Wish) -> Choice:
+    """The tars of a folder that holds no media itself."""
+    found = recognise_tars(survey.folder, survey.tars, patterns_of(survey.tars))
+    indexes = {f"{tar.removesuffix('.tar')}.json" for tar in survey.tars}
+    captioned = found.captioned and wish.use_captions
+    why = {name: "beside tars; their members are read" for name in survey.tables if name not in indexes}
+    choice = Choice(found.source, captioned, notes=found.notes)
+    for table, cause in sorted(why.items()):
+        choice.unused.append(Unused([table], cause, wish.use_captions and not captioned))
+    if survey.texts:
+        choice.unused.append(Unused(survey.texts, "beside tars", wish.use_captions and not captioned))
+    return choice
+
+
+def _others(tables: list[Recognised]) -> dict[str, str]:
+    return {name: "no column of captions" for found in tables for name in found.tables}
+
+
+def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
+    tables, why = recognise_tables(survey, names, wish.columns)
+    if not tables:
+        causes = [f"{name}: {cause}" for name, cause in sorted(why.items())]
+        raise ConfigurationError("; ".join(causes) or f"{survey.folder.location('')}: contains no table")
+    if len(tables) > 1:
+        said = " and ".join(found.tables[0] for found in tables)
+        raise ConfigurationError(f"{said} have these columns, but not in the same way: give one with --captions TABLE")
+    return _left(survey, _table(tables[0], wish, survey), set(tables[0].tables), why)
+
+
+def _table(found: Recognised, wish: Wish, survey: Survey) -> Choice:
+    captioned = found.has_captions and wish.use_captions
+    source = found.source("take" if captioned and survey.media else "ignore", captioned)
+    notes = list(found.notes)
+    classes = _classes(survey, source)
+    if classes:
+        notes.append(f"{len(classes)} classes from {source.label_column}")
+    if source.number_columns:
+        notes.append(f"numbers for filters: {', '.join(source.number_columns)}")
+    if source.group_column:
+        notes.append(f"groups from {source.group_column}")
+    if source.split_column:
+        by_name = source.split_column == TABLE
+        notes.append(f"splits from {'the names of the tables' if by_name else source.split_column}")
+    return Choice(source, captioned, classes, notes)
+
+
+def _classes(survey: Survey, source: FileList) -> tuple[str, ...] | None:
+    """The names in a list's column of labels, sorted; None: it has no such column."""
+    if source.label_column is None:
+        return None
+    column: Columns = {source.label_column: "texts"}
+    names: set[str] = set()
+    for table in find_tables(survey.folder, source.tables):
+        for row in read_rows(survey.folder, table, column, shape=shape_of(source)):
+            names.update(name for cell in row.values if isinstance(cell, tuple) for name in cell[:1] if name)
+    return tuple(sorted(names))
+
+
+def _folder(survey: Survey) -> PlainFolder:
+    """The folder's files, with the split where the first folders of all of them say it."""
+    tops = {split_of(name.partition("/")[0]) if "/" in name else None for name in survey.media}
+    if tops == {"train", "held_out"}:
+        return PlainFolder(kind="folder", patterns=("**/*",), folders=("split",))
+    return PlainFolder(kind="folder", patterns=("**/*",))
+
+
+def _without_captions(survey: Survey, labels: bool) -> Choice:
+    """The folder's files without captions; with classes where their folders name them.
+
+    Args:
+        labels: whether the folders are classes even if no folder above them names a split.
+    """
+    source = _folder(survey)
+    depth = len(source.folders)
+    parts = [name.split("/") for name in survey.media]
+    names = sorted({part[depth] for part in parts if len(part) > depth + 1})
+    whole = all(len(part) > depth + 1 for part in parts)
+    if len(names) > 1 and whole and (depth or labels):
+        source = source.model_copy(update={"folders": (*source.folders, "label")})
+        return Choice(source, False, tuple(names), [f"{len(names)} classes from the folders: {_named(names)}"])
+    if labels:
+        raise ConfigurationError(f"{survey.folder.location('')}: its files are not in folders of two classes or more")
+    notes = [f"the folders {_named(names)} may be classes: --labels-from-folders"] if len(names) > 1 and whole else []
+    return Choice(source, False, notes=notes)
+
+
+def _nothing(survey: Survey, why: dict[str, str]) -> str:
+    """Why there is nothing to read."""
+    where = survey.folder.location("").rstrip("/")
+    parts = [f"{name}: {cause}" for name, cause in sorted(why.items())][:3]
+    if survey.packed:
+        parts.append(f"{_named(survey.packed)} must be unpacked first")
+    if survey.others:
+        parts.append(f"passed over: {_counted(survey.others)}")
+    return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def _left(
+    survey: Survey, choice: Choice, used: set[str], why: dict[str, str], sidecars: Sidecars | None = None
+) -> Choice:
+    """Add to a choice what it does not read.
+
+    Args:
+        used: names of what it reads.
+        why: for other tables, why they cannot be read.
+        sidecars: what was found of captions beside files; None: the user has chosen, and no captions can be lost.
+    """
+    unused, chosen = choice.unused, sidecars is None
+    beside = {} if sidecars is None else sidecars.beside
+    for table, cause in sorted(why.items()):
+        if table not in used:
+            unused.append(Unused([table], cause, not chosen and _may_hold_captions(survey, table)))
+    for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
+        names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
+        if names:
+            unused.append(Unused(names, cause, holds))
+    said = {name for found in unused for name in found.names}
+    if tables := [name for name in survey.tables if name not in used and name not in said]:
+        unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
+    if texts := [name for name in survey.texts if name not in used and name not in said]:
+        unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
+    if survey.tars:
+        unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen))
+    if survey.packed:
+        unused.append(Unused(survey.packed, "packed: unpack them first"))
+    if survey.others:
+        count = sum(survey.others.values())
+        unused.append(Unused([f"{count} files"], f"unknown suffixes: {_counted(survey.others)}"))
+    return choice
+
+
+def _may_hold_captions(survey: Survey, table: str) -> bool:
+    seen = peek(survey.folder, table)
+    return seen.problem is not None or bool(caption_columns(seen))
+
+
+def _counted(suffixes: Counter[str]) -> str:
+    """``.mxf 3, .xyz 1``."""
+    ordered = sorted(suffixes.items(), key=lambda found: (-found[1], found[0]))
+    shown = ", ".join(f"{printable(suffix)} {count}" for suffix, count in ordered[:8])
+    return shown + (" ..." if len(ordered) > 8 else "")
+
+
+def _named(names: list[str], most: int = 3) -> str:
+    shown = ", ".join(printable(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def said_of(unused: Unused) -> str:
+    """One line about files that are not read."""
+    return f"not read: {_named(unused.names)}: {printable(unused.why)}"

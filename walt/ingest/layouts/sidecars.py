@@ -1,0 +1,151 @@
+"""Recognises captions that are in a file of their own for each video or image: beside it, or in a sibling folder."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.sources.caption_files import LONGEST_TEXT, filled
+from walt.ingest.sources.kinds import CaptionFile
+from walt.ingest.tables.cells import BadValue, convert
+
+_LOOKED_AT = 32
+_DEPTH = 4
+
+
+@dataclass
+class Sidecars:
+    """Which files hold the captions of which."""
+
+    files: list[CaptionFile] = field(default_factory=list)
+    """For the descriptor: those to use."""
+    used: set[str] = field(default_factory=set)
+    """Texts and JSON files that they find."""
+    beside: dict[str, bool] = field(default_factory=dict)
+    """All texts and JSON files that belong to one media file each, and whether they hold captions."""
+    notes: list[str] = field(default_factory=list)
+
+
+def recognise_sidecars(survey: Survey) -> Sidecars:
+    """Look for captions of single files among the texts and the JSON files of a folder."""
+    found = Sidecars()
+    candidates = [*survey.texts, *(name for name in survey.tables if name.lower().endswith(".json"))]
+    templates = _templates(survey, candidates)
+    texts = {template: names for template, names in templates.items() if template.endswith(".txt")}
+    records = {template: names for template, names in templates.items() if not template.endswith(".txt")}
+    for names in texts.values():
+        found.beside |= dict.fromkeys(names, True)
+    for template, names in sorted(texts.items()):
+        found.files.append(CaptionFile(file=template))
+        found.used |= names.keys()
+        if several := _with_several_lines(survey, names):
+            said = "have several lines; all lines of a text are one caption"
+            found.notes.append(f"{template}: {several} {said}")
+    for template, names in sorted(records.items()):
+        fields = _caption_fields(survey, names)
+        found.beside |= dict.fromkeys(names, bool(fields))
+        if not fields:
+            continue
+        found.files.append(CaptionFile(file=template, fields=fields))
+        found.used |= names.keys()
+    return found
+
+
+def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Templates that find candidates, each with the candidates and the media file of each."""
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for name in survey.media:
+        last = name.rpartition("/")[2]
+        by_stem[last.rpartition(".")[0]].append(name)
+        by_stem[last].append(name)  # a.mp4.txt
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in candidates:
+        path = PurePosixPath(name)
+        for media in by_stem.get(path.stem, ()):
+            for template in _ways(name, path.suffix, media):
+                found[template][name] = media
+    return _without_repetition(found)
+
+
+def _ways(name: str, suffix: str, media: str) -> Iterator[str]:
+    """Templates by which a media file's name gives that of a candidate, the plainest first."""
+    for template in (f"{{path}}{suffix}", f"{{name}}{suffix}"):
+        if filled(template, media) == name:
+            yield template
+            return
+    folder = name.split("/")
+    for depth in range(1, len(folder)):
+        template = f"{'/'.join(folder[:depth])}/{{rest}}{suffix}"
+        if "/" in media and filled(template, media) == name:
+            yield template
+            return
+    template = f"{'/'.join(folder[:-1])}/{{stem}}{suffix}"
+    if len(folder) > 1 and filled(template, media) == name:
+        yield template
+
+
+def _without_repetition(found: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Each candidate under the template that finds the most."""
+    left: dict[str, dict[str, str]] = {}
+    taken: set[str] = set()
+    for template, names in sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0])):
+        fresh = {name: media for name, media in names.items() if name not in taken}
+        if fresh:
+            left[template] = fresh
+            taken |= fresh.keys()
+    return left
+
+
+def _with_several_lines(survey: Survey, names: Iterable[str]) -> str:
+    """``3 of 32``: how many of the first texts have more than a line; empty for none."""
+    looked = list(islice(names, _LOOKED_AT))
+    several = sum(len(_text(survey, name).strip().splitlines()) > 1 for name in looked)
+    return f"{several} of {len(looked)}" if several else ""
+
+
+def _text(survey: Survey, name: str) -> str:
+    data = survey.folder.read(name, LONGEST_TEXT) or b""
+    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+
+
+def _record(survey: Survey, name: str) -> dict[str, Any]:
+    try:
+        record = json.loads(_text(survey, name))
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _caption_fields(survey: Survey, names: Iterable[str]) -> tuple[str, ...]:
+    """The fields that hold captions in the first of these files, by their usual names."""
+    counts: Counter[str] = Counter()
+    for name in islice(names, _LOOKED_AT):
+        counts.update(set(_fields(_record(survey, name), "", _DEPTH)))
+    order = {name: place for place, name in enumerate(usual_names.CAPTIONS)}
+    last = len(order)
+    return tuple(sorted(counts, key=lambda name: (order.get(name.split(".")[-1], last), name)))
+
+
+def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
+    """Fields with captions: by their names, and ``*.long``, ``*.short`` where a record for each model holds them."""
+    for name, value in record.items():
+        if isinstance(value, dict) and depth:
+            inner = [key for key in value if key in ("long", "medium", "short")]
+            if inner:
+                prefix = before + ("*" if len(record) == 1 or not usual_names.is_caption(name) else name)
+                yield from (f"{prefix}.{key}" for key in inner)
+            else:
+                yield from _fields(value, f"{before}{name}.", depth - 1)
+        elif name == "windows" and isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from _fields(value[0], f"{before}{name}.0.", depth - 1)
+        elif usual_names.is_caption(name):
+            cell = convert(value, "texts")
+            if cell and not isinstance(cell, BadValue):
+                yield before + name

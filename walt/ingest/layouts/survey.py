@@ -1,0 +1,100 @@
+"""What is in a folder, by the names of its files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from walt.ingest.sources.folders import Folder
+from walt.ingest.tables.read import is_table
+from walt.media.kinds import is_media, kind_of
+
+_TARS = (".tar",)
+_PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
+_USUAL_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".png")
+_USUAL_FOLDERS = ("videos", "video", "clips", "data", "media", "images")
+_ABOUT = frozenset((
+    "readme", "license", "licence", "requirements", "notice", "changelog", "copying", "citation", "croissant",
+    "dataset_info", "dataset_infos", "config", "info", "state",
+))  # fmt: skip
+"""Files with these names say something about the dataset, not about its files."""
+
+
+@dataclass
+class Survey:
+    """The files of a folder, except hidden ones, sorted by what they may be."""
+
+    folder: Folder
+    media: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    """Files that end like a table; JSON files may be captions of one file each."""
+    texts: list[str] = field(default_factory=list)
+    tars: list[str] = field(default_factory=list)
+    packed: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    """How many files there are of each other suffix."""
+    listed: bool = False
+    """Whether only a list is looked at, not the folder."""
+
+    @classmethod
+    def of(cls, folder: Folder) -> Survey:
+        """Walk the folder once. Raises StorageError for a folder that cannot be listed."""
+        found = cls(folder)
+        for name in folder.names():
+            found._add(name)
+        return found
+
+    def _add(self, name: str) -> None:
+        lower = name.lower()
+        if is_media(name):
+            self.media.append(name)
+        elif PurePosixPath(lower).stem in _ABOUT:
+            return
+        elif is_table(name):
+            self.tables.append(name)
+        elif lower.endswith(".txt"):
+            self.texts.append(name)
+        elif lower.endswith(_TARS):
+            self.tars.append(name)
+        elif lower.endswith(_PACKED):
+            self.packed.append(name)
+        else:
+            self.others[PurePosixPath(lower).suffix or "without a suffix"] += 1
+
+    @classmethod
+    def of_list(cls, folder: Folder, table: str) -> Survey:
+        """Of the folder of a list: only the list, since its rows say which files are meant."""
+        return cls(folder, tables=[table], listed=True)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.media)
+
+    def holds(self, name: str | None) -> bool:
+        """Whether there is such a video or image."""
+        if name is None:
+            return False
+        return self.folder.has(name) if self.listed else name in self._names
+
+    @cached_property
+    def suffixes(self) -> tuple[str, ...]:
+        """Those of the media, the most frequent first."""
+        if self.listed:
+            return _USUAL_SUFFIXES
+        counts = Counter(PurePosixPath(name).suffix for name in self.media)
+        return tuple(suffix for suffix, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0])))
+
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """Those that hold media themselves, the ones with the most first; the top is empty."""
+        if self.listed:
+            return _USUAL_FOLDERS
+        counts = Counter(name.rpartition("/")[0] for name in self.media)
+        return tuple(folder for folder, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0])))
+
+    @property
+    def num_stills(self) -> int:
+        """Media that are images by their names."""
+        return sum(kind_of(name) == "image" for name in self.media)

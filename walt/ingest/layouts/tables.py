@@ -1,0 +1,248 @@
+"""Recognises tables that name files of the folder, and writes the ``list`` that reads them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+from walt.core.errors import ConfigurationError
+from walt.ingest.layouts import known_tables, usual_names
+from walt.ingest.layouts.paths_of_tables import Paths, find_paths, value_of
+from walt.ingest.layouts.peek import Peek, peek, records
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.sources.file_list import split_of
+from walt.ingest.sources.items import Span
+from walt.ingest.sources.kinds import FileList
+from walt.ingest.tables.cells import BadValue, Record, convert
+from walt.ingest.tables.fields import TABLE, VALUE, getter
+from walt.ingest.tables.spans import make_span, span_of_cell
+
+MOST_TABLES = 256
+"""Tables that are looked at."""
+_MOST_NAMED = 16
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """What a user says of a table's columns; what is not said is found by the usual names."""
+
+    path: str | None = None
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+    span: tuple[str, ...] = ()
+    split: str | None = None
+    group: str | None = None
+    numbers: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> bool:
+        """Whether the user said anything."""
+        return self != TableColumns()
+
+
+@dataclass
+class Recognised:
+    """A table, or several of the same form, and how to read them."""
+
+    tables: list[str]
+    settings: dict[str, Any]
+    """Of ``FileList``, without the tables."""
+    hits: int
+    has_captions: bool
+    notes: list[str] = field(default_factory=list)
+
+    def source(self, unlisted: str, captions: bool) -> FileList:
+        """The section of the descriptor.
+
+        Args:
+            unlisted: see ``FileList.unlisted``.
+            captions: whether captions are wanted.
+        """
+        settings = {**self.settings, "unlisted": unlisted}
+        if not captions:
+            settings["caption_columns"] = ()
+        elif len(self.tables) > 1 and self._split_by_table() and not settings.get("split_column"):
+            settings["split_column"] = TABLE
+        return FileList(kind="list", tables=_names(self.tables), absent="refuse", **settings)
+
+    def _split_by_table(self) -> bool:
+        """Whether the tables' own names say which split each is of."""
+        return {split_of(table) for table in self.tables} == {"train", "held_out"}
+
+
+def recognise_tables(
+    survey: Survey, tables: Iterable[str], columns: TableColumns
+) -> tuple[list[Recognised], dict[str, str]]:
+    """The tables that name files which are here, those of the same form together; and of the others why not.
+
+    Raises:
+        ConfigurationError: a column that the user named is in none of the tables.
+    """
+    looked, why = [], dict[str, str]()
+    for number, table in enumerate(sorted(tables)):
+        if number >= MOST_TABLES:
+            why[table] = f"only the first {MOST_TABLES} tables are looked at"
+            continue
+        seen = peek(survey.folder, table)
+        if seen.problem:
+            why[table] = seen.problem
+        else:
+            looked.append(_about_these_files(survey, seen))
+    forms: dict[str, list[tuple[Peek, dict[str, Any], int, list[str]]]] = defaultdict(list)
+    for seen in looked:
+        found = _settings(survey, seen, columns)
+        if isinstance(found, str):
+            why[seen.table] = found
+        else:
+            settings, hits, notes = found
+            same = {name: value for name, value in settings.items() if name != "number_columns"}
+            forms[repr(sorted(same.items()))].append((seen, settings, hits, notes))
+    if columns.said and looked and not forms:
+        raise ConfigurationError("; ".join(f"{table}: {cause}" for table, cause in sorted(why.items())))
+    recognised = []
+    for form in forms.values():
+        names, hits = [seen.table for seen, *_ in form], sum(hits for _, _, hits, _ in form)
+        notes = list(dict.fromkeys(note for *_, notes in form for note in notes))
+        numbers = tuple(dict.fromkeys(name for _, found, *_ in form for name in found.get("number_columns", ())))
+        settings = form[0][1] | ({"number_columns": numbers} if numbers else {})
+        recognised.append(Recognised(names, settings, hits, bool(settings["caption_columns"]), notes))
+    return recognised, why
+
+
+def _about_these_files(survey: Survey, seen: Peek) -> Peek:
+    """A table of which the first records name no file that is here: with those that do, if there are any, since only a
+    part of a large dataset may be here."""
+    names = [name for name in usual_names.PATHS if name in seen.columns]
+    if not survey.media or not names or find_paths(survey, seen) is not None:
+        return seen
+    getters = [getter(name) for name in names]
+    paths = [PurePosixPath(name) for name in survey.media]
+    known = {path.stem for path in paths} | {path.name for path in paths}
+
+    def here(record: Record) -> bool:
+        values = (find(record) for find in getters)
+        return any(isinstance(value, str) and value.rpartition("/")[2] in known for value in values)
+
+    found = list(islice(filter(here, records(survey.folder, seen)), len(seen.records)))
+    return replace(seen, records=found) if found else seen
+
+
+def caption_columns(seen: Peek) -> tuple[str, ...]:
+    """The columns of captions by their usual names, the surest first; they hold texts in the first records."""
+    usual = [name for name in usual_names.CAPTIONS if name in seen.columns]
+    usual += [name for name in seen.columns if usual_names.is_caption(name) and name not in usual]
+    found = [name for name in usual if _holds_texts(seen, name)]
+    if not found and VALUE in seen.columns and _holds_texts(seen, VALUE):
+        return (VALUE,)
+    return tuple(found)
+
+
+def _holds_texts(seen: Peek, name: str) -> bool:
+    find = getter(name)
+    cells = [convert(find(record), "texts") for record in seen.records]
+    return any(cells) and not any(isinstance(cell, BadValue) for cell in cells)
+
+
+def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[str, Any], int, list[str]] | str:
+    """Settings of ``FileList`` that read a table, how many of its first rows have a file, and notes; or why not."""
+    missing = [name for name in (*columns.captions, columns.label, *columns.span, columns.split) if name]
+    unknown = next((name for name in missing if name not in seen.columns and "." not in name and name != TABLE), None)
+    if unknown:
+        return f"no column '{unknown}' (columns: {', '.join(seen.columns)})"
+    if not columns.said and (special := known_tables.settings(survey, seen)):
+        return special
+    paths = find_paths(survey, seen, columns.path)
+    if paths is None:
+        return _no_file(seen, columns)
+    captions = tuple(name for name in columns.captions or caption_columns(seen) if name != paths.column)
+    settings: dict[str, Any] = {"path_column": paths.column, "caption_columns": captions}
+    if seen.place:
+        settings["records"] = seen.place
+    settings |= {name: getattr(paths, name) for name in ("suffixes", "videos", "prefix") if getattr(paths, name)}
+    if paths.relative_to == "table":
+        settings["relative_to"] = "table"
+    notes: list[str] = []
+    _add_spans(survey, seen, columns, paths, settings, notes)
+    taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
+    split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)
+    group = columns.group or _first(seen, usual_names.GROUPS, taken, lambda value: isinstance(value, str))
+    numbers = columns.numbers or tuple(name for name in seen.columns if name not in taken and _is_number(seen, name))
+    chosen = {"split_column": split, "group_column": group, "number_columns": numbers, "label_column": columns.label}
+    settings |= {name: value for name, value in chosen.items() if value}
+    return settings, paths.hits, notes
+
+
+def _no_file(seen: Peek, columns: TableColumns) -> str:
+    """Why a table names no file of the folder."""
+    names = [columns.path] if columns.path else [name for name in usual_names.PATHS if name in seen.columns]
+    if not names:
+        return f"no column names files (columns: {', '.join(seen.columns[:12])})"
+    values = [value for record in seen.records[:1] if (value := getter(names[0])(record))]
+    example = f", such as {str(values[0])[:60]!r}" if values else ""
+    return f"the files that its column '{names[0]}' names are not here{example}"
+
+
+def _add_spans(
+    survey: Survey, seen: Peek, columns: TableColumns, paths: Paths, settings: dict[str, Any], notes: list[str]
+) -> None:
+    """Spans, if their columns hold some and the files are long enough: else the files are the spans already."""
+    for names in (columns.span,) if columns.span else usual_names.SPANS:
+        if not all(name in seen.columns for name in names) or set(names) & set(settings["caption_columns"]):
+            continue
+        getters = [getter(name) for name in names]
+        values = [[find(record) for find in getters] for record in seen.records]
+        spans = [make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0]) for ends in values]
+        if not spans or not all(spans):
+            continue
+        shown = " and ".join(names)
+        if not columns.span and not _hold_their_spans(survey, seen, paths, spans):
+            notes.append(f"{shown} not used: the files are shorter than the spans there, so they are the spans already")
+            return
+        settings["span_columns"] = names
+        notes.append(f"spans from {shown}")
+        return
+
+
+def _hold_their_spans(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> bool:
+    """Whether the file with the latest of the first spans is long enough for it."""
+    of_files = [
+        (span[1], span, paths.found[value])
+        for record, span in zip(seen.records, spans, strict=True)
+        if span and (value := value_of(record, paths.column)) in paths.found
+    ]
+    _, span, name = max(of_files, default=(0.0, None, ""))
+    return span is None or known_tables.holds(survey, name, span)
+
+
+def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str | None:
+    for name in names:
+        if name in seen.columns and name not in taken:
+            find = getter(name)
+            values = [value for record in seen.records if (value := find(record))]
+            if values and all(fits(value) for value in values):
+                return name
+    return None
+
+
+def _is_number(seen: Peek, name: str) -> bool:
+    if not usual_names.says_more_than_the_file(name) or name.startswith("$"):
+        return False
+    find = getter(name)
+    values = [find(record) for record in seen.records]
+    if not seen.table.lower().endswith((".csv", ".tsv")) and any(isinstance(value, str) for value in values):
+        return False  # digits in a text, such as those of a hash
+    cells = [convert(value, "number") for value in values]
+    return any(isinstance(cell, float) for cell in cells) and not any(isinstance(cell, BadValue) for cell in cells)
+
+
+def _names(tables: list[str]) -> tuple[str, ...]:
+    """The tables by name, or by a glob where they are many."""
+    if len(tables) <= _MOST_NAMED:
+        return tuple(tables)
+    suffixes = {PurePosixPath(table).suffix for table in tables}
+    ends = {table.rpartition("/")[2].rpartition("_")[2] for table in tables}
+    return (f"**/*_{ends.pop()}",) if len(ends) == 1 else tuple(f"**/*{suffix}" for suffix in sorted(suffixes))

@@ -1,0 +1,168 @@
+"""Recognises tars of samples: where keys end, and which members hold captions."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import IO, Any
+
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.ingest.layouts import usual_names
+from walt.ingest.sources.file_list import split_of
+from walt.ingest.sources.folders import Folder
+from walt.ingest.sources.kinds import WebDatasetTars
+from walt.ingest.sources.tar_members import Place, members
+from walt.ingest.sources.webdataset_tars import INDEX, LONGEST_INDEX, LONGEST_TEXT, key_and_extension
+from walt.ingest.tables.cells import BadValue, convert
+from walt.ingest.tables.fields import getter
+from walt.media.kinds import is_media
+
+_LOOKED_AT = 64
+_TEXTS = ("txt", "text", "caption", "cap", "prompt")
+_ENERGON = ".nv-meta"
+_MOST_NAMED = 16
+
+
+@dataclass
+class Tars:
+    """How tars are read."""
+
+    source: WebDatasetTars
+    captioned: bool
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Look:
+    """The first members of a tar."""
+
+    places: dict[str, Place] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    """Content of small members that are not pictures or videos."""
+
+    def joined(self, rule: str) -> dict[str, dict[str, str]]:
+        """Extension -> name of the members of each key that has a picture or video."""
+        keys: dict[str, dict[str, str]] = defaultdict(dict)
+        for name in self.places:
+            key, extension = key_and_extension(name, rule)
+            keys[key][extension] = name
+        return {key: found for key, found in keys.items() if any(is_media(name) for name in found.values())}
+
+
+def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -> Tars:
+    """Look into the first of some tars.
+
+    Args:
+        patterns: what the descriptor names.
+
+    Raises:
+        ConfigurationError: there is no tar, or the first one holds no pictures or videos or cannot be read.
+    """
+    if not tars:
+        raise ConfigurationError(f"{folder.location(patterns[0])}: no such file")
+    look = _look(folder, tars[0])
+    best = max(("last_dot", "first_dot"), key=lambda rule: _num_captions(look, rule))
+    samples = look.joined(best)
+    if not samples:
+        said = f"no pictures or videos among its first {_LOOKED_AT} members"
+        raise ConfigurationError(f"{folder.location(tars[0])}: {said}")
+    captions, notes = _captions(look, samples)
+    if not captions and (fields := _index_fields(folder, tars[0])):
+        captions = tuple(f"{INDEX}:{name}" for name in fields)
+    if captions:
+        notes.insert(0, f"captions from {', '.join(captions)}")
+    settings: dict[str, Any] = {"caption": captions or "txt", "key_ends_at": best}
+    if folder.read(f"{_ENERGON}/split.yaml", 1) is not None:
+        settings["energon"] = _ENERGON
+        notes.append(f"splits and exclusions from {_ENERGON}/split.yaml")
+    elif {split_of(tar) for tar in tars} == {"train", "held_out"}:
+        settings["split"] = "name"
+        notes.append("splits from the names of the tars")
+    if best == "first_dot":
+        notes.append("a key ends at the first dot of a name")
+    several = Counter(len([name for name in found.values() if is_media(name)]) > 1 for found in samples.values())
+    if several[True]:
+        notes.append("a key has several pictures or videos: each is an input; `video` in the descriptor chooses one")
+    return Tars(WebDatasetTars(kind="webdataset", tars=patterns, damaged="stop", **settings), bool(captions), notes)
+
+
+def patterns_of(tars: list[str]) -> tuple[str, ...]:
+    """The tars of a folder for a descriptor: by name, or by a glob where they are many."""
+    return tuple(tars) if len(tars) <= _MOST_NAMED else ("**/*.tar",)
+
+
+def _look(folder: Folder, tar: str) -> _Look:
+    look = _Look()
+    try:
+        with folder.open(tar) as stream:
+            for name, refusal, place in islice(members(folder.location(tar), stream), _LOOKED_AT):
+                if refusal is None:
+                    look.places[name] = place
+            for name, place in look.places.items():
+                if not is_media(name) and place.size <= LONGEST_TEXT:
+                    look.texts[name] = _read(stream, place)
+    except CorruptArtifactError as error:
+        raise ConfigurationError(str(error)) from None
+    return look
+
+
+def _read(stream: IO[bytes], place: Place) -> bytes:
+    stream.seek(place.offset)
+    return stream.read(place.size)
+
+
+def _num_captions(look: _Look, rule: str) -> int:
+    """Keys that have a picture and something that may be its caption."""
+    return sum(
+        any(extension in _TEXTS or extension.endswith("json") for extension in found)
+        for found in look.joined(rule).values()
+    )
+
+
+def _captions(look: _Look, samples: dict[str, dict[str, str]]) -> tuple[tuple[str, ...], list[str]]:
+    """What the descriptor names for captions: texts, else fields of JSON by the usual names; and notes."""
+    extensions = Counter(extension for found in samples.values() for extension in found)
+    texts = tuple(extension for extension in _TEXTS if extensions[extension])
+    fields: dict[str, None] = {}
+    for extension in sorted(extension for extension in extensions if extension.endswith("json")):
+        records = [_record(look, found[extension]) for found in samples.values() if extension in found]
+        fields |= dict.fromkeys(f"{extension}:{name}" for name in _caption_fields(records))
+    return (*texts, *fields), []
+
+
+def _record(look: _Look, name: str) -> dict[str, Any]:
+    try:
+        found = json.loads(look.texts.get(name, b"").decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _caption_fields(records: Iterable[dict[str, Any]]) -> list[str]:
+    """Fields with the usual names of captions that hold texts, also one level inside of others."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        names = list(record) + [
+            f"{name}.{inner}" for name, value in record.items() if isinstance(value, dict) for inner in value
+        ]
+        for name in names:
+            last = name.split(".")[-1]
+            if usual_names.is_caption(name) or ("." in name and last in ("long", "medium", "short")):
+                texts = convert(getter(name)(record), "texts")
+                counts[name] += bool(texts) and not isinstance(texts, BadValue)
+    order = {name: place for place, name in enumerate(usual_names.CAPTIONS)}
+    found = (name for name, count in counts.items() if count)
+    return sorted(found, key=lambda name: (order.get(name, len(order)), name))
+
+
+def _index_fields(folder: Folder, tar: str) -> list[str]:
+    """Fields with captions in the JSON file beside a tar."""
+    data = folder.read(f"{tar.removesuffix('.tar')}.json", LONGEST_INDEX)
+    try:
+        files = {} if data is None else json.loads(data)["files"]
+        return _caption_fields([record for record in islice(files.values(), _LOOKED_AT) if isinstance(record, dict)])
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return []

@@ -1,0 +1,67 @@
+"""Captions that are in files of their own, one or more for each video or image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from walt.core.errors import ConfigurationError
+from walt.data.captions import Caption
+from walt.ingest.sources.folders import Folder
+from walt.ingest.sources.kinds import CaptionFile
+from walt.ingest.tables.cells import BadValue, convert
+from walt.ingest.tables.fields import getter
+
+LONGEST_TEXT = 1 << 20
+_HOLES = ("{path}", "{name}", "{rest}", "{stem}")
+
+
+class CaptionFiles:
+    """Finds and reads the captions of files."""
+
+    def __init__(self, folder: Folder, files: Sequence[CaptionFile]) -> None:
+        """Raises ConfigurationError: a template has no hole, so that all files would have one caption."""
+        for file in files:
+            if not any(hole in file.file for hole in _HOLES):
+                raise ConfigurationError(f"source.captions: '{file.file}' has none of {', '.join(_HOLES)}")
+        self._folder = folder
+        self._files = [(file, [getter(name) for name in file.fields]) for file in files]
+
+    def captions(self, name: str) -> list[Caption] | BadValue:
+        """The captions of a file; none if there is no such caption file, or it has none of the fields."""
+        found: list[Caption] = []
+        for file, getters in self._files:
+            place = filled(file.file, name)
+            data = self._folder.read(place, LONGEST_TEXT + 1)
+            if data is None:
+                continue
+            if len(data) > LONGEST_TEXT:
+                return BadValue(f"{place}: longer than {LONGEST_TEXT >> 20} MB")
+            text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+            if not file.fields:
+                kind = PurePosixPath(place).suffix.lstrip(".") or "text"
+                found += [Caption(kind, part) for part in (text.splitlines() if file.lines == "each" else [text])]
+                continue
+            try:
+                record = json.loads(text)
+            except (ValueError, RecursionError):
+                return BadValue(f"{place}: not valid JSON")
+            for field, find in zip(file.fields, getters, strict=True):
+                texts = convert(find(record if isinstance(record, dict) else {}), "texts")
+                if isinstance(texts, BadValue):
+                    return BadValue(f"{place}, {field}: {texts.cause}")
+                found += [Caption(field.removeprefix("*."), part) for part in texts or ()]
+        return found
+
+
+def filled(template: str, name: str) -> str:
+    """The path of a file's captions."""
+    folder, _, last = name.rpartition("/")
+    stem = last.rpartition(".")[0] or last
+    path = f"{folder}/{stem}" if folder else stem
+    rest = path.partition("/")[2] or path
+    holes = {"{path}": path, "{name}": name, "{rest}": rest, "{stem}": stem}
+    for hole, value in holes.items():
+        template = template.replace(hole, value) if hole in template else template
+    return template

@@ -1,0 +1,70 @@
+"""A text with a path or URL per line, and texts with a caption per line, such as ``videos.txt`` and ``prompts.txt``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from walt.core.errors import ConfigurationError
+from walt.data.captions import Caption
+from walt.ingest.sources.dataset import Dataset
+from walt.ingest.sources.folders import Folder
+from walt.ingest.sources.items import Again, Entry, Item, Refusal
+from walt.ingest.sources.kinds import LineFiles
+from walt.ingest.sources.rows import Found, RowFiles
+from walt.ingest.tables.cells import Row
+from walt.media.kinds import is_media
+
+
+def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
+    """List the lines; an empty line of captions is a line without a caption.
+
+    Refusals: those of ``RowFiles.find`` and of ``Rules.item``.
+
+    Raises:
+        ConfigurationError: a file is missing, or they differ in their number of lines.
+    """
+    folder = dataset.folder
+    paths = read_lines(folder, source.paths)
+    captions = {name: read_lines(folder, name) for name in source.captions}
+    for name, lines in captions.items():
+        if len(lines) != len(paths):
+            said = f"{folder.location(source.paths)} has {len(paths)} lines, {folder.location(name)} {len(lines)}"
+            raise ConfigurationError(f"{said}: they must have the same number, a caption for each path")
+    files = RowFiles(folder, source.videos, source.absent, repeats=True)
+    for number, path in enumerate(paths):
+        row = Row(source.paths, number + 1, ())
+        found = files.find(row, [path.strip()])
+        if not isinstance(found, Found):
+            if found:
+                yield found
+            continue
+        texts = [Caption(_kind(name), lines[number]) for name, lines in captions.items()]
+        entry = dataset.rules.item(found.source, found.location, texts, name=found.name)
+        if not found.earlier:
+            yield entry
+        elif isinstance(entry, Item):
+            yield Again(entry, found.earlier)
+        else:
+            yield Refusal(entry.source, "duplicate_row", found.earlier)
+    files.report()
+    if source.unlisted == "take":
+        for name in folder.names():
+            if is_media(name) and name not in files.seen:
+                yield dataset.rules.item(name, folder.location(name), "")
+
+
+def read_lines(folder: Folder, name: str) -> list[str]:
+    """The lines of a text without their endings; empty lines at its end are left out. Raises ConfigurationError."""
+    if not folder.has(name):
+        raise ConfigurationError(f"{folder.location(name)}: no such file (the dataset's descriptor names it)")
+    with folder.open(name) as stream:
+        text = stream.read().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines
+
+
+def _kind(name: str) -> str:
+    """``prompts.txt`` -> ``prompts``."""
+    return name.rpartition("/")[2].rpartition(".")[0]

@@ -1,0 +1,164 @@
+"""What a table's row holds: its cells, each of the kind that an adapter asks for.
+
+Text stays text. Bytes in it that are not UTF-8 become surrogates, as in file names. Whole numbers become their digits
+where text is expected, so that an id column may have either type.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from walt.core.paths import printable
+
+_LONGEST_LITERAL = 1 << 20
+LONGEST_LIST = 10_000
+
+ColumnKind = Literal["text", "texts", "number", "list", "any"]
+"""``text``: a string, or a whole number as its digits. ``texts``: a string or several. ``number``: a float. ``list``:
+of anything. ``any``: as it is."""
+Columns = Mapping[str, ColumnKind]
+Cell = Any
+"""str, tuple of str, float or tuple by the column's kind; None: the cell is empty; BadValue: it holds anything else."""
+Record = Mapping[str, Any]
+"""A row as its format holds it, before its cells are converted."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadValue:
+    """A cell that cannot be read as its column's kind, or a row that cannot be read."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: its position, and its values in the order of the requested columns."""
+
+    table: str
+    line: int
+    """In a CSV the line at which it ends, in JSON lines its line; elsewhere its number, counted from 1."""
+    values: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of an input of which only the row is known."""
+        return f"{self.table} line {self.line}"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The values if all columns are text; an empty cell, and one that is bad, becomes an empty string."""
+        return tuple(value if isinstance(value, str) else "" for value in self.values)
+
+    @property
+    def problem(self) -> str | None:
+        """The cause of the first bad value."""
+        return next((value.cause for value in self.values if isinstance(value, BadValue)), None)
+
+
+def convert(value: Any, kind: ColumnKind) -> Cell:
+    """A value of CSV, JSON or Parquet as a cell of this kind."""
+    if value is None or isinstance(value, BadValue) or kind == "any":
+        return value
+    if kind == "text":
+        return _text(value)
+    if kind == "texts":
+        return _texts(value)
+    return _number(value) if kind == "number" else _list(value)
+
+
+def _text(value: Any) -> Cell:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return BadValue(f"{short(value)} is {_kind(value)}, expected text")
+
+
+def _texts(value: Any) -> Cell:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Mapping):
+        keys = ", ".join(map(str, [*value][:5]))
+        return BadValue(f"a record with the keys {keys}: name one of them, as in 'caption.{[*value, 'short'][0]}'")
+    if not isinstance(value, list | tuple):
+        return _as_single(_text(value))
+    found: list[str] = []
+    for part in _flat(value):
+        text = _text(part)
+        if isinstance(text, BadValue):
+            return text
+        found.append(text)
+        if len(found) > LONGEST_LIST:
+            return BadValue(f"more than {LONGEST_LIST} texts")
+    return tuple(found)
+
+
+def _as_single(text: str | BadValue) -> Cell:
+    return text if isinstance(text, BadValue) else (text,)
+
+
+def _flat(values: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _flat(value)
+        elif value is not None:
+            yield value
+
+
+def _number(value: Any) -> Cell:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return BadValue(f"{short(value)} is {_kind(value)}, expected a number")
+    if isinstance(value, str) and not value.strip():
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return BadValue(f"{short(value)} is not a number")
+    if isinstance(value, float) and math.isnan(number):
+        return None  # how Parquet writes that there is none
+    return number if math.isfinite(number) else BadValue(f"{short(value)} is not a finite number")
+
+
+def _list(value: Any) -> Cell:
+    if isinstance(value, str):
+        return literal_list(value)
+    if not isinstance(value, list | tuple):
+        return BadValue(f"{short(value)} is not a list")
+    return _checked_list(value)
+
+
+def literal_list(text: str) -> tuple[Any, ...] | BadValue | None:
+    """A list written as a Python literal that holds only values: names, calls and arithmetic are refused."""
+    if not text.strip():
+        return None
+    if len(text) > _LONGEST_LITERAL:
+        return BadValue(f"a list of {len(text)} characters, {_LONGEST_LITERAL} are allowed")
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return BadValue(f"{short(text)} is not a list")
+    if not isinstance(value, list | tuple):
+        return BadValue(f"{short(text)} is not a list")
+    return _checked_list(value)
+
+
+def _checked_list(value: list[Any] | tuple[Any, ...]) -> tuple[Any, ...] | BadValue:
+    if len(value) > LONGEST_LIST:
+        return BadValue(f"a list of {len(value)} values, {LONGEST_LIST} are allowed")
+    return tuple(value)
+
+
+def short(value: Any) -> str:
+    """A value for a message: at most 40 characters of it, nothing that moves a cursor."""
+    text = value if isinstance(value, str) else repr(value)
+    cut = text if len(text) <= 40 else f"{text[:40]}..."
+    return printable(repr(cut) if isinstance(value, str) else cut)
+
+
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {bool: "a truth value", float: "a fraction", list: "a list", dict: "a record"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)

@@ -1,0 +1,147 @@
+"""JSON as records: a list of records, a map of records or captions, either of them under a key, or a record per line.
+
+What a key holds twice is refused, since a reader that takes the last would lose the others without a word.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from walt.core.errors import ConfigurationError
+from walt.core.paths import printable
+from walt.core.suggestions import did_you_mean
+from walt.ingest.tables.cells import BadValue, Record
+from walt.ingest.tables.fields import FILE, KEY, VALUE, getter
+
+_LONGEST_LINE = 1 << 26
+_MARK = "\ufeff"
+
+Numbered = Iterator[tuple[int, Record | BadValue]]
+
+
+class _Refused(ValueError):
+    """Valid JSON that is refused all the same."""
+
+
+def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple[str, str] | None = None) -> Numbered:
+    """The records of a ``.json`` file, as (number from 1, or line, record).
+
+    A file of several JSON values, one per line, is read as JSON lines whatever its name.
+
+    Args:
+        records: the field that holds the list or map of records; None: the file's whole content is it.
+        join: a second field, and the key by which one of its records belongs to each of the first: its fields are
+            seen where the record has none of that name.
+
+    Raises:
+        ConfigurationError: not JSON, or there are no records at that field; the message names the line.
+    """
+    text = stream.read().decode("utf-8", "surrogateescape").removeprefix(_MARK)
+    try:
+        content = _parse(text)
+    except json.JSONDecodeError as error:
+        if records is None and join is None and error.msg == "Extra data" and "\n" in text[: error.pos]:
+            stream.seek(0)
+            yield from json_lines(where, stream)
+            return
+        raise ConfigurationError(f"{where}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except (_Refused, RecursionError) as error:
+        cause = str(error) if isinstance(error, _Refused) else "nested too deeply"
+        raise ConfigurationError(f"{where}: {printable(cause)}") from None
+    further = _joined(where, content, *join) if join else {}
+    by = getter(join[1]) if join else None
+    for number, record in _of_content(where, content, records):
+        if isinstance(record, BadValue):
+            yield number, record
+            continue
+        whole = {FILE: content, **record}
+        yield number, {**further.get(_identity(by(record)), {}), **whole} if by else whole
+
+
+def json_lines(where: str, stream: IO[bytes]) -> Numbered:
+    """The records of JSON lines, as (line, record); a line that is not a record is a BadValue, blank lines are skipped.
+
+    Raises:
+        ConfigurationError: a line is longer than 64 MB.
+    """
+    first = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    stream.seek(0)
+    if first.startswith(b"["):  # a list in a file with the wrong suffix
+        yield from json_records(where, stream, None)
+        return
+    for number in itertools.count(1):
+        line = stream.readline(_LONGEST_LINE + 1)
+        if not line:
+            return
+        if len(line) > _LONGEST_LINE:
+            raise ConfigurationError(f"{where}, line {number}: longer than {_LONGEST_LINE >> 20} MB")
+        text = line.decode("utf-8", "surrogateescape").strip().removeprefix(_MARK)
+        if text:
+            yield number, _record_of_line(text)
+
+
+def _record_of_line(text: str) -> Record | BadValue:
+    try:
+        record = _parse(text)
+    except json.JSONDecodeError as error:
+        return BadValue(f"not valid JSON: {error.msg}")
+    except _Refused as error:
+        return BadValue(str(error))
+    except RecursionError:
+        return BadValue("nested too deeply")
+    return record if isinstance(record, dict) else BadValue("not a JSON object")
+
+
+def _parse(text: str) -> Any:
+    return _DECODER.decode(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Refused(f"the key '{twice}' is there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _of_content(where: str, content: Any, records: str | None) -> Numbered:
+    """The records at a field of the content."""
+    found = content if records is None else getter(records)(content) if isinstance(content, dict) else None
+    if isinstance(found, dict):
+        for number, (key, value) in enumerate(found.items(), 1):
+            fields = value if isinstance(value, dict) else {}
+            yield number, {**fields, KEY: key, VALUE: value}
+    elif isinstance(found, list):
+        for number, record in enumerate(found, 1):
+            yield number, record if isinstance(record, dict) else BadValue("not a JSON object")
+    elif records is not None and isinstance(content, dict):
+        hint = did_you_mean(records, content)
+        keys = printable(", ".join(list(content)[:10]))
+        raise ConfigurationError(f"{where}: no list or map of records at '{records}'{hint} (keys: {keys})")
+    else:
+        raise ConfigurationError(f"{where}: neither a list of records nor a map")
+
+
+def _joined(where: str, content: Any, field: str, key: str) -> dict[str, Mapping[str, Any]]:
+    """The records at a field, by the value of their key."""
+    find = getter(key)
+    found: dict[str, Mapping[str, Any]] = {}
+    for _, record in _of_content(where, content, field):
+        value = None if isinstance(record, BadValue) else find(record)
+        if isinstance(record, BadValue) or value is None:
+            raise ConfigurationError(f"{where}: a record of '{field}' has no '{key}', by which it is joined")
+        if _identity(value) in found:
+            raise ConfigurationError(f"{where}: two records of '{field}' have the {key} {value!r}")
+        found[_identity(value)] = record
+    return found
+
+
+def _identity(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,163 @@
+"""Reads tables that name inputs, by column name and row by row; ``FORMATS`` lists what they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import PurePosixPath
+from typing import IO, Any
+
+from walt.core.errors import ConfigurationError
+from walt.ingest.sources.folders import Folder
+from walt.ingest.tables.cells import BadValue, Columns, Record, Row, convert, literal_list
+from walt.ingest.tables.csv_table import csv_records, no_column
+from walt.ingest.tables.fields import TABLE, getter, root
+from walt.ingest.tables.json_table import json_lines, json_records
+from walt.ingest.tables.parquet_table import parquet_records
+
+_LOOKED_AT = 100
+"""Records of a JSON file in which a column must be at least once: there is no header that says which there are."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a table's rows follow from what is stored; the default: each stored record is a row."""
+
+    records: str | None = None
+    """Field of a JSON file that holds the list or map of records."""
+    explode: tuple[str, ...] = ()
+    """Lists of equal length in each record, whose elements side by side make a row each."""
+    join: tuple[str, str] | None = None
+    """See ``walt.ingest.tables.json_table.json_records``."""
+
+
+PLAIN = Shape()
+
+Reader = Callable[[str, str, IO[bytes], Columns, Columns, Shape], Iterator[tuple[int, Record | BadValue]]]
+"""Yields the records of a table that is open: where it is, for messages; its name; the stream; the columns, and the
+optional ones; its shape. Raises ConfigurationError."""
+
+
+def _read_csv(
+    where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
+) -> Iterator[tuple[int, Record | BadValue]]:
+    wanted = {name: name in columns for name in {**optional, **columns}}
+    return csv_records(where, table, stream, wanted | dict.fromkeys(shape.explode, True))
+
+
+def _read_parquet(
+    where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
+) -> Iterator[tuple[int, Record | BadValue]]:
+    exploded = {name: columns[name] for name in columns if root(name) in shape.explode and "." not in name}
+    plain = {name: kind for name, kind in columns.items() if name not in exploded}
+    lists: Columns = dict.fromkeys(shape.explode, "list")
+    return parquet_records(where, stream, {**plain, **lists}, optional)
+
+
+def _read_json(
+    where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
+) -> Iterator[tuple[int, Record | BadValue]]:
+    return _with_columns(where, json_records(where, stream, shape.records, shape.join), columns, shape)
+
+
+def _read_json_lines(
+    where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
+) -> Iterator[tuple[int, Record | BadValue]]:
+    return _with_columns(where, json_lines(where, stream), columns, shape)
+
+
+FORMATS: dict[str, Reader] = {
+    ".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet,
+    ".json": _read_json, ".jsonl": _read_json_lines, ".ndjson": _read_json_lines,
+}  # fmt: skip
+"""By the end of the file's name. A table that a descriptor names and that ends otherwise is read as CSV."""
+
+
+def find_tables(folder: Folder, patterns: tuple[str, ...]) -> list[str]:
+    """Names of the tables that the descriptor's patterns match, sorted, each once. Raises ConfigurationError."""
+    found: set[str] = set()
+    for pattern in patterns:
+        names = folder.matching(pattern)
+        if not names:
+            raise ConfigurationError(f"{folder.location(pattern)}: no such file (a table of the dataset's descriptor)")
+        found |= set(names)
+    return sorted(found)
+
+
+def is_table(path: str) -> bool:
+    """Whether a path or URL has the suffix of a table."""
+    return path.lower().endswith(tuple(FORMATS))
+
+
+def read_rows(
+    folder: Folder, table: str, columns: Columns, optional: Columns | None = None, shape: Shape = PLAIN
+) -> Iterator[Row]:
+    """The rows of one table; all values of a missing optional column are None, those of a row that cannot be read are
+    the same BadValue.
+
+    Raises:
+        ConfigurationError: the table is missing or damaged, lacks a column (the most similar name is suggested) or has
+            one of the wrong type. Columns are checked before the first row is yielded.
+    """
+    if not folder.has(table):
+        raise ConfigurationError(f"{folder.location(table)}: no such file (the dataset's descriptor names it)")
+    kinds = {**columns, **(optional or {})}
+    of_table = {name: kind for name, kind in columns.items() if name != TABLE}
+    cells = [(getter(name), kind) for name, kind in kinds.items()]
+    with folder.open(table) as stream:
+        read = FORMATS.get(PurePosixPath(table).suffix.lower(), _read_csv)
+        found = read(folder.location(table), table, stream, of_table, optional or {}, shape)
+        for line, record in exploded(found, shape.explode) if shape.explode else found:
+            if isinstance(record, BadValue):
+                yield Row(table, line, (record,) * len(cells))
+            else:
+                named = {**record, TABLE: table} if TABLE in kinds else record
+                yield Row(table, line, tuple([convert(find(named), kind) for find, kind in cells]))
+
+
+def exploded(
+    found: Iterator[tuple[int, Record | BadValue]], names: tuple[str, ...]
+) -> Iterator[tuple[int, Record | BadValue]]:
+    """A record for each element of the lists at ``names``, which have the same length; a record that has no such lists
+    is a BadValue."""
+    finders = [getter(name) for name in names]
+    for line, record in found:
+        if isinstance(record, BadValue):
+            yield line, record
+            continue
+        lists = [_as_list(find(record)) for find in finders]
+        bad = next((name for name, value in zip(names, lists, strict=True) if value is None), None)
+        if bad is not None:
+            yield line, BadValue(f"there is no list at '{bad}'")
+            continue
+        lengths = {name: len(value or ()) for name, value in zip(names, lists, strict=True)}
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            yield line, BadValue(f"its lists differ in length: {said}")
+            continue
+        for elements in zip(*(value or () for value in lists), strict=True):
+            yield line, {**record, **dict(zip(names, elements, strict=True))}
+
+
+def _as_list(value: Any) -> list[Any] | tuple[Any, ...] | None:
+    value = literal_list(value) if isinstance(value, str) else value
+    if isinstance(value, Mapping):
+        value = [{**(inner if isinstance(inner, dict) else {}), "$key": key} for key, inner in value.items()]
+    return value if isinstance(value, list | tuple) else None
+
+
+def _with_columns(
+    where: str, found: Iterator[tuple[int, Record | BadValue]], columns: Columns, shape: Shape
+) -> Iterator[tuple[int, Record | BadValue]]:
+    """The same records, after a look at the first of them for the columns. Raises ConfigurationError."""
+    first = list(islice(found, _LOOKED_AT))
+    records = [record for _, record in first if not isinstance(record, BadValue)]
+    rows = exploded(iter(first), shape.explode) if shape.explode else first
+    seen = [record for _, record in rows if not isinstance(record, BadValue)]
+    names = list(dict.fromkeys(name for record in records for name in record if not name.startswith("$")))
+    for name in columns:
+        find = getter(name)
+        if records and not any(name in record or find(record) is not None for record in seen):
+            raise no_column(where, names, name)
+    return chain(first, found)
