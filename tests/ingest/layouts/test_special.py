@@ -14,13 +14,13 @@ from PIL import Image
 
 from tests.support.sources import list_source, touch
 from walt.ingest.layouts.found import Found, splits_by_name
-from walt.ingest.layouts.special import lance_note, recognise
+from walt.ingest.layouts.special import lance_note, recognise_special
 from walt.ingest.sources.folders import open_folder
 from walt.ingest.sources.items import Item
 
 
 def look(root: Path) -> Found:
-    found = recognise(open_folder(root, "."))
+    found = recognise_special(open_folder(root, "."))
     assert found is not None
     return found
 
@@ -57,7 +57,7 @@ def test_parquet_with_bytes(tmp_path: Path) -> None:
 def test_a_parquet_of_paths_and_lance_are_no_files_in_tables(tmp_path: Path) -> None:
     pq.write_table(pa.table({"video": ["a.mp4"], "text": ["a cat"]}), tmp_path / "t.parquet")
     folder = open_folder(tmp_path, ".")
-    assert recognise(folder) is None
+    assert recognise_special(folder) is None
     assert lance_note(folder) is None
     touch(tmp_path, "d/x.lance/data/0.lance")
     assert lance_note(folder) == "not read: d/x.lance is Lance; export it to Parquet"
@@ -98,7 +98,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
 def test_pictures_that_are_no_frames_stay_pictures(tmp_path: Path, other: str) -> None:
     write_frames(tmp_path / "a")
     touch(tmp_path, other)
-    assert recognise(open_folder(tmp_path, ".")) is None
+    assert recognise_special(open_folder(tmp_path, ".")) is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from walt.ingest.sources.kinds import OneSource
+from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes
 
 CAPTION_NAMES = (
     "caption", "captions", "text", "prompt", "cap", "sentence", "dense_caption", "short_caption", "long_caption",
@@ -19,7 +19,8 @@ _HELD_OUT = ("val", "valid", "validation", "test", "eval", "dev")
 class Found:
     """A folder that was recognised."""
 
-    source: OneSource
+    source: ParquetBytes | LeRobot | FrameFolders
+    captioned: bool
     notes: tuple[str, ...]
     """One line each: what was taken, and what was seen and is not used."""
 

@@ -26,7 +26,7 @@ _FPS = 24.0
 _NAMES = ("video", "videos", "video_blob", "mp4", "image", "images", "image_bytes")
 
 
-def recognise(folder: Folder) -> Found | None:
+def recognise_special(folder: Folder) -> Found | None:
     """The section that reads a folder of one of these kinds; None: it is none of them.
 
     Raises:
@@ -54,7 +54,7 @@ def recognise_lerobot(folder: Folder) -> Found | None:
         notes.append(f"not used: cameras of distances: {', '.join(about.depth)} (source.video_keys)")
     if len(about.splits) > 1:
         notes.append(f"splits are those of {INFO}: {', '.join(about.splits)}")
-    return Found(LeRobot(kind="lerobot"), tuple(notes))
+    return Found(LeRobot(kind="lerobot"), True, tuple(notes))
 
 
 def recognise_parquet_bytes(folder: Folder) -> Found | None:
@@ -82,7 +82,7 @@ def recognise_parquet_bytes(folder: Folder) -> Found | None:
         kind="parquet_bytes", tables=(top,), column=column, media="image" if "image" in column else "video",
         caption_columns=captions, split=split,
     )  # fmt: skip
-    return Found(source, tuple(notes))
+    return Found(source, bool(captions), tuple(notes))
 
 
 def recognise_frames(folder: Folder) -> Found | None:
@@ -112,7 +112,9 @@ def recognise_frames(folder: Folder) -> Found | None:
     ]
     notes += ["captions: the text beside each folder"] if captions else []
     where = ("**",) if any(found) else (".",)
-    return Found(FrameFolders(kind="frames", folders=where, fps=_FPS, caption=captions), tuple(notes))
+    return Found(
+        FrameFolders(kind="frames", folders=where, fps=_FPS, caption=captions), captions is not None, tuple(notes)
+    )
 
 
 def lance_note(folder: Folder) -> str | None:

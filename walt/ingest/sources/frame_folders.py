@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import warning
+from walt.data.captions import Caption
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import LocalFolder, glob_expression
-from walt.ingest.sources.items import Caption, Entry, Refusal
+from walt.ingest.sources.items import Entry, Refusal
 from walt.ingest.sources.kinds import FrameFolders
 from walt.ingest.sources.locations import frames_location
 from walt.media.images import SUFFIXES, SourceError

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import info, warning
 from walt.core.suggestions import did_you_mean
+from walt.data.captions import Caption
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Caption, Entry, Refusal, leaves_folder
+from walt.ingest.sources.items import Entry, Refusal, leaves_folder
 from walt.ingest.sources.kinds import LeRobot
 from walt.ingest.tables.spans import make_span
 

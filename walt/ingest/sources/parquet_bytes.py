@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 from walt.core.errors import ConfigurationError
 from walt.core.paths import printable
 from walt.core.suggestions import did_you_mean
+from walt.data.captions import Caption
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Caption, Entry, Refusal, leaves_folder
+from walt.ingest.sources.items import Entry, Refusal, leaves_folder
 from walt.ingest.sources.kinds import ParquetBytes
 from walt.ingest.sources.locations import cell_location
 from walt.ingest.sources.named_splits import split_of
