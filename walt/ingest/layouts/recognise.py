@@ -69,6 +69,8 @@ class Wish:
     use_captions: bool = True
     """False: the files are taken without captions, whatever is beside them."""
     labels_from_folders: bool = False
+    whole_folder: bool = False
+    """Whether a folder is meant, not some of its files: then it may be a dataset of a special kind."""
 
 
 def recognise(survey: Survey, wish: Wish) -> Choice:
@@ -80,10 +82,10 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     """
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
-    if (special := recognise_special(survey.folder)) is not None:
-        unread = (
-            [] if special.captioned else [*survey.texts, *(name for name in survey.tables if "parquet" not in name)]
-        )
+    special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
+    if special is not None:
+        unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
+        unread = [] if special.captioned else unread
         unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
         return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
     if not wish.use_captions and not (survey.tars and not survey.media):
