@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -50,11 +51,26 @@ def test_files_behind_a_link_make_ingest_stale_once(tmp_path: Path) -> None:
     assert (tmp_path / "dvc.lock").read_text() == LOCK
 
 
-def test_captions_outside_the_folder_make_ingest_stale_when_they_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.mp4", "deep/notes", ".hidden"])
+def test_a_link_that_leads_nowhere_is_named_before_dvc_meets_it(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "set/b.mp4", "set/deep/c.mp4")
+    (tmp_path / "set" / name).symlink_to("/nowhere/at/all")
+    with pytest.raises(ConfigurationError, match=rf"set/{name} is a link that leads nowhere"):
+        tell_dvc(DatasetConfig(descriptor="d.yaml", path="set"), Paths(tmp_path))
+
+
+FOLDER = {"kind": "captioned_folder", "captions": "{}", "path_column": "path", "caption_column": "caption"}
+TABLES = {"kind": "list", "tables": ["{}"], "path_column": "path", "caption_columns": ["caption"], "absent": "refuse"}
+
+
+@pytest.mark.parametrize("source", [FOLDER, TABLES], ids=["folder", "list"])
+def test_captions_outside_the_folder_make_ingest_stale_when_they_change(tmp_path: Path, source: dict[str, Any]) -> None:
     touch(tmp_path, "set/a.mp4", "inside/a.mp4", "inside/t.csv")
-    source = {"kind": "captioned_folder", "captions": "../t.csv", "path_column": "path", "caption_column": "caption"}
-    (tmp_path / "d.yaml").write_bytes(yaml_bytes(describe(source).model_dump()))
-    (tmp_path / "i.yaml").write_bytes(yaml_bytes(describe(source | {"captions": "t.csv"}).model_dump()))
+    for name, table in (("d", "../t.csv"), ("i", "t.csv")):
+        named = {
+            key: [table] if value == ["{}"] else table if value == "{}" else value for key, value in source.items()
+        }
+        (tmp_path / f"{name}.yaml").write_bytes(yaml_bytes(describe(named).model_dump(mode="json")))
     dataset = DatasetConfig(descriptor="d.yaml", path="set")
     (tmp_path / "t.csv").write_text("path,caption\n")
     assert tell_of_tables(dataset, Paths(tmp_path)) == [], "nothing was ever run"

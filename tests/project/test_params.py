@@ -60,6 +60,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("sr_2x.super_resolution.sampling_noise_level", 1000, r"sampling_noise_level is 1000, .* diffusion.num_steps"),
         ("sample.steps", 1001, r"sample.steps is 1001, more than diffusion.num_steps 1000"),
         ("base.conditioning", "class", r"base: conditioning class needs num_classes"),
+        (
+            "train_base.image_fraction",
+            0.01,
+            r"image_fraction 0.01 of batch_size 32 is 0.32 .* rounds to none",
+        ),
         ("base.cross_attention", "own", r"base.cross_attention is own, .* train_base.image_fraction must be 0"),
         ("sr_2x.cross_attention", "own", r"sr_2x.cross_attention is own, .* train_sr_2x.image_fraction must be 0"),
         ("diffusion.prediction", "epsilon", r"diffusion.prediction epsilon needs diffusion.zero_terminal_snr false"),

@@ -22,9 +22,8 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.ingest.hidden_edits import edits_since
 from walt.ingest.prepare import prepare
 from walt.ingest.sources import union
-from walt.ingest.sources.captioned_folder import table_outside
 from walt.ingest.sources.folders import LocalFolder, open_folder
-from walt.ingest.sources.kinds import CaptionedFolder
+from walt.ingest.sources.rows import tables_outside
 from walt.project.dataset_fit import check_dataset
 from walt.project.missing_sources import missing_sources
 from walt.project.runner import load_params
@@ -53,12 +52,14 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
 
     Raises:
         StorageError: the folder cannot be listed, or the record of it not be written.
-        ConfigurationError: there is no such folder, or ``dvc.lock`` is not what DVC writes.
+        ConfigurationError: there is no such folder, a link in it leads nowhere, or ``dvc.lock`` is not what DVC writes.
     """
     folder, lines = open_folder(paths.root, dataset.path), []
     if not isinstance(folder, LocalFolder):
         return []
     record = paths.work("prepare") / f"{sha256_json(dataset.path)[:16]}.jsonl"
+    if broken := folder.broken_link():
+        raise ConfigurationError(f"{printable(broken)} is a link that leads nowhere, which DVC cannot read: remove it")
     with edits_since(folder, record) as edits:
         if edits.stamped.count:
             lines.append(
@@ -83,9 +84,10 @@ def tell_of_tables(dataset: DatasetConfig, paths: Paths) -> list[str]:
     members = load_section(paths.resolve(dataset.descriptor), Descriptor).members().values()
     folders = [(union.folder_of(dataset.path, member), member.source) for member in members]
     tables = [
-        paths.resolve(folder) / source.captions
+        paths.resolve(folder) / table
         for folder, source in folders
-        if isinstance(source, CaptionedFolder) and table_outside(source) and not is_remote(folder)
+        if not is_remote(folder)
+        for table in tables_outside(source)
     ]
     record, lines = paths.work("prepare") / "tables.json", []
     known: dict[str, str] = read_json(record) if record.is_file() else {}

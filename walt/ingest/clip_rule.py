@@ -147,7 +147,7 @@ def _by_stride(rule: ClipRule, path: Path, span: Span | None) -> list[SourceClip
     rate, starts = Fraction(str(rule.fps)), None
     if span is not None:
         stride = rule.num_frames / rate if rule.stride_seconds is None else Fraction(str(rule.stride_seconds))
-        starts = _starts_within(span, stride, rule.num_frames / rate, rate, rule.max_clips)
+        starts = partial(_starts_shown, span, stride, rule.num_frames / rate, rate, rule.max_clips)
     return video.read_clips(
         path, num_frames=rule.num_frames, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=rule.max_clips,
         limits=rule.limits, accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds,
@@ -162,23 +162,29 @@ def _starts_within(span: Span, stride: Fraction, length: Fraction, rate: Fractio
     return [float(begin + number * stride) for number in range(max(0, min(most, math.floor(room / stride) + 1)))]
 
 
+def _starts_shown(
+    span: Span, stride: Fraction, length: Fraction, rate: Fraction, most: int, first: Fraction
+) -> list[float]:
+    """``_starts_within`` of the part of the span from the first frame on."""
+    return _starts_within((max(span[0], float(first)), span[1]), stride, length, rate, most)
+
+
 def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -> list[SourceClip]:
     """Clips that start where a shot starts, and then at every stride for as long as the shot lasts.
 
     They use the same frames as without cuts: those of the first ``max_clips`` clips of the source.
     """
     rate = Fraction(str(rule.fps))
-    begin_of_all = Fraction(0) if span is None else Fraction(str(span[0]))
     stride = rule.num_frames if rule.stride_seconds is None else round(rule.stride_seconds * rule.fps)
     wanted = (rule.max_clips - 1) * stride + rule.num_frames
-    moments = None if span is None else _starts_within(span, 1 / rate, 1 / rate, rate, wanted)
+    moments = None if span is None else partial(_starts_shown, span, 1 / rate, 1 / rate, rate, wanted)
     shown = video.read_clips(
         path, num_frames=1, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=wanted, limits=rule.limits,
         stride_seconds=float(1 / rate), starts=moments,
     )  # fmt: skip
     if len(shown) < rule.num_frames:  # a still, or too short: _by_stride decides which
         return _by_stride(rule, path, span)
-    sizes = [*shown[0].frames]
+    sizes, begin_of_all = [*shown[0].frames], Fraction(str(shown[0].start_seconds))
     smallest = min(sizes, key=_area)
     thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
     found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)

@@ -37,12 +37,14 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
 
 TimedPacket = tuple[Fraction, Fraction, int]
-"""(seconds after the first frame, duration in seconds, pts)"""
+"""(seconds on the file's clock, duration in seconds, pts)"""
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
-"""(seconds after the first frame, duration in seconds, frame)"""
+"""(seconds on the file's clock, duration in seconds, frame)"""
 
 _HELD_BYTES = 64 << 20
 """Packets of larger files are read twice instead of being kept in memory."""
+_TOGETHER = Fraction(1, 20)
+"""A picture stream that starts at most this many seconds after the file, as coders of sound delay, starts with it."""
 _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6
 """Rounding error of sums of floats, in seconds."""
@@ -85,14 +87,23 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
-    """The first video stream that is not an attached picture. Raises SourceError (``no_video``, ``codec``)."""
+    """The video stream that players choose: FFmpeg's best one. Attached pictures (cover art, thumbnails) are never it,
+    and one picture by the header's count only where there is nothing else.
+
+    Raises:
+        SourceError: ``no_video``, ``codec``.
+    """
     attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & attached:
-            if stream.codec_context is None:
-                raise SourceError("codec", "no decoder for the picture stream")
-            return stream
-    raise SourceError("no_video", "no picture stream")
+    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
+    if not streams:
+        raise SourceError("no_video", "no picture stream")
+    streams = [stream for stream in streams if stream.frames != 1] or streams
+    best = container.streams.best("video")
+    if best not in streams:
+        best = next((stream for stream in streams if stream.disposition & av.stream.Disposition.default), streams[0])
+    if best.codec_context is None:
+        raise SourceError("codec", "no decoder for the picture stream")
+    return best
 
 
 def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
@@ -145,6 +156,15 @@ class VideoReader:
         self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
         self._facts: list[Packet] = []
         self._held: list[av.Packet[Stream]] | None = None
+        self.late = Fraction(0)
+        """When the first frame is shown, on the file's clock; known once frames or packets have been read."""
+
+    def _start(self, first: Fraction) -> None:
+        """Note how long after the file's start its first frame is shown, in whole milliseconds. Players and ffmpeg
+        count time from the start of the stream that starts first, which may be the sound."""
+        begin = self._container.start_time
+        late = Fraction(0) if begin is None else first - Fraction(begin, av.time_base)
+        self.late = Fraction(round(late * 1000), 1000) if late > _TOGETHER else Fraction(0)
 
     def frames(self) -> Iterator[TimedFrame]:
         """All frames in display order; seconds never decrease."""
@@ -157,8 +177,10 @@ class VideoReader:
             tick = frame.time_base or Fraction(0)
             at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
             last = at if last is None else max(last, at)
-            first = last if first is None else first
-            yield last - first, frame.duration * tick or spare, frame
+            if first is None:
+                first = last
+                self._start(first)
+            yield last - first + self.late, frame.duration * tick or spare, frame
 
     def scan(self) -> list[TimedPacket]:
         """Read the file to its end without decoding: when each frame is shown, as (seconds, duration, pts).
@@ -189,7 +211,9 @@ class VideoReader:
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         shown = sorted(self._facts, key=lambda fact: fact.pts)
         seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few distinct values
-        return [((fact.pts - shown[0].pts) * tick, seconds[fact.duration], fact.pts) for fact in shown]
+        self._start(shown[0].pts * tick)
+        first = shown[0].pts - self.late / tick
+        return [((fact.pts - first) * tick, seconds[fact.duration], fact.pts) for fact in shown]
 
     def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:
         """After ``scan``: only the frames with the wanted pts, each shown until the next one.
@@ -206,7 +230,7 @@ class VideoReader:
             self._check_size(frame)
             missing.remove(frame.pts)
             self.decoded += 1
-            yield (frame.pts - plan.origin) * tick, _ENDLESS, frame
+            yield (frame.pts - plan.origin) * tick + self.late, _ENDLESS, frame
         if missing:
             raise Unfit("not all frames came out of the decoder")
 

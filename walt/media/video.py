@@ -2,10 +2,13 @@
 
 Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is always read by these rules:
 
-- the picture stream is the first video stream in the file that is not an attached picture (cover art, thumbnails);
+- the picture stream is the video stream that players choose, never a single picture (cover art, thumbnails) where there
+  is another;
 - output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
   any frame rate, a variable rate and an odd start are handled correctly; a timestamp that goes back counts as the one
   before it;
+- seconds count on the file's clock, as players show it: from the start of the stream that starts first, which may be
+  the sound;
 - rotation metadata is applied once; non-square pixels become square; interlaced frames are deinterlaced; any pixel
   format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
@@ -60,7 +63,7 @@ class SourceClip:
     """Frames cut from a source, in each requested size."""
 
     start_seconds: float
-    """After the source's first frame."""
+    """On the file's clock: 0 where the picture starts with the file."""
     frames: dict[Size, Clip]
     """(T, height, width, 3); a still has T = 1."""
     facts: SourceFacts
@@ -68,6 +71,8 @@ class SourceClip:
 
 Fit = Callable[[SourceFacts], Sequence[Size]]
 """Chooses the sizes of the results; it may raise SourceError."""
+Starts = Callable[[Fraction], Sequence[float]]
+"""The clips' starts in seconds on the file's clock, increasing, given when the first frame is shown."""
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -90,7 +95,7 @@ def read_clips(
     limits: Limits,
     accept_still: bool = False,
     stride_seconds: float | None = None,
-    starts: Sequence[float] | None = None,
+    starts: Sequence[float] | Starts | None = None,
 ) -> list[SourceClip]:
     """Cut a video into clips, decoding it once for all clips and sizes.
 
@@ -102,25 +107,33 @@ def read_clips(
         accept_still: a video of exactly one frame gives one clip with T = 1.
         stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
             Clips overlap where it is shorter than that.
-        starts: the clips' starts, in seconds after the first frame, increasing; used instead of a stride.
+        starts: the clips' starts, in seconds on the file's clock, increasing, or a function that gives them; used
+            instead of a stride.
 
     Raises:
         SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
     """
     rate = Fraction(str(fps))
     stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
-    if starts is None:
+
+    def begins(first: Fraction) -> list[Fraction]:
+        if starts is not None:
+            given = starts(first) if callable(starts) else starts
+            return [Fraction(str(start)) for start in given[:max_clips]]
         most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
-        begins = [stride * number for number in range(most)]
-    else:
-        begins = [Fraction(str(start)) for start in starts[:max_clips]]
-    moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
+        return [first + stride * number for number in range(most)]
+
+    def moments(first: Fraction) -> list[Fraction]:
+        return sorted({begin + Fraction(number) / rate for begin in begins(first) for number in range(num_frames)})
+
     fit = sizes if callable(sizes) else lambda _: sizes
-    facts, pictures, only_one = _read(path, moments, fit, limits)
-    if accept_still and only_one:
-        return [SourceClip(0.0, {size: picture[None] for size, picture in pictures[moments[0]].items()}, facts)]
+    read = _read(path, moments, fit, limits)
+    facts, pictures = read.facts, read.pictures
+    if accept_still and read.only_one:
+        (still,) = list(pictures.values())[:1]
+        return [SourceClip(0.0, {size: picture[None] for size, picture in still.items()}, facts)]
     clips = []
-    for begin in begins:
+    for begin in begins(read.late):
         shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
         if len(shown) == num_frames:
             frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
@@ -137,17 +150,30 @@ def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
 
 Pictures = dict[Fraction, dict[Size, Picture]]
 """By moment."""
+Moments = Callable[[Fraction], list[Fraction]]
+"""The wanted moments, increasing, given when the first frame is shown."""
 
 
-def _read(
-    path: str | Path, moments: Sequence[Fraction], fit: Fit, limits: Limits
-) -> tuple[SourceFacts, Pictures, bool]:
-    """What is shown at these moments, and whether there is only one frame."""
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a file."""
+
+    facts: SourceFacts
+    pictures: Pictures
+    late: Fraction
+    """When its first frame is shown, in seconds on the file's clock."""
+    only_one: bool
+    """Whether it has only one frame."""
+
+
+def _read(path: str | Path, moments: Moments, fit: Fit, limits: Limits) -> _Read:
+    """What is shown at these moments."""
     if folders.is_index(path):
         reader = folders.FrameReader(path)
         found = reader.check(limits)
         facts = SourceFacts(found.height, found.width, float(found.fps), found.seconds)
-        return facts, folders.pictures_at(reader, moments, fit(facts), limits), len(reader) == 1
+        pictures = folders.pictures_at(reader, moments(Fraction(0)), fit(facts), limits)
+        return _Read(facts, pictures, Fraction(0), len(reader) == 1)
     with open(path, "rb") as stream:
         try:
             return _read_few(stream, moments, fit, limits)
@@ -156,36 +182,33 @@ def _read(
             return _read_all(stream, moments, fit, limits)
 
 
-def _read_all(
-    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
-) -> tuple[SourceFacts, Pictures, bool]:
-    """What is shown at these moments, decoding everything; and whether there is only one frame."""
+def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
+    """What is shown at these moments, decoding everything."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
-        return facts, pictures, reader.decoded == 1
+        return _Read(facts, pictures, reader.late, reader.decoded == 1)
 
 
-def _read_few(
-    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
-) -> tuple[SourceFacts, Pictures, bool]:
+def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
     """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
         packets = reader.scan()
-        shown = list(_sample(iter(packets), iter(moments), lambda pts: pts))
-        some = moments[: len(shown)]
+        wanted = moments(reader.late)
+        shown = list(_sample(iter(packets), iter(wanted), lambda pts: pts))
+        some = wanted[: len(shown)]
         frames = reader.frames_at(frozenset(shown or [packets[0][2]]))  # the facts need one frame
-        facts, pictures = _shown(reader, frames, some, fit)
+        facts, pictures = _shown(reader, frames, lambda _: some, fit)
         if len(pictures) != len(some):
             raise Unfit("not all frames came out of the decoder")
         reader.check_complete()
-        return facts, pictures, False
+        return _Read(facts, pictures, reader.late, False)
 
 
 def _shown(
-    reader: VideoReader, frames: Iterator[TimedFrame], moments: Sequence[Fraction], fit: Fit
+    reader: VideoReader, frames: Iterator[TimedFrame], moments: Moments, fit: Fit
 ) -> tuple[SourceFacts, Pictures]:
     first = next(frames, None)
     if first is None:
@@ -194,8 +217,9 @@ def _shown(
     height, width = reader.upright_size(first[2])
     fps = reader.info.average_fps
     facts = SourceFacts(height, width, float(fps) if fps else None, reader.info.seconds)
-    converted = _sample(chain((first,), frames), iter(moments), reader.convert(fit(facts)))
-    return facts, dict(zip(moments, converted, strict=False))
+    wanted = moments(reader.late)
+    converted = _sample(chain((first,), frames), iter(wanted), reader.convert(fit(facts)))
+    return facts, dict(zip(wanted, converted, strict=False))
 
 
 def iterate_frames(
@@ -232,7 +256,7 @@ def iterate_frames(
         first = next(frames, None)
         if first is not None:
             size = fit(reader.upright_size(first[2]))
-            moments = (number / rate for number in numbers)
+            moments = (reader.late + number / rate for number in numbers)
             for converted in _sample(chain((first,), frames), moments, reader.convert((size,))):
                 yield converted[size]
         reader.check_complete()
@@ -245,7 +269,7 @@ def _sample(
 ) -> Iterator[ShownT]:
     """Yield what is on the screen at each moment, until the moments or the frames end.
 
-    Frames come as (seconds after the first frame, duration in seconds, frame); moments are such seconds, increasing.
+    Frames come as (seconds on the file's clock, duration in seconds, frame); moments are such seconds, increasing.
     """
     held: FrameT | None = None
     shown: ShownT | None = None  # the held frame converted, once, if any moment needs it

@@ -12,8 +12,7 @@ from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
-from walt.ingest.sources.items import leaves_folder
-from walt.ingest.sources.kinds import FileList
+from walt.ingest.sources.rows import tables_outside
 
 OWN_DATASETS = "datasets/own"
 """Where the descriptors are that ``walt init`` writes: beside those of the project, which have cards and tests."""
@@ -34,9 +33,7 @@ def own_dataset(root: Path, given: Given) -> Described:
         names = [name for unused in described.choice.unused if unused.may_hold_captions for name in unused.names]
         said = ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         raise ConfigurationError(f"captions may be lost: {said} not read; give --captions TABLE, or --no-captions")
-    source = described.descriptor.source
-    tables = source.tables if isinstance(source, FileList) else ()
-    if outside := next(filter(leaves_folder, tables), None):
+    for outside in tables_outside(described.choice.source):
         said = "is outside the folder, where DVC does not look: `walt prepare` reports changes to it"
         info(f"{printable(outside)} {said}")
     return described

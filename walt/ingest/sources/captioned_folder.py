@@ -10,13 +10,8 @@ from collections.abc import Iterator
 
 from walt.ingest.sources import file_list
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Entry, leaves_folder
+from walt.ingest.sources.items import Entry
 from walt.ingest.sources.kinds import CaptionedFolder, FileList
-
-
-def table_outside(source: CaptionedFolder) -> bool:
-    """Whether the table is outside the dataset's folder, which is all that DVC watches."""
-    return leaves_folder(source.captions)
 
 
 def entries(source: CaptionedFolder, dataset: Dataset) -> Iterator[Entry]:

@@ -86,6 +86,15 @@ class LocalFolder:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
+    def broken_link(self) -> str | None:
+        """A link in the folder, at any depth and hidden or not, that leads nowhere; None: there is none."""
+        for above, folders, names in os.walk(self.root):
+            for name in (*folders, *names):
+                path = f"{above}/{name}"
+                if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH114, PTH110 a Path is slower
+                    return path
+        return None
+
     def _under(self, start: str) -> Iterator[str]:
         """All files below one folder, sorted by the components of their paths."""
         top = self.root / start

@@ -11,11 +11,18 @@ from walt.core.log import warning
 from walt.core.remote_errors import shown
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Refusal, Seen, Span, leaves_folder
-from walt.ingest.sources.kinds import Absent
+from walt.ingest.sources.kinds import Absent, CaptionedFolder, FileList, OneSource
 from walt.ingest.tables.cells import Row
 
 FETCHED = ("s3://", "https://", "http://")
 """URLs that a table may name. A local file is named by its path alone."""
+
+
+def tables_outside(source: OneSource) -> list[str]:
+    """The tables of a source that are outside the dataset's folder, which is all that DVC watches."""
+    if isinstance(source, CaptionedFolder):
+        return [source.captions] if leaves_folder(source.captions) else []
+    return [table for table in source.tables if leaves_folder(table)] if isinstance(source, FileList) else []
 
 
 @dataclass(frozen=True, slots=True)
