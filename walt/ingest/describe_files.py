@@ -133,7 +133,7 @@ def _choose(root: Path, given: Given) -> tuple[str, Folder, Choice]:
         raise ConfigurationError(f"{videos}: no such folder")
     folder = open_folder(root, videos)
     table = None if captions is None else _captions_table(root, videos, captions)
-    return videos, folder, recognise(Survey.of(folder), _wish(given, table))
+    return videos, folder, recognise(Survey.of(folder), replace(_wish(given, table), whole_folder=True))
 
 
 def _wish(given: Given, table: str | None) -> Wish:

@@ -24,6 +24,7 @@ from walt.core.remote_errors import MissingError
 from walt.ingest.clip_cache import ClipCache, SourceEntry, SourceFile, named
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import hash_location, is_elsewhere, local_copy, num_bytes, whole_file
+from walt.media.images import SourceError
 from walt.media.kinds import Kind
 
 MOST_BYTES = 16 << 30
@@ -104,6 +105,8 @@ def _visit(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) 
             return LocationResult(sha256, num_bytes=size)
         with local_copy(task.location, folder) as path:
             return LocationResult(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
+    except SourceError as error:  # a folder of frames
+        return LocationResult(sha256, code=error.code, cause=error.cause, num_bytes=size)
     except OSError as error:
         return LocationResult(sha256, code="unreadable", cause=str(error.strerror), num_bytes=size)
 

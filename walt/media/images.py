@@ -33,7 +33,8 @@ class SourceError(Exception):
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
             ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
-            ``unreadable``, ``aspect``, ``shot_cut``, ``internal`` (an error of this program or of a library).
+            ``unreadable``, ``aspect``, ``shot_cut``, ``internal`` (an error of this program or of a library); of a
+            folder of frames also ``no_frames``, ``mixed_frames``, ``missing_frame``, ``repeated_frame``, ``changed``.
         cause: one line for people.
     """
 
@@ -72,20 +73,25 @@ def read_picture(path: str | Path, limits: Limits) -> Picture:
         SourceError: it is not an allowed image format, is damaged, or is outside the limits.
     """
     with open(path, "rb") as stream:
-        check_not_empty(stream)
-        try:
-            with warnings.catch_warnings():
-                # our own limits decide about the size, and odd metadata of a picture that decodes does not matter
-                warnings.simplefilter("ignore")
-                return _decode_picture(stream, limits)
-        except UnidentifiedImageError:
-            raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}") from None
-        except Image.DecompressionBombError as error:
-            raise SourceError("too_large", str(error)) from None
-        except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError) as error:
-            # what Pillow's plugins are known to raise for damaged files
-            code = "truncated" if "truncated" in str(error) else "decode"
-            raise SourceError(code, f"{type(error).__name__}: {error}") from None
+        return decode_picture(stream, limits)
+
+
+def decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
+    """``read_picture`` of an open file. Raises SourceError."""
+    check_not_empty(stream)
+    try:
+        with warnings.catch_warnings():
+            # our own limits decide about the size, and odd metadata of a picture that decodes does not matter
+            warnings.simplefilter("ignore")
+            return _decode_picture(stream, limits)
+    except UnidentifiedImageError:
+        raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError as error:
+        raise SourceError("too_large", str(error)) from None
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError) as error:
+        # what Pillow's plugins are known to raise for damaged files
+        code = "truncated" if "truncated" in str(error) else "decode"
+        raise SourceError(code, f"{type(error).__name__}: {error}") from None
 
 
 def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:

@@ -13,7 +13,7 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is alw
   format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
 ``walt.media.decoding`` opens and decodes files, ``walt.media.skipping`` finds what need not be decoded, and
-``walt.media.scaling`` turns frames into pictures.
+``walt.media.scaling`` turns frames into pictures. A folder of numbered pictures is read by ``walt.media.frames``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import IO, TypeVar
 import numpy as np
 
 from walt.core.sizes import Size
+from walt.media import frames as folders
 from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
@@ -76,6 +77,10 @@ Starts = Callable[[Fraction], Sequence[float]]
 
 def probe(path: str | Path) -> VideoInfo:
     """Read the header of a video. Raises SourceError (``format``, ``no_video``, ``codec``)."""
+    if folders.is_index(path):
+        found = folders.FrameReader(path).info()
+        fps, num = found.fps, found.num_frames
+        return VideoInfo(found.codec, "rgb24", *found.size, Fraction(1), num, fps, fps, found.seconds, 0)
     with open(path, "rb") as stream, open_video(stream) as container:
         return describe(container, picture_stream(container))
 
@@ -121,12 +126,7 @@ def read_clips(
         return sorted({begin + Fraction(number) / rate for begin in begins(first) for number in range(num_frames)})
 
     fit = sizes if callable(sizes) else lambda _: sizes
-    with open(path, "rb") as stream:
-        try:
-            read = _read_few(stream, moments, fit, limits)
-        except Unfit:
-            stream.seek(0)
-            read = _read_all(stream, moments, fit, limits)
+    read = _read(path, moments, fit, limits)
     facts, pictures = read.facts, read.pictures
     if accept_still and read.only_one:
         still = {size: picture[None] for size, picture in next(iter(pictures.values())).items()}
@@ -163,6 +163,22 @@ class _Read:
     """When its first frame is shown, in seconds on the file's clock."""
     only_one: bool
     """Whether it has only one frame."""
+
+
+def _read(path: str | Path, moments: Moments, fit: Fit, limits: Limits) -> _Read:
+    """What is shown at these moments."""
+    if folders.is_index(path):
+        reader = folders.FrameReader(path)
+        found = reader.check(limits)
+        facts = SourceFacts(found.height, found.width, float(found.fps), found.seconds)
+        pictures = folders.pictures_at(reader, moments(Fraction(0)), fit(facts), limits)
+        return _Read(facts, pictures, Fraction(0), len(reader) == 1)
+    with open(path, "rb") as stream:
+        try:
+            return _read_few(stream, moments, fit, limits)
+        except Unfit:
+            stream.seek(0)
+            return _read_all(stream, moments, fit, limits)
 
 
 def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
@@ -230,6 +246,9 @@ def iterate_frames(
     """
     rate = Fraction(str(fps))
     numbers = count() if math.isinf(max_seconds) else range(max(1, math.ceil(Fraction(str(max_seconds)) * rate)))
+    if folders.is_index(path):
+        yield from folders.iterate(folders.FrameReader(path), (number / rate for number in numbers), fit, limits)
+        return
     with open(path, "rb") as stream, open_video(stream) as container:
         reader = VideoReader(container, limits)
         frames = reader.frames()

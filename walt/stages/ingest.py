@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from walt.core.compute import ComputeConfig
@@ -128,15 +129,20 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # its form before it had parts
         if not filtered:  # what a filter keeps out is not hashed, and stays cut for when it is let in again
             cache.prune({source.file.name for source in listed})
-        for table in (paths.rejects, paths.clip_rejects):
-            for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
-                left.unlink()
+        _remove_temporary(paths.rejects, paths.clip_rejects)
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
     if descriptor.source.kind == "union":
         figures["members"] = _by_member(descriptor, inputs, accepted)
     if config.ingest.output:
         figures["uploaded"] = mirror(paths, config.ingest.output)
     return figures
+
+
+def _remove_temporary(*tables: Path) -> None:
+    """What killed runs left beside the tables."""
+    for table in tables:
+        for left in table.parent.glob(f"{table.name}.*{TEMPORARY_SUFFIX}"):
+            left.unlink()
 
 
 def _by_member(descriptor: Descriptor, inputs: Counter[str], accepted: list[Source]) -> dict[str, str]:

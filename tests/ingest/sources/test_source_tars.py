@@ -359,3 +359,19 @@ def test_captions_of_an_index_beside_the_tar(tmp_path: Path) -> None:
     (tmp_path / "s_0.json").unlink()
     with pytest.raises(ConfigurationError, match=r"s_0\.json: no JSON object with 'files'"):
         list_source(tmp_path, TARS | {"caption": "index:captions"})
+
+
+def test_a_sparse_member_is_refused_and_those_behind_it_are_read(tmp_path: Path) -> None:
+    """Its header says a size that is larger than what is stored: it is no sign of a cut."""
+    path = write_tar(tmp_path / "a.tar", {"s.mp4": b"12", "b.mp4": b"2", "b.txt": b"a dog"})
+    plain = path.read_bytes()
+    header = bytearray(plain[:512])
+    header[156:157] = b"S"
+    header[386 : 386 + 24] = b"00000000000\0" + b"00000000002\0"
+    header[483:495] = b"00010000000\0"  # the size of the whole
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    path.write_bytes(bytes(header) + plain[512:])
+    found = list_source(tmp_path, TARS)
+    assert list(by_source(found)) == ["a.tar::b.mp4"]
+    assert codes(found) == {"a.tar::s.mp4": "special"}

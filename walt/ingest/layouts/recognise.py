@@ -11,16 +11,25 @@ from walt.core.printable import printable
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
+from walt.ingest.layouts.special import recognise_special
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
 from walt.ingest.sources.file_list import shape_of, split_of
-from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder, WebDatasetTars
+from walt.ingest.sources.kinds import (
+    FileList,
+    FrameFolders,
+    LeRobot,
+    LineFiles,
+    ParquetBytes,
+    PlainFolder,
+    WebDatasetTars,
+)
 from walt.ingest.tables.cells import Columns
 from walt.ingest.tables.fields import TABLE
 from walt.ingest.tables.read import find_tables, read_rows
 
-Source = FileList | LineFiles | PlainFolder | WebDatasetTars
+Source = FileList | LineFiles | PlainFolder | WebDatasetTars | ParquetBytes | LeRobot | FrameFolders
 
 
 @dataclass
@@ -60,6 +69,8 @@ class Wish:
     use_captions: bool = True
     """False: the files are taken without captions, whatever is beside them."""
     labels_from_folders: bool = False
+    whole_folder: bool = False
+    """Whether a folder is meant, not some of its files: then it may be a dataset of a special kind."""
 
 
 def recognise(survey: Survey, wish: Wish) -> Choice:
@@ -71,6 +82,12 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     """
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
+    special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
+    if special is not None:
+        unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
+        unread = [] if special.captioned else unread
+        unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
+        return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
             raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")

@@ -10,11 +10,14 @@ from walt.ingest.groups import with_groups
 from walt.ingest.sources import (
     captioned_folder,
     file_list,
+    frame_folders,
     imagenet,
     kinds,
     kinetics,
+    lerobot,
     line_files,
     panda70m,
+    parquet_bytes,
     plain_folder,
     ucf101,
     union,
@@ -84,3 +87,9 @@ def entries(source: kinds.OneSource, dataset: Dataset) -> Iterator[Entry]:
             return imagenet.entries(source, dataset)
         case kinds.WebDatasetTars():
             return webdataset_tars.entries(source, dataset)
+        case kinds.ParquetBytes():
+            return parquet_bytes.entries(source, dataset)
+        case kinds.LeRobot():
+            return lerobot.entries(source, dataset)
+        case kinds.FrameFolders():
+            return frame_folders.entries(source, dataset)

@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from walt.core.config import Section
 
@@ -207,6 +207,50 @@ class WebDatasetTars(Section):
     """Whether a tar that is cut short ends the stage with status 5, or is refused as one input."""
 
 
+class ParquetBytes(Section):
+    """Parquet tables that hold the files themselves, a row each."""
+
+    kind: Literal["parquet_bytes"]
+    tables: Names
+    """Files; globs are allowed."""
+    column: str
+    """Column of bytes, or of a struct of ``bytes`` and ``path``."""
+    name_column: str | None = None
+    """Column with the file's name, whose suffix says whether it is a picture; null: the struct's ``path``."""
+    media: Literal["video", "image"] = "video"
+    """What a file without a name is."""
+    caption_columns: tuple[str, ...] = ()
+    """Columns of text, or of lists of text; all that are not empty are captions of the row."""
+    label_column: str | None = None
+    """Column of class numbers, or of names from the descriptor's ``classes``."""
+    number_columns: tuple[str, ...] = ()
+    split: dict[Literal["train", "held_out"], Names] | None = None
+    """Globs of the tables of each split; null: by hash."""
+
+
+class LeRobot(Section):
+    """A LeRobot dataset (v2.1 or v3): an input is what one camera saw in one episode; its tasks are its captions."""
+
+    kind: Literal["lerobot"]
+    video_keys: tuple[str, ...] = ()
+    """Cameras, such as ``observation.images.top``; empty: all."""
+    absent: Absent = "refuse"
+
+
+class FrameFolders(Section):
+    """Videos as folders of numbered pictures (``0001.png``, ``0002.png``, ...), in order of their numbers."""
+
+    kind: Literal["frames"]
+    folders: Names
+    """Globs of folders, such as ``*`` or ``**``; those with numbered pictures directly in them are videos."""
+    fps: PositiveFloat
+    """Pictures per second."""
+    caption: Literal["txt"] | None = None
+    """``txt``: the caption of the folder ``a`` is in ``a.txt`` beside it."""
+    labels_from_folders: bool = False
+    """Whether the first folder of a video's path is the name of its class."""
+
+
 class ShapesGenerator(Section):
     """Settings of the generated ``shapes`` dataset."""
 
@@ -231,6 +275,9 @@ OneSource = (
     | Kinetics
     | ImageNet
     | WebDatasetTars
+    | ParquetBytes
+    | LeRobot
+    | FrameFolders
 )
 """Every kind but the union."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

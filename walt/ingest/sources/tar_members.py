@@ -41,12 +41,14 @@ def members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str
         try:
             with tarfile.open(fileobj=stream, mode="r:") as archive:
                 for member in archive:
-                    end = member.offset_data + (-(-member.size // _BLOCK) * _BLOCK if member.isreg() else 0)
+                    before, end = end, archive.offset  # a sparse member's size is not that of its bytes
+                    if member.size < 0 or end <= before:
+                        raise CorruptArtifactError(f"{where}: not a whole tar: the size of {member.name!r} is wrong")
                     if end > size:
                         raise CorruptArtifactError(f"{where}: cut short in member {member.name!r}")
                     if not member.isdir():
                         yield member.name, _refusal(member), Place(member.offset_data, member.size)
-        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError, RecursionError) as error:
             raise CorruptArtifactError(f"{where}: {_why(stream, begin, error)}") from None
         stream.seek(end)
         if stream.read(_BLOCK) != bytes(_BLOCK):
@@ -72,7 +74,7 @@ def _why(stream: IO[bytes], begin: int, error: Exception) -> str:
         return f"something that is not a tar follows its end, at byte {begin}"
     if packed:
         return f"not a tar but {packed}: unpack it, since members are read where they are"
-    return f"not a whole tar: {str(error).splitlines()[0]}"
+    return f"not a whole tar: {(str(error) or type(error).__name__).splitlines()[0]}"
 
 
 def _refusal(member: tarfile.TarInfo) -> tuple[str, str] | None:
