@@ -43,7 +43,12 @@ def find_paths(survey: Survey, peek: Peek, column: str | None = None) -> Paths |
     columns = [column] if column else list(_candidates(peek))
     tried = [paths for name in columns for paths in _ways(survey, peek, name)]
     best = max(tried, key=lambda paths: paths.hits, default=None)
-    if best and not best.hits and survey.listed and any(name in peek.columns for name in usual_names.PATHS):
+    if (
+        best
+        and not best.hits
+        and (survey.listed or survey.chosen)
+        and any(name in peek.columns for name in usual_names.PATHS)
+    ):
         return best  # a list is read as it is: its rows without a file are refused, each by its name
     return best if best and (best.hits or column) else None
 

@@ -141,6 +141,7 @@ def _others(tables: list[Recognised]) -> dict[str, str]:
 
 
 def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
+    survey.chosen = wish.captions is not None
     tables, why = recognise_tables(survey, names, wish.columns)
     if not tables:
         causes = [f"{name}: {cause}" for name, cause in sorted(why.items())]

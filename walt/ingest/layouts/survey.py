@@ -35,6 +35,8 @@ class Survey:
     packed: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     """How many files there are of each other suffix."""
+    chosen: bool = False
+    """Whether the user named the table: then it is read even if none of the first files that it names is here."""
     listed: bool = False
     """Whether only a list is looked at, not the folder."""
 
