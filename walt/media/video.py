@@ -8,7 +8,8 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is alw
   any frame rate, a variable rate and an odd start are handled correctly; a timestamp that goes back counts as the one
   before it;
 - seconds count on the file's clock, as players show it: from the start of the stream that starts first, which may be
-  the sound;
+  the sound; where time begins again inside a file, what follows is shown at once, and no clip goes over the join;
+- clips that touch damage are left out: see ``walt.media.continuity``;
 - rotation metadata is applied once; non-square pixels become square; interlaced frames are deinterlaced; any pixel
   format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
@@ -29,9 +30,10 @@ from typing import IO, TypeVar
 import numpy as np
 
 from walt.core.sizes import Size
-from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
+from walt.media.decoding import TimedFrame, VideoReader, open_video
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
+from walt.media.streams import VideoInfo, describe, picture_stream
 
 FrameT = TypeVar("FrameT")
 ShownT = TypeVar("ShownT")
@@ -66,6 +68,8 @@ class SourceClip:
     frames: dict[Size, Clip]
     """(T, height, width, 3); a still has T = 1."""
     facts: SourceFacts
+    part: int = 0
+    """How many times the source's time has begun again before it."""
 
 
 Fit = Callable[[SourceFacts], Sequence[Size]]
@@ -106,38 +110,57 @@ def read_clips(
             instead of a stride.
 
     Raises:
-        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
+        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole, ``damaged`` where no
+            clip is free of damage.
     """
     rate = Fraction(str(fps))
     stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
 
-    def begins(first: Fraction) -> list[Fraction]:
+    def begins_from(first: Fraction) -> list[Fraction]:
         if starts is not None:
-            given = starts(first) if callable(starts) else starts
+            given = starts(first) if callable(starts) else [start for start in starts if first <= Fraction(str(start))]
             return [Fraction(str(start)) for start in given[:max_clips]]
         most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
         return [first + stride * number for number in range(most)]
+
+    def begins(first: Fraction) -> list[Fraction]:
+        found = begins_from(first)
+        for join in joins:
+            found = [begin for begin in found if begin + last + _ON_SCREEN < join] + begins_from(join)
+        return found[:max_clips]
 
     def moments(first: Fraction) -> list[Fraction]:
         return sorted({begin + Fraction(number) / rate for begin in begins(first) for number in range(num_frames)})
 
     fit = sizes if callable(sizes) else lambda _: sizes
+    last = (num_frames - 1) / rate
+    joins: Sequence[Fraction] = ()
     with open(path, "rb") as stream:
         try:
             read = _read_few(stream, moments, fit, limits)
         except Unfit:
             stream.seek(0)
             read = _read_all(stream, moments, fit, limits)
+        if read.joins:  # clips begin again there, which is known only now
+            joins = read.joins
+            stream.seek(0)
+            read = _read_all(stream, moments, fit, limits)
     facts, pictures = read.facts, read.pictures
     if accept_still and read.only_one:
         (still,) = list(pictures.values())[:1]
         return [SourceClip(0.0, {size: picture[None] for size, picture in still.items()}, facts)]
-    clips = []
+    clips, damaged = [], 0
     for begin in begins(read.late):
         shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
-        if len(shown) == num_frames:
-            frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
-            clips.append(SourceClip(float(begin), frames, facts))
+        if len(shown) != num_frames:
+            continue
+        if any(begin < until and begin + last + _ON_SCREEN >= since for since, until in read.damage):
+            damaged += 1
+            continue
+        frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
+        clips.append(SourceClip(float(begin), frames, facts, sum(join <= begin for join in joins)))
+    if not clips and damaged:
+        raise SourceError("damaged", f"damage from {float(read.damage[0][0]):.2f} s on, in all of {damaged} clips")
     if not clips:
         raise too_short(len(pictures), fps, num_frames)
     return clips
@@ -164,6 +187,10 @@ class _Read:
     """When its first frame is shown, in seconds on the file's clock."""
     only_one: bool
     """Whether it has only one frame."""
+    joins: Sequence[Fraction] = ()
+    """When its time began again."""
+    damage: Sequence[tuple[Fraction, Fraction]] = ()
+    """Begins and ends of what damage spread to."""
 
 
 def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
@@ -172,7 +199,10 @@ def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> 
         reader = VideoReader(container, limits)
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
-        return _Read(facts, pictures, reader.late, reader.decoded == 1)
+        joins = reader.joins()
+        if joins:
+            facts = replace(facts, seconds=reader.lasted())
+        return _Read(facts, pictures, reader.late, reader.decoded == 1, tuple(joins), tuple(reader.damage()))
 
 
 def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
