@@ -28,7 +28,13 @@ DOORS = {
     "aiohttp": {"walt/core/remote.py", "walt/core/remote_errors.py"},
     "tenacity": {"walt/core/remote_errors.py"},
     "ffmpeg": {"walt/media/playable.py"},
-    "av": {"walt/media/decoding.py", "walt/media/mp4.py", "walt/media/scaling.py"},
+    "av": {
+        "walt/media/continuity.py",
+        "walt/media/decoding.py",
+        "walt/media/mp4.py",
+        "walt/media/scaling.py",
+        "walt/media/streams.py",
+    },  # fmt: skip
     "imageio_ffmpeg": {"walt/media/playable.py"},
     "scenedetect": {"walt/media/shots.py"},
     "cv2": {"walt/media/shots.py"},

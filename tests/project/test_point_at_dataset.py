@@ -331,7 +331,10 @@ def walt(*arguments: str) -> Result:
     [
         (["--recipe", "tiny", "--force", "--videos", "clips", "--captions", "gone.csv"], "no such file"),
         (["--recipe", "tiny", "--force", "--videos", "nowhere"], "no such folder"),
-        (["--recipe", "tiny", "--force", "--videos", "videos", "--captions", "table.csv"], "'a.mp4'"),
+        (
+            ["--recipe", "tiny", "--force", "--videos", "videos", "--captions", "table.csv", "--path-column", "vid"],
+            "no column 'vid'",
+        ),
         (["--captions", "table.csv"], "describe --videos"),
         (["--update", "--no-captions"], "describe --videos"),
         (["--videos", "clips", "--no-captions", "--captions", "t.csv"], "--no-captions takes no captions"),

@@ -6,6 +6,7 @@ Nothing is encoded or stored here; ``walt.ingest.clip_cache`` does that. Worker 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import cached_property, partial
@@ -21,7 +22,21 @@ from walt.ingest import fitting, measures
 from walt.ingest.fitting import Upscale, fitting_sizes
 from walt.ingest.measures import Measures, measure
 from walt.ingest.sources.items import Span
-from walt.media import decoding, fingerprints, frames, images, mp4, numbered, scaling, shots, skipping, video
+from walt.media import (
+    clip_times,
+    continuity,
+    decoding,
+    fingerprints,
+    frames,
+    images,
+    mp4,
+    numbered,
+    scaling,
+    shots,
+    skipping,
+    streams,
+    video,
+)
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import Kind
 from walt.media.video import SourceClip, SourceFacts
@@ -29,7 +44,10 @@ from walt.media.video import SourceClip, SourceFacts
 if TYPE_CHECKING:  # workers import this module, and should start fast
     from walt.ingest.config import IngestConfig
 
-_MODULES = (video, frames, numbered, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
+_MODULES = (
+    video, clip_times, frames, numbered, decoding, continuity, streams, skipping, scaling, mp4, images, shots,
+    fingerprints, fitting, measures,
+)  # fmt: skip
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
 _ROUNDING = Fraction(1, 100)  # of a frame, because a span's ends are rounded to milliseconds
@@ -183,10 +201,11 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -
     )  # fmt: skip
     if len(shown) < rule.num_frames:  # a still, or too short: _by_stride decides which
         return _by_stride(rule, path, span)
-    sizes, begin_of_all = [*shown[0].frames], Fraction(str(shown[0].start_seconds))
+    sizes = [*shown[0].frames]
     smallest = min(sizes, key=_area)
     thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
-    found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
+    seen = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
+    found = sorted({*seen, *_interruptions(shown, rate)})
     starts = [
         start
         for begin, end in zip([0, *found], [*found, len(shown)], strict=True)
@@ -197,7 +216,7 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -
         raise SourceError("shot_cut", cause)
     return [
         SourceClip(
-            float(begin_of_all + start / rate),
+            shown[start].start_seconds,
             {
                 size: np.concatenate([frame.frames[size] for frame in shown[start : start + rule.num_frames]])
                 for size in sizes
@@ -205,6 +224,16 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -
             shown[0].facts,
         )
         for start in starts[: rule.max_clips]
+    ]
+
+
+def _interruptions(shown: Sequence[SourceClip], rate: Fraction) -> list[int]:
+    """Numbers of the frames before which time began again, or damaged frames were left out."""
+    return [
+        number
+        for number in range(1, len(shown))
+        if shown[number].part != shown[number - 1].part
+        or (shown[number].start_seconds - shown[number - 1].start_seconds) * rate > 1.5
     ]
 
 

@@ -1,7 +1,7 @@
 """Opens and decodes any video: from a file's bytes to timed frames, and from those to upright pictures.
 
-Only this module, ``walt.media.mp4`` and ``walt.media.playable`` import PyAV and ffmpeg; the latter two are for this
-project's own files. To get a file's clips or pictures, use ``walt.media.video``.
+``walt.media.mp4`` and ``walt.media.playable``, which also use PyAV and ffmpeg, are for this project's own files. To get
+a file's clips or pictures, use ``walt.media.video``.
 
 Only the demuxers in ``DEMUXERS`` read a file, and only its own bytes: a playlist with a video's name is refused before
 it is followed.
@@ -9,9 +9,9 @@ it is followed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any, cast
 
@@ -24,9 +24,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from walt.core.sizes import Size
+from walt.media.continuity import Continuity
 from walt.media.images import Limits, SourceError, check_not_empty
 from walt.media.scaling import Scaler, deinterlace, orientation
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
+from walt.media.streams import describe, picture_stream
 
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
 
@@ -50,25 +52,6 @@ _ROUNDING = 1e-6
 """Rounding error of sums of floats, in seconds."""
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a file's header says."""
-
-    codec: str
-    pixel_format: str
-    width: int
-    """As stored, before rotation."""
-    height: int
-    pixel_aspect: Fraction
-    num_frames: int | None
-    average_fps: Fraction | None
-    constant_fps: Fraction | None
-    """FFmpeg's guess, from the header and the first frames, of the rate at which no frame is skipped; for irregular
-    frame rates, the average."""
-    seconds: float | None
-    stream_index: int
-
-
 @contextmanager
 def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
     """Open a video from its bytes, turning FFmpeg's errors into SourceError. The file's name, which may be anything, is
@@ -84,40 +67,6 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
             yield container
     except av.FFmpegError as error:
         raise SourceError("decode", f"{error.strerror}") from None
-
-
-def picture_stream(container: InputContainer) -> VideoStream:
-    """The video stream that players choose: FFmpeg's best one. Attached pictures (cover art, thumbnails) are never it,
-    and one picture by the header's count only where there is nothing else.
-
-    Raises:
-        SourceError: ``no_video``, ``codec``.
-    """
-    attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & attached]
-    if not streams:
-        raise SourceError("no_video", "no picture stream")
-    streams = [stream for stream in streams if stream.frames != 1] or streams
-    best = container.streams.best("video")
-    if best not in streams:
-        best = next((stream for stream in streams if stream.disposition & av.stream.Disposition.default), streams[0])
-    if best.codec_context is None:
-        raise SourceError("codec", "no decoder for the picture stream")
-    return best
-
-
-def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
-    """What the headers of the container and the stream say."""
-    seconds = None
-    if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        seconds = container.duration / av.time_base
-    return VideoInfo(
-        stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.width, stream.height,
-        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate,
-        stream.guessed_rate, seconds, stream.index,
-    )  # fmt: skip
 
 
 def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
@@ -139,8 +88,10 @@ class VideoReader:
         self.stream = picture_stream(container)
         self.info = describe(container, self.stream)
         limits.check_size(self.info.width, self.info.height)
-        if self.info.seconds is not None and self.info.seconds > limits.max_seconds:
-            raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+        self.continuity = Continuity(container.format.name.split(",")[0], self.stream.time_base or Fraction(0))
+        too_long = self.info.seconds is not None and self.info.seconds > limits.max_seconds
+        if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
+            raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
         self._decoder = _decoder(self.stream, limits)
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
@@ -156,7 +107,7 @@ class VideoReader:
         self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
         self._facts: list[Packet] = []
         self._held: list[av.Packet[Stream]] | None = None
-        self.late = Fraction(0)
+        self._zero = self.late = Fraction(0)
         """When the first frame is shown, on the file's clock; known once frames or packets have been read."""
 
     def _start(self, first: Fraction) -> None:
@@ -165,6 +116,25 @@ class VideoReader:
         begin = self._container.start_time
         late = Fraction(0) if begin is None else first - Fraction(begin, av.time_base)
         self.late = Fraction(round(late * 1000), 1000) if late > _TOGETHER else Fraction(0)
+        self._zero = first - self.late
+
+    def joins(self) -> list[Fraction]:
+        """When time began again, in seconds on the file's clock; after ``frames``."""
+        return [self._on_clock(ticks) for ticks in self.continuity.joins]
+
+    def damage(self) -> list[tuple[Fraction, Fraction]]:
+        """Stretches to which damage spread, begin and end in seconds on the file's clock; after ``frames``."""
+        return [
+            (self._on_clock(begin), _ENDLESS if end == math.inf else self._on_clock(int(end)))
+            for begin, end in self.continuity.damage()
+        ]
+
+    def lasted(self) -> float:
+        """Seconds from the first packet's picture to the end of the last one's, of those that were read."""
+        return self._last - self._first
+
+    def _on_clock(self, ticks: int) -> Fraction:
+        return ticks * (self.stream.time_base or Fraction(0)) - self._zero
 
     def frames(self) -> Iterator[TimedFrame]:
         """All frames in display order; seconds never decrease."""
@@ -211,6 +181,10 @@ class VideoReader:
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         shown = sorted(self._facts, key=lambda fact: fact.pts)
         seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few distinct values
+        for fact in shown:
+            self.continuity.step(fact.pts, fact.duration, False)
+        if self.continuity.damage():
+            raise Unfit("a gap in a constant rate")
         self._start(shown[0].pts * tick)
         first = shown[0].pts - self.late / tick
         return [((fact.pts - first) * tick, seconds[fact.duration], fact.pts) for fact in shown]
@@ -269,7 +243,7 @@ class VideoReader:
 
     def _decode(self) -> Iterator[VideoFrame]:
         for packet in self._packets:  # the last one of each stream is empty and drains its decoder
-            self._count(packet)
+            self._follow(packet)
             if packet.stream is not self.stream:
                 continue
             try:
@@ -279,8 +253,14 @@ class VideoReader:
                 continue
             for frame in decoded:
                 self.decoded += 1
+                self.continuity.show(frame)
                 yield frame
         self._exhausted = True
+
+    def _follow(self, packet: av.Packet[Stream]) -> None:
+        if packet.stream is self.stream and packet.size:
+            self.continuity.follow(packet)
+        self._count(packet)
 
     def _count(self, packet: av.Packet[Stream]) -> None:
         ours = packet.stream is self.stream
@@ -303,10 +283,12 @@ class VideoReader:
         the time must be too small: AVI files may count frames that are empty, and repeat the one before.
         """
         for packet in self._packets:
-            self._count(packet)
+            self._follow(packet)
         if not self.packets or (self._exhausted and not self.decoded):
             raise SourceError("decode", "no frame could be decoded")
         promised, seconds = self.info.num_frames, self.info.seconds
+        if self.continuity.joins:  # the length is the difference of two timestamps, which says nothing
+            promised = seconds = None
         if promised and self.info.average_fps:  # an AVI's duration is guessed from its size; its frame count is exact
             seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
         came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
@@ -317,6 +299,8 @@ class VideoReader:
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
         lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        if self.continuity.damage():  # clips that it touches are left out; decoders drop frames, too
+            return
         if self._undecodable or lost > max(2, self.packets // 20):
             raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
 

@@ -24,11 +24,11 @@ from PIL import Image
 
 from walt.core.sizes import Size
 from walt.core.storage import TEMPORARY_SUFFIX
+from walt.media.clip_times import ON_SCREEN
 from walt.media.images import FORMATS, Limits, Picture, SourceError, crop_and_resize, decode_picture
 from walt.media.numbered import in_order
 
 MAGIC = b"walt frames 1\n"
-_ON_SCREEN = Fraction(1, 1000)  # as in walt.media.video
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class FrameReader:
 
     def number_at(self, moment: Fraction) -> int | None:
         """Which frame is on the screen at a moment in seconds; None: the video has ended."""
-        number = math.floor((moment + _ON_SCREEN) * self.fps)
+        number = math.floor((moment + ON_SCREEN) * self.fps)
         return number if number < len(self) and moment < len(self) / self.fps else None
 
     def picture(self, number: int, limits: Limits) -> Picture:

@@ -8,7 +8,8 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is alw
   any frame rate, a variable rate and an odd start are handled correctly; a timestamp that goes back counts as the one
   before it;
 - seconds count on the file's clock, as players show it: from the start of the stream that starts first, which may be
-  the sound;
+  the sound; where time begins again inside a file, what follows is shown at once, and no clip goes over the join;
+- clips that touch damage are left out: see ``walt.media.continuity``;
 - rotation metadata is applied once; non-square pixels become square; interlaced frames are deinterlaced; any pixel
   format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
@@ -20,7 +21,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
@@ -30,9 +32,11 @@ import numpy as np
 
 from walt.core.sizes import Size
 from walt.media import frames as folders
-from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
+from walt.media.clip_times import ON_SCREEN, Starts, WantedClips
+from walt.media.decoding import TimedFrame, VideoReader, open_video
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
+from walt.media.streams import VideoInfo, describe, picture_stream
 
 FrameT = TypeVar("FrameT")
 ShownT = TypeVar("ShownT")
@@ -41,8 +45,6 @@ SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv",
      ".asf", ".ogv", ".gif"}
 )  # fmt: skip
-
-_ON_SCREEN = Fraction(1, 1000)  # a frame counts as shown this much early: Matroska rounds timestamps to milliseconds
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,12 @@ class SourceClip:
     frames: dict[Size, Clip]
     """(T, height, width, 3); a still has T = 1."""
     facts: SourceFacts
+    part: int = 0
+    """How many times the source's time has begun again before it."""
 
 
 Fit = Callable[[SourceFacts], Sequence[Size]]
 """Chooses the sizes of the results; it may raise SourceError."""
-Starts = Callable[[Fraction], Sequence[float]]
-"""The clips' starts in seconds on the file's clock, increasing, given when the first frame is shown."""
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -110,35 +112,40 @@ def read_clips(
             instead of a stride.
 
     Raises:
-        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
+        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole, ``damaged`` where no
+            clip is free of damage.
     """
     rate = Fraction(str(fps))
     stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
-
-    def begins(first: Fraction) -> list[Fraction]:
-        given = starts(first) if callable(starts) else starts
-        if given is not None:
-            return [Fraction(str(start)) for start in given[:max_clips]]
-        most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
-        return [first + stride * number for number in range(most)]
-
-    def moments(first: Fraction) -> list[Fraction]:
-        return sorted({begin + Fraction(number) / rate for begin in begins(first) for number in range(num_frames)})
-
+    wanted = WantedClips(num_frames, rate, stride, max_clips, limits.max_seconds, starts)
     fit = sizes if callable(sizes) else lambda _: sizes
-    read = _read(path, moments, fit, limits)
-    facts, pictures = read.facts, read.pictures
+    read = _read(path, wanted.moments, fit, limits)
+    if read.joins:  # clips begin again there, which is known only now
+        wanted = replace(wanted, joins=read.joins)
+        read = _read(path, wanted.moments, fit, limits, everything=True)
     if accept_still and read.only_one:
-        still = {size: picture[None] for size, picture in next(iter(pictures.values())).items()}
-        return [SourceClip(0.0, still, facts)]
-    clips = []
-    for begin in begins(read.late):
-        shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
-        if len(shown) == num_frames:
-            frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
-            clips.append(SourceClip(float(begin), frames, facts))
+        still = {size: picture[None] for size, picture in next(iter(read.pictures.values())).items()}
+        return [SourceClip(0.0, still, read.facts)]
+    return _whole_clips(read, wanted)
+
+
+def _whole_clips(read: _Read, wanted: WantedClips) -> list[SourceClip]:
+    """The clips of which all frames were read and which no damage touches. Raises SourceError where there are none."""
+    clips, damaged, num_frames = [], 0, wanted.num_frames
+    for begin in wanted.begins(read.late):
+        times = (begin + Fraction(number) / wanted.rate for number in range(num_frames))
+        shown = [read.pictures[at] for at in times if at in read.pictures]
+        if len(shown) != num_frames:
+            continue
+        if any(begin < until and begin + wanted.last + ON_SCREEN >= since for since, until in read.damage):
+            damaged += 1
+            continue
+        frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
+        clips.append(SourceClip(float(begin), frames, read.facts, sum(join <= begin for join in wanted.joins)))
+    if not clips and damaged:
+        raise SourceError("damaged", f"damage from {float(read.damage[0][0]):.2f} s on, in all of {damaged} clips")
     if not clips:
-        raise too_short(len(pictures), fps, num_frames)
+        raise too_short(len(read.pictures), float(wanted.rate), num_frames)
     return clips
 
 
@@ -163,10 +170,18 @@ class _Read:
     """When its first frame is shown, in seconds on the file's clock."""
     only_one: bool
     """Whether it has only one frame."""
+    joins: Sequence[Fraction] = ()
+    """When its time began again."""
+    damage: Sequence[tuple[Fraction, Fraction]] = ()
+    """Begins and ends of what damage spread to."""
 
 
-def _read(path: str | Path, moments: Moments, fit: Fit, limits: Limits) -> _Read:
-    """What is shown at these moments."""
+def _read(path: str | Path, moments: Moments, fit: Fit, limits: Limits, *, everything: bool = False) -> _Read:
+    """What is shown at these moments.
+
+    Args:
+        everything: decode all of the file, whether that is needed or not.
+    """
     if folders.is_index(path):
         reader = folders.FrameReader(path)
         found = reader.check(limits)
@@ -174,11 +189,11 @@ def _read(path: str | Path, moments: Moments, fit: Fit, limits: Limits) -> _Read
         pictures = folders.pictures_at(reader, moments(Fraction(0)), fit(facts), limits)
         return _Read(facts, pictures, Fraction(0), len(reader) == 1)
     with open(path, "rb") as stream:
-        try:
-            return _read_few(stream, moments, fit, limits)
-        except Unfit:
+        if not everything:
+            with suppress(Unfit):
+                return _read_few(stream, moments, fit, limits)
             stream.seek(0)
-            return _read_all(stream, moments, fit, limits)
+        return _read_all(stream, moments, fit, limits)
 
 
 def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
@@ -187,7 +202,10 @@ def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> 
         reader = VideoReader(container, limits)
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
-        return _Read(facts, pictures, reader.late, reader.decoded == 1)
+        joins = reader.joins()
+        if joins:
+            facts = replace(facts, seconds=reader.lasted())
+        return _Read(facts, pictures, reader.late, reader.decoded == 1, tuple(joins), tuple(reader.damage()))
 
 
 def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
@@ -274,13 +292,13 @@ def _sample(
     shown: ShownT | None = None  # the held frame converted, once, if any moment needs it
     since = lasts = Fraction(0)  # of the held frame
     moment = next(moments, None)
-    due = None if moment is None else moment + _ON_SCREEN  # adding fractions takes microseconds: once per moment
+    due = None if moment is None else moment + ON_SCREEN  # adding fractions takes microseconds: once per moment
     for seconds, duration, frame in frames:
         while held is not None and due is not None and due < seconds:
             shown = convert(held) if shown is None else shown
             yield shown
             moment = next(moments, None)
-            due = None if moment is None else moment + _ON_SCREEN
+            due = None if moment is None else moment + ON_SCREEN
         if due is None:
             return
         held, shown, since, lasts = frame, None, seconds, duration
