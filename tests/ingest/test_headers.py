@@ -41,6 +41,19 @@ def test_what_headers_say(tmp_path: Path) -> None:
     assert second == Header("b.jpg", "image", "jpeg", 40, 30, None, None, None)
 
 
+def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "long.mp4", counter(48), fps=24)
+    items = [replace(item(path), span=span) for span in ((0.5, 1.5), (0.5, 1.6))]
+    limits, compute = replace(LIMITS, max_seconds=1.0), INLINE
+    fits, longer = read_headers(
+        items, limits, compute, pictures=2, picture_height=32, timeout_seconds=30, memory_mb=4096
+    )
+    assert isinstance(fits, Header)
+    assert fits.seconds == 1.0
+    assert fits.picture is not None
+    assert longer == Refusal("long.mp4", "too_long", "a span of 1.1 seconds, more than 1")
+
+
 def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("#EXTM3U\n/etc/passwd")

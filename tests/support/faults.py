@@ -30,6 +30,13 @@ def crash_at(name: str, rule: ClipRule, path: Path, source: SourceFile) -> tuple
     return cut_source(rule, path, source)
 
 
+def crash_at_second(seconds: float, rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
+    """``cut_source``, but it crashes at spans of ``a.mkv`` that begin there."""
+    if path.name == "a.mkv" and source.span and source.span[0] == seconds:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return cut_source(rule, path, source)
+
+
 def cut_slowly(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
     """``cut_source``, but it takes a second longer."""
     time.sleep(1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
@@ -139,6 +139,8 @@ def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tup
         pictures = crop_and_resize(picture, rule.sizes_of(facts))
         clips = [SourceClip(0.0, {size: picture[None] for size, picture in pictures.items()}, facts)]
     else:
+        if span is not None:
+            rule = replace(rule, limits=rule.limits.around(*span))
         clips = _by_shots(rule, path, rule.split, span) if rule.split else _by_stride(rule, path, span)
     return clips[0].facts, [_measured(clip) for clip in clips]
 

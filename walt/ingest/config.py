@@ -160,7 +160,8 @@ class IngestConfig(Section):
     max_pixels: PositiveInt
     """Larger pictures are refused by their header, before decoding."""
     max_seconds: PositiveFloat
-    """Longer videos are refused by their header."""
+    """Longer videos are refused by their header; of a video with spans, the spans that are longer, however long the
+    video around them is."""
     timeout_seconds: PositiveFloat
     """A decoder that takes longer than this for one source is killed."""
     memory_mb: PositiveInt

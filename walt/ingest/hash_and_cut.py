@@ -11,7 +11,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -58,6 +60,8 @@ class LocationTask:
     location: str
     spans: tuple[tuple[Kind, Span | None], ...]
     hint: Hint | None = None
+    seconds: float = math.inf
+    """After this much time no further input is begun."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class LocationResult:
     cause: str = ""
     num_bytes: int = 0
     """Bytes that were read or fetched; 0 where a hint made that unnecessary."""
+    left: tuple[SourceFile, ...] = ()
+    """Inputs that were not begun, because time ran out."""
 
 
 def read_location(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> LocationResult:
@@ -104,7 +110,8 @@ def _visit(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) 
         if not lacking:
             return LocationResult(sha256, num_bytes=size)
         with local_copy(task.location, folder) as path:
-            return LocationResult(sha256, tuple((file, *cut(path, file)) for file in lacking), num_bytes=size)
+            results, left = _cut_all(cut, path, lacking, task.seconds)
+        return LocationResult(sha256, results, num_bytes=size, left=left)
     except SourceError as error:  # a folder of frames
         return LocationResult(sha256, code=error.code, cause=error.cause, num_bytes=size)
     except OSError as error:
@@ -132,10 +139,10 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) 
                 return LocationResult(code="changed", cause=_REPLACED)
             sha256 = sha256_file(path)
             size = num_bytes(str(path))
-            results = tuple((file, *cut(path, file)) for file in _lacking(cache, sha256, task))
+            results, left = _cut_all(cut, path, _lacking(cache, sha256, task), task.seconds)
         strong = stated.etag is not None and not stated.etag.startswith("W/")
         hint = Hint(stated.etag or "", stated.size, sha256) if strong else None
-        return LocationResult(sha256, results, hint, num_bytes=size)
+        return LocationResult(sha256, results, hint, num_bytes=size, left=left)
     except MissingError as error:
         return LocationResult(code="missing", cause=str(error))
     except OSError as error:
@@ -146,6 +153,29 @@ def _fetch(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) 
         if task.location.startswith("s3://") or str(error).endswith(_OURS):
             raise
         return LocationResult(code="unreachable", cause=str(error))
+
+
+def _cut_all(
+    cut: Cut, path: Path, files: list[SourceFile], seconds: float
+) -> tuple[tuple[Result, ...], tuple[SourceFile, ...]]:
+    """The results of these inputs, which are in one file, and those that were not begun within the time.
+
+    The file is hashed again after the last of them: where it changed meanwhile, none of the results counts.
+    """
+    results: list[Result] = []
+    end = time.monotonic() + seconds
+    while len(results) < len(files) and (not results or time.monotonic() < end):
+        file = files[len(results)]
+        results.append((file, *cut(path, file)))
+    refusal = None
+    try:
+        if files and sha256_file(path) != files[0].sha256:
+            refusal = "changed", "its bytes changed while it was read"
+    except OSError as error:
+        refusal = "unreadable", str(error.strerror)
+    if refusal:
+        return tuple((file, SourceEntry(file.sha256, (), None, *refusal), b"") for file in files), ()
+    return tuple(results), tuple(files[len(results) :])
 
 
 def _was_replaced(whole: str, stated: remote.RemoteFile) -> bool:

@@ -125,9 +125,11 @@ def read_header(limits: Limits, request: HeaderRequest) -> Header | Refusal:
 def _read_local(limits: Limits, request: HeaderRequest, path: Path, source: str) -> Header:
     header = (_picture_header if request.kind == "image" else _video_header)(path, source)
     limits.check_size(header.width, header.height)
-    if header.seconds is not None and request.span is not None:
+    if request.span is not None:
         start, end = request.span
-        header = replace(header, seconds=max(0.0, min(end, header.seconds) - start))
+        limits = limits.around(start, end)
+        if header.seconds is not None:
+            header = replace(header, seconds=max(0.0, min(end, header.seconds) - start))
     elif header.seconds is not None and header.seconds > limits.max_seconds:
         raise SourceError("too_long", f"{header.seconds:.0f} seconds, more than {limits.max_seconds:g}")
     if request.picture_height is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from walt.media.video import too_short
 from walt.workers.execute import map_items
 
 TEMPORARY_FOLDER = "fetched"
+MOST_SPANS = 32
+"""Spans of one local file that are read at one go: their clips are in memory together, and come in one message."""
 
 
 @dataclass
@@ -104,32 +107,64 @@ class _Reading:
     def make(self, title: str, read: Callable[[LocationTask], LocationResult], sources: list[Source]) -> list[Source]:
         """Read all sources, those on servers first. Returns those at which a worker died."""
         dead: list[Source] = []
-        seconds, memory = self._ingest.timeout_seconds, self._ingest.memory_mb
+        seconds = self._ingest.timeout_seconds
         with ProgressBar(title, len(sources), "files", meters=("clips", "MB"), counters=("rejects",)) as bar:
             bar.advance(0, rejects=self._num_refused)
             for elsewhere, limit in ((True, seconds + DOWNLOAD_SECONDS), (False, seconds)):
-                groups = partial(_by_location, sources, elsewhere)
-                jobs = map(self._task, groups())
-                outcomes = map_items(read, jobs, self._compute, timeout_seconds=limit, memory_mb=memory)
-                for group, outcome in zip(groups(), outcomes, strict=True):
-                    found = outcome.value
-                    if found is None:
-                        assert outcome.failure is not None
-                        found = LocationResult(code=outcome.failure.code, cause=outcome.failure.cause)
-                        dead += group
-                    entries = [entry for _, entry, _ in found.results]
-                    refused = len(group) if found.code else sum(bool(entry.code) for entry in entries)
-                    refused = 0 if group[0].refusal else refused  # counted when its worker died
-                    self._keep(found, group)
-                    self._num_refused += refused
-                    clips = sum(len(entry.clips) for entry in entries)
-                    bar.advance(len(group), clips=clips, MB=found.num_bytes / 1e6, rejects=refused)
+                visits: Iterable[list[Source]] = _visits(sources, elsewhere)
+                while again := self._visit(read, visits, limit, dead, bar):
+                    visits = again
         return dead
+
+    def _visit(
+        self,
+        read: Callable[[LocationTask], LocationResult],
+        visits: Iterable[list[Source]],
+        limit: float,
+        dead: list[Source],
+        bar: ProgressBar,
+    ) -> list[list[Source]]:
+        """Make these visits; those at which a worker died, alone with its source, are added to ``dead``.
+
+        Returns:
+            Visits to make afterwards: the sources of one at which a worker died, each alone; and what one had no time
+            for.
+        """
+        again: list[list[Source]] = []
+        begun: deque[list[Source]] = deque()
+
+        def tasks() -> Iterator[LocationTask]:
+            for group in visits:
+                begun.append(group)
+                yield self._task(group)
+
+        memory = self._ingest.memory_mb
+        for outcome in map_items(read, tasks(), self._compute, timeout_seconds=limit, memory_mb=memory):
+            group, found = begun.popleft(), outcome.value
+            if found is None:
+                if len(group) > 1:
+                    again += [[source] for source in group]
+                    continue
+                assert outcome.failure is not None
+                found = LocationResult(code=outcome.failure.code, cause=outcome.failure.cause)
+                dead += group
+            if found.left:
+                left = {(file.kind, file.span) for file in found.left}
+                again.append([source for source in group if (source.item.kind, source.item.span) in left])
+                group = [source for source in group if (source.item.kind, source.item.span) not in left]
+            entries = [entry for _, entry, _ in found.results]
+            refused = len(group) if found.code else sum(bool(entry.code) for entry in entries)
+            refused = 0 if group[0].refusal else refused  # counted when its worker died
+            self._keep(found, group)
+            self._num_refused += refused
+            clips = sum(len(entry.clips) for entry in entries)
+            bar.advance(len(group), clips=clips, MB=found.num_bytes / 1e6, rejects=refused)
+        return again
 
     def _task(self, group: list[Source]) -> LocationTask:
         location = group[0].item.path
         spans = tuple((source.item.kind, source.item.span) for source in group)
-        return LocationTask(location, spans, self._hints.get(location))
+        return LocationTask(location, spans, self._hints.get(location), self._ingest.timeout_seconds / 2)
 
     def _keep(self, found: LocationResult, group: list[Source]) -> None:
         """Results go into the cache; failures that say nothing about the bytes are noted only in the source."""
@@ -148,17 +183,21 @@ class _Reading:
         self.num_decoded += len(found.results)
 
 
-def _by_location(sources: list[Source], elsewhere: bool) -> Iterator[list[Source]]:
-    """Local sources one by one; the spans of a remote file together, so that it is fetched once."""
+def _visits(sources: list[Source], elsewhere: bool) -> Iterator[list[Source]]:
+    """The sources that a worker reads at one go: those of a remote file together, so that it is fetched once; the spans
+    of a local file or member together, at most ``MOST_SPANS`` of them; and other local sources one by one."""
     groups: dict[str, list[Source]] = {}
     for source in sources:
         if is_elsewhere(source.item.path) != elsewhere:
             continue
-        if elsewhere:
+        if elsewhere or source.item.span:
             groups.setdefault(source.item.path, []).append(source)
         else:
             yield [source]
-    yield from groups.values()
+    for group in groups.values():
+        most = len(group) if elsewhere else MOST_SPANS
+        for first in range(0, len(group), most):
+            yield group[first : first + most]
 
 
 def _classify(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig, bounds: ClipBounds) -> Read:

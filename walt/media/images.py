@@ -6,9 +6,11 @@ Pictures are numpy arrays (H, W, 3) uint8 RGB. Transparent pixels are composited
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -51,6 +53,7 @@ class Limits:
     min_side: int
     max_pixels: int
     max_seconds: float
+    """Of a video, or of the span that is used of it: see ``around``."""
 
     def check_size(self, width: int, height: int) -> None:
         """Raise SourceError for a picture of this stored size that is too small or too large."""
@@ -58,6 +61,17 @@ class Limits:
             raise SourceError("too_small", f"{width}x{height} pixels, the smallest side allowed is {self.min_side}")
         if width * height > self.max_pixels:
             raise SourceError("too_large", f"{width}x{height} pixels, more than {self.max_pixels}")
+
+    def around(self, begin: float, end: float) -> Limits:
+        """The limits of a video of which only the span from ``begin`` to ``end`` seconds is used: any length.
+
+        Raises:
+            SourceError: the span itself is longer than the limit (``too_long``).
+        """
+        length = float(Fraction(str(end)) - Fraction(str(begin)))
+        if length > self.max_seconds:
+            raise SourceError("too_long", f"a span of {length:g} seconds, more than {self.max_seconds:g}")
+        return replace(self, max_seconds=math.inf)
 
 
 def check_not_empty(stream: IO[bytes]) -> None:
