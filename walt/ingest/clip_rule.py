@@ -22,7 +22,7 @@ from walt.ingest import fitting, measures
 from walt.ingest.fitting import Upscale, fitting_sizes
 from walt.ingest.measures import Measures, measure
 from walt.ingest.sources.items import Span
-from walt.media import decoding, fingerprints, images, mp4, scaling, shots, skipping, video
+from walt.media import decoding, fingerprints, images, key_frames, mp4, scaling, shots, skipping, video
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import Kind
 from walt.media.video import SourceClip, SourceFacts
@@ -30,7 +30,7 @@ from walt.media.video import SourceClip, SourceFacts
 if TYPE_CHECKING:  # workers import this module, and should start fast
     from walt.ingest.config import IngestConfig
 
-_MODULES = (video, decoding, skipping, scaling, mp4, images, shots, fingerprints, fitting, measures)
+_MODULES = (video, decoding, skipping, key_frames, scaling, mp4, images, shots, fingerprints, fitting, measures)
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
 _ROUNDING = Fraction(1, 100)  # of a frame, because a span's ends are rounded to milliseconds
