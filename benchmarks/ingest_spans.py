@@ -22,7 +22,7 @@ import av
 import imageio_ffmpeg
 
 from benchmarks.measure import machine, markdown_table
-from walt.ingest.clip_cache import cut_source
+from walt.ingest.clip_cache import cut_sources
 from walt.ingest.clip_rule import ClipRule, ShotSplit
 from walt.ingest.hash_and_cut import LocationResult, LocationTask, read_location
 from walt.media.images import Limits
@@ -104,7 +104,7 @@ def rule(split: ShotSplit | None) -> ClipRule:
 def cut_spans(rule: ClipRule, path: Path, spans: list[tuple[float, float]]) -> LocationResult:
     """What a worker does with all spans of a file."""
     task = LocationTask(str(path), tuple(("video", span) for span in spans))
-    return read_location(path.parent, partial(cut_source, rule), None, task)
+    return read_location(path.parent, partial(cut_sources, rule), None, task)
 
 
 def decode(path: Path) -> int:

@@ -67,6 +67,12 @@ class SourceClip:
 
 Fit = Callable[[SourceFacts], Sequence[Size]]
 """Chooses the sizes of the results; it may raise SourceError."""
+Pictures = dict[Fraction, dict[Size, Picture]]
+"""By moment."""
+Reading = tuple[SourceFacts, Pictures, bool]
+"""Facts, pictures, and whether there is only one frame."""
+Reader = Callable[[str | Path, Sequence[Fraction], Fit, Limits], Reading]
+"""``read_pictures``, or what returns the same with less work."""
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -86,6 +92,7 @@ def read_clips(
     accept_still: bool = False,
     stride_seconds: float | None = None,
     starts: Sequence[float] | None = None,
+    read: Reader | None = None,
 ) -> list[SourceClip]:
     """Cut a video into clips, decoding it once for all clips and sizes.
 
@@ -98,6 +105,7 @@ def read_clips(
         stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
             Clips overlap where it is shorter than that.
         starts: the clips' starts, in seconds after the first frame, increasing; used instead of a stride.
+        read: used instead of ``read_pictures``; it returns the same.
 
     Raises:
         SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
@@ -111,12 +119,7 @@ def read_clips(
         begins = [Fraction(str(start)) for start in starts[:max_clips]]
     moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
     fit = sizes if callable(sizes) else lambda _: sizes
-    with open(path, "rb") as stream:
-        try:
-            facts, pictures, only_one = _read_few(stream, moments, fit, limits)
-        except Unfit:
-            stream.seek(0)
-            facts, pictures, only_one = _read_all(stream, moments, fit, limits)
+    facts, pictures, only_one = (read or read_pictures)(path, moments, fit, limits)
     if accept_still and only_one:
         return [SourceClip(0.0, {size: picture[None] for size, picture in pictures[moments[0]].items()}, facts)]
     clips = []
@@ -135,13 +138,21 @@ def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
     return SourceError("too_short", f"{num_shown} frames at {fps:g} per second, a clip has {num_frames}")
 
 
-Pictures = dict[Fraction, dict[Size, Picture]]
-"""By moment."""
+def read_pictures(path: str | Path, moments: Sequence[Fraction], fit: Fit, limits: Limits) -> Reading:
+    """What is shown at these moments, increasing, by the rules of ``read_clips``; none for moments after the end.
+
+    Raises:
+        SourceError: as ``read_clips``.
+    """
+    with open(path, "rb") as stream:
+        try:
+            return _read_few(stream, moments, fit, limits)
+        except Unfit:
+            stream.seek(0)
+            return _read_all(stream, moments, fit, limits)
 
 
-def _read_all(
-    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
-) -> tuple[SourceFacts, Pictures, bool]:
+def _read_all(stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits) -> Reading:
     """What is shown at these moments, decoding everything; and whether there is only one frame."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
@@ -150,9 +161,7 @@ def _read_all(
         return facts, pictures, reader.decoded == 1
 
 
-def _read_few(
-    stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits
-) -> tuple[SourceFacts, Pictures, bool]:
+def _read_few(stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits) -> Reading:
     """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
