@@ -285,7 +285,7 @@ def verify(files: list[Path]) -> tuple[int, int]:
     frames = identical = 0
     for file in files:
         with open(file, "rb") as stream:
-            _, plain, _ = video._read_all(stream, moments, lambda _: [(SIDE, SIDE)], LIMITS)
+            plain = video._read_all(stream, lambda _: moments, lambda _: [(SIDE, SIDE)], LIMITS).pictures
         clips = video.read_clips(file, num_frames=NUM_FRAMES, fps=FPS, sizes=[(SIDE, SIDE)], max_clips=2, limits=LIMITS)
         ours = np.concatenate([clip.frames[SIDE, SIDE] for clip in clips])
         frames += len(ours)

@@ -15,11 +15,12 @@ import pytest
 from tests.support.faults import crash_at, hang_or_crash
 from tests.support.ingest_project import CAPTIONS, add, make_project, outputs, run
 from tests.support.places import Place, only_here
+from walt.core.errors import StorageError
 from walt.core.log import ProgressBar
 from walt.core.paths import Paths
 from walt.core.storage import sha256_file
 from walt.data.manifest import RejectRow, read_rejects
-from walt.ingest import hash_and_cut
+from walt.ingest import clip_cache, clip_rule, hash_and_cut
 from walt.ingest import read_sources as reading
 from walt.ingest.clip_cache import cut_sources
 from walt.ingest.sources.locations import member_location
@@ -139,3 +140,30 @@ def test_clips_that_only_another_machines_cache_has_are_cut_again(root: Path, mo
     shutil.rmtree(root / "data")
     run(root)
     assert outputs(root) == before
+
+
+def test_an_unforeseen_exception_refuses_one_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[str] = set()
+
+    def cut(rule: Any, path: Path, *rest: Any) -> Any:
+        seen.add(sha256_file(path))
+        if len(seen) == 1:
+            raise ValueError("31 is not\na valid Type")
+        return clip_rule.cut(rule, path, *rest)
+
+    monkeypatch.setattr(clip_cache, "cut", cut)
+    run(root)
+    ((name, row),) = rejected(root).items()
+    assert (row.code, row.cause) == ("internal", f"{name}: ValueError: 31 is not a valid Type")
+    monkeypatch.setattr(clip_cache, "cut", clip_rule.cut)
+    run(root)  # it says nothing certain about the bytes, so it is not remembered
+    assert not rejected(root)
+
+
+def test_errors_of_storage_still_end_the_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(clip_cache, "cut", fail)
+    with pytest.raises(StorageError, match="the disk is full"):
+        run(root)

@@ -35,11 +35,11 @@ def make(path: Path, codec: str, start: Fraction = Fraction(0), side: int = 64) 
 def fed(path: Path, moments: Sequence[Fraction]) -> tuple[int, int]:
     """How many packets are decoded for these moments, and the number of jumps; the frames are compared."""
     with open(path, "rb") as stream:
-        few_facts, few, _ = _read_few(stream, moments, lambda _: [SIZE], LIMITS)
+        few = _read_few(stream, lambda _: [*moments], lambda _: [SIZE], LIMITS)
         stream.seek(0)
-        facts, plain, _ = _read_all(stream, moments, lambda _: [SIZE], LIMITS)
-        assert (few_facts, few.keys()) == (facts, plain.keys())
-        assert all(np.array_equal(few[moment][SIZE], plain[moment][SIZE]) for moment in plain)
+        plain = _read_all(stream, lambda _: [*moments], lambda _: [SIZE], LIMITS)
+        assert (few.facts, few.late, few.pictures.keys()) == (plain.facts, plain.late, plain.pictures.keys())
+        assert all(np.array_equal(few.pictures[at][SIZE], plain.pictures[at][SIZE]) for at in plain.pictures)
         stream.seek(0)
         with open_video(stream) as container:
             reader = VideoReader(container, LIMITS)
@@ -74,7 +74,7 @@ def test_a_damaged_packet_that_is_needed_leads_to_decoding_from_the_start(tmp_pa
     data[at : at + len(packet)] = bytes([0x80 | packet[0]]) + bytes(len(packet) - 1)
     path.write_bytes(data)
     with open(path, "rb") as stream, pytest.raises(Unfit):
-        _read_few(stream, LATE, lambda _: [SIZE], LIMITS)
+        _read_few(stream, lambda _: LATE, lambda _: [SIZE], LIMITS)
     assert fed(path, [Fraction(1)])[0] < 10, "what comes before it is not affected"
 
 

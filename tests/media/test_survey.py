@@ -31,7 +31,7 @@ def survey(path: Path, limits: Limits) -> SourceFacts:
     [
         ("misc/ios9.mov", 1280, 720, 30.0),  # stored lying on its side
         ("kinetics/abseiling/abseiling_k400.mp4", 256, 455, 25.0),  # 454 pixels that are not square
-        ("misc/nasa_13013.mp4", 180, 320, 25.0),  # the first of two streams
+        ("misc/nasa_13013.mp4", 270, 480, 30.0),  # the better of two streams
         ("misc/v_GGSY1Qvo990.mp4", 240, 320, 19.62),
     ],
 )

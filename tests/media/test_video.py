@@ -73,6 +73,33 @@ def test_an_odd_start_changes_nothing(tmp_path: Path) -> None:
     assert numbers(read(tmp_path / "a.mkv", max_clips=1)) == [[0, 3, 6, 9, 12]]
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "aac"), ("mkv", "libopus"), ("ts", "mp2")])
+def test_seconds_count_from_the_start_of_the_sound(tmp_path: Path, suffix: str, codec: str) -> None:
+    write_video(tmp_path / "a.mp4", counter(48), fps=24, pixel_format="yuv420p")
+    path = tmp_path / f"late.{suffix}"
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=d=5", "-itsoffset", "2", "-i", tmp_path / "a.mp4", "-map", "0:a", "-map", "1:v",
+        "-c:v", "copy", "-c:a", codec, path,
+    )  # fmt: skip
+    clips = read(path)
+    assert [clip.start_seconds for clip in clips] == pytest.approx([2.0, 2.625, 3.25], abs=0.1)
+    assert numbers(clips)[0] == [0, 3, 6, 9, 12]
+    (clip,) = read_clips(path, num_frames=3, fps=8, sizes=[SIZE], max_clips=1, limits=LIMITS, starts=[3.0])
+    (first,) = numbers([clip])
+    assert clip.start_seconds == 3.0
+    assert abs(first[0] - 24) <= (2 if suffix == "ts" else 0)
+    assert read_counter(np.stack([*iterate_frames(path, fps=8, fit=lambda size: size, limits=LIMITS)]))[:3] == [0, 3, 6]
+
+
+def test_a_delay_of_the_coder_is_not_a_late_start(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", counter(24), fps=24)
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=d=1", "-itsoffset", "0.02", "-i", tmp_path / "a.mp4", "-map", "0:a", "-map", "1:v",
+        "-c:v", "copy", "-c:a", "libopus", tmp_path / "b.mkv",
+    )  # fmt: skip
+    assert [clip.start_seconds for clip in read(tmp_path / "b.mkv", max_clips=1)] == [0.0]
+
+
 @given(
     steps=st.lists(st.integers(min_value=-3, max_value=9), min_size=1, max_size=40),
     fps=st.sampled_from([Fraction(8), Fraction(25), Fraction(30000, 1001)]),
@@ -162,6 +189,15 @@ def test_rotation_metadata_is_applied_once(tmp_path: Path, angle: int, expected:
     assert clips[0].frames[(16, 32)].shape == (5, 16, 32, 3)
 
 
+def test_pictures_with_exif_in_a_video_are_read_and_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise makes it upright
+    for number in range(8):
+        Image.fromarray(quarters()[0]).save(tmp_path / f"{number}.jpg", exif=exif, quality=95)
+    ffmpeg("-framerate", "8", "-i", tmp_path / "%d.jpg", "-c", "copy", tmp_path / "a.mov")
+    assert names(read(tmp_path / "a.mov", max_clips=1)[0].frames[SIZE][0]) == ["blue", "red", "white", "green"]
+
+
 @pytest.mark.parametrize("aspect", [Fraction(2, 1), Fraction(1, 2), Fraction(64, 51)])
 def test_a_circle_of_non_square_pixels_comes_out_round(tmp_path: Path, aspect: Fraction) -> None:
     y, x = np.mgrid[:128, :128] - 63.5
@@ -235,14 +271,27 @@ def test_cover_art_is_not_the_picture(tmp_path: Path) -> None:
     assert numbers(read(tmp_path / "b.mp4", max_clips=1)) == [[0, 3, 6, 9, 12]]
 
 
-def test_the_first_of_several_picture_streams_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("suffix", "default"), [("mkv", 1), ("mp4", 1), ("mp4", 0)])
+def test_a_picture_before_the_video_is_not_the_video(tmp_path: Path, suffix: str, default: int) -> None:
     write_video(tmp_path / "a.mp4", counter(24))
-    write_video(tmp_path / "b.mp4", counter(24, 64, 64)[::-1].copy())
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "cover.jpg")
+    ffmpeg(
+        "-i", tmp_path / "cover.jpg", "-i", tmp_path / "a.mp4", "-map", "0", "-map", "1", "-c", "copy",
+        f"-disposition:v:{default}", "default", f"-disposition:v:{1 - default}", "0", tmp_path / f"b.{suffix}",
+    )  # fmt: skip
+    assert numbers(read(tmp_path / f"b.{suffix}", max_clips=1)) == [[0, 3, 6, 9, 12]]
+
+
+@pytest.mark.parametrize("default", [0, 1])
+def test_of_several_videos_the_one_that_players_show_is_taken(tmp_path: Path, default: int) -> None:
+    write_video(tmp_path / "a.mp4", counter(24))
+    write_video(tmp_path / "b.mp4", counter(24)[::-1].copy())
     ffmpeg(
         "-i", tmp_path / "a.mp4", "-i", tmp_path / "b.mp4", "-map", "0", "-map", "1", "-c", "copy",
-        "-disposition:v:0", "0", "-disposition:v:1", "default", tmp_path / "c.mp4",
+        f"-disposition:v:{1 - default}", "0", f"-disposition:v:{default}", "default", tmp_path / "c.mp4",
     )  # fmt: skip
-    assert numbers(read(tmp_path / "c.mp4", max_clips=1)) == [[0, 3, 6, 9, 12]]
+    expected = [[0, 3, 6, 9, 12], [23, 20, 17, 14, 11]][default]
+    assert numbers(read(tmp_path / "c.mp4", max_clips=1)) == [expected]
 
 
 # ------------------------------------------------------------------------------------------------ refusals
@@ -453,9 +502,9 @@ def _ffmpeg_frame(path: Path, width: int, height: int) -> Frames:
     return np.frombuffer(raw, np.uint8).reshape(height, width, 3)
 
 
-def test_the_first_of_two_real_streams_is_used() -> None:
-    info = probe(shared_data() / "clips/misc/nasa_13013.mp4")
-    assert (info.width, info.height, info.stream_index) == (320, 180, 0)
+def test_the_better_of_two_real_streams_is_used() -> None:
+    info = probe(shared_data() / "clips/misc/nasa_13013.mp4")  # two programmes, both with the flag "default"
+    assert (info.width, info.height, info.stream_index) == (480, 270, 3)
 
 
 def test_a_real_timecode_shows_the_right_frames() -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from walt.core.errors import CorruptArtifactError
+from walt.core.errors import CorruptArtifactError, WaltError
 from walt.core.sizes import Size
 from walt.core.storage import TEMPORARY_SUFFIX
 from walt.ingest.clip_rule import ClipRule, CutClip, cut, readers
@@ -105,6 +105,10 @@ def _cut_source(rule: ClipRule, path: Path, source: SourceFile, read: Reader) ->
         return SourceEntry(source.sha256, (), None, error.code, error.cause), b""
     except OSError as error:
         return SourceEntry(source.sha256, (), None, "unreadable", str(error.strerror)), b""
+    except (WaltError, MemoryError):  # the run ends; the pool of workers notes that memory ran out
+        raise
+    except Exception as error:  # noqa: BLE001 one file of millions must not end the run
+        return SourceEntry(source.sha256, (), None, "internal", named(error)), b""
     entries: list[ClipEntry] = []
     blobs: list[bytes] = []
     offset = 0
@@ -114,6 +118,12 @@ def _cut_source(rule: ClipRule, path: Path, source: SourceFile, read: Reader) ->
         blobs.append(data)
         offset += len(data)
     return SourceEntry(source.sha256, tuple(entries), facts), b"".join(blobs)
+
+
+def named(error: Exception) -> str:
+    """One line about an unforeseen exception."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> tuple[ClipEntry, bytes]:
@@ -136,8 +146,8 @@ def _encode(rule: ClipRule, source: SourceFile, clip: CutClip, offset: int) -> t
 MEASURED_SUFFIX = ".measured"
 """Suffix of the file beside a source's clips in which ``walt.ingest.stored_measures`` keeps its numbers."""
 
-TRANSIENT = frozenset({"changed", "unreadable"})
-"""Codes of refusals that say nothing about the bytes; they are not cached."""
+TRANSIENT = frozenset({"changed", "internal", "unreadable"})
+"""Codes of refusals that say nothing certain about the bytes; they are not cached."""
 
 
 class ClipCache:

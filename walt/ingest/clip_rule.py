@@ -23,17 +23,31 @@ from walt.ingest import fitting, measures
 from walt.ingest.fitting import Upscale, fitting_sizes
 from walt.ingest.measures import Measures, measure
 from walt.ingest.sources.items import Span
-from walt.media import decoding, fingerprints, images, key_frames, mp4, scaling, shots, skipping, together, video
+from walt.media import (
+    continuity,
+    decoding,
+    fingerprints,
+    images,
+    key_frames,
+    mp4,
+    scaling,
+    shots,
+    skipping,
+    streams,
+    together,
+    video,
+)  # fmt: skip
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import Kind
-from walt.media.together import moments_of, shared_reader
-from walt.media.video import Reader, SourceClip, SourceFacts, read_pictures
+from walt.media.together import moments_of, no_moments, shared_reader
+from walt.media.video import Moments, Reader, SourceClip, SourceFacts, read_pictures
 
 if TYPE_CHECKING:  # workers import this module, and should start fast
     from walt.ingest.config import IngestConfig
 
 _MODULES = (
-    video, together, decoding, skipping, key_frames, scaling, mp4, images, shots, fingerprints, fitting, measures,
+    video, together, decoding, continuity, streams, skipping, key_frames, scaling, mp4, images, shots, fingerprints,
+    fitting, measures,
 )  # fmt: skip
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
@@ -145,10 +159,12 @@ def readers(rule: ClipRule, path: Path, spans: Sequence[Span | None]) -> Iterato
     most = _MOST_BYTES // (3 * (sum(map(_area, rule.common_sizes)) + bucket))
     begin = 0
     while begin < len(spans):
-        requests: list[list[Fraction]] = []
+        requests: list[Moments] = []
+        num_pictures = 0
         for span in spans[begin:]:
-            moments = moments_of(partial(cut, rule, path, "video", span)) if span else []
-            if requests and (not span or sum(map(len, requests)) + len(moments) > most):
+            moments = moments_of(partial(cut, rule, path, "video", span)) if span else no_moments
+            num_pictures += len(moments(Fraction(0)))
+            if requests and (not span or num_pictures > most):
                 break
             requests.append(moments)
             if not span:
@@ -182,7 +198,7 @@ def _by_stride(rule: ClipRule, path: Path, span: Span | None, read: Reader) -> l
     rate, starts = Fraction(str(rule.fps)), None
     if span is not None:
         stride = rule.num_frames / rate if rule.stride_seconds is None else Fraction(str(rule.stride_seconds))
-        starts = _starts_within(span, stride, rule.num_frames / rate, rate, rule.max_clips)
+        starts = partial(_starts_shown, span, stride, rule.num_frames / rate, rate, rule.max_clips)
     return video.read_clips(
         path, num_frames=rule.num_frames, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=rule.max_clips,
         limits=rule.limits, accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds,
@@ -197,16 +213,22 @@ def _starts_within(span: Span, stride: Fraction, length: Fraction, rate: Fractio
     return [float(begin + number * stride) for number in range(max(0, min(most, math.floor(room / stride) + 1)))]
 
 
+def _starts_shown(
+    span: Span, stride: Fraction, length: Fraction, rate: Fraction, most: int, first: Fraction
+) -> list[float]:
+    """``_starts_within`` of the part of the span from the first frame on."""
+    return _starts_within((max(span[0], float(first)), span[1]), stride, length, rate, most)
+
+
 def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None, read: Reader) -> list[SourceClip]:
     """Clips that start where a shot starts, and then at every stride for as long as the shot lasts.
 
     They use the same frames as without cuts: those of the first ``max_clips`` clips of the source.
     """
     rate = Fraction(str(rule.fps))
-    begin_of_all = Fraction(0) if span is None else Fraction(str(span[0]))
     stride = rule.num_frames if rule.stride_seconds is None else round(rule.stride_seconds * rule.fps)
     wanted = (rule.max_clips - 1) * stride + rule.num_frames
-    moments = None if span is None else _starts_within(span, 1 / rate, 1 / rate, rate, wanted)
+    moments = None if span is None else partial(_starts_shown, span, 1 / rate, 1 / rate, rate, wanted)
     shown = video.read_clips(
         path, num_frames=1, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=wanted, limits=rule.limits,
         stride_seconds=float(1 / rate), starts=moments, read=read,
@@ -216,7 +238,8 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None, r
     sizes = [*shown[0].frames]
     smallest = min(sizes, key=_area)
     thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))
-    found = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
+    seen = shots.cuts(shots.content_values(thumbs), split.score, split.ratio)
+    found = sorted({*seen, *_interruptions(shown, rate)})
     starts = [
         start
         for begin, end in zip([0, *found], [*found, len(shown)], strict=True)
@@ -227,7 +250,7 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None, r
         raise SourceError("shot_cut", cause)
     return [
         SourceClip(
-            float(begin_of_all + start / rate),
+            shown[start].start_seconds,
             {
                 size: np.concatenate([frame.frames[size] for frame in shown[start : start + rule.num_frames]])
                 for size in sizes
@@ -235,6 +258,16 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None, r
             shown[0].facts,
         )
         for start in starts[: rule.max_clips]
+    ]
+
+
+def _interruptions(shown: Sequence[SourceClip], rate: Fraction) -> list[int]:
+    """Numbers of the frames before which time began again, or damaged frames were left out."""
+    return [
+        number
+        for number in range(1, len(shown))
+        if shown[number].part != shown[number - 1].part
+        or (shown[number].start_seconds - shown[number - 1].start_seconds) * rate > 1.5
     ]
 
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from walt.core import remote
-from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.errors import CorruptArtifactError, StorageError, WaltError
 from walt.core.remote_errors import MissingError
 from walt.core.storage import sha256_file
-from walt.ingest.clip_cache import ClipCache, SourceEntry, SourceFile
+from walt.ingest.clip_cache import ClipCache, SourceEntry, SourceFile, named
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import hash_location, is_elsewhere, local_copy, num_bytes, whole_file
 from walt.media.kinds import Kind
@@ -90,10 +90,18 @@ def read_location(folder: Path, cut: Cut, cache: ClipCache | None, task: Locatio
 
     Raises:
         StorageError: a bucket cannot be read, or the disk is full. A dead link on the web is a refusal of that item
-            only.
+            only. Any other exception is a refusal with the code ``internal``.
     """
-    if is_elsewhere(task.location):
-        return _fetch(folder, cut, cache, task)
+    try:
+        return (_fetch if is_elsewhere(task.location) else _visit)(folder, cut, cache, task)
+    except (WaltError, OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 one file of millions must not end the run
+        return LocationResult(code="internal", cause=named(error))
+
+
+def _visit(folder: Path, cut: Cut, cache: ClipCache | None, task: LocationTask) -> LocationResult:
+    """``read_location`` for a file on this machine, or a member of a tar here."""
     sha256, size = "", 0
     try:
         sha256 = hash_location(task.location)

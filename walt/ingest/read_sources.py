@@ -90,7 +90,9 @@ def read_all(
 
 
 def reject_row(source: str, sha256: str | None, code: str | None, cause: str) -> RejectRow:
-    """A row of the table of rejects."""
+    """A row of the table of rejects. An unforeseen exception is put down with the file's name, for a report of it."""
+    if code == "internal":
+        cause = f"{source}: {cause}"
     return RejectRow(printable(source), sha256, "ingest", code or "unknown", printable(cause))
 
 

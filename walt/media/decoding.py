@@ -1,7 +1,7 @@
 """Opens and decodes any video: from a file's bytes to timed frames, and from those to upright pictures.
 
-Only this module, ``walt.media.mp4`` and ``walt.media.playable`` import PyAV and ffmpeg; the latter two are for this
-project's own files. To get a file's clips or pictures, use ``walt.media.video``.
+``walt.media.mp4`` and ``walt.media.playable``, which also use PyAV and ffmpeg, are for this project's own files. To get
+a file's clips or pictures, use ``walt.media.video``.
 
 Only the demuxers in ``DEMUXERS`` read a file, and only its own bytes: a playlist with a video's name is refused before
 it is followed.
@@ -9,9 +9,9 @@ it is followed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any, cast
 
@@ -24,10 +24,12 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from walt.core.sizes import Size
+from walt.media.continuity import Continuity
 from walt.media.images import Limits, SourceError, check_not_empty
 from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
+from walt.media.streams import describe, picture_stream
 
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
 
@@ -38,34 +40,17 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
 
 TimedPacket = tuple[Fraction, Fraction, int]
-"""(seconds after the first frame, duration in seconds, pts)"""
+"""(seconds on the file's clock, duration in seconds, pts)"""
 TimedFrame = tuple[Fraction, Fraction, VideoFrame]
-"""(seconds after the first frame, duration in seconds, frame)"""
+"""(seconds on the file's clock, duration in seconds, frame)"""
 
 _HELD_BYTES = 64 << 20
 """Packets of larger files are read twice instead of being kept in memory."""
+_TOGETHER = Fraction(1, 20)
+"""A picture stream that starts at most this many seconds after the file, as coders of sound delay, starts with it."""
 _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6
 """Rounding error of sums of floats, in seconds."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a file's header says."""
-
-    codec: str
-    pixel_format: str
-    width: int
-    """As stored, before rotation."""
-    height: int
-    pixel_aspect: Fraction
-    num_frames: int | None
-    average_fps: Fraction | None
-    constant_fps: Fraction | None
-    """FFmpeg's guess, from the header and the first frames, of the rate at which no frame is skipped; for irregular
-    frame rates, the average."""
-    seconds: float | None
-    stream_index: int
 
 
 @contextmanager
@@ -83,31 +68,6 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
             yield container
     except av.FFmpegError as error:
         raise SourceError("decode", f"{error.strerror}") from None
-
-
-def picture_stream(container: InputContainer) -> VideoStream:
-    """The first video stream that is not an attached picture. Raises SourceError (``no_video``, ``codec``)."""
-    attached = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
-    for stream in container.streams.video:
-        if not stream.disposition & attached:
-            if stream.codec_context is None:
-                raise SourceError("codec", "no decoder for the picture stream")
-            return stream
-    raise SourceError("no_video", "no picture stream")
-
-
-def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
-    """What the headers of the container and the stream say."""
-    seconds = None
-    if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
-    elif container.duration is not None:
-        seconds = container.duration / av.time_base
-    return VideoInfo(
-        stream.codec_context.name, str(stream.codec_context.pix_fmt), stream.width, stream.height,
-        stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate,
-        stream.guessed_rate, seconds, stream.index,
-    )  # fmt: skip
 
 
 def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
@@ -129,8 +89,10 @@ class VideoReader:
         self.stream = picture_stream(container)
         self.info = describe(container, self.stream)
         limits.check_size(self.info.width, self.info.height)
-        if self.info.seconds is not None and self.info.seconds > limits.max_seconds:
-            raise SourceError("too_long", f"{self.info.seconds:.0f} seconds, more than {limits.max_seconds:g}")
+        self.continuity = Continuity(container.format.name.split(",")[0], self.stream.time_base or Fraction(0))
+        too_long = self.info.seconds is not None and self.info.seconds > limits.max_seconds
+        if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
+            raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
         self._decoder = _decoder(self.stream, limits)
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
@@ -146,6 +108,34 @@ class VideoReader:
         self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
         self._facts: list[Packet] = []
         self._held: list[av.Packet[Stream]] | None = None
+        self._zero = self.late = Fraction(0)
+        """When the first frame is shown, on the file's clock; known once frames or packets have been read."""
+
+    def _start(self, first: Fraction) -> None:
+        """Note how long after the file's start its first frame is shown, in whole milliseconds. Players and ffmpeg
+        count time from the start of the stream that starts first, which may be the sound."""
+        begin = self._container.start_time
+        late = Fraction(0) if begin is None else first - Fraction(begin, av.time_base)
+        self.late = Fraction(round(late * 1000), 1000) if late > _TOGETHER else Fraction(0)
+        self._zero = first - self.late
+
+    def joins(self) -> list[Fraction]:
+        """When time began again, in seconds on the file's clock; after ``frames``."""
+        return [self._on_clock(ticks) for ticks in self.continuity.joins]
+
+    def damage(self) -> list[tuple[Fraction, Fraction]]:
+        """Stretches to which damage spread, begin and end in seconds on the file's clock; after ``frames``."""
+        return [
+            (self._on_clock(begin), _ENDLESS if end == math.inf else self._on_clock(int(end)))
+            for begin, end in self.continuity.damage()
+        ]
+
+    def lasted(self) -> float:
+        """Seconds from the first packet's picture to the end of the last one's, of those that were read."""
+        return self._last - self._first
+
+    def _on_clock(self, ticks: int) -> Fraction:
+        return ticks * (self.stream.time_base or Fraction(0)) - self._zero
 
     def frames(self) -> Iterator[TimedFrame]:
         """All frames in display order; seconds never decrease."""
@@ -158,8 +148,10 @@ class VideoReader:
             tick = frame.time_base or Fraction(0)
             at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
             last = at if last is None else max(last, at)
-            first = last if first is None else first
-            yield last - first, frame.duration * tick or spare, frame
+            if first is None:
+                first = last
+                self._start(first)
+            yield last - first + self.late, frame.duration * tick or spare, frame
 
     def scan(self) -> list[TimedPacket]:
         """Read the file to its end without decoding: when each frame is shown, as (seconds, duration, pts).
@@ -190,7 +182,13 @@ class VideoReader:
         spare = 1 / self.info.average_fps if self.info.average_fps else Fraction(1, 25)
         shown = sorted(self._facts, key=lambda fact: fact.pts)
         seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few distinct values
-        return [((fact.pts - shown[0].pts) * tick, seconds[fact.duration], fact.pts) for fact in shown]
+        for fact in shown:
+            self.continuity.step(fact.pts, fact.duration, False)
+        if self.continuity.damage():
+            raise Unfit("a gap in a constant rate")
+        self._start(shown[0].pts * tick)
+        first = shown[0].pts - self.late / tick
+        return [((fact.pts - first) * tick, seconds[fact.duration], fact.pts) for fact in shown]
 
     def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:
         """After ``scan``: only the frames with the wanted pts, each shown until the next one.
@@ -207,7 +205,7 @@ class VideoReader:
                 raise Unfit("a damaged or an interlaced frame")
             missing.remove(frame.pts)
             self.decoded += 1
-            yield (frame.pts - plan.origin) * tick, _ENDLESS, frame
+            yield (frame.pts - plan.origin) * tick + self.late, _ENDLESS, frame
         if missing:
             raise Unfit("not all frames came out of the decoder")
 
@@ -246,7 +244,7 @@ class VideoReader:
 
     def _decode(self) -> Iterator[VideoFrame]:
         for packet in self._packets:  # the last one of each stream is empty and drains its decoder
-            self._count(packet)
+            self._follow(packet)
             if packet.stream is not self.stream:
                 continue
             try:
@@ -256,8 +254,14 @@ class VideoReader:
                 continue
             for frame in decoded:
                 self.decoded += 1
+                self.continuity.show(frame)
                 yield frame
         self._exhausted = True
+
+    def _follow(self, packet: av.Packet[Stream]) -> None:
+        if packet.stream is self.stream and packet.size:
+            self.continuity.follow(packet)
+        self._count(packet)
 
     def _count(self, packet: av.Packet[Stream]) -> None:
         ours = packet.stream is self.stream
@@ -280,10 +284,12 @@ class VideoReader:
         the time must be too small: AVI files may count frames that are empty, and repeat the one before.
         """
         for packet in self._packets:
-            self._count(packet)
+            self._follow(packet)
         if not self.packets or (self._exhausted and not self.decoded):
             raise SourceError("decode", "no frame could be decoded")
         promised, seconds = self.info.num_frames, self.info.seconds
+        if self.continuity.joins:  # the length is the difference of two timestamps, which says nothing
+            promised = seconds = None
         if promised and self.info.average_fps:  # an AVI's duration is guessed from its size; its frame count is exact
             seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
         came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
@@ -294,6 +300,8 @@ class VideoReader:
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
         lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        if self.continuity.damage():  # clips that it touches are left out; decoders drop frames, too
+            return
         if self._undecodable or lost > max(2, self.packets // 20):
             raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
 

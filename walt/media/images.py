@@ -35,7 +35,8 @@ class SourceError(Exception):
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
             ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
-            ``unreadable``, ``aspect``, ``shot_cut``.
+            ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``, ``internal`` (an error of this program
+            or of a library).
         cause: one line for people.
     """
 

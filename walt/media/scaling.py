@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.filter
@@ -35,6 +35,17 @@ _KNEE = 0.75
 """Fraction of the reference white up to which HDR is unchanged."""
 _TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
 """Linear BT.2020 primaries to BT.709's (ITU-R BT.2087)."""
+
+
+def _unlisted(cls: type[Type], value: Any) -> Type:
+    """A member for a kind of side data that FFmpeg knows and PyAV does not list, such as EXIF."""
+    member = object.__new__(cls)
+    member._name_, member._value_ = f"UNLISTED_{value}", value
+    return member
+
+
+# PyAV reads all of a frame's side data at once, and otherwise raises ValueError at the first kind it does not list
+setattr(Type, "_missing_", classmethod(_unlisted))  # noqa: B010
 
 
 class Scaler:

@@ -2,10 +2,14 @@
 
 Pictures are numpy arrays (H, W, 3) uint8 RGB, clips (T, H, W, 3). A file is always read by these rules:
 
-- the picture stream is the first video stream in the file that is not an attached picture (cover art, thumbnails);
+- the picture stream is the video stream that players choose, never a single picture (cover art, thumbnails) where there
+  is another;
 - output frame j of a video shows what is on the screen j / fps seconds after its first frame, by timestamps, so that
   any frame rate, a variable rate and an odd start are handled correctly; a timestamp that goes back counts as the one
   before it;
+- seconds count on the file's clock, as players show it: from the start of the stream that starts first, which may be
+  the sound; where time begins again inside a file, what follows is shown at once, and no clip goes over the join;
+- clips that touch damage are left out: see ``walt.media.continuity``;
 - rotation metadata is applied once; non-square pixels become square; interlaced frames are deinterlaced; any pixel
   format becomes 8-bit RGB; transparent pixels are composited on black; the centre is cropped to the wanted aspect.
 
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
@@ -26,9 +30,10 @@ from typing import IO, TypeVar
 import numpy as np
 
 from walt.core.sizes import Size
-from walt.media.decoding import TimedFrame, VideoInfo, VideoReader, describe, open_video, picture_stream
+from walt.media.decoding import TimedFrame, VideoReader, open_video
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
+from walt.media.streams import VideoInfo, describe, picture_stream
 
 FrameT = TypeVar("FrameT")
 ShownT = TypeVar("ShownT")
@@ -59,19 +64,43 @@ class SourceClip:
     """Frames cut from a source, in each requested size."""
 
     start_seconds: float
-    """After the source's first frame."""
+    """On the file's clock: 0 where the picture starts with the file."""
     frames: dict[Size, Clip]
     """(T, height, width, 3); a still has T = 1."""
     facts: SourceFacts
+    part: int = 0
+    """How many times the source's time has begun again before it."""
 
 
 Fit = Callable[[SourceFacts], Sequence[Size]]
 """Chooses the sizes of the results; it may raise SourceError."""
+Starts = Callable[[Fraction], Sequence[float]]
+"""The clips' starts in seconds on the file's clock, increasing, given when the first frame is shown."""
 Pictures = dict[Fraction, dict[Size, Picture]]
 """By moment."""
-Reading = tuple[SourceFacts, Pictures, bool]
-"""Facts, pictures, and whether there is only one frame."""
-Reader = Callable[[str | Path, Sequence[Fraction], Fit, Limits], Reading]
+Moments = Callable[[Fraction], list[Fraction]]
+"""The wanted moments, increasing, given when the first frame is shown."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a file."""
+
+    facts: SourceFacts
+    pictures: Pictures
+    late: Fraction
+    """When its first frame is shown, in seconds on the file's clock."""
+    only_one: bool
+    """Whether it has only one frame."""
+    joins: Sequence[Fraction] = ()
+    """When its time began again."""
+    damage: Sequence[tuple[Fraction, Fraction]] = ()
+    """Begins and ends of what damage spread to."""
+    has_gaps: bool = False
+    """Whether the end of what was read decides what is damage: see ``walt.media.continuity``."""
+
+
+Reader = Callable[[str | Path, Moments, Fit, Limits], Reading]
 """``read_pictures``, or what returns the same with less work."""
 
 
@@ -91,7 +120,7 @@ def read_clips(
     limits: Limits,
     accept_still: bool = False,
     stride_seconds: float | None = None,
-    starts: Sequence[float] | None = None,
+    starts: Sequence[float] | Starts | None = None,
     read: Reader | None = None,
 ) -> list[SourceClip]:
     """Cut a video into clips, decoding it once for all clips and sizes.
@@ -104,30 +133,56 @@ def read_clips(
         accept_still: a video of exactly one frame gives one clip with T = 1.
         stride_seconds: clip k starts k * stride_seconds after the first frame; None: clips adjoin, num_frames / fps.
             Clips overlap where it is shorter than that.
-        starts: the clips' starts, in seconds after the first frame, increasing; used instead of a stride.
+        starts: the clips' starts, in seconds on the file's clock, increasing, or a function that gives them; used
+            instead of a stride.
         read: used instead of ``read_pictures``; it returns the same.
 
     Raises:
-        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole.
+        SourceError: with the code for the rejects table; ``too_short`` where no clip is whole, ``damaged`` where no
+            clip is free of damage.
     """
     rate = Fraction(str(fps))
     stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
-    if starts is None:
+
+    def begins_from(first: Fraction) -> list[Fraction]:
+        if starts is not None:
+            given = starts(first) if callable(starts) else [start for start in starts if first <= Fraction(str(start))]
+            return [Fraction(str(start)) for start in given[:max_clips]]
         most = min(max_clips, math.floor(min(limits.max_seconds / float(stride), 1e9)) + 1)
-        begins = [stride * number for number in range(most)]
-    else:
-        begins = [Fraction(str(start)) for start in starts[:max_clips]]
-    moments = sorted({begin + Fraction(number) / rate for begin in begins for number in range(num_frames)})
+        return [first + stride * number for number in range(most)]
+
+    def begins(first: Fraction) -> list[Fraction]:
+        found = begins_from(first)
+        for join in joins:
+            found = [begin for begin in found if begin + last + _ON_SCREEN < join] + begins_from(join)
+        return found[:max_clips]
+
+    def moments(first: Fraction) -> list[Fraction]:
+        return sorted({begin + Fraction(number) / rate for begin in begins(first) for number in range(num_frames)})
+
     fit = sizes if callable(sizes) else lambda _: sizes
-    facts, pictures, only_one = (read or read_pictures)(path, moments, fit, limits)
-    if accept_still and only_one:
-        return [SourceClip(0.0, {size: picture[None] for size, picture in pictures[moments[0]].items()}, facts)]
-    clips = []
-    for begin in begins:
+    last = (num_frames - 1) / rate
+    joins: Sequence[Fraction] = ()
+    found = (read or read_pictures)(path, moments, fit, limits)
+    if found.joins:  # clips begin again there, which is known only now
+        joins = found.joins
+        found = (read or read_pictures)(path, moments, fit, limits)
+    facts, pictures = found.facts, found.pictures
+    if accept_still and found.only_one:
+        (still,) = list(pictures.values())[:1]
+        return [SourceClip(0.0, {size: picture[None] for size, picture in still.items()}, facts)]
+    clips, damaged = [], 0
+    for begin in begins(found.late):
         shown = [pictures[at] for at in (begin + Fraction(j) / rate for j in range(num_frames)) if at in pictures]
-        if len(shown) == num_frames:
-            frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
-            clips.append(SourceClip(float(begin), frames, facts))
+        if len(shown) != num_frames:
+            continue
+        if any(begin < until and begin + last + _ON_SCREEN >= since for since, until in found.damage):
+            damaged += 1
+            continue
+        frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
+        clips.append(SourceClip(float(begin), frames, facts, sum(join <= begin for join in joins)))
+    if not clips and damaged:
+        raise SourceError("damaged", f"damage from {float(found.damage[0][0]):.2f} s on, in all of {damaged} clips")
     if not clips:
         raise too_short(len(pictures), fps, num_frames)
     return clips
@@ -138,8 +193,8 @@ def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
     return SourceError("too_short", f"{num_shown} frames at {fps:g} per second, a clip has {num_frames}")
 
 
-def read_pictures(path: str | Path, moments: Sequence[Fraction], fit: Fit, limits: Limits) -> Reading:
-    """What is shown at these moments, increasing, by the rules of ``read_clips``; none for moments after the end.
+def read_pictures(path: str | Path, moments: Moments, fit: Fit, limits: Limits) -> Reading:
+    """What is shown at these moments by the rules of ``read_clips``; none for moments after the end.
 
     Raises:
         SourceError: as ``read_clips``.
@@ -152,32 +207,39 @@ def read_pictures(path: str | Path, moments: Sequence[Fraction], fit: Fit, limit
             return _read_all(stream, moments, fit, limits)
 
 
-def _read_all(stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits) -> Reading:
-    """What is shown at these moments, decoding everything; and whether there is only one frame."""
+def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
+    """What is shown at these moments, decoding everything."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
-        return facts, pictures, reader.decoded == 1
+        joins = reader.joins()
+        if joins:
+            facts = replace(facts, seconds=reader.lasted())
+        return Reading(
+            facts, pictures, reader.late, reader.decoded == 1, tuple(joins), tuple(reader.damage()),
+            reader.continuity.has_gaps,
+        )  # fmt: skip
 
 
-def _read_few(stream: IO[bytes], moments: Sequence[Fraction], fit: Fit, limits: Limits) -> Reading:
+def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
     """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
         packets = reader.scan()
-        shown = list(_sample(iter(packets), iter(moments), lambda pts: pts))
-        some = moments[: len(shown)]
+        wanted = moments(reader.late)
+        shown = list(_sample(iter(packets), iter(wanted), lambda pts: pts))
+        some = wanted[: len(shown)]
         frames = reader.frames_at(frozenset(shown or [packets[0][2]]))  # the facts need one frame
-        facts, pictures = _shown(reader, frames, some, fit)
+        facts, pictures = _shown(reader, frames, lambda _: some, fit)
         if len(pictures) != len(some):
             raise Unfit("not all frames came out of the decoder")
         reader.check_complete()
-        return facts, pictures, False
+        return Reading(facts, pictures, reader.late, False)
 
 
 def _shown(
-    reader: VideoReader, frames: Iterator[TimedFrame], moments: Sequence[Fraction], fit: Fit
+    reader: VideoReader, frames: Iterator[TimedFrame], moments: Moments, fit: Fit
 ) -> tuple[SourceFacts, Pictures]:
     first = next(frames, None)
     if first is None:
@@ -186,8 +248,9 @@ def _shown(
     height, width = reader.upright_size(first[2])
     fps = reader.info.average_fps
     facts = SourceFacts(height, width, float(fps) if fps else None, reader.info.seconds)
-    converted = _sample(chain((first,), frames), iter(moments), reader.convert(fit(facts)))
-    return facts, dict(zip(moments, converted, strict=False))
+    wanted = moments(reader.late)
+    converted = _sample(chain((first,), frames), iter(wanted), reader.convert(fit(facts)))
+    return facts, dict(zip(wanted, converted, strict=False))
 
 
 def iterate_frames(
@@ -221,7 +284,7 @@ def iterate_frames(
         first = next(frames, None)
         if first is not None:
             size = fit(reader.upright_size(first[2]))
-            moments = (number / rate for number in numbers)
+            moments = (reader.late + number / rate for number in numbers)
             for converted in _sample(chain((first,), frames), moments, reader.convert((size,))):
                 yield converted[size]
         reader.check_complete()
@@ -234,7 +297,7 @@ def _sample(
 ) -> Iterator[ShownT]:
     """Yield what is on the screen at each moment, until the moments or the frames end.
 
-    Frames come as (seconds after the first frame, duration in seconds, frame); moments are such seconds, increasing.
+    Frames come as (seconds on the file's clock, duration in seconds, frame); moments are such seconds, increasing.
     """
     held: FrameT | None = None
     shown: ShownT | None = None  # the held frame converted, once, if any moment needs it

@@ -1,0 +1,122 @@
+"""Where a stream's pictures do not follow one another: time that begins again, and damage that a decoder conceals.
+
+Times here are in ticks of the stream's time base.
+
+- Transport and programme streams that were joined, or whose clock wrapped, have timestamps that jump. From a jump on,
+  packets get the timestamps that they would have if the rest followed at once.
+- A lost packet leaves few traces: a packet or a frame marked as corrupt, or in a stream of a constant rate a gap. What
+  is decoded afterwards shows remains of other pictures, until the next key frame.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+
+RESTARTING = frozenset({"mpegts", "mpeg"})
+"""Demuxers, by the first name of their format, of streams that have a clock but no table of times."""
+STATING = frozenset({"matroska"})
+"""Demuxers of files that state how long a frame lasts apart from when the next one comes."""
+
+_BACK, _AHEAD = Fraction(1, 10), 10
+"""Seconds by which decoding times may go back or ahead from one packet to the next; beyond it, time begins again."""
+_FEWEST = 25
+"""Frames after which the rate may be called constant."""
+_SHARE = 50
+"""At most one step in so many may differ in a stream of a constant rate."""
+
+Stretch = tuple[int, float]
+"""Begin, and end or infinity, in ticks."""
+
+
+class Continuity:
+    """Follows the packets and the frames of one stream."""
+
+    def __init__(self, demuxer: str, tick: Fraction) -> None:
+        self.joins: list[int] = []
+        """When the first picture after each join is shown."""
+        self.restarts = demuxer in RESTARTING and tick > 0
+        self._states = demuxer in STATING
+        self._back, self._ahead = (-_BACK / tick, _AHEAD / tick) if self.restarts else (Fraction(0), Fraction(0))
+        self._offset = self._end = self._lasts = 0
+        self._decoding_time: int | None = None
+        self._marked, self._gaps = _Stretches(), _Stretches()
+        self._corrupt = _Stretches()
+        self._shown: tuple[int, int] | None = None  # pts and duration of the frame before
+        self._steps = self._odd_steps = 0
+
+    def follow(self, packet: Packet[Stream]) -> None:
+        """The next packet of the stream, in the file's order. Its timestamps are moved where time has begun again."""
+        if packet.pts is None:
+            return
+        if self.restarts and packet.dts is not None:
+            step = None if self._decoding_time is None else packet.dts + self._offset - self._decoding_time
+            if step is not None and not self._back <= step <= self._ahead:
+                self._offset = self._end - packet.pts
+                self.joins.append(self._end)
+            elif step is not None and step > 0:
+                self._lasts = int(step)
+            if self._offset:
+                packet.pts, packet.dts = packet.pts + self._offset, packet.dts + self._offset
+            self._decoding_time = packet.dts
+        self._lasts = packet.duration or self._lasts  # packets of these streams may have none
+        self._end = max(self._end, packet.pts + self._lasts)
+        self._marked.add(packet.pts, packet.pts if packet.is_corrupt else None, packet.is_keyframe)
+
+    def show(self, frame: VideoFrame) -> None:
+        """The next decoded frame, in the order of display."""
+        if frame.pts is not None:
+            self._corrupt.add(frame.pts, frame.pts if frame.is_corrupt else None, bool(frame.key_frame))
+            self.step(frame.pts, frame.duration or 0, bool(frame.key_frame))
+
+    def step(self, pts: int, duration: int, is_key: bool) -> None:
+        """A frame that lasts as long as the file states, in the order of display."""
+        if not self._states:
+            return
+        gap = None
+        if self._shown is not None and self._shown[1]:
+            stated, came = self._shown[1], pts - self._shown[0]
+            self._steps += 1
+            self._odd_steps += abs(came - stated) > max(1, stated // 4)
+            if came * 2 > stated * 3:
+                gap = self._shown[0] + stated
+        self._gaps.add(pts, gap, is_key)
+        self._shown = pts, duration
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there is a gap that would be damage if the rate, as far as it was read, is constant."""
+        return bool(self._gaps.all())
+
+    def damage(self) -> list[Stretch]:
+        """Stretches whose pictures may show remains of others, or stand still in place of lost ones."""
+        constant = self._steps >= _FEWEST and self._odd_steps <= max(1, self._steps // _SHARE)
+        return [*self._marked.all(), *self._corrupt.all(), *(self._gaps.all() if constant else ())]
+
+
+class _Stretches:
+    """From where something broke to the next key frame."""
+
+    def __init__(self) -> None:
+        self._closed: list[Stretch] = []
+        self._since: int | None = None
+
+    def add(self, pts: int, broken_at: int | None, is_key: bool) -> None:
+        """A packet or frame, and since when something is broken, if it breaks there."""
+        if broken_at is not None:
+            self._since = broken_at if self._since is None else min(self._since, broken_at)
+        if self._since is None:
+            return
+        if is_key and broken_at != pts:
+            self._closed.append((self._since, pts))
+            self._since = None
+        else:
+            self._since = min(self._since, pts)  # coded later, shown earlier
+
+    def all(self) -> list[Stretch]:
+        """All of them; the last may have no end."""
+        return self._closed + ([] if self._since is None else [(self._since, math.inf)])
