@@ -51,6 +51,7 @@ bench: install ## speed against what people use today; tables in results/
 	$(BIN)/python -m benchmarks.transformer --out results/bench-transformer.md
 	$(BIN)/python -m benchmarks.ingest --out results/bench-ingest.md --video2dataset work/video2dataset
 	$(BIN)/python -m benchmarks.ingest_costs --out results/bench-ingest-costs.md
+	$(BIN)/python -m benchmarks.ingest_spans --out results/bench-ingest-spans.md
 
 serve: install ## a local Prefect server with all deployments, until Ctrl-C
 	@$(BIN)/python -m flows.serve

@@ -36,7 +36,7 @@ from walt.data.captions import Caption
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
 from walt.data.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest
 from walt.data.shards import ShardReader, write_index, write_shard
-from walt.ingest.clip_cache import ClipCache, ClipEntry, ClipMember, SourceEntry, SourceFile, cut_source
+from walt.ingest.clip_cache import ClipCache, ClipEntry, ClipMember, SourceEntry, SourceFile, cut_sources
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import MOST_PART_ROWS, Source, assign_shards
 from walt.ingest.config import Descriptor
@@ -235,10 +235,11 @@ def cutting(costs: Costs, folder: Path) -> None:
     cases: list[tuple[Path, Kind, int]] = [(video, "video", 5), (image, "image", 50)]
     for path, kind, repeats in cases:
         source = SourceFile(sha256_file(path), kind)
-        size = sum(member.num_bytes for clip in cut_source(RULE, path, source)[0].clips for member in clip.members)
+        (((entry, _),),) = cut_sources(RULE, path, [source])
+        size = sum(member.num_bytes for clip in entry.clips for member in clip.members)
         with costs.cpu(f"cutting (decode, resize, encode) a {kind} to {RULE.sizes[0]}", repeats, kind):
             for _ in range(repeats):
-                cut_source(RULE, path, source)
+                list(cut_sources(RULE, path, [source]))
         costs.add("stored clips", kind, f"{size} bytes")
 
 

@@ -22,7 +22,7 @@ from walt.core.paths import Paths
 from walt.data.manifest import RejectRow, read_rejects
 from walt.ingest import clip_cache, clip_rule, hash_and_cut
 from walt.ingest import read_sources as reading
-from walt.ingest.clip_cache import cut_source
+from walt.ingest.clip_cache import cut_sources
 from walt.ingest.sources.locations import member_location
 
 
@@ -56,7 +56,7 @@ def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars:
         assert bars.pop().meters["MB"] == pytest.approx(read / 1e6)
     (root / "x.tar").write_bytes(b"headtexttail")
     member = member_location(str(root / "x.tar"), 4, 4)
-    found = hash_and_cut.only_hash(root, partial(cut_source, None), hash_and_cut.LocationTask(member, ()))  # type: ignore[arg-type]
+    found = hash_and_cut.only_hash(root, partial(cut_sources, None), hash_and_cut.LocationTask(member, ()))  # type: ignore[arg-type]
     assert found == hash_and_cut.LocationResult(hashlib.sha256(b"text").hexdigest(), num_bytes=4)
 
 
@@ -68,7 +68,7 @@ def test_a_file_that_kills_its_worker_has_a_hash_and_duplicates(
     add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
     digests = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "cut_source", partial(hang_or_crash, digests))
+        patch.setattr(reading, "cut_sources", partial(hang_or_crash, digests))
         patch.setattr(reading, "DOWNLOAD_SECONDS", 2.0)  # what comes from a server may take that much longer
         run(root, 2, "process", timeout_seconds=3.0)
     assert [(bar.completed, bar.counters["rejects"]) for bar in bars] == [(10, 4), (4, 4)], "none is counted twice"
@@ -89,7 +89,7 @@ def test_one_readable_copy_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copy(root / "videos/b.mp4", root / "videos/z copy of b.mp4")
     add(root, CAPTIONS | {"z copy of b.mp4": "a copy"})
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "cut_source", partial(crash_at, dies))
+        patch.setattr(reading, "cut_sources", partial(crash_at, dies))
         assert run(root, 2, "process")["clips"] == 18
     assert {source: row.code for source, row in rejected(root).items()} == {"z copy of b.mp4": "duplicate"}
     before = outputs(root)
@@ -101,13 +101,13 @@ def test_one_readable_copy_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_file_that_changes_while_it_is_read_is_refused_for_now(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = (root / "videos/b.mp4").read_bytes() + b"\0"
 
-    def change(rule: Any, path: Path, source: Any) -> Any:
+    def change(rule: Any, path: Path, sources: Any) -> Any:
         if path.name == "a.mp4":
             path.write_bytes(other)
-        return cut_source(rule, path, source)
+        return cut_sources(rule, path, sources)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "cut_source", change)
+        patch.setattr(reading, "cut_sources", change)
         run(root)
     assert {source: row.code for source, row in rejected(root).items()} == {"a.mp4": "changed"}
     assert run(root)["decoded_now"] == 1

@@ -64,6 +64,11 @@ def starts(root: Path) -> list[float]:
     return sorted(row.start_seconds for row in read_manifest(Paths(root).manifest) if row.source.startswith("a"))
 
 
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No two spans share a decoding."""
+    monkeypatch.setattr("walt.ingest.clip_rule._MOST_BYTES", 1)
+
+
 def test_all_spans_of_a_file_are_one_visit(root: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     ingest_source(root, SPANS)
     assert starts(root) == STARTS
@@ -85,6 +90,7 @@ def test_a_visit_that_takes_long_is_continued_later(
     (root / "work").rename(root / "gone")
     read.clear()
     plain = reading.LocationTask
+    one_by_one(monkeypatch)
     monkeypatch.setattr(reading, "LocationTask", lambda *some: plain(*some[:3], seconds=0.0))
     ingest_source(root, SPANS)
     assert read.count("a.mkv") == 2 * len(STARTS), "one span a visit"
@@ -95,16 +101,17 @@ def test_a_visit_that_takes_long_is_continued_later(
 def test_a_file_that_changed_during_the_visit_gives_none_of_its_spans(
     root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
 ) -> None:
-    plain = reading.cut_source
+    one_by_one(monkeypatch)
+    plain = reading.cut_sources
 
-    def change(rule: Any, path: Path, source: Any) -> Any:
-        found = plain(rule, path, source)
-        if path.name == "a.mkv" and source.span[0] == 0.8:
-            path.write_bytes(path.read_bytes() + b"\0")
-        return found
+    def change(rule: Any, path: Path, sources: Any) -> Any:
+        for number, found in enumerate(plain(rule, path, sources)):
+            if path.name == "a.mkv" and number == 1:
+                path.write_bytes(path.read_bytes() + b"\0")
+            yield found
 
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "cut_source", change)
+        patch.setattr(reading, "cut_sources", change)
         figures = ingest_source(root, SPANS)
     assert set(rejects(root).values()) == {"changed"}
     assert (figures["accepted"], len(rejects(root)), bars[-1].counters["rejects"]) == (6, 6, 6)
@@ -116,7 +123,7 @@ def test_a_crash_at_one_span_costs_only_that_one(
     root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "cut_source", partial(crash_at_second, 0.4))
+        patch.setattr(reading, "cut_sources", partial(crash_at_second, 0.4))
         figures = ingest_source(root, SPANS, workers=1, backend="process")
     assert rejects(root) == {"a.mkv#t=0.4,1.1": "crash"}
     assert (figures["accepted"], figures["inputs"]) == (11, 12)

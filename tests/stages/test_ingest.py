@@ -292,7 +292,7 @@ def test_a_name_that_is_not_utf8_is_accepted(root: Path, place: Place) -> None:
 def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "cut_source", partial(hang_or_crash, names))
+        patch.setattr(reading, "cut_sources", partial(hang_or_crash, names))
         figures = run(root, 2, "process", timeout_seconds=3.0)
     assert rejects(root) == {"a.mp4": "timeout", "b.mp4": "crash", "c.mp4": "memory"}
     assert figures["accepted"] == 6

@@ -78,7 +78,7 @@ def test_a_lost_head_ends_the_stage_and_a_rerun_continues(tmp_path: Path, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(reading, "map_items", kill_head)
-        patch.setattr(reading, "cut_source", cut_slowly)
+        patch.setattr(reading, "cut_sources", cut_slowly)
         with pytest.raises(StorageError, match="Ray: the cluster is lost") as caught:
             ingest.run(config(1, "ray"), Paths(root))
         assert caught.value.exit_status == 4

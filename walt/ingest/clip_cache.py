@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from typing import Any
 from walt.core.errors import CorruptArtifactError, WaltError
 from walt.core.sizes import Size
 from walt.core.storage import TEMPORARY_SUFFIX
-from walt.ingest.clip_rule import ClipRule, CutClip, cut
+from walt.ingest.clip_rule import ClipRule, CutClip, cut, readers
 from walt.ingest.measures import Measures
 from walt.ingest.sources.items import Span
 from walt.media import mp4
 from walt.media.images import SourceError, png_bytes
 from walt.media.kinds import Kind
-from walt.media.video import SourceFacts
+from walt.media.video import Reader, SourceFacts
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,22 @@ class SourceEntry:
         return self.facts.height * self.facts.width if self.facts else 0
 
 
-def cut_source(rule: ClipRule, path: Path, source: SourceFile) -> tuple[SourceEntry, bytes]:
-    """Decode the source at ``path``, and encode its clips in all sizes. Runs in a worker process.
+def cut_sources(rule: ClipRule, path: Path, sources: Sequence[SourceFile]) -> Iterator[list[tuple[SourceEntry, bytes]]]:
+    """Decode the sources in the file at ``path``, and encode their clips in all sizes. Runs in a worker process.
 
-    Returns:
-        The entry, and the bytes of all members, joined in the entry's order.
+    Yields:
+        For each of the next sources that were decoded together: the entry, and the bytes of all members, joined in the
+        entry's order.
     """
+    at = 0
+    for count, read in readers(rule, path, [source.span for source in sources]):
+        yield [_cut_source(rule, path, source, read) for source in sources[at : at + count]]
+        at += count
+
+
+def _cut_source(rule: ClipRule, path: Path, source: SourceFile, read: Reader) -> tuple[SourceEntry, bytes]:
     try:
-        facts, clips = cut(rule, path, source.kind, source.span)
+        facts, clips = cut(rule, path, source.kind, source.span, read)
     except SourceError as error:
         return SourceEntry(source.sha256, (), None, error.code, error.cause), b""
     except OSError as error:

@@ -6,7 +6,7 @@ Nothing is encoded or stored here; ``walt.ingest.clip_cache`` does that. Worker 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -29,27 +29,31 @@ from walt.media import (
     fingerprints,
     frames,
     images,
+    key_frames,
     mp4,
     numbered,
     scaling,
     shots,
     skipping,
     streams,
+    together,
     video,
-)
+)  # fmt: skip
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import Kind
-from walt.media.video import SourceClip, SourceFacts
+from walt.media.together import moments_of, no_moments, shared_reader
+from walt.media.video import Moments, Reader, SourceClip, SourceFacts, read_pictures
 
 if TYPE_CHECKING:  # workers import this module, and should start fast
     from walt.ingest.config import IngestConfig
 
 _MODULES = (
-    video, clip_times, frames, numbered, decoding, continuity, streams, skipping, scaling, mp4, images, shots,
-    fingerprints, fitting, measures,
+    video, clip_times, together, frames, numbered, decoding, continuity, streams, skipping, key_frames, scaling, mp4,
+    images, shots, fingerprints, fitting, measures,
 )  # fmt: skip
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
+_MOST_BYTES = 128 << 20
 _ROUNDING = Fraction(1, 100)  # of a frame, because a span's ends are rounded to milliseconds
 _LIBRARIES = mp4.LIBRARY_VERSIONS | measures.LIBRARY_VERSIONS | {"pillow": PIL.__version__}
 
@@ -123,11 +127,14 @@ class CutClip:
     measures: Measures
 
 
-def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tuple[SourceFacts, list[CutClip]]:
+def cut(
+    rule: ClipRule, path: Path, kind: Kind, span: Span | None = None, read: Reader = read_pictures
+) -> tuple[SourceFacts, list[CutClip]]:
     """Decode a source into clips.
 
     Args:
         span: only clips within this span of a video; None: all of it.
+        read: how a video is read: see ``readers``.
 
     Raises:
         SourceError: with the code for the rejects table.
@@ -141,8 +148,35 @@ def cut(rule: ClipRule, path: Path, kind: Kind, span: Span | None = None) -> tup
     else:
         if span is not None:
             rule = replace(rule, limits=rule.limits.around(*span))
-        clips = _by_shots(rule, path, rule.split, span) if rule.split else _by_stride(rule, path, span)
+        clips = _by_shots(rule, path, rule.split, span, read) if rule.split else _by_stride(rule, path, span, read)
     return clips[0].facts, [_measured(clip) for clip in clips]
+
+
+def readers(rule: ClipRule, path: Path, spans: Sequence[Span | None]) -> Iterator[tuple[int, Reader]]:
+    """How many of the next inputs share a decoding of the video, at least one, and the reader to cut them with.
+
+    Their pictures are in memory together, in at most ``_MOST_BYTES`` unless one input alone has more.
+    """
+    bucket = max((sum(map(_area, sizes)) for sizes in rule.buckets), default=0)
+    most = _MOST_BYTES // (3 * (sum(map(_area, rule.common_sizes)) + bucket))
+    begin = 0
+    while begin < len(spans):
+        requests: list[Moments] = []
+        num_pictures = 0
+        for span in spans[begin:]:
+            moments = moments_of(partial(cut, rule, path, "video", span)) if span else no_moments
+            num_pictures += len(moments(Fraction(0)))
+            if requests and (not span or num_pictures > most):
+                break
+            requests.append(moments)
+            if not span:
+                break
+        if len(requests) > 1:
+            limits = replace(rule.limits, max_seconds=math.inf)
+            yield len(requests), shared_reader(path, requests, rule.sizes_of, limits)
+        else:
+            yield 1, read_pictures
+        begin += len(requests)
 
 
 def _measured(clip: SourceClip) -> CutClip:
@@ -162,7 +196,7 @@ def _sizes(rule: ClipRule, span: Span | None, facts: SourceFacts) -> tuple[Size,
     return sizes
 
 
-def _by_stride(rule: ClipRule, path: Path, span: Span | None) -> list[SourceClip]:
+def _by_stride(rule: ClipRule, path: Path, span: Span | None, read: Reader) -> list[SourceClip]:
     rate, starts = Fraction(str(rule.fps)), None
     if span is not None:
         stride = rule.num_frames / rate if rule.stride_seconds is None else Fraction(str(rule.stride_seconds))
@@ -170,7 +204,7 @@ def _by_stride(rule: ClipRule, path: Path, span: Span | None) -> list[SourceClip
     return video.read_clips(
         path, num_frames=rule.num_frames, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=rule.max_clips,
         limits=rule.limits, accept_still=rule.stills and span is None, stride_seconds=rule.stride_seconds,
-        starts=starts,
+        starts=starts, read=read,
     )  # fmt: skip
 
 
@@ -188,7 +222,7 @@ def _starts_shown(
     return _starts_within((max(span[0], float(first)), span[1]), stride, length, rate, most)
 
 
-def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -> list[SourceClip]:
+def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None, read: Reader) -> list[SourceClip]:
     """Clips that start where a shot starts, and then at every stride for as long as the shot lasts.
 
     They use the same frames as without cuts: those of the first ``max_clips`` clips of the source.
@@ -199,10 +233,10 @@ def _by_shots(rule: ClipRule, path: Path, split: ShotSplit, span: Span | None) -
     moments = None if span is None else partial(_starts_shown, span, 1 / rate, 1 / rate, rate, wanted)
     shown = video.read_clips(
         path, num_frames=1, fps=rule.fps, sizes=partial(_sizes, rule, span), max_clips=wanted, limits=rule.limits,
-        stride_seconds=float(1 / rate), starts=moments,
+        stride_seconds=float(1 / rate), starts=moments, read=read,
     )  # fmt: skip
     if len(shown) < rule.num_frames:  # a still, or too short: _by_stride decides which
-        return _by_stride(rule, path, span)
+        return _by_stride(rule, path, span, read)
     sizes = [*shown[0].frames]
     smallest = min(sizes, key=_area)
     thumbs = shots.thumbnails(np.concatenate([frame.frames[smallest] for frame in shown]))

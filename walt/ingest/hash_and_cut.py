@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +40,8 @@ _REPLACED = "it was replaced on the server while it was fetched"
 _OURS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
 """Endings of the messages of storage errors that are caused by this machine, not by a server."""
 
-Cut = Callable[[Path, SourceFile], tuple[SourceEntry, bytes]]
+Cut = Callable[[Path, Sequence[SourceFile]], Iterator[list[tuple[SourceEntry, bytes]]]]
+"""``cut_sources`` with a clip rule."""
 Result = tuple[SourceFile, SourceEntry, bytes]
 
 
@@ -164,9 +165,10 @@ def _cut_all(
     """
     results: list[Result] = []
     end = time.monotonic() + seconds
-    while len(results) < len(files) and (not results or time.monotonic() < end):
-        file = files[len(results)]
-        results.append((file, *cut(path, file)))
+    for cuts in cut(path, files):
+        results += [(file, *found) for file, found in zip(files[len(results) :], cuts, strict=False)]
+        if time.monotonic() >= end:
+            break
     refusal = None
     try:
         if files and sha256_file(path) != files[0].sha256:

@@ -14,7 +14,7 @@ from walt.core.log import ProgressBar
 from walt.core.printable import printable
 from walt.core.storage import clean_temporary
 from walt.data.manifest import RejectRow
-from walt.ingest.clip_cache import TRANSIENT, ClipCache, cut_source
+from walt.ingest.clip_cache import TRANSIENT, ClipCache, cut_sources
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import Source
 from walt.ingest.config import IngestConfig
@@ -74,7 +74,7 @@ def read_all(
     if folder.is_dir():
         clean_temporary(folder)
     reading = _Reading(cache, Hints(work / "remote.jsonl"), ingest, compute)
-    cut = partial(cut_source, rule)
+    cut = partial(cut_sources, rule)
     dead = reading.make("ingest: reading", partial(read_location, folder, cut, cache.unmeasured), listed)
     if dead:
         reading.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)

@@ -87,6 +87,11 @@ class Continuity:
         self._gaps.add(pts, gap, is_key)
         self._shown = pts, duration
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there is a gap that would be damage if the rate, as far as it was read, is constant."""
+        return bool(self._gaps.all())
+
     def damage(self) -> list[Stretch]:
         """Stretches whose pictures may show remains of others, or stand still in place of lost ones."""
         constant = self._steps >= _FEWEST and self._odd_steps <= max(1, self._steps // _SHARE)

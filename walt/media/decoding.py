@@ -26,6 +26,7 @@ from av.video.stream import VideoStream
 from walt.core.sizes import Size
 from walt.media.continuity import Continuity
 from walt.media.images import Limits, SourceError, check_not_empty
+from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
@@ -162,7 +163,7 @@ class VideoReader:
             raise Unfit("a container whose timestamps may be guesses")
         if self._decoder is not codec or codec.field_order not in _PROGRESSIVE:
             raise Unfit("interlaced or with alpha")
-        classify = classifier(codec.name, codec.extradata or b"")
+        classify = classifier_by_key_frames(codec.name) or classifier(codec.name, codec.extradata or b"")
         self._facts = []
         held: list[av.Packet[Stream]] | None = []
         for packet in self._packets:
@@ -197,11 +198,11 @@ class VideoReader:
         plan = make_plan(self._facts, wanted)
         missing, tick = set(wanted), self.stream.time_base or Fraction(0)
         for frame in self._decode_planned(plan):
+            self._check_size(frame)
             if frame.pts not in missing:
                 continue
             if frame.is_corrupt or frame.interlaced_frame:
                 raise Unfit("a damaged or an interlaced frame")
-            self._check_size(frame)
             missing.remove(frame.pts)
             self.decoded += 1
             yield (frame.pts - plan.origin) * tick + self.late, _ENDLESS, frame

@@ -1,8 +1,9 @@
 """Finds the packets of a coded video that need not be decoded for the wanted frames.
 
 It uses two facts about H.264 and HEVC: a picture marked as non-reference affects no other picture, and decoding can
-start at any random access point. This module only reads bytes and numbers, and decodes nothing. Where a video does not
-meet the conditions below, ``Unfit`` is raised, and all of the video has to be decoded.
+start at any random access point. (``walt.media.key_frames`` does the same for VP9 and AV1, with less knowledge.) This
+module only reads bytes and numbers, and decodes nothing. Where a video does not meet the conditions below, ``Unfit`` is
+raised, and all of the video has to be decoded.
 
 Sources: ITU-T H.264 (7.3.1, 7.4.1: nal_ref_idc), H.265 (7.4.2.2: sub-layer non-reference pictures; 8.1.3: leading
 pictures), ISO/IEC 14496-15 (avcC, hvcC, length-prefixed NAL units).

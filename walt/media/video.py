@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, count
@@ -75,6 +74,32 @@ class SourceClip:
 
 Fit = Callable[[SourceFacts], Sequence[Size]]
 """Chooses the sizes of the results; it may raise SourceError."""
+Pictures = dict[Fraction, dict[Size, Picture]]
+"""By moment."""
+Moments = Callable[[Fraction], list[Fraction]]
+"""The wanted moments, increasing, given when the first frame is shown."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a file."""
+
+    facts: SourceFacts
+    pictures: Pictures
+    late: Fraction
+    """When its first frame is shown, in seconds on the file's clock."""
+    only_one: bool
+    """Whether it has only one frame."""
+    joins: Sequence[Fraction] = ()
+    """When its time began again."""
+    damage: Sequence[tuple[Fraction, Fraction]] = ()
+    """Begins and ends of what damage spread to."""
+    has_gaps: bool = False
+    """Whether the end of what was read decides what is damage: see ``walt.media.continuity``."""
+
+
+Reader = Callable[[str | Path, Moments, Fit, Limits], Reading]
+"""``read_pictures``, or what returns the same with less work."""
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -98,6 +123,7 @@ def read_clips(
     accept_still: bool = False,
     stride_seconds: float | None = None,
     starts: Sequence[float] | Starts | None = None,
+    read: Reader | None = None,
 ) -> list[SourceClip]:
     """Cut a video into clips, decoding it once for all clips and sizes.
 
@@ -110,6 +136,7 @@ def read_clips(
         stride_seconds: clip k starts k * stride_seconds after the first frame; None: num_frames / fps, clips adjoin.
         starts: the clips' starts, in seconds on the file's clock, increasing, or a function that gives them; used
             instead of a stride.
+        read: used instead of ``read_pictures``; it returns the same.
 
     Raises:
         SourceError: with the code for the rejects table; ``too_short`` where no clip is whole, ``damaged`` where no
@@ -119,33 +146,34 @@ def read_clips(
     stride = num_frames / rate if stride_seconds is None else Fraction(str(stride_seconds))
     wanted = WantedClips(num_frames, rate, stride, max_clips, limits.max_seconds, starts)
     fit = sizes if callable(sizes) else lambda _: sizes
-    read = _read(path, wanted.moments, fit, limits)
-    if read.joins:  # clips begin again there, which is known only now
-        wanted = replace(wanted, joins=read.joins)
-        read = _read(path, wanted.moments, fit, limits, everything=True)
-    if accept_still and read.only_one:
-        still = {size: picture[None] for size, picture in next(iter(read.pictures.values())).items()}
-        return [SourceClip(0.0, still, read.facts)]
-    return _whole_clips(read, wanted)
+    read = read or read_pictures
+    found = read(path, wanted.moments, fit, limits)
+    if found.joins:  # clips begin again there, which is known only now
+        wanted = replace(wanted, joins=found.joins)
+        found = read(path, wanted.moments, fit, limits)
+    if accept_still and found.only_one:
+        still = {size: picture[None] for size, picture in next(iter(found.pictures.values())).items()}
+        return [SourceClip(0.0, still, found.facts)]
+    return _whole_clips(found, wanted)
 
 
-def _whole_clips(read: _Read, wanted: WantedClips) -> list[SourceClip]:
+def _whole_clips(found: Reading, wanted: WantedClips) -> list[SourceClip]:
     """The clips of which all frames were read and which no damage touches. Raises SourceError where there are none."""
     clips, damaged, num_frames = [], 0, wanted.num_frames
-    for begin in wanted.begins(read.late):
+    for begin in wanted.begins(found.late):
         times = (begin + Fraction(number) / wanted.rate for number in range(num_frames))
-        shown = [read.pictures[at] for at in times if at in read.pictures]
+        shown = [found.pictures[at] for at in times if at in found.pictures]
         if len(shown) != num_frames:
             continue
-        if any(begin < until and begin + wanted.last + ON_SCREEN >= since for since, until in read.damage):
+        if any(begin < until and begin + wanted.last + ON_SCREEN >= since for since, until in found.damage):
             damaged += 1
             continue
         frames = {size: np.stack([converted[size] for converted in shown]) for size in shown[0]}
-        clips.append(SourceClip(float(begin), frames, read.facts, sum(join <= begin for join in wanted.joins)))
+        clips.append(SourceClip(float(begin), frames, found.facts, sum(join <= begin for join in wanted.joins)))
     if not clips and damaged:
-        raise SourceError("damaged", f"damage from {float(read.damage[0][0]):.2f} s on, in all of {damaged} clips")
+        raise SourceError("damaged", f"damage from {float(found.damage[0][0]):.2f} s on, in all of {damaged} clips")
     if not clips:
-        raise too_short(len(read.pictures), float(wanted.rate), num_frames)
+        raise too_short(len(found.pictures), float(wanted.rate), num_frames)
     return clips
 
 
@@ -154,49 +182,27 @@ def too_short(num_shown: int, fps: float, num_frames: int) -> SourceError:
     return SourceError("too_short", f"{num_shown} frames at {fps:g} per second, a clip has {num_frames}")
 
 
-Pictures = dict[Fraction, dict[Size, Picture]]
-"""By moment."""
-Moments = Callable[[Fraction], list[Fraction]]
-"""The wanted moments, increasing, given when the first frame is shown."""
+def read_pictures(path: str | Path, moments: Moments, fit: Fit, limits: Limits) -> Reading:
+    """What is shown at these moments by the rules of ``read_clips``; none for moments after the end.
 
-
-@dataclass(frozen=True)
-class _Read:
-    """What was read of a file."""
-
-    facts: SourceFacts
-    pictures: Pictures
-    late: Fraction
-    """When its first frame is shown, in seconds on the file's clock."""
-    only_one: bool
-    """Whether it has only one frame."""
-    joins: Sequence[Fraction] = ()
-    """When its time began again."""
-    damage: Sequence[tuple[Fraction, Fraction]] = ()
-    """Begins and ends of what damage spread to."""
-
-
-def _read(path: str | Path, moments: Moments, fit: Fit, limits: Limits, *, everything: bool = False) -> _Read:
-    """What is shown at these moments.
-
-    Args:
-        everything: decode all of the file, whether that is needed or not.
+    Raises:
+        SourceError: as ``read_clips``.
     """
     if folders.is_index(path):
         reader = folders.FrameReader(path)
-        found = reader.check(limits)
-        facts = SourceFacts(found.height, found.width, float(found.fps), found.seconds)
+        header = reader.check(limits)
+        facts = SourceFacts(header.height, header.width, float(header.fps), header.seconds)
         pictures = folders.pictures_at(reader, moments(Fraction(0)), fit(facts), limits)
-        return _Read(facts, pictures, Fraction(0), len(reader) == 1)
+        return Reading(facts, pictures, Fraction(0), len(reader) == 1)
     with open(path, "rb") as stream:
-        if not everything:
-            with suppress(Unfit):
-                return _read_few(stream, moments, fit, limits)
+        try:
+            return _read_few(stream, moments, fit, limits)
+        except Unfit:
             stream.seek(0)
-        return _read_all(stream, moments, fit, limits)
+            return _read_all(stream, moments, fit, limits)
 
 
-def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
+def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
     """What is shown at these moments, decoding everything."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
@@ -205,10 +211,13 @@ def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> 
         joins = reader.joins()
         if joins:
             facts = replace(facts, seconds=reader.lasted())
-        return _Read(facts, pictures, reader.late, reader.decoded == 1, tuple(joins), tuple(reader.damage()))
+        return Reading(
+            facts, pictures, reader.late, reader.decoded == 1, tuple(joins), tuple(reader.damage()),
+            reader.continuity.has_gaps,
+        )  # fmt: skip
 
 
-def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> _Read:
+def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
     """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
     with open_video(stream) as container:
         reader = VideoReader(container, limits)
@@ -221,7 +230,7 @@ def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> 
         if len(pictures) != len(some):
             raise Unfit("not all frames came out of the decoder")
         reader.check_complete()
-        return _Read(facts, pictures, reader.late, False)
+        return Reading(facts, pictures, reader.late, False)
 
 
 def _shown(
