@@ -23,7 +23,8 @@ pytestmark = [
 def test_every_stage_runs_on_real_clips(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     videos = str(SHARED / "data")
-    run(project, "walt", "init", "--recipe", "tiny", "--force", "--videos", videos, "--name", "real")
+    run(project, "walt", "init", "--recipe", "tiny", "--force", "--videos", videos, "--captions", "captions.csv",
+        "--name", "real")  # fmt: skip
     run(project, "walt", "prepare")
     figures = {stage.name: run_stage(stage, project) for stage in STAGES}
 

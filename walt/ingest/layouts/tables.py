@@ -82,8 +82,8 @@ def recognise_tables(
     Raises:
         ConfigurationError: a column that the user named is in none of the tables.
     """
-    looked, why = [], dict[str, str]()
-    for number, table in enumerate(sorted(tables)):
+    looked, why, tables = [], dict[str, str](), sorted(tables)
+    for number, table in enumerate(tables):
         if number >= MOST_TABLES:
             why[table] = f"only the first {MOST_TABLES} tables are looked at"
             continue
@@ -99,6 +99,8 @@ def recognise_tables(
             why[seen.table] = found
         else:
             settings, hits, notes = found
+            if "/" not in seen.table and "videos" not in settings and any("/" in table for table in tables):
+                settings["relative_to"] = "table"  # of a table at the top that is the folder itself
             same = {name: value for name, value in settings.items() if name != "number_columns"}
             forms[repr(sorted(same.items()))].append((seen, settings, hits, notes))
     if columns.said and looked and not forms:
