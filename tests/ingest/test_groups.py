@@ -31,6 +31,7 @@ def source(name: str, group: str | None, split: str | None = None, content: str 
         (["a-Scene-001.mp4", "a-Scene-002.mp4", "b-Scene-001.mp4"], "scenes of one video"),
         (["Q_000001_000011.mp4", "Q_000011_000021.mp4", "R_000001_000011"], "spans of one video, by their seconds"),
         (["v_Yoyo_g01_c01.avi", "v_Yoyo_g01_c02.avi", "v_Yoyo_g02_c01.avi"], "UCF's groups"),
+        (["--U0DxGT1yQ_0.mp4", "--U0DxGT1yQ_1.mp4", "abcdefghijk_0"], "numbered clips of one YouTube video"),
     ],
 )  # fmt: skip
 def test_the_usual_names_of_parts_of_a_recording_are_found(names: list[str], kind: str) -> None:

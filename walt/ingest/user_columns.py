@@ -63,12 +63,11 @@ class UserColumns:
         """
         numbers = sorted({name for item in items if item.numbers for name in item.numbers})
         annotations = read_annotations(root / ANNOTATIONS)
-        taken = dict.fromkeys(MANIFEST_SCHEMA.names, "the manifest")
-        taken |= dict.fromkeys(clip_filters.columns(), "a measure")
-        for name in (*numbers, *annotations.kinds):
-            if name in taken:
-                raise ConfigurationError(f"the column '{name}' of your data has the name of a column of {taken[name]}")
-            taken[name] = "another table of yours"
+        check_names(numbers)
+        for name in numbers:
+            if name in annotations.kinds:
+                said = f"the name of a column of another table of yours, in {ANNOTATIONS}"
+                raise ConfigurationError(f"the column '{name}' of your data has {said}")
         return cls(tuple(numbers), annotations)
 
     @property
@@ -134,12 +133,26 @@ def outside(values: Mapping[str, Value], bounds: Mapping[str, Bounds]) -> str | 
     return None
 
 
+def check_names(names: Iterable[str], where: str = "") -> None:
+    """Raise ConfigurationError if columns of the user's have names that the manifest has for its own.
+
+    Args:
+        where: the table, for the message, with a colon and a space after it.
+    """
+    taken = dict.fromkeys(MANIFEST_SCHEMA.names, "the manifest") | dict.fromkeys(clip_filters.columns(), "a measure")
+    for name in names:
+        if name in taken:
+            said = f"the column '{name}' of your data has the name of a column of {taken[name]}"
+            raise ConfigurationError(f"{where}{said}")
+
+
 def read_annotations(folder: Path) -> Annotations:
     """The tables of a folder, together; none if there is no folder.
 
     Raises:
-        ConfigurationError: a table is not Parquet, has no ``key``, one twice, no further column, or a column that is
-            neither numbers nor text; or two tables have a column of the same name.
+        ConfigurationError: a table is not Parquet, has no ``key``, one twice, one that is no text, no further column,
+            a column that is neither numbers nor text or has a name of the manifest's own; or two tables have a column
+            of the same name.
     """
     values: dict[str, Mapping[str, Value]] = {}
     kinds: dict[str, Kind] = {}
@@ -152,7 +165,10 @@ def read_annotations(folder: Path) -> Annotations:
 
 
 def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
-    """The columns of one table: their type, and their values by key. Raises ConfigurationError."""
+    """The columns of one table: their type, and their values by key; no value where a number is NaN.
+
+    Raises ConfigurationError, see ``read_annotations``.
+    """
     try:
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
@@ -161,7 +177,12 @@ def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
         columns = ", ".join(table.column_names)
         said = f"a column '{KEY}' of clips and at least one more are needed"
         raise ConfigurationError(f"{path}: {said} (columns: {columns})")
+    if not _is_text(table.schema.field(KEY).type):
+        raise ConfigurationError(f"{path}: column '{KEY}' is of type {table.schema.field(KEY).type}, expected text")
     keys = table.column(KEY).to_pylist()
+    if None in keys:
+        raise ConfigurationError(f"{path}: row {keys.index(None)} is without a key (the first row is 0)")
+    check_names((name for name in table.column_names if name != KEY), f"{path}: ")
     if len(set(keys)) < len(keys):
         seen: set[object] = set()
         twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
@@ -171,13 +192,17 @@ def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
         if name != KEY:
             kind = _kind(path, name, table.schema.field(name).type)
             cells = zip(keys, table.column(name).to_pylist(), strict=True)
-            found[name] = kind, {key: None if cell is None else kind(cell) for key, cell in cells}
+            found[name] = kind, {key: None if cell is None or cell != cell else kind(cell) for key, cell in cells}
     return found
 
 
 def _kind(path: Path, name: str, found: pa.DataType) -> Kind:
-    if pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found):
+    if _is_text(found):
         return str
     if pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_boolean(found):
         return float
     raise ConfigurationError(f"{path}: column '{name}' is of type {found}, expected numbers or text")
+
+
+def _is_text(found: pa.DataType) -> bool:
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))

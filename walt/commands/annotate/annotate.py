@@ -27,7 +27,7 @@ from walt.core.paths import Paths
 from walt.core.printable import printable
 from walt.core.storage import atomic_write, lock
 from walt.data.manifest import ManifestRow, Value, has_manifest, iterate_manifest
-from walt.ingest.user_columns import ANNOTATIONS, KEY, Kind, read_table
+from walt.ingest.user_columns import ANNOTATIONS, KEY, Kind, check_names, read_table
 from walt.pages.stored_clips import StoredClips
 
 Step = Callable[[Any, ManifestRow], Mapping[str, Any]]
@@ -60,17 +60,24 @@ def by_function(root: Path, what: str, name: str | None) -> str:
     A clip at which the function fails has no values; how many there are, and why, is said.
 
     Raises:
-        ConfigurationError: there is no such function, no clip, or it fails at every clip or returns other things than
-            numbers and texts by name.
+        ConfigurationError: there is no such function, it fails at every clip, names a column as the manifest does, or
+            gives both numbers and texts in one; or the table was made by something else.
         LockedError: another run makes the same table.
     """
-    step = _load(root, what)
+    with _importable(root):
+        return _by_step(root, what, _load(what), name)
+
+
+def _by_step(root: Path, what: str, step: Step, name: str | None) -> str:
     paths = Paths(root)
     if not has_manifest(paths.manifest):
         raise StorageError(f"{paths.manifest}: no such manifest; `walt ingest` makes it")
     target = _target(root, name or what.rpartition(":")[2])
     work = paths.work("annotate")
     with lock(work / f"{target.stem}.lock"):
+        if target.is_file() and _CODE not in (pq.read_schema(target).metadata or {}):
+            said = "was not made by walt annotate MODULE:FUNCTION, and stays: choose another --name, or remove it"
+            raise ConfigurationError(f"{target} {said}")
         known = _Finished(work / f"{target.stem}.jsonl", _code(what, step), target)
         rows = [row for row in iterate_manifest(paths.manifest) if row.key not in known.values]
         failed: dict[str, str] = {}
@@ -80,13 +87,15 @@ def by_function(root: Path, what: str, name: str | None) -> str:
             for key, frames in stored.read(rows):
                 try:
                     values = _checked(step(frames, by_key[key]))
+                except ConfigurationError:
+                    raise
                 except Exception as error:  # noqa: BLE001 whatever a user's code raises is said, and concerns one clip
-                    failed[key] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                    failed[key] = _one_line(error)
                     bar.advance(failed=1)
                     continue
                 known.add(key, values)
                 bar.advance()
-        _report(failed, len(rows))
+        _report(failed, len(rows), anything=bool(known.values))
         known.write()
     return str(target.relative_to(root))
 
@@ -97,16 +106,17 @@ def _target(root: Path, name: str) -> Path:
     return root / ANNOTATIONS / f"{name}.parquet"
 
 
-def _load(root: Path, what: str) -> Step:
+def _load(what: str) -> Step:
     module, colon, name = what.partition(":")
     if not colon or not module or not name:
         said = "is neither MODULE:FUNCTION, such as my_scores:aesthetic, nor a .parquet"
         raise ConfigurationError(f"'{printable(what)}' {said}")
-    with _importable(root):
-        try:
-            found = getattr(importlib.import_module(module), name, None)
-        except ImportError as error:
-            raise ConfigurationError(f"{printable(what)}: {error}") from None
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise ConfigurationError(f"{printable(what)}: {error}") from None
+    except Exception as error:  # noqa: BLE001 whatever a user's module raises is said in one line
+        raise ConfigurationError(f"{printable(what)}: {_one_line(error)}") from None
     if not callable(found):
         raise ConfigurationError(f"{printable(what)}: the module has no such function")
     step: Step = found
@@ -133,23 +143,41 @@ def _code(what: str, step: Step) -> str:
 
 
 def _checked(found: Any) -> dict[str, Value]:
-    """What the function returned, as values of a table. Raises TypeError or ValueError."""
+    """What the function returned, as values of a table.
+
+    Raises TypeError or ValueError: it cannot be; ConfigurationError: a column has a name of the manifest's own.
+    """
     if not isinstance(found, Mapping) or not found:
         raise TypeError(f"it returned {type(found).__name__}, expected numbers and texts by name")
     values: dict[str, Value] = {}
     for name, value in found.items():
         if not isinstance(name, str) or name == KEY or not name:
             raise ValueError(f"{name!r} cannot be the name of a column")
-        if value is None or isinstance(value, str):
-            values[name] = value
-            continue
-        number = float(value)
-        values[name] = None if math.isnan(number) else number
+        values[name] = _value(name, value)
+    check_names(values)
     return values
 
 
-def _report(failed: dict[str, str], asked: int) -> None:
-    if failed and len(failed) == asked:
+def _value(name: str, value: Any) -> Value:
+    if value is None or isinstance(value, str):
+        (value or "").encode()  # UnicodeEncodeError, a ValueError: a surrogate, which is in no table
+        return value
+    if isinstance(value, bytes | bytearray):
+        raise TypeError(f"'{name}' is of type {type(value).__name__}, expected a number or text")
+    number = float(value)
+    if math.isinf(number):
+        raise ValueError(f"'{name}' is {number}")
+    return None if math.isnan(number) else number
+
+
+def _one_line(error: Exception) -> str:
+    said = str(error).splitlines()
+    return f"{type(error).__name__}: {said[0] if said else ''}"
+
+
+def _report(failed: dict[str, str], asked: int, *, anything: bool) -> None:
+    """Say which clips have no values. Raises ConfigurationError where none has, of this run or of an earlier one."""
+    if failed and not anything:
         raise ConfigurationError(f"the function failed at all {asked} clips: {next(iter(failed.values()))}")
     if failed:
         shown = "; ".join(f"{key}: {printable(cause)}" for key, cause in list(failed.items())[:_MOST_SHOWN])

@@ -95,6 +95,11 @@ def tables(document: Mapping[str, Any]) -> Iterator[TableData]:
     for part in (listed, made):
         if part and part["labels"]:
             yield _labels(part["labels"])
+        if part and part["groups"]:
+            yield _groups(part["groups"])
+    for name, found in (made["texts"] if made else {}).items():
+        title = f"{name}: {number(found['distinct'])} different texts"
+        yield TableData(title, ("", "clips"), "lr", [(one_line(text), number(n)) for text, n in found["largest"]])
     if document["rejects"]:
         inputs = listed["inputs"] if not made else made["sources"] + _count(document["rejects"])
         yield _rejects("Rejected inputs", document["rejects"], inputs)
@@ -214,6 +219,15 @@ def _labels(labels: Mapping[str, Any]) -> TableData:
     rows += [(f"class {label}", number(count)) for label, count in few]
     note = f"{number(labels['without'])} without a label" if labels["without"] else ""
     return TableData(f"{number(labels['classes'])} classes", ("", "count"), "lr", rows, note)
+
+
+def _groups(groups: Mapping[str, Any]) -> TableData:
+    rows = [(one_line(name), number(count)) for name, count in groups["largest"]]
+    if more := groups["groups"] - len(rows):
+        rows.append((f"{number(more)} smaller groups", ""))
+    note = "inputs of one group are on one side of the split"
+    note += f"; {number(groups['without'])} inputs are in none" if groups["without"] else ""
+    return TableData(f"{number(groups['groups'])} groups", ("", "inputs"), "lr", rows, note)
 
 
 def _rejects(title: str, rejects: Mapping[str, Any], inputs: int) -> TableData:

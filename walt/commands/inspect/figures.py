@@ -17,7 +17,7 @@ from walt.core.printable import printable
 from walt.data.captions import Caption, shown_name
 from walt.data.manifest import ManifestRow
 from walt.data.shards import ShardIndex
-from walt.ingest.clip_filters import units
+from walt.ingest.clip_filters import columns, units
 from walt.ingest.config import Descriptor
 from walt.ingest.headers import Header
 from walt.ingest.sources.items import Item, Listing, Refusal
@@ -64,7 +64,8 @@ def listed(items: Sequence[Item], refusals: Sequence[Refusal]) -> Part:
     }
     texts, text_charts = captions([item.captions for item in items], sum(item.caption_truncated for item in items))
     classes, class_charts = labels([item.label for item in items])
-    figures |= {"captions": texts, "labels": classes}
+    of_groups = groups((item.group and printable(item.group), item.source) for item in items)
+    figures |= {"captions": texts, "labels": classes, "groups": of_groups}
     return Part(figures, text_charts + class_charts)
 
 
@@ -99,6 +100,34 @@ def labels(numbers: Sequence[int | None]) -> tuple[Figures | None, list[Distribu
         "smallest": counts[-_NAMED:],
     }
     return figures, [Bars("Labels", [(f"class {label}", count) for label, count in counts])]
+
+
+def groups(of_sources: Iterable[tuple[str | None, str]]) -> Figures | None:
+    """How many recordings, and those with the most inputs; None where nothing says what is of one recording.
+
+    Args:
+        of_sources: group and name of each input, or of each clip.
+    """
+    pairs = set(of_sources)
+    counts = ranked(group for group, _ in pairs if group is not None)
+    if not counts:
+        return None
+    return {
+        "groups": len(counts),
+        "without": sum(group is None for group, _ in pairs),
+        "largest": counts[:_NAMED],
+    }
+
+
+def texts_of(rows: Sequence[ManifestRow]) -> Figures:
+    """The most frequent texts in each column of text that the user brings."""
+    names = [name for name in (rows[0].measures if rows else ()) if name not in columns()]
+    found = {name: [value for row in rows if isinstance(value := row.measures[name], str)] for name in names}
+    return {
+        name: {"clips": len(values), "distinct": len(set(values)), "largest": ranked(values)[:_NAMED]}
+        for name, values in found.items()
+        if values
+    }
 
 
 def headers(found: Sequence[Header | Refusal], num_listed: int, num_videos: int, clip_seconds: float) -> Part:
@@ -167,6 +196,8 @@ def ingested(rows: Sequence[ManifestRow], indexes: Mapping[str, ShardIndex]) -> 
         "resolutions": leading(sizes, _NAMED) if sizes else None,
         "captions": texts,
         "labels": classes,
+        "groups": groups((row.group, row.source) for row in rows),
+        "texts": texts_of(rows),
         "measures": {name: quantiles(column) | {"values": len(column)} for name, column in values.items()},
         "stored": {size: _stored(index) for size, index in indexes.items()},
     }
