@@ -34,7 +34,7 @@ DOORS = {
         "walt/media/mp4.py",
         "walt/media/scaling.py",
         "walt/media/streams.py",
-    },  # fmt: skip
+    },
     "imageio_ffmpeg": {"walt/media/playable.py"},
     "scenedetect": {"walt/media/shots.py"},
     "cv2": {"walt/media/shots.py"},
