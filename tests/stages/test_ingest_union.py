@@ -33,6 +33,7 @@ from walt.ingest.clip_rule import ClipRule
 from walt.ingest.clip_tars import Source
 from walt.ingest.config import IngestConfig
 from walt.ingest.sources.adapters import list_items
+from walt.ingest.user_columns import ClipBounds
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
 TARS = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
@@ -176,8 +177,10 @@ def test_the_cache_is_read_once_per_source(root: Path, monkeypatch: pytest.Monke
             got[source.name] += 1
             return super().get(source)
 
-    def counted(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig) -> reading.Read:
-        return classify(listed, rule, Counting(cache.folder.parent, rule), ingest)
+    def counted(
+        listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig, bounds: ClipBounds
+    ) -> reading.Read:
+        return classify(listed, rule, Counting(cache.folder.parent, rule), ingest, bounds)
 
     monkeypatch.setattr(reading, "_classify", counted)
     run(root, union(films=FILMS | {"images": True}, tars=PICTURES))

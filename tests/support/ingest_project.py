@@ -57,7 +57,8 @@ def run(root: Path, workers: int = 1, backend: str = "inline", **changes: Any) -
 
 def add(root: Path, captions: dict[str, str]) -> None:
     """(Re)write the CSV."""
-    rows = "".join('"{}","{}"\n'.format(name.replace('"', '""'), text) for name, text in captions.items())
+    quoted = ('"{}","{}"\n'.format(*(cell.replace('"', '""') for cell in row)) for row in captions.items())
+    rows = "".join(quoted)
     (root / "videos/captions.csv").write_bytes(b"path,caption\n" + os.fsencode(rows))
 
 
