@@ -25,6 +25,7 @@ from walt.ingest.sources.items import Span
 from walt.media import (
     clip_times,
     continuity,
+    cropping,
     decoding,
     fingerprints,
     frames,
@@ -38,7 +39,7 @@ from walt.media import (
     streams,
     together,
     video,
-)  # fmt: skip
+)
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
 from walt.media.kinds import Kind
 from walt.media.together import moments_of, no_moments, shared_reader
@@ -48,8 +49,8 @@ if TYPE_CHECKING:  # workers import this module, and should start fast
     from walt.ingest.config import IngestConfig
 
 _MODULES = (
-    video, clip_times, together, frames, numbered, decoding, continuity, streams, skipping, key_frames, scaling, mp4,
-    images, shots, fingerprints, fitting, measures,
+    video, clip_times, together, frames, numbered, decoding, cropping, continuity, streams, skipping, key_frames,
+    scaling, mp4, images, shots, fingerprints, fitting, measures,
 )  # fmt: skip
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""

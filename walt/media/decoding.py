@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from typing import IO, Any, cast
 
@@ -25,9 +26,10 @@ from av.video.stream import VideoStream
 
 from walt.core.sizes import Size
 from walt.media.continuity import Continuity
+from walt.media.cropping import Cropping, croppings
 from walt.media.images import Limits, SourceError, check_not_empty
 from walt.media.key_frames import classifier_by_key_frames
-from walt.media.scaling import Scaler, deinterlace, orientation
+from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
 
@@ -85,10 +87,16 @@ def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
 class VideoReader:
     """Decodes one picture stream and counts what was read, to compare it with what the header says."""
 
-    def __init__(self, container: InputContainer, limits: Limits) -> None:
+    def __init__(self, container: InputContainer, limits: Limits, croppings: Sequence[Cropping | None] = ()) -> None:
+        """``croppings``: of each video track, see ``walt.media.cropping``."""
         self.stream = picture_stream(container)
         self.info = describe(container, self.stream)
         limits.check_size(self.info.width, self.info.height)
+        number = [stream.index for stream in container.streams.video].index(self.stream.index)
+        self.cropping = croppings[number] if number < len(croppings) else None
+        if self.cropping is not None:
+            limits.check_size(self.cropping.width, self.cropping.height)
+            self.info = replace(self.info, pixel_aspect=self.cropping.pixel_aspect)
         self.continuity = Continuity(container.format.name.split(",")[0], self.stream.time_base or Fraction(0))
         too_long = self.info.seconds is not None and self.info.seconds > limits.max_seconds
         if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
@@ -307,9 +315,18 @@ class VideoReader:
 
     def upright_size(self, frame: VideoFrame) -> Size:
         """(height, width) of a frame as it is shown: rotated, with square pixels."""
-        size = (frame.height, max(1, round(frame.width * self.info.pixel_aspect)))
+        height, width = shown_size(frame, self.cropping)
+        size = (height, max(1, round(width * self.info.pixel_aspect)))
         return (size[1], size[0]) if orientation(frame)[0] else size
 
     def convert(self, sizes: Sequence[Size]) -> Scaler:
         """A function from a VideoFrame to {size: upright picture}."""
-        return Scaler(sizes, float(self.info.pixel_aspect))
+        return Scaler(sizes, float(self.info.pixel_aspect), self.cropping)
+
+
+@contextmanager
+def open_reader(stream: IO[bytes], limits: Limits) -> Iterator[VideoReader]:
+    """Open a video for decoding. Raises SourceError, also while it is open."""
+    crops = croppings(stream)
+    with open_video(stream) as container:
+        yield VideoReader(container, limits, crops)

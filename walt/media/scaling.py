@@ -20,6 +20,7 @@ from av.video.reformatter import ColorTrc, Interpolation
 from numpy.typing import NDArray
 
 from walt.core.sizes import Size
+from walt.media.cropping import Cropping
 from walt.media.images import Picture, centre_box, compose_on_black
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
@@ -55,8 +56,8 @@ class Scaler:
     so it is up to half a chroma sample off the exact centre.
     """
 
-    def __init__(self, sizes: Sequence[Size], pixel_aspect: float) -> None:
-        self._sizes, self._pixel_aspect = sizes, pixel_aspect
+    def __init__(self, sizes: Sequence[Size], pixel_aspect: float, cropping: Cropping | None = None) -> None:
+        self._sizes, self._pixel_aspect, self._cropping = sizes, pixel_aspect, cropping
         self._graphs: dict[Size, av.filter.Graph] = {}
         self._made_for: tuple[object, ...] = ()
 
@@ -86,11 +87,13 @@ class Scaler:
     def _graph(self, frame: VideoFrame, size: Size, is_hdr: bool) -> av.filter.Graph:
         """Crop, resize and convert frames like this one to the stored ``size``."""
         cell = frame.format.chroma_width(16), frame.format.chroma_height(16)
-        _, _, width, height = centre_box(frame.width, frame.height, size, self._pixel_aspect)
+        shown_height, shown_width = shown_size(frame, self._cropping)
+        begins = (self._cropping.left, self._cropping.top) if self._cropping else (0, 0)
+        _, _, width, height = centre_box(shown_width, shown_height, size, self._pixel_aspect)
         box = max(1, round(width)), max(1, round(height))
         x, y = (
-            min(round((whole - part) / 2 / (16 // chroma)) * (16 // chroma), whole - part)
-            for whole, part, chroma in zip((frame.width, frame.height), box, cell, strict=True)
+            min(round((begin + (whole - part) / 2) / (16 // chroma)) * (16 // chroma), begin + whole - part)
+            for begin, whole, part, chroma in zip(begins, (shown_width, shown_height), box, cell, strict=True)
         )
         steps = [("crop", f"{box[0]}:{box[1]}:{x}:{y}:exact=1")] if box != (frame.width, frame.height) else []
         colours = f"in_color_matrix={matrix(frame)}:in_range={('auto', 'limited', 'full')[frame.color_range % 3]}"
@@ -137,6 +140,11 @@ def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
             return
         if isinstance(frame, VideoFrame):
             yield frame
+
+
+def shown_size(frame: VideoFrame, cropping: Cropping | None) -> Size:
+    """(height, width) of what is shown of a stored picture."""
+    return (frame.height, frame.width) if cropping is None else (cropping.height, cropping.width)
 
 
 def matrix(frame: VideoFrame) -> str:

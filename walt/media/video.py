@@ -32,7 +32,7 @@ import numpy as np
 from walt.core.sizes import Size
 from walt.media import frames as folders
 from walt.media.clip_times import ON_SCREEN, Starts, WantedClips
-from walt.media.decoding import TimedFrame, VideoReader, open_video
+from walt.media.decoding import TimedFrame, VideoReader, open_reader, open_video
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
 from walt.media.streams import VideoInfo, describe, picture_stream
@@ -204,8 +204,7 @@ def read_pictures(path: str | Path, moments: Moments, fit: Fit, limits: Limits) 
 
 def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
     """What is shown at these moments, decoding everything."""
-    with open_video(stream) as container:
-        reader = VideoReader(container, limits)
+    with open_reader(stream, limits) as reader:
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
         joins = reader.joins()
@@ -219,8 +218,7 @@ def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> 
 
 def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
     """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
-    with open_video(stream) as container:
-        reader = VideoReader(container, limits)
+    with open_reader(stream, limits) as reader:
         packets = reader.scan()
         wanted = moments(reader.late)
         shown = list(_sample(iter(packets), iter(wanted), lambda pts: pts))
@@ -276,8 +274,7 @@ def iterate_frames(
     if folders.is_index(path):
         yield from folders.iterate(folders.FrameReader(path), (number / rate for number in numbers), fit, limits)
         return
-    with open(path, "rb") as stream, open_video(stream) as container:
-        reader = VideoReader(container, limits)
+    with open(path, "rb") as stream, open_reader(stream, limits) as reader:
         frames = reader.frames()
         first = next(frames, None)
         if first is not None:
