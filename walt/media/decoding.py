@@ -192,7 +192,7 @@ class VideoReader:
         seconds = {ticks: ticks * tick or spare for ticks in {fact.duration for fact in shown}}  # few distinct values
         for fact in shown:
             self.continuity.step(fact.pts, fact.duration, False)
-        if self.continuity.damage():
+        if self.continuity.damage() or self.continuity.has_gaps:  # what is damage then depends on what was read
             raise Unfit("a gap in a constant rate")
         self._start(shown[0].pts * tick)
         first = shown[0].pts - self.late / tick

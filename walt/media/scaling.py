@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.filter
@@ -20,8 +20,10 @@ from av.video.reformatter import ColorTrc, Interpolation
 from numpy.typing import NDArray
 
 from walt.core.sizes import Size
-from walt.media.cropping import Cropping
 from walt.media.images import Picture, centre_box, compose_on_black
+
+if TYPE_CHECKING:  # training reads stored clips, which nothing crops
+    from walt.media.cropping import Cropping
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 """Flags of colour conversions."""
