@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.support.media import LIMITS, counter, ffmpeg, moving, read_counter, write_video
-from walt.media.images import SourceError
+from walt.media import video
+from walt.media.images import Limits, SourceError
 from walt.media.mp4 import REPRODUCIBLE
 from walt.media.video import SourceClip, iterate_frames, read_clips
 
@@ -81,3 +82,37 @@ def test_gaps_in_a_variable_rate_are_not_damage(tmp_path: Path) -> None:
     times = [Fraction(number + 3 * (number // 5), 24) for number in range(48)]
     write_video(tmp_path / "a.mkv", counter(48), times=times)
     assert len(read(tmp_path / "a.mkv")) == 5
+
+
+def test_a_gap_before_a_variable_rate_keeps_the_same_clips_however_the_file_is_read(tmp_path: Path) -> None:
+    """Over the whole file its rate is not constant, so that the gap is no damage; up to the last wanted frame it is."""
+    constant = [40 * number for number in range(100)]
+    times = constant[:30] + [at + 80 for at in constant[30:]]
+    for number in range(60):
+        times.append(times[-1] + (90 if number % 2 else 60))
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=25, options={"g": "25"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, at in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number % 250, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            for packet in stream.encode(frame):
+                packet.duration = 40
+                target.mux(packet)
+        for packet in stream.encode(None):
+            packet.duration = 40
+            target.mux(packet)
+
+    def from_the_start(path: str | Path, moments: video.Moments, fit: video.Fit, limits: Limits) -> video.Reading:
+        with open(path, "rb") as whole:
+            return video._read_all(whole, moments, fit, limits)
+
+    starts = [
+        [clip.start_seconds for clip in read_clips(
+            path, num_frames=8, fps=8.0, sizes=[SIZE], max_clips=3, limits=LIMITS, read=reader
+        )]
+        for reader in (None, from_the_start)
+    ]  # fmt: skip
+    assert starts[0] == starts[1] == [0.0, 2.0]
