@@ -15,23 +15,11 @@ import pytest
 from webdataset.writer import TarWriter
 
 from tests.support.sources import by_source, codes, list_source
+from tests.support.tars import TARS, write_tar
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.ingest.sources import locations
 from walt.ingest.sources.items import Listing
 from walt.ingest.sources.locations import hash_location, local_copy
-
-TARS: dict[str, Any] = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
-
-
-def write_tar(path: Path, members: dict[str, bytes], *special: tarfile.TarInfo) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-        for info in special:
-            archive.addfile(info)
-    return path
 
 
 def link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes
-
-CAPTION_NAMES = (
-    "caption", "captions", "text", "prompt", "cap", "sentence", "dense_caption", "short_caption", "long_caption",
-)  # fmt: skip
-"""Keys and columns that usually hold captions."""
-_TRAIN = ("train", "training")
-_HELD_OUT = ("val", "valid", "validation", "test", "eval", "dev")
 
 
 @dataclass(frozen=True)
@@ -37,18 +32,18 @@ def splits_by_name(names: list[str], suffix: str) -> dict[Literal["train", "held
         found = _split_and_glob(name, suffix)
         if found is None:
             return None
-        globs["train" if found[0] in _TRAIN else "held_out"].add(found[1])
+        globs[found[0]].add(found[1])
     return {key: tuple(sorted(found)) for key, found in globs.items()} if all(globs.values()) else None
 
 
-def _split_and_glob(name: str, suffix: str) -> tuple[str, str] | None:
+def _split_and_glob(name: str, suffix: str) -> tuple[Literal["train", "held_out"], str] | None:
     """The split in a name, and a glob for all files that are named so."""
     folder, slash, last = name.rpartition("/")
-    for word in (*_TRAIN, *_HELD_OUT):
-        begin = last[: len(word) + 1]
-        if begin.lower() in (f"{word}-", f"{word}_", f"{word}."):
-            return word, f"{folder}{slash}{begin}*{suffix}"
+    begin = re.match("[A-Za-z]+[-_.]", last)
+    if begin and (split := split_of(begin[0])):
+        alone = last == f"{begin[0][:-1]}{suffix}"
+        return split, name if alone else f"{folder}{slash}{begin[0]}*{suffix}"
     first = name.partition("/")[0]
-    if slash and first.lower() in (*_TRAIN, *_HELD_OUT):
-        return first.lower(), f"{first}/**/*{suffix}"
+    if slash and (split := split_of(first)):
+        return split, f"{first}/**/*{suffix}"
     return None

@@ -11,7 +11,7 @@ from walt.core.printable import printable
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
-from walt.ingest.layouts.special import recognise_special
+from walt.ingest.layouts.special import lance_note, recognise_special
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
@@ -215,6 +215,8 @@ def _nothing(survey: Survey, why: dict[str, str]) -> str:
     parts = [f"{name}: {cause}" for name, cause in sorted(why.items())][:3]
     if survey.packed:
         parts.append(f"{_named(survey.packed)} must be unpacked first")
+    if lance := lance_note(survey.folder):
+        parts.append(lance)
     if survey.others:
         parts.append(f"passed over: {_counted(survey.others)}")
     return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")

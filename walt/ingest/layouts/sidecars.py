@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.caption_fields import caption_fields
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled
 from walt.ingest.sources.kinds import CaptionFile
-from walt.ingest.tables.cells import BadValue, convert
 
 _LOOKED_AT = 32
-_DEPTH = 4
 
 
 @dataclass
@@ -49,7 +47,7 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
     for template, names in sorted(records.items()):
-        fields = _caption_fields(survey, names)
+        fields = caption_fields(_record(survey, name) for name in islice(names, _LOOKED_AT))
         found.beside |= dict.fromkeys(names, bool(fields))
         if not fields:
             continue
@@ -121,31 +119,3 @@ def _record(survey: Survey, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _caption_fields(survey: Survey, names: Iterable[str]) -> tuple[str, ...]:
-    """The fields that hold captions in the first of these files, by their usual names."""
-    counts: Counter[str] = Counter()
-    for name in islice(names, _LOOKED_AT):
-        counts.update(set(_fields(_record(survey, name), "", _DEPTH)))
-    order = {name: place for place, name in enumerate(usual_names.CAPTIONS)}
-    last = len(order)
-    return tuple(sorted(counts, key=lambda name: (order.get(name.split(".")[-1], last), name)))
-
-
-def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
-    """Fields with captions: by their names, and ``*.long``, ``*.short`` where a record for each model holds them."""
-    for name, value in record.items():
-        if isinstance(value, dict) and depth:
-            inner = [key for key in value if key in ("long", "medium", "short")]
-            if inner:
-                prefix = before + ("*" if len(record) == 1 or not usual_names.is_caption(name) else name)
-                yield from (f"{prefix}.{key}" for key in inner)
-            else:
-                yield from _fields(value, f"{before}{name}.", depth - 1)
-        elif name == "windows" and isinstance(value, list) and value and isinstance(value[0], dict):
-            yield from _fields(value[0], f"{before}{name}.0.", depth - 1)
-        elif usual_names.is_caption(name):
-            cell = convert(value, "texts")
-            if cell and not isinstance(cell, BadValue):
-                yield before + name

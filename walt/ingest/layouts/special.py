@@ -9,13 +9,15 @@ from typing import Literal
 import pyarrow as pa
 
 from walt.core.errors import ConfigurationError
-from walt.ingest.layouts.found import CAPTION_NAMES, Found, splits_by_name
+from walt.ingest.layouts.found import Found, splits_by_name
+from walt.ingest.layouts.usual_names import is_caption
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import folders_of
 from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes
 from walt.ingest.sources.lerobot import INFO, read_info
-from walt.ingest.sources.parquet_bytes import is_bytes, is_text
+from walt.ingest.sources.parquet_bytes import is_bytes
 from walt.ingest.sources.parquet_cells import open_table
+from walt.ingest.tables.parquet_table import is_text
 from walt.media.images import SourceError
 from walt.media.kinds import is_media, kind_of
 from walt.media.numbered import in_order
@@ -71,7 +73,7 @@ def recognise_parquet_bytes(folder: Folder) -> Found | None:
     if not columns:
         return None
     column = next((name for name in _NAMES if name in columns), columns[0])
-    captions = tuple(name for name in CAPTION_NAMES if name in schema.names and _is_caption(schema.field(name).type))
+    captions = tuple(name for name in schema.names if is_caption(name) and _is_caption(schema.field(name).type))
     top = "**/*.parquet" if any("/" in name for name in tables) else "*.parquet"
     split = splits_by_name(tables, ".parquet")
     notes = [f"{len(tables)} tables ({top}) hold files in the column {column}"]

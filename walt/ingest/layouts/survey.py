@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables.read import is_table
-from walt.media.kinds import is_media, kind_of
+from walt.media.kinds import is_media
 
 _TARS = (".tar",)
 _PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
@@ -95,8 +95,3 @@ class Survey:
             return _USUAL_FOLDERS
         counts = Counter(name.rpartition("/")[0] for name in self.media)
         return tuple(folder for folder, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0])))
-
-    @property
-    def num_stills(self) -> int:
-        """Media that are images by their names."""
-        return sum(kind_of(name) == "image" for name in self.media)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.caption_fields import caption_fields
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.kinds import WebDatasetTars
 from walt.ingest.sources.tar_members import Place, members
 from walt.ingest.sources.webdataset_tars import INDEX, LONGEST_INDEX, LONGEST_TEXT, key_and_extension
-from walt.ingest.tables.cells import BadValue, convert
-from walt.ingest.tables.fields import getter
 from walt.media.kinds import is_media
 
 _LOOKED_AT = 64
@@ -129,7 +126,7 @@ def _captions(look: _Look, samples: dict[str, dict[str, str]]) -> tuple[tuple[st
     fields: dict[str, None] = {}
     for extension in sorted(extension for extension in extensions if extension.endswith("json")):
         records = [_record(look, found[extension]) for found in samples.values() if extension in found]
-        fields |= dict.fromkeys(f"{extension}:{name}" for name in _caption_fields(records))
+        fields |= dict.fromkeys(f"{extension}:{name}" for name in caption_fields(records))
     return (*texts, *fields), []
 
 
@@ -141,28 +138,11 @@ def _record(look: _Look, name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _caption_fields(records: Iterable[dict[str, Any]]) -> list[str]:
-    """Fields with the usual names of captions that hold texts, also one level inside of others."""
-    counts: Counter[str] = Counter()
-    for record in records:
-        names = list(record) + [
-            f"{name}.{inner}" for name, value in record.items() if isinstance(value, dict) for inner in value
-        ]
-        for name in names:
-            last = name.split(".")[-1]
-            if usual_names.is_caption(name) or ("." in name and last in ("long", "medium", "short")):
-                texts = convert(getter(name)(record), "texts")
-                counts[name] += bool(texts) and not isinstance(texts, BadValue)
-    order = {name: place for place, name in enumerate(usual_names.CAPTIONS)}
-    found = (name for name, count in counts.items() if count)
-    return sorted(found, key=lambda name: (order.get(name, len(order)), name))
-
-
-def _index_fields(folder: Folder, tar: str) -> list[str]:
+def _index_fields(folder: Folder, tar: str) -> tuple[str, ...]:
     """Fields with captions in the JSON file beside a tar."""
     data = folder.read(f"{tar.removesuffix('.tar')}.json", LONGEST_INDEX)
     try:
         files = {} if data is None else json.loads(data)["files"]
-        return _caption_fields([record for record in islice(files.values(), _LOOKED_AT) if isinstance(record, dict)])
+        return caption_fields([record for record in islice(files.values(), _LOOKED_AT) if isinstance(record, dict)])
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return []
+        return ()

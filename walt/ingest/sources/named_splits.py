@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # workers import this package, and need no tables
     from walt.data.clip_table import Split
 
 
-def split_of(name: str, split: Mapping[Split, tuple[str, ...]] | None) -> Split | None:
+def split_by_globs(name: str, split: Mapping[Split, tuple[str, ...]] | None) -> Split | None:
     """The split of a file; None: the descriptor names none. Raises ConfigurationError: it is in both, or in neither."""
     if split is None:
         return None

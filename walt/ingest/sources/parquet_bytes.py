@@ -23,8 +23,9 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Entry, Refusal, leaves_folder
 from walt.ingest.sources.kinds import ParquetBytes
 from walt.ingest.sources.locations import cell_location
-from walt.ingest.sources.named_splits import split_of
+from walt.ingest.sources.named_splits import split_by_globs
 from walt.ingest.sources.parquet_cells import open_table
+from walt.ingest.tables.parquet_table import is_text
 
 _BATCH = 4096
 _LANCE = "is Lance, which is not read: export it to Parquet (`lance.dataset(PATH).to_batches()` into a ParquetWriter)"
@@ -69,7 +70,7 @@ class _Table:
     def __init__(self, table: str, source: ParquetBytes, dataset: Dataset, labels: dict[str, int] | None) -> None:
         self._table, self._source, self._dataset, self._labels = table, source, dataset, labels
         self._where = dataset.folder.location(table)
-        self._split = split_of(table, source.split)
+        self._split = split_by_globs(table, source.split)
 
     def entries(self) -> Iterator[Entry]:
         try:
@@ -172,12 +173,6 @@ def find_columns(where: str, schema: pa.Schema, source: ParquetBytes) -> _Column
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether a column's values are bytes."""
     tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
-    return any(test(kind) for test in tests)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column's values are text."""
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(test(kind) for test in tests)
 
 

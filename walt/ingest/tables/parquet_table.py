@@ -56,7 +56,8 @@ def parquet_schema(where: str, stream: IO[bytes]) -> pa.Schema:
         raise ConfigurationError(f"{where}: not valid Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _is_text(found: pa.DataType) -> bool:
+def is_text(found: pa.DataType) -> bool:
+    """Whether a column holds text."""
     checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(check(found) for check in checks)
 
@@ -72,13 +73,13 @@ def _check_type(where: str, name: str, kind: ColumnKind, found: pa.DataType) -> 
     if pa.types.is_dictionary(found):
         found = found.value_type
     empty, whole = pa.types.is_null(found), pa.types.is_integer(found)
-    text = whole or empty or _is_text(found)
+    text = whole or empty or is_text(found)
     fits = {
         "text": text,
         "texts": text or _is_list(found),
         "number": whole or empty or pa.types.is_floating(found) or pa.types.is_decimal(found),
         "any": True,
-        "list": empty or _is_list(found) or _is_text(found),
+        "list": empty or _is_list(found) or is_text(found),
     }
     if not fits[kind]:
         expected = "text, or a list of texts" if kind == "texts" else kind
@@ -91,7 +92,7 @@ def _column(column: pa.Array) -> list[Any]:
         column = column.dictionary_decode()
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
-    if _is_text(column.type):
+    if is_text(column.type):
         raw = column.cast(pa.large_binary()).to_pylist()
         return [value if value is None else value.decode("utf-8", "surrogateescape") for value in raw]
     if pa.types.is_decimal(column.type):

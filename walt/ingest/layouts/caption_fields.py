@@ -1,0 +1,40 @@
+"""Which fields of JSON records hold captions, by their usual names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from walt.ingest.layouts import usual_names
+from walt.ingest.tables.cells import BadValue, convert
+
+_DEPTH = 4
+_LENGTHS = ("long", "medium", "short")
+
+
+def caption_fields(records: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """The fields that hold captions in one of the records, as ``walt.ingest.tables.fields`` has them, the surest first;
+    ``*.long`` and ``*.short`` where a record for each model holds them."""
+    found: Counter[str] = Counter()
+    for record in records:
+        found.update(set(_fields(record, "", _DEPTH)))
+    order = {name: place for place, name in enumerate(usual_names.CAPTIONS)}
+    return tuple(sorted(found, key=lambda name: (order.get(name.split(".")[-1], len(order)), name)))
+
+
+def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
+    for name, value in record.items():
+        if isinstance(value, dict) and depth:
+            inner = [key for key in value if key in _LENGTHS]
+            if inner:
+                prefix = before + ("*" if len(record) == 1 else name)
+                yield from (f"{prefix}.{key}" for key in inner)
+            else:
+                yield from _fields(value, f"{before}{name}.", depth - 1)
+        elif name == "windows" and isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from _fields(value[0], f"{before}{name}.0.", depth - 1)
+        elif usual_names.is_caption(name):
+            cell = convert(value, "texts")
+            if cell and not isinstance(cell, BadValue):
+                yield before + name
