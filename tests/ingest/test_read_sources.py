@@ -36,19 +36,6 @@ def rejected(root: Path) -> dict[str, RejectRow]:
     return {row.source: row for row in read_rejects(Paths(root).rejects)}
 
 
-@pytest.fixture
-def bars(monkeypatch: pytest.MonkeyPatch) -> list[ProgressBar]:
-    """The progress bars that were shown."""
-    made: list[ProgressBar] = []
-
-    def keep(*arguments: Any, **options: Any) -> ProgressBar:
-        made.append(ProgressBar(*arguments, **options))
-        return made[-1]
-
-    monkeypatch.setattr(reading, "ProgressBar", keep)
-    return made
-
-
 def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars: list[ProgressBar]) -> None:
     size = sum(path.stat().st_size for path in (root / "videos").iterdir() if path.name != "captions.csv")
     for read in (size, 0 if place.bucket else size):  # what a server still has is not fetched again

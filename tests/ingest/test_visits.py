@@ -48,18 +48,6 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-@pytest.fixture
-def bars(monkeypatch: pytest.MonkeyPatch) -> list[ProgressBar]:
-    made: list[ProgressBar] = []
-
-    def keep(*arguments: Any, **options: Any) -> ProgressBar:
-        made.append(ProgressBar(*arguments, **options))
-        return made[-1]
-
-    monkeypatch.setattr(reading, "ProgressBar", keep)
-    return made
-
-
 def starts(root: Path) -> list[float]:
     return sorted(row.start_seconds for row in read_manifest(Paths(root).manifest) if row.source.startswith("a"))
 

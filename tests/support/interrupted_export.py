@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.export_project import exported, files_in
+from tests.support.watched_writes import announce
 from walt.core.paths import Paths
 
 WRITES = ((os, "fsync"), (Path, "replace"), (Path, "unlink"))
@@ -18,22 +18,10 @@ WRITES = ((os, "fsync"), (Path, "replace"), (Path, "unlink"))
 
 def run(root: Path, folder: Path, layout: str, act: Callable[[int], None]) -> int:
     """Export; ``act`` is called with a running number before each flush, rename and removal. Returns their number."""
-    count = 0
-
-    def watched(call: Callable[..., Any]) -> Callable[..., Any]:
-        def watching(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            act(count)
-            return call(*arguments, **options)
-
-        return watching
-
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name in WRITES:
-            patch.setattr(owner, name, watched(getattr(owner, name)))
+        count = announce(WRITES, act, patch)
         exported(Paths(root), folder, layout)
-    return count
+        return count()
 
 
 def killed_at_each_write(root: Path, layout: str, every: int) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.ingest_project import config, outputs
 from tests.support.places import Place, ingest_at
+from tests.support.watched_writes import announce
 from walt.core import remote
 from walt.stages import ingest
 
@@ -48,22 +49,10 @@ def at_each_write(
     root: Path, act: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, calls: tuple[tuple[Any, str], ...] = HERE
 ) -> int:
     """Run the stage; ``act`` is called with a running number before each flush, rename and removal of a file."""
-    count = 0
-
-    def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watching(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            act(count)
-            return call(*arguments, **options)
-
-        return watching
-
     with monkeypatch.context() as patch:
-        for owner, name in calls:
-            patch.setattr(owner, name, watched(name, getattr(owner, name)))
+        count = announce(calls, act, patch)
         run(root)
-    return count
+        return count()
 
 
 def kill_at(moment: int, count: int) -> None:

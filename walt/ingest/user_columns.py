@@ -21,6 +21,7 @@ from walt.ingest import clip_filters
 from walt.ingest.clip_cache import ClipEntry
 from walt.ingest.config import Bounds, ScreenConfig
 from walt.ingest.sources.items import Item
+from walt.ingest.tables.parquet_table import is_text
 
 ANNOTATIONS = "datasets/annotations"
 KEY = "key"
@@ -177,7 +178,7 @@ def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
         columns = ", ".join(table.column_names)
         said = f"a column '{KEY}' of clips and at least one more are needed"
         raise ConfigurationError(f"{path}: {said} (columns: {columns})")
-    if not _is_text(table.schema.field(KEY).type):
+    if not is_text(table.schema.field(KEY).type):
         raise ConfigurationError(f"{path}: column '{KEY}' is of type {table.schema.field(KEY).type}, expected text")
     keys = table.column(KEY).to_pylist()
     if None in keys:
@@ -197,12 +198,8 @@ def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
 
 
 def _kind(path: Path, name: str, found: pa.DataType) -> Kind:
-    if _is_text(found):
+    if is_text(found):
         return str
     if pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_boolean(found):
         return float
     raise ConfigurationError(f"{path}: column '{name}' is of type {found}, expected numbers or text")
-
-
-def _is_text(found: pa.DataType) -> bool:
-    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
