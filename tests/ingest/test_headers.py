@@ -43,7 +43,7 @@ def test_what_headers_say(tmp_path: Path) -> None:
 
 def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", counter(48), fps=24)
-    items = [replace(item(path), span=span) for span in ((0.5, 1.5), (0.5, 1.6))]
+    items = [item(path)._replace(span=span) for span in ((0.5, 1.5), (0.5, 1.6))]
     limits, compute = replace(LIMITS, max_seconds=1.0), INLINE
     fits, longer = read_headers(
         items, limits, compute, pictures=2, picture_height=32, timeout_seconds=30, memory_mb=4096

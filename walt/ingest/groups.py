@@ -47,4 +47,4 @@ def with_groups(entries: Iterable[Entry], pattern: str | None) -> Iterator[Entry
 
 def _grouped(item: Item, expression: re.Pattern[str]) -> Item:
     match = None if item.group is not None else expression.search(item.source)
-    return item if match is None else replace(item, group=match[1])
+    return item if match is None else item._replace(group=match[1])

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
@@ -15,10 +16,11 @@ from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder
 from walt.ingest.sources.kinds import FileList
+from walt.ingest.sources.list_blocks import Columns, RowRules, find_columns, make_items
 from walt.ingest.sources.rows import Found, RowFiles
-from walt.ingest.tables.cells import BadValue, Cell, ColumnKind, Row
+from walt.ingest.tables.cells import BadValue, Block, Cell, ColumnKind, Row
 from walt.ingest.tables.fields import fill, holes
-from walt.ingest.tables.read import Shape, find_tables, read_rows
+from walt.ingest.tables.read import Shape, find_tables, read_blocks
 from walt.ingest.tables.spans import make_span, span_of_cell
 from walt.media.kinds import is_media
 
@@ -43,14 +45,15 @@ def entries(source: FileList, dataset: Dataset) -> Iterator[Entry]:
     """
     reader = _Rows(source, dataset)
     for table in find_tables(dataset.folder, source.tables):
-        for row in read_rows(dataset.folder, table, reader.required, reader.numbers, reader.shape):
-            entry = reader.entry(row)
-            if entry:
+        for part in read_blocks(dataset.folder, table, reader.required, reader.numbers, reader.shape):
+            if isinstance(part, Block):
+                yield from reader.entries(part)
+            elif entry := reader.entry(part):
                 yield entry
     reader.report()
     if source.unlisted == "take":
         for name in dataset.folder.names():
-            if is_media(name) and name not in reader.files.seen:
+            if is_media(name) and not reader.files.was_named(name):
                 yield dataset.rules.item(name, dataset.folder.location(name), "")
 
 
@@ -66,7 +69,7 @@ def columns_of(source: FileList) -> dict[str, ColumnKind]:
     kinds: dict[str, ColumnKind] = dict.fromkeys(holes(source.path_column), "text")
     wanted: list[tuple[str | None, ColumnKind]] = [(name, "texts") for name in source.caption_columns]
     wanted.append((source.label_column, "text"))
-    spans: ColumnKind = "list" if len(source.span_columns or ()) == 1 else "text"
+    spans: ColumnKind = "list" if len(source.span_columns or ()) == 1 else "moment"
     for name, kind in wanted + [(name, spans) for name in source.span_columns or ()]:
         if name in kinds and name != source.label_column:
             raise ConfigurationError(f"source: the column '{name}' is named twice")
@@ -98,6 +101,7 @@ class _Rows:
         self.shape = shape_of(source)
         videos = source.videos if source.relative_to == "folder" else ""
         self.files = RowFiles(dataset.folder, videos, source.absent, prefix=source.prefix, repeats=True)
+        self._said = RowRules(self._place, self._label, _split)
 
     def entry(self, row: Row) -> Entry | None:
         """The input of a row; None: it is not an input."""
@@ -117,13 +121,13 @@ class _Rows:
             if span is None:
                 said = f"from {ends[0]!r} to {ends[1]!r}" if len(ends) == 2 else repr(ends[0])[:60]
                 return Refusal(path or row.name, "bad_span", f"line {row.line}: {said} is not a span")
-        label = self._label(cells)
+        label = self._label(cells[source.label_column]) if source.label_column else None
         if isinstance(label, str):
             return Refusal(path or row.name, "unknown_class", label)
         found = self.files.find(row, self._names(row, path), span)
         if not isinstance(found, Found):
             return found
-        split = split_of(_text(cells[source.split_column])) if source.split_column else None
+        split = _split(cells[source.split_column]) if source.split_column else None
         group = _text(cells[source.group_column]) if source.group_column else ""
         entry = self._dataset.rules.item(
             found.source, found.location, self._captions(cells), label=label, split=split, span=span, name=found.name,
@@ -133,11 +137,35 @@ class _Rows:
             return entry
         return Again(entry, found.earlier) if isinstance(entry, Item) else _repeated(entry, found.earlier)
 
+    def entries(self, block: Block) -> Iterator[Entry]:
+        """The inputs of many rows, the same as those of ``entry`` for each. Rows in which everything is as it should be
+        become items together, column by column; ``entry`` looks at each of the others."""
+        cells = dict(zip((*self.required, *self.numbers), block.columns, strict=True))
+        columns = find_columns(self._source, self._dataset.rules, self._said, block, cells)
+        for plain, run in groupby(range(len(block)), columns.plain.__getitem__):
+            rows = list(run)
+            items = self._together(block, columns, rows) if plain else repeat(None)
+            for number, item in zip(rows, items, strict=False):
+                if entry := item or self.entry(block.row(number)):
+                    yield entry
+
     def report(self) -> None:
         """Say what rows were not inputs, and which cells held no numbers. To be called after the last row."""
         self.files.report()
         for name, count in sorted(self._not_numbers.items()):
             warning(f"column '{name}': {count} rows hold something that is not a number; they have no value there")
+
+    def _together(self, block: Block, columns: Columns, rows: Sequence[int]) -> Sequence[Item | None]:
+        """The items of plain rows that follow each other; None for a row that names what an earlier row named."""
+        found = columns.of(slice(rows[0], rows[-1] + 1))
+        files = [file[0] for file in found.files if file]
+        first = self.files.first(files, found.spans, block.table, block.lines[rows[0] : rows[-1] + 1])
+        items = make_items(found, self._dataset.rules)
+        return items if all(first) else [item if new else None for item, new in zip(items, first, strict=True)]
+
+    def _place(self, table: str, path: str) -> Found | Refusal | None:
+        row = Row(table, 0, ())
+        return self.files.place(row, self._names(row, path))
 
     def _names(self, row: Row, path: str) -> Sequence[str]:
         """Where a row's file may be."""
@@ -149,11 +177,9 @@ class _Rows:
     def _captions(self, cells: Mapping[str, Cell]) -> list[Caption]:
         return [Caption(name, text) for name in self._source.caption_columns for text in cells[name] or ()]
 
-    def _label(self, cells: Mapping[str, Cell]) -> int | str | None:
-        """A row's class; a text: why there is no such class."""
-        if self._labels is None or self._source.label_column is None:
-            return None
-        cell = cells[self._source.label_column]
+    def _label(self, cell: Cell) -> int | str | None:
+        """The class that a cell names; a text: why there is no such class."""
+        assert self._labels is not None, "a column of labels needs classes"
         name = cell[0] if isinstance(cell, tuple) and cell else _text(cell)
         if not name:
             return None
@@ -176,6 +202,10 @@ def _repeated(entry: Entry, cause: str) -> Refusal:
     """The refusal of a further row that brings no caption."""
     code = entry.code if isinstance(entry, Refusal) and entry.code != "no_caption" else "duplicate_row"
     return Refusal(entry.source, code, cause if code == "duplicate_row" else getattr(entry, "cause", cause))
+
+
+def _split(cell: Cell) -> Split | None:
+    return split_of(_text(cell))
 
 
 def _text(cell: Cell) -> str:

@@ -18,6 +18,10 @@ MOST_LINKS = 2
 each other would have more than n factorial names."""
 
 
+_FEW_BYTES = 4096
+"""As most files that are read whole have fewer, which are captions."""
+
+
 class Folder(Protocol):
     """The methods of a dataset's folder that adapters use. Names are relative paths with ``/``."""
 
@@ -50,10 +54,11 @@ class LocalFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self._root = os.fspath(self.root)
+        self._prefix = f"{self._root.rstrip('/')}/"
         self._warned = False
 
     def location(self, name: str) -> str:
-        return os.path.join(self._root, name) if name else self._root  # noqa: PTH118 a Path takes ten times as long
+        return f"{self._prefix}{name}" if name and name[0] != "/" else name or self._root
 
     def relative(self, path: str) -> str | None:
         path = os.path.normpath(path)
@@ -63,7 +68,7 @@ class LocalFolder:
         return None
 
     def has(self, name: str) -> bool:
-        return os.path.isfile(os.path.join(self._root, name))  # noqa: PTH113, PTH118 a Path raises for impossible names
+        return os.path.isfile(self.location(name))  # noqa: PTH113 a Path raises for impossible names
 
     def names(self) -> Iterator[str]:
         return self._under("")
@@ -81,10 +86,16 @@ class LocalFolder:
 
     def read(self, name: str, most: int) -> bytes | None:
         try:
-            with open(f"{self._root}/{name}", "rb", buffering=0) as stream:
-                return stream.read(most)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            file = os.open(f"{self._prefix}{name}", os.O_RDONLY)  # half the time of a stream, where there are millions
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        try:
+            data = os.read(file, min(most, _FEW_BYTES))
+            return data if len(data) < _FEW_BYTES else data + os.read(file, most - len(data))
+        except IsADirectoryError:
+            return None
+        finally:
+            os.close(file)
 
     def broken_link(self) -> str | None:
         """A link in the folder, at any depth and hidden or not, that leads nowhere; None: there is none."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
 
 from walt.data.captions import Caption
 from walt.media.kinds import Kind, kind_of
@@ -18,9 +18,8 @@ Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One input that may become clips."""
+class Item(NamedTuple):
+    """One input that may become clips. There may be millions: a dataclass takes several times as long to make."""
 
     source: str
     """Its name in the dataset, with ``#t=START,END`` for a span; bytes that are not UTF-8 are surrogates."""
@@ -127,9 +126,9 @@ class Listing:
                 for caption in entry.item.captions:
                     captions.setdefault(caption.text, caption)
                 if entry.item.caption_truncated and not first.caption_truncated:
-                    self.items[place] = replace(first, caption_truncated=True)
+                    self.items[place] = first._replace(caption_truncated=True)
         for place, captions in joined.items():
-            self.items[place] = replace(self.items[place], captions=tuple(captions.values()))
+            self.items[place] = self.items[place]._replace(captions=tuple(captions.values()))
 
     def sources(self) -> Iterator[str]:
         """Names of all inputs."""
@@ -178,11 +177,11 @@ class Rules:
                 found.append(Caption(name_of_caption, stripped))
         if span is not None:
             source = span_name(source, span)
-        if kind == "image" and not self.images:
+        if self.refuses(kind):
             return Refusal(source, "image", "the dataset's descriptor does not accept still pictures")
         if not found and self.caption_required:
             return Refusal(source, "no_caption", "it has no caption, and the dataset's descriptor requires one")
-        if any("\0" in caption.text or not _is_text(caption.text) for caption in found):
+        if not all(_is_text(caption.text) for caption in found):
             return Refusal(source, "bad_caption", "the caption contains bytes that are not UTF-8 text")
         most = self.max_caption_characters
         too_long = any(len(caption.text) > most for caption in found)
@@ -193,40 +192,65 @@ class Rules:
             numbers,
         )  # fmt: skip
 
+    def refuses(self, kind: Kind) -> bool:
+        """Whether all inputs of a kind are refused."""
+        return kind == "image" and not self.images
+
+    def single_captions(self, name: str, texts: Sequence[str]) -> list[tuple[Caption] | None]:
+        """For each of many inputs its captions, if it has only this text; None: ``item`` must look at it, which refuses
+        an empty one, cuts a long one, or finds bytes that are not text."""
+        stripped = list(map(str.strip, texts))
+        made: list[tuple[Caption] | None] = list(zip(map(Caption._make, zip(repeat(name), stripped)), strict=False))
+        all_text, most = _is_text("".join(stripped)), self.max_caption_characters
+        if all_text and all(stripped) and max(map(len, stripped), default=0) <= most:
+            return made
+        return [
+            captions if 0 < len(text) <= most and (all_text or _is_text(text)) else None
+            for captions, text in zip(made, stripped, strict=True)
+        ]
+
 
 class Seen:
-    """Records which inputs were listed, and in which row, in few bytes each: digests and numbers instead of names."""
+    """Records which inputs were listed, and in which row."""
 
     def __init__(self) -> None:
-        self._places: dict[bytes, int] = {}
+        self._places: dict[Hashable, int] = {}
         self._tables: list[str] = []
 
-    def add(self, name: str, table: str, line: int) -> None:
-        """Remember that this row named ``name``."""
-        if not self._tables or self._tables[-1] != table:
-            self._tables.append(table)
-        self._places[_digest(name)] = line << 20 | len(self._tables) - 1
-
-    def earlier(self, name: str, table: str) -> str | None:
-        """The row that named it, worded for a message about ``table``; None if none did."""
-        place = self._places.get(_digest(name))
-        if place is None:
+    def add(self, key: Hashable, table: str, line: int) -> str | None:
+        """Remember that this row named ``key``. Returns the earlier row that named it, worded for a message about
+        ``table``; None: this is the first."""
+        known = len(self._places)
+        place = self._places.setdefault(key, line << 20 | self._number(table))
+        if len(self._places) > known:
             return None
         there = self._tables[place & 0xFFFFF]
         return f"line {place >> 20}" if there == table else f"line {place >> 20} of {there}"
 
-    def __contains__(self, name: str) -> bool:
-        return _digest(name) in self._places
+    def add_all(self, keys: Iterable[Hashable], table: str, lines: Iterable[int]) -> list[bool]:
+        """Remember for each of these rows what it named; those that are not the first to name it stay unremembered.
+        Returns which are the first. A line may be given once only."""
+        number = self._number(table)
+        own = [line << 20 | number for line in lines]
+        places = list(map(self._places.setdefault, keys, own))
+        return [True] * len(own) if places == own else [a == b for a, b in zip(places, own, strict=True)]
 
+    def _number(self, table: str) -> int:
+        if not self._tables or self._tables[-1] != table:
+            self._tables.append(table)
+        return len(self._tables) - 1
 
-def _digest(name: str) -> bytes:
-    return hashlib.blake2b(os.fsencode(name), digest_size=16).digest()
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
 
 
 def span_name(source: str, span: Span) -> str:
     """``a.mp4#t=62.5,69.001``: the name of a span of a file (W3C media fragments), to the millisecond."""
-    start, end = (f"{moment:.3f}".rstrip("0").rstrip(".") for moment in span)
-    return f"{source}#t={start},{end}"
+    start, end = span
+    if start.is_integer() and end.is_integer():  # most spans of most lists, in a third of the time
+        return f"{source}#t={start:.0f},{end:.0f}"
+    first, last = (f"{moment:.3f}".rstrip("0").rstrip(".") for moment in span)
+    return f"{source}#t={first},{last}"
 
 
 def leaves_folder(name: str) -> bool:
@@ -236,6 +260,9 @@ def leaves_folder(name: str) -> bool:
 
 
 def _is_text(caption: str) -> bool:
+    """Whether a caption is UTF-8 text without NUL. It holds of several joined if it holds of each."""
+    if "\0" in caption:
+        return False
     try:
         caption.encode("utf-8")
     except UnicodeEncodeError:  # a surrogate: a byte that was not UTF-8

@@ -49,7 +49,7 @@ def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
     files.report()
     if source.unlisted == "take":
         for name in folder.names():
-            if is_media(name) and name not in files.seen:
+            if is_media(name) and not files.was_named(name):
                 yield dataset.rules.item(name, folder.location(name), "")
 
 

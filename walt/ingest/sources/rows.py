@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -34,6 +34,8 @@ class Found:
     name: str
     """Its path in the dataset's folder, or on its server; the suffix gives its kind."""
     location: str
+    key: str
+    """The same for all rows that name the file."""
     earlier: str | None = None
     """Why it counts as a repetition of an earlier row; None: it is named for the first time."""
 
@@ -56,8 +58,9 @@ class RowFiles:
         self._prefix = prefix
         self._repeats = repeats
         self._skipped = 0
-        self._last: str | None = None
+        self._last: str | None = None  # path that has a file
         self.seen = Seen()
+        """(key, span) of each row that was found."""
 
     def find(self, row: Row, names: Sequence[str], span: Span | None = None) -> Found | Refusal | None:
         """The file of a row.
@@ -72,13 +75,20 @@ class RowFiles:
             folder), ``bad_url``, ``duplicate_row``. None: there is no such file, and the descriptor says that such
             rows are not inputs.
         """
+        found = self.place(row, names)
+        if found is None:
+            self._skipped += 1
+        return self._once(row, found, span) if isinstance(found, Found) else found
+
+    def place(self, row: Row, names: Sequence[str]) -> Found | Refusal | None:
+        """The same as ``find``, whatever earlier rows named."""
         if row.problem:
             return Refusal(row.name, "bad_row", f"line {row.line}: {row.problem}")
         source = names[0]
         if not source:
             return Refusal(row.name, "missing", "the path is empty")
         if "://" in source:
-            return self._find_url(row, source, span)
+            return self._find_url(row, source)
         paths = [self._inside(name) for name in names]
         if None in paths:
             cause = "its absolute path is not in the dataset's folder" if source.startswith("/") else ""
@@ -86,11 +96,21 @@ class RowFiles:
         path = self._first_there(paths)
         if path is None:
             if self._absent == "skip":
-                self._skipped += 1
                 return None
             return Refusal(source, "missing", f"line {row.line} names it, but the file does not exist")
         source = path if source.startswith("/") else source
-        return self._once(row, Found(source, path, self._folder.location(path)), path, span)
+        return Found(source, path, self._folder.location(path), path)
+
+    def first(
+        self, found: Iterable[Found], spans: Iterable[Span | None], table: str, lines: Sequence[int]
+    ) -> list[bool]:
+        """Which of these rows' files and spans no earlier row named. They are remembered; of the others nothing is, and
+        ``find`` says what they repeat."""
+        return self.seen.add_all(zip((file.key for file in found), spans, strict=True), table, lines)
+
+    def was_named(self, name: str) -> bool:
+        """Whether a row named this file of the folder, and not only a span of it."""
+        return (name, None) in self.seen
 
     def _first_there(self, paths: Sequence[str | None]) -> str | None:
         """The first path with a file. Rows of one file, such as its spans, mostly follow each other."""
@@ -112,21 +132,19 @@ class RowFiles:
             return None
         return os.path.normpath(f"{self._videos}/{name}" if self._videos else name)
 
-    def _find_url(self, row: Row, url: str, span: Span | None) -> Found | Refusal:
+    def _find_url(self, row: Row, url: str) -> Found | Refusal:
         if not url.startswith(FETCHED):
             return Refusal(url, "bad_url", f"only {', '.join(FETCHED)} are fetched")
         try:
             source, name = shown(url), urlsplit(url).path
         except ValueError as error:
             return Refusal(row.name, "bad_url", str(error))
-        return self._once(row, Found(source, name, url), url, span)
+        return Found(source, name, url, url)
 
-    def _once(self, row: Row, found: Found, name: str, span: Span | None) -> Found | Refusal:
+    def _once(self, row: Row, found: Found, span: Span | None) -> Found | Refusal:
         """What is found, if no earlier row named it, or if that is allowed."""
-        identity = name if span is None else f"{name}\0{span[0]!r},{span[1]!r}"
-        earlier = self.seen.earlier(identity, row.table)
+        earlier = self.seen.add((found.key, span), row.table, row.line)
         if earlier is None:
-            self.seen.add(identity, row.table, row.line)
             return found
         what = "span" if span else "file"
         cause = f"line {row.line} names the {what} of {earlier} again"

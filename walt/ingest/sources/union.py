@@ -46,7 +46,7 @@ def entries(name: str, member: Member, found: Iterable[Entry]) -> Iterator[Entry
 
 
 def _named(item: Item, name: str, member: Member) -> Item:
-    return replace(item, source=f"{name}/{item.source}", label=None if member.classes is None else item.label)
+    return item._replace(source=f"{name}/{item.source}", label=None if member.classes is None else item.label)
 
 
 def _refused(refusal: Refusal, name: str) -> Refusal:

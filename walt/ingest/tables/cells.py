@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Literal
 
 from walt.core.printable import printable
@@ -17,9 +18,9 @@ from walt.core.printable import printable
 _LONGEST_LITERAL = 1 << 20
 LONGEST_LIST = 10_000
 
-ColumnKind = Literal["text", "texts", "number", "list", "any"]
-"""``text``: a string, or a whole number as its digits. ``texts``: a string or several. ``number``: a float. ``list``:
-of anything. ``any``: as it is."""
+ColumnKind = Literal["text", "texts", "number", "moment", "list", "any"]
+"""``text``: a string, or a whole number as its digits. ``texts``: a string or several. ``number``: a float. ``moment``:
+text or a float, see ``spans.seconds``. ``list``: of anything. ``any``: as it is."""
 Columns = Mapping[str, ColumnKind]
 Cell = Any
 """str, tuple of str, float or tuple by the column's kind; None: the cell is empty; BadValue: it holds anything else."""
@@ -59,6 +60,24 @@ class Row:
         return next((value.cause for value in self.values if isinstance(value, BadValue)), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that follow each other, by column."""
+
+    table: str
+    lines: Sequence[int]
+    """Of each row; as in ``Row``."""
+    columns: tuple[list[Cell], ...]
+    """In the order of the requested columns, a value of each row in each."""
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def row(self, number: int) -> Row:
+        """One of the rows, from 0."""
+        return Row(self.table, self.lines[number], tuple([column[number] for column in self.columns]))
+
+
 def convert(value: Any, kind: ColumnKind) -> Cell:
     """A value of CSV, JSON or Parquet as a cell of this kind."""
     if value is None or isinstance(value, BadValue) or kind == "any":
@@ -67,7 +86,23 @@ def convert(value: Any, kind: ColumnKind) -> Cell:
         return _text(value)
     if kind == "texts":
         return _texts(value)
+    if kind == "moment":
+        return value if isinstance(value, str) else _number(value)
     return _number(value) if kind == "number" else _list(value)
+
+
+def convert_column(values: list[Any], kind: ColumnKind) -> list[Cell]:
+    """The same as ``convert`` of each value; where all are of one type, at once."""
+    types = set(map(type, values))
+    if kind == "text" and types <= {str, NoneType}:
+        return values
+    if kind == "text" and types == {int}:
+        return list(map(str, values))
+    if kind == "texts" and types == {str}:
+        return list(zip(values, strict=True))
+    if kind in ("number", "moment") and types == {float} and all(map(math.isfinite, values)):
+        return values
+    return [convert(value, kind) for value in values]
 
 
 def _text(value: Any) -> Cell:

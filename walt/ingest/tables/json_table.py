@@ -16,7 +16,7 @@ from walt.core.suggestions import did_you_mean
 from walt.ingest.tables.cells import BadValue, Record
 from walt.ingest.tables.fields import FILE, KEY, VALUE, getter
 
-_LONGEST_LINE = 1 << 26
+LONGEST_LINE = 1 << 26
 _MARK = "\ufeff"
 
 Numbered = Iterator[tuple[int, Record | BadValue]]
@@ -67,17 +67,24 @@ def json_lines(where: str, stream: IO[bytes]) -> Numbered:
     Raises:
         ConfigurationError: a line is longer than 64 MB.
     """
+    return json_records(where, stream, None) if is_list(stream) else numbered_lines(where, stream, 1)
+
+
+def is_list(stream: IO[bytes]) -> bool:
+    """Whether a file that should hold JSON lines is a list of records. The stream is at its beginning afterwards."""
     first = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     stream.seek(0)
-    if first.startswith(b"["):  # a list in a file with the wrong suffix
-        yield from json_records(where, stream, None)
-        return
-    for number in itertools.count(1):
-        line = stream.readline(_LONGEST_LINE + 1)
+    return first.startswith(b"[")
+
+
+def numbered_lines(where: str, stream: IO[bytes], first: int) -> Numbered:
+    """The same as ``json_lines`` from where the stream is, whose next line has the number ``first``."""
+    for number in itertools.count(first):
+        line = stream.readline(LONGEST_LINE + 1)
         if not line:
             return
-        if len(line) > _LONGEST_LINE:
-            raise ConfigurationError(f"{where}, line {number}: longer than {_LONGEST_LINE >> 20} MB")
+        if len(line) > LONGEST_LINE:
+            raise ConfigurationError(f"{where}, line {number}: longer than {LONGEST_LINE >> 20} MB")
         text = line.decode("utf-8", "surrogateescape").strip().removeprefix(_MARK)
         if text:
             yield number, _record_of_line(text)

@@ -74,10 +74,12 @@ def _check_type(where: str, name: str, kind: ColumnKind, found: pa.DataType) -> 
         found = found.value_type
     empty, whole = pa.types.is_null(found), pa.types.is_integer(found)
     text = whole or empty or is_text(found)
+    number = whole or empty or pa.types.is_floating(found) or pa.types.is_decimal(found)
     fits = {
         "text": text,
         "texts": text or _is_list(found),
-        "number": whole or empty or pa.types.is_floating(found) or pa.types.is_decimal(found),
+        "number": number,
+        "moment": number or text,
         "any": True,
         "list": empty or _is_list(found) or is_text(found),
     }

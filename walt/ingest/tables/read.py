@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import PurePosixPath
@@ -10,10 +10,11 @@ from typing import IO, Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.sources.folders import Folder
-from walt.ingest.tables.cells import BadValue, Columns, Record, Row, convert, literal_list
+from walt.ingest.tables.cells import BadValue, Block, Columns, Record, Row, convert, convert_column, literal_list
 from walt.ingest.tables.csv_table import csv_records, no_column
 from walt.ingest.tables.fields import TABLE, getter, root
-from walt.ingest.tables.json_table import json_lines, json_records
+from walt.ingest.tables.json_blocks import Batch, json_line_batches, schema_of
+from walt.ingest.tables.json_table import Numbered, is_list, json_lines, json_records, numbered_lines
 from walt.ingest.tables.parquet_table import parquet_records
 
 _LOOKED_AT = 100
@@ -34,37 +35,43 @@ class Shape:
 
 PLAIN = Shape()
 
-Reader = Callable[[str, str, IO[bytes], Columns, Columns, Shape], Iterator[tuple[int, Record | BadValue]]]
-"""Yields the records of a table that is open: where it is, for messages; its name; the stream; the columns, and the
-optional ones; its shape. Raises ConfigurationError."""
+Records = Iterator[tuple[int, Record | BadValue] | Batch]
+Reader = Callable[[str, str, IO[bytes], Columns, Columns, Shape], Records]
+"""Yields the records of a table that is open, one by one or (unless lists are exploded) in batches: where it is, for
+messages; its name; the stream; the columns, and the optional ones; its shape. Raises ConfigurationError."""
 
 
-def _read_csv(
-    where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
-) -> Iterator[tuple[int, Record | BadValue]]:
+def _read_csv(where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape) -> Records:
     wanted = {name: name in columns for name in {**optional, **columns}}
     return csv_records(where, table, stream, wanted | dict.fromkeys(shape.explode, True))
 
 
 def _read_parquet(
     where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
-) -> Iterator[tuple[int, Record | BadValue]]:
+) -> Records:
     exploded = {name: columns[name] for name in columns if root(name) in shape.explode and "." not in name}
     plain = {name: kind for name, kind in columns.items() if name not in exploded}
     lists: Columns = dict.fromkeys(shape.explode, "list")
     return parquet_records(where, stream, {**plain, **lists}, optional)
 
 
-def _read_json(
-    where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
-) -> Iterator[tuple[int, Record | BadValue]]:
+def _read_json(where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape) -> Records:
     return _with_columns(where, json_records(where, stream, shape.records, shape.join), columns, shape)
 
 
 def _read_json_lines(
     where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
-) -> Iterator[tuple[int, Record | BadValue]]:
-    return _with_columns(where, json_lines(where, stream), columns, shape)
+) -> Records:
+    if is_list(stream):
+        return _with_columns(where, json_lines(where, stream), columns, shape)
+    first = list(islice(json_lines(where, stream), _LOOKED_AT))
+    _check_columns(where, first, columns, shape)
+    records = [record for _, record in first if not isinstance(record, BadValue)]
+    schema = None if shape.explode else schema_of(records, {**columns, **optional})
+    line = first[-1][0] + 1 if first else 1
+    if schema is None:
+        return chain(first, numbered_lines(where, stream, line))
+    return chain(first, json_line_batches(where, stream, line, schema))
 
 
 FORMATS: dict[str, Reader] = {
@@ -100,6 +107,17 @@ def read_rows(
         ConfigurationError: the table is missing or damaged, lacks a column (the most similar name is suggested) or has
             one of the wrong type. Columns are checked before the first row is yielded.
     """
+    for part in read_blocks(folder, table, columns, optional, shape):
+        if isinstance(part, Row):
+            yield part
+        else:
+            yield from map(part.row, range(len(part)))
+
+
+def read_blocks(
+    folder: Folder, table: str, columns: Columns, optional: Columns | None = None, shape: Shape = PLAIN
+) -> Iterator[Row | Block]:
+    """The same rows as ``read_rows``, in blocks where the format gives them so. Raises as ``read_rows``."""
     if not folder.has(table):
         raise ConfigurationError(f"{folder.location(table)}: no such file (the dataset's descriptor names it)")
     kinds = {**columns, **(optional or {})}
@@ -108,7 +126,12 @@ def read_rows(
     with folder.open(table) as stream:
         read = FORMATS.get(PurePosixPath(table).suffix.lower(), _read_csv)
         found = read(folder.location(table), table, stream, of_table, optional or {}, shape)
-        for line, record in exploded(found, shape.explode) if shape.explode else found:
+        for part in exploded(found, shape.explode) if shape.explode else found:
+            if isinstance(part, Batch):
+                by_name = {TABLE: [table] * len(part.lines), **part.columns}
+                yield Block(table, part.lines, tuple(convert_column(by_name[name], kinds[name]) for name in kinds))
+                continue
+            line, record = part
             if isinstance(record, BadValue):
                 yield Row(table, line, (record,) * len(cells))
             else:
@@ -116,13 +139,13 @@ def read_rows(
                 yield Row(table, line, tuple([convert(find(named), kind) for find, kind in cells]))
 
 
-def exploded(
-    found: Iterator[tuple[int, Record | BadValue]], names: tuple[str, ...]
-) -> Iterator[tuple[int, Record | BadValue]]:
+def exploded(found: Iterable[tuple[int, Record | BadValue] | Batch], names: tuple[str, ...]) -> Numbered:
     """A record for each element of the lists at ``names``, which have the same length; a record that has no such lists
     is a BadValue."""
     finders = [getter(name) for name in names]
-    for line, record in found:
+    for part in found:
+        assert not isinstance(part, Batch), "readers give no batches where lists are exploded"
+        line, record = part
         if isinstance(record, BadValue):
             yield line, record
             continue
@@ -147,17 +170,20 @@ def _as_list(value: Any) -> list[Any] | tuple[Any, ...] | None:
     return value if isinstance(value, list | tuple) else None
 
 
-def _with_columns(
-    where: str, found: Iterator[tuple[int, Record | BadValue]], columns: Columns, shape: Shape
-) -> Iterator[tuple[int, Record | BadValue]]:
+def _with_columns(where: str, found: Numbered, columns: Columns, shape: Shape) -> Numbered:
     """The same records, after a look at the first of them for the columns. Raises ConfigurationError."""
     first = list(islice(found, _LOOKED_AT))
+    _check_columns(where, first, columns, shape)
+    return chain(first, found)
+
+
+def _check_columns(where: str, first: Sequence[tuple[int, Record | BadValue]], columns: Columns, shape: Shape) -> None:
+    """Raise ConfigurationError if none of the first records has a column."""
     records = [record for _, record in first if not isinstance(record, BadValue)]
-    rows = exploded(iter(first), shape.explode) if shape.explode else first
+    rows = exploded(first, shape.explode) if shape.explode else first
     seen = [record for _, record in rows if not isinstance(record, BadValue)]
     names = list(dict.fromkeys(name for record in records for name in record if not name.startswith("$")))
     for name in columns:
         find = getter(name)
         if records and not any(name in record or find(record) is not None for record in seen):
             raise no_column(where, names, name)
-    return chain(first, found)

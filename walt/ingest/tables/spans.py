@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
+from itertools import repeat
+from typing import Any
 
 from walt.ingest.sources.items import Span
 from walt.ingest.tables.cells import BadValue, literal_list
@@ -26,7 +29,26 @@ def seconds(value: object) -> float | None:
 
 def make_span(start: object, end: object) -> Span | None:
     """Both ends in seconds; None where one is not a moment, or the end is not after the start."""
-    first, last = seconds(start), seconds(end)
+    return _ordered(seconds(start), seconds(end))
+
+
+def make_spans(starts: list[Any], ends: list[Any]) -> list[Span | None]:
+    """The same as ``make_span`` of each."""
+    first, last = _all_seconds(starts), _all_seconds(ends)
+    if None not in first and None not in last and all(map(operator.lt, first, last)):  # type: ignore[arg-type]
+        return list(zip(first, last, strict=True))  # type: ignore[arg-type]
+    return list(map(_ordered, first, last))
+
+
+def _all_seconds(values: list[Any]) -> list[float | None]:
+    """The same as ``seconds`` of each; where all are numbers, at once."""
+    if set(map(type, values)) == {float} and all(map(math.isfinite, values)) and min(values) >= 0:
+        positive = list(map(abs, values))  # -0.0 is 0.0
+        return positive if all(map(float.is_integer, positive)) else list(map(round, positive, repeat(6)))
+    return list(map(seconds, values))
+
+
+def _ordered(first: float | None, last: float | None) -> Span | None:
     return None if first is None or last is None or last <= first else (first, last)
 
 
