@@ -195,7 +195,7 @@ class VideoReader:
         if self.continuity.damage() or self.continuity.has_gaps:  # what is damage then depends on what was read
             raise Unfit("a gap in a constant rate")
         self._start(shown[0].pts * tick)
-        first = shown[0].pts - self.late / tick
+        first = shown[0].pts - self.late / tick if self.late else shown[0].pts  # fractions take twice as long
         return [((fact.pts - first) * tick, seconds[fact.duration], fact.pts) for fact in shown]
 
     def frames_at(self, wanted: frozenset[int]) -> Iterator[TimedFrame]:

@@ -98,3 +98,14 @@ def test_an_existing_name_with_wildcards_is_not_a_glob(folder: Path) -> None:
     assert here.matching("?b.mp4") == ["ab.mp4"], "no such name: a glob"
     assert here.matching("b [2020]/*.mp4") == here.matching("./b [2020]/**/*") == ["b [2020]/one.mp4"]
     assert here.matching("b [2]/*.mp4") == ["b 2/[x].mp4", "b 2/two.mp4"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 70_000])
+def test_a_file_is_read_up_to_the_limit(folder: Path, size: int) -> None:
+    data = bytes(number % 251 for number in range(size))
+    (folder / "a.txt").write_bytes(data)
+    found = LocalFolder(folder)
+    assert [found.read("a.txt", most) for most in (10, 4096, 5000, 1 << 20)] == [
+        data[:10], data[:4096], data[:5000], data,
+    ]  # fmt: skip
+    assert found.read("b", 10) is found.read("absent.txt", 10) is found.read("a.txt/x", 10) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.sources import by_source, codes, list_source, touch
 from walt.core.errors import ConfigurationError, StorageError
+from walt.ingest.tables.spans import make_span
 
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
 LIST: dict[str, Any] = {
@@ -212,6 +214,21 @@ def test_spans_of_a_file_are_inputs_of_their_own(tmp_path: Path) -> None:
         "a.mp4#t=0,5.5": ("part 0", (0.0, 5.5)), "a.mp4#t=5.5,36000.123": ("part 1", (5.5, 36000.123)),
     }  # fmt: skip
     assert sorted(refusal.code for refusal in found.refusals) == ["bad_span"] * 3 + ["duplicate_row"]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.parquet"])
+@pytest.mark.parametrize("ends", [(0.5, 2.25), (1, 2), ("0:00:01.5", "2"), (1.5, 1.5), (-1.5, 2.0)])
+def test_a_span_is_in_numbers_or_text_whatever_the_format(tmp_path: Path, name: str, ends: tuple[Any, Any]) -> None:
+    touch(tmp_path, "a.mp4")
+    record = {"path": "a.mp4", "caption": "x", "from": ends[0], "to": ends[1]}
+    if name == "t.parquet":
+        pq.write_table(pa.Table.from_pylist([record]), tmp_path / name)
+    else:
+        (tmp_path / name).write_text(json.dumps(record if name == "t.jsonl" else [record]))
+    found = list_source(tmp_path, LIST | {"tables": [name], "span_columns": ["from", "to"]})
+    span = make_span(*ends)
+    assert [item.span for item in found.items] == ([] if span is None else [span])
+    assert [refusal.code for refusal in found.refusals] == ([] if span else ["bad_span"])
 
 
 @pytest.mark.parametrize(
