@@ -21,6 +21,7 @@ from walt.ingest.tables.cells import BadValue, ColumnKind, Columns, Record
 from walt.ingest.tables.json_table import LONGEST_LINE, numbered_lines
 
 _BLOCK = 1 << 16
+"""Bytes. What is made of larger ones is so much at once that the garbage collector takes half of the time."""
 _MOST_OPENED = 100
 """Brackets of a line. so deep a value is safe in any reader; Python's reader stops at about 1000."""
 _OTHERS = bytes(set(range(256)) - set(b"[{\n"))
@@ -83,7 +84,10 @@ def json_line_batches(
 
 def _read(block: bytes, num_lines: int, schema: pa.Schema) -> dict[str, list[Any]] | None:
     """The columns of a block of lines; None: it must be read line by line."""
-    block = block.replace(b"\r\n", b"\n").removesuffix(b"\n") + b"\n"
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+    if not block.endswith(b"\n"):
+        block += b"\n"
     if len(block) > LONGEST_LINE or not _is_record_per_line(block, num_lines):
         return None
     options = pa.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
