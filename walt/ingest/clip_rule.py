@@ -41,7 +41,7 @@ from walt.media import (
     video,
 )
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
-from walt.media.kinds import Kind
+from walt.media.kinds import Kind, kind_in_file
 from walt.media.together import moments_of, no_moments, shared_reader
 from walt.media.video import Moments, Reader, SourceClip, SourceFacts, read_pictures
 
@@ -134,6 +134,7 @@ def cut(
     """Decode a source into clips.
 
     Args:
+        kind: what the file is listed as; its bytes decide.
         span: only clips within this span of a video; None: all of it.
         read: how a video is read: see ``readers``.
 
@@ -141,7 +142,11 @@ def cut(
         SourceError: with the code for the rejects table.
         OSError: the file cannot be read.
     """
-    if kind == "image":
+    if kind_in_file(path, kind) == "image":
+        if not rule.stills:
+            raise SourceError("image", "a still picture by its bytes, and the dataset's descriptor accepts none")
+        if span is not None:
+            raise SourceError("image", "a still picture by its bytes, which has no span of time")
         picture = read_picture(path, rule.limits)
         facts = SourceFacts(picture.shape[0], picture.shape[1], None, None)
         pictures = crop_and_resize(picture, rule.sizes_of(facts))

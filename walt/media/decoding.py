@@ -33,7 +33,7 @@ from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
 
-DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
+DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown, progressive. Each frame that is shown is checked again."""
