@@ -31,6 +31,7 @@ from walt.media import (
     frames,
     images,
     key_frames,
+    kinds,
     mp4,
     numbered,
     scaling,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:  # workers import this module, and should start fast
 
 _MODULES = (
     video, clip_times, together, frames, numbered, decoding, cropping, continuity, streams, skipping, key_frames,
-    scaling, mp4, images, shots, fingerprints, fitting, measures,
+    scaling, mp4, images, kinds, shots, fingerprints, fitting, measures,
 )  # fmt: skip
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
@@ -143,10 +144,8 @@ def cut(
         OSError: the file cannot be read.
     """
     if kind_in_file(path, kind) == "image":
-        if not rule.stills:
-            raise SourceError("image", "a still picture by its bytes, and the dataset's descriptor accepts none")
-        if span is not None:
-            raise SourceError("image", "a still picture by its bytes, which has no span of time")
+        if rule.num_frames > 1 and (span is not None or not rule.stills):
+            raise video.too_short(1, rule.fps, rule.num_frames)
         picture = read_picture(path, rule.limits)
         facts = SourceFacts(picture.shape[0], picture.shape[1], None, None)
         pictures = crop_and_resize(picture, rule.sizes_of(facts))

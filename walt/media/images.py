@@ -35,9 +35,9 @@ class SourceError(Exception):
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
             ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
-            ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``, ``animated``, ``image`` (a still where none is accepted),
-            ``internal`` (an error of this program or of a library); of a folder of frames also ``no_frames``, ``mixed_frames``, ``missing_frame``,
-            ``repeated_frame``, ``changed``.
+            ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``, ``animated`` (an animation that only Pillow reads),
+            ``internal`` (an error of this program or of a library); of a folder of frames also ``no_frames``,
+            ``mixed_frames``, ``missing_frame``, ``repeated_frame``, ``changed``.
         cause: one line for people.
     """
 
