@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tests.support.tiny_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_batch, make_model
 from walt.core.errors import DivergedError
 from walt.training.config import LoopConfig
-from walt.training.loop import SecondModel, TrainingResult, train
+from walt.training.loop import TrainingResult, train
+from walt.training.trained_model import SecondModel
 
 
 class Critic(nn.Module):
@@ -143,7 +144,7 @@ def test_a_second_models_loss_that_is_not_finite_ends_the_run(tmp_path: Path, fa
     with pytest.raises(
         DivergedError, match=r"tiny: critic/loss (nan|inf).* at step 5; the checkpoint of step 4 is kept"
     ):
-        pair.run(tmp_path, loop_config(checkpoint_every=2))
+        pair.run(tmp_path, loop_config(checkpoint_every=2, skip_non_finite=0))
     again = ModelAndCritic()
     again.run(tmp_path, loop_config(checkpoint_every=2))
     assert again.calls[0] == ("model", 4)
@@ -153,7 +154,7 @@ def test_a_second_models_gradient_that_is_not_finite_ends_it_too(tmp_path: Path)
     pair = ModelAndCritic()
     pair.critic.conv.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(DivergedError, match=r"critic/grad_norm (nan|inf)"):
-        pair.run(tmp_path)
+        pair.run(tmp_path, loop_config(skip_non_finite=0))
 
 
 def test_both_models_are_clipped(tmp_path: Path) -> None:

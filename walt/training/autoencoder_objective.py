@@ -32,7 +32,7 @@ from walt.data.clip_dataset import ClipDataset
 from walt.data.epoch_order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.autoencoder_config import AutoencoderTrainingConfig, ClipFormConfig
-from walt.training.loop import SecondModel
+from walt.training.trained_model import SecondModel
 
 
 @dataclass(frozen=True)
