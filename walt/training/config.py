@@ -11,6 +11,17 @@ from walt.core.config import Section
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+class AdafactorConfig(Section):
+    """What uses of Adafactor differ in. The paper names the optimizer and no more: docs/open-readings.md."""
+
+    parameter_scale: bool
+    """Whether a step is relative to the parameter's RMS, as PyTorch's is. False: the learning rate is a step's size."""
+    beta1: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Of the moving average of the steps; 0, as PyTorch's, keeps none and saves memory as large as the weights."""
+    beta2_cap: Fraction
+    """Step t keeps 1 - t^-0.8 of the second moments, and at most this; 1 is PyTorch's."""
+
+
 class OptimizerConfig(Section):
     """Optimizer and learning-rate schedule. The autoencoder's is Adam in the paper: adamw with weight decay 0."""
 
@@ -18,7 +29,9 @@ class OptimizerConfig(Section):
     learning_rate: PositiveFloat
     """Peak value."""
     betas: tuple[Fraction, Fraction]
-    """The paper's autoencoder has (0, 0.99)."""
+    """Of adamw. The paper's autoencoder has (0, 0.99)."""
+    adafactor: AdafactorConfig
+    """Of adafactor."""
     weight_decay: NonNegativeFloat
     gradient_clip: PositiveFloat
     """Largest global norm of the gradient."""
