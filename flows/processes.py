@@ -36,7 +36,7 @@ def tools_folder() -> Path:
 def command_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment, with the tools' folder first on PATH."""
     path = os.pathsep.join([str(tools_folder()), os.environ.get("PATH", os.defpath)])
-    return {**environment.DEFAULTS, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}
+    return {**environment.defaults(os.environ), **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}
 
 
 def run_command(
