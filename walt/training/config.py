@@ -64,6 +64,9 @@ class LoopConfig(Section):
 class DiffusionTrainingConfig(LoopConfig):
     """The ``train_base``, ``finetune_aspect``, ``train_sr_2x`` and ``train_sr_4x`` sections."""
 
+    initial_weights: str | None
+    """Model whose weights are the first ones: a folder, or ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the
+    registry; its architecture must be the same. null draws them, or takes the base model's (``finetune_aspect``)."""
     batch_size: PositiveInt
     """Clips per step."""
     image_fraction: Fraction

@@ -26,9 +26,10 @@ from walt.training.trained_model import TrainedModel, scalar
 History = list[dict[str, float]]
 _CHANGES_NO_RESULT = {
     "checkpoint_every", "activation_checkpointing", "skip_non_finite", "spike_threshold", "keep_checkpoints",
-    "keep_every_steps", "keep_every_hours",
+    "keep_every_steps", "keep_every_hours", "initial_weights",
 }  # fmt: skip
-"""Knobs that may change between a run's end and its resumption."""
+"""Knobs that may change between a run's end and its resumption. The digest of the weights that it began with is in its
+identity; where they lay does not matter."""
 
 
 class RunState:
