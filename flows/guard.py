@@ -1,10 +1,10 @@
 """Runs one command in its own session and leaves no process behind, even when the caller is killed.
 
 ``python -P flows/guard.py GRACE FILE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while
-it wants the command to continue; when the pipe closes, because the caller closed it, failed, or was killed with SIGKILL,
-then everything that the command has started is stopped: first the stage itself, which gets SIGTERM and time to write a
-checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there. The time is GRACE seconds, or
-what the stage says in FILE that it needs, if that is more (``walt.core.stopping``).
+it wants the command to continue; when the pipe closes, because the caller closed it, failed, or was killed with
+SIGKILL, then everything that the command has started is stopped: first the stage itself, which gets SIGTERM and time to
+write a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there. The time is GRACE
+seconds, or what the stage says in FILE that it needs, if that is more (``walt.core.stopping``).
 
 Runs as a script and imports nothing of this project, so that it starts in a tenth of a second.
 """
