@@ -130,6 +130,8 @@ def _check_transformer(
             raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
     if model.resolution not in params.ingest.all_sizes:
         raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.all_sizes}")
+    if training.initial_weights is not None and transformer.starts_from is not None:
+        raise ValueError(f"{section}.initial_weights must be null: {name} starts from {transformer.starts_from}")
     probability = training.frame_prediction_probability
     if probability and not model.frame_prediction:
         raise ValueError(

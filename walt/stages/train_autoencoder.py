@@ -31,6 +31,7 @@ from walt.nn.causal import use_channels_last
 from walt.nn.device import prefetch_depth, select_device
 from walt.project.code_identity import code_digest
 from walt.tracking.config import TrackingConfig
+from walt.tracking.given_models import forget, given_model
 from walt.tracking.runs import start_run
 from walt.training import checkpoint
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
@@ -60,8 +61,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     model.activation_checkpointing = training.activation_checkpointing
     use_channels_last(model)
     weights: dict[str, str] = {}  # of networks that were trained before: digests, by key of the section
+    tags: dict[str, str] = {}
     if training.initial_weights is not None:
-        weights["initial_weights"] = load_initial_weights(model, _folder(paths, training.initial_weights))
+        given = given_model(config.tracking, paths.root, training.initial_weights, paths.work(NAME))
+        weights["initial_weights"] = load_initial_weights(model, given.folder)
+        tags = given.tags("initial_weights", weights["initial_weights"])
     discriminator, perceptual = _loss_networks(training, paths, device)
     if perceptual is not None:
         weights["perceptual_network"] = perceptual.digest()
@@ -78,7 +82,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     }
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
-        start_run(config.tracking, paths.root, NAME, params, tags={}) as tracked,
+        start_run(config.tracking, paths.root, NAME, params, tags) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
@@ -102,6 +106,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             write_json(folder / "history.json", result.history)
         tracked.register_model(paths.autoencoder, "autoencoder")
     checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
+    forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
 
 
