@@ -91,7 +91,9 @@ def test_first_frames_are_known_in_a_share_of_the_recipes_batches(
         log_every=6, optimizer={"warmup_steps": 0},
     )  # fmt: skip
     architecture = small(name, like)
-    config = train_transformer.Config(**COMMON, diffusion=recipe("t2v").diffusion, architecture=architecture, training=training)
+    config = train_transformer.Config(
+        **COMMON, diffusion=recipe("t2v").diffusion, architecture=architecture, training=training
+    )
     transformer = get_transformer(name)
     train_transformer.run(config, Paths(tmp_path), transformer)
     assert 0.2 < sum(count > 0 for count in known) / len(known) < 0.8, "p_fp is the recipe's"

@@ -12,23 +12,25 @@ import torch
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.inflation import load_initial_weights
-from walt.autoencoder.io import save_autoencoder
+from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
+from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import atomic_directory, write_json
+from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
 from walt.nn.device import prefetch_depth, select_device
+from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
 from walt.project.code_identity import code_digest
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import forget, given_model
@@ -53,8 +55,10 @@ class Config(Section):
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``."""
+    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``; or publish what is frozen."""
     training = config.train_autoencoder
+    if training.frozen is not None:
+        return _publish_frozen(config, training.frozen, paths)
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     model = CausalAutoencoder(config.autoencoder).to(device)
@@ -108,6 +112,42 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
     forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any]:
+    """Publish a trained autoencoder byte for byte, after a look at how well it does on the held-out clips.
+
+    The figures of that look are the run's alone: with the same files it stays the same version in the registry.
+    """
+    training = config.train_autoencoder
+    device = select_device(config.compute.device)
+    given = given_model(config.tracking, paths.root, address, paths.work(NAME))
+    if given.folder.resolve() == paths.autoencoder.resolve():
+        raise ConfigurationError(
+            f"train_autoencoder.frozen is {address}, which this stage makes and DVC removes first: name a copy, or a "
+            "version in the registry"
+        )
+    model = load_frozen(given.folder, config.autoencoder, device)
+    digest = weights_digest(given.folder)
+    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
+        metrics = held_out_psnr(model, paths, training)
+        tracked.log_metrics(metrics, 0)
+        with atomic_directory(paths.autoencoder) as folder:
+            for name in (WEIGHTS, CONFIG, STATISTICS):
+                write_bytes(folder / name, (given.folder / name).read_bytes())
+            for name, content in {"metrics.json": metrics, "history.json": []}.items():
+                if (given.folder / name).is_file():
+                    write_bytes(folder / name, (given.folder / name).read_bytes())
+                else:
+                    write_json(folder / name, content)
+            if weights_digest(folder) != digest:
+                raise CorruptArtifactError(f"{given.folder / WEIGHTS}: changed while it was copied")
+        tracked.register_model(paths.autoencoder, "autoencoder")
+    forget(paths.work(NAME))
+    info(f"{NAME}: {address} is published as it is; nothing was trained")
+    figures = {"parameters": sum(p.numel() for p in model.parameters()), "steps": 0, **metrics}
+    return {**figures, **given.provenance, "sha256": digest}
 
 
 @torch.no_grad()
