@@ -2,10 +2,10 @@
 
     python -m benchmarks.busy --help
 
-Threads that wait for each other at the end of a parallel region can spin or sleep. Spinning is fastest while every thread
-has a core, and slow where another process takes one: the spinning threads then take the core from the one they wait
-for. For each setting a process of its own holds the demo's models; all take turns, alone, beside one and beside two
-processes that only count, and each figure is the median of ratios within a round. What else ran on the machine is
+Threads that wait for each other at the end of a parallel region can spin or sleep. Spinning is fastest while every
+thread has a core, and slow where another process takes one: the spinning threads then take the core from the one they
+wait for. For each setting a process of its own holds the demo's models; all take turns, alone, beside one and beside
+two processes that only count, and each figure is the median of ratios within a round. What else ran on the machine is
 measured: a window in which that was more than ``--quiet`` cores is measured again, ``--tries`` times, and the largest
 amount of those kept is printed with the table.
 """

@@ -10,8 +10,8 @@ import os
 from collections.abc import Mapping
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""How long torch's threads on processors spin when they wait for each other, before they sleep. Who sets one of them has
-decided: the other is left alone then, since the second would overrule the first."""
+"""How long torch's threads on processors spin when they wait for each other, before they sleep. Who sets one of them
+has decided: the other is left alone then, since the second would overrule the first."""
 DEFAULTS: dict[str, str] = {
     # no telemetry
     "DO_NOT_TRACK": "1",
