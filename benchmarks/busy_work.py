@@ -44,8 +44,10 @@ def _train_base() -> Step:
     optimizer = make_optimizer(model, params.train_base.optimizer)
     count = params.train_base.batch_size
     inputs, timesteps = torch.randn(count, config.latent_channels, *config.latent_grid), torch.full((count,), 500)
-    words = torch.randn(count, params.text.max_tokens, config.text_width) if params.text else None
-    mask = torch.ones(words.shape[:2], dtype=torch.bool) if words is not None else None
+    assert params.text is not None
+    assert config.text_width is not None
+    words = torch.randn(count, params.text.max_tokens, config.text_width)
+    mask = torch.ones(words.shape[:2], dtype=torch.bool)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16):
@@ -111,8 +113,10 @@ def _sample() -> Step:
     model, config = WaltTransformer(params.base).eval(), params.base
     count = params.sample.batch_size
     inputs, timesteps = torch.randn(count, config.latent_channels, *config.latent_grid), torch.full((count,), 500)
-    words = torch.randn(count, params.text.max_tokens, config.text_width) if params.text else None
-    mask = torch.ones(words.shape[:2], dtype=torch.bool) if words is not None else None
+    assert params.text is not None
+    assert config.text_width is not None
+    words = torch.randn(count, params.text.max_tokens, config.text_width)
+    mask = torch.ones(words.shape[:2], dtype=torch.bool)
 
     @torch.inference_mode()
     def step() -> None:
