@@ -72,6 +72,7 @@ def measure(arguments: argparse.Namespace, settings: Mapping[str, str]) -> tuple
                     speed, used = _quiet_window(children[name], beside, arguments)
                     figures.setdefault((kind, name, beside), []).append(speed)
                     others.append(used)
+                    print(f"{kind}, {name}, beside {beside}: {speed:.3g} steps/s; others {used:.2f}", file=sys.stderr)
         finally:
             for child in children.values():
                 child.close()
@@ -171,15 +172,15 @@ def table(figures: Figures, settings: list[str], others: list[float], arguments:
         plain = figures[kind, AS_IT_COMES, 0]
         shares = [ratio(figures[kind, setting, beside], alone) for beside in BESIDE[1:]]
         rows.append([kind, setting, f"{statistics.median(alone):.3g}", ratio(alone, plain), *shares])
-    # imported here: what measures must not hold torch's threads
-    from benchmarks.measure import machine, markdown_table
+    from benchmarks.measure import machine, markdown_table  # torch: not before, what measures must hold no threads
 
     header = ["work", "setting", "steps/s alone", "alone / as it comes", "beside one / alone", "beside two / alone"]
     loud = sum(used > arguments.quiet for used in others)
     note = (
         f"{arguments.rounds} rounds of windows of {arguments.seconds:g} s; medians of ratios (least to most). "
         f"Other processes used {statistics.median(others):.2f} cores in the median of the {len(others)} windows and "
-        f"{max(others):.2f} in the worst; {loud} had more than the {arguments.quiet:g} allowed. {machine('cpu')}."
+        f"{max(others):.2f} in the worst; {loud} had more than the {arguments.quiet:g} allowed. {os.cpu_count()} "
+        f"cores; {machine('cpu').split(',')[0]}."
     )
     return f"{note}\n\n{markdown_table(header, rows)}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -41,11 +40,12 @@ def test_the_process_itself_and_its_busy_ones_are_not_others() -> None:
 
 
 @pytest.mark.slow
-def test_it_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    options = "--work autoencoder encoding --settings --rounds 1 --seconds 0.1 --tries 1 --wait 0 --out"
-    monkeypatch.setattr(sys, "argv", ["busy", *options.split(), str(tmp_path / "table.md")])
-    busy.main()
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")] == [
-        "work", *(kind for kind in ("autoencoder", "encoding") for _ in range(2))
-    ]  # fmt: skip
+def test_the_models_process_makes_steps_when_it_is_asked() -> None:
+    child = busy.Child("encoding", "OMP_NUM_THREADS=1")
+    try:
+        assert child.run(0.0) == 1
+        assert child.run(0.2) >= 1
+    finally:
+        child.close()
+    with pytest.raises(SystemExit, match="ended with status"):
+        busy.Child("nothing", "OMP_NUM_THREADS=1")

@@ -16,12 +16,11 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from tests.support.settings import changed, recipe
+from tests.support.tiny_adafactor import RATE, SHAPES, gradients, moved
 from walt.training.adafactor import Adafactor
 from walt.training.optimizers import make_optimizer, optimizer_state, restore_optimizer
 
 ROOT = Path(__file__).resolve().parents[2]
-SHAPES = [(5, 3), (7,), (1, 4), (2, 3, 4), ()]
-RATE = 2e-4
 EPSILON = torch.finfo(torch.float32).eps
 PYTORCHS = {
     "parameter_scale": True,
@@ -40,20 +39,6 @@ def mesh() -> Iterator[DeviceMesh]:
         yield init_device_mesh("cpu", (1,))
     finally:
         torch.distributed.destroy_process_group()
-
-
-def gradients(shape: tuple[int, ...], count: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(count)
-    return [torch.randn(shape, generator=generator) * 10.0 ** -(number % 4) for number in range(count)]
-
-
-def moved(start: Tensor, steps: list[Tensor], settings: dict[str, Any]) -> Tensor:
-    parameter = start.clone().requires_grad_()
-    optimizer = Adafactor([parameter], RATE, **settings)
-    for gradient in steps:
-        parameter.grad = gradient
-        optimizer.step()
-    return parameter.detach()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -164,7 +149,7 @@ import sys
 import torch, torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
-from tests.training.test_adafactor import RATE, SHAPES, gradients, moved
+from tests.support.tiny_adafactor import RATE, SHAPES, gradients, moved
 from walt.training.adafactor import Adafactor
 rank, ranks = int(sys.argv[1]), int(sys.argv[2])
 dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=ranks)
