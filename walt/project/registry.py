@@ -47,6 +47,11 @@ class Stage:
         own = "train_transformer" if self.transformer else self.name.replace("-", "_")
         return f"walt.stages.{own}"
 
+    @property
+    def resumes(self) -> bool:
+        """Whether it trains: from checkpoints, so that the user may choose what becomes of them."""
+        return "resume" in self.settings
+
 
 def _training_stage(transformer: Transformer) -> Stage:
     """The stage that trains a transformer: one module trains them all."""
@@ -55,7 +60,7 @@ def _training_stage(transformer: Transformer) -> Stage:
         name=transformer.stage,
         summary=transformer.summary,
         params=("seed", "diffusion", transformer.name, transformer.training),
-        settings=("compute", "tracking"),
+        settings=("compute", "tracking", "resume"),
         inputs=("latents", "text", *first_weights),
         outputs=(transformer.name,),
         gpus=1,
@@ -78,7 +83,7 @@ STAGES: tuple[Stage, ...] = (
         name="train-autoencoder",
         summary="Train the causal autoencoder on the clips, and measure its latents' mean and std.",
         params=("seed", "autoencoder", "train_autoencoder"),
-        settings=("compute", "tracking"),
+        settings=("compute", "tracking", "resume"),
         inputs=("clips",),
         outputs=("autoencoder",),
         gpus=1,

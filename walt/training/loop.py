@@ -12,7 +12,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -20,10 +20,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from walt.core.digests import sha256_json
 from walt.core.errors import DivergedError, TerminatedError
-from walt.core.log import ProgressBar, info, warning
-from walt.training import checkpoint
+from walt.core.log import ProgressBar
+from walt.training import checkpoint, continuation
 from walt.training.config import LoopConfig
 from walt.training.ema import ExponentialMovingAverage
 from walt.training.means import Average, Means, Terms, add_terms
@@ -37,8 +36,6 @@ from walt.training.optimizers import (
 
 History = list[dict[str, float]]
 Losses = Callable[[int], Terms | Iterator[Terms]]
-_CHANGES_NO_RESULT = {"checkpoint_every", "activation_checkpointing"}
-"""Knobs that may change between a run's end and its resumption."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,8 @@ class TrainingResult:
     history: History
     """One entry per log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the second model's
     terms are there as ``<its name>/<term>``."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    """What changed between its starts (``walt.training.continuation``)."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,14 @@ def train(
             anything but the step and both models' weights. Only the model's own parameters get gradients of it. Where a
             step is computed in parts (gradient accumulation), an iterator: the terms of one part after the other, which
             add up to the step's. A part's activations are freed before the next part is asked for.
-        identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
-            configuration, the seed, the data's digests, the code's. JSON-able. A checkpoint under another identity
-            is discarded.
+        identity: all that determines the result besides ``config``, by the headings of ``walt.training.differences``:
+            the model's configuration, the seed, the data's digests, the code's. JSON-able.
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
         second_model: trained along with the model and against it; only the model is returned.
 
     Raises:
+        DifferentRunError: the checkpoint is of a run with another result; see ``continuation.begin``.
         DivergedError: a model's loss or its gradient is not finite; the last good checkpoint is kept.
         TerminatedError: SIGTERM came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
@@ -123,7 +122,7 @@ def train(
                 run.save()
             if terminated:
                 raise TerminatedError(f"{name}: SIGTERM at step {run.step}; a checkpoint was written")
-    return TrainingResult(run.weights(), run.history)
+    return TrainingResult(run.weights(), run.history, run.changes)
 
 
 class _TrainedModel:
@@ -184,39 +183,38 @@ class _Run:
         self.saved_at: int | None = None
         self.history: History = []
         self.means = Means()
-        shapes = {
-            f"{trained.prefix}{key}": list(value.shape)
-            for trained in models
-            for key, value in trained.model.state_dict().items()
-        }
-        loop = config.model_dump(mode="json", exclude=_CHANGES_NO_RESULT)
-        self.identity = {**identity, "training": loop, "parameters": sha256_json(shapes)}
+        self.config = config
+        self.identity = continuation.run_identity(identity, config)
+        self.changes: list[dict[str, Any]] = []
 
     def resume(self, name: str) -> None:
-        """Load the newest checkpoint; warn when there is one of another run, and remove it."""
-        try:
-            found = checkpoint.load(self.work, self.identity)
-        except checkpoint.IdentityError as error:
-            warning(f"{name}: starting from step 0, checkpoints discarded: {error}")
-            checkpoint.discard(self.work)
+        """Load the newest checkpoint, if there is one of this run."""
+        resumed = continuation.resume(name, self.work, self.identity, self.config)
+        if resumed is None:
             return
-        if found is None:
-            return
+        found, beginning = resumed
+        self.changes = beginning.changes
         for trained in self.models:
+            if not continuation.fits(name, trained.model, found, trained.part):
+                continue
             trained.model.load_state_dict(found.parts[trained.part])
-            scalars = found.state[trained.optimizer_part]
-            restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
+            if continuation.has_optimizer(name, found, self.config, trained.optimizer_part):
+                scalars = found.state[trained.optimizer_part]
+                restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
         if self.ema:
-            self.ema.load_state_dict(found.parts["ema"])
+            self.ema.load_state_dict(found.parts.get("ema", found.parts[self.models[0].part]))
         self.step = self.saved_at = found.step
         self.history = found.state["history"]
         self.means.load_state(found.state["means"])
-        info(f"{name}: resumed at step {self.step}")
 
     def save(self) -> None:
         """Write a checkpoint of the present state."""
         parts: dict[str, Mapping[str, Tensor]] = {}
-        state: dict[str, Any] = {"history": self.history, "means": self.means.state()}
+        state: dict[str, Any] = {
+            "history": self.history,
+            "means": self.means.state(),
+            "changes": self.changes,
+        }
         for trained in self.models:
             parts[trained.part] = trained.model.state_dict()
             parts[trained.optimizer_part], state[trained.optimizer_part] = optimizer_state(trained.optimizer)
