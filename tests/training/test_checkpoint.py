@@ -17,6 +17,7 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.storage import write_json
 from walt.training import checkpoint
+from walt.training.checkpoint import Retention
 from walt.training.set_aside import checkpoints
 
 IDENTITY = {"seed": 0, "model": {"width": 8, "grid": (1, 2)}, "data": "abc"}
@@ -24,7 +25,8 @@ IDENTITY = {"seed": 0, "model": {"width": 8, "grid": (1, 2)}, "data": "abc"}
 
 def save(work: Path, step: int, **parts: dict[str, torch.Tensor]) -> None:
     parts = parts or {"model": {"weight": torch.full((64,), float(step))}, "optimizer": {"0.step": torch.tensor(3.0)}}
-    checkpoint.save(work, step, IDENTITY, parts, {"history": [{"step": step, "loss": 0.1}], "nothing": None})
+    plain = {part: checkpoint.plain_copies(tensors) for part, tensors in parts.items()}
+    checkpoint.save(work, step, IDENTITY, plain, {"history": [{"step": step, "loss": 0.1}], "nothing": None})
 
 
 def steps(work: Path) -> list[int]:
@@ -54,10 +56,41 @@ def test_there_may_be_none(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "missing") is None
 
 
-def test_the_two_newest_are_kept(tmp_path: Path) -> None:
+def test_the_newest_are_kept(tmp_path: Path) -> None:
     for step in (5, 9, 10, 100):
         save(tmp_path, step)
-    assert steps(tmp_path) == [10, 100]
+    checkpoint.remove_old(tmp_path, newest=3)
+    assert steps(tmp_path) == [9, 10, 100]
+    checkpoint.remove_old(tmp_path, newest=1)
+    assert steps(tmp_path) == [100]
+
+
+def test_a_lasting_one_stays_and_a_damaged_one_goes_when_all_newer_ones_do(tmp_path: Path) -> None:
+    for step in (5, 10, 15, 20):
+        checkpoint.save(tmp_path, step, IDENTITY, {"model": {"a": torch.zeros(2)}}, {}, lasting=step == 5)
+    (tmp_path / "step-000000010").rename(tmp_path / "damaged-step-000000010")
+    checkpoint.remove_old(tmp_path, newest=2)
+    assert steps(tmp_path) == [5, 15, 20]
+    assert not (tmp_path / "damaged-step-000000010").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Retention(1), []),
+        (Retention(1, every_steps=10), [11, 20, 33]),
+        (Retention(1, every_hours=0.5), [20, 33]),
+        (Retention(1, every_steps=30, every_hours=1.0), [33]),
+    ],
+)
+def test_what_lasts_is_the_first_of_each_so_many_steps_or_hours(rule: Retention, expected: list[int]) -> None:
+    before, found = (0, 0.0), []
+    for step, minutes in ((5, 10), (11, 20), (12, 29), (20, 30), (33, 100), (34, 110)):
+        now = (step, 60.0 * minutes)
+        if rule.lasts(*now, before):
+            found.append(step)
+        before = now
+    assert found == expected
 
 
 def test_same_state_same_bytes(tmp_path: Path) -> None:
@@ -103,16 +136,15 @@ def test_falling_back_says_so_and_sets_the_damaged_one_aside(
     assert found.step == 5
     assert "damaged" in capsys.readouterr().out
     assert steps(tmp_path) == [5]
+    assert (tmp_path / "damaged-step-000000010" / "optimizer.safetensors").is_file()
     (tmp_path / "step-000000005" / "manifest.json").write_text("{}")
     assert checkpoint.load(tmp_path) is None
-    damaged = tmp_path / "set-aside" / "damaged"
-    assert (damaged / "step-000000010" / "optimizer.safetensors").is_file()
-    assert (damaged / "step-000000005" / "model.safetensors").is_file()
+    assert (tmp_path / "damaged-step-000000005" / "model.safetensors").is_file()
     for _ in range(2):  # once more at the same step: beside the first
         save(tmp_path, 10)
         (tmp_path / "step-000000010" / "state.json").unlink()
         assert checkpoint.load(tmp_path) is None
-    assert len(list(damaged.glob("step-000000010*"))) == 3
+    assert len(list(tmp_path.glob("damaged-step-000000010*"))) == 3
 
 
 def test_the_newest_is_known_without_reading_its_tensors(tmp_path: Path) -> None:
@@ -171,6 +203,29 @@ def test_what_a_killed_writer_left_is_ignored_and_removed(tmp_path: Path) -> Non
     assert found is not None
     assert found.step == 5
     assert steps(tmp_path) == [5]
+
+
+def test_a_disk_that_returns_other_bytes_is_found_when_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 5)
+    write = checkpoint.save_file
+
+    def worn_out(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        write(tensors, path)
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+    monkeypatch.setattr(checkpoint, "save_file", worn_out)
+    with pytest.raises(StorageError, match="'weight' is not what was written"):
+        save(tmp_path, 10)
+    assert steps(tmp_path) == [5]
+
+
+def test_weights_that_are_not_numbers_are_what_was_written(tmp_path: Path) -> None:
+    save(tmp_path, 5, model={"a": torch.tensor([float("nan"), -0.0]), "scalar": torch.tensor(True)})
+    found = checkpoint.load(tmp_path)
+    assert found is not None
+    assert found.parts["model"]["a"].isnan()[0]
 
 
 def test_a_full_disk_keeps_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/imports.py": "finds the other files: their digest changes where what it finds does",
     "walt/core/environment.py": "variables of tools, on which no stage's result depends",
     "walt/core/config.py": "values pass through unchanged, or are refused",
+    "walt/core/stopping.py": "how long whoever stops a stage waits",
     "walt/core/compute.py": "where and how fast a stage runs",
     "walt/nn/device.py": "where tensors are",
     "walt/data/prefetch.py": "batches pass through unchanged and in order",
@@ -39,6 +40,9 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/training/continuation.py": "which checkpoint a training goes on from, and what is said of it",
     "walt/training/differences.py": "which checkpoint a training goes on from",
     "walt/training/set_aside.py": "where checkpoints are that a training does not go on from",
+    "walt/training/checkpoint_writer.py": "a training's state passes through unchanged",
+    "walt/training/loss_spikes.py": "a warning and a metric",
+    "walt/training/termination.py": "when a training stops, to go on later",
     "walt/project/code_identity.py": "the digest of the other files, which changes where it changes",
     # Sections that hold only fields and checks: DVC watches their values (a test checks this).
     "walt/diffusion/config.py": "values, which DVC watches",

@@ -1,21 +1,24 @@
 """Checkpoints: safetensors and JSON in a folder per step, whole or absent, each file under its SHA-256.
 
 ``work/step-000000250/`` holds one ``<part>.safetensors`` for each part (model, EMA, optimizer), ``state.json`` (step,
-identity, and what else the loop needs) and, written last, ``manifest.json``. The two newest are kept. There is no
-pickle: only files under these names, with the promised digest, are opened.
+identity, and what else the loop needs) and, written last, ``manifest.json``. Which are kept is a rule (``Retention``).
+There is no pickle: only files under these names, with the promised digest, are opened.
+
+A damaged checkpoint is set aside as ``damaged-step-000000250``, and the one before is taken.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,13 +26,14 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import warning
 from walt.core.storage import atomic_directory, clean_temporary, read_json, write_json
-from walt.training.set_aside import checkpoints, set_aside_damaged
+from walt.training.set_aside import checkpoints
 
-KEPT = 2
-FORMAT = 2
-"""Of ``state.json``; checkpoints in another format are refused. 1 had no number, and one digest for all code."""
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
+_DAMAGED = "damaged-"
+
+FORMAT = 2
+"""Of ``state.json``; checkpoints in another format are refused. 1 had no number, and one digest for all code."""
 
 
 class OtherFormatError(ConfigurationError):
@@ -46,6 +50,31 @@ class Checkpoint:
     state: dict[str, Any]
     parts: dict[str, dict[str, Tensor]]
     """Part ("model", "ema", "optimizer") -> name -> tensor, on the CPU."""
+    seconds: float = 0.0
+    """How long the run had been trained, over all its processes."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which checkpoints stay when a newer one has been written: the newest, and some of those before."""
+
+    newest: int
+    """How many of the newest, at least 1."""
+    every_steps: int | None = None
+    """Besides, the first of each so many steps, to the end of the run; None: no others."""
+    every_hours: float | None = None
+    """Likewise, of each so many hours of training. Hours in which no process trained do not count, nor does the
+    clock: a process measures how long it has worked."""
+
+    def lasts(self, step: int, seconds: float, before: tuple[int, float]) -> bool:
+        """Whether the checkpoint after ``step`` steps and ``seconds`` of training stays to the end of the run.
+
+        Args:
+            before: steps and seconds of the checkpoint before it; zeros where it is the first.
+        """
+        by_steps = self.every_steps is not None and step // self.every_steps > before[0] // self.every_steps
+        hour = 3600.0 * (self.every_hours or 0.0)
+        return by_steps or (hour > 0.0 and seconds // hour > before[1] // hour)
 
 
 def save(
@@ -54,33 +83,49 @@ def save(
     identity: Mapping[str, Any],
     parts: Mapping[str, Mapping[str, Tensor]],
     state: Mapping[str, Any],
+    *,
+    seconds: float = 0.0,
+    lasting: bool = False,
 ) -> None:
-    """Write a checkpoint, then remove all but the ``KEPT`` newest.
+    """Write a checkpoint and read it back: what is on the disk has the digests in its manifest.
+
+    Args:
+        parts: tensors as ``plain_copies`` makes them.
+        seconds: how long the run has been trained.
+        lasting: it stays to the end of the run, whatever comes after it (``Retention``).
 
     Raises:
-        StorageError: the disk is full or read-only; earlier checkpoints are intact.
+        StorageError: the disk is full or read-only, or returns other bytes than were written; earlier checkpoints are
+            intact.
     """
     with atomic_directory(folder_of(work, step)) as folder:
         for part, tensors in parts.items():
-            path = folder / f"{part}.safetensors"
-            try:
-                save_file({name: _plain(value) for name, value in tensors.items()}, path)
-            except SafetensorError as error:  # the tensors are plain: only writing can fail
-                raise StorageError(f"{path}: {error}") from error
+            _write_tensors(folder / f"{part}.safetensors", tensors)
         write_json(folder / _STATE, {"format": FORMAT, "step": step, "identity": dict(identity), "state": dict(state)})
         files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in folder.iterdir()}
-        write_json(folder / _MANIFEST, {"files": files})
-    remove(checkpoints(work)[:-KEPT])
+        write_json(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
+
+
+def remove_old(work: Path, newest: int) -> None:
+    """Remove checkpoints that are neither lasting nor among the ``newest``, and damaged ones that are older."""
+    folders = checkpoints(work)
+    for old in folders[:-newest]:
+        if not _is_lasting(old):
+            shutil.rmtree(old)
+    oldest = folders[-newest:][0].name if folders else ""
+    for damaged in work.glob(f"{_DAMAGED}step-*"):
+        if damaged.name.removeprefix(_DAMAGED) < oldest:
+            shutil.rmtree(damaged)
 
 
 def load(work: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole; a damaged one is reported, set aside, and the one before is taken.
+    """The newest checkpoint that is whole; a damaged one is reported and set aside, and the one before is taken.
 
     Returns:
         None when there is none.
 
     Raises:
-        ConfigurationError: it was written by an earlier version, which recorded less.
+        OtherFormatError: it was written by a version that records other things.
     """
     if not work.is_dir():
         return None
@@ -89,8 +134,8 @@ def load(work: Path) -> Checkpoint | None:
         try:
             return _read(folder, with_parts=True)
         except CorruptArtifactError as error:
-            place = set_aside_damaged(folder)
-            warning(f"checkpoint is damaged, falling back to the one before: {error}; it is in {place}")
+            aside = _set_aside(folder)
+            warning(f"checkpoint is damaged, falling back to the one before: {error}; it is kept as {aside}")
     return None
 
 
@@ -98,7 +143,7 @@ def newest(work: Path) -> Checkpoint | None:
     """What ``load`` would find, but without the tensors, which are not looked at: quick. Changes nothing.
 
     Raises:
-        ConfigurationError: as ``load``.
+        OtherFormatError: as ``load``.
     """
     for folder in reversed(checkpoints(work)):
         with suppress(CorruptArtifactError):
@@ -106,26 +151,61 @@ def newest(work: Path) -> Checkpoint | None:
     return None
 
 
-def remove(folders: Iterable[Path]) -> None:
-    """Remove checkpoints."""
-    for folder in folders:
-        shutil.rmtree(folder)
-
-
 def folder_of(work: Path, step: int) -> Path:
     """The folder of the checkpoint after ``step`` steps."""
     return work / f"step-{step:09d}"
 
 
+def plain_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Separate copies on the CPU, in row-major order: safetensors stores neither shared nor strided memory."""
+    return {name: _plain(tensor) for name, tensor in tensors.items()}
+
+
 def _plain(tensor: Tensor) -> Tensor:
-    """A separate copy on the CPU: safetensors stores neither shared nor strided memory."""
-    return tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
+    tensor = tensor.detach()
+    if tensor.device.type == "cpu":
+        return tensor.clone(memory_format=torch.contiguous_format)
+    return tensor.to("cpu").contiguous()
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors, and compare what is on the disk with what was written. Raises StorageError."""
+    try:
+        save_file(dict(tensors), path)
+        with safe_open(path, framework="pt") as file:  # one tensor at a time: a checkpoint may be most of the memory
+            for name, value in tensors.items():
+                if not _same_bits(file.get_tensor(name), value):
+                    raise StorageError(f"{path}: '{name}' is not what was written: the disk returns other bytes")
+    except SafetensorError as error:  # the tensors are plain: only writing or reading can fail
+        raise StorageError(f"{path}: {error}") from error
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal bit by bit: NaN is then equal to itself."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8))
+
+
+def _is_lasting(folder: Path) -> bool:
+    try:
+        return bool(read_json(folder / _MANIFEST).get("lasting"))
+    except (OSError, ValueError, AttributeError):  # damaged, and outdated
+        return False
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint; damaged ones of the same step get a number."""
+    aside = folder.with_name(_DAMAGED + folder.name)
+    numbered = (aside.with_name(f"{aside.name}.{number}") for number in count(1))
+    return folder.rename(next(path for path in chain([aside], numbered) if not path.exists()))
 
 
 def _read(folder: Path, with_parts: bool) -> Checkpoint:
-    """A checkpoint. Raises CorruptArtifactError when anything differs from the manifest, ConfigurationError."""
+    """A checkpoint. Raises CorruptArtifactError when anything differs from the manifest, OtherFormatError."""
     try:
-        files = read_json(folder / _MANIFEST)["files"]
+        manifest = read_json(folder / _MANIFEST)
+        files = manifest["files"]
         for name, promised in files.items():
             if (with_parts or name == _STATE) and sha256_file(folder / name) != promised["sha256"]:
                 raise CorruptArtifactError(f"{folder / name}: its sha256 differs from the manifest")
@@ -134,6 +214,7 @@ def _read(folder: Path, with_parts: bool) -> Checkpoint:
             raise OtherFormatError(f"{folder} is a checkpoint of another version of walt, in another format")
         names = sorted(name for name in files if name.endswith(".safetensors")) if with_parts else []
         parts = {name.removesuffix(".safetensors"): load_file(folder / name) for name in names}
-        return Checkpoint(content["step"], content["identity"], content["state"], parts)
+        seconds = float(manifest.get("seconds", 0.0))
+        return Checkpoint(content["step"], content["identity"], content["state"], parts, seconds)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CorruptArtifactError(f"{folder}: {type(error).__name__}: {error}") from error

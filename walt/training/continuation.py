@@ -21,7 +21,7 @@ from walt.training import checkpoint
 from walt.training.checkpoint import Checkpoint
 from walt.training.config import IfDifferent, LoopConfig
 from walt.training.differences import Difference, Kind, find_differences, worst
-from walt.training.set_aside import ACCEPTED, checkpoints, remove_old, set_all_aside
+from walt.training.set_aside import ACCEPTED, checkpoints, remove, remove_old, set_all_aside
 
 CHANGES_TAG = "walt.changes"
 """On an MLflow run: what changed since the training's first step, a line for each start at which something did."""
@@ -101,8 +101,8 @@ def begin(
 
 def resume(
     name: str, work: Path, identity: Mapping[str, Any], config: LoopConfig
-) -> tuple[Checkpoint, Beginning] | None:
-    """The newest whole checkpoint, and what changed since it was written; None where there is none.
+) -> tuple[Checkpoint, list[dict[str, Any]]] | None:
+    """The newest whole checkpoint, and what changed during the run up to now; None where there is none.
 
     Args:
         identity: with the training section (``run_identity``).
@@ -120,7 +120,7 @@ def resume(
     for difference in differences:
         warning(f"{name}: at step {found.step}: {difference.text} ({difference.kind})")
     info(f"{name}: resumed at step {found.step}")
-    return found, Beginning(found.step, _changes(found, differences, config))
+    return found, _changes(found, differences, config)
 
 
 def fits(name: str, model: nn.Module, found: Checkpoint, part: str) -> bool:
@@ -164,10 +164,11 @@ def finish(work: Path, kept: int | None) -> None:
     Args:
         kept: how many earlier runs stay set aside, at least 1; None for all.
     """
-    *earlier, last = checkpoints(work)
-    write_json(last / _PUBLISHED, {})
+    found = checkpoints(work)
+    for last in found[-1:]:
+        write_json(last / _PUBLISHED, {})
     (work / ACCEPTED).unlink(missing_ok=True)
-    checkpoint.remove(earlier)
+    remove([*found[:-1], *work.glob("damaged-*")])
     remove_old(work, kept)
 
 

@@ -1,12 +1,12 @@
 """Checkpoints that a run does not take up: moved to a folder beside it, never removed by the start of a run.
 
 ``work/<stage>/set-aside/0001/`` holds the checkpoints of one run and ``why.json``; the highest number is the newest.
-``work/<stage>/set-aside/damaged/`` holds checkpoints whose files are not what they were.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from walt.core.storage import storage_errors, sync_directory, write_json
@@ -14,7 +14,6 @@ from walt.core.storage import storage_errors, sync_directory, write_json
 FOLDER = "set-aside"
 ACCEPTED = "accepted.json"
 """In ``work/<stage>``: what the user chose to go on with from these checkpoints (``walt.training.continuation``)."""
-_DAMAGED = "damaged"
 
 
 def checkpoints(work: Path) -> list[Path]:
@@ -44,24 +43,17 @@ def set_all_aside(work: Path, why: str) -> Path | None:
     return folder
 
 
-def set_aside_damaged(checkpoint: Path) -> Path:
-    """Move a damaged checkpoint out of the way, to where it is returned. Raises StorageError."""
-    folder = checkpoint.parent / FOLDER / _DAMAGED
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        number = sum(path.name.startswith(checkpoint.name) for path in folder.iterdir())
-        target = folder / (f"{checkpoint.name}.{number}" if number else checkpoint.name)
-        checkpoint.rename(target)
-        sync_directory(folder)
-    return target
+def remove(folders: Iterable[Path]) -> None:
+    """Remove checkpoints, at the end of a run."""
+    for folder in folders:
+        shutil.rmtree(folder)
 
 
 def remove_old(work: Path, kept: int | None) -> None:
     """At the end of a run: keep the ``kept`` newest that were set aside, at least one; None keeps all.
 
-    The newest is what this run replaced, which a run never removes. Damaged checkpoints go.
+    The newest is what this run replaced, which a run never removes.
     """
-    shutil.rmtree(work / FOLDER / _DAMAGED, ignore_errors=True)
     if kept is not None:
         for number in _numbers(work)[: -max(kept, 1)]:
             shutil.rmtree(work / FOLDER / f"{number:04d}")
