@@ -24,7 +24,8 @@ class Stage:
         inputs: artefacts it reads, by their names in ``walt.core.paths``.
         outputs: artefacts it makes.
         sources: paths outside the artefact table, given as DVC templates of parameters.
-        persist: outputs stay in place before a rerun (the stage itself keeps only what is still valid).
+        persist: outputs stay in place before a rerun: the stage itself keeps only what is still valid, or replaces them
+            as a whole when the new ones are ready (models).
         gpus: accelerators the stage can use; on a machine without one it runs on the processor.
         transformer: which one it trains, for ``walt.stages.train_transformer``; None for the other stages, each of
             which is a module of its own.
@@ -63,6 +64,7 @@ def _training_stage(transformer: Transformer) -> Stage:
         settings=("compute", "tracking", "resume"),
         inputs=("latents", "text", *first_weights),
         outputs=(transformer.name,),
+        persist=True,
         gpus=1,
         transformer=transformer,
     )
@@ -86,6 +88,7 @@ STAGES: tuple[Stage, ...] = (
         settings=("compute", "tracking", "resume"),
         inputs=("clips",),
         outputs=("autoencoder",),
+        persist=True,
         gpus=1,
     ),
     Stage(

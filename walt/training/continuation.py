@@ -146,9 +146,7 @@ def has_optimizer(name: str, found: Checkpoint, config: LoopConfig, part: str) -
     """Whether the checkpoint has a state for this optimizer; where not, its moments start at nothing."""
     if part in found.parts and found.identity["training"]["optimizer"]["name"] == config.optimizer.name:
         return True
-    warning(
-        f"{name}: the checkpoint has no state of {config.optimizer.name}: its moments start anew at step {found.step}"
-    )
+    warning(f"{name}: the checkpoint has no moments of {config.optimizer.name}: they start anew at step {found.step}")
     return False
 
 

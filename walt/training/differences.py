@@ -95,7 +95,10 @@ def find_differences(old: Mapping[str, Any], new: Mapping[str, Any], section: st
         kind = kind_of_knob(path)
         if kind is Kind.LONGER and not (isinstance(before, int) and isinstance(now, int) and now > before):
             kind = Kind.ANOTHER
-        found.append(Difference(path, _text(path, before, now, section), kind))
+        text = _text(path, before, now, section)
+        if path == ("training", "steps") and _rate_depends_on_steps(new):
+            text += " (the learning rate depends on it: other rates than in one go)"
+        found.append(Difference(path, text, kind))
     return found
 
 
@@ -114,6 +117,11 @@ def _compare(path: tuple[str, ...], old: Any, new: Any) -> Iterator[tuple[tuple[
             yield from _compare((*path, key), old.get(key, _ABSENT), new.get(key, _ABSENT))
     elif old != new or type(old) is not type(new):
         yield path, old, new
+
+
+def _rate_depends_on_steps(identity: Mapping[str, Any]) -> bool:
+    optimizer: Mapping[str, Any] = identity["training"].get("optimizer", {})
+    return optimizer.get("schedule", "constant") != "constant"
 
 
 def _of_mappings(items: list[Any]) -> bool:
