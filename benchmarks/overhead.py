@@ -28,6 +28,7 @@ from unittest.mock import patch
 
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from benchmarks.measure import machine, markdown_table, synchronize
 from walt.core.sizes import size_folder
@@ -47,6 +48,7 @@ from walt.tracking.runs import start_run
 from walt.training import checkpoint_writer, diffusion_objective, run_state, trained_model
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
+from walt.training.ema import ExponentialMovingAverage
 from walt.training.loop import train
 from walt.training.means import Terms
 from walt.transformer.config import TransformerConfig
@@ -115,10 +117,10 @@ def clocks(clock: Clock) -> Iterator[None]:
     """Have the clock count what belongs to the model, and the parts of what does not."""
     places: list[tuple[Any, str, str]] = [
         (diffusion_objective, "prediction_loss", "model"),
-        (trained_model.torch.autograd, "backward", "model"),
-        (trained_model.nn.utils, "clip_grad_norm_", "model"),
+        (torch.autograd, "backward", "model"),
+        (nn.utils, "clip_grad_norm_", "model"),
         (trained_model.TrainedModel, "update", "model"),
-        (run_state.ExponentialMovingAverage, "update", "model"),
+        (ExponentialMovingAverage, "update", "model"),
         (DiffusionObjective, "batch", "batches"),
         (run_state, "_read", "reading the loss"),
         (run_state.RunState, "log_line", "log"),

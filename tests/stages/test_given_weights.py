@@ -81,7 +81,7 @@ def test_they_are_part_of_what_the_run_is_and_where_they_lie_is_not(
         train_transformer.run(config(), Paths(tmp_path), get_transformer("base"))
     (newest, *_) = sorted((tmp_path / "work/train-base").glob("step-*"), reverse=True)
     identity = read_json(newest / "state.json")["identity"]
-    assert identity["initial_weights"] == sha256_file(tmp_path / "start" / "model.safetensors")
+    assert identity["weights"]["initial_weights"] == sha256_file(tmp_path / "start" / "model.safetensors")
     steps = follow(monkeypatch, stop=None)
     train_transformer.run(config(start="copy"), Paths(tmp_path), get_transformer("base"))
     assert steps == [2, 3]
