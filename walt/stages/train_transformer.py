@@ -35,7 +35,7 @@ from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.nn.pretrained import load_config, weights_digest
 from walt.project.code_identity import code_digests
 from walt.tracking.config import TrackingConfig
-from walt.tracking.given_models import forget, given_model
+from walt.tracking.given_models import GivenModel, forget, given_model
 from walt.tracking.runs import start_run
 from walt.training import continuation
 from walt.training.compilation import compile_blocks
@@ -80,9 +80,7 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     keep_freed_memory(device)
-    given = None
-    if training.initial_weights is not None:
-        given = given_model(config.tracking, paths.root, training.initial_weights, work)
+    given = _given(config, training, paths.root, work)
     weights = _weights(architecture, first, None if given is None else given.folder)
     model = _model(architecture, training, weights, device, f"{transformer.training}.compile")
     objective = _objective(config, architecture, training, model, paths, transformer)
@@ -151,6 +149,13 @@ def _model(
     if training.compile:
         compile_blocks(model.blocks, device, key)
     return model
+
+
+def _given(config: Config, training: DiffusionTrainingConfig, root: Path, work: Path) -> GivenModel | None:
+    """The model whose weights are the first ones, where the setting names one."""
+    if training.initial_weights is None:
+        return None
+    return given_model(config.tracking, root, training.initial_weights, work)
 
 
 def _weights(architecture: TransformerConfig, first: Path | None, given: Path | None) -> dict[str, Tensor] | None:
