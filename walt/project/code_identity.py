@@ -17,7 +17,7 @@ from typing import Any
 from walt.core import imports
 from walt.core.digests import sha256_json
 
-_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_WITH_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 CHANGES_NO_RESULT: dict[str, str] = {
     "walt/tracking": "records what a stage makes",
@@ -111,7 +111,7 @@ def _digest(content: bytes, file: str) -> str:
 
 @lru_cache(maxsize=1024)
 def tree_digest(source: str) -> str:
-    """Hex digest of a Python source's syntax tree without its docstrings.
+    """Hex digest of a Python source's syntax tree without its docstrings, those below fields included.
 
     The same in every version of Python that parses it to the same tree: empty fields, which versions add, are left out.
     """
@@ -124,7 +124,16 @@ def _plain(node: Any) -> Any:
         return [_plain(item) for item in node]
     if not isinstance(node, ast.AST):
         return [type(node).__name__, repr(node)]
-    fields = {name: value for name, value in ast.iter_fields(node) if value is not None and value != []}
-    if "body" in fields and isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
-        fields["body"] = node.body[1:]
-    return [type(node).__name__, {name: _plain(value) for name, value in fields.items()}]
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, _WITH_DOCSTRINGS):
+        fields["body"] = [statement for statement in node.body if not _is_text(statement)]
+    return [type(node).__name__, {name: _plain(value) for name, value in fields.items() if value not in (None, [])}]
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is nothing but a string: a docstring, of the module, class or function or of a field."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
