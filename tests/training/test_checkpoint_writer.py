@@ -51,7 +51,7 @@ def writing(work: Path, **rule: Any) -> Iterator[CheckpointWriter]:
 
 
 def loaded(work: Path) -> dict[str, Tensor]:
-    found = checkpoint.load(work, IDENTITY)
+    found = checkpoint.load(work)
     assert found is not None
     return found.parts["model"]
 
@@ -65,7 +65,7 @@ def test_what_is_written_is_the_state_at_the_call(tmp_path: Path, monkeypatch: p
         assert disk.started.wait(20)
         weight.mul_(7.0)  # the training goes on
         writer.check()
-        assert checkpoint.load(tmp_path, IDENTITY) is None
+        assert checkpoint.load(tmp_path) is None
         disk.let.set()
     assert torch.equal(loaded(tmp_path)["a"], expected)
     assert torch.equal(loaded(tmp_path)["tied"], expected)
@@ -190,7 +190,7 @@ def test_hours_are_those_of_training_over_all_processes(tmp_path: Path, monkeypa
 
     rule = Retention(1, every_hours=1.0)
     go(rule, (0, 0.0), range(1, 5))  # 40 minutes
-    found = checkpoint.load(tmp_path, IDENTITY)
+    found = checkpoint.load(tmp_path)
     assert found is not None
     assert (found.step, found.seconds) == (4, 2400.0)
     now += 1e6

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tests.support.tiny_loop import STEPS, Killed, assert_same, kill_at, loop_config, make_model, run
+from tests.support.tiny_loop import IDENTITY, STEPS, Killed, assert_same, kill_at, loop_config, make_model, run
 from tests.support.tiny_pair import ModelAndCritic
-from walt.core.errors import DivergedError, TerminatedError
+from walt.core.errors import ConfigurationError, DivergedError, TerminatedError
+from walt.training import continuation
+from walt.training.config import LoopConfig
 from walt.training.loop import TrainingResult
 
 NAN = float("nan")
@@ -112,6 +114,56 @@ def test_more_may_be_skipped_on_the_next_start(tmp_path: Path) -> None:
 def test_a_run_in_which_no_step_was_finite_has_no_result(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="all 3 steps were skipped: loss nan"):
         run(tmp_path, loop_config(steps=3, skip_non_finite=3), scale=lambda step: NAN)
+
+
+def go_on(work: Path, config: LoopConfig, scale: Callable[[int], float], model: nn.Module) -> TrainingResult:
+    """As a stage that is started with ``--go-on``."""
+    beginning = continuation.begin("tiny", work, IDENTITY, config, "go-on")
+    result = run(work, config, scale=scale, model=model)
+    assert list(result.changes) == beginning.changes
+    return result
+
+
+def test_with_a_lower_rate_it_passes_the_place_where_it_diverged(tmp_path: Path) -> None:
+    """Weights that have moved too far give no finite loss. From the last good checkpoint, smaller steps do not."""
+    first = make_model()
+    start = first[0].weight.detach().clone()
+
+    def moved(model: nn.Module) -> float:
+        return float((model[0].weight.detach() - start).abs().max())
+
+    distances: list[float] = []
+    run(tmp_path / "a", before=lambda step: distances.append(moved(first)), model=first)
+    limit = (distances[4] + distances[6]) / 2
+
+    def scaled(model: nn.Module) -> Callable[[int], float]:
+        return lambda step: NAN if moved(model) > limit else 1.0
+
+    model, config = make_model(), loop_config(checkpoint_every=4, skip_non_finite=2)
+    with pytest.raises(DivergedError, match=r"after 2 in a row .*the checkpoint of step 4 is kept"):
+        run(tmp_path / "b", config, scale=scaled(model), model=model)
+    lower = loop_config(checkpoint_every=4, skip_non_finite=2, optimizer={"learning_rate": 1e-4})
+    with pytest.raises(ConfigurationError, match="--go-on"):
+        continuation.begin("tiny", tmp_path / "b", IDENTITY, lower, "refuse")
+    model = make_model()
+    result = go_on(tmp_path / "b", lower, scaled(model), model)
+    assert result.skipped == ()
+    assert [change["step"] for change in result.changes] == [4]
+    assert result.history[-1]["step"] == STEPS
+
+
+def test_the_row_is_counted_anew_after_a_change(tmp_path: Path) -> None:
+    """SIGTERM wrote a checkpoint in the middle of a row; with another rate the next step is another attempt."""
+
+    def terminate(step: int) -> None:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    scale = bad_at(3, 4, 5)
+    with pytest.raises(TerminatedError):
+        run(tmp_path, loop_config(skip_non_finite=2), terminate, scale)
+    lower = loop_config(skip_non_finite=2, optimizer={"learning_rate": 1e-4})
+    assert go_on(tmp_path, lower, scale, make_model()).skipped == (3, 4, 5)
 
 
 class TestTwoModels:

@@ -24,7 +24,7 @@ from walt.text.config import TextConfig
 from walt.tracking.config import TrackingConfig
 from walt.tracking.promotion import PromotionConfig
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
-from walt.training.config import DiffusionTrainingConfig
+from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.transformer.config import AspectConfig, TransformerConfig
 
 
@@ -53,6 +53,7 @@ class Params(Section):
     tracking: TrackingConfig
     promotion: PromotionConfig
     compute: ComputeConfig
+    resume: ResumeConfig
 
     @model_validator(mode="after")
     def _check_that_rooms_fit(self) -> Params:

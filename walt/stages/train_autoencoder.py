@@ -31,13 +31,14 @@ from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
 from walt.nn.device import prefetch_depth, select_device
 from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
-from walt.project.code_identity import code_digest
+from walt.project.code_identity import code_digests
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import forget, given_model
 from walt.tracking.runs import start_run
-from walt.training import checkpoint
+from walt.training import continuation
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
+from walt.training.config import ResumeConfig
 from walt.training.loop import train
 
 NAME = "train-autoencoder"
@@ -52,6 +53,7 @@ class Config(Section):
     train_autoencoder: AutoencoderTrainingConfig
     compute: ComputeConfig
     tracking: TrackingConfig
+    resume: ResumeConfig
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
@@ -78,15 +80,16 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         if not weight:
             info(f"{NAME}: the {name} term has weight 0 and is left out")
     identity = {
-        "seed": config.seed,
-        "autoencoder": config.autoencoder.model_dump(mode="json"),
-        **_data(paths, training),
+        "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
+        "data": _data(paths, training),
         "weights": weights,
-        "code": code_digest(__name__),
+        "code": code_digests(__name__),
+        "compute": config.compute.model_dump(mode="json"),
     }
+    beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
-        start_run(config.tracking, paths.root, NAME, params, tags) as tracked,
+        start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
@@ -108,8 +111,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             save_autoencoder(folder, model, statistics)
             write_json(folder / "metrics.json", metrics)
             write_json(folder / "history.json", result.history)
+            continuation.write_changes(folder, result.changes)
         tracked.register_model(paths.autoencoder, "autoencoder")
-    checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
+    continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
     forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
 
@@ -220,4 +224,4 @@ def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:
         paths.clips / CLIPS_TABLE,
         *(paths.clips / size_folder(size) / INDEX_NAME for size in trained_sizes(training)),
     ]
-    return {f"data {file.relative_to(paths.clips)}": sha256_file(file) for file in files}
+    return {file.relative_to(paths.clips).as_posix(): sha256_file(file) for file in files}

@@ -11,6 +11,20 @@ from walt.core.config import Section
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+IfDifferent = Literal["refuse", "go-on", "afresh"]
+
+
+class ResumeConfig(Section):
+    """The ``resume`` section: what a training does with the checkpoints that an earlier start left."""
+
+    if_different: IfDifferent
+    """Where a run that has not finished would have another result than its checkpoint leads to: stop, go on from
+    there, or begin afresh and set the checkpoints aside. ``walt <stage> --go-on`` and ``--afresh`` say so once."""
+    kept_set_aside: PositiveInt | None
+    """Runs per stage whose checkpoints stay in ``work/<stage>/set-aside``, the newest; removed when a run has finished.
+    null: all."""
+
+
 class AdafactorConfig(Section):
     """What uses of Adafactor differ in. The paper names the optimizer and no more: docs/open-readings.md."""
 
