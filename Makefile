@@ -9,7 +9,7 @@ INTEROP := .venv-interop
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY:  help install demo test check interop bench serve mlflow lock clean
+.PHONY:  help install demo test check interop bench gpu-check serve mlflow lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ bench: install ## speed against what people use today; tables in results/
 	$(BIN)/python -m benchmarks.ingest --out results/bench-ingest.md --video2dataset work/video2dataset
 	$(BIN)/python -m benchmarks.ingest_costs --out results/bench-ingest-costs.md
 	$(BIN)/python -m benchmarks.ingest_spans --out results/bench-ingest-spans.md
+	$(BIN)/python -m benchmarks.busy --out results/bench-busy.md
+
+gpu-check: install ## what only a GPU runs, in at most 8 minutes on any CUDA card; writes docs/results/gpu.md
+	$(BIN)/python -m benchmarks.gpu_check
 
 serve: install ## a local Prefect server with all deployments, until Ctrl-C
 	@$(BIN)/python -m flows.serve

@@ -82,7 +82,7 @@ def make_project(root: Path) -> Path:
     (tools / "walt").write_text(_WALT)
     (tools / "walt").chmod(0o755 | stat.S_IXUSR)
     (tools / "dvc").symlink_to(Path(sys.executable).parent / "dvc")
-    settings = {**os.environ, **environment.DEFAULTS}
+    settings = {**os.environ, **environment.defaults(os.environ)}
     dvc = [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"]
     subprocess.run(dvc, cwd=root, env=settings, check=True)
     return tools

@@ -9,6 +9,7 @@ from torch import Tensor
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.storage import read_json, write_json
 from walt.nn.causal import use_channels_last
 from walt.nn.pretrained import load_config, load_weights, save_weights
@@ -22,6 +23,23 @@ def save_autoencoder(
     """Write the folder; ``state_dict`` takes the place of the model's own weights (an EMA's, say)."""
     save_weights(folder, model.state_dict() if state_dict is None else state_dict, model.config)
     write_json(folder / STATISTICS, statistics.to_json())
+
+
+def load_frozen(folder: Path, config: AutoencoderConfig, device: str) -> CausalAutoencoder:
+    """The autoencoder in ``folder``, which is to be used as it is, in eval mode.
+
+    Raises:
+        ConfigurationError: it is not of the architecture ``config``; names each setting that differs.
+        StorageError, CorruptArtifactError: as ``walt.nn.pretrained``; also where the latents' statistics are missing.
+    """
+    found = load_config(folder, AutoencoderConfig).model_dump()
+    wanted = config.model_dump()
+    differences = [f"{key}: {found[key]} there, {wanted[key]} here" for key in found if found[key] != wanted[key]]
+    if differences:
+        raise ConfigurationError(f"{folder}: another autoencoder ({'; '.join(sorted(differences))})")
+    if not (folder / STATISTICS).is_file():
+        raise StorageError(f"{folder}: no statistics of its latents here ({STATISTICS} is missing)")
+    return load_autoencoder(folder, device)[0]
 
 
 def load_autoencoder(

@@ -7,7 +7,11 @@ since most of them read their variables on import. Child processes inherit them.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""How long torch's threads on processors spin when they wait for each other, before they sleep. Who sets one of them
+has decided: the other is left alone then, since the second would overrule the first."""
 DEFAULTS: dict[str, str] = {
     # no telemetry
     "DO_NOT_TRACK": "1",
@@ -21,10 +25,20 @@ DEFAULTS: dict[str, str] = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     # the tracking page needs two processes, not ten
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # threads that spin as long as they do by themselves take the processor from the one they wait for, wherever another
+    # process runs: training fell to a quarter of its speed and less (docs/results/training.md)
+    "GOMP_SPINCOUNT": "1000",
 }
 
 
+def defaults(given: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables that an environment does not decide."""
+    decided = set(given)
+    if decided & set(WAITING):
+        decided |= set(WAITING)
+    return {name: value for name, value in DEFAULTS.items() if name not in decided}
+
+
 def set_defaults() -> None:
-    """Set each variable that is not set yet."""
-    for name, value in DEFAULTS.items():
-        os.environ.setdefault(name, value)
+    """Set each variable that is not decided yet. Those of torch's threads work where it was not imported before."""
+    os.environ.update(defaults(os.environ))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
@@ -13,6 +13,7 @@ from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
 from walt.project.params import Params
 from walt.project.registry import Stage
+from walt.training.set_aside import set_all_aside
 
 PARAMS_FILE = "params.yaml"
 IF_MISSING = "`walt init --update` adds the keys that this version has and the file lacks, with their defaults"
@@ -25,8 +26,12 @@ def load_params(root: Path) -> Params:
     return load_section(root / PARAMS_FILE, Params, if_missing=IF_MISSING)
 
 
-def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
+def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | None = None) -> dict[str, Any]:
     """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
+
+    Args:
+        choice: of a stage that trains, instead of what ``resume.if_different`` says: go on from a checkpoint of a run
+            with another result, or set all checkpoints aside whether or not something differs.
 
     Raises:
         WaltError: with the exit status that says what kind of failure it was.
@@ -35,12 +40,20 @@ def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
         module = importlib.import_module(stage.module)
-        arguments = (stage_config(stage, module, params), paths)
+        arguments = (stage_config(stage, module, _with_choice(params, choice)), paths)
+        if choice == "afresh":
+            set_all_aside(paths.work(stage.name), "asked for by --afresh")
         result: dict[str, Any] = (
             module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
         )
         write_json(paths.work(stage.name) / "result.json", result)
     return result
+
+
+def _with_choice(params: Params, choice: Literal["go-on", "afresh"] | None) -> Params:
+    if choice is None:
+        return params
+    return params.model_copy(update={"resume": params.resume.model_copy(update={"if_different": choice})})
 
 
 def stage_config(stage: Stage, module: ModuleType, params: Params) -> Section:

@@ -12,29 +12,33 @@ import torch
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.inflation import load_initial_weights
-from walt.autoencoder.io import save_autoencoder
+from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
+from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import atomic_directory, write_json
+from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
 from walt.nn.device import prefetch_depth, select_device
-from walt.project.code_identity import code_digest
+from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
+from walt.project.code_identity import code_digests
 from walt.tracking.config import TrackingConfig
+from walt.tracking.given_models import forget, given_model
 from walt.tracking.runs import start_run
-from walt.training import checkpoint
+from walt.training import continuation
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
+from walt.training.config import ResumeConfig
 from walt.training.loop import train
 
 NAME = "train-autoencoder"
@@ -49,19 +53,25 @@ class Config(Section):
     train_autoencoder: AutoencoderTrainingConfig
     compute: ComputeConfig
     tracking: TrackingConfig
+    resume: ResumeConfig
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``."""
+    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``; or publish what is frozen."""
     training = config.train_autoencoder
+    if training.frozen is not None:
+        return _publish_frozen(config, training.frozen, paths)
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     model = CausalAutoencoder(config.autoencoder).to(device)
     model.activation_checkpointing = training.activation_checkpointing
     use_channels_last(model)
     weights: dict[str, str] = {}  # of networks that were trained before: digests, by key of the section
+    tags: dict[str, str] = {}
     if training.initial_weights is not None:
-        weights["initial_weights"] = load_initial_weights(model, _folder(paths, training.initial_weights))
+        given = given_model(config.tracking, paths.root, training.initial_weights, paths.work(NAME))
+        weights["initial_weights"] = load_initial_weights(model, given.folder)
+        tags = given.tags("initial_weights", weights["initial_weights"])
     discriminator, perceptual = _loss_networks(training, paths, device)
     if perceptual is not None:
         weights["perceptual_network"] = perceptual.digest()
@@ -70,15 +80,16 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         if not weight:
             info(f"{NAME}: the {name} term has weight 0 and is left out")
     identity = {
-        "seed": config.seed,
-        "autoencoder": config.autoencoder.model_dump(mode="json"),
-        **_data(paths, training),
+        "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
+        "data": _data(paths, training),
         "weights": weights,
-        "code": code_digest(__name__),
+        "code": code_digests(__name__),
+        "compute": config.compute.model_dump(mode="json"),
     }
+    beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
-        start_run(config.tracking, paths.root, NAME, params, tags={}) as tracked,
+        start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
@@ -100,9 +111,47 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             save_autoencoder(folder, model, statistics)
             write_json(folder / "metrics.json", metrics)
             write_json(folder / "history.json", result.history)
+            continuation.write_changes(folder, result.changes)
         tracked.register_model(paths.autoencoder, "autoencoder")
-    checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
+    continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
+    forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any]:
+    """Publish a trained autoencoder byte for byte, after a look at how well it does on the held-out clips.
+
+    The figures of that look are the run's alone: with the same files it stays the same version in the registry.
+    """
+    training = config.train_autoencoder
+    device = select_device(config.compute.device)
+    given = given_model(config.tracking, paths.root, address, paths.work(NAME))
+    if given.folder.resolve() == paths.autoencoder.resolve():
+        raise ConfigurationError(
+            f"train_autoencoder.frozen is {address}, which this stage makes and DVC removes first: name a copy, or a "
+            "version in the registry"
+        )
+    model = load_frozen(given.folder, config.autoencoder, device)
+    digest = weights_digest(given.folder)
+    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
+        metrics = held_out_psnr(model, paths, training)
+        tracked.log_metrics(metrics, 0)
+        with atomic_directory(paths.autoencoder) as folder:
+            for name in (WEIGHTS, CONFIG, STATISTICS):
+                write_bytes(folder / name, (given.folder / name).read_bytes())
+            for name, content in {"metrics.json": metrics, "history.json": []}.items():
+                if (given.folder / name).is_file():
+                    write_bytes(folder / name, (given.folder / name).read_bytes())
+                else:
+                    write_json(folder / name, content)
+            if weights_digest(folder) != digest:
+                raise CorruptArtifactError(f"{given.folder / WEIGHTS}: changed while it was copied")
+        tracked.register_model(paths.autoencoder, "autoencoder")
+    forget(paths.work(NAME))
+    info(f"{NAME}: {address} is published as it is; nothing was trained")
+    figures = {"parameters": sum(p.numel() for p in model.parameters()), "steps": 0, **metrics}
+    return {**figures, **given.provenance, "sha256": digest}
 
 
 @torch.no_grad()
@@ -175,4 +224,4 @@ def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:
         paths.clips / CLIPS_TABLE,
         *(paths.clips / size_folder(size) / INDEX_NAME for size in trained_sizes(training)),
     ]
-    return {f"data {file.relative_to(paths.clips)}": sha256_file(file) for file in files}
+    return {file.relative_to(paths.clips).as_posix(): sha256_file(file) for file in files}

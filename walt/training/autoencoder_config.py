@@ -56,7 +56,19 @@ class AutoencoderTrainingConfig(LoopConfig):
     perceptual_network: str | None
     """Folder of an image classifier (transformers, safetensors; ResNet-50 in the paper); null without the term."""
     initial_weights: str | None
-    """Folder of a trained autoencoder, of videos or of images, whose weights are the first ones; null draws them."""
+    """A trained autoencoder, of videos or of images, whose weights are the first ones: a folder, or
+    ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the registry; null draws them."""
+
+    frozen: str | None
+    """A trained autoencoder that is published exactly as it is, with the statistics of its latents: a folder, or
+    ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the registry. Nothing is trained then, so latents of clips
+    that were encoded with it stay; ``forms`` says only at which sizes it is measured. Null trains."""
+
+    @model_validator(mode="after")
+    def _check_that_frozen_weights_are_the_only_ones(self) -> AutoencoderTrainingConfig:
+        if self.frozen is not None and self.initial_weights is not None:
+            raise ValueError("frozen is given, so nothing is trained from initial_weights: it must be null")
+        return self
 
     @model_validator(mode="after")
     def _check_what_the_loop_offers(self) -> AutoencoderTrainingConfig:

@@ -11,6 +11,31 @@ from walt.core.config import Section
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+IfDifferent = Literal["refuse", "go-on", "afresh"]
+
+
+class ResumeConfig(Section):
+    """The ``resume`` section: what a training does with the checkpoints that an earlier start left."""
+
+    if_different: IfDifferent
+    """Where a run that has not finished would have another result than its checkpoint leads to: stop, go on from
+    there, or begin afresh and set the checkpoints aside. ``walt <stage> --go-on`` and ``--afresh`` say so once."""
+    kept_set_aside: PositiveInt | None
+    """Runs per stage whose checkpoints stay in ``work/<stage>/set-aside``, the newest; removed when a run has finished.
+    null: all."""
+
+
+class AdafactorConfig(Section):
+    """What uses of Adafactor differ in. The paper names the optimizer and no more: docs/open-readings.md."""
+
+    parameter_scale: bool
+    """Whether a step is relative to the parameter's RMS, as PyTorch's is. False: the learning rate is a step's size."""
+    beta1: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Of the moving average of the steps; 0, as PyTorch's, keeps none and saves memory as large as the weights."""
+    beta2_cap: Fraction
+    """Step t keeps 1 - t^-0.8 of the second moments, and at most this; 1 is PyTorch's."""
+
+
 class OptimizerConfig(Section):
     """Optimizer and learning-rate schedule. The autoencoder's is Adam in the paper: adamw with weight decay 0."""
 
@@ -18,7 +43,9 @@ class OptimizerConfig(Section):
     learning_rate: PositiveFloat
     """Peak value."""
     betas: tuple[Fraction, Fraction]
-    """The paper's autoencoder has (0, 0.99)."""
+    """Of adamw. The paper's autoencoder has (0, 0.99)."""
+    adafactor: AdafactorConfig
+    """Of adafactor."""
     weight_decay: NonNegativeFloat
     gradient_clip: PositiveFloat
     """Largest global norm of the gradient."""
@@ -64,6 +91,9 @@ class LoopConfig(Section):
 class DiffusionTrainingConfig(LoopConfig):
     """The ``train_base``, ``finetune_aspect``, ``train_sr_2x`` and ``train_sr_4x`` sections."""
 
+    initial_weights: str | None
+    """Model whose weights are the first ones: a folder, or ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the
+    registry; its architecture must be the same. null draws them, or takes the base model's (``finetune_aspect``)."""
     batch_size: PositiveInt
     """Clips per step."""
     image_fraction: Fraction

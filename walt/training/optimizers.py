@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from walt.training.adafactor import Adafactor
 from walt.training.config import OptimizerConfig
 
 _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
@@ -18,16 +19,15 @@ _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     """The optimizer of the model's trainable parameters; its learning rate is set again in each step.
 
-    AdamW decouples the weight decay from the gradient. Adafactor is PyTorch's (Shazeer and Stern 2018): second moments
-    factored, no first moment (``betas`` does not apply), each step scaled by the size of the parameter, so that
-    ``learning_rate`` is the relative step.
+    Both decouple the weight decay from the gradient. Of ``betas`` only AdamW knows; Adafactor, which is our own
+    (``walt.training.adafactor``), has a block of its own.
     """
     groups = parameter_groups(model, config.weight_decay)
     match config.name:
         case "adamw":
             return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
         case "adafactor":
-            return torch.optim.Adafactor(groups, lr=config.learning_rate)
+            return Adafactor(groups, lr=config.learning_rate, **config.adafactor.model_dump())
         case _:
             assert_never(config.name)
 

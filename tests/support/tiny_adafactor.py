@@ -1,0 +1,29 @@
+"""A parameter that Adafactor moves along drawn gradients; for tests in this process and in ranks of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from walt.training.adafactor import Adafactor
+
+SHAPES = [(5, 3), (7,), (1, 4), (2, 3, 4), ()]
+RATE = 2e-4
+
+
+def gradients(shape: tuple[int, ...], count: int) -> list[Tensor]:
+    """The same at each call, of sizes from 1 to 0.001."""
+    generator = torch.Generator().manual_seed(count)
+    return [torch.randn(shape, generator=generator) * 10.0 ** -(number % 4) for number in range(count)]
+
+
+def moved(start: Tensor, steps: list[Tensor], settings: dict[str, Any]) -> Tensor:
+    """Where a parameter is after these gradients."""
+    parameter = start.clone().requires_grad_()
+    optimizer = Adafactor([parameter], RATE, **settings)
+    for gradient in steps:
+        parameter.grad = gradient
+        optimizer.step()
+    return parameter.detach()
