@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from torch import Tensor
 
 from tests.support.settings import changed, recipe
 from walt.training.autoencoder_config import AutoencoderLossConfig, AutoencoderTrainingConfig, ClipFormConfig
@@ -30,3 +33,10 @@ def autoencoder_training(**changes: Any) -> AutoencoderTrainingConfig:
 def diffusion_training(**changes: Any) -> DiffusionTrainingConfig:
     """The section of a transformer's training with some keys changed."""
     return changed(recipe().train_base, **{**LOOP, "timestep_bands": 4, **changes})
+
+
+def last(parts: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The terms of an autoencoder's step, whose other parts are empty."""
+    *empty, terms = parts
+    assert not any(empty)
+    return terms

@@ -13,7 +13,7 @@ from tests.support.pretrained import write_resnet
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_loop import assert_same, loop_config
 from tests.support.tiny_models import AUTOENCODER
-from tests.support.trainings import FORMS, NO_TERMS, autoencoder_training
+from tests.support.trainings import FORMS, NO_TERMS, autoencoder_training, last
 from walt.autoencoder.config import DiscriminatorConfig
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import (
@@ -74,7 +74,7 @@ def test_each_term_is_there_by_its_weight(
     tmp_path: Path, loss: dict[str, float], generator: set[str], discriminator: set[str] | None
 ) -> None:
     pair = objective(tmp_path, training(loss))
-    terms = pair.losses(0, pair.batch(0))
+    terms = last(pair.losses(0, pair.batch(0)))
     assert terms.keys() == generator | {"loss"}
     torch.testing.assert_close(terms["loss"], sum(loss[name] * terms[name] for name in generator))
     second_model = pair.second_model()
@@ -82,7 +82,7 @@ def test_each_term_is_there_by_its_weight(
         assert second_model is None
         return
     assert second_model is not None
-    terms = second_model.losses(0)
+    terms = last(second_model.losses(0))
     assert terms.keys() == discriminator | {"loss", "real_logits", "fake_logits"}
     weights = {**loss, "adversarial": 1.0}  # 0.1 is the autoencoder's
     torch.testing.assert_close(terms["loss"], sum(weights[name] * terms[name] for name in discriminator))
@@ -95,11 +95,11 @@ def test_terms_are_those_of_the_steps_videos_and_reconstructions(tmp_path: Path)
     (batch,) = pair.batch(3)
     fake = pair.model.decode(sample_latents(*pair.model.encode(batch.video), batch.noise))
     logits_real, logits_fake = pair.discriminator(batch.video), pair.discriminator(fake)
-    terms = pair.losses(3, [batch])
+    terms = last(pair.losses(3, [batch]))
     close = torch.testing.assert_close
     close(terms["adversarial"], generator_loss(logits_fake))
     close(terms["perceptual"], perceptual_loss(pair.perceptual(fake), pair.perceptual(batch.video)))
-    terms = pair.discriminator_losses(3)
+    terms = last(pair.discriminator_losses(3))
     close(terms["adversarial"], discriminator_loss(logits_real, logits_fake))
     close(terms["r1"], r1_penalty(pair.discriminator, batch.video))
     close(terms["real_logits"], logits_real.mean())
@@ -114,12 +114,12 @@ def test_a_joint_step_holds_every_form_and_averages_by_weight(tmp_path: Path) ->
     batches = joint.batch(2)
     assert [tuple(batch.video.shape) for batch in batches] == [(2, 3, 5, 16, 16), (3, 3, 1, 32, 32)]
     assert [batch.share for batch in batches] == [0.25, 0.75]  # FORMS weigh 1 and 3
-    terms, critic_terms = joint.losses(2, batches), joint.discriminator_losses(2)
+    terms, critic_terms = last(joint.losses(2, batches)), last(joint.discriminator_losses(2))
     alone: list[tuple[dict[str, Tensor], dict[str, Tensor]]] = []
     for index in range(2):
         form = objective(tmp_path, training(PAPER, joint=True, forms=FORMS))
         one = [type(batches[index])(batches[index].video, batches[index].noise, 1.0)]
-        alone.append((form.losses(2, one), form.discriminator_losses(2)))
+        alone.append((last(form.losses(2, one)), last(form.discriminator_losses(2))))
     for name in ("loss", "reconstruction", "adversarial"):
         torch.testing.assert_close(terms[name], 0.25 * alone[0][0][name] + 0.75 * alone[1][0][name])
     for name in ("adversarial", "r1", "real_logits", "fake_logits"):
@@ -141,21 +141,21 @@ def test_forms_of_a_joint_step_are_those_of_steps_with_one_form(tmp_path: Path) 
 def test_the_discriminator_cannot_play_another_step_or_twice(tmp_path: Path) -> None:
     pair = objective(tmp_path, training(PAPER))
     with pytest.raises(AssertionError, match="losses come first"):
-        pair.discriminator_losses(0)
-    pair.losses(1, pair.batch(1))
+        last(pair.discriminator_losses(0))
+    last(pair.losses(1, pair.batch(1)))
     with pytest.raises(AssertionError, match="losses are of step 1, not 2"):
-        pair.discriminator_losses(2)
-    pair.losses(1, pair.batch(1))
-    pair.discriminator_losses(1)
+        last(pair.discriminator_losses(2))
+    last(pair.losses(1, pair.batch(1)))
+    last(pair.discriminator_losses(1))
     with pytest.raises(AssertionError, match="losses come first"):
-        pair.discriminator_losses(1)
+        last(pair.discriminator_losses(1))
 
 
 def test_the_discriminators_loss_does_not_reach_the_autoencoder(tmp_path: Path) -> None:
     pair = objective(tmp_path, training(PAPER))
     assert pair.discriminator is not None
-    pair.losses(0, pair.batch(0))
-    pair.discriminator_losses(0)["loss"].backward()
+    last(pair.losses(0, pair.batch(0)))
+    last(pair.discriminator_losses(0))["loss"].backward()
     assert all(parameter.grad is None for parameter in pair.model.parameters())
     assert all(parameter.grad is not None for parameter in pair.discriminator.parameters())
 
@@ -197,8 +197,8 @@ def test_the_discriminator_learns_to_distinguish(tmp_path: Path) -> None:
     batches = pair.batch(0)
     history = []
     for _ in range(20):
-        pair.losses(0, batches)
-        terms = pair.discriminator_losses(0)
+        last(pair.losses(0, batches))
+        terms = last(pair.discriminator_losses(0))
         optimizer.zero_grad()
         terms["loss"].backward()
         optimizer.step()

@@ -18,17 +18,19 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.storage import write_json
 from walt.training import checkpoint
+from walt.training.checkpoint import Retention
 
 IDENTITY = {"seed": 0, "model": {"width": 8, "grid": (1, 2)}, "data": "abc"}
 
 
 def save(work: Path, step: int, **parts: dict[str, torch.Tensor]) -> None:
     parts = parts or {"model": {"weight": torch.full((64,), float(step))}, "optimizer": {"0.step": torch.tensor(3.0)}}
-    checkpoint.save(work, step, IDENTITY, parts, {"history": [{"step": step, "loss": 0.1}], "nothing": None})
+    plain = {part: checkpoint.plain_copies(tensors) for part, tensors in parts.items()}
+    checkpoint.save(work, step, IDENTITY, plain, {"history": [{"step": step, "loss": 0.1}], "nothing": None})
 
 
 def steps(work: Path) -> list[int]:
-    return [int(folder.name.removeprefix("step-")) for folder in sorted(work.iterdir())]
+    return [int(folder.name.removeprefix("step-")) for folder in sorted(work.glob("step-*"))]
 
 
 def test_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -54,12 +56,43 @@ def test_there_may_be_none(tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "missing", IDENTITY) is None
 
 
-def test_the_two_newest_are_kept_and_discard_removes_all(tmp_path: Path) -> None:
+def test_the_newest_are_kept_and_discard_removes_all(tmp_path: Path) -> None:
     for step in (5, 9, 10, 100):
         save(tmp_path, step)
-    assert steps(tmp_path) == [10, 100]
+    checkpoint.remove_old(tmp_path, newest=3)
+    assert steps(tmp_path) == [9, 10, 100]
+    checkpoint.remove_old(tmp_path, newest=1)
+    assert steps(tmp_path) == [100]
     checkpoint.discard(tmp_path)
     assert checkpoint.load(tmp_path, IDENTITY) is None
+
+
+def test_a_lasting_one_stays_and_a_damaged_one_goes_when_all_newer_ones_do(tmp_path: Path) -> None:
+    for step in (5, 10, 15, 20):
+        checkpoint.save(tmp_path, step, IDENTITY, {"model": {"a": torch.zeros(2)}}, {}, lasting=step == 5)
+    (tmp_path / "step-000000010").rename(tmp_path / "damaged-step-000000010")
+    checkpoint.remove_old(tmp_path, newest=2)
+    assert steps(tmp_path) == [5, 15, 20]
+    assert not (tmp_path / "damaged-step-000000010").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        (Retention(1), []),
+        (Retention(1, every_steps=10), [11, 20, 33]),
+        (Retention(1, every_hours=0.5), [20, 33]),
+        (Retention(1, every_steps=30, every_hours=1.0), [33]),
+    ],
+)
+def test_what_lasts_is_the_first_of_each_so_many_steps_or_hours(rule: Retention, expected: list[int]) -> None:
+    before, found = (0, 0.0), []
+    for step, minutes in ((5, 10), (11, 20), (12, 29), (20, 30), (33, 100), (34, 110)):
+        now = (step, 60.0 * minutes)
+        if rule.lasts(*now, before):
+            found.append(step)
+        before = now
+    assert found == expected
 
 
 def test_same_state_same_bytes(tmp_path: Path) -> None:
@@ -94,7 +127,9 @@ def test_a_damaged_newest_falls_back_loudly(
     assert torch.equal(found.parts["model"]["weight"], expected)
 
 
-def test_falling_back_says_so_and_removes_the_damaged_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_falling_back_says_so_and_sets_the_damaged_one_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     save(tmp_path, 5)
     save(tmp_path, 10)
     (tmp_path / "step-000000010" / "model.safetensors").unlink()
@@ -103,6 +138,7 @@ def test_falling_back_says_so_and_removes_the_damaged_one(tmp_path: Path, capsys
     assert found.step == 5
     assert "damaged" in capsys.readouterr().out
     assert steps(tmp_path) == [5]
+    assert (tmp_path / "damaged-step-000000010" / "optimizer.safetensors").is_file()
     (tmp_path / "step-000000005" / "manifest.json").write_text("{}")
     assert checkpoint.load(tmp_path, IDENTITY) is None
 
@@ -157,6 +193,29 @@ def test_what_a_killed_writer_left_is_ignored_and_removed(tmp_path: Path) -> Non
     assert found is not None
     assert found.step == 5
     assert steps(tmp_path) == [5]
+
+
+def test_a_disk_that_returns_other_bytes_is_found_when_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 5)
+    write = checkpoint.save_file
+
+    def worn_out(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        write(tensors, path)
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+
+    monkeypatch.setattr(checkpoint, "save_file", worn_out)
+    with pytest.raises(StorageError, match="'weight' is not what was written"):
+        save(tmp_path, 10)
+    assert steps(tmp_path) == [5]
+
+
+def test_weights_that_are_not_numbers_are_what_was_written(tmp_path: Path) -> None:
+    save(tmp_path, 5, model={"a": torch.tensor([float("nan"), -0.0]), "scalar": torch.tensor(True)})
+    found = checkpoint.load(tmp_path, IDENTITY)
+    assert found is not None
+    assert found.parts["model"]["a"].isnan()[0]
 
 
 def test_a_full_disk_keeps_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ their reconstructions. Everything random is a function of (seed, step).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ from walt.data.clip_dataset import ClipDataset
 from walt.data.epoch_order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.autoencoder_config import AutoencoderTrainingConfig, ClipFormConfig
-from walt.training.loop import SecondModel
+from walt.training.trained_model import SecondModel
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,22 @@ class AutoencoderObjective:
         total = sum(form.weight for form in forms)
         return [self._batch(index, step, form.weight / total) for index, form in enumerate(forms)]
 
-    def losses(self, step: int, batches: list[AutoencoderBatch]) -> dict[str, Tensor]:
-        """The autoencoder's ``loss`` and its terms, averaged over the forms; a term of weight 0 is not computed."""
+    def losses(self, step: int, batches: list[AutoencoderBatch]) -> Iterator[dict[str, Tensor]]:
+        """The autoencoder's ``loss`` and its terms, averaged over the forms; a term of weight 0 is not computed.
+
+        They come last, all at once. Between two forms there is an empty part, where the training may be stopped.
+        """
         rounds, averages = [], _Averages()
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            if number:
+                yield {}
             video = batch.video.to(self.device, memory_format=torch.channels_last_3d)
             terms, reconstruction = self._terms(video, batch.noise.to(self.device))
             averages.add(batch.share, terms)
             if reconstruction is not None:
                 rounds.append((batch.share, video, reconstruction.detach().float()))
         self._outputs = _StepOutputs(step, rounds) if self.discriminator is not None else None
-        return _with_loss(averages.terms, self.config.loss.model_dump())
+        yield _with_loss(averages.terms, self.config.loss.model_dump())
 
     def second_model(self) -> SecondModel | None:
         """The discriminator as the training loop's second model; its moving averages are part of its state."""
@@ -119,8 +124,11 @@ class AutoencoderObjective:
             model["lecam"] = self.lecam
         return SecondModel("discriminator", model, self.discriminator_losses)
 
-    def discriminator_losses(self, step: int) -> dict[str, Tensor]:
-        """The discriminator's ``loss``, its terms and its mean logits, after ``losses`` of the same step."""
+    def discriminator_losses(self, step: int) -> Iterator[dict[str, Tensor]]:
+        """The discriminator's ``loss``, its terms and its mean logits, after ``losses`` of the same step.
+
+        They come last, all at once. Before each form there is an empty part, where the training may be stopped.
+        """
         outputs, self._outputs = self._outputs, None
         assert outputs is not None, "the autoencoder's losses come first"
         assert outputs.step == step, f"the autoencoder's losses are of step {outputs.step}, not {step}"
@@ -128,6 +136,7 @@ class AutoencoderObjective:
         logits = []
         averages = _Averages()
         for share, real, fake in outputs.batches:
+            yield {}
             logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
             logits.append((share, logits_real, logits_fake))
             terms = {"adversarial": discriminator_loss(logits_real, logits_fake)}
@@ -140,7 +149,7 @@ class AutoencoderObjective:
             for share, logits_real, logits_fake in logits:
                 averages.add(share, {"lecam": self.lecam(logits_real, logits_fake)})
         weights = {"adversarial": 1.0, "lecam": self.config.loss.lecam, "r1": self.config.loss.r1}
-        return _with_loss(averages.terms, weights)
+        yield _with_loss(averages.terms, weights)
 
     def _terms(self, video: Tensor, noise: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """The autoencoder's terms for one form, and the reconstruction where a term needs it."""

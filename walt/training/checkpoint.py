@@ -1,8 +1,10 @@
 """Checkpoints: safetensors and JSON in a folder per step, whole or absent, each file under its SHA-256.
 
 ``work/step-000000250/`` holds one ``<part>.safetensors`` for each part (model, EMA, optimizer), ``state.json`` (step,
-identity, and what else the loop needs) and, written last, ``manifest.json``. The two newest are kept. There is no
-pickle: only files under these names, with the promised digest, are opened.
+identity, and what else the loop needs) and, written last, ``manifest.json``. Which are kept is a rule (``Retention``).
+There is no pickle: only files under these names, with the promised digest, are opened.
+
+A damaged checkpoint is set aside as ``damaged-step-000000250``, and the one before is taken.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -24,9 +26,9 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageEr
 from walt.core.log import warning
 from walt.core.storage import atomic_directory, clean_temporary, read_json, write_json
 
-KEPT = 2
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
+_DAMAGED = "damaged-"
 
 
 class IdentityError(ConfigurationError):
@@ -41,6 +43,31 @@ class Checkpoint:
     parts: dict[str, dict[str, Tensor]]
     """Part ("model", "ema", "optimizer") -> name -> tensor, on the CPU."""
     state: dict[str, Any]
+    seconds: float = 0.0
+    """How long the run had been trained, over all its processes."""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which checkpoints stay when a newer one has been written: the newest, and some of those before."""
+
+    newest: int
+    """How many of the newest, at least 1."""
+    every_steps: int | None = None
+    """Besides, the first of each so many steps, to the end of the run; None: no others."""
+    every_hours: float | None = None
+    """Likewise, of each so many hours of training. Hours in which no process trained do not count, nor does the
+    clock: a process measures how long it has worked."""
+
+    def lasts(self, step: int, seconds: float, before: tuple[int, float]) -> bool:
+        """Whether the checkpoint after ``step`` steps and ``seconds`` of training stays to the end of the run.
+
+        Args:
+            before: steps and seconds of the checkpoint before it; zeros where it is the first.
+        """
+        by_steps = self.every_steps is not None and step // self.every_steps > before[0] // self.every_steps
+        hour = 3600.0 * (self.every_hours or 0.0)
+        return by_steps or (hour > 0.0 and seconds // hour > before[1] // hour)
 
 
 def save(
@@ -49,28 +76,43 @@ def save(
     identity: Mapping[str, Any],
     parts: Mapping[str, Mapping[str, Tensor]],
     state: Mapping[str, Any],
+    *,
+    seconds: float = 0.0,
+    lasting: bool = False,
 ) -> None:
-    """Write a checkpoint, then remove all but the ``KEPT`` newest.
+    """Write a checkpoint and read it back: what is on the disk has the digests in its manifest.
+
+    Args:
+        parts: tensors as ``plain_copies`` makes them.
+        seconds: how long the run has been trained.
+        lasting: it stays to the end of the run, whatever comes after it (``Retention``).
 
     Raises:
-        StorageError: the disk is full or read-only; earlier checkpoints are intact.
+        StorageError: the disk is full or read-only, or returns other bytes than were written; earlier checkpoints are
+            intact.
     """
     with atomic_directory(work / f"step-{step:09d}") as folder:
         for part, tensors in parts.items():
-            path = folder / f"{part}.safetensors"
-            try:
-                save_file({name: _plain(value) for name, value in tensors.items()}, path)
-            except SafetensorError as error:  # the tensors are plain: only writing can fail
-                raise StorageError(f"{path}: {error}") from error
+            _write_tensors(folder / f"{part}.safetensors", tensors)
         write_json(folder / _STATE, {"step": step, "identity": dict(identity), "state": dict(state)})
         files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in folder.iterdir()}
-        write_json(folder / _MANIFEST, {"files": files})
-    for old in _folders(work)[:-KEPT]:
-        shutil.rmtree(old)
+        write_json(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
+
+
+def remove_old(work: Path, newest: int) -> None:
+    """Remove checkpoints that are neither lasting nor among the ``newest``, and damaged ones that are older."""
+    folders = _folders(work)
+    for old in folders[:-newest]:
+        if not _is_lasting(old):
+            shutil.rmtree(old)
+    oldest = folders[-newest:][0].name if folders else ""
+    for damaged in work.glob(f"{_DAMAGED}step-*"):
+        if damaged.name.removeprefix(_DAMAGED) < oldest:
+            shutil.rmtree(damaged)
 
 
 def load(work: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
-    """The newest checkpoint that is whole; a damaged one is reported, removed, and the one before is taken.
+    """The newest checkpoint that is whole; a damaged one is reported and set aside, and the one before is taken.
 
     Returns:
         None when there is none.
@@ -85,8 +127,8 @@ def load(work: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
         try:
             checkpoint, found = _read(folder)
         except CorruptArtifactError as error:
-            warning(f"checkpoint is damaged, falling back to the one before: {error}")
-            shutil.rmtree(folder)
+            aside = _set_aside(folder)
+            warning(f"checkpoint is damaged, falling back to the one before: {error}; it is kept as {aside}")
             continue
         if differences := describe_differences(found, identity):
             raise IdentityError(f"{folder}: made under another configuration: {differences}")
@@ -119,21 +161,63 @@ def _folders(work: Path) -> list[Path]:
     return sorted(folder for folder in work.glob("step-*") if folder.name.removeprefix("step-").isdigit())
 
 
+def plain_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Separate copies on the CPU, in row-major order: safetensors stores neither shared nor strided memory."""
+    return {name: _plain(tensor) for name, tensor in tensors.items()}
+
+
 def _plain(tensor: Tensor) -> Tensor:
-    """A separate copy on the CPU: safetensors stores neither shared nor strided memory."""
-    return tensor.detach().to("cpu").clone(memory_format=torch.contiguous_format)
+    tensor = tensor.detach()
+    if tensor.device.type == "cpu":
+        return tensor.clone(memory_format=torch.contiguous_format)
+    return tensor.to("cpu").contiguous()
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors, and compare what is on the disk with what was written. Raises StorageError."""
+    try:
+        save_file(dict(tensors), path)
+        with safe_open(path, framework="pt") as file:  # one tensor at a time: a checkpoint may be most of the memory
+            for name, value in tensors.items():
+                if not _same_bits(file.get_tensor(name), value):
+                    raise StorageError(f"{path}: '{name}' is not what was written: the disk returns other bytes")
+    except SafetensorError as error:  # the tensors are plain: only writing or reading can fail
+        raise StorageError(f"{path}: {error}") from error
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are equal bit by bit: NaN is then equal to itself."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8))
+
+
+def _is_lasting(folder: Path) -> bool:
+    try:
+        return bool(read_json(folder / _MANIFEST).get("lasting"))
+    except (OSError, ValueError, AttributeError):  # damaged, and outdated
+        return False
+
+
+def _set_aside(folder: Path) -> Path:
+    aside = folder.with_name(_DAMAGED + folder.name)
+    if aside.exists():
+        shutil.rmtree(aside)  # an earlier one of the same step
+    return folder.rename(aside)
 
 
 def _read(folder: Path) -> tuple[Checkpoint, dict[str, Any]]:
     """A checkpoint and its identity. Raises CorruptArtifactError when anything differs from the manifest."""
     try:
-        files = read_json(folder / _MANIFEST)["files"]
+        manifest = read_json(folder / _MANIFEST)
+        files = manifest["files"]
         for name, promised in files.items():
             if sha256_file(folder / name) != promised["sha256"]:
                 raise CorruptArtifactError(f"{folder / name}: its sha256 differs from the manifest")
         content = read_json(folder / _STATE)
         names = sorted(name for name in files if name.endswith(".safetensors"))
         parts = {name.removesuffix(".safetensors"): load_file(folder / name) for name in names}
-        return Checkpoint(content["step"], parts, content["state"]), content["identity"]
+        seconds = float(manifest.get("seconds", 0.0))
+        return Checkpoint(content["step"], parts, content["state"], seconds), content["identity"]
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CorruptArtifactError(f"{folder}: {type(error).__name__}: {error}") from error

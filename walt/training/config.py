@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from walt.core.config import Section
 
@@ -38,6 +38,18 @@ class LoopConfig(Section):
     precision: Literal["fp32", "bf16"]
     log_every: PositiveInt
     checkpoint_every: PositiveInt
+    keep_checkpoints: PositiveInt
+    """How many of the newest checkpoints are kept."""
+    keep_every_steps: PositiveInt | None
+    """Besides, the first checkpoint of each so many steps is kept to the end of the run; null: none."""
+    keep_every_hours: PositiveFloat | None
+    """Likewise, the first of each so many hours of training; null: none."""
+    skip_non_finite: NonNegativeInt
+    """How many steps in a row are skipped because a loss or a gradient is not finite. One more ends the run with exit
+    status 7, the last checkpoint before them kept."""
+    spike_threshold: PositiveFloat | None
+    """A loss so many deviations above the median of the last 100 is reported, as a warning and as the metric
+    ``loss_spikes``; the deviation is estimated from the median absolute deviation. null: none is."""
     activation_checkpointing: bool
     """Compute each block's activations again in the backward pass instead of keeping them: less memory, a third more
     time, the same result."""

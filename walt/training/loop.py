@@ -9,36 +9,20 @@ weights, loss and optimizer, and each step updates both.
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from walt.core.digests import sha256_json
 from walt.core.errors import DivergedError, TerminatedError
-from walt.core.log import ProgressBar, info, warning
-from walt.training import checkpoint
+from walt.core.log import ProgressBar
 from walt.training.config import LoopConfig
-from walt.training.ema import ExponentialMovingAverage
-from walt.training.means import Average, Means, Terms, add_terms
-from walt.training.optimizers import (
-    learning_rate,
-    make_optimizer,
-    optimizer_state,
-    restore_optimizer,
-    set_learning_rate,
-)
-
-History = list[dict[str, float]]
-Losses = Callable[[int], Terms | Iterator[Terms]]
-_CHANGES_NO_RESULT = {"checkpoint_every", "activation_checkpointing"}
-"""Knobs that may change between a run's end and its resumption."""
+from walt.training.optimizers import learning_rate
+from walt.training.run_state import History, RunState
+from walt.training.termination import TerminationSignal
+from walt.training.trained_model import Losses, SecondModel, TrainedModel
 
 
 @dataclass(frozen=True)
@@ -49,19 +33,9 @@ class TrainingResult:
     """The weights to use, on the CPU: the moving average where there is one, else the last ones."""
     history: History
     """One entry per log line: ``step`` (steps done), the averaged loss terms, ``grad_norm``, ``lr``; the second model's
-    terms are there as ``<its name>/<term>``."""
-
-
-@dataclass(frozen=True)
-class SecondModel:
-    """A second model, updated after the model in every step, with an optimizer of the same configuration."""
-
-    name: str
-    """Names its terms in the log and its files in checkpoints."""
-    model: nn.Module
-    """Its buffers may change in ``losses``: they are part of checkpoints."""
-    losses: Losses
-    """As the model's; called once per step, after the model's own."""
+    terms are there as ``<its name>/<term>``. Where there were any so far, ``skipped_steps`` and ``loss_spikes``."""
+    skipped: tuple[int, ...] = ()
+    """The steps, from 0, that were skipped, since a loss or a gradient was not finite."""
 
 
 def train(
@@ -81,7 +55,8 @@ def train(
         losses: step (from 0) -> named scalars; ``loss`` is what is minimised, the others are logged. Must not depend on
             anything but the step and both models' weights. Only the model's own parameters get gradients of it. Where a
             step is computed in parts (gradient accumulation), an iterator: the terms of one part after the other, which
-            add up to the step's. A part's activations are freed before the next part is asked for.
+            add up to the step's. A part's activations are freed before the next part is asked for. An empty part
+            holds nothing: it is a place at which a step may be given up when SIGTERM has come, as between two parts.
         identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
             configuration, the seed, the data's digests, the code's. JSON-able. A checkpoint under another identity
             is discarded.
@@ -90,183 +65,35 @@ def train(
         second_model: trained along with the model and against it; only the model is returned.
 
     Raises:
-        DivergedError: a model's loss or its gradient is not finite; the last good checkpoint is kept.
+        DivergedError: a loss or a gradient was not finite in more than ``config.skip_non_finite`` steps in a row; the
+            newest checkpoint is of before them.
         TerminatedError: SIGTERM came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
     """
-    models = [_TrainedModel(model, losses, config)]
+    models = [TrainedModel(model, losses, config)]
     if second_model:
-        models.append(_TrainedModel(second_model.model, second_model.losses, config, second_model.name))
-    run = _Run(models, config, identity, work)
+        models.append(TrainedModel(second_model.model, second_model.losses, config, second_model.name))
+    run = RunState(name, models, config, identity, work)
     run.resume(name)
     note = ""
-    with ProgressBar(name, config.steps, "steps", completed=run.step) as bar, _TerminationSignal() as terminated:
+    bar = ProgressBar(name, config.steps, "steps", completed=run.step)
+    with bar, TerminationSignal() as terminated, run.writer() as writer:
         while run.step < config.steps:
+            writer.check()
             rate = learning_rate(config.optimizer, run.step, config.steps)
-            for trained in models:
-                terms = trained.gradient(run.step)
-                if not trained.is_finite(terms):
-                    raise DivergedError(f"{name}: {_describe(terms)} at step {run.step}; {run.last_good()}")
-                trained.update(rate)
-                run.means.add(terms)
-            if run.ema:
-                run.ema.update(model, run.step)
-            run.step += 1
-            finished = run.step == config.steps
-            if run.step % config.log_every == 0 or finished:
-                metrics = {**run.means.take(), "lr": rate}
-                run.history.append({"step": run.step, **metrics})
-                on_log(run.step, metrics)
-                note = f"loss {metrics['loss']:.4g}"
-            bar.advance(1, note)
-            if run.step % config.checkpoint_every == 0 or finished or terminated:
-                run.save()
+            if run.advance(rate, terminated):
+                if metrics := run.log_line(rate):
+                    on_log(run.step, metrics)
+                    note = f"loss {metrics['loss']:.4g}"
+                bar.advance(1, note)
+            if run.guard.diverged:
+                writer.wait()
+                raise DivergedError(f"{name}: {run.guard.what_happened} at step {run.step}; {run.last_good()}")
+            if terminated or run.checkpoint_is_due:
+                run.save(writer)
             if terminated:
+                writer.wait()
                 raise TerminatedError(f"{name}: SIGTERM at step {run.step}; a checkpoint was written")
-    return TrainingResult(run.weights(), run.history)
-
-
-class _TrainedModel:
-    """A model with its loss and its optimizer. The first has no name; a second model's name is put before its terms."""
-
-    def __init__(self, model: nn.Module, losses: Losses, config: LoopConfig, name: str = "") -> None:
-        self.model, self.losses, self.config = model.train(), losses, config
-        self.optimizer = make_optimizer(model, config.optimizer)
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.prefix = f"{name}/" if name else ""
-        self.part, self.optimizer_part = (name, f"{name}_optimizer") if name else ("model", "optimizer")
-
-    def gradient(self, step: int) -> dict[str, Tensor | Average]:
-        """The terms of a step, with the gradient's norm; the gradient is left, clipped, on this model's parameters."""
-        terms: dict[str, Tensor | Average] = {}
-        for part in self._parts(step):
-            if not terms:
-                self.optimizer.zero_grad(set_to_none=True)
-            # the loss may run through the other model as well, whose parameters must not collect gradients of it
-            torch.autograd.backward(_scalar(part, "loss"), inputs=self.parameters)
-            add_terms(terms, part)
-        terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
-        return {f"{self.prefix}{term}": value for term, value in terms.items()}
-
-    def _parts(self, step: int) -> Iterator[Terms]:
-        """The parts of a step, each computed when it is asked for: under autocast, which backward passes are not."""
-        device, parts = self.parameters[0].device, None
-        while True:
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                if parts is None:
-                    found = self.losses(step)
-                    parts = iter([found]) if isinstance(found, Mapping) else found
-                part = next(parts, None)
-            if part is None:
-                return
-            yield part
-
-    def is_finite(self, terms: Terms) -> bool:
-        """Whether the loss and its gradient are finite."""
-        loss, norm = _scalar(terms, f"{self.prefix}loss"), _scalar(terms, f"{self.prefix}grad_norm")
-        return bool(torch.isfinite(loss) & torch.isfinite(norm))
-
-    def update(self, rate: float) -> None:
-        """One step of the optimizer along the gradient."""
-        set_learning_rate(self.optimizer, rate)
-        self.optimizer.step()
-
-
-class _Run:
-    """The state of a run between two steps, and how it is saved and resumed."""
-
-    def __init__(
-        self, models: list[_TrainedModel], config: LoopConfig, identity: Mapping[str, Any], work: Path
-    ) -> None:
-        self.models, self.model, self.work = models, models[0].model, work
-        self.ema = ExponentialMovingAverage(self.model, config.ema_decay) if config.ema_decay else None
-        self.step = 0
-        self.saved_at: int | None = None
-        self.history: History = []
-        self.means = Means()
-        shapes = {
-            f"{trained.prefix}{key}": list(value.shape)
-            for trained in models
-            for key, value in trained.model.state_dict().items()
-        }
-        loop = config.model_dump(mode="json", exclude=_CHANGES_NO_RESULT)
-        self.identity = {**identity, "training": loop, "parameters": sha256_json(shapes)}
-
-    def resume(self, name: str) -> None:
-        """Load the newest checkpoint; warn when there is one of another run, and remove it."""
-        try:
-            found = checkpoint.load(self.work, self.identity)
-        except checkpoint.IdentityError as error:
-            warning(f"{name}: starting from step 0, checkpoints discarded: {error}")
-            checkpoint.discard(self.work)
-            return
-        if found is None:
-            return
-        for trained in self.models:
-            trained.model.load_state_dict(found.parts[trained.part])
-            scalars = found.state[trained.optimizer_part]
-            restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
-        if self.ema:
-            self.ema.load_state_dict(found.parts["ema"])
-        self.step = self.saved_at = found.step
-        self.history = found.state["history"]
-        self.means.load_state(found.state["means"])
-        info(f"{name}: resumed at step {self.step}")
-
-    def save(self) -> None:
-        """Write a checkpoint of the present state."""
-        parts: dict[str, Mapping[str, Tensor]] = {}
-        state: dict[str, Any] = {"history": self.history, "means": self.means.state()}
-        for trained in self.models:
-            parts[trained.part] = trained.model.state_dict()
-            parts[trained.optimizer_part], state[trained.optimizer_part] = optimizer_state(trained.optimizer)
-        if self.ema:
-            parts["ema"] = self.ema.state_dict()
-        checkpoint.save(self.work, self.step, self.identity, parts, state)
-        self.saved_at = self.step
-
-    def weights(self) -> dict[str, Tensor]:
-        """The averaged weights where there are some, else the current ones: a copy on the CPU."""
-        state = self.ema.state_dict() if self.ema else self.model.state_dict()
-        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
-
-    def last_good(self) -> str:
-        """For a message."""
-        return "no checkpoint yet" if self.saved_at is None else f"the checkpoint of step {self.saved_at} is kept"
-
-
-def _scalar(terms: Terms, name: str) -> Tensor:
-    """A term that every step has."""
-    term = terms[name]
-    assert isinstance(term, Tensor), f"{name} is a mean over some samples only"
-    return term
-
-
-def _describe(terms: Terms) -> str:
-    scalars = {name: float(value) for name, value in terms.items() if isinstance(value, Tensor)}
-    return ", ".join(f"{name} {value:.4g}" for name, value in scalars.items())
-
-
-class _TerminationSignal:
-    """True once SIGTERM has come; the previous handler is back when the block ends. Never, outside the main thread."""
-
-    def __init__(self) -> None:
-        self._came = False
-        self._installed = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> Self:
-        if self._installed:
-            self._previous = signal.signal(signal.SIGTERM, self._handle)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGTERM, self._previous)
-
-    def __bool__(self) -> bool:
-        return self._came
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._came = True
+    if not run.history:
+        raise DivergedError(f"{name}: all {config.steps} steps were skipped: {run.guard.what_happened}")
+    return TrainingResult(run.weights(), run.history, tuple(run.guard.skipped))

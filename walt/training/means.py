@@ -56,15 +56,24 @@ class Means:
 
     def take(self) -> dict[str, float]:
         """The means of what was added since the last call."""
-        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        means = {name: total / self.counts[name] for name, total in self._read().items()}
         self.sums, self.counts = {}, {}
         return means
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: exact, since JSON keeps every bit of a float."""
-        return {"sums": {name: float(total) for name, total in self.sums.items()}, "counts": self.counts}
+        return {"sums": self._read(), "counts": dict(self.counts)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Load a saved state."""
         self.sums = {name: torch.tensor(total, dtype=torch.float64) for name, total in state["sums"].items()}
         self.counts = dict(state["counts"])
+
+    def _read(self) -> dict[str, float]:
+        """The sums, all at once: their device is waited for once."""
+        if not self.sums:
+            return {}
+        # after a resume, terms that have not come again are still on the CPU
+        device = next((total.device for total in self.sums.values() if total.device.type != "cpu"), None)
+        values = torch.stack([total.to(device) for total in self.sums.values()]).tolist()
+        return dict(zip(self.sums, values, strict=True))

@@ -1,0 +1,33 @@
+"""SIGTERM while a training runs: noted, and obeyed by the loop at the next place where it can stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+
+class TerminationSignal:
+    """True once SIGTERM has come; the previous handler is back when the block ends. Never, outside the main thread."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._installed = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Self:
+        if self._installed:
+            self._previous = signal.signal(signal.SIGTERM, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def __bool__(self) -> bool:
+        return self._came
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._came = True

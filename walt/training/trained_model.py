@@ -1,0 +1,85 @@
+"""A model with its loss and its optimizer: the gradient of a step, and the step itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from walt.training.config import LoopConfig
+from walt.training.means import Average, Terms, add_terms
+from walt.training.optimizers import make_optimizer, set_learning_rate
+from walt.training.termination import TerminationSignal
+
+Losses = Callable[[int], Terms | Iterator[Terms]]
+
+
+@dataclass(frozen=True)
+class SecondModel:
+    """A second model, updated with the model in every step, with an optimizer of the same configuration."""
+
+    name: str
+    """Names its terms in the log and its files in checkpoints."""
+    model: nn.Module
+    """Its buffers may change in ``losses``: they are part of checkpoints, and are as before after a skipped step."""
+    losses: Losses
+    """As the model's; called once per step, after the model's own and before either model is updated."""
+
+
+class TrainedModel:
+    """A model with its loss and its optimizer. The first has no name; a second model's name is put before its terms."""
+
+    def __init__(self, model: nn.Module, losses: Losses, config: LoopConfig, name: str = "") -> None:
+        self.model, self.losses, self.config = model.train(), losses, config
+        self.optimizer = make_optimizer(model, config.optimizer)
+        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.prefix = f"{name}/" if name else ""
+        self.part, self.optimizer_part = (name, f"{name}_optimizer") if name else ("model", "optimizer")
+
+    def gradient(self, step: int, stop: TerminationSignal) -> dict[str, Tensor | Average] | None:
+        """The terms of a step, with the gradient's norm; the gradient is left, clipped, on this model's parameters.
+
+        None where ``stop`` came before the last part: the step is given up.
+        """
+        terms: dict[str, Tensor | Average] = {}
+        done = 0
+        for part in self._parts(step):
+            done += bool(part)
+            if stop and done < self.config.accumulation:
+                return None
+            if not part:
+                continue
+            if not terms:
+                self.optimizer.zero_grad(set_to_none=True)
+            # the loss may run through the other model as well, whose parameters must not collect gradients of it
+            torch.autograd.backward(scalar(part, "loss"), inputs=self.parameters)
+            add_terms(terms, part)
+        terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
+        return {f"{self.prefix}{term}": value for term, value in terms.items()}
+
+    def _parts(self, step: int) -> Iterator[Terms]:
+        """The parts of a step, each computed when it is asked for: under autocast, which backward passes are not."""
+        device, parts = self.parameters[0].device, None
+        while True:
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                if parts is None:
+                    found = self.losses(step)
+                    parts = iter([found]) if isinstance(found, Mapping) else found
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+    def update(self, rate: float) -> None:
+        """One step of the optimizer along the gradient."""
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+
+
+def scalar(terms: Terms, name: str) -> Tensor:
+    """A term that every step has."""
+    term = terms[name]
+    assert isinstance(term, Tensor), f"{name} is a mean over some samples only"
+    return term
