@@ -29,11 +29,13 @@ demo: install ## the whole pipeline on generated videos: ends with results/repor
 test: install ## all tests, in JOBS processes of one thread each
 	$(PYTEST)
 
-check: install ## style, types and the fast tests, in JOBS processes
+check: install ## style, types and the fast tests, in JOBS processes; types beside the tests, which wait at times
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(PYTEST) -m "not slow"
+	@mkdir -p .mypy_cache
+	$(BIN)/mypy > .mypy_cache/said.txt 2>&1 & types=$$!; \
+		$(PYTEST) -m "not slow"; tests=$$?; \
+		wait $$types; types=$$?; cat .mypy_cache/said.txt; exit $$((tests | types))
 
 interop: install $(INTEROP)/.installed ## exports read by energon and litdata, in an environment of their own
 	WALT_INTEROP_PYTHON=$(CURDIR)/$(INTEROP)/bin/python $(PYTEST) tests/export/test_interop.py \

@@ -33,7 +33,8 @@ from benchmarks.measure import machine, markdown_table
 from walt.core.config import load_section
 from walt.core.digests import sha256_file
 from walt.data.captions import Caption
-from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows, write_clip_rows
+from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.manifest import ManifestRow, iterate_columns, iterate_manifest, read_manifest, write_manifest
 from walt.data.shards import ShardReader, write_index, write_shard
 from walt.ingest.clip_cache import ClipCache, ClipEntry, ClipMember, SourceEntry, SourceFile, cut_sources

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,13 @@ def python_files() -> list[Path]:
     return sorted(file for top in ("walt", "flows") for file in (ROOT / top).rglob("*.py"))
 
 
-def imported_modules(source: str) -> Iterator[str]:
+@cache
+def imported_modules(source: str) -> tuple[str, ...]:
     """Dotted names that a source text imports, anywhere in it; ``from walt import nn`` gives ``walt.nn``."""
+    return tuple(_imported_modules(source))
+
+
+def _imported_modules(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

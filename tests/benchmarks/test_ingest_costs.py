@@ -14,7 +14,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs/scale.md"
 
 @pytest.mark.slow
 def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["ingest_costs", "--items", "300", "--out", str(tmp_path / "deep/table.md")])
+    monkeypatch.setattr(sys, "argv", ["ingest_costs", "--items", "60", "--out", str(tmp_path / "deep/table.md")])
     ingest_costs.main()
     table = (tmp_path / "deep/table.md").read_text()
     steps = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("|")][2:]

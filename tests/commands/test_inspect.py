@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
-from walt.commands.inspect import figures
+from walt.commands.inspect import figures, inspect_page
 from walt.commands.inspect.collect import choose_rows
 from walt.commands.inspect.figure_tables import TableData, tables, to_rich
 from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
@@ -30,7 +30,7 @@ from walt.data.captions import Caption
 from walt.data.manifest import ClipRejectRow, ManifestRow, read_manifest, write_clip_rejects
 from walt.data.shards import read_index
 from walt.ingest.sources.items import Item, Refusal
-from walt.media.images import decode_png
+from walt.media.images import decode_png, png_bytes
 from walt.project.recipes import recipe_text
 from walt.project.registry import get_stage
 from walt.project.runner import run_stage
@@ -94,6 +94,25 @@ def document(root: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def inspected(ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """What the command says of the ingested project, and the folder with what it wrote; ``data`` is left alone."""
+    out = tmp_path_factory.mktemp("inspected")
+    before = digests(ingested / "data")
+    found = document(ingested, "--out", str(out))
+    assert digests(ingested / "data") == before
+    return found, out
+
+
+@pytest.fixture
+def charts_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of figures alone: drawing takes most of the command's time, and other tests look at what is drawn."""
+    monkeypatch.setattr(inspect_page, "distribution_svg", lambda chart: f"<svg>{len(chart.title)}</svg>")
+    monkeypatch.setattr(
+        inspect_page, "distributions_png", lambda name, charts: png_bytes(np.zeros((1, 1, 3), np.uint8))
+    )
+
+
 def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
@@ -127,10 +146,8 @@ def test_fewer_headers_and_pictures_when_asked(listed: Path, tmp_path: Path) -> 
     assert "Contact sheet" not in (tmp_path / "inspect.html").read_text()
 
 
-def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
-    before = digests(ingested / "data")
-    found = document(ingested, "--out", str(tmp_path))
-    assert digests(ingested / "data") == before
+def test_after_ingest(ingested: Path, inspected: tuple[dict[str, Any], Path]) -> None:
+    found, _ = inspected
     rows = read_manifest(Paths(ingested).manifest)
     made = found["ingested"]
     assert found["listed"] is None
@@ -152,6 +169,7 @@ def test_after_ingest(ingested: Path, tmp_path: Path) -> None:
     assert "not one of the video formats" in found["rejects"]["format"]["examples"][0]["cause"]
 
 
+@pytest.mark.usefixtures("charts_not_drawn")
 def test_sources_are_looked_at_again_when_asked(ingested: Path, tmp_path: Path) -> None:
     found = document(ingested, "--sample", "4", "--out", str(tmp_path))
     assert found["headers"]["opened"] == 4
@@ -159,17 +177,17 @@ def test_sources_are_looked_at_again_when_asked(ingested: Path, tmp_path: Path) 
     assert found["rejects"]["format"]["count"] == 1, "what ingest refused, not only what the list does"
 
 
-def test_the_contact_sheet_shows_the_stored_clips(ingested: Path, tmp_path: Path) -> None:
-    found = document(ingested, "--out", str(tmp_path))
+def test_the_contact_sheet_shows_the_stored_clips(inspected: tuple[dict[str, Any], Path]) -> None:
+    found, _ = inspected
     sheet = decode_png(Path(found["files"]["contact_sheet"]).read_bytes())
     for colour in STILLS:
         pixels = (np.abs(sheet.astype(int) - colour) <= 3).all(axis=-1).sum()
         assert pixels == (2 * 64) * (2 * 128), "the largest size times two"
 
 
-def test_the_page_loads_nothing_and_escapes(ingested: Path, tmp_path: Path) -> None:
-    document(ingested, "--out", str(tmp_path))
-    page = (tmp_path / "inspect.html").read_text(encoding="utf-8")
+def test_the_page_loads_nothing_and_escapes(inspected: tuple[dict[str, Any], Path]) -> None:
+    _, out = inspected
+    page = (out / "inspect.html").read_text(encoding="utf-8")
     fetched = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
     assert page.count("<img ") == 14
     assert all(value.startswith(("data:", "#")) for value in fetched)
@@ -234,6 +252,7 @@ def test_names_in_the_list_are_one_line_each(ingested: Path) -> None:
     assert json.loads(call(ingested, "--rejects", "format", "--json").stdout)[0]["source"] == ODD
 
 
+@pytest.mark.usefixtures("charts_not_drawn")
 def test_what_an_ingest_that_failed_refused(listed: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(listed, root)
@@ -247,6 +266,7 @@ def test_what_an_ingest_that_failed_refused(listed: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("charts_not_drawn")
 def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
@@ -261,6 +281,7 @@ def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> No
     assert document(root, "test")["ingested"]["clips"] == 14
 
 
+@pytest.mark.usefixtures("charts_not_drawn")
 @pytest.mark.parametrize(
     ("files", "inputs", "captions"),
     [("videos", 11, 9), ("videos/*.mp4", 9, 0), ("videos/captions.csv", 9, 9), ("videos/0.mp4", 1, 0)],
@@ -274,6 +295,7 @@ def test_files_without_a_descriptor(files: str, inputs: int, captions: int, inge
     assert sorted(file.name for file in (ingested / "datasets").iterdir()) == ["test.yaml"]
 
 
+@pytest.mark.usefixtures("charts_not_drawn")
 def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> None:
     shutil.copy(listed / "params.yaml", tmp_path)
     shutil.copy(listed / "videos/0.mp4", tmp_path / "a [1].mp4")
@@ -318,6 +340,7 @@ def test_errors_are_one_line_and_nothing_is_written(arguments: list[str], messag
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.usefixtures("charts_not_drawn")
 def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
@@ -388,6 +411,7 @@ def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Pa
     assert isinstance(call(root).exception, CorruptArtifactError)
 
 
+@pytest.mark.usefixtures("charts_not_drawn")
 def test_captions_that_the_text_encoder_cut_are_shown_until_others_come(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)

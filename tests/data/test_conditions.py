@@ -10,7 +10,7 @@ import torch
 from tests.support.tiny_latents import write_latents
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.data.conditions import open_conditions
-from walt.data.labels import LABELS_TABLE, read_labels, write_labels
+from walt.data.text_tables import LABELS_TABLE, read_labels, write_labels
 
 
 def test_the_table_of_labels_comes_back(tmp_path: Path) -> None:

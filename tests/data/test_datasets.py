@@ -14,13 +14,14 @@ from torch import Tensor
 from tests.support.tiny_clips import ROWS, clip_row, picture, sample, write_clips
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.data import clip_dataset
-from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
 from walt.data.clip_dataset import ClipDataset
-from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, write_clip_rows
+from walt.data.clip_table import CLIPS_TABLE, read_clip_rows
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import Sample, write_index, write_shard
 from walt.data.text_dataset import TextDataset
+from walt.data.text_tables import write_caption_names
 
 SIZE = (16, 16)
 

@@ -12,7 +12,8 @@ import pytest
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.printable import printable
 from walt.data.captions import Caption
-from walt.data.clip_table import CLIPS_TABLE, ClipRow, write_clip_rows
+from walt.data.clip_table import CLIPS_TABLE, ClipRow
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.manifest import (
     ManifestRow,
     RejectRow,

@@ -15,8 +15,8 @@ from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
-from walt.data.labels import read_labels
 from walt.data.manifest import read_manifest
+from walt.data.text_tables import read_labels
 from walt.media.mp4 import decode_clip
 from walt.project.registry import STAGES
 from walt.project.runner import run_stage

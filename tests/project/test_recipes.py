@@ -277,3 +277,16 @@ def fields(section: type, above: Path_ = ()) -> Iterator[Path_]:
         if "tuple" not in str(field.annotation):
             for inner in sections_in(field.annotation):
                 yield from fields(inner, (*above, name))
+
+
+def test_a_parsed_file_belongs_to_its_reader(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("# header\na: 1 # why\nb: {c: [1, 2]}\n")
+    whole = render(parse(file).root)
+    changed = parse(file)
+    assert changed.root.children is not None
+    changed.root.children.pop("a")
+    changed.root.children["b"].off = True
+    changed.header = ""
+    assert render(parse(file).root) == whole
+    assert parse(file).header == "# header"

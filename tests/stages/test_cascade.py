@@ -21,8 +21,8 @@ from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.core.transformers import get_transformer
-from walt.data.labels import write_labels
 from walt.data.shards import shard_name, write_index, write_shard
+from walt.data.text_tables import write_labels
 from walt.nn.pretrained import load_config
 from walt.project.trained_transformers import cascade, trained_transformers
 from walt.stages import train_transformer

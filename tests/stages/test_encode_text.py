@@ -19,11 +19,11 @@ from tests.support.traced_files import files_run
 from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
-from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
 from walt.data.manifest import write_manifest
 from walt.data.shards import NULL_KEY, ShardReader, read_index
 from walt.data.text_dataset import TextDataset
+from walt.data.text_tables import write_caption_names
 from walt.project.code_identity import code_dependencies
 from walt.project.registry import get_stage
 from walt.stages import encode_text

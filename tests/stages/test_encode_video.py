@@ -27,7 +27,8 @@ from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageErro
 from walt.core.paths import Paths
 from walt.data import shards
 from walt.data.clip_dataset import ClipDataset
-from walt.data.clip_table import read_clip_rows, write_clip_rows
+from walt.data.clip_table import read_clip_rows
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import ShardReader, read_index, write_index, write_shard
 from walt.project.code_identity import code_dependencies

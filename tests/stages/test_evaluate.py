@@ -15,10 +15,10 @@ from tests.support.tiny_models import BASE, TEXT
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
-from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
-from walt.data.clip_table import write_clip_rows
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shards import write_index, write_shard
+from walt.data.text_tables import write_caption_names
 from walt.evaluation.metric_names import ADHERENCE, metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage

@@ -10,9 +10,9 @@ from safetensors.torch import save
 
 from tests.support.tiny_models import BASE
 from walt.core.errors import ConfigurationError
-from walt.data.caption_table import write_caption_names
 from walt.data.conditions import NoConditions, open_conditions
 from walt.data.shards import NULL_KEY, shard_name, write_index, write_shard
+from walt.data.text_tables import write_caption_names
 from walt.stages.train_transformer import check_text_width
 
 

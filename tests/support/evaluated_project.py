@@ -17,11 +17,11 @@ from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.core.storage import write_json
-from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
-from walt.data.clip_table import write_clip_rows
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.data.shards import Sample, write_index, write_shard
+from walt.data.text_tables import write_caption_names
 from walt.ingest.config import DatasetConfig
 from walt.sampling.output import write_sample
 from walt.stages.evaluate import Config

@@ -14,7 +14,8 @@ from tests.support.tiny_clips import SIZES, picture
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.data.captions import Caption
-from walt.data.clip_table import ClipRow, write_clip_rows
+from walt.data.clip_table import ClipRow
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.manifest import ManifestRow, write_manifest
 from walt.data.shards import Sample, shard_name, write_index, write_shard
 from walt.export.facts import Facts

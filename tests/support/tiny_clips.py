@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walt.core.sizes import size_folder
-from walt.data.clip_table import ClipRow, write_clip_rows
+from walt.data.clip_table import ClipRow
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shards import Sample, shard_name, write_index, write_shard
 from walt.media.images import png_bytes
 from walt.media.mp4 import encode_clip

@@ -14,12 +14,13 @@ from tests.support.tiny_clips import clip_row
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.core.sizes import size_folder
 from walt.data.caption_choice import CaptionChoice
-from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
-from walt.data.clip_table import ClipRow, write_clip_rows
+from walt.data.clip_table import ClipRow
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import shard_name, write_index, write_shard
+from walt.data.text_tables import write_caption_names
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import BatchMaker, DiffusionBatch
 from walt.transformer.config import TransformerConfig

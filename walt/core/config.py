@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
@@ -44,7 +46,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigurationError(f"{path}: no such file{did_you_mean(path.name, _siblings(path))}")
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        data = yaml_data(path.read_text(encoding="utf-8"))
     except DuplicateKeyError as error:
         key = re.search('duplicate key "(.*?)"', str(error.problem))
         said = f"the key '{key[1]}' is there twice" if key else "a key is there twice"
@@ -59,6 +61,20 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
     _check_keys(data, path, ())
     return data
+
+
+def yaml_data(text: str) -> Any:
+    """A YAML 1.2 text as data, which belongs to the caller.
+
+    Raises what ruamel raises: YAMLError, ValueError, RecursionError.
+    """
+    return deepcopy(_parsed(text))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Any:
+    """Kept, since parsing is slow (25 ms for a ``params.yaml``) and commands read the same texts several times."""
+    return YAML(typ="safe", pure=True).load(text)
 
 
 def _check_keys(value: Any, path: Path, above: tuple[int, ...]) -> None:

@@ -1,11 +1,12 @@
 """``clips.parquet``, the table of clips that is stored with the clips and with the latents: the manifest without what
 describes the clips, so that it does not change if only captions or labels change.
+
+It is read here and written in ``walt.data.clip_table_writer``: most stages read it only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,8 +15,6 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.sizes import Size, size_folder
-from walt.core.storage import atomic_write
-from walt.data.partitions import row_schema, write_groups
 
 if TYPE_CHECKING:
     from walt.data.manifest import ManifestRow
@@ -53,7 +52,8 @@ class ClipRow:
         return stored_in(self.sizes, size)
 
 
-_SCHEMA = row_schema(ClipRow)
+COLUMNS = tuple(column.name for column in fields(ClipRow))
+"""Of the table, in their order."""
 
 
 def stored_in(sizes: str | None, size: Size) -> bool:
@@ -72,13 +72,7 @@ def read_clip_rows(directory: Path) -> list[ClipRow]:
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
     try:
-        columns = pq.read_table(table, columns=_SCHEMA.names, partitioning=None).to_pydict()
-        return [ClipRow(*values) for values in zip(*(columns[name] for name in _SCHEMA.names), strict=True)]
+        columns = pq.read_table(table, columns=list(COLUMNS), partitioning=None).to_pydict()
+        return [ClipRow(*values) for values in zip(*(columns[name] for name in COLUMNS), strict=True)]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
-
-
-def write_clip_rows(directory: Path, rows: Iterable[ClipRow]) -> None:
-    """Write ``directory/clips.parquet`` atomically, with one row group in memory at a time. Raises StorageError."""
-    with atomic_write(directory / CLIPS_TABLE, keep_equal=True) as stream:
-        write_groups(stream, (asdict(row) for row in rows), _SCHEMA)

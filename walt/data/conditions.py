@@ -14,8 +14,8 @@ from torch import Tensor
 
 from walt.core.errors import ConfigurationError
 from walt.data.caption_choice import FIRST, CaptionChoice, check_names, shares_of
-from walt.data.labels import LABELS_TABLE, read_labels
 from walt.data.text_dataset import TextDataset
+from walt.data.text_tables import LABELS_TABLE, read_labels
 
 
 class Conditions(Protocol):

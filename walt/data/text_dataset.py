@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import CorruptArtifactError
-from walt.data.caption_table import CAPTIONS_TABLE, read_caption_names
 from walt.data.keyed_dataset import CACHE_BYTES, MemoryCache, sample_tensors
 from walt.data.shards import NULL_KEY, ShardReader
+from walt.data.text_tables import CAPTIONS_TABLE, read_caption_names
 
 
 class TextDataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 
-from walt.core.config import read_yaml
+from walt.core.config import read_yaml, yaml_data
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Entry:
     def value(self) -> Any:
         """The value as data; a mapping that is off is None."""
         if self.children is None:
-            return YAML(typ="safe", pure=True).load(self.text)
+            return yaml_data(self.text)
         return None if self.off else {name: child.value for name, child in self.children.items()}
 
     def copy(self) -> Entry:
@@ -53,7 +54,12 @@ class Document:
 def parse(path: Path) -> Document:
     """Read a file. Raises ConfigurationError as ``walt.core.config.read_yaml`` does."""
     read_yaml(path)  # one line, whatever is wrong with it
-    text = path.read_text(encoding="utf-8")
+    return deepcopy(_document(path.read_text(encoding="utf-8")))
+
+
+@lru_cache(maxsize=64)
+def _document(text: str) -> Document:
+    """A text that is known to be a mapping; kept, since ``defaults.yaml`` is read for each recipe."""
     node = YAML(pure=True).compose(text)
     lines = text[: node.start_mark.index].splitlines()
     header = "\n".join(line for line in lines if line.lstrip().startswith("#"))

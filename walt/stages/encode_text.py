@@ -34,8 +34,6 @@ from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
-from walt.data.caption_table import CAPTIONS_TABLE, write_caption_names
-from walt.data.labels import LABELS_TABLE, write_labels
 from walt.data.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.data.shards import (
     INDEX_NAME,
@@ -47,6 +45,7 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
+from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, write_caption_names, write_labels
 from walt.nn.device import select_device
 from walt.project.code_identity import code_digest
 from walt.text.config import TextConfig
@@ -58,8 +57,8 @@ FORM = 2
 """Version of the stored form; part of every identity."""
 NULL_SHARD = "null.tar"
 _BY_RESULT = (
-    "walt/data/caption_table.py", "walt/data/captions.py", "walt/data/labels.py", "walt/data/manifest.py",
-    "walt/data/partitions.py", "walt/text/tiny.py",
+    "walt/data/captions.py", "walt/data/manifest.py", "walt/data/partitions.py", "walt/data/text_tables.py",
+    "walt/text/tiny.py",
 )  # fmt: skip
 """Code whose whole effect on a tar is in its identity as a value: the manifest's rows are its entries, the tiny encoder
 has a digest. The tables of names and classes are written again each time. Other edited code makes old tars stale."""

@@ -33,7 +33,8 @@ from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.storage import clean_temporary, read_json, write_json
 from walt.data.clip_pixels import decode_members, pixels
-from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, write_clip_rows
+from walt.data.clip_table import CLIPS_TABLE, read_clip_rows
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shards import (
     INDEX_NAME,
     Sample,

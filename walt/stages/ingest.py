@@ -26,7 +26,8 @@ from walt.core.paths import Paths
 from walt.core.printable import printable
 from walt.core.storage import TEMPORARY_SUFFIX, check_folder_writable, storage_errors
 from walt.data.captions import shown_name
-from walt.data.clip_table import ClipRow, write_clip_rows
+from walt.data.clip_table import ClipRow
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.manifest import (
     ClipRejectRow,
     ManifestRow,

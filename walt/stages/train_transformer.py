@@ -22,13 +22,12 @@ from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_json
 from walt.core.transformers import Transformer, get_transformer
 from walt.data.caption_choice import CaptionChoice
-from walt.data.caption_table import CAPTIONS_TABLE
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.conditions import Conditions, TextConditions, open_conditions
-from walt.data.labels import LABELS_TABLE
 from walt.data.latent_dataset import LatentDataset
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
+from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
