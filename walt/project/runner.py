@@ -11,6 +11,7 @@ from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
+from walt.project.devices import count_ranks
 from walt.project.params import Params
 from walt.project.registry import Stage
 
@@ -28,18 +29,31 @@ def load_params(root: Path) -> Params:
 def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
     """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
 
+    On several devices it runs in as many processes; this one holds the lock and waits for them.
+
     Raises:
         WaltError: with the exit status that says what kind of failure it was.
     """
     params = load_params(root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
-        module = importlib.import_module(stage.module)
-        arguments = (stage_config(stage, module, params), paths)
-        result: dict[str, Any] = (
-            module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
-        )
+        count = count_ranks(stage, params)
+        if count == 1:
+            result = run_here(stage, params, root)
+        else:
+            from walt.project.launcher import launch  # here: one device needs nothing of it
+
+            result = launch(stage, params.compute, root, paths.work(stage.name), count)
         write_json(paths.work(stage.name) / "result.json", result)
+    return result
+
+
+def run_here(stage: Stage, params: Params, root: Path) -> dict[str, Any]:
+    """The stage's work in this process, or a rank's share of it. The lock must be held, by this process or the one that
+    started the ranks. Raises as ``run_stage``."""
+    module = importlib.import_module(stage.module)
+    arguments = (stage_config(stage, module, params), Paths(root))
+    result: dict[str, Any] = module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
     return result
 
 

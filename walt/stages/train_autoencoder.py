@@ -21,6 +21,7 @@ from walt.core.config import Section
 from walt.core.digests import sha256_file
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_json
 from walt.data.clip_dataset import ClipDataset
@@ -35,7 +36,7 @@ from walt.tracking.runs import start_run
 from walt.training import checkpoint
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
-from walt.training.loop import train
+from walt.training.loop import TrainingResult, train
 
 NAME = "train-autoencoder"
 _EVALUATION_BATCH = 16
@@ -91,18 +92,32 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
             second_model=objective.second_model(),
         )
-        model.load_state_dict(result.state_dict)
-        model.eval()
-        statistics = measure_latents(model, objective.datasets, training.precision)
-        metrics = held_out_psnr(model, paths, training)
+        if not ranks().is_first:
+            return {}
+        metrics = _publish(model, result, objective, paths, training)
         tracked.log_metrics(metrics, training.steps)
-        with atomic_directory(paths.autoencoder) as folder:
-            save_autoencoder(folder, model, statistics)
-            write_json(folder / "metrics.json", metrics)
-            write_json(folder / "history.json", result.history)
         tracked.register_model(paths.autoencoder, "autoencoder")
     checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+def _publish(
+    model: CausalAutoencoder,
+    result: TrainingResult,
+    objective: AutoencoderObjective,
+    paths: Paths,
+    training: AutoencoderTrainingConfig,
+) -> dict[str, float]:
+    """Measure the trained model and write its folder; returns the figures."""
+    model.load_state_dict(result.state_dict)
+    model.eval()
+    statistics = measure_latents(model, objective.datasets, training.precision)
+    metrics = held_out_psnr(model, paths, training)
+    with atomic_directory(paths.autoencoder) as folder:
+        save_autoencoder(folder, model, statistics)
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "history.json", result.history)
+    return metrics
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import leave_out
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_json
 from walt.core.transformers import Transformer, get_transformer
@@ -101,12 +102,14 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
             "steps": training.steps,
             "loss": result.history[-1]["loss"],
         }
-        with atomic_directory(output) as folder:
-            save_transformer(folder, model, result.state_dict)
-            write_json(folder / "metrics.json", figures)
-            write_json(folder / "history.json", result.history)
-        tracked.register_model(output, transformer.version_name)
-    checkpoint.discard(work)  # a forced rerun must not find its work already done
+        if ranks().is_first:
+            with atomic_directory(output) as folder:
+                save_transformer(folder, model, result.state_dict)
+                write_json(folder / "metrics.json", figures)
+                write_json(folder / "history.json", result.history)
+            tracked.register_model(output, transformer.version_name)
+    if ranks().is_first:
+        checkpoint.discard(work)  # a forced rerun must not find its work already done
     latents = objective.maker.latents
     return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from walt.core.digests import sha256_json
 from walt.core.log import info, warning
+from walt.core.ranks import ranks
+from walt.nn.collectives import first_goes_ahead
 from walt.training import checkpoint
 from walt.training.checkpoint import Retention
 from walt.training.checkpoint_writer import CheckpointWriter
@@ -20,8 +22,9 @@ from walt.training.finite_guard import FiniteGuard
 from walt.training.loss_spikes import LossSpikes
 from walt.training.means import Average, Means, Terms
 from walt.training.optimizers import optimizer_state, restore_optimizer
+from walt.training.parallel import same_on_all
 from walt.training.termination import TerminationSignal
-from walt.training.trained_model import TrainedModel, scalar
+from walt.training.trained_model import TrainedModel, frozen, scalar
 
 History = list[dict[str, float]]
 _CHANGES_NO_RESULT = {
@@ -56,12 +59,10 @@ class RunState:
 
     def resume(self, name: str) -> None:
         """Load the newest checkpoint; warn when there is one of another run, and remove it."""
-        try:
-            found = checkpoint.load(self.work, self.identity)
-        except checkpoint.IdentityError as error:
-            warning(f"{name}: starting from step 0, checkpoints discarded: {error}")
-            checkpoint.discard(self.work)
-            return
+        for trained in self.models:
+            same_on_all(trained.model)
+        with first_goes_ahead():
+            found = self._find(name)
         if found is None:
             return
         for trained in self.models:
@@ -77,6 +78,15 @@ class RunState:
         self.guard.load_state(found.state["guard"])
         self.spikes.load_state(found.state["spikes"])
         info(f"{name}: resumed at step {self.step}")
+
+    def _find(self, name: str) -> checkpoint.Checkpoint | None:
+        """The newest checkpoint of this run; None where there is none."""
+        try:
+            return checkpoint.load(self.work, self.identity)
+        except checkpoint.IdentityError as error:
+            warning(f"{name}: starting from step 0, checkpoints discarded: {error}")
+            checkpoint.discard(self.work)
+            return None
 
     @property
     def finished(self) -> bool:
@@ -122,7 +132,8 @@ class RunState:
         """The terms of the present step, of all models, whose gradients are left on them; empty if it is given up."""
         terms: dict[str, Tensor | Average] = {}
         for trained in self.models:
-            found = trained.gradient(self.step, stop)
+            with frozen(other for other in self.models if other is not trained):
+                found = trained.gradient(self.step, stop)
             if found is None:
                 return {}
             terms.update(found)
@@ -157,7 +168,8 @@ class RunState:
             parts[trained.optimizer_part], state[trained.optimizer_part] = optimizer_state(trained.optimizer)
         if self.ema:
             parts["ema"] = self.ema.state_dict()
-        writer.write(self.step, self.identity, parts, state)
+        if ranks().is_first:
+            writer.write(self.step, self.identity, parts, state)
         self.saved_at = self.step
 
     def weights(self) -> dict[str, Tensor]:
