@@ -97,7 +97,7 @@ def sum_terms(terms: Terms) -> dict[str, Tensor | Average]:
     for name, total, count in zip(names, sums, counts.tolist(), strict=True):
         if count:
             found[name] = total if count < 0 else Average(total, count)
-    return found
+    return {name: found[name] for name in terms if name in found}
 
 
 def with_zeros(terms: Mapping[str, Tensor | Average], plain: Sequence[str], averages: Sequence[str]) -> Terms:
