@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from walt.core.errors import TerminatedError
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.diffusion.schedule import Schedule
+from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.nn import collectives
 from walt.training import parallel
 from walt.training.autoencoder_config import AutoencoderLossConfig, ClipFormConfig
@@ -71,9 +75,6 @@ def training(kind: str, root: Path, work: Path, stop: int | None = None) -> Outc
 
 def signal_here() -> None:
     """SIGTERM to this process."""
-    import os
-    import signal
-
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -159,3 +160,23 @@ def conversation() -> dict[str, Any]:
         "values": collectives.gather({"half": ranks().rank / 2 + 0.1}),
         "shares": collectives.gather_shares([letter.upper() for letter in mine]),
     }
+
+
+def run_stage(name: str, config: Any, root: Path) -> dict[str, Any]:
+    """A stage's work on this rank."""
+    torch.set_num_threads(1)
+    figures: dict[str, Any] = importlib.import_module(f"walt.stages.{name}").run(config, Paths(root))
+    return figures
+
+
+def held_out_losses() -> list[float]:
+    """Of a base model, on three batches that do not divide by two."""
+    model = drawn(WaltTransformer(BASE), 1).eval()
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    for number, size in enumerate((2, 2, 1)):
+        text = torch.randn(size, 4, BASE.text_width or 0, generator=generator)
+        given = {"text": text, "text_mask": torch.ones(size, 4, dtype=torch.bool)}
+        latents = torch.randn(size, BASE.latent_channels, *BASE.latent_grid, generator=generator)
+        batches.append(HeldOutBatch([f"{number}-{i}" for i in range(size)], latents, given, None))
+    return held_out_loss(model, Schedule.from_config(DIFFUSION), batches, 3, 0)
