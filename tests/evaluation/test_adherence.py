@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.evaluation.adherence import Observation, PromptCheck, check_prompt, observe, rates
+from walt.evaluation.metric_names import ADHERENCE
 from walt.media.mp4 import decode_clip, encode_clip
 
 COUNT = 144  # 2 of each colour x direction x shape
@@ -31,12 +32,12 @@ def stored() -> list[tuple[str, np.ndarray]]:
 
 def test_real_clips_match_their_prompts(stored: list[tuple[str, np.ndarray]]) -> None:
     checks = [check_prompt(prompt, clip) for prompt, clip in stored]
-    assert rates([v for v in checks if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
+    assert rates([v for v in checks if v]) == dict.fromkeys(ADHERENCE, 1.0)
 
 
 def test_larger_clips_match_their_prompts() -> None:
     checks = [check_prompt(prompt, clip) for prompt, clip in clips(64)]
-    assert rates([v for v in checks if v]) == {"colour": 1.0, "direction": 1.0, "both": 1.0}
+    assert rates([v for v in checks if v]) == dict.fromkeys(ADHERENCE, 1.0)
 
 
 def test_blurred_and_noisy_clips_match_their_prompts(stored: list[tuple[str, np.ndarray]]) -> None:
@@ -54,20 +55,21 @@ def test_shuffled_prompts_are_chance(stored: list[tuple[str, np.ndarray]]) -> No
     order = np.random.default_rng(0).permutation(COUNT)
     shares = rates([v for v in (check_prompt(stored[i][0], stored[j][1]) for i, j in enumerate(order)) if v])
     assert shares["colour"] == pytest.approx(1 / 6, abs=0.1)
+    assert shares["shape"] == pytest.approx(1 / 3, abs=0.12)
     assert shares["direction"] == pytest.approx(1 / 4, abs=0.12)
     assert shares["both"] == pytest.approx(1 / 24, abs=0.05)
 
 
 def test_nothing_to_see() -> None:
-    assert observe(np.full((9, 32, 32, 3), 70, np.uint8)) == Observation(None, None)
+    assert observe(np.full((9, 32, 32, 3), 70, np.uint8)) == Observation(None, None, None)
     noise = np.random.default_rng(0).normal(70, 5, (9, 32, 32, 3)).clip(0, 255).astype(np.uint8)
-    assert observe(noise) == Observation(None, None)
+    assert observe(noise) == Observation(None, None, None)
 
 
 def test_a_shape_that_does_not_move() -> None:
     video = np.zeros((9, 32, 32, 3), np.uint8)
     video[:, 10:20, 10:20] = (240, 240, 240)
-    assert observe(video) == Observation("white", None)
+    assert observe(video) == Observation("white", None, "square")
 
 
 def test_other_prompts_are_not_checked() -> None:
@@ -75,8 +77,9 @@ def test_other_prompts_are_not_checked() -> None:
 
 
 def test_rates() -> None:
-    seen = Observation("red", "left")
-    checks = [PromptCheck("", seen, True, True), PromptCheck("", seen, True, False), PromptCheck("", seen, False, True)]
-    assert rates(checks) == {"colour": 2 / 3, "direction": 2 / 3, "both": 1 / 3}
-    assert rates([PromptCheck("", seen, True, None)]) == {"colour": 1.0}
+    seen = Observation("red", "left", "square")
+    found = [(True, True, True), (True, False, True), (False, True, True), (True, True, False)]
+    checks = [PromptCheck("", seen, *matches) for matches in found]
+    assert rates(checks) == {"colour": 3 / 4, "shape": 3 / 4, "direction": 3 / 4, "both": 2 / 4, "all": 1 / 4}
+    assert rates([PromptCheck("", seen, True, None, False)]) == {"colour": 1.0, "shape": 0.0}
     assert rates([]) == {}

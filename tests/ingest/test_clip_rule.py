@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.ingest_project import SETTINGS
 from tests.support.media import counter, moving, read_counter, write_video
 from tests.support.settings import changed, recipe
 from walt.ingest.clip_rule import ClipRule, CutClip, cut, readers
+from walt.ingest.sources.items import Span
 from walt.media import together as together_module
 from walt.media import video
 from walt.media.decoding import open_video
@@ -107,3 +109,18 @@ def test_an_error_that_only_one_span_meets_refuses_only_that_one(tmp_path: Path)
         assert found[0] == found[1]
         kinds = [outcome.split(":")[0] if isinstance(outcome, str) else outcome for outcome in found[0]]
         assert kinds == [[0.0], "too_short", "too_short", "too_long", refused or [0.5], [1.34]]
+
+
+@pytest.mark.parametrize("span", [None, (0.0, 1.0)])
+def test_a_picture_listed_as_a_video_is_a_video_of_one_frame_where_stills_do_not_belong(
+    tmp_path: Path, span: Span | None
+) -> None:
+    path = tmp_path / "a.mp4"
+    Image.new("RGB", (40, 40), (90, 90, 90)).save(path, "PNG")
+    without = ClipRule.from_config(changed(recipe().ingest, **SETTINGS), stills=False)
+    for settings in (without, rule()) if span else (without,):
+        with pytest.raises(SourceError, match="1 frames at 8 per second, a clip has 5") as caught:
+            cut(settings, path, "video", span)
+        assert caught.value.code == "too_short"
+    (clip,) = cut(rule(), path, "video")[1]
+    assert clip.frames[32, 32].shape == (1, 32, 32, 3)

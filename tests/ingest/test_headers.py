@@ -41,6 +41,17 @@ def test_what_headers_say(tmp_path: Path) -> None:
     assert second == Header("b.jpg", "image", "jpeg", 40, 30, None, None, None)
 
 
+def test_headers_say_what_the_bytes_are(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=16).rename(tmp_path / "a.jpg")
+    Image.new("RGB", (40, 30)).save(tmp_path / "b.mp4", "PNG")
+    frames = [Image.new("RGB", (40, 30), (level, 0, 0)) for level in (0, 99)]
+    frames[0].save(tmp_path / "c.webp", save_all=True, append_images=frames[1:])
+    first, second, third = read([video, tmp_path / "b.mp4", tmp_path / "c.webp"])
+    assert first == Header("a.jpg", "video", "h264", 48, 32, 16.0, 1.5, None)
+    assert second == Header("b.mp4", "image", "png", 40, 30, None, None, None)
+    assert third == Refusal("c.webp", "animated", "an animated WEBP, not a still; convert it to a video or GIF")
+
+
 def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", counter(48), fps=24)
     items = [replace(item(path), span=span) for span in ((0.5, 1.5), (0.5, 1.6))]

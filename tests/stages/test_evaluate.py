@@ -19,7 +19,7 @@ from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
 from walt.data.clip_table import write_clip_rows
 from walt.data.shards import write_index, write_shard
-from walt.evaluation.metric_names import metric_names
+from walt.evaluation.metric_names import ADHERENCE, metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
 from walt.stages import evaluate
@@ -52,7 +52,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     assert set(metrics) == {
         *(f"held_out_loss/{model}{band}" for model in ("base", "sr_2x") for band in ("", *BANDS)),
         "frechet_distance/thumbnail",
-        *(f"adherence/{base}{what}" for base in ("", "base/") for what in ("colour", "direction", "both")),
+        *(f"adherence/{base}{what}" for base in ("", "base/") for what in ADHERENCE),
     }  # fmt: skip
     assert set(metrics) == set(metric_names(config().evaluate, ["base", "sr_2x"], cascade=True))
     assert metrics["adherence/colour"] == metrics["adherence/both"] == 4 / 6

@@ -96,13 +96,19 @@ def draw(scene: Scene, size: int, num_frames: int, rng: np.random.Generator) -> 
         start = margin + rng.uniform(0.0, free - way)
         forward = start + way * np.linspace(0.0, 1.0, num_frames)
         positions[:, axis] = forward if step[axis] > 0 else size - forward
-    cover = _coverage(scene.shape, positions, radius, size)[..., None]  # (T, H, W, 1) in 0..1
+    cover = coverage(scene.shape, positions, radius, size)[..., None]  # (T, H, W, 1) in 0..1
     background, colour = np.array(BACKGROUNDS[scene.background]), np.array(COLOURS[scene.colour])
     return np.asarray(np.rint(background * (1 - cover) + colour * cover), dtype=np.uint8)
 
 
-def _coverage(shape: str, positions: NDArray[np.float64], radius: float, size: int) -> NDArray[np.float64]:
-    """How much of each pixel the shape covers: its signed distance, softened over one pixel. (T, H, W)."""
+def coverage(shape: str, positions: NDArray[np.float64], radius: float, size: int) -> NDArray[np.float64]:
+    """How much of each pixel a shape covers, 0 to 1: its signed distance, softened over one pixel. (T, H, W).
+
+    Args:
+        positions: (T, 2), y and x of the shape's centre in pixels.
+        radius: of the shape, in pixels.
+        size: of the square picture, in pixels.
+    """
     pixels = np.arange(size) + 0.5
     y = pixels[None, :, None] - positions[:, 0, None, None]  # (T, H, 1)
     x = pixels[None, None, :] - positions[:, 1, None, None]  # (T, 1, W)

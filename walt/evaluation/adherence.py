@@ -3,7 +3,8 @@
 The background is the median colour of the picture's border over time. The foreground is what differs from it by more
 than half of the largest difference. Its colour is that of its most distinct pixels, named by the nearest hue of the
 dataset's colours, or by ``white`` when it has hardly any saturation. Its direction is the dominant axis of a straight
-line through the foreground's centroid in each frame.
+line through the foreground's centroid in each frame. Its shape is the one that it is most like in the mean over the
+frames, however soft its edges are (``walt.evaluation.shape_match``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from walt.data.shapes import COLOURS, DIRECTIONS, parse_caption
+from walt.evaluation.shape_match import name_shape
 
 Video = NDArray[np.uint8]
 
@@ -26,10 +28,11 @@ _MIN_SATURATION = 0.3  # below: no hue; the dataset's colours have 0.7 or more, 
 
 @dataclass(frozen=True)
 class Observation:
-    """What a video shows; None where nothing is to be seen, or nothing moves."""
+    """What a video shows; None where nothing is to be seen, nothing moves, or it is like no shape."""
 
     colour: str | None
     direction: str | None
+    shape: str | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class PromptCheck:
     seen: Observation
     colour_matches: bool
     direction_matches: bool | None
+    shape_matches: bool
 
 
 def observe(video: Video) -> Observation:
@@ -49,9 +53,12 @@ def observe(video: Video) -> Observation:
     distance = np.linalg.norm(pixels - background, axis=-1)  # (T, H, W)
     peak = float(np.quantile(distance, 0.995))
     if peak < _MIN_DISTANCE:
-        return Observation(None, None)
-    distinct = pixels[distance >= 0.85 * peak]  # (N, 3): the inside of the shape, not its soft edge
-    return Observation(_name_colour(distinct.mean(axis=0)), _direction(np.clip(distance - 0.5 * peak, 0.0, None)))
+        return Observation(None, None, None)
+    colour = pixels[distance >= 0.85 * peak].mean(axis=0)  # (3,): of the inside of the shape, not of its soft edge
+    contrast = colour - background
+    cover = np.clip((pixels - background) @ contrast / (contrast @ contrast), 0.0, 1.0)  # (T, H, W)
+    direction = _direction(np.clip(distance - 0.5 * peak, 0.0, None))
+    return Observation(_name_colour(colour), direction, name_shape(cover))
 
 
 def check_prompt(prompt: str, video: Video) -> PromptCheck | None:
@@ -61,12 +68,12 @@ def check_prompt(prompt: str, video: Video) -> PromptCheck | None:
         return None
     seen = observe(video)
     direction = None if scene.direction is None else seen.direction == scene.direction
-    return PromptCheck(prompt, seen, seen.colour == scene.colour, direction)
+    return PromptCheck(prompt, seen, seen.colour == scene.colour, direction, seen.shape == scene.shape)
 
 
 def rates(checks: Sequence[PromptCheck]) -> dict[str, float]:
-    """Shares of videos that match their prompt: ``colour``; ``direction`` and ``both`` among the prompts with a
-    direction.
+    """Shares of videos that match their prompt: ``colour``, ``shape``; among the prompts with a direction also
+    ``direction``, ``both`` (colour and direction) and ``all`` (shape too).
 
     Keys are left out where no prompt asks.
     """
@@ -74,9 +81,12 @@ def rates(checks: Sequence[PromptCheck]) -> dict[str, float]:
     shares = {}
     if checks:
         shares["colour"] = _share([check.colour_matches for check in checks])
+        shares["shape"] = _share([check.shape_matches for check in checks])
     if moving:
         shares["direction"] = _share([bool(check.direction_matches) for check in moving])
-        shares["both"] = _share([bool(check.colour_matches and check.direction_matches) for check in moving])
+        both = [bool(check.colour_matches and check.direction_matches) for check in moving]
+        shares["both"] = _share(both)
+        shares["all"] = _share([matches and check.shape_matches for matches, check in zip(both, moving, strict=True)])
     return shares
 
 

@@ -12,7 +12,7 @@ from walt.evaluation.config import EvaluateConfig
 
 FRECHET_DISTANCE = {"thumbnail": "frechet_distance/thumbnail", "i3d": "fvd"}
 """By ``evaluate.features``."""
-ADHERENCE = ("colour", "direction", "both")
+ADHERENCE = ("colour", "shape", "direction", "both", "all")
 """The parts of a prompt that a video is checked for."""
 _BAND = "/band_"
 

@@ -31,6 +31,7 @@ from walt.media import (
     frames,
     images,
     key_frames,
+    kinds,
     mp4,
     numbered,
     scaling,
@@ -41,7 +42,7 @@ from walt.media import (
     video,
 )
 from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
-from walt.media.kinds import Kind
+from walt.media.kinds import Kind, kind_in_file
 from walt.media.together import moments_of, no_moments, shared_reader
 from walt.media.video import Moments, Reader, SourceClip, SourceFacts, read_pictures
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:  # workers import this module, and should start fast
 
 _MODULES = (
     video, clip_times, together, frames, numbered, decoding, cropping, continuity, streams, skipping, key_frames,
-    scaling, mp4, images, shots, fingerprints, fitting, measures,
+    scaling, mp4, images, kinds, shots, fingerprints, fitting, measures,
 )  # fmt: skip
 _CODE = (*(str(module.__file__) for module in _MODULES), __file__, str(Path(__file__).with_name("clip_cache.py")))
 """Files that, besides the rule, decide how a file becomes clips: editing them makes old results stale."""
@@ -134,6 +135,7 @@ def cut(
     """Decode a source into clips.
 
     Args:
+        kind: what the file is listed as; its bytes decide.
         span: only clips within this span of a video; None: all of it.
         read: how a video is read: see ``readers``.
 
@@ -141,7 +143,9 @@ def cut(
         SourceError: with the code for the rejects table.
         OSError: the file cannot be read.
     """
-    if kind == "image":
+    if kind_in_file(path, kind) == "image":
+        if rule.num_frames > 1 and (span is not None or not rule.stills):
+            raise video.too_short(1, rule.fps, rule.num_frames)
         picture = read_picture(path, rule.limits)
         facts = SourceFacts(picture.shape[0], picture.shape[1], None, None)
         pictures = crop_and_resize(picture, rule.sizes_of(facts))

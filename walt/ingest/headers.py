@@ -22,8 +22,8 @@ from walt.core.sizes import Size
 from walt.ingest.sources.items import Item, Refusal, Span
 from walt.ingest.sources.locations import local_copy
 from walt.media import video
-from walt.media.images import FORMATS, Limits, Picture, SourceError, crop_and_resize, read_picture
-from walt.media.kinds import Kind
+from walt.media.images import FORMATS, Limits, Picture, SourceError, check_still, crop_and_resize, read_picture
+from walt.media.kinds import Kind, kind_in_file
 from walt.workers.execute import map_items
 
 _CODECS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
@@ -123,7 +123,7 @@ def read_header(limits: Limits, request: HeaderRequest) -> Header | Refusal:
 
 
 def _read_local(limits: Limits, request: HeaderRequest, path: Path, source: str) -> Header:
-    header = (_picture_header if request.kind == "image" else _video_header)(path, source)
+    header = (_picture_header if kind_in_file(path, request.kind) == "image" else _video_header)(path, source)
     limits.check_size(header.width, header.height)
     if request.span is not None:
         start, end = request.span
@@ -143,6 +143,7 @@ def _picture_header(path: Path, source: str) -> Header:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limits decide about the size
             with Image.open(path, formats=FORMATS) as image:
+                check_still(image)
                 return Header(source, "image", str(image.format).lower(), *image.size, None, None, None)
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import IO, Any, cast
 
 import av
@@ -33,7 +34,7 @@ from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
 
-DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif"
+DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown, progressive. Each frame that is shown is checked again."""
@@ -59,17 +60,28 @@ _ROUNDING = 1e-6
 def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
     """Open a video from its bytes, turning FFmpeg's errors into SourceError. The file's name, which may be anything, is
     never given to FFmpeg's protocols."""
-    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
     check_not_empty(stream)
     try:
-        container = av.open(stream, mode="r", container_options=options, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise SourceError("format", f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})") from None
+        container = _open(stream)
+    except av.FFmpegError:
+        stream.seek(0)
+        try:
+            container = _open(SimpleNamespace(read=stream.read, seek=stream.seek, tell=stream.tell))
+        except av.FFmpegError as error:
+            cause = f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})"
+            raise SourceError("format", cause) from None
     try:
         with container:
             yield container
     except av.FFmpegError as error:
         raise SourceError("decode", f"{error.strerror}") from None
+
+
+def _open(stream: Any) -> InputContainer:
+    """Where the bytes are not certain (MPEG program streams), FFmpeg lets the name of a stream that has one decide: a
+    suffix of a picture then hides the video."""
+    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    return cast(InputContainer, av.open(stream, mode="r", container_options=options, metadata_errors="replace"))
 
 
 def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,9 @@ class SourceError(Exception):
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
             ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
-            ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``, ``internal`` (an error of this program or of a
-            library); of a folder of frames also ``no_frames``, ``mixed_frames``, ``missing_frame``,
-            ``repeated_frame``, ``changed``.
+            ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``, ``animated`` (an animation that only Pillow reads),
+            ``internal`` (an error of this program or of a library); of a folder of frames also ``no_frames``,
+            ``mixed_frames``, ``missing_frame``, ``repeated_frame``, ``changed``.
         cause: one line for people.
     """
 
@@ -81,11 +81,37 @@ def check_not_empty(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
+def still_or_animation(stream: IO[bytes]) -> Literal["still", "animation"] | None:
+    """What an open file is by its header; None: not an image of ``FORMATS``. Raises OSError.
+
+    Animated WebP counts as a still, which ``read_picture`` refuses: FFmpeg cannot read it as a video.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limits decide about the size
+            with Image.open(stream, formats=FORMATS) as image:
+                return "animation" if image.format == "PNG" and _is_animated(image) else "still"
+    except UnidentifiedImageError:
+        return None
+    except Image.DecompressionBombError:
+        return "still"
+
+
+def check_still(image: Image.Image) -> None:
+    """Raise SourceError (``animated``) for an animation; pages of a TIFF are none."""
+    if image.format != "TIFF" and _is_animated(image):
+        raise SourceError("animated", f"an animated {image.format}, not a still; convert it to a video or GIF")
+
+
+def _is_animated(image: Image.Image) -> bool:
+    return bool(getattr(image, "is_animated", False))
+
+
 def read_picture(path: str | Path, limits: Limits) -> Picture:
-    """Decode an image file to (H, W, 3), upright by its EXIF orientation; the first frame of an animation.
+    """Decode an image file to (H, W, 3), upright by its EXIF orientation.
 
     Raises:
-        SourceError: it is not an allowed image format, is damaged, or is outside the limits.
+        SourceError: it is not an allowed image format, is animated, is damaged, or is outside the limits.
     """
     with open(path, "rb") as stream:
         return decode_picture(stream, limits)
@@ -112,6 +138,7 @@ def decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
 def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
     with Image.open(stream, formats=FORMATS) as image:
         limits.check_size(*image.size)
+        check_still(image)
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale

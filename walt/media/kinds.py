@@ -1,10 +1,12 @@
-"""What a file is by its name: a still picture, a video, or neither."""
+"""What a file is, by its name or by its bytes: a still picture, a video, or neither."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from walt.media import images, video
+from walt.media.decoding import open_video
 
 Kind = Literal["video", "image"]
 
@@ -13,8 +15,30 @@ _MEDIA = video.SUFFIXES | images.SUFFIXES
 
 
 def kind_of(path: str) -> Kind:
-    """The kind by the name's suffix. Whatever is not an image must open as a video, whatever its name is."""
+    """The kind by the name's suffix: what a file is listed as, before it is opened (see ``kind_in_file``)."""
     return "image" if _suffix(path) in images.SUFFIXES else "video"
+
+
+def kind_in_file(path: Path, listed: Kind) -> Kind:
+    """The kind by the file's bytes, whatever its name is; an animated PNG is a video.
+
+    Args:
+        path: a file, or a folder of frames, which is what it is listed as.
+        listed: the answer where neither Pillow nor FFmpeg knows the bytes, or they cannot be read: whoever reads the
+            file then says what is wrong.
+    """
+    try:
+        with open(path, "rb") as stream:
+            found = images.still_or_animation(stream)
+            if found is not None:
+                return "image" if found == "still" else "video"
+            if listed == "image":
+                stream.seek(0)
+                with open_video(stream):
+                    return "video"
+    except (OSError, images.SourceError):
+        pass
+    return listed
 
 
 def is_media(name: str) -> bool:

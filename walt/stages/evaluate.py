@@ -2,8 +2,8 @@
 
 ``{"metrics": {name: number}, "details": {...}}``. Metrics: ``held_out_loss/base`` and ``/band_00`` ... (least noise
 first), the same for each other transformer; ``frechet_distance/thumbnail`` or ``fvd``; ``adherence/colour``,
-``/direction``, ``/both`` of the final videos and under ``adherence/base/`` of the base model's. What cannot be measured
-is left out, and ``details`` says why.
+``/shape``, ``/direction``, ``/both`` (colour and direction) and ``/all`` of the final videos and under
+``adherence/base/`` of the base model's. What cannot be measured is left out, and ``details`` says why.
 """
 
 from __future__ import annotations

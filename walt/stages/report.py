@@ -92,6 +92,7 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
         {"value": percent(metrics[name]), "label": label}
         for name, label in (
             (metric_names.adherence("colour"), "of the videos have the colour of their prompt"),
+            (metric_names.adherence("shape"), "show its shape"),
             (metric_names.adherence("direction"), "move in the direction of their prompt"),
         )
         if name in metrics
@@ -195,7 +196,13 @@ def adherence_table(metrics: dict[str, float]) -> dict[str, Any] | None:
     """Rates of base and final videos side by side; None where adherence was not measured."""
     columns = {"base model": True, "final video": False}
     columns = {title: base for title, base in columns.items() if metric_names.adherence("colour", base) in metrics}
-    labels = {"colour": "colour", "direction": "direction", "both": "colour and direction"}
+    labels = {
+        "colour": "colour",
+        "shape": "shape",
+        "direction": "direction",
+        "both": "colour and direction",
+        "all": "colour, shape and direction",
+    }
     names = {what: [metric_names.adherence(what, base) for base in columns.values()] for what in labels}
     rows = [
         {"what": labels[what], "shares": [metrics[name] for name in of_columns]}

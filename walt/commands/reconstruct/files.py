@@ -35,7 +35,7 @@ from walt.evaluation.reconstruction import (
     reconstruct_stream,
 )
 from walt.media.images import Limits, Picture, SourceError, crop_and_resize, read_picture
-from walt.media.kinds import kind_of
+from walt.media.kinds import kind_in_file, kind_of
 from walt.media.playable import write_playable
 from walt.media.video import iterate_frames, probe
 from walt.nn.device import select_device
@@ -205,7 +205,7 @@ def _reconstruct(
 
 def _rate(file: Path, request: Request) -> tuple[Fraction, int]:
     """(frames per second, how many frames are expected). An image lasts a second."""
-    if kind_of(str(file)) == "image":
+    if kind_in_file(file, kind_of(str(file))) == "image":
         return Fraction(1), 1
     try:
         header = probe(file)
@@ -230,7 +230,7 @@ def _pictures(file: Path, fps: Fraction, request: Request, factor: int) -> Itera
             raise SourceError("too_small", f"{size[1]}x{size[0]} pixels; give --size")
         return size
 
-    if kind_of(str(file)) == "image":
+    if kind_in_file(file, kind_of(str(file))) == "image":
         picture = read_picture(file, _LIMITS)
         size = fit((picture.shape[0], picture.shape[1]))
         yield _crop(crop_and_resize(picture, [size])[size], factor)
