@@ -1,9 +1,10 @@
 """Runs one command in its own session and leaves no process behind, even when the caller is killed.
 
-``python -P flows/guard.py GRACE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while it
-wants the command to continue; when the pipe closes, because the caller closed it, failed, or was killed with SIGKILL,
-then everything that the command has started is stopped: first the stage itself, which gets SIGTERM and GRACE seconds to
-write a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there.
+``python -P flows/guard.py GRACE FILE COMMAND...`` with a pipe as standard input. The caller keeps the pipe open while
+it wants the command to continue; when the pipe closes, because the caller closed it, failed, or was killed with
+SIGKILL, then everything that the command has started is stopped: first the stage itself, which gets SIGTERM and time to
+write a checkpoint while its workers live; then the rest; then, with SIGKILL, what is still there. The time is GRACE
+seconds, or what the stage says in FILE that it needs, if that is more (``walt.core.stopping``).
 
 Runs as a script and imports nothing of this project, so that it starts in a tenth of a second.
 """
@@ -11,6 +12,7 @@ Runs as a script and imports nothing of this project, so that it starts in a ten
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -27,7 +29,7 @@ _WRAPPERS = frozenset({"dvc", "sh", "bash", "dash", "zsh"})
 
 def main(arguments: list[str]) -> int:
     """Run the command; its exit status, 128 + n when signal n ended it, 143 when it was stopped."""
-    grace, command = float(arguments[0]), arguments[1:]
+    least, file, command = float(arguments[0]), Path(arguments[1]), arguments[2:]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -42,12 +44,20 @@ def main(arguments: list[str]) -> int:
             continue
     started = _members()
     if status is None:
-        _signal_and_wait(_stage_processes(child), signal.SIGTERM, grace)
+        _signal_and_wait(_stage_processes(child), signal.SIGTERM, _grace(least, file))
         psutil.wait_procs([child], timeout=_LEFTOVERS_SECONDS)  # dvc releases its locks
         status = 128 + signal.SIGTERM
     _signal_and_wait(started | _members(), signal.SIGTERM, _LEFTOVERS_SECONDS)
     _signal_and_wait(started | _members(), signal.SIGKILL, _LEFTOVERS_SECONDS)
     return status if status >= 0 else 128 - status
+
+
+def _grace(least: float, file: Path) -> float:
+    """How long the stage may take to stop: as it noted after its last checkpoint."""
+    try:
+        return max(least, float(json.loads(file.read_text(encoding="utf-8"))["seconds"]))
+    except (OSError, ValueError, KeyError, TypeError):  # it has noted nothing
+        return least
 
 
 def _wait_for_end_of_input(stop: threading.Event) -> None:

@@ -19,11 +19,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
 from flows import artifacts
-from flows.processes import GRACE_SECONDS, Ended, run_command
+from flows.processes import Ended, run_command
 from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import PROGRESS_FILE_VARIABLE
 from walt.core.paths import Paths
+from walt.core.stopping import STOPPING_FILE
 from walt.core.suggestions import did_you_mean
 from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
 
@@ -180,7 +181,8 @@ def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ende
             logger.info("%s", line)
 
     extra = {PROGRESS_FILE_VARIABLE: str(file)}
-    ended = run_command(command, root, extra, on_line=show, on_tick=progress.update, grace_seconds=GRACE_SECONDS)
+    stopping = Paths(root).work(name) / STOPPING_FILE
+    ended = run_command(command, root, extra, on_line=show, on_tick=progress.update, stopping_file=stopping)
     progress.update(last=True)
     if ended.status != 0:
         raise StageFailedError(name, ended)

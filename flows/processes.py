@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walt.core import environment
+from walt.core.stopping import LEAST_SECONDS
 
 _GUARD = Path(__file__).with_name("guard.py")
 _KEPT_LINES = 400
 _TICK_SECONDS = 1.0
-GRACE_SECONDS = 60.0
-"""Time in which a stopped stage writes its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,21 @@ def run_command(
     extra_environment: Mapping[str, str],
     on_line: Callable[[str], None],
     on_tick: Callable[[], None],
-    grace_seconds: float = GRACE_SECONDS,
+    grace_seconds: float = LEAST_SECONDS,
+    stopping_file: Path | None = None,
 ) -> Ended:
     """Run ``command`` in ``root`` until it ends; then nothing that it started is left.
 
     ``on_line`` gets each line of its output, from another thread; ``on_tick`` is called every second. When this thread
     is interrupted (KeyboardInterrupt, Prefect's TerminationSignal), the command is stopped before the error is raised
     again; when this process dies, its guard stops it.
+
+    Args:
+        grace_seconds: what a stage gets to write a checkpoint when it is stopped.
+        stopping_file: where it says that it needs longer (``walt.core.stopping``).
     """
-    guarded = [sys.executable, "-P", str(_GUARD), str(grace_seconds), *command]
+    file = os.devnull if stopping_file is None else str(stopping_file)
+    guarded = [sys.executable, "-P", str(_GUARD), str(grace_seconds), file, *command]
     process = subprocess.Popen(
         guarded, cwd=root, env=command_environment(extra_environment), start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",

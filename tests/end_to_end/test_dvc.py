@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.project import copy_project, run, tools_of, try_run
+from tests.support.tiny_loop import files_of
 from tests.support.warm import Warm
 from walt.core.storage import read_json
 from walt.core.transformers import TRANSFORMERS
@@ -111,3 +118,57 @@ def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:
     assert result.returncode == 2
     assert "did you mean 'condition_dropout'?" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def set_knob(project: Path, section: str, knob: str, value: str) -> None:
+    """Another value of a knob of a section of ``params.yaml``."""
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    new, count = re.subn(rf"(?ms)^({section}:.*?^ +{knob}:) [^ \n]+", rf"\g<1> {value}", text, count=1)
+    assert count == 1
+    (project / "params.yaml").write_text(new, encoding="utf-8")
+
+
+def kill_in_the_middle(project: Path, stage: str, work: Path, step: int, model: Path) -> None:
+    """Start a stage under DVC and SIGKILL both after that step's checkpoint; the model is there all the time."""
+    command = [Path(sys.executable).with_name("dvc"), "repro", "--single-item", stage]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(project),
+    }
+    process = subprocess.Popen(
+        command, cwd=project, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not [path for path in work.glob("step-*[0-9]") if int(path.name[5:]) >= step]:
+            assert process.poll() is None, "it ended too early"
+            assert (model / "model.safetensors").is_file()
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_model_stays_while_its_successor_is_trained_and_another_result_is_asked_about(project: Path) -> None:
+    model, work = project / "models/base", project / "work/train-base"
+    before = files_of(model)
+    set_knob(project, "train_base", "steps", "100000")
+    kill_in_the_middle(project, "train-base", work, 6, model)
+    assert files_of(model) == before
+    checkpoints = files_of(work)
+    set_knob(project, "train_base", "learning_rate", "0.0123")
+    refused = try_run(project, "dvc", "repro", "--single-item", "train-base")
+    assert refused.returncode != 0
+    assert "exited with 2" in refused.stdout + refused.stderr
+    assert re.search(r"another result: train_base\.optimizer\.learning_rate \S+ -> 0\.0123\. Undo this", refused.stderr)
+    assert files_of(model) == before
+    for file, digest in files_of(work).items():
+        assert "step-" not in file or checkpoints[file] == digest
+    set_knob(project, "train_base", "steps", "4")
+    set_knob(project, "resume", "if_different", "afresh")
+    assert "train-base" in stages_run(project)
+    set_knob(project, "resume", "if_different", "refuse")
+    assert files_of(model) != before
+    assert list((work / "set-aside/0001").glob("step-*/model.safetensors"))
+    assert stages_run(project) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows import guard
 from flows.processes import command_environment, run_command
+from walt.core.stopping import STOPPING_FILE, note_checkpoint_seconds, seconds_to_stop
 
 # A stage with a worker in a session of its own, as the video decoders have. On SIGTERM it writes a checkpoint, for
 # which it needs its worker alive; a deaf one ignores SIGTERM.
@@ -20,6 +23,9 @@ _STAGE = """
 import os, pathlib, signal, subprocess, sys, time
 worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
 def checkpoint(*_):
+    if "slow" in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the guard sends it again when the time is over
+        time.sleep(7)
     pathlib.Path("checkpoint").write_text("alive" if worker.poll() is None else "dead")
     sys.exit(143)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in sys.argv else checkpoint)
@@ -75,6 +81,36 @@ def test_an_interrupt_lets_the_stage_write_its_checkpoint_first(tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         run_command(_stage(tmp_path), tmp_path, {}, print, interrupt, grace_seconds=20)
     assert (tmp_path / "checkpoint").read_text() == "alive", "the workers were stopped before the stage"
+    assert not _alive(_wait_for_pids(tmp_path))
+
+
+def test_the_time_to_stop_is_what_the_stage_noted_and_at_least_the_least(tmp_path: Path) -> None:
+    file = tmp_path / STOPPING_FILE
+    assert guard._grace(60.0, file) == seconds_to_stop(tmp_path) == 60.0
+    for checkpoint_seconds, expected in ((100.0, 200.0), (7.0, 60.0)):
+        note_checkpoint_seconds(tmp_path, checkpoint_seconds)
+        assert guard._grace(60.0, file) == seconds_to_stop(tmp_path) == expected
+    for damaged in ("", "{}", "[1]", '{"seconds": null}', "\0"):
+        file.write_text(damaged)
+        assert guard._grace(60.0, file) == seconds_to_stop(tmp_path) == 60.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("needed", "finished"), [(20.0, True), (0.1, False)])
+def test_a_stage_gets_the_time_that_it_says_it_needs(tmp_path: Path, needed: float, finished: bool) -> None:
+    """Its checkpoint takes seconds, the least that every stage gets is less; what it says counts when it is stopped."""
+    command = _stage(tmp_path, "slow")
+
+    def interrupt() -> None:
+        if (tmp_path / "pids").is_file():
+            (tmp_path / "stopping.json").write_text(json.dumps({"seconds": needed}))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_command(
+            command, tmp_path, {}, print, interrupt, grace_seconds=0.2, stopping_file=tmp_path / "stopping.json"
+        )
+    assert (tmp_path / "checkpoint").exists() == finished
     assert not _alive(_wait_for_pids(tmp_path))
 
 

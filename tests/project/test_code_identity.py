@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.package_copy import ROOT, copy_package
+from tests.support.package_copy import ROOT, copy_package, edit, edit_comment
 from tests.support.stale_stages import COMMAND, TABLE, as_text, edited_one_by_one
 from tests.support.traced_files import files_run
 from walt.project import code_identity
-from walt.project.code_identity import CHANGES_NO_RESULT, changes_no_result, code_dependencies, code_digest
+from walt.project.code_identity import (
+    CHANGES_NO_RESULT,
+    changes_no_result,
+    code_dependencies,
+    code_digest,
+    code_digests,
+    tree_digest,
+)
 from walt.project.recipes import load_recipe
 from walt.project.registry import STAGES, get_stage
 
@@ -142,3 +149,57 @@ def test_what_an_identity_has_as_a_value_can_be_left_out() -> None:
         code_digest(module, without=["walt/core/log.py"])
     with pytest.raises(AssertionError, match=r"walt\.stages\.nothing"):
         code_digest("walt.stages.nothing")
+
+
+BEFORE = '''
+"""Module."""
+import math
+
+def area(r: float) -> float:
+    """Of a circle."""
+    return math.pi * r**2  # square metres
+
+
+class Shape:
+    """A shape."""
+    sides: int = 3
+    """How many."""
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ("# square metres", "", True),
+        ('"""Of a circle."""', '"""Of a disc, in m2."""', True),
+        ('    """Of a circle."""\n', "", True),
+        ('"""Module."""\n', "", True),
+        ('    """A shape."""\n', "", True),
+        ('    """How many."""\n', "", True),
+        ("math.pi * r**2", "(math.pi\n            * (r ** 2))", True),
+        ("r**2", "r**3", False),
+        ("r**2", "r**2.0", False),
+        ("r**2", "r**True", False),
+        ("sides: int = 3", 'sides: int = "3"', False),
+        ("r: float", "r: int", False),  # sections are read by their annotations
+        ("import math\n", "import math\nimport cmath as math\n", False),
+    ],
+)
+def test_comments_docstrings_and_formatting_do_not_count(old: str, new: str, same: bool) -> None:
+    assert BEFORE.count(old) == 1
+    assert (tree_digest(BEFORE.replace(old, new)) == tree_digest(BEFORE)) is same
+
+
+def test_no_file_of_a_stage_has_the_digest_of_another() -> None:
+    digests = code_digests("walt.stages.train_transformer")
+    assert list(digests) == code_dependencies("walt.stages.train_transformer")
+    assert len(set(digests.values())) == len(digests) > 20
+
+
+def test_a_template_counts_with_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_digests("walt.stages.report")
+    copy = copy_package(tmp_path, monkeypatch)
+    edit(copy, "walt/stages/report.html.jinja")
+    edit_comment(copy, "walt/stages/report.py")
+    after = code_digests("walt.stages.report")
+    assert {file for file in after if after[file] != before[file]} == {"walt/stages/report.html.jinja"}

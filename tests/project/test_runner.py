@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
+import typer
 
-from walt.project.recipes import load_recipe
-from walt.project.registry import STAGES, Stage
-from walt.project.runner import section_names, stage_config
+from walt.cli import app
+from walt.commands.run_stage import run_and_show
+from walt.core.errors import ConfigurationError
+from walt.core.paths import Paths
+from walt.core.storage import read_json
+from walt.core.transformers import Transformer
+from walt.project.recipes import load_recipe, recipe_text
+from walt.project.registry import STAGES, Stage, get_stage
+from walt.project.runner import run_stage, section_names, stage_config
+from walt.stages import train_transformer
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -20,3 +29,37 @@ def test_a_stage_gets_sections_as_they_are_in_the_parameters(stage: Stage) -> No
     assert set(names.values()) <= {*stage.params, *stage.settings}, "DVC watches what it is given"
     for field, section in names.items():
         assert getattr(config, field) is getattr(params, section)
+
+
+def test_a_choice_reaches_the_stage_and_afresh_sets_aside_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+    work = Paths(tmp_path).work("train-base")
+    found: list[tuple[str, bool]] = []
+
+    def run(config: train_transformer.Config, paths: Paths, transformer: Transformer) -> dict[str, int]:
+        found.append((config.resume.if_different, (work / "step-000000002").exists()))
+        return {}
+
+    monkeypatch.setattr(train_transformer, "run", run)
+    (work / "step-000000002").mkdir(parents=True)
+    for choice in (None, "go-on", "afresh"):
+        run_stage(get_stage("train-base"), tmp_path, choice)
+    assert found == [("refuse", True), ("go-on", True), ("afresh", False)]
+    assert (work / "set-aside/0001/step-000000002").is_dir()
+    assert read_json(work / "set-aside/0001/why.json")["why"] == "asked for by --afresh"
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_stages_that_train_take_the_choice(stage: Stage) -> None:
+    command = typer.main.get_command(app).commands[stage.name]  # type: ignore[attr-defined]
+    options = {option for parameter in command.params for option in parameter.opts}
+    trains = stage.name.startswith(("train-", "finetune-"))
+    assert stage.resumes == trains
+    assert ({"--go-on", "--afresh"} <= options) == trains
+
+
+def test_both_choices_at_once_are_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"--go-on and --afresh: one of them"):
+        run_and_show("train-base", go_on=True, afresh=True)

@@ -13,7 +13,7 @@ import torch
 import torch._dynamo
 from safetensors.torch import load_file
 
-from tests.support.package_copy import copy_package, edit
+from tests.support.package_copy import copy_package, edit, edit_comment
 from tests.support.pretrained import write_resnet
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_latents import ROWS, write_latents
@@ -34,6 +34,7 @@ from walt.data.clip_dataset import ClipDataset
 from walt.stages import train_autoencoder, train_transformer
 from walt.training import compilation, loop
 from walt.training.autoencoder_config import AutoencoderLossConfig
+from walt.training.continuation import DifferentRunError
 from walt.transformer.model import WaltTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,21 +62,21 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("stage", "make_config", "edited", "first_step"),
+    ("stage", "make_config", "edited", "counts"),
     [
-        (train_transformer, base_config, "walt/training/diffusion_objective.py", 0),
-        (train_transformer, base_config, "walt/stages/train_transformer.py", 0),
-        (train_transformer, base_config, "walt/sampling/prompt_to_video.py", KILLED_AT),  # not a part of the stage
-        (train_transformer, base_config, "walt/core/log.py", KILLED_AT),  # messages only
-        (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", 0),
-        (train_autoencoder, autoencoder_config, "walt/transformer/model.py", KILLED_AT),
+        (train_transformer, base_config, "walt/training/diffusion_objective.py", True),
+        (train_transformer, base_config, "walt/stages/train_transformer.py", True),
+        (train_transformer, base_config, "walt/sampling/prompt_to_video.py", False),  # not a part of the stage
+        (train_transformer, base_config, "walt/core/log.py", False),  # messages only
+        (train_autoencoder, autoencoder_config, "walt/training/autoencoder_objective.py", True),
+        (train_autoencoder, autoencoder_config, "walt/transformer/model.py", False),
     ],
 )
-def test_a_checkpoint_of_other_code_is_not_taken_up(
+def test_a_checkpoint_of_other_code_is_refused_by_the_names_of_the_files(
     stage: ModuleType,
     make_config: Callable[[], Section],
     edited: str,
-    first_step: int,
+    counts: bool,
     tmp_path: Path,
     package: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,9 +89,29 @@ def test_a_checkpoint_of_other_code_is_not_taken_up(
         run(stage, make_config(), paths)
     assert steps == [0, 1, 2]
     edit(package, edited)
+    steps = follow(monkeypatch, stop=KILLED_AT + 1)
+    if counts:
+        with pytest.raises(DifferentRunError, match=rf"of a run with another result: {edited} changed\. Undo this"):
+            run(stage, make_config(), paths)
+        assert not steps
+    else:
+        with pytest.raises(Killed):
+            run(stage, make_config(), paths)
+        assert steps == [2, 3]
+
+
+def test_a_comment_or_another_docstring_changes_no_code(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_latents(tmp_path / "data")
+    follow(monkeypatch, stop=KILLED_AT)
+    with pytest.raises(Killed):
+        run(train_transformer, base_config(), Paths(tmp_path))
+    edit_comment(package, "walt/training/diffusion_objective.py")
     steps = follow(monkeypatch, stop=None)
-    run(stage, make_config(), paths)
-    assert steps == list(range(first_step, 4))
+    run(train_transformer, base_config(), Paths(tmp_path))
+    assert steps == [2, 3]
+    assert not (Paths(tmp_path).base / "changes.json").exists()
 
 
 def test_a_run_that_is_killed_goes_on_with_the_captions_that_it_would_have_had(
@@ -161,8 +182,8 @@ def test_a_game_starts_from_given_weights_and_logs_each_term(
 
 
 @pytest.mark.parametrize("changed", ["resnet", "start"])
-def test_a_checkpoint_under_other_pretrained_weights_is_not_taken_up(
-    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_checkpoint_under_other_pretrained_weights_is_refused(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = Paths(tmp_path)
     write_clips(paths.clips)
@@ -178,11 +199,10 @@ def test_a_checkpoint_under_other_pretrained_weights_is_not_taken_up(
     else:
         write_start(tmp_path / "start", seed=6)
     steps = follow(monkeypatch, stop=None)
-    capsys.readouterr()
-    train_autoencoder.run(game_config(), paths)
-    assert steps == [0, 1, 2, 3]
     key = {"resnet": "perceptual_network", "start": "initial_weights"}[changed]
-    assert f"weights.{key}: " in capsys.readouterr().out
+    with pytest.raises(DifferentRunError, match=rf"another result: weights\.{key} [0-9a-f]{{8}} -> [0-9a-f]{{8}}\. "):
+        train_autoencoder.run(game_config(), paths)
+    assert not steps
 
 
 def test_a_missing_perceptual_network_ends_the_stage_before_any_step(

@@ -20,7 +20,13 @@ def copy_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def edit(folder: Path, file: str) -> None:
-    """Append a comment to a file of the copy."""
-    comment = "{# edited #}\n" if file.endswith(".jinja") else "# edited\n"
+    """Append something that counts to a file of the copy: a statement, where it is Python."""
+    added = {".py": "_EDITED = True\n", ".jinja": "{# edited #}\n"}.get(Path(file).suffix, "# edited\n")
     with open(folder / file, "a", encoding="utf-8") as stream:
-        stream.write(comment)
+        stream.write(added)
+
+
+def edit_comment(folder: Path, file: str) -> None:
+    """Append a comment to a Python file of the copy."""
+    with open(folder / file, "a", encoding="utf-8") as stream:
+        stream.write("# edited\n")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.settings import loop_settings
+from walt.core.digests import sha256_file
 from walt.data.epoch_order import batch_keys
 from walt.data.prefetch import PrefetchedSteps
 from walt.training.config import LoopConfig
@@ -18,6 +19,9 @@ from walt.training.loop import TrainingResult, train
 KEYS = [f"key{i}" for i in range(10)]
 BATCH_SIZE = 3  # the first epoch's edge is inside step 3, the second epoch ends inside step 6
 STEPS = 9
+IDENTITY: dict[str, Any] = {
+    "settings": {"seed": 0}, "data": {"clips": "abc"}, "code": {"a.py": "123"}, "compute": {"workers": 1},
+}  # fmt: skip
 
 
 class Killed(BaseException):
@@ -75,7 +79,7 @@ def run(
             model=net,
             losses=losses,
             config=config,
-            identity=identity or {"seed": 0, "data": {"clips": "abc"}},
+            identity=identity or IDENTITY,
             work=work,
             on_log=lambda step, metrics: logged.append((step, metrics)) if logged is not None else None,
         )
@@ -96,3 +100,10 @@ def assert_same(one: TrainingResult, other: TrainingResult) -> None:
     assert one.history == other.history
     assert one.state_dict.keys() == other.state_dict.keys()
     assert all(torch.equal(value, other.state_dict[name]) for name, value in one.state_dict.items())
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Path under ``folder`` -> digest, of all files."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+    }

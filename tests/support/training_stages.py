@@ -15,10 +15,12 @@ from tests.support.trainings import LOOP
 from walt.stages import train_autoencoder, train_transformer
 from walt.tracking.config import TrackingConfig
 from walt.training import loop
+from walt.training.config import ResumeConfig
 
 COMMON: dict[str, Any] = {
     "seed": 0,
     "compute": compute_settings(workers=1),
+    "resume": ResumeConfig(if_different="refuse", kept_set_aside=3),
     "tracking": TrackingConfig(uri="unused", experiment="unused", model_prefix="unused", system_metrics=False),
 }
 SHORT: dict[str, Any] = {**LOOP, "steps": 4, "checkpoint_every": 1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from walt.autoencoder.losses import (
 )
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
+from walt.core.errors import TerminatedError
 from walt.core.paths import Paths
 from walt.training.autoencoder_config import AutoencoderLossConfig, AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective
@@ -221,3 +224,35 @@ def test_averages_of_logits_survive_a_resume(tmp_path: Path) -> None:
     assert bool(again.lecam.started)
     assert torch.equal(again.lecam.real_average, whole.lecam.real_average)
     assert torch.equal(again.lecam.fake_average, whole.lecam.fake_average)
+
+
+@pytest.mark.parametrize(("network", "call", "calls_made"), [("model", 1, 1), ("model", 2, 2), ("discriminator", 3, 4)])
+def test_sigterm_is_obeyed_between_forms_and_between_the_models(
+    network: str, call: int, calls_made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step is given up with the moving averages as they were; it is done again, to the same bits.
+
+    In a joint step of two forms the discriminator is called twice for the autoencoder, then twice for each form.
+    """
+    whole, expected = train_both(tmp_path, tmp_path / "whole", 4, checkpoint_every=100)
+    calls = 0
+    name, kind = {"model": ("decode", CausalAutoencoder), "discriminator": ("forward", Discriminator)}[network]
+    plain, a_step = getattr(kind, name), {"model": 2, "discriminator": 6}[network]
+
+    def terminated(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2 * a_step + call:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return plain(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, name, terminated)
+        with pytest.raises(TerminatedError, match="at step 2"):
+            train_both(tmp_path, tmp_path / "killed", 4, checkpoint_every=100)
+    assert calls == 2 * a_step + calls_made, "what followed in the step was computed in vain"
+    again, result = train_both(tmp_path, tmp_path / "killed", 4, checkpoint_every=100)
+    assert_same(result, expected)
+    assert again.lecam is not None
+    assert whole.lecam is not None
+    assert torch.equal(again.lecam.real_average, whole.lecam.real_average)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tests.support.tiny_latents import batch_maker
 from tests.support.tiny_loop import Killed, assert_same, kill_at
 from tests.support.tiny_models import BASE, DIFFUSION
 from tests.support.trainings import diffusion_training
+from walt.core.errors import TerminatedError
 from walt.diffusion.schedule import Schedule
 from walt.training import diffusion_objective
 from walt.training.config import DiffusionTrainingConfig
@@ -140,3 +143,29 @@ def test_bands_ask_the_device_for_nothing(tmp_path: Path) -> None:
         "loss/band_0": 2, "loss/band_1": 1, "loss/band_3": 1,
     }  # fmt: skip
     assert all(band.total.device.type == "meta" for band in bands.values())
+
+
+@pytest.mark.parametrize(("part", "parts", "begun"), [(0, 1, 2), (2, 3, 2), (3, 4, 3)])
+def test_sigterm_is_obeyed_between_two_parts(
+    part: int, parts: int, begun: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that is given up is done again, to the same bits; one whose last part is being computed is finished."""
+    config = settings(steps=4, accumulation=4, ema_decay=0.5, checkpoint_every=100)
+    undisturbed = run(tmp_path / "undisturbed", config)
+    computed: list[int] = []
+    terms = DiffusionObjective._terms
+
+    def terminated(self: DiffusionObjective, *arguments: Any) -> Terms:
+        computed.append(len(computed))
+        if len(computed) == 2 * 4 + part + 1:  # in step 2
+            os.kill(os.getpid(), signal.SIGTERM)
+        return terms(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DiffusionObjective, "_terms", terminated)
+        with pytest.raises(TerminatedError, match=f"at step {begun}"):
+            run(tmp_path / "killed", config)
+    assert len(computed) == 2 * 4 + parts
+    steps: list[int] = []
+    assert_same(run(tmp_path / "killed", config, steps.append), undisturbed)
+    assert steps[0] == begun

@@ -6,17 +6,28 @@ from pathlib import Path
 
 from rich.table import Table
 
+from walt.core.errors import ConfigurationError
 from walt.core.log import console
 from walt.core.paths import ARTIFACTS
 from walt.project.registry import get_stage
 
 
-def run_and_show(name: str) -> None:
-    """Run the stage of this name for the project in the working directory. Raises WaltError."""
+def run_and_show(name: str, go_on: bool = False, afresh: bool = False) -> None:
+    """Run the stage of this name for the project in the working directory.
+
+    Args:
+        go_on: of a stage that trains: from a checkpoint of a run with another result too.
+        afresh: of a stage that trains: from step 0, whatever there is.
+
+    Raises:
+        WaltError: with the exit status that says what kind of failure it was.
+    """
     from walt.project.runner import run_stage
 
+    if go_on and afresh:
+        raise ConfigurationError("--go-on and --afresh: one of them")
     stage = get_stage(name)
-    figures = run_stage(stage, Path.cwd())
+    figures = run_stage(stage, Path.cwd(), "go-on" if go_on else "afresh" if afresh else None)
     made = ", ".join(ARTIFACTS[output] for output in stage.outputs)
     table = Table(title=f"{stage.name} -> {made}", show_header=False, title_justify="left", box=None)
     for figure, value in figures.items():

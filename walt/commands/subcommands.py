@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from walt.commands.listing import list_commands
 from walt.commands.run_stage import run_and_show
-from walt.project.registry import STAGES
+from walt.project.registry import STAGES, Stage
 
 
 class Subcommands(TyperGroup):
@@ -20,8 +21,11 @@ class Subcommands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for stage in STAGES:
-            run = partial(run_and_show, stage.name)
-            self.add_command(TyperCommand(stage.name, callback=run, help=stage.summary, rich_help_panel="Stages"))
+            if stage.resumes:
+                self.add_command(_training_command(stage))
+            else:
+                run = partial(run_and_show, stage.name)
+                self.add_command(TyperCommand(stage.name, callback=run, help=stage.summary, rich_help_panel="Stages"))
         self._modules: dict[str | None, str] = {}
         for command in list_commands():
             self._modules[command.name] = command.module
@@ -32,7 +36,29 @@ class Subcommands(TyperGroup):
         """The command that the first of ``args`` names, its module imported now."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in self._modules:
-            single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-            single.command(name)(import_module(self._modules[name]).command)
-            command = typer.main.get_command(single)
+            command = _command_of(import_module(self._modules[name]).command, name)
         return name, command, rest
+
+
+def _command_of(function: Callable[..., None], name: str | None, **settings: Any) -> Any:
+    """A command whose options are the function's parameters."""
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    single.command(name, **settings)(function)
+    return typer.main.get_command(single)
+
+
+def _training_command(stage: Stage) -> Any:
+    """The command of a stage that trains: it may be told what becomes of an earlier run's checkpoints."""
+
+    def run(
+        go_on: Annotated[
+            bool,
+            typer.Option("--go-on", help="From the checkpoint of a run with another result too; it is recorded."),
+        ] = False,
+        afresh: Annotated[
+            bool, typer.Option("--afresh", help="From step 0; checkpoints are set aside in work/<stage>/set-aside.")
+        ] = False,
+    ) -> None:
+        run_and_show(stage.name, go_on, afresh)
+
+    return _command_of(run, stage.name, help=stage.summary, rich_help_panel="Stages")

@@ -45,7 +45,7 @@ class LockedError(WaltError):
 
 
 class DivergedError(WaltError):
-    """The training loss is not finite. The last good checkpoint is kept."""
+    """Losses or gradients were not finite in too many steps in a row. The last good checkpoint is kept."""
 
     exit_status = 7
 

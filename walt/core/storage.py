@@ -6,6 +6,7 @@ complete. Directories are published the same way, their index last.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import json
@@ -80,7 +81,10 @@ def read_json(path: str | Path) -> Any:
 
 @contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """A temporary directory that replaces ``path`` when the block ends without an error."""
+    """A temporary directory that replaces ``path`` when the block ends without an error.
+
+    Where the system can exchange two names at once (Linux), ``path`` is never missing.
+    """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with storage_errors(path):
@@ -91,12 +95,30 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             for file in sorted(p for p in temporary.rglob("*") if p.is_file()):
                 with open(file, "rb") as stream:
                     os.fsync(stream.fileno())
-            if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
+            _put_in_place(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_directory(path.parent)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Give a directory the name of another, which is then removed, under the temporary name if need be."""
+    if path.is_dir() and not path.is_symlink():
+        if _exchange(temporary, path):
+            return  # what was there is removed with the temporary name
+        aside = temporary.with_name(f"{temporary.name.removesuffix(TEMPORARY_SUFFIX)}.old{TEMPORARY_SUFFIX}")
+        path.replace(aside)
+        temporary.replace(path)
+        shutil.rmtree(aside)
+    else:
+        temporary.replace(path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where this system or file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename is not None and rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 def clean_temporary(directory: str | Path) -> None:

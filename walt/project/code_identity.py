@@ -8,10 +8,16 @@ sections and paths, whose values DVC watches itself.
 
 from __future__ import annotations
 
+import ast
+import hashlib
 from collections.abc import Collection
+from functools import lru_cache
+from typing import Any
 
 from walt.core import imports
-from walt.core.digests import sha256_file, sha256_json
+from walt.core.digests import sha256_json
+
+_WITH_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 CHANGES_NO_RESULT: dict[str, str] = {
     "walt/tracking": "records what a stage makes",
@@ -33,6 +39,9 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/nn/device.py": "where tensors are",
     "walt/data/prefetch.py": "batches pass through unchanged and in order",
     "walt/training/checkpoint.py": "a training's state passes through unchanged",
+    "walt/training/continuation.py": "which checkpoint a training goes on from, and what is said of it",
+    "walt/training/differences.py": "which checkpoint a training goes on from",
+    "walt/training/set_aside.py": "where checkpoints are that a training does not go on from",
     "walt/training/checkpoint_writer.py": "a training's state passes through unchanged",
     "walt/training/loss_spikes.py": "a warning and a metric",
     "walt/training/termination.py": "when a training stops, to go on later",
@@ -77,11 +86,56 @@ def changes_no_result(file: str) -> bool:
 
 
 def code_digest(module: str, without: Collection[str] = ()) -> str:
-    """Hex digest of the contents of ``code_dependencies(module)``: other code, another digest, wherever it is stored.
+    """One hex digest of ``code_digests(module)``: other code, another digest, wherever it is stored.
 
     Args:
         without: files, relative to the root, whose whole effect the caller's identity has as a value already.
     """
-    root, files = imports.package_root(), code_dependencies(module)
+    files = code_digests(module)
     assert set(without) <= set(files), f"{sorted(set(without) - set(files))} are not dependencies of {module}"
-    return sha256_json({file: sha256_file(root / file) for file in files if file not in without})
+    return sha256_json({file: digest for file, digest in files.items() if file not in without})
+
+
+def code_digests(module: str) -> dict[str, str]:
+    """File of ``code_dependencies(module)`` -> hex digest of what it computes.
+
+    Comments, docstrings and formatting do not count in Python files; in others (templates) every byte does.
+    """
+    root = imports.package_root()
+    return {file: _digest((root / file).read_bytes(), file) for file in code_dependencies(module)}
+
+
+def _digest(content: bytes, file: str) -> str:
+    if not file.endswith(".py"):
+        return hashlib.sha256(content).hexdigest()
+    return tree_digest(content.decode())
+
+
+@lru_cache(maxsize=1024)
+def tree_digest(source: str) -> str:
+    """Hex digest of a Python source's syntax tree without its docstrings, those below fields included.
+
+    The same in every version of Python that parses it to the same tree: empty fields, which versions add, are left out.
+    """
+    return sha256_json(_plain(ast.parse(source)))
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as JSON, without places in the text."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return [type(node).__name__, repr(node)]
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, _WITH_DOCSTRINGS):
+        fields["body"] = [statement for statement in node.body if not _is_text(statement)]
+    return [type(node).__name__, {name: _plain(value) for name, value in fields.items() if value not in (None, [])}]
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is nothing but a string: a docstring, of the module, class or function or of a field."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

@@ -18,14 +18,14 @@ def count_ranks(stage: Stage, params: Params) -> int:
     """
     if not stage.gpus or (is_training(stage) and not list(_batches(stage, params))):
         return 1  # nothing to spread, or a model that is left out
-    count = _devices(params.compute) * (params.compute.nodes if is_training(stage) else 1)
+    count = _devices(params.compute)
     if is_training(stage):
         check_batches(stage, params, count)
     return count
 
 
 def is_training(stage: Stage) -> bool:
-    """Whether it trains a model: such a stage may use several machines."""
+    """Whether it trains a model."""
     return stage.transformer is not None or stage.name == "train-autoencoder"
 
 
@@ -52,14 +52,12 @@ def _batches(stage: Stage, params: Params) -> Iterator[tuple[str, int, int]]:
 
 def _devices(compute: ComputeConfig) -> int:
     """Of this machine."""
-    if compute.devices != "auto" and (compute.device == "cpu" or compute.nodes > 1):
+    if compute.devices != "auto" and compute.device == "cpu":
         return compute.devices
     import torch.cuda
 
     gpus = torch.cuda.device_count()
     if compute.devices == "auto":
-        if compute.nodes > 1:
-            raise ConfigurationError("compute.devices is auto, but with compute.nodes above 1 it must be a number")
         return 1 if compute.device == "cpu" else max(gpus, 1)
     if (gpus or compute.device == "cuda") and compute.devices > gpus:
         raise ConfigurationError(f"compute.devices is {compute.devices}, but this machine has {gpus} GPUs")

@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from walt.core.compute import ComputeConfig
 from walt.core.errors import (
     ConfigurationError,
     CorruptArtifactError,
@@ -27,8 +26,11 @@ from walt.core.errors import (
     WaltError,
 )
 from walt.core.imports import package_root
+from walt.core.paths import Paths
 from walt.core.stopping import seconds_to_stop
 from walt.core.storage import read_json
+from walt.project.params import Params
+from walt.project.rank import PARAMETERS
 from walt.project.registry import Stage
 
 _ERRORS: dict[int, type[WaltError]] = {
@@ -40,7 +42,7 @@ _ERRORS: dict[int, type[WaltError]] = {
 }  # fmt: skip
 
 
-def launch(stage: Stage, compute: ComputeConfig, root: Path, work: Path, count: int) -> dict[str, Any]:
+def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, Any]:
     """Run the stage in ``count`` processes and return its figures.
 
     Raises:
@@ -57,15 +59,16 @@ def launch(stage: Stage, compute: ComputeConfig, root: Path, work: Path, count: 
     with tempfile.TemporaryDirectory(prefix="walt-ranks-") as folder:
         reports = Path(folder) / "reports"
         reports.mkdir()
+        (Path(folder) / PARAMETERS).write_text(params.model_dump_json(), encoding="utf-8")
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
             run_id=stage.name, max_restarts=0, logs_specs=DefaultLogsSpecs(log_dir=folder),
-            shutdown_timeout=int(seconds_to_stop(work)),
+            shutdown_timeout=int(seconds_to_stop(Paths(root).work(stage.name))),
         )  # fmt: skip
         failed: dict[int, int] = {}
-        with _Environment(compute, count):
+        with _Environment(count):
             try:
-                elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), str(reports))
+                elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), folder)
             except ChildFailedError as error:
                 failed = {rank: failure.exitcode for rank, failure in error.failures.items()}
             except SignalException as error:
@@ -112,7 +115,7 @@ def _read(reports: Path) -> dict[int, dict[str, Any]]:
 class _Environment:
     """Variables of the ranks, which they inherit: threads that share the processors, and whose death is theirs."""
 
-    def __init__(self, compute: ComputeConfig, count: int) -> None:
+    def __init__(self, count: int) -> None:
         modules = (str(package_root()), os.environ.get("PYTHONPATH"))
         self.variables = {
             "WALT_LAUNCHER_PID": str(os.getpid()),

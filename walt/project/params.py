@@ -24,7 +24,7 @@ from walt.text.config import TextConfig
 from walt.tracking.config import TrackingConfig
 from walt.tracking.promotion import PromotionConfig
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
-from walt.training.config import DiffusionTrainingConfig
+from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.transformer.config import AspectConfig, TransformerConfig
 
 
@@ -53,6 +53,7 @@ class Params(Section):
     tracking: TrackingConfig
     promotion: PromotionConfig
     compute: ComputeConfig
+    resume: ResumeConfig
 
     @model_validator(mode="after")
     def _check_that_rooms_fit(self) -> Params:
@@ -130,6 +131,8 @@ def _check_transformer(
             raise ValueError(f"{name}.{key} is {getattr(model, key)}, but the autoencoder makes {value}")
     if model.resolution not in params.ingest.all_sizes:
         raise ValueError(f"{name}.resolution {model.resolution} is not one of ingest.sizes {params.ingest.all_sizes}")
+    if training.initial_weights is not None and transformer.starts_from is not None:
+        raise ValueError(f"{section}.initial_weights must be null: {name} starts from {transformer.starts_from}")
     probability = training.frame_prediction_probability
     if probability and not model.frame_prediction:
         raise ValueError(

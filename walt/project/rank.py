@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from walt.core import environment, log
+from walt.core.config import load_section
 from walt.core.errors import DivergedError, TerminatedError, WaltError
 from walt.core.storage import write_json
+from walt.project.params import Params
 from walt.project.registry import Stage, get_stage
 
 _LOST = 4
+PARAMETERS = "params.json"
+"""What the stage was started with, in the folder that it shares with its ranks."""
 
 
 def run_rank(stage: Stage, root: Path, reports: Path) -> int:
@@ -28,7 +32,7 @@ def run_rank(stage: Stage, root: Path, reports: Path) -> int:
     """
     from walt.nn.collectives import join, leave, wait_for_all
     from walt.nn.device import select_device
-    from walt.project.runner import load_params, run_here
+    from walt.project.runner import run_here
 
     rank = int(os.environ["RANK"])
     if rank:
@@ -36,7 +40,7 @@ def run_rank(stage: Stage, root: Path, reports: Path) -> int:
         os.environ.pop(log.PROGRESS_FILE_VARIABLE, None)
     report: dict[str, Any]
     try:
-        params = load_params(root)
+        params = load_section(reports.parent / PARAMETERS, Params)
         device = select_device(params.compute.device)
         if device == "cuda":
             import torch.cuda
@@ -73,12 +77,12 @@ def _is_of_another_rank(error: BaseException) -> bool:
 
 
 def main() -> None:
-    """``python -m walt.project.rank STAGE ROOT REPORTS``."""
+    """``python -m walt.project.rank STAGE ROOT FOLDER``."""
     from walt.workers.killable import die_with
 
     die_with(int(os.environ["WALT_LAUNCHER_PID"]))
     environment.set_defaults()
-    status = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+    status = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) / "reports")
     sys.stdout.flush()
     os._exit(status)  # at once: after a lost rank, the libraries' threads would wait for it
 

@@ -24,7 +24,8 @@ class Stage:
         inputs: artefacts it reads, by their names in ``walt.core.paths``.
         outputs: artefacts it makes.
         sources: paths outside the artefact table, given as DVC templates of parameters.
-        persist: outputs stay in place before a rerun (the stage itself keeps only what is still valid).
+        persist: outputs stay in place before a rerun: the stage itself keeps only what is still valid, or replaces them
+            as a whole when the new ones are ready (models).
         gpus: accelerators the stage can use; on a machine without one it runs on the processor.
         transformer: which one it trains, for ``walt.stages.train_transformer``; None for the other stages, each of
             which is a module of its own.
@@ -47,6 +48,11 @@ class Stage:
         own = "train_transformer" if self.transformer else self.name.replace("-", "_")
         return f"walt.stages.{own}"
 
+    @property
+    def resumes(self) -> bool:
+        """Whether it trains: from checkpoints, so that the user may choose what becomes of them."""
+        return "resume" in self.settings
+
 
 def _training_stage(transformer: Transformer) -> Stage:
     """The stage that trains a transformer: one module trains them all."""
@@ -55,9 +61,10 @@ def _training_stage(transformer: Transformer) -> Stage:
         name=transformer.stage,
         summary=transformer.summary,
         params=("seed", "diffusion", transformer.name, transformer.training),
-        settings=("compute", "tracking"),
+        settings=("compute", "tracking", "resume"),
         inputs=("latents", "text", *first_weights),
         outputs=(transformer.name,),
+        persist=True,
         gpus=1,
         transformer=transformer,
     )
@@ -78,9 +85,10 @@ STAGES: tuple[Stage, ...] = (
         name="train-autoencoder",
         summary="Train the causal autoencoder on the clips, and measure its latents' mean and std.",
         params=("seed", "autoencoder", "train_autoencoder"),
-        settings=("compute", "tracking"),
+        settings=("compute", "tracking", "resume"),
         inputs=("clips",),
         outputs=("autoencoder",),
+        persist=True,
         gpus=1,
     ),
     Stage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
@@ -14,6 +14,7 @@ from walt.core.storage import lock, write_json
 from walt.project.devices import count_ranks
 from walt.project.params import Params
 from walt.project.registry import Stage
+from walt.training.set_aside import set_all_aside
 
 PARAMS_FILE = "params.yaml"
 IF_MISSING = "`walt init --update` adds the keys that this version has and the file lacks, with their defaults"
@@ -26,10 +27,13 @@ def load_params(root: Path) -> Params:
     return load_section(root / PARAMS_FILE, Params, if_missing=IF_MISSING)
 
 
-def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
+def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | None = None) -> dict[str, Any]:
     """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
 
     On several devices it runs in as many processes; this one holds the lock and waits for them.
+    Args:
+        choice: of a stage that trains, instead of what ``resume.if_different`` says: go on from a checkpoint of a run
+            with another result, or set all checkpoints aside whether or not something differs.
 
     Raises:
         WaltError: with the exit status that says what kind of failure it was.
@@ -38,12 +42,14 @@ def run_stage(stage: Stage, root: Path) -> dict[str, Any]:
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
         count = count_ranks(stage, params)
+        if choice == "afresh":
+            set_all_aside(paths.work(stage.name), "asked for by --afresh")
         if count == 1:
-            result = run_here(stage, params, root)
+            result = run_here(stage, _with_choice(params, choice), root)
         else:
             from walt.project.launcher import launch  # here: one device needs nothing of it
 
-            result = launch(stage, params.compute, root, paths.work(stage.name), count)
+            result = launch(stage, _with_choice(params, choice), root, count)
         write_json(paths.work(stage.name) / "result.json", result)
     return result
 
@@ -55,6 +61,12 @@ def run_here(stage: Stage, params: Params, root: Path) -> dict[str, Any]:
     arguments = (stage_config(stage, module, params), Paths(root))
     result: dict[str, Any] = module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
     return result
+
+
+def _with_choice(params: Params, choice: Literal["go-on", "afresh"] | None) -> Params:
+    if choice is None:
+        return params
+    return params.model_copy(update={"resume": params.resume.model_copy(update={"if_different": choice})})
 
 
 def stage_config(stage: Stage, module: ModuleType, params: Params) -> Section:

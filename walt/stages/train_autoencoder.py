@@ -29,13 +29,16 @@ from walt.data.clip_table import CLIPS_TABLE
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
+from walt.nn.collectives import first_goes_ahead
 from walt.nn.device import prefetch_depth, select_device
-from walt.project.code_identity import code_digest
+from walt.project.code_identity import code_digests
 from walt.tracking.config import TrackingConfig
+from walt.tracking.given_models import forget, given_model
 from walt.tracking.runs import start_run
-from walt.training import checkpoint
+from walt.training import continuation
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
+from walt.training.config import ResumeConfig
 from walt.training.loop import TrainingResult, train
 
 NAME = "train-autoencoder"
@@ -50,6 +53,7 @@ class Config(Section):
     train_autoencoder: AutoencoderTrainingConfig
     compute: ComputeConfig
     tracking: TrackingConfig
+    resume: ResumeConfig
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
@@ -61,8 +65,12 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     model.activation_checkpointing = training.activation_checkpointing
     use_channels_last(model)
     weights: dict[str, str] = {}  # of networks that were trained before: digests, by key of the section
+    tags: dict[str, str] = {}
     if training.initial_weights is not None:
-        weights["initial_weights"] = load_initial_weights(model, _folder(paths, training.initial_weights))
+        with first_goes_ahead():  # one fetches, the others find
+            given = given_model(config.tracking, paths.root, training.initial_weights, paths.work(NAME))
+        weights["initial_weights"] = load_initial_weights(model, given.folder)
+        tags = given.tags("initial_weights", weights["initial_weights"])
     discriminator, perceptual = _loss_networks(training, paths, device)
     if perceptual is not None:
         weights["perceptual_network"] = perceptual.digest()
@@ -71,15 +79,17 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         if not weight:
             info(f"{NAME}: the {name} term has weight 0 and is left out")
     identity = {
-        "seed": config.seed,
-        "autoencoder": config.autoencoder.model_dump(mode="json"),
-        **_data(paths, training),
+        "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
+        "data": _data(paths, training),
         "weights": weights,
-        "code": code_digest(__name__),
+        "code": code_digests(__name__),
+        "compute": config.compute.model_dump(mode="json"),
     }
+    with first_goes_ahead():
+        beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
-        start_run(config.tracking, paths.root, NAME, params, tags={}) as tracked,
+        start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
@@ -97,7 +107,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         metrics = _publish(model, result, objective, paths, training)
         tracked.log_metrics(metrics, training.steps)
         tracked.register_model(paths.autoencoder, "autoencoder")
-    checkpoint.discard(paths.work(NAME))  # a forced rerun must not find its work already done
+    continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
+    forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
 
 
@@ -117,6 +128,7 @@ def _publish(
         save_autoencoder(folder, model, statistics)
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "history.json", result.history)
+        continuation.write_changes(folder, result.changes)
     return metrics
 
 
@@ -190,4 +202,4 @@ def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:
         paths.clips / CLIPS_TABLE,
         *(paths.clips / size_folder(size) / INDEX_NAME for size in trained_sizes(training)),
     ]
-    return {f"data {file.relative_to(paths.clips)}": sha256_file(file) for file in files}
+    return {file.relative_to(paths.clips).as_posix(): sha256_file(file) for file in files}

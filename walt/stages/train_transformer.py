@@ -32,19 +32,25 @@ from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
+from walt.nn.collectives import first_goes_ahead
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.nn.pretrained import load_config, weights_digest
-from walt.project.code_identity import code_digest
+from walt.project.code_identity import code_digests
 from walt.tracking.config import TrackingConfig
+from walt.tracking.given_models import GivenModel, forget, given_model
 from walt.tracking.runs import start_run
-from walt.training import checkpoint
+from walt.training import continuation
 from walt.training.compilation import compile_blocks
-from walt.training.config import DiffusionTrainingConfig
+from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import train
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
+
+_MAY_DIFFER: Any = {"resolution": True, "super_resolution": {"max_noise_level", "sampling_noise_level"}}
+"""Of an architecture, what may differ from that of the weights it starts from: what is learned may change, but no
+tensor."""
 
 
 class Config(Section):
@@ -56,6 +62,7 @@ class Config(Section):
     diffusion: DiffusionConfig
     compute: ComputeConfig
     tracking: TrackingConfig
+    resume: ResumeConfig
 
 
 def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any]:
@@ -75,17 +82,24 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     keep_freed_memory(device)
-    model = _model(architecture, training, first, device, f"{transformer.training}.compile")
+    given = _given(config, training, paths.root, work)
+    weights = _weights(architecture, first, None if given is None else given.folder)
+    model = _model(architecture, training, weights, device, f"{transformer.training}.compile")
     objective = _objective(config, architecture, training, model, paths, transformer)
-    identity = _identity(config, architecture, first, paths)
+    started = {} if given is None else {"initial_weights": weights_digest(given.folder)}
+    identity = _identity(config, architecture, first, paths, transformer)
+    identity["weights"] |= started
+    with first_goes_ahead():
+        beginning = continuation.begin(transformer.stage, work, identity, training, config.resume.if_different)
     parameters = {  # for people, who compare runs by them
         "seed": config.seed,
         "architecture": architecture.model_dump(mode="json"),
         "diffusion": config.diffusion.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
     }
+    tags = {} if given is None else given.tags("initial_weights", started["initial_weights"])
     with (
-        start_run(config.tracking, paths.root, transformer.stage, parameters, tags={}) as tracked,
+        start_run(config.tracking, paths.root, transformer.stage, parameters, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(
@@ -107,9 +121,11 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
                 save_transformer(folder, model, result.state_dict)
                 write_json(folder / "metrics.json", figures)
                 write_json(folder / "history.json", result.history)
+                continuation.write_changes(folder, result.changes)
             tracked.register_model(output, transformer.version_name)
     if ranks().is_first:
-        checkpoint.discard(work)  # a forced rerun must not find its work already done
+        continuation.finish(work, config.resume.kept_set_aside)
+        forget(work)
     latents = objective.maker.latents
     return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
 
@@ -123,17 +139,47 @@ def _architecture(section: TransformerConfig | AspectConfig, first: Path | None)
 
 
 def _model(
-    architecture: TransformerConfig, training: DiffusionTrainingConfig, first: Path | None, device: str, key: str
+    architecture: TransformerConfig,
+    training: DiffusionTrainingConfig,
+    weights: dict[str, Tensor] | None,
+    device: str,
+    key: str,
 ) -> WaltTransformer:
     """The model before its first step. ``key`` is the setting that asks for compilation, for messages."""
     model = WaltTransformer(architecture)
-    if first is not None:
-        model.load_state_dict(weights_for(first, architecture))
+    if weights is not None:
+        model.load_state_dict(weights)
     model = model.to(device)
     model.activation_checkpointing = training.activation_checkpointing
     if training.compile:
         compile_blocks(model.blocks, device, key)
     return model
+
+
+def _given(config: Config, training: DiffusionTrainingConfig, root: Path, work: Path) -> GivenModel | None:
+    """The model whose weights are the first ones, where the setting names one."""
+    if training.initial_weights is None:
+        return None
+    with first_goes_ahead():  # one fetches, the others find
+        return given_model(config.tracking, root, training.initial_weights, work)
+
+
+def _weights(architecture: TransformerConfig, first: Path | None, given: Path | None) -> dict[str, Tensor] | None:
+    """The first weights: of the model that this one is finetuned from, or those given; None where they are drawn.
+
+    Raises:
+        ConfigurationError: those given are of another architecture; the message names each setting that differs.
+    """
+    if first is not None:
+        return weights_for(first, architecture)
+    if given is None:
+        return None
+    trained = load_transformer(given)
+    there, here = (config.model_dump(mode="json", exclude=_MAY_DIFFER) for config in (trained.config, architecture))
+    differences = [f"{key}: {there[key]} there, {here[key]} here" for key in here if there[key] != here[key]]
+    if differences:
+        raise ConfigurationError(f"{given}: a transformer of another architecture ({'; '.join(differences)})")
+    return trained.state_dict()
 
 
 def _objective(
@@ -166,21 +212,23 @@ def _objective(
     return DiffusionObjective(model, schedule, maker, training, config.seed)
 
 
-def _identity(config: Config, architecture: TransformerConfig, first: Path | None, paths: Paths) -> dict[str, Any]:
-    """What decides the trained weights besides the training section, which ``train`` adds: for checkpoints.
-
-    What is not here may change between a run's end and its resumption.
-    """
+def _identity(
+    config: Config, architecture: TransformerConfig, first: Path | None, paths: Paths, transformer: Transformer
+) -> dict[str, Any]:
+    """What the run is besides the training section, which ``train`` adds, by ``walt.training.differences``."""
     sizes = [architecture.resolution]
     if (low_size := low_resolution_size(architecture)) is not None:
         sizes.append(low_size)
     return {
-        "seed": config.seed,
-        "architecture": architecture.model_dump(mode="json"),
-        "diffusion": config.diffusion.model_dump(mode="json"),
+        "settings": {
+            "seed": config.seed,
+            "diffusion": config.diffusion.model_dump(mode="json"),
+            transformer.name: architecture.model_dump(mode="json"),
+        },
         "data": _data_digests(paths, sizes),
-        **({} if first is None else {"start_from": weights_digest(first)}),
-        "code": code_digest(__name__),
+        "weights": {} if first is None else {"start_from": weights_digest(first)},
+        "code": code_digests(__name__),
+        "compute": config.compute.model_dump(mode="json"),
     }
 
 

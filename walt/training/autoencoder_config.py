@@ -56,7 +56,8 @@ class AutoencoderTrainingConfig(LoopConfig):
     perceptual_network: str | None
     """Folder of an image classifier (transformers, safetensors; ResNet-50 in the paper); null without the term."""
     initial_weights: str | None
-    """Folder of a trained autoencoder, of videos or of images, whose weights are the first ones; null draws them."""
+    """A trained autoencoder, of videos or of images, whose weights are the first ones: a folder, or
+    ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the registry; null draws them."""
 
     @model_validator(mode="after")
     def _check_what_the_loop_offers(self) -> AutoencoderTrainingConfig:

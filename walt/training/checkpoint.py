@@ -9,10 +9,11 @@ A damaged checkpoint is set aside as ``damaged-step-000000250``, and the one bef
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,18 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import warning
 from walt.core.storage import atomic_directory, clean_temporary, read_json, write_json
+from walt.training.set_aside import checkpoints
 
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
 _DAMAGED = "damaged-"
 
+FORMAT = 2
+"""Of ``state.json``; checkpoints in another format are refused. 1 had no number, and one digest for all code."""
 
-class IdentityError(ConfigurationError):
-    """The checkpoint belongs to another configuration or other data. The message names each difference."""
+
+class OtherFormatError(ConfigurationError):
+    """The checkpoint was written by a version that records other things."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,11 @@ class Checkpoint:
     """What was saved after ``step`` steps."""
 
     step: int
+    identity: dict[str, Any]
+    """Of the run that wrote it (``walt.training.differences``)."""
+    state: dict[str, Any]
     parts: dict[str, dict[str, Tensor]]
     """Part ("model", "ema", "optimizer") -> name -> tensor, on the CPU."""
-    state: dict[str, Any]
     seconds: float = 0.0
     """How long the run had been trained, over all its processes."""
 
@@ -91,17 +98,17 @@ def save(
         StorageError: the disk is full or read-only, or returns other bytes than were written; earlier checkpoints are
             intact.
     """
-    with atomic_directory(work / f"step-{step:09d}") as folder:
+    with atomic_directory(folder_of(work, step)) as folder:
         for part, tensors in parts.items():
             _write_tensors(folder / f"{part}.safetensors", tensors)
-        write_json(folder / _STATE, {"step": step, "identity": dict(identity), "state": dict(state)})
+        write_json(folder / _STATE, {"format": FORMAT, "step": step, "identity": dict(identity), "state": dict(state)})
         files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in folder.iterdir()}
         write_json(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
 
 
 def remove_old(work: Path, newest: int) -> None:
     """Remove checkpoints that are neither lasting nor among the ``newest``, and damaged ones that are older."""
-    folders = _folders(work)
+    folders = checkpoints(work)
     for old in folders[:-newest]:
         if not _is_lasting(old):
             shutil.rmtree(old)
@@ -111,54 +118,42 @@ def remove_old(work: Path, newest: int) -> None:
             shutil.rmtree(damaged)
 
 
-def load(work: Path, identity: Mapping[str, Any]) -> Checkpoint | None:
+def load(work: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole; a damaged one is reported and set aside, and the one before is taken.
 
     Returns:
         None when there is none.
 
     Raises:
-        IdentityError: it was made under another identity; names what differs.
+        OtherFormatError: it was written by a version that records other things.
     """
     if not work.is_dir():
         return None
     clean_temporary(work)
-    for folder in reversed(_folders(work)):
+    for folder in reversed(checkpoints(work)):
         try:
-            checkpoint, found = _read(folder)
+            return _read(folder, with_parts=True)
         except CorruptArtifactError as error:
             aside = _set_aside(folder)
             warning(f"checkpoint is damaged, falling back to the one before: {error}; it is kept as {aside}")
-            continue
-        if differences := describe_differences(found, identity):
-            raise IdentityError(f"{folder}: made under another configuration: {differences}")
-        return checkpoint
     return None
 
 
-def discard(work: Path) -> None:
-    """Remove all checkpoints in ``work``."""
-    for folder in _folders(work):
-        shutil.rmtree(folder)
+def newest(work: Path) -> Checkpoint | None:
+    """What ``load`` would find, but without the tensors, which are not looked at: quick. Changes nothing.
+
+    Raises:
+        OtherFormatError: as ``load``.
+    """
+    for folder in reversed(checkpoints(work)):
+        with suppress(CorruptArtifactError):
+            return _read(folder, with_parts=False)
+    return None
 
 
-def describe_differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """What changed between two identities, key by key: ``optimizer.learning_rate: 0.002 -> 0.001``; empty if equal."""
-    old, new = _flatten(found), _flatten(expected)
-    changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    return "; ".join(f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}" for key in changed)
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, str]:
-    if isinstance(value, Mapping) and value:
-        nested = (_flatten(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items())
-        return {key: text for flat in nested for key, text in flat.items()}
-    return {prefix: json.dumps(value, sort_keys=True)}
-
-
-def _folders(work: Path) -> list[Path]:
-    """Finished checkpoints, oldest first."""
-    return sorted(folder for folder in work.glob("step-*") if folder.name.removeprefix("step-").isdigit())
+def folder_of(work: Path, step: int) -> Path:
+    """The folder of the checkpoint after ``step`` steps."""
+    return work / f"step-{step:09d}"
 
 
 def plain_copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -200,24 +195,26 @@ def _is_lasting(folder: Path) -> bool:
 
 
 def _set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint; damaged ones of the same step get a number."""
     aside = folder.with_name(_DAMAGED + folder.name)
-    if aside.exists():
-        shutil.rmtree(aside)  # an earlier one of the same step
-    return folder.rename(aside)
+    numbered = (aside.with_name(f"{aside.name}.{number}") for number in count(1))
+    return folder.rename(next(path for path in chain([aside], numbered) if not path.exists()))
 
 
-def _read(folder: Path) -> tuple[Checkpoint, dict[str, Any]]:
-    """A checkpoint and its identity. Raises CorruptArtifactError when anything differs from the manifest."""
+def _read(folder: Path, with_parts: bool) -> Checkpoint:
+    """A checkpoint. Raises CorruptArtifactError when anything differs from the manifest, OtherFormatError."""
     try:
         manifest = read_json(folder / _MANIFEST)
         files = manifest["files"]
         for name, promised in files.items():
-            if sha256_file(folder / name) != promised["sha256"]:
+            if (with_parts or name == _STATE) and sha256_file(folder / name) != promised["sha256"]:
                 raise CorruptArtifactError(f"{folder / name}: its sha256 differs from the manifest")
         content = read_json(folder / _STATE)
-        names = sorted(name for name in files if name.endswith(".safetensors"))
+        if content.get("format") != FORMAT:
+            raise OtherFormatError(f"{folder} is a checkpoint of another version of walt, in another format")
+        names = sorted(name for name in files if name.endswith(".safetensors")) if with_parts else []
         parts = {name.removesuffix(".safetensors"): load_file(folder / name) for name in names}
         seconds = float(manifest.get("seconds", 0.0))
-        return Checkpoint(content["step"], parts, content["state"], seconds), content["identity"]
+        return Checkpoint(content["step"], content["identity"], content["state"], parts, seconds)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CorruptArtifactError(f"{folder}: {type(error).__name__}: {error}") from error

@@ -11,6 +11,20 @@ from walt.core.config import Section
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+IfDifferent = Literal["refuse", "go-on", "afresh"]
+
+
+class ResumeConfig(Section):
+    """The ``resume`` section: what a training does with the checkpoints that an earlier start left."""
+
+    if_different: IfDifferent
+    """Where a run that has not finished would have another result than its checkpoint leads to: stop, go on from
+    there, or begin afresh and set the checkpoints aside. ``walt <stage> --go-on`` and ``--afresh`` say so once."""
+    kept_set_aside: PositiveInt | None
+    """Runs per stage whose checkpoints stay in ``work/<stage>/set-aside``, the newest; removed when a run has finished.
+    null: all."""
+
+
 class OptimizerConfig(Section):
     """Optimizer and learning-rate schedule. The autoencoder's is Adam in the paper: adamw with weight decay 0."""
 
@@ -64,6 +78,9 @@ class LoopConfig(Section):
 class DiffusionTrainingConfig(LoopConfig):
     """The ``train_base``, ``finetune_aspect``, ``train_sr_2x`` and ``train_sr_4x`` sections."""
 
+    initial_weights: str | None
+    """Model whose weights are the first ones: a folder, or ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the
+    registry; its architecture must be the same. null draws them, or takes the base model's (``finetune_aspect``)."""
     batch_size: PositiveInt
     """Clips per step."""
     image_fraction: Fraction

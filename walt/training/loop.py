@@ -36,6 +36,8 @@ class TrainingResult:
     terms are there as ``<its name>/<term>``. Where there were any so far, ``skipped_steps`` and ``loss_spikes``."""
     skipped: tuple[int, ...] = ()
     """The steps, from 0, that were skipped, since a loss or a gradient was not finite."""
+    changes: tuple[Mapping[str, Any], ...] = ()
+    """What changed between the run's starts (``walt.training.continuation``)."""
 
 
 def train(
@@ -57,14 +59,14 @@ def train(
             step is computed in parts (gradient accumulation), an iterator: the terms of one part after the other, which
             add up to the step's. A part's activations are freed before the next part is asked for. An empty part
             holds nothing: it is a place at which a step may be given up when SIGTERM has come, as between two parts.
-        identity: all that determines the result besides ``config`` and the model's parameter shapes: the model's
-            configuration, the seed, the data's digests, the code's. JSON-able. A checkpoint under another identity
-            is discarded.
+        identity: all that determines the result besides ``config``, by the headings of ``walt.training.differences``:
+            the model's configuration, the seed, the data's digests, the code's. JSON-able.
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
         second_model: trained along with the model and against it; only the model is returned.
 
     Raises:
+        DifferentRunError: the checkpoint is of a run with another result; see ``continuation.begin``.
         DivergedError: a loss or a gradient was not finite in more than ``config.skip_non_finite`` steps in a row; the
             newest checkpoint is of before them.
         TerminatedError: SIGTERM came; a checkpoint was written.
@@ -96,4 +98,4 @@ def train(
                 raise TerminatedError(f"{name}: SIGTERM at step {run.step}; a checkpoint was written")
     if not run.history:
         raise DivergedError(f"{name}: all {config.steps} steps were skipped: {run.guard.what_happened}")
-    return TrainingResult(run.weights(), run.history, tuple(run.guard.skipped))
+    return TrainingResult(run.weights(), run.history, tuple(run.guard.skipped), tuple(run.changes))

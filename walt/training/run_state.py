@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from walt.core.digests import sha256_json
-from walt.core.log import info, warning
 from walt.core.ranks import ranks
 from walt.nn.collectives import first_goes_ahead
-from walt.training import checkpoint
+from walt.training import continuation
 from walt.training.checkpoint import Retention
 from walt.training.checkpoint_writer import CheckpointWriter
 from walt.training.config import LoopConfig
+from walt.training.differences import Kind
 from walt.training.ema import ExponentialMovingAverage
 from walt.training.finite_guard import FiniteGuard
 from walt.training.loss_spikes import LossSpikes
@@ -27,11 +26,6 @@ from walt.training.termination import TerminationSignal
 from walt.training.trained_model import TrainedModel, frozen, scalar
 
 History = list[dict[str, float]]
-_CHANGES_NO_RESULT = {
-    "checkpoint_every", "activation_checkpointing", "skip_non_finite", "spike_threshold", "keep_checkpoints",
-    "keep_every_steps", "keep_every_hours",
-}  # fmt: skip
-"""Knobs that may change between a run's end and its resumption."""
 
 
 class RunState:
@@ -49,44 +43,36 @@ class RunState:
         self.saved_at: int | None = None
         self.history: History = []
         self.means = Means()
-        shapes = {
-            f"{trained.prefix}{key}": list(value.shape)
-            for trained in models
-            for key, value in trained.model.state_dict().items()
-        }
-        loop = config.model_dump(mode="json", exclude=_CHANGES_NO_RESULT)
-        self.identity = {**identity, "training": loop, "parameters": sha256_json(shapes)}
+        self.changes: list[dict[str, Any]] = []
+        self.identity = continuation.run_identity(identity, config)
 
     def resume(self, name: str) -> None:
-        """Load the newest checkpoint; warn when there is one of another run, and remove it."""
+        """Load the newest checkpoint, if there is one of this run."""
         for trained in self.models:
             same_on_all(trained.model)
-        with first_goes_ahead():
-            found = self._find(name)
-        if found is None:
+        with first_goes_ahead():  # it removes what is damaged
+            resumed = continuation.resume(name, self.work, self.identity, self.config)
+        if resumed is None:
             return
+        found, self.changes = resumed
         for trained in self.models:
+            if not continuation.fits(name, trained.model, found, trained.part):
+                continue
             trained.model.load_state_dict(found.parts[trained.part])
-            scalars = found.state[trained.optimizer_part]
-            restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
+            if continuation.has_optimizer(name, found, self.config, trained.optimizer_part):
+                scalars = found.state[trained.optimizer_part]
+                restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
         if self.ema:
-            self.ema.load_state_dict(found.parts["ema"])
+            self.ema.load_state_dict(found.parts.get("ema", found.parts[self.models[0].part]))
         self.step = self.saved_at = found.step
         self.seconds = found.seconds
         self.history = found.state["history"]
         self.means.load_state(found.state["means"])
         self.guard.load_state(found.state["guard"])
         self.spikes.load_state(found.state["spikes"])
-        info(f"{name}: resumed at step {self.step}")
-
-    def _find(self, name: str) -> checkpoint.Checkpoint | None:
-        """The newest checkpoint of this run; None where there is none."""
-        try:
-            return checkpoint.load(self.work, self.identity)
-        except checkpoint.IdentityError as error:
-            warning(f"{name}: starting from step 0, checkpoints discarded: {error}")
-            checkpoint.discard(self.work)
-            return None
+        last = self.changes[-1] if self.changes else None
+        if last and last["step"] == self.step and last["kind"] == Kind.ANOTHER:
+            self.guard.forgive()
 
     @property
     def finished(self) -> bool:
@@ -162,6 +148,7 @@ class RunState:
             "means": self.means.state(),
             "guard": self.guard.state(),
             "spikes": self.spikes.state(),
+            "changes": self.changes,
         }
         for trained in self.models:
             parts[trained.part] = trained.model.state_dict()

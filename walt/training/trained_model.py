@@ -46,25 +46,27 @@ class TrainedModel:
         None where ``stop`` came before the last part: the step is given up.
         """
         terms: dict[str, Tensor | Average] = {}
-        done = 0
-        for part in self._parts(step):
-            done += bool(part)
-            if stop and done < self.config.accumulation:
-                return None
+        for done, part in enumerate(self._parts(step, stop), start=1):
             if not part:
-                continue
+                return None
             if not terms:
                 self.optimizer.zero_grad(set_to_none=True)
             scalar(part, "loss").backward()
             add_terms(terms, part)
+            if stop and done < self.config.accumulation:
+                return None
         parallel.sum_gradients(self.parameters)
         check_gradients(self.parameters)
         terms = parallel.sum_terms(terms)
         terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
         return {f"{self.prefix}{term}": value for term, value in terms.items()}
 
-    def _parts(self, step: int) -> Iterator[Terms]:
-        """The parts of a step, each computed when it is asked for: under autocast, which backward passes are not."""
+    def _parts(self, step: int, stop: TerminationSignal) -> Iterator[Terms]:
+        """The parts of a step, each computed when it is asked for: under autocast, which backward passes are not.
+
+        An empty one comes only when ``stop`` has come. Else what is around it is computed in one go: autocast keeps a
+        weight's copy for as long as that lasts, and the gradients of one copy are added up in its precision.
+        """
         device, parts = self.parameters[0].device, None
         while True:
             with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
@@ -72,6 +74,8 @@ class TrainedModel:
                     found = self.losses(step)
                     parts = iter([found]) if isinstance(found, Mapping) else found
                 part = next(parts, None)
+                while part is not None and not part and not stop:
+                    part = next(parts, None)
             if part is None:
                 return
             yield part

@@ -1,0 +1,104 @@
+"""Models that a setting names: a folder, or an address in the registry such as ``models:/walt-base@champion``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.log import info
+from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, read_json, write_json
+from walt.tracking import server
+from walt.tracking.config import TrackingConfig
+
+_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
+_FETCHED, _NOTE = "fetched", "fetched.json"
+
+
+@dataclass(frozen=True)
+class GivenModel:
+    """A folder of safetensors and JSON, and where it comes from."""
+
+    folder: Path
+    provenance: dict[str, str]
+    """``address`` as it was given, and of a registered model ``version``: for the record."""
+
+    def tags(self, key: str, digest: str) -> dict[str, str]:
+        """For the run that is trained from it: what the setting ``key`` says, the version, the hash of the weights."""
+        return {key: self.provenance["address"], f"{key}.sha256": digest} | {
+            f"{key}.{name}": value for name, value in self.provenance.items() if name != "address"
+        }
+
+
+def is_registered(address: str) -> bool:
+    """Whether this is an address in the registry; else it is a folder."""
+    return address.startswith("models:/")
+
+
+def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) -> GivenModel:
+    """The model at ``address``: a folder, relative to ``root``, or a version in the registry, which is fetched.
+
+    What was fetched stays in ``keep`` until ``forget``, and the same address gives the same files until then: a run
+    that is killed goes on with the weights it began with, also when the alias has moved.
+
+    Raises:
+        ConfigurationError: there is no such folder or version; names the address.
+        CorruptArtifactError: the registry returns other files than were registered.
+        StorageError: MLflow cannot be reached.
+    """
+    if not is_registered(address):
+        folder = root / Path(address).expanduser()
+        if not folder.is_dir():
+            raise ConfigurationError(f"{address}: no such folder")
+        return GivenModel(folder, {"address": address})
+    folder, note = keep / _FETCHED, _read(keep / _NOTE)
+    if note.get("address") == address and folder.is_dir() and server.folder_digest(folder) == note.get("digest"):
+        return GivenModel(folder, {"address": address, "version": note["version"]})
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ConfigurationError(f"{address}: an address in the registry is models:/NAME@ALIAS or models:/NAME/VERSION")
+    with server.errors():
+        connection = server.connect(config, root)
+        version = _version(connection, address, match)
+        digest = str(version.tags.get(server.DIGEST_TAG))
+        with atomic_directory(folder) as target:
+            _download(connection, str(version.source), target)
+            if server.folder_digest(target) != digest:
+                raise CorruptArtifactError(f"{address}: the registry returns other files than were registered")
+    write_json(keep / _NOTE, {"address": address, "version": str(version.version), "digest": digest})
+    info(f"{address} is version {version.version}")
+    return GivenModel(folder, {"address": address, "version": str(version.version)})
+
+
+def forget(keep: Path) -> None:
+    """Remove what was fetched into ``keep``: the next run asks the registry again."""
+    (keep / _NOTE).unlink(missing_ok=True)
+    shutil.rmtree(keep / _FETCHED, ignore_errors=True)
+
+
+def _version(connection: server.Connection, address: str, match: re.Match[str]) -> Any:
+    """MLflow's entry of the version. Raises ConfigurationError where there is none."""
+    try:
+        with server.errors():
+            if match["alias"]:
+                return connection.client.get_model_version_by_alias(match["name"], match["alias"])
+            return connection.client.get_model_version(match["name"], match["version"])
+    except server.RefusedError as error:
+        raise ConfigurationError(f"{address}: the registry has no such model version: {error}") from error
+
+
+def _download(connection: server.Connection, source: str, target: Path) -> None:
+    """Copy a version's files into ``target``."""
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory(dir=target.parent, suffix=TEMPORARY_SUFFIX) as scratch:
+        found = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=connection.uri)
+        shutil.copytree(found, target, dirs_exist_ok=True)
+
+
+def _read(note: Path) -> dict[str, Any]:
+    return dict(read_json(note)) if note.is_file() else {}
