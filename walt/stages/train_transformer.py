@@ -43,7 +43,7 @@ from walt.training import continuation
 from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
-from walt.training.loop import train
+from walt.training.loop import TrainingResult, train
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
@@ -117,17 +117,22 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
             "loss": result.history[-1]["loss"],
         }
         if ranks().is_first:
-            with atomic_directory(output) as folder:
-                save_transformer(folder, model, result.state_dict)
-                write_json(folder / "metrics.json", figures)
-                write_json(folder / "history.json", result.history)
-                continuation.write_changes(folder, result.changes)
+            _publish(output, model, result, figures)
             tracked.register_model(output, transformer.version_name)
     if ranks().is_first:
         continuation.finish(work, config.resume.kept_set_aside)
         forget(work)
     latents = objective.maker.latents
     return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
+
+
+def _publish(output: Path, model: WaltTransformer, result: TrainingResult, figures: dict[str, Any]) -> None:
+    """Write the trained model's folder."""
+    with atomic_directory(output) as folder:
+        save_transformer(folder, model, result.state_dict)
+        write_json(folder / "metrics.json", figures)
+        write_json(folder / "history.json", result.history)
+        continuation.write_changes(folder, result.changes)
 
 
 def _architecture(section: TransformerConfig | AspectConfig, first: Path | None) -> TransformerConfig:
