@@ -32,6 +32,8 @@ from walt.training.autoencoder_objective import AutoencoderObjective
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
+from walt.training.sharding import shard
+from walt.training.trained_model import check_gradients
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -48,15 +50,19 @@ def write_data(root: Path) -> None:
     write_clips(Paths(root).clips)
 
 
-def training(kind: str, root: Path, work: Path, stop: int | None = None) -> Outcome:
+def training(kind: str, root: Path, work: Path, stop: int | None = None, sharded: bool = False) -> Outcome:
     """Train a model of a kind for five steps, with a checkpoint at each, from what is in ``work``: its log and weights.
 
     Args:
         stop: the step, from 0, at which the process is told to stop; then the outcome is what was logged so far.
+        sharded: each rank holds its share of a transformer.
     """
     torch.manual_seed(0)
     logged: Curve = []
     model, losses, config, more = (_autoencoder if kind == "autoencoder" else _transformer)(kind, root)
+
+    if sharded:
+        shard(model, model.blocks)  # type: ignore[arg-type]
 
     def noted(step: int) -> Any:
         if step == stop and ranks().rank == ranks().count - 1:  # one rank alone is told
@@ -180,3 +186,25 @@ def held_out_losses() -> list[float]:
         latents = torch.randn(size, BASE.latent_channels, *BASE.latent_grid, generator=generator)
         batches.append(HeldOutBatch([f"{number}-{i}" for i in range(size)], latents, given, None))
     return held_out_loss(model, Schedule.from_config(DIFFUSION), batches, 3, 0)
+
+
+def sharded_trainings(root: Path, work: Path) -> dict[str, Outcome]:
+    """Every kind of transformer, each rank with its share of it."""
+    return {kind: training(kind, root, work / kind, sharded=True) for kind in ("base", "images", "sr")}
+
+
+def gradients_of_a_sharded_model(root: Path, with_inputs: bool) -> str:
+    """What the check of the first step says, where the gradient is asked for as it must not be, or as it is."""
+    torch.manual_seed(0)
+    objective = objective_of("base", root)
+    shard(objective.model, objective.model.blocks)
+    parameters = list(objective.model.parameters())
+    for terms in objective.losses(0, objective.batch(0)):
+        loss = terms["loss"]
+        assert isinstance(loss, Tensor)
+        torch.autograd.backward(loss, inputs=parameters if with_inputs else None)
+    try:
+        check_gradients(parameters)
+    except RuntimeError as error:
+        return str(error)
+    return ""

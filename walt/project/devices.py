@@ -39,6 +39,25 @@ def check_batches(stage: Stage, params: Params, count: int) -> None:
         nearest = f"the nearest that fits is {above}" if not below else f"the nearest that fit are {below} and {above}"
         times = f" times accumulation {parts}" if parts > 1 else ""
         raise ConfigurationError(f"{key} is {batch}, which {count} devices{times} do not divide: {nearest}")
+    if params.compute.sharding == "full" and count > 1 and stage.transformer is not None:
+        _check_sharding(stage.transformer.training, params, count)
+
+
+def _check_sharding(section: str, params: Params, count: int) -> None:
+    """Each device must have as many stacks of images as the others: all call the sharded model equally often."""
+    training = getattr(params, section)
+    if training.optimizer.name == "adafactor":
+        raise ConfigurationError(
+            f"{section}.optimizer.name is adafactor, which does not run with compute.sharding full"
+        )
+    stacks = round(training.image_fraction * training.batch_size)
+    if stacks % count:
+        below = stacks // count * count
+        raise ConfigurationError(
+            f"{section}.image_fraction {training.image_fraction:g} of batch_size {training.batch_size} is {stacks} "
+            f"stacks of images, which with compute.sharding full {count} devices must divide: the nearest that fit are "
+            f"{below} and {below + count}"
+        )
 
 
 def _batches(stage: Stage, params: Params) -> Iterator[tuple[str, int, int]]:

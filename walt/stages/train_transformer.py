@@ -44,6 +44,7 @@ from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import TrainingResult, train
+from walt.training.sharding import shard
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
@@ -84,7 +85,7 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     keep_freed_memory(device)
     given = _given(config, training, paths.root, work)
     weights = _weights(architecture, first, None if given is None else given.folder)
-    model = _model(architecture, training, weights, device, f"{transformer.training}.compile")
+    model = _model(architecture, training, weights, device, f"{transformer.training}.compile", config.compute.sharding)
     objective = _objective(config, architecture, training, model, paths, transformer)
     started = {} if given is None else {"initial_weights": weights_digest(given.folder)}
     identity = _identity(config, architecture, first, paths, transformer)
@@ -149,6 +150,7 @@ def _model(
     weights: dict[str, Tensor] | None,
     device: str,
     key: str,
+    sharding: str,
 ) -> WaltTransformer:
     """The model before its first step. ``key`` is the setting that asks for compilation, for messages."""
     model = WaltTransformer(architecture)
@@ -158,6 +160,8 @@ def _model(
     model.activation_checkpointing = training.activation_checkpointing
     if training.compile:
         compile_blocks(model.blocks, device, key)
+    if sharding == "full" and ranks().count > 1:
+        shard(model, model.blocks)
     return model
 
 

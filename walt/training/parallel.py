@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from walt.core.ranks import ranks
 from walt.training.means import Average, Terms
@@ -30,7 +31,8 @@ def same_on_all(model: nn.Module) -> None:
     """Take over the first rank's weights and buffers."""
     if ranks().count > 1:
         for value in model.state_dict().values():
-            dist.broadcast(value, 0)
+            if not isinstance(value, DTensor):  # whose parts were taken of weights that were the same
+                dist.broadcast(value, 0)
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
@@ -44,8 +46,9 @@ def sum_over_ranks(value: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Add up the gradients, in place."""
-    if ranks().count == 1:
+    """Add up the gradients, in place. Those of sharded parameters are sums already."""
+    parameters = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+    if ranks().count == 1 or not parameters:
         return
     had = torch.tensor([int(parameter.grad is not None) for parameter in parameters], dtype=torch.int32)
     dist.all_reduce(had, op=dist.ReduceOp.MAX)
@@ -60,6 +63,12 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
             parameter.grad.copy_(part.view(parameter.shape))
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale the gradients down to this global norm, where it is larger; the norm before."""
+    norm = nn.utils.clip_grad_norm_(parameters, limit)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -22,6 +22,7 @@ from walt.training.loss_spikes import LossSpikes
 from walt.training.means import Average, Means, Terms
 from walt.training.optimizers import optimizer_state, restore_optimizer
 from walt.training.parallel import same_on_all
+from walt.training.sharding import shared_like, whole
 from walt.training.termination import TerminationSignal
 from walt.training.trained_model import TrainedModel, frozen, scalar
 
@@ -58,12 +59,13 @@ class RunState:
         for trained in self.models:
             if not continuation.fits(name, trained.model, found, trained.part):
                 continue
-            trained.model.load_state_dict(found.parts[trained.part])
+            trained.model.load_state_dict(shared_like(found.parts[trained.part], trained.model.state_dict()))
             if continuation.has_optimizer(name, found, self.config, trained.optimizer_part):
                 scalars = found.state[trained.optimizer_part]
                 restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
         if self.ema:
-            self.ema.load_state_dict(found.parts.get("ema", found.parts[self.models[0].part]))
+            average = found.parts.get("ema", found.parts[self.models[0].part])
+            self.ema.load_state_dict(shared_like(average, self.ema.state_dict()))
         self.step = self.saved_at = found.step
         self.seconds = found.seconds
         self.history = found.state["history"]
@@ -155,6 +157,7 @@ class RunState:
             parts[trained.optimizer_part], state[trained.optimizer_part] = optimizer_state(trained.optimizer)
         if self.ema:
             parts["ema"] = self.ema.state_dict()
+        parts = {part: whole(tensors) for part, tensors in parts.items()}
         if ranks().is_first:
             writer.write(self.step, self.identity, parts, state)
         self.saved_at = self.step
@@ -162,7 +165,7 @@ class RunState:
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights where there are some, else the current ones: a copy on the CPU."""
         state = self.ema.state_dict() if self.ema else self.model.state_dict()
-        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in whole(state).items()}
 
     def last_good(self) -> str:
         """For a message."""

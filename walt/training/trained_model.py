@@ -58,7 +58,7 @@ class TrainedModel:
         parallel.sum_gradients(self.parameters)
         check_gradients(self.parameters)
         terms = parallel.sum_terms(terms)
-        terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
+        terms["grad_norm"] = parallel.clip_gradients(self.parameters, self.config.optimizer.gradient_clip)
         return {f"{self.prefix}{term}": value for term, value in terms.items()}
 
     def _parts(self, step: int, stop: TerminationSignal) -> Iterator[Terms]:
