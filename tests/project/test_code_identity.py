@@ -69,8 +69,8 @@ def test_ingest_reports_and_sampling_leave_training_and_encoding_fresh() -> None
 @pytest.mark.parametrize(
     ("name", "most", "forbidden"),
     [
-        ("train-base", 35, {"media", "ingest", "workers", "autoencoder", "text"}),
-        ("train-autoencoder", 31, {"ingest", "workers", "transformer", "text"}),
+        ("train-base", 37, {"media", "ingest", "workers", "autoencoder", "text"}),
+        ("train-autoencoder", 33, {"ingest", "workers", "transformer", "text"}),
         ("encode-video", 15, {"ingest", "workers", "transformer", "text", "training", "diffusion"}),
         ("encode-text", 10, {"media", "ingest", "workers", "autoencoder", "transformer", "training", "diffusion"}),
     ],

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from walt.core.ranks import ranks
 from walt.training.means import Average, Terms
@@ -27,11 +26,16 @@ def share_of_batch(batch_size: int) -> range:
     return range(ranks().rank, batch_size, ranks().count)
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether this rank holds a part of it only: whether it is torch's DTensor, which takes half a second to import."""
+    return hasattr(tensor, "full_tensor")
+
+
 def same_on_all(model: nn.Module) -> None:
     """Take over the first rank's weights and buffers."""
     if ranks().count > 1:
         for value in model.state_dict().values():
-            if not isinstance(value, DTensor):  # whose parts were taken of weights that were the same
+            if not is_sharded(value):  # whose parts were taken of weights that were the same
                 dist.broadcast(value, 0)
 
 
@@ -47,7 +51,7 @@ def sum_over_ranks(value: Tensor) -> Tensor:
 @torch.no_grad()
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Add up the gradients, in place. Those of sharded parameters are sums already."""
-    parameters = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+    parameters = [parameter for parameter in parameters if not is_sharded(parameter)]
     if ranks().count == 1 or not parameters:
         return
     had = torch.tensor([int(parameter.grad is not None) for parameter in parameters], dtype=torch.int32)
@@ -68,7 +72,7 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
     """Scale the gradients down to this global norm, where it is larger; the norm before."""
     norm = nn.utils.clip_grad_norm_(parameters, limit)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
+    return norm.full_tensor() if is_sharded(norm) else norm  # type: ignore[attr-defined]
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

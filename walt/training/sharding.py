@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
-from walt.training.parallel import same_on_all
+from walt.training.parallel import is_sharded, same_on_all
 
 
 def shard(model: nn.Module, blocks: Iterable[nn.Module]) -> None:
@@ -21,6 +19,8 @@ def shard(model: nn.Module, blocks: Iterable[nn.Module]) -> None:
     Gradients are summed over the ranks, since each rank's loss is its share of the step's, and parameters that a rank
     has no gradient for count as zero there.
     """
+    from torch.distributed.fsdp import FSDPModule, fully_shard  # here: half a second that one device can do without
+
     same_on_all(model)
     for module in (*blocks, model):
         fully_shard(module)
@@ -34,7 +34,7 @@ def shard(model: nn.Module, blocks: Iterable[nn.Module]) -> None:
 def whole(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The whole of each tensor, on the processor where it is sharded. To be called by all ranks."""
     return {
-        name: value.detach().full_tensor().cpu() if isinstance(value, DTensor) else value
+        name: value.detach().full_tensor().cpu() if is_sharded(value) else value  # type: ignore[attr-defined]
         for name, value in tensors.items()
     }
 
@@ -46,6 +46,9 @@ def shared_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> di
 
 def part_like(value: Tensor, like: Tensor) -> Tensor:
     """This rank's share of a whole tensor, as ``like`` is sharded; the tensor itself where it is not."""
-    if not isinstance(like, DTensor) or isinstance(value, DTensor):
+    if not is_sharded(like) or is_sharded(value):
         return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
