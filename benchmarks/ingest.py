@@ -32,10 +32,10 @@ import numpy as np
 
 from benchmarks.ingest_workers import CRF, FPS, LIMITS, NUM_FRAMES, SIDE, middle_clip, pyav_decode
 from benchmarks.measure import machine, markdown_table
-from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.data.manifest import read_manifest
 from walt.media import video
+from walt.project.recipes import load_recipe
 from walt.project.runner import load_params
 from walt.stages import ingest
 from walt.workers.execute import map_items
@@ -49,7 +49,7 @@ REAL_CLIPS = (
 LAUNCHER = Path(__file__).with_name("video2dataset_launcher.py")
 PROCESSES = 2
 SECONDS = NUM_FRAMES / FPS
-COMPUTE = ComputeConfig(workers=PROCESSES, backend="process", device="cpu")
+COMPUTE = load_recipe("demo").compute.model_copy(update={"workers": PROCESSES, "device": "cpu"})
 FLOOR, OURS, OURS_SPARSE, PEER = "ffmpeg, decoding alone", "W.A.L.T", "W.A.L.T, one clip per video", "video2dataset"
 MIDDLE = "W.A.L.T, one clip from the middle, no shards"
 

@@ -29,12 +29,13 @@ from unittest.mock import patch
 import torch
 from safetensors.torch import save
 from torch import nn
+from walt.data.caption_table import write_caption_names
 
 from benchmarks.measure import machine, markdown_table, synchronize
 from walt.core.sizes import size_folder
-from walt.data.caption_table import write_caption_names
 from walt.data.captions import Caption
-from walt.data.clip_table import ClipRow, write_clip_rows
+from walt.data.clip_table import ClipRow
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.prefetch import PrefetchedSteps

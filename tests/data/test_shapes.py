@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from walt.core.compute import ComputeConfig
+from tests.support.settings import compute_settings
 from walt.core.errors import ConfigurationError
 from walt.data.shapes import BACKGROUNDS, COLOURS, DIRECTIONS, SHAPES, Scene, caption, draw, parse_caption, prompts
 from walt.ingest.shapes_files import generate
@@ -19,7 +19,7 @@ from walt.media.mp4 import decode_clip
 from walt.media.video import probe
 
 CONFIG = ShapesGenerator(kind="shapes", videos=24, images=6, size=32, num_frames=17, fps=8, seed=0)
-COMPUTE = ComputeConfig(workers=2, backend="process", device="cpu")
+COMPUTE = compute_settings(workers=2, backend="process")
 
 
 def centre(picture: np.ndarray, scene: Scene) -> np.ndarray:
@@ -92,13 +92,13 @@ def test_a_finished_folder_is_left_alone_and_a_broken_one_completed(folder: Path
 
 
 def test_the_number_of_workers_changes_nothing(folder: Path, tmp_path: Path) -> None:
-    generate(CONFIG, tmp_path / "again", ComputeConfig(workers=1, backend="inline", device="cpu"))
+    generate(CONFIG, tmp_path / "again", compute_settings(workers=1))
     for path in folder.rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes()
 
 
 def test_other_settings_replace_what_was_generated(tmp_path: Path) -> None:
-    inline = ComputeConfig(workers=1, backend="inline", device="cpu")
+    inline = compute_settings(workers=1)
     small = CONFIG.model_copy(update={"videos": 3, "images": 1})
     generate(small, tmp_path / "a", inline)
     generate(small.model_copy(update={"videos": 1, "seed": 5}), tmp_path / "a", inline)

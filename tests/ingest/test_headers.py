@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from tests.support.media import LIMITS, counter, read_counter, shared_data, write_video
-from walt.core.compute import ComputeConfig
+from tests.support.settings import compute_settings
 from walt.data.captions import Caption
 from walt.ingest.headers import Header, choose, read_headers
 from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import Limits
 from walt.media.kinds import kind_of
 
-INLINE = ComputeConfig(workers=2, backend="inline", device="cpu")
+INLINE = compute_settings(workers=2)
 
 
 def item(path: Path) -> Item:

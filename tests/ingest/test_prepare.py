@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from walt.core.compute import ComputeConfig
+from tests.support.settings import compute_settings
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.yaml_files import yaml_bytes
@@ -17,7 +17,7 @@ from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.prepare import prepare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
+COMPUTE = compute_settings(workers=1)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from tests.support.media import counter, write_video
 from tests.support.package_copy import copy_package, edit
 from tests.support.places import digests
 from tests.support.screening import SCREEN_OFF
+from tests.support.settings import compute_settings
 from tests.support.traced_files import files_run
-from walt.core.compute import ComputeConfig
 from walt.core.errors import CorruptArtifactError
 from walt.core.paths import Paths
 from walt.data.manifest import read_clip_rejects, read_manifest
@@ -96,7 +96,7 @@ def run(root: Path, workers: int = 1, backend: str = "inline") -> dict[str, Any]
     config = ingest.Config(
         dataset=DatasetConfig(descriptor="datasets/test.yaml", path="videos"),
         ingest=IngestConfig(**SETTINGS),
-        compute=ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"}),
+        compute=compute_settings(workers=workers, backend=backend),
     )
     return ingest.run(config, Paths(root))
 

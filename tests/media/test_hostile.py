@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.support.media import LIMITS, counter, ffmpeg, read_counter, write_video
-from walt.core.compute import ComputeConfig
+from tests.support.settings import compute_settings
 from walt.media.images import Limits, SourceError
 from walt.media.video import read_clips
 from walt.workers.execute import map_items
@@ -56,8 +56,7 @@ def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     path = tmp_path / "png.mov"
     assert path.stat().st_size < 400_000
     ((result, megabytes),) = (
-        found.value or ("", 0)
-        for found in map_items(peak_of, [path], ComputeConfig(workers=1, backend="process", device="cpu"))
+        found.value or ("", 0) for found in map_items(peak_of, [path], compute_settings(workers=1, backend="process"))
     )
     assert result == "too_large"
     assert megabytes < 150

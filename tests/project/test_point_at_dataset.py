@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from tests.support.project import copy_project
 from tests.support.s3 import Bucket
+from tests.support.settings import compute_settings
 from walt.cli import app
 from walt.core import remote
-from walt.core.compute import ComputeConfig
 from walt.core.config import load_section, read_yaml
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
@@ -29,7 +29,7 @@ from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params, recipe_data, recipe_text
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
+COMPUTE = compute_settings(workers=1)
 
 
 @pytest.fixture

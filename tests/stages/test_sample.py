@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.settings import compute_settings
 from tests.support.text_project import rows
 from tests.support.tiny_clips import ROWS, picture, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
-from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
@@ -29,7 +29,7 @@ from walt.sampling.samples import read_samples
 from walt.stages.sample import Beginnings, Config, choose_prompts, load_pipeline, run
 from walt.transformer.model import WaltTransformer, save_transformer
 
-COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
+COMPUTE = compute_settings(workers=1)
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from safetensors.torch import save
 from torch import Tensor, randn
 
-from tests.support.settings import changed, recipe
+from tests.support.settings import changed, compute_settings, recipe
 from tests.support.tiny_clips import ROWS, SIZES, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
-from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.core.storage import write_json
@@ -60,7 +59,7 @@ def config(**changes: Any) -> Config:
         diffusion=DIFFUSION,
         dataset=DatasetConfig(descriptor=str(REPOSITORY / "datasets/shapes.yaml"), path="data/shapes"),
         evaluate=EVALUATE.model_copy(update=changes),
-        compute=ComputeConfig(workers=1, backend="inline", device="cpu"),
+        compute=compute_settings(workers=1),
         tracking=TrackingConfig(uri="sqlite:///mlflow.db", experiment="x", model_prefix="x", system_metrics=False),
     )
 

@@ -13,9 +13,8 @@ from PIL import Image
 from tests.support.media import counter, write_video
 from tests.support.places import digests, ingest_at
 from tests.support.screening import SCREEN_OFF
-from tests.support.settings import changed, recipe
+from tests.support.settings import changed, compute_settings, recipe
 from tests.support.sources import describe
-from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.data.manifest import read_rejects
 from walt.ingest.config import DatasetConfig
@@ -46,7 +45,7 @@ def config(workers: int = 1, backend: str = "inline", **changes: Any) -> ingest.
     return ingest.Config(
         dataset=DatasetConfig(descriptor="datasets/test.yaml", path="videos"),
         ingest=changed(recipe().ingest, **{**SETTINGS, **changes}),
-        compute=ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"}),
+        compute=compute_settings(workers=workers, backend=backend),
     )
 
 

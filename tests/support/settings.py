@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from walt.core.compute import ComputeConfig
 from walt.core.config import Section, parse_section
 from walt.project.params import Params
 from walt.project.recipes import load_recipe
@@ -33,6 +34,11 @@ def loop_settings(**changes: Any) -> LoopConfig:
     """What every training has, as the tiny recipe's base model has it, with other values."""
     section = recipe().train_base
     return changed(LoopConfig(**{name: getattr(section, name) for name in LoopConfig.model_fields}), **changes)
+
+
+def compute_settings(**changes: Any) -> ComputeConfig:
+    """The section ``compute``: one process on the processor, which decodes by itself, with some keys changed."""
+    return changed(recipe().compute, **{"backend": "inline", "device": "cpu", "devices": 1, **changes})
 
 
 def _merge(data: dict[str, Any], changes: dict[str, Any]) -> None:

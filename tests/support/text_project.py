@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.settings import compute_settings
 from tests.support.tiny_models import TEXT
-from walt.core.compute import ComputeConfig
 from walt.core.paths import Paths
 from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, write_manifest
 from walt.stages.encode_text import Config
 
-CONFIG = Config(seed=0, text=TEXT, compute=ComputeConfig(workers=1, backend="inline", device="cpu"))
+CONFIG = Config(seed=0, text=TEXT, compute=compute_settings(workers=1))
 CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
 
 

@@ -72,13 +72,15 @@ def batch_maker(
     known: float = 0.0,
     names: Names = MappingProxyType({}),
     weights: Mapping[str, float] = MappingProxyType({}),
+    write: bool = True,
 ) -> BatchMaker:
-    """Batches for a transformer of ``config`` from latents that are written under ``root``.
+    """Batches for a transformer of ``config`` from latents that are written under ``root``, or lie there already.
 
     ``dropout`` and ``known`` are the probabilities that a condition is dropped and that first frames are known;
     ``names`` and ``weights`` are of captions.
     """
-    write_latents(root, names=names)
+    if write:
+        write_latents(root, names=names)
     low = LatentDataset(root / "latents", BASE.resolution, "train") if config.super_resolution else None
     return BatchMaker(
         config, Schedule.from_config(DIFFUSION), LatentDataset(root / "latents", config.resolution, "train"), low,

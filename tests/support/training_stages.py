@@ -9,9 +9,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from tests.support.settings import compute_settings
 from tests.support.tiny_loop import Killed
 from tests.support.trainings import LOOP
-from walt.core.compute import ComputeConfig
 from walt.stages import train_autoencoder, train_transformer
 from walt.tracking.config import TrackingConfig
 from walt.training import loop
@@ -19,7 +19,7 @@ from walt.training.config import ResumeConfig
 
 COMMON: dict[str, Any] = {
     "seed": 0,
-    "compute": ComputeConfig(workers=1, backend="inline", device="cpu"),
+    "compute": compute_settings(workers=1),
     "resume": ResumeConfig(if_different="refuse", kept_set_aside=3),
     "tracking": TrackingConfig(uri="unused", experiment="unused", model_prefix="unused", system_metrics=False),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from tests.support.settings import compute_settings
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_models import AUTOENCODER
 from walt.autoencoder.io import save_autoencoder
@@ -17,7 +18,7 @@ from walt.stages.encode_video import Config
 
 def config(batch_size: int = 2, precision: str = "fp32", normalize: bool = True) -> Config:
     """The stage\'s settings, on the CPU."""
-    compute = {"workers": 1, "backend": "inline", "device": "cpu"}
+    compute = compute_settings(workers=1).model_dump()
     encoding = {"batch_size": batch_size, "precision": precision, "normalize_latents": normalize}
     return Config.model_validate({"encode_video": encoding, "compute": compute})
 

@@ -17,7 +17,8 @@ from walt.core.errors import ConfigurationError
 
 def compute(backend: str, workers: int = 2) -> ComputeConfig:
     """That many workers of a backend, on the CPU."""
-    return ComputeConfig.model_validate({"workers": workers, "backend": backend, "device": "cpu"})
+    others = {"device": "cpu", "devices": 1, "sharding": "none", "rank_timeout_minutes": 1.0}
+    return ComputeConfig.model_validate({"workers": workers, "backend": backend, **others})
 
 
 def task(item: Any) -> Any:

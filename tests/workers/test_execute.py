@@ -228,10 +228,10 @@ def test_a_slow_first_item_does_not_let_results_pile_up() -> None:
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script = f"""
 import os, time
-from walt.core.compute import ComputeConfig
+from tests.support.settings import compute_settings
 from walt.workers.execute import map_items
 from tests.support.worker_tasks import report_and_sleep
-compute = ComputeConfig(workers=2, backend="process", device="cpu")
+compute = compute_settings(workers=2, backend="process")
 list(map_items(report_and_sleep, [{str(tmp_path / "a")!r}, {str(tmp_path / "b")!r}], compute))
 """
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])

@@ -1,10 +1,10 @@
-"""Settings of the machine: they change how fast a stage runs, never its results."""
+"""Settings of the machine: they change how fast a stage runs, its results at most by rounding."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from walt.core.config import Section
 
@@ -18,3 +18,11 @@ class ComputeConfig(Section):
     """Where these processes run: in this process, in a pool on this machine, or on a Ray cluster."""
     device: Literal["auto", "cpu", "cuda"]
     """Device of tensors; ``auto`` uses a GPU if there is one."""
+    devices: Literal["auto"] | PositiveInt
+    """How many devices of this machine the stages that train, encode, sample or evaluate use, each with a process of
+    its own. ``auto``: all GPUs, or the processor once. On processors a number above 1 is of processes."""
+    sharding: Literal["none", "full"]
+    """What each device holds of a transformer that is trained on several: ``none``, all of it; ``full``, its share of
+    the weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
+    rank_timeout_minutes: PositiveFloat
+    """A process that the others wait for longer than this, such as one that hangs, ends the stage with status 4."""

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from walt.core.ranks import ranks
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
+from walt.nn.collectives import gather_shares
 from walt.transformer.model import WaltTransformer
 
 
@@ -36,23 +38,36 @@ def held_out_loss(
     """Mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the least noisy.
 
     Each clip is evaluated once in each band, at its own step, without self-conditioning. A super-resolution model
-    gets its low-resolution latents at its sampling noise level.
+    gets its low-resolution latents at its sampling noise level. Of several ranks each evaluates its share of the
+    batches; all get the result.
 
     Raises:
         ValueError: there is no batch.
     """
     if not batches:
         raise ValueError("no held-out batches")
-    device = next(model.parameters()).device
-    sums, clips = torch.zeros(bands, dtype=torch.float64), 0
-    for number, batch in enumerate(batches):
-        clips += len(batch.keys)
-        uniform = sample_uniform(seed, number, batch.keys, bands)  # (B, bands) in [0, 1)
-        for band in range(bands):
-            timesteps = ((band + uniform[:, band]) * schedule.num_steps / bands).long()
-            keys = [f"{band}:{key}" for key in batch.keys]
-            sums[band] += _errors(model, schedule, batch, timesteps, keys, seed, number, str(device)).sum()
+    sums, clips = torch.zeros(bands, dtype=torch.float64), sum(len(batch.keys) for batch in batches)
+    own = [
+        _sums_of_bands(model, schedule, batches[number], bands, seed, number)
+        for number in ranks().share(range(len(batches)))
+    ]
+    for of_batch in gather_shares(own):  # in the order of the batches, so the ranks' number changes no bit
+        sums += torch.tensor(of_batch, dtype=torch.float64)
     return [float(value) for value in sums / clips]
+
+
+def _sums_of_bands(
+    model: WaltTransformer, schedule: Schedule, batch: HeldOutBatch, bands: int, seed: int, number: int
+) -> list[float]:
+    """In each band the sum of the clips' errors."""
+    device = next(model.parameters()).device
+    uniform = sample_uniform(seed, number, batch.keys, bands)  # (B, bands) in [0, 1)
+    sums = []
+    for band in range(bands):
+        timesteps = ((band + uniform[:, band]) * schedule.num_steps / bands).long()
+        keys = [f"{band}:{key}" for key in batch.keys]
+        sums.append(float(_errors(model, schedule, batch, timesteps, keys, seed, number, str(device)).sum()))
+    return sums
 
 
 def _errors(

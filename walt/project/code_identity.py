@@ -34,6 +34,8 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/config.py": "values pass through unchanged, or are refused",
     "walt/core/stopping.py": "how long whoever stops a stage waits",
     "walt/core/compute.py": "where and how fast a stage runs",
+    "walt/core/ranks.py": "which process of a stage this one is",
+    "walt/nn/collectives.py": "what the processes of a stage tell each other passes through unchanged",
     "walt/nn/device.py": "where tensors are",
     "walt/data/prefetch.py": "batches pass through unchanged and in order",
     "walt/training/checkpoint.py": "a training's state passes through unchanged",

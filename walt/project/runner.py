@@ -11,6 +11,7 @@ from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
+from walt.project.devices import count_ranks
 from walt.project.params import Params
 from walt.project.registry import Stage
 from walt.training.set_aside import set_all_aside
@@ -29,6 +30,7 @@ def load_params(root: Path) -> Params:
 def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | None = None) -> dict[str, Any]:
     """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
 
+    On several devices it runs in as many processes; this one holds the lock and waits for them.
     Args:
         choice: of a stage that trains, instead of what ``resume.if_different`` says: go on from a checkpoint of a run
             with another result, or set all checkpoints aside whether or not something differs.
@@ -39,14 +41,25 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     params = load_params(root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
-        module = importlib.import_module(stage.module)
-        arguments = (stage_config(stage, module, _with_choice(params, choice)), paths)
+        count = count_ranks(stage, params)
         if choice == "afresh":
             set_all_aside(paths.work(stage.name), "asked for by --afresh")
-        result: dict[str, Any] = (
-            module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
-        )
+        if count == 1:
+            result = run_here(stage, _with_choice(params, choice), root)
+        else:
+            from walt.project.launcher import launch  # here: one device needs nothing of it
+
+            result = launch(stage, _with_choice(params, choice), root, count)
         write_json(paths.work(stage.name) / "result.json", result)
+    return result
+
+
+def run_here(stage: Stage, params: Params, root: Path) -> dict[str, Any]:
+    """The stage's work in this process, or a rank's share of it. The lock must be held, by this process or the one that
+    started the ranks. Raises as ``run_stage``."""
+    module = importlib.import_module(stage.module)
+    arguments = (stage_config(stage, module, params), Paths(root))
+    result: dict[str, Any] = module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
     return result
 
 

@@ -33,6 +33,7 @@ from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
 from walt.data.manifest import count_manifest, iterate_columns, manifest_parts, values_of
 from walt.data.shards import (
@@ -46,6 +47,7 @@ from walt.data.shards import (
     write_shard,
 )
 from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, write_caption_names, write_labels
+from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
 from walt.project.code_identity import code_digest
 from walt.text.config import TextConfig
@@ -85,14 +87,20 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     num_clips = count_manifest(paths.manifest)
     if not num_clips:
         raise RejectLimitError(f"{paths.manifest}: no clips")
-    paths.text.mkdir(parents=True, exist_ok=True)
-    clean_temporary(paths.text)
+    with first_goes_ahead():
+        if ranks().is_first:
+            paths.text.mkdir(parents=True, exist_ok=True)
+            clean_temporary(paths.text)
     figures = _encode(config.text, config, num_clips, paths) if config.text else _leave_out(paths)
+    if not ranks().is_first:
+        return figures
     return {**figures, "classes_of_clips": write_labels(paths.text, iterate_columns(paths.manifest, "key", "label"))}
 
 
 def _leave_out(paths: Paths) -> dict[str, Any]:
     """Where no model takes text: neither tars nor an encoder."""
+    if not ranks().is_first:
+        return {}
     _remove_others(paths, set())
     (paths.text / INDEX_NAME).unlink(missing_ok=True)
     return leave_out(paths.text_encoder, "text")
@@ -111,33 +119,47 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
     }
     # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
     whole = _ListDigest(identity, "plan")
-    records, reused, count, unique, lengths = [], 0, 0, 1, Lengths()
+    made: list[tuple[dict[str, Any], dict[str, Any], bool]] = []  # by this rank: its share of the tars
+    number, count, unique, lengths = 0, 0, 1, Lengths()
     with ProgressBar(STAGE, total=num_clips + 1, unit="clips") as bar:
         for captions, tars in _plan(paths.manifest):
             book = EmbeddingBook(encoder, captions, text.batch_size)
             unique += len(book) - 1  # the empty caption is in each
             for name, entries in tars:
-                shard_identity = sha256_json({**identity, "code": code, "entries": entries})
-                finished = _finished(paths, name, shard_identity)
-                reused += finished is not None
-                record, cut = finished or _make(paths, name, entries, book, shard_identity)
-                records.append(record)
-                lengths = lengths.with_others(cut)
+                if number % ranks().count == ranks().rank:
+                    shard_identity = sha256_json({**identity, "code": code, "entries": entries})
+                    finished = _finished(paths, name, shard_identity)
+                    record, cut = finished or _make(paths, name, entries, book, shard_identity)
+                    made.append((asdict(record), asdict(cut), finished is not None))
+                number += 1
                 count += sum(len(own) for key, own in entries if key != NULL_KEY)
                 whole.add([name, entries])
-                bar.advance(record.count)
+                bar.advance(len(entries))
+    of_all = gather_shares(made)
+    records = [ShardRecord(**record) for record, _, _ in of_all]
+    for _, cut_of_tar, _ in of_all:
+        lengths = lengths.with_others(Lengths(**cut_of_tar))
+    if ranks().is_first:
+        _publish(paths, records, whole.hexdigest(), lengths, count, encoder)
+    return {
+        "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
+        "tars": len(records), "reused": sum(was_there for _, _, was_there in of_all), "encoder": encoder.source,
+        "width": encoder.width,
+    }  # fmt: skip
+
+
+def _publish(
+    paths: Paths, records: list[ShardRecord], digest: str, lengths: Lengths, count: int, encoder: TextEncoder
+) -> None:
+    """Write the index and the names of captions, and remove what is not in them."""
     _remove_others(paths, {record.shard for record in records})
     write_caption_names(paths.text, iterate_columns(paths.manifest, "key", "captions"))
-    write_index(paths.text, whole.hexdigest(), records)
+    write_index(paths.text, digest, records)
     if lengths.cut:
         warning(
             f"{STAGE}: {lengths.cut} of {count} captions of clips are longer than text.max_tokens {encoder.max_tokens} "
             f"and were cut; the longest has {lengths.longest} tokens"
         )
-    return {
-        "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
-        "tars": len(records), "reused": reused, "encoder": encoder.source, "width": encoder.width,
-    }  # fmt: skip
 
 
 def _make(
@@ -182,13 +204,23 @@ class _ListDigest:
 
 
 def prepare_encoder(text: TextConfig, config: Config, paths: Paths, captions: Iterable[str]) -> TextEncoder:
-    """Publish ``models/text-encoder`` and open it; the tiny encoder is built from the captions."""
+    """Publish ``models/text-encoder`` and open it; the tiny encoder is built from the captions. Ranks other than the
+    first open what that has published."""
+    device = select_device(config.compute.device)
+    with first_goes_ahead():
+        if not ranks().is_first:
+            return open_text_encoder(text.encoder, text.max_tokens, device, paths.text_encoder, paths.root)
+        return _publish_encoder(text, config, paths, captions, device)
+
+
+def _publish_encoder(
+    text: TextConfig, config: Config, paths: Paths, captions: Iterable[str], device: str
+) -> TextEncoder:
     for left in paths.text_encoder.parent.glob(f"{paths.text_encoder.name}.*{TEMPORARY_SUFFIX}"):
         shutil.rmtree(left)  # of a killed run of this stage; other stages' stay
     with atomic_directory(paths.text_encoder) as folder:
         if text.encoder == TINY:
             build_tiny_encoder(captions, text.tiny, config.seed, folder)
-        device = select_device(config.compute.device)
         encoder = open_text_encoder(text.encoder, text.max_tokens, device, folder, paths.root)
         encoder.describe(folder)
     return encoder

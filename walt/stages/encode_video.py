@@ -31,13 +31,15 @@ from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.storage import clean_temporary, read_json, write_json
 from walt.data.clip_pixels import decode_members, pixels
-from walt.data.clip_table import CLIPS_TABLE, read_clip_rows
+from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shards import (
     INDEX_NAME,
     Sample,
+    ShardIndex,
     ShardRecord,
     iterate_shard,
     read_index,
@@ -46,6 +48,7 @@ from walt.data.shards import (
     write_shard,
 )
 from walt.media.mp4 import LIBRARY_VERSIONS
+from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
 from walt.nn.pretrained import weights_digest
 from walt.project.code_identity import code_digest
@@ -106,23 +109,52 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     rejected: dict[str, list[Rejected]] = {}
     finished: dict[str, list[ShardRecord]] = {size: [] for size in sizes}
     reused = 0
-    _clean(paths, sizes)
-    with ProgressBar(
-        STAGE, total=sum(r.count for index in indexes.values() for r in index.records), unit="clips"
-    ) as bar:
-        for size, index in indexes.items():
-            for clips in index.records:
-                tar = _Tar(paths, size, clips, sha256_json({**encoder.identity, "clips": clips.sha256}))
-                note = tar.finished()
-                reused += note is not None
-                record, refused = note or tar.make(encoder)
-                finished[size].append(record)
-                rejected.setdefault(size, []).extend(refused)
-                bar.advance(clips.count)
+    with first_goes_ahead():
+        if ranks().is_first:
+            _clean(paths, sizes)
+    tars = [
+        _Tar(paths, size, clips, sha256_json({**encoder.identity, "clips": clips.sha256}))
+        for size, index in indexes.items()
+        for clips in index.records
+    ]
+    for tar, (record, refused, was_there) in zip(tars, _made(tars, encoder), strict=True):
+        reused += was_there
+        finished[tar.size].append(record)
+        rejected.setdefault(tar.size, []).extend(refused)
     lost = {item.key for items in rejected.values() for item in items}
     kept = [row for row in rows if row.key not in lost]
     if not kept:
         raise RejectLimitError(f"{paths.clips}: of {len(rows)} clips none has finite latents")
+    if ranks().is_first:
+        _publish(paths, encoder, indexes, finished, kept)
+    return {
+        "clips": len(kept), "sizes": sizes, "tars": sum(map(len, finished.values())), "reused": reused,
+        "rejected": [{"size": size, **asdict(item)} for size, items in rejected.items() for item in items],
+    }  # fmt: skip
+
+
+def _made(tars: list[_Tar], encoder: Encoder) -> Iterator[tuple[ShardRecord, list[Rejected], bool]]:
+    """Of each tar its record, what was refused, and whether it was there already. Each rank makes its share of them."""
+    own = ranks().share(tars)
+    made = []
+    with ProgressBar(STAGE, total=sum(tar.clips.count for tar in own), unit="clips") as bar:
+        for tar in own:
+            note = tar.finished()
+            record, refused = note or tar.make(encoder)
+            made.append([asdict(record), [asdict(item) for item in refused], note is not None])
+            bar.advance(tar.clips.count)
+    for record, refused, was_there in gather_shares(made):
+        yield ShardRecord(**record), [Rejected(**item) for item in refused], was_there
+
+
+def _publish(
+    paths: Paths,
+    encoder: Encoder,
+    indexes: dict[str, ShardIndex],
+    finished: dict[str, list[ShardRecord]],
+    kept: list[ClipRow],
+) -> None:
+    """Write the indexes and the table of clips, and remove what is not in them."""
     for size, records in finished.items():
         _remove_others(paths, size, records)
         # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
@@ -131,10 +163,6 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         content |= {"clips": [r.sha256 for r in indexes[size].records], "rows": [asdict(row) for row in kept]}
         write_index(paths.latents / size, sha256_json(content), records)
     write_clip_rows(paths.latents, kept)
-    return {
-        "clips": len(kept), "sizes": sizes, "tars": sum(map(len, finished.values())), "reused": reused,
-        "rejected": [{"size": size, **asdict(item)} for size, items in rejected.items() for item in items],
-    }  # fmt: skip
 
 
 def open_encoder(config: Config, paths: Paths) -> Encoder:

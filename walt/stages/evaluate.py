@@ -22,6 +22,7 @@ from walt.core import log
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size
 from walt.core.storage import write_json
 from walt.data.caption_choice import CaptionChoice, check_names
@@ -89,10 +90,14 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             "frechet_distance": partial(measure_frechet_distance, config, paths, samples, name, extractor),
             "adherence": partial(measure_adherence, descriptor, samples),
         }
+        if not ranks().is_first:  # the others help with what the models compute; the rest takes little
+            measurements = {"held_out_loss": measurements["held_out_loss"]}
         for measurement, measure in measurements.items():
             log.info(f"{STAGE}: {measurement}")
             found, details[measurement] = measure()
             metrics |= found
+        if not ranks().is_first:
+            return {}
         write_json(paths.evaluation, {"metrics": metrics, "details": details})
         _track(tracked, metrics, samples, paths)
     for key, value in metrics.items():

@@ -8,17 +8,23 @@ of each. Videos that a person asks for on the command line are made by ``walt.co
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from heapq import nsmallest
 from itertools import cycle, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
@@ -30,12 +36,13 @@ from walt.data.manifest import caption_names, iterate_columns
 from walt.diffusion.config import DiffusionConfig
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import png_bytes
+from walt.nn.collectives import gather, gather_bytes
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
 from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.trained_transformers import cascade
 from walt.sampling.config import SampleConfig
-from walt.sampling.output import Video, overview, to_frames, write_sample
+from walt.sampling.output import overview, to_frames, write_sample
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
@@ -74,17 +81,34 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     warn_about_long_prompts(prompts, pipeline.text_encoder)
     beginnings = Beginnings(config.sample, paths, pipeline)
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_directory(paths.samples) as folder:
-        samples = []
-        videos: list[Video] = []
+    with _shared_folder(paths.samples) as folder:
+        own: list[dict[str, Any]] = []
+        frames: dict[str, Tensor] = {}
         for start, batch in generate(pipeline, prompts, config.seed, config.sample, beginnings):
             for offset in range(len(batch.prompts)):
-                samples.append(_write(folder, start + offset, batch, offset, config, pipeline.versions))
-                if len(videos) < _IN_OVERVIEW:
-                    videos.append(to_frames(batch.videos[offset]))
-        write_bytes(folder / OVERVIEW, png_bytes(overview(videos, list(map(describe_prompt, prompts[: len(videos)])))))
-        write_json(folder / SAMPLES, samples)
+                own.append(_write(folder, start + offset, batch, offset, config, pipeline.versions))
+                if start + offset < _IN_OVERVIEW:
+                    frames[str(start + offset)] = torch.from_numpy(to_frames(batch.videos[offset]))
+        samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("index"))
+        for part in gather_bytes(save(frames)):
+            frames |= load(part)
+        videos = [frames[str(number)].numpy() for number in range(len(frames))]
+        if ranks().is_first:
+            captions = list(map(describe_prompt, prompts[: len(videos)]))
+            write_bytes(folder / OVERVIEW, png_bytes(overview(videos, captions)))
+            write_json(folder / SAMPLES, samples)
     return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
+
+
+@contextmanager
+def _shared_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder in which every rank writes; the first one puts it in the place of ``path`` at the end."""
+    if ranks().is_first:
+        with atomic_directory(path) as folder:
+            gather(str(folder))
+            yield folder
+    else:
+        yield Path(gather("")[0])
 
 
 def choose_prompts(
@@ -247,10 +271,15 @@ class Beginnings:
 def generate(
     pipeline: Pipeline, prompts: Sequence[Prompt], seed: int, config: SampleConfig, beginnings: Beginnings
 ) -> Iterator[tuple[int, SampleBatch]]:
-    """(index of the first video, videos), batch by batch, with a progress bar over model evaluations."""
+    """(index of the first video, videos), batch by batch, with a progress bar over model evaluations.
+
+    Each rank makes its share of the batches: whole ones, since another batch size could change a video by rounding.
+    """
     evaluations = config.steps * (1 + len(pipeline.followers(config.cascade)))
-    with ProgressBar(STAGE, total=len(prompts) * evaluations, unit="model steps") as bar:
-        for start in range(0, len(prompts), config.batch_size):
+    starts = ranks().share(range(0, len(prompts), config.batch_size))
+    videos = sum(len(prompts[start : start + config.batch_size]) for start in starts)
+    with ProgressBar(STAGE, total=videos * evaluations, unit="model steps") as bar:
+        for start in starts:
             batch = prompts[start : start + config.batch_size]
             indices = range(start, start + len(batch))
             yield (

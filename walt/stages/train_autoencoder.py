@@ -22,6 +22,7 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
@@ -29,6 +30,7 @@ from walt.data.clip_table import CLIPS_TABLE
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
+from walt.nn.collectives import first_goes_ahead
 from walt.nn.device import prefetch_depth, select_device
 from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
 from walt.project.code_identity import code_digests
@@ -39,7 +41,7 @@ from walt.training import continuation
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
 from walt.training.config import ResumeConfig
-from walt.training.loop import train
+from walt.training.loop import TrainingResult, train
 
 NAME = "train-autoencoder"
 _EVALUATION_BATCH = 16
@@ -60,7 +62,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Train, measure latents and held-out PSNR, publish ``models/autoencoder``; or publish what is frozen."""
     training = config.train_autoencoder
     if training.frozen is not None:
-        return _publish_frozen(config, training.frozen, paths)
+        return _publish_frozen(config, training.frozen, paths) if ranks().is_first else {}
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     model = CausalAutoencoder(config.autoencoder).to(device)
@@ -69,7 +71,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     weights: dict[str, str] = {}  # of networks that were trained before: digests, by key of the section
     tags: dict[str, str] = {}
     if training.initial_weights is not None:
-        given = given_model(config.tracking, paths.root, training.initial_weights, paths.work(NAME))
+        with first_goes_ahead():  # one fetches, the others find
+            given = given_model(config.tracking, paths.root, training.initial_weights, paths.work(NAME))
         weights["initial_weights"] = load_initial_weights(model, given.folder)
         tags = given.tags("initial_weights", weights["initial_weights"])
     discriminator, perceptual = _loss_networks(training, paths, device)
@@ -86,7 +89,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "code": code_digests(__name__),
         "compute": config.compute.model_dump(mode="json"),
     }
-    beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
+    with first_goes_ahead():
+        beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with (
         start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
@@ -102,16 +106,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
             second_model=objective.second_model(),
         )
-        model.load_state_dict(result.state_dict)
-        model.eval()
-        statistics = measure_latents(model, objective.datasets, training.precision)
-        metrics = held_out_psnr(model, paths, training)
+        if not ranks().is_first:
+            return {}
+        metrics = _publish(model, result, objective, paths, training)
         tracked.log_metrics(metrics, training.steps)
-        with atomic_directory(paths.autoencoder) as folder:
-            save_autoencoder(folder, model, statistics)
-            write_json(folder / "metrics.json", metrics)
-            write_json(folder / "history.json", result.history)
-            continuation.write_changes(folder, result.changes)
         tracked.register_model(paths.autoencoder, "autoencoder")
     continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
     forget(paths.work(NAME))
@@ -128,8 +126,8 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
     given = given_model(config.tracking, paths.root, address, paths.work(NAME))
     if given.folder.resolve() == paths.autoencoder.resolve():
         raise ConfigurationError(
-            f"train_autoencoder.frozen is {address}, which this stage makes and DVC removes first: name a copy, or a "
-            "version in the registry"
+            f"train_autoencoder.frozen is {address}, which this stage replaces: name a copy, or a version in the "
+            "registry"
         )
     model = load_frozen(given.folder, config.autoencoder, device)
     digest = weights_digest(given.folder)
@@ -152,6 +150,26 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
     info(f"{NAME}: {address} is published as it is; nothing was trained")
     figures = {"parameters": sum(p.numel() for p in model.parameters()), "steps": 0, **metrics}
     return {**figures, **given.provenance, "sha256": digest}
+
+
+def _publish(
+    model: CausalAutoencoder,
+    result: TrainingResult,
+    objective: AutoencoderObjective,
+    paths: Paths,
+    training: AutoencoderTrainingConfig,
+) -> dict[str, float]:
+    """Measure the trained model and write its folder; returns the figures."""
+    model.load_state_dict(result.state_dict)
+    model.eval()
+    statistics = measure_latents(model, objective.datasets, training.precision)
+    metrics = held_out_psnr(model, paths, training)
+    with atomic_directory(paths.autoencoder) as folder:
+        save_autoencoder(folder, model, statistics)
+        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "history.json", result.history)
+        continuation.write_changes(folder, result.changes)
+    return metrics
 
 
 @torch.no_grad()

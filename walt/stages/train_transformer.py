@@ -18,6 +18,7 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import leave_out
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_json
 from walt.core.transformers import Transformer, get_transformer
@@ -30,6 +31,7 @@ from walt.data.shards import INDEX_NAME
 from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
+from walt.nn.collectives import first_goes_ahead
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.nn.pretrained import load_config, weights_digest
 from walt.project.code_identity import code_digests
@@ -40,7 +42,8 @@ from walt.training import continuation
 from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
-from walt.training.loop import train
+from walt.training.loop import TrainingResult, train
+from walt.training.sharding import shard
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
@@ -81,12 +84,13 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     keep_freed_memory(device)
     given = _given(config, training, paths.root, work)
     weights = _weights(architecture, first, None if given is None else given.folder)
-    model = _model(architecture, training, weights, device, f"{transformer.training}.compile")
+    model = _model(architecture, training, weights, device, f"{transformer.training}.compile", config.compute.sharding)
     objective = _objective(config, architecture, training, model, paths, transformer)
     started = {} if given is None else {"initial_weights": weights_digest(given.folder)}
     identity = _identity(config, architecture, first, paths, transformer)
     identity["weights"] |= started
-    beginning = continuation.begin(transformer.stage, work, identity, training, config.resume.if_different)
+    with first_goes_ahead():
+        beginning = continuation.begin(transformer.stage, work, identity, training, config.resume.if_different)
     parameters = {  # for people, who compare runs by them
         "seed": config.seed,
         "architecture": architecture.model_dump(mode="json"),
@@ -112,16 +116,23 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
             "steps": training.steps,
             "loss": result.history[-1]["loss"],
         }
-        with atomic_directory(output) as folder:
-            save_transformer(folder, model, result.state_dict)
-            write_json(folder / "metrics.json", figures)
-            write_json(folder / "history.json", result.history)
-            continuation.write_changes(folder, result.changes)
-        tracked.register_model(output, transformer.version_name)
-    continuation.finish(work, config.resume.kept_set_aside)
-    forget(work)
+        if ranks().is_first:
+            _publish(output, model, result, figures)
+            tracked.register_model(output, transformer.version_name)
+    if ranks().is_first:
+        continuation.finish(work, config.resume.kept_set_aside)
+        forget(work)
     latents = objective.maker.latents
     return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
+
+
+def _publish(output: Path, model: WaltTransformer, result: TrainingResult, figures: dict[str, Any]) -> None:
+    """Write the trained model's folder."""
+    with atomic_directory(output) as folder:
+        save_transformer(folder, model, result.state_dict)
+        write_json(folder / "metrics.json", figures)
+        write_json(folder / "history.json", result.history)
+        continuation.write_changes(folder, result.changes)
 
 
 def _architecture(section: TransformerConfig | AspectConfig, first: Path | None) -> TransformerConfig:
@@ -138,6 +149,7 @@ def _model(
     weights: dict[str, Tensor] | None,
     device: str,
     key: str,
+    sharding: str,
 ) -> WaltTransformer:
     """The model before its first step. ``key`` is the setting that asks for compilation, for messages."""
     model = WaltTransformer(architecture)
@@ -147,6 +159,8 @@ def _model(
     model.activation_checkpointing = training.activation_checkpointing
     if training.compile:
         compile_blocks(model.blocks, device, key)
+    if sharding == "full" and ranks().count > 1:
+        shard(model, model.blocks)
     return model
 
 
@@ -154,7 +168,8 @@ def _given(config: Config, training: DiffusionTrainingConfig, root: Path, work: 
     """The model whose weights are the first ones, where the setting names one."""
     if training.initial_weights is None:
         return None
-    return given_model(config.tracking, root, training.initial_weights, work)
+    with first_goes_ahead():  # one fetches, the others find
+        return given_model(config.tracking, root, training.initial_weights, work)
 
 
 def _weights(architecture: TransformerConfig, first: Path | None, given: Path | None) -> dict[str, Tensor] | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from walt.core import log
 from walt.core.errors import TerminatedError
+from walt.core.ranks import ranks
 from walt.tracking import provenance, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.memory import RunMemory
@@ -127,6 +128,23 @@ class Run:
         )
 
 
+class SilentRun(Run):
+    """What the other ranks of a stage write to: the first one alone writes."""
+
+    def __init__(self) -> None:
+        """Nothing is opened."""
+
+    def log_metrics(self, values: dict[str, float], step: int) -> None:
+        """Nothing."""
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Nothing."""
+
+    def register_model(self, folder: Path, name: str) -> str | None:
+        """Nothing."""
+        return None
+
+
 @contextmanager
 def start_run(
     config: TrackingConfig,
@@ -139,12 +157,15 @@ def start_run(
 
     The run is tagged with the stage, the git commit, and the hash of each input that ``dvc.lock`` knows, next to
     ``tags``. It ends as FINISHED, as KILLED (SIGTERM, interrupt) or as FAILED. A stage that did not finish, and is
-    started again with the same parameters and inputs, continues its run.
+    started again with the same parameters and inputs, continues its run. Of several ranks the first one alone writes.
 
     Raises:
         ConfigurationError: ``tracking.uri`` is not of a known kind.
         StorageError: MLflow cannot be reached and the spool cannot be written either.
     """
+    if not ranks().is_first:
+        yield SilentRun()
+        return
     inputs = provenance.input_hashes(root, name)
     description: Record = {
         "kind": "run",

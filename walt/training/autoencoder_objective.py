@@ -27,11 +27,13 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.core.errors import RejectLimitError
 from walt.core.paths import Paths
+from walt.core.ranks import ranks
 from walt.core.sizes import Size
 from walt.data.clip_dataset import ClipDataset
 from walt.data.epoch_order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
 from walt.diffusion.noise import sample_noise
 from walt.training.autoencoder_config import AutoencoderTrainingConfig, ClipFormConfig
+from walt.training.parallel import share_of_batch, sum_over_ranks
 from walt.training.trained_model import SecondModel
 
 
@@ -39,7 +41,7 @@ from walt.training.trained_model import SecondModel
 class AutoencoderBatch:
     """``video`` (B, 3, frames, H, W) in [-1, 1], and the unit noise (B, c, t, h, w) of the reparameterised draw.
 
-    ``share`` is this form's share of the step's loss: the shares of a step add up to 1.
+    ``share`` is this batch's share of the step's loss: the shares of a step, over all forms and ranks, add up to 1.
     """
 
     video: Tensor
@@ -91,7 +93,10 @@ class AutoencoderObjective:
     # data and noise are made in full precision, wherever this is called
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def batch(self, step: int) -> list[AutoencoderBatch]:
-        """The batches of a step, on the CPU: one of each form in joint training, else one of a form drawn by weight."""
+        """The batches of a step, on the CPU: one of each form in joint training, else one of a form drawn by weight.
+
+        Of each batch this rank has its share.
+        """
         forms = self.config.forms
         if not self.config.joint:
             return [self._batch(draw_form(forms, self.seed, step), step, share=1.0)]
@@ -145,7 +150,7 @@ class AutoencoderObjective:
             means = {"real_logits": logits_real.detach().mean(), "fake_logits": logits_fake.detach().mean()}
             averages.add(share, {**terms, **means})
         if self.lecam is not None:  # the averages move once a step, by the means over all forms
-            self.lecam.update(averages.terms["real_logits"], averages.terms["fake_logits"])
+            self.lecam.update(*(sum_over_ranks(averages.terms[name]) for name in ("real_logits", "fake_logits")))
             for share, logits_real, logits_fake in logits:
                 averages.add(share, {"lecam": self.lecam(logits_real, logits_fake)})
         weights = {"adversarial": 1.0, "lecam": self.config.loss.lecam, "r1": self.config.loss.r1}
@@ -174,11 +179,13 @@ class AutoencoderObjective:
     def _batch(self, index: int, step: int, share: float) -> AutoencoderBatch:
         """The batch of a form, a function of (seed, form, step)."""
         form, seed = self.config.forms[index], hash_integer("form", self.seed, index)
-        keys = batch_keys(seed, step, form.batch_size, self.keys[index])
+        every = batch_keys(seed, step, form.batch_size, self.keys[index])
+        keys = [every[place] for place in share_of_batch(form.batch_size)]
         dataset = self.datasets[form.resolution]
         starts = [self._start(dataset, key, form, step) for key in keys]
         video = dataset.frames(keys, starts, form.num_frames)
-        return AutoencoderBatch(video, sample_noise(seed, step, keys, self._latent_shape(form)), share)
+        noise = sample_noise(seed, step, keys, self._latent_shape(form))
+        return AutoencoderBatch(video, noise, share / ranks().count)
 
     def _start(self, dataset: ClipDataset, key: str, form: ClipFormConfig, step: int) -> int:
         """A random first frame; clips start where latent frames do, stills anywhere."""

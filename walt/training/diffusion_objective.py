@@ -5,7 +5,7 @@ Everything random is a function of (seed, step, sample), so a step can be comput
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import RejectLimitError
+from walt.core.ranks import ranks
 from walt.data.conditions import Conditions
 from walt.data.epoch_order import batch_keys, hash_integer
 from walt.data.latent_dataset import LatentDataset
@@ -20,6 +21,7 @@ from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.means import Average, Terms
+from walt.training.parallel import share_of_batch, with_zeros
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -86,26 +88,35 @@ class BatchMaker:
         self.condition_dropout = condition_dropout
         self.frame_prediction_probability = frame_prediction_probability
 
-    def videos(self, step: int, count: int) -> DiffusionBatch:
-        """``count`` videos of a step."""
-        keys = batch_keys(hash_integer("videos", self.seed), step, count, self.latents.video_keys)
+    def videos(self, step: int, count: int, places: Sequence[int] | None = None) -> DiffusionBatch:
+        """``count`` videos of a step, or those of them with these places."""
+        places = range(count) if places is None else places
+        every = batch_keys(hash_integer("videos", self.seed), step, count, self.latents.video_keys)
+        keys = [every[place] for place in places]
         low = self.low_latents.latents(keys) if self.low_latents else None
-        return self._batch(step, list(keys), self.latents.latents(keys), low, images=False)
+        return self._batch(step, keys, places, self.latents.latents(keys), low, images=False)
 
-    def image_stacks(self, step: int, count: int) -> DiffusionBatch:
-        """``count`` stacks of t independent images each."""
+    def image_stacks(self, step: int, count: int, places: Sequence[int] | None = None) -> DiffusionBatch:
+        """``count`` stacks of t independent images each, or those of them with these places."""
+        places = range(count) if places is None else places
         frames = self.config.latent_grid[0]
-        keys = batch_keys(hash_integer("images", self.seed), step, count * frames, self.latents.image_keys)
+        every = batch_keys(hash_integer("images", self.seed), step, count * frames, self.latents.image_keys)
+        keys = [key for place in places for key in every[place * frames : (place + 1) * frames]]
         low = _stack(self.low_latents.latents(keys), frames) if self.low_latents else None
-        return self._batch(step, list(keys), _stack(self.latents.latents(keys), frames), low, images=True)
+        return self._batch(step, keys, places, _stack(self.latents.latents(keys), frames), low, images=True)
 
-    def _batch(self, step: int, keys: list[str], latents: Tensor, low: Tensor | None, images: bool) -> DiffusionBatch:
+    def _batch(
+        self, step: int, keys: list[str], places: Sequence[int], latents: Tensor, low: Tensor | None, images: bool
+    ) -> DiffusionBatch:
+        """``places`` in the step's whole batch: what is drawn for an element does not depend on who computes it."""
         count = len(latents)
         per_item = len(keys) // count
-        names = [":".join(keys[i : i + per_item]) + f":{i}" for i in range(0, len(keys), per_item)]
+        firsts = [place * per_item for place in places]  # place of an element's first clip among all clips of its kind
+        names = [f"{':'.join(keys[i * per_item : (i + 1) * per_item])}:{first}" for i, first in enumerate(firsts)]
+        clip_places = [first + i for first in firsts for i in range(per_item)]
         uniform = sample_uniform(self.seed, step, names, count=2 + per_item)  # (B, timestep, level, dropout ...)
         said = self.conditions.tensors(
-            keys, uniform[:, 2:].flatten() < self.condition_dropout, self._caption_draws(step, keys)
+            keys, uniform[:, 2:].flatten() < self.condition_dropout, self._caption_draws(step, keys, clip_places)
         )
         if images:
             said = {name: tensor.unflatten(0, (count, per_item)) for name, tensor in said.items()}
@@ -122,9 +133,10 @@ class BatchMaker:
             labels=said.get("labels"), known_frames=known,
         )  # fmt: skip
 
-    def _caption_draws(self, step: int, keys: list[str]) -> list[float]:
+    def _caption_draws(self, step: int, keys: list[str], places: list[int]) -> list[float]:
         """For each clip a number in [0, 1) that chooses among its captions: of no other draw's stream."""
-        draws = (hash_integer("caption", self.seed, step, f"{key}:{place}") for place, key in enumerate(keys))
+        named = (f"{key}:{place}" for key, place in zip(keys, places, strict=True))
+        draws = (hash_integer("caption", self.seed, step, name) for name in named)
         return [(draw >> 11) / 2**53 for draw in draws]  # as many bits as a float has: never 1
 
     def _known_frames(self, step: int, names: list[str]) -> Tensor:
@@ -161,32 +173,46 @@ class DiffusionObjective:
     # data and noise are made in full precision, wherever this is called
     @torch.autocast("cpu", enabled=False)  # type: ignore[untyped-decorator]
     def batch(self, step: int) -> list[DiffusionBatch]:
-        """The batch of a step: videos, and the stacks of images that are trained jointly (paper section 3.3)."""
+        """This rank's share of a step's batch: videos, and the stacks of images that are trained jointly (paper section
+        3.3)."""
         videos, stacks = self.counts
-        parts = [self.maker.videos(step, videos)] if videos else []
-        return [*parts, self.maker.image_stacks(step, stacks)] if stacks else parts
+        own = share_of_batch(self.config.batch_size)
+        of_videos = [place for place in own if place < videos]
+        of_stacks = [place - videos for place in own if place >= videos]
+        parts = [self.maker.videos(step, videos, of_videos)] if of_videos else []
+        return [*parts, self.maker.image_stacks(step, stacks, of_stacks)] if of_stacks else parts
 
     def losses(self, step: int, batch: list[DiffusionBatch]) -> Iterator[Terms]:
-        """The terms of each part of a step, which add up to the step's; there are ``accumulation`` equal parts.
+        """The terms of each part of this rank's share of a step: over all parts and ranks they add up to the step's.
+        There are ``accumulation`` equal parts.
 
         ``loss`` is the mean squared error of the prediction; ``video`` and ``image`` are its two kinds, and
         ``loss/band_0`` and so on its bands of timesteps.
         """
         # drawn per step, not per sample: in both cases the first pass is one forward of the whole part
         twice = hash_integer("self-conditioning", self.seed, step) / 2**64 < self.config.self_conditioning_probability
-        size = self.config.batch_size // self.config.accumulation
-        for start in range(0, self.config.batch_size, size):
-            yield self._terms(_span(batch, start, start + size), {part.images: len(part) for part in batch}, twice)
+        own = sum(map(len, batch))
+        size = own // self.config.accumulation
+        for start in range(0, own, size):
+            terms = self._terms(_span(batch, start, start + size), twice)
+            yield terms if ranks().count == 1 else with_zeros(terms, self._kinds(), self._names_of_bands())
 
-    def _terms(self, batch: list[DiffusionBatch], counts: dict[bool, int], twice: bool) -> Terms:
-        """The share that these samples have in the step's terms; the step has ``counts`` stacks (True) and videos."""
+    def _kinds(self) -> list[str]:
+        """Of a step's samples."""
+        return [kind for kind, count in zip(("video", "image"), self.counts, strict=True) if count]
+
+    def _names_of_bands(self) -> list[str]:
+        return [f"loss/band_{band}" for band in range(self.config.timestep_bands)]
+
+    def _terms(self, batch: list[DiffusionBatch], twice: bool) -> Terms:
+        """The share that these samples have in the step's terms."""
         terms, total = {}, torch.zeros((), device=self.device)
         errors: list[Tensor] = []
         for part in batch:
             error = prediction_loss(self.model, self.schedule, part.to(self.device), self_conditioning=twice)
             errors.append(error.detach())
             loss = error.mean()
-            terms["image" if part.images else "video"] = loss * (len(part) / counts[part.images])
+            terms["image" if part.images else "video"] = loss * (len(part) / self.counts[part.images])
             total = total + loss * (len(part) / self.config.batch_size)
         return {"loss": total, **terms, **self._bands(torch.cat([part.timesteps for part in batch]), torch.cat(errors))}
 
@@ -197,7 +223,8 @@ class DiffusionObjective:
         members = bands == torch.arange(number)[:, None]  # (bands, B)
         sums = (members.to(errors.device) * errors).sum(1)
         counts = members.sum(1).tolist()
-        return {f"loss/band_{band}": Average(sums[band], count) for band, count in enumerate(counts) if count}
+        names = self._names_of_bands()
+        return {names[band]: Average(sums[band], count) for band, count in enumerate(counts) if count}
 
 
 def prediction_loss(

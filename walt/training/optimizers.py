@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from walt.training.adafactor import Adafactor
 from walt.training.config import OptimizerConfig
+from walt.training.sharding import part_like
 
 _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 
@@ -95,5 +96,6 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], scala
 def _laid_out_like(parameter: Tensor, value: Any) -> Any:
     """A moment in its parameter's memory layout: fused kernels go through both in parallel and ignore the strides."""
     if isinstance(value, Tensor) and value.shape == parameter.shape:
+        value = part_like(value, parameter)
         return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
     return value

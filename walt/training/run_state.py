@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from walt.core.ranks import ranks
+from walt.nn.collectives import first_goes_ahead
 from walt.training import continuation
 from walt.training.checkpoint import Retention
 from walt.training.checkpoint_writer import CheckpointWriter
@@ -19,8 +21,10 @@ from walt.training.finite_guard import FiniteGuard
 from walt.training.loss_spikes import LossSpikes
 from walt.training.means import Average, Means, Terms
 from walt.training.optimizers import optimizer_state, restore_optimizer
+from walt.training.parallel import same_on_all
+from walt.training.sharding import shared_like, whole
 from walt.training.termination import TerminationSignal
-from walt.training.trained_model import TrainedModel, scalar
+from walt.training.trained_model import TrainedModel, frozen, scalar
 
 History = list[dict[str, float]]
 
@@ -45,19 +49,23 @@ class RunState:
 
     def resume(self, name: str) -> None:
         """Load the newest checkpoint, if there is one of this run."""
-        resumed = continuation.resume(name, self.work, self.identity, self.config)
+        for trained in self.models:
+            same_on_all(trained.model)
+        with first_goes_ahead():  # it removes what is damaged
+            resumed = continuation.resume(name, self.work, self.identity, self.config)
         if resumed is None:
             return
         found, self.changes = resumed
         for trained in self.models:
             if not continuation.fits(name, trained.model, found, trained.part):
                 continue
-            trained.model.load_state_dict(found.parts[trained.part])
+            trained.model.load_state_dict(shared_like(found.parts[trained.part], trained.model.state_dict()))
             if continuation.has_optimizer(name, found, self.config, trained.optimizer_part):
                 scalars = found.state[trained.optimizer_part]
                 restore_optimizer(trained.optimizer, found.parts[trained.optimizer_part], scalars)
         if self.ema:
-            self.ema.load_state_dict(found.parts.get("ema", found.parts[self.models[0].part]))
+            average = found.parts.get("ema", found.parts[self.models[0].part])
+            self.ema.load_state_dict(shared_like(average, self.ema.state_dict()))
         self.step = self.saved_at = found.step
         self.seconds = found.seconds
         self.history = found.state["history"]
@@ -112,7 +120,8 @@ class RunState:
         """The terms of the present step, of all models, whose gradients are left on them; empty if it is given up."""
         terms: dict[str, Tensor | Average] = {}
         for trained in self.models:
-            found = trained.gradient(self.step, stop)
+            with frozen(other for other in self.models if other is not trained):
+                found = trained.gradient(self.step, stop)
             if found is None:
                 return {}
             terms.update(found)
@@ -148,13 +157,15 @@ class RunState:
             parts[trained.optimizer_part], state[trained.optimizer_part] = optimizer_state(trained.optimizer)
         if self.ema:
             parts["ema"] = self.ema.state_dict()
-        writer.write(self.step, self.identity, parts, state)
+        parts = {part: whole(tensors) for part, tensors in parts.items()}
+        if ranks().is_first:
+            writer.write(self.step, self.identity, parts, state)
         self.saved_at = self.step
 
     def weights(self) -> dict[str, Tensor]:
         """The averaged weights where there are some, else the current ones: a copy on the CPU."""
         state = self.ema.state_dict() if self.ema else self.model.state_dict()
-        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()}
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in whole(state).items()}
 
     def last_good(self) -> str:
         """For a message."""

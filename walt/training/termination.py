@@ -1,4 +1,7 @@
-"""SIGTERM while a training runs: noted, and obeyed by the loop at the next place where it can stop."""
+"""SIGTERM while a training runs: noted, and obeyed by the loop at the next place where it can stop.
+
+Of several ranks all stop where one has noted it: none waits for another that has gone.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
+from walt.nn.collectives import any_rank
+
 
 class TerminationSignal:
-    """True once SIGTERM has come; the previous handler is back when the block ends. Never, outside the main thread."""
+    """True once SIGTERM has come, to any rank; to be asked by all ranks at the same places.
+
+    The previous handler is back when the block ends. Outside the main thread, a process does not see the signal.
+    """
 
     def __init__(self) -> None:
         self._came = False
@@ -27,6 +35,7 @@ class TerminationSignal:
             signal.signal(signal.SIGTERM, self._previous)
 
     def __bool__(self) -> bool:
+        self._came = any_rank(self._came)
         return self._came
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

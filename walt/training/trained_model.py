@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from walt.training import parallel
 from walt.training.config import LoopConfig
 from walt.training.means import Average, Terms, add_terms
 from walt.training.optimizers import make_optimizer, set_learning_rate
@@ -49,12 +51,14 @@ class TrainedModel:
                 return None
             if not terms:
                 self.optimizer.zero_grad(set_to_none=True)
-            # the loss may run through the other model as well, whose parameters must not collect gradients of it
-            torch.autograd.backward(scalar(part, "loss"), inputs=self.parameters)
+            scalar(part, "loss").backward()
             add_terms(terms, part)
             if stop and done < self.config.accumulation:
                 return None
-        terms["grad_norm"] = nn.utils.clip_grad_norm_(self.parameters, self.config.optimizer.gradient_clip)
+        parallel.sum_gradients(self.parameters)
+        check_gradients(self.parameters)
+        terms = parallel.sum_terms(terms)
+        terms["grad_norm"] = parallel.clip_gradients(self.parameters, self.config.optimizer.gradient_clip)
         return {f"{self.prefix}{term}": value for term, value in terms.items()}
 
     def _parts(self, step: int, stop: TerminationSignal) -> Iterator[Terms]:
@@ -80,6 +84,29 @@ class TrainedModel:
         """One step of the optimizer along the gradient."""
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
+
+
+@contextmanager
+def frozen(models: Iterable[TrainedModel]) -> Iterator[None]:
+    """These models' parameters collect no gradients in the block: a loss may run through models that it does not train.
+
+    Freezing is the one way that sharded parameters (FSDP2) take as well: ``backward(inputs=...)`` leaves them all
+    without gradients, and says nothing.
+    """
+    parameters = [parameter for trained in models for parameter in trained.parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+def check_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Raise RuntimeError where none of them has a gradient: the training would go on and learn nothing."""
+    if all(parameter.grad is None for parameter in parameters):
+        raise RuntimeError(f"none of the {len(parameters)} trained parameters got a gradient of the loss")
 
 
 def scalar(terms: Terms, name: str) -> Tensor:

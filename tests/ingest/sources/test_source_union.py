@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.s3 import Bucket
+from tests.support.settings import compute_settings
 from tests.support.sources import by_source, codes, describe, list_source, member, touch, union
 from walt.core import remote
-from walt.core.compute import ComputeConfig
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
@@ -21,7 +21,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.ingest.prepare import prepare
 from walt.ingest.sources.items import Listing
 
-COMPUTE = ComputeConfig(workers=1, backend="inline", device="cpu")
+COMPUTE = compute_settings(workers=1)
 FOLDER = {"kind": "folder", "patterns": ["**/*"]}
 CAPTIONED = {
     "kind": "captioned_folder", "captions": "captions.csv", "path_column": "path", "caption_column": "caption",

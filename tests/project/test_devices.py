@@ -1,0 +1,78 @@
+"""On how many devices a stage runs: what fits, and what is refused before any work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.ranks_project import parameters
+from walt.core.config import parse_section
+from walt.core.errors import ConfigurationError
+from walt.project.devices import count_ranks
+from walt.project.params import Params
+from walt.project.registry import STAGES, get_stage
+
+
+def params(**changes: Any) -> Params:
+    return parse_section(parameters(**changes), Params, "params.yaml")
+
+
+def test_one_device_is_one_process() -> None:
+    assert {count_ranks(stage, params()) for stage in STAGES} == {1}
+    assert count_ranks(get_stage("train-base"), params(compute={"devices": "auto"})) == 1
+
+
+def test_stages_that_use_accelerators_spread() -> None:
+    wide = params(compute={"devices": 2})
+    counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}
+    assert counts == {
+        "ingest": 1, "train-autoencoder": 2, "encode-text": 2, "encode-video": 2, "train-base": 2, "finetune-aspect": 1,
+        "train-sr-2x": 2, "train-sr-4x": 1, "sample": 2, "evaluate": 2, "report": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "message"),
+    [
+        (
+            "train-base",
+            {},
+            "batch_size is 8, which 3 devices do not divide: the nearest that fit are 6 and 9",
+        ),
+        (
+            "train-base",
+            {"train_base": {"batch_size": 8, "accumulation": 4}},
+            "batch_size is 8, which 3 devices times accumulation 4 do not divide: the nearest that fits is 12",
+        ),
+        (
+            "train-autoencoder",
+            {},
+            "forms.0.batch_size is 4, which 3 devices do not divide: the nearest that fit are 3 and 6",
+        ),
+    ],
+)
+def test_batches_that_devices_do_not_divide(stage: str, changes: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        count_ranks(get_stage(stage), params(compute={"devices": 3}, **changes))
+    assert str(refused.value) == f"{stage.replace('-', '_')}.{message}"
+
+
+def test_gpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    stage = get_stage("train-base")
+    assert count_ranks(stage, params(compute={"device": "auto", "devices": "auto"})) == 2
+    with pytest.raises(ConfigurationError, match=r"^compute.devices is 4, but this machine has 2 GPUs$"):
+        count_ranks(stage, params(compute={"device": "auto", "devices": 4}))
+
+
+def test_a_sharded_model_is_called_equally_often_on_all_devices() -> None:
+    stage, wide = get_stage("train-base"), {"devices": 4, "sharding": "full"}
+    assert count_ranks(stage, params(compute={"devices": 2, "sharding": "full"})) == 2
+    assert count_ranks(get_stage("train-autoencoder"), params(compute=wide)) == 4
+    with pytest.raises(ConfigurationError, match=r"is 2 stacks of images, .* the nearest that fit are 0 and 4$"):
+        count_ranks(stage, params(compute=wide))
+    optimizer = {**params().train_base.optimizer.model_dump(), "name": "adafactor"}
+    adafactor = {"batch_size": 8, "image_fraction": 0.5, "optimizer": optimizer}
+    with pytest.raises(ConfigurationError, match=r"^train_base.optimizer.name is adafactor, which takes no sharded"):
+        count_ranks(stage, params(compute=wide, train_base=adafactor))

@@ -1,0 +1,106 @@
+"""A stage on two devices of this machine: one command, one result, one error; a lost process loses little."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.ranks_project import finish, set_parameters, start, weights, write_project
+from walt.core.errors import ConfigurationError, StorageError, TerminatedError
+from walt.core.storage import read_json
+from walt.project.launcher import result_of
+
+OK = {"status": 0, "figures": {"loss": 0.5}, "lost": False, "time": 9.0}
+LOST = {"status": 4, "message": "Connection closed by peer", "lost": True, "time": 1.0}
+
+
+def failed(status: int, message: str, when: float) -> dict[str, Any]:
+    return {"status": status, "message": message, "lost": False, "time": when}
+
+
+def test_the_figures_are_those_of_the_first_rank() -> None:
+    assert result_of({0: OK, 1: {**OK, "figures": {}}}, {}, 2) == {"loss": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("reports", "ended", "error", "message"),
+    [
+        ({0: LOST, 1: failed(2, "train_base: wrong", 2.0)}, {0: 4}, ConfigurationError, "^train_base: wrong$"),
+        ({0: failed(143, "later", 3.0), 1: failed(143, "first", 2.0)}, {0: 143}, TerminatedError, "^first$"),
+        ({0: LOST, 1: failed(1, "KeyError: 'x'", 2.0)}, {1: 1}, RuntimeError, "^rank 1 of 2: KeyError: 'x'$"),
+        ({0: LOST}, {1: -9}, StorageError, r"^rank 1 of 2 was killed \(SIGKILL\); run again"),
+        ({0: LOST, 1: LOST}, {0: 4}, StorageError, "lost each other: Connection closed"),
+        ({0: OK}, {}, StorageError, "lost each other"),
+    ],
+)
+def test_the_error_is_of_the_rank_that_failed_first(
+    reports: dict[int, Any], ended: dict[int, int], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        result_of(reports, ended, 2)
+
+
+def wait_for(condition: Any) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ranks_of(launcher: int) -> list[int]:
+    """The processes that the stage's own has started."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children if Path(f"/proc/{pid}").exists()}
+    return sorted(pid for pid, line in lines.items() if b"walt.project.rank" in line)
+
+
+@pytest.mark.slow
+def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(tmp_path: Path) -> None:
+    long = {"steps": 60, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
+    root = write_project(tmp_path / "p", train_base=long, compute={"devices": 2})
+    work = root / "work/train-base"
+    process = start(root, "train-base")
+    wait_for(lambda: list(work.glob("step-*")))
+    process.send_signal(signal.SIGTERM)
+    printed, errors = process.communicate()
+    assert process.returncode == 143, errors
+    assert "SIGTERM at step" in errors
+    assert "Traceback" not in errors
+    assert printed.count("train-base: ") <= 2, "one rank speaks"
+    first = max(int(folder.name[5:]) for folder in work.glob("step-*"))
+
+    process = start(root, "train-base")
+    wait_for(lambda: max(int(folder.name[5:]) for folder in work.glob("step-*") if folder.name[5:].isdigit()) > first)
+    victim = ranks_of(process.pid)[1]
+    os.kill(victim, signal.SIGKILL)
+    printed, errors = process.communicate()
+    assert f"resumed at step {first}" in printed
+    assert process.returncode == 4, errors
+    assert errors.splitlines()[-1].startswith("walt: rank 1 of 2 was killed (SIGKILL); run again")
+
+    set_parameters(root, train_base=long, compute={"devices": 1})
+    finish(root, "train-base")
+    whole = write_project(tmp_path / "q", train_base=long)
+    finish(whole, "train-base")
+    one, other = (weights(folder / "models/base") for folder in (root, whole))
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-2, atol=1e-3)
+    curves = [read_json(folder / "models/base/history.json") for folder in (root, whole)]
+    for line, also in zip(*curves, strict=True):
+        assert also == pytest.approx(line, rel=1e-2, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_message_of_the_rank_that_fails_is_the_stages(tmp_path: Path) -> None:
+    root = write_project(tmp_path, compute={"devices": 2}, base={"text_width": 24}, text={"encoder": "somewhere"})
+    process = start(root, "train-base")
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert errors.splitlines()[-1].startswith("walt: base.text_width is 24, but")
+    assert "Traceback" not in errors

@@ -1,0 +1,210 @@
+"""What tests have ranks do: train the tiny models for some steps, and tell what came out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.support.settings import changed
+from tests.support.tiny_clips import write_clips
+from tests.support.tiny_latents import batch_maker
+from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION, SUPER_RESOLUTION, drawn
+from tests.support.trainings import autoencoder_training, diffusion_training
+from walt.autoencoder.config import DiscriminatorConfig
+from walt.autoencoder.discriminator import Discriminator
+from walt.autoencoder.model import CausalAutoencoder
+from walt.core.errors import TerminatedError
+from walt.core.paths import Paths
+from walt.core.ranks import ranks
+from walt.diffusion.schedule import Schedule
+from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.nn import collectives
+from walt.training import parallel
+from walt.training.autoencoder_config import AutoencoderLossConfig, ClipFormConfig
+from walt.training.autoencoder_objective import AutoencoderObjective
+from walt.training.config import DiffusionTrainingConfig
+from walt.training.diffusion_objective import DiffusionObjective
+from walt.training.loop import train
+from walt.training.sharding import shard
+from walt.training.trained_model import check_gradients
+from walt.transformer.config import TransformerConfig
+from walt.transformer.model import WaltTransformer
+
+STEPS = 5
+KINDS = ("base", "images", "sr", "autoencoder")
+Curve = list[dict[str, float]]
+Outcome = tuple[Curve, dict[str, Tensor]]
+
+
+def write_data(root: Path) -> None:
+    """What ``training`` reads, under ``root``."""
+    for kind, config in (("base", BASE), ("sr", SUPER_RESOLUTION)):
+        batch_maker(root / kind, config)
+    write_clips(Paths(root).clips)
+
+
+def training(kind: str, root: Path, work: Path, stop: int | None = None, sharded: bool = False) -> Outcome:
+    """Train a model of a kind for five steps, with a checkpoint at each, from what is in ``work``: its log and weights.
+
+    Args:
+        stop: the step, from 0, at which the process is told to stop; then the outcome is what was logged so far.
+        sharded: each rank holds its share of a transformer.
+    """
+    torch.manual_seed(0)
+    logged: Curve = []
+    model, losses, config, more = (_autoencoder if kind == "autoencoder" else _transformer)(kind, root)
+
+    if sharded:
+        shard(model, model.blocks)  # type: ignore[arg-type]
+
+    def noted(step: int) -> Any:
+        if step == stop and ranks().rank == ranks().count - 1:  # one rank alone is told
+            signal_here()
+        return losses(step)
+
+    try:
+        result = train(
+            name=kind, model=model, losses=noted, config=config, identity={"of": kind}, work=work,
+            on_log=lambda step, metrics: logged.append({"step": step, **metrics}), **more,
+        )  # fmt: skip
+    except TerminatedError:
+        return logged, {}
+    return logged, result.state_dict
+
+
+def signal_here() -> None:
+    """SIGTERM to this process."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _objective_settings(**changes: Any) -> DiffusionTrainingConfig:
+    optimizer = changed(diffusion_training().optimizer, gradient_clip=1.0, weight_decay=0.1)
+    return diffusion_training(
+        steps=STEPS, batch_size=8, image_fraction=0.25, optimizer=optimizer, ema_decay=0.9, checkpoint_every=1,
+        self_conditioning_probability=0.5, condition_dropout=0.3, timestep_bands=8, accumulation=2, **changes,
+    )  # fmt: skip
+
+
+def maker_of(kind: str, root: Path) -> Any:
+    """Of the batches of a kind of transformer, from what ``write_data`` wrote."""
+    config = SUPER_RESOLUTION if kind == "sr" else BASE
+    return batch_maker(root / ("sr" if kind == "sr" else "base"), config, dropout=0.3, write=False)
+
+
+def objective_of(kind: str, root: Path, **changes: Any) -> DiffusionObjective:
+    """Of a kind of transformer; ``images`` trains on images alone."""
+    config: TransformerConfig = SUPER_RESOLUTION if kind == "sr" else BASE
+    fraction = {"image_fraction": 1.0} if kind == "images" else {}
+    model = drawn(WaltTransformer(config), 1)
+    settings = changed(_objective_settings(), **{**fraction, **changes})
+    return DiffusionObjective(model, Schedule.from_config(DIFFUSION), maker_of(kind, root), settings, seed=0)
+
+
+Parts = tuple[nn.Module, Callable[[int], Any], Any, dict[str, Any]]
+
+
+def _transformer(kind: str, root: Path) -> Parts:
+    objective = objective_of(kind, root)
+
+    def losses(step: int) -> Iterator[Any]:
+        return objective.losses(step, objective.batch(step))
+
+    return objective.model, losses, objective.config, {}
+
+
+def _autoencoder(kind: str, root: Path) -> Parts:
+    forms = (
+        ClipFormConfig(resolution=(16, 16), num_frames=5, batch_size=4, weight=1.0),
+        ClipFormConfig(resolution=(32, 32), num_frames=1, batch_size=4, weight=3.0),
+    )
+    weights = {"reconstruction": 5.0, "kl": 1e-6, "perceptual": 0.0, "adversarial": 0.1, "lecam": 0.1, "r1": 10.0}
+    config = autoencoder_training(
+        steps=STEPS, forms=forms, joint=True, loss=AutoencoderLossConfig(**weights), checkpoint_every=1, ema_decay=0.9,
+        discriminator=DiscriminatorConfig(base_channels=2, channel_multipliers=(2,)),
+        optimizer=changed(autoencoder_training().optimizer, learning_rate=1e-4),  # more multiplies rounding, by Adam
+    )  # fmt: skip
+    assert config.discriminator is not None
+    model, discriminator = CausalAutoencoder(AUTOENCODER), Discriminator(config.discriminator)
+    objective = AutoencoderObjective(model, config, Paths(root), 0, discriminator)
+
+    def losses(step: int) -> Any:
+        return objective.losses(step, objective.batch(step))
+
+    return model, losses, config, {"second_model": objective.second_model()}
+
+
+def trainings(root: Path, work: Path) -> dict[str, Outcome]:
+    """Every kind, undisturbed."""
+    return {kind: training(kind, root, work / kind) for kind in KINDS}
+
+
+def uneven_gradients() -> list[list[float] | None]:
+    """What is added up where the first rank has a gradient of one parameter, the last of another, none of a third."""
+    parameters = [nn.Parameter(torch.zeros(2)) for _ in range(3)]
+    if ranks().is_first:
+        parameters[0].grad = torch.tensor([1.0, 2.0])
+    if ranks().rank == ranks().count - 1:
+        parameters[1].grad = torch.tensor([3.0, 4.0])
+    parallel.sum_gradients(parameters)
+    return [None if parameter.grad is None else parameter.grad.tolist() for parameter in parameters]
+
+
+def conversation() -> dict[str, Any]:
+    """What ranks tell each other."""
+    mine = ranks().share(list("abcde"))
+    return {
+        "any": collectives.any_rank(ranks().rank == 1),
+        "none": collectives.any_rank(False),
+        "bytes": collectives.gather_bytes(b"x" * ranks().rank),
+        "values": collectives.gather({"half": ranks().rank / 2 + 0.1}),
+        "shares": collectives.gather_shares([letter.upper() for letter in mine]),
+    }
+
+
+def run_stage(name: str, config: Any, root: Path) -> dict[str, Any]:
+    """A stage's work on this rank."""
+    torch.set_num_threads(1)
+    figures: dict[str, Any] = importlib.import_module(f"walt.stages.{name}").run(config, Paths(root))
+    return figures
+
+
+def held_out_losses() -> list[float]:
+    """Of a base model, on three batches that do not divide by two."""
+    model = drawn(WaltTransformer(BASE), 1).eval()
+    generator = torch.Generator().manual_seed(0)
+    batches = []
+    for number, size in enumerate((2, 2, 1)):
+        text = torch.randn(size, 4, BASE.text_width or 0, generator=generator)
+        given = {"text": text, "text_mask": torch.ones(size, 4, dtype=torch.bool)}
+        latents = torch.randn(size, BASE.latent_channels, *BASE.latent_grid, generator=generator)
+        batches.append(HeldOutBatch([f"{number}-{i}" for i in range(size)], latents, given, None))
+    return held_out_loss(model, Schedule.from_config(DIFFUSION), batches, 3, 0)
+
+
+def sharded_trainings(root: Path, work: Path) -> dict[str, Outcome]:
+    """Every kind of transformer, each rank with its share of it."""
+    return {kind: training(kind, root, work / kind, sharded=True) for kind in ("base", "images", "sr")}
+
+
+def gradients_of_a_sharded_model(root: Path, with_inputs: bool) -> str:
+    """What the check of the first step says, where the gradient is asked for as it must not be, or as it is."""
+    torch.manual_seed(0)
+    objective = objective_of("base", root)
+    shard(objective.model, objective.model.blocks)
+    parameters = list(objective.model.parameters())
+    for terms in objective.losses(0, objective.batch(0)):
+        loss = terms["loss"]
+        assert isinstance(loss, Tensor)
+        torch.autograd.backward(loss, inputs=parameters if with_inputs else None)
+    try:
+        check_gradients(parameters)
+    except RuntimeError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,57 @@
+"""A model of which each rank holds its share trains as one that is whole, and its checkpoints are whole."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.many_ranks import on_ranks
+from tests.support.rank_tasks import (
+    Outcome,
+    gradients_of_a_sharded_model,
+    sharded_trainings,
+    training,
+    write_data,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_data(root)
+    return root
+
+
+def assert_close(one: Outcome, other: Outcome) -> None:
+    assert len(one[0]) == len(other[0])
+    for line, also in zip(one[0], other[0], strict=True):
+        assert also == pytest.approx(line, rel=1e-3, abs=1e-6)
+    for name, value in one[1].items():
+        torch.testing.assert_close(other[1][name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_curve_of_one_device_and_a_resume_on_other_numbers(data: Path, tmp_path: Path) -> None:
+    kinds = ("base", "images", "sr")
+    alone = {kind: training(kind, data, tmp_path / "alone" / kind) for kind in kinds}
+    found = on_ranks(2, sharded_trainings, data, tmp_path / "sharded")
+    for kind in kinds:
+        for rank in range(2):
+            assert_close(alone[kind], found[rank][kind])
+    stopped = on_ranks(2, training, "base", data, tmp_path / "stopped", 2, True)[0][0]
+    for place in ("a", "b"):
+        shutil.copytree(tmp_path / "stopped", tmp_path / place)
+    logged, weights = training("base", data, tmp_path / "a")  # one device, the whole model
+    assert_close(alone["base"], (stopped + logged, weights))
+    for logged, weights in on_ranks(4, training, "base", data, tmp_path / "b", None, True):
+        assert_close(alone["base"], (stopped + logged, weights))
+
+
+@pytest.mark.slow
+def test_gradients_that_are_all_absent_are_an_error(data: Path) -> None:
+    assert on_ranks(2, gradients_of_a_sharded_model, data, False) == ["", ""]
+    said = on_ranks(2, gradients_of_a_sharded_model, data, True)
+    assert all("trained parameters got a gradient of the loss" in line for line in said), said

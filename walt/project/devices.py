@@ -1,0 +1,82 @@
+"""On how many devices a stage runs, and whether they divide its batches. Asked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError
+from walt.project.params import Params
+from walt.project.registry import Stage
+
+
+def count_ranks(stage: Stage, params: Params) -> int:
+    """How many processes the stage consists of: one for each device that it uses.
+
+    Raises:
+        ConfigurationError: there are not so many GPUs, or they do not divide a batch; the message names what would fit.
+    """
+    if not stage.gpus or (is_training(stage) and not list(_batches(stage, params))):
+        return 1  # nothing to spread, or a model that is left out
+    count = _devices(params.compute)
+    if is_training(stage):
+        check_batches(stage, params, count)
+    return count
+
+
+def is_training(stage: Stage) -> bool:
+    """Whether it trains a model."""
+    return stage.transformer is not None or stage.name == "train-autoencoder"
+
+
+def check_batches(stage: Stage, params: Params, count: int) -> None:
+    """Raise ConfigurationError where ``count`` devices cannot share a batch of this training equally."""
+    for key, batch, parts in _batches(stage, params):
+        unit = count * parts
+        if batch % unit == 0:
+            continue
+        below, above = batch // unit * unit, (batch // unit + 1) * unit
+        nearest = f"the nearest that fits is {above}" if not below else f"the nearest that fit are {below} and {above}"
+        times = f" times accumulation {parts}" if parts > 1 else ""
+        raise ConfigurationError(f"{key} is {batch}, which {count} devices{times} do not divide: {nearest}")
+    if params.compute.sharding == "full" and count > 1 and stage.transformer is not None:
+        _check_sharding(stage.transformer.training, params, count)
+
+
+def _check_sharding(section: str, params: Params, count: int) -> None:
+    """Each device must have as many stacks of images as the others: all call the sharded model equally often."""
+    training = getattr(params, section)
+    if training.optimizer.name == "adafactor":
+        said = f"{section}.optimizer.name is adafactor, which takes no sharded model"
+        raise ConfigurationError(f"{said}: set compute.sharding to none, or use adamw")
+    stacks = round(training.image_fraction * training.batch_size)
+    if stacks % count:
+        below = stacks // count * count
+        raise ConfigurationError(
+            f"{section}.image_fraction {training.image_fraction:g} of batch_size {training.batch_size} is {stacks} "
+            f"stacks of images, which with compute.sharding full {count} devices must divide: the nearest that fit are "
+            f"{below} and {below + count}"
+        )
+
+
+def _batches(stage: Stage, params: Params) -> Iterator[tuple[str, int, int]]:
+    """(key, batch size, parts in which a device computes its share) of a training."""
+    if stage.transformer is None:
+        for number, form in enumerate(params.train_autoencoder.forms):
+            yield f"train_autoencoder.forms.{number}.batch_size", form.batch_size, 1
+    elif (training := getattr(params, stage.transformer.training)) is not None:
+        yield f"{stage.transformer.training}.batch_size", training.batch_size, training.accumulation
+
+
+def _devices(compute: ComputeConfig) -> int:
+    """Of this machine."""
+    if compute.devices != "auto" and compute.device == "cpu":
+        return compute.devices
+    import torch.cuda
+
+    gpus = torch.cuda.device_count()
+    if compute.devices == "auto":
+        return 1 if compute.device == "cpu" else max(gpus, 1)
+    if (gpus or compute.device == "cuda") and compute.devices > gpus:
+        raise ConfigurationError(f"compute.devices is {compute.devices}, but this machine has {gpus} GPUs")
+    return compute.devices

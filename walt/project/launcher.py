@@ -1,0 +1,136 @@
+"""A stage on several devices of this machine: one process for each, started as ``torch.distributed.run`` starts them.
+
+The stage's own process stays: it holds the lock, passes SIGTERM on to the processes, waits until they have written
+their checkpoint, and ends with one result, that of the first of them, or with one error, that of the one which failed
+first. When it is killed, so are they.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from walt.core.errors import (
+    ConfigurationError,
+    CorruptArtifactError,
+    DivergedError,
+    LockedError,
+    RejectLimitError,
+    StorageError,
+    TerminatedError,
+    WaltError,
+)
+from walt.core.imports import package_root
+from walt.core.paths import Paths
+from walt.core.stopping import seconds_to_stop
+from walt.core.storage import read_json
+from walt.project.params import Params
+from walt.project.rank import PARAMETERS
+from walt.project.registry import Stage
+
+_ERRORS: dict[int, type[WaltError]] = {
+    error.exit_status: error
+    for error in (
+        ConfigurationError, RejectLimitError, StorageError, CorruptArtifactError, LockedError, DivergedError,
+        TerminatedError,
+    )
+}  # fmt: skip
+
+
+def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, Any]:
+    """Run the stage in ``count`` processes and return its figures.
+
+    Raises:
+        WaltError: what the process raised that failed first.
+        StorageError: one was killed, or hung; a training goes on from its last checkpoint.
+        RuntimeError: one had an error that is none of ours; it has printed where.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what a rank says is said once, by us
+    with tempfile.TemporaryDirectory(prefix="walt-ranks-") as folder:
+        reports = Path(folder) / "reports"
+        reports.mkdir()
+        (Path(folder) / PARAMETERS).write_text(params.model_dump_json(), encoding="utf-8")
+        config = LaunchConfig(
+            min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+            run_id=stage.name, max_restarts=0, logs_specs=DefaultLogsSpecs(log_dir=folder),
+            shutdown_timeout=int(seconds_to_stop(Paths(root).work(stage.name))),
+        )  # fmt: skip
+        failed: dict[int, int] = {}
+        with _Environment(count):
+            try:
+                elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), folder)
+            except ChildFailedError as error:
+                failed = {rank: failure.exitcode for rank, failure in error.failures.items()}
+            except SignalException as error:
+                if error.sigval == signal.SIGINT:
+                    raise KeyboardInterrupt from None
+                failed = {0: -error.sigval}
+        return result_of(_read(reports), failed, count)
+
+
+def result_of(reports: dict[int, dict[str, Any]], failed: dict[int, int], count: int) -> dict[str, Any]:
+    """The figures of the first rank, or the error of the one that failed first.
+
+    Args:
+        reports: what the ranks wrote at their end; none of a rank that was killed.
+        failed: exit statuses of ranks that failed; minus the signal's number of those that were killed.
+
+    Raises:
+        WaltError, RuntimeError: see ``launch``.
+    """
+    if not failed and all(reports.get(rank, {}).get("status") == 0 for rank in range(count)):
+        figures: dict[str, Any] = reports[0]["figures"]
+        return figures
+    own = [(entry["time"], rank) for rank, entry in reports.items() if entry["status"] and not entry["lost"]]
+    if own:
+        rank = min(own)[1]
+        status, message = reports[rank]["status"], reports[rank]["message"]
+        if status in _ERRORS:
+            raise _ERRORS[status](message)
+        raise RuntimeError(f"rank {rank} of {count}: {message}")
+    killed = {rank: -status for rank, status in failed.items() if status < 0 and rank not in reports}
+    if killed:
+        rank, number = next(iter(killed.items()))
+        said = f"rank {rank} of {count} was killed ({signal.Signals(number).name})"
+    else:
+        lost = next((entry["message"] for entry in reports.values() if entry["lost"]), "it says nothing")
+        said = f"the {count} processes of the stage lost each other: {lost}"
+    raise StorageError(f"{said}; run again: a training goes on from its last checkpoint, on any number of devices")
+
+
+def _read(reports: Path) -> dict[int, dict[str, Any]]:
+    return {int(file.stem): read_json(file) for file in reports.glob("*.json")}
+
+
+class _Environment:
+    """Variables of the ranks, which they inherit: threads that share the processors, and whose death is theirs."""
+
+    def __init__(self, count: int) -> None:
+        modules = (str(package_root()), os.environ.get("PYTHONPATH"))
+        self.variables = {
+            "WALT_LAUNCHER_PID": str(os.getpid()),
+            "PYTHONPATH": os.pathsep.join(filter(None, modules)),
+        }
+        if "OMP_NUM_THREADS" not in os.environ:
+            self.variables["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // count))
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self.variables}
+        os.environ.update(self.variables)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,119 @@
+"""Training on several ranks: each computes its share of a step's batch, and what they found is added up.
+
+The loss of a rank is its *share* of the step's, so gradients and terms are sums over the ranks: the same step as on one
+device up to rounding, and on one device nothing is done at all. Gradients travel in few flat buffers after the backward
+pass. This asks nothing of the ranks' graphs: one may have videos alone, another images alone, which leave other
+parameters without a gradient; what no rank has a gradient of stays without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from walt.core.ranks import ranks
+from walt.training.means import Average, Terms
+
+_BUCKET_BYTES = 64 * 2**20
+
+
+def share_of_batch(batch_size: int) -> range:
+    """The places in a step's batch that this rank computes: every ``count``-th, so that kinds which follow one another
+    in a batch are spread evenly."""
+    return range(ranks().rank, batch_size, ranks().count)
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether this rank holds a part of it only: whether it is torch's DTensor, which takes half a second to import."""
+    return hasattr(tensor, "full_tensor")
+
+
+def same_on_all(model: nn.Module) -> None:
+    """Take over the first rank's weights and buffers."""
+    if ranks().count > 1:
+        for value in model.state_dict().values():
+            if not is_sharded(value):  # whose parts were taken of weights that were the same
+                dist.broadcast(value, 0)
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of the ranks' tensors, without a graph; on one rank the tensor itself."""
+    if ranks().count == 1:
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total
+
+
+@torch.no_grad()
+def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Add up the gradients, in place. Those of sharded parameters are sums already."""
+    parameters = [parameter for parameter in parameters if not is_sharded(parameter)]
+    if ranks().count == 1 or not parameters:
+        return
+    had = torch.tensor([int(parameter.grad is not None) for parameter in parameters], dtype=torch.int32)
+    dist.all_reduce(had, op=dist.ReduceOp.MAX)
+    trained = [parameter for parameter, found in zip(parameters, had.tolist(), strict=True) if found]
+    pending = []
+    for bucket in _buckets(trained):
+        flat = torch.cat([_gradient(parameter).reshape(-1) for parameter in bucket])
+        pending.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+    for bucket, flat, work in pending:
+        work.wait()
+        for parameter, part in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+            parameter.grad.copy_(part.view(parameter.shape))
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale the gradients down to this global norm, where it is larger; the norm before."""
+    norm = nn.utils.clip_grad_norm_(parameters, limit)
+    return norm.full_tensor() if is_sharded(norm) else norm  # type: ignore[attr-defined]
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
+def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Parameters of one type, in order, of some megabytes together."""
+    bucket: list[nn.Parameter] = []
+    size = 0
+    for parameter in parameters:
+        if bucket and (size > _BUCKET_BYTES or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(parameter)
+        size += parameter.numel() * parameter.element_size()
+    if bucket:
+        yield bucket
+
+
+def sum_terms(terms: Terms) -> dict[str, Tensor | Average]:
+    """The step's terms from the ranks' shares of them. All ranks must have the same names, in any order.
+
+    A mean over some samples is left out where no rank has any.
+    """
+    if ranks().count == 1:
+        return dict(terms)
+    names = sorted(terms)
+    values = [term.total if isinstance(term, Average) else term for term in (terms[name] for name in names)]
+    sums = torch.stack([value.detach().double() for value in values])
+    dist.all_reduce(sums)
+    counts = torch.tensor([term.count if isinstance(term, Average) else -1 for term in map(terms.get, names)])
+    dist.all_reduce(counts)  # on the processor: the device is not waited for
+    found: dict[str, Tensor | Average] = {}
+    for name, total, count in zip(names, sums, counts.tolist(), strict=True):
+        if count:
+            found[name] = total if count < 0 else Average(total, count)
+    return {name: found[name] for name in terms if name in found}
+
+
+def with_zeros(terms: Mapping[str, Tensor | Average], plain: Sequence[str], averages: Sequence[str]) -> Terms:
+    """Terms with a zero for each name that this rank has no sample of, since ``sum_terms`` needs them on all ranks."""
+    zero = torch.zeros((), device=next(iter(terms.values())).device)  # type: ignore[union-attr]
+    return {**dict.fromkeys(plain, zero), **dict.fromkeys(averages, Average(zero, 0)), **terms}
