@@ -77,7 +77,3 @@ def test_a_sharded_model_is_called_equally_often_on_all_devices() -> None:
     assert count_ranks(get_stage("train-autoencoder"), params(compute=wide)) == 4
     with pytest.raises(ConfigurationError, match=r"is 2 stacks of images, .* the nearest that fit are 0 and 4$"):
         count_ranks(stage, params(compute=wide))
-    optimizer = {**params().train_base.optimizer.model_dump(), "name": "adafactor"}
-    adafactor = {"batch_size": 8, "image_fraction": 0.5, "optimizer": optimizer}
-    with pytest.raises(ConfigurationError, match=r"^train_base.optimizer.name is adafactor, which takes no sharded"):
-        count_ranks(stage, params(compute=wide, train_base=adafactor))

@@ -34,20 +34,29 @@ def assert_close(one: Outcome, other: Outcome) -> None:
 
 
 @pytest.mark.slow
-def test_the_curve_of_one_device_and_a_resume_on_other_numbers(data: Path, tmp_path: Path) -> None:
+def test_the_curve_of_one_device(data: Path, tmp_path: Path) -> None:
     kinds = ("base", "images", "sr")
     alone = {kind: training(kind, data, tmp_path / "alone" / kind) for kind in kinds}
     found = on_ranks(2, sharded_trainings, data, tmp_path / "sharded")
     for kind in kinds:
         for rank in range(2):
             assert_close(alone[kind], found[rank][kind])
-    stopped = on_ranks(2, training, "base", data, tmp_path / "stopped", 2, True)[0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["base", "adafactor"])
+def test_stopped_on_two_ranks_and_resumed_whole_on_one_and_sharded_on_four(
+    kind: str, data: Path, tmp_path: Path
+) -> None:
+    alone = training(kind, data, tmp_path / "alone")
+    stopped = on_ranks(2, training, kind, data, tmp_path / "stopped", 2, True)[0][0]
+    assert 2 <= len(stopped) < len(alone[0])
     for place in ("a", "b"):
         shutil.copytree(tmp_path / "stopped", tmp_path / place)
-    logged, weights = training("base", data, tmp_path / "a")  # one device, the whole model
-    assert_close(alone["base"], (stopped + logged, weights))
-    for logged, weights in on_ranks(4, training, "base", data, tmp_path / "b", None, True):
-        assert_close(alone["base"], (stopped + logged, weights))
+    logged, weights = training(kind, data, tmp_path / "a")
+    assert_close(alone, (stopped + logged, weights))
+    for logged, weights in on_ranks(4, training, kind, data, tmp_path / "b", None, True):
+        assert_close(alone, (stopped + logged, weights))
 
 
 @pytest.mark.slow

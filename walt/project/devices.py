@@ -46,9 +46,6 @@ def check_batches(stage: Stage, params: Params, count: int) -> None:
 def _check_sharding(section: str, params: Params, count: int) -> None:
     """Each device must have as many stacks of images as the others: all call the sharded model equally often."""
     training = getattr(params, section)
-    if training.optimizer.name == "adafactor":
-        said = f"{section}.optimizer.name is adafactor, which takes no sharded model"
-        raise ConfigurationError(f"{said}: set compute.sharding to none, or use adamw")
     stacks = round(training.image_fraction * training.batch_size)
     if stacks % count:
         below = stacks // count * count
