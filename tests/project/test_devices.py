@@ -58,6 +58,11 @@ def test_batches_that_devices_do_not_divide(stage: str, changes: Any, message: s
     assert str(refused.value) == f"{stage.replace('-', '_')}.{message}"
 
 
+def test_an_autoencoder_that_is_frozen_needs_one_process() -> None:
+    frozen = params(compute={"devices": 2}, train_autoencoder={"frozen": "models:/walt-autoencoder@champion"})
+    assert count_ranks(get_stage("train-autoencoder"), frozen) == 1
+
+
 def test_gpus_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     stage = get_stage("train-base")

@@ -57,7 +57,7 @@ class Project:
         steps = follow(self.monkeypatch, stop)
 
         @contextmanager
-        def untracked(*_: Any, tags: dict[str, str]) -> Iterator[MagicMock]:
+        def untracked(config: Any, root: Path, name: str, params: Any, tags: dict[str, str]) -> Iterator[MagicMock]:
             self.tags = tags
             yield MagicMock()
 

@@ -61,10 +61,10 @@ def _check_sharding(section: str, params: Params, count: int) -> None:
 
 def _batches(stage: Stage, params: Params) -> Iterator[tuple[str, int, int]]:
     """(key, batch size, parts in which a device computes its share) of a training."""
-    if stage.transformer is None:
+    if stage.transformer is None and params.train_autoencoder.frozen is None:
         for number, form in enumerate(params.train_autoencoder.forms):
             yield f"train_autoencoder.forms.{number}.batch_size", form.batch_size, 1
-    elif (training := getattr(params, stage.transformer.training)) is not None:
+    elif stage.transformer is not None and (training := getattr(params, stage.transformer.training)) is not None:
         yield f"{stage.transformer.training}.batch_size", training.batch_size, training.accumulation
 
 
