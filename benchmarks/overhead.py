@@ -29,7 +29,6 @@ from unittest.mock import patch
 import torch
 from safetensors.torch import save
 from torch import nn
-from walt.data.caption_table import write_caption_names
 
 from benchmarks.measure import machine, markdown_table, synchronize
 from walt.core.sizes import size_folder
@@ -40,6 +39,7 @@ from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import NULL_KEY, shard_name, write_index, write_shard
+from walt.data.text_tables import write_caption_names
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.project.params import Params

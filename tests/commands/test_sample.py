@@ -294,7 +294,7 @@ def test_the_command_without_options_is_the_stage(plain: Path, monkeypatch: pyte
     monkeypatch.chdir(plain)
     stages: list[str] = []
 
-    def run_stage(stage: Any, root: Path) -> dict[str, Any]:
+    def run_stage(stage: Any, root: Path, choice: None) -> dict[str, Any]:
         stages.append(stage.name)
         return {"videos": 1}
 

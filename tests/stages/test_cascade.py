@@ -26,6 +26,8 @@ from walt.data.text_tables import write_labels
 from walt.nn.pretrained import load_config
 from walt.project.trained_transformers import cascade, trained_transformers
 from walt.stages import train_transformer
+from walt.training.config import IfDifferent, ResumeConfig
+from walt.training.continuation import DifferentRunError
 from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.model import WaltTransformer, save_transformer
@@ -45,9 +47,14 @@ def train(paths: Paths, architecture: TransformerConfig, **changes: Any) -> dict
 
 
 def run_training(
-    name: str, architecture: Section | None, paths: Paths, training: Section | None = SHORT_TRAINING
+    name: str,
+    architecture: Section | None,
+    paths: Paths,
+    training: Section | None = SHORT_TRAINING,
+    if_different: IfDifferent = "refuse",
 ) -> dict[str, Any]:
-    config = train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=architecture, training=training)
+    common = {**COMMON, "resume": ResumeConfig(if_different=if_different, kept_set_aside=1)}
+    config = train_transformer.Config(**common, diffusion=DIFFUSION, architecture=architecture, training=training)
     return train_transformer.run(config, paths, get_transformer(name))
 
 
@@ -112,21 +119,23 @@ def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, mo
     assert not torch.equal(trained["patch_in.weight"], expected["patch_in.weight"])
 
 
-def test_finetuning_of_another_base_model_starts_from_step_0(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_finetuning_of_another_base_model_is_another_result(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     write_noise(paths, ASPECT.of(BASE))
-    for seed, stop, expected in ((1, KILLED_AT, [0, 1, 2]), (1, KILLED_AT + 1, [2, 3]), (2, None, [0, 1, 2, 3])):
-        torch.manual_seed(seed)
+    for stop, expected in ((KILLED_AT, [0, 1, 2]), (KILLED_AT + 1, [2, 3])):
+        torch.manual_seed(1)
         save_transformer(paths.base, WaltTransformer(BASE))
         steps = follow(monkeypatch, stop=stop)
-        if stop is None:
+        with pytest.raises(Killed):
             run_training("aspect", ASPECT, paths)
-        else:
-            with pytest.raises(Killed):
-                run_training("aspect", ASPECT, paths)
         assert steps == expected
-    assert "start_from: " in capsys.readouterr().out
+    torch.manual_seed(2)
+    save_transformer(paths.base, WaltTransformer(BASE))
+    steps = follow(monkeypatch, stop=None)
+    with pytest.raises(DifferentRunError, match=r"weights\.start_from \w{8} -> \w{8}"):
+        run_training("aspect", ASPECT, paths)
+    assert steps == []
+    run_training("aspect", ASPECT, paths, if_different="afresh")
+    assert steps == [0, 1, 2, 3]
 
 
 def test_null_leaves_a_stage_out_and_a_later_model_takes_its_place(paths: Paths) -> None:

@@ -109,7 +109,7 @@ def test_what_cannot_be_published_as_it_is_is_refused(paths: Paths, monkeypatch:
     refuse(StorageError, "statistics")
     (paths.root / "statistics.json").rename(paths.root / "given/statistics.json")
     shutil.copytree(paths.root / "given", paths.autoencoder)
-    refuse(ConfigurationError, "which this stage makes", "models/autoencoder")
+    refuse(ConfigurationError, "which this stage replaces", "models/autoencoder")
 
 
 def test_frozen_and_first_weights_exclude_each_other() -> None:
