@@ -32,8 +32,9 @@ from walt.training.autoencoder_objective import AutoencoderObjective
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
-from walt.training.sharding import shard
-from walt.training.trained_model import check_gradients
+from walt.training.sharding import shard, whole
+from walt.training.termination import TerminationSignal
+from walt.training.trained_model import TrainedModel, check_gradients
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -194,6 +195,21 @@ def held_out_losses() -> list[float]:
 def sharded_trainings(root: Path, work: Path) -> dict[str, Outcome]:
     """Every kind of transformer, each rank with its share of it."""
     return {kind: training(kind, root, work / kind, sharded=True) for kind in ("base", "images", "sr")}
+
+
+def norms_with_self_conditioning(root: Path, sharded: bool) -> dict[str, float]:
+    """Of the gradients of a step in bf16 whose first pass has none, by parameter."""
+    torch.manual_seed(0)
+    objective = objective_of("base", root, self_conditioning_probability=1.0, precision="bf16", accumulation=1)
+    if sharded:
+        shard(objective.model, objective.model.blocks)
+    trained = TrainedModel(
+        objective.model, lambda step: objective.losses(step, objective.batch(step)), objective.config
+    )
+    with TerminationSignal() as stop:
+        trained.gradient(0, stop)
+    gradients = {name: value.grad for name, value in objective.model.named_parameters() if value.grad is not None}
+    return {name: float(value.norm()) for name, value in whole(gradients).items()}
 
 
 def gradients_of_a_sharded_model(root: Path, with_inputs: bool) -> str:

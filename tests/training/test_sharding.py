@@ -12,6 +12,7 @@ from tests.support.many_ranks import on_ranks
 from tests.support.rank_tasks import (
     Outcome,
     gradients_of_a_sharded_model,
+    norms_with_self_conditioning,
     sharded_trainings,
     training,
     write_data,
@@ -64,3 +65,11 @@ def test_gradients_that_are_all_absent_are_an_error(data: Path) -> None:
     assert on_ranks(2, gradients_of_a_sharded_model, data, False) == ["", ""]
     said = on_ranks(2, gradients_of_a_sharded_model, data, True)
     assert all("trained parameters got a gradient of the loss" in line for line in said), said
+
+
+@pytest.mark.slow
+def test_a_first_pass_without_gradient_takes_none_from_the_second(data: Path) -> None:
+    """Sharded weights are new tensors in each pass, and autocast would go on with the first one's copies."""
+    alone = norms_with_self_conditioning(data, sharded=False)
+    for found in on_ranks(2, norms_with_self_conditioning, data, True):
+        assert found == pytest.approx(alone, rel=0.1, abs=1e-3)

@@ -65,11 +65,14 @@ class TrainedModel:
         """The parts of a step, each computed when it is asked for: under autocast, which backward passes are not.
 
         An empty one comes only when ``stop`` has come. Else what is around it is computed in one go: autocast keeps a
-        weight's copy for as long as that lasts, and the gradients of one copy are added up in its precision.
+        weight's copy for as long as that lasts, and the gradients of one copy are added up in its precision. Of sharded
+        weights it keeps none: it would go on with copies from a pass without gradient, and those of the pass with
+        gradient would be missing (torch 2.13).
         """
         device, parts = self.parameters[0].device, None
+        bf16, keep = self.config.precision == "bf16", not parallel.is_sharded(self.parameters[0])
         while True:
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=keep):
                 if parts is None:
                     found = self.losses(step)
                     parts = iter([found]) if isinstance(found, Mapping) else found
