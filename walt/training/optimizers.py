@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from walt.training.adafactor import Adafactor
 from walt.training.config import OptimizerConfig
 from walt.training.sharding import part_like
 
@@ -28,6 +27,8 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
         case "adamw":
             return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
         case "adafactor":
+            from walt.training.adafactor import Adafactor  # here: what it needs of sharding takes half a second
+
             return Adafactor(groups, lr=config.learning_rate, **config.adafactor.model_dump())
         case _:
             assert_never(config.name)
