@@ -57,7 +57,7 @@ def test_a_sigkilled_process_resumes_to_the_same_bits(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL
     steps: list[int] = []
     assert_same(run(tmp_path / "killed", before=steps.append), run(tmp_path / "undisturbed"))
-    assert steps == [5, 6, 7, 8]
+    assert steps in ([5, 6, 7, 8], [4, 5, 6, 7, 8])  # the checkpoint of step 5 may have been on its way
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
