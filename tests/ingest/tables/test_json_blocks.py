@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,9 +80,20 @@ def test_where_every_line_is_plain_the_rows_come_in_blocks(tmp_path: Path) -> No
     assert blocks[-1].row(len(blocks[-1]) - 1) == Row("t.jsonl", 50, ("t.jsonl", "a.mp4", 49.0, 1.0, None))
 
 
-def test_deeply_nested_values_are_refused_and_do_not_end_the_process(tmp_path: Path) -> None:
-    deep = '{"path": "a.mp4", "more": ' + "[" * 2000 + "]" * 2000 + "}"
+def test_deeply_nested_values_are_refused_and_never_come_to_pyarrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = '{"path": "a.mp4", "more": [[1]]}'
+    deep = '{"path": "a.mp4", "more": ' + "[" * 2000 + "]" * 2000 + "}"  # which pyarrow would read
+
+    read_json = pa.json.read_json
+
+    def watched(stream: pa.BufferReader, **options: Any) -> pa.Table:
+        data = stream.read()
+        assert b"[[[[" not in data
+        return read_json(pa.BufferReader(data), **options)
+
+    monkeypatch.setattr(pa.json, "read_json", watched)
     (tmp_path / "t.jsonl").write_text("\n".join([plain, plain, deep, plain]))
     found = list(read_rows(LocalFolder(tmp_path), "t.jsonl", {"path": "text"}))
     assert [row.problem for row in found] == [None, None, "nested too deeply", None]

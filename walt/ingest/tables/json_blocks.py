@@ -23,7 +23,7 @@ from walt.ingest.tables.json_table import LONGEST_LINE, numbered_lines
 _BLOCK = 1 << 16
 """Bytes. What is made of larger ones is so much at once that the garbage collector takes half of the time."""
 _MOST_OPENED = 100
-"""Brackets of a line. so deep a value is safe in any reader; Python's reader stops at about 1000."""
+"""Brackets of a line: so deep a value is safe in any reader. Python's says of a deeper one that it is too deep."""
 _OTHERS = bytes(set(range(256)) - set(b"[{\n"))
 _INFINITE = re.compile(rb"Inf(?=[\s,}\]])")
 """Like ``-NaN``, what pyarrow takes for a number and Python does not. In a column that is read, it is not the same in
