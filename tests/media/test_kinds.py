@@ -47,7 +47,7 @@ def test_a_video_is_a_video_whatever_its_name_is(tmp_path: Path, suffix: str) ->
     assert kind_in_file((tmp_path / f"v.{suffix}").rename(tmp_path / "a.png"), "image") == "video"
 
 
-@pytest.mark.parametrize("suffix", ["png", "gif"])
+@pytest.mark.parametrize("suffix", ["png", "gif", "avif"])
 def test_an_animation_that_ffmpeg_reads_is_a_video(tmp_path: Path, suffix: str) -> None:
     path = animation(tmp_path / f"a.{suffix}").rename(tmp_path / "a.png")
     assert kind_in_file(path, "image") == "video"
