@@ -5,6 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # torch reads the environment when it is imported
+    from torch import Tensor
+
+    from walt.project.params import Params
 
 KINDS = ("base", "autoencoder", "encoding", "sampling")
 """What is measured, of the demo: training steps of base model and autoencoder, encoding clips, steps of sampling."""
@@ -40,14 +46,9 @@ def _train_base() -> Step:
     from walt.transformer.model import WaltTransformer
 
     params = load_recipe("demo")
-    model, config = WaltTransformer(params.base), params.base
+    model = WaltTransformer(params.base)
     optimizer = make_optimizer(model, params.train_base.optimizer)
-    count = params.train_base.batch_size
-    inputs, timesteps = torch.randn(count, config.latent_channels, *config.latent_grid), torch.full((count,), 500)
-    assert params.text is not None
-    assert config.text_width is not None
-    words = torch.randn(count, params.text.max_tokens, config.text_width)
-    mask = torch.ones(words.shape[:2], dtype=torch.bool)
+    inputs, timesteps, words, mask = _inputs(params, params.train_base.batch_size)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16):
@@ -110,19 +111,26 @@ def _sample() -> Step:
     from walt.transformer.model import WaltTransformer
 
     params = load_recipe("demo")
-    model, config = WaltTransformer(params.base).eval(), params.base
-    count = params.sample.batch_size
-    inputs, timesteps = torch.randn(count, config.latent_channels, *config.latent_grid), torch.full((count,), 500)
-    assert params.text is not None
-    assert config.text_width is not None
-    words = torch.randn(count, params.text.max_tokens, config.text_width)
-    mask = torch.ones(words.shape[:2], dtype=torch.bool)
+    model = WaltTransformer(params.base).eval()
+    inputs, timesteps, words, mask = _inputs(params, params.sample.batch_size)
 
     @torch.inference_mode()
     def step() -> None:
         model(inputs, timesteps, text=words, text_mask=mask)
 
     return step
+
+
+def _inputs(params: Params, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Noise, timesteps, words and their mask for the base model, ``count`` of each."""
+    import torch
+
+    config = params.base
+    assert params.text is not None
+    assert config.text_width is not None
+    inputs, timesteps = torch.randn(count, config.latent_channels, *config.latent_grid), torch.full((count,), 500)
+    words = torch.randn(count, params.text.max_tokens, config.text_width)
+    return inputs, timesteps, words, torch.ones(words.shape[:2], dtype=torch.bool)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 from walt.training.adafactor import Adafactor
 
@@ -27,3 +28,18 @@ def moved(start: Tensor, steps: list[Tensor], settings: dict[str, Any]) -> Tenso
         parameter.grad = gradient
         optimizer.step()
     return parameter.detach()
+
+
+def moved_sharded(
+    start: Tensor, steps: list[Tensor], settings: dict[str, Any], mesh: Any
+) -> tuple[Tensor, list[Tensor]]:
+    """The same of a parameter of which each rank of ``mesh`` has its rows: gathered, and the tensors of its state."""
+    placements = [Shard(0) if start.ndim else Replicate()]
+    parameter = distribute_tensor(start.clone(), mesh, placements).requires_grad_()
+    optimizer = Adafactor([parameter], RATE, **settings)
+    for gradient in steps:
+        parameter.grad = distribute_tensor(gradient, mesh, placements)
+        optimizer.step()
+    assert isinstance(parameter, DTensor)
+    state = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
+    return parameter.full_tensor().detach(), state

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from tests.support.settings import changed, recipe
-from tests.support.tiny_adafactor import RATE, SHAPES, gradients, moved
+from tests.support.tiny_adafactor import RATE, SHAPES, gradients, moved, moved_sharded
 from walt.training.adafactor import Adafactor
 from walt.training.optimizers import make_optimizer, optimizer_state, restore_optimizer
 
@@ -106,16 +106,11 @@ def test_parameters_without_a_gradient_stay() -> None:
 @pytest.mark.parametrize("settings", [{}, {"parameter_scale": True, "beta1": 0.0}])
 def test_sharded_parameters_move_as_whole_ones(shape: tuple[int, ...], settings: dict[str, Any], mesh: Any) -> None:
     begin, steps = gradients(shape, 1)[0], gradients(shape, 5)
-    placements = [Shard(0) if shape else Replicate()]
-    parameter = distribute_tensor(begin.clone(), mesh, placements).requires_grad_()
-    optimizer = Adafactor([parameter], RATE, weight_decay=0.1, **settings)
-    for gradient in steps:
-        parameter.grad = distribute_tensor(gradient, mesh, placements)
-        optimizer.step()
-    assert isinstance(parameter, DTensor)
-    assert torch.equal(parameter.full_tensor(), moved(begin, steps, {"weight_decay": 0.1, **settings}))
-    tensors = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
-    assert all(isinstance(value, DTensor) for value in tensors)
+    whole = {"weight_decay": 0.1, **settings}
+    found, state = moved_sharded(begin, steps, whole, mesh)
+    assert torch.equal(found, moved(begin, steps, whole))
+    assert state
+    assert all(isinstance(value, DTensor) for value in state)
 
 
 def test_a_state_that_was_saved_whole_goes_on_sharded(mesh: Any) -> None:
@@ -148,23 +143,16 @@ _RANK = """
 import sys
 import torch, torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor
-from tests.support.tiny_adafactor import RATE, SHAPES, gradients, moved
-from walt.training.adafactor import Adafactor
+from tests.support.tiny_adafactor import SHAPES, gradients, moved, moved_sharded
 rank, ranks = int(sys.argv[1]), int(sys.argv[2])
 dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=ranks)
 mesh = init_device_mesh("cpu", (ranks,))
 for shape in SHAPES:
     for settings in ({}, {"parameter_scale": True, "beta1": 0.0}):
         begin, steps = gradients(shape, 1)[0], gradients(shape, 5)
-        placements = [Shard(0) if shape else Replicate()]
-        parameter = distribute_tensor(begin.clone(), mesh, placements).requires_grad_()
-        optimizer = Adafactor([parameter], RATE, weight_decay=0.1, **settings)
-        for gradient in steps:
-            parameter.grad = distribute_tensor(gradient, mesh, placements)
-            optimizer.step()
-        expected = moved(begin, steps, {"weight_decay": 0.1, **settings})
-        torch.testing.assert_close(parameter.full_tensor().detach(), expected, rtol=1e-6, atol=1e-9)
+        settings = {"weight_decay": 0.1, **settings}
+        (found, _), expected = moved_sharded(begin, steps, settings, mesh), moved(begin, steps, settings)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
 print("agreed")
 dist.destroy_process_group()
 """
