@@ -31,6 +31,7 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
 
     On several devices it runs in as many processes; this one holds the lock and waits for them.
+
     Args:
         choice: of a stage that trains, instead of what ``resume.if_different`` says: go on from a checkpoint of a run
             with another result, or set all checkpoints aside whether or not something differs.

@@ -92,7 +92,7 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
         {"value": percent(metrics[name]), "label": label}
         for name, label in (
             (metric_names.adherence("colour"), "of the videos have the colour of their prompt"),
-            (metric_names.adherence("shape"), "show its shape"),
+            (metric_names.adherence("shape"), "have the shape of their prompt"),
             (metric_names.adherence("direction"), "move in the direction of their prompt"),
         )
         if name in metrics
