@@ -40,7 +40,7 @@ from walt.transformer.model import WaltTransformer
 
 STEPS = 5
 KINDS = ("base", "images", "sr", "autoencoder")
-"""Of trainings; ``adafactor`` is the base model's with that optimizer."""
+"""Of trainings; ``adafactor`` and ``muon`` are the base model's with that optimizer."""
 Curve = list[dict[str, float]]
 Outcome = tuple[Curve, dict[str, Tensor]]
 
@@ -104,8 +104,8 @@ def objective_of(kind: str, root: Path, **changes: Any) -> DiffusionObjective:
     """Of a kind of transformer; ``images`` trains on images alone."""
     config: TransformerConfig = SUPER_RESOLUTION if kind == "sr" else BASE
     fraction: dict[str, Any] = {"image_fraction": 1.0} if kind == "images" else {}
-    if kind == "adafactor":
-        fraction = {"optimizer": {"name": "adafactor"}}
+    if kind in ("adafactor", "muon"):
+        fraction = {"optimizer": {"name": kind}}
     model = drawn(WaltTransformer(config), 1)
     settings = changed(_objective_settings(), **{**fraction, **changes})
     return DiffusionObjective(model, Schedule.from_config(DIFFUSION), maker_of(kind, root), settings, seed=0)
