@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from walt.training.config import OptimizerConfig
-from walt.training.sharding import part_like
+from walt.training.parallel import part_like
 
 _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 
