@@ -32,7 +32,7 @@ from walt.training.autoencoder_objective import AutoencoderObjective
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
-from walt.training.sharding import shard, whole
+from walt.training.parallel import shard, whole
 from walt.training.termination import TerminationSignal
 from walt.training.trained_model import TrainedModel, check_gradients
 from walt.transformer.config import TransformerConfig

@@ -13,8 +13,8 @@ from torch import nn
 
 from tests.support.settings import changed, recipe
 from walt.training.config import OptimizerConfig
-from walt.training.ema import ExponentialMovingAverage
 from walt.training.optimizers import learning_rate, make_optimizer, optimizer_state, parameter_groups, restore_optimizer
+from walt.training.trained_model import ExponentialMovingAverage
 
 
 def optimizer_config(**changes: Any) -> OptimizerConfig:

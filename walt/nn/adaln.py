@@ -1,4 +1,4 @@
-"""Conditioning by normalisation: timestep embedding and AdaLN-LoRA (paper section 3.2.1, equation 4)."""
+"""Conditioning by normalisation: embeddings of timesteps and classes, AdaLN-LoRA (paper section 3.2.1, equation 4)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ class TimestepEmbedding(nn.Module):
         angles = timesteps[..., None].float() * torch.exp(-math.log(10_000.0) * exponents)
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
         return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
+
+
+class LabelEmbedding(nn.Module):
+    """Class labels (...,) -> (..., D); the last of ``num_classes + 1`` rows means 'no class'."""
+
+    def __init__(self, num_classes: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(num_classes + 1, width))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return F.embedding(labels, self.table)
 
 
 class SharedModulation(nn.Module):

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from walt.training.parallel import is_sharded
-from walt.training.sharding import part_like
+from walt.training.parallel import is_sharded, part_like
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from walt.training.config import OptimizerConfig
 from walt.training.muon import Muon
-from walt.training.sharding import part_like
+from walt.training.parallel import part_like
 
 _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 
