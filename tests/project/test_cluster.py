@@ -48,8 +48,9 @@ def test_each_machine_gives_the_same_number_of_devices(changes: Any, nodes: list
     [
         ({"nodes": 3}, CPUS, "^compute.nodes is 3, but the Ray cluster has 2$"),
         ({"devices": 3}, CPUS, "^compute.nodes is 2 with 3 processor cores each, but .* has these: a 4, b 2$"),
-        ({"device": "cuda", "devices": 8}, GPUS, "with 8 GPUs each, but the Ray cluster has these: head 0, a 8, b 4$"),
-        ({"device": "cuda", "devices": "auto"}, CPUS, "with 1 GPUs each"),
+        ({"device": "cuda", "devices": 8}, GPUS, r"8 GPUs and .* has these: head 0 and 8, a 8 and 64, b 4 and 64$"),
+        ({"device": "cuda", "devices": 8}, [Node("a", 64, 8), Node("b", 4, 8)], r"has these: a 8 and 64, b 8 and 4$"),
+        ({"device": "cuda", "devices": "auto"}, CPUS, "with 1 GPUs and"),
     ],
 )
 def test_too_few_machines_or_devices(changes: Any, nodes: list[Node], message: str) -> None:

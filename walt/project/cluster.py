@@ -98,14 +98,13 @@ def choose_devices(compute: ComputeConfig, nodes: Sequence[Node]) -> tuple[bool,
     wanted = compute.nodes
     if len(nodes) < wanted:
         raise ConfigurationError(f"compute.nodes is {wanted}, but the Ray cluster has {len(nodes)}")
-    found = sorted((node.gpus for node in nodes), reverse=True)[:wanted]
-    gpus = compute.device == "cuda" or (compute.device == "auto" and found[-1] > 0)
-    if not gpus:
-        found = sorted((node.cpus for node in nodes), reverse=True)[:wanted]
-    per_node = compute.devices if compute.devices != "auto" else max(found[-1], 1) if gpus else 1
-    if found[-1] < per_node:
-        there = ", ".join(f"{node.name} {node.gpus if gpus else node.cpus}" for node in nodes)
-        what = "GPUs" if gpus else "processor cores"
+    least = sorted((node.gpus for node in nodes), reverse=True)[wanted - 1]  # GPUs of the poorest machine that is taken
+    gpus = compute.device == "cuda" or (compute.device == "auto" and least > 0)
+    per_node = compute.devices if compute.devices != "auto" else max(least, 1) if gpus else 1
+    fitting = [node for node in nodes if min(node.cpus, node.gpus if gpus else node.cpus) >= per_node]
+    if len(fitting) < wanted:
+        what = "GPUs and as many processor cores" if gpus else "processor cores"
+        there = ", ".join(f"{node.name} {f'{node.gpus} and {node.cpus}' if gpus else node.cpus}" for node in nodes)
         raise ConfigurationError(
             f"compute.nodes is {wanted} with {per_node} {what} each, but the Ray cluster has these: {there}"
         )
