@@ -96,7 +96,8 @@ class RunningFrechetDistance:
 
     def __init__(self, extractor: Extractor) -> None:
         self.extractor = extractor
-        self._metric = FrechetInceptionDistance(feature=_Features(extractor.num_features), normalize=False)
+        features = _Features(extractor.num_features)  # on several ranks, the one that computes this has all of them
+        self._metric = FrechetInceptionDistance(feature=features, normalize=False, sync_on_compute=False)
 
     @torch.no_grad()
     def update(self, clips: Tensor, real: bool) -> None:
