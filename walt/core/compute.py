@@ -22,7 +22,7 @@ class ComputeConfig(Section):
     """How many devices of this machine the stages that train, encode, sample or evaluate use, each with a process of
     its own. ``auto``: all GPUs, or the processor once. On processors a number above 1 is of processes."""
     sharding: Literal["none", "full"]
-    """What each device holds of a transformer that is trained on several: ``none``, all of it; ``full``, its share of
-    the weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
+    """What each device holds of a model that is trained on several: ``none``, all of it; ``full``, its share of the
+    weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
     rank_timeout_minutes: PositiveFloat
     """A process that the others wait for longer than this, such as one that hangs, ends the stage with status 4."""

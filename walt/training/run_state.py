@@ -22,7 +22,7 @@ from walt.training.loss_spikes import LossSpikes
 from walt.training.means import Average, Means, Terms
 from walt.training.optimizers import optimizer_state, restore_optimizer
 from walt.training.parallel import same_on_all
-from walt.training.sharding import shared_like, whole
+from walt.training.sharding import release, shared_like, whole
 from walt.training.termination import TerminationSignal
 from walt.training.trained_model import TrainedModel, frozen, scalar
 
@@ -122,6 +122,8 @@ class RunState:
         for trained in self.models:
             with frozen(other for other in self.models if other is not trained):
                 found = trained.gradient(self.step, stop)
+            for other in self.models:  # a loss may run through models that it does not train
+                release(other.model)
             if found is None:
                 return {}
             terms.update(found)
