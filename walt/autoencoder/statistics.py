@@ -47,8 +47,20 @@ class LatentStatistics:
         return cls(torch.tensor(value["mean"]), torch.tensor(value["std"]), int(value["count"]))
 
 
+Moments = tuple[int, list[float], list[float]]
+"""Of a batch: the number of latent cells; per channel their mean, and the sum of their squared distances to it. JSON
+keeps every bit."""
+
+
+def moments(latents: Tensor) -> Moments:
+    """Of a batch (B, c, t, h, w), in float64."""
+    values = latents.detach().double().cpu().transpose(0, 1).flatten(1)  # (c, cells)
+    mean = values.mean(1)
+    return values.shape[1], mean.tolist(), (values - mean[:, None]).square().sum(1).tolist()
+
+
 class RunningStatistics:
-    """Collects ``LatentStatistics`` batch by batch, in float64."""
+    """Collects ``LatentStatistics`` batch by batch, in float64. Their order counts for the last bits."""
 
     def __init__(self, channels: int) -> None:
         self._count = 0
@@ -57,10 +69,13 @@ class RunningStatistics:
 
     def update(self, latents: Tensor) -> None:
         """Add a batch (B, c, t, h, w)."""
-        values = latents.detach().double().cpu().transpose(0, 1).flatten(1)  # (c, cells)
-        count, mean = values.shape[1], values.mean(1)
+        self.add(moments(latents))
+
+    def add(self, batch: Moments) -> None:
+        """Add a batch of which these are the moments."""
+        count, mean, squares = batch[0], *(torch.tensor(values, dtype=torch.float64) for values in batch[1:])
         delta, total = mean - self._mean, self._count + count
-        self._squares += (values - mean[:, None]).square().sum(1) + delta.square() * self._count * count / total
+        self._squares += squares + delta.square() * self._count * count / total
         self._mean += delta * count / total
         self._count = total
 
