@@ -226,8 +226,8 @@ def measures_of_an_autoencoder(root: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     model = CausalAutoencoder(AUTOENCODER).eval()
     clips = {size: ClipDataset(Paths(root).clips, size, "train") for size in SIZES}
-    statistics = train_autoencoder.measure_latents(model, clips, "fp32")
-    return statistics.to_json() | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
+    statistics, errors = train_autoencoder.measure_latents(model, clips, autoencoder_training(statistics_clips=3), 0)
+    return statistics.to_json() | errors | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
 
 
 def held_out_losses() -> list[float]:
