@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -60,6 +60,7 @@ def test_constant_stays() -> None:
     assert {learning_rate(config, step, 50) for step in range(50)} == {0.01}
 
 
+@settings(deadline=None)
 @given(
     steps=st.integers(1, 50),
     warmup=st.integers(0, 60),
