@@ -121,6 +121,8 @@ def test_a_training_without_any_gradient_is_an_error() -> None:
 
 def test_what_ranks_tell_each_other() -> None:
     said = on_ranks(3, conversation)
+    for tensors in (one.pop("tensors") for one in said):
+        assert tensors.tolist() == [float(ord(letter)) for letter in "abcde" for _ in range(2)]
     assert said[0] == said[1] == said[2]
     assert said[0] == {
         "any": True, "none": False, "bytes": [b"", b"x", b"xx"], "shares": list("ABCDE"),

@@ -116,7 +116,7 @@ def test_only_matrices_and_kernels_decay() -> None:
     assert groups == [({"linear.weight", "conv.weight"}, 0.1), (others, 0.0)]
 
 
-@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
 def test_zero_gradient_moves_only_what_decays(name: str) -> None:
     model = nn.Linear(3, 3)
     nn.init.ones_(model.bias)
@@ -129,7 +129,7 @@ def test_zero_gradient_moves_only_what_decays(name: str) -> None:
     assert bool((model.weight.abs() < before["weight"].abs()).all())
 
 
-@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
 def test_an_optimizer_state_survives_as_contiguous_tensors(name: str) -> None:
     """In channels-last order, a moment that came back row-major would meet the wrong weights in a fused step."""
 

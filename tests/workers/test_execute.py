@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -96,6 +97,14 @@ def test_memory_of_an_item_is_freed_before_the_next() -> None:
     """Even what refers to itself: without a look for garbage, the fifth of these would not fit."""
     outcomes = list(map_items(task, [("circle", 200)] * 10, compute("process", 1), memory_mb=900))
     assert [outcome.failure for outcome in outcomes] == [None] * 10
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+def test_a_worker_keeps_the_memory_of_pictures_for_the_next_item() -> None:
+    """New pages of memory are what cost time: a picture of 1 MB has 256."""
+    first, *others = (outcome.value for outcome in map_items(task, [("faults", 40)] * 4, compute("process", 1)))
+    assert first > 40 * 256
+    assert max(others) < 256
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")

@@ -28,7 +28,7 @@ from walt.training.config import LoopConfig
 from walt.training.differences import Kind
 from walt.training.loss_spikes import LossSpikes
 from walt.training.optimizers import learning_rate, optimizer_state, restore_optimizer
-from walt.training.parallel import same_on_all, shared_like, whole
+from walt.training.parallel import release, same_on_all, shared_like, whole
 from walt.training.termination import TerminationSignal
 from walt.training.terms import Average, FiniteGuard, Means, Terms
 from walt.training.trained_model import (
@@ -212,6 +212,8 @@ class RunState:
         for trained in self.models:
             with frozen(other for other in self.models if other is not trained):
                 found = trained.gradient(self.step, stop)
+            for other in self.models:  # a loss may run through models that it does not train
+                release(other.model)
             if found is None:
                 return {}
             terms.update(found)

@@ -15,7 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from walt.nn.adaln import LabelEmbedding, LowRankModulation, SharedModulation, TimestepEmbedding, modulate
+from walt.nn.adaln import (
+    LabelEmbedding,
+    LowRankModulation,
+    SharedModulation,
+    TimestepEmbedding,
+    in_own_precision,
+    modulate,
+)
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.mixed import arrange
 from walt.nn.positions import AbsolutePosition, Window
@@ -156,7 +163,8 @@ class WaltTransformer(nn.Module):
         for block in self.blocks:
             inputs_of_block = (x, condition, shared, text, text_mask, rows.videos)
             x = checkpoint(block, *inputs_of_block, use_reentrant=False) if again else block(*inputs_of_block)
-        scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
+        with in_own_precision(condition):
+            scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
         x = self.patch_out(modulate(x, scale, shift))  # (B, T, H, W, p p c)
         return rows.restore(unpatchify(x, self.config.patch_size))
 
