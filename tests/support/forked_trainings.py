@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,7 +52,8 @@ class ForkedTrainings:
                 return lines
             if kill_at in (line, len(lines)):
                 time.sleep(later)
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended meanwhile, and will say so
+                    os.kill(process, signal.SIGKILL)
         raise AssertionError("the server ended")
 
 

@@ -96,6 +96,7 @@ def test_by_the_low_resolution() -> None:
     config = UNCONDITIONAL.model_copy(
         update={
             **LARGER,
+            "layers": 2,  # the low resolution says most
             "super_resolution": SuperResolutionConfig(factor=2, max_noise_level=0, sampling_noise_level=0),
         }
     )
