@@ -27,7 +27,7 @@ class ComputeConfig(Section):
     restarts: NonNegativeInt
     """On several machines: how often in one start of a stage its processes are started again where one is lost."""
     sharding: Literal["none", "full"]
-    """What each device holds of a transformer that is trained on several: ``none``, all of it; ``full``, its share of
-    the weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
+    """What each device holds of a model that is trained on several: ``none``, all of it; ``full``, its share of the
+    weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
     rank_timeout_minutes: PositiveFloat
     """A process that the others wait for longer than this, such as one that hangs, ends the stage with status 4."""
