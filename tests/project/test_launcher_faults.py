@@ -140,5 +140,6 @@ def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path) -> None:
     assert max(line["step"] for line in read_json(root / "models/base/history.json")) == 12
 
 
+@pytest.mark.timeout(1200)
 def test_kills_at_random_moments_of_all_stages(tmp_path: Path) -> None:
     assert kill_many(tmp_path, 6).total() == 6

@@ -6,6 +6,7 @@ lost, Ray exits its process, and there is no exception to catch. Here that becom
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from collections import deque
@@ -147,7 +148,7 @@ def join_ray(num_workers: int) -> None:
         {} if "RAY_ADDRESS" in os.environ else {"num_cpus": num_workers, "runtime_env": {"env_vars": same_modules()}}
     )
     try:
-        ray.init(include_dashboard=False, log_to_driver=False, **here)
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise StorageError(f"Ray: {str(error).splitlines()[0]}") from None
 
