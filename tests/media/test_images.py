@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +90,14 @@ def test_real_pictures() -> None:
         assert pictures[(24, 48)].shape == (24, 48, 3), path
     turned = read_picture(folder / "flat/rommel.jpg", LIMITS)
     assert turned.shape == (3072, 2304, 3)  # stored 3072x2304, EXIF orientation 6
+
+
+def test_only_the_decoders_that_may_read_a_file_are_loaded() -> None:
+    """Each worker would load Pillow's fifty at its first video, which is none of them."""
+    program = (
+        "import io, sys; from walt.media.images import FORMATS, still_or_animation as look;"
+        "from PIL import Image; assert set(FORMATS) <= set(Image.OPEN);"
+        "assert look(io.BytesIO(b'a video' * 99)) is None;"
+        "assert 'PIL.FitsImagePlugin' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

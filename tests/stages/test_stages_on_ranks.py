@@ -86,7 +86,8 @@ def test_an_evaluation_has_the_same_bytes_on_one_two_and_three_ranks(tmp_path: P
 def test_what_is_measured_of_an_autoencoder_does_not_differ_by_a_bit(tmp_path: Path) -> None:
     write_clips(Paths(tmp_path).clips)
     (alone,) = on_ranks(1, measures_of_an_autoencoder, tmp_path)
-    assert alone.keys() == {"mean", "std", "count", "psnr/video/16x16", "psnr/video/32x32"}
+    errors = {"latents/mean_error", "latents/std_error"}
+    assert alone.keys() == {"mean", "std", "count", "psnr/video/16x16", "psnr/video/32x32", *errors}
     for count in (2, 3):
         assert on_ranks(count, measures_of_an_autoencoder, tmp_path) == [alone] * count
 

@@ -35,7 +35,7 @@ from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
-from walt.training.sharding import release, shard, whole
+from walt.training.parallel import release, shard, whole
 from walt.training.termination import TerminationSignal
 from walt.training.trained_model import SecondModel, TrainedModel, check_gradients, frozen, scalar
 from walt.transformer.config import TransformerConfig
@@ -43,7 +43,7 @@ from walt.transformer.model import WaltTransformer
 
 STEPS = 5
 KINDS = ("base", "images", "sr", "autoencoder")
-"""Of trainings; ``adafactor`` is the base model's with that optimizer."""
+"""Of trainings; ``adafactor`` and ``muon`` are the base model's with that optimizer."""
 Curve = list[dict[str, float]]
 Outcome = tuple[Curve, dict[str, Tensor]]
 
@@ -122,8 +122,8 @@ def objective_of(kind: str, root: Path, **changes: Any) -> DiffusionObjective:
     config: TransformerConfig = SUPER_RESOLUTION if kind == "sr" else BASE
     config = config.model_copy(update={"layers": 1}) if kind == "one block" else config
     fraction: dict[str, Any] = {"image_fraction": 1.0} if kind == "images" else {}
-    if kind == "adafactor":
-        fraction = {"optimizer": {"name": "adafactor"}}
+    if kind in ("adafactor", "muon"):
+        fraction = {"optimizer": {"name": kind}}
     if kind == "one block":  # in one form: to compile each takes many seconds
         fraction = {"self_conditioning_probability": 0.0, "accumulation": 1, "image_fraction": 0.0}
     model = drawn(WaltTransformer(config), 1)
@@ -233,8 +233,8 @@ def measures_of_an_autoencoder(root: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     model = CausalAutoencoder(AUTOENCODER).eval()
     clips = {size: ClipDataset(Paths(root).clips, size, "train") for size in SIZES}
-    statistics = train_autoencoder.measure_latents(model, clips, "fp32")
-    return statistics.to_json() | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
+    statistics, errors = train_autoencoder.measure_latents(model, clips, autoencoder_training(statistics_clips=3), 0)
+    return statistics.to_json() | errors | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
 
 
 def held_out_losses() -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -32,6 +33,11 @@ def task(item: Any) -> Any:
             ctypes.string_at(0)
         case ("allocate", megabytes):
             return len(bytearray(megabytes << 20))
+        case ("faults", pictures):  # of 1 MB each, together in memory as those of a video are
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            held = [bytearray(1 << 20) for _ in range(pictures)]
+            del held
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
         case ("killed",):
             os.kill(os.getpid(), signal.SIGKILL)
         case ("raise",):

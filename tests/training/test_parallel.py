@@ -24,8 +24,8 @@ from tests.support.rank_tasks import (
     write_data,
 )
 from walt.core.ranks import become
-from walt.training.means import Average
 from walt.training.parallel import share_of_batch, sum_gradients, sum_terms, with_zeros
+from walt.training.terms import Average
 from walt.training.trained_model import check_gradients
 
 COUNTS = (1, 2, 3, 4, 7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def test_a_process_that_ignores_signals_is_killed(item: tuple[str]) -> None:
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("item", "code"), [(("eat natively",), "crash"), (("eat bit by bit",), "memory")], ids=["native", "python"]
 )
@@ -89,11 +91,20 @@ def test_a_process_that_takes_all_memory_gets_no_more_than_allowed(item: tuple[s
     assert outcomes[1].value == 300 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts")
 def test_memory_of_an_item_is_freed_before_the_next() -> None:
     """Even what refers to itself: without a look for garbage, the fifth of these would not fit."""
     outcomes = list(map_items(task, [("circle", 200)] * 10, compute("process", 1), memory_mb=900))
     assert [outcome.failure for outcome in outcomes] == [None] * 10
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+def test_a_worker_keeps_the_memory_of_pictures_for_the_next_item() -> None:
+    """New pages of memory are what cost time: a picture of 1 MB has 256."""
+    first, *others = (outcome.value for outcome in map_items(task, [("faults", 40)] * 4, compute("process", 1)))
+    assert first > 40 * 256
+    assert max(others) < 256
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")

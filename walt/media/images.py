@@ -16,7 +16,16 @@ from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from walt.core.sizes import Size
 
@@ -25,8 +34,15 @@ Clip = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-"""Decoders that may read a file, whatever its name is."""
+FORMATS = tuple(
+    plugin.format
+    for plugin in (
+        PngImagePlugin.PngImageFile, JpegImagePlugin.JpegImageFile, WebPImagePlugin.WebPImageFile,
+        BmpImagePlugin.BmpImageFile, TiffImagePlugin.TiffImageFile,
+    )
+)  # fmt: skip
+"""Decoders that may read a file, whatever its name is. They are loaded here, before workers are forked: Pillow would
+load all of its fifty at the first file in each."""
 
 
 class SourceError(Exception):

@@ -1,4 +1,4 @@
-"""Conditioning by normalisation: timestep embedding and AdaLN-LoRA (paper section 3.2.1, equation 4).
+"""Conditioning by normalisation: embeddings of timesteps and classes, AdaLN-LoRA (paper section 3.2.1, equation 4).
 
 All of it is computed in the weights' own precision, fp32, also under autocast. In bf16, which has no number between 1
 and 1 + 2^-7, nor between 1 - 2^-8 and 1, ``1 + scale`` would be 1 for scales of 0.003, and a learned step of that size
@@ -38,6 +38,17 @@ class TimestepEmbedding(nn.Module):
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
         with in_own_precision(waves):
             return self.mlp(waves.to(next(self.mlp.parameters()).dtype))
+
+
+class LabelEmbedding(nn.Module):
+    """Class labels (...,) -> (..., D); the last of ``num_classes + 1`` rows means 'no class'."""
+
+    def __init__(self, num_classes: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(num_classes + 1, width))
+
+    def forward(self, labels: Tensor) -> Tensor:
+        return F.embedding(labels, self.table)
 
 
 class SharedModulation(nn.Module):

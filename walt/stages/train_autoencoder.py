@@ -15,7 +15,7 @@ from walt.autoencoder.inflation import load_initial_weights
 from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
-from walt.autoencoder.statistics import LatentStatistics, RunningStatistics, moments
+from walt.autoencoder.statistics import LatentStatistics, RunningStatistics, moments, standard_errors
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
@@ -27,6 +27,7 @@ from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
+from walt.data.epoch_order import hash_integer
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
@@ -42,7 +43,7 @@ from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
 from walt.training.config import ResumeConfig
 from walt.training.loop import TrainingResult, train
-from walt.training.sharding import shard
+from walt.training.parallel import shard
 
 NAME = "train-autoencoder"
 _EVALUATION_BATCH = 16
@@ -78,16 +79,12 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         tags = given.tags("initial_weights", weights["initial_weights"])
     discriminator, perceptual = _loss_networks(training, paths, device)
     if config.compute.sharding == "full" and ranks().count > 1:
-        for network, layers in model.parts():
-            shard(network, layers)
-        if discriminator is not None:
-            shard(discriminator, discriminator.blocks, twice=True)  # by R1
+        _shard(model, discriminator)
     if perceptual is not None:
         weights["perceptual_network"] = perceptual.digest()
     objective = AutoencoderObjective(model, training, paths, config.seed, discriminator, perceptual)
-    for name, weight in training.loss.model_dump().items():
-        if not weight:
-            info(f"{NAME}: the {name} term has weight 0 and is left out")
+    for name in (name for name, weight in training.loss.model_dump().items() if not weight):
+        info(f"{NAME}: the {name} term has weight 0 and is left out")
     identity = {
         "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
         "data": _data(paths, training),
@@ -113,8 +110,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             second_model=objective.second_model(),
         )
         model = _trained(config.autoencoder, result, device)
-        statistics = measure_latents(model, objective.datasets, training.precision)
-        metrics = held_out_psnr(model, paths, training)
+        statistics, errors = measure_latents(model, objective.datasets, training, config.seed)
+        metrics = held_out_psnr(model, paths, training) | errors
         if ranks().is_first:
             _publish(paths.autoencoder, model, statistics, metrics, result)
             tracked.log_metrics(metrics, training.steps)
@@ -123,6 +120,14 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
         forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+def _shard(model: CausalAutoencoder, discriminator: Discriminator | None) -> None:
+    """Leave this rank its share of each network."""
+    for network, layers in model.parts():
+        shard(network, layers)
+    if discriminator is not None:
+        shard(discriminator, discriminator.blocks, twice=True)  # by R1
 
 
 def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any]:
@@ -184,40 +189,52 @@ def _publish(
         continuation.write_changes(folder, result.changes)
 
 
-def _batches_of(clips: ClipDataset) -> dict[str, list[list[str]]]:
-    """The keys of videos and of images, in batches."""
-    return {
-        kind: [list(keys[start : start + _EVALUATION_BATCH]) for start in range(0, len(keys), _EVALUATION_BATCH)]
-        for kind, keys in (("video", clips.video_keys), ("image", clips.image_keys))
-    }
+def _batches_of(clips: ClipDataset, wanted: set[str] | None = None) -> dict[str, list[list[str]]]:
+    """The keys of videos and of images, or of those that are wanted, in batches."""
+    found = {}
+    for kind, every in (("video", clips.video_keys), ("image", clips.image_keys)):
+        keys = [key for key in every if wanted is None or key in wanted]
+        found[kind] = [keys[start : start + _EVALUATION_BATCH] for start in range(0, len(keys), _EVALUATION_BATCH)]
+    return found
 
 
 @torch.no_grad()
-def measure_latents(model: CausalAutoencoder, datasets: Mapping[Size, ClipDataset], precision: str) -> LatentStatistics:
-    """Mean and std of the latents' means over all sizes of a split: one streaming pass over its videos and images.
+def measure_latents(
+    model: CausalAutoencoder, datasets: Mapping[Size, ClipDataset], training: AutoencoderTrainingConfig, seed: int
+) -> tuple[LatentStatistics, dict[str, float]]:
+    """Mean and std of the latents' means over all sizes of a split, in one pass over its videos and images, or over
+    ``statistics_clips`` of them at each size, which the seed draws; and how far they may be from those of all.
 
     Every latent cell counts the same, so a larger size counts for more. The order of ``datasets`` changes no bit, nor
     does the number of ranks, each of which encodes its share of the batches; all get the result.
     """
     device = next(model.parameters()).device
+    of_sizes = [clips for _, clips in sorted(datasets.items(), key=lambda item: item[0])]
+    drawn = [(clips, _drawn(clips, training.statistics_clips, seed)) for clips in of_sizes]
     batches = [
-        (clips, keys)
-        for _, clips in sorted(datasets.items(), key=lambda item: item[0])
-        for of_kind in _batches_of(clips).values()
-        for keys in of_kind
+        (clips, keys) for clips, some in drawn for of_kind in _batches_of(clips, some).values() for keys in of_kind
     ]
     own = []
     with ProgressBar("latent statistics", len(ranks().share(batches)), "batches") as bar:
         for clips, keys in ranks().share(batches):
             video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
                 mean, _ = model.encode(video)
             own.append(moments(mean))
             bar.advance()
     running = RunningStatistics(model.config.latent_channels)
-    for of_batch in gather_shares(own):
-        running.add(of_batch)
-    return running.result()
+    seen = [of_clip for of_batch in gather_shares(own) for of_clip in of_batch]
+    for of_clip in seen:
+        running.add(of_clip)
+    statistics = running.result()
+    errors = standard_errors(seen, sum(len(clips.kinds) for clips in of_sizes), statistics)
+    return statistics, dict(zip(("latents/mean_error", "latents/std_error"), errors, strict=True))
+
+
+def _drawn(clips: ClipDataset, most: int | None, seed: int) -> set[str]:
+    """At most so many of the clips of a size, others than at another size."""
+    name = size_folder(clips.size)
+    return set(sorted(clips.kinds, key=lambda key: hash_integer("latent statistics", seed, name, key))[:most])
 
 
 @torch.no_grad()

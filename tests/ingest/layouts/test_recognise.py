@@ -22,6 +22,7 @@ from walt.core.errors import ConfigurationError
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
 from walt.ingest.sources.adapters import list_items
+from walt.ingest.sources.kinds import FileList
 from walt.project.point_at_dataset import own_dataset
 
 Files = dict[str, Any]
@@ -147,6 +148,15 @@ LAYOUTS: dict[str, Layout] = {
             ),
         },
         CATS_IN_VIDEOS,
+    ),
+    "10 musubi-tuner, folders of frames": Layout(
+        {
+            **{f"frames/{name}/{number:03}.png": b"a picture" for name in "ab" for number in range(8)},
+            "data.jsonl": lines(
+                {"video_path": "{here}/frames/a", "caption": "a cat"}, {"video_path": "{here}/frames/b", "caption": "a dog"}
+            ),
+        },
+        {"frames/a": ["a cat"], "frames/b": ["a dog"]},
     ),
     "11 LTX-2, JSON list": Layout(
         {**TWO, "dataset.json": [{"caption": "a cat", "video": "a.mp4"}, {"caption": "a dog", "video": "b.mp4"}]}, CATS
@@ -432,6 +442,22 @@ def test_two_tables_of_the_same_files_are_refused_and_one_can_be_chosen(tmp_path
         describe(tmp_path, files)
     chosen = describe(tmp_path, {}, captions="b.jsonl")
     assert [item.caption for item in chosen.listing.items] == ["a dog"]
+
+
+def test_folders_of_frames_that_a_table_names(tmp_path: Path) -> None:
+    """The rate is a guess that one line says; a folder that no row names does not become stills."""
+    described = describe(tmp_path, {
+        **{f"frames/{name}/{number:03}.png": V for name in "abc" for number in range(8)}, "clip.mp4": V,
+        "data.jsonl": lines(
+            *({"video_path": f"frames/{name}", "caption": name} for name in "ab"),
+            {"video_path": "clip.mp4", "caption": "c"},
+        ),
+    })  # fmt: skip
+    source = described.descriptor.source
+    assert isinstance(source, FileList)
+    assert (source.fps, source.unlisted) == (24.0, "ignore")
+    assert [item.source for item in described.listing.items] == ["clip.mp4", "frames/a", "frames/b"]
+    assert any("24 per second is a guess (source.fps)" in line for line in described.lines())
 
 
 def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: Path) -> None:

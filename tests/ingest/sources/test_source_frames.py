@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.support.media import LIMITS, counter, read_counter
-from tests.support.sources import by_source, list_source, touch
+from tests.support.sources import LIST, by_source, list_source, touch
 from walt.core.errors import ConfigurationError
 from walt.ingest.clip_cache import SourceFile
 from walt.ingest.hash_and_cut import LocationTask, read_location
@@ -170,3 +171,55 @@ def test_only_the_folders_that_match_are_videos(tmp_path: Path, capsys: pytest.C
     assert "5 videos and pictures are in no folder of frames, and left out" in said.out + said.err
     write_frames(tmp_path, count=2)
     assert list(by_source(list_source(tmp_path, FRAMES | {"folders": ["."]}, caption_required=False))) == ["."]
+
+
+TABLE = LIST | {"tables": ["t.jsonl"], "path_column": "video_path", "unlisted": "take"}
+
+
+def in_a_table(root: Path, *names: str) -> None:
+    (root / "t.jsonl").write_text("".join(f'{{"video_path": "{name}", "caption": "of {name}"}}\n' for name in names))
+
+
+def test_rows_of_a_table_name_folders_of_frames(tmp_path: Path) -> None:
+    """As in musubi-tuner's lists. Their pictures are then no stills."""
+    write_frames(tmp_path / "frames/a")
+    touch(tmp_path, "b.mp4", "cover.png")
+    in_a_table(tmp_path, str(tmp_path / "frames/a"), "b.mp4")
+    found = list_source(tmp_path, TABLE | {"fps": 8.0}, characters=200, caption_required=False)
+    assert found.refusals == []
+    items = by_source(found)
+    assert {name: (item.kind, item.caption and item.caption[:4]) for name, item in items.items()} == {
+        "frames/a": ("video", "of /"), "b.mp4": ("video", "of b"), "cover.png": ("image", None),
+    }  # fmt: skip
+    assert shown(items["frames/a"].path, tmp_path / "work", starts=[0.5]) == [[4, 5, 6, 7, 8]]
+    alone = list_source(tmp_path, FRAMES | {"folders": ["frames/*"]}, caption_required=False).items
+    assert [item.path for item in alone] == [items["frames/a"].path]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "cause"),
+    [
+        ({}, "no_rate", r"line 1 names a folder of pictures: .* per second \(source\.fps\)"),
+        ({"absent": "skip"}, "no_rate", "line 1"),
+        ({"fps": 8.0}, "missing_frame", "1 missing between 4.png and 6.png"),
+    ],
+)
+def test_a_folder_in_a_table_needs_a_rate_and_all_its_frames(
+    tmp_path: Path, settings: dict[str, Any], code: str, cause: str
+) -> None:  # fmt: skip
+    write_frames(tmp_path / "a")
+    (tmp_path / "a/5.png").unlink()
+    in_a_table(tmp_path, "a")
+    found = list_source(tmp_path, TABLE | settings)
+    assert found.items == []
+    (refusal,) = found.refusals
+    assert (refusal.source, refusal.code) == ("a", code)
+    assert re.search(cause, refusal.cause)
+
+
+def test_a_folder_in_a_table_without_numbered_pictures_is_a_missing_file(tmp_path: Path) -> None:
+    touch(tmp_path, "a/film.mp4", "a/cover.png")
+    in_a_table(tmp_path, "a")
+    settings = TABLE | {"fps": 8.0, "unlisted": "ignore"}
+    assert [refusal.code for refusal in list_source(tmp_path, settings).refusals] == ["missing"]
+    assert list_source(tmp_path, settings | {"absent": "skip"}).refusals == []

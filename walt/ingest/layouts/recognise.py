@@ -83,7 +83,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
-    if special is not None:
+    if special is not None and not _named_by_table(survey, special.source, wish):
         unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
         unread = [] if special.captioned else unread
         unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
@@ -122,6 +122,13 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
 
 
+def _named_by_table(survey: Survey, source: Source, wish: Wish) -> bool:
+    """Whether what a folder is recognised as is folders of frames that a table names, with their captions."""
+    if not wish.use_captions or not isinstance(source, FrameFolders):
+        return False
+    return any(found.has_captions for found in recognise_tables(survey, survey.tables, wish.columns)[0])
+
+
 def _of_tars(survey: Survey, wish: Wish) -> Choice:
     """The tars of a folder that holds no media itself."""
     found = recognise_tars(survey.folder, survey.tars, patterns_of(survey.tars))
@@ -154,7 +161,8 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
 
 def _table(found: Recognised, wish: Wish, survey: Survey) -> Choice:
     captioned = found.has_captions and wish.use_captions
-    source = found.source("take" if captioned and survey.media else "ignore", captioned)
+    all_taken = captioned and survey.media and "fps" not in found.settings  # frames that no row names are no stills
+    source = found.source("take" if all_taken else "ignore", captioned)
     notes = list(found.notes)
     classes = _classes(survey, source)
     if classes:

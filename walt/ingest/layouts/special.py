@@ -12,19 +12,17 @@ from walt.core.errors import ConfigurationError
 from walt.ingest.layouts.found import Found, splits_by_name
 from walt.ingest.layouts.usual_names import is_caption
 from walt.ingest.sources.folders import Folder, LocalFolder
-from walt.ingest.sources.frame_folders import folders_of
+from walt.ingest.sources.frame_folders import are_frames, folders_of
 from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes
 from walt.ingest.sources.lerobot import INFO, read_info
 from walt.ingest.sources.parquet_bytes import is_bytes
 from walt.ingest.sources.parquet_cells import open_table
 from walt.ingest.tables.parquet_table import is_text
-from walt.media.images import SourceError
-from walt.media.kinds import is_media, kind_of
-from walt.media.numbered import in_order
+from walt.media.kinds import is_media
 
 _MOST_NAMES = 100_000
-_FEWEST_FRAMES = 8
-_FPS = 24.0
+FPS = 24.0
+"""The rate of frames that nothing states."""
 _NAMES = ("video", "videos", "video_blob", "mp4", "image", "images", "image_bytes")
 
 
@@ -97,11 +95,7 @@ def recognise_frames(folder: Folder) -> Found | None:
         media = [other for other in names if is_media(other)]
         if not media:
             continue
-        if len(media) < _FEWEST_FRAMES or any(kind_of(other) == "video" for other in media):
-            return None
-        try:
-            in_order(media)
-        except SourceError:
+        if not are_frames(media):
             return None
         found.append(name)
         fewest, most = min(fewest or len(media), len(media)), max(most, len(media))
@@ -110,12 +104,12 @@ def recognise_frames(folder: Folder) -> Found | None:
     captions: Literal["txt"] | None = "txt" if all(name and folder.has(f"{name}.txt") for name in found) else None
     notes = [
         f"{len(found)} folders hold numbered pictures ({fewest} to {most}): each is taken as a video, not as stills",
-        f"their rate is not stated anywhere: {_FPS:g} per second is a guess (source.fps)",
+        f"their rate is not stated anywhere: {FPS:g} per second is a guess (source.fps)",
     ]
     notes += ["captions: the text beside each folder"] if captions else []
     where = ("**",) if any(found) else (".",)
     return Found(
-        FrameFolders(kind="frames", folders=where, fps=_FPS, caption=captions), captions is not None, tuple(notes)
+        FrameFolders(kind="frames", folders=where, fps=FPS, caption=captions), captions is not None, tuple(notes)
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from walt.ingest.sources.folders import Folder
+from walt.ingest.sources.folders import Folder, LocalFolder
+from walt.ingest.sources.frame_folders import are_frames
 from walt.ingest.tables.read import is_table
 from walt.media.kinds import is_media
 
@@ -75,10 +76,21 @@ class Survey:
         return frozenset(self.media)
 
     def holds(self, name: str | None) -> bool:
-        """Whether there is such a video or image."""
+        """Whether there is such a video or image, or such a folder of frames."""
         if name is None:
             return False
-        return self.folder.has(name) if self.listed else name in self._names
+        return self.folder.has(name) if self.listed else name in self._names or name in self.of_frames
+
+    @cached_property
+    def of_frames(self) -> frozenset[str]:
+        """The folders that hold numbered pictures alone, as many as a video has: each may be a video."""
+        if not isinstance(self.folder, LocalFolder):
+            return frozenset()
+        inside = defaultdict[str, list[str]](list)
+        for path in self.media:
+            folder, _, name = path.rpartition("/")
+            inside[folder].append(name)
+        return frozenset(folder for folder, names in inside.items() if folder and are_frames(names))
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths, value_of
 from walt.ingest.layouts.peek import Peek, peek, records
+from walt.ingest.layouts.special import FPS
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.items import Span
@@ -168,6 +169,9 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if paths.relative_to == "table":
         settings["relative_to"] = "table"
     notes: list[str] = []
+    if any(name in survey.of_frames for name in paths.found.values()):
+        settings["fps"] = FPS
+        notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
     _add_spans(survey, seen, columns, paths, settings, notes)
     taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
     split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)

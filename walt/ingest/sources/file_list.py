@@ -100,7 +100,7 @@ class _Rows:
         self._holes = holes(source.path_column)
         self.shape = shape_of(source)
         videos = source.videos if source.relative_to == "folder" else ""
-        self.files = RowFiles(dataset.folder, videos, source.absent, prefix=source.prefix, repeats=True)
+        self.files = RowFiles(dataset.folder, videos, source.absent, prefix=source.prefix, repeats=True, fps=source.fps)
         self._said = RowRules(self._place, self._label, _split)
 
     def entry(self, row: Row) -> Entry | None:

@@ -14,10 +14,11 @@ from walt.ingest.sources.items import Entry, Refusal
 from walt.ingest.sources.kinds import FrameFolders
 from walt.ingest.sources.locations import frames_location
 from walt.media.images import SUFFIXES, SourceError
-from walt.media.kinds import is_media
+from walt.media.kinds import is_media, kind_of
 from walt.media.numbered import in_order
 
 _LONGEST_TEXT = 1 << 20
+_FEWEST_FRAMES = 8
 
 
 def entries(source: FrameFolders, dataset: Dataset) -> Iterator[Entry]:
@@ -78,6 +79,18 @@ def _entry(
         captions.append(Caption(source.caption, data.decode("utf-8-sig", "surrogateescape")))
     location = frames_location(dataset.folder.location(folder), source.fps)
     return dataset.rules.item(name, location, captions, label=label, name="frames")
+
+
+def are_frames(names: list[str]) -> bool:
+    """Whether the videos and pictures of a folder are the frames of one video: numbered pictures alone, without a gap,
+    and not just a few."""
+    if len(names) < _FEWEST_FRAMES or any(kind_of(name) == "video" for name in names):
+        return False
+    try:
+        in_order(names)
+    except SourceError:
+        return False
+    return True
 
 
 def folders_of(names: Iterator[str]) -> Iterator[tuple[str, list[str]]]:

@@ -121,6 +121,8 @@ class FileList(Section):
     """Whether relative paths, and ``videos``, begin at the dataset's folder or at that of their table."""
     prefix: str = ""
     """Beginning of paths that is cut off: the folder on the machine where the table was written."""
+    fps: PositiveFloat | None = None
+    """Pictures per second where a row names a folder of numbered pictures; null: such a row is refused."""
     unlisted: Literal["ignore", "take"] = "ignore"
     """Whether files of the folder that no row names are inputs too, without captions."""
     absent: Absent

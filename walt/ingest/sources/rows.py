@@ -9,10 +9,13 @@ from urllib.parse import urlsplit
 
 from walt.core.log import warning
 from walt.core.remote_errors import shown
-from walt.ingest.sources.folders import Folder
+from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.items import Refusal, Seen, Span, leaves_folder
 from walt.ingest.sources.kinds import Absent, CaptionedFolder, FileList, OneSource
+from walt.ingest.sources.locations import frames_location
 from walt.ingest.tables.cells import Row
+from walt.media.images import SourceError
+from walt.media.numbered import in_order, numbered
 
 FETCHED = ("s3://", "https://", "http://")
 """URLs that a table may name. A local file is named by its path alone."""
@@ -32,7 +35,8 @@ class Found:
     source: str
     """Its name in the table; a URL without password and query, which may be secret."""
     name: str
-    """Its path in the dataset's folder, or on its server; the suffix gives its kind."""
+    """Its path in the dataset's folder, or on its server; the suffix gives its kind. Of a folder of pictures, which is
+    a video, ``frames``."""
     location: str
     key: str
     """The same for all rows that name the file."""
@@ -44,15 +48,19 @@ class RowFiles:
     """Finds the files that rows name, and remembers which were named."""
 
     def __init__(
-        self, folder: Folder, videos: str = "", absent: Absent = "refuse", *, prefix: str = "", repeats: bool = False
-    ) -> None:
+        self, folder: Folder, videos: str = "", absent: Absent = "refuse", *, prefix: str = "", repeats: bool = False,
+        fps: float | None = None,
+    ) -> None:  # fmt: skip
         """See ``find``.
 
         Args:
             prefix: beginning of paths that is cut off, such as the folder on the machine where the table was written.
             repeats: whether a file that an earlier row named is found again, instead of refused.
+            fps: pictures per second of folders of numbered pictures.
         """
         self._folder = folder
+        self._fps = fps
+        self._of_frames: set[str] = set()  # folders of numbered pictures that rows named
         self._videos = videos
         self._absent = absent
         self._prefix = prefix
@@ -72,7 +80,8 @@ class RowFiles:
 
         Returns:
             The file. A refusal: ``bad_row`` (the row cannot be read), ``missing``, ``outside`` (the path leaves the
-            folder), ``bad_url``, ``duplicate_row``. None: there is no such file, and the descriptor says that such
+            folder), ``bad_url``, ``duplicate_row``; for a folder of numbered pictures ``no_rate``, and those of
+            ``walt.media.numbered.in_order``. None: there is no such file, and the descriptor says that such
             rows are not inputs.
         """
         found = self.place(row, names)
@@ -95,6 +104,8 @@ class RowFiles:
             return Refusal(source, "outside", cause or "the path leaves the dataset's folder")
         path = self._first_there(paths)
         if path is None:
+            if pictures := self._pictures(row, source, paths):
+                return pictures
             if self._absent == "skip":
                 return None
             return Refusal(source, "missing", f"line {row.line} names it, but the file does not exist")
@@ -109,8 +120,8 @@ class RowFiles:
         return self.seen.add_all(zip((file.key for file in found), spans, strict=True), table, lines)
 
     def was_named(self, name: str) -> bool:
-        """Whether a row named this file of the folder, and not only a span of it."""
-        return (name, None) in self.seen
+        """Whether a row named this file of the folder, and not only a span of it; or the folder of frames it is in."""
+        return (name, None) in self.seen or os.path.dirname(name) in self._of_frames  # noqa: PTH120 a name, not a path
 
     def _first_there(self, paths: Sequence[str | None]) -> str | None:
         """The first path with a file. Rows of one file, such as its spans, mostly follow each other."""
@@ -120,6 +131,25 @@ class RowFiles:
                 return path
             self._last = path
         return self._last
+
+    def _pictures(self, row: Row, source: str, paths: Sequence[str | None]) -> Found | Refusal | None:
+        """The first path with a folder of numbered pictures, which is a video; None: there is none."""
+        for path in paths if isinstance(self._folder, LocalFolder) else ():
+            if path is None or not os.path.isdir(folder := self._folder.location(path)):  # noqa: PTH112 faster
+                continue
+            names = os.listdir(folder)  # noqa: PTH208 only names are needed
+            if not any(map(numbered, names)):
+                continue
+            self._of_frames.add(path)
+            if self._fps is None:
+                cause = f"line {row.line} names a folder of pictures: say how many there are per second (source.fps)"
+                return Refusal(source, "no_rate", cause)
+            try:
+                in_order(names)
+            except SourceError as error:
+                return Refusal(source, error.code, error.cause)
+            return Found(path if source.startswith("/") else source, "frames", frames_location(folder, self._fps), path)
+        return None
 
     def _inside(self, name: str) -> str | None:
         """The path of a named file in the dataset's folder; None if it is not in it."""
