@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="write the table here too")
     arguments = parser.parse_args()
@@ -75,8 +76,8 @@ def main() -> None:
     header = ["model", "videos", "unguided, s", "guided, s", "guided / unguided", "overhead", "of it guided"]
     text = "\n".join(
         [
-            f"{arguments.steps} steps, bf16; median (fastest to slowest) of {arguments.rounds} rounds. "
-            f"{machine(arguments.device)}.",
+            f"{arguments.steps} steps, {arguments.precision}; median (fastest to slowest) of "
+            f"{arguments.rounds} rounds. {machine(arguments.device)}.",
             "",
             markdown_table(header, rows),
         ]
@@ -123,18 +124,11 @@ def sample(model: WaltTransformer, params: Params, batch: int, scale: float, arg
     text = torch.randn(batch + 1, TEXT_TOKENS, width, device=device)
     mask = torch.ones(batch + 1, TEXT_TOKENS, dtype=torch.bool, device=device)
     conditioning = Conditioning(Conditions(TextCondition(text[1:], mask[1:], text[:1], mask[:1])))
-    settings = params.sample.model_copy(update={"steps": arguments.steps})
+    settings = params.sample.model_copy(update={"steps": arguments.steps, "precision": arguments.precision})
     stream = NoiseStream((0,) * batch, tuple(range(batch)), device=device)
-    with torch.autocast(device, torch.bfloat16):
-        return sample_latents(
-            model,
-            Schedule.from_config(params.diffusion),
-            conditioning,
-            Guidance(scale, scale, 0.0),
-            settings,
-            stream,
-            "base",
-        )
+    schedule, guidance = Schedule.from_config(params.diffusion), Guidance(scale, scale, 0.0)
+    with torch.inference_mode():
+        return sample_latents(model, schedule, conditioning, guidance, settings, stream, "base")
 
 
 if __name__ == "__main__":

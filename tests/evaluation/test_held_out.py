@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
+from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, drawn
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.transformer.model import WaltTransformer
@@ -81,3 +81,14 @@ def test_super_resolution_gets_its_low_resolution() -> None:
 def test_no_batches() -> None:
     with pytest.raises(ValueError, match="no held-out"):
         held_out_loss(Recorder(), SCHEDULE, [], 2, seed=0)  # type: ignore[arg-type]
+
+
+def test_bf16_changes_the_loss_by_rounding_alone() -> None:
+    torch.manual_seed(0)
+    model = drawn(WaltTransformer(BASE), 1).eval()
+    exact, rounded = (
+        held_out_loss(model, SCHEDULE, [batch(["a", "b"])], bands=3, seed=0, precision=precision)
+        for precision in ("fp32", "bf16")
+    )
+    assert exact != rounded
+    assert rounded == pytest.approx(exact, rel=0.02)

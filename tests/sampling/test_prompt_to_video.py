@@ -166,10 +166,34 @@ def test_given_frames_are_the_first_latents(folder: Path, tmp_path: Path) -> Non
         beginning = Beginning((given[:, :, :frames],))
         videos = pipeline(PROMPTS[:2], 0, SINGLE, beginning=beginning).videos
         assert videos.shape == (2, 3, 9, 16, 16)
-        rendered = pipeline.decode(pipeline.encode(beginning.cascade[0]))  # the decoder is causal
+        rendered = pipeline.decode(pipeline.encode(beginning.cascade[0]), "fp32")  # the decoder is causal
         assert torch.allclose(videos[:, :, :frames], rendered, atol=1e-2)  # the models' weights are wild
         other = pipeline(PROMPTS[:2], 0, SINGLE, beginning=Beginning((-given[:, :, :frames],))).videos
         assert (videos - other)[:, :, frames:].abs().max() > 0.1
+
+
+def test_bf16_is_of_the_models_and_of_the_decoder_and_little_differs(pipeline: Pipeline) -> None:
+    """What a layer of each network gives is bf16; the videos are fp32, and near those of fp32."""
+    seen: dict[str, set[torch.dtype]] = {}
+    layers = {
+        "base": pipeline.base.patch_out, "sr": pipeline.super_resolutions[0].patch_out,
+        "decoder": pipeline.autoencoder.decoder.middle[0].conv1,
+    }  # fmt: skip
+    hooks = [
+        layer.register_forward_hook(lambda *found, name=name: seen.setdefault(name, set()).add(found[2].dtype))
+        for name, layer in layers.items()
+    ]
+    videos = {}
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        seen.clear()
+        made = pipeline(PROMPTS[:2], 0, SAMPLE.model_copy(update={"precision": precision}))
+        assert seen == {name: {dtype} for name in layers}
+        assert {video.dtype for video in made.cascade} == {torch.float32}
+        videos[precision] = made.cascade
+    for hook in hooks:
+        hook.remove()
+    for exact, rounded in zip(videos["fp32"], videos["bf16"], strict=True):
+        assert 0 < (exact - rounded).abs().mean() < 0.05
 
 
 def test_a_model_without_frame_prediction_names_the_setting(pipeline: Pipeline) -> None:

@@ -31,12 +31,13 @@ from walt.nn.causal import use_channels_last
 from walt.training import parallel
 from walt.training.autoencoder_config import AutoencoderLossConfig, ClipFormConfig
 from walt.training.autoencoder_objective import AutoencoderObjective
+from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
-from walt.training.parallel import shard, whole
+from walt.training.parallel import release, shard, whole
 from walt.training.termination import TerminationSignal
-from walt.training.trained_model import SecondModel, TrainedModel, check_gradients
+from walt.training.trained_model import SecondModel, TrainedModel, check_gradients, frozen, scalar
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -119,9 +120,12 @@ def maker_of(kind: str, root: Path) -> Any:
 def objective_of(kind: str, root: Path, **changes: Any) -> DiffusionObjective:
     """Of a kind of transformer; ``images`` trains on images alone."""
     config: TransformerConfig = SUPER_RESOLUTION if kind == "sr" else BASE
+    config = config.model_copy(update={"layers": 1}) if kind == "one block" else config
     fraction: dict[str, Any] = {"image_fraction": 1.0} if kind == "images" else {}
     if kind in ("adafactor", "muon"):
         fraction = {"optimizer": {"name": kind}}
+    if kind == "one block":  # in one form: to compile each takes many seconds
+        fraction = {"self_conditioning_probability": 0.0, "accumulation": 1, "image_fraction": 0.0}
     model = drawn(WaltTransformer(config), 1)
     settings = changed(_objective_settings(), **{**fraction, **changes})
     return DiffusionObjective(model, Schedule.from_config(DIFFUSION), maker_of(kind, root), settings, seed=0)
@@ -130,13 +134,15 @@ def objective_of(kind: str, root: Path, **changes: Any) -> DiffusionObjective:
 Parts = tuple[nn.Module, Callable[[int], Any], Any, dict[str, Any]]
 
 
-def _parts_of(kind: str, root: Path) -> Parts:
-    """Model, losses by step, settings, and what else ``train`` is given."""
-    return (_autoencoder if kind == "autoencoder" else _transformer)(kind, root)
+def _parts_of(kind: str, root: Path, **changes: Any) -> Parts:
+    """Model, losses by step, settings with these changes, and what else ``train`` is given."""
+    return _autoencoder(root, **changes) if kind == "autoencoder" else _transformer(kind, root, **changes)
 
 
-def _transformer(kind: str, root: Path) -> Parts:
-    objective = objective_of(kind, root)
+def _transformer(kind: str, root: Path, **changes: Any) -> Parts:
+    objective = objective_of(kind, root, **changes)
+    if objective.config.compile:
+        compile_blocks(objective.model.blocks, "cpu", "train_base.compile")
 
     def losses(step: int) -> Iterator[Any]:
         return objective.losses(step, objective.batch(step))
@@ -144,7 +150,7 @@ def _transformer(kind: str, root: Path) -> Parts:
     return objective.model, losses, objective.config, {}
 
 
-def _autoencoder(kind: str, root: Path) -> Parts:
+def _autoencoder(root: Path, **changes: Any) -> Parts:
     forms = (
         ClipFormConfig(resolution=(16, 16), num_frames=5, batch_size=4, weight=1.0),
         ClipFormConfig(resolution=(32, 32), num_frames=1, batch_size=4, weight=3.0),
@@ -155,6 +161,7 @@ def _autoencoder(kind: str, root: Path) -> Parts:
         steps=STEPS, forms=forms, joint=True, loss=AutoencoderLossConfig(**weights), checkpoint_every=1, ema_decay=0.9,
         discriminator=DiscriminatorConfig(base_channels=2, channel_multipliers=(2,)),
         optimizer=changed(autoencoder_training().optimizer, learning_rate=1e-4),  # more multiplies rounding, by Adam
+        **changes,
     )  # fmt: skip
     assert config.discriminator is not None
     model, discriminator = CausalAutoencoder(AUTOENCODER), Discriminator(config.discriminator)
@@ -248,26 +255,44 @@ def sharded_trainings(kinds: Sequence[str], root: Path, work: Path) -> dict[str,
     return {kind: training(kind, root, work / kind, sharded=True) for kind in kinds}
 
 
-def norms_with_self_conditioning(root: Path, sharded: bool) -> dict[str, float]:
-    """Of the gradients of a step in bf16 whose first pass has none, by parameter."""
+def step_in_bf16(kind: str, root: Path, sharded: bool, **changes: Any) -> tuple[float, dict[str, float]]:
+    """The loss of a step in bf16, and the norms of its gradients, of both models, by parameter."""
     torch.manual_seed(0)
-    objective = objective_of("base", root, self_conditioning_probability=1.0, precision="bf16", accumulation=1)
+    model, losses, config, more = _parts_of(kind, root, precision="bf16", **changes)
     if sharded:
-        split(objective.model)
-    trained = TrainedModel(
-        objective.model, lambda step: objective.losses(step, objective.batch(step)), objective.config
-    )
+        split(model, more.get("second_model"))
+    models = [TrainedModel(model, losses, config)]
+    if more:
+        models.append(TrainedModel(more["second_model"].model, more["second_model"].losses, config, "second"))
+    norms: dict[str, float] = {}
     with TerminationSignal() as stop:
-        trained.gradient(0, stop)
-    gradients = {name: value.grad for name, value in objective.model.named_parameters() if value.grad is not None}
-    return {name: float(value.norm()) for name, value in whole(gradients).items()}
+        for trained in models:
+            with frozen(other for other in models if other is not trained):
+                terms = trained.gradient(0, stop)
+            for other in models:
+                release(other.model)
+            assert terms is not None
+            norms |= {"loss": float(scalar(terms, "loss"))} if trained.prefix == "" else {}
+            gradients = {name: value.grad for name, value in trained.model.named_parameters() if value.grad is not None}
+            norms |= {f"{trained.prefix}{name}": float(value.norm()) for name, value in whole(gradients).items()}
+            missing = {name for name, _ in trained.model.named_parameters()} - gradients.keys()
+            assert not missing, f"without a gradient: {missing}"
+    return norms.pop("loss"), norms
+
+
+def compiled_steps(root: Path) -> list[tuple[float, dict[str, float]]]:
+    """Of one block, compiled, replicated and sharded."""
+    import torch._inductor.config  # here: it takes seconds
+
+    torch._inductor.config.compile_threads = 1  # a pool of processes would take longer to start than it saves
+    return [step_in_bf16("one block", root, sharded, compile=True) for sharded in (False, True)]
 
 
 def gradients_of_a_sharded_model(root: Path, kind: str, with_inputs: bool) -> str:
     """What the check of the first step says, where the gradient is asked for as it must not be, or as it is."""
     torch.manual_seed(0)
-    model, losses, _, _ = _parts_of(kind, root)
-    split(model)
+    model, losses, _, more = _parts_of(kind, root)
+    split(model, more.get("second_model"))
     parameters = list(model.parameters())
     for terms in losses(0):
         if terms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import torch
 from tests.support.many_ranks import on_ranks
 from tests.support.rank_tasks import (
     Outcome,
+    compiled_steps,
     gradients_of_a_sharded_model,
-    norms_with_self_conditioning,
     sharded_trainings,
+    step_in_bf16,
     training,
     write_data,
 )
+from walt.training.compilation import missing_for_processors
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +73,25 @@ def test_gradients_that_are_all_absent_are_an_error(kind: str, data: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_first_pass_without_gradient_takes_none_from_the_second(data: Path) -> None:
-    """Sharded weights are new tensors in each pass, and autocast would go on with the first one's copies."""
-    alone = norms_with_self_conditioning(data, sharded=False)
-    for found in on_ranks(2, norms_with_self_conditioning, data, True):
-        assert found == pytest.approx(alone, rel=0.1, abs=1e-3)
+@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("kind", ["base", "autoencoder"])
+def test_in_bf16_all_parameters_have_the_gradient_of_one_device(kind: str, sharded: bool, data: Path) -> None:
+    """The transformer with a first pass that has none: sharded weights are new tensors in each pass, and autocast would
+    go on with the first one's copies."""
+    changes = {"self_conditioning_probability": 1.0, "accumulation": 1} if kind == "base" else {}
+    alone, norms_alone = step_in_bf16(kind, data, False, **changes)
+    for loss, norms in on_ranks(2, partial(step_in_bf16, **changes), kind, data, sharded):
+        assert loss == pytest.approx(alone, rel=0.01)
+        assert norms == pytest.approx(norms_alone, rel=0.1, abs=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing_for_processors() is not None, reason=f"torch.compile needs {missing_for_processors()}")
+@pytest.mark.timeout(600)
+def test_a_compiled_block_has_the_gradients_of_one_device_that_does_not_compile(data: Path) -> None:
+    """Replicated, then sharded: one process compiles the same code once."""
+    alone, norms_alone = step_in_bf16("one block", data, False)
+    for found in on_ranks(2, compiled_steps, data):
+        for loss, norms in found:
+            assert loss == pytest.approx(alone, rel=0.01)
+            assert norms == pytest.approx(norms_alone, rel=0.1, abs=1e-3)

@@ -16,6 +16,8 @@ class EvaluateConfig(Section):
     """The held-out loss is reported for this many equal bands of diffusion steps."""
     held_out_batches: PositiveInt
     batch_size: PositiveInt
+    precision: Literal["fp32", "bf16"]
+    """Of the transformers' arithmetic for the held-out loss (autocast); the errors are fp32."""
     caption: str | None
     """Name of the caption with which the held-out loss is taken of a clip that has several; null, and where no caption
     of a clip has that name: its first."""

@@ -33,7 +33,12 @@ class HeldOutBatch:
 
 @torch.inference_mode()
 def held_out_loss(
-    model: WaltTransformer, schedule: Schedule, batches: Sequence[HeldOutBatch], bands: int, seed: int
+    model: WaltTransformer,
+    schedule: Schedule,
+    batches: Sequence[HeldOutBatch],
+    bands: int,
+    seed: int,
+    precision: str = "fp32",
 ) -> list[float]:
     """Mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the least noisy.
 
@@ -41,16 +46,20 @@ def held_out_loss(
     gets its low-resolution latents at its sampling noise level. Of several ranks each evaluates its share of the
     batches; all get the result.
 
+    Args:
+        precision: "fp32" or "bf16", of the model's arithmetic; the errors are fp32, their sums fp64.
+
     Raises:
         ValueError: there is no batch.
     """
     if not batches:
         raise ValueError("no held-out batches")
     sums, clips = torch.zeros(bands, dtype=torch.float64), sum(len(batch.keys) for batch in batches)
-    own = [
-        _sums_of_bands(model, schedule, batches[number], bands, seed, number)
-        for number in ranks().share(range(len(batches)))
-    ]
+    with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=precision == "bf16"):
+        own = [
+            _sums_of_bands(model, schedule, batches[number], bands, seed, number)
+            for number in ranks().share(range(len(batches)))
+        ]
     for of_batch in gather_shares(own):  # in the order of the batches, so the ranks' number changes no bit
         sums += torch.tensor(of_batch, dtype=torch.float64)
     return [float(value) for value in sums / clips]
@@ -92,5 +101,5 @@ def _errors(
         given["low_resolution"] = schedule.add_noise(low, low_noise, given["noise_level"])
     noisy = schedule.add_noise(latents, noise, timesteps)
     output: Tensor = model(noisy, timesteps, images=latents.shape[2] == 1, **given)
-    error = (output - schedule.target(latents, noise, timesteps)).double().square()
+    error = (output.float() - schedule.target(latents, noise, timesteps)).double().square()
     return error.flatten(1).mean(1).cpu()

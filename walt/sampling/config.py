@@ -40,4 +40,7 @@ class SampleConfig(Section):
     """Whether the first frames of held-out clips are given, one clip after the other: the first one, or the first 5
     (1 + f_t; the paper's frame prediction on Kinetics-600). For models of ``frame_prediction``."""
     batch_size: PositiveInt
+    precision: Literal["fp32", "bf16"]
+    """Of the transformers' and the decoder's arithmetic (autocast), what modulates excepted; between two evaluations of
+    a model the latents are fp32. What bf16 costs: docs/results/transformer.md."""
     fps: PositiveFloat

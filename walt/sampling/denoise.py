@@ -100,7 +100,9 @@ def sample_latents(
 
     predict = guided_predict(model, schedule, conditioning, guidance)
     timesteps = trailing_timesteps(schedule.num_steps, config.steps)
-    latents = ddim(predict, noise(0), schedule, timesteps, config.eta, noise, callback)
+    # around all steps, so that weights are cast once
+    with torch.autocast(torch.device(stream.device).type, torch.bfloat16, enabled=config.precision == "bf16"):
+        latents = ddim(predict, noise(0), schedule, timesteps, config.eta, noise, callback)
     if conditioning.known is None:
         return latents
     return torch.cat([conditioning.known, latents[:, :, conditioning.known.shape[2] :]], dim=2)
@@ -125,7 +127,7 @@ def guided_predict(
         nonlocal estimate
         steps = torch.full((x.shape[0],), timestep, dtype=torch.int64, device=x.device)
         self_condition = None if estimate is None else repeated(estimate)
-        outputs = model(repeated(x), repeated(steps), self_condition=self_condition, **fixed)
+        outputs = model(repeated(x), repeated(steps), self_condition=self_condition, **fixed).to(x.dtype)
         output = guided(outputs, branches, guidance.rescale)
         if model.config.self_conditioning:
             estimate = schedule.predict_x0(output, x, steps)

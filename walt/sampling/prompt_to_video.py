@@ -161,7 +161,7 @@ class Pipeline:
         latents = sample_latents(
             self.base, self.schedule, conditioning, guidance, config, stream, "base", progress
         )  # (B, c, t, h, w)
-        videos = [self.decode(latents)]
+        videos = [self.decode(latents, config.precision)]
         scale = config.super_resolution_guidance_scale
         guidance = Guidance(scale, scale, config.guidance_rescale)
         for place, model in enumerate(self.followers(config.cascade), start=1):
@@ -178,7 +178,7 @@ class Pipeline:
                 f"super-resolution{suffix}",
                 progress,
             )  # (B, c, t, f h, f w)
-            videos.append(self.decode(latents))
+            videos.append(self.decode(latents, config.precision))
         return SampleBatch(tuple(prompts), tuple(videos))
 
     @property
@@ -210,11 +210,13 @@ class Pipeline:
         return self.statistics.normalize(mean)
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
-        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1] on the CPU, one at a time
+    def decode(self, latents: Tensor, precision: str) -> Tensor:
+        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1], fp32 on the CPU, one at a time
         (memory)."""
         raw = self.statistics.denormalize(latents)
-        return torch.cat([self.autoencoder.decode(one).clamp(-1.0, 1.0).cpu() for one in raw[:, None]])
+        with torch.autocast(raw.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            videos = [self.autoencoder.decode(one).float().clamp(-1.0, 1.0).cpu() for one in raw[:, None]]
+        return torch.cat(videos)
 
     def _known(self, beginning: Beginning | None) -> Tensor | None:
         """The base model's known latents (B, c, k, h, w)."""

@@ -119,7 +119,8 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
         if not batches:
             details[name]["left_out"] = "nothing held out"
             continue
-        bands = held_out_loss(model, schedule, batches, config.evaluate.timestep_bands, config.seed)
+        settings = config.evaluate
+        bands = held_out_loss(model, schedule, batches, settings.timestep_bands, config.seed, settings.precision)
         metrics[metric_names.held_out_loss(name)] = sum(bands) / len(bands)
         metrics |= {metric_names.held_out_loss(name, band): loss for band, loss in enumerate(bands)}
     return metrics, details
