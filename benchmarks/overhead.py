@@ -47,12 +47,12 @@ from walt.project.params import Params
 from walt.project.recipes import load_recipe
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import start_run
-from walt.training import checkpoint_writer, diffusion_objective, run_state, trained_model
+from walt.training import checkpoint_writer, diffusion_objective, loop, trained_model
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
-from walt.training.ema import ExponentialMovingAverage
 from walt.training.loop import train
-from walt.training.means import Terms
+from walt.training.terms import Terms
+from walt.training.trained_model import ExponentialMovingAverage
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -123,8 +123,8 @@ def clocks(clock: Clock) -> Iterator[None]:
         (trained_model.TrainedModel, "update", "model"),
         (ExponentialMovingAverage, "update", "model"),
         (DiffusionObjective, "batch", "batches"),
-        (run_state, "_read", "reading the loss"),
-        (run_state.RunState, "log_line", "log"),
+        (loop, "_read", "reading the loss"),
+        (loop.RunState, "log_line", "log"),
         (checkpoint_writer.CheckpointWriter, "write", "checkpoint: copy"),
         (checkpoint_writer.CheckpointWriter, "wait", "checkpoint: wait"),
     ]

@@ -9,11 +9,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.s3 import _own_proxy, bucket, s3_server  # noqa: F401
-from tests.support.warm import warm  # noqa: F401
+from tests.support.warm import warm, warm_dvc  # noqa: F401
 from tests.support.web import web  # noqa: F401
 from walt.core import environment
 
 environment.set_defaults()
+
+
+def pytest_collection() -> None:
+    """A third of the time would go into searching all that libraries make when they load."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What the libraries made is there to stay: searches for garbage, also the last, need not go through it."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

@@ -22,7 +22,7 @@ FLOORS = {
 
 DOORS = {
     "prefect": {"flows"},
-    "ray": {"walt/workers/on_ray.py"},
+    "ray": {"walt/workers/on_ray.py", "walt/workers/train_on_ray.py"},
     "s3fs": set(),
     "fsspec": {"walt/core/remote.py"},
     "botocore": {"walt/core/remote.py", "walt/core/remote_errors.py"},

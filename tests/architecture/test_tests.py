@@ -53,6 +53,29 @@ def test_an_import_of_a_test_file_is_seen(bad: str) -> None:
     assert list(modules_of_tests(bad))
 
 
+def properties_with_a_deadline(source: str) -> list[str]:
+    """Names of property tests that fail where an example takes long."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    decorators = {node.name: [ast.unparse(decorator) for decorator in node.decorator_list] for node in functions}
+    return [
+        name
+        for name, texts in decorators.items()
+        if any(text.startswith("given(") for text in texts)
+        and not any(text.startswith("settings(") and "deadline=None" in text for text in texts)
+    ]
+
+
+def test_no_property_test_fails_on_a_busy_machine() -> None:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    found = {file.name: properties_with_a_deadline(file.read_text(encoding="utf-8")) for file in files}
+    assert not {name: tests for name, tests in found.items() if tests}
+
+
+def test_a_deadline_is_seen() -> None:
+    assert properties_with_a_deadline("@given(1)\n@settings(max_examples=5)\ndef test_a() -> None: ...") == ["test_a"]
+    assert not properties_with_a_deadline("@settings(deadline=None)\n@given(1)\ndef test_a() -> None: ...")
+
+
 def test_an_import_of_a_helper_is_allowed() -> None:
     good = '"""Like tests.stages.test_ingest."""\nfrom tests.support.places import place\nimport tests.support.latest'
     assert not list(modules_of_tests(good))

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import ingest_spans
 
 
+@pytest.mark.slow
 def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(ingest_spans, "PART_SECONDS", 1)
     monkeypatch.setattr(ingest_spans, "SPAN_SECONDS", 2.2)

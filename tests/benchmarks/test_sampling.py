@@ -12,6 +12,7 @@ from benchmarks import sampling, transformer_gpu
 
 @pytest.mark.slow
 def test_sampling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sampling.SIZES, "demo", {"layers": 2})
     options = "--steps 2 --rounds 2 --sizes demo --batches 1 --device cpu"
     monkeypatch.setattr(sys, "argv", ["sampling", *options.split(), "--out", str(tmp_path / "table.md")])
     sampling.main()

@@ -252,6 +252,7 @@ def test_names_in_the_list_are_one_line_each(ingested: Path) -> None:
     assert json.loads(call(ingested, "--rejects", "format", "--json").stdout)[0]["source"] == ODD
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("charts_not_drawn")
 def test_what_an_ingest_that_failed_refused(listed: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
@@ -392,6 +393,7 @@ def test_numbers_that_ingest_records_show_up_by_themselves(ingested: Path) -> No
     assert {"Clips per source", "Resolution of the sources", "Caption length", "Loudness", "Source weight"} <= {*titles}
 
 
+@pytest.mark.slow
 def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"
     shutil.copytree(ingested, root)

@@ -143,6 +143,7 @@ def test_an_image_is_a_video_of_one_frame(autoencoder: Path, tmp_path: Path) -> 
     assert decode_clip(row.video.read_bytes()).shape == (1, 32, 96, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "fps", "size"),
     [

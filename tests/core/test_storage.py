@@ -16,6 +16,7 @@ def write(path: Path, text: str) -> None:
         (folder / "file").write_text(text)
 
 
+@pytest.mark.slow
 def test_a_directory_is_never_missing_while_it_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "model"
     write(path, "0")

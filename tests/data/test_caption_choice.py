@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from walt.core.errors import ConfigurationError
@@ -34,6 +34,7 @@ def test_even_draws_give_each_caption_its_share() -> None:
     assert Counter(drawn(names, {"short": 0}, draw) for draw in draws) == {1: 400, 2: 400}
 
 
+@settings(deadline=None)
 @given(NAMES, WEIGHTS, DRAWS)
 def test_what_is_drawn_is_there_and_has_a_weight(names: list[str], weights: dict[str, float], draw: float) -> None:
     place = drawn(names, weights, draw)
@@ -42,6 +43,7 @@ def test_what_is_drawn_is_there_and_has_a_weight(names: list[str], weights: dict
         assert weights.get(names[place], 1) > 0
 
 
+@settings(deadline=None)
 @given(NAMES, WEIGHTS, DRAWS, DRAWS)
 def test_a_larger_number_never_draws_an_earlier_caption(
     names: list[str], weights: dict[str, float], one: float, other: float

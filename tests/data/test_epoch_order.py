@@ -17,12 +17,14 @@ key_sets = st.sets(st.text("abcdef0123", min_size=1, max_size=6), min_size=1, ma
 seeds = st.integers(-(2**40), 2**40)
 
 
+@settings(deadline=None)
 @given(keys=key_sets, seed=seeds, epoch=st.integers(0, 1000))
 def test_every_epoch_is_a_permutation(keys: set[str], seed: int, epoch: int) -> None:
     order = epoch_order(seed, epoch, keys)
     assert sorted(order) == sorted(keys)
 
 
+@settings(deadline=None)
 @given(seed=seeds, epoch=st.integers(0, 1000))
 def test_epochs_and_seeds_differ(seed: int, epoch: int) -> None:
     orders = {epoch_order(seed, epoch, KEYS), epoch_order(seed, epoch + 1, KEYS), epoch_order(seed + 1, epoch, KEYS)}
@@ -30,13 +32,14 @@ def test_epochs_and_seeds_differ(seed: int, epoch: int) -> None:
     assert tuple(KEYS) not in orders
 
 
+@settings(deadline=None)
 @given(order=st.permutations(KEYS), step=st.integers(0, 50))
 def test_the_listing_order_does_not_matter(order: list[str], step: int) -> None:
     assert batch_keys(3, step, 7, order) == batch_keys(3, step, 7, KEYS)
 
 
 @given(keys=key_sets, seed=seeds, batch_size=st.integers(1, 50))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_batches_in_a_row_are_epochs_in_a_row(keys: set[str], seed: int, batch_size: int) -> None:
     n = len(keys)
     steps = -(-3 * n // batch_size)
@@ -45,6 +48,7 @@ def test_batches_in_a_row_are_epochs_in_a_row(keys: set[str], seed: int, batch_s
         assert tuple(sequence[epoch * n : (epoch + 1) * n]) == epoch_order(seed, epoch, keys)
 
 
+@settings(deadline=None)
 @given(keys=key_sets, step=st.integers(0, 100), per_rank=st.integers(1, 6))
 def test_any_world_size_partitions_the_same_global_batch(keys: set[str], step: int, per_rank: int) -> None:
     batch_size = 12 * per_rank

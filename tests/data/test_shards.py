@@ -241,6 +241,7 @@ write_shard(Path(sys.argv[1]), samples())
 """
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_leaves_only_a_temporary_name(tmp_path: Path) -> None:
     path = tmp_path / "clips-000000.tar"
     killed = subprocess.run([sys.executable, "-c", _KILLED_WRITER, path], check=False)

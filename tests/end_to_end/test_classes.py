@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.project import SHARED, copy_project, run
+from tests.support.warm import Warm
 from walt.core.config import read_yaml
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
@@ -52,9 +53,10 @@ def run_all(project: Path, params: dict[str, Any]) -> dict[str, Any]:
     return {stage.name: run_stage(stage, project) for stage in STAGES}
 
 
-def test_videos_by_their_class(tmp_path: Path) -> None:
+def test_videos_by_their_class(tmp_path: Path, warm: Warm) -> None:
     """Split 2, whose training list has the four clips that are here."""
     project = copy_project(tmp_path / "project")
+    warm.install(project)
     params = of_classes(project, "ucf101", 101)
     for training in TRAININGS:
         params[training]["image_fraction"] = 0.0
@@ -79,9 +81,10 @@ def test_videos_by_their_class(tmp_path: Path) -> None:
     assert (project / "samples/class-6-seed0.gif").is_file()
 
 
-def test_pictures_by_their_class(tmp_path: Path) -> None:
+def test_pictures_by_their_class(tmp_path: Path, warm: Warm) -> None:
     """An autoencoder in 2D and a base model of one frame; nothing follows it."""
     project = copy_project(tmp_path / "project")
+    warm.install(project)
     params = of_classes(project, "imagenet", 1000)
     for section in (*TRANSFORMER_NAMES[1:], *TRAININGS[1:]):
         params[section] = None

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.support.project import copy_project, run
+from tests.support.warm import Warm
 from walt.core.config import read_yaml
 from walt.core.paths import Paths
 from walt.data.manifest import read_manifest
@@ -34,8 +35,9 @@ def pictures(file: Path, count: int) -> None:
                 (file.parent / f"x.{suffix}").unlink()
 
 
-def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path) -> None:
+def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path, warm: Warm) -> None:
     project = copy_project(tmp_path / "project")
+    warm.install(project)
     run(project, "walt", "init", "--recipe", "tiny", "--force")
     descriptor = read_yaml(project / "datasets/union.yaml")
     shapes = read_yaml(project / "datasets/shapes.yaml")

@@ -30,11 +30,13 @@ def stored() -> list[tuple[str, np.ndarray]]:
     return [(prompt, decode_clip(encode_clip(clip, 8, 8))) for prompt, clip in clips(32)]
 
 
+@pytest.mark.slow
 def test_real_clips_match_their_prompts(stored: list[tuple[str, np.ndarray]]) -> None:
     checks = [check_prompt(prompt, clip) for prompt, clip in stored]
     assert rates([v for v in checks if v]) == dict.fromkeys(ADHERENCE, 1.0)
 
 
+@pytest.mark.slow
 def test_larger_clips_match_their_prompts() -> None:
     checks = [check_prompt(prompt, clip) for prompt, clip in clips(64)]
     assert rates([v for v in checks if v]) == dict.fromkeys(ADHERENCE, 1.0)

@@ -40,9 +40,18 @@ from walt.media.playable import read_metadata
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied."""
+    root = tmp_path_factory.mktemp("written")
+    write_project(root)
+    return root
+
+
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return write_project(tmp_path)
+def paths(written: Path, tmp_path: Path) -> Paths:
+    shutil.copytree(written, tmp_path, dirs_exist_ok=True)
+    return Paths(tmp_path)
 
 
 @pytest.fixture

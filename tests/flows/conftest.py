@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows import processes
-from tests.support.fake_project import make_project
+from tests.support.fake_project import make_project, tools_of
+from tests.support.warm import WarmCommand
 from walt.core import environment
 
 
@@ -20,10 +22,20 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def fake_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied."""
+    root = tmp_path_factory.mktemp("fake")
+    make_project(root)
+    return root
+
+
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fake project as the current folder, with its own ``walt`` command."""
-    tools = make_project(tmp_path)
+def project(fake_project: Path, warm_dvc: WarmCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fake project as the current folder, with its own ``walt`` command; its ``dvc`` starts with all loaded."""
+    shutil.copytree(fake_project, tmp_path, symlinks=True, dirs_exist_ok=True)
+    tools = tools_of(tmp_path)
+    warm_dvc.write(tools)
     monkeypatch.setattr(processes, "tools_folder", lambda: tools)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import Artifact
 from flows import pipeline
 from flows.pipeline import StageFailedError, walt
 from flows.walt import main
-from tests.support.fake_project import ROOT, behave, runs
+from tests.support.fake_project import ROOT, behave, runs, use_own_dvc
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
 from walt.project.registry import STAGE_NAMES
@@ -162,6 +162,7 @@ def test_retries_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sigterm_stops_the_stage_and_all_it_started(project: Path) -> None:
     """What a cancelled flow run gets. The next run is not held up by it."""
+    use_own_dvc(project)
     behave(project, "ingest", "sleep")
     running = project / "work/ingest/running"
 

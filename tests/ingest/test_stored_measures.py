@@ -159,6 +159,7 @@ def test_only_missing_and_changed_measures_are_computed(root: Path, monkeypatch:
     assert measured(root, "top_brightness") == pytest.approx([value / 2 for value in before])
 
 
+@pytest.mark.slow
 def test_workers_measure_what_one_process_does(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, top_brightness)
     run(root, workers=2, backend="process")

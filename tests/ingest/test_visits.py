@@ -107,6 +107,7 @@ def test_a_file_that_changed_during_the_visit_gives_none_of_its_spans(
     assert starts(root) == STARTS
 
 
+@pytest.mark.slow
 def test_a_crash_at_one_span_costs_only_that_one(
     root: Path, monkeypatch: pytest.MonkeyPatch, bars: list[ProgressBar]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -100,6 +100,7 @@ def test_a_delay_of_the_coder_is_not_a_late_start(tmp_path: Path) -> None:
     assert [clip.start_seconds for clip in read(tmp_path / "b.mkv", max_clips=1)] == [0.0]
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(st.integers(min_value=-3, max_value=9), min_size=1, max_size=40),
     fps=st.sampled_from([Fraction(8), Fraction(25), Fraction(30000, 1001)]),

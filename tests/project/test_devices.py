@@ -9,7 +9,7 @@ import pytest
 from tests.support.ranks_project import parameters
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
-from walt.project.devices import count_ranks
+from walt.project.devices import count_ranks, spreads
 from walt.project.params import Params
 from walt.project.registry import STAGES, get_stage
 
@@ -30,6 +30,12 @@ def test_stages_that_use_accelerators_spread() -> None:
         "ingest": 1, "train-autoencoder": 2, "encode-text": 2, "encode-video": 2, "train-base": 2, "finetune-aspect": 1,
         "train-sr-2x": 2, "train-sr-4x": 1, "sample": 2, "evaluate": 2, "report": 1,
     }  # fmt: skip
+
+
+def test_several_machines_are_used_by_what_spreads() -> None:
+    wide = params(compute={"nodes": 2})
+    alone = {stage.name for stage in STAGES if not spreads(stage, wide)}
+    assert alone == {"ingest", "finetune-aspect", "train-sr-4x", "report"}, "these run here all the same"
 
 
 @pytest.mark.parametrize(

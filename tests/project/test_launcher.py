@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.support.ranks_project import finish, set_parameters, start, weights, write_project
+from tests.support.ranks_project import (
+    finish,
+    ranks_of,
+    set_parameters,
+    start,
+    steps_saved,
+    wait_for,
+    weights,
+    write_project,
+)
 from walt.core.errors import ConfigurationError, StorageError, TerminatedError
 from walt.core.storage import read_json
 from walt.project.launcher import result_of
@@ -25,7 +33,7 @@ def failed(status: int, message: str, when: float) -> dict[str, Any]:
 
 
 def test_the_figures_are_those_of_the_first_rank() -> None:
-    assert result_of({0: OK, 1: {**OK, "figures": {}}}, {}, 2) == {"loss": 0.5}
+    assert result_of({0: OK, 1: {**OK, "figures": {}}}, {}, 2, 30) == {"loss": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -37,27 +45,17 @@ def test_the_figures_are_those_of_the_first_rank() -> None:
         ({0: LOST}, {1: -9}, StorageError, r"^rank 1 of 2 was killed \(SIGKILL\); run again"),
         ({0: LOST, 1: LOST}, {0: 4}, StorageError, "lost each other: Connection closed"),
         ({0: OK}, {}, StorageError, "lost each other"),
+        (
+            {0: {**LOST, "waited": True}}, {0: 4, 1: -9}, StorageError,
+            r"^rank 1 of 2 did not answer for 0\.5 minutes \(compute\.rank_timeout_minutes\), and was ended; run again",
+        ),
     ],
-)
+)  # fmt: skip
 def test_the_error_is_of_the_rank_that_failed_first(
     reports: dict[int, Any], ended: dict[int, int], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        result_of(reports, ended, 2)
-
-
-def wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def ranks_of(launcher: int) -> list[int]:
-    """The processes that the stage's own has started."""
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children if Path(f"/proc/{pid}").exists()}
-    return sorted(pid for pid, line in lines.items() if b"walt.project.rank" in line)
+        result_of(reports, ended, 2, 0.5)
 
 
 @pytest.mark.slow
@@ -66,17 +64,17 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(t
     root = write_project(tmp_path / "p", train_base=long, compute={"devices": 2})
     work = root / "work/train-base"
     process = start(root, "train-base")
-    wait_for(lambda: list(work.glob("step-*")))
+    wait_for(process, lambda: steps_saved(work))
     process.send_signal(signal.SIGTERM)
     printed, errors = process.communicate()
     assert process.returncode == 143, errors
     assert "SIGTERM at step" in errors
     assert "Traceback" not in errors
     assert printed.count("train-base: ") <= 2, "one rank speaks"
-    first = max(int(folder.name[5:]) for folder in work.glob("step-*"))
+    first = max(steps_saved(work))
 
     process = start(root, "train-base")
-    wait_for(lambda: max(int(folder.name[5:]) for folder in work.glob("step-*") if folder.name[5:].isdigit()) > first)
+    wait_for(process, lambda: max(steps_saved(work)) > first)
     victim = ranks_of(process.pid)[1]
     os.kill(victim, signal.SIGKILL)
     printed, errors = process.communicate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.core.transformers import Transformer
+from walt.project import cluster
+from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, Stage, get_stage
 from walt.project.runner import run_stage, section_names, stage_config
@@ -49,6 +52,28 @@ def test_a_choice_reaches_the_stage_and_afresh_sets_aside_first(
     assert found == [("refuse", True), ("go-on", True), ("afresh", False)]
     assert (work / "set-aside/0001/step-000000002").is_dir()
     assert read_json(work / "set-aside/0001/why.json")["why"] == "asked for by --afresh"
+
+
+def test_on_several_machines_nothing_is_set_aside_before_they_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = recipe_text("tiny")
+    assert "nodes: 1 " in text
+    (tmp_path / "params.yaml").write_text(text.replace("nodes: 1 ", "nodes: 2 "), encoding="utf-8")
+    checkpoint = Paths(tmp_path).work("train-base") / "step-000000002"
+    checkpoint.mkdir(parents=True)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigurationError, match=r"needs a Ray cluster"):
+        run_stage(get_stage("train-base"), tmp_path, "afresh")
+    assert checkpoint.is_dir()
+
+    def launch(stage: Stage, params: Params, root: Path, begin: Callable[[], None]) -> dict[str, str]:
+        begin()
+        assert not checkpoint.exists()
+        return {"found": params.resume.if_different}
+
+    monkeypatch.setattr(cluster, "launch_on_cluster", launch)
+    assert run_stage(get_stage("train-base"), tmp_path, "afresh") == {"found": "afresh"}
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

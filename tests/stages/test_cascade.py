@@ -28,8 +28,8 @@ from walt.project.trained_transformers import cascade, trained_transformers
 from walt.stages import train_transformer
 from walt.training.config import IfDifferent, ResumeConfig
 from walt.training.continuation import DifferentRunError
-from walt.transformer.aspect import at_aspect
 from walt.transformer.config import AspectConfig, TransformerConfig
+from walt.transformer.initial_weights import at_aspect
 from walt.transformer.model import WaltTransformer, save_transformer
 
 CLASSES = BASE.model_copy(

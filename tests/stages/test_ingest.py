@@ -451,6 +451,7 @@ def test_while_tars_change_there_is_no_old_index(root: Path, monkeypatch: pytest
 # ------------------------------------------------------------------------------------------------ real data
 
 
+@pytest.mark.slow
 def test_real_clips(root: Path) -> None:
     data = shared_data()
     shutil.rmtree(root / "videos")

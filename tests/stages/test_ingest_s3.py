@@ -168,6 +168,7 @@ def test_after_a_break_what_was_published_before_is_still_ours(
     assert there == {*local(root), LIST_NAME}
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_prefix_made_without_metadata_is_known_by_its_list(root: Path, bucket: Bucket) -> None:
     publish(root, bucket, "first")
     before = published(bucket, "first")

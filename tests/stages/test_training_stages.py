@@ -305,11 +305,18 @@ def test_latents_are_measured_on_every_trained_size_in_any_order(
         train_autoencoder.run(config, paths)
         found.append((paths.autoencoder / "statistics.json").read_bytes())
     assert found[0] == found[1]
-    measured = train_autoencoder.measure_latents(
-        model, {(side, side): ClipDataset(paths.clips, (side, side), "train") for side in (32, 16)}, "fp32"
-    )
+    datasets = {(side, side): ClipDataset(paths.clips, (side, side), "train") for side in (32, 16)}
+    measured, errors = train_autoencoder.measure_latents(model, datasets, autoencoder_training(), 0)
+    assert errors == {"latents/mean_error": 0.0, "latents/std_error": 0.0}
     result = expected.result()
     # 4 videos of 2 latent frames and 2 images; 2x2 cells at the small size, 4x4 at the large one
     assert measured.count == result.count == (4 * 2 + 2) * (4 + 16)
     torch.testing.assert_close(measured.mean, result.mean)
     torch.testing.assert_close(measured.std, result.std)
+    few = autoencoder_training(statistics_clips=3)
+    some, errors = train_autoencoder.measure_latents(model, datasets, few, 0)
+    again, _ = train_autoencoder.measure_latents(model, datasets, few, 0)
+    other, _ = train_autoencoder.measure_latents(model, datasets, few, 1)
+    assert some.to_json() == again.to_json() != other.to_json()
+    assert some.count < measured.count
+    assert min(errors.values()) > 0.0

@@ -65,8 +65,19 @@ if sys.argv[1] == "promote":
 """
 
 
-def make_project(root: Path) -> Path:
-    """Fill ``root`` and return its tools' folder, which replaces the virtual environment's."""
+def tools_of(root: Path) -> Path:
+    """The folder of the project's tools, which replaces the virtual environment's."""
+    return root / "tools"
+
+
+def use_own_dvc(root: Path) -> None:
+    """Have DVC's processes be children of their callers, as the virtual environment's are."""
+    (tools_of(root) / "dvc").unlink(missing_ok=True)
+    (tools_of(root) / "dvc").symlink_to(Path(sys.executable).parent / "dvc")
+
+
+def make_project(root: Path) -> None:
+    """Fill ``root``."""
     (root / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", root / "datasets")
     (root / "stage.py").write_text(_STAGE)
@@ -77,15 +88,14 @@ def make_project(root: Path) -> Path:
     stages = {stage.name: _entry(stage) for stage in STAGES}
     with open(root / "dvc.yaml", "w", encoding="utf-8") as stream:
         YAML().dump({"stages": stages}, stream)
-    tools = root / "tools"
+    tools = tools_of(root)
     tools.mkdir()
     (tools / "walt").write_text(_WALT)
     (tools / "walt").chmod(0o755 | stat.S_IXUSR)
-    (tools / "dvc").symlink_to(Path(sys.executable).parent / "dvc")
+    use_own_dvc(root)
     settings = {**os.environ, **environment.defaults(os.environ)}
     dvc = [sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"]
     subprocess.run(dvc, cwd=root, env=settings, check=True)
-    return tools
 
 
 def behave(root: Path, stage: str, how: str | None) -> None:

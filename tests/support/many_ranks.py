@@ -24,7 +24,9 @@ def on_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[
         AssertionError: one failed, with its traceback.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.rank_tasks"])
+    context.set_forkserver_preload(
+        ["tests.support.rank_tasks", "walt.stages.evaluate", "walt.stages.train_autoencoder"]
+    )
     with tempfile.TemporaryDirectory() as folder:
         started = []
         for rank in range(count):

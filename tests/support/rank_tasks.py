@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.support.settings import changed
-from tests.support.tiny_clips import write_clips
+from tests.support.tiny_clips import SIZES, write_clips
 from tests.support.tiny_latents import batch_maker
 from tests.support.tiny_models import AUTOENCODER, BASE, DIFFUSION, SUPER_RESOLUTION, drawn
 from tests.support.trainings import autoencoder_training, diffusion_training
@@ -23,24 +23,26 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import TerminatedError
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
+from walt.data.clip_dataset import ClipDataset
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.nn import collectives
+from walt.nn.causal import use_channels_last
 from walt.training import parallel
 from walt.training.autoencoder_config import AutoencoderLossConfig, ClipFormConfig
 from walt.training.autoencoder_objective import AutoencoderObjective
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
-from walt.training.sharding import shard, whole
+from walt.training.parallel import shard, whole
 from walt.training.termination import TerminationSignal
-from walt.training.trained_model import TrainedModel, check_gradients
+from walt.training.trained_model import SecondModel, TrainedModel, check_gradients
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
 STEPS = 5
 KINDS = ("base", "images", "sr", "autoencoder")
-"""Of trainings; ``adafactor`` is the base model's with that optimizer."""
+"""Of trainings; ``adafactor`` and ``muon`` are the base model's with that optimizer."""
 Curve = list[dict[str, float]]
 Outcome = tuple[Curve, dict[str, Tensor]]
 
@@ -57,14 +59,13 @@ def training(kind: str, root: Path, work: Path, stop: int | None = None, sharded
 
     Args:
         stop: the step, from 0, at which the process is told to stop; then the outcome is what was logged so far.
-        sharded: each rank holds its share of a transformer.
+        sharded: each rank holds its share of the model, an autoencoder's with its blocks computed again.
     """
     torch.manual_seed(0)
     logged: Curve = []
-    model, losses, config, more = (_autoencoder if kind == "autoencoder" else _transformer)(kind, root)
-
+    model, losses, config, more = _parts_of(kind, root)
     if sharded:
-        shard(model, model.blocks)  # type: ignore[arg-type]
+        split(model, more.get("second_model"))
 
     def noted(step: int) -> Any:
         if step == stop and ranks().rank == ranks().count - 1:  # one rank alone is told
@@ -79,6 +80,21 @@ def training(kind: str, root: Path, work: Path, stop: int | None = None, sharded
     except TerminatedError:
         return logged, {}
     return logged, result.state_dict
+
+
+def split(model: nn.Module, second: SecondModel | None = None) -> None:
+    """Leave this rank its share, as the stages do."""
+    if second is not None:
+        discriminator = second.model.get_submodule("network")
+        assert isinstance(discriminator, Discriminator)
+        shard(discriminator, discriminator.blocks, twice=True)
+    if isinstance(model, CausalAutoencoder):
+        model.activation_checkpointing = True
+        for network, layers in model.parts():
+            shard(network, layers)
+    else:
+        assert isinstance(model, WaltTransformer)
+        shard(model, model.blocks)
 
 
 def signal_here() -> None:
@@ -104,14 +120,19 @@ def objective_of(kind: str, root: Path, **changes: Any) -> DiffusionObjective:
     """Of a kind of transformer; ``images`` trains on images alone."""
     config: TransformerConfig = SUPER_RESOLUTION if kind == "sr" else BASE
     fraction: dict[str, Any] = {"image_fraction": 1.0} if kind == "images" else {}
-    if kind == "adafactor":
-        fraction = {"optimizer": {"name": "adafactor"}}
+    if kind in ("adafactor", "muon"):
+        fraction = {"optimizer": {"name": kind}}
     model = drawn(WaltTransformer(config), 1)
     settings = changed(_objective_settings(), **{**fraction, **changes})
     return DiffusionObjective(model, Schedule.from_config(DIFFUSION), maker_of(kind, root), settings, seed=0)
 
 
 Parts = tuple[nn.Module, Callable[[int], Any], Any, dict[str, Any]]
+
+
+def _parts_of(kind: str, root: Path) -> Parts:
+    """Model, losses by step, settings, and what else ``train`` is given."""
+    return (_autoencoder if kind == "autoencoder" else _transformer)(kind, root)
 
 
 def _transformer(kind: str, root: Path) -> Parts:
@@ -128,20 +149,32 @@ def _autoencoder(kind: str, root: Path) -> Parts:
         ClipFormConfig(resolution=(16, 16), num_frames=5, batch_size=4, weight=1.0),
         ClipFormConfig(resolution=(32, 32), num_frames=1, batch_size=4, weight=3.0),
     )
-    weights = {"reconstruction": 5.0, "kl": 1e-6, "perceptual": 0.0, "adversarial": 0.1, "lecam": 0.1, "r1": 10.0}
+    weights = {"reconstruction": 5.0, "kl": 1e-6, "perceptual": 0.1, "adversarial": 0.1, "lecam": 0.1, "r1": 10.0}
     config = autoencoder_training(
+        perceptual_network="not read: _BrightnessClasses takes its place",
         steps=STEPS, forms=forms, joint=True, loss=AutoencoderLossConfig(**weights), checkpoint_every=1, ema_decay=0.9,
         discriminator=DiscriminatorConfig(base_channels=2, channel_multipliers=(2,)),
         optimizer=changed(autoencoder_training().optimizer, learning_rate=1e-4),  # more multiplies rounding, by Adam
     )  # fmt: skip
     assert config.discriminator is not None
     model, discriminator = CausalAutoencoder(AUTOENCODER), Discriminator(config.discriminator)
-    objective = AutoencoderObjective(model, config, Paths(root), 0, discriminator)
+    use_channels_last(model)
+    use_channels_last(discriminator)
+    classes: Any = _BrightnessClasses()
+    objective = AutoencoderObjective(model, config, Paths(root), 0, discriminator, classes)
 
     def losses(step: int) -> Any:
         return objective.losses(step, objective.batch(step))
 
     return model, losses, config, {"second_model": objective.second_model()}
+
+
+class _BrightnessClasses(nn.Module):
+    """Takes the place of a perceptual network: a frame (B, 3, T, H, W) is classified by its brightness, (B T, 5)."""
+
+    def forward(self, video: Tensor) -> Tensor:
+        brightness = video.float().mean(dim=(1, 3, 4)).flatten()
+        return -(brightness[:, None] - torch.linspace(-1, 1, 5)).square()
 
 
 def trainings(root: Path, work: Path) -> dict[str, Outcome]:
@@ -169,14 +202,32 @@ def conversation() -> dict[str, Any]:
         "bytes": collectives.gather_bytes(b"x" * ranks().rank),
         "values": collectives.gather({"half": ranks().rank / 2 + 0.1}),
         "shares": collectives.gather_shares([letter.upper() for letter in mine]),
+        "tensors": torch.cat(collectives.gather_tensors([torch.full((2,), float(ord(letter))) for letter in mine])),
     }
 
 
 def run_stage(name: str, config: Any, root: Path) -> dict[str, Any]:
-    """A stage's work on this rank."""
+    """A stage's work on this rank, untracked."""
+    from tests.support.training_stages import untracked  # here: most tasks need no stage
+
     torch.set_num_threads(1)
-    figures: dict[str, Any] = importlib.import_module(f"walt.stages.{name}").run(config, Paths(root))
+    stage = importlib.import_module(f"walt.stages.{name}")
+    if hasattr(stage, "start_run"):
+        stage.start_run = untracked
+    figures: dict[str, Any] = stage.run(config, Paths(root))
     return figures
+
+
+def measures_of_an_autoencoder(root: Path) -> dict[str, Any]:
+    """What ``train-autoencoder`` measures at its end, in batches of one clip: more than there are ranks, or fewer."""
+    from walt.stages import train_autoencoder
+
+    train_autoencoder._EVALUATION_BATCH = 1
+    torch.manual_seed(0)
+    model = CausalAutoencoder(AUTOENCODER).eval()
+    clips = {size: ClipDataset(Paths(root).clips, size, "train") for size in SIZES}
+    statistics, errors = train_autoencoder.measure_latents(model, clips, autoencoder_training(statistics_clips=3), 0)
+    return statistics.to_json() | errors | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
 
 
 def held_out_losses() -> list[float]:
@@ -192,9 +243,9 @@ def held_out_losses() -> list[float]:
     return held_out_loss(model, Schedule.from_config(DIFFUSION), batches, 3, 0)
 
 
-def sharded_trainings(root: Path, work: Path) -> dict[str, Outcome]:
-    """Every kind of transformer, each rank with its share of it."""
-    return {kind: training(kind, root, work / kind, sharded=True) for kind in ("base", "images", "sr")}
+def sharded_trainings(kinds: Sequence[str], root: Path, work: Path) -> dict[str, Outcome]:
+    """Of these kinds, each rank with its share of the model."""
+    return {kind: training(kind, root, work / kind, sharded=True) for kind in kinds}
 
 
 def norms_with_self_conditioning(root: Path, sharded: bool) -> dict[str, float]:
@@ -202,7 +253,7 @@ def norms_with_self_conditioning(root: Path, sharded: bool) -> dict[str, float]:
     torch.manual_seed(0)
     objective = objective_of("base", root, self_conditioning_probability=1.0, precision="bf16", accumulation=1)
     if sharded:
-        shard(objective.model, objective.model.blocks)
+        split(objective.model)
     trained = TrainedModel(
         objective.model, lambda step: objective.losses(step, objective.batch(step)), objective.config
     )
@@ -212,16 +263,15 @@ def norms_with_self_conditioning(root: Path, sharded: bool) -> dict[str, float]:
     return {name: float(value.norm()) for name, value in whole(gradients).items()}
 
 
-def gradients_of_a_sharded_model(root: Path, with_inputs: bool) -> str:
+def gradients_of_a_sharded_model(root: Path, kind: str, with_inputs: bool) -> str:
     """What the check of the first step says, where the gradient is asked for as it must not be, or as it is."""
     torch.manual_seed(0)
-    objective = objective_of("base", root)
-    shard(objective.model, objective.model.blocks)
-    parameters = list(objective.model.parameters())
-    for terms in objective.losses(0, objective.batch(0)):
-        loss = terms["loss"]
-        assert isinstance(loss, Tensor)
-        torch.autograd.backward(loss, inputs=parameters if with_inputs else None)
+    model, losses, _, _ = _parts_of(kind, root)
+    split(model)
+    parameters = list(model.parameters())
+    for terms in losses(0):
+        if terms:
+            torch.autograd.backward(terms["loss"], inputs=parameters if with_inputs else None)
     try:
         check_gradients(parameters)
     except RuntimeError as error:

@@ -27,6 +27,12 @@ SHORT: dict[str, Any] = {**LOOP, "steps": 4, "checkpoint_every": 1}
 KILLED_AT = 2
 
 
+@contextmanager
+def untracked(*_: object, **__: object) -> Iterator[MagicMock]:
+    """Takes the place of ``start_run``."""
+    yield MagicMock()
+
+
 def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
     """The steps that are trained from now on; at step ``stop`` the process is "killed". Nothing is tracked."""
     steps: list[int] = []
@@ -39,10 +45,6 @@ def follow(monkeypatch: pytest.MonkeyPatch, stop: int | None) -> list[int]:
             return losses(step)
 
         return loop.train(losses=noted, **rest)
-
-    @contextmanager
-    def untracked(*_: object, **__: object) -> Iterator[MagicMock]:
-        yield MagicMock()
 
     for module in (train_transformer, train_autoencoder):
         monkeypatch.setattr(module, "train", train)

@@ -1,11 +1,12 @@
-"""A process that has the libraries of the stages loaded, and forks: see ``tests/support/warm.py``.
+"""A process that has the libraries of ``walt``'s stages or of ``dvc`` loaded, and forks: see ``tests/support/warm.py``.
 
-It knows nothing of ``walt``: each fork imports that from the project for which it works. Its one argument is the path
-of a Unix socket; it ends when its standard input does.
+It knows nothing of ``walt``: each fork imports that from the project for which it works. Its arguments are the name of
+the command and the path of a Unix socket; it ends when its standard input does.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -15,12 +16,20 @@ import socket
 import sys
 from typing import Any
 
-LIBRARIES = (
+_OF_STAGES = (
     "torch", "torch._dynamo", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.data.meta_dataset", "pandas",
     "pyarrow.dataset", "pyarrow.parquet", "transformers", "transformers.models.t5.modeling_t5", "webdataset", "av",
     "pydantic", "ruamel.yaml", "typer", "rich.progress", "jinja2", "matplotlib.figure", "torchmetrics", "scipy.fft",
     "cv2", "imagehash", "scenedetect", "ffmpeg", "imageio_ffmpeg", "fsspec", "safetensors.torch",
 )  # fmt: skip
+_OF_DVC = (
+    "dvc.cli.parser", "dvc.repo", "dvc.repo.reproduce", "dvc.repo.status", "dvc.stage.cache", "dvc.data_cloud",
+    "dvc.cachemgr", "dvc.lock", "dvc.rwlock", "dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.metrics",
+    "dvc.repo.params", "dvc.repo.plots", "dvc.repo.stage", "dvc.repo.index", "dvc.repo.graph", "dvc.repo.open_repo",
+    "dvc.scm", "dvc.dirs", "dvc.daemon", "dvc.utils.strictyaml", "dvc_data.hashfile.status",
+    "dvc_data.hashfile.db.local", "psutil", "configobj",
+)  # fmt: skip
+LIBRARIES = {"walt": _OF_STAGES, "dvc": _OF_DVC}
 
 
 def next_request(path: str) -> dict[str, Any]:
@@ -60,16 +69,22 @@ def _answered(connection: socket.socket) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Load the libraries, serve, and in each fork be ``walt``."""
+    """Load the libraries, serve, and in each fork be the command."""
     sys.path.pop(0)  # this file's folder
-    for name in LIBRARIES:
+    command, path = sys.argv[1:]
+    for name in LIBRARIES[command]:
         importlib.import_module(name)
-    request = next_request(sys.argv[1])
+    gc.freeze()  # what is loaded is there to stay, and forks share it
+    request = next_request(path)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    sys.argv = [command, *request["arguments"]]
+    if command == "dvc":
+        from dvc.cli import main as dvc
+
+        sys.exit(dvc())
     sys.path[:0] = request["environment"]["PYTHONPATH"].split(os.pathsep)
-    sys.argv = ["walt", *request["arguments"]]
     from walt.cli import main as walt
 
     walt()

@@ -201,6 +201,7 @@ def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monk
     assert len(_client(root).get_metric_history(stored.info.run_id, "loss")) == 2
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_delivered_as_killed(root: Path) -> None:
     _kill_in_a_run(root, "DOWN", {})
     [folder] = spool_folder(root).iterdir()

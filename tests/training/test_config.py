@@ -51,7 +51,7 @@ def test_a_term_without_its_network_is_refused(loss: dict[str, float], changes: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_base": {"accumulation": 5}}, "accumulation 5 does not divide batch_size 32"),
+        ({"train_base": {"accumulation": 5}}, "accumulation 5 does not divide batch_size"),
         ({"train_base": {"accumulation": 0}}, "train_base.accumulation"),
         ({"train_autoencoder": {"accumulation": 2}}, "accumulation is 2, but the autoencoder's step is computed whole"),
         ({"train_autoencoder": {"compile": True}}, "compile is true, but only transformers are compiled"),

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.forked_trainings import RESULT, ForkedTrainings, forked_trainings
 
+pytestmark = pytest.mark.slow  # tests/training/test_loop.py has killed runs that resume, in its own process
+
 NEVER_THE_SAME = {"manifest.json", "stopping.json"}
 """Files that say how long something took."""
 
@@ -75,7 +77,6 @@ def kill_at_random(trainings: ForkedTrainings, work: Path, moments: random.Rando
     raise AssertionError("it makes no progress")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"pair": True, "checkpoint_every": 2}, {"keep_every_steps": 2, "pair": True}])
 def test_many_kills_at_random_moments(trainings: ForkedTrainings, tmp_path: Path, changes: dict[str, Any]) -> None:
     moments, kills, round_ = random.Random(0), 0, 0

@@ -20,7 +20,15 @@ from walt.training.loop import TrainingResult
 
 
 @pytest.mark.parametrize("checkpoint_every", [1, 2])
-@pytest.mark.parametrize("changes", [{}, {"precision": "bf16", "ema_decay": 0.0}, {"optimizer": {"name": "adafactor"}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"precision": "bf16", "ema_decay": 0.0},
+        {"optimizer": {"name": "adafactor"}},
+        {"optimizer": {"name": "muon"}},
+    ],
+)
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str, Any], checkpoint_every: int) -> None:
     """Killed at step 1, mid-epoch 1, at the epoch's edge, mid-epoch 2, at the last step; also all one after another."""
     config = loop_config(checkpoint_every=checkpoint_every, **changes)

@@ -24,8 +24,8 @@ from tests.support.rank_tasks import (
     write_data,
 )
 from walt.core.ranks import become
-from walt.training.means import Average
 from walt.training.parallel import share_of_batch, sum_gradients, sum_terms, with_zeros
+from walt.training.terms import Average
 from walt.training.trained_model import check_gradients
 
 COUNTS = (1, 2, 3, 4, 7)
@@ -121,6 +121,8 @@ def test_a_training_without_any_gradient_is_an_error() -> None:
 
 def test_what_ranks_tell_each_other() -> None:
     said = on_ranks(3, conversation)
+    for tensors in (one.pop("tensors") for one in said):
+        assert tensors.tolist() == [float(ord(letter)) for letter in "abcde" for _ in range(2)]
     assert said[0] == said[1] == said[2]
     assert said[0] == {
         "any": True, "none": False, "bytes": [b"", b"x", b"xx"], "shares": list("ABCDE"),

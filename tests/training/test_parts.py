@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from tests.support.settings import changed, recipe
 from walt.training.config import OptimizerConfig
-from walt.training.ema import ExponentialMovingAverage
 from walt.training.optimizers import learning_rate, make_optimizer, optimizer_state, parameter_groups, restore_optimizer
+from walt.training.trained_model import ExponentialMovingAverage
 
 
 def optimizer_config(**changes: Any) -> OptimizerConfig:
@@ -60,6 +60,7 @@ def test_constant_stays() -> None:
     assert {learning_rate(config, step, 50) for step in range(50)} == {0.01}
 
 
+@settings(deadline=None)
 @given(
     steps=st.integers(1, 50),
     warmup=st.integers(0, 60),
@@ -115,7 +116,7 @@ def test_only_matrices_and_kernels_decay() -> None:
     assert groups == [({"linear.weight", "conv.weight"}, 0.1), (others, 0.0)]
 
 
-@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
 def test_zero_gradient_moves_only_what_decays(name: str) -> None:
     model = nn.Linear(3, 3)
     nn.init.ones_(model.bias)
@@ -128,7 +129,7 @@ def test_zero_gradient_moves_only_what_decays(name: str) -> None:
     assert bool((model.weight.abs() < before["weight"].abs()).all())
 
 
-@pytest.mark.parametrize("name", ["adamw", "adafactor"])
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
 def test_an_optimizer_state_survives_as_contiguous_tensors(name: str) -> None:
     """In channels-last order, a moment that came back row-major would meet the wrong weights in a fused step."""
 

@@ -26,44 +26,46 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def assert_close(one: Outcome, other: Outcome) -> None:
+def assert_close(one: Outcome, other: Outcome, atol: float = 1e-5) -> None:
     assert len(one[0]) == len(other[0])
     for line, also in zip(one[0], other[0], strict=True):
         assert also == pytest.approx(line, rel=1e-3, abs=1e-6)
     for name, value in one[1].items():
-        torch.testing.assert_close(other[1][name], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(other[1][name], value, rtol=1e-3, atol=atol)
 
 
 @pytest.mark.slow
 def test_the_curve_of_one_device(data: Path, tmp_path: Path) -> None:
-    kinds = ("base", "images", "sr")
+    kinds = ("images", "sr")  # what those below have no more of
     alone = {kind: training(kind, data, tmp_path / "alone" / kind) for kind in kinds}
-    found = on_ranks(2, sharded_trainings, data, tmp_path / "sharded")
+    found = on_ranks(2, sharded_trainings, kinds, data, tmp_path / "sharded")
     for kind in kinds:
         for rank in range(2):
             assert_close(alone[kind], found[rank][kind])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["base", "adafactor"])
+@pytest.mark.parametrize("kind", ["base", "adafactor", "autoencoder", "muon"])
 def test_stopped_on_two_ranks_and_resumed_whole_on_one_and_sharded_on_four(
     kind: str, data: Path, tmp_path: Path
 ) -> None:
+    atol = 1e-4 if kind == "muon" else 1e-5  # its steps are computed in bf16
     alone = training(kind, data, tmp_path / "alone")
-    stopped = on_ranks(2, training, kind, data, tmp_path / "stopped", 2, True)[0][0]
-    assert 2 <= len(stopped) < len(alone[0])
+    stopped = on_ranks(2, training, kind, data, tmp_path / "stopped", 3, True)[0][0]
+    assert 3 <= len(stopped) < len(alone[0])
     for place in ("a", "b"):
         shutil.copytree(tmp_path / "stopped", tmp_path / place)
     logged, weights = training(kind, data, tmp_path / "a")
-    assert_close(alone, (stopped + logged, weights))
+    assert_close(alone, (stopped + logged, weights), atol)
     for logged, weights in on_ranks(4, training, kind, data, tmp_path / "b", None, True):
-        assert_close(alone, (stopped + logged, weights))
+        assert_close(alone, (stopped + logged, weights), atol)
 
 
 @pytest.mark.slow
-def test_gradients_that_are_all_absent_are_an_error(data: Path) -> None:
-    assert on_ranks(2, gradients_of_a_sharded_model, data, False) == ["", ""]
-    said = on_ranks(2, gradients_of_a_sharded_model, data, True)
+@pytest.mark.parametrize("kind", ["base", "autoencoder"])
+def test_gradients_that_are_all_absent_are_an_error(kind: str, data: Path) -> None:
+    assert on_ranks(2, gradients_of_a_sharded_model, data, kind, False) == ["", ""]
+    said = on_ranks(2, gradients_of_a_sharded_model, data, kind, True)
     assert all("trained parameters got a gradient of the loss" in line for line in said), said
 
 

@@ -22,7 +22,7 @@ from walt.training import diffusion_objective
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import TrainingResult, train
-from walt.training.means import Average, Terms
+from walt.training.terms import Average, Terms
 from walt.transformer.model import WaltTransformer
 
 PREDICTING = BASE.model_copy(update={"frame_prediction": True})

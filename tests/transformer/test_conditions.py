@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from tests.support.transformers import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
-from walt.transformer.conditioning import known_frames_input
 from walt.transformer.config import TransformerConfig
-from walt.transformer.model import WaltTransformer
+from walt.transformer.model import WaltTransformer, known_frames_input
 
 PREDICTING = TINY.model_copy(update={"frame_prediction": True})
 ALL_INPUTS = SR.model_copy(update={"frame_prediction": True, "conditioning": "class", "num_classes": 10,

@@ -80,6 +80,7 @@ def test_a_process_that_ignores_signals_is_killed(item: tuple[str]) -> None:
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("item", "code"), [(("eat natively",), "crash"), (("eat bit by bit",), "memory")], ids=["native", "python"]
 )
@@ -90,6 +91,7 @@ def test_a_process_that_takes_all_memory_gets_no_more_than_allowed(item: tuple[s
     assert outcomes[1].value == 300 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts")
 def test_memory_of_an_item_is_freed_before_the_next() -> None:
     """Even what refers to itself: without a look for garbage, the fifth of these would not fit."""

@@ -6,6 +6,8 @@ t = T / f_t, h = H / f_s, with f_t = 4 and f_s = 8 in the paper. An image is a v
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -128,6 +130,11 @@ class CausalAutoencoder(nn.Module):
         for module in self.modules():
             if isinstance(module, ResidualBlocks):
                 module.activation_checkpointing = value
+
+    def parts(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
+        """The two networks, which are called apart, each with its layers that hold nearly all of its weights."""
+        for network, changes in ((self.encoder, self.encoder.downs), (self.decoder, self.decoder.ups)):
+            yield network, [block for blocks in (*network.levels, network.middle) for block in blocks] + list(changes)
 
     def encode(self, video: Tensor, stream: Stream | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents' Gaussian.

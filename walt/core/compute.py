@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from walt.core.config import Section
 
@@ -19,10 +19,15 @@ class ComputeConfig(Section):
     device: Literal["auto", "cpu", "cuda"]
     """Device of tensors; ``auto`` uses a GPU if there is one."""
     devices: Literal["auto"] | PositiveInt
-    """How many devices of this machine the stages that train, encode, sample or evaluate use, each with a process of
+    """How many devices of each machine the stages that train, encode, sample or evaluate use, each with a process of
     its own. ``auto``: all GPUs, or the processor once. On processors a number above 1 is of processes."""
+    nodes: PositiveInt
+    """How many machines these stages use. More than one are those of the Ray cluster that ``RAY_ADDRESS`` names, whose
+    machines share the project's folder."""
+    restarts: NonNegativeInt
+    """On several machines: how often in one start of a stage its processes are started again where one is lost."""
     sharding: Literal["none", "full"]
-    """What each device holds of a transformer that is trained on several: ``none``, all of it; ``full``, its share of
-    the weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
+    """What each device holds of a model that is trained on several: ``none``, all of it; ``full``, its share of the
+    weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
     rank_timeout_minutes: PositiveFloat
     """A process that the others wait for longer than this, such as one that hangs, ends the stage with status 4."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,11 @@ class PromptCheck:
     colour_matches: bool
     direction_matches: bool | None
     shape_matches: bool
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> PromptCheck:
+        """Of ``dataclasses.asdict``."""
+        return cls(**{**value, "seen": Observation(**value["seen"])})
 
 
 def observe(video: Video) -> Observation:

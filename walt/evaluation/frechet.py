@@ -7,9 +7,8 @@ two extractors cannot be compared; only the one on the I3D network is called FVD
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,9 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.ranks import ranks
 from walt.evaluation.metric_names import FRECHET_DISTANCE
+from walt.nn.collectives import gather_tensors
 
 _DIFFERENCE_SCALE = 10.0  # frames differ by a few percent: without it the distance would see colour and not motion
 
@@ -96,13 +97,24 @@ class RunningFrechetDistance:
 
     def __init__(self, extractor: Extractor) -> None:
         self.extractor = extractor
-        self._metric = FrechetInceptionDistance(feature=_Features(extractor.num_features), normalize=False)
+        features = _Features(extractor.num_features)
+        # torchmetrics would add up the sums of all ranks, each of which has those of all clips already
+        self._metric = FrechetInceptionDistance(feature=features, normalize=False, sync_on_compute=False)
 
-    @torch.no_grad()
     def update(self, clips: Tensor, real: bool) -> None:
         """Add clips (B, 3, T, H, W) in [-1, 1], on any device, to one of the sets."""
+        self.add(self.features(clips), real)
+
+    @torch.no_grad()
+    def features(self, clips: Tensor) -> Tensor:
+        """Of clips (B, 3, T, H, W) in [-1, 1], on any device: (B, ``num_features``) on the processor."""
         device = next((weight.device for weight in self.extractor.parameters()), clips.device)
-        self._metric.update(self.extractor(clips.to(device)).cpu(), real=real)
+        features: Tensor = self.extractor(clips.to(device))
+        return features.cpu()
+
+    def add(self, features: Tensor, real: bool) -> None:
+        """Add the features of a batch to one of the sets. Their order counts for the last bits."""
+        self._metric.update(features, real=real)
 
     def copy(self) -> RunningFrechetDistance:
         """An independent copy of the sums; the extractor is shared."""
@@ -131,11 +143,23 @@ class _Features(nn.Module):
         return features
 
 
-def frechet_distance(real: Iterable[Tensor], generated: Iterable[Tensor], extractor: Extractor) -> float:
-    """Frechet distance between batches of clips (B, 3, T, H, W) in [-1, 1]; two clips or more on each side."""
+class Batches(Protocol):
+    """Batches of clips (B, 3, T, H, W) in [-1, 1] by number: a list, or what reads a batch when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Tensor: ...
+
+
+def frechet_distance(real: Batches, generated: Batches, extractor: Extractor) -> float:
+    """Frechet distance between two sets of clips; two clips or more on each side.
+
+    Of several ranks each asks for its share of the batches alone, and computes their features; all get the result,
+    which the number of ranks does not change by a bit.
+    """
     running = RunningFrechetDistance(extractor)
-    for clips in real:
-        running.update(clips, real=True)
-    for clips in generated:
-        running.update(clips, real=False)
+    for batches, are_real in ((real, True), (generated, False)):
+        own = [running.features(batches[number]) for number in ranks().share(range(len(batches)))]
+        for features in gather_tensors(own):
+            running.add(features, are_real)
     return running.compute()

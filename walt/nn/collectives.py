@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load, save
+from torch import Tensor
 
 from walt.core.ranks import become, ranks
 
@@ -89,7 +91,21 @@ def gather(value: Any) -> list[Any]:
 
 
 def gather_shares(own: Sequence[Any]) -> list[Any]:
-    """The results of all items of a list of which each rank worked on its ``Ranks.share``, in the list's order."""
-    shares = gather(list(own))
+    """The results of all items of a list of which each rank worked on its ``Ranks.share``, in the list's order.
+
+    They are JSON; on one rank they are what was given.
+    """
+    return _in_order(gather(list(own)))
+
+
+def gather_tensors(own: Sequence[Tensor]) -> list[Tensor]:
+    """As ``gather_shares``, of tensors on the processor."""
+    if ranks().count == 1:
+        return list(own)
+    shares = gather_bytes(save({str(place): tensor.contiguous() for place, tensor in enumerate(own)}))
+    return _in_order([[found[str(place)] for place in range(len(found))] for found in map(load, shares)])
+
+
+def _in_order(shares: Sequence[Sequence[Any]]) -> list[Any]:
     total = sum(map(len, shares))
     return [shares[place % len(shares)][place // len(shares)] for place in range(total)]

@@ -43,6 +43,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/training/differences.py": "which checkpoint a training goes on from",
     "walt/training/set_aside.py": "where checkpoints are that a training does not go on from",
     "walt/training/checkpoint_writer.py": "a training's state passes through unchanged",
+    "walt/training/compilation.py": "how fast a step is: as harmless as the setting that asks for it",
     "walt/training/loss_spikes.py": "a warning and a metric",
     "walt/training/termination.py": "when a training stops, to go on later",
     "walt/project/code_identity.py": "the digest of the other files, which changes where it changes",

@@ -11,17 +11,22 @@ from walt.project.registry import Stage
 
 
 def count_ranks(stage: Stage, params: Params) -> int:
-    """How many processes the stage consists of: one for each device that it uses.
+    """How many processes the stage consists of on this machine: one for each device that it uses.
 
     Raises:
         ConfigurationError: there are not so many GPUs, or they do not divide a batch; the message names what would fit.
     """
-    if not stage.gpus or (is_training(stage) and not list(_batches(stage, params))):
-        return 1  # nothing to spread, or a model that is left out
+    if not spreads(stage, params):
+        return 1
     count = _devices(params.compute)
     if is_training(stage):
         check_batches(stage, params, count)
     return count
+
+
+def spreads(stage: Stage, params: Params) -> bool:
+    """Whether the stage can use several devices: not where it has nothing to spread, or its model is left out."""
+    return bool(stage.gpus) and (not is_training(stage) or bool(list(_batches(stage, params))))
 
 
 def is_training(stage: Stage) -> bool:

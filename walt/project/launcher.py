@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from walt.core.paths import Paths
 from walt.core.stopping import seconds_to_stop
 from walt.core.storage import read_json
 from walt.project.params import Params
-from walt.project.rank import PARAMETERS
+from walt.project.rank import LAST_WORDS_SECONDS, PARAMETERS, PROCESS_SUFFIX
 from walt.project.registry import Stage
 
 _ERRORS: dict[int, type[WaltError]] = {
@@ -40,6 +42,9 @@ _ERRORS: dict[int, type[WaltError]] = {
         TerminatedError,
     )
 }  # fmt: skip
+
+
+_LOOK_SECONDS = 0.5
 
 
 def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
             shutdown_timeout=int(seconds_to_stop(Paths(root).work(stage.name))),
         )  # fmt: skip
         failed: dict[int, int] = {}
-        with _Environment(count):
+        with _Environment(count), _HangingRanks(reports, count):
             try:
                 elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), folder)
             except ChildFailedError as error:
@@ -75,15 +80,18 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
                 if error.sigval == signal.SIGINT:
                     raise KeyboardInterrupt from None
                 failed = {0: -error.sigval}
-        return result_of(_read(reports), failed, count)
+        return result_of(_read(reports), failed, count, params.compute.rank_timeout_minutes)
 
 
-def result_of(reports: dict[int, dict[str, Any]], failed: dict[int, int], count: int) -> dict[str, Any]:
+def result_of(
+    reports: dict[int, dict[str, Any]], failed: dict[int, int], count: int, timeout_minutes: float
+) -> dict[str, Any]:
     """The figures of the first rank, or the error of the one that failed first.
 
     Args:
         reports: what the ranks wrote at their end; none of a rank that was killed.
         failed: exit statuses of ranks that failed; minus the signal's number of those that were killed.
+        timeout_minutes: after which a rank that is waited for is taken for lost.
 
     Raises:
         WaltError, RuntimeError: see ``launch``.
@@ -99,7 +107,11 @@ def result_of(reports: dict[int, dict[str, Any]], failed: dict[int, int], count:
             raise _ERRORS[status](message)
         raise RuntimeError(f"rank {rank} of {count}: {message}")
     killed = {rank: -status for rank, status in failed.items() if status < 0 and rank not in reports}
-    if killed:
+    silent = [f"rank {rank}" for rank in range(count) if rank not in reports]
+    if silent and any(entry.get("waited") for entry in reports.values()):
+        said = f"{' or '.join(silent)} of {count} did not answer for {timeout_minutes:g} minutes"
+        said += " (compute.rank_timeout_minutes), and was ended"
+    elif killed:
         rank, number = next(iter(killed.items()))
         said = f"rank {rank} of {count} was killed ({signal.Signals(number).name})"
     else:
@@ -110,6 +122,32 @@ def result_of(reports: dict[int, dict[str, Any]], failed: dict[int, int], count:
 
 def _read(reports: Path) -> dict[int, dict[str, Any]]:
     return {int(file.stem): read_json(file) for file in reports.glob("*.json")}
+
+
+class _HangingRanks:
+    """Ends, while the ranks run, those that the others have waited for in vain: they would not obey SIGTERM."""
+
+    def __init__(self, reports: Path, count: int) -> None:
+        self._reports, self._count = reports, count
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="hanging-ranks")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            if any(report.get("waited") for report in _read(self._reports).values()):
+                break
+        if self._over.wait(LAST_WORDS_SECONDS):
+            return
+        for rank in set(range(self._count)) - set(_read(self._reports)):
+            with suppress(OSError, ValueError):  # it has not begun, or it has ended by now
+                os.kill(read_json(self._reports / f"{rank}{PROCESS_SUFFIX}"), signal.SIGKILL)
 
 
 class _Environment:

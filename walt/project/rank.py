@@ -1,7 +1,8 @@
-"""One process of a stage that runs on several devices. ``walt.project.launcher`` starts them all.
+"""One process of a stage that runs on several devices. ``walt.project.launcher`` starts them all on one machine,
+``walt.project.cluster`` on several.
 
-The first one writes, logs and publishes; the others compute and are silent. How a process ended is left in a file of
-its own, so that the stage can say what went wrong where it began: the others' errors are that they lost it.
+The first one writes, logs and publishes; the others compute and are silent. How a process ended is told to the stage,
+so that it can say what went wrong where it began: the others' errors are that they lost it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +23,34 @@ from walt.project.params import Params
 from walt.project.registry import Stage, get_stage
 
 _LOST = 4
+LAST_WORDS_SECONDS = 3.0
+"""What a rank waits, that another did not answer, before it ends: the others are to say what they saw."""
 PARAMETERS = "params.json"
 """What the stage was started with, in the folder that it shares with its ranks."""
+PROCESS_SUFFIX = ".pid"
+"""Of the file beside the reports that has a rank's process id."""
 
 
-def run_rank(stage: Stage, root: Path, reports: Path) -> int:
-    """Run this process's part of the stage; its exit status. What happened is in ``reports/<rank>.json``.
+def run_rank(stage: Stage, root: Path, params: Params, rank: int, join: Callable[[], None]) -> dict[str, Any]:
+    """Run this process's part of the stage, and say how it ended.
 
-    The environment says which rank it is, as ``torch.distributed.run`` sets it.
+    Args:
+        join: meets the other ranks.
+
+    Returns:
+        ``status``, the exit status; ``figures``, or ``message``; ``time``, the end; ``lost``, whether the error is only
+        that another rank has gone, and then ``waited``, whether it was waited for too long; ``trace`` of an error that
+        is none of ours.
     """
-    from walt.nn.collectives import join, leave, wait_for_all
-    from walt.nn.device import select_device
+    from walt.nn.collectives import leave, wait_for_all
     from walt.project.runner import run_here
 
-    rank = int(os.environ["RANK"])
     if rank:
         log.console.quiet = True
         os.environ.pop(log.PROGRESS_FILE_VARIABLE, None)
     report: dict[str, Any]
     try:
-        params = load_section(reports.parent / PARAMETERS, Params)
-        device = select_device(params.compute.device)
-        if device == "cuda":
-            import torch.cuda
-
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        join(device, params.compute.rank_timeout_minutes)
+        join()
         try:
             report = {"status": 0, "figures": run_here(stage, params, root)}
         except (TerminatedError, DivergedError):  # of all ranks at once: the first may still be writing a checkpoint
@@ -55,13 +59,24 @@ def run_rank(stage: Stage, root: Path, reports: Path) -> int:
         leave()
     except WaltError as error:
         report = {"status": error.exit_status, "message": str(error)}
-    except Exception as error:  # noqa: BLE001 reported, and the process ends
+    except Exception as error:  # noqa: BLE001 reported
         lost = _is_of_another_rank(error)
-        if not lost:
-            traceback.print_exc()
         report = {"status": _LOST if lost else 1, "message": f"{type(error).__name__}: {error}", "lost": lost}
-    write_json(reports / f"{rank}.json", {"time": time.time(), "lost": False, **report})
-    return int(report["status"])
+        report |= {"waited": _waited_too_long(error)} if lost else {"trace": traceback.format_exc()}
+    return {"time": time.time(), "lost": False, **report}
+
+
+def _join_as_started(params: Params) -> None:
+    """Meet the other ranks of this machine, as the environment that ``torch.distributed.run`` sets names them."""
+    from walt.nn.collectives import join
+    from walt.nn.device import select_device
+
+    device = select_device(params.compute.device)
+    if device == "cuda":
+        import torch.cuda
+
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    join(device, params.compute.rank_timeout_minutes)
 
 
 def _is_of_another_rank(error: BaseException) -> bool:
@@ -72,8 +87,14 @@ def _is_of_another_rank(error: BaseException) -> bool:
         return True
     said = str(error).lower()
     return isinstance(error, RuntimeError) and any(
-        word in said for word in ("connection closed by peer", "connection reset by peer", "timed out waiting", "gloo")
+        word in said for word in ("connection closed by peer", "connection reset by peer", "timed out", "gloo")
     )
+
+
+def _waited_too_long(error: BaseException) -> bool:
+    """Whether another rank did not answer, rather than having ended."""
+    said = str(error).lower()
+    return "timed out" in said or "timeout" in said
 
 
 def main() -> None:
@@ -82,9 +103,17 @@ def main() -> None:
 
     die_with(int(os.environ["WALT_LAUNCHER_PID"]))
     environment.set_defaults()
-    status = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]) / "reports")
+    folder, rank = Path(sys.argv[3]), int(os.environ["RANK"])
+    write_json(folder / "reports" / f"{rank}{PROCESS_SUFFIX}", os.getpid())
+    params = load_section(folder / PARAMETERS, Params)
+    report = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), params, rank, lambda: _join_as_started(params))
+    if "trace" in report:
+        print(report.pop("trace"), file=sys.stderr)
+    write_json(folder / "reports" / f"{rank}.json", report)
     sys.stdout.flush()
-    os._exit(status)  # at once: after a lost rank, the libraries' threads would wait for it
+    if report.get("waited"):
+        time.sleep(LAST_WORDS_SECONDS)  # when this process ends, so do the others
+    os._exit(report["status"])  # at once: after a lost rank, the libraries' threads would wait for it
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
-from walt.project.devices import count_ranks
+from walt.project.devices import count_ranks, spreads
 from walt.project.params import Params
 from walt.project.registry import Stage
 from walt.training.set_aside import set_all_aside
@@ -30,7 +30,8 @@ def load_params(root: Path) -> Params:
 def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | None = None) -> dict[str, Any]:
     """Run a stage of the project at ``root`` and return its figures, also kept in ``work/<stage>/result.json``.
 
-    On several devices it runs in as many processes; this one holds the lock and waits for them.
+    On several devices, of this machine or of several, it runs in as many processes; this one holds the lock and waits
+    for them.
 
     Args:
         choice: of a stage that trains, instead of what ``resume.if_different`` says: go on from a checkpoint of a run
@@ -42,17 +43,29 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     params = load_params(root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
-        count = count_ranks(stage, params)
-        if choice == "afresh":
-            set_all_aside(paths.work(stage.name), "asked for by --afresh")
-        if count == 1:
-            result = run_here(stage, _with_choice(params, choice), root)
-        else:
-            from walt.project.launcher import launch  # here: one device needs nothing of it
-
-            result = launch(stage, _with_choice(params, choice), root, count)
+        result = _run(stage, _with_choice(params, choice), root, choice == "afresh")
         write_json(paths.work(stage.name) / "result.json", result)
     return result
+
+
+def _run(stage: Stage, params: Params, root: Path, afresh: bool) -> dict[str, Any]:
+    """Run the stage on what it uses: this process, several of this machine, or several machines."""
+
+    def begin() -> None:  # when it is clear that it can run there
+        if afresh:
+            set_all_aside(Paths(root).work(stage.name), "asked for by --afresh")
+
+    if params.compute.nodes > 1 and spreads(stage, params):
+        from walt.project.cluster import launch_on_cluster  # here: one device needs nothing of it
+
+        return launch_on_cluster(stage, params, root, begin)
+    count = count_ranks(stage, params)
+    begin()
+    if count == 1:
+        return run_here(stage, params, root)
+    from walt.project.launcher import launch
+
+    return launch(stage, params, root, count)
 
 
 def run_here(stage: Stage, params: Params, root: Path) -> dict[str, Any]:

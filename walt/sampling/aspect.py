@@ -1,7 +1,7 @@
 """Videos of another shape than the models were trained on: other latent grids, with the windows scaled.
 
-Position tables are interpolated (``walt.transformer.aspect``). Without the finetuning of the paper's Table 6 the models
-have never seen such a grid, so the more the shape differs, the worse the videos.
+Position tables are interpolated (``walt.transformer.initial_weights``). Without the finetuning of the paper's Table 6
+the models have never seen such a grid, so the more the shape differs, the worse the videos.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from walt.core.errors import ConfigurationError
 from walt.sampling.prompt_to_video import Pipeline
-from walt.transformer.aspect import at_aspect
 from walt.transformer.config import TransformerConfig
+from walt.transformer.initial_weights import at_aspect
 from walt.transformer.model import WaltTransformer
 
 _TOLERANCE = Fraction(1, 10)  # of the ratio: a grid is a whole number of windows, so 16:9 becomes 7:4

@@ -8,14 +8,14 @@ first), the same for each other transformer; ``frechet_distance/thumbnail`` or `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from walt.core import log
@@ -28,19 +28,20 @@ from walt.core.storage import write_json
 from walt.data.caption_choice import CaptionChoice, check_names
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_pixels import pixels
-from walt.data.clip_table import Split
+from walt.data.clip_table import Split, read_clip_rows
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
-from walt.evaluation.adherence import check_prompt, rates
+from walt.evaluation.adherence import PromptCheck, check_prompt, rates
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_loss
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
+from walt.nn.collectives import gather_shares
 from walt.nn.device import select_device
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
@@ -90,8 +91,6 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             "frechet_distance": partial(measure_frechet_distance, config, paths, samples, name, extractor),
             "adherence": partial(measure_adherence, descriptor, samples),
         }
-        if not ranks().is_first:  # the others help with what the models compute; the rest takes little
-            measurements = {"held_out_loss": measurements["held_out_loss"]}
         for measurement, measure in measurements.items():
             log.info(f"{STAGE}: {measurement}")
             found, details[measurement] = measure()
@@ -167,10 +166,11 @@ def measure_frechet_distance(
     ones."""
     size, num_frames = _form(samples[0].path)
     real = list(islice(_real_clips(paths, size, num_frames), config.evaluate.real_clips))
+    generated = [partial(_read, sample.path) for sample in samples]
     details: dict[str, Any] = {
         "features": config.evaluate.features,
         "real_clips": len(real),
-        "held_out_clips": sum(split == "held_out" for split, _ in real),
+        "held_out_clips": sum(clip.split == "held_out" for clip in real),
         "samples": len(samples),
     }
     if min(len(real), len(samples)) < 2:
@@ -179,38 +179,55 @@ def measure_frechet_distance(
         details["remark"] = f"fewer clips than the {extractor.num_features} features: the covariance is rank-deficient"
     extractor.to(select_device(config.compute.device))
     batch = config.evaluate.batch_size
-    distance = frechet_distance(
-        _batches((clip for _, clip in real), batch),
-        _batches((_read(sample.path) for sample in samples), batch),
-        extractor,
-    )
-    return {name: distance}, details
+    return {name: frechet_distance(_Batches(real, batch), _Batches(generated, batch), extractor)}, details
 
 
-def _real_clips(paths: Paths, size: Size, num_frames: int) -> Iterator[tuple[str, Clip]]:
-    """(split, clip) of the stored videos of that form, or images where it has one frame."""
+@dataclass(frozen=True)
+class _RealClip:
+    """A stored clip, which is read when it is called."""
+
+    clips: ClipDataset
+    key: str
+    num_frames: int
+
+    @property
+    def split(self) -> str:
+        return self.clips.split
+
+    def __call__(self) -> Clip:
+        clip = self.clips.clip(self.key)
+        if len(clip) != self.num_frames:
+            raise self.clips.corrupt(self.key, f"{len(clip)} frames, expected {self.num_frames}")
+        return clip
+
+
+def _real_clips(paths: Paths, size: Size, num_frames: int) -> Iterator[_RealClip]:
+    """The stored videos of that form, or images where it has one frame."""
+    lengths = {row.key: row.num_frames for row in read_clip_rows(paths.clips)}
     for split in _REAL_SPLITS:
-        clips = ClipDataset(paths.clips, size, split)
+        clips = ClipDataset(paths.clips, size, split, cache_bytes=0)  # each is read once
         keys = clips.video_keys if num_frames > 1 else clips.image_keys
-        yield from ((split, clips.clip(key)) for key in keys if len(clips.clip(key)) == num_frames)
+        yield from (_RealClip(clips, key, num_frames) for key in keys if lengths[key] == num_frames)
 
 
 def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
-    """Share of the videos that show what their prompt asks for; details have a check for each video."""
+    """Share of the videos that show what their prompt asks for; details have a check for each video.
+
+    Each rank looks at its share of the videos; all get the result.
+    """
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = {sample.path: check_prompt(sample.prompt, _read(sample.path)) for sample in samples}
-    base = {
-        sample.base_path: check_prompt(sample.prompt, _read(sample.base_path)) for sample in samples if sample.base_path
-    }
-    metrics = {
-        metric_names.adherence(what, below): share
-        for below, found in ((False, final), (True, base))
-        for what, share in rates([check for check in found.values() if check]).items()
-    }
-    checks = {path.name: asdict(check) if check else None for path, check in final.items()}
-    base_checks = {path.name: asdict(check) if check else None for path, check in base.items()}
-    return metrics, {"videos": checks, "base": base_checks}
+    final = [(sample.path, sample.prompt) for sample in samples]
+    base = [(sample.base_path, sample.prompt) for sample in samples if sample.base_path]
+    metrics: dict[str, float] = {}
+    details: dict[str, Any] = {}
+    for name, videos in (("videos", final), ("base", base)):
+        own = [check_prompt(prompt, _read(path)) for path, prompt in ranks().share(videos)]
+        found = gather_shares([check and asdict(check) for check in own])
+        shares = rates([PromptCheck.from_json(check) for check in found if check])
+        metrics |= {metric_names.adherence(what, name == "base"): share for what, share in shares.items()}
+        details[name] = {path.name: check for (path, _), check in zip(videos, found, strict=True)}
+    return metrics, details
 
 
 def _track(tracked: Run, metrics: dict[str, float], samples: list[Sample], paths: Paths) -> None:
@@ -234,7 +251,15 @@ def _form(path: Path) -> tuple[Size, int]:
     return (height, width), frames
 
 
-def _batches(clips: Iterator[np.ndarray], size: int) -> Iterator[Tensor]:
-    """Clips (T, H, W, 3) uint8 -> batches (B, 3, T, H, W) in [-1, 1]."""
-    while batch := list(islice(clips, size)):
-        yield pixels(batch)
+class _Batches:
+    """Clips (T, H, W, 3) uint8 -> batches (B, 3, T, H, W) in [-1, 1], each read when it is asked for."""
+
+    def __init__(self, clips: Sequence[Callable[[], Clip]], size: int) -> None:
+        self.clips, self.size = clips, size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.clips) / self.size)
+
+    def __getitem__(self, number: int, /) -> Tensor:
+        start = range(0, len(self.clips), self.size)[number]
+        return pixels([read() for read in self.clips[start : start + self.size]])

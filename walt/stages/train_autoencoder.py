@@ -15,7 +15,7 @@ from walt.autoencoder.inflation import load_initial_weights
 from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
-from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
+from walt.autoencoder.statistics import LatentStatistics, RunningStatistics, moments, standard_errors
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
@@ -27,10 +27,11 @@ from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
+from walt.data.epoch_order import hash_integer
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
-from walt.nn.collectives import first_goes_ahead
+from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import prefetch_depth, select_device
 from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
 from walt.project.code_identity import code_digests
@@ -42,6 +43,7 @@ from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
 from walt.training.config import ResumeConfig
 from walt.training.loop import TrainingResult, train
+from walt.training.parallel import shard
 
 NAME = "train-autoencoder"
 _EVALUATION_BATCH = 16
@@ -62,7 +64,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Train, measure latents and held-out PSNR, publish ``models/autoencoder``; or publish what is frozen."""
     training = config.train_autoencoder
     if training.frozen is not None:
-        return _publish_frozen(config, training.frozen, paths) if ranks().is_first else {}
+        return _publish_frozen(config, training.frozen, paths)  # by one process: there is nothing to spread
     torch.manual_seed(config.seed)
     device = select_device(config.compute.device)
     model = CausalAutoencoder(config.autoencoder).to(device)
@@ -76,12 +78,13 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         weights["initial_weights"] = load_initial_weights(model, given.folder)
         tags = given.tags("initial_weights", weights["initial_weights"])
     discriminator, perceptual = _loss_networks(training, paths, device)
+    if config.compute.sharding == "full" and ranks().count > 1:
+        _shard(model, discriminator)
     if perceptual is not None:
         weights["perceptual_network"] = perceptual.digest()
     objective = AutoencoderObjective(model, training, paths, config.seed, discriminator, perceptual)
-    for name, weight in training.loss.model_dump().items():
-        if not weight:
-            info(f"{NAME}: the {name} term has weight 0 and is left out")
+    for name in (name for name, weight in training.loss.model_dump().items() if not weight):
+        info(f"{NAME}: the {name} term has weight 0 and is left out")
     identity = {
         "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
         "data": _data(paths, training),
@@ -106,14 +109,25 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
             second_model=objective.second_model(),
         )
-        if not ranks().is_first:
-            return {}
-        metrics = _publish(model, result, objective, paths, training)
-        tracked.log_metrics(metrics, training.steps)
-        tracked.register_model(paths.autoencoder, "autoencoder")
-    continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
-    forget(paths.work(NAME))
+        model = _trained(config.autoencoder, result, device)
+        statistics, errors = measure_latents(model, objective.datasets, training, config.seed)
+        metrics = held_out_psnr(model, paths, training) | errors
+        if ranks().is_first:
+            _publish(paths.autoencoder, model, statistics, metrics, result)
+            tracked.log_metrics(metrics, training.steps)
+            tracked.register_model(paths.autoencoder, "autoencoder")
+    if ranks().is_first:
+        continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
+        forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+def _shard(model: CausalAutoencoder, discriminator: Discriminator | None) -> None:
+    """Leave this rank its share of each network."""
+    for network, layers in model.parts():
+        shard(network, layers)
+    if discriminator is not None:
+        shard(discriminator, discriminator.blocks, twice=True)  # by R1
 
 
 def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any]:
@@ -152,66 +166,99 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
     return {**figures, **given.provenance, "sha256": digest}
 
 
-def _publish(
-    model: CausalAutoencoder,
-    result: TrainingResult,
-    objective: AutoencoderObjective,
-    paths: Paths,
-    training: AutoencoderTrainingConfig,
-) -> dict[str, float]:
-    """Measure the trained model and write its folder; returns the figures."""
+def _trained(architecture: AutoencoderConfig, result: TrainingResult, device: str) -> CausalAutoencoder:
+    """The trained model, whole on every rank."""
+    model = CausalAutoencoder(architecture).to(device).eval()
+    use_channels_last(model)
     model.load_state_dict(result.state_dict)
-    model.eval()
-    statistics = measure_latents(model, objective.datasets, training.precision)
-    metrics = held_out_psnr(model, paths, training)
-    with atomic_directory(paths.autoencoder) as folder:
+    return model
+
+
+def _publish(
+    output: Path,
+    model: CausalAutoencoder,
+    statistics: LatentStatistics,
+    metrics: dict[str, float],
+    result: TrainingResult,
+) -> None:
+    """Write the trained model's folder."""
+    with atomic_directory(output) as folder:
         save_autoencoder(folder, model, statistics)
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "history.json", result.history)
         continuation.write_changes(folder, result.changes)
-    return metrics
+
+
+def _batches_of(clips: ClipDataset, wanted: set[str] | None = None) -> dict[str, list[list[str]]]:
+    """The keys of videos and of images, or of those that are wanted, in batches."""
+    found = {}
+    for kind, every in (("video", clips.video_keys), ("image", clips.image_keys)):
+        keys = [key for key in every if wanted is None or key in wanted]
+        found[kind] = [keys[start : start + _EVALUATION_BATCH] for start in range(0, len(keys), _EVALUATION_BATCH)]
+    return found
 
 
 @torch.no_grad()
-def measure_latents(model: CausalAutoencoder, datasets: Mapping[Size, ClipDataset], precision: str) -> LatentStatistics:
-    """Mean and std of the latents' means over all sizes of a split: one streaming pass over its videos and images.
+def measure_latents(
+    model: CausalAutoencoder, datasets: Mapping[Size, ClipDataset], training: AutoencoderTrainingConfig, seed: int
+) -> tuple[LatentStatistics, dict[str, float]]:
+    """Mean and std of the latents' means over all sizes of a split, in one pass over its videos and images, or over
+    ``statistics_clips`` of them at each size, which the seed draws; and how far they may be from those of all.
 
-    Every latent cell counts the same, so a larger size counts for more. The order of ``datasets`` changes no bit.
+    Every latent cell counts the same, so a larger size counts for more. The order of ``datasets`` changes no bit, nor
+    does the number of ranks, each of which encodes its share of the batches; all get the result.
     """
     device = next(model.parameters()).device
-    running = RunningStatistics(model.config.latent_channels)
+    of_sizes = [clips for _, clips in sorted(datasets.items(), key=lambda item: item[0])]
+    drawn = [(clips, _drawn(clips, training.statistics_clips, seed)) for clips in of_sizes]
     batches = [
-        (clips, keys[start : start + _EVALUATION_BATCH])
-        for _, clips in sorted(datasets.items(), key=lambda item: item[0])
-        for keys in (clips.video_keys, clips.image_keys)
-        for start in range(0, len(keys), _EVALUATION_BATCH)
+        (clips, keys) for clips, some in drawn for of_kind in _batches_of(clips, some).values() for keys in of_kind
     ]
-    with ProgressBar("latent statistics", len(batches), "batches") as bar:
-        for clips, keys in batches:
+    own = []
+    with ProgressBar("latent statistics", len(ranks().share(batches)), "batches") as bar:
+        for clips, keys in ranks().share(batches):
             video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
                 mean, _ = model.encode(video)
-            running.update(mean)
+            own.append(moments(mean))
             bar.advance()
-    return running.result()
+    running = RunningStatistics(model.config.latent_channels)
+    seen = [of_clip for of_batch in gather_shares(own) for of_clip in of_batch]
+    for of_clip in seen:
+        running.add(of_clip)
+    statistics = running.result()
+    errors = standard_errors(seen, sum(len(clips.kinds) for clips in of_sizes), statistics)
+    return statistics, dict(zip(("latents/mean_error", "latents/std_error"), errors, strict=True))
+
+
+def _drawn(clips: ClipDataset, most: int | None, seed: int) -> set[str]:
+    """At most so many of the clips of a size, others than at another size."""
+    name = size_folder(clips.size)
+    return set(sorted(clips.kinds, key=lambda key: hash_integer("latent statistics", seed, name, key))[:most])
 
 
 @torch.no_grad()
 def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, float]:
-    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size."""
+    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size.
+
+    Each rank measures its share of the batches; all get the figures, which their number does not change by a bit.
+    """
     device = next(model.parameters()).device
     figures: dict[str, float] = {}
     for size in trained_sizes(training):
         clips = ClipDataset(paths.clips, size, "held_out")
-        for kind, keys in (("video", clips.video_keys), ("image", clips.image_keys)):
-            squares, pixels = 0.0, 0
-            for start in range(0, len(keys), _EVALUATION_BATCH):
-                some = keys[start : start + _EVALUATION_BATCH]
-                video = clips.frames(some, [0] * len(some), len(clips.clip(some[0]))).to(device)
+        for kind, batches in _batches_of(clips).items():
+            own = []
+            for keys in ranks().share(batches):
+                video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
                     reconstruction = model.decode(model.encode(video)[0])
-                squares += float((reconstruction.float().clamp(-1, 1) - video).double().square().sum())
-                pixels += video.numel()
+                error = (reconstruction.float().clamp(-1, 1) - video).double().square().sum()
+                own.append((float(error), video.numel()))
+            squares, pixels = 0.0, 0
+            for of_batch in gather_shares(own):  # in the order of the batches
+                squares += of_batch[0]
+                pixels += of_batch[1]
             if pixels:
                 figures[f"psnr/{kind}/{size_folder(size)}"] = 10 * math.log10(4 * pixels / max(squares, 1e-12))
     return figures

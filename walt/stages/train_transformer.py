@@ -43,9 +43,9 @@ from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import TrainingResult, train
-from walt.training.sharding import shard
-from walt.transformer.aspect import at_aspect
+from walt.training.parallel import shard
 from walt.transformer.config import AspectConfig, TransformerConfig
+from walt.transformer.initial_weights import at_aspect
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
 
 _MAY_DIFFER: Any = {"resolution": True, "super_resolution": {"max_noise_level", "sampling_noise_level"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -55,6 +55,9 @@ class AutoencoderTrainingConfig(LoopConfig):
     """For the adversarial loss; null without it."""
     perceptual_network: str | None
     """Folder of an image classifier (transformers, safetensors; ResNet-50 in the paper); null without the term."""
+    statistics_clips: Annotated[int, Field(ge=2)] | None
+    """Clips at each size that the latents' mean and deviation are measured on, drawn by the seed; null: all. The error
+    that this leaves is among the stage's figures, in shares of the deviation."""
     initial_weights: str | None
     """A trained autoencoder, of videos or of images, whose weights are the first ones: a folder, or
     ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the registry; null draws them."""

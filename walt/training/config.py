@@ -36,16 +36,25 @@ class AdafactorConfig(Section):
     """Step t keeps 1 - t^-0.8 of the second moments, and at most this; 1 is PyTorch's."""
 
 
+class MuonConfig(Section):
+    """Of Muon, whose steps of matrices and kernels are orthogonal; the other parameters move by AdamW."""
+
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Share of the gradients' moving average that a step keeps."""
+
+
 class OptimizerConfig(Section):
     """Optimizer and learning-rate schedule. The autoencoder's is Adam in the paper: adamw with weight decay 0."""
 
-    name: Literal["adamw", "adafactor"]
+    name: Literal["adamw", "adafactor", "muon"]
     learning_rate: PositiveFloat
     """Peak value."""
     betas: tuple[Fraction, Fraction]
-    """Of adamw. The paper's autoencoder has (0, 0.99)."""
+    """Of adamw, and of what muon leaves to it. The paper's autoencoder has (0, 0.99)."""
     adafactor: AdafactorConfig
     """Of adafactor."""
+    muon: MuonConfig
+    """Of muon."""
     weight_decay: NonNegativeFloat
     gradient_clip: PositiveFloat
     """Largest global norm of the gradient."""

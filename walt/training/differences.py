@@ -37,7 +37,7 @@ class Row:
 
 
 TABLE: tuple[Row, ...] = (
-    Row("compute", Kind.HARMLESS, "the machine: workers, device, number of devices, sharding"),
+    Row("compute", Kind.HARMLESS, "the machine: workers, device, number of devices and of nodes, sharding"),
     Row("training.log_every", Kind.HARMLESS, "how often the log has a line"),
     Row("training.timestep_bands", Kind.HARMLESS, "which means the log has"),
     Row("training.checkpoint_every", Kind.HARMLESS, "how often the state is written"),

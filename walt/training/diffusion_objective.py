@@ -20,8 +20,8 @@ from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.training.config import DiffusionTrainingConfig
-from walt.training.means import Average, Terms
 from walt.training.parallel import share_of_batch, with_zeros
+from walt.training.terms import Average, Terms
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 

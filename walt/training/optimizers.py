@@ -1,4 +1,4 @@
-"""AdamW and Adafactor, their learning rate, and their state as plain tensors and numbers."""
+"""AdamW, Adafactor and Muon, their learning rate, and their state as plain tensors and numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from walt.training.config import OptimizerConfig
-from walt.training.sharding import part_like
+from walt.training.muon import Muon
+from walt.training.parallel import part_like
 
 _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 
@@ -19,8 +20,8 @@ _NO_DECAY_WORDS = ("bias", "norm", "embedding", "position")
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     """The optimizer of the model's trainable parameters; its learning rate is set again in each step.
 
-    Both decouple the weight decay from the gradient. Of ``betas`` only AdamW knows; Adafactor, which is our own
-    (``walt.training.adafactor``), has a block of its own.
+    All decouple the weight decay from the gradient. Adafactor and Muon, which are our own (``walt.training.adafactor``,
+    ``walt.training.muon``), have blocks of their own; ``betas`` are AdamW's, also of what Muon leaves to it.
     """
     groups = parameter_groups(model, config.weight_decay)
     match config.name:
@@ -30,12 +31,14 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
             from walt.training.adafactor import Adafactor  # here: what it needs of sharding takes half a second
 
             return Adafactor(groups, lr=config.learning_rate, **config.adafactor.model_dump())
+        case "muon":
+            return Muon(groups, lr=config.learning_rate, betas=config.betas, **config.muon.model_dump())
         case _:
             assert_never(config.name)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels with weight decay; norms, biases, embeddings and positions without."""
+    """Matrices and kernels, with weight decay, and norms, biases, embeddings and positions, without."""
     decayed: dict[int, nn.Parameter] = {}
     others: dict[int, nn.Parameter] = {}
     for module in model.modules():
@@ -45,8 +48,11 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
             label = f"{type(module).__name__}.{name}".lower()  # "linear.weight", "relativepositionbias.table"
             plain = parameter.ndim < 2 or any(word in label for word in _NO_DECAY_WORDS)
             (others if plain else decayed)[id(parameter)] = parameter  # by id: a shared parameter counts once
-    groups = ((decayed, weight_decay), (others, 0.0))
-    return [{"params": list(params.values()), "weight_decay": decay} for params, decay in groups if params]
+    groups = (
+        {"params": list(decayed.values()), "weight_decay": weight_decay, "matrices": True},
+        {"params": list(others.values()), "weight_decay": 0.0, "matrices": False},
+    )
+    return [group for group in groups if group["params"]]
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:

@@ -12,11 +12,19 @@ from typing import Self
 
 from walt.nn.collectives import any_rank
 
+_asked = threading.Event()
+
+
+def request_stop() -> None:
+    """As if SIGTERM had come to this process, for as long as it lives; from any thread."""
+    _asked.set()
+
 
 class TerminationSignal:
     """True once SIGTERM has come, to any rank; to be asked by all ranks at the same places.
 
-    The previous handler is back when the block ends. Outside the main thread, a process does not see the signal.
+    The previous handler is back when the block ends. Outside the main thread, a process does not see the signal, but
+    what ``request_stop`` asks.
     """
 
     def __init__(self) -> None:
@@ -35,7 +43,7 @@ class TerminationSignal:
             signal.signal(signal.SIGTERM, self._previous)
 
     def __bool__(self) -> bool:
-        self._came = any_rank(self._came)
+        self._came = any_rank(self._came or _asked.is_set())
         return self._came
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -15,14 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from walt.nn.adaln import LowRankModulation, SharedModulation, TimestepEmbedding, modulate
+from walt.nn.adaln import (
+    LabelEmbedding,
+    LowRankModulation,
+    SharedModulation,
+    TimestepEmbedding,
+    in_own_precision,
+    modulate,
+)
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.mixed import arrange
 from walt.nn.positions import AbsolutePosition, Window
 from walt.nn.pretrained import load_config, load_weights, save_weights
-from walt.transformer.conditioning import LabelEmbedding, known_frames_input
 from walt.transformer.config import TransformerConfig
-from walt.transformer.initialise import initialise
+from walt.transformer.initial_weights import initialise
 
 
 class Block(nn.Module):
@@ -157,7 +163,8 @@ class WaltTransformer(nn.Module):
         for block in self.blocks:
             inputs_of_block = (x, condition, shared, text, text_mask, rows.videos)
             x = checkpoint(block, *inputs_of_block, use_reentrant=False) if again else block(*inputs_of_block)
-        scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
+        with in_own_precision(condition):
+            scale, shift = self.final_modulation(condition).chunk(2, dim=-1)
         x = self.patch_out(modulate(x, scale, shift))  # (B, T, H, W, p p c)
         return rows.restore(unpatchify(x, self.config.patch_size))
 
@@ -224,6 +231,28 @@ def unpatchify(x: Tensor, patch: int) -> Tensor:
     """The inverse of ``patchify``: (B, T, H, W, p p c) -> (B, c, t, h, w)."""
     x = x.unflatten(-1, (patch, patch, -1))  # (B, T, H, W, p, p, c)
     return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5).flatten(3, 4)
+
+
+def known_frames_input(
+    known: Tensor | None, known_frames: Tensor | None, images: bool | Tensor, latents: Tensor
+) -> Tensor:
+    """c_fp = concat(m z, m): (B, c + 1, t, h, w), for latents (B, c, t, h, w) (paper section 3.3).
+
+    Args:
+        known: z, latents (B, c, t, h, w) without noise; None where nothing is known. Frames that m leaves out are not
+            read.
+        known_frames: (B,) int64; m is 1 in that many first frames. Stacks of images have none, whatever the values
+        here. images: which elements are stacks: all or none, or a mask (B,).
+    """
+    batch, channels, frames, height, width = latents.shape
+    assert (known is None) == (known_frames is None), "known and known_frames go together"
+    if known is None or known_frames is None or images is True:
+        return latents.new_zeros(batch, channels + 1, frames, height, width)
+    if isinstance(images, Tensor):
+        known_frames = known_frames.masked_fill(images, 0)
+    marked = torch.arange(frames, device=latents.device) < known_frames[:, None]  # (B, t)
+    marked = marked[:, None, :, None, None].expand(-1, -1, -1, height, width)  # (B, 1, t, h, w)
+    return torch.cat([torch.where(marked, known, 0.0), marked.to(known.dtype)], dim=1)
 
 
 def save_transformer(folder: Path, model: WaltTransformer, state_dict: dict[str, Tensor] | None = None) -> None:

@@ -114,7 +114,7 @@ def _drive(
     import ray
     from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, WorkerCrashedError
 
-    _join_ray(limits.num_workers)
+    join_ray(limits.num_workers)
     remote = ray.remote(num_cpus=1, max_retries=2)(_call_on_ray)
     pending: deque[Any] = deque()
     exhausted = False
@@ -139,7 +139,7 @@ def _drive(
             raise StorageError(f"Ray: {error}") from None
 
 
-def _join_ray(num_workers: int) -> None:
+def join_ray(num_workers: int) -> None:
     """Connect to the cluster that ``RAY_ADDRESS`` names, or start one on this machine. Raises StorageError."""
     import ray
 

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.odd_json import json_lines_files
@@ -61,6 +61,7 @@ def listed(folder: Path, source: dict[str, Any], rules: Rules) -> tuple[list[str
             return [str(error)], said
 
 
+@settings(deadline=None)
 @given(json_lines_files(), SOURCES, RULES)
 def test_a_block_gives_the_entries_that_its_rows_give(
     folder: Path, content: bytes, source: dict[str, Any], rules: Rules

@@ -87,6 +87,7 @@ def check(tmp_path: Path, suffix: str, times: int) -> None:
     assert len(refused) < times, "not every damage spoils the whole table"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "json", "jsonl", "parquet"])
 def test_a_thousand_damaged_tables_end_in_rows_or_in_one_line(tmp_path: Path, suffix: str) -> None:
     check(tmp_path, suffix, 1000)

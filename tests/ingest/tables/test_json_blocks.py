@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.odd_json import json_lines_files
@@ -43,6 +43,7 @@ def small_blocks() -> Any:
         yield
 
 
+@settings(deadline=None)
 @given(json_lines_files(), st.booleans())
 def test_a_block_gives_the_rows_that_its_lines_give(tmp_path_factory: Any, content: bytes, all_columns: bool) -> None:
     folder = tmp_path_factory.getbasetemp()

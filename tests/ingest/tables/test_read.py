@@ -157,6 +157,7 @@ def test_a_span_has_a_length() -> None:
     assert make_span(2, 2) is make_span(3, 2) is make_span(None, 2) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 def test_a_long_table_is_never_completely_in_memory(tmp_path: Path, name: str) -> None:
     caption = "c" * 1000

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.support.transformers import CLASS, SR, TINY, inputs, stirred
 from walt.core.errors import ConfigurationError
-from walt.transformer.aspect import at_aspect
 from walt.transformer.config import TransformerConfig
+from walt.transformer.initial_weights import at_aspect
 from walt.transformer.model import WaltTransformer
 
 SQUARE = TransformerConfig.model_validate(

@@ -1,0 +1,43 @@
+"""When a training is to stop: SIGTERM, or what another thread asks where a process does not get the signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from walt.training import termination
+from walt.training.termination import TerminationSignal, request_stop
+
+
+@pytest.fixture(autouse=True)
+def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(termination, "_asked", threading.Event())
+
+
+def test_sigterm_is_noted_and_the_handler_before_comes_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with TerminationSignal() as stop:
+        assert not stop
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop
+    assert signal.getsignal(signal.SIGTERM) is before
+    with TerminationSignal() as stop:
+        assert not stop
+
+
+def test_in_another_thread_a_request_does_what_the_signal_does() -> None:
+    said: list[bool] = []
+
+    def work() -> None:
+        with TerminationSignal() as stop:
+            said.append(bool(stop))
+            request_stop()
+            said.append(bool(stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert said == [False, True]
