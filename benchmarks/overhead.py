@@ -36,10 +36,11 @@ from walt.data.captions import Caption
 from walt.data.clip_table import ClipRow
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.conditions import open_conditions
+from walt.data.distinct_captions import caption_id
 from walt.data.latent_dataset import LatentDataset
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import NULL_KEY, shard_name, write_index, write_shard
-from walt.data.text_tables import write_caption_names
+from walt.data.text_tables import write_captions
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.project.params import Params
@@ -102,15 +103,14 @@ def write_data(root: Path, architecture: TransformerConfig) -> None:
     latents = ((key, {"safetensors": save({"latents": torch.randn(shape).half()})}) for key in keys)
     write_index(folder, "x", [write_shard(folder / shard_name("latents", 0), latents)])
     write_clip_rows(root / "latents", [ClipRow(key, "video", "train", 0, key, 0.0, 17) for key in keys])
-    text = ((key, _text(architecture)) for key in [*keys, NULL_KEY])
+    text = ((name, _text(architecture)) for name in [*map(caption_id, keys), NULL_KEY])
     write_index(root / "text", "x", [write_shard(root / "text" / shard_name("text", 0), text)])
-    write_caption_names(root / "text", ((key, [Caption("", "x")]) for key in keys))
+    write_captions(root / "text", ((key, [Caption("", key)]) for key in keys), 16)
 
 
 def _text(architecture: TransformerConfig) -> dict[str, bytes]:
     assert architecture.text_width is not None
-    embeddings = torch.randn(1, 16, architecture.text_width).half()
-    return {"safetensors": save({"embeddings": embeddings, "mask": torch.ones(1, 16, dtype=torch.uint8)})}
+    return {"safetensors": save({"embedding": torch.randn(16, architecture.text_width).half()})}
 
 
 @contextmanager

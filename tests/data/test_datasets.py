@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from tests.support.text_folder import text_sample, write_text
 from tests.support.tiny_clips import ROWS, clip_row, picture, sample, write_clips
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.data import clip_dataset
@@ -18,10 +21,11 @@ from walt.data.captions import Caption
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows
 from walt.data.clip_table_writer import write_clip_rows
+from walt.data.distinct_captions import caption_id
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import Sample, write_index, write_shard
 from walt.data.text_dataset import TextDataset
-from walt.data.text_tables import write_caption_names
+from walt.data.text_tables import write_captions
 
 SIZE = (16, 16)
 
@@ -154,8 +158,8 @@ def test_latents_are_float32_batches(tmp_path: Path) -> None:
         ("v1", member(latents=torch.zeros(4, 3, 3, 3).half()), r"\(4, 3, 3, 3\)"),
         ("v1", member(latents=torch.zeros(4, 3, 3).half()), r"\(4, 3, 3\)"),
         ("i0", member(latents=torch.zeros(4, 2, 3, 3).half()), "image"),
-        ("v1", member(latents=torch.full((4, 2, 3, 3), float("nan")).half()), "not finite"),
-        ("v1", member(latents=torch.full((4, 2, 3, 3), float("inf")).half()), "not finite"),
+        ("v1", member(latents=torch.full((4, 2, 3, 3), float("nan")).half()), ".*not finite"),
+        ("v1", member(latents=torch.full((4, 2, 3, 3), float("inf")).half()), ".*not finite"),
         ("v1", member(mean=torch.zeros(4, 2, 3, 3).half()), r"tensors \['mean'\]"),
         ("v1", {"safetensors": b"\x80\x04 a pickle"}, "x-000000"),
         ("v1", {"json": b"{}"}, "no safetensors"),
@@ -171,76 +175,98 @@ def test_bad_latents_are_named(tmp_path: Path, key: str, bad: Sample, problem: s
 # text
 
 
-def text_folder(directory: Path, *names: str, **more: Sample) -> Path:
-    """Text of the empty caption and of ``more``, whose clips have captions with these names."""
-    null = member(embeddings=torch.zeros(1, 4, 3).half(), mask=torch.tensor([[1, 0, 0, 0]], dtype=torch.uint8))
-    write_samples(directory, [("null", null), *more.items()])
-    write_caption_names(directory, ((key, [Caption(name, "x") for name in names]) for key in more))
-    return directory
+WORDS = {"a cat": torch.randn(3, 5), "a grey cat": torch.randn(4, 5), "a dog": torch.randn(1, 5)}
+"""Embeddings by caption, of 4 tokens at most and width 5."""
+NULL = torch.randn(1, 5)
+
+
+def text_folder(directory: Path, *captions: str, **changed: Tensor) -> Path:
+    """Text of the clip ``a`` with these captions, each named by its first word but one, and of ``none`` without."""
+    clips = {"a": [Caption(text.split()[1], text) for text in captions], "none": []}
+    return write_text(directory, clips, WORDS | {text.replace("_", " "): own for text, own in changed.items()}, NULL, 4)
+
+
+def padded(embedding: Tensor) -> Tensor:
+    """As a model takes it: what is stored in float16, and zeros up to 4 tokens."""
+    return torch.cat([embedding.half().float(), torch.zeros(4 - len(embedding), 5)])
 
 
 def test_text_and_the_null_embedding(tmp_path: Path) -> None:
-    values = torch.randn(4, 3).half()
-    one = member(embeddings=values[None], mask=torch.tensor([[1, 1, 1, 0]], dtype=torch.uint8))
-    dataset = TextDataset(text_folder(tmp_path, "", a=one))
+    dataset = TextDataset(text_folder(tmp_path, "a cat"))
     embeddings, mask = dataset.embeddings(["a", "null"])
     assert embeddings.dtype == torch.float32
-    assert embeddings.shape == (2, 4, 3)
-    assert torch.equal(embeddings[0], values.float())
+    assert embeddings.shape == (2, 4, 5)
+    assert torch.equal(embeddings[0], padded(WORDS["a cat"]))
     assert mask.dtype == torch.bool
     assert mask.tolist() == [[True, True, True, False], [True, False, False, False]]
     null, null_mask = dataset.null()
+    assert torch.equal(null, padded(NULL))
     assert torch.equal(null, embeddings[1])
     assert torch.equal(null_mask, mask[1])
 
 
 def test_of_several_captions_the_one_at_the_place_is_given(tmp_path: Path) -> None:
-    values, mask = torch.randn(2, 4, 3).half(), torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]], dtype=torch.uint8)
-    dataset = TextDataset(text_folder(tmp_path, "short", "dense", a=member(embeddings=values, mask=mask)))
-    assert dataset.names("a") == ("short", "dense")
-    assert dataset.all_names() == {"short", "dense"}
-    embeddings, found = dataset.embeddings(["a", "a", "null"], [1, 0, 0])
-    assert torch.equal(embeddings[:2], values.flip(0).float())
-    assert torch.equal(found[:2], mask.flip(0).bool())
-    assert torch.equal(dataset.embeddings(["a"])[0], values[:1].float()), "the first, where nothing is said"
+    dataset = TextDataset(text_folder(tmp_path, "a cat", "a grey cat"))
+    assert dataset.names("a") == ("cat", "grey")
+    assert dataset.all_names() == {"cat", "grey"}
+    assert dataset.kinds() == {("cat", "grey")}
+    embeddings, mask = dataset.embeddings(["a", "a", "none"], [1, 0, 0])
+    assert torch.equal(embeddings, torch.stack([padded(own) for own in (WORDS["a grey cat"], WORDS["a cat"], NULL)]))
+    assert mask.sum(dim=1).tolist() == [4, 3, 1]
+    assert torch.equal(dataset.embeddings(["a"])[0], embeddings[1:2]), "the first, where nothing is said"
+
+
+def test_what_is_given_is_not_what_is_kept(tmp_path: Path) -> None:
+    dataset = TextDataset(text_folder(tmp_path, "a cat"))
+    dataset.embeddings(["a"])[0].zero_()
+    assert torch.equal(dataset.embeddings(["a"])[0][0], padded(WORDS["a cat"]))
 
 
 def test_a_clip_without_a_caption_has_the_null_embedding(tmp_path: Path) -> None:
-    none = member(embeddings=torch.zeros(0, 4, 3).half(), mask=torch.zeros(0, 4, dtype=torch.uint8))
-    dataset = TextDataset(text_folder(tmp_path, a=none))
-    assert dataset.names("a") == ()
-    assert torch.equal(dataset.embeddings(["a"])[1][0], dataset.null()[1])
+    dataset = TextDataset(text_folder(tmp_path, "a cat"))
+    assert dataset.names("none") == ()
+    assert torch.equal(dataset.embeddings(["none"])[0][0], dataset.null()[0])
 
 
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        (member(embeddings=torch.zeros(1, 5, 3), mask=torch.ones(1, 5, dtype=torch.uint8)), r"\(1, 5, 3\)"),
-        (member(embeddings=torch.zeros(1, 4, 3), mask=torch.ones(1, 3, dtype=torch.uint8)), r"\(1, 3\)"),
-        (member(embeddings=torch.zeros(4, 3), mask=torch.ones(4, dtype=torch.uint8)), "run encode-text again"),
-        (member(embeddings=torch.zeros(2, 4, 3), mask=torch.ones(2, 4, dtype=torch.uint8)), "has 1 captions"),
-        (member(embeddings=torch.full((1, 4, 3), float("nan")), mask=torch.ones(1, 4, dtype=torch.uint8)), "not fini"),
-        (member(embeddings=torch.zeros(1, 4, 3)), "mask"),
+        (torch.zeros(5, 5).half(), r"\(5, 5\) of torch\.float16: not 1 to 4 tokens"),
+        (torch.zeros(0, 5).half(), r"\(0, 5\) .*not 1 to 4 tokens"),
+        (torch.zeros(1, 3, 5).half(), r"\(1, 3, 5\) .*not 1 to 4 tokens"),
+        (torch.zeros(3, 5), r".*torch\.float32: not 1 to 4 tokens of float16"),
+        (torch.zeros(3, 6).half(), r"\(3, 6\) .*others have the width 5"),
+        (torch.tensor([[float("nan")] * 5]).half(), ".*not finite"),
+        (torch.tensor([[0, 0, float("inf"), 0, 0]]).half(), ".*not finite"),
     ],
 )
-def test_bad_text_is_named(tmp_path: Path, bad: Sample, problem: str) -> None:
-    dataset = TextDataset(text_folder(tmp_path, "", a=bad))
-    with pytest.raises(CorruptArtifactError, match=rf"x-000000\.tar: key 'a': .*{problem}"):
-        dataset.embeddings(["null", "a"])
+def test_bad_text_is_named(tmp_path: Path, bad: Tensor, problem: str) -> None:
+    text_folder(tmp_path, "a cat")
+    name = caption_id("a cat")
+    write_samples(tmp_path, [(name, member(embedding=bad)), ("null", text_sample(NULL))])
+    with pytest.raises(CorruptArtifactError, match=rf"x-000000\.tar: key '{name}': an embedding {problem}"):
+        TextDataset(tmp_path).embeddings(["null", "a"])
 
 
-def test_a_clip_without_text_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CorruptArtifactError, match="'b'"):
+def test_a_caption_or_a_clip_without_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorruptArtifactError, match=r"captions\.parquet: no clip has the key 'b'"):
         TextDataset(text_folder(tmp_path / "a")).embeddings(["b"])
-    write_caption_names(tmp_path / "b", [])
+    with pytest.raises(CorruptArtifactError, match=f"no sample for key '{caption_id('a horse')}'"):
+        TextDataset(text_folder(tmp_path / "b", "a horse")).embeddings(["a"])
+    write_samples(text_folder(tmp_path / "c"), [])
     with pytest.raises(CorruptArtifactError, match="'null'"):
-        TextDataset(write_samples(tmp_path / "b", []))
+        TextDataset(tmp_path / "c")
 
 
-def test_text_that_was_stored_before_clips_had_several_captions_is_refused(tmp_path: Path) -> None:
-    older = member(embeddings=torch.zeros(4, 3).half(), mask=torch.tensor([1, 0, 0, 0], dtype=torch.uint8))
+def test_text_that_an_older_version_stored_is_refused(tmp_path: Path) -> None:
+    """Before, embeddings were padded, and stored under the keys of clips."""
+    mask = torch.tensor([[1, 0, 0, 0]], dtype=torch.uint8)
+    write_samples(tmp_path, [("null", member(embeddings=torch.zeros(1, 4, 3).half(), mask=mask))])
     with pytest.raises(StorageError, match=r"captions\.parquet: no such file"):
-        TextDataset(write_samples(tmp_path, [("null", older)]))
-    write_caption_names(tmp_path, [])
-    with pytest.raises(CorruptArtifactError, match="run encode-text again"):
+        TextDataset(tmp_path)
+    pq.write_table(pa.table({"key": ["a"], "names": [[""]]}), tmp_path / "captions.parquet")
+    with pytest.raises(CorruptArtifactError, match=r"captions\.parquet: stored by another version; run encode-text"):
+        TextDataset(tmp_path)
+    write_captions(tmp_path, [], 4)
+    with pytest.raises(CorruptArtifactError, match=r"key 'null': tensors \['embeddings', 'mask'\]"):
         TextDataset(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +15,16 @@ from tests.support.package_copy import copy_package, edit
 from tests.support.text_project import CAPTIONS, CONFIG, make_text_project, rows
 from tests.support.tiny_models import TEXT
 from tests.support.traced_files import files_run
-from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageError
+from walt.core.errors import RejectLimitError, StorageError
 from walt.core.paths import Paths
-from walt.core.storage import read_json
+from walt.core.storage import read_json, write_json
+from walt.data import distinct_captions
 from walt.data.captions import Caption
+from walt.data.distinct_captions import caption_id
 from walt.data.manifest import write_manifest
-from walt.data.shards import NULL_KEY, ShardReader, read_index
+from walt.data.shards import NULL_KEY, ShardReader, read_index, write_shard
 from walt.data.text_dataset import TextDataset
-from walt.data.text_tables import write_caption_names
+from walt.data.text_tables import read_captions
 from walt.project.code_identity import code_dependencies
 from walt.project.registry import get_stage
 from walt.stages import encode_text
@@ -48,25 +49,26 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
-def test_tars_are_beside_the_clips(done: Paths) -> None:
+def test_tars_hold_each_distinct_caption_once(done: Paths) -> None:
     index = read_index(done.text)
-    assert [(record.shard, record.count) for record in index.records] == [
-        ("text-000000.tar", 3), ("text-000001.tar", 3), ("text-000002.tar", 1), ("null.tar", 1),
-    ]  # fmt: skip
-    assert ShardReader(done.text).keys == (*(row.key for row in rows()), NULL_KEY)
+    assert [(record.shard, record.count) for record in index.records] == [("text-all.tar", 5), ("null.tar", 1)]
+    distinct = sorted({caption_id(text) for text in CAPTIONS if text})
+    assert ShardReader(done.text).keys == (*distinct, NULL_KEY)
+    ids = {row.key: tuple(caption_id(caption.text) for caption in row.captions) for row in rows()}
+    assert read_captions(done.text).ids == ids
 
 
-def test_members_are_the_encoders_embeddings(done: Paths) -> None:
+def test_members_are_the_encoders_embeddings_without_padding(done: Paths) -> None:
     reader, encoder = ShardReader(done.text), load_text_encoder(done.text_encoder, "cpu")
+    dataset = TextDataset(done.text)
     for row in rows():
-        tensors = load(reader[row.key]["safetensors"])
         embeddings, mask = encoder.encode([row.caption or ""])
-        count = len(row.captions)
-        assert tensors["embeddings"].dtype == torch.float16
-        assert tensors["embeddings"].shape == (count, 8, 16)
-        assert tensors["mask"].dtype == torch.uint8
-        assert torch.equal(tensors["mask"].bool(), mask[:count])
-        assert torch.allclose(tensors["embeddings"].float(), embeddings[:count], atol=2e-3)
+        (stored,) = load(reader[caption_id(row.caption) if row.caption else NULL_KEY]["safetensors"]).values()
+        assert stored.dtype == torch.float16
+        assert stored.shape == (mask.sum(), 16)
+        given, given_mask = dataset.embeddings([row.key])
+        assert torch.equal(given_mask, mask)
+        assert torch.allclose(given, embeddings, atol=2e-3)
 
 
 def test_no_caption_is_the_null_embedding(done: Paths) -> None:
@@ -83,13 +85,13 @@ def test_description_of_the_encoder(done: Paths) -> None:
 
 def test_identical_captions_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
-    encode = TextEncoder.encode
+    encode = TextEncoder.encode_each
 
     def spy(self: TextEncoder, captions: list[str]) -> Any:
         encoded.extend(captions)
         return encode(self, captions)
 
-    monkeypatch.setattr(TextEncoder, "encode", spy)
+    monkeypatch.setattr(TextEncoder, "encode_each", spy)
     result = run(CONFIG, make_text_project(tmp_path, ["a red circle", "a green square"] * 20))
     assert (result["clips"], result["captions"], result["unique"]) == (40, 40, 3)
     assert len([caption for caption in encoded if caption]) == 2
@@ -101,19 +103,28 @@ def test_a_rerun_changes_nothing(tmp_path: Path) -> None:
     before = content(paths)
     second = run(CONFIG, paths)
     assert first["reused"] == 0
-    assert second["reused"] == second["tars"] == 4
+    assert second["reused"] == second["tars"] == 2
     assert content(paths) == before
+
+
+@pytest.fixture
+def small_tars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tars of two captions at most, so that a few captions make several."""
+    monkeypatch.setattr(distinct_captions, "MOST", 2)
 
 
 class Killed(BaseException):
     """Simulates SIGKILL: nothing handles it."""
 
 
+@pytest.mark.usefixtures("small_tars")
 @pytest.mark.parametrize("survivors", [0, 1, 3])
 def test_killed_and_resumed_gives_the_same_bytes(
-    tmp_path: Path, done: Paths, monkeypatch: pytest.MonkeyPatch, survivors: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survivors: int
 ) -> None:
-    paths = make_text_project(tmp_path)
+    whole = make_text_project(tmp_path / "whole")
+    assert run(CONFIG, whole)["tars"] == 4
+    paths = make_text_project(tmp_path / "killed")
     write_shard = encode_text.write_shard
     written = []
 
@@ -129,41 +140,80 @@ def test_killed_and_resumed_gives_the_same_bytes(
         run(CONFIG, paths)
     with pytest.raises(StorageError):
         read_index(paths.text)  # nothing half-written is read as whole
-    monkeypatch.undo()
+    monkeypatch.setattr(encode_text, "write_shard", write_shard)
     assert run(CONFIG, paths)["reused"] == survivors
-    assert content(paths) == content(done)
+    assert content(paths) == content(whole)
 
 
+@pytest.mark.usefixtures("small_tars")
 def test_a_changed_caption_remakes_its_tar_and_the_result_is_that_of_a_fresh_run(tmp_path: Path) -> None:
     changed: list[str | None] = [*CAPTIONS[:4], "a red square", *CAPTIONS[5:-1], "a blue circle"]  # the same words
     paths = make_text_project(tmp_path / "incremental")
     run(CONFIG, paths)
-    make_text_project(tmp_path / "incremental", changed)
-    result = run(CONFIG, paths)
-    fresh = make_text_project(tmp_path / "fresh", changed)
-    run(CONFIG, fresh)
-    assert result["reused"] == 2  # the first tar and the null tar
-    assert content(paths) == content(fresh)
+    for texts, remade in ((changed, 0), ([*changed[:-1], "circle a blue"], 1)):
+        make_text_project(tmp_path / "incremental", texts)
+        result = run(CONFIG, paths)
+        fresh = make_text_project(tmp_path / f"fresh {remade}", texts)
+        run(CONFIG, fresh)
+        assert result["tars"] - result["reused"] == remade, "tars that lost or got a caption"
+        assert content(paths) == content(fresh)
 
 
+@pytest.mark.usefixtures("small_tars")
 def test_removed_clips_leave_nothing(tmp_path: Path) -> None:
     paths = make_text_project(tmp_path)
     run(CONFIG, paths)
     make_text_project(tmp_path, CAPTIONS[:3])
     run(CONFIG, paths)
     assert sorted(file.name for file in paths.text.iterdir()) == [
-        "captions.parquet", "labels.parquet", "null.tar", "shards.parquet", "text-000000.tar",
+        "captions.parquet", "labels.parquet", "null.tar", "shards.parquet", "text-all.tar",
     ]  # fmt: skip
-    assert len(ShardReader(paths.text)) == 4
+    assert len(ShardReader(paths.text)) == 3
+    assert not (paths.work("encode-text") / "captions").exists(), "temporary files"
+    assert len(list((paths.work("encode-text") / "tars").iterdir())) == 2
 
 
 def test_a_damaged_tar_is_made_again(tmp_path: Path, done: Paths) -> None:
     paths = make_text_project(tmp_path)
     run(CONFIG, paths)
-    tar = paths.text / "text-000001.tar"
+    tar = paths.text / "text-all.tar"
     tar.write_bytes(tar.read_bytes()[:-600])
-    assert run(CONFIG, paths)["reused"] == 3
+    assert run(CONFIG, paths)["reused"] == 1
     assert content(paths) == content(done)
+
+
+def test_what_an_older_version_stored_is_removed(tmp_path: Path, done: Paths) -> None:
+    """Its tars were those of the clips, with padded embeddings."""
+    paths = make_text_project(tmp_path)
+    write_shard(paths.text / "text-000000.tar", [(rows()[0].key, {"safetensors": b"padded"})])
+    for name in ("text-000000.tar", "null.tar"):
+        old = {"identity": "0", "record": {}, "lengths": {}}
+        write_json(paths.work("encode-text") / f"tars/{name}.json", old)
+    assert run(CONFIG, paths)["reused"] == 0
+    assert content(paths) == content(done)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 256])
+def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(tmp_path: Path, batch_size: int) -> None:
+    """In fp32, where T5's last bits depend on the number of rows and on the padding."""
+    words = ["red", "green", "blue", "circle", "square", "moving", "left"]
+    texts = [" ".join([*(words * 3)[:count], words[place]]) for count in (0, 1, 6, 7, 8, 20) for place in range(7)]
+    whole = make_text_project(tmp_path / "whole", texts)
+    run(CONFIG, whole)
+    encoder = str(whole.text_encoder / "t5")
+
+    def stored(name: str, some: list[str], size: int) -> dict[str, Any]:
+        text = TEXT.model_copy(update={"encoder": encoder, "batch_size": size, "max_tokens": 20})
+        paths = make_text_project(tmp_path / name, some)
+        run(CONFIG.model_copy(update={"text": text}), paths)
+        return {key: ShardReader(paths.text)[key] for key in ShardReader(paths.text).keys}
+
+    together = stored("together", texts, batch_size)
+    assert together == stored("as above", texts, 4)
+    few = stored("few", texts[::5], batch_size)
+    assert few.items() <= together.items()
+    for number, text in enumerate(texts[:3]):
+        assert stored(f"alone {number}", [text], batch_size)[caption_id(text)] == together[caption_id(text)]
 
 
 def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
@@ -202,14 +252,12 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
     assert on_the_way <= set(code_dependencies("walt.stages.encode_text"))
 
 
-def test_the_order_of_rows_in_other_shards_changes_no_byte(tmp_path: Path, done: Paths) -> None:
-    """An embedding does not depend on which batch it was computed in."""
+def test_the_order_of_rows_in_other_shards_changes_no_tar(tmp_path: Path, done: Paths) -> None:
     moved = [replace(row, shard=2 - row.shard) for row in rows()][::-1]
     write_manifest(tmp_path / "data/manifest", [(0, moved)])
     paths = Paths(tmp_path)
     run(CONFIG, paths)
-    first, second = ShardReader(paths.text), ShardReader(done.text)
-    assert all(first[key] == second[key] for key in second.keys)
+    assert read_index(paths.text) == read_index(done.text)
 
 
 def test_an_empty_manifest(tmp_path: Path) -> None:
@@ -225,7 +273,7 @@ SEVERAL = (
 )
 
 
-def test_a_sample_has_all_captions_of_its_clip_in_the_manifests_order(tmp_path: Path) -> None:
+def test_a_clip_has_all_its_captions_in_the_manifests_order(tmp_path: Path) -> None:
     paths = make_text_project(tmp_path, SEVERAL)
     figures = run(CONFIG, paths)
     assert (figures["clips"], figures["captions"], figures["unique"]) == (4, 6, 5)  # the empty one is the fifth
@@ -242,26 +290,12 @@ def test_a_sample_has_all_captions_of_its_clip_in_the_manifests_order(tmp_path: 
 
 def test_a_caption_of_several_clips_and_kinds_is_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
-    encode = TextEncoder.encode
-    monkeypatch.setattr(TextEncoder, "encode", lambda self, given: (encoded.extend(given), encode(self, given))[1])
+    encode = TextEncoder.encode_each
+    monkeypatch.setattr(TextEncoder, "encode_each", lambda self, given: (encoded.extend(given), encode(self, given))[1])
     run(CONFIG, make_text_project(tmp_path, SEVERAL * 5))
     assert sorted(caption for caption in encoded if caption) == sorted(
         {"a red circle", "a red circle moving left", "a green square", "a blue circle"}
     )
-
-
-def test_an_embedding_depends_neither_on_the_captions_beside_it_nor_on_its_place(tmp_path: Path) -> None:
-    texts = ["a red circle", "a green square", "a blue circle"]
-    together = tuple(Caption(str(place), text) for place, text in enumerate(texts))
-    apart = make_text_project(tmp_path / "apart", texts)
-    joined = make_text_project(tmp_path / "joined", [together, texts[1], texts[0]])
-    run(CONFIG, apart)
-    shutil.copytree(apart.text_encoder, tmp_path / "encoder")
-    run(CONFIG.model_copy(update={"text": TEXT.model_copy(update={"encoder": str(tmp_path / "encoder/t5")})}), joined)
-    run(CONFIG.model_copy(update={"text": TEXT.model_copy(update={"encoder": str(tmp_path / "encoder/t5")})}), apart)
-    one, many = TextDataset(apart.text), TextDataset(joined.text)
-    keys = [row.key for row in rows(texts)]
-    assert torch.equal(one.embeddings(keys)[0], many.embeddings([keys[0]] * 3, [0, 1, 2])[0])
 
 
 def test_other_names_of_the_same_captions_leave_the_tars_alone(tmp_path: Path) -> None:
@@ -272,7 +306,7 @@ def test_other_names_of_the_same_captions_leave_the_tars_alone(tmp_path: Path) -
         [Caption(f"very {name}", text) for name, text in own] if isinstance(own, tuple) else own for own in SEVERAL
     ]
     make_text_project(tmp_path, [tuple(own) if isinstance(own, list) else own for own in renamed])
-    assert run(CONFIG, paths)["reused"] == 3
+    assert run(CONFIG, paths)["reused"] == 2
     assert {name for name, data in content(paths).items() if data != before[name]} == {"data/text/captions.parquet"}
     assert TextDataset(paths.text).all_names() == {"very short", "very dense", ""}
 
@@ -300,20 +334,6 @@ def test_captions_that_fit_are_not_warned_of(tmp_path: Path, capsys: pytest.Capt
     figures = run(CONFIG, make_text_project(tmp_path, SEVERAL))
     assert (figures["cut"], figures["longest_cut"]) == (0, 0)
     assert "warning" not in capsys.readouterr().out
-
-
-def test_a_table_of_names_that_does_not_fit_the_embeddings_is_refused(tmp_path: Path) -> None:
-    paths = make_text_project(tmp_path, SEVERAL)
-    run(CONFIG, paths)
-    key = rows(SEVERAL)[0].key
-    write_caption_names(paths.text, [(key, SEVERAL[0][:1] if SEVERAL[0] else ())])
-    with pytest.raises(
-        CorruptArtifactError, match=rf"text-000000\.tar: key '{key}': 2 embeddings, but captions\.parquet"
-    ):
-        TextDataset(paths.text).embeddings([key])
-    (paths.text / "captions.parquet").unlink()
-    with pytest.raises(StorageError, match=r"captions\.parquet: no such file"):
-        TextDataset(paths.text)
 
 
 def test_without_text_there_is_no_table_of_names(tmp_path: Path) -> None:

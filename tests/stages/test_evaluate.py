@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project
+from tests.support.text_folder import write_text
 from tests.support.tiny_clips import ROWS, clip_row
 from tests.support.tiny_models import BASE, TEXT
 from walt.core.errors import ConfigurationError, StorageError
@@ -17,8 +17,6 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data.captions import Caption
 from walt.data.clip_table_writer import write_clip_rows
-from walt.data.shards import write_index, write_shard
-from walt.data.text_tables import write_caption_names
 from walt.evaluation.metric_names import ADHERENCE, metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
@@ -128,10 +126,10 @@ def test_the_held_out_loss_is_taken_with_the_stated_caption(tmp_path: Path, trac
     def loss(caption: str | None, *names: str) -> tuple[float, dict[str, object]]:
         """Of the held-out clip, which has captions with these names; the other clips have a short one."""
         own = {row.key: names if row.split == "held_out" else ("short",) for row in ROWS}
-        samples = [(key, save_text([texts[name] for name in kinds])) for key, kinds in own.items()]
-        tar = write_shard(paths.text / "all-000000.tar", [*samples, ("null", save_text([texts["null"]]))])
-        write_index(paths.text, "by hand", [tar])
-        write_caption_names(paths.text, ((key, [Caption(name, "x") for name in kinds]) for key, kinds in own.items()))
+        clips = {key: [Caption(name, name) for name in kinds] for key, kinds in own.items()}
+        write_text(
+            paths.text, clips, {name: texts[name] for name in ("short", "dense")}, texts["null"], TEXT.max_tokens
+        )
         written = run(config(caption=caption), paths)
         return written["held_out_loss/base"], read_json(paths.evaluation)["details"]["held_out_loss"]["base"]
 
@@ -151,9 +149,3 @@ def test_the_held_out_loss_is_taken_with_the_stated_caption(tmp_path: Path, trac
 
 def _text(seed: int) -> Tensor:
     return torch.randn(TEXT.max_tokens, BASE.text_width or 0, generator=torch.Generator().manual_seed(seed)).half()
-
-
-def save_text(captions: list[Tensor]) -> dict[str, bytes]:
-    """A sample with these embeddings, all of whose tokens count."""
-    mask = torch.ones(len(captions), TEXT.max_tokens, dtype=torch.uint8)
-    return {"safetensors": save({"embeddings": torch.stack(captions), "mask": mask})}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from safetensors.torch import save
-from torch import Tensor, randn
+from torch import randn
 
 from tests.support.settings import changed, compute_settings, recipe
+from tests.support.text_folder import write_text
 from tests.support.tiny_clips import ROWS, SIZES, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
 from walt.core.paths import Paths
@@ -19,8 +19,7 @@ from walt.core.storage import write_json
 from walt.data.captions import Caption
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shapes import draw, parse_caption, prompts
-from walt.data.shards import Sample, write_index, write_shard
-from walt.data.text_tables import write_caption_names
+from walt.data.shards import write_index, write_shard
 from walt.ingest.config import DatasetConfig
 from walt.sampling.output import write_sample
 from walt.stages.evaluate import Config
@@ -70,11 +69,11 @@ def write_project(root: Path, colours_wrong: int = 2) -> Paths:
     write_models(root)
     write_clips(paths.clips)
     for size, model in zip(SIZES, (BASE, SUPER_RESOLUTION), strict=True):
-        _write_tensors(paths.latents / size_folder(size), {"latents": (4, *model.latent_grid)})
+        _write_latents(paths.latents / size_folder(size), 4, *model.latent_grid)
     write_clip_rows(paths.latents, ROWS)
-    text = {"embeddings": (1, TEXT.max_tokens, BASE.text_width), "mask": (1, TEXT.max_tokens)}
-    _write_tensors(paths.text, text, "null")
-    write_caption_names(paths.text, ((row.key, [Caption("", "x")]) for row in ROWS))
+    texts = {text: randn(TEXT.max_tokens, BASE.text_width or 0) for text in ("", *(row.key for row in ROWS))}
+    clips = {row.key: [Caption("", row.key)] for row in ROWS}
+    write_text(paths.text, clips, {row.key: texts[row.key] for row in ROWS}, texts[""], TEXT.max_tokens)
     rng = np.random.default_rng(0)
     entries = []
     for number, prompt in enumerate(PROMPTS):
@@ -95,18 +94,11 @@ def other(colour: str) -> str:
     return "red" if colour == "blue" else "blue"
 
 
-def _write_tensors(folder: Path, shapes: dict[str, tuple[int, ...]], *more: str) -> None:
-    def samples() -> Iterator[tuple[str, Sample]]:
-        for key in [*(row.key for row in ROWS if row.kind == "video" or more), *more]:
-            yield key, {"safetensors": save({name: _draw(name, shape) for name, shape in shapes.items()})}
-        if not more:
-            for row in ROWS:
-                if row.kind == "image":
-                    channels, _, *cells = shapes["latents"]
-                    yield row.key, {"safetensors": save({"latents": randn(channels, 1, *cells).half()})}
-
-    write_index(folder, "by hand", [write_shard(folder / "all-000000.tar", samples())])
-
-
-def _draw(name: str, shape: tuple[int, ...]) -> Tensor:
-    return randn(shape).abs().byte() | 1 if name == "mask" else randn(shape).half()
+def _write_latents(folder: Path, channels: int, frames: int, *cells: int) -> None:
+    samples = (
+        (row.key, {"safetensors": save({"latents": randn(channels, frames * videos or 1, *cells).half()})})
+        for videos in (1, 0)
+        for row in ROWS
+        if (row.kind == "video") == videos
+    )
+    write_index(folder, "by hand", [write_shard(folder / "all-000000.tar", samples)])

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import torch
 from safetensors.torch import save
 
+from tests.support.text_folder import write_text
 from tests.support.tiny_clips import clip_row
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION
 from walt.core.sizes import size_folder
@@ -20,7 +21,6 @@ from walt.data.clip_table_writer import write_clip_rows
 from walt.data.conditions import open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import shard_name, write_index, write_shard
-from walt.data.text_tables import write_caption_names
 from walt.diffusion.schedule import Schedule
 from walt.training.diffusion_objective import BatchMaker, DiffusionBatch
 from walt.transformer.config import TransformerConfig
@@ -45,24 +45,20 @@ def write_latents(root: Path, rows: tuple[ClipRow, ...] = ROWS, names: Names = M
         folder = root / "latents" / size_folder(size)
         write_index(folder, "x", [write_shard(folder / shard_name("latents", 0), samples)])
     write_clip_rows(root / "latents", rows)
-    of_clips = {row.key: names.get(row.key, ("",)) for row in rows}
-    text = [(key, _text(number, len(own))) for number, (key, own) in enumerate(of_clips.items())]
-    samples = [*text, ("null", _text(-1, 1))]
-    write_index(root / "text", "x", [write_shard(root / "text" / shard_name("text", 0), samples)])
-    write_caption_names(root / "text", ((key, [Caption(name, "x") for name in own]) for key, own in of_clips.items()))
+    clips, embeddings = dict[str, list[Caption]](), dict[str, torch.Tensor]()
+    for number, row in enumerate(rows):
+        own = names.get(row.key, ("",))
+        clips[row.key] = [Caption(name, f"{row.key} {place}") for place, name in enumerate(own)]
+        embeddings |= {caption.text: _text(number + place / 8) for place, caption in enumerate(clips[row.key])}
+    write_text(root / "text", clips, embeddings, _text(-1), 8)
 
 
 def _shape(row: ClipRow, side: int) -> tuple[int, int, int, int]:
     return 4, (2 if row.kind == "video" else 1), side, side
 
 
-def _text(number: int, captions: int) -> dict[str, bytes]:
-    values = number + torch.arange(captions)[:, None, None] / 8
-    tensors = {
-        "embeddings": values.expand(-1, 8, 16).half().contiguous(),
-        "mask": torch.ones(captions, 8, dtype=torch.uint8),
-    }
-    return {"safetensors": save(tensors)}
+def _text(value: float) -> torch.Tensor:
+    return torch.full((8, 16), float(value))
 
 
 def batch_maker(

@@ -92,6 +92,30 @@ def test_an_embedding_depends_on_its_caption_alone(tiny: TextEncoder) -> None:
     assert torch.equal(forward, backward.flip(0))
 
 
+LINES = [" ".join([*(["a", "red", "circle"] * 9)[:count], word]) for count in range(18) for word in CAPTIONS[0].split()]
+
+
+def test_each_is_encoded_as_together_but_without_padding(tiny: TextEncoder) -> None:
+    together, mask = tiny.encode(LINES)
+    for own, expected, counts in zip(tiny.encode_each(LINES), together, mask, strict=True):
+        assert own.shape == (counts.sum(), tiny.width)
+        assert torch.allclose(own, expected[counts], atol=1e-5)
+    assert tiny.encode_each([]) == []
+
+
+def test_the_bits_of_a_caption_do_not_depend_on_the_others(tmp_path: Path) -> None:
+    """In fp32, where another padding gives other last bits."""
+    build_tiny_encoder(LINES, TINY, 0, tmp_path)
+    encoder = open_text_encoder("tiny", 77, "cpu", tmp_path)
+    together = encoder.encode_each(LINES)
+    for size in (1, 7):
+        parts = (LINES[first : first + size] for first in range(0, len(LINES), size))
+        assert all(map(torch.equal, (own for part in parts for own in encoder.encode_each(part)), together))
+    assert all(map(torch.equal, encoder.encode_each(LINES[::-1])[::-1], together))
+    padded, mask = encoder.encode(LINES)
+    assert not all(torch.equal(own, other[counts]) for own, other, counts in zip(together, padded, mask, strict=True))
+
+
 def test_same_captions_same_bytes(tmp_path: Path) -> None:
     def digests(name: str, captions: list[str], seed: int) -> dict[str, str]:
         build_tiny_encoder(captions, TINY, seed, tmp_path / name)

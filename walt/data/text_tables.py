@@ -1,12 +1,13 @@
-"""The two tables beside the text embeddings: the names of each clip's captions, and the class of each clip.
+"""The two tables beside the text embeddings: the captions of each clip, and the class of each clip.
 
-``captions.parquet`` has the names in the order of the embeddings; clips without a caption are not in it.
+``captions.parquet`` has all clips, with the names of their captions and the keys of their embeddings in the tars.
 ``labels.parquet`` has the clips that have a class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
+from walt.data.distinct_captions import caption_id
 
 if TYPE_CHECKING:
     from walt.data.captions import Caption
@@ -23,48 +25,74 @@ if TYPE_CHECKING:
 CAPTIONS_TABLE = "captions.parquet"
 LABELS_TABLE = "labels.parquet"
 
-_NAMES_PER_GROUP = 1 << 17
-_NAMES = pa.list_(pa.field("element", pa.string(), nullable=False))
-_NAMES_SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field("names", _NAMES, nullable=False)])
+TEXT_FORM = 3
+"""Version of the stored form of text: of the tars and of ``captions.parquet``."""
+
+_CLIPS_PER_GROUP = 1 << 17
+_TEXTS = pa.list_(pa.field("element", pa.string(), nullable=False))
+_CAPTIONS_SCHEMA = pa.schema([
+    pa.field("key", pa.string(), nullable=False), pa.field("names", _TEXTS, nullable=False),
+    pa.field("ids", _TEXTS, nullable=False),
+])  # fmt: skip
 
 _LABELS_PER_GROUP = 1 << 20  # pyarrow's default; so many rows are in memory at a time
 _LABELS_SCHEMA = pa.schema([("key", pa.string()), ("label", pa.int64())])
 
 
-def write_caption_names(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]]]) -> None:
-    """Write the names of the captions of each clip, except clips without a caption, atomically.
+@dataclass(frozen=True)
+class CaptionTable:
+    """Which captions each clip has, by its key, in the order of the manifest. A clip without captions has none."""
+
+    max_tokens: int
+    """L: the length to which embeddings are padded."""
+    names: dict[str, tuple[str, ...]]
+    ids: dict[str, tuple[str, ...]]
+    """Keys of the samples in the tars (``walt.data.distinct_captions.caption_id``)."""
+
+
+def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]]], max_tokens: int) -> None:
+    """Write names and ids of the captions of each clip, atomically.
 
     Args:
         clips: (key, captions).
+        max_tokens: as in ``CaptionTable``.
     """
-    captioned = ((key, [caption.name for caption in captions]) for key, captions in clips if captions)
+    rows = (
+        (key, [caption.name for caption in captions], [caption_id(caption.text) for caption in captions])
+        for key, captions in clips
+    )
+    schema = _CAPTIONS_SCHEMA.with_metadata({"form": str(TEXT_FORM), "max_tokens": str(max_tokens)})
     with (
         atomic_write(directory / CAPTIONS_TABLE, keep_equal=True) as stream,
-        pq.ParquetWriter(stream, _NAMES_SCHEMA, compression="zstd") as writer,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
     ):
-        while group := list(islice(captioned, _NAMES_PER_GROUP)):
-            writer.write_table(pa.table(list(zip(*group, strict=True)), schema=_NAMES_SCHEMA))
+        while group := list(islice(rows, _CLIPS_PER_GROUP)):
+            writer.write_table(pa.table(list(zip(*group, strict=True)), schema=schema))
 
 
-def read_caption_names(directory: Path) -> dict[str, tuple[str, ...]]:
-    """Names by key; a clip that is not in it has no caption.
+def read_captions(directory: Path) -> CaptionTable:
+    """Read what ``write_captions`` wrote.
 
-    Raises StorageError (missing) or CorruptArtifactError (damaged).
+    Raises StorageError (missing) or CorruptArtifactError (damaged, or of an older version).
     """
     table = directory / CAPTIONS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file; run encode-text first")
     seen: dict[tuple[str, ...], tuple[str, ...]] = {}
-    found: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    ids: dict[str, tuple[str, ...]] = {}
     try:
         with pq.ParquetFile(table) as file:
-            for batch in file.iter_batches(columns=_NAMES_SCHEMA.names):
-                for key, names in zip(*(batch.column(name).to_pylist() for name in _NAMES_SCHEMA.names), strict=True):
-                    kinds = tuple(names)
-                    found[key] = seen.setdefault(kinds, kinds)  # few different ones, of many clips
-    except (pa.ArrowException, OSError, KeyError) as error:
+            about = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
+            if about.get("form") != str(TEXT_FORM):
+                raise CorruptArtifactError(f"{table}: stored by another version; run encode-text again")
+            for batch in file.iter_batches(columns=_CAPTIONS_SCHEMA.names):
+                for key, kinds, own in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    names[key] = seen.setdefault(tuple(kinds), tuple(kinds))  # few different ones, of many clips
+                    ids[key] = tuple(own)
+            return CaptionTable(int(about["max_tokens"]), names, ids)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
-    return found
 
 
 def write_labels(directory: Path, labels: Iterable[tuple[str, int | None]]) -> int:

@@ -1,30 +1,32 @@
-"""The conditions of the clips: captions -> T5 embeddings, in tars beside the clips (same shard numbers, keys and
-order); classes, in a table.
+"""The conditions of the clips: captions -> T5 embeddings, in tars; classes, in a table.
 
-Each member ``<key>.safetensors`` holds ``embeddings`` (K, L, D) float16 and ``mask`` (K, L) uint8 of the clip's K
-captions, in the order of the manifest; ``captions.parquet`` has their names. The tar ``null.tar`` holds the key
-``null``: the empty caption, the unconditional side of guidance. Readers take that for a clip without a caption (K = 0).
+Each distinct caption is encoded and stored once. Its member ``<id>.safetensors`` holds ``embedding`` (n, D) float16 of
+its n tokens, without padding; the id is a hash of its text (``walt/data/distinct_captions.py``), and
+``captions.parquet`` has for each clip the names and ids of its captions, in the order of the manifest. The tar
+``null.tar`` holds the key ``null``: the empty caption, the unconditional side of guidance. Readers take that for a clip
+without a caption.
 
 ``labels.parquet`` has the class of each clip that has one. Where ``text`` is null in ``params.yaml``, since no model is
 conditioned on text, only the table is made, and ``models/text-encoder`` is left out.
 
-An embedding is a function of encoder, batch size and caption alone: captions are encoded in batches of one fixed shape.
-So a tar whose captions did not change keeps its bytes, and a run that was killed continues after its last finished tar.
-The manifest is read a part at a time: what is in memory of it does not grow with the dataset.
+An embedding is a function of encoder and caption alone, whatever is encoded beside it. So a tar whose captions did not
+change keeps its bytes, an incremental run gives those of a fresh one, and a run that was killed continues after its
+last finished tar. What is in memory does not grow with the dataset.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
@@ -35,18 +37,18 @@ from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
-from walt.data.manifest import count_manifest, iterate_columns, manifest_parts, values_of
+from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar
+from walt.data.manifest import count_manifest, iterate_columns
 from walt.data.shards import (
     INDEX_NAME,
     NULL_KEY,
     Sample,
     ShardRecord,
-    shard_name,
     verify_shard,
     write_index,
     write_shard,
 )
-from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, write_caption_names, write_labels
+from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, TEXT_FORM, write_captions, write_labels
 from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
 from walt.project.code_identity import code_digest
@@ -55,18 +57,14 @@ from walt.text.encoder import TINY, TextEncoder, open_text_encoder
 from walt.text.tiny import build_tiny_encoder
 
 STAGE = "encode-text"
-FORM = 2
-"""Version of the stored form; part of every identity."""
 NULL_SHARD = "null.tar"
+_OF_NONE = CaptionsOfTar(NULL_SHARD, {NULL_KEY: ""}, Counter({NULL_KEY: 1}))
 _BY_RESULT = (
-    "walt/data/captions.py", "walt/data/manifest.py", "walt/data/partitions.py", "walt/data/text_tables.py",
-    "walt/text/tiny.py",
+    "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/partitions.py",
+    "walt/data/text_tables.py", "walt/text/tiny.py",
 )  # fmt: skip
-"""Code whose whole effect on a tar is in its identity as a value: the manifest's rows are its entries, the tiny encoder
-has a digest. The tables of names and classes are written again each time. Other edited code makes old tars stale."""
-Entry = tuple[str, list[str]]
-"""A clip's key and the texts of its captions."""
-_BATCHES_KEPT = 16  # encoded batches held in memory, for captions that come again in a later shard
+"""Code whose whole effect on a tar is in its identity as a value: the captions are its entries, the tiny encoder has a
+digest. The tables of captions and classes are written again each time. Other edited code makes old tars stale."""
 
 
 class Config(Section):
@@ -108,39 +106,33 @@ def _leave_out(paths: Paths) -> dict[str, Any]:
 
 def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> dict[str, Any]:
     """Encoder and tars; their figures."""
-    texts = (caption.text for (captions,) in iterate_columns(paths.manifest, "captions") for caption in captions)
-    encoder = prepare_encoder(text, config, paths, texts)
-    code = code_digest(__name__, without=_BY_RESULT)
-    identity = {
-        "form": FORM,
-        "encoder": encoder.digest,
-        "max_tokens": encoder.max_tokens,
-        "batch": text.batch_size,
-    }
+    encoder = prepare_encoder(text, config, paths, _texts(paths.manifest))
+    captions = CaptionFiles(paths.work(STAGE) / "captions")
+    with first_goes_ahead():
+        if ranks().is_first:
+            captions.write(_texts(paths.manifest), num_clips)
+    identity = {"form": TEXT_FORM, "encoder": encoder.digest, "max_tokens": encoder.max_tokens}
     # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
     whole = _ListDigest(identity, "plan")
     made: list[tuple[dict[str, Any], dict[str, Any], bool]] = []  # by this rank: its share of the tars
-    number, count, unique, lengths = 0, 0, 1, Lengths()
-    with ProgressBar(STAGE, total=num_clips + 1, unit="clips") as bar:
-        for captions, tars in _plan(paths.manifest):
-            book = EmbeddingBook(encoder, captions, text.batch_size)
-            unique += len(book) - 1  # the empty caption is in each
-            for name, entries in tars:
-                if number % ranks().count == ranks().rank:
-                    shard_identity = sha256_json({**identity, "code": code, "entries": entries})
-                    finished = _finished(paths, name, shard_identity)
-                    record, cut = finished or _make(paths, name, entries, book, shard_identity)
-                    made.append((asdict(record), asdict(cut), finished is not None))
-                number += 1
-                count += sum(len(own) for key, own in entries if key != NULL_KEY)
-                whole.add([name, entries])
-                bar.advance(len(entries))
+    code, count, unique, lengths = code_digest(__name__, without=_BY_RESULT), captions.count(), 1, Lengths()
+    with ProgressBar(STAGE, total=count + 1, unit="captions") as bar:
+        for number, tar in enumerate(chain(captions.tars(), [_OF_NONE])):
+            if number % ranks().count == ranks().rank:
+                own = sha256_json({**identity, "code": code, "captions": list(tar.texts)})
+                finished = _finished(paths, tar.name, own)
+                record, cut = finished or _make(paths, tar, encoder, text.batch_size, own)
+                made.append((asdict(record), asdict(_lengths(cut, tar.uses)), finished is not None))
+            unique += len(tar.texts) if tar is not _OF_NONE else 0
+            whole.add([tar.name, list(tar.texts)])
+            bar.advance(tar.uses.total())
     of_all = gather_shares(made)
     records = [ShardRecord(**record) for record, _, _ in of_all]
     for _, cut_of_tar, _ in of_all:
         lengths = lengths.with_others(Lengths(**cut_of_tar))
     if ranks().is_first:
         _publish(paths, records, whole.hexdigest(), lengths, count, encoder)
+        captions.remove()
     return {
         "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
         "tars": len(records), "reused": sum(was_there for _, _, was_there in of_all), "encoder": encoder.source,
@@ -148,12 +140,17 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
     }  # fmt: skip
 
 
+def _texts(manifest: Path) -> Iterator[str]:
+    """The captions of all clips."""
+    return (caption.text for (captions,) in iterate_columns(manifest, "captions") for caption in captions)
+
+
 def _publish(
     paths: Paths, records: list[ShardRecord], digest: str, lengths: Lengths, count: int, encoder: TextEncoder
 ) -> None:
-    """Write the index and the names of captions, and remove what is not in them."""
+    """Write the index and the table of captions, and remove what is not in them."""
     _remove_others(paths, {record.shard for record in records})
-    write_caption_names(paths.text, iterate_columns(paths.manifest, "key", "captions"))
+    write_captions(paths.text, iterate_columns(paths.manifest, "key", "captions"), encoder.max_tokens)
     write_index(paths.text, digest, records)
     if lengths.cut:
         warning(
@@ -163,13 +160,33 @@ def _publish(
 
 
 def _make(
-    paths: Paths, name: str, entries: list[Entry], book: EmbeddingBook, identity: str
-) -> tuple[ShardRecord, Lengths]:
-    """Write a tar, and note what it was made from."""
-    record = write_shard(paths.text / name, ((key, book.sample(captions)) for key, captions in entries))
-    cut = book.lengths([caption for _, captions in entries for caption in captions])
-    write_json(_note(paths, name), {"identity": identity, "record": asdict(record), "lengths": asdict(cut)})
+    paths: Paths, tar: CaptionsOfTar, encoder: TextEncoder, batch_size: int, identity: str
+) -> tuple[ShardRecord, dict[str, int]]:
+    """Write a tar, and note what it was made from. Returns its record, and the tokens of the captions that were cut."""
+    found: dict[str, Tensor] = {}
+    cut: dict[str, int] = {}
+    ids = sorted(tar.texts, key=lambda name: len(tar.texts[name]))  # of like length together, which wastes least
+    for first in range(0, len(ids), batch_size):
+        some = ids[first : first + batch_size]
+        found |= zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True)
+        full = [name for name in some if len(found[name]) == encoder.max_tokens]  # others are not cut
+        tokens = encoder.num_tokens([tar.texts[name] for name in full])
+        cut |= {name: number for name, number in zip(full, tokens, strict=True) if number > encoder.max_tokens}
+    samples: Iterator[tuple[str, Sample]] = (
+        (name, {"safetensors": save({"embedding": found[name]})}) for name in tar.texts
+    )
+    record = write_shard(paths.text / tar.name, samples)
+    write_json(_note(paths, tar.name), {"identity": identity, "record": asdict(record), "cut": cut})
     return record, cut
+
+
+def _half(encoder: TextEncoder, captions: Sequence[str]) -> Iterator[Tensor]:
+    """Of each caption its embeddings, (tokens, D) float16."""
+    for embedding in encoder.encode_each(captions):
+        half = embedding.half()
+        if not half.isfinite().all():
+            raise CorruptArtifactError(f"text encoder {encoder.source}: an embedding does not fit into float16")
+        yield half.contiguous()
 
 
 @dataclass(frozen=True)
@@ -226,67 +243,9 @@ def _publish_encoder(
     return encoder
 
 
-class EmbeddingBook:
-    """Embeddings by caption, for a part of the manifest. Each distinct caption is encoded once, in batches of one fixed
-    shape."""
-
-    def __init__(self, encoder: TextEncoder, captions: Sequence[str], batch_size: int) -> None:
-        self._distinct = list(dict.fromkeys(["", *captions]))
-        self._place = {caption: index for index, caption in enumerate(self._distinct)}
-        self._encoder, self._batch_size = encoder, batch_size
-        self._lengths: dict[str, int] = {}  # tokens of the captions that are cut, of the batches so far
-        self._batch = lru_cache(maxsize=_BATCHES_KEPT)(self._encode)
-
-    def __len__(self) -> int:
-        return len(self._distinct)
-
-    def sample(self, captions: Sequence[str]) -> Sample:
-        """The members of a sample of a clip with these captions."""
-        pairs = [self._one(caption) for caption in captions or [""]]
-        embeddings, mask = (torch.stack(own)[: len(captions)] for own in zip(*pairs, strict=True))
-        return {"safetensors": save({"embeddings": embeddings, "mask": mask})}
-
-    def lengths(self, captions: Sequence[str]) -> Lengths:
-        """Of those of these captions that are cut."""
-        cut = [self._lengths[caption] for caption in captions if caption in self._lengths]
-        return Lengths(len(cut), max(cut, default=0))
-
-    def _one(self, caption: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(L, D) float16 and (L,) uint8."""
-        number, offset = divmod(self._place[caption], self._batch_size)
-        embeddings, mask = self._batch(number)
-        return embeddings[offset], mask[offset]
-
-    def _encode(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Batch ``number``: (B, L, D) float16 and (B, L) uint8 on the CPU."""
-        captions = self._distinct[number * self._batch_size :][: self._batch_size]
-        filler = [""] * (self._batch_size - len(captions))  # one shape: no result depends on how full the batch is
-        embeddings, mask = self._encoder.encode(captions + filler)
-        half = embeddings.half().cpu()
-        if not half.isfinite().all():
-            raise CorruptArtifactError(f"text encoder {self._encoder.source}: an embedding does not fit into float16")
-        full = [caption for caption, own in zip(captions, mask, strict=False) if own.all()]  # others are not cut
-        self._lengths |= {
-            caption: tokens
-            for caption, tokens in zip(full, self._encoder.num_tokens(full), strict=True)
-            if tokens > self._encoder.max_tokens
-        }
-        return half, mask.to("cpu", torch.uint8)
-
-
-def _plan(manifest: Path) -> Iterator[tuple[list[str], list[tuple[str, list[Entry]]]]]:
-    """For each part of the manifest its captions, and (tar name, entries) for each clip tar; then the same for the
-    unconditional tar."""
-    columns = ("key", "captions", "shard")
-    for groups in manifest_parts(manifest, columns):
-        texts: list[str] = []
-        shards: dict[int, list[Entry]] = {}
-        for key, captions, shard in values_of(groups, columns):
-            own = [caption.text for caption in captions]
-            texts += own
-            shards.setdefault(shard, []).append((key, own))
-        yield texts, [(shard_name("text", number), entries) for number, entries in sorted(shards.items())]
-    yield [""], [(NULL_SHARD, [(NULL_KEY, [""])])]
+def _lengths(cut: Mapping[str, int], uses: Counter[str]) -> Lengths:
+    """Of the captions of clips that are cut, given how often each of a tar is one."""
+    return Lengths(sum(uses[name] for name in cut), max(cut.values(), default=0))
 
 
 def _note(paths: Paths, name: str) -> Path:
@@ -294,9 +253,9 @@ def _note(paths: Paths, name: str) -> Path:
     return paths.work(STAGE) / "tars" / f"{name}.json"
 
 
-def _finished(paths: Paths, name: str, identity: str) -> tuple[ShardRecord, Lengths] | None:
-    """The record of a tar that an earlier run finished from the same captions and encoder, and which of them were cut;
-    None if it must be made."""
+def _finished(paths: Paths, name: str, identity: str) -> tuple[ShardRecord, dict[str, int]] | None:
+    """The record of a tar that an earlier run finished from the same captions and encoder, and the tokens of those that
+    were cut; None if it must be made."""
     note = _note(paths, name)
     if not note.is_file():
         return None
@@ -308,11 +267,11 @@ def _finished(paths: Paths, name: str, identity: str) -> tuple[ShardRecord, Leng
         verify_shard(paths.text, record)
     except CorruptArtifactError:
         return None  # removed or damaged since: made again
-    return record, Lengths(**known["lengths"])
+    return record, known["cut"]
 
 
 def _remove_others(paths: Paths, names: set[str]) -> None:
-    """Remove tars and notes of clips that are no longer in the manifest."""
+    """Remove tars and notes of captions that no clip has any more."""
     for file in paths.text.iterdir():
         if file.name not in {*names, INDEX_NAME, LABELS_TABLE, *({CAPTIONS_TABLE} if names else ())}:
             file.unlink()

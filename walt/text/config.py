@@ -25,3 +25,4 @@ class TextConfig(Section):
     max_tokens: PositiveInt
     """Longer captions are cut; shorter ones are padded, with a mask."""
     batch_size: PositiveInt
+    """Captions that are encoded at one go. No result depends on it."""

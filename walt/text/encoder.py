@@ -28,6 +28,16 @@ TINY_FOLDER = "t5"
 _LARGE_PARAMETERS = 500_000_000  # bf16 from here on: T5-XL is 2.3 GiB then, and 4.6 GiB in fp32
 
 
+_TOKENS_AT_ONCE = 1024
+"""Rows times length of a call of the model in ``encode_each``: enough for a large T5 to be busy on a GPU."""
+_SHORTEST = 8
+
+
+def _padded_length(num_tokens: int, max_tokens: int) -> int:
+    """8, 16, 32 ... tokens, at most ``max_tokens``: what a caption is padded to."""
+    return min(max_tokens, max(_SHORTEST, 1 << (num_tokens - 1).bit_length()))
+
+
 class TextEncoder:
     """A frozen T5 encoder with its tokenizer.
 
@@ -73,6 +83,46 @@ class TextEncoder:
         if not embeddings.isfinite().all():
             raise CorruptArtifactError(f"text encoder {self.source}: an embedding is not finite")
         return embeddings, mask
+
+    @torch.no_grad()
+    def encode_each(self, captions: Sequence[str]) -> list[Tensor]:
+        """Of each caption its embeddings (n, D) float32 without padding, n its tokens with the end mark, at most L.
+
+        The bits for a caption depend on nothing but the caption: in fp32, another number of rows or another padding
+        gives other last bits, so each call of the model has the shape that the caption's own number of tokens gives.
+        Rows that are left are filled with empty captions.
+
+        Raises:
+            CorruptArtifactError: the encoder makes values that are not finite.
+        """
+        if not captions:
+            return []
+        ids: list[list[int]] = self._tokenizer(list(captions), truncation=True, max_length=self.max_tokens)["input_ids"]
+        found: dict[int, Tensor] = {}
+        by_length: dict[int, list[int]] = {}
+        for place, own in enumerate(ids):
+            by_length.setdefault(_padded_length(len(own), self.max_tokens), []).append(place)
+        empty: list[int] = self._tokenizer("")["input_ids"]
+        for length, places in by_length.items():
+            rows = max(1, _TOKENS_AT_ONCE // length)
+            for first in range(0, len(places), rows):
+                some = places[first : first + rows]
+                tokens = [*(ids[place] for place in some), *[empty] * (rows - len(some))]
+                hidden = self._hidden(tokens, length)  # (rows, length, D)
+                found |= {place: hidden[row, : len(ids[place])] for row, place in enumerate(some)}
+        return [found[place] for place in range(len(ids))]
+
+    def _hidden(self, tokens: Sequence[list[int]], length: int) -> Tensor:
+        """The model's output for captions that are padded to one length: (rows, length, D) float32 on the CPU."""
+        ids = torch.full((len(tokens), length), self._tokenizer.pad_token_id)
+        for row, own in enumerate(tokens):
+            ids[row, : len(own)] = torch.tensor(own)
+        mask = torch.arange(length) < torch.tensor([[len(own)] for own in tokens])  # (rows, length)
+        hidden = self._model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device, torch.int64))
+        embeddings: Tensor = hidden.last_hidden_state.float().cpu()
+        if not embeddings[mask].isfinite().all():
+            raise CorruptArtifactError(f"text encoder {self.source}: an embedding is not finite")
+        return embeddings
 
     def num_tokens(self, captions: Sequence[str]) -> list[int]:
         """Tokens of each caption with the end mark, were it not cut."""
