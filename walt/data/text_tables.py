@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +18,6 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
-from walt.data.distinct_captions import caption_id
 
 if TYPE_CHECKING:
     from walt.data.captions import Caption
@@ -28,6 +28,7 @@ LABELS_TABLE = "labels.parquet"
 TEXT_FORM = 3
 """Version of the stored form of text: of the tars and of ``captions.parquet``."""
 
+ID_DIGITS = 32
 _CLIPS_PER_GROUP = 1 << 17
 _TEXTS = pa.list_(pa.field("element", pa.string(), nullable=False))
 _CAPTIONS_SCHEMA = pa.schema([
@@ -39,6 +40,11 @@ _LABELS_PER_GROUP = 1 << 20  # pyarrow's default; so many rows are in memory at 
 _LABELS_SCHEMA = pa.schema([("key", pa.string()), ("label", pa.int64())])
 
 
+def caption_id(text: str) -> str:
+    """32 hexadecimal digits, a hash, that name a caption, the same wherever it occurs."""
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
 @dataclass(frozen=True)
 class CaptionTable:
     """Which captions each clip has, by its key, in the order of the manifest. A clip without captions has none."""
@@ -47,7 +53,7 @@ class CaptionTable:
     """L: the length to which embeddings are padded."""
     names: dict[str, tuple[str, ...]]
     ids: dict[str, tuple[str, ...]]
-    """Keys of the samples in the tars (``walt.data.distinct_captions.caption_id``)."""
+    """Keys of the samples in the tars (``caption_id``)."""
 
 
 def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]]], max_tokens: int) -> None:
