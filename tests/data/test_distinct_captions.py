@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from walt.data import distinct_captions
-from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar, caption_id
+from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar
+from walt.data.text_tables import caption_id
 
 TEXTS = [f"caption {number}\nof two lines, \u00e9" for number in range(100)]
 

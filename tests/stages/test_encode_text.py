@@ -20,11 +20,10 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data import distinct_captions
 from walt.data.captions import Caption
-from walt.data.distinct_captions import caption_id
 from walt.data.manifest import write_manifest
 from walt.data.shards import NULL_KEY, ShardReader, read_index, write_shard
 from walt.data.text_dataset import TextDataset
-from walt.data.text_tables import read_captions
+from walt.data.text_tables import caption_id, read_captions
 from walt.project.code_identity import code_dependencies
 from walt.project.registry import get_stage
 from walt.stages import encode_text

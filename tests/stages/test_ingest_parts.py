@@ -20,10 +20,10 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.data.clip_table import read_clip_rows
-from walt.data.distinct_captions import caption_id
 from walt.data.manifest import read_manifest
 from walt.data.partitions import PARTS_INDEX, read_parts
 from walt.data.shards import NULL_KEY, ShardReader
+from walt.data.text_tables import caption_id
 from walt.ingest.mirror import LIST_NAME, fetch
 from walt.pages.report_dataset import describe_dataset, survey
 from walt.stages import encode_text, ingest

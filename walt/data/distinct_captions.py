@@ -7,7 +7,6 @@ their ids, and then read a file at a time: what is in memory does not grow with 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from bisect import bisect_left
@@ -18,17 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walt.core.storage import read_json, storage_errors, write_json
+from walt.data.text_tables import ID_DIGITS, caption_id
 
 MOST = 2048
 """Captions of a tar: 200 MB at 24 tokens of width 2048."""
 _OF_A_FILE = 4 << 20
 """Captions that are in memory at a time, on average at most."""
-_ID_DIGITS = 32
-
-
-def caption_id(text: str) -> str:
-    """32 hexadecimal digits that name a caption, the same wherever it occurs."""
-    return hashlib.sha256(text.encode()).hexdigest()[:_ID_DIGITS]
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class CaptionFiles:
             files = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in paths]
             for text in texts:
                 name = caption_id(text)
-                files[int(name, 16) >> (4 * _ID_DIGITS - bits)].write(f"{json.dumps([name, text])}\n")
+                files[int(name, 16) >> (4 * ID_DIGITS - bits)].write(f"{json.dumps([name, text])}\n")
                 count += 1
         write_json(self.folder / "count.json", {"captions": count, "bits": bits})
 
@@ -105,6 +99,6 @@ def _leaves(beginning: str, ids: Sequence[str]) -> Iterator[tuple[str, Sequence[
             yield beginning, ids
         return
     upper = f"{beginning}1"
-    middle = bisect_left(ids, f"{int(upper.ljust(4 * _ID_DIGITS, '0'), 2):0{_ID_DIGITS}x}")
+    middle = bisect_left(ids, f"{int(upper.ljust(4 * ID_DIGITS, '0'), 2):0{ID_DIGITS}x}")
     yield from _leaves(f"{beginning}0", ids[:middle])
     yield from _leaves(upper, ids[middle:])

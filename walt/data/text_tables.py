@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,13 +18,14 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
-from walt.data.distinct_captions import caption_id
 
 if TYPE_CHECKING:
     from walt.data.captions import Caption
 
 CAPTIONS_TABLE = "captions.parquet"
 LABELS_TABLE = "labels.parquet"
+ID_DIGITS = 32
+"""Of a caption's id."""
 
 TEXT_FORM = 3
 """Version of the stored form of text: of the tars and of ``captions.parquet``."""
@@ -47,7 +49,12 @@ class CaptionTable:
     """L: the length to which embeddings are padded."""
     names: dict[str, tuple[str, ...]]
     ids: dict[str, tuple[str, ...]]
-    """Keys of the samples in the tars (``walt.data.distinct_captions.caption_id``)."""
+    """Keys of the samples in the tars (``caption_id``)."""
+
+
+def caption_id(text: str) -> str:
+    """32 hexadecimal digits that name a caption, the same wherever it occurs."""
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
 
 
 def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]]], max_tokens: int) -> None:
