@@ -36,11 +36,10 @@ from walt.data.captions import Caption
 from walt.data.clip_table import ClipRow
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.conditions import open_conditions
-from walt.data.distinct_captions import caption_id
+from walt.data.distinct_captions import caption_id, write_captions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import NULL_KEY, shard_name, write_index, write_shard
-from walt.data.text_tables import write_captions
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import keep_freed_memory, prefetch_depth, select_device
 from walt.project.params import Params

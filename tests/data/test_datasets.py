@@ -21,11 +21,10 @@ from walt.data.captions import Caption
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows
 from walt.data.clip_table_writer import write_clip_rows
-from walt.data.distinct_captions import caption_id
+from walt.data.distinct_captions import caption_id, write_captions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import Sample, write_index, write_shard
 from walt.data.text_dataset import TextDataset
-from walt.data.text_tables import write_captions
 
 SIZE = (16, 16)
 

@@ -9,9 +9,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from walt.data.captions import Caption
-from walt.data.distinct_captions import caption_id
+from walt.data.distinct_captions import caption_id, write_captions
 from walt.data.shards import NULL_KEY, Sample, write_index, write_shard
-from walt.data.text_tables import write_captions
 
 
 def text_sample(embedding: Tensor) -> Sample:

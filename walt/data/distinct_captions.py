@@ -1,4 +1,5 @@
-"""The distinct captions of a dataset, and which tar each is stored in: a function of the captions alone.
+"""The distinct captions of a dataset, which tar each is stored in (a function of the captions alone), and which clips
+have it.
 
 A caption's id is a hash of its text. Tars are the leaves of a binary tree over the ids, split where a leaf would have
 more than ``MOST`` captions, so a new caption changes one tar. Captions are first written to files by the beginning of
@@ -15,15 +16,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from walt.core.storage import read_json, storage_errors, write_json
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from walt.core.storage import atomic_write, read_json, storage_errors, write_json
+from walt.data.text_tables import CAPTIONS_SCHEMA, CAPTIONS_TABLE, TEXT_FORM
+
+if TYPE_CHECKING:
+    from walt.data.captions import Caption
 
 MOST = 2048
 """Captions of a tar: 200 MB at 24 tokens of width 2048."""
 _OF_A_FILE = 4 << 20
 """Captions that are in memory at a time, on average at most."""
 _ID_DIGITS = 32
+_CLIPS_PER_GROUP = 1 << 17
 
 
 def caption_id(text: str) -> str:
@@ -96,6 +107,26 @@ class CaptionFiles:
 
     def _file(self, number: int, bits: int) -> Path:
         return self.folder / f"{number:0{max(1, -(-bits // 4))}x}.jsonl"
+
+
+def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]]], max_tokens: int) -> None:
+    """Write names and ids of the captions of each clip, atomically.
+
+    Args:
+        clips: (key, captions).
+        max_tokens: as in ``CaptionTable``.
+    """
+    rows = (
+        (key, [caption.name for caption in captions], [caption_id(caption.text) for caption in captions])
+        for key, captions in clips
+    )
+    schema = CAPTIONS_SCHEMA.with_metadata({"form": str(TEXT_FORM), "max_tokens": str(max_tokens)})
+    with (
+        atomic_write(directory / CAPTIONS_TABLE, keep_equal=True) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+    ):
+        while group := list(islice(rows, _CLIPS_PER_GROUP)):
+            writer.write_table(pa.table(list(zip(*group, strict=True)), schema=schema))
 
 
 def _leaves(beginning: str, ids: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:

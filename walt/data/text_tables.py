@@ -6,21 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
-from walt.data.distinct_captions import caption_id
-
-if TYPE_CHECKING:
-    from walt.data.captions import Caption
 
 CAPTIONS_TABLE = "captions.parquet"
 LABELS_TABLE = "labels.parquet"
@@ -28,9 +23,8 @@ LABELS_TABLE = "labels.parquet"
 TEXT_FORM = 3
 """Version of the stored form of text: of the tars and of ``captions.parquet``."""
 
-_CLIPS_PER_GROUP = 1 << 17
 _TEXTS = pa.list_(pa.field("element", pa.string(), nullable=False))
-_CAPTIONS_SCHEMA = pa.schema([
+CAPTIONS_SCHEMA = pa.schema([
     pa.field("key", pa.string(), nullable=False), pa.field("names", _TEXTS, nullable=False),
     pa.field("ids", _TEXTS, nullable=False),
 ])  # fmt: skip
@@ -50,28 +44,8 @@ class CaptionTable:
     """Keys of the samples in the tars (``walt.data.distinct_captions.caption_id``)."""
 
 
-def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]]], max_tokens: int) -> None:
-    """Write names and ids of the captions of each clip, atomically.
-
-    Args:
-        clips: (key, captions).
-        max_tokens: as in ``CaptionTable``.
-    """
-    rows = (
-        (key, [caption.name for caption in captions], [caption_id(caption.text) for caption in captions])
-        for key, captions in clips
-    )
-    schema = _CAPTIONS_SCHEMA.with_metadata({"form": str(TEXT_FORM), "max_tokens": str(max_tokens)})
-    with (
-        atomic_write(directory / CAPTIONS_TABLE, keep_equal=True) as stream,
-        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
-    ):
-        while group := list(islice(rows, _CLIPS_PER_GROUP)):
-            writer.write_table(pa.table(list(zip(*group, strict=True)), schema=schema))
-
-
 def read_captions(directory: Path) -> CaptionTable:
-    """Read what ``write_captions`` wrote.
+    """Read what ``walt.data.distinct_captions.write_captions`` wrote.
 
     Raises StorageError (missing) or CorruptArtifactError (damaged, or of an older version).
     """
@@ -86,7 +60,7 @@ def read_captions(directory: Path) -> CaptionTable:
             about = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
             if about.get("form") != str(TEXT_FORM):
                 raise CorruptArtifactError(f"{table}: stored by another version; run encode-text again")
-            for batch in file.iter_batches(columns=_CAPTIONS_SCHEMA.names):
+            for batch in file.iter_batches(columns=CAPTIONS_SCHEMA.names):
                 for key, kinds, own in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     names[key] = seen.setdefault(tuple(kinds), tuple(kinds))  # few different ones, of many clips
                     ids[key] = tuple(own)

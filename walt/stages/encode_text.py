@@ -37,7 +37,7 @@ from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
-from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar
+from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar, write_captions
 from walt.data.manifest import count_manifest, iterate_columns
 from walt.data.shards import (
     INDEX_NAME,
@@ -48,7 +48,7 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
-from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, TEXT_FORM, write_captions, write_labels
+from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, TEXT_FORM, write_labels
 from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
 from walt.project.code_identity import code_digest
