@@ -158,7 +158,7 @@ def test_an_image_is_brought_to_life(frames: Path, tmp_path: Path) -> None:
     pipeline, settings = load_project(frames)
     beginning = generate.read_image(tmp_path / "in.png", pipeline, cascade=True)
     assert [frame.shape for frame in beginning.cascade] == [(1, 3, 1, side, side) for side in (16, 32)]
-    rendered = pipeline.decode(pipeline.encode(beginning.cascade[-1]))
+    rendered = pipeline.decode(pipeline.encode(beginning.cascade[-1]), "fp32")
     batch = pipeline(["it moves"], 0, settings, beginning=beginning)
     assert np.allclose(batch.videos[:, :, :1], rendered, atol=1e-2)
 
