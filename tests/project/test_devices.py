@@ -23,6 +23,19 @@ def test_one_device_is_one_process() -> None:
     assert count_ranks(get_stage("train-base"), params(compute={"devices": "auto"})) == 1
 
 
+def test_a_transformer_trains_in_several_processes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = params(compute={"devices": "auto", "device": "auto", "cpu_processes": 2})
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}
+    assert {name for name, count in counts.items() if count == 2} == {"train-base", "train-sr-2x"}
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
+    assert {count_ranks(stage, wide) for stage in STAGES} == {1}
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    assert {count_ranks(stage, wide) for stage in STAGES} == {1}
+
+
 def test_stages_that_use_accelerators_spread() -> None:
     wide = params(compute={"devices": 2})
     counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from walt.core.compute import ComputeConfig
@@ -18,7 +19,7 @@ def count_ranks(stage: Stage, params: Params) -> int:
     """
     if not spreads(stage, params):
         return 1
-    count = _devices(params.compute)
+    count = _devices(stage, params.compute)
     if is_training(stage):
         check_batches(stage, params, count)
     return count
@@ -70,15 +71,24 @@ def _batches(stage: Stage, params: Params) -> Iterator[tuple[str, int, int]]:
         yield f"{stage.transformer.training}.batch_size", training.batch_size, training.accumulation
 
 
-def _devices(compute: ComputeConfig) -> int:
-    """Of this machine."""
-    if compute.devices != "auto" and compute.device == "cpu":
-        return compute.devices
-    import torch.cuda
+def cores() -> int:
+    """Processor cores that this process may use; where the system does not say (macOS), all that there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
-    gpus = torch.cuda.device_count()
-    if compute.devices == "auto":
-        return 1 if compute.device == "cpu" else max(gpus, 1)
-    if (gpus or compute.device == "cuda") and compute.devices > gpus:
-        raise ConfigurationError(f"compute.devices is {compute.devices}, but this machine has {gpus} GPUs")
-    return compute.devices
+
+def _devices(stage: Stage, compute: ComputeConfig) -> int:
+    """Of this machine."""
+    if compute.device == "cpu":
+        gpus = 0
+    else:
+        import torch.cuda
+
+        gpus = torch.cuda.device_count()
+    if compute.devices != "auto":
+        if (gpus or compute.device == "cuda") and compute.devices > gpus:
+            raise ConfigurationError(f"compute.devices is {compute.devices}, but this machine has {gpus} GPUs")
+        return compute.devices
+    if not gpus and stage.transformer is not None:
+        return min(compute.cpu_processes, cores())
+    return max(gpus, 1)

@@ -31,6 +31,7 @@ from walt.core.imports import package_root
 from walt.core.paths import Paths
 from walt.core.stopping import seconds_to_stop
 from walt.core.storage import read_json
+from walt.project.devices import cores
 from walt.project.params import Params
 from walt.project.rank import LAST_WORDS_SECONDS, PARAMETERS, PROCESS_SUFFIX
 from walt.project.registry import Stage
@@ -160,7 +161,7 @@ class _Environment:
             "PYTHONPATH": os.pathsep.join(filter(None, modules)),
         }
         if "OMP_NUM_THREADS" not in os.environ:
-            self.variables["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // count))
+            self.variables["OMP_NUM_THREADS"] = str(max(1, cores() // count))
 
     def __enter__(self) -> None:
         self._before = {name: os.environ.get(name) for name in self.variables}
