@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -178,7 +179,7 @@ def test_what_is_kept_follows_the_rule(tmp_path: Path) -> None:
 def test_hours_are_those_of_training_over_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that begins counts on from its checkpoint; the time in between does not count."""
     now = 1000.0
-    monkeypatch.setattr(checkpoint_writer.time, "monotonic", lambda: now)
+    monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: now))
 
     def go(rule: Retention, trained: tuple[int, float], steps: range) -> None:
         nonlocal now
@@ -202,7 +203,7 @@ def test_how_long_the_last_one_took_is_noted_for_whoever_stops_the_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 10.0, 60.0, 100.0, 145.0])  # begun; a checkpoint of 50 seconds, one of 45
-    monkeypatch.setattr(checkpoint_writer.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     assert seconds_to_stop(tmp_path) == 60.0
     with writing(tmp_path) as writer:
         for step, seconds in ((1, 100.0), (2, 90.0)):
@@ -220,7 +221,7 @@ def test_a_run_that_is_resumed_counts_its_hours_on(tmp_path: Path, monkeypatch: 
         if step == 5 and not resumed:
             raise Killed
 
-    monkeypatch.setattr(checkpoint_writer.time, "monotonic", lambda: now)
+    monkeypatch.setattr(checkpoint_writer, "time", SimpleNamespace(monotonic=lambda: now))
     config = loop_config(keep_checkpoints=1, keep_every_hours=2.0)
     with pytest.raises(Killed):
         run(tmp_path, config, later)
