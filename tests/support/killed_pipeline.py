@@ -188,6 +188,8 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
     killed, kills = folder / "killed", Kills(random.Random(seed))
     while kills.count < wanted and time.time() < until:
         for stage in STAGES:
+            if kills.count >= wanted:
+                break
             clear(killed, stage)
             for _ in range(3 if wanted > len(STAGES) else 1):
                 if kills.count >= wanted or kills.run(killed, stage, seconds):
