@@ -1,4 +1,4 @@
-"""How long a stage that was told to stop needs: whoever stops it waits so long before it kills it.
+"""SIGTERM to a stage: noted until it can stop, and how long that takes, which whoever stops it waits for.
 
 A training writes a checkpoint when SIGTERM comes. How long that takes is known from its last one, and kept beside its
 checkpoints in ``work/<stage>/stopping.json``, where ``flows/guard.py`` reads it too.
@@ -6,8 +6,11 @@ checkpoints in ``work/<stage>/stopping.json``, where ``flows/guard.py`` reads it
 
 from __future__ import annotations
 
+import signal
+import threading
 from pathlib import Path
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from walt.core.storage import read_json, write_json
 
@@ -29,3 +32,28 @@ def seconds_to_stop(work: Path) -> float:
         return max(LEAST_SECONDS, float(noted))
     except (OSError, ValueError, KeyError, TypeError):  # none yet, or not whole
         return LEAST_SECONDS
+
+
+class NotedSigterm:
+    """Notes SIGTERM, instead of ending the process, while the block runs.
+
+    The previous handler is back when it ends. Outside the main thread, a process does not see the signal.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._installed = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> Self:
+        if self._installed:
+            self._previous = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True

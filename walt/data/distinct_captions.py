@@ -1,8 +1,8 @@
 """The distinct captions of a dataset, and which tar each is stored in: a function of the captions alone.
 
-Tars are the leaves of a binary tree over the ids, split where a leaf would have
-more than ``MOST`` captions, so a new caption changes one tar. Captions are first written to files by the beginning of
-their ids, and then read a file at a time: what is in memory does not grow with the dataset.
+Tars are the leaves of a binary tree over the ids, split where a leaf would have more than ``MOST`` captions, so a new
+caption changes one tar. Captions are first written to files by the beginning of their ids, and then read a file at a
+time: what is in memory does not grow with the dataset.
 """
 
 from __future__ import annotations

@@ -13,22 +13,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import signal
-import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 from walt.core import environment
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import console, info, warning
 from walt.core.paths import Paths
-from walt.core.stopping import seconds_to_stop
+from walt.core.stopping import NotedSigterm, seconds_to_stop
 from walt.core.storage import write_json
 from walt.project.cluster_rank import NOTES, SharedFolder
 from walt.project.devices import check_batches, is_training
@@ -130,7 +127,7 @@ class _Ranks:
     def follow(self, cluster: ClusterRun) -> dict[str, Any]:
         """Pass on what they say until they have ended; the stage's figures. Raises as ``launch_on_cluster``."""
         told: float | None = None
-        with _Sigterm() as terminated:
+        with NotedSigterm() as terminated:
             while True:
                 event = cluster.next_event(_LOOK_SECONDS)
                 if event and self._take(event):
@@ -173,25 +170,3 @@ class _Ranks:
             found = Counter(self._machines.values())
             where = ", ".join(f"{count} on {name}" for name, count in sorted(found.items()))
             info(f"{self._stage.name}: {self._count} ranks: {where}")
-
-
-class _Sigterm:
-    """Notes SIGTERM, instead of ending the process, while the block runs."""
-
-    def __init__(self) -> None:
-        self.came = False
-        self._installed = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> Self:
-        if self._installed:
-            self._previous = signal.signal(signal.SIGTERM, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGTERM, self._previous)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.came = True

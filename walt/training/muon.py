@@ -25,7 +25,7 @@ class Muon(torch.optim.AdamW):
     """Muon for the groups of ``matrices``, AdamW for the others.
 
     A kernel is the matrix of its output channels and all the rest. The state of a matrix is its ``momentum``, half of
-    AdamW's memory. Sharded parameters are gathered for their step, one at a time, by all ranks.
+    AdamW's memory. Sharded parameters are gathered for their step by all ranks, those of one shape together.
     """
 
     def __init__(

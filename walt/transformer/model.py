@@ -242,7 +242,8 @@ def known_frames_input(
         known: z, latents (B, c, t, h, w) without noise; None where nothing is known. Frames that m leaves out are not
             read.
         known_frames: (B,) int64; m is 1 in that many first frames. Stacks of images have none, whatever the values
-        here. images: which elements are stacks: all or none, or a mask (B,).
+            here.
+        images: which elements are stacks: all or none, or a mask (B,).
     """
     batch, channels, frames, height, width = latents.shape
     assert (known is None) == (known_frames is None), "known and known_frames go together"
