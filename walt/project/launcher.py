@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from walt.core.errors import (
 )
 from walt.core.imports import package_root
 from walt.core.paths import Paths
-from walt.core.stopping import seconds_to_stop
+from walt.core.stopping import NotedSigterm, seconds_to_stop
 from walt.core.storage import read_json
 from walt.project.devices import cores
 from walt.project.params import Params
@@ -46,6 +47,9 @@ _ERRORS: dict[int, type[WaltError]] = {
 
 
 _LOOK_SECONDS = 0.5
+_TORCHS_SIGNALS = "SIGINT,SIGHUP,SIGQUIT"
+"""Without SIGTERM: torch raises an error wherever its own code is when the signal comes, and not all of that code takes
+one (torch 2.13; a timer of its metrics then ends with an error of its own, and the stage without a result)."""
 
 
 def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, Any]:
@@ -53,6 +57,7 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
 
     Raises:
         WaltError: what the process raised that failed first.
+        TerminatedError: SIGTERM came.
         StorageError: one was killed, or hung; a training goes on from its last checkpoint.
         RuntimeError: one had an error that is none of ours; it has printed where.
     """
@@ -66,13 +71,14 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
         reports = Path(folder) / "reports"
         reports.mkdir()
         (Path(folder) / PARAMETERS).write_text(params.model_dump_json(), encoding="utf-8")
+        patience = seconds_to_stop(Paths(root).work(stage.name))
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
             run_id=stage.name, max_restarts=0, logs_specs=DefaultLogsSpecs(log_dir=folder),
-            shutdown_timeout=int(seconds_to_stop(Paths(root).work(stage.name))),
+            shutdown_timeout=int(patience), signals_to_handle=_TORCHS_SIGNALS,
         )  # fmt: skip
         failed: dict[int, int] = {}
-        with _Environment(count), _HangingRanks(reports, count):
+        with _Environment(count), NotedSigterm() as sigterm, _Watch(reports, count, sigterm, patience):
             try:
                 elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), folder)
             except ChildFailedError as error:
@@ -81,11 +87,15 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
                 if error.sigval == signal.SIGINT:
                     raise KeyboardInterrupt from None
                 failed = {0: -error.sigval}
-        return result_of(_read(reports), failed, count, params.compute.rank_timeout_minutes)
+        return result_of(_read(reports), failed, count, params.compute.rank_timeout_minutes, sigterm.came)
 
 
 def result_of(
-    reports: dict[int, dict[str, Any]], failed: dict[int, int], count: int, timeout_minutes: float
+    reports: dict[int, dict[str, Any]],
+    failed: dict[int, int],
+    count: int,
+    timeout_minutes: float,
+    terminated: bool = False,
 ) -> dict[str, Any]:
     """The figures of the first rank, or the error of the one that failed first.
 
@@ -93,6 +103,7 @@ def result_of(
         reports: what the ranks wrote at their end; none of a rank that was killed.
         failed: exit statuses of ranks that failed; minus the signal's number of those that were killed.
         timeout_minutes: after which a rank that is waited for is taken for lost.
+        terminated: whether SIGTERM came, which ends a rank that has not come to its work.
 
     Raises:
         WaltError, RuntimeError: see ``launch``.
@@ -108,6 +119,8 @@ def result_of(
             raise _ERRORS[status](message)
         raise RuntimeError(f"rank {rank} of {count}: {message}")
     killed = {rank: -status for rank, status in failed.items() if status < 0 and rank not in reports}
+    if terminated and signal.SIGKILL not in killed.values():
+        raise TerminatedError(f"SIGTERM ended the {count} processes of the stage before they could write more")
     silent = [f"rank {rank}" for rank in range(count) if rank not in reports]
     if silent and any(entry.get("waited") for entry in reports.values()):
         said = f"{' or '.join(silent)} of {count} did not answer for {timeout_minutes:g} minutes"
@@ -125,13 +138,17 @@ def _read(reports: Path) -> dict[int, dict[str, Any]]:
     return {int(file.stem): read_json(file) for file in reports.glob("*.json")}
 
 
-class _HangingRanks:
-    """Ends, while the ranks run, those that the others have waited for in vain: they would not obey SIGTERM."""
+class _Watch:
+    """What must be seen to while the ranks run: SIGTERM is passed on to them, and those that hang are ended.
 
-    def __init__(self, reports: Path, count: int) -> None:
-        self._reports, self._count = reports, count
+    A rank hangs that the others have waited for in vain, or that has not ended in the time that stopping may take.
+    """
+
+    def __init__(self, reports: Path, count: int, sigterm: NotedSigterm, patience: float) -> None:
+        self._reports, self._count, self._sigterm, self._patience = reports, count, sigterm, patience
+        self._told: dict[int, float] = {}
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="hanging-ranks")
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="watch-over-ranks")
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -142,13 +159,28 @@ class _HangingRanks:
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):
-            if any(report.get("waited") for report in _read(self._reports).values()):
-                break
-        if self._over.wait(LAST_WORDS_SECONDS):
-            return
-        for rank in set(range(self._count)) - set(_read(self._reports)):
-            with suppress(OSError, ValueError):  # it has not begun, or it has ended by now
-                os.kill(read_json(self._reports / f"{rank}{PROCESS_SUFFIX}"), signal.SIGKILL)
+            reports = _read(self._reports)
+            silent = set(range(self._count)) - set(reports)
+            if self._sigterm.came:
+                for rank in silent - set(self._told):
+                    if self._signal(rank, signal.SIGTERM):
+                        self._told[rank] = time.monotonic()
+            if any(report.get("waited") for report in reports.values()):
+                if not self._over.wait(LAST_WORDS_SECONDS):
+                    self._end(set(range(self._count)) - set(_read(self._reports)))
+                return
+            self._end({rank for rank in silent & set(self._told) if time.monotonic() > self._told[rank] + self._patience})
+
+    def _end(self, ranks: set[int]) -> None:
+        for rank in ranks:
+            self._signal(rank, signal.SIGKILL)
+
+    def _signal(self, rank: int, number: signal.Signals) -> bool:
+        """Whether there was a process of that rank to send it to."""
+        with suppress(OSError, ValueError):  # it has not begun, or it has ended by now
+            os.kill(read_json(self._reports / f"{rank}{PROCESS_SUFFIX}"), number)
+            return True
+        return False
 
 
 class _Environment:

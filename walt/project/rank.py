@@ -8,7 +8,9 @@ so that it can say what went wrong where it began: the others' errors are that t
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -54,6 +56,8 @@ def run_rank(stage: Stage, root: Path, params: Params, rank: int, join: Callable
         try:
             report = {"status": 0, "figures": run_here(stage, params, root)}
         except (TerminatedError, DivergedError):  # of all ranks at once: the first may still be writing a checkpoint
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is stopping: whoever ends first has the others told
             wait_for_all()
             raise
         leave()
