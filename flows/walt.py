@@ -1,32 +1,39 @@
 """The direct run, without a server of your own: ``python -m flows.walt [--target STAGE] [--promote]``.
 
-This is what ``make demo`` calls, with ``--promote``. Prefect starts a temporary server (about ten seconds) unless
-``PREFECT_API_URL`` names one. Exit status: 0 when everything is up to date; 1 when a stage failed; 2 (params.yaml or
-the dataset's descriptor is wrong: nothing was started, not even Prefect) and 6 as in walt.core.errors; 130 or 143 when
-it was interrupted.
+This is what ``make demo`` calls, with ``--promote``. It starts a temporary server (about ten seconds) unless
+``PREFECT_API_URL``, or Prefect's profile, names one; that ends with it, however it ends. Exit status: 0 when everything
+is up to date; 1 when a stage failed; 2 (params.yaml or the dataset's descriptor is wrong: nothing was started, not even
+Prefect) and 6 (another run, or DVC, works in this project) as in walt.core.errors; 130 or 143 when it was interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import signal
 import sys
+import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+from flows.processes import StageFailedError
+from flows.server import HOST, api_url, free_port, starting_server, wait_until_healthy
 from walt.core import environment
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, WaltError
 from walt.ingest.config import Descriptor
-from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+from walt.project import dvc_yaml
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 
 NEXT = """
 Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
-Compare runs with `make mlflow`. For your own videos: `.venv/bin/walt init --videos FOLDER --captions FILE.csv --force`,
-then `make demo` again."""
+Compare runs with `{mlflow}`. For your own videos: `{walt} init --videos FOLDER --captions FILE.csv --force`,
+then `{again}` again."""
+_IN_A_CLONE = {"mlflow": "make mlflow", "walt": ".venv/bin/walt", "again": "make demo"}
+_INSTALLED = {"mlflow": "walt mlflow", "walt": "walt", "again": "python -m flows.walt"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,12 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not os.environ.get("PREFECT_API_URL", "unset"):
         del os.environ["PREFECT_API_URL"]  # blank is not the same as unset to Prefect, which would then find no server
     signal.signal(signal.SIGTERM, _leave)
-    from flows.pipeline import (  # imports prefect, which reads the environment
-        StageFailedError,
-        walt,
-    )
-
     try:
+        find_server()
+        from flows.pipeline import walt  # imports prefect, which reads the environment
+
         outcomes = walt(options.target, options.promote)
     except KeyboardInterrupt:
         print("interrupted; what ran was stopped, and continues from its checkpoint next time", file=sys.stderr)
@@ -64,18 +69,60 @@ def main(arguments: list[str] | None = None) -> int:
     for name, outcome in outcomes.items():
         print(f"{name:20} {outcome}")
     if options.target == STAGE_NAMES[-1]:
-        print(NEXT)
+        print(NEXT.format(**(_IN_A_CLONE if dvc_yaml.has_the_code(Path.cwd()) else _INSTALLED)))
     return 0
 
 
+def find_server() -> None:
+    """See that Prefect has a server: the one that its settings name, or one that lives as long as this process.
+
+    Raises:
+        StorageError: no server could be started.
+    """
+    if names_server(Path.cwd()):
+        return
+    url = api_url(port := free_port())
+    print(f"starting a temporary Prefect server on http://{HOST}:{port} ...", flush=True)
+    os.environ["PREFECT_API_URL"] = url  # before prefect is imported: threads of its own read this, not other settings
+    needed = ExitStack()
+    atexit.register(needed.close)  # not before: Prefect's threads send what they still have when the process ends
+    server = needed.enter_context(starting_server(port, schedules=False))
+    import flows.pipeline  # noqa: F401 takes seconds, in which the server starts
+
+    wait_until_healthy(server, url)
+
+
+def names_server(root: Path) -> bool:
+    """Whether the environment, a profile or ``prefect.toml`` say which server Prefect is to use, as far as can be told
+    without importing Prefect, or Prefect itself where it is imported."""
+    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_PROFILE"):
+        return True
+    if "prefect" in sys.modules:
+        from prefect.settings import PREFECT_API_URL
+
+        return bool(PREFECT_API_URL.value())
+    settings = tomllib.loads(_text(root / "prefect.toml"))
+    home = os.environ.get("PREFECT_HOME") or settings.get("home", "~/.prefect")
+    in_a_profile = "PREFECT_API_URL" in _text((root / Path(home).expanduser()) / "profiles.toml")
+    return in_a_profile or bool(settings.get("api", {}).get("url"))
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
 def check_configuration(root: Path) -> None:
-    """Read ``params.yaml`` and the dataset's descriptor, and see that ``dvc.yaml`` is there, which takes no time.
+    """Read ``params.yaml`` and the dataset's descriptor, and see that ``dvc.yaml`` is there and of this code.
+
+    In a clone DVC looks at the code itself, and this takes no time.
 
     Raises:
         ConfigurationError: one line.
     """
-    if not (root / PIPELINE_FILE).is_file():
-        raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
+    if not dvc_yaml.has_the_code(root):
+        dvc_yaml.check(root)
+    elif not (root / dvc_yaml.PIPELINE_FILE).is_file():
+        raise ConfigurationError(dvc_yaml.NO_PIPELINE)
     load_section(root / load_params(root).dataset.descriptor, Descriptor)
 
 
