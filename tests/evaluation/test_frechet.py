@@ -84,4 +84,4 @@ def test_i3d_is_checked_before_it_is_opened(tmp_path: Path) -> None:
 
 
 def test_only_i3d_is_called_fvd() -> None:
-    assert make_extractor("thumbnail", None, None)[0] == "frechet_distance/thumbnail"
+    assert make_extractor("thumbnail", None, None)[0] == "frechet_distance/random_network"

@@ -213,7 +213,7 @@ def test_what_chooses_among_captions_needs_a_model_of_text() -> None:
     without = changed("sample.prompts", "none") | {"text": None}
     for name in ("base", "sr_2x"):
         without[name] |= conditioned("none", None)
-    without["promotion"] |= {"metric": "frechet_distance/thumbnail", "better": "lower"}
+    without["promotion"] |= {"metric": "frechet_distance/random_network", "better": "lower"}
     for section, key, value, cause in (
         ("train_base", "caption_weights", {"short": 1}, "base.conditioning is none"),
         ("sample", "caption", "short", "text is null"),

@@ -49,7 +49,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     metrics = written["metrics"]
     assert set(metrics) == {
         *(f"held_out_loss/{model}{band}" for model in ("base", "sr_2x") for band in ("", *BANDS)),
-        "frechet_distance/thumbnail",
+        "frechet_distance/random_network",
         *(f"adherence/{base}{what}" for base in ("", "base/") for what in ADHERENCE),
     }  # fmt: skip
     assert set(metrics) == set(metric_names(config().evaluate, ["base", "sr_2x"], cascade=True))
@@ -58,7 +58,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     bands = [metrics[f"held_out_loss/base/band_0{band}"] for band in range(3)]
     assert metrics["held_out_loss/base"] == pytest.approx(sum(bands) / 3)
     assert all(value > 0 for value in bands)
-    assert metrics["frechet_distance/thumbnail"] > 0
+    assert metrics["frechet_distance/random_network"] > 0
     assert result == {key: value for key, value in metrics.items() if "band" not in key}
     assert tracked.metrics == metrics
 
@@ -97,7 +97,7 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
     descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
     (tmp_path / "other.yaml").write_text(descriptor)
     plain = config().model_copy(update={"dataset": DatasetConfig(descriptor="other.yaml", path=".")})
-    assert set(run(plain, paths)) == {"frechet_distance/thumbnail"}
+    assert set(run(plain, paths)) == {"frechet_distance/random_network"}
     details = read_json(paths.evaluation)["details"]
     assert "no adherence check" in details["adherence"]["left_out"]
     assert details["held_out_loss"]["base"]["left_out"] == "nothing held out"
@@ -107,7 +107,7 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
 def test_one_sample_has_no_covariance(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     write_json(paths.samples / "samples.json", read_json(paths.samples / "samples.json")[:1])
-    assert "frechet_distance/thumbnail" not in run(config(), paths)
+    assert "frechet_distance/random_network" not in run(config(), paths)
     assert "two clips" in read_json(paths.evaluation)["details"]["frechet_distance"]["left_out"]
 
 

@@ -119,7 +119,7 @@ def test_videos_of_the_page_can_be_played(page: str) -> None:
 
 def test_figures_and_tables(paths: Paths, page: str) -> None:
     metrics = read_json(paths.evaluation)["metrics"]
-    assert number(metrics["frechet_distance/thumbnail"]) in page
+    assert number(metrics["frechet_distance/random_network"]) in page
     assert "Fréchet distance (thumbnail features)" in page
     assert "FVD" not in page
     assert "67 %" in page  # colour: 4 of 6
