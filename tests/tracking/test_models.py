@@ -126,7 +126,7 @@ def test_a_champion_that_cannot_be_measured_on_the_same_keeps_the_alias(root: Pa
     of_c = Measure(shares(10, {"prompts and seeds": "c"}))
     said = _promote(root, second, shares(64, {"prompts and seeds": "b"}), of_c)
     assert "does not become champion: adherence/both of version 1 was not measured on the same (prompts" in said
-    with pytest.raises(CorruptArtifactError, match="version 1: other models than its own were measured"):
+    with pytest.raises(CorruptArtifactError, match="version 1: other models than it has were measured"):
         promote(
             CONFIG, RULE, root, second, evaluation(second, shares(64, {"prompts and seeds": "d"})),
             lambda folders: {**evaluation(folders, 10), "models": {"base": "x"}},

@@ -95,11 +95,6 @@ def matching(checks: Sequence[PromptCheck]) -> dict[str, list[bool]]:
     return found
 
 
-def rates(checks: Sequence[PromptCheck]) -> dict[str, float]:
-    """The shares of ``matching``."""
-    return {what: sum(matches) / len(matches) for what, matches in matching(checks).items()}
-
-
 def _border(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """The outermost two rows and columns of all frames: (N, 3)."""
     edges = (pixels[:, :2], pixels[:, -2:], pixels[:, :, :2], pixels[:, :, -2:])

@@ -219,7 +219,7 @@ def _figures_to_beat(
     evaluation = measure(folders)
     if evaluation["models"] != champion.digests:
         raise CorruptArtifactError(
-            f"{champion.name} version {champion.version}: other models than its own were measured"
+            f"{champion.name} version {champion.version}: other models than it has were measured"
         )
     old = {name: Figure.from_json(evaluation["figures"][name]) for name in new if name in evaluation["figures"]}
     with server.errors():
