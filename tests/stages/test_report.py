@@ -127,7 +127,7 @@ def test_figures_and_tables(paths: Paths, page: str) -> None:
     assert "with fewer than 256 it is uncertain" in page
     figure = read_json(paths.evaluation)["figures"]["frechet_distance/random_network"]
     assert f"{number(figure['low'])} to {number(figure['high'])}" in page
-    assert "0.3 to 0.903" in page  # of the colours
+    assert "30 % to 90 %" in page  # of the colours
     for text in ("truncated", "10 of 20 frames", "0a1b2c.dir"):
         assert text in page
     assert "dddddd" not in page  # the page cannot hold its own hash

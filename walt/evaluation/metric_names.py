@@ -33,9 +33,14 @@ def is_of_a_band(name: str) -> bool:
     return _BAND in name
 
 
+def is_a_share(name: str) -> bool:
+    """Whether a metric is a share of the videos, from 0 to 1."""
+    return name.startswith("adherence/")
+
+
 def better(name: str) -> Literal["higher", "lower"]:
     """Which of two values of a metric is the better one: shares rise, distances and losses fall."""
-    return "higher" if name.startswith("adherence/") else "lower"
+    return "higher" if is_a_share(name) else "lower"
 
 
 def metric_names(config: EvaluateConfig, models: Sequence[str], cascade: bool) -> list[str]:

@@ -72,7 +72,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "reconstructions": show_reconstructions(manifest.spread_held_out(_RECONSTRUCTIONS), clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
-        "intervals": {name: interval(figure) for name, figure in evaluation["figures"].items()},
+        "intervals": {name: interval(name, figure) for name, figure in evaluation["figures"].items()},
         "adherence": adherence_table(evaluation["metrics"]),
         "bands": band_chart(evaluation["metrics"]),
         "remarks": list(remarks(evaluation["details"])),
@@ -116,10 +116,11 @@ def distance_label(name: str) -> str:
     return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1].replace('_', ' ')} features)"
 
 
-def interval(figure: dict[str, Any]) -> str:
+def interval(name: str, figure: dict[str, Any]) -> str:
     """The interval of a figure of the evaluation; empty where one clip is all there was."""
     low, high = figure["low"], figure["high"]
-    return "" if low is None or high is None else f"{number(low)} to {number(high)}"
+    form = percent if metric_names.is_a_share(name) else number
+    return "" if low is None or high is None else f"{form(low)} to {form(high)}"
 
 
 def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
