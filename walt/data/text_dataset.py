@@ -12,88 +12,118 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import CorruptArtifactError
-from walt.data.keyed_dataset import CACHE_BYTES, MemoryCache, sample_tensors
-from walt.data.shards import NULL_KEY, ShardReader
+from walt.data.keyed_dataset import Form, TensorReader, batch_tensor, in_threads, rows_of
+from walt.data.shards import NULL_KEY, Members, ShardReader
 from walt.data.text_tables import CAPTIONS_TABLE, read_captions
 
 
 class TextDataset:
     """Stored text embeddings, and the names of the captions that they are of.
 
+    Args:
+        pinned: batches are in memory from which a GPU copies without a detour.
+
     Raises StorageError or CorruptArtifactError as ``ShardReader`` and ``read_captions`` do.
     """
 
-    def __init__(self, text_dir: Path, cache_bytes: int = CACHE_BYTES) -> None:
-        self.reader = ShardReader(text_dir)
-        table = read_captions(text_dir)
-        self.max_tokens = table.max_tokens
-        self._names = {NULL_KEY: ("",)} | table.names
-        stored = {name: name for name in self.reader.keys}  # the same strings: half the memory
-        self._ids = {key: tuple(stored.get(name, name) for name in own) for key, own in table.ids.items()}
-        self._ids[NULL_KEY] = (NULL_KEY,)
+    def __init__(self, text_dir: Path, pinned: bool = False) -> None:
+        self.reader, self.table, self.pinned = ShardReader(text_dir), read_captions(text_dir), pinned
+        self.max_tokens = self.table.max_tokens
+        self._tensors = TensorReader(self.reader, "embedding", "an embedding")
         self._width: int | None = None
-        self._trimmed = MemoryCache(self._load, lambda found: found.nbytes, cache_bytes)
-        self._width = self._trimmed[NULL_KEY].shape[1]  # loaded first: the others must have it
+        _, (form,) = self._forms([NULL_KEY])  # looked at first: the others must have its width
+        self._width = form.shape[1]
 
     def names(self, key: str) -> tuple[str, ...]:
         """The names of a clip's captions, in the order of the manifest; none of a clip without a caption."""
-        return self._names.get(key, ())
+        return self.names_of([key])[0]
+
+    def names_of(self, keys: Sequence[str]) -> list[tuple[str, ...]]:
+        """``names`` of each key."""
+        rows = self.table.rows(keys).tolist()
+        return [self._names_at(row, key) for row, key in zip(rows, keys, strict=True)]
+
+    def _names_at(self, row: int, key: str) -> tuple[str, ...]:
+        if row >= 0:
+            return self.table.names(row)
+        return ("",) if key == NULL_KEY else ()
 
     def kinds(self) -> set[tuple[str, ...]]:
         """What ``names`` gives for any of the clips that have a caption."""
-        return {names for key, names in self._names.items() if names and key != NULL_KEY}
+        return {names for names in self.table.kinds if names}
 
     def all_names(self) -> set[str]:
         """The names of the captions of all clips."""
         return {name for names in self.kinds() for name in names}
 
-    def embeddings(self, keys: Sequence[str], places: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """(B, L, D) float32 embeddings, zero where padded, and their (B, L) boolean mask; of a clip without a caption,
-        the empty one's.
+    def embeddings(
+        self, keys: Sequence[str], places: Sequence[int] | None = None, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """(B, L, D) embeddings, zero where padded, and their (B, L) boolean mask; of a clip without a caption, and for
+        the key ``null``, the empty one's.
 
         Args:
             places: which of its captions to take of each clip, from 0; None: the first of each.
+            dtype: of the embeddings, which are stored as float16.
 
         Raises:
             CorruptArtifactError: a key is unknown, or a caption has no embedding, or one that is not finite or has
                 another shape.
         """
-        places = [0] * len(keys) if places is None else places
-        return self._padded([self._trimmed[self._id(key, place)] for key, place in zip(keys, places, strict=True)])
+        rows = self.table.rows(keys).tolist()
+        of_clips = [0] * len(keys) if places is None else places
+        return self._padded([self._id(*one) for one in zip(keys, rows, of_clips, strict=True)], dtype)
 
     def null(self) -> tuple[Tensor, Tensor]:
         """The unconditional input: the empty caption's (L, D) float32 embedding and (L,) mask."""
-        embeddings, mask = self._padded([self._trimmed[NULL_KEY]])
+        embeddings, mask = self._padded([NULL_KEY], torch.float32)
         return embeddings[0], mask[0]
 
-    def _id(self, key: str, place: int) -> str:
+    def _id(self, key: str, row: int, place: int) -> str:
         """The key of a caption's embedding."""
-        if key not in self._ids:
+        if row < 0:
+            if key == NULL_KEY:
+                return NULL_KEY
             raise CorruptArtifactError(f"{self.reader.directory / CAPTIONS_TABLE}: no clip has the key '{key}'")
-        own = self._ids[key] or (NULL_KEY,)
-        return own[place]
+        return (self.table.captions(row) or (NULL_KEY,))[place]
 
-    def _padded(self, trimmed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """(B, L, D) float32 and (B, L) boolean, of embeddings (n, D) without padding."""
-        assert self._width is not None, "the empty caption is loaded first"
-        embeddings = torch.zeros(len(trimmed), self.max_tokens, self._width)
-        mask = torch.zeros(len(trimmed), self.max_tokens, dtype=torch.bool)
-        for row, own in enumerate(trimmed):
-            embeddings[row, : len(own)] = own
-            mask[row, : len(own)] = True
-        return embeddings, mask
+    def _padded(self, names: Sequence[str], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """(B, L, D) embeddings and (B, L) mask of the captions with these ids."""
+        members, forms = self._forms(names)
+        assert self._width is not None, "the empty caption is looked at first"
+        width = self._width
+        batch = batch_tensor((len(names), self.max_tokens, width), dtype, self.pinned)
+        lengths = [form.shape[0] for form in forms]
 
-    def _load(self, name: str) -> Tensor:
-        """A caption's embedding as stored: (n, D) float16."""
-        embedding = sample_tensors(self.reader, name, {"embedding"})["embedding"]
-        problem = None
-        if embedding.ndim != 2 or embedding.dtype != torch.float16 or not 0 < len(embedding) <= self.max_tokens:
-            problem = f"not 1 to {self.max_tokens} tokens of float16"
-        elif self._width not in (None, embedding.shape[1]):
-            problem = f"others have the width {self._width}"
-        elif not torch.isfinite(embedding).all():
-            problem = "values that are not finite"
-        if problem:
-            shown = f"an embedding {tuple(embedding.shape)} of {embedding.dtype}"
-            raise CorruptArtifactError(f"{self.reader.path(name)}: key '{name}': {shown}: {problem}")
-        return embedding
+        def fill(start: int, stop: int) -> None:
+            own, sizes = lengths[start:stop], [2 * width * length for length in lengths[start:stop]]
+            if dtype == torch.float16:
+                rows = [row[:size] for row, size in zip(rows_of(batch[start:stop]), sizes, strict=True)]
+                self._tensors.fill(members.part(start, stop), forms[start:stop], rows)
+                for i, length in enumerate(own, start):
+                    batch[i, length:].zero_()
+                return
+            stored = torch.empty(max(own), width, dtype=torch.float16)  # one after another: it stays near the processor
+            values = rows_of(stored).reshape(-1)
+
+            def filled(i: int) -> None:
+                batch[start + i, : own[i]].copy_(stored[: own[i]])
+                batch[start + i, own[i] :].zero_()
+
+            self._tensors.fill(members.part(start, stop), forms[start:stop], [values[:size] for size in sizes], filled)
+
+        in_threads(len(names), batch.nbytes, fill)
+        return batch, torch.arange(self.max_tokens) < torch.tensor(lengths)[:, None]
+
+    def _forms(self, names: Sequence[str]) -> tuple[Members, list[Form]]:
+        """Where the embeddings are, each of 1 to L tokens of float16, (n, D)."""
+        members, forms = self._tensors.members(names)
+        for name, form in zip(names, forms, strict=True):
+            problem = None
+            if len(form.shape) != 2 or form.dtype != torch.float16 or not 0 < form.shape[0] <= self.max_tokens:
+                problem = f"not 1 to {self.max_tokens} tokens of float16"
+            elif self._width not in (None, form.shape[1]):
+                problem = f"others have the width {self._width}"
+            if problem:
+                raise self.reader.corrupt(name, f"an embedding {form.shape} of {form.dtype}: {problem}")
+        return members, forms

@@ -206,7 +206,7 @@ def _objective(
     check_text_width(conditions, architecture, transformer.name)
     latents = LatentDataset(paths.latents, architecture.resolution, "train")
     if isinstance(conditions, TextConditions):
-        conditions.check((*latents.video_keys, *latents.image_keys), transformer.training)
+        conditions.check(latents.keys(), transformer.training)
     maker = BatchMaker(
         architecture,
         schedule,
