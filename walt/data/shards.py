@@ -135,7 +135,8 @@ def read_index(directory: Path) -> ShardIndex:
     if not path.is_file():
         raise StorageError(f"{path}: no such file")
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:  # read_table loads pandas, where that is installed
+            table = file.read()
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         index = ShardIndex(metadata["identity"], tuple(ShardRecord(**row) for row in table.to_pylist()))
         intact = metadata["digest"] == index.digest()
@@ -214,7 +215,7 @@ class ShardReader:
         records = self.index.records
         self._stamps = verify_files(directory, ((tar.shard, tar.bytes, tar.sha256) for tar in records))
         self._places = places_of(directory, records)
-        self._tars = OpenTars([directory / tar.shard for tar in records])
+        self._tars = OpenTars(directory, records)
 
     @property
     def keys(self) -> tuple[str, ...]:

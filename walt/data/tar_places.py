@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -237,21 +237,22 @@ def members_of(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
 class OpenTars:
     """The tars of a directory as open files, the most recent ones; safe where several threads read."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths, self._open = paths, dict[int, OpenTar]()
+    def __init__(self, directory: Path, records: Sequence[Record]) -> None:
+        self._directory, self._records = directory, records
+        self._open: dict[int, OpenTar] = {}
 
     def __getitem__(self, number: int) -> OpenTar:
         """The tar with a number. Raises OSError."""
         found = self._open.get(number)
         if found is None:
-            found = OpenTar(self._paths[number])
+            found = OpenTar(self._directory / self._records[number].shard)
             if len(self._open) >= _MOST_OPEN:
                 self._open.clear()  # a tar in use by another thread is closed when that is done with it
             self._open[number] = found
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_paths": self._paths, "_open": {}}
+        return self.__dict__ | {"_open": {}}
 
 
 _MOST_OPEN = 256
@@ -264,6 +265,6 @@ class OpenTar:
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.stamp = Stamp.of(os.fstat(self.descriptor))
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at the end of a process os may be gone
         if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+            close(self.descriptor)

@@ -228,6 +228,7 @@ def _read_labels(directory: Path) -> pa.Table:
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
     try:
-        return pq.read_table(table, columns=_LABELS_SCHEMA.names, partitioning=None)
+        with pq.ParquetFile(table) as file:
+            return file.read(_LABELS_SCHEMA.names)
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
