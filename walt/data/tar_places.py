@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
 from walt.core.verified_files import Stamp, cache_folder, cache_name
-from walt.data.key_index import Ids, KeyIndex, ids_of, is_plain, sorted_order, text_of
+from walt.data.key_index import Ids, KeyIndex, ids_of, is_plain, numbers_in, sorted_order, text_of
 
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
 """Extensions of the members that a tar may contain. A list of what is allowed excludes pickles under any name."""
@@ -34,7 +34,7 @@ _ORDERED = sorted(EXTENSIONS)
 _FORM = "1"
 _KEPT_FROM = 4096
 """Members of a directory from which on they are worth a file."""
-_COLUMNS = {
+_COLUMNS: dict[str, type[np.generic]] = {
     "upper": np.uint64, "lower": np.uint64, "tar": np.uint32, "offset": np.uint64, "size": np.uint64,
     "extension": np.uint8,
 }  # fmt: skip
@@ -197,9 +197,7 @@ def _read(file: Path) -> tuple[Places, list[str]] | None:
         about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         if about.get("form") != _FORM:
             return None
-        columns = {name: table[name].chunk(0).to_numpy(zero_copy_only=True) for name in _COLUMNS}
-        if [values.dtype for values in columns.values()] != [np.dtype(kind) for kind in _COLUMNS.values()]:
-            return None
+        columns = {name: numbers_in(table[name].chunk(0), kind) for name, kind in _COLUMNS.items()}
         return Places(columns, json.loads(about["odd"]), kept=True), about["tars"].split()
     except (pa.ArrowException, OSError, KeyError, ValueError, IndexError):
         return None

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
-from walt.data.key_index import Ids, KeyIndex, ids_of, ids_of_column, sorted_order, text_of
+from walt.data.key_index import Ids, KeyIndex, ids_of, ids_of_column, numbers_in, sorted_order, text_of
 
 if TYPE_CHECKING:
     from walt.data.captions import Caption
@@ -129,14 +129,14 @@ _Part = tuple[Ids, NDArray[np.int64], NDArray[np.int64], Ids]
 def _captions_of(batch: pa.RecordBatch, kinds: dict[tuple[str, ...], int]) -> _Part:
     """The rows of a batch. Kinds that are new are added to ``kinds``. Raises ValueError."""
     keys, names, captions = batch.columns
-    counts = pc.list_value_length(names).to_numpy().astype(np.int64)
-    if not np.array_equal(counts, pc.list_value_length(captions).to_numpy()):
+    counts = numbers_in(pc.list_value_length(names), np.int32).astype(np.int64)
+    if not np.array_equal(counts, numbers_in(pc.list_value_length(captions), np.int32)):
         raise ValueError("a clip has another number of names than of captions")
     ids, odd = ids_of_column(captions.flatten())
     if odd:
         raise ValueError(f"'{min(odd.values())}' is no id of a caption")
     coded = names.flatten().dictionary_encode()
-    texts, codes = coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
+    texts, codes = coded.dictionary.to_pylist(), numbers_in(coded.indices, np.int32).astype(np.int64)
     starts = np.cumsum(counts) - counts
     kind = np.empty(len(counts), np.int64)
     for count in np.unique(counts).tolist():
@@ -206,7 +206,8 @@ class Labels:
         order = sorted_order(ids)
         upper, lower = ids[order].T
         self._clips = KeyIndex(np.ascontiguousarray(upper), np.ascontiguousarray(lower))
-        self._labels = table["label"].to_numpy().astype(np.int64)[order]
+        numbers = [numbers_in(chunk, np.int64) for chunk in table["label"].chunks]
+        self._labels = np.concatenate([np.empty(0, np.int64), *numbers])[order]
 
     def __len__(self) -> int:
         return len(self._labels)
