@@ -29,7 +29,7 @@ def epoch_order(seed: int, epoch: int, keys: Iterable[str]) -> tuple[str, ...]:
         ValueError: a key is repeated.
     """
     ordered = frozen_keys(keys)
-    return tuple(ordered[place] for place in _permutation(seed, epoch, len(ordered)).tolist())
+    return ordered.at(_permutation(seed, epoch, len(ordered)))
 
 
 def batch_keys(seed: int, step: int, batch_size: int, keys: Iterable[str]) -> tuple[str, ...]:
@@ -47,13 +47,11 @@ def batch_keys(seed: int, step: int, batch_size: int, keys: Iterable[str]) -> tu
     n = len(ordered)
     if not n:
         raise ValueError("there are no keys to draw from")
-    places, position = list[int](), step * batch_size
-    while len(places) < batch_size:  # one epoch after another
-        epoch, first = divmod(position, n)
-        own = _permutation(seed, epoch, n)[first : first + batch_size - len(places)].tolist()
-        places += own
-        position += len(own)
-    return tuple(ordered[place] for place in places)
+    found, position = tuple[str, ...](), step * batch_size
+    while len(found) < batch_size:  # one epoch after another
+        epoch, first = divmod(position + len(found), n)
+        found += ordered.at(_permutation(seed, epoch, n)[first : first + batch_size - len(found)])
+    return found
 
 
 def frozen_keys(keys: Iterable[str]) -> FrozenKeys:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Self, overload
 
 import numpy as np
@@ -31,6 +32,13 @@ def is_plain(key: str) -> bool:
 
 def ids_of(keys: Iterable[str]) -> Ids:
     """The id of each key."""
+    keys = list(keys)
+    joined = "".join(keys)
+    if len(joined) == _DIGITS * len(keys) and all(len(key) == _DIGITS for key in keys):
+        with suppress(ValueError):
+            packed = bytes.fromhex(joined)
+            if packed.hex() == joined:  # all are plain
+                return np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
     numbers = [
         int(key, 16) if _HEX.fullmatch(key) else int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest())
         for key in keys
@@ -174,6 +182,12 @@ class FrozenKeys(Sequence[str]):
         if isinstance(place, slice):
             return tuple(map(text_of, upper.tolist(), lower.tolist()))
         return text_of(int(upper), int(lower))
+
+    def at(self, places: NDArray[np.integer]) -> tuple[str, ...]:
+        """The keys at these places."""
+        if self._texts is not None:
+            return tuple(self._texts[place] for place in places.tolist())
+        return tuple(map(text_of, self._index.upper[places].tolist(), self._index.lower[places].tolist()))
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), 4096):

@@ -8,7 +8,9 @@ the stages that write these artefacts refuse bad items, so one that is found her
 from __future__ import annotations
 
 import json
+import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,12 +30,9 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.sizes import Size, size_folder
 from walt.data.clip_table import CLIPS_TABLE, Split, read_split
 from walt.data.key_index import Ids
-from walt.data.shards import Members, ShardReader
+from walt.data.shards import TAR_HEADER, Members, ShardReader, is_member
 
 _EXTENSION = "safetensors"
-_TAR_HEADER = 512
-"""Bytes of a member's header, which lies right before its content and begins with its name."""
-_LONGEST_NAME = 99
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 """Of floating-point tensors in safetensors files."""
 _EXPONENT = {torch.float16: 0x7C00, torch.bfloat16: 0x7F80}
@@ -105,69 +104,67 @@ class TensorReader:
     def __init__(self, reader: ShardReader, name: str, shown: str) -> None:
         self.reader, self.name, self.shown = reader, name, shown
         self._forms: dict[int, Form] = {}  # by the size of a file: a file of this size may still have another
-        self._finite = np.zeros(reader.num_members, np.bool_)  # those that were looked at
+        self._seen = np.zeros(reader.num_members, np.bool_)  # those that were read, and are finite
 
     def members(self, keys: Sequence[str], ids: Ids | None = None) -> tuple[Members, list[Form]]:
         """Where the tensors of these keys are, and the form of each. Raises CorruptArtifactError."""
         members = self.reader.members(keys, _EXTENSION, ids)
+        for place, row in enumerate(members.rows):
+            if not self._seen[row]:
+                self.reader.will_need(members, place)
         return members, [self._forms.get(size) or self._form(members, i) for i, size in enumerate(members.sizes)]
 
-    def fill(
-        self,
-        members: Members,
-        forms: Sequence[Form],
-        rows: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
-        filled: Callable[[int], object] | None = None,
+    def read(
+        self, members: Members, forms: Sequence[Form], put: Callable[[int, NDArray[np.uint8]], object], first: int = 0
     ) -> None:
-        """Read tensors of these forms, each into the bytes of a row of its length.
+        """Hand the bytes of each tensor, which has this form, to ``put`` with its place: as they lie in the tar.
 
         Args:
-            filled: is told the place of each row that was read; then the next one may use the same memory.
+            first: the place of the first one.
 
         Raises CorruptArtifactError: a tensor has another form, or values that are not finite.
         """
-        for i in range(len(members)):
-            key, row = members.keys[i], rows[i]
-            head = bytearray(_TAR_HEADER + len(forms[i].header))
-            count = self.reader.read_into(members.tars[i], members.offsets[i] - _TAR_HEADER, (head, row))
-            name = f"{key}.{_EXTENSION}\0".encode()
-            known = head.startswith(name) or len(name) > _LONGEST_NAME
-            if count != len(head) + len(row) or not known or not head.endswith(forms[i].header):
-                self._read_whole(key, forms[i], row)
-            if not self._finite[members.rows[i]]:
-                if not _is_finite(row, forms[i].dtype):
-                    raise self.reader.corrupt(key, f"{self.shown} with values that are not finite")
-                self._finite[members.rows[i]] = True
-            if filled is not None:
-                filled(i)
+        files, seen, keys = self.reader.files(members), self._seen, members.keys
+        each = zip(members.rows, members.tars, members.offsets, members.sizes, forms, strict=True)
+        for place, (row, tar, offset, size, form) in enumerate(each):
+            file, length = files[tar], len(form.header)
+            head = file.map[offset - TAR_HEADER : offset + length]
+            if length and head.endswith(form.header) and is_member(head, keys[place], _EXTENSION):
+                values = file.bytes[offset + length : offset + size]
+            else:
+                values = self._values(keys[place], form)
+            if not seen[row]:
+                if not _is_finite(values, form.dtype):
+                    raise self.reader.corrupt(keys[place], f"{self.shown} with values that are not finite")
+                seen[row] = True
+            put(first + place, values)
 
     def _form(self, members: Members, place: int) -> Form:
         """The form of a tensor, by the file's own header."""
-        key, size = members.keys[place], members.sizes[place]
-        start = bytearray(min(8, size))
-        self.reader.read_into(members.tars[place], members.offsets[place], (start,))
-        length = int.from_bytes(start, "little")
-        header = bytearray(min(8 + length, size))
-        self.reader.read_into(members.tars[place], members.offsets[place], (header,))
+        content, size = self.reader.content(members, place), members.sizes[place]
+        length = 8 + int.from_bytes(content[:8].tobytes(), "little")
+        header = content[:length].tobytes()
         try:
-            about: Any = json.loads(header[8:])[self.name]
-            form = Form(_DTYPES[about["dtype"]], tuple(about["shape"]), bytes(header))
-            whole = about["data_offsets"] == [0, size - len(header)]
+            about: Any = json.loads(header[8:])
+            own = about[self.name]
+            form = Form(_DTYPES[own["dtype"]], tuple(own["shape"]), header)
+            usual = len(about) == 1 and own["data_offsets"] == [0, size - length]
+            usual = usual and math.prod(form.shape) * form.dtype.itemsize == size - length
         except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            tensor = self._tensor(key)
-            return Form(tensor.dtype, tuple(tensor.shape), b"")  # read whole each time
+            usual = False
+        if not usual:  # the library says what it is; it is read so each time
+            tensor = self._tensor(members.keys[place])
+            return Form(tensor.dtype, tuple(tensor.shape), b"")
         self._forms[size] = form
         return form
 
-    def _read_whole(self, key: str, form: Form, row: NDArray[np.uint8]) -> None:
-        """Fill a row from a sample that is not stored as others of its size are."""
+    def _values(self, key: str, form: Form) -> NDArray[np.uint8]:
+        """The bytes of a tensor that is not stored as others of its size are."""
         tensor = self._tensor(key)
         if (tensor.dtype, tuple(tensor.shape)) != (form.dtype, form.shape):
             shown = f"{self.shown} {tuple(tensor.shape)} of {tensor.dtype}"
             raise self.reader.corrupt(key, f"{shown}, expected {form.shape} of {form.dtype}")
-        row[:] = bytes_of(tensor)
+        return bytes_of(tensor)
 
     def _tensor(self, key: str) -> Tensor:
         """A sample's tensor, by the library."""
@@ -183,13 +180,18 @@ class TensorReader:
         return tensors[self.name].contiguous()
 
 
+def distinct(forms: Sequence[Form]) -> list[int]:
+    """Places at which each of these forms is: usually one of all."""
+    return list({id(form): place for place, form in enumerate(forms)}.values())
+
+
 def batch_tensor(shape: Sequence[int], dtype: torch.dtype, pinned: bool) -> Tensor:
     """An uninitialised tensor for a batch; ``pinned``: in memory from which a GPU copies without a detour."""
     return torch.empty(tuple(shape), dtype=dtype, pin_memory=pinned)
 
 
 def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
-    """The bytes of a contiguous tensor, as a flat view; of one with several dimensions, see ``rows_of``."""
+    """The bytes of a contiguous tensor, as a flat view."""
     view: NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
     return view
 
@@ -197,6 +199,15 @@ def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
 def rows_of(batch: Tensor) -> NDArray[np.uint8]:
     """(B, bytes of a row), a view of a contiguous batch (B, ...)."""
     return bytes_of(batch).reshape(len(batch), -1)
+
+
+def halves_at(values: NDArray[np.uint8]) -> Tensor:
+    """The float16 values, one after another, whose bytes these are: not to be written to."""
+    return torch.from_numpy(values.view(np.float16))
+
+
+with warnings.catch_warnings(action="ignore"):  # torch says once that such a tensor is not to be written to
+    halves_at(np.frombuffer(b"\0\0", np.uint8))
 
 
 def _is_finite(row: NDArray[np.uint8], dtype: torch.dtype) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 from walt.core.sizes import Size
 from walt.data.clip_table import Split
 from walt.data.key_index import ids_of
-from walt.data.keyed_dataset import Form, KeyedDataset, TensorReader, batch_tensor, in_threads, rows_of
+from walt.data.keyed_dataset import Form, KeyedDataset, TensorReader, batch_tensor, distinct, in_threads, rows_of
 
 
 class LatentDataset(KeyedDataset):
@@ -42,15 +42,15 @@ class LatentDataset(KeyedDataset):
         ids = ids_of(keys)
         kind = self.kind(ids)
         members, forms = self._tensors.members(keys, ids)
-        for key, form in zip(keys, forms, strict=True):
-            self._check(key, kind, form)
+        for place in distinct(forms):
+            self._check(keys[place], kind, forms[place])
         first = forms[0]
         as_stored = dtype is None or dtype == first.dtype
         batch = batch_tensor((len(keys), *first.shape), first.dtype, self.pinned and as_stored)
         rows = rows_of(batch)
 
         def fill(start: int, stop: int) -> None:
-            self._tensors.fill(members.part(start, stop), forms[start:stop], rows[start:stop])
+            self._tensors.read(members.part(start, stop), forms[start:stop], rows.__setitem__, start)
 
         in_threads(len(keys), batch.nbytes, fill)
         if dtype is None or as_stored:

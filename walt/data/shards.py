@@ -8,11 +8,10 @@ a tar that the index does not name is ignored, and one that differs from it is a
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +27,9 @@ from walt.data.tar_places import EXTENSIONS, KEY, OpenTar, OpenTars, members_of,
 NULL_KEY = "null"
 """Key of the empty caption's embedding, among those of the captions."""
 INDEX_NAME = "shards.parquet"
+TAR_HEADER = 512
+"""Bytes of a member's header, which lies right before its content and begins with its name."""
+_LONGEST_NAME = 100
 Sample = dict[str, bytes]
 """A sample's members by extension."""
 
@@ -198,6 +200,12 @@ class Members:
         return Members(self.keys[start:stop], self.extension, *lists)
 
 
+def is_member(header: bytes, key: str, extension: str) -> bool:
+    """Whether a tar's header is of this member, as far as it has room for the name."""
+    name = f"{key}.{extension}\0".encode()
+    return header.startswith(name) or len(name) > _LONGEST_NAME
+
+
 class ShardReader:
     """Random access by key to a directory of tars, each verified when the reader is made, unless it was before.
 
@@ -259,24 +267,41 @@ class ShardReader:
         columns = (self._places.columns[name][rows].tolist() for name in ("tar", "offset", "size"))
         return Members(keys, extension, rows.tolist(), *columns)
 
-    def read_into(self, tar: int, offset: int, buffers: Sequence[Any]) -> int:
-        """Fill buffers (bytearrays, arrays), one after another, from a place in a tar.
+    def files(self, members: Members) -> dict[int, OpenTar]:
+        """The tars of these members, by number, each as long as it was.
 
-        Returns the number of bytes read: fewer at its end.
-
-        Raises CorruptArtifactError: the tar was changed since the reader was made.
+        Raises CorruptArtifactError: a tar was changed or cut short since the reader was made.
         """
-        file = self._open(tar)  # which stays open while this name is there
-        return os.preadv(file.descriptor, buffers, offset)
+        found = {tar: self._open(tar) for tar in set(members.tars)}
+        for tar, file in found.items():
+            if file.map.size() < file.stamp.size:  # to read on there would end the process
+                raise CorruptArtifactError(f"{self._path(tar)}: cut short while it was in use")
+        return found
+
+    def content(self, members: Members, place: int) -> NDArray[np.uint8]:
+        """The bytes of a member where they lie in its tar's memory map. Raises as ``files``."""
+        one = members.part(place, place + 1)
+        file, offset, key = self.files(one)[one.tars[0]], one.offsets[0], one.keys[0]
+        if is_member(file.map[offset - TAR_HEADER : offset], key, one.extension):
+            return file.bytes[offset : offset + one.sizes[0]]
+        # another lies there: what is kept of the tars is damaged, or the tar is
+        if not self._places.kept:
+            raise self.corrupt(key, "another member is in its place")
+        self._places = places_of(self.directory, self.index.records, again=True)
+        return self.content(self.members([key], one.extension), 0)
+
+    def will_need(self, members: Members, place: int) -> None:
+        """Have the system read a member ahead."""
+        offset = members.offsets[place]
+        self._open(members.tars[place]).will_need(offset - TAR_HEADER, offset + members.sizes[place])
 
     def __getitem__(self, key: str) -> Sample:
         """The sample's members by extension. Raises KeyError."""
-        tar, places = self._tar(key), self._places
-        sample = {}
-        for row in self._rows_of(key):
-            offset, size = int(places.columns["offset"][row]), int(places.columns["size"][row])
-            sample[places.extension(row)] = self._bytes(key, tar, offset, size)
-        return sample
+        if not (rows := self._rows_of(key)):
+            raise KeyError(key)
+        extensions = [self._places.extension(row) for row in rows]
+        found = [self.members([key], extension) for extension in extensions]
+        return {members.extension: self.content(members, 0).tobytes() for members in found}
 
     def corrupt(self, key: str, problem: str) -> CorruptArtifactError:
         """What is wrong with a sample; or, where its tar is not what the index says any more, with that."""
@@ -286,15 +311,6 @@ class ShardReader:
         except CorruptArtifactError as error:
             return error
         return CorruptArtifactError(f"{self._path(tar)}: key '{key}': {problem}")
-
-    def _bytes(self, key: str, tar: int, offset: int, size: int) -> bytes:
-        file, parts, left = self._open(tar), list[bytes](), size
-        while left and (part := os.pread(file.descriptor, left, offset + size - left)):
-            parts.append(part)
-            left -= len(part)
-        if left:
-            raise CorruptArtifactError(f"{self._path(tar)}: cut short while it was in use, at key '{key}'")
-        return b"".join(parts)
 
     def _find(self, find: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
         """What ``find`` gives; from the tars' own headers, where what is kept of them lacks something."""
@@ -316,11 +332,13 @@ class ShardReader:
         return self.directory / self.index.records[tar].shard
 
     def _open(self, tar: int) -> OpenTar:
-        """The file, after a look at whether it is still the one that was verified."""
-        file = self._tars[tar]
-        if file.stamp != self._stamps[tar]:
-            self._verify_again(tar)
-            self._stamps[tar] = file.stamp
+        """The file; when it is opened, after a look at whether it is still the one that was verified."""
+        file = self._tars.get(tar)
+        if file is None:
+            file = self._tars.open(tar)
+            if file.stamp != self._stamps[tar]:
+                self._verify_again(tar)
+                self._stamps[tar] = file.stamp
         return file
 
     def _verify_again(self, tar: int) -> None:

@@ -8,10 +8,12 @@ member's header with the key, so no damage of that file gives a sample for anoth
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
+import resource
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -233,36 +235,41 @@ def members_of(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
 
 
 class OpenTars:
-    """The tars of a directory as open files, the most recent ones; safe where several threads read."""
+    """The tars of a directory by memory map, the most recent ones; safe where several threads read."""
 
     def __init__(self, directory: Path, records: Sequence[Record]) -> None:
         self._directory, self._records = directory, records
         self._open: dict[int, OpenTar] = {}
+        self._most = max(16, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
 
-    def __getitem__(self, number: int) -> OpenTar:
-        """The tar with a number. Raises OSError."""
-        found = self._open.get(number)
-        if found is None:
-            found = OpenTar(self._directory / self._records[number].shard)
-            if len(self._open) >= _MOST_OPEN:
-                self._open.clear()  # a tar in use by another thread is closed when that is done with it
-            self._open[number] = found
+    def get(self, number: int) -> OpenTar | None:
+        """The tar with a number, where it is open."""
+        return self._open.get(number)
+
+    def open(self, number: int) -> OpenTar:
+        """Open the tar with a number. Raises OSError."""
+        if len(self._open) >= self._most:
+            self._open = {}  # one that another thread uses is closed when that is done with it
+        found = self._open[number] = OpenTar(self._directory / self._records[number].shard)
         return found
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}
 
 
-_MOST_OPEN = 256
-
-
 class OpenTar:
-    """An open file that is closed when nobody uses it any more."""
+    """A file by memory map, closed when nobody uses it any more."""
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.stamp = Stamp.of(os.fstat(self.descriptor))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.stamp = Stamp.of(os.fstat(descriptor))
+            self.map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(descriptor)
+        self.bytes = np.frombuffer(self.map, np.uint8)
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # at the end of a process os may be gone
-        if hasattr(self, "descriptor"):
-            close(self.descriptor)
+    def will_need(self, start: int, stop: int) -> None:
+        """Have the system read a part ahead."""
+        first = start // mmap.PAGESIZE * mmap.PAGESIZE
+        self.map.madvise(mmap.MADV_WILLNEED, first, stop - first)

@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from walt.core.errors import CorruptArtifactError
-from walt.data.keyed_dataset import Form, TensorReader, batch_tensor, in_threads, rows_of
+from walt.data.key_index import Ids, ids_of, text_of
+from walt.data.keyed_dataset import Form, TensorReader, batch_tensor, distinct, halves_at, in_threads, rows_of
 from walt.data.shards import NULL_KEY, Members, ShardReader
 from walt.data.text_tables import CAPTIONS_TABLE, read_captions
+
+_NULL = ids_of([NULL_KEY])
 
 
 class TextDataset:
@@ -31,7 +36,7 @@ class TextDataset:
         self.max_tokens = self.table.max_tokens
         self._tensors = TensorReader(self.reader, "embedding", "an embedding")
         self._width: int | None = None
-        _, (form,) = self._forms([NULL_KEY])  # looked at first: the others must have its width
+        _, (form,) = self._forms([NULL_KEY], _NULL)  # looked at first: the others must have its width
         self._width = form.shape[1]
 
     def names(self, key: str) -> tuple[str, ...]:
@@ -70,56 +75,60 @@ class TextDataset:
             CorruptArtifactError: a key is unknown, or a caption has no embedding, or one that is not finite or has
                 another shape.
         """
-        rows = self.table.rows(keys).tolist()
-        of_clips = [0] * len(keys) if places is None else places
-        return self._padded([self._id(*one) for one in zip(keys, rows, of_clips, strict=True)], dtype)
+        rows = self.table.rows(keys)
+        for key, row in zip(keys, rows.tolist(), strict=True):
+            if row < 0 and key != NULL_KEY:
+                raise CorruptArtifactError(f"{self.reader.directory / CAPTIONS_TABLE}: no clip has the key '{key}'")
+        return self._padded(*self._captions(rows, np.zeros(len(keys), np.int64) if places is None else places), dtype)
 
     def null(self) -> tuple[Tensor, Tensor]:
         """The unconditional input: the empty caption's (L, D) float32 embedding and (L,) mask."""
-        embeddings, mask = self._padded([NULL_KEY], torch.float32)
+        embeddings, mask = self._padded([NULL_KEY], _NULL, torch.float32)
         return embeddings[0], mask[0]
 
-    def _id(self, key: str, row: int, place: int) -> str:
-        """The key of a caption's embedding."""
-        if row < 0:
-            if key == NULL_KEY:
-                return NULL_KEY
-            raise CorruptArtifactError(f"{self.reader.directory / CAPTIONS_TABLE}: no clip has the key '{key}'")
-        return (self.table.captions(row) or (NULL_KEY,))[place]
+    def _captions(self, rows: NDArray[np.int64], places: ArrayLike) -> tuple[list[str], Ids]:
+        """The keys of these captions' embeddings, and their ids; the empty one's of a row -1."""
+        first, end = (self.table.starts[rows + after].astype(np.int64) for after in (0, 1))
+        there = (rows >= 0) & (end > first)
+        captions = first + np.asarray(places)
+        if (captions[there] >= end[there]).any():
+            raise IndexError("a clip has no caption at this place")
+        ids = np.tile(_NULL, (len(rows), 1))
+        ids[there] = self.table.ids[captions[there]]
+        names = [text_of(*halves) for halves in ids.tolist()]
+        return [name if known else NULL_KEY for name, known in zip(names, there.tolist(), strict=True)], ids
 
-    def _padded(self, names: Sequence[str], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _padded(self, names: Sequence[str], ids: Ids, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """(B, L, D) embeddings and (B, L) mask of the captions with these ids."""
-        members, forms = self._forms(names)
+        members, forms = self._forms(names, ids)
         assert self._width is not None, "the empty caption is looked at first"
         width = self._width
         batch = batch_tensor((len(names), self.max_tokens, width), dtype, self.pinned)
         lengths = [form.shape[0] for form in forms]
 
+        rows, flat = rows_of(batch), batch.flatten(1)
+
+        def put_as_stored(place: int, values: NDArray[np.uint8]) -> None:
+            rows[place, : len(values)] = values
+            rows[place, len(values) :] = 0
+
+        def put(place: int, values: NDArray[np.uint8]) -> None:
+            length = len(values) // 2
+            flat[place, :length].copy_(halves_at(values))
+            rows[place, dtype.itemsize * length :] = 0
+
         def fill(start: int, stop: int) -> None:
-            own, sizes = lengths[start:stop], [2 * width * length for length in lengths[start:stop]]
-            if dtype == torch.float16:
-                rows = [row[:size] for row, size in zip(rows_of(batch[start:stop]), sizes, strict=True)]
-                self._tensors.fill(members.part(start, stop), forms[start:stop], rows)
-                for i, length in enumerate(own, start):
-                    batch[i, length:].zero_()
-                return
-            stored = torch.empty(max(own), width, dtype=torch.float16)  # one after another: it stays near the processor
-            values = rows_of(stored).reshape(-1)
-
-            def filled(i: int) -> None:
-                batch[start + i, : own[i]].copy_(stored[: own[i]])
-                batch[start + i, own[i] :].zero_()
-
-            self._tensors.fill(members.part(start, stop), forms[start:stop], [values[:size] for size in sizes], filled)
+            into = put_as_stored if dtype == torch.float16 else put
+            self._tensors.read(members.part(start, stop), forms[start:stop], into, start)
 
         in_threads(len(names), batch.nbytes, fill)
         return batch, torch.arange(self.max_tokens) < torch.tensor(lengths)[:, None]
 
-    def _forms(self, names: Sequence[str]) -> tuple[Members, list[Form]]:
+    def _forms(self, names: Sequence[str], ids: Ids) -> tuple[Members, list[Form]]:
         """Where the embeddings are, each of 1 to L tokens of float16, (n, D)."""
-        members, forms = self._tensors.members(names)
-        for name, form in zip(names, forms, strict=True):
-            problem = None
+        members, forms = self._tensors.members(names, ids)
+        for place in distinct(forms):
+            name, form, problem = names[place], forms[place], None
             if len(form.shape) != 2 or form.dtype != torch.float16 or not 0 < form.shape[0] <= self.max_tokens:
                 problem = f"not 1 to {self.max_tokens} tokens of float16"
             elif self._width not in (None, form.shape[1]):
