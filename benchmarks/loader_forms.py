@@ -5,10 +5,10 @@ A contestant runs in a process of its own, so that libraries and versions do not
     python -m benchmarks.loader_forms CONTESTANT FOLDER CLIPS BATCH
 
 writes its form of the samples into FOLDER unless it is there, prints ``ready``, and then answers each line it is given
-with the seconds of a pass over all samples. A sample is a latent, 5x16x16x8 in 16 bits, and a T5 embedding of 24 tokens
-on average, (n, 2048) in 16 bits, stored without padding in every form. A pass makes batches: latents, embeddings
-padded with zeros to 64 tokens, and their mask; in 16 bits, or, where the name says so, in float32, which is what training
-takes.
+with the seconds of a pass over all samples, of the clock and of processors. A sample is a latent, 5x16x16x8 in 16 bits,
+and a T5 embedding of 24 tokens on average, (n, 2048) in 16 bits, stored without padding in every form. A pass makes
+batches: latents, embeddings padded with zeros to 64 tokens, and their mask; in 16 bits, or, where the name says so, in
+float32, which is what training takes. One thread.
 """
 
 from __future__ import annotations

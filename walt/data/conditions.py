@@ -103,14 +103,16 @@ def open_conditions(
     conditioning: Literal["text", "class", "none"],
     num_classes: int | None,
     choice: CaptionChoice = FIRST,
+    pinned: bool = False,
 ) -> Conditions:
     """The conditions of the clips in ``data/text`` for a model of that conditioning. Raises as the classes above.
 
     Args:
         choice: which of a clip's captions is taken.
+        pinned: embeddings are in memory from which a GPU copies without a detour.
     """
     if conditioning == "text":
-        return TextConditions(TextDataset(directory), choice)
+        return TextConditions(TextDataset(directory, pinned), choice)
     if conditioning == "class":
         assert num_classes is not None
         return ClassConditions(Labels(directory), num_classes, directory / LABELS_TABLE)

@@ -91,3 +91,9 @@ def sample_offsets(seed: int, step: int, keys: Sequence[str], choices: int, name
     if choices < 1:
         raise ValueError(f"choices must be at least 1, not {choices}")
     return [hash_integer(name, seed, step, key) % choices for key in keys]
+
+
+def sample_draws(seed: int, step: int, keys: Sequence[str], name: str) -> list[float]:
+    """For each sample of a step a number in [0, 1), as ``sample_offsets``."""
+    draws = (hash_integer(name, seed, step, key) for key in keys)
+    return [(draw >> 11) / 2**53 for draw in draws]  # as many bits as a float has: never 1

@@ -109,6 +109,8 @@ class TensorReader:
     def members(self, keys: Sequence[str], ids: Ids | None = None) -> tuple[Members, list[Form]]:
         """Where the tensors of these keys are, and the form of each. Raises CorruptArtifactError."""
         members = self.reader.members(keys, _EXTENSION, ids)
+        if len(self._seen) != self.reader.num_members:  # it had to look again at what is in the tars
+            self._seen = np.zeros(self.reader.num_members, np.bool_)
         for place, row in enumerate(members.rows):
             if not self._seen[row]:
                 self.reader.will_need(members, place)

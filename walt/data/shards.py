@@ -285,10 +285,12 @@ class ShardReader:
         if is_member(file.map[offset - TAR_HEADER : offset], key, one.extension):
             return file.bytes[offset : offset + one.sizes[0]]
         # another lies there: what is kept of the tars is damaged, or the tar is
-        if not self._places.kept:
+        if self._places.kept:
+            self._places = places_of(self.directory, self.index.records, again=True)
+        again = self.members([key], one.extension)
+        if again == one:
             raise self.corrupt(key, "another member is in its place")
-        self._places = places_of(self.directory, self.index.records, again=True)
-        return self.content(self.members([key], one.extension), 0)
+        return self.content(again, 0)
 
     def will_need(self, members: Members, place: int) -> None:
         """Have the system read a member ahead."""
@@ -297,9 +299,7 @@ class ShardReader:
 
     def __getitem__(self, key: str) -> Sample:
         """The sample's members by extension. Raises KeyError."""
-        if not (rows := self._rows_of(key)):
-            raise KeyError(key)
-        extensions = [self._places.extension(row) for row in rows]
+        extensions = [self._places.extension(row) for row in self._there(key)]
         found = [self.members([key], extension) for extension in extensions]
         return {members.extension: self.content(members, 0).tobytes() for members in found}
 
@@ -320,13 +320,18 @@ class ShardReader:
             found = find()
         return found
 
+    def _there(self, key: str) -> range:
+        """The rows of the key's members. Raises KeyError."""
+        self._find(lambda: self._places.index.find(ids_of([key])))
+        if not (rows := self._rows_of(key)):
+            raise KeyError(key)
+        return rows
+
     def _rows_of(self, key: str) -> range:
         return self._places.rows_of(ids_of([key])[0])
 
     def _tar(self, key: str) -> int:
-        if not (rows := self._rows_of(key)):
-            raise KeyError(key)
-        return int(self._places.columns["tar"][rows[0]])
+        return int(self._places.columns["tar"][self._there(key)[0]])
 
     def _path(self, tar: int) -> Path:
         return self.directory / self.index.records[tar].shard
