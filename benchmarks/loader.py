@@ -4,8 +4,8 @@
 
 All contestants (``benchmarks.loader_forms``) read the same samples, which are in the system's memory, in processes of
 their own that take turns; the first pass of each is shown apart, the others are medians. ``--before`` is a checkout of
-an earlier version of this project, read by its own code. ``--peers`` is a folder with libraries that the project does not
-have, as ``pip install --no-deps --target FOLDER litdata mosaicml-streaming ...`` makes it; a contestant that cannot
+an earlier version of this project, read by its own code. ``--peers`` is a folder with libraries that the project does
+not have, as ``pip install --no-deps --target FOLDER litdata mosaicml-streaming ...`` makes it; a contestant that cannot
 start is left out, and named. Seconds are of processors, which other work on the machine hardly changes; with
 ``--clock`` they are of the clock.
 """

@@ -18,8 +18,10 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib.machinery import ModuleSpec
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,10 +41,8 @@ def samples(clips: int) -> Iterator[Sample]:
     """Latents (c, t, h, w) and embeddings (n, D)."""
     rng = np.random.default_rng(SEED)
     for count in token_counts(clips):
-        yield (
-            rng.standard_normal(SHAPE, np.float32).astype(np.float16),
-            rng.standard_normal((count, WIDTH), np.float32).astype(np.float16),
-        )
+        latent, text = rng.standard_normal(SHAPE, np.float32), rng.standard_normal((count, WIDTH), np.float32)
+        yield latent.astype(np.float16), text.astype(np.float16)
 
 
 def token_counts(clips: int) -> list[int]:
@@ -144,13 +144,11 @@ def write_stored_form(folder: Path, clips: int) -> None:
     every = samples(clips)
     for tar, first in enumerate(range(0, clips, OF_A_TAR)):
         numbers = range(first, min(first + OF_A_TAR, clips))
-        part = list(islice(every, len(numbers)))
-        of_latents = [
-            (key(n), {"safetensors": save({"latents": own})}) for n, (own, _) in zip(numbers, part, strict=True)
-        ]
+        pairs = list(zip(numbers, islice(every, len(numbers)), strict=True))
+        of_latents = [(key(number), {"safetensors": save({"latents": own[0]})}) for number, own in pairs]
+        ids = [caption_id(f"caption {number}") for number in numbers]
         of_text = [
-            (caption_id(f"caption {n}"), {"safetensors": save({"embedding": own})})
-            for n, (_, own) in zip(numbers, part, strict=True)
+            (name, {"safetensors": save({"embedding": own[1]})}) for name, (_, own) in zip(ids, pairs, strict=True)
         ]
         records[0].append(write_shard(latents / shard_name("latents", tar), of_latents))
         records[1].append(write_shard(text / shard_name("text", tar), of_text))
@@ -191,7 +189,10 @@ def webdataset(folder: Path, clips: int, size: int, form: str) -> Pass:
 
 
 def mds(folder: Path, clips: int, size: int) -> Pass:
-    """MosaicML's MDS, its samples by number in stored order."""
+    """MosaicML's MDS, by number in a drawn order. It imports its datasets of pictures, which want a torchvision that
+    this project cannot have: they get a module without anything in it."""
+    for name in ("torchvision", "torchvision.datasets", "torchvision.transforms", "torchvision.transforms.functional"):
+        sys.modules[name] = _Empty(name)
     from streaming import MDSWriter, StreamingDataset
 
     if not folder.is_dir():
@@ -200,7 +201,22 @@ def mds(folder: Path, clips: int, size: int) -> Pass:
             for latent, text in samples(clips):
                 writer.write({"latents": latent, "text": text})
     dataset = StreamingDataset(local=str(folder), shuffle=False, batch_size=size)
-    return lambda: in_batches(((one["latents"], one["text"]) for one in map(dataset.__getitem__, range(clips))), size)
+    order = np.random.default_rng(SEED).permutation(clips).tolist()
+    return lambda: in_batches(((one["latents"], one["text"]) for one in map(dataset.__getitem__, order)), size)
+
+
+class _Empty(ModuleType):
+    """A module in which any name is a class."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []
+        self.__spec__ = ModuleSpec(name, None)
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
 
 
 def _litdata_sample(number: int, folder: str) -> dict[str, torch.Tensor]:
@@ -208,8 +224,8 @@ def _litdata_sample(number: int, folder: str) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(stored[name]) for name in ("latents", "text")}
 
 
-def litdata(folder: Path, clips: int, size: int) -> Pass:
-    """litdata, in stored order."""
+def litdata(folder: Path, clips: int, size: int, shuffle: bool) -> Pass:
+    """litdata, in the order in which it shuffles, or in stored order."""
     from functools import partial
 
     from litdata import StreamingDataset, optimize
@@ -225,7 +241,7 @@ def litdata(folder: Path, clips: int, size: int) -> Pass:
             partial(_litdata_sample, folder=str(parts)), list(range(clips)), str(folder), chunk_bytes="64MB",
             num_workers=1, start_method="fork",
         )  # fmt: skip
-    dataset = StreamingDataset(str(folder), shuffle=False)
+    dataset = StreamingDataset(str(folder), shuffle=shuffle, drop_last=False)
     return lambda: in_batches(((one["latents"], one["text"]) for one in dataset), size)
 
 
@@ -234,7 +250,8 @@ CONTESTANTS: dict[str, Callable[[Path, int, int], Pass]] = {
     "ours": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float16),
     "ours, float32": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float32),
     "before, float32": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float32),
-    "litdata": lambda folder, clips, size: litdata(folder / "litdata", clips, size),
+    "litdata": lambda folder, clips, size: litdata(folder / "litdata", clips, size, True),
+    "litdata, stored order": lambda folder, clips, size: litdata(folder / "litdata", clips, size, False),
     "MDS": lambda folder, clips, size: mds(folder / "mds", clips, size),
     "WebDataset, safetensors": lambda folder, clips, size: webdataset(folder / "wds-st", clips, size, "safetensors"),
     "WebDataset, npy": lambda folder, clips, size: webdataset(folder / "wds-npy", clips, size, "npy"),
