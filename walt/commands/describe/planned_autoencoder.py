@@ -1,0 +1,149 @@
+"""What the autoencoder holds in memory: a training step, encoding and decoding, run with tensors without values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.discriminator import Discriminator
+from walt.autoencoder.losses import LeCam
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.perceptual import IMAGENET_MEAN, IMAGENET_STD, PerceptualNetwork
+from walt.commands.describe.planned_steps import Peaks, step_peaks
+from walt.core.sizes import Size
+from walt.nn.causal import use_channels_last
+from walt.nn.planned_memory import Plan, planned
+from walt.training.autoencoder_config import AutoencoderTrainingConfig
+from walt.training.autoencoder_objective import AutoencoderBatch, AutoencoderObjective
+from walt.training.trained_model import TrainedModel
+
+Device = Literal["cuda", "cpu"]
+
+
+class PlannedObjective(AutoencoderObjective):
+    """The losses of batches that come from nowhere."""
+
+    def __init__(
+        self,
+        model: CausalAutoencoder,
+        config: AutoencoderTrainingConfig,
+        discriminator: Discriminator | None,
+        perceptual: PerceptualNetwork | None,
+    ) -> None:
+        self.model, self.config, self.seed = model, config, 0
+        self.discriminator, self.perceptual = discriminator, perceptual
+        self.device = str(next(model.parameters()).device)
+        self.lecam: LeCam | None = None
+        self._outputs = None
+
+
+class PlannedPerceptual(PerceptualNetwork):
+    """The classifier without its weights: of its folder where that is here, else ResNet-50, the paper's."""
+
+    def __init__(self, folder: Path) -> None:
+        nn.Module.__init__(self)
+        from transformers import AutoConfig, AutoModelForImageClassification, ResNetConfig
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True) if folder.is_dir() else ResNetConfig()
+        untyped: type = AutoModelForImageClassification
+        self.network = untyped.from_config(config).eval().requires_grad_(False)
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
+
+
+def autoencoder_training_peaks(
+    config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path, devices: int, device: Device = "cuda"
+) -> Peaks:
+    """Of a step on one of ``devices``: phases ``forward``, ``backward``, ``update``, of the form that takes most where
+    a step holds one.
+
+    Args:
+        root: what a relative folder of the perceptual network is relative to.
+    """
+    found: Peaks = {}
+    for forms in [training.forms] if training.joint else [(form,) for form in training.forms]:
+        with planned(device) as plan:
+            peaks = _step(plan, config, training.model_copy(update={"forms": forms}), root, devices)
+        for phase, kinds in peaks.items():
+            found[phase] = max(found.get(phase, kinds), kinds, key=lambda kinds: sum(kinds.values()))
+    return found
+
+
+def _step(
+    plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path, devices: int
+) -> Peaks:
+    discriminator = perceptual = None
+    with torch.device("meta"):
+        model = CausalAutoencoder(config)
+        if training.discriminator is not None:
+            discriminator = Discriminator(training.discriminator)
+        if training.perceptual_network is not None:
+            perceptual = PlannedPerceptual(root / Path(training.perceptual_network).expanduser())
+    model.activation_checkpointing = training.activation_checkpointing
+    for network in (model, discriminator, perceptual):
+        if network is not None:
+            if network is not perceptual:
+                use_channels_last(network)
+            plan.place(network)
+    objective = PlannedObjective(model, training, discriminator, perceptual)
+    if training.loss.lecam:
+        with torch.device("meta"):
+            objective.lecam = LeCam()
+        plan.place(objective.lecam)
+    total = sum(form.weight for form in training.forms)
+    batches = []
+    for form in training.forms:
+        count = -(-form.batch_size // devices)
+        video = torch.empty(count, 3, form.num_frames, *form.resolution)
+        noise = torch.empty(count, *latent_shape(config, form.num_frames, form.resolution))
+        batches.append(AutoencoderBatch(video, noise, form.weight / total))
+    models = [TrainedModel(model, lambda step: objective.losses(step, batches), training)]
+    if (second := objective.second_model()) is not None:
+        models.append(TrainedModel(second.model, second.losses, training, second.name))
+    return step_peaks(plan, models, step=0)
+
+
+def latent_shape(config: AutoencoderConfig, num_frames: int, size: Size) -> tuple[int, int, int, int]:
+    """(c, 1+t, h, w) of a clip's latents."""
+    frames = 1 + (num_frames - 1) // config.temporal_factor
+    return config.latent_channels, frames, size[0] // config.spatial_factor, size[1] // config.spatial_factor
+
+
+def encoding_peak(
+    config: AutoencoderConfig, num_frames: int, size: Size, count: int, precision: str, device: Device = "cuda"
+) -> Peaks:
+    """Of ``count`` clips of one size that are encoded together."""
+    with planned(device) as plan, torch.inference_mode():
+        model = _placed(plan, config)
+        video = plan.tensor(count, 3, num_frames, *size, kind="batch").contiguous(memory_format=torch.channels_last_3d)
+        plan.count(video, "batch")
+        plan.memory.begin()
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            model.encode(video)
+        return {"encode": plan.memory.peaks["forward"]}
+
+
+def decoding_peak(
+    config: AutoencoderConfig, num_frames: int, size: Size, count: int, precision: str, device: Device = "cuda"
+) -> Peaks:
+    """Of ``count`` videos of one size that are decoded together."""
+    with planned(device) as plan, torch.inference_mode():
+        model = _placed(plan, config)
+        latents = plan.tensor(count, *latent_shape(config, num_frames, size), kind="batch")
+        plan.memory.begin()
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            video: Tensor = model.decode(latents)
+            video.float().clamp(-1.0, 1.0)
+        return {"decode": plan.memory.peaks["forward"]}
+
+
+def _placed(plan: Plan, config: AutoencoderConfig) -> CausalAutoencoder:
+    with torch.device("meta"):
+        model = CausalAutoencoder(config).eval()
+    use_channels_last(model)
+    plan.place(model)
+    return model
