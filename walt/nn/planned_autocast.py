@@ -2,7 +2,7 @@
 
 torch's own kernels cast what is on a GPU, and a tensor without values is on none. In the block of ``cuda_autocast`` the
 same operators get kernels from here, with the same rules (``aten/src/ATen/autocast_mode.h``) and the same cache of
-weights' copies: copies in the lower precision are memory too. A test compares the names with those that torch registers.
+weights' copies: copies in the lower precision are memory too.
 """
 
 from __future__ import annotations

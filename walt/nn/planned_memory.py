@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from unittest.mock import patch
 
 import torch
@@ -26,7 +26,7 @@ from walt.nn.planned_autocast import cuda_autocast
 Kind = Literal["weights", "optimizer", "gradients", "batch", "activations"]
 KINDS: tuple[Kind, ...] = ("weights", "optimizer", "gradients", "batch", "activations")
 _META = torch.device("meta")
-_real_device = torch.Tensor.device.__get__  # type: ignore[attr-defined]
+_real_device = torch.Tensor.device.__get__
 
 
 class PlannedTensor(Tensor):
@@ -34,13 +34,13 @@ class PlannedTensor(Tensor):
 
     on: torch.device
 
-    def __new__(cls, meta: Tensor, on: torch.device) -> PlannedTensor:
+    def __new__(cls, meta: Tensor, on: torch.device) -> Self:
         """``meta`` is on the ``meta`` device."""
-        planned: PlannedTensor = Tensor._make_subclass(cls, meta, False, device_for_backend_keys=on)  # type: ignore
+        planned: Self = Tensor._make_subclass(cls, meta, False, device_for_backend_keys=on)
         planned.on = on
         return planned
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @property
     def device(self) -> torch.device:  # type: ignore[override]
@@ -147,7 +147,9 @@ def planned(device: Literal["cuda", "cpu"]) -> Iterator[Plan]:
             stack.enter_context(cuda_autocast())
         stack.enter_context(patch("torch.nn.functional.scaled_dot_product_attention", planned_attention))
         calls = _Calls(plan.device)
-        stack.enter_context(patch("torch.autograd._engine_run_backward", calls.also_in(torch.autograd._engine_run_backward)))
+        stack.enter_context(
+            patch("torch.autograd._engine_run_backward", calls.also_in(torch.autograd._engine_run_backward))
+        )
         stack.enter_context(calls)
         stack.enter_context(_Operations(plan))
         yield plan
@@ -217,7 +219,7 @@ class _Operations(TorchDispatchMode):
         def bare(tensor: Tensor) -> Tensor:
             if _real_device(tensor) != _META:
                 return tensor
-            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=_META)  # type: ignore
+            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=_META)
             given[id(plain)] = plain, tensor
             return plain
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ class PlannedPerceptual(PerceptualNetwork):
         from transformers import AutoConfig, AutoModelForImageClassification, ResNetConfig
 
         config = AutoConfig.from_pretrained(folder, local_files_only=True) if folder.is_dir() else ResNetConfig()
-        untyped: type = AutoModelForImageClassification
+        untyped: Any = AutoModelForImageClassification
         self.network = untyped.from_config(config).eval().requires_grad_(False)
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))

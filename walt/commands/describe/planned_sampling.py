@@ -29,7 +29,9 @@ def sampling_peaks(params: Params, name: str, device: Literal["cuda", "cpu"] = "
     """
     architecture, _ = params.transformers()[name]
     schedule, settings = Schedule.from_config(params.diffusion), params.sample
-    scale = settings.guidance_scale if architecture.super_resolution is None else settings.super_resolution_guidance_scale
+    scale = (
+        settings.guidance_scale if architecture.super_resolution is None else settings.super_resolution_guidance_scale
+    )
     frame_scale = settings.frame_guidance_scale if architecture.super_resolution is None else scale
     guidance = Guidance(scale, frame_scale, settings.guidance_rescale)
     config = settings.model_copy(update={"steps": _STEPS})
@@ -93,7 +95,9 @@ def _conditioning(plan: Plan, params: Params, architecture: TransformerConfig) -
     count = params.sample.batch_size
     conditions, low, known = Conditions(), None, None
     if architecture.conditioning == "text":
-        conditions = Conditions(text=TextCondition(*_text(plan, params, architecture, count), *_text(plan, params, architecture, 1)))
+        conditions = Conditions(
+            text=TextCondition(*_text(plan, params, architecture, count), *_text(plan, params, architecture, 1))
+        )
     elif architecture.conditioning == "class":
         conditions = Conditions(labels=plan.tensor(count, dtype=torch.int64, kind="batch"))
     if architecture.super_resolution is not None:

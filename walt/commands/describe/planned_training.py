@@ -10,7 +10,7 @@ import torch
 from walt.commands.describe.planned_steps import Peaks, by_layers, step_peaks
 from walt.data.epoch_order import hash_integer
 from walt.diffusion.schedule import Schedule
-from walt.nn.planned_memory import Plan, planned
+from walt.nn.planned_memory import Kind, Plan, planned
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionBatch, DiffusionObjective
 from walt.training.trained_model import TrainedModel
@@ -19,6 +19,7 @@ from walt.transformer.model import WaltTransformer
 
 Composition = tuple[int, int]
 """(videos, stacks of images) of a part of a step."""
+
 
 def training_peaks(
     architecture: TransformerConfig,
@@ -112,3 +113,24 @@ def _step_with_two_passes(probability: float) -> int:
     """A step in which the model is called twice, where there are such: it needs more."""
     draws = (hash_integer("self-conditioning", 0, step) / 2**64 for step in range(10_000))
     return next((step for step, draw in enumerate(draws) if draw < probability), 0)
+
+
+def sharded(peaks: Peaks, architecture: TransformerConfig, devices: int) -> Peaks:
+    """The peaks of one device where each holds its share of the model (FSDP2), from those of a whole model.
+
+    Calculated: each holds its share of weights, gradients and moments, all of what is outside the blocks, and at a
+    time two blocks' weights, one of which is gathered ahead, and two blocks' gradients. Copies that autocast makes of
+    weights are not kept then; they are counted all the same.
+    """
+    with torch.device("meta"):
+        model = WaltTransformer(architecture.model_copy(update={"layers": 2}))
+    blocks = sum(4 * parameter.numel() for parameter in model.blocks.parameters())
+    outside = sum(4 * parameter.numel() for parameter in model.parameters()) - blocks
+
+    def share(kind: Kind, count: int) -> int:
+        if kind not in ("weights", "optimizer", "gradients") or not count:
+            return count
+        gathered = 0 if kind == "optimizer" else blocks + outside
+        return -(-count // devices) + gathered
+
+    return {phase: {kind: share(kind, count) for kind, count in kinds.items()} for phase, kinds in peaks.items()}
