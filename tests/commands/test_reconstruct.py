@@ -98,7 +98,7 @@ def test_the_video_plays_in_browsers_and_says_what_it_is(autoencoder: Path, tmp_
     assert (info.codec, info.pixel_format, info.num_frames, info.average_fps) == ("h264", "yuv420p", 4, 12.5)
     assert read_metadata(row.video) == {
         "source": "ü.mkv", "left": "original", "right": "reconstruction",
-        "autoencoder_sha256": weights_digest(autoencoder),
+        "autoencoder_sha256": weights_digest(autoencoder), "precision": "fp32",
     }  # fmt: skip
 
 
@@ -327,7 +327,7 @@ short, long, model, out, at_once = sys.argv[1:]
 run(Request([Path(short)], Path(model), Path(out)))  # one frame: what is loaded and set up on first use
 before = peak()
 if at_once == "yes":
-    reconstruction.chunk_frames = lambda config, size: 10**6
+    reconstruction.chunk_frames = lambda config, size, megapixels: 10**6
 (row,) = run(Request([Path(long)], Path(model), Path(out)))
 print(json.dumps({
     "before": before, "peak": peak(), "frames": row.quality.num_frames,

@@ -25,6 +25,7 @@ from torch import Tensor
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.autoencoder.streaming import clips_at_once, encode_within
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_json
@@ -80,6 +81,7 @@ class Encoder:
     statistics: LatentStatistics
     device: str
     config: EncodeVideoConfig
+    megapixels: float
     identity: dict[str, Any]
 
     @torch.inference_mode()
@@ -87,7 +89,7 @@ class Encoder:
         """Clips (T, H, W, 3) of one shape -> as many latents (c, t, h, w) float16, on the CPU."""
         video = pixels(clips).to(self.device, memory_format=torch.channels_last_3d)
         with torch.autocast(video.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            mean, _ = self.model.encode(video)
+            mean = encode_within(self.model, video, self.megapixels)
         return [latent.contiguous() for latent in self.statistics.normalize(mean.float()).half().cpu()]
 
 
@@ -177,7 +179,7 @@ def open_encoder(config: Config, paths: Paths) -> Encoder:
         "libraries": LIBRARY_VERSIONS,
         "code": code_digest(__name__),
     }
-    return Encoder(model, statistics, device, config.encode_video, identity)
+    return Encoder(model, statistics, device, config.encode_video, config.compute.megapixels_at_once, identity)
 
 
 @dataclass(frozen=True)
@@ -227,9 +229,10 @@ class _Tar:
         by_length: dict[int, list[str]] = {}
         for key, clip in clips.items():
             by_length.setdefault(len(clip), []).append(key)
-        for keys in by_length.values():  # videos and images apart: a batch has one shape
-            for start in range(0, len(keys), encoder.config.batch_size):
-                batch = keys[start : start + encoder.config.batch_size]
+        for length, keys in by_length.items():  # videos and images apart: a batch has one shape
+            _, height, width, _ = clips[keys[0]].shape
+            count = clips_at_once(length, (height, width), encoder.megapixels)
+            for batch in (keys[start : start + count] for start in range(0, len(keys), count)):
                 latents |= zip(batch, encoder.encode([clips[key] for key in batch]), strict=True)
         finite = {key: bool(latents[key].isfinite().all()) for key in clips}
         samples: dict[str, Sample] = {
