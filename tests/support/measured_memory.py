@@ -71,11 +71,11 @@ def _autoencoder(scale: int) -> Peaks:
 
 
 def _encode(scale: int) -> Peaks:
-    return planned_autoencoder.encoding_peak(_CODER, 17, (32 * scale, 32 * scale), 4, "fp32", "cpu")
+    return planned_autoencoder.encoding_peak(_CODER, 17, (32 * scale, 32 * scale), 1.2, "fp32", "cpu")
 
 
 def _decode(scale: int) -> Peaks:
-    return planned_autoencoder.decoding_peak(_CODER, 17, (32 * scale, 32 * scale), 2, "fp32", "cpu")
+    return planned_autoencoder.decoding_peak(_CODER, 17, (32 * scale, 32 * scale), 0.6, "fp32", "cpu")
 
 
 _CODER = changed(

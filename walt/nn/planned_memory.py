@@ -52,13 +52,14 @@ class Memory:
     """Bytes that are alive, by kind, and the most that were, by phase.
 
     Attributes:
-        phase: what is being computed, a name. In a backward pass it is ``backward``, whatever is here.
+        phase: what is being computed, a name. In a backward pass it is ``backward`` with ``prefix``, whatever is here.
+        prefix: before the names of phases.
         peaks: for each phase, the kinds at the moment at which most was alive.
     """
 
     def __init__(self) -> None:
         self.alive: dict[Kind, int] = dict.fromkeys(KINDS, 0)
-        self.phase = "forward"
+        self.phase, self.prefix = "forward", ""
         self.peaks: dict[str, dict[Kind, int]] = {}
 
     def begin(self) -> None:
@@ -69,7 +70,7 @@ class Memory:
         """``count`` bytes more."""
         self.alive[kind] += count
         if count > 0:
-            phase = "backward" if torch._C._current_graph_task_id() != -1 else self.phase
+            phase = self.prefix + ("backward" if torch._C._current_graph_task_id() != -1 else self.phase)
             if phase not in self.peaks or sum(self.alive.values()) > sum(self.peaks[phase].values()):
                 self.peaks[phase] = dict(self.alive)
 

@@ -6,22 +6,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import LeCam
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import IMAGENET_MEAN, IMAGENET_STD, PerceptualNetwork
-from walt.commands.describe.planned_steps import Peaks, step_peaks
+from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
+from walt.commands.describe.planned_steps import Peaks, continued, step_peaks
 from walt.core.sizes import Size
 from walt.nn.causal import use_channels_last
 from walt.nn.planned_memory import Plan, planned
-from walt.training.autoencoder_config import AutoencoderTrainingConfig
+from walt.training.autoencoder_config import AutoencoderTrainingConfig, ClipFormConfig
 from walt.training.autoencoder_objective import AutoencoderBatch, AutoencoderObjective
 from walt.training.trained_model import TrainedModel
 
 Device = Literal["cuda", "cpu"]
+Forms = tuple[ClipFormConfig, ...]
+_FEWEST_PARTS = 2
 
 
 class PlannedObjective(AutoencoderObjective):
@@ -58,24 +61,32 @@ class PlannedPerceptual(PerceptualNetwork):
 def autoencoder_training_peaks(
     config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path, devices: int, device: Device = "cuda"
 ) -> Peaks:
-    """Of a step on one of ``devices``: phases ``forward``, ``backward``, ``update``, of the form that takes most where
-    a step holds one.
+    """Of a step on one of ``devices``: phases ``forward``, ``backward``, those of the discriminator, ``update``. Where
+    a step holds one form, of the form that takes most.
+
+    All parts of a form are alike, and each leaves the same behind for the discriminator: where there are many, few are
+    counted and continued.
 
     Args:
         root: what a relative folder of the perceptual network is relative to.
     """
     found: Peaks = {}
     for forms in [training.forms] if training.joint else [(form,) for form in training.forms]:
-        with planned(device) as plan:
-            peaks = _step(plan, config, training.model_copy(update={"forms": forms}), root, devices)
-        for phase, kinds in peaks.items():
+        sizes = [-(-form.batch_size // devices) // training.accumulation for form in forms]
+
+        def of_parts(parts: int, forms: Forms = forms, sizes: list[int] = sizes) -> Peaks:
+            some = tuple(
+                form.model_copy(update={"batch_size": parts * size}) for form, size in zip(forms, sizes, strict=True)
+            )
+            with planned(device) as plan:
+                return _step(plan, config, training.model_copy(update={"forms": some, "accumulation": parts}), root)
+
+        for phase, kinds in continued(training.accumulation, of_parts, _FEWEST_PARTS, 1).items():
             found[phase] = max(found.get(phase, kinds), kinds, key=lambda kinds: sum(kinds.values()))
     return found
 
 
-def _step(
-    plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path, devices: int
-) -> Peaks:
+def _step(plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path) -> Peaks:
     discriminator = perceptual = None
     with torch.device("meta"):
         model = CausalAutoencoder(config)
@@ -84,23 +95,27 @@ def _step(
         if training.perceptual_network is not None:
             perceptual = PlannedPerceptual(root / Path(training.perceptual_network).expanduser())
     model.activation_checkpointing = training.activation_checkpointing
-    for network in (model, discriminator, perceptual):
-        if network is not None:
-            if network is not perceptual:
-                use_channels_last(network)
-            plan.place(network)
+    use_channels_last(model)
+    plan.place(model)
+    if discriminator is not None:
+        use_channels_last(discriminator)
+        plan.place(discriminator)
+    if perceptual is not None:
+        plan.place(perceptual)
     objective = PlannedObjective(model, training, discriminator, perceptual)
     if training.loss.lecam:
         with torch.device("meta"):
             objective.lecam = LeCam()
         plan.place(objective.lecam)
     total = sum(form.weight for form in training.forms)
-    batches = []
-    for form in training.forms:
-        count = -(-form.batch_size // devices)
-        video = torch.empty(count, 3, form.num_frames, *form.resolution)
-        noise = torch.empty(count, *latent_shape(config, form.num_frames, form.resolution))
-        batches.append(AutoencoderBatch(video, noise, form.weight / total))
+    batches = [
+        AutoencoderBatch(
+            torch.empty(form.batch_size, 3, form.num_frames, *form.resolution),
+            torch.empty(form.batch_size, *latent_shape(config, form.num_frames, form.resolution)),
+            form.weight / total,
+        )
+        for form in training.forms
+    ]
     models = [TrainedModel(model, lambda step: objective.losses(step, batches), training)]
     if (second := objective.second_model()) is not None:
         models.append(TrainedModel(second.model, second.losses, training, second.name))
@@ -114,30 +129,32 @@ def latent_shape(config: AutoencoderConfig, num_frames: int, size: Size) -> tupl
 
 
 def encoding_peak(
-    config: AutoencoderConfig, num_frames: int, size: Size, count: int, precision: str, device: Device = "cuda"
+    config: AutoencoderConfig, num_frames: int, size: Size, megapixels: float, precision: str, device: Device = "cuda"
 ) -> Peaks:
-    """Of ``count`` clips of one size that are encoded together."""
+    """Of clips of one size that are encoded together, or of one that is encoded in pieces: phase ``encode``."""
+    count = clips_at_once(num_frames, size, megapixels)
     with planned(device) as plan, torch.inference_mode():
         model = _placed(plan, config)
         video = plan.tensor(count, 3, num_frames, *size, kind="batch").contiguous(memory_format=torch.channels_last_3d)
         plan.count(video, "batch")
         plan.memory.begin()
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            model.encode(video)
+            encode_within(model, video, megapixels)
         return {"encode": plan.memory.peaks["forward"]}
 
 
 def decoding_peak(
-    config: AutoencoderConfig, num_frames: int, size: Size, count: int, precision: str, device: Device = "cuda"
+    config: AutoencoderConfig, num_frames: int, size: Size, megapixels: float, precision: str, device: Device = "cuda"
 ) -> Peaks:
-    """Of ``count`` videos of one size that are decoded together."""
+    """Of videos of one size that are decoded together, or of one that is decoded in pieces: phase ``decode``."""
+    count = clips_at_once(num_frames, size, megapixels)
     with planned(device) as plan, torch.inference_mode():
         model = _placed(plan, config)
         latents = plan.tensor(count, *latent_shape(config, num_frames, size), kind="batch")
         plan.memory.begin()
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            video: Tensor = model.decode(latents)
-            video.float().clamp(-1.0, 1.0)
+            for piece in decode_within(model, latents, megapixels):
+                piece.float().clamp(-1.0, 1.0)
         return {"decode": plan.memory.peaks["forward"]}
 
 

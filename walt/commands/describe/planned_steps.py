@@ -23,13 +23,17 @@ def by_layers(layers: int, of_layers: Callable[[int], Peaks]) -> Peaks:
     Blocks come in pairs, spatial and spatiotemporal, and all pairs are alike: each adds the same to what is alive at
     any place outside it, so a phase's peak grows by the same for each pair.
     """
-    first = _FEWEST_LAYERS + layers % 2
-    if layers <= first + 2:
-        return of_layers(layers)
-    small, larger = of_layers(first), of_layers(first + 2)
-    pairs = (layers - first) // 2
+    return continued(layers, of_layers, _FEWEST_LAYERS + layers % 2, 2)
+
+
+def continued(number: int, of: Callable[[int], Peaks], first: int, step: int) -> Peaks:
+    """``of(number)``, from ``of(first)`` and ``of(first + step)``, where each step adds the same to every phase."""
+    if number <= first + step:
+        return of(number)
+    small, larger = of(first), of(first + step)
+    steps = (number - first) // step
     return {
-        phase: {kind: count + pairs * (larger[phase][kind] - count) for kind, count in kinds.items()}
+        phase: {kind: count + steps * (larger[phase][kind] - count) for kind, count in kinds.items()}
         for phase, kinds in small.items()
     }
 
@@ -53,9 +57,10 @@ def step_peaks(plan: Plan, models: list[TrainedModel], step: int) -> Peaks:
     plan.memory.begin()
     stop = TerminationSignal()
     for trained in models:
+        plan.memory.prefix = trained.prefix.replace("/", " ")
         with frozen(other for other in models if other is not trained):
             trained.gradient(step, stop)
-    plan.memory.phase = "update"
+    plan.memory.phase, plan.memory.prefix = "update", ""
     for trained in models:
         trained.update(0.0)
     if average is not None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from walt.commands.describe.planned_autoencoder import (
     autoencoder_training_peaks,
@@ -27,7 +28,10 @@ from walt.data.keyed_dataset import CACHE_BYTES
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import prefetch_depth
 from walt.project.params import Params
+from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.config import DiffusionTrainingConfig, LoopConfig
+
+Number = TypeVar("Number", int, float)
 
 DEVICE_SHARE, HOST_SHARE = 0.9, 0.75
 """What of the memory a plan may take: the rest is for workspaces of kernels, what allocators lose, and the system."""
@@ -106,13 +110,31 @@ def plan_stages(params: Params, root: Path, devices: int, limits: Limits) -> Ite
 
 def _train_autoencoder(params: Params, root: Path, devices: int, limits: Limits) -> StageMemory:
     config, training = params.autoencoder, params.train_autoencoder
-    peaks = autoencoder_training_peaks(config, training, root, devices)
+
+    def peaks_of(training: AutoencoderTrainingConfig) -> Peaks:
+        return autoencoder_training_peaks(config, training, root, devices)
+
+    peaks = peaks_of(training)
+    advice: list[str] = []
+    if not limits.fits(peaks):
+        own = math.gcd(*(-(-form.batch_size // devices) for form in training.forms))
+        finer = [n for n in range(training.accumulation + 1, own + 1) if own % n == 0]
+        number = _first(finer, lambda n: limits.fits(peaks_of(training.model_copy(update={"accumulation": n}))))
+        if number is not None:
+            advice.append(f"train_autoencoder.accumulation: {number}")
+        again = training.model_copy(update={"activation_checkpointing": True})
+        if not training.activation_checkpointing and limits.fits(peaks_of(again)):
+            advice.append("train_autoencoder.activation_checkpointing: true")
     of_forms = ((-(-f.batch_size // devices), _clip_bytes(params, f.num_frames, f.resolution)) for f in training.forms)
     batch = sum(count * size for count, size in of_forms)
-    forms = ", ".join(f"{f.batch_size} x {f.num_frames}x{size_folder(f.resolution)}" for f in training.forms)
+    sizes = [-(-form.batch_size // devices) // training.accumulation for form in training.forms]
+    forms = ", ".join(
+        f"{size} x {f.num_frames}x{size_folder(f.resolution)}" for size, f in zip(sizes, training.forms, strict=True)
+    )
     host = {"decoded clips that are kept": len({form.resolution for form in training.forms}) * CACHE_BYTES}
     host = _training_host(peaks, batch) | host
-    return StageMemory("train-autoencoder", forms, peaks, host, _training_disk(peaks, training))
+    cut = f"{training.accumulation} parts of {forms}"
+    return StageMemory("train-autoencoder", cut, peaks, host, _training_disk(peaks, training), advice)
 
 
 def _clip_bytes(params: Params, num_frames: int, size: Size) -> int:
@@ -122,11 +144,12 @@ def _clip_bytes(params: Params, num_frames: int, size: Size) -> int:
 
 
 def _encode_video(params: Params, limits: Limits) -> StageMemory:
-    config, settings, frames = params.autoencoder, params.encode_video, params.ingest.num_frames
+    config, frames = params.autoencoder, params.ingest.num_frames
+    megapixels, precision = params.compute.megapixels_at_once, params.encode_video.precision
     peaks: Peaks = {}
     disk: dict[str, int] = {}
     for size in params.ingest.all_sizes:
-        found = encoding_peak(config, frames, size, settings.batch_size, settings.precision)
+        found = encoding_peak(config, frames, size, megapixels, precision)
         peaks[size_folder(size)] = found["encode"]
         latents = math.prod(latent_shape(config, frames, size))
         disk[f"a million clips of {size_folder(size)}"] = _MILLION * (2 * latents + _IN_TAR)
@@ -135,9 +158,24 @@ def _encode_video(params: Params, limits: Limits) -> StageMemory:
     host = {
         "libraries": _LIBRARIES,
         "clips of a tar": params.ingest.clips_per_shard * clip,
-        "batch": 4 * settings.batch_size * clip,
+        "batch": 4 * max(clip, int(3e6 * megapixels)),
     }
-    return StageMemory("encode-video", f"{settings.batch_size} clips", peaks, host, disk)
+
+    def peaks_of(megapixels: float) -> Peaks:
+        return {
+            size_folder(size): encoding_peak(config, frames, size, megapixels, precision)["encode"]
+            for size in params.ingest.all_sizes
+        }
+
+    advice = [] if limits.fits(peaks) else _fewer_pixels(megapixels, lambda number: limits.fits(peaks_of(number)))
+    return StageMemory("encode-video", f"{megapixels:g} megapixels at once", peaks, host, disk, advice)
+
+
+def _fewer_pixels(now: float, fits: Callable[[float], bool]) -> list[str]:
+    """Advice: the largest of now's halves that fits, where one does."""
+    halves = [now / 2**power for power in range(1, 8)]
+    number = _first(halves, fits)
+    return [] if number is None else [f"compute.megapixels_at_once: {number:g}"]
 
 
 def _encode_text(params: Params, root: Path) -> StageMemory:
@@ -186,7 +224,7 @@ def _train_transformer(params: Params, transformer: Transformer, devices: int, l
     return StageMemory(transformer.stage, cut, peaks, host, _training_disk(peaks, training), advice)
 
 
-def _first(candidates: Sequence[int], fits: Callable[[int], bool]) -> int | None:
+def _first(candidates: Sequence[Number], fits: Callable[[Number], bool]) -> Number | None:
     """The first that fits, where all after one that fits do too: by halving."""
     low, high = 0, len(candidates)
     while low < high:
