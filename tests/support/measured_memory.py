@@ -30,7 +30,7 @@ from walt.diffusion.schedule import Schedule
 class _Real:
     """In place of a plan: what it makes has values."""
 
-    memory = SimpleNamespace(begin=lambda: None, peaks={"forward": {}}, phase="forward")
+    memory = SimpleNamespace(begin=lambda: None, peaks={"forward": {}}, phase="forward", prefix="")
 
     def place(self, module: nn.Module, kind: str = "weights") -> None:
         module.to_empty(device="cpu")

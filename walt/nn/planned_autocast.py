@@ -7,6 +7,7 @@ weights' copies: copies in the lower precision are memory too.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -53,8 +54,10 @@ def cuda_autocast() -> Iterator[None]:
     copies = _Copies()
     library = torch.library.Library("aten", "IMPL")
     below = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCUDA)
-    for name in registered_names():
-        library.impl(name, _kernel(name, copies, below), "AutocastCUDA", allow_override=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that kernels are replaced
+        for name in registered_names():
+            library.impl(name, _kernel(name, copies, below), "AutocastCUDA", allow_override=True)
     try:
         with ExitStack() as stack:
             stack.enter_context(patch("torch.cuda.amp.common.amp_definitely_not_available", lambda: False))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Self
 from unittest.mock import patch
@@ -18,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_map_only, tree_unflatten
 
 from walt.nn.planned_attention import planned_attention
 from walt.nn.planned_autocast import cuda_autocast
@@ -168,7 +168,7 @@ class _Calls(TorchFunctionMode):
         if "device" in kwargs and self._is_meant(kwargs["device"]):
             kwargs = {**kwargs, "device": _META}
         if func is Tensor.new_tensor and args[0].device.type == self.on.type:
-            return torch.tensor(args[1], dtype=args[0].dtype, device=_META)
+            return torch.empty(torch.tensor(args[1]).shape, dtype=args[0].dtype, device=_META)
         if func is Tensor.to and len(args) > 1 and self._is_meant(args[1]):
             args = (args[0], _META, *args[2:])
         return func(*args, **kwargs)
@@ -195,22 +195,23 @@ class _Operations(TorchDispatchMode):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
-        self._known: dict[Any, tuple[Any, TreeSpec]] = {}
+        self._known: dict[Any, Any] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if _only_writes(func) and _has_no_values(args[0]):
+            return args[0] if func._schema.returns else None
         key = _key((func, args, kwargs)) if _makes_new_tensors(func) else None
         with torch._C.DisableTorchFunction():
             if key is not None and key in self._known:
-                forms, tree = self._known[key]
-                return tree_unflatten([self._made(_empty(*form)) for form in forms], tree)
+                return _mapped(self._known[key], _Form, lambda form: self._made(form.empty()))
             found, given = self._run(func, args, kwargs)
-            leaves, tree = tree_flatten(found)
-            if key is not None and all(isinstance(x, Tensor) and _real_device(x) == _META for x in leaves):
-                self._known[key] = [(x.shape, x.stride(), x.dtype) for x in leaves], tree
+            forms = _mapped(found, Tensor, _Form.of)
+            if key is not None and _are_known(forms):
+                self._known[key] = forms
             # what comes from the host is a batch
             kind: Kind | None = "batch" if func is torch.ops.aten._to_copy.default and not given else None
-            return tree_unflatten([self._returned(x, given, kind) for x in leaves], tree)
+            return _mapped(found, Tensor, lambda x: self._returned(x, given, kind))
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, dict[int, tuple[Tensor, Tensor]]]:
         """The operation's result on ``meta``, and the planned tensors that it was given, by the id of what they were
@@ -226,17 +227,66 @@ class _Operations(TorchDispatchMode):
 
         with torch._C._PreserveDispatchKeyGuard():
             torch._C._set_meta_in_tls_dispatch_include(True)
-            args, kwargs = tree_map_only(Tensor, bare, (args, kwargs))
+            args, kwargs = _mapped(args, Tensor, bare), _mapped(kwargs, Tensor, bare)
         return func(*args, **kwargs), given
 
-    def _returned(self, value: Any, given: dict[int, tuple[Tensor, Tensor]], kind: Kind | None) -> Any:
-        if not isinstance(value, Tensor) or _real_device(value) != _META:
+    def _returned(self, value: Tensor, given: dict[int, tuple[Tensor, Tensor]], kind: Kind | None) -> Tensor:
+        if _real_device(value) != _META:
             return value
         return given[id(value)][1] if id(value) in given else self._made(value, kind)
 
     def _made(self, meta: Tensor, kind: Kind | None = None) -> Tensor:
         self.plan.count(meta, kind)
         return PlannedTensor(meta, self.plan.device)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a result looks like; on the host where it has values."""
+
+    shape: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    has_values: bool
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Form:
+        return cls(tensor.shape, tensor.stride(), tensor.dtype, _real_device(tensor) != _META)
+
+    def empty(self) -> Tensor:
+        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=_META)
+
+
+def _are_known(forms: Any) -> bool:
+    """Whether that is all of a result: tensors without values."""
+    every = forms if isinstance(forms, list | tuple) else [forms]
+    return all(isinstance(form, _Form) and not form.has_values for form in every)
+
+
+def _has_no_values(written: Any) -> bool:
+    """Of a tensor, or of the first of several."""
+    first = written[0] if isinstance(written, list | tuple) and written else written
+    return isinstance(first, Tensor) and _real_device(first) == _META
+
+
+def _mapped(value: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+    """The function's result in place of each value of this kind, in lists, tuples and mappings too."""
+    if isinstance(value, kind):
+        return function(value)
+    if isinstance(value, list | tuple):
+        parts = [_mapped(part, kind, function) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    if isinstance(value, dict):
+        return {name: _mapped(part, kind, function) for name, part in value.items()}
+    return value
+
+
+@cache
+def _only_writes(func: Any) -> bool:
+    """Whether an operation changes values of what it is given, and nothing else."""
+    name = func._schema.name
+    shapes = torch.Tag.inplace_view in func.tags or name in ("aten::resize_", "aten::set_", "aten::resize_as_")
+    return name.endswith("_") and func._schema.is_mutable and len(func._schema.returns) < 2 and not shapes
 
 
 @cache
@@ -256,7 +306,3 @@ def _key(value: Any) -> Any:
         keys = tuple(map(_key, value))
         return None if None in keys else keys
     return (type(value), value)
-
-
-def _empty(shape: torch.Size, stride: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    return torch.empty_strided(shape, stride, dtype=dtype, device=_META)

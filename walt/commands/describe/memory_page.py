@@ -49,7 +49,7 @@ def show(name: str, stages: Sequence[StageMemory], limits: Limits, devices: int)
 def _table(name: str, stages: Sequence[StageMemory], limits: Limits, devices: int) -> Table:
     each = "" if devices == 1 else f", each of {devices} devices"
     table = Table(title=f"[bold]{name}[/]  GiB at the peak of each stage{each}", title_justify="left", title_style="")
-    table.box = SIMPLE
+    table.box, table.padding = SIMPLE, (0, 0, 0, 1)
     table.add_column("stage", no_wrap=True)
     for column in (*(_SHORT.get(kind, kind) for kind in KINDS), "device", "host"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -66,8 +66,9 @@ def _table(name: str, stages: Sequence[StageMemory], limits: Limits, devices: in
 
 def _remarks(stages: Sequence[StageMemory], limits: Limits) -> Iterator[str]:
     for stage in stages:
-        phases = ", ".join(f"{phase} {_number(sum(kinds.values()))}" for phase, kinds in stage.device.items())
-        yield f"{stage.stage}: {stage.parts}" + (f"; {phases}" if len(stage.device) > 1 else "")
+        totals = {phase: sum(kinds.values()) for phase, kinds in stage.device.items()}
+        most = max(totals, key=lambda phase: totals[phase], default="")
+        yield f"{stage.stage}: {stage.parts}" + (f"; most in '{most}'" if len(totals) > 1 else "")
         if stage.disk:
             yield "  disk: " + ", ".join(f"{what} {_number(count)} GiB" for what, count in stage.disk.items())
         if not stage.device:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.discriminator import Discriminator
@@ -28,10 +28,11 @@ _FEWEST_PARTS = 2
 
 
 class PlannedObjective(AutoencoderObjective):
-    """The losses of batches that come from nowhere."""
+    """The losses of batches that come from nowhere; each form has peaks of its own."""
 
     def __init__(
         self,
+        plan: Plan,
         model: CausalAutoencoder,
         config: AutoencoderTrainingConfig,
         discriminator: Discriminator | None,
@@ -42,6 +43,20 @@ class PlannedObjective(AutoencoderObjective):
         self.device = str(next(model.parameters()).device)
         self.lecam: LeCam | None = None
         self._outputs = None
+        self._plan = plan
+
+    def _terms(self, video: Tensor, noise: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        self._plan.memory.prefix = _form(video)
+        return super()._terms(video, noise)
+
+    def _discriminator_terms(self, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+        self._plan.memory.prefix = f"discriminator, {_form(real)}"
+        return super()._discriminator_terms(real, fake)
+
+
+def _form(video: Tensor) -> str:
+    """``12 x 17x128x128, ``"""
+    return f"{len(video)} x {'x'.join(map(str, video.shape[2:]))}, "
 
 
 class PlannedPerceptual(PerceptualNetwork):
@@ -61,8 +76,8 @@ class PlannedPerceptual(PerceptualNetwork):
 def autoencoder_training_peaks(
     config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path, devices: int, device: Device = "cuda"
 ) -> Peaks:
-    """Of a step on one of ``devices``: phases ``forward``, ``backward``, those of the discriminator, ``update``. Where
-    a step holds one form, of the form that takes most.
+    """Of a step on one of ``devices``: for each form the phases ``forward`` and ``backward``, of the autoencoder and of
+    the discriminator; and ``update``.
 
     All parts of a form are alike, and each leaves the same behind for the discriminator: where there are many, few are
     counted and continued.
@@ -102,7 +117,7 @@ def _step(plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingCo
         plan.place(discriminator)
     if perceptual is not None:
         plan.place(perceptual)
-    objective = PlannedObjective(model, training, discriminator, perceptual)
+    objective = PlannedObjective(plan, model, training, discriminator, perceptual)
     if training.loss.lecam:
         with torch.device("meta"):
             objective.lecam = LeCam()

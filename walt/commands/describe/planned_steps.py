@@ -14,7 +14,7 @@ from walt.training.trained_model import ExponentialMovingAverage, TrainedModel, 
 Peaks = dict[str, dict[Kind, int]]
 """For each phase of a stage, the bytes of each kind when most of them were alive."""
 
-_FEWEST_LAYERS = 4
+_FEWEST_LAYERS = 2
 
 
 def by_layers(layers: int, of_layers: Callable[[int], Peaks]) -> Peaks:
@@ -57,7 +57,7 @@ def step_peaks(plan: Plan, models: list[TrainedModel], step: int) -> Peaks:
     plan.memory.begin()
     stop = TerminationSignal()
     for trained in models:
-        plan.memory.prefix = trained.prefix.replace("/", " ")
+        plan.memory.prefix = trained.prefix.replace("/", ", ")
         with frozen(other for other in models if other is not trained):
             trained.gradient(step, stop)
     plan.memory.phase, plan.memory.prefix = "update", ""

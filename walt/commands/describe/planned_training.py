@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from walt.diffusion.schedule import Schedule
 from walt.nn.planned_memory import Kind, Plan, planned
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionBatch, DiffusionObjective
+from walt.training.terms import Terms
 from walt.training.trained_model import TrainedModel
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
@@ -29,7 +31,8 @@ def training_peaks(
     devices: int,
     device: Literal["cuda", "cpu"] = "cuda",
 ) -> Peaks:
-    """Of a step on one of ``devices`` that each hold the whole model: phases ``forward``, ``backward``, ``update``.
+    """Of a step on one of ``devices`` that each hold the whole model: for each kind of part, such as ``32 videos``, the
+    phases ``forward`` and ``backward``; and ``update``.
 
     Args:
         max_tokens: of a caption, for models of text.
@@ -84,8 +87,19 @@ def _step(
         if count
     ]
     step = _step_with_two_passes(training.self_conditioning_probability)
-    trained = TrainedModel(model, lambda step: objective.losses(step, batch), config)
-    return step_peaks(plan, [trained], step)
+    names = ["first part, ", *map(_name, kinds)] if len(parts) > 1 else [_name(parts[0])]
+
+    def losses(step: int) -> Iterator[Terms]:
+        computed = objective.losses(step, batch)
+        for name in names:  # each kind of part has peaks of its own
+            plan.memory.prefix = name
+            yield next(computed)
+
+    return step_peaks(plan, [TrainedModel(model, losses, config)], step)
+
+
+def _name(part: Composition) -> str:
+    return ", ".join(f"{count} {kind}" for count, kind in zip(part, ("videos", "stacks"), strict=True) if count) + ", "
 
 
 def host_batch(architecture: TransformerConfig, count: int, images: int, max_tokens: int) -> DiffusionBatch:

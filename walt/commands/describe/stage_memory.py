@@ -235,7 +235,7 @@ def _first(candidates: Sequence[Number], fits: Callable[[Number], bool]) -> Numb
 
 def _training_host(peaks: Peaks, batch: int) -> dict[str, int]:
     """A checkpoint is copied to the host before it is written; batches are prepared ahead."""
-    held = peaks["update"] if "update" in peaks else peaks["backward"]
+    held = max(peaks.values(), key=lambda kinds: kinds["weights"] + kinds["optimizer"])
     ahead = 1 + prefetch_depth("cuda")
     return {
         "libraries": _LIBRARIES,
@@ -246,7 +246,7 @@ def _training_host(peaks: Peaks, batch: int) -> dict[str, int]:
 
 
 def _training_disk(peaks: Peaks, training: LoopConfig) -> dict[str, int]:
-    held = peaks["update"] if "update" in peaks else peaks["backward"]
+    held = max(peaks.values(), key=lambda kinds: kinds["weights"] + kinds["optimizer"])
     kept = training.keep_checkpoints + 1  # one is written before the oldest is removed
     if training.keep_every_steps is not None:
         kept += training.steps // training.keep_every_steps
