@@ -38,8 +38,8 @@ DEVICE_SHARE, HOST_SHARE = 0.9, 0.75
 _LIBRARIES = 4 * 2**30
 """Of a process on the host: Python, torch and CUDA's libraries."""
 _MILLION = 1_000_000
-_IN_TAR = 1536
-"""What a member of a tar takes besides its numbers: its header, that of safetensors, and half a block."""
+_IN_TAR = 1040
+"""What a member of a tar takes besides its numbers, as measured: its header, that of safetensors, and half a block."""
 _CAPTIONS_IN_TAR = 2048
 
 
