@@ -167,6 +167,9 @@ def from_frames(x: Tensor, batch: int, frames: int) -> Tensor:
     return x.unflatten(0, (batch, frames)).transpose(1, 2)
 
 
+_CUT_FROM = 1024  # positions of a frame: ``feature_map_threshold`` in torch's group_norm_kernel.cpp
+
+
 class FrameGroupNorm(nn.Module):
     """GroupNorm over the channels and positions of each frame alone. Shape unchanged."""
 
@@ -185,9 +188,12 @@ class FrameGroupNorm(nn.Module):
         """(N, C, H, W) normalised, each frame summed by one thread, so that its bits do not depend on N or on threads.
 
         From 1024 positions on, torch's channels-last kernel cuts all positions of a batch into as many equal parts as
-        there are threads: with a number of frames that the threads do not divide, in the middle of a frame.
+        there are threads: with a number of frames that the threads do not divide, in the middle of a frame. Of smaller
+        frames each thread has whole ones.
         """
         count, threads = len(frames), torch.get_num_threads()
+        if frames.shape[2] * frames.shape[3] < _CUT_FROM:
+            return self.norm(frames)
         whole = count - count % threads
         parts = [self.norm(frames[:whole])] if whole else []
         if whole < count:

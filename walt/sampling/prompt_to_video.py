@@ -220,16 +220,12 @@ class Pipeline:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor, precision: str) -> Tensor:
-        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1], fp32 on the CPU."""
-        raw = self.statistics.denormalize(latents)
-        config = self.autoencoder.config
-        num_frames = 1 + config.temporal_factor * (raw.shape[2] - 1)
-        height, width = (cells * config.spatial_factor for cells in raw.shape[3:])
+        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1], fp32 on the CPU. One at a time, so
+        that a video's bits do not depend on those beside it, and in pieces of time where it is large."""
         videos = []
-        with torch.autocast(raw.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            count = clips_at_once(num_frames, (height, width), self.megapixels)
-            for start in range(0, len(raw), count):
-                pieces = decode_within(self.autoencoder, raw[start : start + count], self.megapixels)
+        with torch.autocast(latents.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            for one in self.statistics.denormalize(latents)[:, None]:
+                pieces = decode_within(self.autoencoder, one, self.megapixels)
                 videos.append(torch.cat([piece.float().clamp(-1.0, 1.0).cpu() for piece in pieces], dim=2))
         return torch.cat(videos)
 

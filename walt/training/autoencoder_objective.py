@@ -195,12 +195,9 @@ class AutoencoderObjective:
 
     @torch.no_grad()
     def _mean_logits(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Of a part, without gradients: autocast must not keep such copies of weights for the passes that follow."""
+        """Of a part, without gradients."""
         assert self.discriminator is not None
-        device = real.device.type
-        bf16 = torch.is_autocast_enabled(device)
-        with torch.autocast(device, torch.get_autocast_dtype(device), enabled=bf16, cache_enabled=False):
-            logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
+        logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
         return {"real_logits": logits_real.mean(), "fake_logits": logits_fake.mean()}
 
     def _move_averages(self, means: Mapping[str, Tensor]) -> None:
