@@ -1,4 +1,4 @@
-"""``walt describe --memory``: every recipe fits, a knob that breaks that is found, and plans are what is really held."""
+"""``walt describe --memory``: recipes fit, knobs that break that are found, and plans are what is really held."""
 
 from __future__ import annotations
 

@@ -148,9 +148,8 @@ def planned(device: Literal["cuda", "cpu"]) -> Iterator[Plan]:
             stack.enter_context(cuda_autocast())
         stack.enter_context(patch("torch.nn.functional.scaled_dot_product_attention", planned_attention))
         calls = _Calls(plan.device)
-        stack.enter_context(
-            patch("torch.autograd._engine_run_backward", calls.also_in(torch.autograd._engine_run_backward))
-        )
+        run_backward = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+        stack.enter_context(patch("torch.autograd._engine_run_backward", calls.also_in(run_backward)))
         stack.enter_context(calls)
         stack.enter_context(_Operations(plan))
         yield plan
@@ -199,6 +198,8 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func is torch.ops.aten.mkldnn_convolution.default:  # which has no rule for shapes
+            func, args = _convolution(*args)
         if _only_writes(func) and _has_no_values(args[0]):
             return args[0] if func._schema.returns else None
         key = _key((func, args, kwargs)) if _makes_new_tensors(func) else None
@@ -238,6 +239,14 @@ class _Operations(TorchDispatchMode):
     def _made(self, meta: Tensor, kind: Kind | None = None) -> Tensor:
         self.plan.count(meta, kind)
         return PlannedTensor(meta, self.plan.device)
+
+
+def _convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, stride: Any, dilation: Any, groups: int
+) -> tuple[Any, tuple[Any, ...]]:
+    """The operation for any device that does what oneDNN's does, and its arguments."""
+    arguments = (x, weight, bias, stride, padding, dilation, False, [0] * len(stride), groups)
+    return torch.ops.aten.convolution.default, arguments
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import LeCam
 from walt.autoencoder.model import CausalAutoencoder
-from walt.autoencoder.perceptual import IMAGENET_MEAN, IMAGENET_STD, PerceptualNetwork
+from walt.autoencoder.perceptual import PerceptualNetwork
+from walt.autoencoder.perceptual_architecture import perceptual_architecture
 from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
 from walt.commands.describe.planned_steps import Peaks, continued, step_peaks
 from walt.core.sizes import Size
@@ -59,20 +60,6 @@ def _form(video: Tensor) -> str:
     return f"{len(video)} x {'x'.join(map(str, video.shape[2:]))}, "
 
 
-class PlannedPerceptual(PerceptualNetwork):
-    """The classifier without its weights: of its folder where that is here, else ResNet-50, the paper's."""
-
-    def __init__(self, folder: Path) -> None:
-        nn.Module.__init__(self)
-        from transformers import AutoConfig, AutoModelForImageClassification, ResNetConfig
-
-        config = AutoConfig.from_pretrained(folder, local_files_only=True) if folder.is_dir() else ResNetConfig()
-        untyped: Any = AutoModelForImageClassification
-        self.network = untyped.from_config(config).eval().requires_grad_(False)
-        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
-
-
 def autoencoder_training_peaks(
     config: AutoencoderConfig, training: AutoencoderTrainingConfig, root: Path, devices: int, device: Device = "cuda"
 ) -> Peaks:
@@ -108,7 +95,7 @@ def _step(plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingCo
         if training.discriminator is not None:
             discriminator = Discriminator(training.discriminator)
         if training.perceptual_network is not None:
-            perceptual = PlannedPerceptual(root / Path(training.perceptual_network).expanduser())
+            perceptual = perceptual_architecture(root / Path(training.perceptual_network).expanduser())
     model.activation_checkpointing = training.activation_checkpointing
     use_channels_last(model)
     plan.place(model)

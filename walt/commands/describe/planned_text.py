@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from walt.commands.describe.planned_steps import Peaks
 from walt.nn.planned_memory import planned
-from walt.text.architecture import text_architecture
+from walt.text.architecture import T5_XL, t5_xl, text_architecture
 from walt.text.config import TextConfig
 from walt.text.encoder import LARGE_PARAMETERS, TOKENS_AT_ONCE
-
-_T5_XL = "google/t5-v1_1-xl"
 
 
 def text_peaks(config: TextConfig, root: Path) -> Peaks | None:
@@ -22,8 +19,8 @@ def text_peaks(config: TextConfig, root: Path) -> Peaks | None:
     That of T5-XL is known.
     """
     model = text_architecture(config, root)
-    if model is None and config.encoder == _T5_XL:
-        model = _t5_xl()
+    if model is None and config.encoder == T5_XL:
+        model = t5_xl()
     if model is None:
         return None
     large = sum(parameter.numel() for parameter in model.parameters()) >= LARGE_PARAMETERS
@@ -35,15 +32,3 @@ def text_peaks(config: TextConfig, root: Path) -> Peaks | None:
         plan.memory.begin()
         model(input_ids=ids)
         return {"text": plan.memory.peaks["forward"]}
-
-
-def _t5_xl() -> nn.Module:
-    """T5-XL's encoder as its ``config.json`` on the hub has it: 1.224 B parameters."""
-    from transformers import T5Config, T5EncoderModel
-
-    config = T5Config(
-        d_model=2048, d_kv=64, d_ff=5120, num_layers=24, num_heads=32, feed_forward_proj="gated-gelu", vocab_size=32128
-    )
-    with torch.device("meta"):
-        model: nn.Module = T5EncoderModel(config)
-    return model.eval()
