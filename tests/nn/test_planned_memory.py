@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from walt.nn.attention import WindowSelfAttention
-from walt.nn.planned_autocast import named_rules, registered_names
+from walt.nn.planned_autocast import named_rules, registered_names, rule
 from walt.nn.planned_memory import Plan, PlannedTensor, planned
 
 
@@ -153,11 +155,29 @@ def test_a_weight_gets_its_gradient_after_a_pass_without(cuda: Plan) -> None:
 
 
 def test_every_rule_is_one_of_torchs() -> None:
-    names = registered_names()
-    assert {"linear", "layer_norm", "sum", "exp", "addcmul"} <= names
-    here = {name for name in named_rules() if "imname" not in name}
-    # einsum, conv_tbc ... are made of others that have rules, in some versions of torch
-    assert len(here - names) <= 12, sorted(here - names)
+    assert named_rules() <= registered_names()
+
+
+def test_rules_are_those_that_torch_tests_on_a_gpu() -> None:
+    """torch's own lists of what is computed in what, by names without overloads."""
+    file = Path(torch.__file__).parent / "testing" / "_internal" / "autocast_test_lists.py"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if "torch.testing._internal" not in line]  # what needs packages for tests
+    names: dict[str, Any] = {"TEST_WITH_ROCM": False, "TestCase": object}
+    exec("\n".join(kept), names)
+    lists = names["AutocastTestLists"](torch.device("cpu"))
+    ours: dict[str, set[str]] = {}
+    for name in registered_names():
+        ours.setdefault(name.split(".")[0], set()).add(rule(name))
+    expected = {
+        "lower": [*lists.torch_fp16, *lists.nn_fp16, *lists.linalg_fp16],
+        "fp32": [*lists.torch_fp32, *lists.nn_fp32],
+        "widest": lists.torch_need_autocast_promote,
+    }
+    for kind, entries in expected.items():
+        assert len(entries) > 2
+        for entry in entries:
+            assert ours[entry[0]] == {kind}, entry[0]
 
 
 def test_nothing_is_left_behind() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
@@ -22,12 +22,12 @@ _LOWER = (
     "conv_transpose2d.input", "conv_transpose3d.input", "convolution", "prelu", "addmm", "addmv", "addr", "matmul",
     "einsum", "mm", "mv", "linalg_vecdot", "linear", "addbmm", "baddbmm", "bmm", "chain_matmul", "linalg_multi_dot",
     "_thnn_fused_lstm_cell", "_thnn_fused_gru_cell", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell",
-    "_scaled_dot_product_flash_attention", "scaled_dot_product_attention",
+    "_scaled_dot_product_flash_attention", "scaled_dot_product_attention", "cudnn_convolution",
+    "cudnn_convolution_transpose",
 )  # fmt: skip
 _WITH_RESULT = (
-    "prod", "prod.dim_int", "prod.dim_Dimname", "softmax.int", "softmax.Dimname", "log_softmax.int",
-    "log_softmax.Dimname", "cumprod", "cumprod.dimname", "cumsum", "cumsum.dimname", "linalg_vector_norm",
-    "linalg_matrix_norm", "linalg_matrix_norm.str_ord", "sum", "sum.dim_IntList", "sum.dim_DimnameList",
+    "prod", "prod.dim_int", "softmax.int", "log_softmax.int", "cumprod", "cumsum", "linalg_vector_norm",
+    "linalg_matrix_norm", "linalg_matrix_norm.str_ord", "sum", "sum.dim_IntList",
 )  # fmt: skip
 """Computed with a result in fp32: without a copy of the operand."""
 _WIDEST = (
@@ -43,8 +43,13 @@ def registered_names() -> set[str]:
     return {name for name in names if has(f"aten::{name}", "AutocastCUDA")}
 
 
+def rule(name: str) -> Literal["lower", "widest", "fp32"]:
+    """In what an operator with a rule is computed: the lower precision, the widest of its operands', or fp32."""
+    return "lower" if name in _LOWER else "widest" if name in _WIDEST else "fp32"
+
+
 def named_rules() -> set[str]:
-    """The operators whose rule is not simply that fp32 is computed in."""
+    """The operators that are named here."""
     return {*_LOWER, *_WITH_RESULT, *_WIDEST}
 
 
@@ -100,14 +105,14 @@ def _kernel(name: str, copies: _Copies, below: Any) -> Callable[..., Any]:
 
     def kernel(*args: Any, **kwargs: Any) -> Any:
         with torch._C._ExcludeDispatchKeyGuard(below):
-            if name in _LOWER:
+            if rule(name) == "lower":
                 args, kwargs = tree_map_only(Tensor, copies.lower, (args, kwargs))
             elif name in _WITH_RESULT:
                 given = dict(zip(parameters, args, strict=False)) | kwargs
                 if given.get("dtype") is None and args[0].is_floating_point():
                     given["dtype"] = torch.float32
                 return operator(**given)
-            elif name in _WIDEST:
+            elif rule(name) == "widest":
                 half = _any_of(args, torch.float32)
                 args = tree_map_only(Tensor, _to_fp32, args) if half else args
             else:
