@@ -86,7 +86,7 @@ def test_precision_and_pixels_at_once_are_options(autoencoder: Path, tmp_path: P
     assert np.array_equal(shown["less"], shown["fp32"])
     left, right = (np.split(shown[name], 2, axis=2)[1].astype(int) for name in ("fp32", "bf16"))
     assert 0 < np.abs(left - right).mean() < 10  # weights are not trained, so that roundings show
-    with pytest.raises(ConfigurationError, match="--megapixels-at-once: 0.0 is not a number above 0"):
+    with pytest.raises(ConfigurationError, match=r"--megapixels-at-once: 0\.0 is not a number above 0"):
         reconstruct(autoencoder, path, megapixels_at_once=0.0)
 
 
