@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.support.settings import changed, recipe
 from walt.cli import app
-from walt.commands.describe import planned_steps, stage_memory
+from walt.commands.describe import planned_steps, planned_text, stage_memory
 from walt.commands.describe.command import bytes_of
 from walt.commands.describe.planned_autoencoder import autoencoder_training_peaks
 from walt.commands.describe.planned_sampling import sampling_peaks
@@ -56,13 +55,12 @@ def check_that_all_fit(name: str) -> None:
         assert not stage.advice
 
 
-@pytest.mark.parametrize("name", ["demo", "tiny"])
-def test_small_recipes_fit(name: str) -> None:
-    check_that_all_fit(name)
+def test_the_demo_fits() -> None:
+    check_that_all_fit("demo")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*recipe_names()} - {"demo", "tiny"}))
+@pytest.mark.parametrize("name", sorted({*recipe_names()} - {"demo"}))
 def test_every_recipe_fits_a_card_of_80_gb(name: str) -> None:
     check_that_all_fit(name)
 
@@ -77,21 +75,14 @@ def test_every_stage_of_the_largest_model_fits() -> None:
     assert CARD.fits(peaks)
 
 
-@pytest.mark.parametrize(
-    ("changes", "advised"),
-    [
-        ({"train_base": {"accumulation": 1}}, "train_base.accumulation: 8"),
-        ({"train_base": {"activation_checkpointing": False, "accumulation": 4}}, "train_base.accumulation: 8"),
-    ],
-)
-def test_a_knob_that_breaks_the_plan_is_found_and_what_would_mend_it(changes: dict[str, Any], advised: str) -> None:
-    params = changed(recipe("ucf101"), **changes)
+def test_a_knob_that_breaks_the_plan_is_found_and_what_would_mend_it() -> None:
+    params = changed(recipe("ucf101"), train_base={"accumulation": 1})
     stage = stage_memory._train_transformer(params, stage_memory.TRANSFORMERS[0], 1, CARD)
-    assert stage.device_bytes > CARD.device
-    assert advised in stage.advice
-    key, value = advised.split(": ")
-    mended = changed(params, train_base={key.split(".")[1]: int(value)})
-    assert CARD.fits(peaks_of_base(mended))
+    assert stage.device_bytes > 2 * CARD.device
+    assert stage.advice == ["train_base.accumulation: 8", "train_base.activation_checkpointing: true"]
+    assert CARD.fits(peaks_of_base(changed(params, train_base={"accumulation": 8})))
+    assert CARD.fits(peaks_of_base(changed(params, train_base={"activation_checkpointing": True})))
+    assert not CARD.fits(peaks_of_base(changed(params, train_base={"accumulation": 4})))
 
 
 def test_a_budget_of_pixels_that_is_too_large_is_found() -> None:
@@ -112,8 +103,23 @@ def test_the_autoencoders_step_in_too_few_parts_is_found() -> None:
     assert not stage_memory._train_autoencoder(params, Path.cwd(), 1, Limits(whole, 2**40)).advice
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("layers", [5, 8])
+def test_a_frozen_autoencoder_takes_what_measuring_it_does() -> None:
+    params = changed(recipe("tiny"), train_autoencoder={"frozen": "somewhere"})
+    stage = stage_memory._train_autoencoder(params, Path.cwd(), 1, CARD)
+    assert set(stage.device) == {"encode 16x16", "decode 16x16", "encode 32x64", "decode 32x64"}
+    assert not any(kinds["gradients"] for kinds in stage.device.values())
+
+
+def test_an_encoder_that_is_not_here_has_no_numbers() -> None:
+    params = changed(recipe("tiny"), text={"encoder": "someone/another-t5"})
+    assert planned_text.text_peaks(params.text, Path.cwd()) is None  # type: ignore[arg-type]
+    known = changed(recipe("t2v").text)
+    peaks = planned_text.text_peaks(known, Path.cwd())
+    assert peaks is not None
+    assert peaks["text"]["weights"] == pytest.approx(1.2236e9 * 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(("layers", "checkpointing"), [(5, False), (8, True)])
 def test_few_layers_continued_are_all_layers(layers: int, checkpointing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     params = changed(
         recipe("tiny"), base={"layers": layers},

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from walt.autoencoder.streaming import clips_at_once
 from walt.commands.describe.planned_autoencoder import (
     autoencoder_training_peaks,
     decoding_peak,
@@ -27,6 +29,7 @@ from walt.core.transformers import TRANSFORMERS, Transformer
 from walt.data.keyed_dataset import CACHE_BYTES
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import prefetch_depth
+from walt.nn.planned_memory import KINDS
 from walt.project.params import Params
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.config import DiffusionTrainingConfig, LoopConfig
@@ -110,6 +113,8 @@ def plan_stages(params: Params, root: Path, devices: int, limits: Limits) -> Ite
 
 def _train_autoencoder(params: Params, root: Path, devices: int, limits: Limits) -> StageMemory:
     config, training = params.autoencoder, params.train_autoencoder
+    if training.frozen is not None:
+        return _measure_frozen(params)
 
     def peaks_of(training: AutoencoderTrainingConfig) -> Peaks:
         return autoencoder_training_peaks(config, training, root, devices)
@@ -137,6 +142,18 @@ def _train_autoencoder(params: Params, root: Path, devices: int, limits: Limits)
     return StageMemory("train-autoencoder", cut, peaks, host, _training_disk(peaks, training), advice)
 
 
+def _measure_frozen(params: Params) -> StageMemory:
+    """Of the stage that trains nothing: the latents' statistics and the PSNR are measured."""
+    megapixels, precision = params.compute.megapixels_at_once, params.train_autoencoder.precision
+    peaks: Peaks = {}
+    for form in params.train_autoencoder.forms:
+        for work in (encoding_peak, decoding_peak):
+            found = work(params.autoencoder, params.ingest.num_frames, form.resolution, megapixels, precision)
+            peaks |= {f"{name} {size_folder(form.resolution)}": kinds for name, kinds in found.items()}
+    host = {"libraries": _LIBRARIES, "decoded clips that are kept": CACHE_BYTES}
+    return StageMemory("train-autoencoder", "nothing is trained", peaks, host, {})
+
+
 def _clip_bytes(params: Params, num_frames: int, size: Size) -> int:
     """A clip's pixels and the noise for its latents, in fp32."""
     latents = math.prod(latent_shape(params.autoencoder, num_frames, size))
@@ -154,11 +171,12 @@ def _encode_video(params: Params, limits: Limits) -> StageMemory:
         latents = math.prod(latent_shape(config, frames, size))
         disk[f"a million clips of {size_folder(size)}"] = _MILLION * (2 * latents + _IN_TAR)
     largest = max(params.ingest.all_sizes, key=math.prod)
-    clip = 3 * frames * math.prod(largest)
+    clip, count = 3 * frames * math.prod(largest), clips_at_once(frames, largest, megapixels)
     host = {
         "libraries": _LIBRARIES,
-        "clips of a tar": params.ingest.clips_per_shard * clip,
-        "batch": 4 * max(clip, int(3e6 * megapixels)),
+        "clips that are decoded ahead": (max(2 * params.compute.workers, count) + count) * clip,
+        "batch": 4 * count * clip,
+        "latents of a tar": 4 * params.ingest.clips_per_shard * math.prod(latent_shape(config, frames, largest)),
     }
 
     def peaks_of(megapixels: float) -> Peaks:
@@ -286,11 +304,14 @@ def _evaluate(params: Params, limits: Limits) -> StageMemory:
     peaks: Peaks = {}
     for name in params.transformers():
         peaks |= held_out_peaks(params, name)
+    for before, name in pairwise(list(peaks)):  # one is read while the one before is there
+        weights = peaks[before]["weights"] + peaks[name]["weights"]
+        peaks[f"{before} and {name}"] = {**dict.fromkeys(KINDS, 0), "weights": weights}
     largest = max((model.resolution for model, _ in params.transformers().values()), key=math.prod)
     clip = 4 * 3 * params.ingest.num_frames * math.prod(largest)
     host = {
         "libraries": _LIBRARIES,
-        "weights when they are read": 2 * max(kinds["weights"] for kinds in peaks.values()),
+        "weights when they are read": max(kinds["weights"] for kinds in peaks.values()),
         "clips": 2 * params.evaluate.batch_size * clip,
     }
     return StageMemory("evaluate", f"{params.evaluate.batch_size} clips", peaks, host, {})
