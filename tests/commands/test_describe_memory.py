@@ -193,6 +193,13 @@ def test_json_and_table() -> None:
     assert "3 checkpoints" in page.stdout
 
 
+def test_devices_that_cannot_share_a_batch_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="16 devices times accumulation 16 do not divide"):
+        next(plan_stages(recipe("t2v"), Path.cwd(), 16, CARD))
+    fewer = changed(recipe("t2v"), train_autoencoder={"accumulation": 1})
+    assert next(plan_stages(fewer, Path.cwd(), 16, CARD)).device_bytes < CARD.device
+
+
 @pytest.mark.parametrize("text", ["", "0", "-1", "80 GHz", "eighty", "80MB"])
 def test_a_size_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--memory"):

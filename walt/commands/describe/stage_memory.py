@@ -30,7 +30,9 @@ from walt.data.keyed_dataset import CACHE_BYTES
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import prefetch_depth
 from walt.nn.planned_memory import KINDS
+from walt.project.devices import check_batches, is_training
 from walt.project.params import Params
+from walt.project.registry import STAGES
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.config import DiffusionTrainingConfig, LoopConfig
 
@@ -98,8 +100,11 @@ def plan_stages(params: Params, root: Path, devices: int, limits: Limits) -> Ite
         devices: that a stage uses; each has a process of its own.
 
     Raises:
-        ConfigurationError: a folder that ``params`` name is damaged.
+        ConfigurationError: so many devices cannot share a batch equally, or a folder that ``params`` name is damaged.
     """
+    for stage in STAGES:
+        if is_training(stage):
+            check_batches(stage, params, devices)
     yield _train_autoencoder(params, root, devices, limits)
     yield _encode_video(params, limits)
     if params.text is not None:
