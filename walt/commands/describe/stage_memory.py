@@ -26,7 +26,7 @@ from walt.commands.describe.planned_text import text_peaks
 from walt.commands.describe.planned_training import parts_of_step, sharded, training_peaks
 from walt.core.sizes import Size, size_folder
 from walt.core.transformers import TRANSFORMERS, Transformer
-from walt.data.keyed_dataset import CACHE_BYTES
+from walt.data.clip_dataset import CACHE_BYTES
 from walt.diffusion.schedule import Schedule
 from walt.nn.device import prefetch_depth
 from walt.nn.planned_memory import KINDS
