@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.support.project import copy_project, run, tools_of, try_run
 from tests.support.tiny_loop import files_of
@@ -109,6 +110,32 @@ def test_the_transformer_becomes_a_model_version_with_an_alias(project: Path) ->
     for name in ("base", "sr-2x", "autoencoder", "text-encoder"):
         model = f"{params.tracking.model_prefix}-{name}"
         assert client.get_model_version_by_alias(model, params.promotion.alias).name == model
+
+
+def test_the_gate_refuses_other_weights_and_measures_the_champion_again(
+    project: Path, tmp_path: Path, warm: Warm
+) -> None:
+    """In a copy, since all stages would have to run again."""
+    copy = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
+    warm.install(copy)
+    assert "already is champion" in run(copy, "walt", "promote")
+    weights = copy / "models/base/model.safetensors"
+    changed = {name: weight + 0.01 for name, weight in load_file(weights).items()}
+    weights.unlink()  # DVC may have made it a link
+    save_file(changed, weights)
+    refused = try_run(copy, "walt", "promote")
+    assert refused.returncode == 2
+    assert "models/base: these are not the weights that were evaluated" in refused.stderr
+    change(copy, "params.yaml", "steps: 4 # of DDIM", "steps: 3 # of DDIM")
+    run(copy, "walt", "sample")
+    run(copy, "walt", "evaluate")
+    said = run(copy, "walt", "promote")
+    assert "walt-base version 1 is measured again" in said
+    assert "walt-base version 2 does not become champion: adherence/both" in said.splitlines()[-1]
+    assert run(copy, "walt", "promote").splitlines() == said.splitlines()[-1:], "and is kept"
+    measured = read_json(copy / "work/promote/champion/results/evaluation.json")
+    assert measured["settings"]["sample"]["steps"] == 3
+    shutil.rmtree(tools_of(copy))
 
 
 def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:
