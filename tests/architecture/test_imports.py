@@ -43,7 +43,7 @@ DOORS = {
     "imagehash": {"walt/media/fingerprints.py"},
     "scipy": {"walt/media/fingerprints.py"},
     "webdataset": {"walt/data"},
-    "transformers": {"walt/text", "walt/autoencoder/perceptual.py"},
+    "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
     "mlflow": {"walt/tracking"},
     "dvc": set(),
