@@ -168,9 +168,9 @@ def decode(latent_frames, megapixels):
 print(decode(2, 1e-9), decode(5, 1e-9), decode(17, 1e-9), decode(17, 1e9))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    start, few, many, at_once = (int(word) / 1024 for word in done.stdout.split())  # MiB
+    _, few, many, at_once = (int(word) / 1024 for word in done.stdout.split())  # MiB
     assert many - few < 10
-    assert at_once - start > 100, "so that what did not grow was worth measuring"
+    assert at_once - many > 40, "so that what did not grow was worth measuring"
 
 
 def test_interleaved_streams_do_not_disturb_each_other() -> None:
