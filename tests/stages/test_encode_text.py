@@ -193,7 +193,9 @@ def test_what_an_older_version_stored_is_removed(tmp_path: Path, done: Paths) ->
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
-def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(tmp_path: Path, batch_size: int) -> None:
+def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(
+    tmp_path: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In fp32, where T5's last bits depend on the number of rows and on the padding."""
     words = ["red", "green", "blue", "circle", "square", "moving", "left"]
     texts = [" ".join([*(words * 3)[:count], words[place]]) for count in (0, 1, 6, 7, 8, 20) for place in range(7)]
@@ -202,7 +204,8 @@ def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(tmp_path: Path, batc
     encoder = str(whole.text_encoder / "t5")
 
     def stored(name: str, some: list[str], size: int) -> dict[str, Any]:
-        text = TEXT.model_copy(update={"encoder": encoder, "batch_size": size, "max_tokens": 20})
+        text = TEXT.model_copy(update={"encoder": encoder, "max_tokens": 20})
+        monkeypatch.setattr(encode_text, "_AT_ONCE", size)
         paths = make_text_project(tmp_path / name, some)
         run(CONFIG.model_copy(update={"text": text}), paths)
         return {key: ShardReader(paths.text)[key] for key in ShardReader(paths.text).keys}
