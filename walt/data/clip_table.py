@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.own_digest import check_parquet
 from walt.core.sizes import Size, size_folder
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def read_clip_rows(directory: Path) -> list[ClipRow]:
     table = directory / CLIPS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
+    check_parquet(table)
     try:
         columns = pq.read_table(table, columns=list(COLUMNS), partitioning=None).to_pydict()
         return [ClipRow(*values) for values in zip(*(columns[name] for name in COLUMNS), strict=True)]

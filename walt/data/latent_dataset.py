@@ -26,7 +26,8 @@ class LatentDataset(KeyedDataset):
 
         Raises:
             KeyError: a key is not in this split.
-            CorruptArtifactError: a latent is missing, not finite, or has another shape than the others of its kind.
+            CorruptArtifactError: a latent is missing, not finite or not float16, or has another shape than the others
+                of its kind.
         """
         return torch.stack([self._latents[key] for key in keys]).float()
 
@@ -34,6 +35,8 @@ class LatentDataset(KeyedDataset):
         kind = self.kinds[key]
         latent = sample_tensors(self.reader, key, {"latents"})["latents"]
         expected = self._shapes.setdefault(kind, latent.shape)
+        if latent.dtype != torch.float16:
+            raise self.corrupt(key, f"latents of {latent.dtype}, not of float16")
         if latent.ndim != 4 or latent.shape != expected or (kind == "image" and latent.shape[1] != 1):
             raise self.corrupt(key, f"latents of a {kind} shaped {tuple(latent.shape)}, others have {tuple(expected)}")
         if not torch.isfinite(latent).all():

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.own_digest import check_parquet, parquet_writer
 from walt.core.storage import atomic_write, verify_file
 
 NULL_KEY = "null"
@@ -121,8 +122,8 @@ def write_index(directory: Path, identity: str, records: Iterable[ShardRecord]) 
     metadata = {"identity": identity, "digest": index.digest()}
     table = pa.Table.from_pylist([asdict(record) for record in index.records], schema=_SCHEMA)
     table = table.replace_schema_metadata(metadata)
-    with atomic_write(directory / INDEX_NAME) as stream:
-        pq.write_table(table, stream)
+    with parquet_writer(directory / INDEX_NAME, table.schema) as writer:
+        writer.write_table(table)
 
 
 def read_index(directory: Path) -> ShardIndex:
@@ -135,6 +136,7 @@ def read_index(directory: Path) -> ShardIndex:
     path = directory / INDEX_NAME
     if not path.is_file():
         raise StorageError(f"{path}: no such file")
+    check_parquet(path)
     try:
         table = pq.read_table(path, partitioning=None)
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}

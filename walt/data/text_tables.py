@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write
+from walt.core.own_digest import check_parquet, parquet_writer
 
 if TYPE_CHECKING:
     from walt.data.captions import Caption
@@ -68,10 +68,7 @@ def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]
         for key, captions in clips
     )
     schema = _CAPTIONS_SCHEMA.with_metadata({"form": str(TEXT_FORM), "max_tokens": str(max_tokens)})
-    with (
-        atomic_write(directory / CAPTIONS_TABLE, keep_equal=True) as stream,
-        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
-    ):
+    with parquet_writer(directory / CAPTIONS_TABLE, schema, keep_equal=True, compression="zstd") as writer:
         while group := list(islice(rows, _CLIPS_PER_GROUP)):
             writer.write_table(pa.table(list(zip(*group, strict=True)), schema=schema))
 
@@ -84,6 +81,7 @@ def read_captions(directory: Path) -> CaptionTable:
     table = directory / CAPTIONS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file; run encode-text first")
+    check_parquet(table)
     seen: dict[tuple[str, ...], tuple[str, ...]] = {}
     names: dict[str, tuple[str, ...]] = {}
     ids: dict[str, tuple[str, ...]] = {}
@@ -104,7 +102,7 @@ def read_captions(directory: Path) -> CaptionTable:
 def write_labels(directory: Path, labels: Iterable[tuple[str, int | None]]) -> int:
     """Write (key, label) pairs atomically, except those without a label. Returns how many were written."""
     there, count = (pair for pair in labels if pair[1] is not None), 0
-    with atomic_write(directory / LABELS_TABLE) as stream, pq.ParquetWriter(stream, _LABELS_SCHEMA) as writer:
+    with parquet_writer(directory / LABELS_TABLE, _LABELS_SCHEMA) as writer:
         while group := list(islice(there, _LABELS_PER_GROUP)):
             keys, numbers = zip(*group, strict=True)
             writer.write_table(pa.table([keys, numbers], schema=_LABELS_SCHEMA), row_group_size=_LABELS_PER_GROUP)
@@ -120,6 +118,7 @@ def read_labels(directory: Path) -> dict[str, int]:
     table = directory / LABELS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
+    check_parquet(table)
     try:
         columns = pq.read_table(table, columns=_LABELS_SCHEMA.names, partitioning=None).to_pydict()
     except (pa.ArrowException, OSError) as error:

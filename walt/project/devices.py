@@ -52,7 +52,7 @@ def check_batches(stage: Stage, params: Params, count: int) -> None:
 def _check_sharding(section: str, params: Params, count: int) -> None:
     """Each device must have as many stacks of images as the others: all call the sharded model equally often."""
     training = getattr(params, section)
-    stacks = training.image_stacks
+    stacks = round(training.image_fraction * training.batch_size)
     if stacks % count:
         below = stacks // count * count
         raise ConfigurationError(

@@ -169,7 +169,8 @@ class _Watch:
                 if not self._over.wait(LAST_WORDS_SECONDS):
                     self._end(set(range(self._count)) - set(_read(self._reports)))
                 return
-            self._end({rank for rank in silent & set(self._told) if time.monotonic() > self._told[rank] + self._patience})
+            now = time.monotonic()
+            self._end({rank for rank in silent & set(self._told) if now > self._told[rank] + self._patience})
 
     def _end(self, ranks: set[int]) -> None:
         for rank in ranks:

@@ -59,8 +59,8 @@ from walt.text.tiny import build_tiny_encoder
 STAGE = "encode-text"
 NULL_SHARD = "null.tar"
 _AT_ONCE = 512
-"""Captions whose embeddings are in memory in float32: 270 MB at 64 tokens of width 2048. The encoder itself is called
-with a number of rows that the captions' length gives (``TextEncoder.encode_each``), so that more would not be faster."""
+"""Captions whose embeddings are in memory in float32: 270 MB at 64 tokens of width 2048. More would not be faster: how
+many rows a call of the encoder has follows from their length (``TextEncoder.encode_each``)."""
 _OF_NONE = CaptionsOfTar(NULL_SHARD, {NULL_KEY: ""}, Counter({NULL_KEY: 1}))
 _BY_RESULT = (
     "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/partitions.py",
@@ -184,6 +184,7 @@ def _make(paths: Paths, tar: CaptionsOfTar, encoder: TextEncoder, identity: str)
 def _half(encoder: TextEncoder, captions: Sequence[str]) -> Iterator[Tensor]:
     """Of each caption its embeddings, (tokens, D) float16."""
     for embedding in encoder.encode_each(captions):
+        assert embedding.shape[1:] == (encoder.width,), embedding.shape
         half = embedding.half()
         if not half.isfinite().all():
             raise CorruptArtifactError(f"text encoder {encoder.source}: an embedding does not fit into float16")

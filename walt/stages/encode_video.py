@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
+from walt.autoencoder.config import latent_shape
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -230,7 +231,10 @@ class _Tar:
         for keys in by_length.values():  # videos and images apart: a batch has one shape
             for start in range(0, len(keys), encoder.config.batch_size):
                 batch = keys[start : start + encoder.config.batch_size]
-                latents |= zip(batch, encoder.encode([clips[key] for key in batch]), strict=True)
+                made = encoder.encode([clips[key] for key in batch])
+                shape = latent_shape(encoder.model.config, *clips[batch[0]].shape[:3])
+                assert all(latent.shape == shape and latent.dtype == torch.float16 for latent in made), made[0].shape
+                latents |= zip(batch, made, strict=True)
         finite = {key: bool(latents[key].isfinite().all()) for key in clips}
         samples: dict[str, Sample] = {
             key: {"safetensors": save({"latents": latents[key]})} for key in clips if finite[key]

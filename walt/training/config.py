@@ -130,17 +130,13 @@ class DiffusionTrainingConfig(LoopConfig):
             raise ValueError(f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}")
         return self
 
-    @property
-    def image_stacks(self) -> int:
-        """Elements of a step's batch that are stacks of images."""
-        return round(self.image_fraction * self.batch_size)
-
     @model_validator(mode="after")
     def _check_that_images_and_videos_are_trained(self) -> DiffusionTrainingConfig:
+        stacks = round(self.image_fraction * self.batch_size)
         share = f"image_fraction {self.image_fraction:g} of batch_size {self.batch_size} is "
         share += f"{self.image_fraction * self.batch_size:g} stacks of images per step, which rounds to"
-        if self.image_fraction > 0 and self.image_stacks == 0:
+        if self.image_fraction > 0 and stacks == 0:
             raise ValueError(f"{share} none: raise one of them, or set image_fraction to 0")
-        if self.image_fraction < 1 and self.image_stacks == self.batch_size:
+        if self.image_fraction < 1 and stacks == self.batch_size:
             raise ValueError(f"{share} all of them, without a video: raise batch_size, or set image_fraction to 1")
         return self

@@ -163,7 +163,7 @@ class DiffusionObjective:
         self.model, self.schedule, self.maker, self.config, self.seed = model, schedule, maker, config, seed
         self.device = str(next(model.parameters()).device)
         latents = maker.latents
-        stacks = config.image_stacks if latents.image_keys else 0
+        stacks = round(config.image_fraction * config.batch_size) if latents.image_keys else 0
         self.counts = (config.batch_size - stacks, stacks)
         if config.image_fraction == 1 and not stacks:
             raise RejectLimitError(f"{latents.reader.directory}: no image in the split {latents.split}")
