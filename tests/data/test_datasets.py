@@ -159,6 +159,8 @@ def test_latents_are_float32_batches(tmp_path: Path) -> None:
         ("i0", member(latents=torch.zeros(4, 2, 3, 3).half()), "image"),
         ("v1", member(latents=torch.full((4, 2, 3, 3), float("nan")).half()), ".*not finite"),
         ("v1", member(latents=torch.full((4, 2, 3, 3), float("inf")).half()), ".*not finite"),
+        ("v1", member(latents=torch.zeros(4, 2, 3, 3)), r"latents of torch\.float32, not of float16"),
+        ("v1", member(latents=torch.zeros(4, 2, 3, 3).bfloat16()), r"latents of torch\.bfloat16, not of float16"),
         ("v1", member(mean=torch.zeros(4, 2, 3, 3).half()), r"tensors \['mean'\]"),
         ("v1", {"safetensors": b"\x80\x04 a pickle"}, "x-000000"),
         ("v1", {"json": b"{}"}, "no safetensors"),

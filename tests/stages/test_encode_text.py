@@ -78,7 +78,8 @@ def test_no_caption_is_the_null_embedding(done: Paths) -> None:
 
 def test_description_of_the_encoder(done: Paths) -> None:
     description = read_json(done.text_encoder / "encoder.json")
-    assert description.keys() == {"source", "digest", "max_tokens", "width"}
+    assert description.keys() == {"source", "digest", "max_tokens", "width", "files", "sha256"}
+    assert description["files"].keys() == {file.name for file in (done.text_encoder / "t5").iterdir()}
     assert (description["source"], description["max_tokens"], description["width"]) == ("tiny", 8, 16)
 
 
@@ -224,6 +225,19 @@ def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
     before = content(paths)
     assert run(CONFIG.model_copy(update={"seed": 1}), paths)["reused"] == 0
     assert all(content(paths)[name] != data for name, data in before.items() if name.endswith(".tar"))
+
+
+def test_one_bit_of_one_weight_remakes_everything(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path)
+    run(CONFIG, paths)
+    (paths.text_encoder / "t5").rename(tmp_path / "given")
+    given = CONFIG.model_copy(update={"text": TEXT.model_copy(update={"encoder": str(tmp_path / "given")})})
+    assert run(given, paths)["reused"] == 2, "the same encoder"
+    weights = tmp_path / "given/model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-4] ^= 1
+    weights.write_bytes(data)
+    assert run(given, paths)["reused"] == 0
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,9 @@ def load_config(folder: Path, section: type[SectionT]) -> SectionT:
 def _content(file: Path) -> dict[str, Any]:
     """What ``config.json`` says. Raises CorruptArtifactError."""
     content, checked = read_json_with_digest(file)
-    formerly = type(content.get("format", 0)) is int and content.get("format", 0) < _CHECKED
-    if not checked and not (formerly and _WEIGHTS_DIGEST not in content):
+    found = content.get("format")
+    has_digests = _WEIGHTS_DIGEST in content or (type(found) is int and _CHECKED <= found <= FORMAT)
+    if has_digests and not checked:
         raise CorruptArtifactError(f"{file}: its own digest is missing")
     return content
 

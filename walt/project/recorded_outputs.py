@@ -114,7 +114,7 @@ def _locked(stage: Stage, paths: Paths) -> tuple[int, list[CorruptArtifactError]
 
 def _differences(folder: Path, found: list[dict[str, str]], digest: str, root: Path) -> list[CorruptArtifactError]:
     """Where a folder's files are not those that DVC knows under this digest, which is one of their list."""
-    if f"{hashlib.md5(json.dumps(found, sort_keys=True).encode()).hexdigest()}.dir" == digest:
+    if f"{hashlib.md5(json.dumps(found, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir" == digest:
         return []
     listing = root / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
     if not listing.is_file():

@@ -69,7 +69,7 @@ def write_page(paths: Paths, params: Params, target: Path, count: int, seed: int
         found = list(_decoded(paths, folder.name, rows, model, statistics))
         sizes.append({
             "name": folder.name,
-            "nearest": sum(_is_nearest(one, found) for one in found),
+            "nearest": sum(is_nearest(one, found) for one in found),
             "clips": [_entry(one, captions[one.row.key]) for one in found],
         })  # fmt: skip
     page = {"name": params.dataset.descriptor, "seed": seed, "count": len(rows), "sizes": sizes}
@@ -98,7 +98,7 @@ def _pixels(model: CausalAutoencoder, statistics: LatentStatistics, latent: Tens
     return pixels
 
 
-def _is_nearest(one: Decoded, others: Sequence[Decoded]) -> bool:
+def is_nearest(one: Decoded, others: Sequence[Decoded]) -> bool:
     """Whether no other clip of the same length is nearer to the decoded one than its own."""
     own = one.psnr_to(one.stored)
     return all(one.psnr_to(other.stored) <= own for other in others if other.stored.shape == one.stored.shape)
