@@ -16,7 +16,10 @@ import pytest
 from tests.support.project import copy_project, run, tools_of, try_run
 from tests.support.tiny_loop import files_of
 from tests.support.warm import Warm
-from walt.core.storage import read_json
+from walt.commands.verify.everything import Request
+from walt.commands.verify.everything import run as verify
+from walt.core.errors import CorruptArtifactError
+from walt.core.storage import read_json, replace_file
 from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
@@ -109,6 +112,22 @@ def test_the_transformer_becomes_a_model_version_with_an_alias(project: Path) ->
     for name in ("base", "sr-2x", "autoencoder", "text-encoder"):
         model = f"{params.tracking.model_prefix}-{name}"
         assert client.get_model_version_by_alias(model, params.promotion.alias).name == model
+
+
+def test_all_is_verified_by_the_stages_records_or_by_what_dvc_knows(project: Path, tmp_path: Path) -> None:
+    request = Request(4, 0, tmp_path)
+    page = verify(request, project)
+    assert page is not None
+    assert "decoded clips are nearer to their own clip" in page.read_text(encoding="utf-8")
+    for record in project.glob("work/*/outputs.json"):
+        record.unlink()
+    verify(request, project)  # as on a machine that pulled all
+    file = project / "models/base/metrics.json"
+    data = file.read_bytes()
+    replace_file(file, data.replace(b"1", b"2", 1))
+    with pytest.raises(CorruptArtifactError, match=r"models/base/metrics\.json: differs from dvc\.lock"):
+        verify(request, project)
+    replace_file(file, data)
 
 
 def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:
