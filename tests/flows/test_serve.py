@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from flows import serve
+from tests.support.prefect_database import PrefectDatabase
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +35,11 @@ def test_a_taken_port_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.slow
 def test_the_server_answers_while_it_is_needed_and_is_gone_afterwards(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    prefect_database: PrefectDatabase, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+    home = tmp_path_factory.mktemp("prefect")
+    prefect_database.copy_to(home / "prefect.db")
+    monkeypatch.setenv("PREFECT_HOME", str(home))
     monkeypatch.delenv("PREFECT_API_DATABASE_CONNECTION_URL", raising=False)  # the harness of other tests sets it
     monkeypatch.delenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", raising=False)
     with socket.socket() as free:
@@ -46,5 +49,6 @@ def test_the_server_answers_while_it_is_needed_and_is_gone_afterwards(
         assert os.environ["PREFECT_API_URL"] == url == f"http://127.0.0.1:{port}/api"
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
             assert answer.read() == b"true"
+        prefect_database.keep(home / "prefect.db")
     with socket.socket() as probe:
         assert probe.connect_ex((serve.HOST, port)) != 0, "the server still listens"
