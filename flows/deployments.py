@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,12 @@ _HEADER = """\
 
 
 def render(root: Path) -> str:
-    """The content of ``prefect.yaml``, for the version of Prefect in ``constraints.txt``."""
-    pinned = re.search(r"^prefect==(\S+)", (root / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    assert pinned is not None, "constraints.txt pins Prefect"
+    """The content of ``prefect.yaml``, for the version of Prefect in ``constraints.txt``, or the installed one."""
+    constraints = root / "constraints.txt"
+    pinned = constraints.is_file() and re.search(r"^prefect==(\S+)", constraints.read_text("utf-8"), re.MULTILINE)
     document = {
         "name": "walt",
-        "prefect-version": pinned.group(1),
+        "prefect-version": pinned.group(1) if pinned else version("prefect"),
         "build": None,
         "push": None,
         "pull": None,  # the worker starts in the project's folder: a checkout, or the image's folder

@@ -19,14 +19,16 @@ from walt.core import environment
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, WaltError
 from walt.ingest.config import Descriptor
-from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
+from walt.project import dvc_yaml
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 
 NEXT = """
 Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
-Compare runs with `make mlflow`. For your own videos: `.venv/bin/walt init --videos FOLDER --captions FILE.csv --force`,
-then `make demo` again."""
+Compare runs with `{mlflow}`. For your own videos: `{walt} init --videos FOLDER --captions FILE.csv --force`,
+then `{again}` again."""
+_IN_A_CLONE = {"mlflow": "make mlflow", "walt": ".venv/bin/walt", "again": "make demo"}
+_INSTALLED = {"mlflow": "walt mlflow", "walt": "walt", "again": "python -m flows.walt"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,18 +66,22 @@ def main(arguments: list[str] | None = None) -> int:
     for name, outcome in outcomes.items():
         print(f"{name:20} {outcome}")
     if options.target == STAGE_NAMES[-1]:
-        print(NEXT)
+        print(NEXT.format(**(_IN_A_CLONE if dvc_yaml.has_the_code(Path.cwd()) else _INSTALLED)))
     return 0
 
 
 def check_configuration(root: Path) -> None:
-    """Read ``params.yaml`` and the dataset's descriptor, and see that ``dvc.yaml`` is there, which takes no time.
+    """Read ``params.yaml`` and the dataset's descriptor, and see that ``dvc.yaml`` is there and of this code.
+
+    In a clone DVC looks at the code itself, and this takes no time.
 
     Raises:
         ConfigurationError: one line.
     """
-    if not (root / PIPELINE_FILE).is_file():
-        raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
+    if not dvc_yaml.has_the_code(root):
+        dvc_yaml.check(root)
+    elif not (root / dvc_yaml.PIPELINE_FILE).is_file():
+        raise ConfigurationError(dvc_yaml.NO_PIPELINE)
     load_section(root / load_params(root).dataset.descriptor, Descriptor)
 
 

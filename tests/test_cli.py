@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support.project import look_like_a_clone
 from walt.cli import app
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
@@ -24,6 +25,7 @@ FOLDER = ("--videos", "videos", "--captions", "table.csv")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone: params.yaml is the demo's. Beside it a folder of the user's own."""
     monkeypatch.chdir(tmp_path)
+    look_like_a_clone(tmp_path)
     (tmp_path / "params.yaml").write_text(recipe_text("demo"))
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/table.csv").write_text("path,caption\na.mp4,a cat\n")
@@ -96,20 +98,9 @@ def test_a_folder_a_glob_or_a_list(project: Path) -> None:
         assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/own/mine.yaml", "path": path}
 
 
-def test_outside_of_a_clone_it_is_said_what_works(project: Path) -> None:
-    """``dvc.yaml`` names the code as a dependency, which lies in a clone alone."""
-    (project / "videos/a.mp4").write_bytes(b"x")
-    assert "then `walt ingest`" in init("--videos", "videos").output
-    for command in (["check"], ["pipeline", "--write"]):
-        error = CliRunner().invoke(app, command).exception
-        assert isinstance(error, ConfigurationError)
-        assert "work in a clone of the project" in str(error)
-    assert not (project / "dvc.yaml").exists()
-
-
 @pytest.mark.parametrize(("count", "fine"), [(None, True), (2, True), (3, False)])
 def test_check_compares_the_number_of_classes(project: Path, count: int | None, fine: bool) -> None:
-    (project / "dvc.yaml").write_text(pipeline.render())
+    (project / "dvc.yaml").write_text(pipeline.render(project))
     (project / "classes.txt").write_text("cat\ndog\n")
     assert init(*FOLDER).exit_code == 0
     descriptor = project / "datasets/own/videos.yaml"
@@ -139,7 +130,7 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
 def test_what_the_data_do_not_have_is_found_before_any_work(
     project: Path, command: str, changes: dict[str, Any], message: str
 ) -> None:
-    (project / "dvc.yaml").write_text(pipeline.render())
+    (project / "dvc.yaml").write_text(pipeline.render(project))
     assert init(*FOLDER).exit_code == 0
     params = read_yaml(project / "params.yaml")
     if "num_classes" in changes:

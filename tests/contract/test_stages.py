@@ -50,7 +50,7 @@ def test_artifacts_are_made_once_and_before_they_are_read() -> None:
 
 
 def test_dvc_yaml_is_what_the_registry_says() -> None:
-    assert (ROOT / "dvc.yaml").read_text(encoding="utf-8") == pipeline.render(), "run `walt pipeline --write`"
+    assert (ROOT / "dvc.yaml").read_text(encoding="utf-8") == pipeline.render(ROOT), "run `walt pipeline --write`"
 
 
 @every_stage
@@ -68,7 +68,7 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
 
 def test_a_model_that_starts_from_another_has_another_command_than_one_that_does_not() -> None:
     """DVC does not notice that a dependency is gone, and starting at random would need no edit of the stage's code."""
-    stages = YAML(typ="safe").load(pipeline.render())["stages"]
+    stages = YAML(typ="safe").load(pipeline.render(ROOT))["stages"]
     assert stages["finetune-aspect"]["cmd"] == "walt finetune-aspect # starts from models/base"
     assert [name for name, entry in stages.items() if "#" in entry["cmd"]] == ["finetune-aspect"]
 

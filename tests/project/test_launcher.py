@@ -20,7 +20,7 @@ from tests.support.ranks_project import (
     weights,
     write_project,
 )
-from walt.core.errors import ConfigurationError, StorageError, TerminatedError
+from walt.core.errors import ConfigurationError, DivergedError, StorageError, TerminatedError
 from walt.core.storage import read_json
 from walt.project.launcher import result_of
 
@@ -45,6 +45,7 @@ def test_the_figures_are_those_of_the_first_rank() -> None:
         ({0: LOST}, {1: -9}, StorageError, r"^rank 1 of 2 was killed \(SIGKILL\); run again"),
         ({0: LOST, 1: LOST}, {0: 4}, StorageError, "lost each other: Connection closed"),
         ({0: OK}, {}, StorageError, "lost each other"),
+        ({0: OK, 1: LOST}, {1: 4}, StorageError, "lost each other"),
         (
             {0: {**LOST, "waited": True}}, {0: 4, 1: -9}, StorageError,
             r"^rank 1 of 2 did not answer for 0\.5 minutes \(compute\.rank_timeout_minutes\), and was ended; run again",
@@ -56,6 +57,22 @@ def test_the_error_is_of_the_rank_that_failed_first(
 ) -> None:
     with pytest.raises(error, match=message):
         result_of(reports, ended, 2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("reports", "ended", "error", "message"),
+    [
+        ({}, {0: -15, 1: -15}, TerminatedError, "^SIGTERM ended the 2 processes"),
+        ({1: LOST}, {0: -15}, TerminatedError, "^SIGTERM ended the 2 processes"),
+        ({1: failed(7, "diverged", 2.0)}, {1: 7}, DivergedError, "^diverged$"),
+        ({}, {0: -9, 1: -9}, StorageError, r"^SIGTERM, and rank 0 of 2 did not stop in time, and was ended; run again"),
+    ],
+)
+def test_sigterm_is_the_cause_where_no_rank_says_another(
+    reports: dict[int, Any], ended: dict[int, int], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        result_of(reports, ended, 2, 0.5, terminated=True)
 
 
 @pytest.mark.slow

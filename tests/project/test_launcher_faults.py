@@ -34,8 +34,8 @@ def stop_early(root: Path) -> int:
     process = start(root, "train-base")
     wait_for(process, lambda: steps_saved(root / "work/train-base"))
     process.send_signal(signal.SIGTERM)
-    process.communicate()
-    assert process.returncode == 143
+    _, errors = process.communicate()
+    assert process.returncode == 143, errors
     done = max(steps_saved(root / "work/train-base"))
     assert done < LONG["steps"]
     return done

@@ -27,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A training machine: the parameters name a user's videos, which are not there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
-    (tmp_path / "dvc.yaml").write_text(dvc_yaml.render())
+    (tmp_path / "dvc.yaml").write_text(dvc_yaml.render(tmp_path))
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/a.mp4").write_bytes(b"x")
     assert CliRunner().invoke(app, ["init", "--videos", "videos"]).exit_code == 0

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tests.support.project import copy_project
+from tests.support.project import copy_project, look_like_a_clone
 from tests.support.s3 import Bucket
 from tests.support.settings import compute_settings
 from walt.cli import app
@@ -258,6 +258,7 @@ def captioned(project: Path) -> Path:
     """One video in a folder; tables are written by the tests."""
     (project / "clips").mkdir()
     (project / "clips/a.mp4").write_bytes(b"x")
+    look_like_a_clone(project)
     return project
 
 

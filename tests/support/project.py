@@ -18,7 +18,7 @@ def copy_project(target: Path) -> Path:
     """What a clone has that the pipeline needs; ``datasets/shapes.yaml`` asks for a handful of files only."""
     for folder in ("walt", "flows", "datasets"):
         shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("dvc.yaml", ".dvcignore", "pyproject.toml"):
+    for file in ("dvc.yaml", ".dvcignore", "prefect.toml"):
         shutil.copy(ROOT / file, target / file)
     (target / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")
     shapes = target / "datasets/shapes.yaml"
@@ -26,6 +26,12 @@ def copy_project(target: Path) -> Path:
     assert "videos: 12" in text
     shapes.write_text(text.replace("held_out: 0.05", "held_out: 0.3"), encoding="utf-8")
     return target
+
+
+def look_like_a_clone(folder: Path) -> None:
+    """Make ``walt init`` take a folder for a clone, of which it makes no project."""
+    (folder / "walt/project").mkdir(parents=True)
+    (folder / "walt/project/registry.py").touch()
 
 
 def tools_of(project: Path) -> Path:

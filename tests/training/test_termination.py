@@ -28,6 +28,20 @@ def test_sigterm_is_noted_and_the_handler_before_comes_back() -> None:
         assert not stop
 
 
+def test_a_signal_that_comes_while_the_ranks_ask_each_other_is_obeyed_at_the_next_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def ask(flag: bool) -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return flag
+
+    with TerminationSignal() as stop:
+        with monkeypatch.context() as patch:
+            patch.setattr(termination, "any_rank", ask)
+            assert not stop
+        assert stop
+
+
 def test_in_another_thread_a_request_does_what_the_signal_does() -> None:
     said: list[bool] = []
 

@@ -213,7 +213,7 @@ def _dvc(root: Path) -> Check:
 
     file = root / pipeline.PIPELINE_FILE
     if not file.is_file() or not (root / ".dvc").is_dir():
-        advice = "dvc init" if file.is_file() else pipeline.ONLY_IN_A_CLONE
+        advice = "dvc init" if file.is_file() else "walt init"
         return Check("dvc", "warn", f"{result.stdout.strip()}, but this is not a DVC project", advice)
     if not pipeline.is_current(root):
         return Check("dvc", "warn", f"{pipeline.PIPELINE_FILE} differs from the registry", "walt pipeline --write")

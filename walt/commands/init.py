@@ -1,4 +1,4 @@
-"""``walt init``: a project's parameters from a recipe, pointed at the user's own videos."""
+"""``walt init``: a project's folder and its parameters from a recipe, pointed at the user's own videos."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from walt.core.log import info
 from walt.core.storage import replace_file
 from walt.ingest.describe_files import Given
 from walt.ingest.layouts.tables import TableColumns
-from walt.project.dvc_yaml import ONLY_IN_A_CLONE, PIPELINE_FILE
 from walt.project.missing_keys import add_missing
+from walt.project.new_folder import is_new, make_project
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params
 from walt.project.runner import load_params
@@ -64,7 +64,7 @@ def command(
         bool, typer.Option("--update", help="Add the keys that an older params.yaml lacks; the rest stays as it is.")
     ] = False,
 ) -> None:
-    """Write params.yaml from a recipe; with --videos, describe your own videos and point at them."""
+    """Write params.yaml from a recipe, and what else a project needs; with --videos, point at your own videos."""
     root = Path.cwd()
     columns = TableColumns(
         path_column, tuple(caption_column or ()), label_column, tuple(span_column or ()), split_column, group_column,
@@ -106,7 +106,7 @@ def _write(root: Path, recipe: str | None, given: Given | None, force: bool) -> 
         info(f"wrote {point_at_dataset(root, own, start)}; params.yaml now points at it and {given.videos}")
     elif start is not None:
         replace_file(root / "params.yaml", start)
-    if (root / PIPELINE_FILE).is_file():
-        info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")
-    else:
-        info(f"next: `walt prepare`, then `walt ingest`, or `walt inspect` first ({ONLY_IN_A_CLONE})")
+    if is_new(root):
+        written = make_project(root, load_params(root).dataset.descriptor)
+        info(f"made a project of this folder: {', '.join(written)}")
+    info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")

@@ -16,6 +16,6 @@ def command(
 ) -> None:
     """Print dvc.yaml as it follows from the registry, or write it."""
     if not write:
-        print(dvc_yaml.render(), end="")
+        print(dvc_yaml.render(Path.cwd()), end="")
     elif dvc_yaml.write(Path.cwd()):
         info("dvc.yaml was brought up to date")

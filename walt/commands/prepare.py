@@ -25,6 +25,7 @@ from walt.ingest.prepare import prepare
 from walt.ingest.sources import union
 from walt.ingest.sources.folders import LocalFolder, open_folder
 from walt.ingest.sources.rows import tables_outside
+from walt.project import dvc_yaml
 from walt.project.dataset_fit import check_dataset
 from walt.project.missing_sources import missing_sources
 from walt.project.runner import load_params
@@ -36,6 +37,8 @@ def command() -> None:
     """Make the dataset's source files if they are generated, else check that they are there; find hidden edits."""
     root = Path.cwd()
     params = load_params(root)
+    if (root / dvc_yaml.PIPELINE_FILE).is_file() and not dvc_yaml.has_the_code(root):
+        dvc_yaml.check(root)  # DVC cannot see that walt was upgraded
     descriptor = check_dataset(params, root)
     missing = missing_sources(descriptor, params.dataset.path, Paths(root))
     if missing is not None:

@@ -1,4 +1,8 @@
-"""``dvc.yaml``, made from the registry: stages, parameters, data and code."""
+"""``dvc.yaml``, made from the registry: stages, parameters, data and code.
+
+In a clone DVC watches the files of the code. A project of its own, made by ``walt init`` with an installed package, has
+no code: there each stage's command ends with the digest of its code, and another command is what DVC notices.
+"""
 
 from __future__ import annotations
 
@@ -11,65 +15,84 @@ from ruamel.yaml import YAML
 from walt.core.errors import ConfigurationError
 from walt.core.paths import ARTIFACTS
 from walt.core.storage import write_bytes
-from walt.project.code_identity import code_dependencies
+from walt.project.code_identity import code_dependencies, code_digest
 from walt.project.registry import STAGES, Stage
 
 PIPELINE_FILE = "dvc.yaml"
-ONLY_IN_A_CLONE = "DVC and the flow work in a clone of the project, `walt ingest` and the other stages in any folder"
+NO_PIPELINE = f"no {PIPELINE_FILE} here: `walt init` in an empty folder makes a project, a clone of W.A.L.T is one"
+_UPDATE = "`walt pipeline --write` brings it up to date; what has become stale is then made again"
 _HEADER = "# Made by `walt pipeline --write` from walt/project/registry.py; a test holds the two equal. Do not edit.\n"
+_HEADER_OF_A_PROJECT = "# Made by `walt pipeline --write`, to be called after an upgrade of walt. Do not edit.\n"
+_DIGITS = 16
 
 
-def render() -> str:
-    """The content of ``dvc.yaml``."""
+def has_the_code(root: Path) -> bool:
+    """Whether ``root`` is a clone, in which the code is part of the project."""
+    return (root / "walt/project/registry.py").is_file()
+
+
+def render(root: Path) -> str:
+    """The content of ``dvc.yaml`` for a project at ``root``."""
     stream = StringIO()
     yaml = YAML()
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 120
-    yaml.dump({"stages": {stage.name: _entry(stage) for stage in STAGES}}, stream)
-    return _HEADER + stream.getvalue()
+    clone = has_the_code(root)
+    yaml.dump({"stages": {stage.name: _entry(stage, clone) for stage in STAGES}}, stream)
+    return (_HEADER if clone else _HEADER_OF_A_PROJECT) + stream.getvalue()
 
 
 def write(root: Path) -> bool:
-    """Bring ``dvc.yaml`` up to date; returns whether it changed. Raises ConfigurationError where no code is here."""
-    if not (root / "walt/project/registry.py").is_file():
-        raise ConfigurationError(f"no walt/project here, which {PIPELINE_FILE} would name: {ONLY_IN_A_CLONE}")
+    """Bring ``dvc.yaml`` up to date; returns whether it changed.
+
+    Raises:
+        ConfigurationError: ``root`` is neither a clone nor a project.
+    """
+    if not has_the_code(root) and not (root / PIPELINE_FILE).is_file():
+        raise ConfigurationError(NO_PIPELINE)
     if is_current(root):
         return False
-    write_bytes(root / PIPELINE_FILE, render().encode())
+    write_bytes(root / PIPELINE_FILE, render(root).encode())
     return True
 
 
 def is_current(root: Path) -> bool:
-    """Whether ``dvc.yaml`` is there and is what the registry says."""
+    """Whether ``dvc.yaml`` is there and is what the registry and the code say."""
     path = root / PIPELINE_FILE
-    return path.is_file() and path.read_text(encoding="utf-8") == render()
+    return path.is_file() and path.read_text(encoding="utf-8") == render(root)
 
 
 def check(root: Path) -> None:
-    """Raise ConfigurationError where there is no ``dvc.yaml``, or it is not what the registry says."""
+    """Raise ConfigurationError where there is no ``dvc.yaml``, or it is not what the registry and the code say."""
     if not (root / PIPELINE_FILE).is_file():
-        raise ConfigurationError(f"no {PIPELINE_FILE} here: {ONLY_IN_A_CLONE}")
+        raise ConfigurationError(NO_PIPELINE)
     if not is_current(root):
-        raise ConfigurationError(f"{PIPELINE_FILE} differs from the registry; run `walt pipeline --write`")
+        made_by = "the registry" if has_the_code(root) else "the installed walt"
+        raise ConfigurationError(f"{PIPELINE_FILE} differs from {made_by}; {_UPDATE}")
 
 
-def _entry(stage: Stage) -> dict[str, Any]:
+def _entry(stage: Stage, clone: bool) -> dict[str, Any]:
     data = [*stage.sources, *(ARTIFACTS[name] for name in stage.inputs)]
     return {
-        "cmd": _command(stage),
+        "cmd": _command(stage, clone),
         "desc": stage.summary,
         "params": list(stage.params),
-        "deps": [*data, *code_dependencies(stage.module)],
+        "deps": [*data, *(code_dependencies(stage.module) if clone else [])],
         "outs": [_output(stage, name) for name in stage.outputs],
     }
 
 
-def _command(stage: Stage) -> str:
-    """What DVC runs. It does not notice a dependency that is gone, but it does notice another command: so the one thing
-    that the table of transformers decides without an edit of the stage's own code is in it, as a comment to the shell.
+def _command(stage: Stage, clone: bool) -> str:
+    """What DVC runs, with a comment to the shell: DVC does not notice a dependency that is gone, but it does notice
+    another command. So what the table of transformers decides without an edit of the stage's own code is there, and
+    outside of a clone the code.
     """
-    first = stage.transformer.starts_from if stage.transformer else None
-    return f"walt {stage.name}" if first is None else f"walt {stage.name} # starts from {ARTIFACTS[first]}"
+    notes = []
+    if stage.transformer and stage.transformer.starts_from:
+        notes.append(f"starts from {ARTIFACTS[stage.transformer.starts_from]}")
+    if not clone:
+        notes.append(f"code {code_digest(stage.module)[:_DIGITS]}")
+    return f"walt {stage.name}" + (f" # {', '.join(notes)}" if notes else "")
 
 
 def _output(stage: Stage, name: str) -> str | dict[str, Any]:

@@ -46,7 +46,7 @@ _ERRORS: dict[int, type[WaltError]] = {
 }  # fmt: skip
 
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
 _TORCHS_SIGNALS = "SIGINT,SIGHUP,SIGQUIT"
 """Without SIGTERM: torch raises an error wherever its own code is when the signal comes, and not all of that code takes
 one (torch 2.13; a timer of its metrics then ends with an error of its own, and the stage without a result)."""
@@ -128,6 +128,8 @@ def result_of(
     elif killed:
         rank, number = next(iter(killed.items()))
         said = f"rank {rank} of {count} was killed ({signal.Signals(number).name})"
+        if terminated:
+            said = f"SIGTERM, and rank {rank} of {count} did not stop in time, and was ended"
     else:
         lost = next((entry["message"] for entry in reports.values() if entry["lost"]), "it says nothing")
         said = f"the {count} processes of the stage lost each other: {lost}"
@@ -169,8 +171,8 @@ class _Watch:
                 if not self._over.wait(LAST_WORDS_SECONDS):
                     self._end(set(range(self._count)) - set(_read(self._reports)))
                 return
-            now = time.monotonic()
-            self._end({rank for rank in silent & set(self._told) if now > self._told[rank] + self._patience})
+            latest = time.monotonic() - self._patience
+            self._end({rank for rank in silent & set(self._told) if self._told[rank] < latest})
 
     def _end(self, ranks: set[int]) -> None:
         for rank in ranks:

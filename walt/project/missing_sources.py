@@ -50,9 +50,11 @@ def missing_sources(descriptor: Descriptor, path: str, paths: Paths) -> MissingS
 def without_sources(paths: Paths) -> str:
     """How to continue without source files: from the clips that are here, or from those that another machine made."""
     first = [stage.name for stage in STAGES if stage.inputs and set(stage.inputs) <= set(get_stage("ingest").outputs)]
-    in_a_clone = (paths.root / PIPELINE_FILE).is_file()
-    run = f"`dvc repro --downstream {' '.join(first)}`" if in_a_clone else f"`walt {first[0]}` and the stages after it"
+    has_pipeline = (paths.root / PIPELINE_FILE).is_file()
+    run = (
+        f"`dvc repro --downstream {' '.join(first)}`" if has_pipeline else f"`walt {first[0]}` and the stages after it"
+    )
     if has_manifest(paths.manifest):
         return f"continue without them: {run} works from the clips in {paths.clips.relative_to(paths.root)}"
-    bring = "`dvc pull` or `walt fetch URL`" if in_a_clone else "`walt fetch URL`"
+    bring = "`dvc pull` or `walt fetch URL`" if has_pipeline else "`walt fetch URL`"
     return f"continue without them: {bring} brings the clips that another machine made, and {run} works from those"

@@ -23,5 +23,7 @@ class TerminationSignal(NotedSigterm):
     places."""
 
     def __bool__(self) -> bool:
-        self.came = any_rank(self.came or _asked.is_set())
-        return self.came
+        found = any_rank(self.came or _asked.is_set())
+        if found:  # and nothing else: a signal may have come while the ranks asked each other
+            self.came = True
+        return found
