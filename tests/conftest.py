@@ -1,13 +1,16 @@
-"""For all tests: one thread a process (tiny tensors gain nothing from more), nothing reported to anybody."""
+"""For all tests: one thread a process (tiny tensors gain nothing from more), a cache of their own, nothing reported."""
 
 import gc
 import os
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["WALT_CACHE"] = tempfile.mkdtemp(prefix="walt-cache-")
 
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.prefect_database import prefect_database  # noqa: F401
@@ -50,3 +53,4 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """The same of what tests made."""
     gc.freeze()
+    shutil.rmtree(os.environ["WALT_CACHE"])

@@ -16,7 +16,8 @@ from torch import Tensor
 from tests.support.text_folder import text_sample, write_text
 from tests.support.tiny_clips import ROWS, clip_row, picture, sample, write_clips
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.data import clip_dataset
+from walt.core.verified_files import Stamp
+from walt.data import clip_dataset, keyed_dataset
 from walt.data.captions import Caption
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows
@@ -160,7 +161,11 @@ def test_latents_are_float32_batches(tmp_path: Path) -> None:
         ("v1", member(latents=torch.full((4, 2, 3, 3), float("nan")).half()), ".*not finite"),
         ("v1", member(latents=torch.full((4, 2, 3, 3), float("inf")).half()), ".*not finite"),
         ("v1", member(latents=torch.zeros(4, 2, 3, 3)), r"latents of torch\.float32, not of float16"),
-        ("v1", member(latents=torch.zeros(4, 2, 3, 3).bfloat16()), r"latents of torch\.bfloat16, not of float16"),
+        (
+            "v1",
+            member(latents=torch.zeros(4, 2, 3, 3).bfloat16()),
+            r"of torch\.bfloat16, expected .* of torch\.float16",
+        ),
         ("v1", member(mean=torch.zeros(4, 2, 3, 3).half()), r"tensors \['mean'\]"),
         ("v1", {"safetensors": b"\x80\x04 a pickle"}, "x-000000"),
         ("v1", {"json": b"{}"}, "no safetensors"),
@@ -271,3 +276,62 @@ def test_text_that_an_older_version_stored_is_refused(tmp_path: Path) -> None:
     write_captions(tmp_path, [], 4)
     with pytest.raises(CorruptArtifactError, match=r"key 'null': tensors \['embeddings', 'mask'\]"):
         TextDataset(tmp_path)
+
+
+def test_a_sample_that_does_not_parse_has_its_tar_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damage that the system does not know of: size and times are as they were."""
+    monkeypatch.setattr(Stamp, "of", classmethod(lambda cls, status: Stamp(status.st_size, 0, 0, 0)))
+    monkeypatch.setenv("WALT_CACHE", str(tmp_path / "cache"))
+    values = {key: member(latents=torch.ones(4, 2, 3, 3).half()) for key in ("v0", "v1")}
+    latent_dataset(tmp_path, values)
+    tar = tmp_path / "16x16/x-000000.tar"
+    whole = tar.read_bytes()
+    at = whole.index(b"latents", whole.index(b"v1.safetensors") + 100)
+    for damaged in (whole[:at] + b"m" + whole[at + 1 :], whole[: at + 200] + b"\xff\x7f" * 20 + whole[at + 240 :]):
+        tar.write_bytes(damaged)
+        dataset = LatentDataset(tmp_path, SIZE, "train")  # not hashed: the stamp says that nothing changed
+        assert dataset.latents(["v0"]).sum() == 72
+        with pytest.raises(CorruptArtifactError, match=r"x-000000\.tar: its sha256 differs from the index"):
+            dataset.latents(["v1"])
+        tar.write_bytes(whole)
+        assert LatentDataset(tmp_path, SIZE, "train").latents(["v1"]).sum() == 72
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.float32])
+def test_a_batch_is_the_same_whoever_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None
+) -> None:
+    """One thread, or several: which also leaves text as it is."""
+    values = {f"v{i}": torch.randn(4, 2, 3, 3).half() for i in range(7)}
+    latents = latent_dataset(tmp_path / "latents", {key: member(latents=value) for key, value in values.items()})
+    captions = {key: [Caption("", f"caption of {key}")] for key in values}
+    words = {own[0].text: torch.randn(1 + i % 4, 5) for i, own in enumerate(captions.values())}
+    text = TextDataset(write_text(tmp_path / "text", captions, words, NULL, 4))
+    monkeypatch.setattr(keyed_dataset, "_BYTES_FOR_THREADS", 1)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found.append((latents.latents([*values], dtype), *text.embeddings([*values], dtype=dtype or torch.float16)))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert found[0][0].dtype == (dtype or torch.float16)
+    assert torch.equal(found[0][0].half(), torch.stack([*values.values()]))
+    expected = torch.stack([padded(words[own[0].text]) for own in captions.values()])
+    assert torch.equal(found[0][1].float(), expected)
+
+
+def test_a_batch_has_one_kind_and_known_keys(tmp_path: Path) -> None:
+    values = {key: member(latents=torch.zeros(4, 2 if key == "v0" else 1, 3, 3).half()) for key in ("v0", "i0")}
+    dataset = latent_dataset(tmp_path, values)
+    with pytest.raises(ValueError, match="videos and images"):
+        dataset.latents(["v0", "i0"])
+    with pytest.raises(KeyError, match="not in the split train"):
+        dataset.latents(["v0", "v9"])
+    assert dataset.latents(["v0"]).dtype == torch.float32
+
+
+def test_a_tensor_that_is_stored_in_another_way_is_read_by_the_library(tmp_path: Path) -> None:
+    """Others may write the same values with metadata, or in another order of the header's parts."""
+    value = torch.randn(4, 2, 3, 3).half()
+    other = {"safetensors": save({"latents": value}, metadata={"by": "others"})}
+    dataset = latent_dataset(tmp_path, {"v0": other, "v1": member(latents=value), "v2": other})
+    assert torch.equal(dataset.latents(["v0", "v1", "v2"]), torch.stack([value] * 3).float())

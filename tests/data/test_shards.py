@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import signal
@@ -263,3 +264,34 @@ def test_only_the_link_to_a_folder_on_another_disk_is_removed(tmp_path: Path) ->
     keep_only(here, {"128x128"})
     assert [path.name for path in here.iterdir()] == ["128x128"]
     assert (disk / "clips-000000.tar").read_bytes() == b"clips"
+
+
+def test_a_tar_that_changes_after_the_opening(tmp_path: Path) -> None:
+    record = fill(tmp_path)[0]
+    path, content = tmp_path / record.shard, (tmp_path / record.shard).read_bytes()
+    reader = ShardReader(tmp_path)
+    path.write_bytes(content[::-1])
+    with pytest.raises(CorruptArtifactError, match=r"clips-000000\.tar: its sha256 differs"):
+        reader["key0"]
+    path.write_bytes(content)  # another file, of the same bytes
+    assert reader["key0"] == SAMPLES[0][1]
+    path.write_bytes(content[:700])
+    with pytest.raises(CorruptArtifactError, match=r"clips-000000\.tar: cut short while it was in use"):
+        reader["key1"]
+    assert reader["key3"] == SAMPLES[3][1]
+
+
+def test_a_reader_has_few_files_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path)
+    reader = ShardReader(tmp_path)
+    monkeypatch.setattr(reader._tars, "_most", 1)
+    for _ in range(2):
+        assert [reader[key] for key, _ in SAMPLES] == [members for _, members in SAMPLES]
+        assert len(reader._tars._open) == 1
+
+
+def test_a_reader_can_be_copied(tmp_path: Path) -> None:
+    fill(tmp_path)
+    reader = ShardReader(tmp_path)
+    assert reader["key0"] == SAMPLES[0][1]
+    assert copy.deepcopy(reader)["key5"] == SAMPLES[5][1]

@@ -54,7 +54,8 @@ def test_tars_hold_each_distinct_caption_once(done: Paths) -> None:
     distinct = sorted({caption_id(text) for text in CAPTIONS if text})
     assert ShardReader(done.text).keys == (*distinct, NULL_KEY)
     ids = {row.key: tuple(caption_id(caption.text) for caption in row.captions) for row in rows()}
-    assert read_captions(done.text).ids == ids
+    table = read_captions(done.text)
+    assert dict(zip(ids, map(table.captions, table.rows(list(ids))), strict=True)) == ids
 
 
 def test_members_are_the_encoders_embeddings_without_padding(done: Paths) -> None:

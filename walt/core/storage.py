@@ -12,13 +12,15 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, LockedError, StorageError
+from walt.core.verified_files import Stamp, StampedFiles
 
 TEMPORARY_SUFFIX = ".tmp"
 """Suffix of temporary files: those that a killed process left behind are removed by ``clean_temporary``."""
@@ -167,15 +169,49 @@ def storage_errors(path: str | Path) -> Iterator[None]:
 
 
 def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:
-    """The path, after comparing size and SHA-256 with what an index says. Raises CorruptArtifactError."""
-    if not path.is_file():
-        raise CorruptArtifactError(f"{path}: the index names it, but it is missing")
-    size = path.stat().st_size
-    if size != num_bytes:
-        raise CorruptArtifactError(f"{path}: {size} bytes, but the index says {num_bytes}")
-    if sha256_file(path) != sha256:
-        raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
+    """The path, after comparing size and SHA-256 with what an index says. Raises CorruptArtifactError.
+
+    A file that was hashed on this machine and has not changed since is not hashed again (walt.core.verified_files).
+    """
+    verify_files(path.parent, [(path.name, num_bytes, sha256)])
     return path
+
+
+def verify_files(folder: Path, files: Iterable[tuple[str, int, str]], *, again: bool = False) -> list[Stamp]:
+    """Compare files of a folder, (name, size, SHA-256), with what an index says, as ``verify_file`` does.
+
+    Args:
+        again: whatever was hashed before is hashed again.
+
+    Returns:
+        What identifies each file's present content without reading it.
+    """
+    stamped, found = StampedFiles.of(folder), list[Stamp]()
+    for name, num_bytes, sha256 in files:
+        path = f"{folder}/{name}"  # a Path takes as long as the question, and there may be many files
+        try:
+            status = os.stat(path)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            status = None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            raise CorruptArtifactError(f"{path}: the index names it, but it is missing")
+        if status.st_size != num_bytes:
+            raise CorruptArtifactError(f"{path}: {status.st_size} bytes, but the index says {num_bytes}")
+        stamp = Stamp.of(status)
+        if again or not stamped.has(name, stamp, sha256):
+            _hash(Path(path), stamp, sha256, stamped)
+        found.append(stamp)
+    return found
+
+
+def _hash(path: Path, stamp: Stamp, sha256: str, stamped: StampedFiles) -> None:
+    """Compare a file's SHA-256, and keep that it is right. Raises CorruptArtifactError."""
+    settled = stamp.settled()
+    if sha256_file(path) != sha256:
+        stamped.forget(path.name)
+        raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
+    if settled and Stamp.of(path.stat()) == stamp:
+        stamped.remember(path.name, stamp, sha256)
 
 
 @contextmanager

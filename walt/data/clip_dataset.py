@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,34 @@ from torch import Tensor
 from walt.core.sizes import Size
 from walt.data.clip_pixels import decode_members, pixels
 from walt.data.clip_table import Split
-from walt.data.keyed_dataset import CACHE_BYTES, KeyedDataset, MemoryCache
+from walt.data.key_index import ids_of
+from walt.data.keyed_dataset import KeyedDataset
+
+CACHE_BYTES = 1 << 30
+"""Bytes of decoded samples of a dataset that are kept in memory."""
+
+T = TypeVar("T")
+
+
+class MemoryCache(Generic[T]):
+    """Values by key, kept until ``limit`` bytes are used; later ones are loaded each time.
+
+    Nothing is evicted: if each key is used once per epoch, that gives more hits than removing the oldest.
+    """
+
+    def __init__(self, load: Callable[[str], T], size: Callable[[T], int], limit: int) -> None:
+        self._load, self._size, self._left = load, size, limit
+        self._values: dict[str, T] = {}
+
+    def __getitem__(self, key: str) -> T:
+        if key in self._values:
+            return self._values[key]
+        value = self._load(key)
+        size = self._size(value)
+        if size <= self._left:
+            self._left -= size
+            self._values[key] = value
+        return value
 
 
 class ClipDataset(KeyedDataset):
@@ -50,8 +78,8 @@ class ClipDataset(KeyedDataset):
         return self._clips[key]
 
     def _decode(self, key: str) -> NDArray[np.uint8]:
+        expected = "png" if self.kind(ids_of([key])) == "image" else "mp4"
         members = self.reader[key]
-        expected = "png" if self.kinds[key] == "image" else "mp4"
         if expected not in members:
             raise self.corrupt(key, f"no {expected}, only {sorted(members)}")
         try:

@@ -6,16 +6,20 @@ It is read here and written in ``walt.data.clip_table_writer``: most stages read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.own_digest import check_parquet
 from walt.core.sizes import Size, size_folder
+from walt.data.key_index import FrozenKeys, ids_of_column
 
 if TYPE_CHECKING:
     from walt.data.manifest import ManifestRow
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 CLIPS_TABLE = "clips.parquet"
 
 Split = Literal["train", "held_out"]
+_KINDS = ("video", "image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,39 @@ def read_clip_rows(directory: Path) -> list[ClipRow]:
         StorageError: there is no table.
         CorruptArtifactError: it cannot be read.
     """
+    columns = _read(directory, COLUMNS).to_pydict()
+    return [ClipRow(*values) for values in zip(*(columns[name] for name in COLUMNS), strict=True)]
+
+
+def read_split(directory: Path, size: Size, split: Split) -> dict[str, FrozenKeys]:
+    """The keys of the videos (``video``) and images (``image``) of a split that are stored in a size.
+
+    Raises as ``read_clip_rows``.
+    """
+    table = _read(directory, ("key", "kind", "split", "sizes"))
+    sizes = pc.unique(table["sizes"]).to_pylist()
+    stored = pa.array([own for own in sizes if stored_in(own, size)], pa.string())
+    wanted = pc.and_(pc.equal(table["split"], split), pc.is_in(table["sizes"], stored))
+    return {kind: _frozen(table["key"].filter(pc.and_(wanted, pc.equal(table["kind"], kind)))) for kind in _KINDS}
+
+
+def _frozen(keys: pa.ChunkedArray) -> FrozenKeys:
+    parts = [ids_of_column(chunk) for chunk in keys.chunks]
+    if any(odd for _, odd in parts):
+        return FrozenKeys(keys.to_pylist())
+    return FrozenKeys.of_ids(np.concatenate([np.empty((0, 2), np.uint64), *(ids for ids, _ in parts)]))
+
+
+def _read(directory: Path, columns: Sequence[str]) -> pa.Table:
     table = directory / CLIPS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
     check_parquet(table)
     try:
-        columns = pq.read_table(table, columns=list(COLUMNS), partitioning=None).to_pydict()
-        return [ClipRow(*values) for values in zip(*(columns[name] for name in COLUMNS), strict=True)]
-    except (pa.ArrowException, OSError, KeyError) as error:
+        with pq.ParquetFile(table) as file:  # read_table loads pandas, where that is installed
+            found = file.read(list(columns))
+        if missing := set(columns) - set(found.column_names):
+            raise CorruptArtifactError(f"{table}: no column {min(missing)}")
+        return found
+    except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error

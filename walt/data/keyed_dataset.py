@@ -1,4 +1,5 @@
-"""Common code of the datasets of clips, latents and text: samples are found by key in directories of tars.
+"""Common code of the datasets of clips, latents and text: samples are found by key in directories of tars, and tensors
+are read straight into the rows of a batch.
 
 A sample that is missing, has the wrong shape or is not finite raises ``CorruptArtifactError`` with its key and file:
 the stages that write these artefacts refuse bad items, so one that is found here was damaged afterwards.
@@ -6,45 +7,38 @@ the stages that write these artefacts refuse bad items, so one that is found her
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from walt.core.errors import CorruptArtifactError
 from walt.core.sizes import Size, size_folder
-from walt.data.clip_table import CLIPS_TABLE, Split, read_clip_rows
-from walt.data.epoch_order import FrozenKeys
-from walt.data.shards import ShardReader
+from walt.data.clip_table import CLIPS_TABLE, Split, read_split
+from walt.data.key_index import Ids
+from walt.data.shards import TAR_HEADER, Members, ShardReader, is_member
 
-CACHE_BYTES = 1 << 30
-"""Bytes of decoded samples of a dataset that are kept in memory."""
-
-T = TypeVar("T")
-
-
-class MemoryCache(Generic[T]):
-    """Values by key, kept until ``limit`` bytes are used; later ones are loaded each time.
-
-    Nothing is evicted: if each key is used once per epoch, that gives more hits than removing the oldest.
-    """
-
-    def __init__(self, load: Callable[[str], T], size: Callable[[T], int], limit: int) -> None:
-        self._load, self._size, self._left = load, size, limit
-        self._values: dict[str, T] = {}
-
-    def __getitem__(self, key: str) -> T:
-        if key in self._values:
-            return self._values[key]
-        value = self._load(key)
-        size = self._size(value)
-        if size <= self._left:
-            self._left -= size
-            self._values[key] = value
-        return value
+_EXTENSION = "safetensors"
+_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+"""Of floating-point tensors in safetensors files."""
+_EXPONENT = {torch.float16: 0x7C00, torch.bfloat16: 0x7F80}
+"""The bits that are all set in an infinity and in what is not a number."""
+_BYTES_FOR_THREADS = 1 << 20
+"""A batch of fewer bytes is read by the caller alone."""
 
 
 class KeyedDataset:
@@ -53,30 +47,195 @@ class KeyedDataset:
     def __init__(self, directory: Path, size: Size, split: Split) -> None:
         self.size, self.split = size, split
         self.reader = ShardReader(directory / size_folder(size))
-        rows = [row for row in read_clip_rows(directory) if row.split == split and row.is_stored_in(size)]
-        for row in rows:
-            if row.key not in self.reader:
-                raise CorruptArtifactError(f"{self.reader.directory}: no sample for key '{row.key}' of {CLIPS_TABLE}")
-        self.video_keys = FrozenKeys(row.key for row in rows if row.kind == "video")
-        self.image_keys = FrozenKeys(row.key for row in rows if row.kind == "image")
-        self.kinds = {row.key: row.kind for row in rows}
+        keys = read_split(directory, size, split)
+        self.video_keys, self.image_keys = keys["video"], keys["image"]
+        for every in (self.video_keys, self.image_keys):
+            ids = every.ids()
+            there = self.reader.contains(ids)
+            if not there.all():
+                key = every.key_of(ids[~there])
+                raise CorruptArtifactError(f"{self.reader.directory}: no sample for key '{key}' of {CLIPS_TABLE}")
+
+    def __len__(self) -> int:
+        """Videos and images."""
+        return len(self.video_keys) + len(self.image_keys)
+
+    def keys(self) -> Iterator[str]:
+        """Of the videos, then of the images."""
+        return chain(self.video_keys, self.image_keys)
+
+    def kind(self, ids: Ids) -> str:
+        """``video`` or ``image``: what all keys with these ids are.
+
+        Raises KeyError where one is not in this split, ValueError where they are of both kinds.
+        """
+        if self.video_keys.contains(ids).all():
+            return "video"
+        images = self.image_keys.contains(ids)
+        if images.all():
+            return "image"
+        if (images | self.video_keys.contains(ids)).all():
+            raise ValueError("videos and images in one batch")
+        raise KeyError(f"{self.reader.directory}: a key is not in the split {self.split}")
 
     def corrupt(self, key: str, problem: str) -> CorruptArtifactError:
-        return CorruptArtifactError(f"{self.reader.path(key)}: key '{key}': {problem}")
+        """As ``ShardReader.corrupt``."""
+        return self.reader.corrupt(key, problem)
 
 
-def sample_tensors(reader: ShardReader, key: str, names: set[str]) -> dict[str, Tensor]:
-    """The tensors of a sample's safetensors member, which must have exactly these names."""
-    if key not in reader:
-        raise CorruptArtifactError(f"{reader.directory}: no sample for key '{key}'")
-    members = reader[key]
-    if "safetensors" not in members:
-        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': no safetensors, only {sorted(members)}")
-    try:
-        tensors = load_safetensors(members["safetensors"])
-    except SafetensorError as error:
-        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': {error}") from error
-    if tensors.keys() != names:
-        problem = f"tensors {sorted(tensors)}, expected {sorted(names)}"
-        raise CorruptArtifactError(f"{reader.path(key)}: key '{key}': {problem}")
-    return dict(tensors)
+@dataclass(frozen=True)
+class Form:
+    """Of the tensor in a safetensors file."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    header: bytes
+    """What precedes the values in the file."""
+
+
+class TensorReader:
+    """The one tensor of each sample of a directory of tars.
+
+    Args:
+        name: of the tensor in each safetensors file.
+        shown: what it is called in messages.
+    """
+
+    def __init__(self, reader: ShardReader, name: str, shown: str) -> None:
+        self.reader, self.name, self.shown = reader, name, shown
+        self._forms: dict[int, Form] = {}  # by the size of a file: a file of this size may still have another
+        self._seen = np.zeros(reader.num_members, np.bool_)  # those that were read, and are finite
+
+    def members(self, keys: Sequence[str], ids: Ids | None = None) -> tuple[Members, list[Form]]:
+        """Where the tensors of these keys are, and the form of each. Raises CorruptArtifactError."""
+        members = self.reader.members(keys, _EXTENSION, ids)
+        if len(self._seen) != self.reader.num_members:  # it had to look again at what is in the tars
+            self._seen = np.zeros(self.reader.num_members, np.bool_)
+        for place, row in enumerate(members.rows):
+            if not self._seen[row]:
+                self.reader.will_need(members, place)
+        return members, [self._forms.get(size) or self._form(members, i) for i, size in enumerate(members.sizes)]
+
+    def read(
+        self, members: Members, forms: Sequence[Form], put: Callable[[int, NDArray[np.uint8]], object], first: int = 0
+    ) -> None:
+        """Hand the bytes of each tensor, which has this form, to ``put`` with its place: as they lie in the tar.
+
+        Args:
+            first: the place of the first one.
+
+        Raises CorruptArtifactError: a tensor has another form, or values that are not finite.
+        """
+        files, seen, keys = self.reader.files(members), self._seen, members.keys
+        each = zip(members.rows, members.tars, members.offsets, members.sizes, forms, strict=True)
+        for place, (row, tar, offset, size, form) in enumerate(each):
+            file, length = files[tar], len(form.header)
+            head = file.map[offset - TAR_HEADER : offset + length]
+            if length and head.endswith(form.header) and is_member(head, keys[place], _EXTENSION):
+                values = file.bytes[offset + length : offset + size]
+            else:
+                values = self._values(keys[place], form)
+            if not seen[row]:
+                if not _is_finite(values, form.dtype):
+                    raise self.reader.corrupt(keys[place], f"{self.shown} with values that are not finite")
+                seen[row] = True
+            put(first + place, values)
+
+    def _form(self, members: Members, place: int) -> Form:
+        """The form of a tensor, by the file's own header."""
+        content, size = self.reader.content(members, place), members.sizes[place]
+        length = 8 + int.from_bytes(content[:8].tobytes(), "little")
+        header = content[:length].tobytes()
+        try:
+            about: Any = json.loads(header[8:])
+            own = about[self.name]
+            form = Form(_DTYPES[own["dtype"]], tuple(own["shape"]), header)
+            usual = len(about) == 1 and own["data_offsets"] == [0, size - length]
+            usual = usual and math.prod(form.shape) * form.dtype.itemsize == size - length
+        except (ValueError, KeyError, TypeError):
+            usual = False
+        if not usual:  # the library says what it is; it is read so each time
+            tensor = self._tensor(members.keys[place])
+            return Form(tensor.dtype, tuple(tensor.shape), b"")
+        self._forms[size] = form
+        return form
+
+    def _values(self, key: str, form: Form) -> NDArray[np.uint8]:
+        """The bytes of a tensor that is not stored as others of its size are."""
+        tensor = self._tensor(key)
+        if (tensor.dtype, tuple(tensor.shape)) != (form.dtype, form.shape):
+            shown = f"{self.shown} {tuple(tensor.shape)} of {tensor.dtype}"
+            raise self.reader.corrupt(key, f"{shown}, expected {form.shape} of {form.dtype}")
+        return bytes_of(tensor)
+
+    def _tensor(self, key: str) -> Tensor:
+        """A sample's tensor, by the library."""
+        members = self.reader[key]
+        if _EXTENSION not in members:
+            raise self.reader.corrupt(key, f"no {_EXTENSION}, only {sorted(members)}")
+        try:
+            tensors = load_safetensors(members[_EXTENSION])
+        except SafetensorError as error:
+            raise self.reader.corrupt(key, str(error)) from error
+        if tensors.keys() != {self.name}:
+            raise self.reader.corrupt(key, f"tensors {sorted(tensors)}, expected {[self.name]}")
+        return tensors[self.name].contiguous()
+
+
+def distinct(forms: Sequence[Form]) -> list[int]:
+    """Places at which each of these forms is: usually one of all."""
+    return list({id(form): place for place, form in enumerate(forms)}.values())
+
+
+def batch_tensor(shape: Sequence[int], dtype: torch.dtype, pinned: bool) -> Tensor:
+    """An uninitialised tensor for a batch; ``pinned``: in memory from which a GPU copies without a detour."""
+    return torch.empty(tuple(shape), dtype=dtype, pin_memory=pinned)
+
+
+def bytes_of(tensor: Tensor) -> NDArray[np.uint8]:
+    """The bytes of a contiguous tensor, as a flat view."""
+    view: NDArray[np.uint8] = tensor.reshape(-1).view(torch.uint8).numpy()
+    return view
+
+
+def rows_of(batch: Tensor) -> NDArray[np.uint8]:
+    """(B, bytes of a row), a view of a contiguous batch (B, ...)."""
+    return bytes_of(batch).reshape(len(batch), -1)
+
+
+def halves_at(values: NDArray[np.uint8]) -> Tensor:
+    """The float16 values, one after another, whose bytes these are: not to be written to."""
+    return torch.from_numpy(values.view(np.float16))
+
+
+with warnings.catch_warnings(action="ignore"):  # torch says once that such a tensor is not to be written to
+    halves_at(np.frombuffer(b"\0\0", np.uint8))
+
+
+def _is_finite(row: NDArray[np.uint8], dtype: torch.dtype) -> bool:
+    """Whether the values in these bytes are finite."""
+    exponent = _EXPONENT.get(dtype)
+    if exponent is None:
+        return bool(torch.isfinite(torch.from_numpy(row).view(dtype)).all())
+    return bool((row.view(np.uint16) & np.uint16(exponent)).max(initial=0) < exponent)
+
+
+def in_threads(count: int, num_bytes: int, work: Callable[[int, int], object]) -> None:
+    """Call ``work(start, stop)`` for parts of ``range(count)``, side by side where the batch is large.
+
+    There are as many as torch has threads, four at most: what they share is the interpreter, not the disk.
+    """
+    threads = min(4, torch.get_num_threads(), count)
+    if threads < 2 or num_bytes < _BYTES_FOR_THREADS:
+        work(0, count)
+        return
+    bounds = [count * part // threads for part in range(threads + 1)]
+    parts = [_pool(os.getpid()).submit(work, *bound) for bound in pairwise(bounds)]
+    for part in parts:
+        part.result()
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads that read, of one process: they do not outlive a fork."""
+    return ThreadPoolExecutor(4, thread_name_prefix="read")

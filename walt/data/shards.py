@@ -8,31 +8,32 @@ a tar that the index does not name is ignored, and one that differs from it is a
 from __future__ import annotations
 
 import hashlib
-import re
-import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.own_digest import check_parquet, parquet_writer
-from walt.core.storage import atomic_write, verify_file
+from walt.core.storage import atomic_write, verify_file, verify_files
+from walt.data.key_index import Ids, ids_of
+from walt.data.tar_places import EXTENSIONS, KEY, OpenTar, OpenTars, members_of, places_of
 
 NULL_KEY = "null"
 """Key of the empty caption's embedding, among those of the captions."""
 INDEX_NAME = "shards.parquet"
-EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
-"""Extensions of the members that a tar may contain. A list of what is allowed excludes pickles under any name."""
-
+TAR_HEADER = 512
+"""Bytes of a member's header, which lies right before its content and begins with its name."""
+_LONGEST_NAME = 100
 Sample = dict[str, bytes]
 """A sample's members by extension."""
 
-_KEY = re.compile(r"(?!__)[0-9A-Za-z_-]+")  # no dot (names split at the first), no folder, no webdataset metadata
 _SCHEMA = pa.schema([("shard", pa.string()), ("count", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string())])
 
 
@@ -57,7 +58,7 @@ class ShardIndex:
 
     def digest(self) -> str:
         """Hex SHA-256 of everything in the index, and so of the bytes of all tars."""
-        return sha256_json({"identity": self.identity, "rows": [asdict(record) for record in self.records]})
+        return sha256_json({"identity": self.identity, "rows": [vars(record) for record in self.records]})
 
 
 def shard_name(prefix: str, number: int) -> str:
@@ -92,7 +93,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecor
 
 
 def _check_sample(key: str, members: Sample) -> None:
-    if not _KEY.fullmatch(key):
+    if not KEY.fullmatch(key):
         raise ValueError(f"key '{key}' is not made of letters, digits, '_' and '-'")
     if not members:
         raise ValueError(f"sample '{key}' has no members")
@@ -138,7 +139,8 @@ def read_index(directory: Path) -> ShardIndex:
         raise StorageError(f"{path}: no such file")
     check_parquet(path)
     try:
-        table = pq.read_table(path, partitioning=None)
+        with pq.ParquetFile(path) as file:  # read_table loads pandas, where that is installed
+            table = file.read()
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         index = ShardIndex(metadata["identity"], tuple(ShardRecord(**row) for row in table.to_pylist()))
         intact = metadata["digest"] == index.digest()
@@ -166,8 +168,9 @@ def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, S
     """
     from webdataset.tariterators import group_by_keys, tar_file_expander  # it loads torch, as above
 
-    path = verify_shard(directory, record)
-    _members(path)  # refuses forbidden members before their bytes are read
+    verify_files(directory, [(record.shard, record.bytes, record.sha256)], again=True)  # it is read whole anyway
+    path = directory / record.shard
+    members_of(path)  # refuses forbidden members before their bytes are read
     count = 0
     with open(path, "rb") as stream:
         for sample in group_by_keys(tar_file_expander([{"url": str(path), "stream": stream}])):
@@ -177,8 +180,39 @@ def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, S
         raise CorruptArtifactError(f"{path}: {count} samples, but the index says {record.count}")
 
 
+@dataclass(frozen=True)
+class Members:
+    """Members of samples, one of each key, of one extension; one value each in every list."""
+
+    keys: Sequence[str]
+    extension: str
+    rows: list[int]
+    """Numbers of the members, below ``ShardReader.num_members``."""
+    tars: list[int]
+    offsets: list[int]
+    """Of the content, in bytes."""
+    sizes: list[int]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def part(self, start: int, stop: int) -> Members:
+        """Members ``start`` .. ``stop - 1``."""
+        lists = (values[start:stop] for values in (self.rows, self.tars, self.offsets, self.sizes))
+        return Members(self.keys[start:stop], self.extension, *lists)
+
+
+def is_member(header: bytes, key: str, extension: str) -> bool:
+    """Whether a tar's header is of this member, as far as it has room for the name."""
+    name = f"{key}.{extension}\0".encode()
+    return header.startswith(name) or len(name) > _LONGEST_NAME
+
+
 class ShardReader:
-    """Random access by key to a directory of tars, each verified once when the reader is made.
+    """Random access by key to a directory of tars, each verified when the reader is made, unless it was before.
+
+    A tar that a read does not find as expected is hashed again; whoever cannot parse a sample asks for that with
+    ``corrupt``. It may be used by several threads.
 
     Raises:
         StorageError: there is no index.
@@ -188,57 +222,132 @@ class ShardReader:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.index = read_index(directory)
-        self._places: dict[str, tuple[Path, dict[str, tuple[int, int]]]] = {}
-        for record in self.index.records:
-            path = verify_shard(directory, record)
-            samples = _members(path)
-            if len(samples) != record.count:
-                raise CorruptArtifactError(f"{path}: {len(samples)} samples, but the index says {record.count}")
-            if repeated := samples.keys() & self._places.keys():
-                raise CorruptArtifactError(f"{path}: key '{min(repeated)}' is also in an earlier tar")
-            self._places |= {key: (path, members) for key, members in samples.items()}
+        records = self.index.records
+        self._stamps = verify_files(directory, ((tar.shard, tar.bytes, tar.sha256) for tar in records))
+        self._places = places_of(directory, records)
+        self._tars = OpenTars(directory, records)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All keys, in stored order."""
-        return tuple(self._places)
+        return self._places.keys()
 
-    def __len__(self) -> int:
+    @property
+    def num_members(self) -> int:
+        """Of all samples together."""
         return len(self._places)
 
+    def __len__(self) -> int:
+        return sum(record.count for record in self.index.records)
+
     def __contains__(self, key: object) -> bool:
-        return key in self._places
+        return isinstance(key, str) and len(self._rows_of(key)) > 0
 
     def path(self, key: str) -> Path:
         """The tar that contains the key, for messages. Raises KeyError."""
-        return self._places[key][0]
+        return self._path(self._tar(key))
+
+    def contains(self, ids: Ids) -> NDArray[np.bool_]:
+        """Whether there is a sample, for each of these ids (``walt.data.key_index``): (N,)."""
+        return self._find(lambda: self._places.index.find(ids)) >= 0
+
+    def members(self, keys: Sequence[str], extension: str, ids: Ids | None = None) -> Members:
+        """Where the member with this extension is, for each key.
+
+        Args:
+            ids: those of the keys, where they are known.
+
+        Raises CorruptArtifactError: there is no such sample, or it has no such member.
+        """
+        wanted = ids_of(keys) if ids is None else ids
+        rows = self._find(lambda: self._places.rows(wanted, extension))
+        for place in np.flatnonzero(rows < 0).tolist():
+            if not (others := self._rows_of(keys[place])):
+                raise CorruptArtifactError(f"{self.directory}: no sample for key '{keys[place]}'")
+            there = sorted(self._places.extension(row) for row in others)
+            raise self.corrupt(keys[place], f"no {extension}, only {there}")
+        columns = (self._places.columns[name][rows].tolist() for name in ("tar", "offset", "size"))
+        return Members(keys, extension, rows.tolist(), *columns)
+
+    def files(self, members: Members) -> dict[int, OpenTar]:
+        """The tars of these members, by number, each as long as it was.
+
+        Raises CorruptArtifactError: a tar was changed or cut short since the reader was made.
+        """
+        found = {tar: self._open(tar) for tar in set(members.tars)}
+        for tar, file in found.items():
+            if file.map.size() < file.stamp.size:  # to read on there would end the process
+                raise CorruptArtifactError(f"{self._path(tar)}: cut short while it was in use")
+        return found
+
+    def content(self, members: Members, place: int) -> NDArray[np.uint8]:
+        """The bytes of a member where they lie in its tar's memory map. Raises as ``files``."""
+        one = members.part(place, place + 1)
+        file, offset, key = self.files(one)[one.tars[0]], one.offsets[0], one.keys[0]
+        if is_member(file.map[offset - TAR_HEADER : offset], key, one.extension):
+            return file.bytes[offset : offset + one.sizes[0]]
+        # another lies there: what is kept of the tars is damaged, or the tar is
+        if self._places.kept:
+            self._places = places_of(self.directory, self.index.records, again=True)
+        again = self.members([key], one.extension)
+        if again == one:
+            raise self.corrupt(key, "another member is in its place")
+        return self.content(again, 0)
+
+    def will_need(self, members: Members, place: int) -> None:
+        """Have the system read a member ahead."""
+        offset = members.offsets[place]
+        self._open(members.tars[place]).will_need(offset - TAR_HEADER, offset + members.sizes[place])
 
     def __getitem__(self, key: str) -> Sample:
         """The sample's members by extension. Raises KeyError."""
-        path, members = self._places[key]
-        sample = {}
-        with open(path, "rb") as stream:
-            for extension, (offset, size) in members.items():
-                stream.seek(offset)
-                sample[extension] = stream.read(size)
-                if len(sample[extension]) != size:
-                    raise CorruptArtifactError(f"{path}: cut short while it was in use, at key '{key}'")
-        return sample
+        extensions = [self._places.extension(row) for row in self._there(key)]
+        found = [self.members([key], extension) for extension in extensions]
+        return {members.extension: self.content(members, 0).tobytes() for members in found}
 
+    def corrupt(self, key: str, problem: str) -> CorruptArtifactError:
+        """What is wrong with a sample; or, where its tar is not what the index says any more, with that."""
+        tar = self._tar(key)
+        try:
+            self._verify_again(tar)
+        except CorruptArtifactError as error:
+            return error
+        return CorruptArtifactError(f"{self._path(tar)}: key '{key}': {problem}")
 
-def _members(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """key -> extension -> (offset, size), from the tar's headers. Raises CorruptArtifactError for a refused member."""
-    samples: dict[str, dict[str, tuple[int, int]]] = {}
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                key, _, extension = member.name.partition(".")
-                if not member.isreg() or not _KEY.fullmatch(key) or extension not in EXTENSIONS:
-                    raise CorruptArtifactError(f"{path}: refused member {member.name!r}")
-                members = samples.setdefault(key, {})
-                if extension in members:
-                    raise CorruptArtifactError(f"{path}: member {member.name!r} is there twice")
-                members[extension] = (member.offset_data, member.size)
-    except tarfile.TarError as error:
-        raise CorruptArtifactError(f"{path}: {_first_line(error)}") from error
-    return samples
+    def _find(self, find: Callable[[], NDArray[np.int64]]) -> NDArray[np.int64]:
+        """What ``find`` gives; from the tars' own headers, where what is kept of them lacks something."""
+        found = find()
+        if self._places.kept and (found < 0).any():
+            self._places = places_of(self.directory, self.index.records, again=True)
+            found = find()
+        return found
+
+    def _there(self, key: str) -> range:
+        """The rows of the key's members. Raises KeyError."""
+        self._find(lambda: self._places.index.find(ids_of([key])))
+        if not (rows := self._rows_of(key)):
+            raise KeyError(key)
+        return rows
+
+    def _rows_of(self, key: str) -> range:
+        return self._places.rows_of(ids_of([key])[0])
+
+    def _tar(self, key: str) -> int:
+        return int(self._places.columns["tar"][self._there(key)[0]])
+
+    def _path(self, tar: int) -> Path:
+        return self.directory / self.index.records[tar].shard
+
+    def _open(self, tar: int) -> OpenTar:
+        """The file; when it is opened, after a look at whether it is still the one that was verified."""
+        file = self._tars.get(tar)
+        if file is None:
+            file = self._tars.open(tar)
+            if file.stamp != self._stamps[tar]:
+                self._verify_again(tar)
+                self._stamps[tar] = file.stamp
+        return file
+
+    def _verify_again(self, tar: int) -> None:
+        record = self.index.records[tar]
+        verify_files(self.directory, [(record.shard, record.bytes, record.sha256)], again=True)

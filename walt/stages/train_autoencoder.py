@@ -227,14 +227,14 @@ def measure_latents(
     for of_clip in seen:
         running.add(of_clip)
     statistics = running.result()
-    errors = standard_errors(seen, sum(len(clips.kinds) for clips in of_sizes), statistics)
+    errors = standard_errors(seen, sum(len(clips) for clips in of_sizes), statistics)
     return statistics, dict(zip(("latents/mean_error", "latents/std_error"), errors, strict=True))
 
 
 def _drawn(clips: ClipDataset, most: int | None, seed: int) -> set[str]:
     """At most so many of the clips of a size, others than at another size."""
     name = size_folder(clips.size)
-    return set(sorted(clips.kinds, key=lambda key: hash_integer("latent statistics", seed, name, key))[:most])
+    return set(sorted(clips.keys(), key=lambda key: hash_integer("latent statistics", seed, name, key))[:most])
 
 
 @torch.no_grad()

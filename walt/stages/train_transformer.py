@@ -202,16 +202,17 @@ def _objective(
     schedule = Schedule.from_config(config.diffusion)
     low_size = low_resolution_size(architecture)
     choice = CaptionChoice(weights=training.caption_weights or {})
-    conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes, choice)
+    pinned = next(model.parameters()).is_cuda
+    conditions = open_conditions(paths.text, architecture.conditioning, architecture.num_classes, choice, pinned)
     check_text_width(conditions, architecture, transformer.name)
-    latents = LatentDataset(paths.latents, architecture.resolution, "train")
+    latents = LatentDataset(paths.latents, architecture.resolution, "train", pinned)
     if isinstance(conditions, TextConditions):
-        conditions.check((*latents.video_keys, *latents.image_keys), transformer.training)
+        conditions.check(latents.keys(), transformer.training)
     maker = BatchMaker(
         architecture,
         schedule,
         latents,
-        LatentDataset(paths.latents, low_size, "train") if low_size else None,
+        LatentDataset(paths.latents, low_size, "train", pinned) if low_size else None,
         conditions,
         training.condition_dropout,
         training.frame_prediction_probability,

@@ -30,7 +30,8 @@ from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.sizes import Size
 from walt.data.clip_dataset import ClipDataset
-from walt.data.epoch_order import FrozenKeys, batch_keys, frozen_keys, hash_integer, sample_offsets
+from walt.data.epoch_order import batch_keys, frozen_keys, hash_integer, sample_offsets
+from walt.data.key_index import FrozenKeys
 from walt.diffusion.noise import sample_noise
 from walt.training.autoencoder_config import AutoencoderTrainingConfig, ClipFormConfig
 from walt.training.parallel import share_of_batch, sum_over_ranks

@@ -15,7 +15,7 @@ from torch import Tensor
 from walt.core.errors import RejectLimitError
 from walt.core.ranks import ranks
 from walt.data.conditions import Conditions
-from walt.data.epoch_order import batch_keys, hash_integer
+from walt.data.epoch_order import batch_keys, hash_integer, sample_draws
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
@@ -56,8 +56,9 @@ class DiffusionBatch:
         return replace(self, **tensors)
 
     def to(self, device: str) -> DiffusionBatch:
-        """The same on another device."""
-        tensors: dict[str, Any] = {name: v.to(device) for name, v in vars(self).items() if isinstance(v, Tensor)}
+        """The same on another device. What lies in pinned memory is copied while the caller goes on."""
+        own = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        tensors: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in own.items()}
         return replace(self, **tensors)
 
 
@@ -135,9 +136,8 @@ class BatchMaker:
 
     def _caption_draws(self, step: int, keys: list[str], places: list[int]) -> list[float]:
         """For each clip a number in [0, 1) that chooses among its captions: of no other draw's stream."""
-        named = (f"{key}:{place}" for key, place in zip(keys, places, strict=True))
-        draws = (hash_integer("caption", self.seed, step, name) for name in named)
-        return [(draw >> 11) / 2**53 for draw in draws]  # as many bits as a float has: never 1
+        named = [f"{key}:{place}" for key, place in zip(keys, places, strict=True)]
+        return sample_draws(self.seed, step, named, "caption")
 
     def _known_frames(self, step: int, names: list[str]) -> Tensor:
         """How many first latent frames of each video are known: 0, 1 or 2; never all of them. (B,) int64."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load
 from torch import Tensor
 
 from walt.autoencoder.io import load_autoencoder
@@ -26,7 +27,6 @@ from walt.core.storage import write_bytes
 from walt.data.captions import Caption, shown_name
 from walt.data.clip_pixels import decode_members
 from walt.data.clip_table import ClipRow, read_clip_rows
-from walt.data.keyed_dataset import sample_tensors
 from walt.data.manifest import iterate_columns
 from walt.data.shards import INDEX_NAME, ShardReader
 from walt.data.text_tables import caption_id, read_captions
@@ -85,7 +85,7 @@ def _decoded(
     for row in rows:
         if row.key in latents:
             stored = decode_members(clips[row.key])
-            latent = sample_tensors(latents, row.key, {"latents"})["latents"]
+            latent = load(latents[row.key]["safetensors"])["latents"]
             yield Decoded(row, stored, _pixels(model, statistics, latent))
 
 
@@ -130,9 +130,10 @@ def _captions(paths: Paths, rows: Sequence[ClipRow]) -> dict[str, list[dict[str,
 
     def stored(key: str, caption: Caption) -> str:
         name = caption_id(caption.text)
-        if name not in table.ids.get(key, ()):
+        place = int(table.rows([key])[0])
+        if place < 0 or name not in table.captions(place):
             return "not the stored one: run encode-text"
-        tokens = len(sample_tensors(reader, name, {"embedding"})["embedding"])
+        tokens = len(load(reader[name]["safetensors"])["embedding"])
         return f"{tokens} tokens" + (", the most that are kept" if tokens == table.max_tokens else "")
 
     return {key: [_caption(caption, stored(key, caption)) for caption in own] for key, own in wanted.items()}

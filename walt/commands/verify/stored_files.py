@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -23,6 +24,7 @@ from walt.core.paths import Paths
 from walt.core.storage import verify_file
 from walt.core.transformers import TRANSFORMERS
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, stored_in
+from walt.data.key_index import text_of
 from walt.data.manifest import iterate_columns, read_clip_rejects, read_rejects
 from walt.data.partitions import read_parts
 from walt.data.shards import INDEX_NAME, NULL_KEY, ShardRecord, read_index
@@ -85,7 +87,7 @@ def encode_text(paths: Paths, report: Report) -> Problems:
     except WaltError as error:
         yield error
         return
-    missing = {name for names in table.ids.values() for name in names} | {NULL_KEY}
+    missing = {text_of(*halves) for halves in np.unique(table.ids, axis=0).tolist()} | {NULL_KEY}
 
     def problem(key: str, tensors: dict[str, Tensor]) -> str:
         missing.discard(key)

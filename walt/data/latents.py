@@ -1,0 +1,137 @@
+"""Stored latents and their text for a training loop of your own, outside of this project's stages.
+
+    from walt.data import latents
+    batches = latents.LatentBatches("my-project", size=(128, 128), batch_size=64)
+    for batch in batches: ...
+
+The folder is that of a project in which ``walt encode-video`` (and, for text, ``walt encode-text``) ran, or a copy of
+its ``data/latents`` and ``data/text``. A batch is a function of (seed, step): the order is the one in which this
+project's own training with this seed takes its videos, and ``state_dict`` is one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from walt.core.paths import Paths
+from walt.core.sizes import Size
+from walt.data.caption_choice import CaptionChoice
+from walt.data.clip_table import Split
+from walt.data.epoch_order import batch_keys, hash_integer, sample_draws
+from walt.data.latent_dataset import LatentDataset
+from walt.data.prefetch import PrefetchedSteps
+from walt.data.text_dataset import TextDataset
+
+_STREAMS = {"video": "videos", "image": "images"}
+"""What training calls the order of each kind."""
+
+
+class LatentBatches(IterableDataset[dict[str, Any]]):
+    """Batches of latents and the embeddings of their captions, without end unless ``steps`` is given.
+
+    A batch of B clips has ``keys`` (list of str), ``latents`` (B, c, t, h, w) and, with text, ``text`` (B, L, D), zero
+    where padded, and ``text_mask`` (B, L) bool. Latents are normalised: mean 0, standard deviation 1 a channel over
+    the training set. They are read ahead by a thread, so a ``DataLoader`` around it takes ``batch_size=None`` and no
+    workers; it needs none.
+
+    Args:
+        root: of the project.
+        size: (height, width) of the clips in pixels.
+        batch_size: clips of a step, over all ranks.
+        kind: videos, or images (t = 1).
+        text: whether captions' embeddings are read; None: where there are any.
+        caption_weights: of a clip's captions, by name; one that is not named has weight 1. One is drawn for each step.
+        dtype: of latents and embeddings; None: as stored, float16.
+        rank: of this process, and ``world_size``: how many there are. Each rank reads its share of a batch only:
+            every ``world_size``-th clip. None: as torch.distributed says, where it runs.
+        steps: after which the iteration ends, counted from step 0.
+        prefetch: batches that are read ahead; 0: none, and no thread.
+        pinned: tensors are in memory from which a GPU copies without a detour (``non_blocking=True``).
+
+    Raises:
+        StorageError: there are no latents, or no text where it is asked for.
+        CorruptArtifactError: a tar or a table is damaged; also while reading.
+        ValueError: there is no such clip, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        size: Size,
+        batch_size: int,
+        *,
+        split: Split = "train",
+        kind: Literal["video", "image"] = "video",
+        text: bool | None = None,
+        caption_weights: Mapping[str, float] | None = None,
+        seed: int = 0,
+        dtype: torch.dtype | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        steps: int | None = None,
+        prefetch: int = 2,
+        pinned: bool = False,
+    ) -> None:
+        super().__init__()
+        paths = Paths(Path(root))
+        self.rank, self.world_size = _ranks(rank, world_size)
+        if not 0 <= self.rank < self.world_size <= batch_size:
+            raise ValueError(f"rank {self.rank} of {self.world_size} with a batch of {batch_size}")
+        self.batch_size, self.seed, self.dtype, self.steps, self.prefetch = batch_size, seed, dtype, steps, prefetch
+        self.step = 0
+        self._stream = hash_integer(_STREAMS[kind], seed)
+        self._latents = LatentDataset(paths.latents, size, split, pinned)
+        self.keys = self._latents.video_keys if kind == "video" else self._latents.image_keys
+        if not self.keys:
+            raise ValueError(f"{self._latents.reader.directory}: no {kind} in the split {split}")
+        wanted = paths.text.is_dir() if text is None else text
+        self._text = TextDataset(paths.text, pinned) if wanted else None
+        self._choice = CaptionChoice(weights=caption_weights or {})
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The batches from ``step`` on, which counts those that were handed out."""
+        if get_worker_info() is not None:
+            raise RuntimeError("LatentBatches reads ahead by itself: give DataLoader num_workers=0")
+        stop = 1 << 62 if self.steps is None else self.steps
+        with PrefetchedSteps(self.batch, stop, self.prefetch) as batches:
+            while self.step < stop:
+                batch = batches(self.step)
+                self.step += 1
+                yield batch
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """This rank's share of the batch of a step, whichever step the iteration is at."""
+        places = range(self.rank, self.batch_size, self.world_size)
+        every = batch_keys(self._stream, step, self.batch_size, self.keys)
+        keys = [every[place] for place in places]
+        found: dict[str, Any] = {"keys": keys, "latents": self._latents.latents(keys, self.dtype)}
+        if self._text is not None:
+            named = [f"{key}:{place}" for key, place in zip(keys, places, strict=True)]
+            draws = zip(self._text.names_of(keys), sample_draws(self.seed, step, named, "caption"), strict=True)
+            chosen = [self._choice.place(names, draw) for names, draw in draws]
+            dtype = self.dtype or torch.float16
+            found["text"], found["text_mask"] = self._text.embeddings(keys, chosen, dtype)
+        return found
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the iteration is: after the batch that was handed out last."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on from there at the next ``iter``, whatever ``world_size`` was and is."""
+        self.step = int(state["step"])
+
+
+def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """This process's rank, and how many there are."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if rank is None:
+        rank = torch.distributed.get_rank() if distributed else 0
+    if world_size is None:
+        world_size = torch.distributed.get_world_size() if distributed else 1
+    return rank, world_size
