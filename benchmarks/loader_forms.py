@@ -147,11 +147,9 @@ def write_stored_form(folder: Path, clips: int) -> None:
         pairs = list(zip(numbers, islice(every, len(numbers)), strict=True))
         of_latents = [(key(number), {"safetensors": save({"latents": own[0]})}) for number, own in pairs]
         ids = [caption_id(f"caption {number}") for number in numbers]
-        of_text = [
-            (name, {"safetensors": save({"embedding": own[1]})}) for name, (_, own) in zip(ids, pairs, strict=True)
-        ]
+        texts = [{"safetensors": save({"embedding": own[1]})} for _, own in pairs]
         records[0].append(write_shard(latents / shard_name("latents", tar), of_latents))
-        records[1].append(write_shard(text / shard_name("text", tar), of_text))
+        records[1].append(write_shard(text / shard_name("text", tar), zip(ids, texts, strict=True)))
     null = {"safetensors": save({"embedding": np.ones((1, WIDTH), np.float16)})}
     records[1].append(write_shard(text / "null.tar", [(NULL_KEY, null)]))
     rows = (ClipRow(key(n), "video", "train", n // OF_A_TAR, "0" * 64, 0.0, 17) for n in range(clips))

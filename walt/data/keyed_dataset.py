@@ -30,7 +30,8 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.sizes import Size, size_folder
 from walt.data.clip_table import CLIPS_TABLE, Split, read_split
 from walt.data.key_index import Ids
-from walt.data.shards import TAR_HEADER, Members, ShardReader, is_member
+from walt.data.shards import Members, ShardReader
+from walt.data.tar_places import TAR_HEADER, is_member
 
 _EXTENSION = "safetensors"
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}

@@ -23,14 +23,11 @@ from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.own_digest import check_parquet, parquet_writer
 from walt.core.storage import atomic_write, verify_file, verify_files
 from walt.data.key_index import Ids, ids_of
-from walt.data.tar_places import EXTENSIONS, KEY, OpenTar, OpenTars, members_of, places_of
+from walt.data.tar_places import EXTENSIONS, KEY, TAR_HEADER, OpenTar, OpenTars, is_member, members_of, places_of
 
 NULL_KEY = "null"
 """Key of the empty caption's embedding, among those of the captions."""
 INDEX_NAME = "shards.parquet"
-TAR_HEADER = 512
-"""Bytes of a member's header, which lies right before its content and begins with its name."""
-_LONGEST_NAME = 100
 Sample = dict[str, bytes]
 """A sample's members by extension."""
 
@@ -200,12 +197,6 @@ class Members:
         """Members ``start`` .. ``stop - 1``."""
         lists = (values[start:stop] for values in (self.rows, self.tars, self.offsets, self.sizes))
         return Members(self.keys[start:stop], self.extension, *lists)
-
-
-def is_member(header: bytes, key: str, extension: str) -> bool:
-    """Whether a tar's header is of this member, as far as it has room for the name."""
-    name = f"{key}.{extension}\0".encode()
-    return header.startswith(name) or len(name) > _LONGEST_NAME
 
 
 class ShardReader:

@@ -32,6 +32,9 @@ EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
 """Extensions of the members that a tar may contain. A list of what is allowed excludes pickles under any name."""
 KEY = re.compile(r"(?!__)[0-9A-Za-z_-]+")  # no dot (names split at the first), no folder, no webdataset metadata
 
+TAR_HEADER = 512
+"""Bytes of a member's header, which lies right before its content and begins with its name."""
+_LONGEST_NAME = 100
 _ORDERED = sorted(EXTENSIONS)
 _FORM = "1"
 _KEPT_FROM = 4096
@@ -236,6 +239,12 @@ def members_of(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
     except tarfile.TarError as error:
         raise CorruptArtifactError(f"{path}: {(str(error) or type(error).__name__).splitlines()[0]}") from error
     return samples
+
+
+def is_member(header: bytes, key: str, extension: str) -> bool:
+    """Whether a tar's header is of this member, as far as it has room for the name."""
+    name = f"{key}.{extension}\0".encode()
+    return header.startswith(name) or len(name) > _LONGEST_NAME
 
 
 class OpenTars:
