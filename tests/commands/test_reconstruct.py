@@ -72,6 +72,24 @@ def whole_clip(autoencoder: Path, frames: Frames) -> tuple[Frames, float, float]
 # ------------------------------------------------------------------------------------------------ what comes out
 
 
+def test_precision_and_pixels_at_once_are_options(autoencoder: Path, tmp_path: Path) -> None:
+    """bf16 differs a little; the number of pixels at once by nothing that is shown."""
+    path = write_video(tmp_path / "a.mkv", scene(9), fps=24, codec="ffv1", pixel_format="bgr0")
+    shown = {}
+    for name, options in (("fp32", []), ("bf16", ["--precision", "bf16"]), ("less", ["--megapixels-at-once", "1e-6"])):
+        out = tmp_path / name
+        arguments = ["reconstruct", str(path), "--autoencoder", str(autoencoder), "--out", str(out), *options]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        shown[name] = decode_clip((out / "a.mp4").read_bytes())
+        assert read_metadata(out / "a.mp4")["precision"] == ("bf16" if name == "bf16" else "fp32")
+    assert np.array_equal(shown["less"], shown["fp32"])
+    left, right = (np.split(shown[name], 2, axis=2)[1].astype(int) for name in ("fp32", "bf16"))
+    assert 0 < np.abs(left - right).mean() < 10  # weights are not trained, so that roundings show
+    with pytest.raises(ConfigurationError, match=r"--megapixels-at-once: 0\.0 is not a number above 0"):
+        reconstruct(autoencoder, path, megapixels_at_once=0.0)
+
+
 def test_three_seconds_give_both_halves_and_the_whole_clips_figures(autoencoder: Path, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", scene(71), fps=24, codec="ffv1", pixel_format="bgr0")
     (row,) = reconstruct(autoencoder, path)
@@ -98,7 +116,7 @@ def test_the_video_plays_in_browsers_and_says_what_it_is(autoencoder: Path, tmp_
     assert (info.codec, info.pixel_format, info.num_frames, info.average_fps) == ("h264", "yuv420p", 4, 12.5)
     assert read_metadata(row.video) == {
         "source": "ü.mkv", "left": "original", "right": "reconstruction",
-        "autoencoder_sha256": weights_digest(autoencoder),
+        "autoencoder_sha256": weights_digest(autoencoder), "precision": "fp32",
     }  # fmt: skip
 
 
@@ -333,7 +351,7 @@ def measure(file):
 model, out, first, *files, last = sys.argv[1:]
 measure(first)  # one frame: what is loaded and set up on first use
 found = [measure(file) for file in files]
-reconstruction.chunk_frames = lambda config, size: 10**6
+reconstruction.chunk_frames = lambda config, size, megapixels: 10**6
 print(json.dumps([*found, measure(last)]))
 """
 
@@ -342,8 +360,9 @@ print(json.dumps([*found, measure(last)]))
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     """From file to side-by-side video: 60 seconds take no more than 1.2 times what 5 seconds take.
 
-    That holds of the peak, and of what it is above the process's size before; 40 seconds at once show that the
-    measurement sees the activations. One process does all, since most of its time goes into its imports.
+    That holds of the peak; and what is above the process's size before grows by less than a tenth of what 40 seconds at
+    once add, which show that the measurement sees the activations. One process does all, since most of its time goes
+    into its imports.
     """
     model = CausalAutoencoder(AUTOENCODER.model_copy(update={"base_channels": 16}))
     save_autoencoder(tmp_path / "model", model, LatentStatistics(torch.zeros(4), torch.ones(4), 8))
@@ -362,6 +381,5 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     print({"peak": (short["peak"], long["peak"], whole["peak"]), "above": above})
     assert long["peak"] <= 1.2 * short["peak"]
     assert long["ffmpeg"] <= 1.2 * short["ffmpeg"]
-    assert above["long"] <= 1.2 * above["short"]
-    assert above["short"] > 0.02 * short["peak"]
+    assert above["long"] - above["short"] <= 0.1 * (above["whole"] - above["short"])
     assert above["whole"] > 2 * above["short"]

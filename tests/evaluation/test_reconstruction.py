@@ -17,6 +17,7 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.data.clip_pixels import pixels
 from walt.evaluation.frechet import Extractor, RunningFrechetDistance, frechet_distance
 from walt.evaluation.reconstruction import (
+    MEGAPIXELS_AT_ONCE,
     FrechetWindows,
     QualityMeter,
     chunk_frames,
@@ -72,7 +73,7 @@ def test_the_stream_reads_no_further_than_it_must() -> None:
 
 def test_large_pictures_come_in_small_chunks() -> None:
     sizes = [(64, 64), (128, 128), (128, 256), (256, 256), (512, 512)]
-    assert [chunk_frames(PAPER, size) for size in sizes] == [16, 16, 8, 4, 4]
+    assert [chunk_frames(PAPER, size, MEGAPIXELS_AT_ONCE) for size in sizes] == [16, 16, 8, 4, 4]
 
 
 @pytest.mark.parametrize(

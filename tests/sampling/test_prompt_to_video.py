@@ -26,6 +26,7 @@ PROMPTS = ["a red circle", "a green circle", "a red square"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
     write_models(root)
     return root
 
@@ -170,6 +171,24 @@ def test_given_frames_are_the_first_latents(folder: Path, tmp_path: Path) -> Non
         assert torch.allclose(videos[:, :, :frames], rendered, atol=1e-2)  # the models' weights are wild
         other = pipeline(PROMPTS[:2], 0, SINGLE, beginning=Beginning((-given[:, :, :frames],))).videos
         assert (videos - other)[:, :, frames:].abs().max() > 0.1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_how_much_is_decoded_or_encoded_at_once_changes_no_bit(pipeline: Pipeline, precision: str) -> None:
+    """Videos of 9 frames whole, and in pieces of a latent frame; alone and beside others."""
+    latents = torch.randn(3, 4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    videos = pipeline.decode(latents, precision)
+    encoded = pipeline.encode(videos)
+    calls: list[tuple[int, ...]] = []
+    hook = pipeline.autoencoder.decoder.register_forward_pre_hook(
+        lambda module, inputs: calls.append((len(inputs[0]), inputs[0].shape[2]))
+    )
+    in_pieces = replace(pipeline, megapixels=1e-6)
+    assert torch.equal(in_pieces.decode(latents, precision), videos)
+    assert torch.equal(in_pieces.encode(videos), encoded)
+    assert calls == [(1, 2), (1, 1)] * 3
+    assert torch.equal(pipeline.decode(latents[1:2], precision), videos[1:2])
+    hook.remove()
 
 
 def test_bf16_is_of_the_models_and_of_the_decoder_and_little_differs(pipeline: Pipeline) -> None:

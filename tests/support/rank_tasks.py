@@ -136,7 +136,9 @@ Parts = tuple[nn.Module, Callable[[int], Any], Any, dict[str, Any]]
 
 def _parts_of(kind: str, root: Path, **changes: Any) -> Parts:
     """Model, losses by step, settings with these changes, and what else ``train`` is given."""
-    return _autoencoder(root, **changes) if kind == "autoencoder" else _transformer(kind, root, **changes)
+    if kind == "autoencoder in parts":
+        changes = {"accumulation": 2, **changes}
+    return _autoencoder(root, **changes) if kind.startswith("autoencoder") else _transformer(kind, root, **changes)
 
 
 def _transformer(kind: str, root: Path, **changes: Any) -> Parts:

@@ -16,10 +16,10 @@ from walt.core.paths import Paths
 from walt.stages.encode_video import Config
 
 
-def config(batch_size: int = 2, precision: str = "fp32", normalize: bool = True) -> Config:
-    """The stage\'s settings, on the CPU."""
-    compute = compute_settings(workers=1).model_dump()
-    encoding = {"batch_size": batch_size, "precision": precision, "normalize_latents": normalize}
+def config(megapixels: float = 0.003, precision: str = "fp32", normalize: bool = True) -> Config:
+    """The stage's settings, on the CPU; by default two clips of 5 frames at 16x16 are encoded at once."""
+    compute = compute_settings(workers=1, megapixels_at_once=megapixels).model_dump()
+    encoding = {"precision": precision, "normalize_latents": normalize}
     return Config.model_validate({"encode_video": encoding, "compute": compute})
 
 

@@ -20,7 +20,7 @@ def compute(backend: str, workers: int = 2) -> ComputeConfig:
     """That many workers of a backend, on the CPU."""
     others = {
         "device": "cpu", "devices": 1, "cpu_processes": 1, "nodes": 1, "restarts": 0, "sharding": "none",
-        "rank_timeout_minutes": 1.0,
+        "rank_timeout_minutes": 1.0, "megapixels_at_once": 1.0,
     }  # fmt: skip
     return ComputeConfig.model_validate({"workers": workers, "backend": backend, **others})
 

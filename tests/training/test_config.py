@@ -53,7 +53,7 @@ def test_a_term_without_its_network_is_refused(loss: dict[str, float], changes: 
     [
         ({"train_base": {"accumulation": 5}}, "accumulation 5 does not divide batch_size"),
         ({"train_base": {"accumulation": 0}}, "train_base.accumulation"),
-        ({"train_autoencoder": {"accumulation": 2}}, "accumulation is 2, but the autoencoder's step is computed whole"),
+        ({"train_autoencoder": {"accumulation": 3}}, "accumulation 3 does not divide forms.0.batch_size"),
         ({"train_autoencoder": {"compile": True}}, "compile is true, but only transformers are compiled"),
         ({"train_base": {"timestep_bands": 0}}, "train_base.timestep_bands"),
         ({"train_sr_2x": {"frame_prediction_probability": 1.5}}, "train_sr_2x.frame_prediction_probability"),

@@ -39,8 +39,9 @@ def assert_close(one: Outcome, other: Outcome, atol: float = 1e-5) -> None:
 
 @pytest.mark.slow
 def test_the_curve_of_one_device(data: Path, tmp_path: Path) -> None:
-    kinds = ("images", "sr")  # what those below have no more of
-    alone = {kind: training(kind, data, tmp_path / "alone" / kind) for kind in kinds}
+    kinds = ("images", "sr", "autoencoder in parts")  # what those below have no more of
+    alone = {kind: training(kind, data, tmp_path / "alone" / kind) for kind in ("images", "sr", "autoencoder")}
+    alone["autoencoder in parts"] = alone["autoencoder"]
     found = on_ranks(2, sharded_trainings, kinds, data, tmp_path / "sharded")
     for kind in kinds:
         for rank in range(2):
@@ -74,12 +75,15 @@ def test_gradients_that_are_all_absent_are_an_error(kind: str, data: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sharded", [False, True])
-@pytest.mark.parametrize("kind", ["base", "autoencoder"])
-def test_in_bf16_all_parameters_have_the_gradient_of_one_device(kind: str, sharded: bool, data: Path) -> None:
+@pytest.mark.parametrize(("kind", "parts"), [("base", 1), ("autoencoder", 1), ("autoencoder", 2)])
+def test_in_bf16_all_parameters_have_the_gradient_of_one_device(
+    kind: str, parts: int, sharded: bool, data: Path
+) -> None:
     """The transformer with a first pass that has none: sharded weights are new tensors in each pass, and autocast would
-    go on with the first one's copies."""
-    changes = {"self_conditioning_probability": 1.0, "accumulation": 1} if kind == "base" else {}
-    alone, norms_alone = step_in_bf16(kind, data, False, **changes)
+    go on with the first one's copies. So would it where a discriminator's logits come first, in a step in parts."""
+    changes = {"self_conditioning_probability": 1.0} if kind == "base" else {}
+    alone, norms_alone = step_in_bf16(kind, data, False, **changes, accumulation=1)
+    changes = {**changes, "accumulation": parts}
     for loss, norms in on_ranks(2, partial(step_in_bf16, **changes), kind, data, sharded):
         assert loss == pytest.approx(alone, rel=0.01)
         assert norms == pytest.approx(norms_alone, rel=0.1, abs=1e-3)

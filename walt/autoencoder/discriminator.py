@@ -51,7 +51,8 @@ class Discriminator(nn.Module):
             x = block(x)
         x = F.leaky_relu(self.conv_out(x), _SLOPE)
         x = F.adaptive_avg_pool3d(x, _GRID).flatten(1)  # (B, C 16)
-        return self.logit(F.leaky_relu(self.hidden(x), _SLOPE))[:, 0].float()
+        logits = self.logit(F.leaky_relu(self.hidden(x), _SLOPE))[:, 0]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 class DownBlock(nn.Module):

@@ -10,6 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def at_least_fp32(x: Tensor) -> Tensor:
+    """Lower precisions in float32, others as they are: losses are sums of many values."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def sample_latents(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """The reparameterised sample: mean + std x noise, all (B, c, t, h, w)."""
     return mean + torch.exp(0.5 * log_variance) * noise
@@ -17,29 +22,29 @@ def sample_latents(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
 
 def reconstruction_loss(reconstruction: Tensor, video: Tensor) -> Tensor:
     """Mean squared error over pixels in [-1, 1]."""
-    return (reconstruction.float() - video).square().mean()
+    return (at_least_fp32(reconstruction) - video).square().mean()
 
 
 def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL divergence from the unit Gaussian, summed over a latent frame, averaged over frames."""
-    mean, log_variance = mean.float(), log_variance.float()
+    mean, log_variance = at_least_fp32(mean), at_least_fp32(log_variance)
     divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)  # (B, c, t, h, w)
     return divergence.sum(dim=(1, 3, 4)).mean()
 
 
 def perceptual_loss(reconstructed: Tensor, original: Tensor) -> Tensor:
     """Mean squared distance between a classification network's logits per frame, both (B T, classes)."""
-    return (reconstructed.float() - original.float()).square().mean()
+    return (at_least_fp32(reconstructed) - at_least_fp32(original)).square().mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
     """Non-saturating loss of the autoencoder: -log sigmoid of the reconstructions' logits (Goodfellow et al. 2014)."""
-    return F.softplus(-fake.float()).mean()
+    return F.softplus(-at_least_fp32(fake)).mean()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Logistic loss of the discriminator: real videos should have high logits, reconstructions low ones."""
-    return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
+    return F.softplus(-at_least_fp32(real)).mean() + F.softplus(at_least_fp32(fake)).mean()
 
 
 def r1_penalty(discriminator: nn.Module, video: Tensor) -> Tensor:
@@ -52,7 +57,7 @@ def r1_penalty(discriminator: nn.Module, video: Tensor) -> Tensor:
         video: (B, 3, T, H, W).
     """
     with torch.autocast(video.device.type, enabled=False):
-        video = video.detach().float().requires_grad_()
+        video = at_least_fp32(video.detach()).requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(video).sum(), video, create_graph=True)
         return 0.5 * gradient.square().sum(dim=(1, 2, 3, 4)).mean()
 
@@ -82,11 +87,11 @@ class LeCam(nn.Module):
     def update(self, real_mean: Tensor, fake_mean: Tensor) -> None:
         """Take in a step's mean logits, two scalars."""
         for average, mean in ((self.real_average, real_mean), (self.fake_average, fake_mean)):
-            moved = self.decay * average + (1.0 - self.decay) * mean.float()
-            average.copy_(torch.where(self.started, moved, mean.float()))
+            moved = self.decay * average + (1.0 - self.decay) * at_least_fp32(mean)
+            average.copy_(torch.where(self.started, moved, at_least_fp32(mean)))
         self.started.fill_(True)
 
     def forward(self, real: Tensor, fake: Tensor) -> Tensor:
         """The penalty of logits (B,) with the present averages."""
-        too_high = F.relu(real.float() - self.fake_average).square().mean()
-        return too_high + F.relu(self.real_average - fake.float()).square().mean()
+        too_high = F.relu(at_least_fp32(real) - self.fake_average).square().mean()
+        return too_high + F.relu(self.real_average - at_least_fp32(fake)).square().mean()

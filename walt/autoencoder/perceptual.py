@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from walt.autoencoder.losses import at_least_fp32
 from walt.core.errors import ConfigurationError
 from walt.core.sizes import Size
 from walt.core.storage import read_json
@@ -52,7 +53,7 @@ class PerceptualNetwork(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         """Video (B, 3, T, H, W) in [-1, 1] -> logits (B T, classes)."""
         frames = video.transpose(1, 2).flatten(0, 1)  # (B T, 3, H, W)
-        return self.network(((frames.float() + 1.0) / 2.0 - self.mean) / self.std).logits
+        return self.network(((at_least_fp32(frames) + 1.0) / 2.0 - self.mean) / self.std).logits
 
     @torch.no_grad()
     def check_sizes(self, sizes: Iterable[Size]) -> None:

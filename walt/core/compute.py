@@ -34,3 +34,7 @@ class ComputeConfig(Section):
     weights, gradients and moments (FSDP2), for models that do not fit, with more traffic between the devices."""
     rank_timeout_minutes: PositiveFloat
     """A process that the others wait for longer than this, such as one that hangs, ends the stage with status 4."""
+    megapixels_at_once: PositiveFloat
+    """Pixels, in millions and over all clips and frames, that the autoencoder encodes or decodes at once outside its
+    training, and of which the Frechet distance's features are computed at once. Clips of less go together; a longer
+    clip goes in pieces of time, of f_t frames at least. It bounds memory, and changes results at most by rounding."""

@@ -16,6 +16,7 @@ class EvaluateConfig(Section):
     """The held-out loss is reported for this many equal bands of diffusion steps."""
     held_out_batches: PositiveInt
     batch_size: PositiveInt
+    """Clips of which the held-out loss is computed at once."""
     precision: Literal["fp32", "bf16"]
     """Of the transformers' arithmetic for the held-out loss (autocast); the errors are fp32."""
     caption: str | None

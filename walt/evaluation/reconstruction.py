@@ -22,7 +22,7 @@ from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.losses import perceptual_loss
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
-from walt.autoencoder.streaming import decode_stream, encode_stream
+from walt.autoencoder.streaming import decode_stream, encode_stream, frames_at_once
 from walt.core.sizes import Size
 from walt.data.clip_pixels import pixels
 from walt.evaluation.frechet import RunningFrechetDistance
@@ -33,15 +33,14 @@ SSIM_WINDOW = 11
 FRECHET_FRAMES = 17
 """Frames of a clip for the Frechet distance, as in training; what is left at a video's end is left out."""
 
-_CHUNK_PIXELS = 2**18  # 128 channels of so many, the paper's first level, are 134 MB
+MEGAPIXELS_AT_ONCE = 2**18 / 1e6
+"""128 channels of so many pixels, the paper's first level, are 134 MB in fp32."""
 _CHUNK_LATENT_FRAMES = 4  # 17 frames, then 16, however small they are
 
 
-def chunk_frames(config: AutoencoderConfig, size: Size) -> int:
+def chunk_frames(config: AutoencoderConfig, size: Size, megapixels: float) -> int:
     """Frames in a chunk of pictures of that size: a multiple of f_t, f_t at least. The first chunk has one more."""
-    height, width = size
-    latent_frames = _CHUNK_PIXELS // (config.temporal_factor * height * width)
-    return config.temporal_factor * min(max(latent_frames, 1), _CHUNK_LATENT_FRAMES)
+    return min(frames_at_once(config, size, megapixels), config.temporal_factor * _CHUNK_LATENT_FRAMES)
 
 
 def compression(config: AutoencoderConfig, num_frames: int, size: Size) -> float:
@@ -52,13 +51,20 @@ def compression(config: AutoencoderConfig, num_frames: int, size: Size) -> float
     return 3 * num_frames * height * width / (config.latent_channels * cells)
 
 
-def reconstruct_stream(model: CausalAutoencoder, pictures: Iterable[Picture]) -> Iterator[tuple[Tensor, Tensor]]:
+def reconstruct_stream(
+    model: CausalAutoencoder,
+    pictures: Iterable[Picture],
+    megapixels: float = MEGAPIXELS_AT_ONCE,
+    precision: str = "fp32",
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Encode and decode a video as its pictures arrive.
 
     A number of frames that is not 1 + f_t k is filled up with the last one, and the surplus cut off again.
 
     Args:
         pictures: (H, W, 3) uint8 RGB each, sides divisible by f_s.
+        megapixels: of all frames that are computed at once, in millions; f_t frames at least, 16 at most.
+        precision: of the autoencoder's arithmetic: ``fp32`` or ``bf16`` (autocast).
 
     Yields:
         The original and its reconstruction, both (1, 3, T, H, W) in [-1, 1] on the model's device, T as it comes; each
@@ -66,8 +72,14 @@ def reconstruct_stream(model: CausalAutoencoder, pictures: Iterable[Picture]) ->
     """
     device = next(model.parameters()).device
     waiting: deque[Picture] = deque()  # frames whose reconstruction is not there yet: about a chunk
-    chunks = (chunk.to(device) for chunk in _chunks(iter(pictures), model.config, waiting))
-    for decoded in decode_stream(model, encode_stream(model, chunks)):
+    chunks = (chunk.to(device) for chunk in _chunks(iter(pictures), model.config, waiting, megapixels))
+    stream = decode_stream(model, encode_stream(model, chunks))
+    while True:
+        # not around the yield, where the caller's own work would be in that precision too
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            decoded = next(stream, None)
+        if decoded is None:
+            break
         count = min(len(waiting), decoded.shape[2])
         if count:
             original = pixels([np.stack([waiting.popleft() for _ in range(count)])]).to(device)
@@ -75,12 +87,14 @@ def reconstruct_stream(model: CausalAutoencoder, pictures: Iterable[Picture]) ->
     assert not waiting
 
 
-def _chunks(pictures: Iterator[Picture], config: AutoencoderConfig, waiting: deque[Picture]) -> Iterator[Tensor]:
+def _chunks(
+    pictures: Iterator[Picture], config: AutoencoderConfig, waiting: deque[Picture], megapixels: float
+) -> Iterator[Tensor]:
     """Batches of one (1, 3, T, H, W) in [-1, 1]; T is 1 + f_t k, then f_t k. Real frames are put into ``waiting``."""
     ahead = next(pictures, None)
     if ahead is None:
         return
-    rest = chunk_frames(config, (ahead.shape[0], ahead.shape[1]))
+    rest = chunk_frames(config, (ahead.shape[0], ahead.shape[1]), megapixels)
     chunk = [ahead, *islice(pictures, rest)]
     alone = 1  # the frame before the multiples of f_t
     while chunk:

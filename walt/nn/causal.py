@@ -80,10 +80,39 @@ class CausalConv3d(nn.Module):
             padded = _EdgePad.apply(stream.continued(self, x), (0, *sides))
         elif x.shape[2] == 1:  # an image: every tap in time sees the same frame, so one 2D convolution with their sum
             padded = _EdgePad.apply(x, (0, *sides))
-            return F.conv2d(padded[:, :, 0], self.weight.sum(2), self.bias, self.stride[1:]).unsqueeze(2)
+            return _convolve(padded[:, :, 0], self.weight.sum(2), self.bias, self.stride[1:]).unsqueeze(2)
         else:
             padded = _EdgePad.apply(x, (kt - 1, *sides))
-        return F.conv3d(padded, self.weight, self.bias, self.stride)
+        return _convolve(padded, self.weight, self.bias, self.stride)
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...]) -> Tensor:
+    """The convolution without padding of (B, C, H, W) or (B, C, T, H, W).
+
+    Without gradients, on a processor, an output depends on nothing but the inputs that it sees: not on how many others
+    there are. Left alone, torch takes another kernel, which sums in another order, where the batch is one, where it is
+    less than 16 (kernels of one cell, one thread), or where the input is small (``use_mkldnn`` in its Convolution.cpp).
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        convolution = F.conv3d if x.dim() == 5 else F.conv2d
+        return convolution(x, weight, bias, stride)
+    x = channels_last(x)
+    if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        convolution = F.conv3d if x.dim() == 5 else F.conv2d
+        return convolution(x, weight, bias, stride)
+    ones = (1,) * len(stride)
+    return torch.ops.aten.mkldnn_convolution(x, weight, bias, (0,) * len(stride), stride, ones, 1)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(B, C, ...) in memory channels-last, as torch sees it too: where an axis has one element its stride is free, and
+    with some of them torch would take the tensor for one in the usual order, and another kernel. Without gradients."""
+    x = x.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
+    strides, step = [0] * x.dim(), 1
+    for axis in (1, *range(x.dim() - 1, 1, -1), 0):
+        strides[axis] = step
+        step *= x.shape[axis]
+    return x if list(x.stride()) == strides else x.as_strided(x.shape, strides)
 
 
 class _EdgePad(torch.autograd.Function):
@@ -138,6 +167,9 @@ def from_frames(x: Tensor, batch: int, frames: int) -> Tensor:
     return x.unflatten(0, (batch, frames)).transpose(1, 2)
 
 
+_CUT_FROM = 1024  # positions of a frame: ``feature_map_threshold`` in torch's group_norm_kernel.cpp
+
+
 class FrameGroupNorm(nn.Module):
     """GroupNorm over the channels and positions of each frame alone. Shape unchanged."""
 
@@ -148,7 +180,27 @@ class FrameGroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # where one frame leaves the layout undetermined, torch would use another kernel, which sums in another order
         frames = to_frames(x).contiguous(memory_format=torch.channels_last)
+        if not torch.is_grad_enabled() and x.device.type == "cpu":
+            return from_frames(self._frame_by_frame(channels_last(frames)), x.shape[0], x.shape[2])
         return from_frames(self.norm(frames), x.shape[0], x.shape[2])
+
+    def _frame_by_frame(self, frames: Tensor) -> Tensor:
+        """(N, C, H, W) normalised, each frame summed by one thread, so that its bits do not depend on N or on threads.
+
+        From 1024 positions on, torch's channels-last kernel cuts all positions of a batch into as many equal parts as
+        there are threads: with a number of frames that the threads do not divide, in the middle of a frame. Of smaller
+        frames each thread has whole ones.
+        """
+        count, threads = len(frames), torch.get_num_threads()
+        if frames.shape[2] * frames.shape[3] < _CUT_FROM:
+            return self.norm(frames)
+        whole = count - count % threads
+        parts = [self.norm(frames[:whole])] if whole else []
+        if whole < count:
+            rest = frames[whole:]
+            filled = torch.cat([rest, rest[-1:].expand(threads - len(rest), -1, -1, -1)])
+            parts.append(self.norm(channels_last(filled))[: len(rest)])
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 class AdaptiveGroupNorm(nn.Module):

@@ -66,7 +66,7 @@ def _batches(stage: Stage, params: Params) -> Iterator[tuple[str, int, int]]:
     """(key, batch size, parts in which a device computes its share) of a training."""
     if stage.transformer is None and params.train_autoencoder.frozen is None:
         for number, form in enumerate(params.train_autoencoder.forms):
-            yield f"train_autoencoder.forms.{number}.batch_size", form.batch_size, 1
+            yield f"train_autoencoder.forms.{number}.batch_size", form.batch_size, params.train_autoencoder.accumulation
     elif stage.transformer is not None and (training := getattr(params, stage.transformer.training)) is not None:
         yield f"{stage.transformer.training}.batch_size", training.batch_size, training.accumulation
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt
-
 from walt.core.config import Section
 
 
 class EncodeVideoConfig(Section):
     """The ``encode_video`` section."""
 
-    batch_size: PositiveInt
     precision: Literal["fp32", "bf16"]
     """Of the encoder's arithmetic; the stored latents are float16 in both cases."""
     normalize_latents: bool

@@ -6,6 +6,7 @@ latent frame.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from torch import Tensor
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
 from walt.core.errors import ConfigurationError
 from walt.core.sizes import Size
 from walt.diffusion.config import DiffusionConfig
@@ -78,6 +80,8 @@ class Pipeline:
     device: str
     versions: Mapping[str, str]
     """SHA-256 of each model's weights."""
+    megapixels: float = math.inf
+    """Of all frames that are encoded or decoded at once, in millions (``walt.autoencoder.streaming``)."""
 
     @classmethod
     def load(
@@ -90,6 +94,7 @@ class Pipeline:
         diffusion: DiffusionConfig,
         device: str,
         root: Path,
+        megapixels: float = math.inf,
     ) -> Pipeline:
         """Load the models' folders.
 
@@ -123,7 +128,8 @@ class Pipeline:
         if encoder is not None:
             versions["text_encoder"] = encoder.digest
         return cls(
-            encoder, first, tuple(others), decoder, statistics, Schedule.from_config(diffusion), device, versions
+            encoder, first, tuple(others), decoder, statistics, Schedule.from_config(diffusion), device, versions,
+            megapixels,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -206,16 +212,21 @@ class Pipeline:
     @torch.inference_mode()
     def encode(self, videos: Tensor) -> Tensor:
         """Videos (B, 3, T, H, W) in [-1, 1], T = 1 + f_t n -> normalised latents (B, c, 1 + n, h, w)."""
-        mean, _ = self.autoencoder.encode(videos.to(self.device))
-        return self.statistics.normalize(mean)
+        count = clips_at_once(videos.shape[2], (videos.shape[3], videos.shape[4]), self.megapixels)
+        starts = range(0, len(videos), count)
+        batches = (videos[start : start + count].to(self.device) for start in starts)
+        means = [encode_within(self.autoencoder, some, self.megapixels) for some in batches]
+        return self.statistics.normalize(torch.cat(means))
 
     @torch.inference_mode()
     def decode(self, latents: Tensor, precision: str) -> Tensor:
-        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1], fp32 on the CPU, one at a time
-        (memory)."""
-        raw = self.statistics.denormalize(latents)
-        with torch.autocast(raw.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            videos = [self.autoencoder.decode(one).float().clamp(-1.0, 1.0).cpu() for one in raw[:, None]]
+        """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1], fp32 on the CPU. One at a time, so
+        that a video's bits do not depend on those beside it, and in pieces of time where it is large."""
+        videos = []
+        with torch.autocast(latents.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            for one in self.statistics.denormalize(latents)[:, None]:
+                pieces = decode_within(self.autoencoder, one, self.megapixels)
+                videos.append(torch.cat([piece.float().clamp(-1.0, 1.0).cpu() for piece in pieces], dim=2))
         return torch.cat(videos)
 
     def _known(self, beginning: Beginning | None) -> Tensor | None:

@@ -11,14 +11,14 @@ from is noted in the stage's work folder; the indexes, then the table of clips, 
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from walt.autoencoder.config import latent_shape
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.autoencoder.streaming import clips_at_once, encode_within
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_json
@@ -48,9 +49,10 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
+from walt.media.images import Clip
 from walt.media.mp4 import LIBRARY_VERSIONS
 from walt.nn.collectives import first_goes_ahead, gather_shares
-from walt.nn.device import select_device
+from walt.nn.device import keep_freed_memory, select_device
 from walt.nn.pretrained import weights_digest
 from walt.project.code_identity import code_digest
 from walt.project.encode_video_config import EncodeVideoConfig
@@ -81,15 +83,24 @@ class Encoder:
     statistics: LatentStatistics
     device: str
     config: EncodeVideoConfig
+    megapixels: float
+    threads: int
+    """That decode clips."""
     identity: dict[str, Any]
 
+    def count(self, clip: Clip) -> int:
+        """How many clips like this one are encoded at once."""
+        return clips_at_once(len(clip), (clip.shape[1], clip.shape[2]), self.megapixels)
+
     @torch.inference_mode()
-    def encode(self, clips: list[NDArray[np.uint8]]) -> list[Tensor]:
-        """Clips (T, H, W, 3) of one shape -> as many latents (c, t, h, w) float16, on the CPU."""
-        video = pixels(clips).to(self.device, memory_format=torch.channels_last_3d)
+    def encode(self, clips: dict[str, Clip]) -> dict[str, Tensor]:
+        """Clips (T, H, W, 3) of one shape by key -> as many latents (c, t, h, w) float16, on the CPU."""
+        video = pixels(list(clips.values())).to(self.device, memory_format=torch.channels_last_3d)
         with torch.autocast(video.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            mean, _ = self.model.encode(video)
-        return [latent.contiguous() for latent in self.statistics.normalize(mean.float()).half().cpu()]
+            mean = encode_within(self.model, video, self.megapixels)
+        latents = self.statistics.normalize(mean.float()).half().cpu()
+        assert latents.shape[1:] == latent_shape(self.model.config, *next(iter(clips.values())).shape[:3]), mean.shape
+        return {key: latent.contiguous() for key, latent in zip(clips, latents, strict=True)}
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
@@ -169,6 +180,7 @@ def _publish(
 def open_encoder(config: Config, paths: Paths) -> Encoder:
     """Load the autoencoder and gather what identifies the latents it makes."""
     device = select_device(config.compute.device)
+    keep_freed_memory(device)
     model, statistics = load_autoencoder(paths.autoencoder, device, config.encode_video.normalize_latents)
     identity = {
         "weights": weights_digest(paths.autoencoder),
@@ -178,7 +190,10 @@ def open_encoder(config: Config, paths: Paths) -> Encoder:
         "libraries": LIBRARY_VERSIONS,
         "code": code_digest(__name__),
     }
-    return Encoder(model, statistics, device, config.encode_video, identity)
+    compute = config.compute
+    return Encoder(
+        model, statistics, device, config.encode_video, compute.megapixels_at_once, compute.workers, identity
+    )
 
 
 @dataclass(frozen=True)
@@ -223,34 +238,48 @@ class _Tar:
 
     def _encode(self, encoder: Encoder) -> tuple[dict[str, Sample], list[Rejected]]:
         """The samples of the tar in the order of its clips, and what is refused."""
-        clips = dict(self._decoded())
-        latents: dict[str, Tensor] = {}
-        by_length: dict[int, list[str]] = {}
-        for key, clip in clips.items():
-            by_length.setdefault(len(clip), []).append(key)
-        for keys in by_length.values():  # videos and images apart: a batch has one shape
-            for start in range(0, len(keys), encoder.config.batch_size):
-                batch = keys[start : start + encoder.config.batch_size]
-                made = encoder.encode([clips[key] for key in batch])
-                shape = latent_shape(encoder.model.config, *clips[batch[0]].shape[:3])
-                assert all(latent.shape == shape and latent.dtype == torch.float16 for latent in made), made[0].shape
-                latents |= zip(batch, made, strict=True)
-        finite = {key: bool(latents[key].isfinite().all()) for key in clips}
-        samples: dict[str, Sample] = {
-            key: {"safetensors": save({"latents": latents[key]})} for key in clips if finite[key]
-        }
-        rejected = [Rejected(key, "latents that are not finite") for key in clips if not finite[key]]
+        latents: dict[str, Tensor | None] = {}
+        waiting: dict[int, dict[str, Clip]] = {}  # videos and images apart: a batch has one shape
+        for key, clip in self._decoded(encoder):
+            latents[key] = None  # its place
+            batch = waiting.setdefault(len(clip), {})
+            batch[key] = clip
+            if len(batch) == encoder.count(clip):
+                latents |= encoder.encode(waiting.pop(len(clip)))
+        for batch in waiting.values():
+            latents |= encoder.encode(batch)
+        samples: dict[str, Sample] = {}
+        rejected: list[Rejected] = []
+        for key, latent in latents.items():
+            assert latent is not None, f"{key} was not encoded"
+            if latent.isfinite().all():
+                samples[key] = {"safetensors": save({"latents": latent})}
+            else:
+                rejected.append(Rejected(key, "latents that are not finite"))
         for item in rejected:
             warning(f"{STAGE}: {self.size}: clip {item.key} refused: {item.cause}")
         return samples, rejected
 
-    def _decoded(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        for key, members in iterate_shard(self.paths.clips / self.size, self.clips):
-            try:
-                yield key, decode_members(members)
-            except ValueError as error:
-                path = self.paths.clips / self.size / self.clips.shard
-                raise CorruptArtifactError(f"{path}: key '{key}': {error}") from error
+    def _decoded(self, encoder: Encoder) -> Iterator[tuple[str, Clip]]:
+        """The clips in the tar's order. Threads decode a batch of them ahead, while the one before is encoded."""
+        ahead: deque[tuple[str, Future[Clip]]] = deque()
+        most = 2 * encoder.threads
+        with ThreadPoolExecutor(encoder.threads) as pool:
+            for key, members in iterate_shard(self.paths.clips / self.size, self.clips):
+                ahead.append((key, pool.submit(decode_members, members)))
+                if len(ahead) > most:
+                    clip = self._clip(*ahead[0])
+                    yield ahead.popleft()[0], clip
+                    most = max(2 * encoder.threads, encoder.count(clip))
+            while ahead:
+                yield ahead[0][0], self._clip(*ahead.popleft())
+
+    def _clip(self, key: str, decoding: Future[Clip]) -> Clip:
+        try:
+            return decoding.result()
+        except ValueError as error:
+            path = self.paths.clips / self.size / self.clips.shard
+            raise CorruptArtifactError(f"{path}: key '{key}': {error}") from error
 
 
 def _notes(paths: Paths) -> Path:

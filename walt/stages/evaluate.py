@@ -18,6 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
+from walt.autoencoder.streaming import clips_at_once
 from walt.core import log
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
@@ -179,7 +180,7 @@ def measure_frechet_distance(
     if min(len(real), len(samples)) <= extractor.num_features:
         details["remark"] = f"fewer clips than the {extractor.num_features} features: the covariance is rank-deficient"
     extractor.to(select_device(config.compute.device))
-    batch = config.evaluate.batch_size
+    batch = clips_at_once(num_frames, size, config.compute.megapixels_at_once)
     return {name: frechet_distance(_Batches(real, batch), _Batches(generated, batch), extractor)}, details
 
 

@@ -238,6 +238,7 @@ def load_pipeline(
         diffusion=diffusion,
         device=select_device(compute.device),
         root=paths.root,
+        megapixels=compute.megapixels_at_once,
     )
 
 

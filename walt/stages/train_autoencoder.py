@@ -16,6 +16,7 @@ from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics, moments, standard_errors
+from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
@@ -109,9 +110,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
             second_model=objective.second_model(),
         )
-        model = _trained(config.autoencoder, result, device)
-        statistics, errors = measure_latents(model, objective.datasets, training, config.seed)
-        metrics = held_out_psnr(model, paths, training) | errors
+        model, megapixels = _trained(config.autoencoder, result, device), config.compute.megapixels_at_once
+        statistics, errors = measure_latents(model, objective.datasets, training, config.seed, megapixels)
+        metrics = held_out_psnr(model, paths, training, megapixels) | errors
         if ranks().is_first:
             _publish(paths.autoencoder, model, statistics, metrics, result)
             tracked.log_metrics(metrics, training.steps)
@@ -147,7 +148,7 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
     digest = weights_digest(given.folder)
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
-        metrics = held_out_psnr(model, paths, training)
+        metrics = held_out_psnr(model, paths, training, config.compute.megapixels_at_once)
         tracked.log_metrics(metrics, 0)
         with atomic_directory(paths.autoencoder) as folder:
             for name in (WEIGHTS, CONFIG, STATISTICS):
@@ -189,18 +190,23 @@ def _publish(
         continuation.write_changes(folder, result.changes)
 
 
-def _batches_of(clips: ClipDataset, wanted: set[str] | None = None) -> dict[str, list[list[str]]]:
+def _batches_of(clips: ClipDataset, megapixels: float, wanted: set[str] | None = None) -> dict[str, list[list[str]]]:
     """The keys of videos and of images, or of those that are wanted, in batches."""
     found = {}
     for kind, every in (("video", clips.video_keys), ("image", clips.image_keys)):
         keys = [key for key in every if wanted is None or key in wanted]
-        found[kind] = [keys[start : start + _EVALUATION_BATCH] for start in range(0, len(keys), _EVALUATION_BATCH)]
+        count = min(_EVALUATION_BATCH, clips_at_once(len(clips.clip(keys[0])), clips.size, megapixels)) if keys else 1
+        found[kind] = [keys[start : start + count] for start in range(0, len(keys), count)]
     return found
 
 
 @torch.no_grad()
 def measure_latents(
-    model: CausalAutoencoder, datasets: Mapping[Size, ClipDataset], training: AutoencoderTrainingConfig, seed: int
+    model: CausalAutoencoder,
+    datasets: Mapping[Size, ClipDataset],
+    training: AutoencoderTrainingConfig,
+    seed: int,
+    megapixels: float = math.inf,
 ) -> tuple[LatentStatistics, dict[str, float]]:
     """Mean and std of the latents' means over all sizes of a split, in one pass over its videos and images, or over
     ``statistics_clips`` of them at each size, which the seed draws; and how far they may be from those of all.
@@ -212,14 +218,17 @@ def measure_latents(
     of_sizes = [clips for _, clips in sorted(datasets.items(), key=lambda item: item[0])]
     drawn = [(clips, _drawn(clips, training.statistics_clips, seed)) for clips in of_sizes]
     batches = [
-        (clips, keys) for clips, some in drawn for of_kind in _batches_of(clips, some).values() for keys in of_kind
+        (clips, keys)
+        for clips, some in drawn
+        for of_kind in _batches_of(clips, megapixels, some).values()
+        for keys in of_kind
     ]
     own = []
     with ProgressBar("latent statistics", len(ranks().share(batches)), "batches") as bar:
         for clips, keys in ranks().share(batches):
             video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                mean, _ = model.encode(video)
+                mean = encode_within(model, video, megapixels)
             own.append(moments(mean))
             bar.advance()
     running = RunningStatistics(model.config.latent_channels)
@@ -238,7 +247,9 @@ def _drawn(clips: ClipDataset, most: int | None, seed: int) -> set[str]:
 
 
 @torch.no_grad()
-def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, float]:
+def held_out_psnr(
+    model: CausalAutoencoder, paths: Paths, training: AutoencoderTrainingConfig, megapixels: float = math.inf
+) -> dict[str, float]:
     """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size.
 
     Each rank measures its share of the batches; all get the figures, which their number does not change by a bit.
@@ -247,12 +258,13 @@ def held_out_psnr(model: CausalAutoencoder, paths: Paths, training: AutoencoderT
     figures: dict[str, float] = {}
     for size in trained_sizes(training):
         clips = ClipDataset(paths.clips, size, "held_out")
-        for kind, batches in _batches_of(clips).items():
+        for kind, batches in _batches_of(clips, megapixels).items():
             own = []
             for keys in ranks().share(batches):
                 video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                    reconstruction = model.decode(model.encode(video)[0])
+                    latents = encode_within(model, video, megapixels)
+                    reconstruction = torch.cat(list(decode_within(model, latents, megapixels)), dim=2)
                 error = (reconstruction.float().clamp(-1, 1) - video).double().square().sum()
                 own.append((float(error), video.numel()))
             squares, pixels = 0.0, 0

@@ -75,11 +75,11 @@ class AutoencoderTrainingConfig(LoopConfig):
 
     @model_validator(mode="after")
     def _check_what_the_loop_offers(self) -> AutoencoderTrainingConfig:
-        if self.accumulation != 1:
-            raise ValueError(
-                f"accumulation is {self.accumulation}, but the autoencoder's step is computed whole: it must be 1, and "
-                "smaller batches go into forms"
-            )
+        for number, form in enumerate(self.forms):
+            if form.batch_size % self.accumulation:
+                raise ValueError(
+                    f"accumulation {self.accumulation} does not divide forms.{number}.batch_size {form.batch_size}"
+                )
         if self.compile:
             raise ValueError("compile is true, but only transformers are compiled: it must be false")
         return self

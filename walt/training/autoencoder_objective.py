@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import (
     LeCam,
+    at_least_fp32,
     discriminator_loss,
     generator_loss,
     kl_loss,
@@ -48,6 +49,14 @@ class AutoencoderBatch:
     video: Tensor
     noise: Tensor
     share: float
+
+    def parts(self, count: int) -> Iterator[AutoencoderBatch]:
+        """That many equal parts, whose shares add up to this one's."""
+        size, rest = divmod(len(self.video), count)
+        assert not rest, f"{count} parts of a batch of {len(self.video)}"
+        for start in range(0, len(self.video), size):
+            span = slice(start, start + size)
+            yield AutoencoderBatch(self.video[span], self.noise[span], self.share / count)
 
 
 @dataclass(frozen=True)
@@ -107,19 +116,27 @@ class AutoencoderObjective:
     def losses(self, step: int, batches: list[AutoencoderBatch]) -> Iterator[dict[str, Tensor]]:
         """The autoencoder's ``loss`` and its terms, averaged over the forms; a term of weight 0 is not computed.
 
-        They come last, all at once. Between two forms there is an empty part, where the training may be stopped.
+        With ``accumulation`` 1 they come last, all at once. Else they come in equal parts of each form's batch, whose
+        terms add up to the step's. Before each form or part but the first there is an empty one, where the training may
+        be stopped.
         """
-        rounds, averages = [], _Averages()
-        for number, batch in enumerate(batches):
+        rounds: list[tuple[float, Tensor, Tensor]] = []
+        averages, weights = _Averages(), self.config.loss.model_dump()
+        in_parts = self.config.accumulation > 1
+        parts = (part for batch in batches for part in batch.parts(self.config.accumulation))
+        for number, batch in enumerate(parts):
             if number:
                 yield {}
             video = batch.video.to(self.device, memory_format=torch.channels_last_3d)
             terms, reconstruction = self._terms(video, batch.noise.to(self.device))
             averages.add(batch.share, terms)
-            if reconstruction is not None:
-                rounds.append((batch.share, video, reconstruction.detach().float()))
+            if reconstruction is not None and self.discriminator is not None:
+                rounds.append((batch.share, video, at_least_fp32(reconstruction.detach())))
+            if in_parts:
+                yield _with_loss(averages.take(), weights)
         self._outputs = _StepOutputs(step, rounds) if self.discriminator is not None else None
-        yield _with_loss(averages.terms, self.config.loss.model_dump())
+        if not in_parts:
+            yield _with_loss(averages.take(), weights)
 
     def second_model(self) -> SecondModel | None:
         """The discriminator as the training loop's second model; its moving averages are part of its state."""
@@ -133,29 +150,61 @@ class AutoencoderObjective:
     def discriminator_losses(self, step: int) -> Iterator[dict[str, Tensor]]:
         """The discriminator's ``loss``, its terms and its mean logits, after ``losses`` of the same step.
 
-        They come last, all at once. Before each form there is an empty part, where the training may be stopped.
+        They come as those of ``losses`` do, all at once or in the same parts, with an empty part before each. LeCAM's
+        averages move once a step, by the means over all forms, before its term is computed: where there are several
+        parts, the logits are computed once more for that, without gradients.
         """
         outputs, self._outputs = self._outputs, None
         assert outputs is not None, "the autoencoder's losses come first"
         assert outputs.step == step, f"the autoencoder's losses are of step {outputs.step}, not {step}"
-        assert self.discriminator is not None
-        logits = []
-        averages = _Averages()
+        weights = {"adversarial": 1.0, "lecam": self.config.loss.lecam, "r1": self.config.loss.r1}
+        in_parts = self.config.accumulation > 1
+        averages, kept = _Averages(), []
+        if self.lecam is not None and in_parts:
+            means = _Averages()
+            for share, real, fake in outputs.batches:
+                yield {}
+                means.add(share, self._mean_logits(real, fake))
+            self._move_averages(means.take())
         for share, real, fake in outputs.batches:
             yield {}
-            logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
-            logits.append((share, logits_real, logits_fake))
-            terms = {"adversarial": discriminator_loss(logits_real, logits_fake)}
-            if self.config.loss.r1:
-                terms["r1"] = r1_penalty(self.discriminator, real)
-            means = {"real_logits": logits_real.detach().mean(), "fake_logits": logits_fake.detach().mean()}
-            averages.add(share, {**terms, **means})
-        if self.lecam is not None:  # the averages move once a step, by the means over all forms
-            self.lecam.update(*(sum_over_ranks(averages.terms[name]) for name in ("real_logits", "fake_logits")))
-            for share, logits_real, logits_fake in logits:
-                averages.add(share, {"lecam": self.lecam(logits_real, logits_fake)})
-        weights = {"adversarial": 1.0, "lecam": self.config.loss.lecam, "r1": self.config.loss.r1}
-        yield _with_loss(averages.terms, weights)
+            terms, logits = self._discriminator_terms(real, fake)
+            if self.lecam is not None and in_parts:
+                terms["lecam"] = self.lecam(*logits)
+            averages.add(share, terms)
+            if in_parts:
+                yield _with_loss(averages.take(), weights)
+            else:
+                kept.append((share, logits))
+        if in_parts:
+            return
+        if self.lecam is not None:
+            self._move_averages(averages.terms)
+            for share, logits in kept:
+                averages.add(share, {"lecam": self.lecam(*logits)})
+        yield _with_loss(averages.take(), weights)
+
+    def _discriminator_terms(self, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+        """The discriminator's terms but LeCAM, its mean logits, and the logits of real videos and reconstructions."""
+        assert self.discriminator is not None
+        logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
+        terms = {"adversarial": discriminator_loss(logits_real, logits_fake)}
+        if self.config.loss.r1:
+            terms["r1"] = r1_penalty(self.discriminator, real)
+        means = {"real_logits": logits_real.detach().mean(), "fake_logits": logits_fake.detach().mean()}
+        return {**terms, **means}, (logits_real, logits_fake)
+
+    @torch.no_grad()
+    def _mean_logits(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Of a part, without gradients."""
+        assert self.discriminator is not None
+        logits_real, logits_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
+        return {"real_logits": logits_real.mean(), "fake_logits": logits_fake.mean()}
+
+    def _move_averages(self, means: Mapping[str, Tensor]) -> None:
+        """Move LeCAM's averages by a step's mean logits, of which this rank has its share."""
+        assert self.lecam is not None
+        self.lecam.update(*(sum_over_ranks(means[name]) for name in ("real_logits", "fake_logits")))
 
     def _terms(self, video: Tensor, noise: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         """The autoencoder's terms for one form, and the reconstruction where a term needs it."""
@@ -202,15 +251,20 @@ class AutoencoderObjective:
 
 
 class _Averages:
-    """Averages of named scalars over the forms of a step, by the forms' shares."""
+    """Averages of named scalars over the forms of a step or their parts, by their shares."""
 
     def __init__(self) -> None:
         self.terms: dict[str, Tensor] = {}
 
     def add(self, share: float, terms: Mapping[str, Tensor]) -> None:
-        """Add the terms of a form."""
+        """Add the terms of a form or a part of it."""
         for name, term in terms.items():
             self.terms[name] = self.terms[name] + share * term if name in self.terms else share * term
+
+    def take(self) -> dict[str, Tensor]:
+        """What was added since the last call."""
+        terms, self.terms = self.terms, {}
+        return terms
 
 
 def _with_loss(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> dict[str, Tensor]:

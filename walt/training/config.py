@@ -91,7 +91,7 @@ class LoopConfig(Section):
     time, the same result."""
     accumulation: PositiveInt
     """Parts in which a step's batch is computed, one after the other: less memory, and the same result up to
-    rounding."""
+    rounding. Of the autoencoder, parts of each form's batch."""
     compile: bool
     """Compile the model's blocks with torch.compile: some minutes once, then faster steps, the same result up to
     rounding."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from walt.core.paths import Paths
+
+
+class Precision(StrEnum):
+    """Of arithmetic, as in ``sample.precision``."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
 
 
 def command(
@@ -24,11 +32,18 @@ def command(
     ] = None,
     i3d: Annotated[Path | None, typer.Option(help="TorchScript file of the I3D network: adds the FVD.")] = None,
     i3d_sha256: Annotated[str | None, typer.Option("--i3d-sha256", help="Its SHA-256, in hex.")] = None,
+    precision: Annotated[Precision, typer.Option(help="Of the autoencoder's arithmetic.")] = Precision.fp32,
+    megapixels_at_once: Annotated[
+        float | None,
+        typer.Option(help="Pixels of all frames that are computed at once, in millions; by default 0.26. For memory."),
+    ] = None,
 ) -> None:
     """Put files through the autoencoder and back: both side by side as mp4, and PSNR, SSIM and compression."""
     # imports torch, which --help does not need
     from walt.commands.reconstruct.files import Request, parse_size, run
+    from walt.evaluation.reconstruction import MEGAPIXELS_AT_ONCE
 
     folder = Paths(Path.cwd()).autoencoder if autoencoder is None else autoencoder
     wanted = None if size is None else parse_size(size)
-    run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256))
+    megapixels = MEGAPIXELS_AT_ONCE if megapixels_at_once is None else megapixels_at_once
+    run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256, precision.value, megapixels))

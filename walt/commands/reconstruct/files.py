@@ -27,6 +27,7 @@ from walt.core.sizes import Size, size_folder
 from walt.evaluation.frechet import I3DFeatures, RunningFrechetDistance
 from walt.evaluation.reconstruction import (
     FRECHET_FRAMES,
+    MEGAPIXELS_AT_ONCE,
     SSIM_WINDOW,
     FrechetWindows,
     Quality,
@@ -65,6 +66,10 @@ class Request:
     perceptual: Path | None = None
     i3d: Path | None = None
     i3d_sha256: str | None = None
+    precision: str = "fp32"
+    """Of the autoencoder's arithmetic: ``fp32`` or ``bf16``."""
+    megapixels_at_once: float = MEGAPIXELS_AT_ONCE
+    """Pixels of all frames that are computed at once, in millions."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,10 @@ def run(request: Request) -> list[Reconstruction]:
 
 def _targets(request: Request) -> list[Path]:
     """Where each file's video goes, by its name; files of one name are numbered."""
-    for name, value in (("--fps", request.fps), ("--seconds", request.seconds)):
+    numbers = {
+        "--fps": request.fps, "--seconds": request.seconds, "--megapixels-at-once": request.megapixels_at_once,
+    }  # fmt: skip
+    for name, value in numbers.items():
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ConfigurationError(f"{name}: {value} is not a number above 0")
     if request.fps is not None and request.fps > _MOST_FPS:
@@ -180,7 +188,9 @@ def _reconstruct(
 
     def side_by_side(bar: ProgressBar) -> Iterator[Picture]:
         pictures = _readable(_pictures(file, fps, request, models.autoencoder.config.spatial_factor))
-        for original, reconstruction in reconstruct_stream(models.autoencoder, pictures):
+        for original, reconstruction in reconstruct_stream(
+            models.autoencoder, pictures, request.megapixels_at_once, request.precision
+        ):
             if not shape:
                 shape.append((original.shape[3], original.shape[4]))
                 if models.perceptual is not None:
@@ -194,7 +204,7 @@ def _reconstruct(
 
     metadata = {
         "source": printable(file.name), "left": "original", "right": "reconstruction",
-        "autoencoder_sha256": models.digest,
+        "autoencoder_sha256": models.digest, "precision": request.precision,
     }  # fmt: skip
     with ProgressBar(printable(file.name), total=expected, unit="frames") as bar:
         write_playable(target, side_by_side(bar), fps, metadata)
