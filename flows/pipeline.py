@@ -8,7 +8,6 @@ file, and on one machine they would only share its processors (docs/decisions/00
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
-from flows import artifacts
-from flows.processes import Ended, run_command
+from flows import artifacts, dvc_lock
+from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import PROGRESS_FILE_VARIABLE
@@ -32,17 +31,7 @@ RETRIES = 4
 RETRY_BACKOFF_SECONDS = 10.0
 """The first wait after a storage error; each further one is twice as long: 10, 20, 40, 80 s."""
 
-_DVC_STATUS = re.compile(r"exited with (-?\d+)$")
-_DVC_NOISE = ("ERROR: failed to reproduce", "Running stage", "> ", "Traceback", "Use `dvc", "To track", "To enable")
 _FRESH, _RESTORED, _RAN = "up to date", "restored from the cache", "ran"
-
-
-class StageFailedError(Exception):
-    """A stage ended with an exit status other than 0; the message has its last words."""
-
-    def __init__(self, name: str, ended: Ended) -> None:
-        self.status = _exit_status(ended)
-        super().__init__(f"{name} ended with exit status {self.status}: {_last_words(ended)}")
 
 
 def _is_storage_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -74,12 +63,13 @@ def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
 
     Raises:
         ConfigurationError: no stage has that name.
-        LockedError: another flow run works in this project.
+        LockedError: another flow run, or DVC, works in this project.
         StageFailedError: a stage failed; its message says why.
     """
     logger, root = get_run_logger(), Path.cwd()
     stages = _stages_for(target)
     with storage.lock(root / "work" / "flow.lock"):
+        dvc_lock.check_free(root)
         prepare(root)
         stale = find_stale(root, [stage.name for stage in stages])
         logger.info("stale: %s", ", ".join(stale) if stale else "nothing; everything is up to date")
@@ -169,7 +159,12 @@ def promote_model(root: Path) -> str:
 
 
 def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ended:
-    """Run a command to its end, its lines in the log and its progress in an artifact. Raises StageFailedError."""
+    """Run a command to its end, its lines in the log and its progress in an artifact.
+
+    Raises:
+        StageFailedError: it failed.
+        LockedError: DVC did not run it, since another one is at work.
+    """
     logger = get_run_logger()
     file = root / "work" / "flow" / f"{name.replace(' ', '-')}.progress.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -185,17 +180,7 @@ def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ende
     ended = run_command(command, root, extra, on_line=show, on_tick=progress.update, stopping_file=stopping)
     progress.update(last=True)
     if ended.status != 0:
+        if dvc_lock.says_busy(ended.lines):
+            dvc_lock.check_free(root)
         raise StageFailedError(name, ended)
     return ended
-
-
-def _exit_status(ended: Ended) -> int:
-    """The stage's own status where dvc prints it (dvc itself always ends with the same one)."""
-    told = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
-    return int(told[-1]) if told else ended.status
-
-
-def _last_words(ended: Ended) -> str:
-    """The last line that the stage itself printed, which is its error."""
-    own = [line for line in ended.lines if not line.startswith(_DVC_NOISE)]
-    return (own or list(ended.lines) or ["no output"])[-1].strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from walt.core.stopping import LEAST_SECONDS
 _GUARD = Path(__file__).with_name("guard.py")
 _KEPT_LINES = 400
 _TICK_SECONDS = 1.0
+_DVC_STATUS = re.compile(r"exited with (-?\d+)$")
+_DVC_NOISE = ("ERROR: failed to reproduce", "Running stage", "> ", "Traceback", "Use `dvc", "To track", "To enable")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,14 @@ class Ended:
 
     status: int
     lines: tuple[str, ...]
+
+
+class StageFailedError(Exception):
+    """A stage ended with an exit status other than 0; the message has its last words."""
+
+    def __init__(self, name: str, ended: Ended) -> None:
+        self.status = _exit_status(ended)
+        super().__init__(f"{name} ended with exit status {self.status}: {_last_words(ended)}")
 
 
 def tools_folder() -> Path:
@@ -36,6 +47,17 @@ def command_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment, with the tools' folder first on PATH."""
     path = os.pathsep.join([str(tools_folder()), os.environ.get("PATH", os.defpath)])
     return {**environment.defaults(os.environ), **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def guarded(command: Sequence[str], grace_seconds: float, stopping_file: Path | None = None) -> list[str]:
+    """The command under its guard, which stops it when the pipe that is its standard input is closed.
+
+    Args:
+        grace_seconds: what it gets to end after SIGTERM.
+        stopping_file: where a stage says that it needs longer (``walt.core.stopping``).
+    """
+    file = os.devnull if stopping_file is None else str(stopping_file)
+    return [sys.executable, "-P", str(_GUARD), str(grace_seconds), file, *command]
 
 
 def run_command(
@@ -57,11 +79,10 @@ def run_command(
         grace_seconds: what a stage gets to write a checkpoint when it is stopped.
         stopping_file: where it says that it needs longer (``walt.core.stopping``).
     """
-    file = os.devnull if stopping_file is None else str(stopping_file)
-    guarded = [sys.executable, "-P", str(_GUARD), str(grace_seconds), file, *command]
     process = subprocess.Popen(
-        guarded, cwd=root, env=command_environment(extra_environment), start_new_session=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        guarded(command, grace_seconds, stopping_file),
+        cwd=root, env=command_environment(extra_environment), start_new_session=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
     )  # fmt: skip
     assert process.stdin is not None
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -90,3 +111,15 @@ def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Call
         if line:
             lines.append(line)
             on_line(line)
+
+
+def _exit_status(ended: Ended) -> int:
+    """The stage's own status where dvc prints it (dvc itself always ends with the same one)."""
+    told = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
+    return int(told[-1]) if told else ended.status
+
+
+def _last_words(ended: Ended) -> str:
+    """The last line that the stage itself printed, which is its error."""
+    own = [line for line in ended.lines if not line.startswith(_DVC_NOISE)]
+    return (own or list(ended.lines) or ["no output"])[-1].strip()

@@ -10,30 +10,20 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from flows.deployments import DEPLOYMENTS, RETRAIN, DeploymentSpec
-from flows.processes import command_environment
+from flows.server import HOST, api_url, running_server
 from walt.core import environment
-from walt.core.errors import StorageError, WaltError
+from walt.core.errors import ConfigurationError, WaltError
 
-HOST = "127.0.0.1"
 CRON_VARIABLE = "WALT_RETRAIN_CRON"
-_STARTUP_SECONDS = 120.0
-_SHUTDOWN_SECONDS = 15.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until interrupted; the exit status."""
+    """Serve until interrupted; the exit status: 2 for a schedule that is none, before anything is started."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="A Prefect server and all deployments.")
     parser.add_argument("--port", type=int, default=4200, help="of the server and its page (default: 4200)")
     parser.add_argument(
@@ -47,65 +37,32 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _leave)
     # a script's background job inherits an ignored SIGINT, by which Prefect's server and runner are stopped
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["PREFECT_API_URL"] = api_url(options.port)  # before prefect is imported, which reads it
     try:
+        check_cron(options.retrain_cron)
+        print(f"starting the Prefect server on http://{HOST}:{options.port} ...", flush=True)
         with running_server(options.port):
             _serve(options.retrain_cron)
     except WaltError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        return 0  # this is how serving ends
+        print("the Prefect server has stopped", flush=True)  # this is how serving ends
     return 0
 
 
-@contextmanager
-def running_server(port: int) -> Iterator[str]:
-    """A Prefect server as a child of this process, and ``PREFECT_API_URL`` set to it; its API's address.
+def check_cron(cron: str | None) -> None:
+    """Raise ConfigurationError, one line, where a schedule is none that Prefect knows."""
+    if cron is None:
+        return
+    from prefect.client.schemas.schedules import CronSchedule
 
-    Raises:
-        StorageError: the port is taken, or the server does not come up.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            raise StorageError(
-                f"port {port} of {HOST} is taken: another `make serve` may be running; stop it, or choose --port"
-            ) from None
-    # its own session: Ctrl-C reaches this process only, which needs the server until the last run has ended
-    server = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
-        env=command_environment({}), start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    url = f"http://{HOST}:{port}/api"
     try:
-        print(f"starting the Prefect server on http://{HOST}:{port} ...", flush=True)
-        _wait_until_healthy(server, url)
-        os.environ["PREFECT_API_URL"] = url
-        yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(_SHUTDOWN_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-        print("the Prefect server has stopped", flush=True)
-
-
-def _wait_until_healthy(server: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + _STARTUP_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise StorageError(f"the Prefect server ended with exit status {server.returncode} before it was ready")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise StorageError(f"the Prefect server did not answer within {_STARTUP_SECONDS:.0f} s")
+        CronSchedule(cron=cron)
+    except ValueError:
+        raise ConfigurationError(
+            f"--retrain-cron: '{cron}' is no schedule: minute, hour, day, month and weekday, as in '0 3 * * *'"
+        ) from None
 
 
 def _serve(retrain_cron: str | None) -> None:

@@ -1,20 +1,25 @@
 """The direct run, without a server of your own: ``python -m flows.walt [--target STAGE] [--promote]``.
 
-This is what ``make demo`` calls, with ``--promote``. Prefect starts a temporary server (about ten seconds) unless
-``PREFECT_API_URL`` names one. Exit status: 0 when everything is up to date; 1 when a stage failed; 2 (params.yaml or
-the dataset's descriptor is wrong: nothing was started, not even Prefect) and 6 as in walt.core.errors; 130 or 143 when
-it was interrupted.
+This is what ``make demo`` calls, with ``--promote``. It starts a temporary server (about ten seconds) unless
+``PREFECT_API_URL``, or Prefect's profile, names one; that ends with it, however it ends. Exit status: 0 when everything
+is up to date; 1 when a stage failed; 2 (params.yaml or the dataset's descriptor is wrong: nothing was started, not even
+Prefect) and 6 (another run, or DVC, works in this project) as in walt.core.errors; 130 or 143 when it was interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import signal
 import sys
+import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+from flows.processes import StageFailedError
+from flows.server import HOST, api_url, free_port, starting_server, wait_until_healthy
 from walt.core import environment
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, WaltError
@@ -51,12 +56,10 @@ def main(arguments: list[str] | None = None) -> int:
     if not os.environ.get("PREFECT_API_URL", "unset"):
         del os.environ["PREFECT_API_URL"]  # blank is not the same as unset to Prefect, which would then find no server
     signal.signal(signal.SIGTERM, _leave)
-    from flows.pipeline import (  # imports prefect, which reads the environment
-        StageFailedError,
-        walt,
-    )
-
     try:
+        find_server()
+        from flows.pipeline import walt  # imports prefect, which reads the environment
+
         outcomes = walt(options.target, options.promote)
     except KeyboardInterrupt:
         print("interrupted; what ran was stopped, and continues from its checkpoint next time", file=sys.stderr)
@@ -68,6 +71,44 @@ def main(arguments: list[str] | None = None) -> int:
     if options.target == STAGE_NAMES[-1]:
         print(NEXT.format(**(_IN_A_CLONE if dvc_yaml.has_the_code(Path.cwd()) else _INSTALLED)))
     return 0
+
+
+def find_server() -> None:
+    """See that Prefect has a server: the one that its settings name, or one that lives as long as this process.
+
+    Raises:
+        StorageError: no server could be started.
+    """
+    if names_server(Path.cwd()):
+        return
+    url = api_url(port := free_port())
+    print(f"starting a temporary Prefect server on http://{HOST}:{port} ...", flush=True)
+    os.environ["PREFECT_API_URL"] = url  # before prefect is imported: threads of its own read this, not other settings
+    needed = ExitStack()
+    atexit.register(needed.close)  # not before: Prefect's threads send what they still have when the process ends
+    server = needed.enter_context(starting_server(port, schedules=False))
+    import flows.pipeline  # noqa: F401 takes seconds, in which the server starts
+
+    wait_until_healthy(server, url)
+
+
+def names_server(root: Path) -> bool:
+    """Whether the environment, a profile or ``prefect.toml`` say which server Prefect is to use, as far as can be told
+    without importing Prefect, or Prefect itself where it is imported."""
+    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_PROFILE"):
+        return True
+    if "prefect" in sys.modules:
+        from prefect.settings import PREFECT_API_URL
+
+        return bool(PREFECT_API_URL.value())
+    settings = tomllib.loads(_text(root / "prefect.toml"))
+    home = os.environ.get("PREFECT_HOME") or settings.get("home", "~/.prefect")
+    in_a_profile = "PREFECT_API_URL" in _text((root / Path(home).expanduser()) / "profiles.toml")
+    return in_a_profile or bool(settings.get("api", {}).get("url"))
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def check_configuration(root: Path) -> None:

@@ -102,9 +102,9 @@ def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
     assert not (project / "calls").exists()
 
 
-def test_outside_of_a_clone_the_direct_run_ends_with_2_before_prefect_is_imported(project: Path) -> None:
+def test_without_a_pipeline_the_direct_run_ends_with_2_before_prefect_is_imported(project: Path) -> None:
     (project / "dvc.yaml").unlink()
-    assert "no dvc.yaml here: DVC and the flow work in a clone of the project" in refused_before_prefect(project)
+    assert "no dvc.yaml here: `walt init` in an empty folder makes a project" in refused_before_prefect(project)
 
 
 def refused_before_prefect(project: Path) -> str:
@@ -200,6 +200,29 @@ def test_a_second_flow_run_in_the_same_project_is_refused(project: Path) -> None
     with lock(project / "work/flow.lock"), pytest.raises(LockedError, match=f"held by process {os.getpid()}"):
         walt("ingest")
     assert runs(project, "ingest") == 0
+
+
+def test_beside_a_running_dvc_repro_the_direct_run_ends_with_6_and_names_it(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use_own_dvc(project)
+    behave(project, "ingest", "sleep")
+    before = signal.getsignal(signal.SIGTERM)
+    other = subprocess.Popen([project / "tools/dvc", "repro", "ingest"], cwd=project, stdout=subprocess.DEVNULL)
+    try:
+        while not (project / "work/ingest/running").is_file():
+            assert other.poll() is None
+            time.sleep(0.05)
+        assert main(["--target", "encode-text"]) == 6
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for process in psutil.Process(other.pid).children(recursive=True):
+            process.kill()
+        other.wait()
+    said = capsys.readouterr().err
+    assert f"(process {other.pid}) works in this project; wait until it has ended, or stop it" in said
+    assert "dvc repro ingest" in said
+    assert runs(project, "ingest") == 1
 
 
 def test_an_unknown_target_names_the_nearest(project: Path) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 
 from flows import serve
-from tests.support.prefect_database import PrefectDatabase
+from flows import walt as direct
+from flows.server import HOST, api_url, free_port
+from tests.support.project import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -26,29 +34,105 @@ def _handlers_and_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 def test_a_taken_port_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
-        taken.bind((serve.HOST, 0))
+        taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
         assert serve.main(["--port", str(port)]) == 4
     assert f"error: port {port} of 127.0.0.1 is taken: another `make serve` may be running" in capsys.readouterr().err
 
 
+def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve.main(["--retrain-cron", "every night"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        "error: --retrain-cron: 'every night' is no schedule: minute, hour, day, month and weekday, as in '0 3 * * *'"
+    ]
+    assert "starting" not in printed.out
+
+
+SERVES = """
+import sys, time
+from flows.server import running_server
+with running_server(int(sys.argv[1])) as url:
+    print(url, flush=True)
+    time.sleep(600)
+"""
+
+
 @pytest.mark.slow
-def test_the_server_answers_while_it_is_needed_and_is_gone_afterwards(
-    prefect_database: PrefectDatabase, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = tmp_path_factory.mktemp("prefect")
-    prefect_database.copy_to(home / "prefect.db")
-    monkeypatch.setenv("PREFECT_HOME", str(home))
-    monkeypatch.delenv("PREFECT_API_DATABASE_CONNECTION_URL", raising=False)  # the harness of other tests sets it
-    monkeypatch.delenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", raising=False)
-    with socket.socket() as free:
-        free.bind((serve.HOST, 0))
-        port = free.getsockname()[1]
-    with serve.running_server(port) as url:
-        assert os.environ["PREFECT_API_URL"] == url == f"http://127.0.0.1:{port}/api"
+def test_the_server_answers_while_it_is_needed_and_ends_even_when_its_process_is_killed(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {**os.environ, "PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    for name in ("PREFECT_API_URL", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL"):
+        environment.pop(name, None)  # the harness of other tests sets them
+    command = [sys.executable, "-c", SERVES, str(port)]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url == api_url(port) == f"http://127.0.0.1:{port}/api"
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
             assert answer.read() == b"true"
-        prefect_database.keep(home / "prefect.db")
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 2, "a guard and the server"
+    finally:
+        process.kill()
+        process.communicate()
+    assert not psutil.wait_procs(family, timeout=60)[1], "the server goes on"
     with socket.socket() as probe:
-        assert probe.connect_ex((serve.HOST, port)) != 0, "the server still listens"
+        assert probe.connect_ex((HOST, port)) != 0, "it still listens"
+
+
+@pytest.mark.parametrize(
+    ("variables", "files", "named"),
+    [
+        ({}, {}, False),
+        ({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, {}, True),
+        ({"PREFECT_PROFILE": "local"}, {}, True),
+        ({}, {"prefect.toml": 'home = ".prefect"\n[api]\nurl = "http://127.0.0.1:1/api"'}, True),
+        (
+            {},
+            {"prefect.toml": 'home = "here"', "here/profiles.toml": 'PREFECT_API_URL = "http://127.0.0.1:1/api"'},
+            True,
+        ),
+        ({"PREFECT_HOME": "there"}, {"there/profiles.toml": "[profiles.local]"}, False),
+    ],
+)
+def test_a_direct_run_finds_out_whether_a_server_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], files: dict[str, str], named: bool
+) -> None:
+    monkeypatch.setattr(sys, "modules", {name: module for name, module in sys.modules.items() if name != "prefect"})
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert direct.names_server(tmp_path) == named
+
+
+def test_its_own_server_is_named_before_prefect_is_imported_and_stops_when_the_process_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[str] = []
+    at_exit: list[Callable[[], None]] = []
+
+    @contextmanager
+    def server(port: int, *, schedules: bool) -> Iterator[int]:
+        assert not schedules
+        events.append(os.environ["PREFECT_API_URL"])
+        yield port
+        events.append("stopped")
+
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.setattr(direct, "names_server", lambda root: False)
+    monkeypatch.setattr(direct, "starting_server", server)
+    monkeypatch.setattr(direct, "wait_until_healthy", lambda server, url: events.append(url))
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    direct.find_server()
+    assert events == [os.environ["PREFECT_API_URL"]] * 2
+    (close,) = at_exit
+    close()
+    assert events[2:] == ["stopped"]

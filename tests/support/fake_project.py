@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from tests.support.project import look_like_a_clone
 from walt.core import environment
 from walt.core.paths import ARTIFACTS
 from walt.project.recipes import recipe_text
@@ -78,6 +79,7 @@ def use_own_dvc(root: Path) -> None:
 
 def make_project(root: Path) -> None:
     """Fill ``root``."""
+    look_like_a_clone(root)  # its dvc.yaml is not made from the registry
     (root / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")
     shutil.copytree(ROOT / "datasets", root / "datasets")
     (root / "stage.py").write_text(_STAGE)
