@@ -32,6 +32,7 @@ DOORS = {
     "av": {
         "walt/media/continuity.py",
         "walt/media/decoding.py",
+        "walt/media/lossless.py",
         "walt/media/mp4.py",
         "walt/media/scaling.py",
         "walt/media/streams.py",
@@ -42,7 +43,7 @@ DOORS = {
     "imagehash": {"walt/media/fingerprints.py"},
     "scipy": {"walt/media/fingerprints.py"},
     "webdataset": {"walt/data"},
-    "transformers": {"walt/text", "walt/autoencoder/perceptual.py"},
+    "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
     "mlflow": {"walt/tracking"},
     "dvc": set(),

@@ -42,7 +42,7 @@ def of_classes(project: Path, name: str, num_classes: int) -> dict[str, Any]:
         }  # fmt: skip
     params["text"] = None
     params["sample"]["prompts"] = "classes"
-    params["promotion"] |= {"metric": "frechet_distance/thumbnail", "better": "lower"}
+    params["promotion"] |= {"metric": "frechet_distance/random_network", "better": "lower", "guards": [], "floor": None}
     return params
 
 

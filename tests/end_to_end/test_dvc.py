@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from tests.support.project import copy_project, run, tools_of, try_run
 from tests.support.tiny_loop import files_of
@@ -21,9 +22,11 @@ from walt.commands.verify.everything import run as verify
 from walt.core.errors import CorruptArtifactError
 from walt.core.storage import read_json, replace_file
 from walt.core.transformers import TRANSFORMERS
+from walt.nn.pretrained import load_config, save_weights
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 from walt.tracking.server import connect
+from walt.transformer.config import TransformerConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -128,6 +131,31 @@ def test_all_is_verified_by_the_stages_records_or_by_what_dvc_knows(project: Pat
     with pytest.raises(CorruptArtifactError, match=r"models/base/metrics\.json: differs from dvc\.lock"):
         verify(request, project)
     replace_file(file, data)
+
+
+def test_the_gate_refuses_other_weights_and_measures_the_champion_again(
+    project: Path, tmp_path: Path, warm: Warm
+) -> None:
+    """In a copy, since all stages would have to run again."""
+    copy = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
+    warm.install(copy)
+    assert "already is champion" in run(copy, "walt", "promote")
+    base = copy / "models/base"
+    changed = {name: weight + 0.01 for name, weight in load_file(base / "model.safetensors").items()}
+    save_weights(base, changed, load_config(base, TransformerConfig))  # new files: DVC may have made them links
+    refused = try_run(copy, "walt", "promote")
+    assert refused.returncode == 2
+    assert "models/base: these are not the weights that were evaluated" in refused.stderr
+    change(copy, "params.yaml", "steps: 4 # of DDIM", "steps: 3 # of DDIM")
+    run(copy, "walt", "sample")
+    run(copy, "walt", "evaluate")
+    said = run(copy, "walt", "promote")
+    assert "walt-base version 1 is measured again" in said
+    assert "walt-base version 2 does not become champion: adherence/both" in said.splitlines()[-1]
+    assert run(copy, "walt", "promote").splitlines() == said.splitlines()[-1:], "and is kept"
+    measured = read_json(copy / "work/promote/champion/results/evaluation.json")
+    assert measured["settings"]["sample"]["steps"] == 3
+    shutil.rmtree(tools_of(copy))
 
 
 def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:

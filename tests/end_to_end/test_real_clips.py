@@ -40,6 +40,6 @@ def test_every_stage_runs_on_real_clips(tmp_path: Path, warm: Warm) -> None:
     assert rejects["clips/misc/video_90.mov"].code == "too_short"
     assert len(list(paths.samples.glob("*.mp4"))) == 4
     metrics = read_json(paths.evaluation)["metrics"]
-    assert "frechet_distance/thumbnail" in metrics
+    assert "frechet_distance/random_network" in metrics
     assert not any(name.startswith("adherence") for name in metrics), "real clips have no adherence check"
     assert paths.report.stat().st_size > 10_000

@@ -48,7 +48,7 @@ def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path, 
     params = read_yaml(project / "params.yaml")
     params["dataset"] = {"descriptor": "datasets/union.yaml", "path": "data/union"}
     params["sample"]["prompts"] = "held_out"
-    params["promotion"] |= {"metric": "frechet_distance/thumbnail", "better": "lower"}
+    params["promotion"] |= {"metric": "frechet_distance/random_network", "better": "lower", "guards": [], "floor": None}
     (project / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     pictures(project / "data/union/pictures/0.tar", 8)
     run(project, "walt", "prepare")

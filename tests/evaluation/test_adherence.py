@@ -9,11 +9,16 @@ import pytest
 from PIL import Image, ImageFilter
 
 from walt.data.shapes import draw, parse_caption, prompts
-from walt.evaluation.adherence import Observation, PromptCheck, check_prompt, observe, rates
+from walt.evaluation.adherence import Observation, PromptCheck, check_prompt, matching, observe
 from walt.evaluation.metric_names import ADHERENCE
 from walt.media.mp4 import decode_clip, encode_clip
 
 COUNT = 144  # 2 of each colour x direction x shape
+
+
+def rates(checks: list[PromptCheck]) -> dict[str, float]:
+    """The shares of videos that match."""
+    return {what: sum(matches) / len(matches) for what, matches in matching(checks).items()}
 
 
 def clips(size: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, drawn
 from walt.diffusion.schedule import Schedule
-from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
 from walt.transformer.model import WaltTransformer
 
 SCHEDULE = Schedule.from_config(DIFFUSION)
@@ -22,6 +23,12 @@ def batch(keys: list[str], low_resolution: bool = False) -> HeldOutBatch:
     mask = torch.ones(len(keys), 8, dtype=torch.bool)
     low = latents[..., ::2, ::2] if low_resolution else None
     return HeldOutBatch(keys, latents, {"text": torch.ones(len(keys), 8, 16), "text_mask": mask}, low)
+
+
+def held_out_loss(*arguments: Any, **named: Any) -> list[float]:
+    """The loss of each band."""
+    losses: list[float] = held_out_errors(*arguments, **named).mean(0).tolist()
+    return losses
 
 
 class Recorder(nn.Module):
@@ -41,8 +48,8 @@ class Recorder(nn.Module):
 
 def test_each_clip_is_asked_in_each_band() -> None:
     model = Recorder()
-    losses = held_out_loss(model, SCHEDULE, [batch(["a", "b"]), batch(["c"])], bands=5, seed=0)  # type: ignore[arg-type]
-    assert len(losses) == 5
+    errors = held_out_errors(model, SCHEDULE, [batch(["a", "b"]), batch(["c"])], bands=5, seed=0)  # type: ignore[arg-type]
+    assert errors.shape == (3, 5)
     by_band = [torch.cat([model.timesteps[band], model.timesteps[5 + band]]) for band in range(5)]
     for band, steps in enumerate(by_band):
         assert len(steps) == 3
@@ -54,7 +61,7 @@ def test_the_loss_is_the_error_of_v() -> None:
     keys = [f"b{i}" for i in range(64)]  # ord("b") % 7 == 0
     ones = batch(keys)
     ones = HeldOutBatch(keys, torch.ones_like(ones.latents), ones.conditions, None)
-    losses = held_out_loss(Recorder(), SCHEDULE, [ones], bands=4, seed=0)  # type: ignore[arg-type]
+    losses = held_out_loss(Recorder(), SCHEDULE, [ones], bands=4, seed=0)
     assert losses == pytest.approx([1.0] * 4, abs=0.15)
 
 
@@ -78,9 +85,21 @@ def test_super_resolution_gets_its_low_resolution() -> None:
     assert all(loss > 0 for loss in losses)
 
 
+def test_what_is_evaluated_has_a_digest() -> None:
+    batches = [batch(["a", "b"]), batch(["c"], low_resolution=True)]
+    text = {**batches[0].conditions, "text": torch.zeros(2, 8, 16)}
+    others = [
+        batches[:1], [batch(["a", "c"]), batches[1]], [batches[0], batch(["c"])],
+        [replace(batches[0], conditions=text), batches[1]],
+        [replace(batches[0], latents=batches[0].latents + 1), batches[1]],
+    ]  # fmt: skip
+    assert held_out_inputs(batches) == held_out_inputs([batch(["a", "b"]), batch(["c"], low_resolution=True)])
+    assert len({held_out_inputs(found) for found in (batches, *others)}) == 6
+
+
 def test_no_batches() -> None:
     with pytest.raises(ValueError, match="no held-out"):
-        held_out_loss(Recorder(), SCHEDULE, [], 2, seed=0)  # type: ignore[arg-type]
+        held_out_loss(Recorder(), SCHEDULE, [], 2, seed=0)
 
 
 def test_bf16_changes_the_loss_by_rounding_alone() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walt.evaluation.metric_names import FRECHET_DISTANCE, held_out_loss, is_of_a_band, metric_names
+from walt.evaluation.metric_names import FRECHET_DISTANCE, better, held_out_loss, is_of_a_band, metric_names
 from walt.project.recipes import load_recipe
 
 CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
@@ -19,9 +19,15 @@ def test_a_base_model_alone_has_one_kind_of_videos() -> None:
     assert "adherence/both" in names
     assert not any(name.startswith("adherence/base") for name in names)
     assert FRECHET_DISTANCE["i3d"] in names
-    assert FRECHET_DISTANCE["thumbnail"] not in names
+    assert FRECHET_DISTANCE["random_network"] not in names
 
 
 def test_bands_are_distinguished_from_the_whole() -> None:
     assert is_of_a_band(held_out_loss("base", 3))
     assert not is_of_a_band(held_out_loss("base"))
+
+
+def test_shares_rise_and_all_else_falls() -> None:
+    names = metric_names(CONFIG, ["base"], cascade=True)
+    assert all(better(name) == ("higher" if name.startswith("adherence") else "lower") for name in names)
+    assert better("fvd") == "lower"

@@ -15,7 +15,8 @@ from tests.support.settings import recipe
 from tests.support.tiny_models import AUTOENCODER
 from walt.autoencoder.model import CausalAutoencoder
 from walt.data.clip_pixels import pixels
-from walt.evaluation.frechet import Extractor, RunningFrechetDistance, frechet_distance
+from walt.evaluation.extractors import Extractor
+from walt.evaluation.frechet import RunningFrechetDistance, frechet_distance
 from walt.evaluation.reconstruction import (
     MEGAPIXELS_AT_ONCE,
     FrechetWindows,
@@ -199,7 +200,8 @@ def test_the_running_distance_is_the_distance_of_the_sets() -> None:
     for clips, other in zip(real.split(3), made.split(3), strict=True):
         running.update(clips, real=True)
         running.update(other, real=False)
-    assert running.compute() == pytest.approx(frechet_distance([real], [made], Pixels()), rel=1e-6)
+    sides = [Pixels()(clips).double().numpy() for clips in (real, made)]
+    assert running.compute() == pytest.approx(frechet_distance(*sides), rel=1e-6)
 
 
 def test_a_copy_leaves_no_trace() -> None:

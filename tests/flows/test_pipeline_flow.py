@@ -196,6 +196,13 @@ def test_retraining_compares_the_models_even_when_nothing_changed(project: Path)
     assert _artifacts("promotion")[-1].data == "version 2 is better: it takes the alias"
 
 
+def test_a_refused_promotion_fails_the_flow_run_with_its_reason(project: Path) -> None:
+    behave(project, "promote", "refuse")
+    with pytest.raises(StageFailedError, match=r"promote ended with exit status 2: .*not the weights that were eval"):
+        walt("ingest", promote=True)
+    assert (project / "calls").read_text().split()[-2:] == ["prepare", "promote"], "once: no retry makes it right"
+
+
 def test_a_second_flow_run_in_the_same_project_is_refused(project: Path) -> None:
     with lock(project / "work/flow.lock"), pytest.raises(LockedError, match=f"held by process {os.getpid()}"):
         walt("ingest")

@@ -21,9 +21,9 @@ def changed(key: str, value: Any) -> dict[str, Any]:
     """The demo's parameters with one key set; ``base.layers`` is a key in a section."""
     data = recipe_data("demo")
     *sections, name = key.split(".")
-    place = data
+    place: Any = data
     for section in sections:
-        place = place[section]
+        place = place[int(section) if isinstance(place, list) else section]
     place[name] = value
     return data
 
@@ -87,6 +87,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ),
         ("train_base.caption_weights", ["short"], r"key 'train_base.caption_weights': input should be an object"),
         ("promotion.metric", "fvd", r"promotion.metric is 'fvd', which evaluate does not make with these settings"),
+        ("promotion.better", "lower", r"promotion.better is lower, but adherence/both is better when it is higher"),
+        ("promotion.guards.1.metric", "fvd", r"promotion.guards.1.metric is 'fvd', which evaluate does not make"),
+        ("promotion.guards.0.better", "lower", r"guards.0.better is lower, but adherence/shape is better when it is h"),
+        ("promotion.metric", "held_out_loss/base/band_01", r"promotion.metric is 'held_out_loss/base/band_01', which"),
+        ("promotion.margin", 0.0, r"'promotion.margin': input should be greater than 0"),
     ],
 )
 def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
@@ -215,7 +220,7 @@ def test_what_chooses_among_captions_needs_a_model_of_text() -> None:
     without = changed("sample.prompts", "none") | {"text": None}
     for name in ("base", "sr_2x"):
         without[name] |= conditioned("none", None)
-    without["promotion"] |= {"metric": "frechet_distance/thumbnail", "better": "lower"}
+    without["promotion"] |= {"metric": "frechet_distance/random_network", "better": "lower"}
     for section, key, value, cause in (
         ("train_base", "caption_weights", {"short": 1}, "base.conditioning is none"),
         ("sample", "caption", "short", "text is null"),
@@ -234,7 +239,7 @@ def test_i3d_needs_its_file_and_its_hash() -> None:
     with pytest.raises(ConfigurationError, match=r"evaluate.features is i3d, which needs evaluate.i3d_sha256"):
         parse_section(data, Params, "params.yaml")
     data["evaluate"]["i3d_sha256"] = "0" * 64
-    data["promotion"]["metric"] = "fvd"
+    data["promotion"] |= {"metric": "fvd", "better": "lower", "guards": []}
     assert parse_section(data, Params, "params.yaml").evaluate.features == "i3d"
 
 
@@ -243,7 +248,7 @@ def test_what_borders_on_wrong_is_accepted() -> None:
     data["sample"]["steps"] = 1000
     data["base"]["cross_attention"], data["train_base"]["image_fraction"] = "own", 0.0
     data["diffusion"] |= {"prediction": "epsilon", "zero_terminal_snr": False}
-    data["promotion"]["metric"] = "held_out_loss/sr_2x/band_09"
+    data["promotion"] |= {"metric": "held_out_loss/sr_2x", "better": "lower"}
     assert parse_section(data, Params, "params.yaml").sample.steps == 1000
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project
+from tests.support.pretrained import NeedsTenFrames
 from tests.support.text_folder import write_text
 from tests.support.tiny_clips import ROWS, clip_row
-from tests.support.tiny_models import BASE, TEXT
-from walt.core.errors import ConfigurationError, StorageError
+from tests.support.tiny_models import BASE, TEXT, drawn
+from walt.core.digests import sha256_file
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
+from walt.core.figures import Figure
+from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data.captions import Caption
@@ -22,6 +28,8 @@ from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
 from walt.stages import evaluate
 from walt.stages.evaluate import Config, run
+from walt.tracking.releases import release_digests, release_folders
+from walt.transformer.model import WaltTransformer, save_transformer
 
 BANDS = ("/band_00", "/band_01", "/band_02")
 
@@ -49,7 +57,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     metrics = written["metrics"]
     assert set(metrics) == {
         *(f"held_out_loss/{model}{band}" for model in ("base", "sr_2x") for band in ("", *BANDS)),
-        "frechet_distance/thumbnail",
+        "frechet_distance/random_network",
         *(f"adherence/{base}{what}" for base in ("", "base/") for what in ADHERENCE),
     }  # fmt: skip
     assert set(metrics) == set(metric_names(config().evaluate, ["base", "sr_2x"], cascade=True))
@@ -58,9 +66,86 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     bands = [metrics[f"held_out_loss/base/band_0{band}"] for band in range(3)]
     assert metrics["held_out_loss/base"] == pytest.approx(sum(bands) / 3)
     assert all(value > 0 for value in bands)
-    assert metrics["frechet_distance/thumbnail"] > 0
+    assert metrics["frechet_distance/random_network"] > 0
     assert result == {key: value for key, value in metrics.items() if "band" not in key}
-    assert tracked.metrics == metrics
+    assert metrics.items() <= tracked.metrics.items()
+    assert tracked.metrics["adherence/both/low"] < 4 / 6 < tracked.metrics["adherence/both/high"]
+
+
+def test_each_number_has_its_interval_and_what_it_was_measured_on(project: Paths, tracked: Tracked) -> None:
+    run(config(), project)
+    written = read_json(project.evaluation)
+    figures = {name: Figure.from_json(value) for name, value in written["figures"].items()}
+    assert {name: figure.value for name, figure in figures.items()} == written["metrics"]
+    for name, figure in figures.items():
+        assert figure.low <= figure.value <= figure.high
+        assert "code" in figure.conditions
+        assert len(figure.replicates) == (0 if name.startswith("held_out_loss") else 200)  # there is one held-out clip
+    distance, share = figures["frechet_distance/random_network"], figures["adherence/both"]
+    assert share.conditions.keys() == {"videos", "prompts and seeds", "sampling", "code"}
+    assert distance.conditions.keys() == share.conditions.keys() | {"real clips", "extractor"}
+    assert figures["held_out_loss/base"].conditions["autoencoder"] == written["models"]["autoencoder"]
+    assert written["models"] == release_digests(release_folders(project))
+    assert written["models"].keys() == {"base", "sr-2x", "autoencoder", "text-encoder"}
+    assert written["settings"]["evaluate"]["real_clips"] == 4
+
+
+def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+
+    def conditions(**changes: Any) -> dict[str, dict[str, str]]:
+        run(config(**changes), paths)
+        figures = read_json(paths.evaluation)["figures"]
+        return {name.split("/")[0]: figure["conditions"] for name, figure in figures.items()}
+
+    def differ(others: dict[str, dict[str, str]]) -> set[str]:
+        return {f"{kind}: {name}" for kind, found in others.items() for name, value in found.items()
+                if value != first[kind][name]}  # fmt: skip
+
+    first = conditions()
+    assert differ(conditions(real_clips=3)) == {"frechet_distance: real clips"}
+    assert differ(conditions(timestep_bands=2)) == {"held_out_loss: settings"}
+    entries = read_json(paths.samples / "samples.json")
+    write_json(paths.samples / "samples.json", [{**entry, "settings": {"steps": 7}} for entry in entries])
+    assert differ(conditions()) == {"adherence: sampling", "frechet_distance: sampling"}
+    write_json(paths.samples / "samples.json", [{**entry, "seed": 1} for entry in entries])
+    assert differ(conditions()) == {"adherence: prompts and seeds", "frechet_distance: prompts and seeds"}
+
+
+def test_samples_of_other_weights_are_refused(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+    save_transformer(paths.base, drawn(WaltTransformer(BASE), 9))
+    with pytest.raises(CorruptArtifactError, match=r"00000\.mp4 was made by another base .* run `walt sample` again"):
+        run(config(), paths)
+    assert tracked.metrics == {}
+
+
+def test_the_video_without_loss_is_measured(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+    before = run(config(), paths)
+    for file in [*paths.samples.glob("*.mp4"), *paths.samples.glob("base/*.mp4")]:
+        file.write_bytes(b"what a player takes")
+    assert run(config(), paths) == before
+
+
+def test_losses_are_kept_when_what_follows_fails(
+    project: Paths, tracked: Tracked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(evaluate, "measure_frechet_distance", fails)
+    with pytest.raises(StorageError, match="gone"):
+        run(config(), project)
+    assert tracked.metrics["held_out_loss/base"] > 0
+
+
+def test_without_latents_there_are_no_losses(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+    rmtree(paths.latents)
+    leave_out(paths.latents, "x")
+    assert not any(name.startswith("held_out_loss") for name in run(config(), paths))
+    assert "latents" in read_json(paths.evaluation)["details"]["held_out_loss"]["left_out"]
 
 
 def test_details(project: Paths, tracked: Tracked) -> None:
@@ -69,7 +154,7 @@ def test_details(project: Paths, tracked: Tracked) -> None:
     assert details["held_out_loss"]["base"] == {"videos": 1}
     frechet = details["frechet_distance"]
     assert (frechet["real_clips"], frechet["held_out_clips"], frechet["samples"]) == (4, 1, 6)
-    assert "rank-deficient" in frechet["remark"]
+    assert "with fewer than 256 it is uncertain" in frechet["remark"]
     first = details["adherence"]["videos"]["00000.mp4"]
     assert first["prompt"] == PROMPTS[0]
     assert first["colour_matches"] is False
@@ -97,7 +182,7 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
     descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
     (tmp_path / "other.yaml").write_text(descriptor)
     plain = config().model_copy(update={"dataset": DatasetConfig(descriptor="other.yaml", path=".")})
-    assert set(run(plain, paths)) == {"frechet_distance/thumbnail"}
+    assert set(run(plain, paths)) == {"frechet_distance/random_network"}
     details = read_json(paths.evaluation)["details"]
     assert "no adherence check" in details["adherence"]["left_out"]
     assert details["held_out_loss"]["base"]["left_out"] == "nothing held out"
@@ -107,7 +192,7 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
 def test_one_sample_has_no_covariance(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     write_json(paths.samples / "samples.json", read_json(paths.samples / "samples.json")[:1])
-    assert "frechet_distance/thumbnail" not in run(config(), paths)
+    assert "frechet_distance/random_network" not in run(config(), paths)
     assert "two clips" in read_json(paths.evaluation)["details"]["frechet_distance"]["left_out"]
 
 
@@ -116,6 +201,13 @@ def test_errors_before_work(tmp_path: Path, project: Paths, tracked: Tracked) ->
         run(config(), Paths(tmp_path))
     with pytest.raises(ConfigurationError, match="i3d_path"):
         run(config(features="i3d", i3d_path="absent.pt", i3d_sha256="0"), project)
+    network = tmp_path / "i3d.pt"
+    torch.jit.save(torch.jit.script(NeedsTenFrames()), str(network))
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^evaluate\.features is i3d, which cannot judge clips of 5 frames of 32x32: .*Kernel size: .10 x",
+    ):
+        run(config(features="i3d", i3d_path=str(network), i3d_sha256=sha256_file(network)), project)
     assert tracked.metrics == {}
 
 

@@ -119,12 +119,15 @@ def test_videos_of_the_page_can_be_played(page: str) -> None:
 
 def test_figures_and_tables(paths: Paths, page: str) -> None:
     metrics = read_json(paths.evaluation)["metrics"]
-    assert number(metrics["frechet_distance/thumbnail"]) in page
-    assert "Fréchet distance (thumbnail features)" in page
+    assert number(metrics["frechet_distance/random_network"]) in page
+    assert "Fréchet distance (random network features)" in page
     assert "FVD" not in page
     assert "67 %" in page  # colour: 4 of 6
     assert page.count('class="chart"') == 4  # three trainings and the bands
-    assert "rank-deficient" in page
+    assert "with fewer than 256 it is uncertain" in page
+    figure = read_json(paths.evaluation)["figures"]["frechet_distance/random_network"]
+    assert f"{number(figure['low'])} to {number(figure['high'])}" in page
+    assert "30 % to 90 %" in page  # of the colours
     for text in ("truncated", "10 of 20 frames", "0a1b2c.dir"):
         assert text in page
     assert "dddddd" not in page  # the page cannot hold its own hash
@@ -163,7 +166,8 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     entries = read_json(less.samples / "samples.json")
     write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
     left_out = {"left_out": "the dataset has no adherence check"}
-    write_json(less.evaluation, {"metrics": {"fvd": 12.5}, "details": {"adherence": left_out}})
+    figures = {"fvd": {"low": None, "high": None}}
+    write_json(less.evaluation, {"metrics": {"fvd": 12.5}, "figures": figures, "details": {"adherence": left_out}})
     run(report_config(), less)
     page = less.report.read_text(encoding="utf-8")
     assert Checker(page).open == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,6 +68,7 @@ def test_files_and_metadata(paths: Paths) -> None:
     assert set(content(paths.samples)) == {
         "grid.png", "samples.json",
         *(f"{folder}{name}.{kind}" for folder in ("", "base/") for name in names for kind in ("mp4", "png")),
+        *(f"{folder}lossless/{name}.mp4" for folder in ("", "base/") for name in names),
     }  # fmt: skip
     samples = read_json(paths.samples / "samples.json")
     assert [sample["prompt"] for sample in samples] == prompts(3, 0)
@@ -78,6 +80,12 @@ def test_files_and_metadata(paths: Paths) -> None:
         assert about["models"]["base"] == weights_digest(paths.base)
         assert decode_clip(video.read_bytes()).shape == (5, 32, 32, 3)
         assert decode_clip((paths.samples / sample["base_file"]).read_bytes()).shape == (5, 16, 16, 3)
+        for name in ("", "base_"):
+            playable, lossless = (
+                decode_clip((paths.samples / sample[f"{name}{kind}file"]).read_bytes()) for kind in ("", "lossless_")
+            )
+            assert playable.shape == lossless.shape
+            assert not np.array_equal(playable, lossless), "colours are of half the resolution in the playable one"
 
 
 def test_same_inputs_same_bytes(paths: Paths) -> None:
@@ -89,7 +97,9 @@ def test_same_inputs_same_bytes(paths: Paths) -> None:
 
 def test_without_a_cascade(paths: Paths) -> None:
     run(config(cascade=False, prompts=("a red circle",)), paths)
-    assert set(content(paths.samples)) == {"grid.png", "samples.json", "00000.mp4", "00000.png"}
+    assert set(content(paths.samples)) == {
+        "grid.png", "samples.json", "00000.mp4", "00000.png", "lossless/00000.mp4",
+    }  # fmt: skip
     assert read_json(paths.samples / "samples.json")[0]["base_file"] is None
 
 

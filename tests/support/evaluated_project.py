@@ -15,13 +15,15 @@ from tests.support.tiny_clips import ROWS, SIZES, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
-from walt.core.storage import write_json
+from walt.core.storage import read_json, write_bytes, write_json
 from walt.data.captions import Caption
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.data.shards import write_index, write_shard
 from walt.ingest.config import DatasetConfig
-from walt.sampling.output import write_sample
+from walt.media.lossless import encode_lossless
+from walt.nn.pretrained import weights_digest
+from walt.sampling.output import Video, write_sample
 from walt.stages.evaluate import Config
 from walt.tracking.config import TrackingConfig
 
@@ -80,13 +82,28 @@ def write_project(root: Path, colours_wrong: int = 2) -> Paths:
         scene = parse_caption(prompt)
         assert scene is not None
         shown = scene if number >= colours_wrong else type(scene)(**{**vars(scene), "colour": other(scene.colour)})
-        about = {"prompt": prompt, "seed": 0, "index": number, "settings": {}}
-        write_sample(paths.samples, f"{number:05d}", draw(shown, 32, 5, rng), 8.0, about)
-        write_sample(paths.samples / "base", f"{number:05d}", draw(scene, 32, 5, rng), 8.0, about)
-        entries.append({"file": f"{number:05d}.mp4", "base_file": f"base/{number:05d}.mp4", **about})
+        about = {"prompt": prompt, "seed": 0, "index": number, "settings": {}, "models": makers(paths)}
+        files = write_video(paths.samples, "", number, draw(shown, 32, 5, rng), about)
+        files |= write_video(paths.samples, "base", number, draw(scene, 32, 5, rng), about)
+        entries.append({**files, **about})
     write_json(paths.samples / "samples.json", entries)
     (paths.samples / "grid.png").write_bytes(b"png")
     return paths
+
+
+def makers(paths: Paths) -> dict[str, str]:
+    """What ``samples.json`` says of the models that made a video."""
+    found = {name: weights_digest(getattr(paths, name)) for name in ("base", "sr_2x", "autoencoder")}
+    return {**found, "text_encoder": read_json(paths.text_encoder / "encoder.json")["digest"]}
+
+
+def write_video(samples: Path, of: str, number: int, frames: Video, about: dict[str, Any]) -> dict[str, str]:
+    """Write a video as the stage sample does; of the ``base`` model, or the final one: the files of its entry."""
+    name, place = f"{number:05d}", f"{of}/" if of else ""
+    write_sample(samples / of, name, frames, 8.0, about)
+    write_bytes(samples / of / "lossless" / f"{name}.mp4", encode_lossless(frames, 8.0))
+    kind = f"{of}_" if of else ""
+    return {f"{kind}file": f"{place}{name}.mp4", f"{kind}lossless_file": f"{place}lossless/{name}.mp4"}
 
 
 def other(colour: str) -> str:

@@ -61,6 +61,9 @@ import pathlib, sys
 print(f"walt {{sys.argv[1]}} was called")
 with open("calls", "a") as stream:
     stream.write(sys.argv[1] + "\\n")
+if sys.argv[1] == "promote" and pathlib.Path("behave/promote").is_file():
+    print("walt: models/base: these are not the weights that were evaluated", file=sys.stderr)
+    sys.exit(2)
 if sys.argv[1] == "promote":
     print("version 2 is better: it takes the alias")
 """

@@ -25,7 +25,7 @@ from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.data.clip_dataset import ClipDataset
 from walt.diffusion.schedule import Schedule
-from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.evaluation.held_out import HeldOutBatch, held_out_errors
 from walt.nn import collectives
 from walt.nn.causal import use_channels_last
 from walt.training import parallel
@@ -239,7 +239,7 @@ def measures_of_an_autoencoder(root: Path) -> dict[str, Any]:
     return statistics.to_json() | errors | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
 
 
-def held_out_losses() -> list[float]:
+def held_out_losses() -> list[list[float]]:
     """Of a base model, on three batches that do not divide by two."""
     model = drawn(WaltTransformer(BASE), 1).eval()
     generator = torch.Generator().manual_seed(0)
@@ -249,7 +249,8 @@ def held_out_losses() -> list[float]:
         given = {"text": text, "text_mask": torch.ones(size, 4, dtype=torch.bool)}
         latents = torch.randn(size, BASE.latent_channels, *BASE.latent_grid, generator=generator)
         batches.append(HeldOutBatch([f"{number}-{i}" for i in range(size)], latents, given, None))
-    return held_out_loss(model, Schedule.from_config(DIFFUSION), batches, 3, 0)
+    errors: list[list[float]] = held_out_errors(model, Schedule.from_config(DIFFUSION), batches, 3, 0).tolist()
+    return errors
 
 
 def sharded_trainings(kinds: Sequence[str], root: Path, work: Path) -> dict[str, Outcome]:

@@ -77,27 +77,22 @@ def check_prompt(prompt: str, video: Video) -> PromptCheck | None:
     return PromptCheck(prompt, seen, seen.colour == scene.colour, direction, seen.shape == scene.shape)
 
 
-def rates(checks: Sequence[PromptCheck]) -> dict[str, float]:
-    """Shares of videos that match their prompt: ``colour``, ``shape``; among the prompts with a direction also
-    ``direction``, ``both`` (colour and direction) and ``all`` (shape too).
+def matching(checks: Sequence[PromptCheck]) -> dict[str, list[bool]]:
+    """Whether each video matches its prompt, in their order: in ``colour``, ``shape``; of the prompts with a direction
+    also in ``direction``, ``both`` (colour and direction) and ``all`` (shape too).
 
     Keys are left out where no prompt asks.
     """
     moving = [check for check in checks if check.direction_matches is not None]
-    shares = {}
+    found = {}
     if checks:
-        shares["colour"] = _share([check.colour_matches for check in checks])
-        shares["shape"] = _share([check.shape_matches for check in checks])
+        found["colour"] = [check.colour_matches for check in checks]
+        found["shape"] = [check.shape_matches for check in checks]
     if moving:
-        shares["direction"] = _share([bool(check.direction_matches) for check in moving])
-        both = [bool(check.colour_matches and check.direction_matches) for check in moving]
-        shares["both"] = _share(both)
-        shares["all"] = _share([matches and check.shape_matches for matches, check in zip(both, moving, strict=True)])
-    return shares
-
-
-def _share(matches: Sequence[bool]) -> float:
-    return sum(matches) / len(matches)
+        found["direction"] = [bool(check.direction_matches) for check in moving]
+        found["both"] = [bool(check.colour_matches and check.direction_matches) for check in moving]
+        found["all"] = [both and check.shape_matches for both, check in zip(found["both"], moving, strict=True)]
+    return found
 
 
 def _border(pixels: NDArray[np.float64]) -> NDArray[np.float64]:

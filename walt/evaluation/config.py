@@ -22,8 +22,9 @@ class EvaluateConfig(Section):
     caption: str | None
     """Name of the caption with which the held-out loss is taken of a clip that has several; null, and where no caption
     of a clip has that name: its first."""
-    features: Literal["thumbnail", "i3d"]
-    """Feature extractor of the Frechet distance; it must not change with the models. Only ``i3d`` is called FVD."""
+    features: Literal["random_network", "i3d"]
+    """Feature extractor of the Frechet distance; it must not change with the models. Only ``i3d`` is called FVD;
+    ``random_network`` has fixed random weights and needs no file."""
     i3d_path: str | None
     """A TorchScript file of the I3D network, as used by StyleGAN-V; needed for ``i3d``."""
     i3d_sha256: str | None

@@ -1,92 +1,57 @@
-"""Frechet distance between two sets of clips, on a named feature extractor.
+"""Frechet distance between two sets of clips, of their features (``walt.evaluation.extractors``).
 
-d^2 = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with mean and covariance of the clips' features. Numbers of
-two extractors cannot be compared; only the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717).
+d^2 = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with mean and covariance of the clips' features.
 """
 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
-from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from walt.core.digests import sha256_file
-from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.core.ranks import ranks
-from walt.evaluation.metric_names import FRECHET_DISTANCE
-from walt.nn.collectives import gather_tensors
+from walt.evaluation.extractors import Extractor
 
-_DIFFERENCE_SCALE = 10.0  # frames differ by a few percent: without it the distance would see colour and not motion
+Features = NDArray[np.float64]
+"""(N, D): a row for each clip."""
 
-
-class Extractor(nn.Module):
-    """Clips (B, 3, T, H, W) in [-1, 1] -> features (B, ``num_features``)."""
-
-    num_features: int
+_ROUNDING = 1e-12  # of the covariances' traces: less than that is no distance
 
 
-class ThumbnailFeatures(Extractor):
-    """Features without a learned model: what a clip looks like at low resolution, and where it moves.
+def frechet_distance(real: Features, generated: Features) -> float:
+    """The distance between two sets of features, 0 or more; both (N, D) with N of 2 or more.
 
-    36 values: RGB averaged over 3 spans of time x 2 x 2 fields of the picture. 12 values: absolute difference of
-    neighbouring frames, averaged over time in 2 x 2 fields, times 10. 48 in all, so that the covariance of 64 clips
-    has full rank. A picture has no motion: zeros.
+    The same bits whatever the order of the rows: they are brought into one order first. tr (S_1 S_2)^(1/2) is the sum
+    of the singular values of A B^T, where A and B are the centred rows divided by (N - 1)^(1/2), or the triangular
+    factors of A and B: no product of covariances is made, whose roots would lose half of the digits, and fewer clips
+    than features are cheap.
     """
-
-    num_features = 48
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, 3, T, H, W) in [-1, 1] -> (B, 48)."""
-        colours = F.adaptive_avg_pool3d(clips, (3, 2, 2))  # (B, 3, 3, 2, 2)
-        before = clips[:, :, :-1] if clips.shape[2] > 1 else clips
-        motion = F.adaptive_avg_pool3d((clips[:, :, -before.shape[2] :] - before).abs(), (1, 2, 2))  # (B, 3, 1, 2, 2)
-        return torch.cat([colours.flatten(1), _DIFFERENCE_SCALE * motion.flatten(1)], dim=1)
+    return distance_of(in_order(real), in_order(generated))
 
 
-class I3DFeatures(Extractor):
-    """The 400 logits of the I3D network, from the TorchScript file that StyleGAN-V's FVD uses.
-
-    Args:
-        settings: where file and digest were named, for messages.
-
-    Raises:
-        ConfigurationError: the file is missing.
-        CorruptArtifactError: its SHA-256 differs; then it is not opened, as TorchScript is a program.
-    """
-
-    num_features = 400
-
-    def __init__(
-        self, path: str | Path, sha256: str, settings: tuple[str, str] = ("evaluate.i3d_path", "evaluate.i3d_sha256")
-    ) -> None:
-        super().__init__()
-        if not Path(path).is_file():
-            raise ConfigurationError(f"{settings[0]}: no file '{path}'")
-        if sha256_file(path) != sha256:
-            raise CorruptArtifactError(f"{path}: its sha256 is not {settings[1]}")
-        load: Any = torch.jit.load  # untyped
-        self.network = load(str(path)).eval()
-
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, 3, T, H, W) in [-1, 1], T >= 10 -> (B, 400); the network itself resizes to 224 x 224."""
-        features: Tensor = self.network(clips, rescale=False, resize=True, return_features=True)
-        return features
+def in_order(features: Features) -> Features:
+    """The rows, sorted by their bytes: one order for each set, whatever it is."""
+    rows = np.ascontiguousarray(features, dtype=np.float64)
+    return rows[np.argsort(rows.view(np.dtype((np.void, rows.strides[0]))).ravel(), kind="stable")]
 
 
-def make_extractor(
-    name: Literal["thumbnail", "i3d"], i3d_path: str | Path | None, i3d_sha256: str | None
-) -> tuple[str, Extractor]:
-    """(the metric's name, the extractor): ``frechet_distance/thumbnail`` or ``fvd``. Raises as ``I3DFeatures``."""
-    if name == "thumbnail":
-        return FRECHET_DISTANCE[name], ThumbnailFeatures()
-    if i3d_path is None or i3d_sha256 is None:
-        raise ConfigurationError("evaluate.features is i3d: evaluate.i3d_path and evaluate.i3d_sha256 are needed")
-    return FRECHET_DISTANCE[name], I3DFeatures(i3d_path, i3d_sha256)
+def distance_of(real: Features, generated: Features) -> float:
+    """As ``frechet_distance``, of rows in the order in which they are; it counts for the last bits."""
+    means = [side.mean(axis=0) for side in (real, generated)]
+    a, b = (_factor(side - mean) for side, mean in zip((real, generated), means, strict=True))
+    traces = float((a * a).sum() + (b * b).sum())
+    roots = np.linalg.svd(a @ b.T, compute_uv=False)
+    distance = float(((means[0] - means[1]) ** 2).sum()) + traces - 2.0 * float(roots.sum())
+    return distance if distance > _ROUNDING * traces else 0.0
+
+
+def _factor(centred: Features) -> Features:
+    """A matrix A with A^T A the covariance, of D rows or fewer."""
+    scaled = centred / np.sqrt(len(centred) - 1)
+    return np.asarray(np.linalg.qr(scaled, mode="r")) if len(scaled) > scaled.shape[1] else scaled
 
 
 class RunningFrechetDistance:
@@ -102,19 +67,15 @@ class RunningFrechetDistance:
         self._metric = FrechetInceptionDistance(feature=features, normalize=False, sync_on_compute=False)
 
     def update(self, clips: Tensor, real: bool) -> None:
-        """Add clips (B, 3, T, H, W) in [-1, 1], on any device, to one of the sets."""
-        self.add(self.features(clips), real)
+        """Add clips (B, 3, T, H, W) in [-1, 1], on any device, to one of the sets. Order and batches count for the last
+        bits."""
+        self._metric.update(self._features(clips), real=real)
 
     @torch.no_grad()
-    def features(self, clips: Tensor) -> Tensor:
-        """Of clips (B, 3, T, H, W) in [-1, 1], on any device: (B, ``num_features``) on the processor."""
+    def _features(self, clips: Tensor) -> Tensor:
         device = next((weight.device for weight in self.extractor.parameters()), clips.device)
         features: Tensor = self.extractor(clips.to(device))
         return features.cpu()
-
-    def add(self, features: Tensor, real: bool) -> None:
-        """Add the features of a batch to one of the sets. Their order counts for the last bits."""
-        self._metric.update(features, real=real)
 
     def copy(self) -> RunningFrechetDistance:
         """An independent copy of the sums; the extractor is shared."""
@@ -141,25 +102,3 @@ class _Features(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features
-
-
-class Batches(Protocol):
-    """Batches of clips (B, 3, T, H, W) in [-1, 1] by number: a list, or what reads a batch when it is asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Tensor: ...
-
-
-def frechet_distance(real: Batches, generated: Batches, extractor: Extractor) -> float:
-    """Frechet distance between two sets of clips; two clips or more on each side.
-
-    Of several ranks each asks for its share of the batches alone, and computes their features; all get the result,
-    which the number of ranks does not change by a bit.
-    """
-    running = RunningFrechetDistance(extractor)
-    for batches, are_real in ((real, True), (generated, False)):
-        own = [running.features(batches[number]) for number in ranks().share(range(len(batches)))]
-        for features in gather_tensors(own):
-            running.add(features, are_real)
-    return running.compute()

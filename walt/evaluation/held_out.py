@@ -5,12 +5,14 @@ Timesteps and noise are functions of (seed, batch, key), so that two models are 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from walt.core.digests import canonical_json
 from walt.core.ranks import ranks
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
@@ -31,16 +33,31 @@ class HeldOutBatch:
     """(B, c, t, h / f, w / f) without noise; None for a base model."""
 
 
+def held_out_inputs(batches: Sequence[HeldOutBatch]) -> str:
+    """One hex digest of all that the batches hold: keys, latents and conditions."""
+    digest = hashlib.sha256()
+    for batch in batches:
+        tensors = {"latents": batch.latents, **batch.conditions}
+        if batch.low_resolution is not None:
+            tensors["low_resolution"] = batch.low_resolution
+        digest.update(canonical_json(list(batch.keys)).encode())
+        for name, tensor in sorted(tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 @torch.inference_mode()
-def held_out_loss(
+def held_out_errors(
     model: WaltTransformer,
     schedule: Schedule,
     batches: Sequence[HeldOutBatch],
     bands: int,
     seed: int,
     precision: str = "fp32",
-) -> list[float]:
-    """Mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the least noisy.
+) -> Tensor:
+    """Each clip's mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the
+    least noisy. The loss of a band is the mean of its column.
 
     Each clip is evaluated once in each band, at its own step, without self-conditioning. A super-resolution model
     gets its low-resolution latents at its sampling noise level. Of several ranks each evaluates its share of the
@@ -49,34 +66,36 @@ def held_out_loss(
     Args:
         precision: "fp32" or "bf16", of the model's arithmetic; the errors are fp32, their sums fp64.
 
+    Returns:
+        (clips, bands) float64, the clips in the order of the batches.
+
     Raises:
         ValueError: there is no batch.
     """
     if not batches:
         raise ValueError("no held-out batches")
-    sums, clips = torch.zeros(bands, dtype=torch.float64), sum(len(batch.keys) for batch in batches)
     with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=precision == "bf16"):
         own = [
-            _sums_of_bands(model, schedule, batches[number], bands, seed, number)
+            _errors_in_bands(model, schedule, batches[number], bands, seed, number)
             for number in ranks().share(range(len(batches)))
         ]
-    for of_batch in gather_shares(own):  # in the order of the batches, so the ranks' number changes no bit
-        sums += torch.tensor(of_batch, dtype=torch.float64)
-    return [float(value) for value in sums / clips]
+    rows = [row for of_batch in gather_shares(own) for row in of_batch]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
-def _sums_of_bands(
+def _errors_in_bands(
     model: WaltTransformer, schedule: Schedule, batch: HeldOutBatch, bands: int, seed: int, number: int
-) -> list[float]:
-    """In each band the sum of the clips' errors."""
+) -> list[list[float]]:
+    """A row for each clip, with its error in each band."""
     device = next(model.parameters()).device
     uniform = sample_uniform(seed, number, batch.keys, bands)  # (B, bands) in [0, 1)
-    sums = []
+    columns = []
     for band in range(bands):
         timesteps = ((band + uniform[:, band]) * schedule.num_steps / bands).long()
         keys = [f"{band}:{key}" for key in batch.keys]
-        sums.append(float(_errors(model, schedule, batch, timesteps, keys, seed, number, str(device)).sum()))
-    return sums
+        columns.append(_errors(model, schedule, batch, timesteps, keys, seed, number, str(device)))
+    rows: list[list[float]] = torch.stack(columns, dim=1).tolist()
+    return rows
 
 
 def _errors(

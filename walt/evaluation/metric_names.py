@@ -7,10 +7,11 @@ a promotion may ask for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from walt.evaluation.config import EvaluateConfig
 
-FRECHET_DISTANCE = {"thumbnail": "frechet_distance/thumbnail", "i3d": "fvd"}
+FRECHET_DISTANCE = {"random_network": "frechet_distance/random_network", "i3d": "fvd"}
 """By ``evaluate.features``."""
 ADHERENCE = ("colour", "shape", "direction", "both", "all")
 """The parts of a prompt that a video is checked for."""
@@ -30,6 +31,16 @@ def held_out_loss(model: str, band: int | None = None) -> str:
 def is_of_a_band(name: str) -> bool:
     """Whether a metric is the loss in a band: too many for a table."""
     return _BAND in name
+
+
+def is_a_share(name: str) -> bool:
+    """Whether a metric is a share of the videos, from 0 to 1."""
+    return name.startswith("adherence/")
+
+
+def better(name: str) -> Literal["higher", "lower"]:
+    """Which of two values of a metric is the better one: shares rise, distances and losses fall."""
+    return "higher" if is_a_share(name) else "lower"
 
 
 def metric_names(config: EvaluateConfig, models: Sequence[str], cascade: bool) -> list[str]:

@@ -15,7 +15,7 @@ from walt.core.suggestions import did_you_mean
 from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import EvaluateConfig
-from walt.evaluation.metric_names import metric_names
+from walt.evaluation.metric_names import better, is_of_a_band, metric_names
 from walt.ingest.config import DatasetConfig, IngestConfig
 from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.report_config import ReportConfig
@@ -250,8 +250,15 @@ def _check_evaluation(params: Params) -> None:
     for key in ("i3d_path", "i3d_sha256"):
         if evaluate.features == "i3d" and not getattr(evaluate, key):
             raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
-    known = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
+    made = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
+    known = [name for name in made if not is_of_a_band(name)]  # those are kept without replicates
     for key, metric in params.promotion.metrics.items():
         if metric not in known:
             hint = did_you_mean(metric, known, f"there are {', '.join(known)}")
             raise ValueError(f"promotion.{key} is '{metric}', which evaluate does not make with these settings{hint}")
+    rule = params.promotion
+    directions = [("better", rule.metric, rule.better)]
+    directions += [(f"guards.{place}.better", guard.metric, guard.better) for place, guard in enumerate(rule.guards)]
+    for key, metric, said in directions:
+        if said != better(metric):
+            raise ValueError(f"promotion.{key} is {said}, but {metric} is better when it is {better(metric)}")

@@ -10,6 +10,7 @@ from walt.core.log import info
 from walt.core.printable import printable
 from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
+from walt.evaluation.metric_names import FRECHET_DISTANCE
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
 from walt.ingest.sources.rows import tables_outside
@@ -43,9 +44,9 @@ def point_at_dataset(root: Path, described: Described, recipe: bytes | None = No
     """Write the descriptor as ``datasets/own/<name>.yaml``, and into ``params.yaml`` what follows from it.
 
     Comments and the order of keys in ``params.yaml`` stay. Prompts become the captions of held-out clips (``none``
-    where there are no captions), and the rule of promotion the Frechet distance, since prompt adherence can be measured
-    for generated datasets only. The descriptor is written first, then ``params.yaml``; where one of them
-    fails, both stay as they were.
+    where there are no captions), and the rule of promotion the Frechet distance alone and without a floor, since prompt
+    adherence can be measured for generated datasets only. The descriptor is written first, then ``params.yaml``; where
+    one of them fails, both stay as they were.
 
     Args:
         recipe: what ``params.yaml`` starts from; None: from its present content.
@@ -64,8 +65,8 @@ def point_at_dataset(root: Path, described: Described, recipe: bytes | None = No
     descriptor = described.descriptor.model_copy(update={"classes": names})
     params["dataset"].update({"descriptor": file, "path": described.path})
     params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
-    distance = "fvd" if params["evaluate"]["features"] == "i3d" else "frechet_distance/thumbnail"
-    params["promotion"].update({"metric": distance, "better": "lower"})
+    distance = FRECHET_DISTANCE[params["evaluate"]["features"]]
+    params["promotion"].update({"metric": distance, "better": "lower", "guards": [], "floor": None})
     contents = {root / file: descriptor_bytes(descriptor), root / "params.yaml": yaml_bytes(params)}
     if names is not None and classes:
         contents = {root / names: "".join(f"{name}\n" for name in classes).encode(), **contents}

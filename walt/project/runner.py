@@ -12,6 +12,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
 from walt.project.devices import count_ranks, spreads
+from walt.project.extractor_fit import check_judged_form
 from walt.project.params import Params
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
@@ -42,6 +43,8 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
         WaltError: with the exit status that says what kind of failure it was.
     """
     params = load_params(root)
+    if stage.resumes or stage.name == "sample":  # a training may take weeks: what it is for must be possible
+        check_judged_form(params, root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
         result = _run(stage, _with_choice(params, choice), root, choice == "afresh")

@@ -12,6 +12,8 @@ from walt.core.storage import read_json
 SAMPLES = "samples.json"
 OVERVIEW = "grid.png"
 BASE_FOLDER = "base"
+LOSSLESS_FOLDER = "lossless"
+"""Beside the playable videos, of the same names."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,19 @@ class Sample:
     """One generated video."""
 
     path: Path
-    """The final video."""
+    """The final video, as players take it."""
     base_path: Path | None
     """The base model's, where super-resolution followed."""
+    lossless: Path
+    """The final video as it was made: what is measured."""
+    base_lossless: Path | None
     prompt: str
     seed: int
+    index: int
+    """Of the video among those of its seed: with the seed, its noise."""
     settings: dict[str, Any]
+    models: dict[str, str]
+    """Model -> SHA-256 of the weights that made it."""
 
 
 def read_samples(folder: Path) -> list[Sample]:
@@ -32,15 +41,22 @@ def read_samples(folder: Path) -> list[Sample]:
 
     Raises:
         StorageError: there is no ``samples.json``.
-        CorruptArtifactError: it names a file that is missing.
+        CorruptArtifactError: it names a file that is missing, or is of an earlier version.
     """
     if not (folder / SAMPLES).is_file():
         raise StorageError(f"{folder / SAMPLES}: no such file")
-    samples = []
-    for entry in read_json(folder / SAMPLES):
-        base = folder / entry["base_file"] if entry["base_file"] else None
-        for path in (folder / entry["file"], *([base] if base else [])):
-            if not path.is_file():
-                raise CorruptArtifactError(f"{path}: {SAMPLES} names it, but it is missing")
-        samples.append(Sample(folder / entry["file"], base, entry["prompt"], entry["seed"], entry["settings"]))
-    return samples
+    return [_read(folder, entry) for entry in read_json(folder / SAMPLES)]
+
+
+def _read(folder: Path, entry: dict[str, Any]) -> Sample:
+    if "lossless_file" not in entry:
+        raise CorruptArtifactError(f"{folder / SAMPLES}: an earlier version made it: run `walt sample` again")
+    names = ("file", "base_file", "lossless_file", "base_lossless_file")
+    path, base, lossless, base_lossless = (folder / entry[name] if entry[name] else None for name in names)
+    for file in filter(None, (path, base, lossless, base_lossless)):
+        if not file.is_file():
+            raise CorruptArtifactError(f"{file}: {SAMPLES} names it, but it is missing")
+    assert path is not None
+    assert lossless is not None
+    about = {name: entry[name] for name in ("prompt", "seed", "index", "settings", "models")}
+    return Sample(path, base, lossless, base_lossless, **about)

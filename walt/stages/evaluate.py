@@ -1,62 +1,68 @@
 """Held-out loss, Frechet distance and prompt adherence -> ``results/evaluation.json`` and an MLflow run.
 
-``{"metrics": {name: number}, "details": {...}}``. Metrics: ``held_out_loss/base`` and ``/band_00`` ... (least noise
-first), the same for each other transformer; ``frechet_distance/thumbnail`` or ``fvd``; ``adherence/colour``,
-``/shape``, ``/direction``, ``/both`` (colour and direction) and ``/all`` of the final videos and under
-``adherence/base/`` of the base model's. What cannot be measured is left out, and ``details`` says why.
+``metrics`` (name -> number), ``figures`` (name -> the number with its interval, and what it was measured on; see
+``walt.core.figures``), ``models`` (the models that took part -> their digests), ``settings`` and ``details``. Metrics:
+``held_out_loss/base`` and ``/band_00`` ... (least noise first), the same for each other transformer;
+``frechet_distance/random_network`` or ``fvd``; ``adherence/colour``, ``/shape``, ``/direction``, ``/both`` (colour and
+direction) and ``/all`` of the final videos and under ``adherence/base/`` of the base model's. What cannot be measured
+is left out, and ``details`` says why.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from walt.autoencoder.streaming import clips_at_once
 from walt.core import log
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
+from walt.core.digests import sha256_json
+from walt.core.errors import CorruptArtifactError
+from walt.core.figures import Figure
+from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
-from walt.core.sizes import Size
-from walt.core.storage import write_json
+from walt.core.sizes import Size, size_folder
+from walt.core.storage import read_json, write_json
 from walt.data.caption_choice import CaptionChoice, check_names
-from walt.data.clip_dataset import ClipDataset
-from walt.data.clip_pixels import pixels
-from walt.data.clip_table import Split, read_clip_rows
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
-from walt.evaluation.adherence import PromptCheck, check_prompt, rates
+from walt.evaluation.adherence import PromptCheck, check_prompt, matching
+from walt.evaluation.clip_sets import measure_clips, real_clips
 from walt.evaluation.config import EvaluateConfig
-from walt.evaluation.frechet import Extractor, frechet_distance, make_extractor
-from walt.evaluation.held_out import HeldOutBatch, held_out_loss
+from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
+from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
+from walt.evaluation.resampling import frechet_figure, mean_figure, share_figure
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
 from walt.nn.collectives import gather_shares
 from walt.nn.device import select_device
+from walt.nn.pretrained import weights_digest
+from walt.project.code_identity import code_digest
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.samples import OVERVIEW, Sample, read_samples
 from walt.tracking.config import TrackingConfig
+from walt.tracking.releases import release_digests, release_folders
 from walt.tracking.runs import Run, start_run
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import load_transformer
 
 STAGE = "evaluate"
-_REAL_SPLITS: tuple[Split, ...] = ("held_out", "train")
+FEW_VIDEOS, STANDARD_VIDEOS = 256, 2048
+"""A distance of fewer videos than the first is said to be uncertain; published ones are of the second."""
 _VIDEOS_TRACKED = 16  # sample videos in the MLflow run; all of them are in results/samples
 
-Result = tuple[dict[str, float], dict[str, Any]]
-"""(metrics, details)."""
+Result = tuple[dict[str, Figure], dict[str, Any]]
+"""(figures, details)."""
 
 
 class Config(Section):
@@ -74,42 +80,95 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     """Measure, write ``results/evaluation.json``, and log to MLflow; returns the metrics except the bands.
 
     Raises:
-        ConfigurationError, StorageError, CorruptArtifactError: an input is missing, damaged or does not fit.
+        ConfigurationError: an input does not fit, or the extractor cannot take clips of the samples' shape; nothing
+            has been measured then.
+        StorageError, CorruptArtifactError: an input is missing or damaged, or the samples are of other models.
     """
     descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
     samples = read_samples(paths.samples)
-    name, extractor = make_extractor(  # before the work, so that a wrong path is found at once
+    models = release_digests(release_folders(paths))
+    check_makers(samples, paths)
+    name, extractor = make_extractor(
         config.evaluate.features,
         paths.resolve(config.evaluate.i3d_path) if config.evaluate.i3d_path else None,
         config.evaluate.i3d_sha256,
     )
+    size, num_frames = _form(samples[0].lossless)
+    extractor.to(select_device(config.compute.device))
+    check_extractor(extractor, config.evaluate.features, num_frames, size)
+    made = conditions_of_samples(config, samples, size, num_frames)
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     with start_run(config.tracking, paths.root, STAGE, params, tags={"dataset": descriptor.name}) as tracked:
-        metrics: dict[str, float] = {}
+        figures: dict[str, Figure] = {}
         details: dict[str, Any] = {}
         measurements = {
-            "held_out_loss": partial(measure_held_out_loss, config, paths),
-            "frechet_distance": partial(measure_frechet_distance, config, paths, samples, name, extractor),
-            "adherence": partial(measure_adherence, descriptor, samples),
+            "held_out_loss": partial(measure_held_out_loss, config, paths, models["autoencoder"]),
+            "frechet_distance": partial(measure_frechet_distance, config, paths, samples, name, extractor, made),
+            "adherence": partial(measure_adherence, descriptor, samples, made),
         }
         for measurement, measure in measurements.items():
             log.info(f"{STAGE}: {measurement}")
             found, details[measurement] = measure()
-            metrics |= found
+            figures |= found
+            # at once: what fails later does not take it away
+            tracked.log_metrics({name: figure.value for name, figure in found.items()}, 0)
         if not ranks().is_first:
             return {}
-        write_json(paths.evaluation, {"metrics": metrics, "details": details})
-        _track(tracked, metrics, samples, paths)
-    for key, value in metrics.items():
-        if not metric_names.is_of_a_band(key):
-            log.info(f"{STAGE}: {key} {value:.4f}")
-    return {key: value for key, value in metrics.items() if not metric_names.is_of_a_band(key)}
+        settings = {**params, "sample": samples[0].settings, "samples": len(samples)}
+        write_json(paths.evaluation, as_json(figures, models, settings, details))
+        _track(tracked, figures, samples, paths)
+    metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}
+    for name, figure in metrics.items():
+        log.info(f"{STAGE}: {name} {figure}")
+    return {name: figure.value for name, figure in metrics.items()}
 
 
-def measure_held_out_loss(config: Config, paths: Paths) -> Result:
-    """Loss of each transformer on held-out videos (images, where it makes those), in bands of timesteps and overall."""
+def as_json(
+    figures: Mapping[str, Figure], models: Mapping[str, str], settings: Mapping[str, Any], details: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of ``results/evaluation.json``."""
+    return {
+        "metrics": {name: figure.value for name, figure in figures.items()},
+        "figures": {name: figure.as_json() for name, figure in figures.items()},
+        "models": models,
+        "settings": settings,
+        "details": details,
+    }
+
+
+def check_makers(samples: list[Sample], paths: Paths) -> None:
+    """Raises CorruptArtifactError where a model is no longer the one that made the samples."""
+    folders = {**trained_transformers(paths), "autoencoder": paths.autoencoder}
+    present = {name: weights_digest(folder) for name, folder in folders.items()}
+    if not is_left_out(paths.text_encoder):
+        present["text_encoder"] = read_json(paths.text_encoder / "encoder.json")["digest"]
+    for sample in samples:
+        for name, digest in sample.models.items():
+            if present.get(name) != digest:
+                said = f"{sample.path} was made by another {name} than the one in {paths.root / 'models'}"
+                raise CorruptArtifactError(f"{said}: run `walt sample` again")
+
+
+def conditions_of_samples(config: Config, samples: list[Sample], size: Size, num_frames: int) -> dict[str, str]:
+    """What the samples depend on besides the models, for ``Figure.conditions``."""
+    return {
+        "videos": f"{num_frames} frames of {size_folder(size)}",
+        "prompts and seeds": sha256_json([[sample.prompt, sample.seed, sample.index] for sample in samples]),
+        "sampling": sha256_json([[sample.settings for sample in samples], config.diffusion.model_dump(mode="json")]),
+        "code": sha256_json([code_digest("walt.stages.sample"), code_digest("walt.stages.evaluate")]),
+    }
+
+
+def measure_held_out_loss(config: Config, paths: Paths, autoencoder: str) -> Result:
+    """Loss of each transformer on held-out videos (images, where it makes those), in bands of timesteps and overall.
+
+    Args:
+        autoencoder: its digest: losses in two latent spaces are not compared.
+    """
+    if is_left_out(paths.latents):
+        return {}, {"left_out": "there are no latents of this autoencoder"}
     schedule, device = Schedule.from_config(config.diffusion), select_device(config.compute.device)
-    metrics: dict[str, float] = {}
+    figures: dict[str, Figure] = {}
     details: dict[str, Any] = {}
     for name, folder in trained_transformers(paths).items():
         model = load_transformer(folder, device)
@@ -121,10 +180,25 @@ def measure_held_out_loss(config: Config, paths: Paths) -> Result:
             details[name]["left_out"] = "nothing held out"
             continue
         settings = config.evaluate
-        bands = held_out_loss(model, schedule, batches, settings.timestep_bands, config.seed, settings.precision)
-        metrics[metric_names.held_out_loss(name)] = sum(bands) / len(bands)
-        metrics |= {metric_names.held_out_loss(name, band): loss for band, loss in enumerate(bands)}
-    return metrics, details
+        errors = held_out_errors(
+            model, schedule, batches, settings.timestep_bands, config.seed, settings.precision
+        )  # (clips, bands)
+        measured_on = {
+            "autoencoder": autoencoder,
+            "held-out clips": held_out_inputs(batches),
+            "settings": sha256_json(config.model_dump(mode="json", include={"seed", "diffusion"})
+                                    | {"evaluate": _of_losses(settings)}),
+            "code": code_digest("walt.stages.evaluate"),
+        }  # fmt: skip
+        figures[metric_names.held_out_loss(name)] = mean_figure(errors.mean(1).tolist(), measured_on)
+        for band, column in enumerate(errors.T.tolist()):
+            figures[metric_names.held_out_loss(name, band)] = mean_figure(column, measured_on, keep=False)
+    return figures, details
+
+
+def _of_losses(config: EvaluateConfig) -> dict[str, Any]:
+    """The settings that a held-out loss depends on."""
+    return config.model_dump(mode="json", include={"timestep_bands", "held_out_batches", "batch_size", "precision"})
 
 
 def _conditions(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> Conditions:
@@ -162,78 +236,65 @@ def _held_out_batches(
 
 
 def measure_frechet_distance(
-    config: Config, paths: Paths, samples: list[Sample], name: str, extractor: Extractor
+    config: Config, paths: Paths, samples: list[Sample], name: str, extractor: Extractor, made: Mapping[str, str]
 ) -> Result:
     """Distance of the final videos to real clips of the same size and length: held-out ones first, then training
     ones."""
-    size, num_frames = _form(samples[0].path)
-    real = list(islice(_real_clips(paths, size, num_frames), config.evaluate.real_clips))
-    generated = [partial(_read, sample.path) for sample in samples]
+    size, num_frames = _form(samples[0].lossless)
+    real = list(islice(real_clips(paths.clips, size, num_frames), config.evaluate.real_clips))
+    generated = [partial(_read, sample.lossless) for sample in samples]
     details: dict[str, Any] = {
         "features": config.evaluate.features,
         "real_clips": len(real),
         "held_out_clips": sum(clip.split == "held_out" for clip in real),
         "samples": len(samples),
     }
-    if min(len(real), len(samples)) < 2:
+    fewest = min(len(real), len(samples))
+    if fewest < 2:
         return {}, {**details, "left_out": "a covariance needs two clips on each side"}
-    if min(len(real), len(samples)) <= extractor.num_features:
-        details["remark"] = f"fewer clips than the {extractor.num_features} features: the covariance is rank-deficient"
-    extractor.to(select_device(config.compute.device))
-    batch = clips_at_once(num_frames, size, config.compute.megapixels_at_once)
-    return {name: frechet_distance(_Batches(real, batch), _Batches(generated, batch), extractor)}, details
+    if fewest < FEW_VIDEOS:
+        details["remark"] = (
+            f"{name} of {len(samples)} videos and {len(real)} clips: with fewer than {FEW_VIDEOS} it is uncertain and "
+            f"too large; {STANDARD_VIDEOS} are the standard"
+        )
+        log.warning(details["remark"])
+    of_real, real_digest = measure_clips(real, extractor)
+    of_generated, _ = measure_clips(generated, extractor)
+    conditions = {**made, "real clips": real_digest, "extractor": extractor.digest}
+    return {name: frechet_figure(of_real, of_generated, conditions)}, details
 
 
-@dataclass(frozen=True)
-class _RealClip:
-    """A stored clip, which is read when it is called."""
-
-    clips: ClipDataset
-    key: str
-    num_frames: int
-
-    @property
-    def split(self) -> str:
-        return self.clips.split
-
-    def __call__(self) -> Clip:
-        clip = self.clips.clip(self.key)
-        if len(clip) != self.num_frames:
-            raise self.clips.corrupt(self.key, f"{len(clip)} frames, expected {self.num_frames}")
-        return clip
-
-
-def _real_clips(paths: Paths, size: Size, num_frames: int) -> Iterator[_RealClip]:
-    """The stored videos of that form, or images where it has one frame."""
-    lengths = {row.key: row.num_frames for row in read_clip_rows(paths.clips)}
-    for split in _REAL_SPLITS:
-        clips = ClipDataset(paths.clips, size, split, cache_bytes=0)  # each is read once
-        keys = clips.video_keys if num_frames > 1 else clips.image_keys
-        yield from (_RealClip(clips, key, num_frames) for key in keys if lengths[key] == num_frames)
-
-
-def measure_adherence(descriptor: Descriptor, samples: list[Sample]) -> Result:
+def measure_adherence(descriptor: Descriptor, samples: list[Sample], made: Mapping[str, str]) -> Result:
     """Share of the videos that show what their prompt asks for; details have a check for each video.
 
     Each rank looks at its share of the videos; all get the result.
     """
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = [(sample.path, sample.prompt) for sample in samples]
-    base = [(sample.base_path, sample.prompt) for sample in samples if sample.base_path]
-    metrics: dict[str, float] = {}
+    final = [(sample.lossless, sample.prompt) for sample in samples]
+    base = [(sample.base_lossless, sample.prompt) for sample in samples if sample.base_lossless]
+    figures: dict[str, Figure] = {}
     details: dict[str, Any] = {}
     for name, videos in (("videos", final), ("base", base)):
         own = [check_prompt(prompt, _read(path)) for path, prompt in ranks().share(videos)]
         found = gather_shares([check and asdict(check) for check in own])
-        shares = rates([PromptCheck.from_json(check) for check in found if check])
-        metrics |= {metric_names.adherence(what, name == "base"): share for what, share in shares.items()}
+        matches = matching([PromptCheck.from_json(check) for check in found if check])
+        figures |= {
+            metric_names.adherence(what, name == "base"): share_figure(of_videos, made)
+            for what, of_videos in matches.items()
+        }
         details[name] = {path.name: check for (path, _), check in zip(videos, found, strict=True)}
-    return metrics, details
+    return figures, details
 
 
-def _track(tracked: Run, metrics: dict[str, float], samples: list[Sample], paths: Paths) -> None:
-    tracked.log_metrics(metrics, 0)
+def _track(tracked: Run, figures: Mapping[str, Figure], samples: list[Sample], paths: Paths) -> None:
+    intervals = {
+        f"{name}/{end}": value
+        for name, figure in figures.items()
+        for end, value in (("low", figure.low), ("high", figure.high))
+        if not metric_names.is_of_a_band(name) and isfinite(value)
+    }
+    tracked.log_metrics(intervals, 0)
     tracked.log_artifact(paths.evaluation)
     tracked.log_artifact(paths.samples / OVERVIEW, "samples")
     for sample in samples[:_VIDEOS_TRACKED]:
@@ -251,17 +312,3 @@ def _form(path: Path) -> tuple[Size, int]:
     """((height, width), frames) of a video."""
     frames, height, width, _ = _read(path).shape
     return (height, width), frames
-
-
-class _Batches:
-    """Clips (T, H, W, 3) uint8 -> batches (B, 3, T, H, W) in [-1, 1], each read when it is asked for."""
-
-    def __init__(self, clips: Sequence[Callable[[], Clip]], size: int) -> None:
-        self.clips, self.size = clips, size
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.clips) / self.size)
-
-    def __getitem__(self, number: int, /) -> Tensor:
-        start = range(0, len(self.clips), self.size)[number]
-        return pixels([read() for read in self.clips[start : start + self.size]])

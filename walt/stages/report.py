@@ -72,6 +72,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "reconstructions": show_reconstructions(manifest.spread_held_out(_RECONSTRUCTIONS), clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
+        "intervals": {name: interval(name, figure) for name, figure in evaluation["figures"].items()},
         "adherence": adherence_table(evaluation["metrics"]),
         "bands": band_chart(evaluation["metrics"]),
         "remarks": list(remarks(evaluation["details"])),
@@ -112,7 +113,14 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
 
 def distance_label(name: str) -> str:
     """A Frechet distance with its feature extractor in its name."""
-    return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1]} features)"
+    return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1].replace('_', ' ')} features)"
+
+
+def interval(name: str, figure: dict[str, Any]) -> str:
+    """The interval of a figure of the evaluation; empty where one clip is all there was."""
+    low, high = figure["low"], figure["high"]
+    form = percent if metric_names.is_a_share(name) else number
+    return "" if low is None or high is None else f"{form(low)} to {form(high)}"
 
 
 def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
@@ -205,7 +213,7 @@ def adherence_table(metrics: dict[str, float]) -> dict[str, Any] | None:
     }
     names = {what: [metric_names.adherence(what, base) for base in columns.values()] for what in labels}
     rows = [
-        {"what": labels[what], "shares": [metrics[name] for name in of_columns]}
+        {"what": labels[what], "shares": [(metrics[name], name) for name in of_columns]}
         for what, of_columns in names.items()
         if all(name in metrics for name in of_columns)
     ]

@@ -1,8 +1,9 @@
 """Prompts -> videos: base, then super-resolution; mp4 and rows of frames for each, and an overview of all.
 
 ``results/samples`` holds ``00000.mp4`` and ``00000.png`` ... (the final videos), the same under ``base/`` where a
-cascade follows the base model, ``grid.png``, and ``samples.json``: file, base_file, prompt, seed, settings and models
-of each. Videos that a person asks for on the command line are made by ``walt.commands.sample``.
+cascade follows the base model, each without loss in a folder ``lossless`` beside it, ``grid.png``, and
+``samples.json``: the files, prompt, seed, settings and models of each. Videos that a person asks for on the command
+line are made by ``walt.commands.sample``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from walt.data.manifest import caption_names, iterate_columns
 from walt.diffusion.config import DiffusionConfig
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import png_bytes
+from walt.media.lossless import encode_lossless
 from walt.nn.collectives import gather, gather_bytes
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
@@ -45,7 +47,7 @@ from walt.sampling.config import SampleConfig
 from walt.sampling.output import overview, to_frames, write_sample
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
-from walt.sampling.samples import BASE_FOLDER, OVERVIEW, SAMPLES
+from walt.sampling.samples import BASE_FOLDER, LOSSLESS_FOLDER, OVERVIEW, SAMPLES
 from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"
@@ -298,12 +300,15 @@ def _write(
         "prompt": describe_prompt(batch.prompts[offset]), "seed": config.seed, "index": index,
         "settings": model_settings(config.sample), "models": dict(versions),
     }  # fmt: skip
-    write_sample(folder, name, to_frames(batch.videos[offset]), fps, about)
-    entry = {"file": f"{name}.mp4", "base_file": None, **about}
-    if batch.base_videos is not None:
-        write_sample(folder / BASE_FOLDER, name, to_frames(batch.base_videos[offset]), fps, about)
-        entry["base_file"] = f"{BASE_FOLDER}/{name}.mp4"
-    return entry
+    files: dict[str, str | None] = {}
+    for kind, videos, place in (("", batch.videos, ""), ("base_", batch.base_videos, f"{BASE_FOLDER}/")):
+        files |= {f"{kind}file": None, f"{kind}lossless_file": None}
+        if videos is not None:
+            frames, lossless = to_frames(videos[offset]), f"{place}{LOSSLESS_FOLDER}/{name}.mp4"
+            write_sample(folder / place, name, frames, fps, about)
+            write_bytes(folder / lossless, encode_lossless(frames, fps))
+            files |= {f"{kind}file": f"{place}{name}.mp4", f"{kind}lossless_file": lossless}
+    return {**files, **about}
 
 
 def model_settings(config: SampleConfig) -> dict[str, Any]:

@@ -6,12 +6,25 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, T5EncoderModel
+from transformers import AutoConfig, T5Config, T5EncoderModel
 
 from walt.core.errors import ConfigurationError
 from walt.text.config import TextConfig
 from walt.text.encoder import TINY, locate
 from walt.text.tiny import tiny_architecture
+
+T5_XL = "google/t5-v1_1-xl"
+"""The paper's text encoder, by its name on the hub."""
+
+
+def t5_xl() -> nn.Module:
+    """T5-XL's encoder on the ``meta`` device, as its ``config.json`` on the hub describes it: 1.224 B parameters."""
+    config = T5Config(
+        d_model=2048, d_kv=64, d_ff=5120, num_layers=24, num_heads=32, feed_forward_proj="gated-gelu", vocab_size=32128
+    )
+    with torch.device("meta"):
+        model: nn.Module = T5EncoderModel(config)
+    return model.eval()
 
 
 def text_architecture(config: TextConfig, root: Path) -> nn.Module | None:

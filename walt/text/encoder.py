@@ -26,10 +26,10 @@ TINY = "tiny"
 TINY_FOLDER = "t5"
 """Folder of the tiny encoder's weights and tokenizer, below the folder of ``encoder.json``."""
 
-_LARGE_PARAMETERS = 500_000_000  # bf16 from here on: T5-XL is 2.3 GiB then, and 4.6 GiB in fp32
+LARGE_PARAMETERS = 500_000_000  # bf16 from here on: T5-XL is 2.3 GiB then, and 4.6 GiB in fp32
 
 
-_TOKENS_AT_ONCE = 1024
+TOKENS_AT_ONCE = 1024
 """Rows times length of a call of the model in ``encode_each``: enough for a large T5 to be busy on a GPU."""
 _SHORTEST = 8
 
@@ -108,7 +108,7 @@ class TextEncoder:
             by_length.setdefault(_padded_length(len(own), self.max_tokens), []).append(place)
         empty: list[int] = self._tokenizer("")["input_ids"]
         for length, places in by_length.items():
-            rows = max(1, _TOKENS_AT_ONCE // length)
+            rows = max(1, TOKENS_AT_ONCE // length)
             for first in range(0, len(places), rows):
                 some = places[first : first + rows]
                 tokens = [*(ids[place] for place in some), *[empty] * (rows - len(some))]
@@ -265,7 +265,7 @@ def _dtype(config: Any) -> torch.dtype:
     """The number format in which the weights are held: decided only by how many there are."""
     with torch.device("meta"):
         parameters = int(T5EncoderModel(config).num_parameters())
-    return torch.bfloat16 if parameters >= _LARGE_PARAMETERS else torch.float32
+    return torch.bfloat16 if parameters >= LARGE_PARAMETERS else torch.float32
 
 
 def _digest(model: T5EncoderModel, tokenizer: Any) -> str:

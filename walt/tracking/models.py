@@ -1,27 +1,42 @@
 """Model versions in the registry, and their alias, which moves by a rule of ``walt.tracking.promotion``.
 
-A *release* is the set of models that were evaluated together: the base transformer, whose versions carry the figures,
-and all that is needed to sample from it. The alias (``champion``) moves for all or for none, since a transformer cannot
-be used with the latents of another autoencoder.
+A *release* is the set of models that were evaluated together (``walt.tracking.releases``): the base transformer, whose
+versions carry the figures, and all that is needed to sample from it. The alias (``champion``) moves for all or for
+none, since a transformer cannot be used with the latents of another autoencoder.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from walt.core.errors import ConfigurationError
-from walt.core.left_out import is_left_out
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.figures import Figure
+from walt.core.log import info
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.core.suggestions import did_you_mean
-from walt.core.transformers import TRANSFORMERS
 from walt.tracking import promotion, runs, server
 from walt.tracking.config import TrackingConfig
-from walt.tracking.promotion import PromotionRule
+from walt.tracking.given_models import given_model
+from walt.tracking.promotion import Decision, Figures, PromotionRule
+from walt.tracking.releases import MODEL_ARTIFACTS, release_digests, release_folders
 
 METRIC_TAG = "walt.metric/"
-"""Before the name of a metric: a tag on a model version, with the value that its release reached."""
+"""Before the name of a metric: a tag on a model version, with the value and interval that its release reached."""
+MEASURED_TAG = "walt.measured"
+"""On a version of the deciding model: the figures of its release, and the digests of the models they are of (JSON)."""
+DECISION_TAG = "walt.decision"
+"""On a model version: the last decision about it, with its numbers (JSON)."""
+
+Evaluation = Mapping[str, Any]
+"""The content of ``results/evaluation.json``."""
+
+Measure = Callable[[Mapping[str, Path]], Evaluation]
+"""Evaluates the models in these folders (by their names without the prefix) as the project's own were."""
 
 
 @dataclass(frozen=True)
@@ -33,74 +48,92 @@ class _Member:
     aliased: str | None
 
 
-def promote_newest(config: TrackingConfig, rule: PromotionRule, root: Path) -> str:
+def promote_newest(config: TrackingConfig, rule: PromotionRule, root: Path, measure: Measure) -> str:
     """Apply the rule to the project's models by ``results/evaluation.json``; returns the decision and its reason.
 
-    Raises:
-        ConfigurationError: there is no evaluation yet, or it has no such metric.
-        StorageError: MLflow cannot be reached.
+    Raises: as ``promote``.
+        ConfigurationError: there is no evaluation yet.
     """
     paths = Paths(root)
-    folders = {transformer.version_name: root / transformer.folder for transformer in TRANSFORMERS}
-    folders |= {"autoencoder": paths.autoencoder, "text-encoder": paths.text_encoder}
-    for path in (paths.evaluation, *folders.values()):
-        if not path.exists():
-            raise ConfigurationError(f"{path}: no such file; run `dvc repro` before `walt promote`")
-    release = {name: folder for name, folder in folders.items() if not is_left_out(folder)}
+    if not paths.evaluation.exists():
+        raise ConfigurationError(f"{paths.evaluation}: no such file; run `dvc repro` before `walt promote`")
+    folders = release_folders(paths)
     runs.deliver(config, root)
-    return promote(config, rule, root, release, read_json(paths.evaluation)["metrics"])
+    return promote(config, rule, root, folders, read_json(paths.evaluation), measure)
 
 
 def promote(
-    config: TrackingConfig, rule: PromotionRule, root: Path, folders: dict[str, Path], metrics: dict[str, float]
+    config: TrackingConfig,
+    rule: PromotionRule,
+    root: Path,
+    folders: Mapping[str, Path],
+    evaluation: Evaluation,
+    measure: Measure,
 ) -> str:
-    """Give ``rule.alias`` to the models in ``folders``, if ``metrics`` are better by the rule.
+    """Give ``rule.alias`` to the models in ``folders``, if they are better by the rule than the release that has it.
 
-    The first entry of ``folders`` decides: its aliased version carries the values to beat. The first release gets the
-    alias. A model that was never registered (its training could not reach MLflow) is registered now. Asking again
-    gives the same answer and changes nothing.
+    Both are compared by what was measured on the same clips, prompts, seeds and settings: the release with the alias is
+    measured again where the evaluation that is kept with it is of others. The first entry of ``folders`` decides. A
+    model that was never registered (its training could not reach MLflow) is registered now. The decision is kept with
+    the model versions. Asking again gives the same answer and changes nothing.
 
     Args:
         folders: short name -> folder of safetensors and JSON, the deciding model first.
-        metrics: what the release reached, by name.
+        evaluation: of these very models.
+        measure: evaluates other models in the same way.
 
     Returns:
         One sentence: the decision and its reason.
 
     Raises:
-        ConfigurationError: a metric that the rule asks for is not among the metrics.
+        ConfigurationError: the evaluation is of other models, or lacks a metric that the rule asks for.
         StorageError: MLflow cannot be reached.
     """
-    figures = _figures(rule, metrics)
+    digests = release_digests(folders)
+    _check_named(digests, evaluation, folders)
+    figures = _figures(rule, evaluation)
     with server.errors():
         connection = server.connect(config, root)
         members = [_member(connection, rule, name, folder) for name, folder in folders.items()]
         decider = members[0]
         what = f"{decider.name} version {decider.version}"
-        if all(member.version == member.aliased for member in members):
-            _tag(connection, decider, figures)  # it may have been measured again
+        aliased = _aliased(connection, rule.alias)
+        if aliased == {name: member.version for name, member in zip(folders, members, strict=True)}:
+            _tag(connection, decider.name, decider.version, figures, digests)  # they may have been measured again
             return f"{what} already is {rule.alias} ({promotion.listed(figures)}): nothing to decide."
-        for member in members:
-            if member.version != member.aliased:
-                _tag(connection, member, figures)
-        to_beat = _figures_to_beat(connection, rule, decider)
+    champion = _Champion.find(connection, rule.alias, aliased, next(iter(folders)))
+    to_beat = None if champion is None else _figures_to_beat(config, root, connection, champion, figures, measure)
+    with server.errors():
         decision = promotion.decide(rule, figures, to_beat, decider.aliased)
-        if not decision.better:
-            return f"{what} does not become {rule.alias}: {decision.reason}."
-        # the decider comes last: until it has its values and the alias, the same question gets the same answer
-        for member in reversed(members):
-            _tag(connection, member, figures)
-            connection.client.set_registered_model_alias(member.name, rule.alias, member.version)
-        return f"{what} becomes {rule.alias}: {decision.reason}."
+        said = f"{what} {'becomes' if decision.better else 'does not become'} {rule.alias}: {decision.reason}."
+        _keep(connection, rule, members, decision, figures, to_beat, digests)
+        if decision.better:
+            _move_alias(connection, rule.alias, members, figures, digests, left=set(aliased) - set(folders))
+    return said
 
 
-def _figures(rule: PromotionRule, metrics: dict[str, float]) -> dict[str, float]:
+def _check_named(digests: Mapping[str, str], evaluation: Evaluation, folders: Mapping[str, Path]) -> None:
+    """Raises ConfigurationError where the models are not the ones that were evaluated."""
+    named = evaluation.get("models")
+    if named is None:
+        raise ConfigurationError("results/evaluation.json names no models: an earlier version made it; run `dvc repro`")
+    for name in {**digests, **named}:
+        if name not in digests:
+            raise ConfigurationError(f"the evaluation is of a release with {name}, which is gone; run `dvc repro`")
+        if named.get(name) != digests[name]:
+            raise ConfigurationError(
+                f"{folders[name]}: these are not the weights that were evaluated; run `dvc repro` before `walt promote`"
+            )
+
+
+def _figures(rule: PromotionRule, evaluation: Evaluation) -> dict[str, Figure]:
     """The figures that the rule needs."""
+    found = evaluation["figures"]
     for key, name in rule.metrics.items():
-        if name not in metrics:
-            hint = did_you_mean(name, metrics, "it has none", cutoff=0.3)
+        if name not in found:
+            hint = did_you_mean(name, found, "it has none", cutoff=0.3)
             raise ConfigurationError(f"promotion.{key}: the evaluation has no '{name}'{hint}")
-    return {name: float(metrics[name]) for name in rule.metrics.values()}
+    return {name: Figure.from_json(found[name]) for name in rule.metrics.values()}
 
 
 def _member(connection: server.Connection, rule: PromotionRule, name: str, folder: Path) -> _Member:
@@ -108,18 +141,153 @@ def _member(connection: server.Connection, rule: PromotionRule, name: str, folde
     version = server.find_version(connection, full_name, server.folder_digest(folder))
     if version is None:
         version = server.register(connection, None, folder, name)
+    return _Member(full_name, version, _alias_of(connection, full_name, rule.alias))
+
+
+def _aliased(connection: server.Connection, alias: str) -> dict[str, str]:
+    """The release with the alias: short name of each model -> its version; empty where nothing has it."""
+    found = {}
+    for name in MODEL_ARTIFACTS:
+        full_name = f"{connection.model_prefix}-{name}"
+        registered = connection.client.search_registered_models(f"name = '{full_name}'")
+        version = _alias_of(connection, full_name, alias) if registered else None
+        if version is not None:
+            found[name] = version
+    return found
+
+
+def _alias_of(connection: server.Connection, full_name: str, alias: str) -> str | None:
     aliases = connection.client.get_registered_model(full_name).aliases
-    return _Member(full_name, version, str(aliases[rule.alias]) if rule.alias in aliases else None)
+    return str(aliases[alias]) if alias in aliases else None
 
 
-def _figures_to_beat(connection: server.Connection, rule: PromotionRule, decider: _Member) -> dict[str, float] | None:
-    """The figures of the aliased release, as far as they were measured; None where nothing is aliased."""
-    if decider.aliased is None:
-        return None
-    tags = connection.client.get_model_version(decider.name, decider.aliased).tags
-    return {name: float(tags[METRIC_TAG + name]) for name in rule.metrics.values() if METRIC_TAG + name in tags}
+@dataclass(frozen=True)
+class _Champion:
+    """The release that has the alias."""
+
+    name: str
+    """The full name of its deciding model."""
+    version: str
+    digests: Mapping[str, str]
+    """Short name -> digest, of all its models."""
+    figures: Figures
+    """Those that are kept with it."""
+
+    @classmethod
+    def find(
+        cls, connection: server.Connection, alias: str, aliased: Mapping[str, str], decider: str
+    ) -> _Champion | None:
+        """As the deciding model's version says; the other aliases may be about to move, if a promotion broke off."""
+        if decider not in aliased:
+            return None
+        with server.errors():
+            versions = {
+                name: connection.client.get_model_version(f"{connection.model_prefix}-{name}", version)
+                for name, version in aliased.items()
+            }
+        kept = json.loads(versions[decider].tags.get(MEASURED_TAG, "{}"))
+        by_alias = {name: str(version.tags.get(server.DIGEST_TAG)) for name, version in versions.items()}
+        figures = {name: Figure.from_json(value) for name, value in kept.get("figures", {}).items()}
+        return cls(versions[decider].name, aliased[decider], kept.get("models", by_alias), figures)
 
 
-def _tag(connection: server.Connection, member: _Member, figures: dict[str, float]) -> None:
-    for name, value in figures.items():
-        connection.client.set_model_version_tag(member.name, member.version, METRIC_TAG + name, repr(value))
+def _figures_to_beat(
+    config: TrackingConfig,
+    root: Path,
+    connection: server.Connection,
+    champion: _Champion,
+    new: Figures,
+    measure: Measure,
+) -> Figures:
+    """What the release with the alias reaches on what the new one was measured on: kept, or measured now."""
+
+    def comparable(old: Figures) -> bool:
+        return not any(
+            promotion.not_comparable(name, figure, old.get(name), champion.version) for name, figure in new.items()
+        )
+
+    if comparable(champion.figures):
+        return champion.figures
+    info(f"{champion.name} version {champion.version} is measured again, on what the new one was measured on")
+    keep = Paths(root).work("promote") / "fetched"
+    folders = {}
+    for name, digest in champion.digests.items():
+        full_name = f"{connection.model_prefix}-{name}"
+        with server.errors():
+            version = server.find_version(connection, full_name, digest)
+        folders[name] = given_model(config, root, f"models:/{full_name}/{version}", keep / name).folder
+    evaluation = measure(folders)
+    if evaluation["models"] != champion.digests:
+        raise CorruptArtifactError(
+            f"{champion.name} version {champion.version}: other models than it has were measured"
+        )
+    old = {name: Figure.from_json(evaluation["figures"][name]) for name in new if name in evaluation["figures"]}
+    with server.errors():
+        _tag(connection, champion.name, champion.version, old, champion.digests)
+    return old
+
+
+def _keep(
+    connection: server.Connection,
+    rule: PromotionRule,
+    members: list[_Member],
+    decision: Decision,
+    new: Figures,
+    old: Figures | None,
+    digests: Mapping[str, str],
+) -> None:
+    """Store the decision with every version that it is about: those that do not have the alias yet."""
+    plain = {
+        "becomes": rule.alias if decision.better else None,
+        "reason": decision.reason,
+        "rule": rule.model_dump(mode="json"),
+        "against": members[0].aliased,
+        "new": {name: _short(figure) for name, figure in new.items()},
+        "old": {name: _short(figure) for name, figure in (old or {}).items()},
+        "differences": {name: asdict(found) for name, found in decision.differences.items()},
+        "models": dict(digests),
+    }
+    for member in members:
+        if member.version != member.aliased:
+            text = json.dumps(plain, sort_keys=True)
+            connection.client.set_model_version_tag(member.name, member.version, DECISION_TAG, text)
+            for name, figure in new.items():
+                connection.client.set_model_version_tag(member.name, member.version, METRIC_TAG + name, str(figure))
+    if members[0].version != members[0].aliased:  # else what it has belongs to the release with the alias
+        _tag(connection, members[0].name, members[0].version, new, digests)
+
+
+def _short(figure: Figure) -> dict[str, Any]:
+    """Without the replicates."""
+    return {name: value for name, value in figure.as_json().items() if name != "replicates"}
+
+
+def _tag(
+    connection: server.Connection, full_name: str, version: str, figures: Figures, digests: Mapping[str, str]
+) -> None:
+    """Keep a release's figures with the version of its deciding model."""
+    measured = {"models": dict(digests), "figures": {name: figure.as_json() for name, figure in figures.items()}}
+    connection.client.set_model_version_tag(full_name, version, MEASURED_TAG, json.dumps(measured, sort_keys=True))
+    for name, figure in figures.items():
+        connection.client.set_model_version_tag(full_name, version, METRIC_TAG + name, str(figure))
+
+
+def _move_alias(
+    connection: server.Connection,
+    alias: str,
+    members: list[_Member],
+    figures: Figures,
+    digests: Mapping[str, str],
+    left: set[str],
+) -> None:
+    """Give the alias to a whole release, and take it from models that are no part of it.
+
+    The decider comes last: until it has its figures and the alias, the same question gets the same answer.
+    """
+    for name in left:
+        connection.client.delete_registered_model_alias(f"{connection.model_prefix}-{name}", alias)
+    decider, *others = members
+    for member in others:
+        connection.client.set_registered_model_alias(member.name, alias, member.version)
+    _tag(connection, decider.name, decider.version, figures, digests)
+    connection.client.set_registered_model_alias(decider.name, alias, decider.version)

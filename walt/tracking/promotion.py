@@ -1,8 +1,8 @@
 """Section ``promotion``: by which rule a new release takes the alias. Rules are pure functions of figures.
 
 A rule is a class here: its fields are its settings in ``params.yaml``, ``metrics`` names the figures that it needs,
-and ``is_better`` compares them with those of the release that has the alias. ``PromotionConfig`` is the union of all
-rules; ``promotion.rule`` selects one.
+``is_fit_to_be_first`` and ``is_better`` decide. ``PromotionConfig`` is the union of all rules; ``promotion.rule``
+selects one.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import NonNegativeFloat
+from pydantic import PositiveFloat
 
 from walt.core.config import Section
+from walt.core.figures import Difference, Figure, difference, differing
 
-Figures = Mapping[str, float]
-"""Metric -> value, of all metrics that a rule needs."""
+Figures = Mapping[str, Figure]
+"""Metric -> figure, of all metrics that a rule needs."""
+
+Better = Literal["higher", "lower"]
+"""Which of two values is the better one."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Decision:
 
     better: bool
     reason: str
+    differences: Mapping[str, Difference] = field(default_factory=dict)
+    """Metric -> the new value minus the old one, of the metrics that were compared."""
 
 
 class PromotionRule(Section):
@@ -40,33 +46,80 @@ class PromotionRule(Section):
         """Key of this section -> the metric it names, a key of ``results/evaluation.json``'s metrics."""
 
     @abstractmethod
+    def is_fit_to_be_first(self, new: Figures) -> Decision:
+        """Whether a release takes an alias that nothing has."""
+
+    @abstractmethod
     def is_better(self, new: Figures, old: Figures, version: str) -> Decision:
-        """Compare a release with the one that has the alias. All figures are finite; ``version`` names the old one."""
+        """Compare a release with the one that has the alias. All values are finite, and each pair was measured on the
+        same; ``version`` names the old one."""
 
 
-class BetterByMargin(PromotionRule):
-    """One metric is better by more than a margin."""
+class Guard(Section):
+    """A metric that may not get worse."""
 
-    rule: Literal["better_by_margin"]
     metric: str
-    """One that does not depend on the autoencoder's latent space."""
-    better: Literal["higher", "lower"]
-    margin: NonNegativeFloat
-    """The new value must be better by more than this."""
+    better: Better
+
+
+class BetterBeyondChance(PromotionRule):
+    """One metric is better by more than chance may give, and no other is worse by more than that.
+
+    What chance may give is half the width of the difference's interval: of its 95 % by a paired bootstrap over the
+    videos (``walt.core.figures``). Two models that are as good as each other differ by more than 1.5 of it in one of
+    300 comparisons, in either direction.
+    """
+
+    rule: Literal["better_beyond_chance"]
+    metric: str
+    better: Better
+    margin: PositiveFloat
+    """The new value must be better by more than so many halves of the difference's interval."""
+    guards: tuple[Guard, ...]
+    """None of these may be worse by more than half of its difference's interval."""
+    floor: float | None
+    """Of the metric: with its whole interval the first release must be at least as good; null: any takes the alias."""
 
     @property
     def metrics(self) -> dict[str, str]:
-        return {"metric": self.metric}
+        guards = {f"guards.{place}.metric": guard.metric for place, guard in enumerate(self.guards)}
+        return {"metric": self.metric, **guards}
+
+    def is_fit_to_be_first(self, new: Figures) -> Decision:
+        figure = new[self.metric]
+        said = f"it is the first, with {self.metric} {figure}"
+        if self.floor is None:
+            return Decision(True, said)
+        fit = figure.low >= self.floor if self.better == "higher" else figure.high <= self.floor
+        side = "above" if self.better == "higher" else "below"
+        return Decision(fit, f"{said}, {'' if fit else 'not '}{side} the floor {self.floor:g} with its whole interval")
 
     def is_better(self, new: Figures, old: Figures, version: str) -> Decision:
-        gain = new[self.metric] - old[self.metric]
-        better = (gain if self.better == "higher" else -gain) > self.margin
-        comparison = f"{self.metric} {new[self.metric]:.4g} against {old[self.metric]:.4g} of version {version}"
-        return Decision(better, f"{comparison}, {'' if better else 'not '}better by more than {self.margin:g}")
+        found = {name: difference(new[name], old[name]) for name in dict.fromkeys(self.metrics.values())}
+        primary = found[self.metric]
+        gain, chance = _gain(primary, self.better), self.margin * primary.half_width
+        reasons = [
+            f"{self.metric} {new[self.metric]} against {old[self.metric]} of version {version}, "
+            f"{'' if gain > chance else 'not '}better by more than chance may give "
+            f"({gain:+.3g}; {self.margin:g} x {primary.half_width:.3g})"
+        ]
+        worse = [
+            f"{guard.metric} {new[guard.metric]} against {old[guard.metric]} is worse by more than chance may give "
+            f"({-_gain(found[guard.metric], guard.better):.3g}; {found[guard.metric].half_width:.3g})"
+            for guard in self.guards
+            if -_gain(found[guard.metric], guard.better) > found[guard.metric].half_width
+        ]
+        if self.guards and not worse:
+            reasons.append(f"not worse in {', '.join(guard.metric for guard in self.guards)}")
+        return Decision(gain > chance and not worse, "; ".join([*reasons, *worse]), found)
 
 
-PromotionConfig = BetterByMargin
+PromotionConfig = BetterBeyondChance
 """The ``promotion`` section. With a second rule: ``Annotated[A | B, Field(discriminator="rule")]``."""
+
+
+def _gain(of: Difference, better: Better) -> float:
+    return of.value if better == "higher" else -of.value
 
 
 def decide(rule: PromotionRule, new: Figures, old: Figures | None, version: str | None) -> Decision:
@@ -74,19 +127,33 @@ def decide(rule: PromotionRule, new: Figures, old: Figures | None, version: str 
 
     Args:
         new: what the release reached, all of the rule's metrics.
-        old: what the release with the alias reached, as far as it was measured; None where nothing has the alias.
+        old: what the release with the alias reached, as far as it can be measured; None where nothing has the alias.
         version: of the release with the alias.
     """
-    if unfit := [name for name, value in new.items() if not math.isfinite(value)]:
-        return Decision(False, ", ".join(f"{name} is {new[name]}" for name in unfit))
+    if unfit := [name for name, figure in new.items() if not math.isfinite(figure.value)]:
+        return Decision(False, ", ".join(f"{name} is {new[name].value}" for name in unfit))
     if old is None or version is None:
-        return Decision(True, f"it is the first, with {listed(new)}")
-    if missing := {name: value for name, value in new.items() if name not in old}:
-        never = ", ".join(missing)
-        return Decision(True, f"version {version} was never measured by {never}; this one has {listed(missing, False)}")
+        return rule.is_fit_to_be_first(new)
+    for name, figure in new.items():
+        if (reason := not_comparable(name, figure, old.get(name), version)) is not None:
+            return Decision(False, reason)
     return rule.is_better(new, old, version)
 
 
-def listed(figures: Figures, names: bool = True) -> str:
+def not_comparable(name: str, new: Figure, old: Figure | None, version: str) -> str | None:
+    """Why two values of a metric say nothing about which model is better; None where they do."""
+    if old is None:
+        return f"version {version} cannot be measured by {name} with what is here"
+    if others := differing(new, old):
+        said = f"{name} of version {version} was not measured on the same ({', '.join(others)})"
+        return f"{said}: losses in two latent spaces are not compared" if "autoencoder" in others else said
+    if not math.isfinite(old.value):
+        return f"{name} of version {version} is {old.value}"
+    if new.items != old.items or min(len(new.replicates), len(old.replicates)) < 2:
+        return f"{name} was measured on {min(new.items, old.items)} clips, too few for an interval"
+    return None
+
+
+def listed(figures: Figures) -> str:
     """Figures for a sentence."""
-    return ", ".join(f"{name} {value:.4g}" if names else f"{value:.4g}" for name, value in figures.items())
+    return ", ".join(f"{name} {figure}" for name, figure in figures.items())

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from walt.core import environment
 from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
+from walt.tracking import own_database
 from walt.tracking.config import TrackingConfig
 from walt.tracking.spool import Record
 
@@ -75,12 +76,12 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
 
     Raises:
         ConfigurationError: MLflow does not know this kind of URI.
+        TimeoutError: another process is at this, and does not come to an end.
     """
     environment.set_defaults()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database logs each of its 50 migrations
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     uri = resolve_uri(config.uri, root)
     if uri.partition(":")[0].split("+")[0] not in (
@@ -94,22 +95,27 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
         raise ConfigurationError(
             f"tracking.uri: '{config.uri}' is not an http(s) or database URI; try sqlite:///mlflow.db"
         )
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    experiment = client.get_experiment_by_name(config.experiment)
+    with own_database.prepared(uri, root, config.experiment):
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return Connection(client, uri, _experiment_id(client, uri, config.experiment, root), config.model_prefix)
+
+
+def _experiment_id(client: MlflowClient, uri: str, name: str, root: Path) -> str:
+    """Of the experiment, which is made where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
     if experiment is None:
         # a server chooses where files go; without one they are beside the database, in the project
-        location = None if uri.startswith("http") else (root / "mlartifacts").resolve().as_uri()
+        location = None if uri.startswith("http") else own_database.artifacts_here(root)
         try:
-            experiment_id = client.create_experiment(config.experiment, artifact_location=location)
+            return str(client.create_experiment(name, artifact_location=location))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            experiment = client.get_experiment_by_name(config.experiment)  # another stage was faster
+            experiment = client.get_experiment_by_name(name)  # another machine was faster
             assert experiment is not None
-            experiment_id = experiment.experiment_id
-    else:
-        experiment_id = experiment.experiment_id
-    return Connection(client, uri, experiment_id, config.model_prefix)
+    return str(experiment.experiment_id)
 
 
 @contextmanager

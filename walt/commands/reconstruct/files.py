@@ -24,7 +24,8 @@ from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.log import ProgressBar, console, info, warning
 from walt.core.printable import printable
 from walt.core.sizes import Size, size_folder
-from walt.evaluation.frechet import I3DFeatures, RunningFrechetDistance
+from walt.evaluation.extractors import I3DFeatures
+from walt.evaluation.frechet import RunningFrechetDistance
 from walt.evaluation.reconstruction import (
     FRECHET_FRAMES,
     MEGAPIXELS_AT_ONCE,

@@ -1,0 +1,75 @@
+"""The two sets that are compared: in one form, in one order, and known by a digest."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_clips import SIZES, write_clips
+from walt.core.errors import CorruptArtifactError
+from walt.evaluation.clip_sets import measure_clips, real_clips
+from walt.evaluation.extractors import RandomNetworkFeatures
+from walt.evaluation.frechet import frechet_distance
+from walt.media.images import Clip
+from walt.media.lossless import encode_lossless
+from walt.media.mp4 import decode_clip
+from walt.media.playable import write_playable
+
+EXTRACTOR = RandomNetworkFeatures()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clips = tmp_path_factory.mktemp("clips")
+    write_clips(clips)
+    return clips
+
+
+def read(path: Path) -> Clip:
+    return decode_clip(path.read_bytes())
+
+
+def test_a_set_is_at_no_distance_from_itself_through_the_writer(folder: Path, tmp_path: Path) -> None:
+    """Real clips, written as samples are: what is measured of them is the same to the bit."""
+    real = list(real_clips(folder, SIZES[1], 5))
+    assert len(real) > 2
+    made = []
+    for number, clip in enumerate(real):
+        (tmp_path / f"{number}.mp4").write_bytes(encode_lossless(clip(), 8.0))
+        made.append(partial(read, tmp_path / f"{number}.mp4"))
+    of_real, of_made = measure_clips(real, EXTRACTOR), measure_clips(made, EXTRACTOR)
+    assert np.array_equal(of_real[0], of_made[0])
+    assert of_real[1] == of_made[1]
+    assert frechet_distance(of_real[0], of_made[0]) == 0.0
+    # through the form for players it is not
+    for number, clip in enumerate(real):
+        write_playable(tmp_path / f"{number}.mp4", clip(), 8.0, {})
+    assert frechet_distance(of_real[0], measure_clips(made, EXTRACTOR)[0]) > 0.0
+
+
+def test_held_out_clips_come_first(folder: Path) -> None:
+    splits = [clip.split for clip in real_clips(folder, SIZES[0], 5)]
+    assert splits == sorted(splits)
+    assert splits[0] == "held_out"
+    assert splits[-1] == "train"
+
+
+def test_another_pixel_is_another_digest(folder: Path) -> None:
+    clips = [clip() for clip in real_clips(folder, SIZES[0], 5)]
+
+    def digest(of: list[Clip]) -> str:
+        return measure_clips([partial(np.copy, clip) for clip in of], EXTRACTOR)[1]
+
+    other = clips[0].copy()
+    other[0, 0, 0, 0] ^= 1
+    assert digest(clips) == digest(list(clips))
+    assert len({digest(clips), digest([other, *clips[1:]]), digest(clips[1:]), digest(clips[::-1])}) == 4
+
+
+def test_a_clip_of_another_length_is_damage(folder: Path) -> None:
+    first = next(real_clips(folder, SIZES[0], 5))
+    with pytest.raises(CorruptArtifactError, match="5 frames, expected 9"):
+        type(first)(first.clips, first.key, 9)()

@@ -1,0 +1,81 @@
+"""Networks for features: files are checked before they are opened, and clips before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.support.pretrained import FakeI3D, NeedsTenFrames
+from walt.core.digests import sha256_file
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.evaluation.extractors import Extractor, RandomNetworkFeatures, check_extractor, features_of, make_extractor
+
+
+def test_i3d_is_checked_before_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "i3d.pt"
+    torch.jit.save(torch.jit.script(FakeI3D()), str(path))
+    name, extractor = make_extractor("i3d", path, sha256_file(path))
+    video = torch.rand(2, 3, 10, 8, 8)
+    assert name == "fvd"
+    assert torch.equal(extractor(video), video.flatten(1)[:, :400])
+    assert extractor.digest == sha256_file(path)
+    with pytest.raises(CorruptArtifactError, match="sha256"):
+        make_extractor("i3d", path, "0" * 64)
+    with pytest.raises(ConfigurationError, match="no file"):
+        make_extractor("i3d", tmp_path / "absent.pt", "0" * 64)
+    with pytest.raises(ConfigurationError, match="i3d_sha256"):
+        make_extractor("i3d", path, None)
+
+
+def test_only_i3d_is_called_fvd() -> None:
+    assert make_extractor("random_network", None, None)[0] == "frechet_distance/random_network"
+
+
+def test_clips_that_are_too_short_are_found_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "i3d.pt"
+    torch.jit.save(torch.jit.script(NeedsTenFrames()), str(path))
+    _, extractor = make_extractor("i3d", path, sha256_file(path))
+    check_extractor(extractor, "i3d", 10, (32, 32))
+    with pytest.raises(ConfigurationError) as caught:
+        check_extractor(extractor, "i3d", 9, (32, 48))
+    said = str(caught.value)
+    assert said.startswith("evaluate.features is i3d, which cannot judge clips of 9 frames of 32x48: ")
+    assert "Kernel size: (10 x 1 x 1)" in said
+    assert "\n" not in said
+
+
+def test_pictures_that_are_too_small_are_found_at_once() -> None:
+    extractor = RandomNetworkFeatures()
+    check_extractor(extractor, "random_network", 1, (4, 4))
+    with pytest.raises(ConfigurationError, match="cannot judge clips of 5 frames of 2x2"):
+        check_extractor(extractor, "random_network", 5, (2, 2))
+
+
+class _Wrong(Extractor):
+    """Fewer features than it says, or none that is a number."""
+
+    num_features = 4
+
+    def __init__(self, count: int, value: float) -> None:
+        super().__init__()
+        self.features = torch.full((1, count), value)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.features
+
+
+@pytest.mark.parametrize(("count", "value"), [(3, 0.0), (4, float("nan"))])
+def test_features_of_another_form_are_refused(count: int, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"it gives 1x{count} features of zeros, not 1x4 numbers"):
+        check_extractor(_Wrong(count, value), "i3d", 10, (8, 8))
+
+
+def test_features_of_a_clip_do_not_depend_on_others() -> None:
+    extractor = RandomNetworkFeatures()
+    clips = torch.rand(5, 3, 4, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = [features_of(extractor, clip) for clip in clips]
+    assert all(torch.equal(features_of(extractor, clips[place]), found[place]) for place in (4, 1, 0))
+    torch.testing.assert_close(torch.stack(found), extractor(clips))

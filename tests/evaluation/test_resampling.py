@@ -1,0 +1,98 @@
+"""Intervals: that they hold what they should, and that two models' replicates are paired."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from walt.core.figures import difference
+from walt.evaluation.frechet import frechet_distance
+from walt.evaluation.resampling import RESAMPLES, frechet_figure, mean_figure, resamples, share_figure
+
+ON = {"clips": "a"}
+
+
+def test_resamples_are_a_function_of_the_number_of_items() -> None:
+    found = resamples(10)
+    assert found.shape == (RESAMPLES, 10)
+    assert np.array_equal(found, resamples(10))
+    assert not np.array_equal(found, resamples(10, stream=1))
+    assert found.min() == 0
+    assert found.max() == 9
+    assert found[0].tolist() == FIRST
+
+
+FIRST = [9, 3, 9, 7, 7, 9, 2, 5, 3, 4]
+"""As they were when figures were first kept: those that are stored are compared with new ones by these numbers."""
+
+
+def test_the_interval_of_a_mean_is_the_known_one() -> None:
+    values = np.random.default_rng(0).standard_normal(400)
+    figure = mean_figure(values.tolist(), ON)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert figure.value == pytest.approx(values.mean(), abs=1e-12)
+    assert figure.high - figure.value == pytest.approx(half, rel=0.15)
+    assert figure.value - figure.low == pytest.approx(half, rel=0.15)
+    assert figure.items == 400
+    assert not mean_figure([1.0, 2.0], ON, keep=False).replicates
+
+
+@pytest.mark.parametrize("count", [5, 20, 100])
+def test_intervals_hold_the_truth_about_95_times_of_100(count: int) -> None:
+    rng = np.random.default_rng(count)
+    figures = [mean_figure(rng.standard_normal(count).tolist(), ON) for _ in range(300)]
+    held = sum(figure.low <= 0 <= figure.high for figure in figures) / 300
+    assert 0.9 <= held <= 0.985
+
+
+def test_a_single_item_says_nothing_about_its_spread() -> None:
+    figure = mean_figure([2.0], ON)
+    assert (figure.value, figure.low, figure.high) == (2.0, -np.inf, np.inf)
+
+
+@pytest.mark.parametrize(
+    ("matches", "low", "high"), [(64, 0.9434, 1.0), (0, 0.0, 0.0566), (32, 0.3810, 0.6190)]
+)  # statsmodels' proportion_confint(method="wilson")
+def test_where_all_match_there_still_is_doubt(matches: int, low: float, high: float) -> None:
+    figure = share_figure([place < matches for place in range(64)], ON)
+    assert (figure.low, figure.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+def test_the_order_of_the_items_does_not_change_the_value() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(1000)
+    assert {mean_figure(rng.permutation(values).tolist(), ON).value for _ in range(5)} == {
+        mean_figure(values.tolist(), ON).value
+    }
+
+
+def test_two_models_are_compared_item_by_item() -> None:
+    """Hard prompts are hard for both: a model that is a little better on each is better beyond chance."""
+    prompts = np.random.default_rng(0).standard_normal(64)
+    old, new = mean_figure(prompts.tolist(), ON), mean_figure((prompts + 0.05).tolist(), ON)
+    assert new.low < old.value, "their own intervals do not say so"
+    found = difference(new, old)
+    assert found.value == pytest.approx(0.05)
+    assert found.half_width < 1e-6
+
+
+def test_the_interval_of_a_distance_is_that_of_its_draws() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(count: int) -> np.ndarray:
+        return rng.standard_normal((count, 8)) * np.linspace(0.2, 1.0, 8)
+
+    for mean, widest in ((1.0, 1.4), (0.0, 2.5)):  # at no distance resamples differ more than draws do
+        figures = [frechet_figure(draw(128), draw(64) + mean, ON) for _ in range(24)]
+        reach = np.mean([min(figure.high - figure.value, figure.value - figure.low) for figure in figures])
+        assert 0.7 < reach / (2.0 * np.std([figure.value for figure in figures], ddof=1)) < widest
+        assert all(figure.low >= 0.0 for figure in figures)
+
+
+def test_the_value_of_a_distance_does_not_depend_on_resampling() -> None:
+    rng = np.random.default_rng(0)
+    real, made = rng.standard_normal((20, 6)), rng.standard_normal((10, 6))
+    figure = frechet_figure(real, made, ON)
+    assert figure.value == frechet_distance(real, made)
+    assert figure.items == 10
+    assert len(figure.replicates) == RESAMPLES

@@ -1,0 +1,89 @@
+"""The release that has the alias, sampled from and evaluated as the project's own models were.
+
+It happens in a project of its own, ``work/promote/champion``: the same parameters, clips and prompts, other models.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.left_out import NOTE, is_left_out
+from walt.core.paths import ARTIFACTS, Paths
+from walt.core.storage import read_json, write_json
+from walt.project.params import Params
+from walt.project.registry import get_stage
+from walt.project.runner import PARAMS_FILE, run_stage
+from walt.tracking.releases import MODEL_ARTIFACTS
+from walt.tracking.server import folder_digest, resolve_uri
+
+_OF_LATENTS = {"latents": "autoencoder", "text": "text_encoder"}
+"""What a model made of the clips and captions -> that model."""
+
+
+def measure_champion(params: Params, root: Path, models: Mapping[str, Path]) -> dict[str, Any]:
+    """Sample from other models and evaluate them with this project's settings, clips and prompts.
+
+    Held-out losses are left out where the autoencoder or the text encoder is another: the latents and embeddings that
+    are here do not fit then.
+
+    Args:
+        models: name in the registry, without the prefix -> folder; what is missing is left out.
+
+    Returns:
+        The content of ``results/evaluation.json`` for them.
+
+    Raises:
+        ConfigurationError: they cannot be sampled from or evaluated with these settings.
+        StorageError: the disk is full, or MLflow cannot be reached.
+    """
+    place = Paths(Paths(root).work("promote") / "champion")
+    shutil.rmtree(place.root, ignore_errors=True)
+    try:
+        _furnish(place, Paths(root), models)
+        write_json(place.root / PARAMS_FILE, _with_absolute_paths(params, Paths(root)))
+        for stage in ("sample", "evaluate"):
+            run_stage(get_stage(stage), place.root)
+    except (ConfigurationError, CorruptArtifactError) as error:
+        raise ConfigurationError(f"the release with the alias cannot be measured here: {error}") from error
+    evaluation: dict[str, Any] = read_json(place.evaluation)
+    return evaluation
+
+
+def _furnish(place: Paths, project: Paths, models: Mapping[str, Path]) -> None:
+    """Put the models, and links to the project's data, where the stages look for them."""
+    artifacts = {MODEL_ARTIFACTS[name]: folder for name, folder in models.items()}
+    for artifact in MODEL_ARTIFACTS.values():
+        _link(place, artifact, artifacts.get(artifact), "this release has none")
+    for artifact in ("clips", "manifest"):
+        _link(place, artifact, getattr(project, artifact), "")
+    fits = all(_digest(getattr(place, model)) == _digest(getattr(project, model)) for model in _OF_LATENTS.values())
+    for artifact in _OF_LATENTS:
+        _link(place, artifact, getattr(project, artifact) if fits else None, "those here are of other models")
+
+
+def _link(place: Paths, artifact: str, target: Path | None, why_not: str) -> None:
+    path = place.root / ARTIFACTS[artifact]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if target is None:
+        write_json(path / NOTE, {"left_out": why_not})
+    else:
+        path.symlink_to(target.resolve())
+
+
+def _digest(folder: Path) -> str:
+    return "left out" if is_left_out(folder) else folder_digest(folder.resolve())
+
+
+def _with_absolute_paths(params: Params, project: Paths) -> dict[str, Any]:
+    """The parameters as JSON (which is YAML), for a project in another folder."""
+    content = params.model_dump(mode="json")
+    content["dataset"]["descriptor"] = str(project.resolve(params.dataset.descriptor))
+    content["dataset"]["path"] = str(project.resolve(params.dataset.path))
+    if params.evaluate.i3d_path is not None:
+        content["evaluate"]["i3d_path"] = str(project.resolve(params.evaluate.i3d_path))
+    content["tracking"]["uri"] = resolve_uri(params.tracking.uri, project.root)
+    return content

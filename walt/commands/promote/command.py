@@ -1,0 +1,23 @@
+"""``walt promote``: the alias of the registered models, moved to the newest where it is better."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from walt.core.log import info
+from walt.project.runner import load_params
+
+
+def command() -> None:
+    """Give the alias to the newest release, if it is better by the rule in params.yaml's promotion section.
+
+    The models must be those that results/evaluation.json was measured of. The release that has the alias is measured
+    again, in work/promote, where its figures are of other clips, prompts or settings.
+    """
+    from walt.commands.promote.champion import measure_champion  # imports torch and MLflow, which --help does not need
+    from walt.tracking.models import promote_newest
+
+    root = Path.cwd()
+    params = load_params(root)
+    info(promote_newest(params.tracking, params.promotion, root, partial(measure_champion, params, root)))

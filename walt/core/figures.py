@@ -1,0 +1,97 @@
+"""A measured number with its interval, and what it was measured on: what makes two numbers comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import inf, isfinite
+from statistics import NormalDist, stdev
+from typing import Any
+
+CONFIDENCE = 0.95
+"""Of all intervals, two-sided."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric's value, and how sure it is."""
+
+    value: float
+    low: float
+    """Lower end of the interval of ``CONFIDENCE``; -inf where one item is all there is."""
+    high: float
+    """Its upper end."""
+    items: int
+    """Videos, or clips, that the value was taken of."""
+    replicates: tuple[float, ...]
+    """The value of each bootstrap resample. Resample number i takes the same items for every model, so the differences
+    of two models' replicates are those of a paired bootstrap. Empty where no promotion can ask for the metric."""
+    conditions: Mapping[str, str]
+    """What it was measured on -> a digest: all but the models under test. Numbers whose conditions differ are never
+    compared."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``from_json``; replicates with nine digits, which is more than they are good for."""
+        ends = {name: value if isfinite(value) else None for name, value in (("low", self.low), ("high", self.high))}
+        replicates = [float(f"{value:.9g}") for value in self.replicates]
+        return {**asdict(self), **ends, "replicates": replicates, "conditions": dict(self.conditions)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Figure:
+        """Of ``as_json``."""
+        low, high = (-inf if value["low"] is None else value["low"]), (inf if value["high"] is None else value["high"])
+        return cls(**{**value, "low": low, "high": high, "replicates": tuple(value["replicates"])})
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def differing(first: Figure, second: Figure) -> list[str]:
+    """The conditions in which two figures differ."""
+    names = {**first.conditions, **second.conditions}
+    return [name for name in names if first.conditions.get(name) != second.conditions.get(name)]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two figures of the same metric and conditions: the new minus the old."""
+
+    value: float
+    half_width: float
+    """Of the interval of ``CONFIDENCE`` around ``value``."""
+
+
+def difference(new: Figure, old: Figure) -> Difference:
+    """The new value minus the old one, with the interval of a paired bootstrap.
+
+    Raises:
+        ValueError: the conditions or the number of items differ, or one has no replicates.
+    """
+    if differing(new, old) or new.items != old.items or len(new.replicates) != len(old.replicates):
+        raise ValueError("the figures were not measured on the same")
+    if len(new.replicates) < 2:
+        raise ValueError("the figures have no replicates")
+    of_replicates = [a - b for a, b in zip(new.replicates, old.replicates, strict=True)]
+    return Difference(new.value - old.value, half_width(of_replicates, new.items))
+
+
+def half_width(replicates: Sequence[float], items: int) -> float:
+    """Half the width of the interval of ``CONFIDENCE``: the replicates' standard deviation times Student's t of
+    ``items`` - 1 degrees of freedom, which for few items is more than the normal distribution's 1.96.
+
+    Their deviation and not their quantiles: of 200 replicates it is known to 5 %. And not their mean: a resample has
+    items twice, which makes a Frechet distance larger.
+    """
+    return _student_t(max(items - 1, 1)) * stdev(replicates)
+
+
+def _student_t(freedom: int) -> float:
+    """The quantile at the upper end of ``CONFIDENCE``, by the expansion in 1 / freedom (Abramowitz and Stegun, 26.7.5);
+    from 3 degrees of freedom on right to 1 %, below that too small."""
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )

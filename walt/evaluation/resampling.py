@@ -1,0 +1,69 @@
+"""Numbers with their bootstrap intervals. Resamples are functions of the number of items, and so pair two models.
+
+Items are given in the order of their clips or videos, the same one for each model; the value itself does not depend on
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from walt.core.figures import CONFIDENCE, Figure, half_width
+from walt.evaluation.frechet import Features, distance_of, frechet_distance
+
+RESAMPLES = 200
+_WILSON_Z = 1.959963984540054  # of CONFIDENCE
+assert CONFIDENCE == 0.95
+
+
+def mean_figure(values: Sequence[float], conditions: Mapping[str, str], keep: bool = True) -> Figure:
+    """The mean of the items' values, one item or more; the interval of a single item is infinite.
+
+    Args:
+        keep: whether the replicates are kept, for a comparison.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    value = float(np.sort(array).mean())
+    if len(array) == 1:
+        return Figure(value, -np.inf, np.inf, 1, (), conditions)
+    replicates = [float(array[chosen].mean()) for chosen in resamples(len(array))]
+    reach = half_width(replicates, len(array))
+    return Figure(value, value - reach, value + reach, len(array), tuple(replicates) if keep else (), conditions)
+
+
+def share_figure(matches: Sequence[bool], conditions: Mapping[str, str]) -> Figure:
+    """The share of items that match, with Wilson's interval (1927): where all or none match, all resamples are alike,
+    and a bootstrap interval would claim that there is no doubt."""
+    figure = mean_figure([float(match) for match in matches], conditions)
+    count, share, z2 = len(matches), figure.value, _WILSON_Z**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    reach = _WILSON_Z * sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
+    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
+    return Figure(share, min(low, share), max(high, share), count, figure.replicates, conditions)
+
+
+def frechet_figure(real: Features, generated: Features, conditions: Mapping[str, str]) -> Figure:
+    """The Frechet distance of two sets of features, two clips or more each, both sets resampled."""
+    real_resamples = resamples(len(real), stream=1)
+    generated_resamples = resamples(len(generated), stream=0)
+    replicates = [
+        distance_of(real[of_real], generated[of_generated])
+        for of_real, of_generated in zip(real_resamples, generated_resamples, strict=True)
+    ]
+    value, items = frechet_distance(real, generated), min(len(real), len(generated))
+    reach = half_width(replicates, items)
+    return Figure(value, max(value - reach, 0.0), value + reach, items, tuple(replicates), conditions)
+
+
+def resamples(items: int, stream: int = 0) -> NDArray[np.int64]:
+    """(RESAMPLES, items) numbers of items, drawn with replacement: always the same for the same arguments.
+
+    Args:
+        stream: sets that are resampled independently of each other have different ones.
+    """
+    numbers = np.random.RandomState([stream, items])  # the legacy generator: the same numbers in every version
+    return np.asarray(numbers.randint(0, items, size=(RESAMPLES, items), dtype=np.int64))

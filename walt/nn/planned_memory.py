@@ -1,0 +1,317 @@
+"""The memory that a computation would take on a device, found without computing anything.
+
+The computation's own code runs, with tensors that have shapes and no values: on torch's ``meta`` device they are, and
+``device`` says what they stand for. Every storage is counted from the operation that makes it to the moment at which
+nothing refers to it any more, also by what autograd keeps, so what is alive at once is what a device would hold.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Self
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from walt.nn.planned_attention import planned_attention
+from walt.nn.planned_autocast import cuda_autocast
+
+Kind = Literal["weights", "optimizer", "gradients", "batch", "activations"]
+KINDS: tuple[Kind, ...] = ("weights", "optimizer", "gradients", "batch", "activations")
+_META = torch.device("meta")
+_real_device = torch.Tensor.device.__get__
+
+
+class PlannedTensor(Tensor):
+    """A tensor without values that says that it is on a device."""
+
+    on: torch.device
+
+    def __new__(cls, meta: Tensor, on: torch.device) -> Self:
+        """``meta`` is on the ``meta`` device."""
+        planned: Self = Tensor._make_subclass(cls, meta, False, device_for_backend_keys=on)
+        planned.on = on
+        return planned
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        """What it stands for."""
+        return self.on
+
+
+class Memory:
+    """Bytes that are alive, by kind, and the most that were, by phase.
+
+    Attributes:
+        phase: what is being computed, a name. In a backward pass it is ``backward`` with ``prefix``, whatever is here.
+        prefix: before the names of phases.
+        peaks: for each phase, the kinds at the moment at which most was alive.
+    """
+
+    def __init__(self) -> None:
+        self.alive: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self.phase, self.prefix = "forward", ""
+        self.peaks: dict[str, dict[Kind, int]] = {}
+
+    def begin(self) -> None:
+        """Find the peaks anew from here."""
+        self.peaks = {}
+
+    def add(self, kind: Kind, count: int) -> None:
+        """``count`` bytes more."""
+        self.alive[kind] += count
+        if count > 0:
+            phase = self.prefix + ("backward" if torch._C._current_graph_task_id() != -1 else self.phase)
+            if phase not in self.peaks or sum(self.alive.values()) > sum(self.peaks[phase].values()):
+                self.peaks[phase] = dict(self.alive)
+
+
+class Plan:
+    """What is counted in the block of ``planned``.
+
+    Attributes:
+        device: what the tensors stand for, ``cuda`` or ``cpu``.
+        memory: the bytes.
+    """
+
+    def __init__(self, device: Literal["cuda", "cpu"]) -> None:
+        self.device = torch.device(device)
+        self.memory = Memory()
+        self._kinds: dict[int, tuple[Kind, int]] = {}
+
+    def place(self, module: nn.Module, kind: Kind = "weights") -> None:
+        """Have a module on the ``meta`` device stand for one on the device; its gradients are counted as such."""
+        for part in module.modules():
+            for name, parameter in list(part._parameters.items()):
+                if parameter is not None:
+                    moved = nn.Parameter(PlannedTensor(parameter.detach(), self.device), parameter.requires_grad)
+                    part._parameters[name] = moved
+            for name, buffer in list(part._buffers.items()):
+                if buffer is not None:
+                    part._buffers[name] = PlannedTensor(buffer, self.device)
+        for tensor in (*module.parameters(), *module.buffers()):
+            self.count(tensor, kind)
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(self._count_gradient)
+
+    def tensor(self, *shape: int, dtype: torch.dtype = torch.float32, kind: Kind = "activations") -> Tensor:
+        """A tensor on the device."""
+        made = PlannedTensor(torch.empty(shape, dtype=dtype, device=_META), self.device)
+        self.count(made, kind)
+        return made
+
+    def count(self, tensor: Tensor, kind: Kind | None = None) -> None:
+        """Count a tensor's storage, as of this kind from here on; by default as what it is counted as already."""
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._kinds:
+            before, counted = self._kinds[key]
+            if size != counted or (kind is not None and kind != before):
+                self._kinds[key] = kind or before, size
+                self.memory.alive[before] -= counted
+                self.memory.add(kind or before, size)
+        elif size:
+            self._kinds[key] = kind or "activations", size
+            self.memory.add(kind or "activations", size)
+            weakref.finalize(storage, self._free, key)
+
+    def _free(self, key: int) -> None:
+        kind, size = self._kinds.pop(key)
+        self.memory.add(kind, -size)
+
+    def _count_gradient(self, parameter: Tensor) -> None:
+        assert parameter.grad is not None
+        self.count(parameter.grad, "gradients")
+
+
+@contextmanager
+def planned(device: Literal["cuda", "cpu"]) -> Iterator[Plan]:
+    """In the block, what is computed with the plan's tensors is counted instead of computed.
+
+    On ``cuda``, autocast follows CUDA's rules, and attention takes what torch's memory-efficient kernel does. On
+    ``cpu`` there is no autocast (fp32 alone). Left out are the workspaces of single kernels, what the allocator loses
+    between blocks, and the half gigabyte of a CUDA context.
+    """
+    plan = Plan(device)
+    with ExitStack() as stack:
+        if device == "cuda":
+            stack.enter_context(cuda_autocast())
+        stack.enter_context(patch("torch.nn.functional.scaled_dot_product_attention", planned_attention))
+        calls = _Calls(plan.device)
+        run_backward = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+        stack.enter_context(patch("torch.autograd._engine_run_backward", calls.also_in(run_backward)))
+        stack.enter_context(calls)
+        stack.enter_context(_Operations(plan))
+        yield plan
+
+
+class _Calls(TorchFunctionMode):
+    """Has what asks for the device make tensors on ``meta``."""
+
+    def __init__(self, on: torch.device) -> None:
+        super().__init__()
+        self.on = on
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if "device" in kwargs and self._is_meant(kwargs["device"]):
+            kwargs = {**kwargs, "device": _META}
+        if func is Tensor.new_tensor and args[0].device.type == self.on.type:
+            return torch.empty(torch.tensor(args[1]).shape, dtype=args[0].dtype, device=_META)
+        if func is Tensor.to and len(args) > 1 and self._is_meant(args[1]):
+            args = (args[0], _META, *args[2:])
+        return func(*args, **kwargs)
+
+    def also_in(self, run_backward: Callable[..., Any]) -> Callable[..., Any]:
+        """torch leaves the mode when it begins a backward pass, in which checkpointed blocks are computed again."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return run_backward(*args, **kwargs)
+
+        return run
+
+    def _is_meant(self, device: Any) -> bool:
+        return isinstance(device, str | torch.device) and torch.device(device).type == self.on.type
+
+
+class _Operations(TorchDispatchMode):
+    """Runs each operation on ``meta``, and counts what it makes.
+
+    What an operation makes of tensors with the same shapes is remembered: models repeat their blocks.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self._known: dict[Any, Any] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.ops.aten.mkldnn_convolution.default:  # which has no rule for shapes
+            func, args = _convolution(*args)
+        if _only_writes(func) and _has_no_values(args[0]):
+            return args[0] if func._schema.returns else None
+        key = _key((func, args, kwargs)) if _makes_new_tensors(func) else None
+        with torch._C.DisableTorchFunction():
+            if key is not None and key in self._known:
+                return _mapped(self._known[key], _Form, lambda form: self._made(form.empty()))
+            found, given = self._run(func, args, kwargs)
+            forms = _mapped(found, Tensor, _Form.of)
+            if key is not None and _are_known(forms):
+                self._known[key] = forms
+            # what comes from the host is a batch
+            kind: Kind | None = "batch" if func is torch.ops.aten._to_copy.default and not given else None
+            return _mapped(found, Tensor, lambda x: self._returned(x, given, kind))
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, dict[int, tuple[Tensor, Tensor]]]:
+        """The operation's result on ``meta``, and the planned tensors that it was given, by the id of what they were
+        there."""
+        given: dict[int, tuple[Tensor, Tensor]] = {}
+
+        def bare(tensor: Tensor) -> Tensor:
+            if _real_device(tensor) != _META:
+                return tensor
+            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=_META)
+            given[id(plain)] = plain, tensor
+            return plain
+
+        with torch._C._PreserveDispatchKeyGuard():
+            torch._C._set_meta_in_tls_dispatch_include(True)
+            args, kwargs = _mapped(args, Tensor, bare), _mapped(kwargs, Tensor, bare)
+        return func(*args, **kwargs), given
+
+    def _returned(self, value: Tensor, given: dict[int, tuple[Tensor, Tensor]], kind: Kind | None) -> Tensor:
+        if _real_device(value) != _META:
+            return value
+        return given[id(value)][1] if id(value) in given else self._made(value, kind)
+
+    def _made(self, meta: Tensor, kind: Kind | None = None) -> Tensor:
+        self.plan.count(meta, kind)
+        return PlannedTensor(meta, self.plan.device)
+
+
+def _convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, stride: Any, dilation: Any, groups: int
+) -> tuple[Any, tuple[Any, ...]]:
+    """The operation for any device that does what oneDNN's does, and its arguments."""
+    arguments = (x, weight, bias, stride, padding, dilation, False, [0] * len(stride), groups)
+    return torch.ops.aten.convolution.default, arguments
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a result looks like; on the host where it has values."""
+
+    shape: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    has_values: bool
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Form:
+        return cls(tensor.shape, tensor.stride(), tensor.dtype, _real_device(tensor) != _META)
+
+    def empty(self) -> Tensor:
+        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=_META)
+
+
+def _are_known(forms: Any) -> bool:
+    """Whether that is all of a result: tensors without values."""
+    every = forms if isinstance(forms, list | tuple) else [forms]
+    return all(isinstance(form, _Form) and not form.has_values for form in every)
+
+
+def _has_no_values(written: Any) -> bool:
+    """Of a tensor, or of the first of several."""
+    first = written[0] if isinstance(written, list | tuple) and written else written
+    return isinstance(first, Tensor) and _real_device(first) == _META
+
+
+def _mapped(value: Any, kind: type, function: Callable[[Any], Any]) -> Any:
+    """The function's result in place of each value of this kind, in lists, tuples and mappings too."""
+    if isinstance(value, kind):
+        return function(value)
+    if isinstance(value, list | tuple):
+        parts = [_mapped(part, kind, function) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    if isinstance(value, dict):
+        return {name: _mapped(part, kind, function) for name, part in value.items()}
+    return value
+
+
+@cache
+def _only_writes(func: Any) -> bool:
+    """Whether an operation changes values of what it is given, and nothing else."""
+    name = func._schema.name
+    shapes = torch.Tag.inplace_view in func.tags or name in ("aten::resize_", "aten::set_", "aten::resize_as_")
+    return name.endswith("_") and func._schema.is_mutable and len(func._schema.returns) < 2 and not shapes
+
+
+@cache
+def _makes_new_tensors(func: Any) -> bool:
+    """Whether an operation changes nothing that it is given, and returns no part of it."""
+    schema = func._schema
+    return not any(value.alias_info for value in (*schema.arguments, *schema.returns))
+
+
+def _key(value: Any) -> Any:
+    """What a result's shape may depend on; None where that is not known: of values on the host."""
+    if isinstance(value, Tensor):
+        return (tuple(value.shape), value.stride(), value.dtype) if _real_device(value) == _META else None
+    if isinstance(value, dict):
+        value = [part for item in sorted(value.items()) for part in item]
+    if isinstance(value, list | tuple):
+        keys = tuple(map(_key, value))
+        return None if None in keys else keys
+    return (type(value), value)
