@@ -2,8 +2,10 @@
 
 import gc
 import os
+import re
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +13,24 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WALT_CACHE"] = tempfile.mkdtemp(prefix="walt-cache-")
 
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
+from tests.support.prefect_database import prefect_database  # noqa: F401
 from tests.support.s3 import _own_proxy, bucket, s3_server  # noqa: F401
+from tests.support.tracking import empty_database  # noqa: F401
 from tests.support.warm import warm, warm_dvc  # noqa: F401
 from tests.support.web import web  # noqa: F401
 from walt.core import environment
 
 environment.set_defaults()
+
+
+_ALL_SLOW = re.compile(r"^pytestmark = [^\n]*\bpytest\.mark\.slow\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Without slow tests, modules of nothing else are not imported: some load Prefect, or what only they need."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if _ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 def pytest_collection() -> None:

@@ -14,6 +14,7 @@ from walt.autoencoder.losses import kl_loss, sample_latents
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
+from walt.core.own_digest import read_json_with_digest, write_json_with_digest
 
 PAPER = VIDEO.model_copy(update={"base_channels": 128, "blocks_per_level": 4, "latent_channels": 8, "groups": 32})
 
@@ -158,8 +159,8 @@ def test_folder_round_trip_and_its_errors(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="no model here"):
         load_autoencoder(tmp_path / "nowhere")
-    config = (tmp_path / "config.json").read_text().replace('"latent_channels": 3', '"latent_channels": 5')
-    (tmp_path / "config.json").write_text(config)
+    config, _ = read_json_with_digest(tmp_path / "config.json")
+    write_json_with_digest(tmp_path / "config.json", config | {"latent_channels": 5})
     with pytest.raises(
         ConfigurationError, match=r"'decoder\.conv_in\.weight' is \(16, 3, 3, 3, 3\), the model has \(16, 5"
     ):

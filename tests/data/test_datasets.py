@@ -160,6 +160,12 @@ def test_latents_are_float32_batches(tmp_path: Path) -> None:
         ("i0", member(latents=torch.zeros(4, 2, 3, 3).half()), "image"),
         ("v1", member(latents=torch.full((4, 2, 3, 3), float("nan")).half()), ".*not finite"),
         ("v1", member(latents=torch.full((4, 2, 3, 3), float("inf")).half()), ".*not finite"),
+        ("v1", member(latents=torch.zeros(4, 2, 3, 3)), r"latents of torch\.float32, not of float16"),
+        (
+            "v1",
+            member(latents=torch.zeros(4, 2, 3, 3).bfloat16()),
+            r"of torch\.bfloat16, expected .* of torch\.float16",
+        ),
         ("v1", member(mean=torch.zeros(4, 2, 3, 3).half()), r"tensors \['mean'\]"),
         ("v1", {"safetensors": b"\x80\x04 a pickle"}, "x-000000"),
         ("v1", {"json": b"{}"}, "no safetensors"),
@@ -314,7 +320,7 @@ def test_a_batch_is_the_same_whoever_reads_it(
 
 
 def test_a_batch_has_one_kind_and_known_keys(tmp_path: Path) -> None:
-    values = {key: member(latents=torch.zeros(4, 2 if key == "v0" else 1, 3, 3)) for key in ("v0", "i0")}
+    values = {key: member(latents=torch.zeros(4, 2 if key == "v0" else 1, 3, 3).half()) for key in ("v0", "i0")}
     dataset = latent_dataset(tmp_path, values)
     with pytest.raises(ValueError, match="videos and images"):
         dataset.latents(["v0", "i0"])

@@ -18,6 +18,7 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from walt.core import storage, verified_files
 from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import clean_temporary, keep_only
@@ -295,3 +296,18 @@ def test_a_reader_can_be_copied(tmp_path: Path) -> None:
     reader = ShardReader(tmp_path)
     assert reader["key0"] == SAMPLES[0][1]
     assert copy.deepcopy(reader)["key5"] == SAMPLES[5][1]
+
+
+def test_tars_are_hashed_once_and_whoever_reads_all_hashes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    monkeypatch.setenv("WALT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(verified_files, "time_ns", lambda: time.time_ns() + 3 * 10**9)  # they changed long ago
+    monkeypatch.setattr(storage, "sha256_file", lambda path: hashed.append(Path(path).name) or sha256_file(path))
+    record = fill(tmp_path / "tars")[0]
+    for _ in range(3):
+        ShardReader(tmp_path / "tars")
+    assert hashed == ["clips-000000.tar", "clips-000001.tar"]
+    assert len([*iterate_shard(tmp_path / "tars", record)]) == 3
+    assert hashed[2:] == ["clips-000000.tar"]

@@ -12,16 +12,21 @@ import time
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tests.support.project import copy_project, run, tools_of, try_run
 from tests.support.tiny_loop import files_of
 from tests.support.warm import Warm
-from walt.core.storage import read_json
+from walt.commands.verify.everything import Request
+from walt.commands.verify.everything import run as verify
+from walt.core.errors import CorruptArtifactError
+from walt.core.storage import read_json, replace_file
 from walt.core.transformers import TRANSFORMERS
+from walt.nn.pretrained import load_config, save_weights
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 from walt.tracking.server import connect
+from walt.transformer.config import TransformerConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -112,6 +117,22 @@ def test_the_transformer_becomes_a_model_version_with_an_alias(project: Path) ->
         assert client.get_model_version_by_alias(model, params.promotion.alias).name == model
 
 
+def test_all_is_verified_by_the_stages_records_or_by_what_dvc_knows(project: Path, tmp_path: Path) -> None:
+    request = Request(4, 0, tmp_path)
+    page = verify(request, project)
+    assert page is not None
+    assert "decoded clips are nearer to their own clip" in page.read_text(encoding="utf-8")
+    for record in project.glob("work/*/outputs.json"):
+        record.unlink()
+    verify(request, project)  # as on a machine that pulled all
+    file = project / "models/base/metrics.json"
+    data = file.read_bytes()
+    replace_file(file, data.replace(b"1", b"2", 1))
+    with pytest.raises(CorruptArtifactError, match=r"models/base/metrics\.json: differs from dvc\.lock"):
+        verify(request, project)
+    replace_file(file, data)
+
+
 def test_the_gate_refuses_other_weights_and_measures_the_champion_again(
     project: Path, tmp_path: Path, warm: Warm
 ) -> None:
@@ -119,10 +140,9 @@ def test_the_gate_refuses_other_weights_and_measures_the_champion_again(
     copy = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
     warm.install(copy)
     assert "already is champion" in run(copy, "walt", "promote")
-    weights = copy / "models/base/model.safetensors"
-    changed = {name: weight + 0.01 for name, weight in load_file(weights).items()}
-    weights.unlink()  # DVC may have made it a link
-    save_file(changed, weights)
+    base = copy / "models/base"
+    changed = {name: weight + 0.01 for name, weight in load_file(base / "model.safetensors").items()}
+    save_weights(base, changed, load_config(base, TransformerConfig))  # new files: DVC may have made them links
     refused = try_run(copy, "walt", "promote")
     assert refused.returncode == 2
     assert "models/base: these are not the weights that were evaluated" in refused.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.prefect_database import PrefectDatabase
 from tests.support.project import copy_project, run
 from tests.support.warm import Warm
 from walt.core.digests import sha256_file
@@ -76,13 +77,15 @@ def test_a_file_that_only_looks_edited_is_read_and_makes_nothing_stale(project: 
     assert stages_run(project) == []
 
 
-def test_the_flow_finds_an_edited_caption(project: Path) -> None:
+def test_the_flow_finds_an_edited_caption(project: Path, prefect_database: PrefectDatabase) -> None:
     """What ``make demo`` and every deployment run."""
+    prefect_database.copy_to(project / ".prefect/prefect.db")
     edit_in_place(project / "data/shapes/captions.csv", b"background\n", b"backgrouND\n")
     output = run(project, "python", "-m", "flows.walt", "--target", "encode-text")
     assert [line.split()[-1] for line in output.splitlines() if line.startswith(("ingest ", "encode-text "))] == [
         "ran", "ran",
     ]  # fmt: skip
+    prefect_database.keep(project / ".prefect/prefect.db")
     captions = [row.caption or "" for row in read_manifest(Paths(project).manifest)]
     assert any(caption.endswith("backgrouND") for caption in captions)
 

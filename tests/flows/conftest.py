@@ -8,18 +8,25 @@ import pytest
 
 from flows import processes
 from tests.support.fake_project import make_project, tools_of
+from tests.support.prefect_database import PrefectDatabase
 from tests.support.warm import WarmCommand
 from walt.core import environment
 
 
 @pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
+def prefect_server(prefect_database: PrefectDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One temporary server, with a database of its own, for all tests of flows."""
-    from prefect.testing.utilities import prefect_test_harness  # takes seconds, in each process that collects tests
+    from prefect.testing import utilities  # takes seconds, in each process that collects tests
 
     environment.set_defaults()
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    database = tmp_path_factory.mktemp("harness") / "prefect-test.db"
+    prefect_database.copy_to(database)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utilities, "mkdtemp", lambda: str(database.parent))
+        with utilities.prefect_test_harness(server_startup_timeout=120):
+            assert database.is_file(), "it is elsewhere in this version of Prefect"
+            prefect_database.keep(database)
+            yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.pipeline import StageFailedError
 from flows.processes import Ended
 from tests.support.tiny_loop import IDENTITY, loop_config, run
 from walt.core.errors import ConfigurationError, StorageError
@@ -14,6 +13,8 @@ from walt.training.continuation import begin
 
 
 def test_a_training_that_is_refused_fails_the_flow_with_the_ways_on_and_is_not_repeated(tmp_path: Path) -> None:
+    from flows.pipeline import StageFailedError  # Prefect with it: only the process that runs this test needs that
+
     run(tmp_path, loop_config(steps=2))
     with pytest.raises(ConfigurationError) as refused:
         begin("train-base", tmp_path, {**IDENTITY, "settings": {"seed": 1}}, loop_config(steps=2), "refuse")

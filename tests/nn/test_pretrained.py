@@ -11,7 +11,8 @@ from tests.support.tiny_models import AUTOENCODER, BASE, drawn
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.core.config import Section
-from walt.core.errors import ConfigurationError
+from walt.core.digests import sha256_json
+from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.nn import pretrained
 from walt.nn.pretrained import load_config, save_weights
 from walt.transformer.config import SuperResolutionConfig, TransformerConfig
@@ -41,6 +42,11 @@ def with_format(text: str, number: object) -> str:
     return json.dumps({"format": number, **json.loads(text)})
 
 
+def with_digest(text: str) -> str:
+    value = json.loads(text)
+    return json.dumps({**value, "sha256": sha256_json(value)})
+
+
 @pytest.mark.parametrize("number", [None, 0, 1])
 def test_models_of_earlier_versions_load(tmp_path: Path, number: int | None) -> None:
     """These texts stay as they are, whatever knobs are added."""
@@ -58,6 +64,7 @@ def test_a_model_whose_file_has_no_format_has_its_weights(tmp_path: Path) -> Non
     save_transformer(tmp_path, model)
     content = json.loads((tmp_path / "config.json").read_text())
     assert content.pop("format") == pretrained.FORMAT
+    del content["sha256"], content["weights_sha256"]
     write(tmp_path, json.dumps(content))
     loaded = load_transformer(tmp_path)
     assert all((loaded.state_dict()[name] == weight).all() for name, weight in model.state_dict().items())
@@ -79,13 +86,13 @@ def test_a_knob_that_a_model_is_older_than_has_its_earlier_value(
     for text, expected in (
         ('{"width": 1}', (1, 5, 1)),
         ('{"format": 1, "width": 1}', (1, 5, 1)),
-        ('{"format": 2, "width": 1, "depth": 9}', (1, 9, 1)),
-        ('{"format": 3, "width": 1, "depth": 9, "heads": 4}', (1, 9, 4)),
+        (with_digest('{"format": 2, "width": 1, "depth": 9}'), (1, 9, 1)),
+        (with_digest('{"format": 3, "width": 1, "depth": 9, "heads": 4}'), (1, 9, 4)),
     ):
         assert tuple(load_config(write(tmp_path, text), Model).model_dump().values()) == expected
     assert load_config(write(tmp_path, '{"width": 1}'), Other) == Other(width=1)
     with pytest.raises(ConfigurationError, match="missing key 'heads'"):
-        load_config(write(tmp_path, '{"format": 3, "width": 1, "depth": 9}'), Model)
+        load_config(write(tmp_path, with_digest('{"format": 3, "width": 1, "depth": 9}')), Model)
 
 
 @pytest.mark.parametrize(
@@ -108,3 +115,30 @@ def test_what_is_written_says_its_format(tmp_path: Path) -> None:
     save_weights(tmp_path, drawn(CausalAutoencoder(AUTOENCODER), 0).state_dict(), AUTOENCODER)
     assert json.loads((tmp_path / "config.json").read_text())["format"] == pretrained.FORMAT
     assert load_config(tmp_path, AutoencoderConfig) == AUTOENCODER
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (('"groups": 2', '"groups": 1'), r"config\.json: differs from its own digest"),
+        (('"format": 2', '"format": 0'), r"config\.json: differs from its own digest"),
+        (('"sha256"', '"sha257"'), r"config\.json: its own digest is missing"),
+        (('"weights_sha256": "', '"weights_sha256": "0'), r"config\.json: differs from its own digest"),
+        (('"groups"', '"groups'), r"config\.json: not JSON"),
+    ],
+)
+def test_a_damaged_configuration_is_not_another_model(tmp_path: Path, damage: tuple[str, str], message: str) -> None:
+    save_weights(tmp_path, drawn(CausalAutoencoder(AUTOENCODER), 0).state_dict(), AUTOENCODER)
+    text = (tmp_path / "config.json").read_text()
+    assert damage[0] in text
+    with pytest.raises(CorruptArtifactError, match=message):
+        load_config(write(tmp_path, text.replace(*damage)), AutoencoderConfig)
+
+
+def test_one_bit_of_one_weight_is_another_model(tmp_path: Path) -> None:
+    save_transformer(tmp_path, drawn(WaltTransformer(BASE), 0))
+    data = bytearray((tmp_path / "model.safetensors").read_bytes())
+    data[-4] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(data)
+    with pytest.raises(CorruptArtifactError, match=r"model\.safetensors: its sha256 differs from config\.json"):
+        load_transformer(tmp_path)

@@ -134,15 +134,15 @@ def _two_nodes(Cluster: Any) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_rank_is_replaced_and_not_a_bit_differs(
-    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same training on two ranks of one machine and on two nodes, of which one rank is killed; then SIGTERM."""
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     long = {"steps": 60, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
-    whole = write_project(tmp_path / "one", train_base=long, compute={"devices": 2})
+    whole = write_project(tmp_path / "one", empty_database, train_base=long, compute={"devices": 2})
     finish(whole, "train-base")
 
-    root = write_project(tmp_path / "two", train_base=long, compute={"devices": 1, "nodes": 2})
+    root = write_project(tmp_path / "two", empty_database, train_base=long, compute={"devices": 1, "nodes": 2})
     work = root / "work/train-base"
     process = start(root, "train-base")
     wait_for(process, lambda: steps_saved(work))

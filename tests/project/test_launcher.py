@@ -76,9 +76,11 @@ def test_sigterm_is_the_cause_where_no_rank_says_another(
 
 
 @pytest.mark.slow
-def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(tmp_path: Path) -> None:
+def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(
+    tmp_path: Path, empty_database: Path
+) -> None:
     long = {"steps": 60, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
-    root = write_project(tmp_path / "p", train_base=long, compute={"devices": 2})
+    root = write_project(tmp_path / "p", empty_database, train_base=long, compute={"devices": 2})
     work = root / "work/train-base"
     process = start(root, "train-base")
     wait_for(process, lambda: steps_saved(work))
@@ -101,7 +103,7 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(t
 
     set_parameters(root, train_base=long, compute={"devices": 1})
     finish(root, "train-base")
-    whole = write_project(tmp_path / "q", train_base=long)
+    whole = write_project(tmp_path / "q", empty_database, train_base=long)
     finish(whole, "train-base")
     one, other = (weights(folder / "models/base") for folder in (root, whole))
     for name, value in one.items():
@@ -112,8 +114,10 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(t
 
 
 @pytest.mark.slow
-def test_the_message_of_the_rank_that_fails_is_the_stages(tmp_path: Path) -> None:
-    root = write_project(tmp_path, compute={"devices": 2}, base={"text_width": 24}, text={"encoder": "somewhere"})
+def test_the_message_of_the_rank_that_fails_is_the_stages(tmp_path: Path, empty_database: Path) -> None:
+    root = write_project(
+        tmp_path, empty_database, compute={"devices": 2}, base={"text_width": 24}, text={"encoder": "somewhere"}
+    )
     process = start(root, "train-base")
     _, errors = process.communicate()
     assert process.returncode == 2

@@ -66,8 +66,10 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         (
             "train_base.image_fraction",
             0.01,
-            r"image_fraction 0.01 of batch_size .* rounds to none",
+            r"train_base: image_fraction 0.01 of batch_size .* rounds to none",
         ),
+        ("train_sr_2x.image_fraction", 0.99, r"image_fraction 0.99 of batch_size .* rounds to all of them, without a"),
+        ("text.batch_size", 256, r"unknown key 'text.batch_size': it is gone, remove it: the shape of each call"),
         ("base.cross_attention", "own", r"base.cross_attention is own, .* train_base.image_fraction must be 0"),
         ("sr_2x.cross_attention", "own", r"sr_2x.cross_attention is own, .* train_sr_2x.image_fraction must be 0"),
         ("diffusion.prediction", "epsilon", r"diffusion.prediction epsilon needs diffusion.zero_terminal_snr false"),

@@ -11,16 +11,18 @@ import typer
 
 from walt.cli import app
 from walt.commands.run_stage import run_and_show
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.core.storage import read_json
+from walt.core.storage import read_json, write_json
 from walt.core.transformers import Transformer
+from walt.data.shards import write_index, write_shard
 from walt.project import cluster
 from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, Stage, get_stage
 from walt.project.runner import run_stage, section_names, stage_config
-from walt.stages import train_transformer
+from walt.stages import encode_text, train_transformer
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -52,6 +54,24 @@ def test_a_choice_reaches_the_stage_and_afresh_sets_aside_first(
     assert found == [("refuse", True), ("go-on", True), ("afresh", False)]
     assert (work / "set-aside/0001/step-000000002").is_dir()
     assert read_json(work / "set-aside/0001/why.json")["why"] == "asked for by --afresh"
+
+
+def test_what_a_stage_made_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+
+    def run(config: encode_text.Config, paths: Paths) -> dict[str, int]:
+        write_index(paths.text, "x", [write_shard(paths.text / "text-all.tar", [("a", {"json": b"{}"})])])
+        write_json(paths.text_encoder / "encoder.json", {"width": 3})
+        return {}
+
+    monkeypatch.setattr(encode_text, "run", run)
+    run_stage(get_stage("encode-text"), tmp_path)
+    record = Paths(tmp_path).work("encode-text") / "outputs.json"
+    expected = {
+        name: {"bytes": (tmp_path / name).stat().st_size, "sha256": sha256_file(tmp_path / name)}
+        for name in ("data/text/shards.parquet", "models/text-encoder/encoder.json")
+    }
+    assert read_json(record)["files"] == expected, "the index has the digest of the tar"
 
 
 def test_on_several_machines_nothing_is_set_aside_before_they_are_found(

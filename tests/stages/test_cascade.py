@@ -71,7 +71,10 @@ def write_noise(paths: Paths, architecture: TransformerConfig) -> None:
     """Latents of the resolution of ``architecture``."""
     frames, *grid = architecture.latent_grid
     samples = [
-        (row.key, {"safetensors": save({"latents": torch.randn(4, frames if row.kind == "video" else 1, *grid)})})
+        (
+            row.key,
+            {"safetensors": save({"latents": torch.randn(4, frames if row.kind == "video" else 1, *grid).half()})},
+        )
         for row in ROWS
     ]
     folder = paths.latents / size_folder(architecture.resolution)

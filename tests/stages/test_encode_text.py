@@ -79,7 +79,8 @@ def test_no_caption_is_the_null_embedding(done: Paths) -> None:
 
 def test_description_of_the_encoder(done: Paths) -> None:
     description = read_json(done.text_encoder / "encoder.json")
-    assert description.keys() == {"source", "digest", "max_tokens", "width"}
+    assert description.keys() == {"source", "digest", "max_tokens", "width", "files", "sha256"}
+    assert description["files"].keys() == {file.name for file in (done.text_encoder / "t5").iterdir()}
     assert (description["source"], description["max_tokens"], description["width"]) == ("tiny", 8, 16)
 
 
@@ -194,7 +195,9 @@ def test_what_an_older_version_stored_is_removed(tmp_path: Path, done: Paths) ->
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
-def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(tmp_path: Path, batch_size: int) -> None:
+def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(
+    tmp_path: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In fp32, where T5's last bits depend on the number of rows and on the padding."""
     words = ["red", "green", "blue", "circle", "square", "moving", "left"]
     texts = [" ".join([*(words * 3)[:count], words[place]]) for count in (0, 1, 6, 7, 8, 20) for place in range(7)]
@@ -203,7 +206,8 @@ def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(tmp_path: Path, batc
     encoder = str(whole.text_encoder / "t5")
 
     def stored(name: str, some: list[str], size: int) -> dict[str, Any]:
-        text = TEXT.model_copy(update={"encoder": encoder, "batch_size": size, "max_tokens": 20})
+        text = TEXT.model_copy(update={"encoder": encoder, "max_tokens": 20})
+        monkeypatch.setattr(encode_text, "_AT_ONCE", size)
         paths = make_text_project(tmp_path / name, some)
         run(CONFIG.model_copy(update={"text": text}), paths)
         return {key: ShardReader(paths.text)[key] for key in ShardReader(paths.text).keys}
@@ -222,6 +226,19 @@ def test_another_encoder_remakes_everything(tmp_path: Path) -> None:
     before = content(paths)
     assert run(CONFIG.model_copy(update={"seed": 1}), paths)["reused"] == 0
     assert all(content(paths)[name] != data for name, data in before.items() if name.endswith(".tar"))
+
+
+def test_one_bit_of_one_weight_remakes_everything(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path)
+    run(CONFIG, paths)
+    (paths.text_encoder / "t5").rename(tmp_path / "given")
+    given = CONFIG.model_copy(update={"text": TEXT.model_copy(update={"encoder": str(tmp_path / "given")})})
+    assert run(given, paths)["reused"] == 2, "the same encoder"
+    weights = tmp_path / "given/model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-4] ^= 1
+    weights.write_bytes(data)
+    assert run(given, paths)["reused"] == 0
 
 
 @pytest.mark.parametrize(

@@ -200,11 +200,16 @@ def test_one_changed_clip_tar_remakes_only_its_latents(paths: Paths) -> None:
     assert LatentDataset(paths.latents, (16, 16), "train").image_keys == ("i0",)
 
 
-@pytest.mark.parametrize("what", ["weights", "statistics", "precision", "code"])
+@pytest.mark.parametrize("what", ["weights", "last bit", "statistics", "precision", "code"])
 def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     indexes = {size: read_index(paths.latents / size).identity for size in SIZES}
     if what == "code":
         monkeypatch.setattr(encode_video, "code_digest", lambda module: "of other code")
+    elif what == "last bit":  # of one weight
+        model, statistics = load_autoencoder(paths.autoencoder)
+        weight = next(model.parameters()).data.view(torch.int32)
+        weight[(0,) * weight.ndim] ^= 1
+        save_autoencoder(paths.autoencoder, model, statistics)
     else:
         write_autoencoder(paths, seed=what == "weights", mean=0.6 if what == "statistics" else 0.5)
     figures = run(config(precision="bf16" if what == "precision" else "fp32"), paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -57,9 +58,13 @@ def parameters(**changes: Any) -> dict[str, Any]:
     return values
 
 
-def write_project(root: Path, **changes: Any) -> Path:
-    """Clips, latents, text and parameters of a project at ``root``."""
+def write_project(root: Path, database: Path, **changes: Any) -> Path:
+    """Clips, latents, text and parameters of a project at ``root``.
+
+    ``database`` is an empty one of MLflow, which takes seconds to make, and longer beside other processes.
+    """
     write_clips(root / "data/clips")
+    shutil.copy(database, root / "mlflow.db")
     write_latents(root / "data")
     set_parameters(root, **changes)
     return root

@@ -34,7 +34,7 @@ SUPER_RESOLUTION = BASE.model_copy(
 )  # fmt: skip
 DIFFUSION = changed(recipe().diffusion, num_steps=100, beta_start=1e-3, beta_end=0.2)
 ENCODE_VIDEO = changed(recipe().encode_video, precision="fp32")
-TEXT = changed(recipe().text, tiny={"vocabulary": 64}, max_tokens=8, batch_size=4)
+TEXT = changed(recipe().text, tiny={"vocabulary": 64}, max_tokens=8)
 SAMPLE = changed(recipe().sample, prompts=("a red circle", "a green square"), count=2, batch_size=2)
 SECOND = SUPER_RESOLUTION.model_copy(update={"resolution": (64, 64), "latent_grid": (2, 8, 8), "patch_size": 4})
 """The super-resolution model that follows the first."""

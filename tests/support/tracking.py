@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from walt.tracking.config import TrackingConfig
+from walt.tracking.server import connect
 
 CONFIG = TrackingConfig(uri="sqlite:///mlflow.db", experiment="walt", model_prefix="walt", system_metrics=False)
 DOWN = CONFIG.model_copy(update={"uri": "http://127.0.0.1:9"})  # the discard port: nobody listens
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow database takes seconds; a copy of one takes none."""
+    root = tmp_path_factory.mktemp("mlflow")
+    connect(CONFIG.model_copy(update={"experiment": "unused"}), root)
+    return root / "mlflow.db"

@@ -155,11 +155,35 @@ def test_loading_checks_the_digest(tmp_path: Path) -> None:
     assert loaded.max_tokens == 16
     assert torch.equal(loaded.encode(CAPTIONS)[0], made.encode(CAPTIONS)[0])
 
-    weights = tmp_path / "t5" / "model.safetensors"
+    flip_last_bit(tmp_path / "t5/model.safetensors")
+    with pytest.raises(CorruptArtifactError, match=r"model\.safetensors: it is not the file that"):
+        load_text_encoder(tmp_path, "cpu")
+
+
+def flip_last_bit(weights: Path) -> None:
+    """Of the last float32 weight in a file."""
     data = bytearray(weights.read_bytes())
-    data[-100] ^= 1  # one bit of one weight
-    weights.write_bytes(bytes(data))
-    with pytest.raises(CorruptArtifactError, match="not the one"):
+    data[-4] ^= 1
+    weights.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("model.safetensors", "the encoder .* is not the one"), ("config.json", r"config\.json: it is not the file that")],
+)
+def test_a_given_encoder_that_was_changed_is_not_taken(tmp_path: Path, file: str, message: str) -> None:
+    """Of a large one the weights are not hashed twice: they have the encoder's digest."""
+    make_tiny(tmp_path)
+    given = (tmp_path / "t5").rename(tmp_path / "given")
+    open_text_encoder(str(given), 16, "cpu", tmp_path).describe(tmp_path)
+    assert load_text_encoder(tmp_path, "cpu").width == 64
+    if file == "config.json":
+        config = (given / file).read_text()
+        (given / file).write_text(config.replace('"layer_norm_epsilon": 1e-06', '"layer_norm_epsilon": 1e-05'))
+        assert (given / file).read_text() != config
+    else:
+        flip_last_bit(given / file)
+    with pytest.raises(CorruptArtifactError, match=message):
         load_text_encoder(tmp_path, "cpu")
 
 

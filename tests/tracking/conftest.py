@@ -6,17 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tracking import CONFIG
 from walt.core.storage import write_bytes
-from walt.tracking.server import connect
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new MLflow database takes seconds; a copy of one takes none."""
-    root = tmp_path_factory.mktemp("mlflow")
-    connect(CONFIG.model_copy(update={"experiment": "unused"}), root)
-    return root / "mlflow.db"
 
 
 @pytest.fixture

@@ -62,6 +62,14 @@ def test_a_term_without_its_network_is_refused(loss: dict[str, float], changes: 
             "train_base.frame_prediction_probability is 0.5, which needs base.frame_prediction true",
         ),
         (
+            {"train_base": {"batch_size": 2, "image_fraction": 0.25}},
+            "train_base: image_fraction 0.25 of batch_size 2 is 0.5 stacks of images per step, which rounds to none",
+        ),
+        (
+            {"train_base": {"batch_size": 2, "image_fraction": 0.75}},
+            "is 1.5 stacks of images per step, which rounds to all of them, without a video: raise batch_size",
+        ),
+        (
             {"sr_2x": {"frame_prediction": True}},
             "sr_2x.frame_prediction is true, but train_sr_2x.frame_prediction_probability is 0",
         ),
@@ -75,6 +83,13 @@ def test_knobs_that_do_not_fit_are_refused_by_name(changes: dict[str, dict[str, 
         parse_section(data, Params, "params.yaml")
     assert message in str(error.value)
     assert next(iter(changes)) in str(error.value)
+
+
+@pytest.mark.parametrize(("batch_size", "fraction"), [(24, 0.125), (2, 0.0), (2, 1.0), (2, 0.5), (2, 0.3), (10, 0.25)])
+def test_shares_of_images_that_leave_some_of_both_are_accepted(batch_size: int, fraction: float) -> None:
+    data = recipe_data("demo")
+    data["train_base"] |= {"batch_size": batch_size, "image_fraction": fraction}
+    assert parse_section(data, Params, "params.yaml").train_base.image_fraction == fraction
 
 
 def test_frame_prediction_and_parts_are_accepted() -> None:

@@ -54,6 +54,12 @@ class AutoencoderConfig(Section):
         return int(2 ** sum(self.temporal_downsample))
 
 
+def latent_shape(config: AutoencoderConfig, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """(c, t, h, w) of the latents of a clip of so many frames and pixels."""
+    space, time = config.spatial_factor, config.temporal_factor
+    return config.latent_channels, 1 + (frames - 1) // time, height // space, width // space
+
+
 class DiscriminatorConfig(Section):
     """The 3D discriminator of the adversarial loss (MAGVIT-v2, arXiv 2310.05737)."""
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
-from walt.core.errors import ConfigurationError, StorageError
-from walt.core.storage import read_json, write_json
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
+from walt.core.own_digest import read_json_with_digest, write_json_with_digest
 from walt.nn.causal import use_channels_last
 from walt.nn.pretrained import load_config, load_weights, save_weights
 
@@ -22,7 +22,7 @@ def save_autoencoder(
 ) -> None:
     """Write the folder; ``state_dict`` takes the place of the model's own weights (an EMA's, say)."""
     save_weights(folder, model.state_dict() if state_dict is None else state_dict, model.config)
-    write_json(folder / STATISTICS, statistics.to_json())
+    write_json_with_digest(folder / STATISTICS, statistics.to_json())
 
 
 def load_frozen(folder: Path, config: AutoencoderConfig, device: str) -> CausalAutoencoder:
@@ -37,9 +37,24 @@ def load_frozen(folder: Path, config: AutoencoderConfig, device: str) -> CausalA
     differences = [f"{key}: {found[key]} there, {wanted[key]} here" for key in found if found[key] != wanted[key]]
     if differences:
         raise ConfigurationError(f"{folder}: another autoencoder ({'; '.join(sorted(differences))})")
-    if not (folder / STATISTICS).is_file():
-        raise StorageError(f"{folder}: no statistics of its latents here ({STATISTICS} is missing)")
     return load_autoencoder(folder, device)[0]
+
+
+def read_statistics(folder: Path) -> LatentStatistics:
+    """Of an autoencoder's latents.
+
+    Raises:
+        StorageError: they are missing.
+        CorruptArtifactError: they cannot be read, or differ from their own digest, which earlier versions' have not.
+    """
+    file = folder / STATISTICS
+    if not file.is_file():
+        raise StorageError(f"{folder}: no statistics of its latents here ({STATISTICS} is missing)")
+    content, _ = read_json_with_digest(file)
+    try:
+        return LatentStatistics.from_json(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptArtifactError(f"{file}: {type(error).__name__}: {error}") from error
 
 
 def load_autoencoder(
@@ -54,7 +69,7 @@ def load_autoencoder(
     model = CausalAutoencoder(load_config(folder, AutoencoderConfig))
     load_weights(folder, model)
     use_channels_last(model)
-    statistics = LatentStatistics.from_json(read_json(folder / STATISTICS))
+    statistics = read_statistics(folder)
     if not normalized:
         statistics = LatentStatistics.identity(model.config.latent_channels)
     return model.to(device).eval(), statistics.to(device)

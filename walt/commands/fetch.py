@@ -14,6 +14,8 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.paths import Paths
 from walt.core.storage import lock
+from walt.project.recorded_outputs import record_outputs
+from walt.project.registry import get_stage
 from walt.project.runner import load_params
 
 
@@ -39,5 +41,6 @@ def run(url: str | None, root: Path) -> int:
     paths = Paths(root)
     with lock(paths.work("ingest") / "lock"):
         count = fetch(paths, prefix)
+        record_outputs(get_stage("ingest"), paths)
     info(f"fetched {count} files; data/ holds what {prefix} publishes")
     return count

@@ -32,6 +32,9 @@ class Section(BaseModel):
     renamed_keys: ClassVar[dict[str, str]] = {}
     """What keys were called in earlier versions -> what they are called now; for messages."""
 
+    removed_keys: ClassVar[dict[str, str]] = {}
+    """Keys of earlier versions that are gone -> why nothing is lost without them; for messages."""
+
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -129,13 +132,15 @@ def _first_problem(error: ValidationError, section: type[Section], if_missing: s
     """The most informative problem as one line: an unknown key first, since a typo also shows as a missing key."""
     problems = sorted(error.errors(include_url=False), key=lambda p: p["type"] != "extra_forbidden")
     problem = problems[0]
-    key, siblings, renamed = _locate(section, problem["loc"])
+    key, holder = _locate(section, problem["loc"])
     rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
         name = str(problem["loc"][-1])
-        if name in renamed:
-            return f"unknown key '{key}': it is called '{renamed[name]}' now{_further(problems)}"
-        return f"unknown key '{key}'{did_you_mean(name, siblings)}"
+        if name in holder.renamed_keys:
+            return f"unknown key '{key}': it is called '{holder.renamed_keys[name]}' now{_further(problems)}"
+        if name in holder.removed_keys:
+            return f"unknown key '{key}': it is gone, remove it: {holder.removed_keys[name]}{_further(problems)}"
+        return f"unknown key '{key}'{did_you_mean(name, holder.model_fields)}"
     if problem["type"] == "missing":
         return f"missing key '{key}'{rest}" + (f": {if_missing}" if if_missing else "")
     if problem["type"] == "union_tag_not_found":
@@ -156,31 +161,30 @@ def _further(problems: Sequence[Any]) -> str:
     return f" (and {more} more unknown)" if more else ""
 
 
-def _locate(section: type[Section], location: tuple[int | str, ...]) -> tuple[str, list[str], dict[str, str]]:
-    """The key at ``location`` as written in the file, the names of the keys in its section, and the renamed ones.
+def _locate(section: type[Section], location: tuple[int | str, ...]) -> tuple[str, type[Section]]:
+    """The key at ``location`` as written in the file, and the section that it is in.
 
     In pydantic's location a union of sections adds a step, the tag that selected one of them; files do not have it.
     """
     candidates: list[type[Section]] = [section]
-    siblings, renamed = list(section.model_fields), section.renamed_keys
+    holder = section
     shown: list[str] = []
     free = False  # whether the next step is the key of a mapping, which may have the name of a field
     for part in location:
         chosen = [candidate for candidate in candidates if len(candidates) > 1 and part in _tags(candidate)]
         if chosen:
-            candidates, siblings, renamed = chosen, list(chosen[0].model_fields), chosen[0].renamed_keys
+            candidates, holder = chosen, chosen[0]
             continue
         shown.append(str(part))
         if free:
             free = False
             continue
-        siblings = list(candidates[0].model_fields) if candidates else []
-        renamed = candidates[0].renamed_keys if candidates else {}
+        holder = candidates[0] if candidates else Section
         field = candidates[0].model_fields.get(str(part)) if candidates else None
         if field is not None:  # otherwise it is an index of a list
             candidates = [t for t in _types_in(field.annotation) if issubclass(t, Section)]
             free = get_origin(field.annotation) is dict
-    return ".".join(shown), siblings, renamed
+    return ".".join(shown), holder
 
 
 def _tags(section: type[Section]) -> set[object]:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.own_digest import check_parquet
 from walt.core.sizes import Size, size_folder
 from walt.data.key_index import FrozenKeys, ids_of_column
 
@@ -100,6 +101,7 @@ def _read(directory: Path, columns: Sequence[str]) -> pa.Table:
     table = directory / CLIPS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
+    check_parquet(table)
     try:
         with pq.ParquetFile(table) as file:  # read_table loads pandas, where that is installed
             found = file.read(list(columns))

@@ -37,7 +37,8 @@ class LatentDataset(KeyedDataset):
 
         Raises:
             KeyError: a key is not in this split.
-            CorruptArtifactError: a latent is missing, not finite, or has another shape than the others of its kind.
+            CorruptArtifactError: a latent is missing, not finite or not float16, or has another shape than the others
+                of its kind.
         """
         ids = ids_of(keys)
         kind = self.kind(ids)
@@ -59,6 +60,8 @@ class LatentDataset(KeyedDataset):
 
     def _check(self, key: str, kind: str, form: Form) -> None:
         """Raise CorruptArtifactError unless a latent is as the first of its kind was."""
+        if form.dtype != torch.float16:
+            raise self.corrupt(key, f"latents of {form.dtype}, not of float16")
         first = self._forms.setdefault(kind, form)
         same = (form.shape, form.dtype) == (first.shape, first.dtype)
         if not same or len(form.shape) != 4 or (kind == "image" and form.shape[1] != 1):

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write
+from walt.core.own_digest import check_parquet
 from walt.data.captions import Caption
 from walt.data.partitions import (
     PARTS_INDEX,
@@ -28,8 +28,8 @@ from walt.data.partitions import (
     read_parts,
     row_schema,
     with_measures,
-    write_groups,
     write_parts,
+    write_table,
 )
 
 Value = float | str | None
@@ -152,7 +152,7 @@ def write_manifest(
 def write_rejects(path: Path, rows: Iterable[RejectRow]) -> None:
     """Write the rejects table, sorted by source, code and cause. Raises StorageError."""
     ordered = sorted(rows, key=lambda row: (row.source, row.code, row.cause))
-    _write(path, (asdict(row) for row in ordered), REJECTS_SCHEMA)
+    write_table(path, (asdict(row) for row in ordered), REJECTS_SCHEMA)
 
 
 def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow], measures: MeasureColumns = NO_MEASURES) -> None:
@@ -161,7 +161,7 @@ def write_clip_rejects(path: Path, rows: Iterable[ClipRejectRow], measures: Meas
     Raises StorageError.
     """
     ordered = sorted(rows, key=lambda row: (row.source, row.start_seconds, row.key))
-    _write(path, _flat(ordered, CLIP_REJECTS_SCHEMA, measures), with_measures(CLIP_REJECTS_SCHEMA, measures))
+    write_table(path, _flat(ordered, CLIP_REJECTS_SCHEMA, measures), with_measures(CLIP_REJECTS_SCHEMA, measures))
 
 
 def has_manifest(folder: Path) -> bool:
@@ -251,15 +251,11 @@ def read_sources(path: Path) -> set[str]:
     """The names in the column ``source`` of the manifest or of a table of rejects. Raises CorruptArtifactError."""
     if path.is_dir():
         return {source for (source,) in iterate_columns(path, "source")}
+    check_parquet(path)
     try:
         return set(pq.read_table(path, columns=["source"], partitioning=None).column("source").to_pylist())
     except (pa.ArrowException, OSError, KeyError) as error:
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
-
-
-def _write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
-    with atomic_write(path, keep_equal=True) as stream:
-        write_groups(stream, rows, schema)
 
 
 def _flat(
@@ -302,6 +298,7 @@ def _rows(table: pa.Table | pa.RecordBatch, schema: pa.Schema, row_type: type[Ro
 def _read(path: Path, schema: pa.Schema, row_type: type[RowT], *, measures: bool = False) -> list[RowT]:
     if not path.is_file():
         raise StorageError(f"{path}: no such file")
+    check_parquet(path)
     try:
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:

@@ -16,13 +16,14 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.own_digest import parquet_writer
 from walt.core.storage import atomic_write, keep_only, storage_errors, verify_file, write_bytes
 
 PARTS_INDEX = "_index.json"
@@ -162,20 +163,27 @@ def with_measures(schema: pa.Schema, measures: Mapping[str, type[float | str]]) 
     return pa.schema([*schema, *columns])
 
 
-def write_groups(stream: IO[bytes], rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
-    """Write one Parquet file, with one row group in memory at a time. Returns the number of rows."""
+def write_table(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> None:
+    """Write a table as one file that holds its own digest (``walt.core.own_digest``), atomically, with one row group in
+    memory at a time; a file that is equal stays untouched. Raises StorageError."""
+    with parquet_writer(path, schema, keep_equal=True, compression="zstd") as writer:
+        _write_groups(writer, rows, schema)
+
+
+def _write_groups(writer: pq.ParquetWriter, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
+    """Write rows, with one row group in memory at a time. Returns their number."""
     rows, count = iter(rows), 0
-    with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        while group := list(islice(rows, _ROWS_PER_GROUP)):
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
-            count += len(group)
+    while group := list(islice(rows, _ROWS_PER_GROUP)):
+        writer.write_table(pa.Table.from_pylist(group, schema=schema))
+        count += len(group)
     return count
 
 
 def _encoded(number: int, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> tuple[Part, memoryview]:
     """A part's entry in the index, and its file's bytes."""
     stream = io.BytesIO()
-    count = write_groups(stream, rows, schema)
+    with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        count = _write_groups(writer, rows, schema)
     data = stream.getbuffer()
     return Part(part_name(number), count, len(data), hashlib.sha256(data).hexdigest()), data
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError, StorageError
+from walt.core.own_digest import check_parquet, parquet_writer
 from walt.core.storage import atomic_write, verify_file, verify_files
 from walt.data.key_index import Ids, ids_of
 from walt.data.tar_places import EXTENSIONS, KEY, TAR_HEADER, OpenTar, OpenTars, is_member, members_of, places_of
@@ -119,8 +120,8 @@ def write_index(directory: Path, identity: str, records: Iterable[ShardRecord]) 
     metadata = {"identity": identity, "digest": index.digest()}
     table = pa.Table.from_pylist([asdict(record) for record in index.records], schema=_SCHEMA)
     table = table.replace_schema_metadata(metadata)
-    with atomic_write(directory / INDEX_NAME) as stream:
-        pq.write_table(table, stream)
+    with parquet_writer(directory / INDEX_NAME, table.schema) as writer:
+        writer.write_table(table)
 
 
 def read_index(directory: Path) -> ShardIndex:
@@ -133,6 +134,7 @@ def read_index(directory: Path) -> ShardIndex:
     path = directory / INDEX_NAME
     if not path.is_file():
         raise StorageError(f"{path}: no such file")
+    check_parquet(path)
     try:
         with pq.ParquetFile(path) as file:  # read_table loads pandas, where that is installed
             table = file.read()

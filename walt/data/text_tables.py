@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import atomic_write
+from walt.core.own_digest import check_parquet, parquet_writer
 from walt.data.key_index import Ids, KeyIndex, ids_of, ids_of_column, numbers_in, sorted_order, text_of
 
 if TYPE_CHECKING:
@@ -94,10 +94,7 @@ def write_captions(directory: Path, clips: Iterable[tuple[str, Sequence[Caption]
         for key, captions in clips
     )
     schema = _CAPTIONS_SCHEMA.with_metadata({"form": str(TEXT_FORM), "max_tokens": str(max_tokens)})
-    with (
-        atomic_write(directory / CAPTIONS_TABLE, keep_equal=True) as stream,
-        pq.ParquetWriter(stream, schema, compression="zstd") as writer,
-    ):
+    with parquet_writer(directory / CAPTIONS_TABLE, schema, keep_equal=True, compression="zstd") as writer:
         while group := list(islice(rows, _CLIPS_PER_GROUP)):
             writer.write_table(pa.table(list(zip(*group, strict=True)), schema=schema))
 
@@ -110,6 +107,7 @@ def read_captions(directory: Path) -> CaptionTable:
     table = directory / CAPTIONS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file; run encode-text first")
+    check_parquet(table)
     try:
         with pq.ParquetFile(table) as file:
             about = {key.decode(): value.decode() for key, value in (file.schema_arrow.metadata or {}).items()}
@@ -179,7 +177,7 @@ def _caption_table(max_tokens: int, kinds: dict[tuple[str, ...], int], parts: Se
 def write_labels(directory: Path, labels: Iterable[tuple[str, int | None]]) -> int:
     """Write (key, label) pairs atomically, except those without a label. Returns how many were written."""
     there, count = (pair for pair in labels if pair[1] is not None), 0
-    with atomic_write(directory / LABELS_TABLE) as stream, pq.ParquetWriter(stream, _LABELS_SCHEMA) as writer:
+    with parquet_writer(directory / LABELS_TABLE, _LABELS_SCHEMA) as writer:
         while group := list(islice(there, _LABELS_PER_GROUP)):
             keys, numbers = zip(*group, strict=True)
             writer.write_table(pa.table([keys, numbers], schema=_LABELS_SCHEMA), row_group_size=_LABELS_PER_GROUP)
@@ -228,6 +226,7 @@ def _read_labels(directory: Path) -> pa.Table:
     table = directory / LABELS_TABLE
     if not table.is_file():
         raise StorageError(f"{table}: no such file")
+    check_parquet(table)
     try:
         with pq.ParquetFile(table) as file:
             return file.read(_LABELS_SCHEMA.names)

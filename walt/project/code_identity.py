@@ -29,6 +29,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/transformers.py": "names, folders, titles (SHOWN); what a model starts from is an input in dvc.yaml",
     "walt/core/left_out.py": "the note in the folder of a model that a project does without",
     "walt/core/storage.py": "bytes pass through unchanged; digests are made in walt/core/digests.py",
+    "walt/core/own_digest.py": "a digest beside what is stored, which passes through unchanged or is refused",
     "walt/core/verified_files.py": "which files need not be hashed again",
     "walt/core/imports.py": "finds the other files: their digest changes where what it finds does",
     "walt/core/environment.py": "variables of tools, on which no stage's result depends",

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node
 
-from walt.core.config import parse_section, read_yaml
+from walt.core.config import parse_section, read_yaml, yaml_data
 from walt.core.errors import ConfigurationError
 from walt.core.storage import replace_file
 from walt.project.commented_yaml import Entry, end_of, lines
@@ -41,7 +41,7 @@ def add_missing(file: Path) -> list[str]:
     for whole in (False, True):
         text, added = _completed(before, file, whole)
         try:
-            parse_section(YAML(typ="safe", pure=True).load(text), Params, str(file))
+            parse_section(yaml_data(text), Params, str(file))
         except ConfigurationError as error:
             refused = refused or error
             continue
@@ -68,7 +68,7 @@ def _completed(text: str, file: Path, whole: bool) -> tuple[str, list[str]]:
 def _parsed(text: str, file: Path, added: list[str]) -> tuple[MappingNode, dict[str, Any]]:
     """The nodes and the values. Raises ConfigurationError where the last key that was added left no YAML."""
     try:
-        return YAML(pure=True).compose(text), YAML(typ="safe", pure=True).load(text)
+        return YAML(typ="safe", pure=True).compose(text), yaml_data(text)
     except YAMLError:
         raise ConfigurationError(f"{file}: found no place for the missing key '{added[-1]}': add it by hand") from None
 

@@ -148,12 +148,6 @@ def _check_transformer(
             f"{name}.cross_attention is own, which cannot train on images: {section}.image_fraction must be 0, "
             f"not {training.image_fraction:g}"
         )
-    stacks = training.image_fraction * training.batch_size
-    if training.image_fraction > 0 and round(stacks) == 0:
-        raise ValueError(
-            f"{section}.image_fraction {training.image_fraction:g} of batch_size {training.batch_size} is {stacks:g} "
-            "stacks of images per step, which rounds to none: raise one of them, or set image_fraction to 0"
-        )
     if frames == 1 and training.image_fraction < 1:
         raise ValueError(
             f"{section}.image_fraction is {training.image_fraction:g}, but with ingest.num_frames "

@@ -14,6 +14,7 @@ from walt.core.storage import lock, write_json
 from walt.project.devices import count_ranks, spreads
 from walt.project.extractor_fit import check_judged_form
 from walt.project.params import Params
+from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
 from walt.training.set_aside import set_all_aside
 
@@ -48,6 +49,7 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     with lock(paths.work(stage.name) / "lock"):
         result = _run(stage, _with_choice(params, choice), root, choice == "afresh")
         write_json(paths.work(stage.name) / "result.json", result)
+        record_outputs(stage, paths)
     return result
 
 

@@ -58,6 +58,9 @@ from walt.text.tiny import build_tiny_encoder
 
 STAGE = "encode-text"
 NULL_SHARD = "null.tar"
+_AT_ONCE = 512
+"""Captions whose embeddings are in memory in float32: 270 MB at 64 tokens of width 2048. More would not be faster: how
+many rows a call of the encoder has follows from their length (``TextEncoder.encode_each``)."""
 _OF_NONE = CaptionsOfTar(NULL_SHARD, {NULL_KEY: ""}, Counter({NULL_KEY: 1}))
 _BY_RESULT = (
     "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/partitions.py",
@@ -121,7 +124,7 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
             if number % ranks().count == ranks().rank:
                 own = sha256_json({**identity, "code": code, "captions": list(tar.texts)})
                 finished = _finished(paths, tar.name, own)
-                record, cut = finished or _make(paths, tar, encoder, text.batch_size, own)
+                record, cut = finished or _make(paths, tar, encoder, own)
                 made.append((asdict(record), asdict(_lengths(cut, tar.uses)), finished is not None))
             unique += len(tar.texts) if tar is not _OF_NONE else 0
             whole.add([tar.name, list(tar.texts)])
@@ -159,15 +162,13 @@ def _publish(
         )
 
 
-def _make(
-    paths: Paths, tar: CaptionsOfTar, encoder: TextEncoder, batch_size: int, identity: str
-) -> tuple[ShardRecord, dict[str, int]]:
+def _make(paths: Paths, tar: CaptionsOfTar, encoder: TextEncoder, identity: str) -> tuple[ShardRecord, dict[str, int]]:
     """Write a tar, and note what it was made from. Returns its record, and the tokens of the captions that were cut."""
     found: dict[str, Tensor] = {}
     cut: dict[str, int] = {}
     ids = sorted(tar.texts, key=lambda name: len(tar.texts[name]))  # of like length together, which wastes least
-    for first in range(0, len(ids), batch_size):
-        some = ids[first : first + batch_size]
+    for first in range(0, len(ids), _AT_ONCE):
+        some = ids[first : first + _AT_ONCE]
         found |= zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True)
         full = [name for name in some if len(found[name]) == encoder.max_tokens]  # others are not cut
         tokens = encoder.num_tokens([tar.texts[name] for name in full])
@@ -183,6 +184,7 @@ def _make(
 def _half(encoder: TextEncoder, captions: Sequence[str]) -> Iterator[Tensor]:
     """Of each caption its embeddings, (tokens, D) float16."""
     for embedding in encoder.encode_each(captions):
+        assert embedding.shape[1:] == (encoder.width,), embedding.shape
         half = embedding.half()
         if not half.isfinite().all():
             raise CorruptArtifactError(f"text encoder {encoder.source}: an embedding does not fit into float16")

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from walt.autoencoder.config import latent_shape
 from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -98,6 +99,7 @@ class Encoder:
         with torch.autocast(video.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
             mean = encode_within(self.model, video, self.megapixels)
         latents = self.statistics.normalize(mean.float()).half().cpu()
+        assert latents.shape[1:] == latent_shape(self.model.config, *next(iter(clips.values())).shape[:3]), mean.shape
         return {key: latent.contiguous() for key, latent in zip(clips, latents, strict=True)}
 
 

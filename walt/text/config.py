@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, PositiveInt
 
 from walt.core.config import Section
@@ -19,10 +21,12 @@ class TinyT5Config(Section):
 class TextConfig(Section):
     """The ``text`` section."""
 
+    removed_keys: ClassVar[dict[str, str]] = {
+        "batch_size": "the shape of each call of the encoder follows from the captions' lengths"
+    }
+
     encoder: str
     """``tiny``: built here, offline; else a local folder or a hub name (the paper's is T5-XL)."""
     tiny: TinyT5Config
     max_tokens: PositiveInt
     """Longer captions are cut; shorter ones are padded, with a mask."""
-    batch_size: PositiveInt
-    """Captions that are encoded at one go. No result depends on it."""

@@ -1,6 +1,6 @@
 """Captions to T5 embeddings, through transformers: the only door to it.
 
-An encoder is described by a folder with ``encoder.json``: ``{source, digest, max_tokens, width}``. ``source`` is
+An encoder is described by a folder with ``encoder.json``: ``{source, digest, max_tokens, width, files}``. ``source`` is
 ``tiny`` (weights and tokenizer are in the same folder, see ``walt.text.tiny``), a local folder, or a hub name.
 ``digest`` covers every weight and the tokenizer, so that embeddings of different encoders are never mixed.
 """
@@ -8,7 +8,7 @@ An encoder is described by a folder with ``encoder.json``: ``{source, digest, ma
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, T5EncoderModel
 from transformers.utils import logging as transformers_logging
 
+from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
-from walt.core.storage import read_json, write_json
+from walt.core.own_digest import read_json_with_digest, write_json_with_digest
 
 DESCRIPTION = "encoder.json"
 TINY = "tiny"
@@ -46,10 +47,13 @@ class TextEncoder:
         max_tokens: L, tokens per caption, with the end mark; longer captions are cut.
         width: D of the embeddings.
         digest: hex SHA-256 of weights and tokenizer.
+        files: hex SHA-256 of each file that its folder has beside large weights; of a hub's none.
     """
 
-    def __init__(self, source: str, model: T5EncoderModel, tokenizer: Any, max_tokens: int) -> None:
-        self.source, self.max_tokens = source, max_tokens
+    def __init__(
+        self, source: str, model: T5EncoderModel, tokenizer: Any, max_tokens: int, files: Mapping[str, str]
+    ) -> None:
+        self.source, self.max_tokens, self.files = source, max_tokens, dict(files)
         self.width: int = model.config.d_model
         self.digest = _digest(model, tokenizer)
         self._model, self._tokenizer = model, tokenizer
@@ -143,27 +147,51 @@ class TextEncoder:
             "digest": self.digest,
             "max_tokens": self.max_tokens,
             "width": self.width,
+            "files": self.files,
         }
-        write_json(folder / DESCRIPTION, fields)
+        write_json_with_digest(folder / DESCRIPTION, fields)
 
 
 def load_text_encoder(folder: str | Path, device: torch.device | str, root: str | Path = ".") -> TextEncoder:
     """Load the encoder that ``folder/encoder.json`` describes; a local source is relative to ``root``.
 
     Raises:
-        CorruptArtifactError: the weights or the tokenizer do not have the digest in ``encoder.json``.
+        CorruptArtifactError: ``encoder.json`` differs from its own digest, or a file, the weights or the tokenizer from
+            those that it names.
         ConfigurationError, StorageError: as ``open_text_encoder``.
     """
     folder = Path(folder)
     if not (folder / DESCRIPTION).is_file():
         raise StorageError(f"{folder / DESCRIPTION}: no such file; run encode-text first")
-    description = read_json(folder / DESCRIPTION)
+    description = checked_description(folder, Path(root))
     encoder = open_text_encoder(description["source"], description["max_tokens"], device, folder, root)
     if encoder.digest != description["digest"]:
         raise CorruptArtifactError(
             f"{folder}: the encoder '{encoder.source}' is not the one that encoder.json describes"
         )
     return encoder
+
+
+def checked_description(folder: Path, root: Path) -> dict[str, Any]:
+    """The content of ``folder/encoder.json``, after comparing the files that it names, without the digest of large
+    weights, with their own. Raises CorruptArtifactError; FileNotFoundError where there is none."""
+    description, _ = read_json_with_digest(folder / DESCRIPTION)
+    try:
+        name, local = locate(description["source"], folder, root)
+        named = dict(description.get("files", {}))
+        int(description["max_tokens"]), str(description["digest"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptArtifactError(f"{folder / DESCRIPTION}: {type(error).__name__}: {error}") from error
+    for file, digest in named.items() if local else ():
+        path = Path(name) / file
+        if not path.is_file() or sha256_file(path) != digest:
+            raise CorruptArtifactError(f"{path}: it is not the file that {folder / DESCRIPTION} names")
+    return description
+
+
+def _digests(folder: Path, suffixes: Sequence[str]) -> dict[str, str]:
+    """Hex SHA-256 by the name of each file in the folder with one of these suffixes."""
+    return {file.name: sha256_file(file) for file in sorted(folder.iterdir()) if file.suffix in suffixes}
 
 
 def open_text_encoder(
@@ -199,7 +227,9 @@ def open_text_encoder(
         raise CorruptArtifactError(
             f"text.encoder: '{source}' lacks the weight {missing[0]} (and {len(missing) - 1} more)"
         )
-    return TextEncoder(source, model.eval().requires_grad_(False).to(device), tokenizer, max_tokens)
+    suffixes = (".json", ".model", *((".safetensors",) if source == TINY else ()))
+    files = _digests(Path(name), suffixes) if local else {}
+    return TextEncoder(source, model.eval().requires_grad_(False).to(device), tokenizer, max_tokens, files)
 
 
 def hide_progress_bars() -> None:

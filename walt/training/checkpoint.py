@@ -25,7 +25,8 @@ from torch import Tensor
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import warning
-from walt.core.storage import atomic_directory, clean_temporary, read_json, write_json
+from walt.core.own_digest import read_json_with_digest, write_json_with_digest
+from walt.core.storage import atomic_directory, clean_temporary, read_json, verify_file, write_json
 from walt.training.set_aside import checkpoints
 
 _MANIFEST = "manifest.json"
@@ -103,7 +104,7 @@ def save(
             _write_tensors(folder / f"{part}.safetensors", tensors)
         write_json(folder / _STATE, {"format": FORMAT, "step": step, "identity": dict(identity), "state": dict(state)})
         files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in folder.iterdir()}
-        write_json(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
+        write_json_with_digest(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
 
 
 def remove_old(work: Path, newest: int) -> None:
@@ -149,6 +150,21 @@ def newest(work: Path) -> Checkpoint | None:
         with suppress(CorruptArtifactError):
             return _read(folder, with_parts=False)
     return None
+
+
+def check(folder: Path) -> int:
+    """Compare all files of a checkpoint with its manifest. Returns their number. Raises CorruptArtifactError, which
+    names the file."""
+    manifest = folder / _MANIFEST
+    if not manifest.is_file():
+        raise CorruptArtifactError(f"{manifest}: no such file")
+    try:
+        files: dict[str, dict[str, Any]] = read_json_with_digest(manifest)[0]["files"]
+        for name, promised in files.items():
+            verify_file(folder / name, promised["bytes"], promised["sha256"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptArtifactError(f"{manifest}: {type(error).__name__}: {error}") from error
+    return len(files) + 1
 
 
 def folder_of(work: Path, step: int) -> Path:
@@ -204,7 +220,7 @@ def _set_aside(folder: Path) -> Path:
 def _read(folder: Path, with_parts: bool) -> Checkpoint:
     """A checkpoint. Raises CorruptArtifactError when anything differs from the manifest, OtherFormatError."""
     try:
-        manifest = read_json(folder / _MANIFEST)
+        manifest, _ = read_json_with_digest(folder / _MANIFEST)
         files = manifest["files"]
         for name, promised in files.items():
             if (with_parts or name == _STATE) and sha256_file(folder / name) != promised["sha256"]:

@@ -106,7 +106,10 @@ class DiffusionTrainingConfig(LoopConfig):
     batch_size: PositiveInt
     """Clips per step."""
     image_fraction: Fraction
-    """Share of the batch that are stacks of independent images (paper section 3.3, joint training)."""
+    """Share of the batch that are stacks of independent images (paper section 3.3, joint training).
+
+    Every step has the same whole number of them, half to even: so ranks and parts of a step have equal shares. A share
+    that rounds to no stack, or below 1 to no video, is refused: it would train something else than it says."""
     condition_dropout: Fraction
     """How often the text, or the class, is dropped, for classifier-free guidance."""
     caption_weights: dict[str, NonNegativeFloat] | None
@@ -125,4 +128,15 @@ class DiffusionTrainingConfig(LoopConfig):
     def _check_that_parts_are_equal(self) -> DiffusionTrainingConfig:
         if self.batch_size % self.accumulation:
             raise ValueError(f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_images_and_videos_are_trained(self) -> DiffusionTrainingConfig:
+        stacks = round(self.image_fraction * self.batch_size)
+        share = f"image_fraction {self.image_fraction:g} of batch_size {self.batch_size} is "
+        share += f"{self.image_fraction * self.batch_size:g} stacks of images per step, which rounds to"
+        if self.image_fraction > 0 and stacks == 0:
+            raise ValueError(f"{share} none: raise one of them, or set image_fraction to 0")
+        if self.image_fraction < 1 and stacks == self.batch_size:
+            raise ValueError(f"{share} all of them, without a video: raise batch_size, or set image_fraction to 1")
         return self
