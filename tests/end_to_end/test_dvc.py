@@ -150,8 +150,8 @@ def test_the_gate_refuses_other_weights_and_measures_the_champion_again(
     run(copy, "walt", "sample")
     run(copy, "walt", "evaluate")
     said = run(copy, "walt", "promote")
-    assert "walt-base version 1 is measured again" in said
-    assert "walt-base version 2 does not become champion: adherence/both" in said.splitlines()[-1]
+    assert re.search(r"walt-base version \d+ is measured again, on what the new one was measured on", said)
+    assert re.match(r"walt-base version \d+ does not become champion: adherence/both", said.splitlines()[-1])
     assert run(copy, "walt", "promote").splitlines() == said.splitlines()[-1:], "and is kept"
     measured = read_json(copy / "work/promote/champion/results/evaluation.json")
     assert measured["settings"]["sample"]["steps"] == 3
