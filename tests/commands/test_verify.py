@@ -22,6 +22,7 @@ from walt.cli import app
 from walt.commands.verify.decoded_page import Decoded, is_nearest
 from walt.commands.verify.everything import Request, run
 from walt.core.errors import CorruptArtifactError, LockedError
+from walt.core.left_out import is_left_out
 from walt.core.own_digest import write_json_with_digest
 from walt.core.paths import Paths
 from walt.core.storage import lock, read_json, write_json
@@ -77,7 +78,7 @@ def damage_is_found(paths: Paths, damage: Callable[[bytes, random.Random], bytes
     kinds = sorted({file.suffix for file in files})
     for number in range(times):
         file = chance.choice([one for one in files if one.suffix == kinds[number % len(kinds)]])
-        if file.name != "left-out.json" and file not in right:
+        if not is_left_out(file.parent) and file not in right:
             right[file] = what_readers_get(paths, file)
         data = file.read_bytes()
         file.write_bytes(damage(data, chance))

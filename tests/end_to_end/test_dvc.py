@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -156,6 +157,17 @@ def test_the_gate_refuses_other_weights_and_measures_the_champion_again(
     measured = read_json(copy / "work/promote/champion/results/evaluation.json")
     assert measured["settings"]["sample"]["steps"] == 3
     shutil.rmtree(tools_of(copy))
+
+
+def test_dvc_shows_the_numbers_and_the_curves(project: Path) -> None:
+    (shown,) = json.loads(run(project, "dvc", "metrics", "show", "--json")).values()
+    assert all(set(entry) == {"data"} for entry in shown["data"].values()), "an error"
+    numbers = {name: entry["data"] for name, entry in shown["data"].items()}
+    assert numbers["results/metrics.json"] == read_json(project / "results/metrics.json")
+    assert numbers["results/metrics.json"]["adherence/both"] is not None
+    assert numbers["models/base/metrics.json"]["steps"] > 0
+    curves = json.loads(run(project, "dvc", "plots", "show", "--json"))["data"]
+    assert {"autoencoder loss", "base loss"} <= set(curves)
 
 
 def test_a_typo_is_one_line_and_exit_status_2(project: Path) -> None:

@@ -88,6 +88,16 @@ def test_artifacts_that_did_not_come_along_stay_where_they_are(
     assert experiment.artifact_location == f"file://{other}/mlartifacts"
 
 
+def test_a_database_outside_of_the_project_is_left_alone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Several projects may share it."""
+    tracked_project(root)
+    other = tmp_path_factory.mktemp("sharing")
+    (other / "mlartifacts").mkdir()
+    shared = CONFIG.model_copy(update={"uri": f"sqlite:///{root}/mlflow.db"})
+    assert server.connect(shared, other).experiment_id == server.connect(CONFIG, root).experiment_id
+    assert all(place.startswith(f"file://{root}/mlartifacts/") for place in places(root))
+
+
 def test_a_process_that_never_ends_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_database, "_PATIENCE_SECONDS", 0.1)
     with open(tmp_path / "mlflow.db.lock", "w") as held:

@@ -20,6 +20,7 @@ ARTIFACTS: dict[str, str] = {
     **{transformer.name: transformer.folder for transformer in TRANSFORMERS},
     "samples": "results/samples",  # mp4, png grids, samples.json
     "evaluation": "results/evaluation.json",
+    "metrics": "results/metrics.json",  # its numbers alone, flat: what `dvc metrics` shows
     "report": "results/report.html",
 }
 

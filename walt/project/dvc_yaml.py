@@ -13,8 +13,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from walt.core.errors import ConfigurationError
+from walt.core.left_out import HISTORY_FILE, METRICS_FILE
 from walt.core.paths import ARTIFACTS
 from walt.core.storage import write_bytes
+from walt.core.transformers import TRANSFORMER_NAMES
 from walt.project.code_identity import code_dependencies, code_digest
 from walt.project.registry import STAGES, Stage
 
@@ -24,6 +26,7 @@ _UPDATE = "`walt pipeline --write` brings it up to date; what has become stale i
 _HEADER = "# Made by `walt pipeline --write` from walt/project/registry.py; a test holds the two equal. Do not edit.\n"
 _HEADER_OF_A_PROJECT = "# Made by `walt pipeline --write`, to be called after an upgrade of walt. Do not edit.\n"
 _DIGITS = 16
+_TRAINED = ("autoencoder", *TRANSFORMER_NAMES)
 
 
 def has_the_code(root: Path) -> bool:
@@ -38,7 +41,8 @@ def render(root: Path) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.width = 120
     clone = has_the_code(root)
-    yaml.dump({"stages": {stage.name: _entry(stage, clone) for stage in STAGES}}, stream)
+    stages = {stage.name: _entry(stage, clone) for stage in STAGES}
+    yaml.dump({"stages": stages, "metrics": _metrics(), "plots": _plots()}, stream)
     return (_HEADER if clone else _HEADER_OF_A_PROJECT) + stream.getvalue()
 
 
@@ -69,6 +73,16 @@ def check(root: Path) -> None:
     if not is_current(root):
         made_by = "the registry" if has_the_code(root) else "the installed walt"
         raise ConfigurationError(f"{PIPELINE_FILE} differs from {made_by}; {_UPDATE}")
+
+
+def _metrics() -> list[str]:
+    """Files of numbers, for ``dvc metrics show`` and ``diff``, ``dvc exp show``."""
+    return [ARTIFACTS["metrics"], *(f"{ARTIFACTS[name]}/{METRICS_FILE}" for name in _TRAINED)]
+
+
+def _plots() -> list[dict[str, Any]]:
+    """The curves of the trainings, for ``dvc plots``."""
+    return [{f"{name} loss": {"x": "step", "y": {f"{ARTIFACTS[name]}/{HISTORY_FILE}": "loss"}}} for name in _TRAINED]
 
 
 def _entry(stage: Stage, clone: bool) -> dict[str, Any]:

@@ -129,7 +129,7 @@ STAGES: tuple[Stage, ...] = (
         settings=("compute", "tracking"),
         inputs=("clips", "manifest", "latents", "text", "autoencoder", *TRANSFORMER_NAMES, "samples"),
         sources=("${dataset.descriptor}",),
-        outputs=("evaluation",),
+        outputs=("evaluation", "metrics"),
         gpus=1,
     ),
     Stage(

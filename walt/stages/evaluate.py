@@ -77,7 +77,7 @@ class Config(Section):
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Measure, write ``results/evaluation.json``, and log to MLflow; returns the metrics except the bands.
+    """Measure, write ``evaluation.json`` and ``metrics.json``, and log to MLflow; returns the metrics but the bands.
 
     Raises:
         ConfigurationError: an input does not fit, or the extractor cannot take clips of the samples' shape; nothing
@@ -115,6 +115,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         if not ranks().is_first:
             return {}
         settings = {**params, "sample": samples[0].settings, "samples": len(samples)}
+        write_json(paths.metrics, {name: figure.value for name, figure in figures.items()})
         write_json(paths.evaluation, as_json(figures, models, settings, details))
         _track(tracked, figures, samples, paths)
     metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}

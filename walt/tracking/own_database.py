@@ -35,7 +35,8 @@ def artifacts_here(root: Path) -> str:
 
 @contextmanager
 def prepared(uri: str, root: Path, experiment: str) -> Iterator[None]:
-    """While the block connects for the first time, no other process does; before it, paths are brought up to date.
+    """While the block connects for the first time, no other process does; before it, the paths in a database that is in
+    the project are brought up to date.
 
     For databases on servers it does nothing.
 
@@ -51,7 +52,7 @@ def prepared(uri: str, root: Path, experiment: str) -> Iterator[None]:
         return
     file = Path(uri.removeprefix(_PREFIX))
     with _alone(file.with_name(f"{file.name}.lock")):
-        if file.is_file():
+        if file.is_file() and file.resolve().is_relative_to(root.resolve()):  # others may be of several projects
             _follow(file, root, experiment)
         yield
 
