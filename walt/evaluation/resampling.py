@@ -7,17 +7,15 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from walt.core.figures import CONFIDENCE, Figure, half_width
 from walt.evaluation.frechet import Features, distance_of, frechet_distance
 
 RESAMPLES = 200
-_WILSON_Z = 1.959963984540054  # of CONFIDENCE
-assert CONFIDENCE == 0.95
 
 
 def mean_figure(values: Sequence[float], conditions: Mapping[str, str], keep: bool = True) -> Figure:
@@ -39,11 +37,8 @@ def share_figure(matches: Sequence[bool], conditions: Mapping[str, str]) -> Figu
     """The share of items that match, with Wilson's interval (1927): where all or none match, all resamples are alike,
     and a bootstrap interval would claim that there is no doubt."""
     figure = mean_figure([float(match) for match in matches], conditions)
-    count, share, z2 = len(matches), figure.value, _WILSON_Z**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    reach = _WILSON_Z * sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
-    low, high = max(middle - reach, 0.0), min(middle + reach, 1.0)
-    return Figure(share, min(low, share), max(high, share), count, figure.replicates, conditions)
+    interval = binomtest(sum(matches), len(matches)).proportion_ci(CONFIDENCE, method="wilson")
+    return Figure(figure.value, float(interval.low), float(interval.high), len(matches), figure.replicates, conditions)
 
 
 def frechet_figure(real: Features, generated: Features, conditions: Mapping[str, str]) -> Figure:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from walt.autoencoder.config import latent_shape
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import (
     LeCam,
@@ -234,7 +235,7 @@ class AutoencoderObjective:
         dataset = self.datasets[form.resolution]
         starts = [self._start(dataset, key, form, step) for key in keys]
         video = dataset.frames(keys, starts, form.num_frames)
-        noise = sample_noise(seed, step, keys, self._latent_shape(form))
+        noise = sample_noise(seed, step, keys, latent_shape(self.model.config, form.num_frames, *form.resolution))
         return AutoencoderBatch(video, noise, share / ranks().count)
 
     def _start(self, dataset: ClipDataset, key: str, form: ClipFormConfig, step: int) -> int:
@@ -242,12 +243,6 @@ class AutoencoderObjective:
         length = len(dataset.clip(key))
         stride = 1 if form.num_frames == 1 else self.model.config.temporal_factor
         return stride * sample_offsets(self.seed, step, [key], (length - form.num_frames) // stride + 1)[0]
-
-    def _latent_shape(self, form: ClipFormConfig) -> tuple[int, int, int, int]:
-        config = self.model.config
-        frames = 1 + (form.num_frames - 1) // config.temporal_factor
-        height, width = (side // config.spatial_factor for side in form.resolution)
-        return config.latent_channels, frames, height, width
 
 
 class _Averages:

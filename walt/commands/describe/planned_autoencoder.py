@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.config import AutoencoderConfig, latent_shape
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.losses import LeCam
 from walt.autoencoder.model import CausalAutoencoder
@@ -113,7 +113,7 @@ def _step(plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingCo
     batches = [
         AutoencoderBatch(
             torch.empty(form.batch_size, 3, form.num_frames, *form.resolution),
-            torch.empty(form.batch_size, *latent_shape(config, form.num_frames, form.resolution)),
+            torch.empty(form.batch_size, *latent_shape(config, form.num_frames, *form.resolution)),
             form.weight / total,
         )
         for form in training.forms
@@ -122,12 +122,6 @@ def _step(plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingCo
     if (second := objective.second_model()) is not None:
         models.append(TrainedModel(second.model, second.losses, training, second.name))
     return step_peaks(plan, models, step=0)
-
-
-def latent_shape(config: AutoencoderConfig, num_frames: int, size: Size) -> tuple[int, int, int, int]:
-    """(c, 1+t, h, w) of a clip's latents."""
-    frames = 1 + (num_frames - 1) // config.temporal_factor
-    return config.latent_channels, frames, size[0] // config.spatial_factor, size[1] // config.spatial_factor
 
 
 def encoding_peak(
@@ -152,7 +146,7 @@ def decoding_peak(
     count = clips_at_once(num_frames, size, megapixels)
     with planned(device) as plan, torch.inference_mode():
         model = _placed(plan, config)
-        latents = plan.tensor(count, *latent_shape(config, num_frames, size), kind="batch")
+        latents = plan.tensor(count, *latent_shape(config, num_frames, *size), kind="batch")
         plan.memory.begin()
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
             for piece in decode_within(model, latents, megapixels):

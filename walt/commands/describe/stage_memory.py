@@ -13,12 +13,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from walt.autoencoder.config import latent_shape
 from walt.autoencoder.streaming import clips_at_once
 from walt.commands.describe.planned_autoencoder import (
     autoencoder_training_peaks,
     decoding_peak,
     encoding_peak,
-    latent_shape,
 )
 from walt.commands.describe.planned_sampling import held_out_peaks, sampling_peaks
 from walt.commands.describe.planned_steps import Peaks
@@ -161,7 +161,7 @@ def _measure_frozen(params: Params) -> StageMemory:
 
 def _clip_bytes(params: Params, num_frames: int, size: Size) -> int:
     """A clip's pixels and the noise for its latents, in fp32."""
-    latents = math.prod(latent_shape(params.autoencoder, num_frames, size))
+    latents = math.prod(latent_shape(params.autoencoder, num_frames, *size))
     return 4 * (3 * num_frames * math.prod(size) + latents)
 
 
@@ -173,7 +173,7 @@ def _encode_video(params: Params, limits: Limits) -> StageMemory:
     for size in params.ingest.all_sizes:
         found = encoding_peak(config, frames, size, megapixels, precision)
         peaks[size_folder(size)] = found["encode"]
-        latents = math.prod(latent_shape(config, frames, size))
+        latents = math.prod(latent_shape(config, frames, *size))
         disk[f"a million clips of {size_folder(size)}"] = _MILLION * (2 * latents + _IN_TAR)
     largest = max(params.ingest.all_sizes, key=math.prod)
     clip, count = 3 * frames * math.prod(largest), clips_at_once(frames, largest, megapixels)
@@ -181,7 +181,7 @@ def _encode_video(params: Params, limits: Limits) -> StageMemory:
         "libraries": _LIBRARIES,
         "clips that are decoded ahead": (max(2 * params.compute.workers, count) + count) * clip,
         "batch": 4 * count * clip,
-        "latents of a tar": 4 * params.ingest.clips_per_shard * math.prod(latent_shape(config, frames, largest)),
+        "latents of a tar": 4 * params.ingest.clips_per_shard * math.prod(latent_shape(config, frames, *largest)),
     }
 
     def peaks_of(megapixels: float) -> Peaks:
