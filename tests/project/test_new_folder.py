@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_dvc_begins_with_git_or_without(tmp_path: Path, git: str) -> None:
     config = (root / ".dvc/config").read_text()
     assert ("no_scm = true" in config) == (git == "none")
     assert "analytics = false" in config
-    subprocess.run(["dvc", "stage", "list"], cwd=root, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], cwd=root, check=True, capture_output=True)
 
 
 def test_dvcs_own_message_is_one_line(tmp_path: Path) -> None:
