@@ -107,7 +107,13 @@ def test_settings_reach_the_sampler(plain: Path, tmp_path: Path) -> None:
 
     usual = video()
     assert np.array_equal(usual, video())
-    for changes in ({"steps": 2}, {"guidance": 9.0}, {"guidance": 9.0, "guidance_rescale": 1.0}, {"seed": 1}):
+    for changes in (
+        {"steps": 2},
+        {"guidance": 9.0},
+        {"guidance": 9.0, "guidance_rescale": 1.0},
+        {"seed": 1},
+        {"guidance_schedule": "power_cosine"},
+    ):
         changed = video(**changes)
         assert not np.array_equal(usual, changed), changes
     assert not np.array_equal(video(guidance=9.0), video(guidance=9.0, guidance_rescale=1.0))

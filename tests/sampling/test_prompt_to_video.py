@@ -282,9 +282,26 @@ def test_without_conditions_only_the_frames_guide() -> None:
     assert len(model.calls[1]["x"]) == 1
 
 
+def test_scheduled_guidance_grows_while_the_noise_falls() -> None:
+    """e(c, f) = 11, e(0, f) = 10, e(0, 0) = 0, of 100 steps."""
+    model, known = Recorder(FRAMES), torch.randn(1, 4, 2, 2, 2)
+    predict = predictor(model, conditioned(1, known), Guidance(3.0, 2.0, power=1.0))
+    found = [float(predict(torch.zeros(1, 4, 3, 2, 2), timestep).mean()) for timestep in (99, 50, 0)]
+    assert found == pytest.approx([11.0, 1.5 * 10 + 2.0, 2.0 * 10 + 3.0], abs=0.01)
+    assert [len(call["x"]) for call in model.calls] == [3, 3, 3], "the branches are the same at all steps"
+
+
+def test_settings_become_the_guidance_of_base_and_super_resolution() -> None:
+    scheduled = SAMPLE.model_copy(update={"guidance_schedule": "power_cosine", "guidance_power": 2.0})
+    assert Guidance.of_base(SAMPLE).power is Guidance.of_super_resolution(SAMPLE).power is None
+    assert Guidance.of_base(scheduled).power == Guidance.of_super_resolution(scheduled).power == 2.0
+    assert Guidance.of_base(SAMPLE).scale == SAMPLE.guidance_scale
+    assert Guidance.of_super_resolution(SAMPLE).frame_scale == SAMPLE.super_resolution_guidance_scale
+
+
 def test_guidance_leaves_out_the_class() -> None:
     conditions = make_conditions([2, 0], CLASSES, None, "cpu")
-    branches = Guidance(3.0, 1.0, 0.0).branches(Recorder(CLASSES), Conditioning(conditions))  # type: ignore[arg-type]
+    branches = Guidance(3.0, 1.0).for_inputs("class", frames=False).branches()
     assert conditions.inputs(CLASSES, branches)["labels"].tolist() == [2, 0, 3, 3]
 
 

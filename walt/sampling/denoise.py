@@ -6,13 +6,13 @@ Legend: B batch, c latent channels, t latent frames, h w latent cells, k known l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from walt.diffusion.guidance import Branch, guidance_branches, guided
+from walt.diffusion.guidance import Branch, guidance_branches, guided, power_cosine
 from walt.diffusion.noise import sample_noise
 from walt.diffusion.samplers import Predict, ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
@@ -63,19 +63,48 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class Guidance:
-    """How strongly the model is to follow its conditions; see ``walt.diffusion.guidance``."""
+    """How strongly a model is to follow its conditions; see ``walt.diffusion.guidance``."""
 
     scale: float
     frame_scale: float
-    rescale: float
+    rescale: float = 0.0
+    power: float | None = None
+    """Of the power-cosine schedule that both scales follow; None: they are the same at all steps."""
 
-    def branches(self, model: WaltTransformer, conditioning: Conditioning) -> tuple[Branch, ...]:
-        """Evaluations of the model; a scale counts only where there is a condition to leave out."""
-        if conditioning.known is None:
-            return guidance_branches(1.0 if model.config.conditioning == "none" else self.scale)
-        return guidance_branches(
-            self.frame_scale if model.config.conditioning == "none" else self.scale, self.frame_scale
-        )
+    @classmethod
+    def of_base(cls, config: SampleConfig) -> Guidance:
+        """The base model's."""
+        return cls(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale, _power(config))
+
+    @classmethod
+    def of_super_resolution(cls, config: SampleConfig) -> Guidance:
+        """A super-resolution model's."""
+        scale = config.super_resolution_guidance_scale
+        return cls(scale, scale, config.guidance_rescale, _power(config))
+
+    def for_inputs(self, conditioning: str, frames: bool) -> Guidance:
+        """Where a model of this ``conditioning`` is given known frames or not: a scale counts only where there is a
+        condition to leave out."""
+        if not frames:
+            scale = 1.0 if conditioning == "none" else self.scale
+            return replace(self, scale=scale, frame_scale=scale)
+        return replace(self, scale=self.frame_scale if conditioning == "none" else self.scale)
+
+    def branches(self) -> tuple[Branch, ...]:
+        """Evaluations of the model, at every step the same."""
+        return guidance_branches(self.scale, self.frame_scale)
+
+    def weights(self, timestep: int, num_steps: int) -> list[float]:
+        """Of the branches' outputs at a step, 0 .. num_steps - 1."""
+        scale, frame_scale = self.scale, self.frame_scale
+        if self.power is not None:
+            scale = power_cosine(scale, self.power, timestep, num_steps)
+            frame_scale = power_cosine(frame_scale, self.power, timestep, num_steps)
+        return [branch.weight(scale, frame_scale) for branch in self.branches()]
+
+
+def _power(config: SampleConfig) -> float | None:
+    return config.guidance_power if config.guidance_schedule == "power_cosine" else None
 
 
 def sample_latents(
@@ -116,7 +145,8 @@ def guided_predict(
     With guidance, all branches go through the model as one batch. The function that is returned remembers the
     last estimate, so use a fresh one for each batch of videos.
     """
-    branches = guidance.branches(model, conditioning)
+    guidance = guidance.for_inputs(model.config.conditioning, conditioning.known is not None)
+    branches = guidance.branches()
     fixed = fixed_inputs(model, conditioning, branches)  # the same at every step
     estimate: Tensor | None = None
 
@@ -128,7 +158,7 @@ def guided_predict(
         steps = torch.full((x.shape[0],), timestep, dtype=torch.int64, device=x.device)
         self_condition = None if estimate is None else repeated(estimate)
         outputs = model(repeated(x), repeated(steps), self_condition=self_condition, **fixed).to(x.dtype)
-        output = guided(outputs, branches, guidance.rescale)
+        output = guided(outputs, guidance.weights(timestep, schedule.num_steps), guidance.rescale)
         if model.config.self_conditioning:
             estimate = schedule.predict_x0(output, x, steps)
         return output

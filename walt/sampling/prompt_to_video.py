@@ -162,14 +162,13 @@ class Pipeline:
         """
         stream = self._noise_stream(len(prompts), seed, indices, part)
         conditions = make_conditions(prompts, self.base.config, self.text_encoder, self.device)
-        guidance = Guidance(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale)
+        guidance = Guidance.of_base(config)
         conditioning = Conditioning(conditions, known=self._known(beginning))
         latents = sample_latents(
             self.base, self.schedule, conditioning, guidance, config, stream, "base", progress
         )  # (B, c, t, h, w)
         videos = [self.decode(latents, config.precision)]
-        scale = config.super_resolution_guidance_scale
-        guidance = Guidance(scale, scale, config.guidance_rescale)
+        guidance = Guidance.of_super_resolution(config)
         for place, model in enumerate(self.followers(config.cascade), start=1):
             suffix = f" {place}" if place > 1 else ""  # the second one has its own noise
             low_resolution = augment(model, self.schedule, latents, stream, f"augmentation{suffix}")

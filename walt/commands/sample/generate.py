@@ -63,6 +63,7 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     frame_guidance: float | None = None
+    guidance_schedule: str | None = None
     guidance_rescale: float | None = None
     cascade: bool | None = None
     formats: tuple[str, ...] = ()
@@ -142,6 +143,7 @@ def _settings(request: Request, params: Params) -> SampleConfig:
         "steps": request.steps,
         "guidance_scale": request.guidance,
         "frame_guidance_scale": request.guidance if request.frame_guidance is None else request.frame_guidance,
+        "guidance_schedule": request.guidance_schedule,
         "guidance_rescale": request.guidance_rescale,
         "cascade": request.cascade,
     }
