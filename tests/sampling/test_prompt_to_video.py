@@ -291,6 +291,31 @@ def test_scheduled_guidance_grows_while_the_noise_falls() -> None:
     assert [len(call["x"]) for call in model.calls] == [3, 3, 3], "the branches are the same at all steps"
 
 
+def test_stills_are_what_a_stack_of_images_in_training_is(pipeline: Pipeline) -> None:
+    """The same noise denoised as one stack of independent images gives the same pictures."""
+    made = pipeline(["a cat", "a dog"], 5, SAMPLE, indices=[0, 1], stills=True)
+    assert [video.shape[2] for video in made.cascade] == [1, 1]
+    assert not torch.equal(made.videos[0], made.videos[1])
+    model, schedule = pipeline.base, pipeline.schedule
+    conditions = make_conditions(["a cat", "a dog"], model.config, pipeline.text_encoder, "cpu")
+    stills = Conditioning(conditions, stills=True)
+    alone = guided_predict(model, schedule, stills, Guidance(1.0, 1.0))
+    noise = NoiseStream((5, 5), (0, 1)).noise(
+        "base", 0, (model.config.latent_channels, 1, *model.config.latent_grid[1:])
+    )
+    as_stack = model(
+        noise.transpose(0, 2), torch.tensor([99]), images=True,
+        text=conditions.text.embeddings[None], text_mask=conditions.text.mask[None],  # type: ignore[union-attr]
+    ).transpose(0, 2)  # fmt: skip
+    torch.testing.assert_close(alone(noise, 99), as_stack)
+
+
+def test_models_of_videos_only_make_no_stills(folder: Path, tmp_path: Path) -> None:
+    alone = with_base(folder, tmp_path, BASE.model_copy(update={"cross_attention": "own"}))
+    with pytest.raises(ConfigurationError, match=r"cross_attention is own in the model of 16x16: .* no single images"):
+        alone(["a cat"], 0, SAMPLE, stills=True)
+
+
 def test_settings_become_the_guidance_of_base_and_super_resolution() -> None:
     scheduled = SAMPLE.model_copy(update={"guidance_schedule": "power_cosine", "guidance_power": 2.0})
     assert Guidance.of_base(SAMPLE).power is Guidance.of_super_resolution(SAMPLE).power is None

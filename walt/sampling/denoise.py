@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +60,8 @@ class Conditioning:
     low_resolution: LowResolution | None = None
     known: Tensor | None = None
     """The first latent frames, where they are known: (B, c, k, h, w), normalised; k is 1 or 2."""
+    stills: bool = False
+    """Single images of one latent frame instead of videos, as in the joint training with images (paper section 3.3)."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,10 @@ def sample_latents(
     purpose: str,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w), the first k of them the known ones."""
-    shape = (model.config.latent_channels, *model.config.latent_grid)
+    """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w), the first k of them the known ones; t is 1
+    for stills."""
+    frames, height, width = model.config.latent_grid
+    shape = (model.config.latent_channels, 1 if conditioning.stills else frames, height, width)
 
     def noise(step: int) -> Tensor:
         return stream.noise(purpose, step, shape)
@@ -166,9 +171,11 @@ def guided_predict(
     return predict
 
 
-def fixed_inputs(model: WaltTransformer, conditioning: Conditioning, branches: Sequence[Branch]) -> dict[str, Tensor]:
+def fixed_inputs(model: WaltTransformer, conditioning: Conditioning, branches: Sequence[Branch]) -> dict[str, Any]:
     """Arguments of the model's forward that no step changes, for all branches: (len(branches) B, ...)."""
-    inputs = conditioning.conditions.inputs(model.config, branches)
+    inputs: dict[str, Any] = conditioning.conditions.inputs(model.config, branches)
+    if conditioning.stills:
+        inputs["images"] = True
     if conditioning.low_resolution is not None:
         low = conditioning.low_resolution.latents
         levels = torch.full((len(low),), conditioning.low_resolution.noise_level, dtype=torch.int64, device=low.device)

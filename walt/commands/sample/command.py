@@ -22,6 +22,9 @@ def command(
     aspect: Annotated[str | None, typer.Option(metavar="W:H", help="Another shape, such as 9:16.")] = None,
     seed: Annotated[int | None, typer.Option(help="By default that of params.yaml.")] = None,
     count: Annotated[int | None, typer.Option(help="Videos per prompt, with consecutive seeds.")] = None,
+    stills: Annotated[
+        bool, typer.Option("--stills", help="Single pictures, of models that were trained jointly with images.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance by prompt and given frames; 1 is none.")] = None,
     frame_guidance: Annotated[
@@ -49,7 +52,7 @@ def command(
         prompts=tuple(prompt or ()), prompts_file=prompts_file, classes=tuple(classes or ()), image=image,
         continued=continued, seconds=seconds, aspect=aspect, seed=seed, count=count, steps=steps, guidance=guidance,
         frame_guidance=frame_guidance, guidance_schedule=guidance_schedule, guidance_rescale=guidance_rescale,
-        cascade=cascade, formats=tuple(formats or ()), out=out,
+        cascade=cascade, stills=stills, formats=tuple(formats or ()), out=out,
     )  # fmt: skip
     if request == Request():
         run_and_show("sample")
