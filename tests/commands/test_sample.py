@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.support.media import counter, read_counter, write_video
-from tests.support.tiny_models import BASE, SUPER_RESOLUTION, drawn, write_models
+from tests.support.sample_project import frames_project, sample_project
 from walt.cli import app
 from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
@@ -25,33 +25,19 @@ from walt.core.paths import Paths
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
-from walt.project.recipes import recipe_text
 from walt.project.runner import load_params
-from walt.sampling.long_video import last_frames
-from walt.transformer.model import WaltTransformer, save_transformer
-
-FRAMES = {"frame_prediction": True, "spatiotemporal_window": (5, 2, 2)}
-
-
-def project(root: Path, base: dict[str, Any], high: dict[str, Any]) -> Path:
-    """A project with settings and models that are as small as they can be."""
-    (root / "params.yaml").write_text(recipe_text("tiny"))
-    write_models(root)
-    save_transformer(Paths(root).base, drawn(WaltTransformer(BASE.model_copy(update=base)), 2))
-    save_transformer(Paths(root).sr_2x, drawn(WaltTransformer(SUPER_RESOLUTION.model_copy(update=high)), 3))
-    return root
+from walt.sampling.long_video import last_frames, long_video
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return project(tmp_path_factory.mktemp("plain"), {}, {})
+    return sample_project(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of 17 frames that were trained with frame prediction."""
-    root = tmp_path_factory.mktemp("frames")
-    return project(root, FRAMES | {"latent_grid": (5, 2, 2)}, FRAMES | {"latent_grid": (5, 4, 4)})
+    return frames_project(tmp_path_factory.mktemp("frames"))
 
 
 def names(folder: Path) -> list[str]:
@@ -130,7 +116,7 @@ def test_guidance_is_by_prompt_and_frames_unless_these_have_their_own(plain: Pat
         (Request(guidance=5.0, frame_guidance=1.5), (5.0, 1.5)),
         (Request(frame_guidance=1.5), (2.0, 1.5)),
     ):
-        settings = generate._settings(request, params)
+        settings = generate.settings_of(request, params)
         assert (settings.guidance_scale, settings.frame_guidance_scale) == scales
         assert settings.steps == params.sample.steps
 
@@ -188,9 +174,7 @@ def test_a_long_video_from_a_prompt_and_its_parts_in_python(frames: Path, tmp_pa
     assert clip(video).shape == (29, 32, 32, 3)  # 2.2 s are 18 frames
     pipeline, settings = load_project(frames)
     batch = pipeline(["a cat"], 0, settings)
-    more = list(
-        generate.long_video(pipeline, ["a cat"], 0, settings, parts=1, beginning=last_frames(pipeline, batch.cascade))
-    )
+    more = list(long_video(pipeline, ["a cat"], 0, settings, parts=1, beginning=last_frames(pipeline, batch.cascade)))
     assert more[0].videos.shape == (1, 3, 12, 32, 32)
 
 
@@ -236,7 +220,7 @@ def test_what_is_for_videos_is_refused_for_stills(frames: Path, given: dict[str,
 
 
 def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
-    root = project(tmp_path, {}, {})
+    root = sample_project(tmp_path)
     file = root / "params.yaml"
     content = read_yaml(file)
     content["train_sr_2x"]["image_fraction"] = 0.0
@@ -259,7 +243,7 @@ def test_another_aspect(frames: Path, tmp_path: Path) -> None:
 
 def test_classes(tmp_path: Path) -> None:
     update = {"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
-    root = project(tmp_path, update, update)
+    root = sample_project(tmp_path, update, update)
     request = Request(classes=(2, 0), formats=("mp4",), out=tmp_path / "out")
     run(request, root)
     assert names(tmp_path / "out") == ["class-0-seed0.mp4", "class-2-seed0.mp4"]

@@ -12,9 +12,9 @@ from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
 from walt.core.sizes import Size
 from walt.data.clip_pixels import pixels
-from walt.media.images import Clip, Limits, Picture, SourceError, crop_and_resize, read_picture
+from walt.media.images import Clip, Limits, SourceError, crop_and_resize
 from walt.media.kinds import kind_of
-from walt.media.video import iterate_frames
+from walt.sampling.given_files import GivenFile, ReadFile, read_file
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 
 MAX_SECONDS = 600.0
@@ -22,7 +22,7 @@ MAX_SECONDS = 600.0
 _LIMITS = Limits(min_side=1, max_pixels=7680 * 4320, max_seconds=math.inf)
 
 
-def read_image(path: Path, pipeline: Pipeline, cascade: bool) -> Beginning:
+def read_image(path: Path, pipeline: Pipeline, cascade: bool, read: ReadFile = read_file) -> Beginning:
     """One frame (1, 3, 1, H, W): the image's centre in the models' aspect.
 
     Raises:
@@ -31,16 +31,17 @@ def read_image(path: Path, pipeline: Pipeline, cascade: bool) -> Beginning:
     _check_file(path)
     if kind_of(str(path)) != "image":
         raise ConfigurationError(f"{printable(str(path))}: by its name not an image; a video is for --continue")
+    sizes = tuple(pipeline.resolutions(cascade))
     try:
-        picture = read_picture(path, _LIMITS)
+        clips = read(GivenFile(path, sizes, None, _LIMITS))
     except (SourceError, OSError) as error:
         raise _refusal(path, error) from None
-    sizes = pipeline.resolutions(cascade)
-    resized = crop_and_resize(picture, sizes)
-    return Beginning(tuple(pixels([resized[size][None]]) for size in sizes))
+    return Beginning(tuple(pixels([clip]) for clip in clips))
 
 
-def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tuple[Clip, Beginning]:
+def read_video(
+    path: Path, pipeline: Pipeline, cascade: bool, fps: float, read: ReadFile = read_file
+) -> tuple[Clip, Beginning]:
     """All frames of a video at ``fps``, (T, H, W, 3) in the resolution of what will follow, and its last ones.
 
     Raises:
@@ -52,7 +53,7 @@ def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tup
     *smaller, size = pipeline.resolutions(cascade)
     limits = Limits(_LIMITS.min_side, _LIMITS.max_pixels, MAX_SECONDS)
     try:
-        frames = list(iterate_frames(path, fps=fps, fit=lambda _: size, limits=limits))
+        (frames,) = read(GivenFile(path, (size,), fps, limits))
     except (SourceError, OSError) as error:
         raise _refusal(path, error) from None
     if len(frames) < pipeline.overlap:
@@ -60,10 +61,10 @@ def read_video(path: Path, pipeline: Pipeline, cascade: bool, fps: float) -> tup
             f"{printable(str(path))}: {len(frames)} frames at {fps:g} per second, but {pipeline.overlap} are needed"
         )
     last = frames[-pipeline.overlap :]
-    return np.stack(frames), Beginning(tuple(_clip(last, own) for own in (*smaller, size)))
+    return frames, Beginning(tuple(_clip(last, own) for own in (*smaller, size)))
 
 
-def _clip(frames: list[Picture], size: Size) -> Tensor:
+def _clip(frames: Clip, size: Size) -> Tensor:
     """(1, 3, T, height, width) in [-1, 1]."""
     return pixels([np.stack([crop_and_resize(frame, [size])[size] for frame in frames])])
 

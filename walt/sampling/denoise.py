@@ -23,6 +23,9 @@ from walt.transformer.model import WaltTransformer
 
 Progress = Callable[[int], None]
 """Called with the number of videos after each evaluation of the model for them."""
+Watch = Callable[[Tensor], None]
+"""Called after each step, before ``Progress``, with the present estimate of the clean latents (B, c, t, h, w),
+normalised. It must not change them."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ def sample_latents(
     stream: NoiseStream,
     purpose: str,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Tensor:
     """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w), the first k of them the known ones; t is 1
     for stills."""
@@ -129,6 +133,8 @@ def sample_latents(
         return stream.noise(purpose, step, shape)
 
     def callback(done: int, estimate: Tensor) -> None:
+        if watch is not None:
+            watch(estimate)
         if progress is not None:
             progress(len(estimate))
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from walt.core.errors import ConfigurationError
 from walt.core.transformers import SUPER_RESOLUTION_NAMES
 from walt.sampling.config import SampleConfig
-from walt.sampling.denoise import Progress
+from walt.sampling.denoise import Progress, Watch
 from walt.sampling.prompt_inputs import Prompt
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 
@@ -83,6 +83,7 @@ def long_video(
     beginning: Beginning | None = None,
     indices: Sequence[int] | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[SampleBatch]:
     """Generate videos part by part.
 
@@ -102,7 +103,7 @@ def long_video(
         check_continuation(pipeline, config.cascade)
     for part in range(parts):
         batch = pipeline(
-            prompts, seed, config, indices=indices, part=part, beginning=beginning, progress=progress
+            prompts, seed, config, indices=indices, part=part, beginning=beginning, progress=progress, watch=watch
         )  # (B, 3, T, H, W)
         given = beginning if continued else None
         added = _added(batch, pipeline.overlap) if continued else batch

@@ -25,7 +25,7 @@ from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import load_config, weights_digest
 from walt.sampling.config import SampleConfig
-from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, Progress, augment, sample_latents
+from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, Progress, Watch, augment, sample_latents
 from walt.sampling.prompt_inputs import Prompt, make_conditions
 from walt.text.encoder import TextEncoder, load_text_encoder
 from walt.transformer.config import TransformerConfig
@@ -144,6 +144,7 @@ class Pipeline:
         beginning: Beginning | None = None,
         stills: bool = False,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> SampleBatch:
         """Generate one video per prompt.
 
@@ -170,7 +171,7 @@ class Pipeline:
             self._check_stills(beginning)
         conditioning = Conditioning(conditions, known=self._known(beginning), stills=stills)
         latents = sample_latents(
-            self.base, self.schedule, conditioning, guidance, config, stream, "base", progress
+            self.base, self.schedule, conditioning, guidance, config, stream, "base", progress, watch
         )  # (B, c, t, h, w)
         videos = [self.decode(latents, config.precision)]
         guidance = Guidance.of_super_resolution(config)
@@ -188,6 +189,7 @@ class Pipeline:
                 stream,
                 f"super-resolution{suffix}",
                 progress,
+                watch,
             )  # (B, c, t, f h, f w)
             videos.append(self.decode(latents, config.precision))
         return SampleBatch(tuple(prompts), tuple(videos))

@@ -229,17 +229,29 @@ def _captions(manifest: Path, split: str, count: int, wanted: str | None) -> lis
 
 
 def load_pipeline(
-    sample: SampleConfig, encoding: EncodeVideoConfig, diffusion: DiffusionConfig, compute: ComputeConfig, paths: Paths
+    sample: SampleConfig,
+    encoding: EncodeVideoConfig,
+    diffusion: DiffusionConfig,
+    compute: ComputeConfig,
+    paths: Paths,
+    *,
+    root: Path | None = None,
+    device: str | None = None,
 ) -> Pipeline:
-    """The models of the project. Raises as ``Pipeline.load``."""
+    """The models of the project. Raises as ``Pipeline.load``.
+
+    Args:
+        root: what a text encoder's relative folder is relative to; by default the root of ``paths``.
+        device: by default what ``compute.device`` says.
+    """
     return Pipeline.load(
         text_encoder=paths.text_encoder,
         autoencoder=paths.autoencoder,
         normalized=encoding.normalize_latents,
         transformers=cascade(paths, super_resolution=sample.cascade),
         diffusion=diffusion,
-        device=select_device(compute.device),
-        root=paths.root,
+        device=device or select_device(compute.device),
+        root=root or paths.root,
         megapixels=compute.megapixels_at_once,
     )
 

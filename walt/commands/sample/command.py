@@ -11,6 +11,9 @@ from walt.commands.run_stage import run_and_show
 
 
 def command(
+    model: Annotated[
+        str | None, typer.Option(help="Another project's folder, or a release: models:/walt-base@champion.")
+    ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="What a video is to show. Repeatable.")] = None,
     prompts_file: Annotated[Path | None, typer.Option(help="A file with one prompt per line.")] = None,
     classes: Annotated[
@@ -49,7 +52,7 @@ def command(
     from walt.commands.sample.generate import Request, run
 
     request = Request(
-        prompts=tuple(prompt or ()), prompts_file=prompts_file, classes=tuple(classes or ()), image=image,
+        model=model, prompts=tuple(prompt or ()), prompts_file=prompts_file, classes=tuple(classes or ()), image=image,
         continued=continued, seconds=seconds, aspect=aspect, seed=seed, count=count, steps=steps, guidance=guidance,
         frame_guidance=frame_guidance, guidance_schedule=guidance_schedule, guidance_rescale=guidance_rescale,
         cascade=cascade, stills=stills, formats=tuple(formats or ()), out=out,

@@ -9,32 +9,28 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from walt.commands.sample.models import find_models
+from walt.commands.sample.videos import Job, Plan, Start
 from walt.core.config import parse_section
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
-from walt.core.sizes import size_folder
 from walt.core.transformers import TRANSFORMERS
 from walt.project.params import Params
-from walt.project.runner import load_params
 from walt.project.trained_transformers import cascade
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
-from walt.sampling.long_video import check_continuation, long_video, parts_for
-from walt.sampling.output import SUFFIXES, Format, Video, to_frames, write_sample, write_still
+from walt.sampling.given_files import ReadFile, read_file
+from walt.sampling.long_video import check_continuation, parts_for
+from walt.sampling.output import SUFFIXES, Format, write_sample, write_still
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
-from walt.sampling.prompt_to_video import Beginning, Pipeline
-from walt.stages.sample import load_pipeline, model_settings
+from walt.sampling.prompt_to_video import Pipeline
 from walt.transformer.config import TransformerConfig
 
 FOLDER = "samples"
@@ -46,6 +42,8 @@ _LONGEST_NAME = 60  # characters of a prompt in a file's name
 class Request:
     """The options of ``walt sample``; what is left out is as ``params.yaml`` says."""
 
+    model: str | None = None
+    """Which models (``walt.commands.sample.models.find_models``); by default those of the project."""
     prompts: tuple[str, ...] = ()
     prompts_file: Path | None = None
     """One prompt per line."""
@@ -75,36 +73,16 @@ class Request:
     out: Path | None = None
 
 
-@dataclass(frozen=True)
-class Start:
-    """What is known before anything is generated."""
-
-    frames: Video | None = None
-    """All frames of the continued video, (T, H, W, 3)."""
-    beginning: Beginning | None = None
-    source: dict[str, str] | None = None
-    """Name and digest of the file."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One video to make."""
-
-    prompt: Prompt
-    seed: int
-    name: str
-
-
 def load_project(root: str | Path, cascade: bool | None = None) -> tuple[Pipeline, SampleConfig]:
     """The models of the project at ``root``, and its ``sample`` section; ``cascade`` overrides that section's.
 
     Raises:
         ConfigurationError, StorageError, CorruptArtifactError: the parameters or a model are wrong or missing.
     """
-    params = load_params(Path(root))
-    settings = params.sample if cascade is None else params.sample.model_copy(update={"cascade": cascade})
-    paths = Paths(Path(root).resolve())
-    return load_pipeline(settings, params.encode_video, params.diffusion, params.compute, paths), settings
+    models = find_models(Path(root))
+    settings = models.params.sample
+    settings = settings if cascade is None else settings.model_copy(update={"cascade": cascade})
+    return models.load(settings.cascade), settings
 
 
 def run(request: Request, root: Path) -> list[Path]:
@@ -114,45 +92,51 @@ def run(request: Request, root: Path) -> list[Path]:
         ConfigurationError: options that are wrong, or that the trained models do not support; before any work.
         StorageError, CorruptArtifactError: a model is missing or damaged.
     """
-    params = load_params(root)
-    settings, formats = _settings(request, params), _formats(request)
+    models = find_models(root, request.model)
+    settings, formats = settings_of(request, models.params), _formats(request)
     if request.stills:
-        _check_stills(request, params, settings, root)
+        _check_stills(request, models.params, settings, models.paths)
     folder = _folder(request, root)
-    pipeline, _ = load_project(root, settings.cascade)
-    prompts = _prompts(request, pipeline.base.config)
-    warn_about_long_prompts(prompts, pipeline.text_encoder)
-    if request.aspect is not None:
-        pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
-    start = _start(request, pipeline, settings)
-    parts = _parts(request, pipeline, settings, start)
-    seed = params.seed if request.seed is None else request.seed
-    jobs = [
-        Job(prompt, seed + number, _name(request, prompt, seed + number))
-        for prompt in prompts
-        for number in range(1 if request.count is None else request.count)
-    ]
+    plan = plan_of(request, models.params, models.load(settings.cascade))
     written = []
-    evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
-    with ProgressBar("sample", total=len(jobs) * evaluations, unit="model steps") as bar:
-        made = (
-            _stills(pipeline, jobs, settings, bar)
-            if request.stills
-            else _videos(pipeline, jobs, settings, start, parts, bar)
-        )
-        for job, video in made:
-            about = _about(job, video, pipeline, settings, start)
+    with ProgressBar("sample", total=plan.evaluations, unit="model steps") as bar:
+        for made in plan.make(bar.advance):
             if request.stills:
-                written.append(write_still(folder, job.name, video, about))
+                written.append(write_still(folder, made.job.name, made.frames, made.about))
             else:
-                written += write_sample(folder, job.name, video, settings.fps, about, formats)
+                written += write_sample(folder, made.job.name, made.frames, settings.fps, made.about, formats)
     for file in written:
         info(printable(str(file.relative_to(root) if file.is_relative_to(root) else file)))
     return written
 
 
-def _settings(request: Request, params: Params) -> SampleConfig:
-    """The ``sample`` section with the options in place of its values."""
+def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile = read_file) -> Plan:
+    """The videos of a request, by these models; everything about it is checked, and nothing generated.
+
+    Args:
+        read: how a given file is read.
+
+    Raises:
+        ConfigurationError: options that are wrong, or that the models do not support.
+    """
+    settings = settings_of(request, params)
+    prompts = _prompts(request, pipeline.base.config)
+    warn_about_long_prompts(prompts, pipeline.text_encoder)
+    if request.aspect is not None:
+        pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
+    start = _start(request, pipeline, settings, read)
+    parts = _parts(request, pipeline, settings, start)
+    seed = params.seed if request.seed is None else request.seed
+    jobs = tuple(
+        Job(prompt, seed + number, _name(request, prompt, seed + number))
+        for prompt in prompts
+        for number in range(1 if request.count is None else request.count)
+    )
+    return Plan(pipeline, settings, jobs, start, parts, request.stills)
+
+
+def settings_of(request: Request, params: Params) -> SampleConfig:
+    """The ``sample`` section with the options in place of its values. Raises ConfigurationError."""
     asked = {
         "steps": request.steps,
         "guidance_scale": request.guidance,
@@ -185,14 +169,14 @@ def _check_numbers(request: Request) -> None:
         raise ConfigurationError(f"--guidance-rescale: {request.guidance_rescale} is not from 0 to 1")
 
 
-def _check_stills(request: Request, params: Params, settings: SampleConfig, root: Path) -> None:
+def _check_stills(request: Request, params: Params, settings: SampleConfig, paths: Paths) -> None:
     """Raise ConfigurationError for options of videos, and where a model saw no images in training."""
     of_videos = {
         "image": request.image, "continue": request.continued, "seconds": request.seconds, "format": request.formats,
     }  # fmt: skip
     if given := [name for name, value in of_videos.items() if value]:
         raise ConfigurationError(f"--stills: --{given[0]} is for videos")
-    for name in cascade(Paths(root), settings.cascade):
+    for name in cascade(paths, settings.cascade):
         _, training = params.transformers()[name]
         if not training.image_fraction:
             section = next(transformer.training for transformer in TRANSFORMERS if transformer.name == name)
@@ -243,7 +227,7 @@ def _lines(file: Path) -> list[str]:
     return prompts
 
 
-def _start(request: Request, pipeline: Pipeline, settings: SampleConfig) -> Start:
+def _start(request: Request, pipeline: Pipeline, settings: SampleConfig, read: ReadFile) -> Start:
     """The frames that are given."""
     file = request.continued or request.image
     if file is None:
@@ -253,10 +237,10 @@ def _start(request: Request, pipeline: Pipeline, settings: SampleConfig) -> Star
     frames = None
     if request.continued is not None:
         check_continuation(pipeline, settings.cascade)
-        frames, beginning = read_video(file, pipeline, settings.cascade, settings.fps)
+        frames, beginning = read_video(file, pipeline, settings.cascade, settings.fps, read)
     else:
         pipeline.check_beginning()
-        beginning = read_image(file, pipeline, settings.cascade)
+        beginning = read_image(file, pipeline, settings.cascade, read)
     return Start(frames, beginning, {"file": printable(file.name), "sha256": sha256_file(file)})
 
 
@@ -265,51 +249,6 @@ def _parts(request: Request, pipeline: Pipeline, settings: SampleConfig, start: 
         return 1
     num_frames = math.ceil(round(request.seconds * settings.fps, 6))  # 0.7 x 10 is 7
     return parts_for(pipeline, num_frames, start.beginning, settings.cascade)
-
-
-def _videos(
-    pipeline: Pipeline, jobs: Sequence[Job], settings: SampleConfig, start: Start, parts: int, bar: ProgressBar
-) -> Iterator[tuple[Job, Video]]:
-    """Each job with its whole video (T, H, W, 3), batch by batch."""
-    for first in range(0, len(jobs), settings.batch_size):
-        batch = jobs[first : first + settings.batch_size]
-        beginning = None if start.beginning is None else _repeated(start.beginning, len(batch))
-        pieces: list[list[Video]] = [[] if start.frames is None else [start.frames] for _ in batch]
-        for part in long_video(
-            pipeline, [job.prompt for job in batch], [job.seed for job in batch], settings, parts=parts,
-            beginning=beginning, indices=[0] * len(batch), progress=bar.advance,
-        ):  # fmt: skip
-            for own, video in zip(pieces, part.videos, strict=True):
-                own.append(to_frames(video))
-        yield from zip(batch, (np.concatenate(own) for own in pieces), strict=True)
-
-
-def _stills(
-    pipeline: Pipeline, jobs: Sequence[Job], settings: SampleConfig, bar: ProgressBar
-) -> Iterator[tuple[Job, Video]]:
-    """Each job with its picture (1, H, W, 3), batch by batch."""
-    for first in range(0, len(jobs), settings.batch_size):
-        batch = jobs[first : first + settings.batch_size]
-        prompts, seeds, indices = [job.prompt for job in batch], [job.seed for job in batch], [0] * len(batch)
-        made = pipeline(prompts, seeds, settings, indices=indices, stills=True, progress=bar.advance)
-        yield from zip(batch, map(to_frames, made.videos), strict=True)
-
-
-def _repeated(beginning: Beginning, count: int) -> Beginning:
-    return Beginning(tuple(frames.expand(count, -1, -1, -1, -1) for frames in beginning.cascade))
-
-
-def _about(job: Job, video: Video, pipeline: Pipeline, settings: SampleConfig, start: Start) -> dict[str, Any]:
-    """The video's metadata: everything needed to make it again."""
-    return {
-        "prompt": describe_prompt(job.prompt),
-        "seed": job.seed,
-        "settings": model_settings(settings),
-        "models": dict(pipeline.versions),
-        "frames": len(video),
-        "size": size_folder((video.shape[1], video.shape[2])),
-        "source": start.source,
-    }
 
 
 def _name(request: Request, prompt: Prompt, seed: int) -> str:
