@@ -31,6 +31,15 @@ def parse_aspect(text: str) -> Fraction:
     return Fraction(int(match[1]), int(match[2]))
 
 
+def possible_aspects(trained: list[TransformerConfig]) -> list[str]:
+    """The shapes that ``with_aspect`` makes of models of these configurations: ``1:1``, ``7:4``; the trained one first,
+    then from narrow to wide."""
+    height, width = trained[0].resolution
+    own = Fraction(width, height)
+    found = {*_possible(trained, landscape=True), *_possible(trained, landscape=False)}
+    return [_name(own), *(_name(shape) for shape in sorted(found - {own}))]
+
+
 def with_aspect(pipeline: Pipeline, aspect: Fraction) -> Pipeline:
     """The same models at the grid that is nearest to ``aspect`` (width / height).
 

@@ -1,0 +1,360 @@
+// The page of `walt ui`. All that people wrote is put in as text, never as HTML.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+const prompt_ = byId("prompt"), model = byId("model"), beside = byId("beside");
+const NUMBERS = ["seed", "steps", "guidance", "seconds"];
+const PAGE_OF_RESULTS = 60;
+let able = null;        // what the chosen model can do
+let limits = null;
+let upload = null;      // the file that was uploaded
+let shown = 0;          // results asked for
+let finished = "";      // ids of the jobs that were done when the results were read
+const mine = new Set(); // jobs that this page asked for
+const cards = new Map(), previews = new Map();
+
+async function call(path, options = {}) {
+  const answer = await fetch(path, options);
+  const content = await answer.json().catch(() => ({ detail: `the server answered with ${answer.status}` }));
+  if (!answer.ok) throw new Error(content.detail);
+  return content;
+}
+
+function element(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function option(value, text) {
+  const made = element("option", "", text);
+  made.value = value;
+  return made;
+}
+
+// --- the form
+
+function isChanged(id) {
+  return byId(id).value !== "" && byId(id).value !== byId(id).dataset.usual;
+}
+
+async function showModel(cascade = null) {
+  const query = new URLSearchParams({ address: model.value });
+  if (cascade !== null) query.set("cascade", cascade);
+  const before = able;
+  able = await call(`api/model?${query}`);
+  byId("prompt-field").hidden = able.conditioning !== "text";
+  byId("class-field").hidden = able.conditioning !== "class";
+  if (able.num_classes) byId("class_index").max = able.num_classes - 1;
+  for (const name of NUMBERS) {
+    const input = byId(name);
+    const usual = String(Math.round(able[name] * 1000) / 1000);
+    if (!before || !isChanged(name)) input.value = usual;
+    input.dataset.usual = usual;
+  }
+  byId("steps").max = able.max_steps;
+  byId("seconds").max = able.no_video ? able.seconds : limits.seconds;
+  byId("seconds").disabled = able.no_video !== null;
+  byId("seconds-note").textContent = able.no_video ? "This model makes one length only." : `At most ${limits.seconds}.`;
+  const shape = byId("aspect").value;
+  byId("aspect").replaceChildren(...able.aspects.map((one, place) => option(place ? one : "", one)));
+  byId("aspect").value = able.aspects.includes(shape) ? shape : "";
+  byId("cascade-field").hidden = !able.super_resolution;
+  byId("cascade").checked = able.cascade;
+  byId("file").hidden = able.no_image !== null;
+  byId("file-note").textContent = able.no_image ? `Not possible: ${able.no_image}.`
+    : able.no_video ? `Images only: ${able.no_video}.`
+      : `Up to ${limits.upload_megabytes} MB; a video of up to ${limits.upload_seconds} seconds.`;
+  if (able.no_image) forget();
+}
+
+function forget() {
+  upload = null;
+  byId("chosen").hidden = true;
+  byId("file").value = "";
+}
+
+function keep(file) {
+  upload = file;
+  byId("chosen").hidden = false;
+  byId("chosen-name").textContent = `${file.kind === "image" ? "Begins with" : "Goes on from"} ${file.name}`;
+}
+
+async function send(file) {
+  forgetProblem();
+  byId("make").disabled = true;
+  byId("chosen").hidden = false;
+  byId("chosen-name").textContent = `Uploading ${file.name}`;
+  try {
+    if (file.size > limits.upload_megabytes * 1e6) throw new Error(`${file.name}: more than ${limits.upload_megabytes} MB`);
+    keep(await call(`api/uploads?${new URLSearchParams({ name: file.name })}`, {
+      method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file,
+    }));
+  } catch (error) {
+    forget();
+    showProblem(error);
+  } finally {
+    byId("make").disabled = false;
+  }
+}
+
+function order(address, group) {
+  const asked = { model: address };
+  if (able.conditioning === "text" && (prompt_.value.trim() || !upload)) asked.prompt = prompt_.value.trim();
+  if (able.conditioning === "class") asked.class_index = byId("class_index").valueAsNumber;
+  if (upload) asked[upload.kind] = upload.id;
+  for (const name of NUMBERS) {
+    const value = byId(name).valueAsNumber;
+    if (!Number.isNaN(value) && (name === "seed" || isChanged(name))) asked[name] = value;
+  }
+  if (byId("aspect").value) asked.aspect = byId("aspect").value;
+  if (able.super_resolution) asked.cascade = byId("cascade").checked;
+  if (group) asked.group = group;
+  return asked;
+}
+
+function showProblem(error) { byId("problem").textContent = error.message; }
+function forgetProblem() { byId("problem").textContent = ""; }
+
+async function submit(event) {
+  event.preventDefault();
+  forgetProblem();
+  if (able.conditioning === "text" && !prompt_.value.trim() && !upload) {
+    showProblem(new Error("Type what the video is to show."));
+    prompt_.focus();
+    return;
+  }
+  const both = beside.value === "none" ? [model.value] : [model.value, beside.value];
+  const group = both.length > 1 ? `group-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` : null;
+  try {
+    for (const address of both) {
+      const job = await call("api/jobs", {
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order(address, group)),
+      });
+      mine.add(job.id);
+    }
+  } catch (error) {
+    showProblem(error);
+  }
+  await poll();
+}
+
+// --- the queue
+
+function time(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+function words(job) {
+  if (job.state === "waiting") return `Waiting, place ${job.place}`;
+  if (job.state === "running") {
+    const left = job.seconds_left === null ? "" : `, ${time(job.seconds_left)} left`;
+    const doing = job.fraction === 1 && job.doing === "sampling" ? "decoding" : job.doing || "starting";
+    return doing === "sampling" ? `Sampling, ${Math.round(100 * job.fraction)} %${left}` : doing[0].toUpperCase() + doing.slice(1);
+  }
+  return { done: "Done", failed: `Failed: ${job.problem}`, cancelled: "Cancelled" }[job.state];
+}
+
+function titled(wanted) {
+  if (wanted.prompt) return wanted.prompt;
+  return wanted.class_index === null ? "(no prompt)" : `Class ${wanted.class_index}`;
+}
+
+function newJob(job) {
+  const item = element("li", "job");
+  item.dataset.id = job.id;
+  const state = element("span", "state");
+  item.append(element("span", "said", `${titled(job.order)}${mine.has(job.id) ? "" : " (from another page)"}`), state);
+  const bar = element("progress");
+  bar.max = 1;
+  bar.setAttribute("aria-label", `Progress of ${titled(job.order)}`);
+  const stop = element("button", "", "Cancel");
+  stop.type = "button";
+  stop.setAttribute("aria-label", `Cancel ${titled(job.order)}`);
+  stop.addEventListener("click", () => call(`api/jobs/${job.id}`, { method: "DELETE" }).then(poll, showProblem));
+  item.append(bar, stop);
+  return item;
+}
+
+function updateJob(item, job) {
+  const active = job.state === "waiting" || job.state === "running";
+  const text = words(job) + (beside.length > 2 || job.order.model ? ` \u00b7 ${job.model_name}` : "");
+  const state = item.querySelector(".state"), bar = item.querySelector("progress");
+  if (state.textContent !== text) state.textContent = text;
+  state.classList.toggle("bad", job.state === "failed");
+  bar.value = job.fraction;
+  bar.hidden = !active || job.state === "waiting";
+  item.querySelector("button").hidden = !active;
+  if (active && job.previews > (previews.get(job.id) || 0)) {
+    previews.set(job.id, job.previews);
+    let picture = item.querySelector("img");
+    if (!picture) {
+      picture = element("img");
+      item.prepend(picture);
+      item.classList.add("with-preview");
+    }
+    picture.alt = `${titled(job.order)}, as it looks so far`;
+    picture.src = `api/jobs/${job.id}/preview?n=${job.previews}`;
+  }
+}
+
+function showJobs(jobs) {
+  const list = byId("jobs");
+  const listed = jobs.filter((job) => job.state === "waiting" || job.state === "running" || (job.state === "failed" && mine.has(job.id)));
+  const items = new Map([...list.children].map((item) => [item.dataset.id, item]));
+  listed.forEach((job, place) => {
+    const item = items.get(job.id) || newJob(job);
+    items.delete(job.id);
+    if (list.children[place] !== item) list.insertBefore(item, list.children[place] || null);
+    updateJob(item, job);
+  });
+  for (const item of items.values()) item.remove();
+  const active = listed.filter((job) => job.state !== "failed");
+  const waiting = active.filter((job) => job.state === "waiting").length;
+  const running = active.length - waiting;
+  const own = jobs.filter((job) => mine.has(job.id)).at(-1);
+  let said = active.length ? `${running} being made, ${waiting} waiting.` : "Nothing is being made.";
+  if (own && own.state === "waiting") said += ` Yours has place ${own.place}.`;
+  if (own && own.state === "failed") said = `Failed: ${own.problem}`;
+  if (byId("status").textContent !== said) byId("status").textContent = said; // read aloud when it changes
+  return active.length;
+}
+
+// --- the results
+
+function linkTo(wanted) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(wanted)) {
+    if (value !== null && name !== "group") query.set(name, value);
+  }
+  return `?${query}`;
+}
+
+function card(result) {
+  const made = element("article", "card");
+  made.dataset.id = result.id;
+  const video = element("video");
+  const [height, width] = result.about.size.split("x").map(Number);
+  Object.assign(video, { src: `api/results/${result.id}/video`, loop: true, muted: true, playsInline: true, controls: true, width, height });
+  video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  video.style.aspectRatio = `${width} / ${height}`;
+  video.classList.toggle("small", Math.max(width, height) < 200);
+  video.setAttribute("aria-label", titled(result.order));
+  const text = element("div", "text"), settings = result.about.settings;
+  text.append(element("h3", "", titled(result.order)));
+  text.append(element("p", "", `${result.model_name}`));
+  const facts = [`seed ${result.about.seed}`, `${settings.steps} steps`, `guidance ${settings.guidance_scale}`, `${width}\u00d7${height}`,
+    `${Math.round(100 * result.about.frames / settings.fps) / 100} s`];
+  if (result.about.source) facts.push(`from ${result.about.source.file}`);
+  text.append(element("p", "", facts.join(" \u00b7 ")));
+  const links = element("div", "links"), again = element("a", "", "Make again"), file = element("a", "", "Download");
+  again.href = linkTo(result.order);
+  again.setAttribute("aria-label", `Make again: ${titled(result.order)}`);
+  file.href = video.src;
+  file.download = `${result.id}.mp4`;
+  file.setAttribute("aria-label", `Download ${titled(result.order)}`);
+  links.append(again, file);
+  const more = element("details"), list = element("dl");
+  more.append(element("summary", "", "All settings"), list);
+  const models = Object.entries(result.about.models).map(([name, digest]) => [name, digest.slice(0, 12)]);
+  const rows = [["made in", `${result.seconds} s`], ["finished", result.finished.slice(0, 19).replace("T", " ")], ...Object.entries(settings), ...models];
+  for (const [name, value] of rows) list.append(element("dt", "", name.replaceAll("_", " ")), element("dd", "", String(value)));
+  text.append(links, more);
+  made.append(video, text);
+  return made;
+}
+
+async function showResults() {
+  const results = await call(`api/results?limit=${shown}`);
+  byId("empty").hidden = results.length > 0;
+  byId("more").hidden = results.length < shown;
+  const groups = new Map();
+  for (const result of results) {
+    const key = result.order.group || result.id;
+    groups.set(key, [...(groups.get(key) || []), result]);
+  }
+  const list = byId("results"), old = new Map([...list.children].map((item) => [item.dataset.key, item]));
+  let place = 0;
+  for (const [key, members] of groups) {
+    const names = members.map((one) => one.id).join(" ");
+    let item = old.get(key);
+    if (!item || item.dataset.members !== names) {
+      item?.remove();
+      members.reverse(); // in the order in which they were asked for
+      for (const one of members) if (!cards.has(one.id)) cards.set(one.id, card(one));
+      item = members.length > 1 ? element("div", "group") : cards.get(members[0].id);
+      if (members.length > 1) item.append(...members.map((one) => cards.get(one.id)));
+      Object.assign(item.dataset, { key, members: names });
+    }
+    old.delete(key);
+    if (list.children[place] !== item) list.insertBefore(item, list.children[place] || null);
+    place += 1;
+  }
+  for (const item of old.values()) item.remove();
+  for (const video of list.querySelectorAll("video[autoplay]")) if (video.paused && !video.dataset.begun) {
+    video.dataset.begun = "1";
+    video.play().catch(() => {}); // moved in the page, it may have stopped
+  }
+}
+
+let timer = null;
+async function poll() {
+  clearTimeout(timer);
+  let pause = 3000;
+  try {
+    const jobs = await call("api/jobs");
+    if (showJobs(jobs)) pause = 400;
+    const done = jobs.filter((job) => job.state === "done").map((job) => job.id).join(" ");
+    if (done !== finished) {
+      await showResults();
+      finished = done;
+    }
+  } catch (error) {
+    const said = `The server does not answer: ${error.message}`;
+    if (byId("status").textContent !== said) byId("status").textContent = said;
+  }
+  clearTimeout(timer);
+  timer = setTimeout(poll, pause);
+}
+
+// --- the beginning
+
+async function fillFrom(query) {
+  for (const name of ["prompt", "class_index", ...NUMBERS]) if (query.has(name)) byId(name).value = query.get(name);
+  if (query.has("aspect") && able.aspects.includes(query.get("aspect"))) byId("aspect").value = query.get("aspect");
+  const given = query.get("image") || query.get("video");
+  if (given) keep(await call(`api/uploads/${encodeURIComponent(given)}`));
+}
+
+async function begin() {
+  byId("order").addEventListener("submit", submit);
+  prompt_.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("order").requestSubmit();
+  });
+  byId("remove").addEventListener("click", forget);
+  byId("file").addEventListener("change", (event) => { if (event.target.files.length) send(event.target.files[0]); });
+  byId("other-seed").addEventListener("click", () => { byId("seed").value = crypto.getRandomValues(new Uint32Array(1))[0]; });
+  byId("cascade").addEventListener("change", () => showModel(byId("cascade").checked).catch(showProblem));
+  model.addEventListener("change", () => showModel().catch(showProblem));
+  byId("more").addEventListener("click", () => { shown += PAGE_OF_RESULTS; showResults().catch(showProblem); });
+  shown = PAGE_OF_RESULTS;
+  const query = new URLSearchParams(location.search);
+  try {
+    const [listed, taken] = await Promise.all([call("api/models"), call("api/limits")]);
+    limits = taken;
+    model.replaceChildren(...listed.models.map((one) => option(one.address, one.name)));
+    beside.append(...listed.models.map((one) => option(one.address, one.name)));
+    if (listed.problem) showProblem(new Error(listed.problem));
+    const wanted = query.get("model") || "";
+    if (listed.models.some((one) => one.address === wanted)) model.value = wanted;
+    else showProblem(new Error(`The models ${wanted} are not here: these are others.`));
+    await showModel(query.get("cascade"));
+    await fillFrom(query);
+  } catch (error) {
+    showProblem(error);
+  }
+  showResults().catch(showProblem).finally(poll);
+}
+
+begin();

@@ -1,0 +1,160 @@
+"""Uploaded files: kept by the SHA-256 of their bytes, and read only by a process that can be killed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from walt.commands.ui.orders import UploadView
+from walt.core.compute import ComputeConfig
+from walt.core.errors import ConfigurationError
+from walt.core.storage import TEMPORARY_SUFFIX, clean_temporary, read_json, write_json
+from walt.media import frames
+from walt.media.images import Clip, Limits, SourceError, read_picture
+from walt.media.kinds import kind_in_file, kind_of
+from walt.media.video import probe
+from walt.sampling.given_files import GivenFile, read_file
+from walt.workers.execute import map_items
+
+T = TypeVar("T")
+_ABOUT, _LONGEST_NAME = "upload.json", 80
+_UNSAFE = re.compile(r"[^\w.()+ -]")
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Reads files in a process that is killed when it takes too long or too much memory."""
+
+    compute: ComputeConfig
+    timeout_seconds: float
+    memory_mb: int
+
+    def read(self, given: GivenFile) -> list[Clip]:
+        """As ``walt.sampling.given_files.read_file``, with the same result. Raises SourceError."""
+        return self.run(read_file, given)
+
+    def run(self, function: Callable[[Any], T], item: object) -> T:
+        """``function(item)`` there; both can be pickled. Raises SourceError, also for what the process died of."""
+        compute = self.compute.model_copy(update={"backend": "process", "workers": 1})
+        outcomes = map_items(
+            _answer, [(function, item)], compute, timeout_seconds=self.timeout_seconds, memory_mb=self.memory_mb
+        )
+        (outcome,) = outcomes
+        if outcome.failure is not None:
+            raise SourceError(outcome.failure.code, outcome.failure.cause)
+        assert outcome.value is not None
+        kind, value = outcome.value
+        if kind == "refused":
+            raise SourceError(*value)
+        found: T = value
+        return found
+
+
+def _answer(work: tuple[Callable[[Any], T], object]) -> tuple[str, Any]:
+    """In the other process: what is found, or why nothing is."""
+    function, item = work
+    try:
+        return "value", function(item)
+    except SourceError as error:
+        return "refused", (error.code, error.cause)
+    except OSError as error:
+        return "refused", ("unreadable", str(error.strerror))
+
+
+class Uploads:
+    """A folder for each upload, named by the digest of its file and its name."""
+
+    def __init__(self, folder: Path, decoder: Decoder, max_pixels: int, max_seconds: float) -> None:
+        self.folder, self._decoder = folder, decoder
+        self._limits = Limits(min_side=1, max_pixels=max_pixels, max_seconds=max_seconds)
+        folder.mkdir(parents=True, exist_ok=True)
+        clean_temporary(folder)
+
+    @contextmanager
+    def receiving(self, name: str) -> Iterator[Path]:
+        """Where a file is to be written while it comes in; what is left there at the end is removed.
+
+        Args:
+            name: what its owner calls it. The video's settings name it, so it is part of what is kept.
+        """
+        folder = self.folder / f"{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        folder.mkdir()
+        try:
+            yield folder / safe_name(name)
+        finally:
+            shutil.rmtree(folder)
+
+    def add(self, file: Path) -> UploadView:
+        """Keep a file that was received, if it can be read: it is moved.
+
+        Raises:
+            ConfigurationError: it is no image and no video, damaged, or beyond the limits; one line with the reason.
+        """
+        name = file.name
+        try:
+            found = self._decoder.run(look_at, (file, kind_of(name), self._limits))
+        except SourceError as error:
+            raise ConfigurationError(f"{name}: {error.code}: {error.cause}") from None
+        with open(file, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        place = f"{digest[:32]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        view = UploadView(id=place, name=name, **found)
+        (self.folder / place).mkdir(exist_ok=True)
+        file.replace(self.folder / place / name)
+        write_json(self.folder / place / _ABOUT, view.model_dump(mode="json"))
+        return view
+
+    def get(self, place: str, kind: Literal["image", "video"]) -> Path:
+        """The file. Raises ConfigurationError where there is none of this kind."""
+        view = self.find(place)
+        if view is None:
+            raise ConfigurationError(f"upload {place}: not here; upload the file again")
+        if view.kind != kind:
+            raise ConfigurationError(f"{view.name}: it is not {'an image' if kind == 'image' else 'a video'}")
+        return self.folder / place / view.name
+
+    def find(self, place: str) -> UploadView | None:
+        """What is known of an upload; none where it is not here."""
+        about = self.folder / place / _ABOUT
+        return UploadView.model_validate(read_json(about)) if about.is_file() else None
+
+
+def safe_name(name: str) -> str:
+    """A file name of at most 80 characters that leads nowhere, with its suffix; ``upload`` where nothing is left."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    cleaned = _UNSAFE.sub("_", last).strip(" .")
+    return cleaned[-_LONGEST_NAME:].lstrip(" .") or "upload"
+
+
+def look_at(work: tuple[Path, Literal["image", "video"], Limits]) -> dict[str, Any]:
+    """Kind, size and length of a file, which is decoded whole. Raises SourceError, OSError."""
+    file, listed, limits = work
+    kind = kind_in_file(file, listed)
+    if kind != listed:
+        raise SourceError("format", f"by its name {_with_article(listed)}, but its bytes are {_with_article(kind)}")
+    if kind == "image":
+        height, width, _ = read_picture(file, limits).shape
+        return {"kind": kind, "width": width, "height": height, "seconds": None}
+    if frames.is_index(file):  # it would name other files of this machine
+        raise SourceError("format", "a list of frames; upload a video")
+    header = probe(file)
+    if header.seconds is not None and header.seconds > limits.max_seconds:
+        raise SourceError("too_long", f"{header.seconds:.1f} s, but at most {limits.max_seconds:g} s are taken")
+    (clip,) = read_file(GivenFile(file, ((16, 16),), _FPS, limits))
+    seconds = round(len(clip) / _FPS, 3)
+    return {"kind": kind, "width": header.width, "height": header.height, "seconds": seconds}
+
+
+_FPS = 8.0
+"""At which an upload is decoded to see whether it can be."""
+
+
+def _with_article(kind: str) -> str:
+    return "an image" if kind == "image" else "a video"
