@@ -125,8 +125,8 @@ class Studio:
         for name, value in (("prompt", order.prompt), ("class_index", order.class_index)):
             if value is not None and name != wanted:
                 raise ConfigurationError(f"{name}: the model takes {wanted or 'none'}")
-            if value is None and name == wanted and not (given and wanted == "prompt"):
-                raise ConfigurationError(f"{name}: missing: the model needs it")
+        if wanted is not None and getattr(order, wanted) is None and not (given and wanted == "prompt"):
+            raise ConfigurationError(f"{wanted}: missing: the model needs it")
         if order.class_index is not None and order.class_index >= (able.num_classes or 0):
             raise ConfigurationError(f"class_index: the model's classes are 0 to {(able.num_classes or 0) - 1}")
         if order.seconds is not None and order.seconds > self.settings.seconds:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from walt.commands.ui.decoding import answer, look_at
 from walt.commands.ui.orders import UploadView
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.core.storage import TEMPORARY_SUFFIX, clean_temporary, read_json, write_json
-from walt.media import frames
-from walt.media.images import Clip, Limits, SourceError, read_picture
-from walt.media.kinds import kind_in_file, kind_of
-from walt.media.video import probe
+from walt.media.images import Clip, Limits, SourceError
+from walt.media.kinds import kind_of
 from walt.sampling.given_files import GivenFile, read_file
 from walt.workers.execute import map_items
 
@@ -44,7 +43,7 @@ class Decoder:
         """``function(item)`` there; both can be pickled. Raises SourceError, also for what the process died of."""
         compute = self.compute.model_copy(update={"backend": "process", "workers": 1})
         outcomes = map_items(
-            _answer, [(function, item)], compute, timeout_seconds=self.timeout_seconds, memory_mb=self.memory_mb
+            answer, [(function, item)], compute, timeout_seconds=self.timeout_seconds, memory_mb=self.memory_mb
         )
         (outcome,) = outcomes
         if outcome.failure is not None:
@@ -55,17 +54,6 @@ class Decoder:
             raise SourceError(*value)
         found: T = value
         return found
-
-
-def _answer(work: tuple[Callable[[Any], T], object]) -> tuple[str, Any]:
-    """In the other process: what is found, or why nothing is."""
-    function, item = work
-    try:
-        return "value", function(item)
-    except SourceError as error:
-        return "refused", (error.code, error.cause)
-    except OSError as error:
-        return "refused", ("unreadable", str(error.strerror))
 
 
 class Uploads:
@@ -131,30 +119,3 @@ def safe_name(name: str) -> str:
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     cleaned = _UNSAFE.sub("_", last).strip(" .")
     return cleaned[-_LONGEST_NAME:].lstrip(" .") or "upload"
-
-
-def look_at(work: tuple[Path, Literal["image", "video"], Limits]) -> dict[str, Any]:
-    """Kind, size and length of a file, which is decoded whole. Raises SourceError, OSError."""
-    file, listed, limits = work
-    kind = kind_in_file(file, listed)
-    if kind != listed:
-        raise SourceError("format", f"by its name {_with_article(listed)}, but its bytes are {_with_article(kind)}")
-    if kind == "image":
-        height, width, _ = read_picture(file, limits).shape
-        return {"kind": kind, "width": width, "height": height, "seconds": None}
-    if frames.is_index(file):  # it would name other files of this machine
-        raise SourceError("format", "a list of frames; upload a video")
-    header = probe(file)
-    if header.seconds is not None and header.seconds > limits.max_seconds:
-        raise SourceError("too_long", f"{header.seconds:.1f} s, but at most {limits.max_seconds:g} s are taken")
-    (clip,) = read_file(GivenFile(file, ((16, 16),), _FPS, limits))
-    seconds = round(len(clip) / _FPS, 3)
-    return {"kind": kind, "width": header.width, "height": header.height, "seconds": seconds}
-
-
-_FPS = 8.0
-"""At which an upload is decoded to see whether it can be."""
-
-
-def _with_article(kind: str) -> str:
-    return "an image" if kind == "image" else "a video"

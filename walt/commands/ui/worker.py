@@ -90,7 +90,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 this job has failed, such as for lack of memory; the next one may not
             traceback.print_exc()
             self.loaded.clear()
-            self._queue.end(job, "failed", f"{type(error).__name__}: {str(error).strip().splitlines()[:1] or ''}")
+            first_line = (str(error).strip().splitlines() or ["no message"])[0]
+            self._queue.end(job, "failed", f"{type(error).__name__}: {first_line}")
         else:
             self._queue.end(job, "done")
 

@@ -1,0 +1,151 @@
+"""The page of ``walt ui`` in a headless Chromium, with the server as a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import CHROMIUM, Browser, Tab, browser
+from tests.support.sample_project import frames_project, sample_project
+from tests.support.ui import server
+from walt.media.images import png_bytes
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
+]
+STATUS = "document.getElementById('status').textContent"
+PLAYS = "(video => video && video.readyState >= 2 && !video.paused && video.loop && video.currentTime > 0)"
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One with models that do everything, and another."""
+    folder = tmp_path_factory.mktemp("projects")
+    return frames_project(folder / "frames"), sample_project(folder / "plain")
+
+
+@pytest.fixture(scope="module")
+def url(projects: tuple[Path, Path]) -> Iterator[str]:
+    with server(projects[0], "--model", str(projects[1])) as (_, address):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(chromium: Browser, url: str) -> Tab:
+    page = chromium.tab()
+    page.open(f"{url}/")
+    return page
+
+
+def fill(tab: Tab, **values: str) -> None:
+    """Change controls as a person does."""
+    for name, value in values.items():
+        control = f"document.getElementById('{name}')"
+        tab.value(f"{control}.value = {value!r}; {control}.dispatchEvent(new Event('change', {{bubbles: true}})); 1")
+
+
+def first_card(text: str) -> str:
+    """The video of the newest card with this title."""
+    title = f"[...document.querySelectorAll('.card')].find(card => card.querySelector('h3').textContent === {text!r})"
+    return f"{title}?.querySelector('video')"
+
+
+def test_a_prompt_is_typed_and_the_video_plays(tab: Tab, url: str) -> None:
+    """With the keyboard alone; what was typed is text, and nothing is loaded from elsewhere."""
+    prompt = "<b id='bold'>a red circle</b>"
+    tab.value("document.getElementById('prompt').focus()")
+    tab.type(prompt)
+    tab.press("Enter", modifiers=2)
+    tab.wait(f"{PLAYS}({first_card(prompt)})")
+    assert tab.value("document.getElementById('bold')") is None
+    assert tab.value(f"(video => [video.videoWidth, video.videoHeight])({first_card(prompt)})") == [32, 32]
+    loaded = tab.value("performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert loaded
+    assert all(name.startswith(f"{url}/") for name in loaded)
+
+
+def test_every_control_is_reached_with_the_tab_key(tab: Tab) -> None:
+    tab.value("document.activeElement.blur()")
+    reached = []
+    for _ in range(40):
+        tab.press("Tab")
+        reached.append(tab.value("document.activeElement.id || document.activeElement.tagName"))
+    wanted = ["prompt", "model", "beside", "file", "seed", "other-seed", "steps", "guidance", "aspect", "seconds"]
+    places = [reached.index(name) for name in (*wanted, "cascade", "make")]
+    assert places == sorted(places)
+
+
+def test_a_second_person_waits_with_a_place(chromium: Browser, tab: Tab, url: str) -> None:
+    fill(tab, prompt="a long one", steps="1000", seconds="30")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait("document.querySelector('#jobs img')?.naturalWidth > 0")  # a preview
+    other = chromium.tab()
+    other.open(f"{url}/")
+    fill(other, prompt="a short one", steps="2")
+    other.value("document.getElementById('order').requestSubmit()")
+    other.wait(f"{STATUS} === '1 being made, 1 waiting. Yours has place 1.'")
+    other.wait("document.querySelector('#jobs').innerText.includes('a long one (from another page)')")
+    tab.wait("document.querySelector('#jobs li:nth-child(2)')?.innerText.includes('Waiting, place 1')")
+    tab.value("document.querySelector('#jobs button').click()")
+    other.wait(f"{PLAYS}({first_card('a short one')})")
+    tab.wait(f"{STATUS} === 'Nothing is being made.'")
+    assert not tab.value(first_card("a long one"))
+
+
+def test_a_file_that_cannot_be_read_gets_a_line_and_a_picture_begins_a_video(tab: Tab, tmp_path: Path) -> None:
+    import numpy as np
+
+    broken, good = tmp_path / "broken.mp4", tmp_path / "good.png"
+    broken.write_bytes(b"\x00\x01 no video")
+    good.write_bytes(png_bytes(np.full((40, 60, 3), 120, np.uint8)))
+    tab.choose_file("#file", broken)
+    tab.wait("document.getElementById('problem').textContent.startsWith('broken.mp4: format: not one of the video')")
+    tab.choose_file("#file", good)
+    tab.wait("document.getElementById('chosen-name').textContent === 'Begins with good.png'")
+    assert tab.value("document.getElementById('problem').textContent") == ""
+    fill(tab, steps="2")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait(f"{PLAYS}({first_card('(no prompt)')})")
+
+
+def test_a_link_brings_the_settings_back(tab: Tab, url: str) -> None:
+    fill(tab, prompt="a cat & a dog", steps="3", seed="77", guidance="4.5", aspect="2:1")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait(f"{PLAYS}({first_card('a cat & a dog')})")
+    link = tab.value("document.querySelector('.card .links a').href")
+    tab.open(link)
+    values = [tab.value(f"document.getElementById('{name}').value") for name in ("prompt", "steps", "seed", "guidance")]
+    assert values == ["a cat & a dog", "3", "77", "4.5"]
+    assert tab.wait("document.getElementById('aspect').value") == "2:1"
+
+
+def test_two_models_stand_side_by_side_with_one_seed(tab: Tab, projects: tuple[Path, Path]) -> None:
+    fill(tab, prompt="both of them", beside=str(projects[1]), steps="2", seed="5")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait("document.querySelectorAll('.group .card').length === 2")
+    said = tab.value("[...document.querySelectorAll('.group .card p')].map(line => line.textContent)")
+    assert [said[0], said[2]] == ["This project's models", str(projects[1])]
+    assert [line.split(" \u00b7 ")[0] for line in (said[1], said[3])] == ["seed 5", "seed 5"]
+
+
+def test_models_that_cannot_begin_with_a_picture_say_why(tab: Tab, projects: tuple[Path, Path]) -> None:
+    fill(tab, model=str(projects[1]))
+    tab.wait("document.getElementById('file-note').textContent.startsWith('Not possible: the model was not trained')")
+    assert tab.value("getComputedStyle(document.getElementById('file')).display") == "none"
+    assert tab.value("document.getElementById('seconds').disabled")
+
+
+@pytest.mark.parametrize("width", [1280, 480])
+def test_nothing_sticks_out_of_the_window(tab: Tab, url: str, width: int) -> None:
+    tab.open(f"{url}/", (width, 900))
+    tab.wait("document.querySelector('#empty').hidden || true")
+    assert tab.value("document.documentElement.scrollWidth") <= width

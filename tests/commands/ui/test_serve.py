@@ -1,0 +1,79 @@
+"""``walt ui`` as a process: what a kill leaves, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.project import ROOT
+from tests.support.sample_project import frames_project
+from tests.support.ui import server, wait_for
+from walt.cli import app
+from walt.core.errors import ConfigurationError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return frames_project(tmp_path_factory.mktemp("frames"))
+
+
+def call(url: str, path: str, order: dict[str, Any] | None = None) -> Any:
+    data = None if order is None else json.dumps(order).encode()
+    asked = urllib.request.Request(f"{url}/api/{path}", data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        content = answer.read()
+        return json.loads(content) if answer.headers["content-type"] == "application/json" else content
+
+
+def state(url: str, job: dict[str, Any]) -> str:
+    return str(call(url, f"jobs/{job['id']}")["state"])
+
+
+@pytest.mark.slow
+def test_a_kill_loses_no_finished_video_and_the_folder_has_one_server(root: Path) -> None:
+    with server(root) as (process, url):
+        done = call(url, "jobs", {"prompt": "a cat", "steps": 2})
+        wait_for(lambda: state(url, done) == "done")
+        video = call(url, f"results/{done['id']}/video")
+        cut_off = call(url, "jobs", {"prompt": "a dog", "steps": 1000, "seconds": 30})
+        wait_for(lambda: state(url, cut_off) == "running")
+        process.kill()
+        process.wait()
+    with server(root) as (process, url):
+        assert [result["id"] for result in call(url, "results")] == [done["id"]]
+        assert call(url, f"results/{done['id']}/video") == video
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+
+
+def test_options_that_cannot_work_end_it_with_a_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    for options, said in {
+        ("--model", "nowhere"): "nowhere: no such folder",
+        ("--out", "models/base/ui"): "--out: this folder belongs to a stage",
+        ("--host", "203.0.113.9"): "port 7860 of 203.0.113.9",
+    }.items():
+        result = CliRunner().invoke(app, ["ui", *options])
+        assert said in str(result.exception), result.output
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = CliRunner().invoke(app, ["ui"])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "pip install 'walt[ui]'" in str(result.exception)
+
+
+def test_help_needs_neither_torch_nor_fastapi() -> None:
+    code = (
+        "import sys, walt.commands.ui.command as c; print({'torch', 'fastapi', 'uvicorn', 'pydantic'} & {*sys.modules})"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert said.stdout == "set()\n"
