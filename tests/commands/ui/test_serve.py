@@ -17,7 +17,8 @@ from tests.support.project import ROOT
 from tests.support.sample_project import frames_project
 from tests.support.ui import server, wait_for
 from walt.cli import app
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, LockedError
+from walt.core.storage import lock
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def state(url: str, job: dict[str, Any]) -> str:
 
 
 @pytest.mark.slow
-def test_a_kill_loses_no_finished_video_and_the_folder_has_one_server(root: Path) -> None:
+def test_a_kill_loses_no_finished_video(root: Path) -> None:
     with server(root) as (process, url):
         done = call(url, "jobs", {"prompt": "a cat", "steps": 2})
         wait_for(lambda: state(url, done) == "done")
@@ -65,6 +66,9 @@ def test_options_that_cannot_work_end_it_with_a_line(
     }.items():
         result = CliRunner().invoke(app, ["ui", *options])
         assert said in str(result.exception), result.output
+    with lock(tmp_path / "lock"):
+        result = CliRunner().invoke(app, ["ui", "--out", str(tmp_path)])
+    assert isinstance(result.exception, LockedError), "two servers never write into one folder"
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = CliRunner().invoke(app, ["ui"])
     assert isinstance(result.exception, ConfigurationError)
@@ -72,8 +76,7 @@ def test_options_that_cannot_work_end_it_with_a_line(
 
 
 def test_help_needs_neither_torch_nor_fastapi() -> None:
-    code = (
-        "import sys, walt.commands.ui.command as c; print({'torch', 'fastapi', 'uvicorn', 'pydantic'} & {*sys.modules})"
-    )
+    heavy = {"torch", "fastapi", "uvicorn", "pydantic"}
+    code = f"import sys, walt.commands.ui.command; print({heavy} & {{*sys.modules}})"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert said.stdout == "set()\n"
