@@ -55,6 +55,7 @@ bench: install ## speed against what people use today; tables in results/
 	$(BIN)/python -m benchmarks.ingest_costs --out results/bench-ingest-costs.md
 	$(BIN)/python -m benchmarks.ingest_spans --out results/bench-ingest-spans.md
 	$(BIN)/python -m benchmarks.busy --out results/bench-busy.md
+	$(BIN)/python -m benchmarks.ui --out results/bench-ui.md
 
 gpu-check: install ## what only a GPU runs, in at most 8 minutes on any CUDA card; writes docs/results/gpu.md
 	$(BIN)/python -m benchmarks.gpu_check

@@ -46,6 +46,9 @@ DOORS = {
     "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
     "mlflow": {"walt/tracking"},
+    "fastapi": {"walt/commands/ui/app.py"},
+    "starlette": {"walt/commands/ui/app.py", "walt/commands/ui/guard.py"},
+    "uvicorn": {"walt/commands/ui/serve.py"},
     "dvc": set(),
     "pickle": set(),
 }

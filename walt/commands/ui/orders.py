@@ -15,23 +15,23 @@ class Order(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    model: str = Field("", max_length=500)
+    model: str = Field(default="", max_length=500)
     """Address of the models: empty for the project's own, or one of those that ``GET /api/models`` lists."""
-    prompt: str | None = Field(None, max_length=4000)
+    prompt: str | None = Field(default=None, max_length=4000)
     """For models of text."""
-    class_index: int | None = Field(None, ge=0)
+    class_index: int | None = Field(default=None, ge=0)
     """For models of classes."""
     image: Id | None = None
     """An upload: the first frame."""
     video: Id | None = None
     """An upload: the video to go on from."""
-    seed: int | None = Field(None, ge=0, lt=2**63)
-    steps: int | None = Field(None, gt=0)
-    guidance: float | None = Field(None, gt=0)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    steps: int | None = Field(default=None, gt=0)
+    guidance: float | None = Field(default=None, gt=0)
     """By prompt and given frames; 1 is none."""
-    aspect: str | None = Field(None, max_length=20)
+    aspect: str | None = Field(default=None, max_length=20)
     """Another shape, ``width:height``."""
-    seconds: float | None = Field(None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
     """Least length; of a video that is gone on from, of what is added."""
     cascade: bool | None = None
     """Whether super-resolution follows."""

@@ -128,9 +128,9 @@ async function submit(event) {
   const both = beside.value === "none" ? [model.value] : [model.value, beside.value];
   const group = both.length > 1 ? `group-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` : null;
   try {
-    for (const address of both) {
+    for (const asked of both.map((address) => order(address, group))) { // all as the form is now
       const job = await call("api/jobs", {
-        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(order(address, group)),
+        method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked),
       });
       mine.add(job.id);
     }

@@ -25,8 +25,10 @@ from walt.project.trained_transformers import cascade
 from walt.sampling.output import to_frames
 from walt.sampling.prompt_to_video import Pipeline
 
-PREVIEWS = (0.08, 0.25, 0.5, 0.75)
+PREVIEWS: tuple[float, ...] = (0.08, 0.25, 0.5, 0.75)
 """Shares of a job's evaluations of the models after which the present estimate is decoded and shown."""
+_MOST_SPENT = 0.05
+"""On previews after the first, as a share of the time of sampling so far: a later one waits until it is affordable."""
 
 
 class Loaded:
@@ -125,17 +127,20 @@ class _Previews:
     def __init__(self, job: Job, plan: Plan) -> None:
         self._job, self._plan = job, plan
         self._due = [share * plan.evaluations for share in PREVIEWS]
+        self._began, self._spent = time.monotonic(), 0.0
 
     def watch(self, estimate: Tensor) -> None:
         """``estimate``: (1, c, t, h, w)"""
         done = self._job.done + 1  # this evaluation is not counted yet
-        if not self._due or done < self._due[0]:
+        start = time.monotonic()
+        if not self._due or done < self._due[0] or self._spent > _MOST_SPENT * (start - self._began):
             return
         self._due = [due for due in self._due if due > done]
         plan = self._plan
         (video,) = plan.pipeline.decode(estimate, plan.settings.precision)
         self._job.preview = moving_picture(to_frames(video), plan.settings.fps)
         self._job.previews += 1
+        self._spent += time.monotonic() - start
 
 
 def plain(message: str) -> str:
