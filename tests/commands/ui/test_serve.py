@@ -62,9 +62,9 @@ def test_options_that_cannot_work_end_it_with_a_line(
     for options, said in {
         ("--model", "nowhere"): "nowhere: no such folder",
         ("--out", "models/base/ui"): "--out: this folder belongs to a stage",
-        ("--host", "203.0.113.9"): "port 7860 of 203.0.113.9",
+        ("--host", "203.0.113.9"): "port 0 of 203.0.113.9",
     }.items():
-        result = CliRunner().invoke(app, ["ui", *options])
+        result = CliRunner().invoke(app, ["ui", "--port", "0", *options])
         assert said in str(result.exception), result.output
     with lock(tmp_path / "lock"):
         result = CliRunner().invoke(app, ["ui", "--out", str(tmp_path)])

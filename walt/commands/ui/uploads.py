@@ -6,9 +6,10 @@ import hashlib
 import re
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,6 +25,7 @@ from walt.workers.execute import map_items
 
 T = TypeVar("T")
 _ABOUT, _LONGEST_NAME = "upload.json", 80
+_AT_ONCE = 2  # files that are decoded at the same time
 _UNSAFE = re.compile(r"[^\w.()+ -]")
 
 
@@ -34,6 +36,7 @@ class Decoder:
     compute: ComputeConfig
     timeout_seconds: float
     memory_mb: int
+    together: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_AT_ONCE))
 
     def read(self, given: GivenFile) -> list[Clip]:
         """As ``walt.sampling.given_files.read_file``, with the same result. Raises SourceError."""
@@ -42,10 +45,11 @@ class Decoder:
     def run(self, function: Callable[[Any], T], item: object) -> T:
         """``function(item)`` there; both can be pickled. Raises SourceError, also for what the process died of."""
         compute = self.compute.model_copy(update={"backend": "process", "workers": 1})
-        outcomes = map_items(
-            answer, [(function, item)], compute, timeout_seconds=self.timeout_seconds, memory_mb=self.memory_mb
-        )
-        (outcome,) = outcomes
+        with self.together:
+            outcomes = map_items(
+                answer, [(function, item)], compute, timeout_seconds=self.timeout_seconds, memory_mb=self.memory_mb
+            )
+            (outcome,) = outcomes
         if outcome.failure is not None:
             raise SourceError(outcome.failure.code, outcome.failure.cause)
         assert outcome.value is not None
