@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,8 +31,10 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def url(projects: tuple[Path, Path]) -> Iterator[str]:
-    with server(projects[0], "--model", str(projects[1])) as (_, address):
+    with server(projects[0], "--model", str(projects[1])) as (process, address):
         yield address
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
 
 
 @pytest.fixture(scope="module")

@@ -51,8 +51,10 @@ def test_a_kill_loses_no_finished_video(root: Path) -> None:
     with server(root) as (process, url):
         assert [result["id"] for result in call(url, "results")] == [done["id"]]
         assert call(url, f"results/{done['id']}/video") == video
-        process.send_signal(signal.SIGTERM)
-        assert process.wait() == 128 + signal.SIGTERM
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+        assert process.stdout is not None
+        assert process.stdout.read().splitlines()[-1] == "the page has ended"
 
 
 def test_options_that_cannot_work_end_it_with_a_line(

@@ -55,21 +55,25 @@ def serve(
         port = listener.getsockname()[1]
         studio.start()
         app = make_app(studio, own_hosts(host, port, allowed))
-        shown = f"[{host}]" if ":" in host else host
-        info(f"http://{shown}:{port} shows the page; Ctrl-C ends it. Videos are kept in {folder}.")
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            info("there is no login: whoever can reach this address can use it")
-        sys.stdout.flush()
-        signal.signal(signal.SIGTERM, _leave)  # uvicorn sends itself the signal again when it has ended
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=5,
             server_header=False, h11_max_incomplete_event_size=65536,
         )  # fmt: skip
+        signal.signal(signal.SIGTERM, _leave)  # uvicorn sends itself the signal again when it has ended
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
+            _say(host, port, folder)
             uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             info("the page has ended")
+
+
+def _say(host: str, port: int, folder: Path) -> None:
+    info(f"http://{f'[{host}]' if ':' in host else host}:{port} shows the page; Ctrl-C ends it.")
+    info(f"videos are kept in {folder}")
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        info("there is no login: whoever can reach this address can use it")
+    sys.stdout.flush()
 
 
 def _listening(host: str, port: int) -> socket.socket:
