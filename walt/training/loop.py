@@ -39,6 +39,7 @@ from walt.training.trained_model import (
     frozen,
     scalar,
 )
+from walt.training.validation import Validation, as_published
 
 History = list[dict[str, float]]
 
@@ -68,6 +69,7 @@ def train(
     work: Path,
     on_log: Callable[[int, dict[str, float]], None],
     second_model: SecondModel | None = None,
+    validation: Validation | None = None,
 ) -> TrainingResult:
     """Train ``model`` for ``config.steps`` steps, from the newest checkpoint in ``work`` if it belongs to this run.
 
@@ -82,6 +84,8 @@ def train(
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
         second_model: trained along with the model and against it; only the model is returned.
+        validation: what looks at the model meanwhile. After a resume at a step that has a look, it is taken again, with
+            the same values.
 
     Raises:
         DifferentRunError: the checkpoint is of a run with another result; see ``continuation.begin``.
@@ -99,6 +103,7 @@ def train(
     bar = ProgressBar(name, config.steps, "steps", completed=run.step)
     with bar, TerminationSignal() as terminated, run.writer() as writer:
         while run.step < config.steps:
+            run.look(validation)
             writer.check()
             rate = learning_rate(config.optimizer, run.step, config.steps)
             if run.advance(rate, terminated):
@@ -114,6 +119,7 @@ def train(
             if terminated:
                 writer.wait()
                 raise TerminatedError(f"{name}: SIGTERM at step {run.step}; a checkpoint was written")
+        run.look(validation)
     if not run.history:
         raise DivergedError(f"{name}: all {config.steps} steps were skipped: {run.guard.what_happened}")
     return TrainingResult(run.weights(), run.history, tuple(run.guard.skipped), tuple(run.changes))
@@ -231,6 +237,15 @@ class RunState:
         metrics = {**means, "lr": rate, **{name: float(count) for name, count in counts.items() if count}}
         self.history.append({"step": self.step, **metrics})
         return metrics
+
+    def look(self, validation: Validation | None) -> None:
+        """Look at the model, where that is due: not where steps are being skipped, since the run may be diverging."""
+        if validation is None or not validation.is_due(self.step, self.config.steps) or self.guard.in_a_row:
+            return
+        for trained in self.models:
+            trained.optimizer.zero_grad(set_to_none=True)
+        with as_published(self.model, self.ema.state_dict() if self.ema else None):
+            validation.look(self.step, self.model)
 
     def save(self, writer: CheckpointWriter) -> None:
         """Begin to write a checkpoint of the present state, unless there is one."""
