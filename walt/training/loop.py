@@ -84,8 +84,7 @@ def train(
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
         second_model: trained along with the model and against it; only the model is returned.
-        validation: what looks at the model meanwhile. After a resume at a step that has a look, it is taken again, with
-            the same values.
+        validation: what looks at the model meanwhile; after a resume, again at the step that the run goes on from.
 
     Raises:
         DifferentRunError: the checkpoint is of a run with another result; see ``continuation.begin``.
@@ -94,9 +93,7 @@ def train(
         TerminatedError: SIGTERM came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
     """
-    models = [TrainedModel(model, losses, config)]
-    if second_model:
-        models.append(TrainedModel(second_model.model, second_model.losses, config, second_model.name))
+    models = [TrainedModel(model, losses, config), *_second(second_model, config)]
     run = RunState(name, models, config, identity, work)
     run.resume(name)
     note = ""
@@ -120,9 +117,7 @@ def train(
                 writer.wait()
                 raise TerminatedError(f"{name}: SIGTERM at step {run.step}; a checkpoint was written")
         run.look(validation)
-    if not run.history:
-        raise DivergedError(f"{name}: all {config.steps} steps were skipped: {run.guard.what_happened}")
-    return TrainingResult(run.weights(), run.history, tuple(run.guard.skipped), tuple(run.changes))
+    return run.result(name)
 
 
 class RunState:
@@ -274,9 +269,19 @@ class RunState:
         state = self.ema.state_dict() if self.ema else self.model.state_dict()
         return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in whole(state).items()}
 
+    def result(self, name: str) -> TrainingResult:
+        """Of a finished run. Raises DivergedError where every step was skipped."""
+        if not self.history:
+            raise DivergedError(f"{name}: all {self.config.steps} steps were skipped: {self.guard.what_happened}")
+        return TrainingResult(self.weights(), self.history, tuple(self.guard.skipped), tuple(self.changes))
+
     def last_good(self) -> str:
         """For a message."""
         return "no checkpoint yet" if self.saved_at is None else f"the checkpoint of step {self.saved_at} is kept"
+
+
+def _second(model: SecondModel | None, config: LoopConfig) -> list[TrainedModel]:
+    return [] if model is None else [TrainedModel(model.model, model.losses, config, model.name)]
 
 
 def _read(terms: Terms) -> dict[str, float]:
