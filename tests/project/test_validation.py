@@ -35,6 +35,7 @@ class Recorder:
     def __init__(self, keep: Path) -> None:
         self.keep = keep
         self.curves: dict[str, dict[int, float]] = {}
+        self.pictures: list[tuple[str, int]] = []
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
@@ -42,6 +43,10 @@ class Recorder:
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         shutil.copytree(path, self.keep / folder)
+
+    def log_picture(self, path: Path, name: str, step: int) -> None:
+        assert path.suffix == ".png"
+        self.pictures.append((name, step))
 
     def register_model(self, folder: Path, name: str) -> None:
         """Nothing."""
@@ -95,6 +100,7 @@ def test_a_transformer_is_looked_at_and_is_the_same_to_the_byte(
     names = ("00.mp4", "01.mp4", "overview.png")
     assert files.keys() == {f"step_000000{step}/{name}" for step in (2, 4) for name in names}
     assert files["step_0000002/00.mp4"] != files["step_0000004/00.mp4"]
+    assert looked.pictures == [("validation", 2), ("validation", 4)]
     about = read_metadata(looked.keep / "validation/step_0000004/00.mp4")
     assert (about["seed"], about["index"], about["step"]) == (0, 0, 4)
 

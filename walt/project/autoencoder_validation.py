@@ -22,7 +22,7 @@ from walt.core.storage import write_bytes
 from walt.data.clip_dataset import ClipDataset
 from walt.media.images import Clip, png_bytes
 from walt.project.params import Params
-from walt.project.transformer_validation import step_folder
+from walt.project.transformer_validation import FOLDER, OVERVIEW, step_folder
 from walt.sampling.output import overview, to_frames, write_sample
 from walt.training.autoencoder_objective import trained_sizes
 from walt.training.parallel import is_sharded
@@ -64,6 +64,8 @@ class AutoencoderValidation:
             for size in trained_sizes(self.params.train_autoencoder):
                 self._show(Path(scratch), size, model, settings.samples)
             self.log.log_artifact(Path(scratch), step_folder(step))
+            for picture in sorted(Path(scratch).glob(f"*{OVERVIEW}")):
+                self.log.log_picture(picture, f"{FOLDER}/{picture.stem}", step)
 
     def _show(self, folder: Path, size: Size, model: CausalAutoencoder, count: int) -> None:
         """The first held-out videos of a size, or images: each on the left, what the model makes of it on the right."""
@@ -76,7 +78,7 @@ class AutoencoderValidation:
                 write_sample(folder, f"{size_folder(size)}_{number:02d}", pair, self.params.ingest.fps, about, ["mp4"])
         if shown:
             captions = ["clip and reconstruction"] * len(shown)
-            write_bytes(folder / f"{size_folder(size)}_overview.png", png_bytes(overview(shown, captions)))
+            write_bytes(folder / f"{size_folder(size)}_{OVERVIEW}", png_bytes(overview(shown, captions)))
 
     def _pair(self, clips: ClipDataset, key: str, model: CausalAutoencoder) -> Clip:
         """(T, H, 2 W, 3) uint8."""

@@ -44,7 +44,9 @@ from walt.transformer.model import WaltTransformer
 LOSS = "validation/loss"
 """Metric: mean squared error on the first held-out clips; ``/band_0`` (the least noisy) and so on below it."""
 FOLDER = "validation"
-"""Of the run's files; one folder a look below it, named by the step."""
+"""Of the run's files, one folder a look below it, named by the step; and of the pictures that MLflow shows by step."""
+OVERVIEW = "overview.png"
+"""All videos of a look."""
 
 
 def step_folder(step: int) -> str:
@@ -124,8 +126,9 @@ class TransformerValidation:
             for number, (video, prompt) in enumerate(zip(videos, prompts, strict=True)):
                 about = {"prompt": prompt, "seed": self.params.seed, "index": number, "model": self.name, "step": step}
                 write_sample(folder, f"{number:02d}", video, self.params.sample.fps, about, ["mp4"])
-            write_bytes(folder / "overview.png", png_bytes(overview(videos, prompts)))
+            write_bytes(folder / OVERVIEW, png_bytes(overview(videos, prompts)))
             self.log.log_artifact(folder, step_folder(step))
+            self.log.log_picture(folder / OVERVIEW, FOLDER, step)
 
     def _latents(
         self, model: WaltTransformer, schedule: Schedule, batch: HeldOutBatch, first: int, device: str

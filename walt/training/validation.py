@@ -26,6 +26,9 @@ class Log(Protocol):
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Store a file, or the content of a folder."""
 
+    def log_picture(self, path: Path, name: str, step: int) -> None:
+        """Add a PNG to the run's pictures of that name, which are shown by step."""
+
 
 @dataclass(frozen=True)
 class Validation:
