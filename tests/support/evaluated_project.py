@@ -53,7 +53,7 @@ class Tracked:
         self,
         models: Mapping[str, str],
         settings: Mapping[str, Any],
-        figures: Mapping[str, tuple[float, str]],
+        figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
     ) -> None:
         self.release = (dict(models), dict(settings), dict(figures), sorted(file.name for file in samples.iterdir()))

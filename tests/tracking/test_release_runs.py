@@ -38,7 +38,10 @@ def evaluate(root: Path, folders: dict[str, Path], value: float, config: Any = C
     (samples / "00000.mp4").write_bytes(b"video")
     (samples / "00000.png").write_bytes(png_bytes(np.zeros((4, 8, 3), np.uint8)))
     with start_run(config, root, "evaluate", SETTINGS, {}) as run:
-        figures = {"adherence/both": (value, f"{value} [0.1, 1]"), "held_out_loss/base/band_00": (0.5, "0.5 [0, 1]")}
+        figures = {
+            "adherence/both": (value, f"{value} [0.1, 1]", "on"),
+            "held_out_loss/base/band_00": (0.5, "0.5 [0, 1]", "on"),
+        }
         run.log_release(release_digests(folders), {**SETTINGS, "seed": seed}, figures, samples)
 
 

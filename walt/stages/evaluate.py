@@ -322,7 +322,9 @@ def _group(
         for sample in samples[:_VIDEOS_COMPARED]:
             for file in (sample.path, sample.path.with_suffix(".png")):
                 copy(file, scratch)
-        shown = {name: (figure.value, str(figure)) for name, figure in figures.items()}
+        shown = {
+            name: (figure.value, str(figure), sha256_json(dict(figure.conditions))) for name, figure in figures.items()
+        }
         tracked.log_release(models, settings, shown, Path(scratch))
 
 

@@ -96,7 +96,7 @@ def run(config: Config, paths: Paths, validator: Validator | None = None) -> dic
     identity = _identity(config, paths, weights)
     with first_goes_ahead():
         beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
-    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    params = _parameters(config)
     with (
         start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
@@ -162,7 +162,7 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
         )
     model = load_frozen(given.folder, config.autoencoder, device)
     digest = weights_digest(given.folder)
-    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    params = _parameters(config)
     with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
         metrics = held_out_psnr(model, paths, training, config.compute.megapixels_at_once)
         tracked.log_metrics(metrics, 0)
@@ -325,6 +325,15 @@ def _identity(config: Config, paths: Paths, weights: dict[str, str]) -> dict[str
         "weights": weights,
         "code": code_digests(__name__),
         "compute": config.compute.model_dump(mode="json"),
+    }
+
+
+def _parameters(config: Config) -> dict[str, Any]:
+    """The settings of a run, for people, who compare runs by them: under the names of the other trainings."""
+    return {
+        "seed": config.seed,
+        "architecture": config.autoencoder.model_dump(mode="json"),
+        "training": config.train_autoencoder.model_dump(mode="json"),
     }
 
 

@@ -9,7 +9,9 @@ another run: their figures are not to be compared.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ RELEASE_TAG = "walt.release"
 """On a release's run and on those below it: which models and settings."""
 MODELS_TAG = "walt.models"
 """On a release's run: one digest of its models."""
+FIGURES_TAG = "walt.figures"
+"""On a release's run (JSON): metric -> value and interval as text; metric -> digest of what it was measured on."""
 DECISION_TAG = "promotion"
 """On a release's run: the sentence that ``walt promote`` said of it."""
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
@@ -37,7 +41,7 @@ _PREFIX = "train/"
 def release_record(
     models: Mapping[str, str],
     settings: Mapping[str, Any],
-    figures: Mapping[str, tuple[float, str]],
+    figures: Mapping[str, tuple[float, str, str]],
     inputs: Mapping[str, str],
     samples: Path,
     timestamp: int,
@@ -47,7 +51,7 @@ def release_record(
     Args:
         models: name in the registry without the prefix -> digest of its files; the deciding one first.
         settings: of the evaluation and the sampling, nested.
-        figures: metric -> (value, the value with its interval as text).
+        figures: metric -> (value, the value with its interval as text, a digest of what it was measured on).
         inputs: what the evaluation read -> hash, for MLflow's data sets.
         samples: a folder of sample videos and of a picture of each, whose names are the same for every release.
     """
@@ -88,11 +92,13 @@ def write_release(connection: server.Connection, run_id: str, record: Record) ->
         for name, number in numbers.items():
             client.set_tag(target, f"version.{name}", number)
         client.set_tag(target, RELEASE_TAG, identity)
-    values = {name: value for name, (value, _) in record["figures"].items()}
+    values = {name: figure[0] for name, figure in record["figures"].items()}
     for name, training in trainings.items():
         values |= {f"{_PREFIX}{name}/{key}": value for key, value in _reached(training).items()}
     server.log_values(client, parent, values, record["timestamp"], 0)
     _log_samples(connection, parent, record)
+    measured_on = {name: record["figures"][name][2] for name in _figures(record)}
+    client.set_tag(parent, FIGURES_TAG, json.dumps([_figures(record), measured_on], sort_keys=True))
     client.set_tag(parent, NOTE_TAG, _note(connection, versions, record))
     client.set_tag(run_id, PARENT_TAG, parent)
     for training in trainings.values():
@@ -110,6 +116,42 @@ def note_decision(connection: server.Connection, models: Mapping[str, str], sent
     )
     for run in found:
         connection.client.set_tag(run.info.run_id, DECISION_TAG, sentence)
+
+
+@dataclass(frozen=True)
+class ReleaseRun:
+    """What MLflow has of a release."""
+
+    run_id: str
+    name: str
+    params: Mapping[str, str]
+    """All settings, flat."""
+    figures: Mapping[str, str]
+    """Metric -> value and interval."""
+    measured_on: Mapping[str, str]
+    """Metric -> digest of what it was measured on: only figures with the same are to be compared."""
+    decision: str
+    """What ``walt promote`` said of it; empty where it was not asked."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Full name of each registered model -> its version."""
+        begins = "models."
+        return {key.removeprefix(begins): value for key, value in self.params.items() if key.startswith(begins)}
+
+
+def find_release(connection: server.Connection, tag: str, value: str) -> ReleaseRun | None:
+    """The newest release's run that has this tag: ``RELEASE_TAG``, ``MODELS_TAG`` or ``version.<model>``."""
+    found = connection.client.search_runs(
+        [connection.experiment_id], f"tags.stage = '{STAGE}' and tags.`{tag}` = '{value}'", max_results=1,
+        order_by=["attribute.start_time DESC"],
+    )  # fmt: skip
+    if not found:
+        return None
+    run, tags = found[0], found[0].data.tags
+    figures, measured_on = json.loads(tags.get(FIGURES_TAG, "[{}, {}]"))
+    decision = tags.get(DECISION_TAG, "")
+    return ReleaseRun(str(run.info.run_id), str(run.info.run_name), run.data.params, figures, measured_on, decision)
 
 
 def _versions(connection: server.Connection, models: Mapping[str, str]) -> dict[str, Any]:
@@ -202,12 +244,12 @@ def _named(connection: server.Connection, name: str, version: Any) -> str:
 
 def _figures(record: Record) -> dict[str, str]:
     """Metric -> value and interval, without the bands."""
-    return {name: text for name, (_, text) in record["figures"].items() if "/band_" not in name}
+    return {name: figure[1] for name, figure in record["figures"].items() if "/band_" not in name}
 
 
 def _trained(training: MlflowRun) -> str:
     """How a version came about, in a sentence."""
     params, tags = training.data.params, training.data.tags
-    steps = params.get("training.steps") or params.get("train-autoencoder.steps")
+    steps = params.get("training.steps")
     commit = f" by the code of commit {tags['git.commit'][:12]}" if "git.commit" in tags else ""
     return f"Trained{f' for {steps} steps' if steps else ''}{commit} in the run '{training.info.run_name}'."

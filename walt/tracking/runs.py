@@ -56,6 +56,13 @@ class Run:
         return None if self._spool else self._run_id
 
     @property
+    def address(self) -> str | None:
+        """Of the run's page at a tracking server; None while MLflow does not take it, and for a database."""
+        if self.run_id is None or self._connection is None or not self._connection.uri.startswith("http"):
+            return None
+        return f"{self._connection.uri.rstrip('/')}/#/experiments/{self._connection.experiment_id}/runs/{self.run_id}"
+
+    @property
     def uri(self) -> str | None:
         """The tracking URI with its path resolved; None while MLflow cannot be reached."""
         return self._connection.uri if self._connection else None
@@ -82,7 +89,7 @@ class Run:
         self,
         models: Mapping[str, str],
         settings: Mapping[str, Any],
-        figures: Mapping[str, tuple[float, str]],
+        figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
     ) -> None:
         """Group this evaluation with the trainings of the models under one run; see ``walt.tracking.release_runs``."""
@@ -167,7 +174,7 @@ class SilentRun(Run):
         self,
         models: Mapping[str, str],
         settings: Mapping[str, Any],
-        figures: Mapping[str, tuple[float, str]],
+        figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
     ) -> None:
         """Nothing."""
