@@ -140,12 +140,10 @@ class TransformerValidation:
         )
         count = len(batch.keys)
         stream = NoiseStream((self.params.seed,) * count, tuple(range(first, first + count)), device=device)
-        low = None
-        scale = settings.guidance_scale
+        low, guidance = None, Guidance.of_base(settings)
         if batch.low_resolution is not None:
             low = augment(model, schedule, batch.low_resolution.to(device), stream)
-            scale = settings.super_resolution_guidance_scale
-        guidance = Guidance(scale, scale, settings.guidance_rescale)
+            guidance = Guidance.of_super_resolution(settings)
         conditioning = Conditioning(self._conditions(model.config, batch, device), low)
         return sample_latents(model, schedule, conditioning, guidance, settings, stream, "validation")
 
