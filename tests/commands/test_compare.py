@@ -68,6 +68,7 @@ def test_models_are_found_by_version_alias_release_and_folder(project: Path) -> 
         found = find_compared(CONFIG, paths, given, project / "work/compare/fetched")
         assert release_digests(found.folders) == digests, given
         assert found.release is not None
+        assert "walt-base version 1" in found.label or found.label == "release walt-base/1"
         assert found.release.figures == {"adherence/both": "0.75 [0.6, 0.9]"}
     other = find_compared(CONFIG, paths, "other", project / "work")
     assert release_digests(other.folders) == {**digests, "base": release_digests({"x": project / "other"})["x"]}

@@ -74,8 +74,8 @@ def test_a_release_is_a_run_with_figure_and_cause_and_the_stages_below_it(root: 
     assert release.data.tags["version.walt-base"] == "1"
     for run in (evaluation, *runs(root, "train-base"), *runs(root, "train-autoencoder")):
         assert run.data.tags[PARENT_TAG] == release.info.run_id
-    files = {file.path for file in client.list_artifacts(release.info.run_id, "samples")}
-    assert files == {"samples/00000.mp4", "samples/00000.png"}
+    files = {file.path for file in client.list_artifacts(release.info.run_id)}
+    assert files == {"00000.mp4", "00000.png", "images"}
     pictures = [file.path for file in client.list_artifacts(release.info.run_id, "images")]
     assert [path.split("+")[0] for path in pictures if path.endswith(".png")] == ["images/samples~00000"]
     assert "adherence/both: 0.75 [0.1, 1]" in release.data.tags[NOTE_TAG]

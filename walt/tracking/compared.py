@@ -83,7 +83,9 @@ def _of_folder(config: TrackingConfig, paths: Paths, given: str, place: Path) ->
             release = find_release(connection, MODELS_TAG, models_digest(release_digests(folders)))
     except server.UnreachableError:
         release = None
-    return Compared(given, folders, release)
+    base = f"{config.model_prefix}-base"
+    number = release.versions.get(base) if release else None
+    return Compared(f"{given} ({base} version {number})" if number else given, folders, release)
 
 
 def _of_release(config: TrackingConfig, paths: Paths, given: str, keep: Path) -> Compared:

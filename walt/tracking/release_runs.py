@@ -197,9 +197,10 @@ def _reached(training: MlflowRun) -> dict[str, float]:
 
 
 def _log_samples(connection: server.Connection, parent: str, record: Record) -> None:
+    """The videos and pictures as files in no folder, since MLflow's compare view shows no others (3.17)."""
     client, folder = connection.client, Path(record["path"])
-    if not client.list_artifacts(parent, "samples"):
-        client.log_artifacts(parent, str(folder), "samples")
+    if not any(not file.is_dir for file in client.list_artifacts(parent)):
+        client.log_artifacts(parent, str(folder))
     for picture in sorted(folder.glob("*.png")):
         server.log_picture(client, parent, picture, f"samples/{picture.stem}", 0, record["timestamp"])
 
@@ -210,7 +211,7 @@ def _note(connection: server.Connection, versions: Mapping[str, Any], record: Re
     figures = "\n".join(f"- {name}: {text}" for name, text in _figures(record).items())
     return (
         f"Models that were evaluated together: {names or 'none of them is registered yet'}.\n\n{figures}\n\n"
-        "In brackets: intervals of 95 %. The sample videos under `samples` have the same prompts and seeds in every "
+        "In brackets: intervals of 95 %. The sample videos among the files have the same prompts and seeds in every "
         "release that was evaluated with the same settings. The runs of the stages are below this one."
     )
 
