@@ -23,6 +23,7 @@ from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, Stage, get_stage
 from walt.project.runner import run_stage, section_names, stage_config
 from walt.stages import encode_text, train_transformer
+from walt.training.validation import Validator
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -43,7 +44,9 @@ def test_a_choice_reaches_the_stage_and_afresh_sets_aside_first(
     work = Paths(tmp_path).work("train-base")
     found: list[tuple[str, bool]] = []
 
-    def run(config: train_transformer.Config, paths: Paths, transformer: Transformer) -> dict[str, int]:
+    def run(
+        config: train_transformer.Config, paths: Paths, transformer: Transformer, validator: Validator
+    ) -> dict[str, int]:
         found.append((config.resume.if_different, (work / "step-000000002").exists()))
         return {}
 

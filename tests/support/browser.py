@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 _PATIENCE_SECONDS = 60.0
 _NAMED_KEYS = {"Tab": 9, "Enter": 13, " ": 32}
 
@@ -25,7 +27,7 @@ class Tab:
     """One page of the browser."""
 
     def __init__(self, address: str) -> None:
-        self._connection: ClientConnection = connect(address, max_size=None)
+        self._connection: ClientConnection = connect(address, max_size=None, proxy=None)
         self._number = 0
         for domain in ("Page", "Runtime", "DOM"):
             self.command(f"{domain}.enable")
@@ -42,18 +44,19 @@ class Tab:
                 return result
 
     def open(self, url: str, size: tuple[int, int] = (1280, 900)) -> None:
-        """Load a page in a window of this width and height, and wait until its script has filled the form."""
+        """Load a page in a window of this width and height."""
         width, height = size
         self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
         self.command("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && document.querySelectorAll('#model option').length > 0")
-        self.wait("document.getElementById('steps').value !== ''")
+        self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(url)}")
 
     def value(self, expression: str) -> Any:
         """Of a JavaScript expression, as JSON."""
-        answer = self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        answer = self.command(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -100,7 +103,8 @@ class Browser:
     def tab(self) -> Tab:
         """A new page."""
         asked = urllib.request.Request(f"{self._address}/json/new?about:blank", method="PUT")
-        with urllib.request.urlopen(asked, timeout=_PATIENCE_SECONDS) as answer:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(asked, timeout=_PATIENCE_SECONDS) as answer:
             return Tab(json.load(answer)["webSocketDebuggerUrl"])
 
 
@@ -110,6 +114,7 @@ def browser() -> Iterator[Browser]:
     assert CHROMIUM
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--hide-scrollbars"]
+        options += ["--autoplay-policy=no-user-gesture-required"]
         quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
         command = [CHROMIUM, *options, *quiet, f"--user-data-dir={profile}", "about:blank"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

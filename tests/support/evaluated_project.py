@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,6 +48,15 @@ class Tracked:
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
         self.metrics |= values
+
+    def log_release(
+        self,
+        models: Mapping[str, str],
+        settings: Mapping[str, Any],
+        figures: Mapping[str, tuple[float, str, str]],
+        samples: Path,
+    ) -> None:
+        self.release = (dict(models), dict(settings), dict(figures), sorted(file.name for file in samples.iterdir()))
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         assert path.is_file()

@@ -15,6 +15,7 @@ from walt.data.epoch_order import batch_keys
 from walt.data.prefetch import PrefetchedSteps
 from walt.training.config import LoopConfig
 from walt.training.loop import TrainingResult, train
+from walt.training.validation import Validation
 
 KEYS = [f"key{i}" for i in range(10)]
 BATCH_SIZE = 3  # the first epoch's edge is inside step 3, the second epoch ends inside step 6
@@ -61,6 +62,7 @@ def run(
     identity: dict[str, Any] | None = None,
     logged: list[tuple[int, dict[str, float]]] | None = None,
     model: nn.Module | None = None,
+    validation: Validation | None = None,
 ) -> TrainingResult:
     """Train the little model; ``before(step)`` is called in each step before the loss is computed."""
     config = config or loop_config()
@@ -82,6 +84,7 @@ def run(
             identity=identity or IDENTITY,
             work=work,
             on_log=lambda step, metrics: logged.append((step, metrics)) if logged is not None else None,
+            validation=validation,
         )
 
 

@@ -18,9 +18,9 @@ from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.evaluation.resampling import mean_figure, share_figure
 from walt.tracking import server
-from walt.tracking.models import DECISION_TAG, MEASURED_TAG, METRIC_TAG, promote, promote_newest
+from walt.tracking.models import DECISION_TAG, MEASURED_TAG, promote, promote_newest
 from walt.tracking.promotion import BetterBeyondChance
-from walt.tracking.releases import release_digests
+from walt.tracking.releases import METRIC_TAG, release_digests
 
 Model = Callable[[str, bytes], Path]
 RULE = BetterBeyondChance(

@@ -33,6 +33,7 @@ CHANGES: dict[str, Any] = {
     "training.activation_checkpointing": True,
     "training.accumulation": 2,
     "training.compile": True,
+    "training.validation": {"every": 1},
     "training.perceptual_network": "elsewhere",
     "training.initial_weights": "elsewhere",
     "training.steps": 6,

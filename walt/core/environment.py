@@ -23,6 +23,8 @@ DEFAULTS: dict[str, str] = {
     # a tracking server that is down delays training by seconds, not minutes; figures are sent later
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # no bars of MLflow's between the lines of a stage
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # the tracking page needs two processes, not ten
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # threads that spin as long as they do by themselves take the processor from the one they wait for, wherever another

@@ -49,6 +49,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/training/checkpoint_writer.py": "a training's state passes through unchanged",
     "walt/training/compilation.py": "how fast a step is: as harmless as the setting that asks for it",
     "walt/training/loss_spikes.py": "a warning and a metric",
+    "walt/training/validation.py": "when a model is looked at, which leaves every bit of it as before",
     "walt/training/termination.py": "when a training stops, to go on later",
     "walt/project/code_identity.py": "the digest of the other files, which changes where it changes",
     # Sections that hold only fields and checks: DVC watches their values (a test checks this).

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
@@ -17,6 +18,9 @@ from walt.project.params import Params
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
 from walt.training.set_aside import set_all_aside
+
+if TYPE_CHECKING:
+    from walt.training.validation import Validator
 
 PARAMS_FILE = "params.yaml"
 IF_MISSING = "`walt init --update` adds the keys that this version has and the file lacks, with their defaults"
@@ -76,10 +80,25 @@ def _run(stage: Stage, params: Params, root: Path, afresh: bool) -> dict[str, An
 def run_here(stage: Stage, params: Params, root: Path) -> dict[str, Any]:
     """The stage's work in this process, or a rank's share of it. The lock must be held, by this process or the one that
     started the ranks. Raises as ``run_stage``."""
-    module = importlib.import_module(stage.module)
-    arguments = (stage_config(stage, module, params), Paths(root))
-    result: dict[str, Any] = module.run(*arguments, stage.transformer) if stage.transformer else module.run(*arguments)
+    module, paths = importlib.import_module(stage.module), Paths(root)
+    arguments: list[Any] = [stage_config(stage, module, params), paths]
+    if stage.transformer:
+        arguments.append(stage.transformer)
+    if stage.resumes:
+        arguments.append(_validator(stage, params, paths))
+    result: dict[str, Any] = module.run(*arguments)
     return result
+
+
+def _validator(stage: Stage, params: Params, paths: Paths) -> Validator:
+    """What looks at a model while the stage trains it."""
+    if stage.transformer:
+        from walt.project.transformer_validation import TransformerValidation  # here: only some stages need torch
+
+        return partial(TransformerValidation.make, params, paths, stage.transformer)
+    from walt.project.autoencoder_validation import AutoencoderValidation
+
+    return partial(AutoencoderValidation.make, params, paths)
 
 
 def _with_choice(params: Params, choice: Literal["go-on", "afresh"] | None) -> Params:

@@ -16,6 +16,8 @@ from functools import partial
 from itertools import islice
 from math import isfinite
 from pathlib import Path
+from shutil import copy
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from walt.core import log
@@ -59,6 +61,7 @@ from walt.transformer.model import load_transformer
 STAGE = "evaluate"
 FEW_VIDEOS, STANDARD_VIDEOS = 256, 2048
 """A distance of fewer videos than the first is said to be uncertain; published ones are of the second."""
+_VIDEOS_COMPARED = 8  # in the release's own run
 _VIDEOS_TRACKED = 16  # sample videos in the MLflow run; all of them are in results/samples
 
 Result = tuple[dict[str, Figure], dict[str, Any]]
@@ -98,6 +101,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     check_extractor(extractor, config.evaluate.features, num_frames, size)
     made = conditions_of_samples(config, samples, size, num_frames)
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
+    params |= {"sample": {**samples[0].settings, "count": len(samples)}}
     with start_run(config.tracking, paths.root, STAGE, params, tags={"dataset": descriptor.name}) as tracked:
         figures: dict[str, Figure] = {}
         details: dict[str, Any] = {}
@@ -118,6 +122,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         write_json(paths.metrics, {name: figure.value for name, figure in figures.items()})
         write_json(paths.evaluation, as_json(figures, models, settings, details))
         _track(tracked, figures, samples, paths)
+        _group(tracked, models, {**params, "dataset": descriptor.name}, figures, samples)
     metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}
     for name, figure in metrics.items():
         log.info(f"{STAGE}: {name} {figure}")
@@ -303,6 +308,24 @@ def _track(tracked: Run, figures: Mapping[str, Figure], samples: list[Sample], p
         tracked.log_artifact(sample.path.with_suffix(".png"), "samples")
         if sample.base_path is not None:
             tracked.log_artifact(sample.base_path, "samples/base")
+
+
+def _group(
+    tracked: Run,
+    models: Mapping[str, str],
+    settings: Mapping[str, Any],
+    figures: Mapping[str, Figure],
+    samples: list[Sample],
+) -> None:
+    """One run for the release, with the first samples: to be compared with those of other releases."""
+    with TemporaryDirectory() as scratch:
+        for sample in samples[:_VIDEOS_COMPARED]:
+            for file in (sample.path, sample.path.with_suffix(".png")):
+                copy(file, scratch)
+        shown = {
+            name: (figure.value, str(figure), sha256_json(dict(figure.conditions))) for name, figure in figures.items()
+        }
+        tracked.log_release(models, settings, shown, Path(scratch))
 
 
 def _read(path: Path) -> Clip:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.discriminator import Discriminator
@@ -45,6 +47,7 @@ from walt.training.autoencoder_objective import AutoencoderObjective, trained_si
 from walt.training.config import ResumeConfig
 from walt.training.loop import TrainingResult, train
 from walt.training.parallel import shard
+from walt.training.validation import Log, Validation, Validator
 
 NAME = "train-autoencoder"
 _EVALUATION_BATCH = 16
@@ -61,8 +64,12 @@ class Config(Section):
     resume: ResumeConfig
 
 
-def run(config: Config, paths: Paths) -> dict[str, Any]:
-    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``; or publish what is frozen."""
+def run(config: Config, paths: Paths, validator: Validator | None = None) -> dict[str, Any]:
+    """Train, measure latents and held-out PSNR, publish ``models/autoencoder``; or publish what is frozen.
+
+    Args:
+        validator: looks at the model meanwhile, where the training's section asks for it.
+    """
     training = config.train_autoencoder
     if training.frozen is not None:
         return _publish_frozen(config, training.frozen, paths)  # by one process: there is nothing to spread
@@ -86,16 +93,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     objective = AutoencoderObjective(model, training, paths, config.seed, discriminator, perceptual)
     for name in (name for name, weight in training.loss.model_dump().items() if not weight):
         info(f"{NAME}: the {name} term has weight 0 and is left out")
-    identity = {
-        "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
-        "data": _data(paths, training),
-        "weights": weights,
-        "code": code_digests(__name__),
-        "compute": config.compute.model_dump(mode="json"),
-    }
+    identity = _identity(config, paths, weights)
     with first_goes_ahead():
         beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
-    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    params = _parameters(config)
     with (
         start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
@@ -109,6 +110,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             work=paths.work(NAME),
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
             second_model=objective.second_model(),
+            validation=_validation(config, paths, validator, tracked),
         )
         model, megapixels = _trained(config.autoencoder, result, device), config.compute.megapixels_at_once
         statistics, errors = measure_latents(model, objective.datasets, training, config.seed, megapixels)
@@ -121,6 +123,20 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         continuation.finish(paths.work(NAME), config.resume.kept_set_aside)
         forget(paths.work(NAME))
     return {"parameters": sum(p.numel() for p in model.parameters()), "steps": training.steps, **metrics}
+
+
+def _validation(config: Config, paths: Paths, validator: Validator | None, log: Log) -> Validation | None:
+    """What looks at the model: its PSNR on some held-out clips is measured as on all of them in the end."""
+    training, megapixels = config.train_autoencoder, config.compute.megapixels_at_once
+    if validator is None or training.validation is None:
+        return None
+    most = training.validation.clips
+
+    def psnr(model: nn.Module) -> dict[str, float]:
+        assert isinstance(model, CausalAutoencoder)
+        return held_out_psnr(model, paths, training, megapixels, most)
+
+    return validator(log, psnr)
 
 
 def _shard(model: CausalAutoencoder, discriminator: Discriminator | None) -> None:
@@ -146,7 +162,7 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
         )
     model = load_frozen(given.folder, config.autoencoder, device)
     digest = weights_digest(given.folder)
-    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    params = _parameters(config)
     with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
         metrics = held_out_psnr(model, paths, training, config.compute.megapixels_at_once)
         tracked.log_metrics(metrics, 0)
@@ -248,9 +264,14 @@ def _drawn(clips: ClipDataset, most: int | None, seed: int) -> set[str]:
 
 @torch.no_grad()
 def held_out_psnr(
-    model: CausalAutoencoder, paths: Paths, training: AutoencoderTrainingConfig, megapixels: float = math.inf
+    model: CausalAutoencoder,
+    paths: Paths,
+    training: AutoencoderTrainingConfig,
+    megapixels: float = math.inf,
+    most: int | None = None,
 ) -> dict[str, float]:
-    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size.
+    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size; or of the
+    first ``most`` of each.
 
     Each rank measures its share of the batches; all get the figures, which their number does not change by a bit.
     """
@@ -258,7 +279,8 @@ def held_out_psnr(
     figures: dict[str, float] = {}
     for size in trained_sizes(training):
         clips = ClipDataset(paths.clips, size, "held_out")
-        for kind, batches in _batches_of(clips, megapixels).items():
+        first = None if most is None else {*islice(clips.video_keys, most), *islice(clips.image_keys, most)}
+        for kind, batches in _batches_of(clips, megapixels, first).items():
             own = []
             for keys in ranks().share(batches):
                 video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
@@ -293,6 +315,26 @@ def _loss_networks(
 def _folder(paths: Paths, name: str) -> Path:
     """A folder that the configuration names; relative ones are under the root."""
     return paths.root / Path(name).expanduser()
+
+
+def _identity(config: Config, paths: Paths, weights: dict[str, str]) -> dict[str, Any]:
+    """What the run is besides the training section, which ``train`` adds, by ``walt.training.differences``."""
+    return {
+        "settings": {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(mode="json")},
+        "data": _data(paths, config.train_autoencoder),
+        "weights": weights,
+        "code": code_digests(__name__),
+        "compute": config.compute.model_dump(mode="json"),
+    }
+
+
+def _parameters(config: Config) -> dict[str, Any]:
+    """The settings of a run, for people, who compare runs by them: under the names of the other trainings."""
+    return {
+        "seed": config.seed,
+        "architecture": config.autoencoder.model_dump(mode="json"),
+        "training": config.train_autoencoder.model_dump(mode="json"),
+    }
 
 
 def _data(paths: Paths, training: AutoencoderTrainingConfig) -> dict[str, str]:

@@ -44,6 +44,7 @@ from walt.training.config import DiffusionTrainingConfig, ResumeConfig
 from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
 from walt.training.loop import TrainingResult, train
 from walt.training.parallel import shard
+from walt.training.validation import Validator
 from walt.transformer.config import AspectConfig, TransformerConfig
 from walt.transformer.initial_weights import at_aspect
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
@@ -65,9 +66,12 @@ class Config(Section):
     resume: ResumeConfig
 
 
-def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any]:
+def run(config: Config, paths: Paths, transformer: Transformer, validator: Validator | None = None) -> dict[str, Any]:
     """Train a transformer, publish it in its folder and register a model version, or leave it out; returns the stage's
     figures.
+
+    Args:
+        validator: looks at the model meanwhile, where the training's section asks for it.
 
     Raises:
         ConfigurationError: the data do not fit the model, or the weights it starts from do not.
@@ -91,12 +95,7 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     identity["weights"] |= started
     with first_goes_ahead():
         beginning = continuation.begin(transformer.stage, work, identity, training, config.resume.if_different)
-    parameters = {  # for people, who compare runs by them
-        "seed": config.seed,
-        "architecture": architecture.model_dump(mode="json"),
-        "diffusion": config.diffusion.model_dump(mode="json"),
-        "training": training.model_dump(mode="json"),
-    }
+    parameters = _parameters(config, architecture, training)
     tags = {} if given is None else given.tags("initial_weights", started["initial_weights"])
     with (
         start_run(config.tracking, paths.root, transformer.stage, parameters, tags | beginning.tags()) as tracked,
@@ -110,6 +109,7 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
             identity=identity,
             work=work,
             on_log=lambda step, metrics: tracked.log_metrics(metrics, step),
+            validation=validator(tracked, None) if validator and training.validation else None,
         )
         figures = {
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -124,6 +124,16 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
         forget(work)
     latents = objective.maker.latents
     return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
+
+
+def _parameters(config: Config, architecture: TransformerConfig, training: DiffusionTrainingConfig) -> dict[str, Any]:
+    """The settings of a run, for people, who compare runs by them."""
+    return {
+        "seed": config.seed,
+        "architecture": architecture.model_dump(mode="json"),
+        "diffusion": config.diffusion.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+    }
 
 
 def _publish(output: Path, model: WaltTransformer, result: TrainingResult, figures: dict[str, Any]) -> None:

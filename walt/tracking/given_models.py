@@ -58,12 +58,9 @@ def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) ->
     folder, note = keep / _FETCHED, _read(keep / _NOTE)
     if note.get("address") == address and folder.is_dir() and server.folder_digest(folder) == note.get("digest"):
         return GivenModel(folder, {"address": address, "version": note["version"]})
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise ConfigurationError(f"{address}: an address in the registry is models:/NAME@ALIAS or models:/NAME/VERSION")
     with server.errors():
         connection = server.connect(config, root)
-        version = _version(connection, address, match)
+        version = version_at(connection, address)
         digest = str(version.tags.get(server.DIGEST_TAG))
         with atomic_directory(folder) as target:
             _download(connection, str(version.source), target)
@@ -80,8 +77,12 @@ def forget(keep: Path) -> None:
     shutil.rmtree(keep / _FETCHED, ignore_errors=True)
 
 
-def _version(connection: server.Connection, address: str, match: re.Match[str]) -> Any:
-    """MLflow's entry of the version. Raises ConfigurationError where there is none."""
+def version_at(connection: server.Connection, address: str) -> Any:
+    """MLflow's entry of the version at ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``. Raises ConfigurationError
+    where there is none, or where it is no such address."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ConfigurationError(f"{address}: an address in the registry is models:/NAME@ALIAS or models:/NAME/VERSION")
     try:
         with server.errors():
             if match["alias"]:

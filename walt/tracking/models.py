@@ -23,10 +23,9 @@ from walt.tracking import promotion, runs, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
 from walt.tracking.promotion import Decision, Figures, PromotionRule
-from walt.tracking.releases import MODEL_ARTIFACTS, release_digests, release_folders
+from walt.tracking.release_runs import note_decision
+from walt.tracking.releases import METRIC_TAG, MODEL_ARTIFACTS, release_digests, release_folders
 
-METRIC_TAG = "walt.metric/"
-"""Before the name of a metric: a tag on a model version, with the value and interval that its release reached."""
 MEASURED_TAG = "walt.measured"
 """On a version of the deciding model: the figures of its release, and the digests of the models they are of (JSON)."""
 DECISION_TAG = "walt.decision"
@@ -109,6 +108,7 @@ def promote(
         _keep(connection, rule, members, decision, figures, to_beat, digests)
         if decision.better:
             _move_alias(connection, rule.alias, members, figures, digests, left=set(aliased) - set(folders))
+        note_decision(connection, digests, said)
     return said
 
 

@@ -19,6 +19,9 @@ MODEL_ARTIFACTS = {transformer.version_name: transformer.name for transformer in
 }  # fmt: skip
 """What a registered model is called, without the prefix -> the name of its artefact in ``walt.core.paths``."""
 
+METRIC_TAG = "walt.metric/"
+"""Before the name of a metric: a tag on a model version, with the value and interval that its release reached."""
+
 
 def release_folders(paths: Paths) -> dict[str, Path]:
     """Name of the model -> its folder, of all that are not left out; the base model first.

@@ -9,7 +9,7 @@ run) is set aside for a person. A stage that continues after it was stopped cont
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from walt.core.ranks import ranks
 from walt.tracking import provenance, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.memory import RunMemory
+from walt.tracking.release_runs import release_record
 from walt.tracking.spool import Record, Spool, pending, spool_folder
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class Run:
         return None if self._spool else self._run_id
 
     @property
+    def address(self) -> str | None:
+        """Of the run's page at a tracking server; None while MLflow does not take it, and for a database."""
+        if self.run_id is None or self._connection is None or not self._connection.uri.startswith("http"):
+            return None
+        return f"{self._connection.uri.rstrip('/')}/#/experiments/{self._connection.experiment_id}/runs/{self.run_id}"
+
+    @property
     def uri(self) -> str | None:
         """The tracking URI with its path resolved; None while MLflow cannot be reached."""
         return self._connection.uri if self._connection else None
@@ -68,6 +76,25 @@ class Run:
         if not path.exists():
             raise FileNotFoundError(path)
         self._write({"kind": "artifact", "path": str(path), "folder": folder})
+
+    def log_picture(self, path: Path, name: str, step: int) -> None:
+        """Add a PNG to the run's pictures of that name, which MLflow shows by step and beside those of other runs.
+
+        Args:
+            name: of letters, digits, ``_-./`` and spaces.
+        """
+        self._write({"kind": "picture", "path": str(path), "name": name, "step": step, "timestamp": _now()})
+
+    def log_release(
+        self,
+        models: Mapping[str, str],
+        settings: Mapping[str, Any],
+        figures: Mapping[str, tuple[float, str, str]],
+        samples: Path,
+    ) -> None:
+        """Group this evaluation with the trainings of the models under one run; see ``walt.tracking.release_runs``."""
+        inputs = self._description["inputs"]
+        self._write(release_record(models, settings, figures, inputs, samples, _now()))
 
     def register_model(self, folder: Path, name: str) -> str | None:
         """Store a folder of safetensors and JSON as a version of ``<prefix>-<name>``: the version's number.
@@ -138,6 +165,18 @@ class SilentRun(Run):
         """Nothing."""
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Nothing."""
+
+    def log_picture(self, path: Path, name: str, step: int) -> None:
+        """Nothing."""
+
+    def log_release(
+        self,
+        models: Mapping[str, str],
+        settings: Mapping[str, Any],
+        figures: Mapping[str, tuple[float, str, str]],
+        samples: Path,
+    ) -> None:
         """Nothing."""
 
     def register_model(self, folder: Path, name: str) -> str | None:

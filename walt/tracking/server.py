@@ -158,7 +158,7 @@ def create_run(connection: Connection, record: Record, spool_name: str | None = 
     )  # fmt: skip
     run_id = str(run.info.run_id)
     _log_params(client, run_id, record["params"])
-    _log_inputs(client, run_id, record["inputs"])
+    log_inputs(client, run_id, record["inputs"], "evaluation" if record["name"] == "evaluate" else "training")
     return run_id
 
 
@@ -177,14 +177,21 @@ def close_run(connection: Connection, run_id: str, timestamp: int) -> None:
 
 
 def write(connection: Connection, run_id: str, record: Record) -> str | None:
-    """Write one record; writing it twice changes nothing. A ``model`` record gives the version's number."""
+    """Write one record; writing it twice changes nothing. A ``model`` record gives the version's number,
+    a ``release`` record the id of the release's run."""
     client = connection.client
     match record["kind"]:
         case "metrics":
-            _log_metrics(client, run_id, record)
+            log_values(client, run_id, record["values"], record["timestamp"], record["step"])
         case "artifact":
             log = client.log_artifacts if Path(record["path"]).is_dir() else client.log_artifact
             log(run_id, record["path"], record["folder"] or None)
+        case "picture":
+            log_picture(client, run_id, Path(record["path"]), record["name"], record["step"], record["timestamp"])
+        case "release":
+            from walt.tracking import release_runs  # here: it is above this module
+
+            return release_runs.write_release(connection, run_id, record)
         case "model":
             return register(connection, run_id, Path(record["path"]), record["name"])
         case "end":
@@ -264,8 +271,14 @@ def _log_params(client: MlflowClient, run_id: str, params: dict[str, Any]) -> No
         client.log_batch(run_id, params=entries[start : start + _PARAMS_A_REQUEST])
 
 
-def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> None:
-    """Link the data that the run reads: MLflow's page shows each with its hash."""
+def log_missing_params(connection: Connection, run_id: str, params: dict[str, Any]) -> None:
+    """Add those parameters that a run does not have: MLflow lets none be changed."""
+    present = connection.client.get_run(run_id).data.params
+    _log_params(connection.client, run_id, {key: value for key, value in _flat(params) if key not in present})
+
+
+def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str], context: str) -> None:
+    """Link the data that the run reads: MLflow's page shows each with its hash, and with what it was used for."""
     from mlflow.data.dataset_source_registry import resolve_dataset_source
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.entities import DatasetInput, InputTag
@@ -280,17 +293,34 @@ def _log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str]) -> No
         datasets.append(
             DatasetInput(
                 dataset._to_mlflow_entity(),
-                [InputTag("mlflow.data.context", "training")],
+                [InputTag("mlflow.data.context", context)],
             )
         )
     if datasets:
         client.log_inputs(run_id, datasets)
 
 
-def _log_metrics(client: MlflowClient, run_id: str, record: Record) -> None:
+def log_picture(client: MlflowClient, run_id: str, path: Path, name: str, step: int, timestamp: int) -> None:
+    """Add a PNG to the run's pictures of that name, which MLflow shows by step, and side by side for several runs;
+    nothing where there is one of that step.
+
+    Args:
+        name: of letters, digits, ``_-./`` and spaces.
+    """
+    from PIL import Image
+
+    begins = f"images/{name.replace('/', '~')}+step+{step}+"
+    if any(file.path.startswith(begins) for file in client.list_artifacts(run_id, "images")):
+        return
+    with Image.open(path) as picture:
+        client.log_image(run_id, picture, key=name, step=step, timestamp=timestamp, synchronous=True)
+
+
+def log_values(client: MlflowClient, run_id: str, values: dict[str, float], timestamp: int, step: int) -> None:
+    """Add one point to each named curve."""
     from mlflow.entities import Metric
 
-    entries = [Metric(k, float(v), record["timestamp"], record["step"]) for k, v in record["values"].items()]
+    entries = [Metric(name, float(value), timestamp, step) for name, value in values.items()]
     for start in range(0, len(entries), _METRICS_A_REQUEST):
         client.log_batch(run_id, metrics=entries[start : start + _METRICS_A_REQUEST])
 

@@ -64,6 +64,27 @@ class OptimizerConfig(Section):
     """Learning rate at the last step, as a share of the peak."""
 
 
+class ValidationConfig(Section):
+    """What is looked at while a model is trained; it changes nothing of the result."""
+
+    every: PositiveInt
+    """Steps from one look to the next; there is one more after the last step."""
+    clips: PositiveInt
+    """Held-out clips that are measured, the first by their keys: of an autoencoder at each size. Where fewer are held
+    out, all of them."""
+    samples: NonNegativeInt
+    """Videos that are kept as files of the MLflow run, by step: samples of the captions or classes of the first
+    held-out clips, each with the same noise at every look; of an autoencoder these clips beside their reconstructions.
+    0: none."""
+
+
+class DiffusionValidationConfig(ValidationConfig):
+    """Of a transformer's training. The loss is measured in ``timestep_bands`` bands."""
+
+    sampling_steps: PositiveInt
+    """DDIM steps of a sample. Guidance is that of the section ``sample``."""
+
+
 class LoopConfig(Section):
     """What every training stage has."""
 
@@ -95,6 +116,8 @@ class LoopConfig(Section):
     compile: bool
     """Compile the model's blocks with torch.compile: some minutes once, then faster steps, the same result up to
     rounding."""
+    validation: ValidationConfig | None
+    """What is looked at while the model is trained; null: nothing is."""
 
 
 class DiffusionTrainingConfig(LoopConfig):
@@ -123,6 +146,8 @@ class DiffusionTrainingConfig(LoopConfig):
     these, so at 1 there is no such guidance."""
     timestep_bands: PositiveInt
     """Equal bands of diffusion steps whose losses are logged each, as ``loss/band_0`` (the least noisy) and so on."""
+    validation: DiffusionValidationConfig | None
+    """What is looked at while the model is trained; null: nothing is."""
 
     @model_validator(mode="after")
     def _check_that_parts_are_equal(self) -> DiffusionTrainingConfig:

@@ -49,6 +49,7 @@ TABLE: tuple[Row, ...] = (
     Row("training.activation_checkpointing", Kind.HARMLESS, "memory against time, the same numbers"),
     Row("training.accumulation", Kind.HARMLESS, "memory against time, the same numbers up to rounding"),
     Row("training.compile", Kind.HARMLESS, "how fast a step is, the same numbers up to rounding"),
+    Row("training.validation", Kind.HARMLESS, "what is looked at meanwhile"),
     Row("training.perceptual_network", Kind.HARMLESS, "a path: the weights that are there count, under weights"),
     Row("training.initial_weights", Kind.HARMLESS, "a path: the weights that are there count, under weights"),
     Row("training.steps", Kind.LONGER, "where it is raised; where it is lowered, another result"),

@@ -39,6 +39,7 @@ from walt.training.trained_model import (
     frozen,
     scalar,
 )
+from walt.training.validation import Validation, as_published
 
 History = list[dict[str, float]]
 
@@ -68,6 +69,7 @@ def train(
     work: Path,
     on_log: Callable[[int, dict[str, float]], None],
     second_model: SecondModel | None = None,
+    validation: Validation | None = None,
 ) -> TrainingResult:
     """Train ``model`` for ``config.steps`` steps, from the newest checkpoint in ``work`` if it belongs to this run.
 
@@ -82,6 +84,7 @@ def train(
         on_log: called every ``log_every`` steps with (steps done, means since the last call). After a resume, steps
             since the last checkpoint are reported again, with the same values.
         second_model: trained along with the model and against it; only the model is returned.
+        validation: what looks at the model meanwhile; after a resume, again at the step that the run goes on from.
 
     Raises:
         DifferentRunError: the checkpoint is of a run with another result; see ``continuation.begin``.
@@ -90,15 +93,14 @@ def train(
         TerminatedError: SIGTERM came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
     """
-    models = [TrainedModel(model, losses, config)]
-    if second_model:
-        models.append(TrainedModel(second_model.model, second_model.losses, config, second_model.name))
+    models = [TrainedModel(model, losses, config), *_second(second_model, config)]
     run = RunState(name, models, config, identity, work)
     run.resume(name)
     note = ""
     bar = ProgressBar(name, config.steps, "steps", completed=run.step)
     with bar, TerminationSignal() as terminated, run.writer() as writer:
         while run.step < config.steps:
+            run.look(validation)
             writer.check()
             rate = learning_rate(config.optimizer, run.step, config.steps)
             if run.advance(rate, terminated):
@@ -114,9 +116,8 @@ def train(
             if terminated:
                 writer.wait()
                 raise TerminatedError(f"{name}: SIGTERM at step {run.step}; a checkpoint was written")
-    if not run.history:
-        raise DivergedError(f"{name}: all {config.steps} steps were skipped: {run.guard.what_happened}")
-    return TrainingResult(run.weights(), run.history, tuple(run.guard.skipped), tuple(run.changes))
+        run.look(validation)
+    return run.result(name)
 
 
 class RunState:
@@ -232,6 +233,15 @@ class RunState:
         self.history.append({"step": self.step, **metrics})
         return metrics
 
+    def look(self, validation: Validation | None) -> None:
+        """Look at the model, where that is due: not where steps are being skipped, since the run may be diverging."""
+        if validation is None or not validation.is_due(self.step, self.config.steps) or self.guard.in_a_row:
+            return
+        for trained in self.models:
+            trained.optimizer.zero_grad(set_to_none=True)
+        with as_published(self.model, self.ema.state_dict() if self.ema else None):
+            validation.look(self.step, self.model)
+
     def save(self, writer: CheckpointWriter) -> None:
         """Begin to write a checkpoint of the present state, unless there is one."""
         if self.saved_at == self.step:
@@ -259,9 +269,19 @@ class RunState:
         state = self.ema.state_dict() if self.ema else self.model.state_dict()
         return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in whole(state).items()}
 
+    def result(self, name: str) -> TrainingResult:
+        """Of a finished run. Raises DivergedError where every step was skipped."""
+        if not self.history:
+            raise DivergedError(f"{name}: all {self.config.steps} steps were skipped: {self.guard.what_happened}")
+        return TrainingResult(self.weights(), self.history, tuple(self.guard.skipped), tuple(self.changes))
+
     def last_good(self) -> str:
         """For a message."""
         return "no checkpoint yet" if self.saved_at is None else f"the checkpoint of step {self.saved_at} is kept"
+
+
+def _second(model: SecondModel | None, config: LoopConfig) -> list[TrainedModel]:
+    return [] if model is None else [TrainedModel(model.model, model.losses, config, model.name)]
 
 
 def _read(terms: Terms) -> dict[str, float]:

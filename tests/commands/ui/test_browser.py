@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.browser import CHROMIUM, Browser, Tab, browser
+from tests.support.browser import Browser, Tab, browser, needs_chromium
 from tests.support.sample_project import frames_project, sample_project
 from tests.support.ui import server
 from walt.media.images import png_bytes
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
+    needs_chromium,
 ]
 STATUS = "document.getElementById('status').textContent"
 PLAYS = "(video => video && video.readyState >= 2 && !video.paused && video.loop && video.currentTime > 0)"
@@ -43,10 +43,17 @@ def chromium() -> Iterator[Browser]:
         yield running
 
 
+def open_form(page: Tab, address: str, size: tuple[int, int] = (1280, 900)) -> None:
+    """Open the page, and wait until its script has filled the form."""
+    page.open(address, size)
+    page.wait("document.querySelectorAll('#model option').length > 0")
+    page.wait("document.getElementById('steps').value !== ''")
+
+
 @pytest.fixture
 def tab(chromium: Browser, url: str) -> Tab:
     page = chromium.tab()
-    page.open(f"{url}/")
+    open_form(page, f"{url}/")
     return page
 
 
@@ -93,7 +100,7 @@ def test_a_second_person_waits_with_a_place(chromium: Browser, tab: Tab, url: st
     tab.value("document.getElementById('order').requestSubmit()")
     tab.wait("document.querySelector('#jobs img')?.naturalWidth > 0")  # a preview
     other = chromium.tab()
-    other.open(f"{url}/")
+    open_form(other, f"{url}/")
     fill(other, prompt="a short one", steps="2")
     other.value("document.getElementById('order').requestSubmit()")
     other.wait(f"{STATUS} === '1 being made, 1 waiting. Yours has place 1.'")
@@ -124,7 +131,7 @@ def test_a_link_brings_the_settings_back(tab: Tab, url: str) -> None:
     tab.value("document.getElementById('order').requestSubmit()")
     tab.wait(f"{PLAYS}({first_card('a cat & a dog')})")
     link = tab.value("document.querySelector('.card .links a').href")
-    tab.open(link)
+    open_form(tab, link)
     values = [tab.value(f"document.getElementById('{name}').value") for name in ("prompt", "steps", "seed", "guidance")]
     assert values == ["a cat & a dog", "3", "77", "4.5"]
     assert tab.wait("document.getElementById('aspect').value") == "2:1"
@@ -148,5 +155,5 @@ def test_models_that_cannot_begin_with_a_picture_say_why(tab: Tab, projects: tup
 
 @pytest.mark.parametrize("width", [1280, 480])
 def test_nothing_sticks_out_of_the_window(tab: Tab, url: str, width: int) -> None:
-    tab.open(f"{url}/", (width, 900))
+    open_form(tab, f"{url}/", (width, 900))
     assert tab.value("document.documentElement.scrollWidth") <= width

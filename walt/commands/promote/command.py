@@ -13,11 +13,16 @@ def command() -> None:
     """Give the alias to the newest release, if it is better by the rule in params.yaml's promotion section.
 
     The models must be those that results/evaluation.json was measured of. The release that has the alias is measured
-    again, in work/promote, where its figures are of other clips, prompts or settings.
+    again, in work/promote, where its figures are of other clips, prompts or settings. The decision with the figures of
+    both sides is results/decision.html.
     """
     from walt.commands.promote.champion import measure_champion  # imports torch and MLflow, which --help does not need
+    from walt.commands.promote.decision_page import write_decision
     from walt.tracking.models import promote_newest
 
     root = Path.cwd()
     params = load_params(root)
-    info(promote_newest(params.tracking, params.promotion, root, partial(measure_champion, params, root)))
+    said = promote_newest(params.tracking, params.promotion, root, partial(measure_champion, params, root))
+    if (page := write_decision(params.tracking, root)) is not None:
+        info(f"{page.relative_to(root)}: the decision with its figures")
+    info(said)  # the last line: the flow shows it
