@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -26,14 +27,22 @@ _LINE_EVERY_SECONDS = 15.0
 _FILE_EVERY_SECONDS = 1.0
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """A text for the console as it is: no markup, and control characters, which a terminal obeys, as ``\\x1b``."""
+    return escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
+
+
 def info(message: str) -> None:
     """Print a line for the user."""
-    console.print(escape(message))
+    console.print(harmless(message))
 
 
 def warning(message: str) -> None:
     """Print a line that is marked as a warning."""
-    console.print(f"[yellow]warning:[/] {escape(message)}")
+    console.print(f"[yellow]warning:[/] {harmless(message)}")
 
 
 class _RateColumn(ProgressColumn):
