@@ -120,7 +120,7 @@ def test_names_and_captions_are_neither_markup_nor_commands_to_the_terminal(caps
     from walt.commands.lineage import show
     from walt.core.log import console
 
-    console.print(show._table("[bold]title[/]", [("[red]kind", ["[link=file:///etc]name[/link]\x1b]0;x\x07"])]))
+    console.print(show.table_of("[bold]title[/]", [("[red]kind", ["[link=file:///etc]name[/link]\x1b]0;x\x07"])]))
     shown = capsys.readouterr().out
     assert "[link=file:///etc]name[/link]" in shown
     assert "[bold]title[/]" in shown

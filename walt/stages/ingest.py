@@ -61,6 +61,7 @@ from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Item, Listing
 from walt.ingest.splits import assign_splits
 from walt.ingest.stored_measures import MeasuredCache
+from walt.ingest.taken_down import TakenDown, forget
 from walt.ingest.user_columns import BELOW, ClipBounds, UserColumns
 
 _MOST_SHOWN = 10
@@ -103,8 +104,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     cache = MeasuredCache(work / "sources", rule, taken_of_stored())
     listed = [Source(item) for item in let_in]
     bounds = ClipBounds.of(columns, config.ingest.filter)
+    taken_down = TakenDown.read(paths.root)
     with storage_errors(work):
-        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute, bounds)
+        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute, bounds, taken_down)
     refusals = found.screening.refusals()
     screened_out, clip_rejects = _screen(found.sources, cache, refusals, config)
     rejects += found.rejects + screened_out
@@ -130,6 +132,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # its form before it had parts
         if not filtered:  # what a filter keeps out is not hashed, and stays cut for when it is let in again
             cache.prune({source.file.name for source in listed})
+        forget(cache.folder.parent, {*taken_down.digests, *found.taken_down})
         _remove_temporary(paths.rejects, paths.clip_rejects)
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
     if descriptor.source.kind == "union":

@@ -41,6 +41,7 @@ class HeldClip:
     kind: str
     split: str
     source: str
+    source_sha256: str
     start_seconds: float
     end_seconds: float
     captions: tuple[str, ...]
@@ -153,7 +154,7 @@ def _with_hash(paths: Paths, part: str) -> tuple[str, ...]:
 
 def _clip(row: dict[str, Any]) -> HeldClip:
     captions = tuple(caption["text"] for caption in row["captions"])
-    names = ("key", "kind", "split", "source", "start_seconds", "end_seconds", "shard", "sha256")
+    names = ("key", "kind", "split", "source", "source_sha256", "start_seconds", "end_seconds", "shard", "sha256")
     return HeldClip(**{name: row[name] for name in names}, captions=captions, phash=row.get("phash"))
 
 

@@ -37,7 +37,7 @@ def show_model(given: str, root: Path, as_json: bool) -> None:
         print(json.dumps(about, indent=1, sort_keys=True))
         return
     title = f"{about['model']} version {about['version']}"
-    console.print(_table(title, _model_rows(about)))
+    console.print(table_of(title, _model_rows(about)))
 
 
 def show_source(given: str, root: Path, as_json: bool) -> None:
@@ -49,7 +49,7 @@ def show_source(given: str, root: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**asdict(held), "versions": versions}, indent=1, sort_keys=True))
         return
-    console.print(_table(f"source {given}", source_rows(held, versions)))
+    console.print(table_of(f"source {given}", source_rows(held, versions)))
 
 
 def source_rows(held: of_source.Holdings, versions: dict[str, str]) -> list[tuple[str, list[str]]]:
@@ -97,7 +97,7 @@ def _input(one: dict[str, Any]) -> str:
     return f"{one['path']} {one['md5']}: {where}"
 
 
-def _table(title: str, rows: Iterable[tuple[str, list[str]]]) -> Table:
+def table_of(title: str, rows: Iterable[tuple[str, list[str]]]) -> Table:
     """A table of kinds and lines. Names of files and captions are shown as they are: never as markup."""
     table = Table(title=harmless(printable(title)), show_header=False, box=None)
     table.add_column(no_wrap=True)
