@@ -20,6 +20,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from walt.core.secrets import without_secrets
+
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 
 PROGRESS_FILE_VARIABLE = "WALT_PROGRESS_FILE"
@@ -31,8 +33,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def harmless(text: str) -> str:
-    """A text for the console as it is: no markup, and control characters, which a terminal obeys, as ``\\x1b``."""
-    return escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
+    """A text for the console: without markup and credentials; control characters, which terminals obey, as ``\\x1b``."""
+    return escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text)))
 
 
 def info(message: str) -> None:

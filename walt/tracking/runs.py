@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from walt.core import log
 from walt.core.errors import TerminatedError
 from walt.core.ranks import ranks
+from walt.core.secrets import all_without_secrets
 from walt.tracking import provenance, server, trained_on
 from walt.tracking.config import TrackingConfig
 from walt.tracking.memory import RunMemory
@@ -172,7 +173,7 @@ def start_run(
     description: Record = {
         "kind": "run",
         "name": name,
-        "params": params,
+        "params": all_without_secrets(params),
         "inputs": inputs,
         "timestamp": _now(),
         "tags": {
@@ -182,7 +183,7 @@ def start_run(
             **{f"input/{path}": digest for path, digest in inputs.items()},
             **provenance.git_tags(root),
             **trained_on.lineage_tags(root, name, sources),
-            **tags,
+            **all_without_secrets(tags),
         },
     }
     run = Run(config, root, description)

@@ -15,6 +15,7 @@ from walt.commands.lineage.given_source import digests_of
 from walt.core.log import console, harmless
 from walt.core.paths import Paths
 from walt.core.printable import printable
+from walt.core.secrets import all_without_secrets
 from walt.project.runner import load_params
 from walt.tracking.lineage import Registry
 
@@ -34,7 +35,7 @@ def show_model(given: str, root: Path, as_json: bool) -> None:
     registry = open_registry(root)
     about = of_model.describe(registry, registry.find(given, root), Paths(root))
     if as_json:
-        print(json.dumps(about, indent=1, sort_keys=True))
+        print(json.dumps(all_without_secrets(about), indent=1, sort_keys=True))
         return
     title = f"{about['model']} version {about['version']}"
     console.print(table_of(title, _model_rows(about)))
@@ -47,7 +48,7 @@ def show_source(given: str, root: Path, as_json: bool) -> None:
     held = of_source.find(paths, sources)
     versions = {str(version): how for version, how in open_registry(root).holders(sources).items()}
     if as_json:
-        print(json.dumps({**asdict(held), "versions": versions}, indent=1, sort_keys=True))
+        print(json.dumps(all_without_secrets({**asdict(held), "versions": versions}), indent=1, sort_keys=True))
         return
     console.print(table_of(f"source {given}", source_rows(held, versions)))
 

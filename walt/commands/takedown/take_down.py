@@ -17,6 +17,7 @@ from walt.commands.takedown.search import Needles, Searched, search
 from walt.core.log import console, info, warning
 from walt.core.paths import Paths
 from walt.core.printable import printable
+from walt.core.secrets import all_without_secrets, without_secrets
 from walt.core.storage import write_json
 from walt.data.shards import INDEX_NAME
 from walt.ingest.taken_down import BITS, TakedownRecord, TakenDown, today
@@ -97,7 +98,7 @@ def _record(request: Request, source: str, pictures: Pictures | None, root: Path
     before = next((one for one in TakenDown.read(root).records if one.source_sha256 == source), None)
     frames = pictures.frames if pictures else before.frames if before else ()
     fps = pictures.fps if pictures else before.fps if before else 1.0
-    reason = printable(request.reason)
+    reason = without_secrets(printable(request.reason))
     record = TakedownRecord(source, reason, before.date if before else today(), fps, request.bits, frames=frames)
     info(f"recorded: {record.write(root).relative_to(root)}; commit it, since it keeps the source out")
     if not frames and request.bits is not None:
@@ -161,7 +162,7 @@ def _report(
         "unread": {str(path): why for path, why in left.unread.items()},
     }  # fmt: skip
     file = paths.work("takedown") / f"{sources[0][:16]}-{REPORT}"
-    write_json(file, report)
+    write_json(file, all_without_secrets(report))
     searched = f"searched {left.files} files, {left.bytes / 1e6:.1f} MB"
     for line in lines:
         warning(f"still found: {line}")
