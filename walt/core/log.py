@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def harmless(text: str) -> str:
-    """A text for the console: without markup and credentials; control characters, which terminals obey, as ``\\x1b``."""
+    """A text for the console, without markup and credentials; control characters, which terminals obey, as \\x1b."""
     return escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text)))
 
 
