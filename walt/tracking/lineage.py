@@ -206,9 +206,15 @@ class Registry:
             self._connection.client.set_model_version_tag(version.name, version.version, key, value)
 
 
-def sources_in(table: Path) -> list[tuple[str, int, int]]:
-    """Of a run's table of sources: hex SHA-256, clips to train on, clips held out."""
-    columns = pq.read_table(table, partitioning=None).to_pydict()
+def count_in(table: Path) -> dict[str, int]:
+    """Of a run's table of sources: how many there are, and their clips to train on and held out."""
+    rows = pq.read_table(table, partitioning=None)
+    return {"sources": len(rows)} | {name: int(pc.sum(rows[name]).as_py() or 0) for name in ("train", "held_out")}
+
+
+def sources_in(table: Path, most: int | None = None) -> list[tuple[str, int, int]]:
+    """Of a run's table of sources: hex SHA-256, clips to train on, clips held out; of the first ``most``, or all."""
+    columns = pq.read_table(table, partitioning=None).slice(0, most).to_pydict()
     rows = zip(columns["source_sha256"], columns["train"], columns["held_out"], strict=True)
     return [(digest.hex(), train, held_out) for digest, train, held_out in rows]
 

@@ -13,16 +13,19 @@ import pyarrow.compute as pc
 from walt.core.config import read_yaml
 from walt.core.paths import Paths
 from walt.data.manifest import has_manifest, manifest_parts
-from walt.tracking.lineage import Registry, TrainedBy, Version, sources_in
+from walt.tracking.lineage import Registry, TrainedBy, Version, count_in, sources_in
 
 DVC_CACHE = Path(".dvc/cache/files/md5")
 _UNKNOWN = "not recorded: an earlier version trained it, or MLflow has lost its run"
 
 
-def describe(registry: Registry, version: Version, paths: Paths) -> dict[str, Any]:
+def describe(registry: Registry, version: Version, paths: Paths, most: int | None = None) -> dict[str, Any]:
     """All that is known of a version, as JSON: its run, code, settings, models, tars, clips and sources.
 
     Data that were replaced since are looked up in DVC's cache by the hash that the run has of them.
+
+    Args:
+        most: how many sources are listed; None: all. The numbers are of all.
 
     Raises:
         UnreachableError: MLflow does not answer.
@@ -36,7 +39,8 @@ def describe(registry: Registry, version: Version, paths: Paths) -> dict[str, An
     if run is None:
         return about | {"run": None, "note": _UNKNOWN}
     table = registry.sources_table(run)
-    sources = [] if table is None else sources_in(table)
+    totals = {"sources": 0, "train": 0, "held_out": 0} if table is None else count_in(table)
+    sources = [] if table is None else sources_in(table, most)
     names = _names(paths, [digest for digest, _, _ in sources])
     return about | {
         "run": run.run_id,
@@ -47,7 +51,8 @@ def describe(registry: Registry, version: Version, paths: Paths) -> dict[str, An
         "given": {key: value for key, value in run.tags.items() if key.split(".")[0] in ("initial_weights", "frozen")},
         "inputs": _inputs(paths, run),
         "note": None if table is not None else _UNKNOWN,
-        "clips": {"train": sum(one[1] for one in sources), "held_out": sum(one[2] for one in sources)},
+        "clips": {"train": totals["train"], "held_out": totals["held_out"]},
+        "num_sources": totals["sources"],
         "sources": [
             {"sha256": digest, "name": names.get(digest), "train": train, "held_out": held_out}
             for digest, train, held_out in sources

@@ -5,7 +5,7 @@ Everything is found by digests and keys: in the tables, the indexes and MLflow. 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from walt.core.paths import ARTIFACTS, Paths
 from walt.core.storage import read_json
 from walt.core.transformers import TRANSFORMERS
 from walt.data.clip_table import CLIPS_TABLE
-from walt.data.manifest import has_manifest, manifest_parts
-from walt.data.partitions import read_parts
+from walt.data.manifest import MANIFEST_SCHEMA, has_manifest, manifest_parts
+from walt.data.partitions import read_part, read_parts
 from walt.data.shards import INDEX_NAME, read_index, shard_name
 from walt.data.text_tables import CAPTIONS_TABLE, ID_DIGITS, caption_id
+from walt.data.written_captions import ABOUT, WrittenRow, read_written
 from walt.sampling.samples import SAMPLES
 
 _COLUMNS = (
@@ -135,13 +136,14 @@ def _clips(paths: Paths, wanted: pa.Array) -> tuple[list[HeldClip], list[str]]:
     clips, names = list[HeldClip](), list[str]()
     if not has_manifest(paths.manifest):
         return clips, names
-    parts = read_parts(paths.manifest)
-    for part, groups in zip(parts, manifest_parts(paths.manifest, _with_hash(paths, parts[0].part)), strict=True):
-        before = len(clips)
-        for table in groups:
-            rows = table.filter(pc.is_in(table["source_sha256"], wanted))
-            clips += [_clip(row) for row in rows.to_pylist()]
-        if len(clips) > before:
+    for part in read_parts(paths.manifest):
+        rows: list[dict[str, Any]] = []
+        columns = _with_hash(paths, part.part)
+        for table in read_part(paths.manifest, part, MANIFEST_SCHEMA, columns, measures=True):
+            rows += table.filter(pc.is_in(table["source_sha256"], wanted)).to_pylist()
+        if rows:
+            written = read_written(paths.manifest, part.part)
+            clips += [_clip(row, written.get(row["key"])) for row in rows]
             names.append(f"{ARTIFACTS['manifest']}/{part.part}")
     return clips, names
 
@@ -152,8 +154,11 @@ def _with_hash(paths: Paths, part: str) -> tuple[str, ...]:
         return (*_COLUMNS, *(["phash"] if "phash" in file.schema_arrow.names else []))
 
 
-def _clip(row: dict[str, Any]) -> HeldClip:
-    captions = tuple(caption["text"] for caption in row["captions"])
+def _clip(row: dict[str, Any], written: WrittenRow | None) -> HeldClip:
+    """A clip with all its captions, those that ingest found and those that were written later."""
+    texts = [caption["text"] for caption in row["captions"]]
+    texts += [caption.text for caption in written.captions] if written else []
+    captions = tuple(dict.fromkeys(texts))
     names = ("key", "kind", "split", "source", "source_sha256", "start_seconds", "end_seconds", "shard", "sha256")
     return HeldClip(**{name: row[name] for name in names}, captions=captions, phash=row.get("phash"))
 
@@ -188,11 +193,10 @@ def _texts(paths: Paths, clips: Collection[HeldClip]) -> list[HeldText]:
         return []
     keys, wanted = pa.array(sorted(clip.key for clip in clips)), pa.array(texts)
     shared: set[str] = set()
-    for groups in manifest_parts(paths.manifest, ("key", "captions")):
-        for table in groups:
-            others = table.filter(pc.invert(pc.is_in(table["key"], keys)))
-            of_others = pc.unique(pc.struct_field(pc.list_flatten(others["captions"]), "text"))
-            shared.update(of_others.filter(pc.is_in(of_others, wanted)).to_pylist())
+    for table in _captions(paths):
+        others = table.filter(pc.invert(pc.is_in(table["key"], keys)))
+        of_others = pc.unique(pc.struct_field(pc.list_flatten(others["captions"]), "text"))
+        shared.update(of_others.filter(pc.is_in(of_others, wanted)).to_pylist())
     index, table = paths.text / INDEX_NAME, paths.text / CAPTIONS_TABLE
     tars = [record.shard for record in read_index(paths.text).records] if index.is_file() else []
     encoded: set[str] = set()
@@ -203,6 +207,15 @@ def _texts(paths: Paths, clips: Collection[HeldClip]) -> list[HeldText]:
     return [
         HeldText(name, text, _tar_of(name, tars) if name in encoded else None, text in shared) for name, text in found
     ]
+
+
+def _captions(paths: Paths) -> Iterator[pa.Table]:
+    """Keys and captions of all clips: as ingest found them, and as they are used where others were written."""
+    for part in read_parts(paths.manifest):
+        yield from read_part(paths.manifest, part, MANIFEST_SCHEMA, ("key", "captions"), measures=True)
+    if (paths.captions / ABOUT).is_file():
+        for groups in manifest_parts(paths.manifest, ("key", "captions")):
+            yield from groups
 
 
 def _tar_of(name: str, tars: Iterable[str]) -> str | None:

@@ -33,7 +33,8 @@ def open_registry(root: Path) -> Registry:
 def show_model(given: str, root: Path, as_json: bool) -> None:
     """Print what a model version was made of. Raises as ``Registry.find`` and ``of_model.describe``."""
     registry = open_registry(root)
-    about = of_model.describe(registry, registry.find(given, root), Paths(root))
+    most = None if as_json else MOST_SHOWN - 1
+    about = of_model.describe(registry, registry.find(given, root), Paths(root), most)
     if as_json:
         print(json.dumps(all_without_secrets(about), indent=1, sort_keys=True))
         return
@@ -79,6 +80,7 @@ def _model_rows(about: dict[str, Any]) -> list[tuple[str, list[str]]]:
     if about["run"] is None:
         return rows
     sources = [f"{one['name'] or one['sha256']}: {one['train'] + one['held_out']} clips" for one in about["sources"]]
+    sources += [f"... {more} more, see --json"] if (more := about["num_sources"] - len(sources)) else []
     return [
         *rows,
         ("run", [f"{about['run']} ({about['stage']})"]),
