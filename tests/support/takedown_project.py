@@ -21,7 +21,7 @@ from walt.project.registry import get_stage
 from walt.project.runner import run_stage
 from walt.transformer.model import WaltTransformer, save_transformer
 
-STAGES = ("ingest", "encode-text", "encode-video")
+STAGES = ("ingest", "caption", "encode-text", "encode-video")
 
 
 def caption_of(number: int) -> str:

@@ -20,7 +20,6 @@ from walt.core.printable import printable
 from walt.core.secrets import all_without_secrets, without_secrets
 from walt.core.storage import write_json
 from walt.data.shards import INDEX_NAME
-from walt.data.written_captions import ABOUT
 from walt.ingest.taken_down import BITS, TakedownRecord, TakenDown, today
 from walt.project.params import Params
 from walt.project.registry import get_stage
@@ -109,10 +108,8 @@ def _record(request: Request, source: str, pictures: Pictures | None, root: Path
 def _stages(paths: Paths) -> list[str]:
     """The stages whose output holds sources, of those that have run."""
     names = ["ingest"]
-    if (paths.captions / ABOUT).is_file():
-        names.append("caption")
     if any(paths.text.glob("*.parquet")):
-        names.append("encode-text")
+        names += ["caption", "encode-text"]
     if any(paths.latents.glob(f"*/{INDEX_NAME}")):
         names.append("encode-video")
     return names
