@@ -11,6 +11,7 @@ import typer
 from walt.commands.subcommands import Subcommands
 from walt.core import environment
 from walt.core.errors import WaltError
+from walt.core.secrets import without_secrets
 
 app = typer.Typer(cls=Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -27,7 +28,7 @@ def main() -> None:
     try:
         app()
     except WaltError as error:
-        print(f"walt: {error}", file=sys.stderr)
+        print(f"walt: {without_secrets(str(error))}", file=sys.stderr)
         sys.exit(error.exit_status)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from walt.core.secrets import without_secrets
+
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 
 PROGRESS_FILE_VARIABLE = "WALT_PROGRESS_FILE"
@@ -26,14 +29,22 @@ _LINE_EVERY_SECONDS = 15.0
 _FILE_EVERY_SECONDS = 1.0
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def harmless(text: str) -> str:
+    """A text for the console, without markup and credentials; control characters, which terminals obey, as \\x1b."""
+    return escape(_CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", without_secrets(text)))
+
+
 def info(message: str) -> None:
     """Print a line for the user."""
-    console.print(escape(message))
+    console.print(harmless(message))
 
 
 def warning(message: str) -> None:
     """Print a line that is marked as a warning."""
-    console.print(f"[yellow]warning:[/] {escape(message)}")
+    console.print(f"[yellow]warning:[/] {harmless(message)}")
 
 
 class _RateColumn(ProgressColumn):

@@ -23,6 +23,8 @@ from walt.ingest.screen_clips import Screening
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_elsewhere
 from walt.ingest.stored_measures import MeasuredCache, fill_in
+from walt.ingest.taken_down import CODE as TAKEN_DOWN
+from walt.ingest.taken_down import TakenDown
 from walt.ingest.user_columns import ClipBounds
 from walt.media.video import too_short
 from walt.workers.execute import map_items
@@ -43,6 +45,8 @@ class Read:
     rejects: list[RejectRow] = field(default_factory=list)
     unknown: list[Source] = field(default_factory=list)
     """Sources that have neither clips nor a reason why not."""
+    taken_down: set[str] = field(default_factory=set)
+    """SHA-256 of the inputs that were refused since they, or what they show, were taken down."""
 
 
 def read_all(
@@ -53,6 +57,7 @@ def read_all(
     ingest: IngestConfig,
     compute: ComputeConfig,
     bounds: ClipBounds,
+    taken_down: TakenDown,
 ) -> tuple[Read, int]:
     """Bring the cache up to date with all inputs. Returns what was found, and how many sources were decoded now.
 
@@ -66,6 +71,7 @@ def read_all(
         listed: the inputs, in the order that decides which of several equal files is the source. Their hashes are set.
         work: the stage's folder, for temporary files and hints.
         bounds: what the user's filter says of clips.
+        taken_down: what is refused whatever it is called.
 
     Raises:
         StorageError: a bucket cannot be read, or the disk is full.
@@ -79,11 +85,11 @@ def read_all(
     if dead:
         reading.make("ingest: hashing what failed", partial(only_hash, folder, cut), dead)
     fill_in((source.file for source in listed if source.sha256), cache, ingest, compute)
-    read = _classify(listed, rule, cache, ingest, bounds)
+    read = _classify(listed, rule, cache, Screening(ingest.screen, bounds), taken_down)
     if read.unknown:
         reading.make("ingest: reading again", partial(read_location, folder, cut, None), read.unknown)
         fill_in((source.file for source in read.unknown if source.sha256), cache, ingest, compute)
-        read = _classify(listed, rule, cache, ingest, bounds)
+        read = _classify(listed, rule, cache, Screening(ingest.screen, bounds), taken_down)
     if read.unknown:
         raise StorageError(f"{cache.folder}: clips that were stored there are gone; run again")
     return read, reading.num_decoded
@@ -200,16 +206,22 @@ def _visits(sources: list[Source], elsewhere: bool) -> Iterator[list[Source]]:
             yield group[first : first + most]
 
 
-def _classify(listed: list[Source], rule: ClipRule, cache: ClipCache, ingest: IngestConfig, bounds: ClipBounds) -> Read:
+def _classify(
+    listed: list[Source], rule: ClipRule, cache: ClipCache, screening: Screening, taken_down: TakenDown
+) -> Read:
     """Decide which sources are duplicates and which are refused; note how many clips the others have, and pass these
     clips on to screening."""
-    read = Read(Screening(ingest.screen, bounds))
+    read = Read(screening)
     first: dict[tuple[str, Span | None], Source] = {}
     may_be_stills = rule.stills and rule.num_frames > 1
     for source in listed:
         item, sha256, reason = source.item, source.sha256, source.refusal
         identity, strict = (sha256, item.span), may_be_stills and not item.stills
         entry = cache.get(source.file) if sha256 and (strict or identity not in first) else None
+        if (cause := taken_down.why_refused(sha256, entry, rule.fps)) is not None:
+            read.rejects.append(reject_row(item.source, sha256, TAKEN_DOWN, cause))
+            read.taken_down.add(sha256)
+            continue
         if strict and entry and any(clip.kind == "image" for clip in entry.clips):  # another member takes stills
             refusal = too_short(1, rule.fps, rule.num_frames)
             read.rejects.append(reject_row(item.source, sha256, refusal.code, refusal.cause))

@@ -23,6 +23,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/tracking": "records what a stage makes",
     "walt/core/log.py": "messages and progress",
     "walt/core/errors.py": "messages and exit statuses",
+    "walt/core/secrets.py": "texts without credentials, in messages and records",
     "walt/core/suggestions.py": "the nearest name, in messages",
     "walt/core/paths.py": "where artefacts are",
     "walt/core/sizes.py": "what the folder of a size is called",

@@ -21,6 +21,7 @@ from walt.project.code_identity import code_dependencies, code_digest
 from walt.project.registry import STAGES, Stage
 
 PIPELINE_FILE = "dvc.yaml"
+TAKEDOWNS = "datasets/takedowns"
 NO_PIPELINE = f"no {PIPELINE_FILE} here: `walt init` in an empty folder makes a project, a clone of W.A.L.T is one"
 _UPDATE = "`walt pipeline --write` brings it up to date; what has become stale is then made again"
 _HEADER = "# Made by `walt pipeline --write` from walt/project/registry.py; a test holds the two equal. Do not edit.\n"
@@ -54,6 +55,7 @@ def write(root: Path) -> bool:
     """
     if not has_the_code(root) and not (root / PIPELINE_FILE).is_file():
         raise ConfigurationError(NO_PIPELINE)
+    (root / TAKEDOWNS).mkdir(parents=True, exist_ok=True)  # DVC looks into it; projects of earlier versions lack it
     if is_current(root):
         return False
     write_bytes(root / PIPELINE_FILE, render(root).encode())

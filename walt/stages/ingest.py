@@ -61,6 +61,7 @@ from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.items import Item, Listing
 from walt.ingest.splits import assign_splits
 from walt.ingest.stored_measures import MeasuredCache
+from walt.ingest.taken_down import TakenDown, forget
 from walt.ingest.user_columns import BELOW, ClipBounds, UserColumns
 
 _MOST_SHOWN = 10
@@ -104,7 +105,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     listed = [Source(item) for item in let_in]
     bounds = ClipBounds.of(columns, config.ingest.filter)
     with storage_errors(work):
-        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute, bounds)
+        taken = TakenDown.read(paths.root)
+        found, decoded = read_all(listed, rule, cache, work, config.ingest, config.compute, bounds, taken)
     refusals = found.screening.refusals()
     screened_out, clip_rejects = _screen(found.sources, cache, refusals, config)
     rejects += found.rejects + screened_out
@@ -128,8 +130,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         of_parts = ((part, rows(counts, tars)) for part, tars in parts.items())
         write_manifest(paths.manifest, of_parts, measure_columns() | columns.kinds)
         paths.manifest.with_suffix(".parquet").unlink(missing_ok=True)  # its form before it had parts
-        if not filtered:  # what a filter keeps out is not hashed, and stays cut for when it is let in again
-            cache.prune({source.file.name for source in listed})
+        _prune(cache, None if filtered else listed, {*taken.digests, *found.taken_down})
         _remove_temporary(paths.rejects, paths.clip_rejects)
     figures = _figures(num_inputs, rejects, clip_rejects, counts, records, decoded) | {"gone": len(gone)}
     if descriptor.source.kind == "union":
@@ -137,6 +138,14 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     if config.ingest.output:
         figures["uploaded"] = mirror(paths, config.ingest.output)
     return figures
+
+
+def _prune(cache: ClipCache, listed: list[Source] | None, taken_down: set[str]) -> None:
+    """Remove what is no input from the cache; where there is a filter (None), only what was taken down: what a filter
+    keeps out is not hashed, and stays cut for when it is let in again."""
+    if listed is not None:
+        cache.prune({source.file.name for source in listed})
+    forget(cache.folder.parent, taken_down)
 
 
 def _remove_temporary(*tables: Path) -> None:

@@ -28,6 +28,6 @@ def show_page(config: TrackingConfig, root: Path, port: int = 5000) -> NoReturn:
     log.info(f"MLflow's page: {page} (Ctrl-C ends it)")
     sys.stdout.flush()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", resolve_uri(config.uri, root)]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = resolve_uri(config.uri, root)  # it may have a password: not for `ps`
     command += ["--default-artifact-root", (root / "mlartifacts").resolve().as_uri()]
     os.execv(sys.executable, command)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from walt.core import log
 from walt.core.errors import TerminatedError
 from walt.core.ranks import ranks
-from walt.tracking import provenance, server
+from walt.core.secrets import all_without_secrets
+from walt.tracking import provenance, server, trained_on
 from walt.tracking.config import TrackingConfig
 from walt.tracking.memory import RunMemory
 from walt.tracking.release_runs import release_record
@@ -195,8 +196,9 @@ def start_run(
     """Open a run for the stage ``name``; nested ``params`` become dotted names.
 
     The run is tagged with the stage, the git commit, and the hash of each input that ``dvc.lock`` knows, next to
-    ``tags``. It ends as FINISHED, as KILLED (SIGTERM, interrupt) or as FAILED. A stage that did not finish, and is
-    started again with the same parameters and inputs, continues its run. Of several ranks the first one alone writes.
+    ``tags``; one that trains keeps the sources of its clips (``walt.tracking.trained_on``). It ends as FINISHED, as
+    KILLED (SIGTERM, interrupt) or as FAILED. A stage that did not finish, and is started again with the same parameters
+    and inputs, continues its run. Of several ranks the first one alone writes.
 
     Raises:
         ConfigurationError: ``tracking.uri`` is not of a known kind.
@@ -206,10 +208,11 @@ def start_run(
         yield SilentRun()
         return
     inputs = provenance.input_hashes(root, name)
+    sources = None if trained_on.FROZEN_TAG in tags else trained_on.keep_sources(root, name)
     description: Record = {
         "kind": "run",
         "name": name,
-        "params": params,
+        "params": all_without_secrets(params),
         "inputs": inputs,
         "timestamp": _now(),
         "tags": {
@@ -218,10 +221,13 @@ def start_run(
             "mlflow.source.type": "LOCAL",
             **{f"input/{path}": digest for path, digest in inputs.items()},
             **provenance.git_tags(root),
-            **tags,
+            **trained_on.lineage_tags(root, name, sources),
+            **all_without_secrets(tags),
         },
     }
     run = Run(config, root, description)
+    if sources is not None:
+        run.log_artifact(sources, trained_on.SOURCES_FOLDER)
     monitor = _start_monitor(run) if config.system_metrics else None
     status = "FAILED"
     try:

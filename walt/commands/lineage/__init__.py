@@ -1,0 +1,1 @@
+"""``walt lineage``: what a model was made of, and where a source is."""

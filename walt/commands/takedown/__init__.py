@@ -1,0 +1,1 @@
+"""``walt takedown``: a source leaves, and does not come back."""

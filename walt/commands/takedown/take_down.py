@@ -1,0 +1,189 @@
+"""Takes sources down: records them, has the stages leave them out, removes copies, and searches for the rest."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from walt.commands.lineage import of_source
+from walt.commands.lineage.given_source import digests_of
+from walt.commands.lineage.of_source import Holdings
+from walt.commands.lineage.show import open_registry, source_rows, table_of
+from walt.commands.takedown.copies import DvcStores, remove_from_remotes
+from walt.commands.takedown.fingerprints import Pictures, pictures_of
+from walt.commands.takedown.search import Needles, Searched, search
+from walt.core.log import console, info, warning
+from walt.core.paths import Paths
+from walt.core.printable import printable
+from walt.core.secrets import all_without_secrets, without_secrets
+from walt.core.storage import write_json
+from walt.data.shards import INDEX_NAME
+from walt.ingest.taken_down import BITS, TakedownRecord, TakenDown, today
+from walt.project.params import Params
+from walt.project.registry import get_stage
+from walt.project.runner import load_params, run_stage
+from walt.tracking.lineage import TAKEDOWN_TAG, Registry, Version
+
+REPORT = "report.json"
+_DERIVED = ("mlartifacts", "results", "samples", "work", ".dvc/cache")
+"""Folders whose files are made from others, or are copies: what holds a source there is removed."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asks for."""
+
+    given: tuple[str, ...]
+    reason: str
+    bits: int | None = BITS
+    """As in ``TakedownRecord``."""
+    dry_run: bool = False
+    delete_source: bool = False
+
+
+def run(request: Request, root: Path) -> Searched:
+    """Take the sources down. Returns what the last search found; nothing, unless files of others hold them.
+
+    A run that was stopped is begun again with the same words: what was recorded stays, and the rest is done.
+
+    Raises:
+        ConfigurationError: a source is not known.
+        WaltError: as ``ingest``, ``encode-text`` and ``encode-video`` raise; the record is written by then.
+    """
+    root = root.resolve()
+    params, paths = load_params(root), Paths(root)
+    sources = sorted({digest for one in request.given for digest in digests_of(one, paths, params.dataset.path)})
+    held = of_source.find(paths, sources)
+    pictures = pictures_of(paths, held.clips)
+    registry = open_registry(root)
+    versions = registry.holders(sources)
+    console.print(table_of(", ".join(request.given), source_rows(held, {str(v): how for v, how in versions.items()})))
+    needles, stores = _needles(held, pictures), DvcStores.of(root)
+    if request.dry_run:
+        found = search(root, needles, [stores.cache])
+        for line in _lines(found, root):
+            info(f"would be removed or named: {line}")
+        info(_proposal(versions, params))
+        return found
+    for source in sources:
+        _record(request, source, pictures.get(source), root)
+    for stage in _stages(paths):
+        run_stage(get_stage(stage), root)
+    _tag(registry, versions, sources)
+    done = _remove(root, params, search(root, needles, [stores.cache]), stores, request.delete_source)
+    for line in done:
+        info(line)
+    left = search(root, needles, [stores.cache])
+    _report(paths, sources, held, versions, done, left)
+    for name in held.checkpoints:
+        info(f"trained on it, and goes on from there unless it is removed: rm -r {shlex.quote(name)}")
+    info(_proposal(versions, params))
+    return left
+
+
+def _needles(held: Holdings, pictures: Mapping[str, Pictures]) -> Needles:
+    own = [text for text in held.texts if not text.shared]
+    return Needles(
+        keys=frozenset(held.keys) | {text.id for text in own},
+        captions=frozenset(text.text for text in own),
+        sources=frozenset(held.sources),
+        pictures=frozenset(digest for one in pictures.values() for digest in one.digests),
+    )
+
+
+def _record(request: Request, source: str, pictures: Pictures | None, root: Path) -> None:
+    """Write the record of a source; one that is there keeps its frames where the tars have none any more."""
+    before = next((one for one in TakenDown.read(root).records if one.source_sha256 == source), None)
+    frames = pictures.frames if pictures else before.frames if before else ()
+    fps = pictures.fps if pictures else before.fps if before else 1.0
+    reason = without_secrets(printable(request.reason))
+    record = TakedownRecord(source, reason, before.date if before else today(), fps, request.bits, frames=frames)
+    info(f"recorded: {record.write(root).relative_to(root)}; commit it, since it keeps the source out")
+    if not frames and request.bits is not None:
+        warning(f"{record.name}: no clip of it is stored, so only the same bytes are refused")
+
+
+def _stages(paths: Paths) -> list[str]:
+    """The stages whose output holds sources, of those that have run."""
+    names = ["ingest"]
+    if any(paths.text.glob("*.parquet")):
+        names += ["caption", "encode-text"]
+    if any(paths.latents.glob(f"*/{INDEX_NAME}")):
+        names.append("encode-video")
+    return names
+
+
+def _tag(registry: Registry, versions: Mapping[Version, str], sources: Iterable[str]) -> None:
+    """Say on each version which of the sources it was trained on that were taken down."""
+    for version in versions:
+        before = version.tags.get(TAKEDOWN_TAG, "")
+        names = sorted({*filter(None, before.split(",")), *(source[:16] for source in sources)})
+        registry.tag(version, TAKEDOWN_TAG, ",".join(names))
+
+
+def _remove(root: Path, params: Params, found: Searched, stores: DvcStores, delete_source: bool) -> list[str]:
+    """Remove what is made from others, and what shows clips; a line for each file, also for those that stay."""
+    data = (root / params.dataset.path).resolve()
+    derived = [stores.cache, *(root / name for name in _DERIVED)]
+    pages = [file for file in sorted((root / "results").rglob("*.html")) if file.is_file()]
+    lines = []
+    for file in dict.fromkeys([*found.found, *pages]):
+        what = ", ".join(sorted(found.found.get(file, {"may show its pictures"})))
+        name = printable(str(file.relative_to(root) if file.is_relative_to(root) else file))
+        is_source = file.is_relative_to(data) and "bytes" in found.found.get(file, ())
+        if any(file.is_relative_to(folder) for folder in derived) or (is_source and delete_source):
+            file.unlink()
+            lines.append(f"removed {name} ({what})")
+        elif is_source:
+            lines.append(f"still there, since --delete-source was not given: rm {shlex.quote(name)}")
+        else:
+            lines.append(f"still there, to be edited by whoever keeps it: {name} ({what})")
+    return [*lines, *remove_from_remotes(root, stores, stores.objects(found.found))]
+
+
+def _report(
+    paths: Paths,
+    sources: list[str],
+    held: Holdings,
+    versions: Mapping[Version, str],
+    done: list[str],
+    left: Searched,
+) -> None:
+    """Keep what was done, and say what the last search found. No caption is in it."""
+    root = paths.root
+    lines = list(_lines(left, root))
+    report = {
+        "sources": sources, "date": today(), "clips": [asdict(clip)["key"] for clip in held.clips],
+        "rewritten": [*held.tars, *held.parts, *held.latents, *(text.tar for text in held.texts if text.tar)],
+        "versions": {str(version): how for version, how in versions.items()}, "removed": done,
+        "searched": {"files": left.files, "bytes": left.bytes}, "found": lines,
+        "unread": {str(path): why for path, why in left.unread.items()},
+    }  # fmt: skip
+    file = paths.work("takedown") / f"{sources[0][:16]}-{REPORT}"
+    write_json(file, all_without_secrets(report))
+    searched = f"searched {left.files} files, {left.bytes / 1e6:.1f} MB"
+    for line in lines:
+        warning(f"still found: {line}")
+    for path, why in left.unread.items():
+        warning(f"not searched: {printable(str(path))}: {why}")
+    info(f"{searched}: {len(lines)} still hold something of it; report: {file.relative_to(root)}")
+
+
+def _lines(found: Searched, root: Path) -> Iterable[str]:
+    for file, what in sorted(found.found.items()):
+        name = file.relative_to(root) if file.is_relative_to(root) else file
+        yield f"{printable(str(name))} ({', '.join(sorted(what))})"
+
+
+def _proposal(versions: Mapping[Version, str], params: Params) -> str:
+    """What is to be done about the models, in one sentence."""
+    alias = params.promotion.alias
+    champions = [str(version) for version in versions if alias in version.aliases]
+    if champions:
+        return (
+            f"{' and '.join(champions)} saw it: remove the checkpoints that are named above, then `dvc repro` and "
+            "`walt promote` train and promote a release that did not."
+        )
+    return f"No model with the alias {alias} saw it: nothing has to be trained again."
