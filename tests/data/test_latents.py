@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 
 from tests.support.tiny_latents import batch_maker, write_latents
 from tests.support.tiny_models import BASE
-from walt.core.errors import StorageError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.data import latents
 from walt.data.latents import LatentBatches
+from walt.data.members import write_members
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"v1": ("short", "long"), "v4": ("short", "long")}
@@ -74,6 +75,17 @@ def test_ranks_share_a_batch(project: Path) -> None:
     shares = [next(iter(LatentBatches(project, BASE.resolution, 5, rank=rank, world_size=2))) for rank in (0, 1)]
     for name in ("latents", "text", "text_mask"):
         assert all(torch.equal(share[name], whole[name][rank::2]) for rank, share in enumerate(shares))
+
+
+def test_members_are_drawn_by_weight(project: Path) -> None:
+    write_members(project / "data/text", [(f"v{i}", "a" if i < 2 else "b") for i in range(6)])
+    batches = LatentBatches(project, BASE.resolution, 8, member_weights={"a": 3, "b": 1}, steps=50, prefetch=0)
+    drawn = [key for batch in batches for key in batch["keys"]]
+    assert sum(key in ("v0", "v1") for key in drawn) / len(drawn) == pytest.approx(0.75, abs=0.08)
+    again = LatentBatches(project, BASE.resolution, 8, member_weights={"a": 3, "b": 1}, rank=1, world_size=2)
+    assert again.batch(40)["keys"] == batches.batch(40)["keys"][1::2]
+    with pytest.raises(ConfigurationError, match="member_weights: no weight for the member 'b'"):
+        LatentBatches(project, BASE.resolution, 8, member_weights={"a": 3})
 
 
 def test_images_and_clips_without_text(project: Path) -> None:

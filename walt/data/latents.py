@@ -22,8 +22,11 @@ from walt.core.paths import Paths
 from walt.core.sizes import Size
 from walt.data.caption_choice import CaptionChoice
 from walt.data.clip_table import Split
-from walt.data.epoch_order import batch_keys, hash_integer, sample_draws
+from walt.data.epoch_order import hash_integer, sample_draws
+from walt.data.key_index import FrozenKeys
 from walt.data.latent_dataset import LatentDataset
+from walt.data.members import Members
+from walt.data.mixture import Mixture, drawn_keys, mixtures
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.text_dataset import TextDataset
 
@@ -46,6 +49,7 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
         kind: videos, or images (t = 1).
         text: whether captions' embeddings are read; None: where there are any.
         caption_weights: of a clip's captions, by name; one that is not named has weight 1. One is drawn for each step.
+        member_weights: how often clips of each member of a union are drawn, by name; None: all clips equally often.
         dtype: of latents and embeddings; None: as stored, float16.
         rank: of this process, and ``world_size``: how many there are. Each rank reads its share of a batch only:
             every ``world_size``-th clip. None: as torch.distributed says, where it runs.
@@ -56,6 +60,7 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
     Raises:
         StorageError: there are no latents, or no text where it is asked for.
         CorruptArtifactError: a tar or a table is damaged; also while reading.
+        ConfigurationError: the weights are not those of the members, or the data have none.
         ValueError: there is no such clip, or a number is out of range.
     """
 
@@ -69,6 +74,7 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
         kind: Literal["video", "image"] = "video",
         text: bool | None = None,
         caption_weights: Mapping[str, float] | None = None,
+        member_weights: Mapping[str, float] | None = None,
         seed: int = 0,
         dtype: torch.dtype | None = None,
         rank: int | None = None,
@@ -89,6 +95,9 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
         self.keys = self._latents.video_keys if kind == "video" else self._latents.image_keys
         if not self.keys:
             raise ValueError(f"{self._latents.reader.directory}: no {kind} in the split {split}")
+        self._pool: FrozenKeys | Mixture = self.keys
+        if member_weights is not None:
+            self._pool = mixtures(Members(paths.text), member_weights, {kind: self.keys}, "member_weights")[kind]
         wanted = paths.text.is_dir() if text is None else text
         self._text = TextDataset(paths.text, pinned) if wanted else None
         self._choice = CaptionChoice(weights=caption_weights or {})
@@ -107,7 +116,7 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
     def batch(self, step: int) -> dict[str, Any]:
         """This rank's share of the batch of a step, whichever step the iteration is at."""
         places = range(self.rank, self.batch_size, self.world_size)
-        every = batch_keys(self._stream, step, self.batch_size, self.keys)
+        every = drawn_keys(self._stream, step, self.batch_size, self._pool)
         keys = [every[place] for place in places]
         found: dict[str, Any] = {"keys": keys, "latents": self._latents.latents(keys, self.dtype)}
         if self._text is not None:
