@@ -25,6 +25,38 @@ BLOCK = 1 << 16
 """Positions in which each member comes as often as its share says, exactly."""
 
 
+class Turns:
+    """Whose turn it is at each position of an infinite sequence, by shares that sum to 1.
+
+    Raises ValueError: a share that is not 0 is below 1 in 65536.
+    """
+
+    def __init__(self, shares: Mapping[str, float]) -> None:
+        counts = dict(zip(shares, _apportioned(list(shares.values())), strict=True))
+        for name, share in shares.items():
+            if share and not counts[name]:
+                raise ValueError(f"the share of '{name}' is below 1 in {BLOCK}: give it none, or more")
+        self.names = tuple(name for name, count in counts.items() if count)
+        self._counts = tuple(count for count in counts.values() if count)
+
+    def shares(self) -> dict[str, float]:
+        """Of all positions, by name."""
+        return {name: count / BLOCK for name, count in zip(self.names, self._counts, strict=True)}
+
+    def at(self, seed: int, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """At positions ``start`` .. ``stop - 1``: whose turn it is, as a place in ``names``, and how many turns that
+        one had before. Each (stop - start,)."""
+        edges = [start, *range((start // BLOCK + 1) * BLOCK, stop, BLOCK), stop]
+        turns, before = [], []
+        for first, end in pairwise(edges):
+            block = first // BLOCK
+            own, ranks = _block(seed, block, self._counts)
+            part = slice(first - block * BLOCK, end - block * BLOCK)
+            turns.append(own[part].astype(np.int64))
+            before.append(block * np.array(self._counts)[turns[-1]] + ranks[part])
+        return np.concatenate(turns), np.concatenate(before)
+
+
 class Mixture:
     """The clips of one kind, by member, and how often each member is drawn.
 
@@ -43,17 +75,12 @@ class Mixture:
         total = sum(taken.values())
         if not total:
             raise ValueError("no member that has clips has a weight above 0")
-        counts = _apportioned([weight / total for weight in taken.values()])
-        for (name, weight), count in zip(taken.items(), counts, strict=True):
-            if weight and not count:
-                raise ValueError(f"the weight {weight:g} of '{name}' is a share below 1 in {BLOCK}: give it 0 or more")
-        drawn = [(name, count) for name, count in zip(taken, counts, strict=True) if count]
-        self._members = {name: members[name] for name, _ in drawn}
-        self._counts = tuple(count for _, count in drawn)
+        self._turns = Turns({name: weight / total for name, weight in taken.items()})
+        self._members = {name: members[name] for name in self._turns.names}
 
     def shares(self) -> dict[str, float]:
         """Of all samples, by member."""
-        return {name: count / BLOCK for name, count in zip(self._members, self._counts, strict=True)}
+        return self._turns.shares()
 
     def epochs(self, samples: int) -> dict[str, float]:
         """How often each clip of a member has come after so many samples, on average."""
@@ -65,24 +92,14 @@ class Mixture:
         if step < 0 or batch_size < 1:
             raise ValueError(f"step must be at least 0 and batch_size at least 1, not {step} and {batch_size}")
         found: list[str] = [""] * batch_size
-        first, stop = step * batch_size, (step + 1) * batch_size
-        edges = [first, *range((first // BLOCK + 1) * BLOCK, stop, BLOCK), stop]
-        for start, end in pairwise(edges):
-            self._fill(found, start - first, seed, start, end)
-        return tuple(found)
-
-    def _fill(self, found: list[str], place: int, seed: int, start: int, end: int) -> None:
-        """Positions ``start`` .. ``end - 1``, which are of one block, into ``found`` from ``place`` on."""
-        block, begin = divmod(start, BLOCK)
-        turns, ranks = _block(seed, block, self._counts)
-        part = slice(begin, begin + end - start)
+        turns, before = self._turns.at(seed, step * batch_size, (step + 1) * batch_size)
         for number, (name, keys) in enumerate(self._members.items()):
-            own = np.flatnonzero(turns[part] == number)
+            own = np.flatnonzero(turns == number)
             if len(own):
-                before = block * self._counts[number] + int(ranks[part][own[0]])
-                drawn = keys_at(hash_integer("member", seed, name), before, len(own), keys)
+                drawn = keys_at(hash_integer("member", seed, name), int(before[own[0]]), len(own), keys)
                 for at, key in zip(own.tolist(), drawn, strict=True):
-                    found[place + at] = key
+                    found[at] = key
+        return tuple(found)
 
 
 def drawn_keys(seed: int, step: int, batch_size: int, pool: FrozenKeys | Mixture) -> tuple[str, ...]:
