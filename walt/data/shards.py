@@ -31,6 +31,9 @@ INDEX_NAME = "shards.parquet"
 Sample = dict[str, bytes]
 """A sample's members by extension."""
 
+_AT_ONCE = 1 << 20
+"""Bytes of a tar that are written at once. The system keeps what comes in small pieces in small pieces, of which the
+same bytes take more than twice as long to read (Linux 6.18, ext4: 11.8 us instead of 5.5 for 98 kB)."""
 _SCHEMA = pa.schema([("shard", pa.string()), ("count", pa.int64()), ("bytes", pa.int64()), ("sha256", pa.string())])
 
 
@@ -77,7 +80,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecor
     from webdataset.writer import TarWriter  # it loads torch, which most users of this module do not need
 
     keys: set[str] = set()
-    with atomic_write(path) as stream:
+    with atomic_write(path, buffering=_AT_ONCE) as stream:
         hashing = _HashingWriter(stream)
         with TarWriter(hashing, encoder=False, mtime=0) as writer:
             for key, members in samples:
@@ -261,22 +264,17 @@ class ShardReader:
         return Members(keys, extension, rows.tolist(), *columns)
 
     def files(self, members: Members) -> dict[int, OpenTar]:
-        """The tars of these members, by number, each as long as it was.
-
-        Raises CorruptArtifactError: a tar was changed or cut short since the reader was made.
-        """
-        found = {tar: self._open(tar) for tar in set(members.tars)}
-        for tar, file in found.items():
-            if file.map.size() < file.stamp.size:  # to read on there would end the process
-                raise CorruptArtifactError(f"{self._path(tar)}: cut short while it was in use")
-        return found
+        """The tars of these members, by number. Raises CorruptArtifactError: one has changed since it was opened."""
+        return {tar: self._open(tar) for tar in set(members.tars)}
 
     def content(self, members: Members, place: int) -> NDArray[np.uint8]:
-        """The bytes of a member where they lie in its tar's memory map. Raises as ``files``."""
+        """The bytes of a member. Raises as ``files``, and as ``OpenTar.read_into``."""
         one = members.part(place, place + 1)
-        file, offset, key = self.files(one)[one.tars[0]], one.offsets[0], one.keys[0]
-        if is_member(file.map[offset - TAR_HEADER : offset], key, one.extension):
-            return file.bytes[offset : offset + one.sizes[0]]
+        found = np.empty(TAR_HEADER + one.sizes[0], np.uint8)
+        self._open(one.tars[0]).read_into(one.offsets[0] - TAR_HEADER, found.data)
+        key = one.keys[0]
+        if is_member(found[:TAR_HEADER].tobytes(), key, one.extension):
+            return found[TAR_HEADER:]
         # another lies there: what is kept of the tars is damaged, or the tar is
         if self._places.kept:
             self._places = places_of(self.directory, self.index.records, again=True)

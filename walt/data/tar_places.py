@@ -8,11 +8,11 @@ member's header with the key, so no damage of that file gives a sample for anoth
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import re
 import resource
 import tarfile
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -248,7 +248,7 @@ def is_member(header: bytes, key: str, extension: str) -> bool:
 
 
 class OpenTars:
-    """The tars of a directory by memory map, the most recent ones; safe where several threads read."""
+    """The open tars of a directory, the most recent ones; safe where several threads read."""
 
     def __init__(self, directory: Path, records: Sequence[Record]) -> None:
         self._directory, self._records = directory, records
@@ -271,20 +271,45 @@ class OpenTars:
 
 
 class OpenTar:
-    """A file by memory map, closed when nobody uses it any more."""
+    """A file that is read at any place; closed when nobody uses it any more.
+
+    It is read, not mapped: where a file is cut short meanwhile, or its disk fails, to look at its map ends the process
+    (SIGBUS), while a read says what is wrong.
+    """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+        self.stamp = Stamp.of(os.fstat(self._descriptor))
+
+    def read_into(self, offset: int, *buffers: memoryview) -> None:
+        """Fill these buffers, one after another, with what lies from a place on.
+
+        Raises:
+            CorruptArtifactError: the file ends before.
+            StorageError: it cannot be read.
+        """
+        left = sum(map(len, buffers))
         try:
-            self.stamp = Stamp.of(os.fstat(descriptor))
-            self.map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        finally:
-            os.close(descriptor)
-        self.bytes = np.frombuffer(self.map, np.uint8)
+            found = os.preadv(self._descriptor, buffers, offset)
+            while found < left:  # a signal came, or the file ends
+                if not found:
+                    raise CorruptArtifactError(f"{self.path}: cut short while it was in use")
+                left, offset, buffers = left - found, offset + found, _after(buffers, found)
+                found = os.preadv(self._descriptor, buffers, offset)
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error.strerror}") from error
 
     def will_need(self, start: int, stop: int) -> None:
         """Have the system read a part ahead."""
-        first, stop = start // mmap.PAGESIZE * mmap.PAGESIZE, min(stop, len(self.map))
-        if first >= stop:
-            return
-        self.map.madvise(mmap.MADV_WILLNEED, first, stop - first)
+        os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
+
+
+def _after(buffers: Sequence[memoryview], count: int) -> tuple[memoryview, ...]:
+    """What is left of buffers whose first ``count`` bytes are filled."""
+    left = []
+    for buffer in buffers:
+        left.append(buffer[min(count, len(buffer)) :])
+        count -= min(count, len(buffer))
+    return tuple(buffer for buffer in left if len(buffer))
