@@ -112,8 +112,9 @@ class TensorReader:
         members = self.reader.members(keys, _EXTENSION, ids)
         if len(self._seen) != self.reader.num_members:  # it had to look again at what is in the tars
             self._seen = np.zeros(self.reader.num_members, np.bool_)
+        ahead = self.reader.reads_ahead
         for place, row in enumerate(members.rows):
-            if not self._seen[row]:
+            if ahead or not self._seen[row]:
                 self.reader.will_need(members, place)
         return members, [self._forms.get(size) or self._form(members, i) for i, size in enumerate(members.sizes)]
 

@@ -44,7 +44,8 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
     workers; it needs none.
 
     Args:
-        root: of the project.
+        root: of the project. Or ``s3://bucket/prefix``, a copy of its ``data`` folder, whose tars stay there and
+            are read by ranges (``walt.data.remote_tars``).
         size: (height, width) of the clips in pixels. Or several of them: each batch then has one, the same for all
             ranks; a size's share of the steps is that of its clips, each of which comes once an epoch of its size.
         batch_size: clips of a step, over all ranks.
@@ -86,7 +87,7 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
         pinned: bool = False,
     ) -> None:
         super().__init__()
-        paths = Paths(Path(root))
+        paths = Paths(_folder(root))
         self.rank, self.world_size = _ranks(rank, world_size)
         if not 0 <= self.rank < self.world_size <= batch_size:
             raise ValueError(f"rank {self.rank} of {self.world_size} with a batch of {batch_size}")
@@ -150,6 +151,15 @@ class LatentBatches(IterableDataset[dict[str, Any]]):
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go on from there at the next ``iter``, whatever ``world_size`` was and is."""
         self.step = int(state["step"])
+
+
+def _folder(root: str | Path) -> Path:
+    """The project's folder on this machine."""
+    if isinstance(root, str) and root.startswith("s3://"):
+        from walt.data.attached import attached  # fsspec is only for remote files
+
+        return attached(root)
+    return Path(root)
 
 
 @dataclass(frozen=True)
