@@ -87,7 +87,8 @@ def run(config: Config, paths: Paths, transformer: Transformer) -> dict[str, Any
     given = _given(config, training, paths.root, work)
     weights = _weights(architecture, first, None if given is None else given.folder)
     model = _model(architecture, training, weights, device, f"{transformer.training}.compile", config.compute.sharding)
-    objective = _objective(config, architecture, training, model, paths, transformer)
+    with first_goes_ahead():  # one hashes what was not hashed on this machine, the others find that
+        objective = _objective(config, architecture, training, model, paths, transformer)
     started = {} if given is None else {"initial_weights": weights_digest(given.folder)}
     identity = _identity(config, architecture, training, first, paths, transformer)
     identity["weights"] |= started
