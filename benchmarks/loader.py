@@ -102,7 +102,7 @@ def rows(contestants: list[Contestant], clips: int) -> list[list[str]]:
     lines = []
     for contestant in contestants:
         name, speeds = contestant.name, later[contestant.name]
-        own = "ours, float32" if "float32" in name else "ours"
+        own = "ours, float32" if "float32" in name else "ours, stored order" if "stored order" in name else "ours"
         ratios = [a / b for a, b in zip(later.get(own, []), speeds, strict=False)]
         shown = f"{statistics.median(ratios):.2f} x" if ratios and name != own else ""
         goal = f"{GOALS[name]} x" if name in GOALS else ""

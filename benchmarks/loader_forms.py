@@ -106,8 +106,8 @@ def memory_map(folder: Path, clips: int, size: int) -> Pass:
     return run
 
 
-def stored_form(folder: Path, clips: int, size: int, dtype: torch.dtype | None) -> Pass:
-    """This project's tars, clips in the order of training; of whatever version is imported."""
+def stored_form(folder: Path, clips: int, size: int, dtype: torch.dtype | None, in_order: bool = False) -> Pass:
+    """This project's tars, clips in the order of training or as they are stored; of whatever version is imported."""
     from walt.data.epoch_order import batch_keys
     from walt.data.latent_dataset import LatentDataset
     from walt.data.text_dataset import TextDataset
@@ -115,13 +115,13 @@ def stored_form(folder: Path, clips: int, size: int, dtype: torch.dtype | None) 
     latents = LatentDataset(folder / "latents", (128, 128), "train")
     text = TextDataset(folder / "text")
     of_dtype: dict[str, Any] = {} if dtype == torch.float32 else {"dtype": dtype}
-    step = 0
+    step, stored = 0, latents.reader.keys
 
     def run() -> int:
         nonlocal step
         done = 0
         for _ in range(clips // size):
-            keys = batch_keys(SEED, step, size, latents.video_keys)
+            keys = stored[done : done + size] if in_order else batch_keys(SEED, step, size, latents.video_keys)
             batch = latents.latents(keys, **of_dtype)
             text.embeddings(keys, **of_dtype)
             done, step = done + len(batch), step + 1
@@ -246,6 +246,7 @@ def litdata(folder: Path, clips: int, size: int, shuffle: bool) -> Pass:
 CONTESTANTS: dict[str, Callable[[Path, int, int], Pass]] = {
     "memory map": lambda folder, clips, size: memory_map(folder / "map", clips, size),
     "ours": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float16),
+    "ours, stored order": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float16, True),
     "ours, float32": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float32),
     "before, float32": lambda folder, clips, size: stored_form(folder / "walt", clips, size, torch.float32),
     "litdata": lambda folder, clips, size: litdata(folder / "litdata", clips, size, True),

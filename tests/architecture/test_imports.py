@@ -24,9 +24,9 @@ DOORS = {
     "prefect": {"flows"},
     "ray": {"walt/workers/on_ray.py", "walt/workers/train_on_ray.py"},
     "s3fs": set(),
-    "fsspec": {"walt/core/remote.py"},
+    "fsspec": {"walt/core/remote.py", "walt/core/servers.py"},
     "botocore": {"walt/core/remote.py", "walt/core/remote_errors.py"},
-    "aiohttp": {"walt/core/remote.py", "walt/core/remote_errors.py"},
+    "aiohttp": {"walt/core/servers.py", "walt/core/remote_errors.py"},
     "tenacity": {"walt/core/remote_errors.py"},
     "ffmpeg": {"walt/media/playable.py"},
     "av": {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.s3 import SECRET, Bucket, FaultProxy
-from walt.core import remote, remote_errors
+from walt.core import remote, remote_errors, servers
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -60,7 +60,7 @@ def test_listing_goes_by_pages_and_by_patterns(
     file.write_bytes(b"x")
     for name in reversed(names):
         remote.upload(file, f"{bucket.url}/top/{name}")
-    monkeypatch.setattr(remote, "_PAGE", 2)
+    monkeypatch.setattr(servers, "_PAGE", 2)
 
     def listed(location: str) -> list[str]:
         return [found.url.removeprefix(f"{bucket.url}/top/") for found in remote.list_files(location)]
@@ -99,7 +99,7 @@ def test_a_burst_of_503_is_retried(what: str, bucket: Bucket, file: Path, tmp_pa
 
 
 def test_attempts_are_counted_with_the_first(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "S3_ATTEMPTS", 2)
+    monkeypatch.setattr(servers, "S3_ATTEMPTS", 2)
     monkeypatch.setattr(remote_errors, "_ATTEMPTS", 3)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")  # else the client that is open would be used
     bucket.proxy.plan("HEAD", count=1000, status=503)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -335,3 +338,36 @@ def test_a_tensor_that_is_stored_in_another_way_is_read_by_the_library(tmp_path:
     other = {"safetensors": save({"latents": value}, metadata={"by": "others"})}
     dataset = latent_dataset(tmp_path, {"v0": other, "v1": member(latents=value), "v2": other})
     assert torch.equal(dataset.latents(["v0", "v1", "v2"]), torch.stack([value] * 3).float())
+
+
+@pytest.mark.parametrize("left", [0, 700, 0.5])
+def test_a_tar_that_is_cut_short_while_it_is_in_use_is_named(tmp_path: Path, left: float) -> None:
+    """Between two batches and in the middle of one: what was opened goes on to be read."""
+    dataset = latent_dataset(tmp_path, {f"v{i}": member(latents=torch.full((4, 2, 3, 3), i).half()) for i in range(9)})
+    assert dataset.latents(["v8", "v0"])[0].unique().tolist() == [8]
+    (path,) = dataset.reader.directory.glob("*.tar")
+    with open(path, "r+b") as stream:
+        stream.truncate(int(left if left > 1 else left * path.stat().st_size))
+    with pytest.raises(CorruptArtifactError) as error:
+        dataset.latents([f"v{i}" for i in range(9)])
+    assert str(error.value) == f"{path}: cut short while it was in use"
+
+
+def test_a_disk_that_fails_and_one_that_gives_little_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {f"v{i}": torch.randn(4, 2, 3, 3).half() for i in range(3)}
+    dataset = latent_dataset(tmp_path, {key: member(latents=value) for key, value in values.items()})
+    read = os.preadv
+
+    def little(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        return read(descriptor, [buffers[0][:100]], offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "preadv", little)
+        assert torch.equal(dataset.latents([*values], None), torch.stack([*values.values()]))
+
+    def fail(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    with pytest.raises(StorageError, match=r"\.tar: Input/output error$"):
+        dataset.latents(["v1"])

@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch.utils.data import DataLoader
 
+from tests.support.tiny_clips import clip_row
 from tests.support.tiny_latents import batch_maker, write_latents
 from tests.support.tiny_models import BASE
-from walt.core.errors import StorageError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.data import latents
+from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latents import LatentBatches
+from walt.data.members import write_members
+from walt.data.shards import write_index, write_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"v1": ("short", "long"), "v4": ("short", "long")}
@@ -74,6 +80,62 @@ def test_ranks_share_a_batch(project: Path) -> None:
     shares = [next(iter(LatentBatches(project, BASE.resolution, 5, rank=rank, world_size=2))) for rank in (0, 1)]
     for name in ("latents", "text", "text_mask"):
         assert all(torch.equal(share[name], whole[name][rank::2]) for rank, share in enumerate(shares))
+
+
+def test_members_are_drawn_by_weight(project: Path) -> None:
+    write_members(project / "data/text", [(f"v{i}", "a" if i < 2 else "b") for i in range(6)])
+    batches = LatentBatches(project, BASE.resolution, 8, member_weights={"a": 3, "b": 1}, steps=50, prefetch=0)
+    drawn = [key for batch in batches for key in batch["keys"]]
+    assert sum(key in ("v0", "v1") for key in drawn) / len(drawn) == pytest.approx(0.75, abs=0.08)
+    again = LatentBatches(project, BASE.resolution, 8, member_weights={"a": 3, "b": 1}, rank=1, world_size=2)
+    assert again.batch(40)["keys"] == batches.batch(40)["keys"][1::2]
+    with pytest.raises(ConfigurationError, match="member_weights: no weight for the member 'b'"):
+        LatentBatches(project, BASE.resolution, 8, member_weights={"a": 3})
+
+
+def write_shapes(root: Path, counts: dict[tuple[int, int], int]) -> None:
+    """Latents of clips that are stored in one of several shapes each, as ingest's buckets leave them."""
+    rows = []
+    for (height, width), count in counts.items():
+        folder = root / "data/latents" / f"{height}x{width}"
+        keys = [f"{height}x{width}-{i}" for i in range(count)]
+        tensors = {key: torch.full((4, 2, height // 8, width // 8), float(i)).half() for i, key in enumerate(keys)}
+        samples = [(key, {"safetensors": save({"latents": tensor})}) for key, tensor in tensors.items()]
+        write_index(folder, "x", [write_shard(folder / "latents-000000.tar", samples)])
+        rows += [replace(clip_row(key, "video", "train", 0), sizes=folder.name) for key in keys]
+    write_clip_rows(root / "data/latents", rows)
+
+
+def test_each_batch_has_one_of_several_shapes(tmp_path: Path) -> None:
+    counts = {(16, 24): 30, (24, 16): 10, (16, 16): 20}
+    write_shapes(tmp_path, counts)
+    batches = LatentBatches(tmp_path, [*counts], 4, steps=600, prefetch=0)
+    drawn: dict[tuple[int, int], list[str]] = {size: [] for size in counts}
+    for step, batch in enumerate(batches):
+        height, width = (8 * side for side in batch["latents"].shape[3:])
+        assert {key.rpartition("-")[0] for key in batch["keys"]} == {f"{height}x{width}"}, "of one shape"
+        drawn[height, width] += batch["keys"]
+        if step in (7, 300):
+            fresh = LatentBatches(tmp_path, [*reversed(counts)], 4, rank=1, world_size=3, prefetch=0)
+            assert fresh.batch(step)["keys"] == batch["keys"][1::3], "a function of the step, for any ranks"
+    for size, count in counts.items():
+        assert len(drawn[size]) / 2400 == pytest.approx(count / 60, abs=0.06)
+        epochs = [drawn[size][start : start + count] for start in range(0, len(drawn[size]) - count, count)]
+        assert len(epochs) > 20
+        assert all(len(set(epoch)) == count for epoch in epochs), "each clip once in an epoch of its shape"
+    single = LatentBatches(tmp_path, [(16, 24)], 4)
+    assert single.batch(9)["keys"] == LatentBatches(tmp_path, (16, 24), 4).batch(9)["keys"], "one of one is that one"
+
+
+def test_a_shape_with_few_clips_comes_nevertheless(tmp_path: Path) -> None:
+    turns = latents._turns({"many": 10**9, "few": 3})
+    assert 0 < turns.shares()["few"] < 1e-4
+
+
+@pytest.mark.parametrize("sizes", [[], [(16, 24), (16, 24)]])
+def test_sizes_are_checked(tmp_path: Path, sizes: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="one size, or several that differ"):
+        LatentBatches(tmp_path, sizes, 4)
 
 
 def test_images_and_clips_without_text(project: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
+import av
 import numpy as np
 import pytest
 
 from tests.support.media import counter, moving, read_counter, shared_data
 from walt.media.images import Limits
 from walt.media.mp4 import decode_clip, encode_clip
+from walt.media.scaling import to_pixels
 from walt.media.video import read_clips
 
 
@@ -59,6 +63,16 @@ def test_all_frames_come_back_in_order(shape: tuple[int, ...]) -> None:
     assert clip.shape == shape
     assert clip.dtype == np.uint8
     assert read_counter(clip) == list(range(shape[0]))
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (33, 18), (64, 128)])
+def test_frames_are_converted_together_as_they_are_alone(height: int, width: int) -> None:
+    """One preparation serves all frames of a clip: it is half of the time that a small one takes."""
+    frames = np.random.default_rng(0).integers(0, 256, (5, height, width, 3), np.uint8)
+    data = encode_clip(frames, fps=8, crf=8)
+    with av.open(io.BytesIO(data)) as container:
+        alone = [to_pixels(frame, "rgb24") for frame in container.decode(video=0)]
+    assert np.array_equal(decode_clip(data), np.stack(alone))
 
 
 def test_the_bytes_contain_neither_the_encoder_nor_the_time() -> None:

@@ -21,7 +21,9 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data import distinct_captions
 from walt.data.captions import Caption
+from walt.data.key_index import FrozenKeys
 from walt.data.manifest import write_manifest
+from walt.data.members import Members
 from walt.data.shards import NULL_KEY, ShardReader, read_index, write_shard
 from walt.data.text_dataset import TextDataset
 from walt.data.text_tables import caption_id, read_captions
@@ -352,6 +354,28 @@ def test_captions_that_fit_are_not_warned_of(tmp_path: Path, capsys: pytest.Capt
     figures = run(CONFIG, make_text_project(tmp_path, SEVERAL))
     assert (figures["cut"], figures["longest_cut"]) == (0, 0)
     assert "warning" not in capsys.readouterr().out
+
+
+def test_the_members_of_a_union_are_kept(tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path, SEVERAL)
+    figures = run(CONFIG, paths)
+    before = content(paths)
+    names = ["films", "photos", "films"]
+    of_union = [replace(row, measures={"member": name}) for row, name in zip(rows(SEVERAL), names * 9, strict=False)]
+    write_manifest(paths.manifest, [(0, of_union)], {"member": str})
+    assert run(CONFIG, paths) == figures | {"reused": figures["tars"]}
+    after = content(paths)
+    table = after.pop("data/text/members.parquet")
+    assert after == before, "whose a clip is changes no embedding"
+    found = Members(paths.text).split(FrozenKeys(row.key for row in of_union))
+    assert {name: set(keys) for name, keys in found.items()} == {
+        name: {row.key for row in of_union if row.measures["member"] == name} for name in ("films", "photos")
+    }
+    run(CONFIG.model_copy(update={"text": None}), paths)
+    assert content(paths)["data/text/members.parquet"] == table, "a model of classes draws by member as well"
+    make_text_project(tmp_path, SEVERAL)
+    run(CONFIG, paths)
+    assert content(paths) == before, "a dataset that is no union any more has no members"
 
 
 def test_without_text_there_is_no_table_of_names(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.support.ingest_project import config, make_project, outputs
 from tests.support.s3 import SECRET, Bucket
 from walt.commands import fetch as fetch_command
-from walt.core import remote
+from walt.core import remote, servers
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError, StorageError
 from walt.core.paths import Paths
@@ -119,7 +119,7 @@ def test_foreign_files_under_names_that_we_use_stop_the_stage(
 ) -> None:
     """Stale or about to be overwritten: it is said before any work, and nothing changes."""
     prefix = f"{bucket.url}/clips" if where == "s3" else f"file://{tmp_path}/elsewhere"
-    remote._filesystem(where).pipe_file(f"{prefix.partition('://')[2]}/{name}", b"mine")
+    servers.filesystem(where).pipe_file(f"{prefix.partition('://')[2]}/{name}", b"mine")
     (root / "videos/a.mp4").unlink()
     before = outputs(root)
     with pytest.raises(ConfigurationError, match=rf"{prefix} holds .* did not publish; .*: {name}$"):

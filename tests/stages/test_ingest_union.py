@@ -24,7 +24,7 @@ from walt.commands import doctor
 from walt.commands.inspect.figures import members as inspected
 from walt.core import remote
 from walt.core.digests import sha256_file
-from walt.core.errors import RejectLimitError
+from walt.core.errors import ConfigurationError, RejectLimitError
 from walt.core.paths import Paths
 from walt.data.manifest import ManifestRow, read_manifest, read_rejects
 from walt.ingest import read_sources as reading
@@ -105,6 +105,9 @@ def test_videos_and_pictures_of_two_collections(root: Path) -> None:
         "films/a.mp4": ("video", "film a"), "films/b.mp4": ("video", "film b"),
         "tars/0.tar::0.png": ("image", "picture 0"), "tars/0.tar::1.png": ("image", "picture 1"),
     }  # fmt: skip
+    assert {name: row.measures["member"] for name, row in manifest(root).items()} == {
+        name: name.partition("/")[0] for name in manifest(root)
+    }
     assert rejects(root) == {"films/c.mp4": "no_caption", "films/gone.mp4": "missing"}
     before = outputs(root)
     again = run(root, union(tars=PICTURES, films=FILMS), workers=2, backend="process")
@@ -129,6 +132,14 @@ def test_the_clips_are_those_of_one_folder(root: Path, tmp_path_factory: pytest.
     before = clips(root)
     figures = run(root, union(pictures=PICTURES, moved=FILMS))
     assert (figures["decoded_now"], figures["gone"], clips(root)) == (0, 6, before), "another name decodes nothing"
+
+
+@only_here
+def test_a_column_of_the_users_cannot_be_called_member(root: Path) -> None:
+    (root / "videos/films/t.csv").write_text("path,caption,member\na.mp4,film a,3\n")
+    numbered = member(LIST | {"kind": "list", "number_columns": ["member"]}, "films")
+    with pytest.raises(ConfigurationError, match="the column 'member' of your data has the name of a union's own"):
+        run(root, union(films=numbered, tars=PICTURES))
 
 
 def test_equal_bytes_are_one_source_of_the_first_name(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,6 +32,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.core.transformers import get_transformer
 from walt.data.clip_dataset import ClipDataset
+from walt.data.members import write_members
 from walt.stages import train_autoencoder, train_transformer
 from walt.training import compilation, loop
 from walt.training.autoencoder_config import AutoencoderLossConfig
@@ -135,6 +137,36 @@ def test_a_run_that_is_killed_goes_on_with_the_captions_that_it_would_have_had(
     assert any(not torch.equal(whole[name], short[name]) for name in whole)
     with pytest.raises(ConfigurationError, match=r"^train_base\.caption_weights: all captions of the clip 'v0'"):
         train(tmp_path / "d", {"dense": 0, "model": 0, "short": 0}, (None,))
+
+
+def test_members_of_a_union_are_drawn_by_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed and taken up again, on weights of two members; the figures say how often each was drawn."""
+
+    def train(root: Path, weights: dict[str, float] | None, *stops: int | None) -> dict[str, Any]:
+        write_latents(root / "data")
+        write_members(root / "data/text", [(row.key, "a" if row.key in ("v0", "v1", "i0") else "b") for row in ROWS])
+        training = diffusion_training(**SHORT, member_weights=weights)
+        config = train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=BASE, training=training)
+        figures: dict[str, Any] = {}
+        for stop in stops:
+            follow(monkeypatch, stop)
+            with nullcontext() if stop is None else pytest.raises(Killed):
+                figures = train_transformer.run(config, Paths(root), get_transformer("base"))
+        return figures | {"weights": load_file(Paths(root).base / "model.safetensors")}
+
+    def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+        return all(torch.equal(tensor, other["weights"][name]) for name, tensor in one["weights"].items())
+
+    evenly = train(tmp_path / "evenly", None, None)
+    whole = train(tmp_path / "whole", {"a": 1, "b": 0}, None)
+    assert not same(evenly, whole)
+    assert "members" not in evenly
+    assert set(whole["members"]["video"]) == {"a"}
+    assert re.fullmatch(r"100.0%, \d+.\d\d epochs", whole["members"]["video"]["a"])
+    assert same(whole, train(tmp_path / "resumed", {"a": 1, "b": 0}, 1, 3, None))
+    assert set(train(tmp_path / "both", {"a": 1, "b": 3}, None)["members"]["video"]) == {"a", "b"}
+    with pytest.raises(ConfigurationError, match=r"^train_base\.member_weights: no member is called 'c'"):
+        train(tmp_path / "wrong", {"a": 1, "b": 1, "c": 1}, None)
 
 
 def game_config(initial_weights: str | None = "start") -> train_autoencoder.Config:

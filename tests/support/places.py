@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from tests.support.s3 import Bucket, Fault, FaultProxy, point_to
-from walt.core import remote
+from walt.core import remote, servers
 from walt.core.digests import sha256_file
 from walt.core.paths import Paths
 from walt.core.storage import read_json
@@ -171,7 +171,7 @@ def bring(folder: Path, url: str) -> None:
     """Have a prefix hold what a folder holds."""
     there = _etags(url)
     bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    s3 = remote._filesystem("s3")
+    s3 = servers.filesystem("s3")
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     names = {name for name in files if _is_text(name)}
     for name in sorted(names):

@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.support.loopback import serve
-from walt.core import remote, remote_errors
+from walt.core import remote, remote_errors, servers
 
 SECRET = "hush-this-is-the-secret"
 
@@ -168,7 +168,7 @@ class Bucket:
 
     def call(self, method: str, **arguments: Any) -> Any:
         """A request by s3fs, with no retries of ours."""
-        return remote._filesystem("s3").call_s3(method, **arguments)
+        return servers.filesystem("s3").call_s3(method, **arguments)
 
     def objects(self, prefix: str) -> dict[str, str | None]:
         """SHA-256 by name under a prefix."""
@@ -233,7 +233,7 @@ def point_to(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(remote_errors, "_FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(remote, "S3_ATTEMPTS", 1)
+    monkeypatch.setattr(servers, "S3_ATTEMPTS", 1)
 
 
 def local_files(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ ARTIFACTS: dict[str, str] = {
     "clip_rejects": "data/clip_rejects.parquet",  # one row per refused clip
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics
     "text_encoder": "models/text-encoder",  # encoder.json, and the weights where they were made here
-    "text": "data/text",  # text-all.tar, null.tar, shards.parquet, captions.parquet, labels.parquet
+    "text": "data/text",  # text-all.tar, null.tar, shards.parquet, captions.parquet, labels.parquet ...
     "latents": "data/latents",  # <HxW>/latents-000000.tar, shards.parquet
     # model.safetensors, config.json, metrics; a model that is null in params.yaml is left out (walt.core.left_out)
     **{transformer.name: transformer.folder for transformer in TRANSFORMERS},

@@ -12,40 +12,22 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.remote_errors import MissingError, retried, shown
+from walt.core.servers import PROTOCOLS, filesystem, list_s3, name_of, split
+from walt.core.servers import RemoteFile as RemoteFile
 from walt.core.storage import TEMPORARY_SUFFIX, storage_errors
 
-PROTOCOLS = ("s3", "https", "http", "file")
-
-S3_ATTEMPTS = 3
-"""Attempts at each request, by botocore; in addition, ``retried`` repeats the whole call."""
 PROBE = ".walt-probe-"
 """Prefix of the names that ``check_writable`` writes; a killed process may leave one behind."""
 _BLOCK = 4 << 20
 """Bytes that ``open_file`` fetches at a time."""
 _PART = 32 << 20
 """Bytes per piece of a large upload; twice that is in memory."""
-_PAGE = 1000
-"""Objects a listing request returns at most."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """What a server says about a file."""
-
-    url: str
-    size: int | None
-    """Bytes; None where the server does not say."""
-    etag: str | None = None
-    sha256: str | None = None
-    """Hex digest that the uploader stored as metadata; for ``file://`` that of the file. A listing does not have it."""
 
 
 def is_remote(location: str) -> bool:
@@ -72,28 +54,28 @@ def list_files(location: str) -> Iterator[RemoteFile]:
     """
     from fsspec.utils import glob_translate
 
-    protocol, path = _split(location)
+    protocol, path = split(location)
     fixed = path if path.endswith("/") else re.split(r"[*?\[]", path, maxsplit=1)[0]
     matches = re.compile(glob_translate(path)).match if fixed != path else None
     if protocol == "s3":
-        files = _list_s3(location, fixed)
+        files = list_s3(location, fixed)
     elif protocol == "file":
         files = _list_local(path if matches is None else fixed.rpartition("/")[0] or "/")
     else:
         raise ConfigurationError(f"{shown(location)}: {protocol} has no listing; give a list of its files")
-    return (file for file in files if matches is None or matches(_split(file.url)[1]))
+    return (file for file in files if matches is None or matches(split(file.url)[1]))
 
 
 def stat(url: str) -> RemoteFile | None:
     """What the server says about one file; None if it does not exist. Raises StorageError."""
-    protocol, path = _split(url)
+    protocol, path = split(url)
     try:
         if protocol == "s3":
             bucket, _, key = path.partition("/")
-            head = retried(url, lambda: _filesystem("s3").call_s3("head_object", Bucket=bucket, Key=key))
+            head = retried(url, lambda: filesystem("s3").call_s3("head_object", Bucket=bucket, Key=key))
             digest = head.get("Metadata", {}).get("sha256")
             return RemoteFile(url, head["ContentLength"], head["ETag"].strip('"'), digest)
-        info = retried(url, lambda: _filesystem(protocol).info(_name(url)))
+        info = retried(url, lambda: filesystem(protocol).info(name_of(url)))
     except MissingError:
         return None
     digest = sha256_file(path) if protocol == "file" and info["type"] == "file" else None
@@ -102,7 +84,7 @@ def stat(url: str) -> RemoteFile | None:
 
 def read_bytes(url: str) -> bytes:
     """A whole file. Raises StorageError."""
-    data = retried(url, lambda: _filesystem(_split(url)[0]).cat_file(_name(url)))
+    data = retried(url, lambda: filesystem(split(url)[0]).cat_file(name_of(url)))
     assert isinstance(data, bytes)
     return data
 
@@ -129,12 +111,12 @@ def download(url: str, path: Path, *, size: int | None = None, sha256: str | Non
     """
     from fsspec.callbacks import Callback
 
-    protocol, _ = _split(url)
+    protocol, _ = split(url)
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
 
     def fetch() -> int | None:
         progress = Callback()
-        _filesystem(protocol).get_file(_name(url), str(temporary), callback=progress)
+        filesystem(protocol).get_file(name_of(url), str(temporary), callback=progress)
         stated: int | None = progress.size
         return stated
 
@@ -168,7 +150,7 @@ def upload(path: Path, url: str) -> str:
     protocol = _writable(url)
     digest = sha256_file(path)
     options = {"Metadata": {"sha256": digest}, "chunksize": _PART, "max_concurrency": 2} if protocol == "s3" else {}
-    retried(url, lambda: _filesystem(protocol).put_file(str(path), _name(url), **options))
+    retried(url, lambda: filesystem(protocol).put_file(str(path), name_of(url), **options))
     return digest
 
 
@@ -176,7 +158,7 @@ def remove(url: str) -> None:
     """Remove one file; it is not an error if it does not exist. Raises StorageError."""
     protocol = _writable(url)
     try:
-        retried(url, lambda: _filesystem(protocol).rm_file(_name(url)))
+        retried(url, lambda: filesystem(protocol).rm_file(name_of(url)))
     except MissingError:
         return
 
@@ -188,87 +170,12 @@ def check_writable(prefix: str) -> None:
     """
     protocol = _writable(prefix)
     probe = f"{prefix.rstrip('/')}/{PROBE}{os.getpid()}"
-    retried(prefix, lambda: _filesystem(protocol).pipe_file(_name(probe), b"probe"))
+    retried(prefix, lambda: filesystem(protocol).pipe_file(name_of(probe), b"probe"))
     remove(probe)
 
 
-# ------------------------------------------------------------------------------------------------- file systems
-
-
-def _split(url: str) -> tuple[str, str]:
-    """(protocol, bucket and key or path). Raises ConfigurationError for an unsupported protocol."""
-    protocol, mark, path = url.partition("://")
-    if not mark or protocol not in PROTOCOLS:
-        raise ConfigurationError(f"{shown(url)}: not a URL of {', '.join(PROTOCOLS)}")
-    return protocol, path
-
-
-def _writable(url: str) -> str:
-    protocol, _ = _split(url)
-    if protocol not in ("s3", "file"):
-        raise ConfigurationError(f"{shown(url)}: {protocol} cannot be written")
-    return protocol
-
-
-def _name(url: str) -> str:
-    """The file's name in fsspec: the whole URL for http, the path for the others."""
-    protocol, path = _split(url)
-    return url if protocol in ("http", "https") else path
-
-
-def _filesystem(protocol: str) -> Any:
-    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-    return _open_filesystem(protocol, environment if protocol == "s3" else ())
-
-
-@lru_cache(maxsize=4)
-def _open_filesystem(protocol: str, environment: tuple[tuple[str, str], ...]) -> Any:
-    """One file system per environment, which s3fs reads when it opens a session."""
-    import fsspec  # only for remote files: it takes as long to load as all of a worker's other modules
-
-    options: dict[str, Any] = {"skip_instance_cache": True}
-    if protocol == "s3":
-        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": S3_ATTEMPTS}}
-        options["use_listings_cache"] = False
-    elif protocol in ("http", "https"):
-        from aiohttp import ClientTimeout
-
-        options["client_kwargs"] = {"trust_env": True, "timeout": ClientTimeout(sock_connect=10, sock_read=60)}
-    elif protocol == "file":
-        options["auto_mkdir"] = True
-    filesystem = fsspec.filesystem(protocol, **options)
-    if protocol == "s3":
-        filesystem.split_path = _bucket_and_key
-    filesystem.retries = 3  # how often s3fs itself resumes in the middle of a body
-    return filesystem
-
-
-def _bucket_and_key(path: str) -> tuple[str, str, None]:
-    """Replaces the function of s3fs, which takes ``?versionId=`` in a name for the version of another object."""
-    bucket, _, key = path.partition("/")
-    return bucket, key, None
-
-
-def _list_s3(location: str, fixed: str) -> Iterator[RemoteFile]:
-    bucket, _, prefix = fixed.partition("/")
-    more: dict[str, str] = {}
-    while True:
-        page = retried(
-            location,
-            lambda more=more: _filesystem("s3").call_s3(  # type: ignore[misc]
-                "list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE, **more
-            ),
-        )
-        for found in page.get("Contents", ()):
-            if not found["Key"].endswith("/"):  # a folder's marker
-                yield RemoteFile(f"s3://{bucket}/{found['Key']}", found["Size"], found["ETag"].strip('"'))
-        if not page.get("IsTruncated"):
-            return
-        more = {"ContinuationToken": page["NextContinuationToken"]}
-
-
 def _list_local(folder: str) -> Iterator[RemoteFile]:
-    for name, info in sorted(retried(folder, lambda: _filesystem("file").find(folder, detail=True)).items()):
+    for name, info in sorted(retried(folder, lambda: filesystem("file").find(folder, detail=True)).items()):
         yield RemoteFile(f"file://{name}", info["size"])
 
 
@@ -302,8 +209,8 @@ class _BlockReader(io.RawIOBase):
         start, end = self.position, min(self.position + len(buffer), self.size)
         if start >= end:
             return 0
-        filesystem, name = _filesystem(_split(self.url)[0]), _name(self.url)
-        data: bytes = retried(self.url, lambda: filesystem.cat_file(name, start=start, end=end))
+        server, name = filesystem(split(self.url)[0]), name_of(self.url)
+        data: bytes = retried(self.url, lambda: server.cat_file(name, start=start, end=end))
         if len(data) == self.size:  # the server does not support ranges and sent everything
             data = data[start:end]
         if len(data) != end - start:
@@ -311,3 +218,10 @@ class _BlockReader(io.RawIOBase):
         buffer[: len(data)] = data
         self.position = end
         return len(data)
+
+
+def _writable(url: str) -> str:
+    protocol, _ = split(url)
+    if protocol not in ("s3", "file"):
+        raise ConfigurationError(f"{shown(url)}: {protocol} cannot be written")
+    return protocol

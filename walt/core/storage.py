@@ -27,11 +27,12 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 @contextmanager
-def atomic_write(path: str | Path, *, keep_equal: bool = False) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | Path, *, keep_equal: bool = False, buffering: int = -1) -> Iterator[IO[bytes]]:
     """Open a binary file that appears under ``path`` only when the block ends without an error.
 
     Args:
         keep_equal: an existing file with the same bytes stays untouched, so that its modification time does not change.
+        buffering: bytes that are written at once; -1: as Python has it.
 
     Raises:
         StorageError: the disk is full or read-only.
@@ -41,7 +42,7 @@ def atomic_write(path: str | Path, *, keep_equal: bool = False) -> Iterator[IO[b
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "wb") as stream:
+            with open(temporary, "wb", buffering) as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -44,13 +44,17 @@ def batch_keys(seed: int, step: int, batch_size: int, keys: Iterable[str]) -> tu
     if step < 0 or batch_size < 1:
         raise ValueError(f"step must be at least 0 and batch_size at least 1, not {step} and {batch_size}")
     ordered = frozen_keys(keys)
-    n = len(ordered)
-    if not n:
+    if not len(ordered):
         raise ValueError("there are no keys to draw from")
-    found, position = tuple[str, ...](), step * batch_size
-    while len(found) < batch_size:  # one epoch after another
+    return keys_at(seed, step * batch_size, batch_size, ordered)
+
+
+def keys_at(seed: int, position: int, count: int, keys: FrozenKeys) -> tuple[str, ...]:
+    """The keys at ``count`` positions of the infinite sequence, from ``position`` on; there is at least one key."""
+    found, n = tuple[str, ...](), len(keys)
+    while len(found) < count:  # one epoch after another
         epoch, first = divmod(position + len(found), n)
-        found += ordered.at(_permutation(seed, epoch, n)[first : first + batch_size - len(found)])
+        found += keys.at(_permutation(seed, epoch, n)[first : first + count - len(found)])
     return found
 
 
@@ -78,7 +82,8 @@ def _permutation(seed: int, epoch: int, count: int) -> NDArray[np.integer]:
     return order
 
 
-_SEEDS_IN_MEMORY = 16
+_SEEDS_IN_MEMORY = 256
+"""Each member of a mixture has its own, of videos and of images."""
 _latest: dict[tuple[int, int], tuple[int, NDArray[np.integer]]] = {}
 
 

@@ -160,6 +160,16 @@ class FrozenKeys(Sequence[str]):
         """Of all keys, sorted by id: in the order of the keys where they are plain."""
         return np.stack([self._index.upper, self._index.lower], axis=1)
 
+    def ids_in_order(self) -> Ids:
+        """Of all keys, in their order."""
+        return self.ids() if self._texts is None else ids_of(self._texts)
+
+    def where(self, chosen: NDArray[np.bool_]) -> FrozenKeys:
+        """Those of the keys at whose place this is true: (N,)."""
+        if self._texts is not None:
+            return FrozenKeys(self.at(np.flatnonzero(chosen)))
+        return FrozenKeys.of_ids(self.ids()[chosen])
+
     def contains(self, ids: Ids) -> NDArray[np.bool_]:
         """Whether the key is among these, for each of these ids."""
         return self._index.find(ids) >= 0

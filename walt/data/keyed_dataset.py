@@ -112,35 +112,50 @@ class TensorReader:
         members = self.reader.members(keys, _EXTENSION, ids)
         if len(self._seen) != self.reader.num_members:  # it had to look again at what is in the tars
             self._seen = np.zeros(self.reader.num_members, np.bool_)
+        ahead = self.reader.reads_ahead
         for place, row in enumerate(members.rows):
-            if not self._seen[row]:
+            if ahead or not self._seen[row]:
                 self.reader.will_need(members, place)
         return members, [self._forms.get(size) or self._form(members, i) for i, size in enumerate(members.sizes)]
 
     def read(
-        self, members: Members, forms: Sequence[Form], put: Callable[[int, NDArray[np.uint8]], object], first: int = 0
+        self,
+        members: Members,
+        forms: Sequence[Form],
+        room: Callable[[int, int], NDArray[np.uint8]],
+        put: Callable[[int, NDArray[np.uint8]], object] | None = None,
+        first: int = 0,
     ) -> None:
-        """Hand the bytes of each tensor, which has this form, to ``put`` with its place: as they lie in the tar.
+        """Read the bytes of each tensor, which has this form, to where they belong.
 
         Args:
+            room: where so many bytes of the tensor at a place are to be; contiguous.
+            put: is told that the bytes of the one at a place are there; None: that is all.
             first: the place of the first one.
 
-        Raises CorruptArtifactError: a tensor has another form, or values that are not finite.
+        Raises:
+            CorruptArtifactError: a tensor has another form, or values that are not finite; or a tar is cut short.
+            StorageError: a tar cannot be read.
         """
         files, seen, keys = self.reader.files(members), self._seen, members.keys
+        before = memoryview(bytearray(TAR_HEADER + max((len(form.header) for form in forms), default=0)))
         each = zip(members.rows, members.tars, members.offsets, members.sizes, forms, strict=True)
         for place, (row, tar, offset, size, form) in enumerate(each):
-            file, length = files[tar], len(form.header)
-            head = file.map[offset - TAR_HEADER : offset + length]
-            if length and head.endswith(form.header) and is_member(head, keys[place], _EXTENSION):
-                values = file.bytes[offset + length : offset + size]
-            else:
-                values = self._values(keys[place], form)
+            length, usual = len(form.header), False
+            if length:
+                head, values = before[: TAR_HEADER + length], room(first + place, size - length)
+                files[tar].read_into(offset - TAR_HEADER, head, values.data)
+                usual = head[TAR_HEADER:] == form.header and is_member(bytes(head), keys[place], _EXTENSION)
+            if not usual:
+                found = self._values(keys[place], form)
+                values = room(first + place, len(found))
+                values[:] = found
             if not seen[row]:
                 if not _is_finite(values, form.dtype):
                     raise self.reader.corrupt(keys[place], f"{self.shown} with values that are not finite")
                 seen[row] = True
-            put(first + place, values)
+            if put is not None:
+                put(first + place, values)
 
     def _form(self, members: Members, place: int) -> Form:
         """The form of a tensor, by the file's own header."""

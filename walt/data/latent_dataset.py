@@ -51,7 +51,7 @@ class LatentDataset(KeyedDataset):
         rows = rows_of(batch)
 
         def fill(start: int, stop: int) -> None:
-            self._tensors.read(members.part(start, stop), forms[start:stop], rows.__setitem__, start)
+            self._tensors.read(members.part(start, stop), forms[start:stop], lambda place, _: rows[place], first=start)
 
         in_threads(len(keys), batch.nbytes, fill)
         if dtype is None or as_stored:

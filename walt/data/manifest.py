@@ -25,6 +25,7 @@ from walt.data.partitions import (
     PARTS_INDEX,
     Part,
     check_columns,
+    part_columns,
     read_part,
     read_parts,
     row_schema,
@@ -121,6 +122,8 @@ class ClipRejectRow:
     """As in the manifest."""
 
 
+MEMBER = "member"
+"""A further column, which only the manifest of a union has: the member that each clip's source is of."""
 _MEASURES = "measures"
 _CAPTIONS = "captions"
 MANIFEST_SCHEMA = row_schema(ManifestRow, _MEASURES, {_CAPTIONS: CAPTIONS_TYPE})
@@ -229,6 +232,12 @@ def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tu
     for table in tables:
         for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
             yield from zip(*(_values(batch, name) for name in columns), strict=True)
+
+
+def manifest_columns(folder: Path) -> list[str]:
+    """The names of its columns; none where it has no clips. Raises as ``iterate_manifest``."""
+    parts = read_parts(folder)
+    return part_columns(folder, parts[0]) if parts else []
 
 
 def caption_names(folder: Path) -> set[str]:

@@ -118,6 +118,16 @@ def read_part(
         raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
+def part_columns(folder: Path, part: Part) -> list[str]:
+    """The names of a part's columns. Raises as ``read_part``."""
+    path = verify_file(folder / part.part, part.bytes, part.sha256)
+    try:
+        names: list[str] = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptArtifactError(f"{path}: {str(error).splitlines()[0]}") from error
+    return names
+
+
 def check_columns(path: Path, found: pa.Schema, expected: pa.Schema, *, measures: bool = False) -> None:
     """Raise CorruptArtifactError if a file's columns are not those of its kind of table.
 

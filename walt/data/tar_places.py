@@ -8,14 +8,12 @@ member's header with the key, so no damage of that file gives a sample for anoth
 from __future__ import annotations
 
 import json
-import mmap
-import os
 import re
-import resource
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +23,7 @@ from numpy.typing import NDArray
 
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import atomic_write
-from walt.core.verified_files import Stamp, cache_folder, cache_name
+from walt.core.verified_files import cache_folder, cache_name
 from walt.data.key_index import Ids, KeyIndex, ids_of, is_plain, numbers_in, sorted_order, text_of
 
 EXTENSIONS = frozenset({"mp4", "png", "json", "safetensors"})
@@ -39,6 +37,8 @@ _ORDERED = sorted(EXTENSIONS)
 _FORM = "1"
 _KEPT_FROM = 4096
 """Members of a directory from which on they are worth a file."""
+Samples = dict[str, dict[str, tuple[int, int]]]
+"""key -> extension -> (offset, size) of a member in its tar, in bytes."""
 _COLUMNS: dict[str, type[np.generic]] = {
     "upper": np.uint64, "lower": np.uint64, "tar": np.uint32, "offset": np.uint64, "size": np.uint64,
     "extension": np.uint8,
@@ -111,11 +111,14 @@ class Places:
         return tuple(self.odd.get(text, text) for text in texts)
 
 
-def places_of(directory: Path, records: Sequence[Record], *, again: bool = False) -> Places:
+def places_of(
+    directory: Path, records: Sequence[Record], *, again: bool = False, read: Callable[[str], Samples] | None = None
+) -> Places:
     """Where the members of a directory's tars are, which were compared with these records.
 
     Args:
         again: the headers of all tars are read, whatever is kept of them.
+        read: what gives the members of the tar with a name, as ``members_of``; None: from the tar in the directory.
 
     Raises:
         CorruptArtifactError: a tar contains a forbidden member, another number of samples than its record says, or a
@@ -135,10 +138,11 @@ def places_of(directory: Path, records: Sequence[Record], *, again: bool = False
         odd |= kept[0].odd
     for number, record in enumerate(records):
         if record.sha256 not in known:
-            parts.append(_scanned(directory / record.shard, number, record.count, odd))
+            samples = read(record.shard) if read else members_of(directory / record.shard)
+            parts.append(_scanned(directory / record.shard, samples, number, record.count, odd))
     places = _together(parts, odd)
     _check_unique(places, directory, records)
-    if len(places) >= _KEPT_FROM:
+    if len(places) >= _KEPT_FROM or read is not None:
         _write(file, places, digests)
     return places
 
@@ -154,9 +158,8 @@ def _taken_over(columns: dict[str, NDArray[Any]], olds: list[int], count: int) -
     return {name: (tars if name == "tar" else values)[stay].astype(_COLUMNS[name]) for name, values in columns.items()}
 
 
-def _scanned(path: Path, number: int, count: int, odd: dict[str, str]) -> dict[str, NDArray[Any]]:
+def _scanned(path: Path, samples: Samples, number: int, count: int, odd: dict[str, str]) -> dict[str, NDArray[Any]]:
     """The members of one tar. Its keys that are not plain are added to ``odd``."""
-    samples = members_of(path)
     if len(samples) != count:
         raise CorruptArtifactError(f"{path}: {len(samples)} samples, but the index says {count}")
     ids = ids_of(samples)
@@ -223,11 +226,16 @@ def _write(file: Path, places: Places, digests: Sequence[str]) -> None:
         return
 
 
-def members_of(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
-    """key -> extension -> (offset, size), from the tar's headers. Raises CorruptArtifactError for a refused member."""
-    samples: dict[str, dict[str, tuple[int, int]]] = {}
+def members_of(path: Path | str, stream: RawIOBase | None = None) -> Samples:
+    """The members, from the tar's headers. Raises CorruptArtifactError for a refused one.
+
+    Args:
+        stream: the tar's bytes, which are read in order; None: those of the file at ``path``, of which only the headers
+            are read.
+    """
+    samples: Samples = {}
     try:
-        with tarfile.open(path, "r:") as archive:
+        with _open(path, stream) as archive:
             for member in archive:
                 key, _, extension = member.name.partition(".")
                 if not member.isreg() or not KEY.fullmatch(key) or extension not in EXTENSIONS:
@@ -241,50 +249,11 @@ def members_of(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
     return samples
 
 
+def _open(path: Path | str, stream: RawIOBase | None) -> tarfile.TarFile:
+    return tarfile.open(path, "r:") if stream is None else tarfile.open(fileobj=BufferedReader(stream), mode="r|")
+
+
 def is_member(header: bytes, key: str, extension: str) -> bool:
     """Whether a tar's header is of this member, as far as it has room for the name."""
     name = f"{key}.{extension}\0".encode()
     return header.startswith(name) or len(name) > _LONGEST_NAME
-
-
-class OpenTars:
-    """The tars of a directory by memory map, the most recent ones; safe where several threads read."""
-
-    def __init__(self, directory: Path, records: Sequence[Record]) -> None:
-        self._directory, self._records = directory, records
-        self._open: dict[int, OpenTar] = {}
-        self._most = max(16, min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
-
-    def get(self, number: int) -> OpenTar | None:
-        """The tar with a number, where it is open."""
-        return self._open.get(number)
-
-    def open(self, number: int) -> OpenTar:
-        """Open the tar with a number. Raises OSError."""
-        if len(self._open) >= self._most:
-            self._open = {}  # one that another thread uses is closed when that is done with it
-        found = self._open[number] = OpenTar(self._directory / self._records[number].shard)
-        return found
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": {}}
-
-
-class OpenTar:
-    """A file by memory map, closed when nobody uses it any more."""
-
-    def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self.stamp = Stamp.of(os.fstat(descriptor))
-            self.map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        finally:
-            os.close(descriptor)
-        self.bytes = np.frombuffer(self.map, np.uint8)
-
-    def will_need(self, start: int, stop: int) -> None:
-        """Have the system read a part ahead."""
-        first, stop = start // mmap.PAGESIZE * mmap.PAGESIZE, min(stop, len(self.map))
-        if first >= stop:
-            return
-        self.map.madvise(mmap.MADV_WILLNEED, first, stop - first)

@@ -108,9 +108,9 @@ class TextDataset:
 
         rows, flat = rows_of(batch), batch.flatten(1)
 
-        def put_as_stored(place: int, values: NDArray[np.uint8]) -> None:
-            rows[place, : len(values)] = values
-            rows[place, len(values) :] = 0
+        def room(place: int, count: int) -> NDArray[np.uint8]:
+            rows[place, count:] = 0
+            return rows[place, :count]
 
         def put(place: int, values: NDArray[np.uint8]) -> None:
             length = len(values) // 2
@@ -118,8 +118,12 @@ class TextDataset:
             rows[place, dtype.itemsize * length :] = 0
 
         def fill(start: int, stop: int) -> None:
-            into = put_as_stored if dtype == torch.float16 else put
-            self._tensors.read(members.part(start, stop), forms[start:stop], into, start)
+            own, of_part = members.part(start, stop), forms[start:stop]
+            if dtype == torch.float16:
+                self._tensors.read(own, of_part, room, first=start)
+            else:
+                scratch = np.empty(2 * self.max_tokens * width, np.uint8)
+                self._tensors.read(own, of_part, lambda _, count: scratch[:count], put, start)
 
         in_threads(len(names), batch.nbytes, fill)
         return batch, torch.arange(self.max_tokens) < torch.tensor(lengths)[:, None]

@@ -1,4 +1,5 @@
-"""Columns that a user brings: numbers from their own tables, and what their own steps said of each clip.
+"""Columns of the manifest that not every dataset has: the member of a union, and columns that a user brings, which are
+numbers from their own tables and what their own steps said of each clip.
 
 Numbers come with the inputs (``number_columns`` of a list). Annotations are Parquet tables in ``datasets/annotations``
 with a column ``key`` of clips and further columns, which ``walt annotate`` writes or anything else. Both are kept in
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import ConfigurationError
 from walt.core.suggestions import did_you_mean
-from walt.data.manifest import MANIFEST_SCHEMA, Value
+from walt.data.manifest import MANIFEST_SCHEMA, MEMBER, Value
 from walt.ingest import clip_filters
 from walt.ingest.clip_cache import ClipEntry
 from walt.ingest.config import Bounds, ScreenConfig
@@ -51,13 +52,16 @@ class UserColumns:
     """Of the inputs."""
     annotations: Annotations = field(default_factory=Annotations)
     """Of the clips."""
+    of_union: bool = False
+    """Whether the dataset is a union, whose manifest says besides which member a clip is of."""
 
     @classmethod
-    def read(cls, root: Path, items: Iterable[Item]) -> UserColumns:
+    def read(cls, root: Path, items: Iterable[Item], *, of_union: bool = False) -> UserColumns:
         """Collect them.
 
         Args:
             root: of the project.
+            of_union: whether the dataset is one.
 
         Raises:
             ConfigurationError: a table of annotations cannot be used, or a name is taken.
@@ -69,17 +73,21 @@ class UserColumns:
             if name in annotations.kinds:
                 said = f"the name of a column of another table of yours, in {ANNOTATIONS}"
                 raise ConfigurationError(f"the column '{name}' of your data has {said}")
-        return cls(tuple(numbers), annotations)
+        if of_union and MEMBER in [*numbers, *annotations.kinds]:
+            raise ConfigurationError(f"the column '{MEMBER}' of your data has the name of a union's own column")
+        return cls(tuple(numbers), annotations, of_union)
 
     @property
     def kinds(self) -> dict[str, Kind]:
         """Names and types, in the order in which the manifest has them."""
-        return dict.fromkeys(self.numbers, float) | dict(self.annotations.kinds)
+        of_union: dict[str, Kind] = {MEMBER: str} if self.of_union else {}
+        return of_union | dict.fromkeys(self.numbers, float) | dict(self.annotations.kinds)
 
     def of(self, item: Item, key: str) -> dict[str, Value]:
         """The values for a clip of an input."""
         found = item.numbers or {}
-        return {name: found.get(name) for name in self.numbers} | self.annotations.of(key)
+        member: dict[str, Value] = {MEMBER: item.source.partition("/")[0]} if self.of_union else {}
+        return member | {name: found.get(name) for name in self.numbers} | self.annotations.of(key)
 
     def check(self, bounds: Mapping[str, Bounds]) -> None:
         """Raise ConfigurationError if ``ingest.filter`` names a column that is not there or holds no numbers."""

@@ -16,7 +16,7 @@ import av.filter
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorTrc, Interpolation
+from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from walt.core.sizes import Size
@@ -177,11 +177,17 @@ def without_alpha(frame: VideoFrame) -> VideoFrame:
     return composed
 
 
-def to_pixels(frame: VideoFrame, pixel_format: str, colours: str | None = None) -> Picture:
-    """Convert to ``rgb24`` or ``rgba`` without resizing: (H, W, 3 or 4) uint8."""
+def to_pixels(
+    frame: VideoFrame, pixel_format: str, colours: str | None = None, reformatter: VideoReformatter | None = None
+) -> Picture:
+    """Convert to ``rgb24`` or ``rgba`` without resizing: (H, W, 3 or 4) uint8.
+
+    Args:
+        reformatter: is used again for frames that are alike; it changes no value.
+    """
     known = {"bt709": 1, "bt601": 5, "fcc": 4, "smpte240m": 7, "bt2020": 9}
-    converted = frame.reformat(
-        format=pixel_format, src_colorspace=known[colours] if colours else None, interpolation=EXACT, threads=1
+    converted = (reformatter or VideoReformatter()).reformat(
+        frame, format=pixel_format, src_colorspace=known[colours] if colours else None, interpolation=EXACT, threads=1
     )
     return np.asarray(converted.to_ndarray(), dtype=np.uint8)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
+from walt.core.transformers import TRANSFORMERS
+from walt.data.mixture import check_member_names
 from walt.ingest.config import Descriptor
 from walt.ingest.sources.classes import read_classes
 from walt.project.params import Params
@@ -15,8 +17,9 @@ def check_dataset(params: Params, root: Path) -> Descriptor:
     """The dataset's descriptor.
 
     Raises:
-        ConfigurationError: it is wrong; the base model is conditioned on classes that the data do not have; or the
-            samples' prompts are those of a check that they do not have.
+        ConfigurationError: it is wrong; the base model is conditioned on classes that the data do not have; the
+            samples' prompts are those of a check that they do not have; or a training's weights are not those of the
+            members.
     """
     file = params.dataset.descriptor
     descriptor = load_section(root / file, Descriptor)
@@ -31,4 +34,11 @@ def check_dataset(params: Params, root: Path) -> Descriptor:
         raise ConfigurationError(
             f"params.yaml: sample.prompts is adherence, but {file} has none: give a list, or held_out"
         )
+    for transformer in TRANSFORMERS:
+        _, training = params.transformers().get(transformer.name, (None, None))
+        if training and training.member_weights is not None:
+            key = f"params.yaml: {transformer.training}.member_weights"
+            if descriptor.source.kind != "union":
+                raise ConfigurationError(f"{key} is given, but {file} is not a union: it must be null")
+            check_member_names(training.member_weights, descriptor.members(), key)
     return descriptor

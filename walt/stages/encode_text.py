@@ -6,8 +6,9 @@ its n tokens, without padding; the id is a hash of its text (``walt/data/distinc
 ``null.tar`` holds the key ``null``: the empty caption, the unconditional side of guidance. Readers take that for a clip
 without a caption.
 
-``labels.parquet`` has the class of each clip that has one. Where ``text`` is null in ``params.yaml``, since no model is
-conditioned on text, only the table is made, and ``models/text-encoder`` is left out.
+``labels.parquet`` has the class of each clip that has one; where the dataset is a union, ``members.parquet`` has the
+member of each clip. Where ``text`` is null in ``params.yaml``, since no model is conditioned on text, only these
+tables are made, and ``models/text-encoder`` is left out.
 
 An embedding is a function of encoder and caption alone, whatever is encoded beside it. So a tar whose captions did not
 change keeps its bytes, an incremental run gives those of a fresh one, and a run that was killed continues after its
@@ -38,7 +39,8 @@ from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
 from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar
-from walt.data.manifest import count_manifest, iterate_columns
+from walt.data.manifest import MEMBER, count_manifest, iterate_columns, manifest_columns
+from walt.data.members import MEMBERS_TABLE, write_members
 from walt.data.shards import (
     INDEX_NAME,
     NULL_KEY,
@@ -64,8 +66,8 @@ _AT_ONCE = 512
 many rows a call of the encoder has follows from their length (``TextEncoder.encode_each``)."""
 _OF_NONE = CaptionsOfTar(NULL_SHARD, {NULL_KEY: ""}, Counter({NULL_KEY: 1}))
 _BY_RESULT = (
-    "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/partitions.py",
-    "walt/data/text_tables.py", "walt/text/tiny.py",
+    "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/members.py",
+    "walt/data/partitions.py", "walt/data/text_tables.py", "walt/text/tiny.py",
 )  # fmt: skip
 """Code whose whole effect on a tar is in its identity as a value: the captions are its entries, the tiny encoder has a
 digest. The tables of captions and classes are written again each time. Other edited code makes old tars stale."""
@@ -98,7 +100,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     figures = _encode(config.text, config, num_clips, paths) if config.text else _leave_out(paths)
     if not ranks().is_first:
         return figures
-    return {**figures, "classes_of_clips": write_labels(paths.text, iterate_columns(paths.manifest, "key", "label"))}
+    figures["classes_of_clips"] = write_labels(paths.text, iterate_columns(paths.manifest, "key", "label"))
+    if MEMBER in manifest_columns(paths.manifest):
+        write_members(paths.text, iterate_columns(paths.manifest, "key", MEMBER))
+    return figures
 
 
 def _leave_out(paths: Paths) -> dict[str, Any]:
@@ -276,9 +281,11 @@ def _finished(paths: Paths, name: str, identity: str) -> tuple[ShardRecord, dict
 
 
 def _remove_others(paths: Paths, names: set[str]) -> None:
-    """Remove tars and notes of captions that no clip has any more."""
+    """Remove tars and notes of captions that no clip has any more, and tables that are not written again."""
+    tables = [INDEX_NAME, LABELS_TABLE, *([CAPTIONS_TABLE] if names else [])]
+    tables += [MEMBERS_TABLE] if MEMBER in manifest_columns(paths.manifest) else []
     for file in paths.text.iterdir():
-        if file.name not in {*names, INDEX_NAME, LABELS_TABLE, *({CAPTIONS_TABLE} if names else ())}:
+        if file.name not in {*names, *tables}:
             file.unlink()
     for note in _note(paths, NULL_SHARD).parent.glob("*.json"):
         if note.name.removesuffix(".json") not in names:

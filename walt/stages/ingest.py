@@ -95,7 +95,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         check_mirror(paths, config.ingest.output)
     listing = list_items(descriptor, paths.root, config.dataset.path, config.ingest.max_caption_characters)
     gone = _gone(paths, listing)
-    columns = UserColumns.read(paths.root, listing.items)
+    columns = UserColumns.read(paths.root, listing.items, of_union=descriptor.source.kind == "union")
     columns.check(config.ingest.filter)
     let_in, filtered = _filtered(listing, columns, config.ingest)
     rejects = filtered + [reject_row(refusal.source, None, refusal.code, refusal.cause) for refusal in listing.refusals]

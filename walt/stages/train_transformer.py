@@ -26,6 +26,8 @@ from walt.data.caption_choice import CaptionChoice
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
+from walt.data.members import MEMBERS_TABLE, Members
+from walt.data.mixture import mixtures
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE
@@ -41,7 +43,7 @@ from walt.tracking.runs import start_run
 from walt.training import continuation
 from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig, ResumeConfig
-from walt.training.diffusion_objective import BatchMaker, DiffusionObjective
+from walt.training.diffusion_objective import EVENLY, BatchMaker, DiffusionObjective
 from walt.training.loop import TrainingResult, train
 from walt.training.parallel import shard
 from walt.training.validation import Validator
@@ -89,9 +91,10 @@ def run(config: Config, paths: Paths, transformer: Transformer, validator: Valid
     given = _given(config, training, paths.root, work)
     weights = _weights(architecture, first, None if given is None else given.folder)
     model = _model(architecture, training, weights, device, f"{transformer.training}.compile", config.compute.sharding)
-    objective = _objective(config, architecture, training, model, paths, transformer)
+    with first_goes_ahead():  # one hashes what was not hashed on this machine, the others find that
+        objective = _objective(config, architecture, training, model, paths, transformer)
     started = {} if given is None else {"initial_weights": weights_digest(given.folder)}
-    identity = _identity(config, architecture, first, paths, transformer)
+    identity = _identity(config, architecture, training, first, paths, transformer)
     identity["weights"] |= started
     with first_goes_ahead():
         beginning = continuation.begin(transformer.stage, work, identity, training, config.resume.if_different)
@@ -123,7 +126,17 @@ def run(config: Config, paths: Paths, transformer: Transformer, validator: Valid
         continuation.finish(work, config.resume.kept_set_aside)
         forget(work)
     latents = objective.maker.latents
-    return {**figures, "videos": len(latents.video_keys), "images": len(latents.image_keys)}
+    figures |= {"videos": len(latents.video_keys), "images": len(latents.image_keys)}
+    return figures | _drawn(objective.drawn_members(training.steps))
+
+
+def _drawn(members: dict[str, dict[str, tuple[float, float]]]) -> dict[str, Any]:
+    """Where members are drawn by weight: the share and the epochs of each, for people."""
+    shown = {
+        kind: {name: f"{share:.1%}, {epochs:.2f} epochs" for name, (share, epochs) in of_kind.items()}
+        for kind, of_kind in members.items()
+    }
+    return {"members": shown} if shown else {}
 
 
 def _parameters(config: Config, architecture: TransformerConfig, training: DiffusionTrainingConfig) -> dict[str, Any]:
@@ -218,6 +231,11 @@ def _objective(
     latents = LatentDataset(paths.latents, architecture.resolution, "train", pinned)
     if isinstance(conditions, TextConditions):
         conditions.check(latents.keys(), transformer.training)
+    drawn = EVENLY
+    if training.member_weights is not None:
+        of_kinds = {"video": latents.video_keys, "image": latents.image_keys}
+        key = f"{transformer.training}.member_weights"
+        drawn = mixtures(Members(paths.text), training.member_weights, of_kinds, key)
     maker = BatchMaker(
         architecture,
         schedule,
@@ -227,12 +245,18 @@ def _objective(
         training.condition_dropout,
         training.frame_prediction_probability,
         config.seed,
+        drawn,
     )
     return DiffusionObjective(model, schedule, maker, training, config.seed)
 
 
 def _identity(
-    config: Config, architecture: TransformerConfig, first: Path | None, paths: Paths, transformer: Transformer
+    config: Config,
+    architecture: TransformerConfig,
+    training: DiffusionTrainingConfig,
+    first: Path | None,
+    paths: Paths,
+    transformer: Transformer,
 ) -> dict[str, Any]:
     """What the run is besides the training section, which ``train`` adds, by ``walt.training.differences``."""
     sizes = [architecture.resolution]
@@ -244,7 +268,7 @@ def _identity(
             "diffusion": config.diffusion.model_dump(mode="json"),
             transformer.name: architecture.model_dump(mode="json"),
         },
-        "data": _data_digests(paths, sizes),
+        "data": _data_digests(paths, sizes, drawn_by_member=training.member_weights is not None),
         "weights": {} if first is None else {"start_from": weights_digest(first)},
         "code": code_digests(__name__),
         "compute": config.compute.model_dump(mode="json"),
@@ -277,10 +301,12 @@ def low_resolution_size(architecture: TransformerConfig) -> Size | None:
     return height // factor, width // factor
 
 
-def _data_digests(paths: Paths, sizes: list[Size]) -> dict[str, str]:
-    """The identity of the training data: the digests of the tars' indexes."""
+def _data_digests(paths: Paths, sizes: list[Size], drawn_by_member: bool) -> dict[str, str]:
+    """The identity of the training data: the digests of the tars' indexes, and of the tables that are read."""
     files = {size_folder(size): paths.latents / size_folder(size) / INDEX_NAME for size in sizes}
     files["clips"] = paths.latents / CLIPS_TABLE
     of_text = {"text": INDEX_NAME, "captions": CAPTIONS_TABLE, "labels": LABELS_TABLE}
+    if drawn_by_member:
+        of_text["members"] = MEMBERS_TABLE
     files |= {name: paths.text / file for name, file in of_text.items()}
     return {name: sha256_file(file) for name, file in files.items() if file.is_file()}  # no text, no index

@@ -138,6 +138,11 @@ class DiffusionTrainingConfig(LoopConfig):
     caption_weights: dict[str, NonNegativeFloat] | None
     """Of clips that have several captions one is drawn in each step: the weight of each by its name, 1 where its name
     is not here; null: all have the same. A clip whose captions all have weight 0 is an error."""
+    member_weights: dict[str, NonNegativeFloat] | None
+    """Of a union: how often each of its members is drawn, by name. Its share of the videos, and of the images, is its
+    weight divided by the sum of those of members that have any; 0 leaves it out. All members are named. Each member's
+    clips come once an epoch of its own, so those of a small one with a large weight come more often. null: all clips
+    come equally often."""
     self_conditioning_probability: Fraction
     """p_sc (paper section 3.2.2)."""
     frame_prediction_probability: Fraction
@@ -153,6 +158,12 @@ class DiffusionTrainingConfig(LoopConfig):
     def _check_that_parts_are_equal(self) -> DiffusionTrainingConfig:
         if self.batch_size % self.accumulation:
             raise ValueError(f"accumulation {self.accumulation} does not divide batch_size {self.batch_size}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_that_a_member_is_drawn(self) -> DiffusionTrainingConfig:
+        if self.member_weights is not None and not any(self.member_weights.values()):
+            raise ValueError("member_weights has no weight above 0")
         return self
 
     @model_validator(mode="after")

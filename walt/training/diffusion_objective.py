@@ -5,8 +5,9 @@ Everything random is a function of (seed, step, sample), so a step can be comput
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor
 from walt.core.errors import RejectLimitError
 from walt.core.ranks import ranks
 from walt.data.conditions import Conditions
-from walt.data.epoch_order import batch_keys, hash_integer, sample_draws
+from walt.data.epoch_order import hash_integer, sample_draws
+from walt.data.key_index import FrozenKeys
 from walt.data.latent_dataset import LatentDataset
+from walt.data.mixture import Mixture, drawn_keys
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.training.config import DiffusionTrainingConfig
@@ -24,6 +27,9 @@ from walt.training.parallel import share_of_batch, with_zeros
 from walt.training.terms import Average, Terms
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
+
+EVENLY: Mapping[str, Mixture] = MappingProxyType({})
+"""No mixture: all clips of a kind come equally often."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class BatchMaker:
         conditions: of each clip, of the kind that the model takes.
         condition_dropout: how often they are dropped.
         frame_prediction_probability: how often a video's first frames are known.
+        mixtures: of videos (``video``) and images (``image``), where members of a union are drawn by weight.
     """
 
     def __init__(
@@ -83,16 +90,19 @@ class BatchMaker:
         condition_dropout: float,
         frame_prediction_probability: float,
         seed: int,
+        mixtures: Mapping[str, Mixture] = EVENLY,
     ) -> None:
         self.config, self.schedule, self.seed = config, schedule, seed
         self.latents, self.low_latents, self.conditions = latents, low_latents, conditions
         self.condition_dropout = condition_dropout
         self.frame_prediction_probability = frame_prediction_probability
+        self.pools: dict[str, FrozenKeys | Mixture] = {"video": latents.video_keys, "image": latents.image_keys}
+        self.pools.update(mixtures)
 
     def videos(self, step: int, count: int, places: Sequence[int] | None = None) -> DiffusionBatch:
         """``count`` videos of a step, or those of them with these places."""
         places = range(count) if places is None else places
-        every = batch_keys(hash_integer("videos", self.seed), step, count, self.latents.video_keys)
+        every = drawn_keys(hash_integer("videos", self.seed), step, count, self.pools["video"])
         keys = [every[place] for place in places]
         low = self.low_latents.latents(keys) if self.low_latents else None
         return self._batch(step, keys, places, self.latents.latents(keys), low, images=False)
@@ -101,7 +111,7 @@ class BatchMaker:
         """``count`` stacks of t independent images each, or those of them with these places."""
         places = range(count) if places is None else places
         frames = self.config.latent_grid[0]
-        every = batch_keys(hash_integer("images", self.seed), step, count * frames, self.latents.image_keys)
+        every = drawn_keys(hash_integer("images", self.seed), step, count * frames, self.pools["image"])
         keys = [key for place in places for key in every[place * frames : (place + 1) * frames]]
         low = _stack(self.low_latents.latents(keys), frames) if self.low_latents else None
         return self._batch(step, keys, places, _stack(self.latents.latents(keys), frames), low, images=True)
@@ -196,6 +206,15 @@ class DiffusionObjective:
         for start in range(0, own, size):
             terms = self._terms(_span(batch, start, start + size), twice)
             yield terms if ranks().count == 1 else with_zeros(terms, self._kinds(), self._names_of_bands())
+
+    def drawn_members(self, steps: int) -> dict[str, dict[str, tuple[float, float]]]:
+        """Where members are drawn by weight, by kind: the share of each, and its epochs in so many steps."""
+        each = {"video": self.counts[0], "image": self.counts[1] * self.maker.config.latent_grid[0]}
+        pools = {kind: pool for kind, pool in self.maker.pools.items() if isinstance(pool, Mixture) and each[kind]}
+        return {
+            kind: {name: (share, pool.epochs(each[kind] * steps)[name]) for name, share in pool.shares().items()}
+            for kind, pool in pools.items()
+        }
 
     def _kinds(self) -> list[str]:
         """Of a step's samples."""

@@ -26,6 +26,7 @@ from walt.core.transformers import TRANSFORMERS
 from walt.data.clip_table import CLIPS_TABLE, read_clip_rows, stored_in
 from walt.data.key_index import text_of
 from walt.data.manifest import iterate_columns, read_clip_rejects, read_rejects
+from walt.data.members import Members
 from walt.data.partitions import read_parts
 from walt.data.shards import INDEX_NAME, NULL_KEY, ShardRecord, read_index
 from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, read_captions, read_labels
@@ -77,7 +78,8 @@ def encode_video(paths: Paths, report: Report) -> Problems:
 
 
 def encode_text(paths: Paths, report: Report) -> Problems:
-    """Embeddings, each caption's there, finite and of one width; the table of classes; the encoder."""
+    """Embeddings, each caption's there, finite and of one width; the tables of classes and members; the encoder."""
+    yield from _caught(lambda: Members(paths.text))
     if is_left_out(paths.text_encoder):
         yield from _caught(lambda: read_labels(paths.text)) if (paths.text / LABELS_TABLE).is_file() else ()
         return
