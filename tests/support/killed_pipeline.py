@@ -39,8 +39,8 @@ OUTPUTS = {
     "sample": ("results/samples",),
     "evaluate": ("results/evaluation.json",),
 }
-BEFORE = {"sample": ("finetune-aspect", "train-sr-4x")}
-"""Stage -> those that are left out in this project, which only it asks about."""
+BEFORE = {"encode-text": ("caption",), "sample": ("finetune-aspect", "train-sr-4x")}
+"""Stage -> those before it that are left out in this project, and that none of ``STAGES`` before it asks about."""
 VICTIMS = ("group", "rank", "parent")
 _ENDED_BY_A_KILL = {"group": -signal.SIGKILL, "rank": 4, "parent": -signal.SIGKILL}
 
