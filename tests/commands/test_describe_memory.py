@@ -45,7 +45,9 @@ def largest(peaks: Peaks) -> int:
     return max(sum(kinds.values()) for kinds in peaks.values())
 
 
-def check_that_all_fit(name: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*recipe_names()} - {"tiny"}))
+def test_every_recipe_fits_a_card_of_80_gb(name: str) -> None:
     stages = planned_stages(recipe(name))
     assert {"train-autoencoder", "encode-video", "train-base", "sample", "evaluate"} <= set(stages)
     for stage in stages.values():
@@ -53,16 +55,6 @@ def check_that_all_fit(name: str) -> None:
         assert stage.device_bytes <= 72 * 2**30, (stage.stage, stage.device)
         assert stage.host_bytes <= 96 * 2**30, (stage.stage, stage.host)
         assert not stage.advice
-
-
-def test_the_demo_fits() -> None:
-    check_that_all_fit("demo")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*recipe_names()} - {"demo", "tiny"}))
-def test_every_recipe_fits_a_card_of_80_gb(name: str) -> None:
-    check_that_all_fit(name)
 
 
 def test_every_stage_of_the_largest_model_fits() -> None:
@@ -75,6 +67,7 @@ def test_every_stage_of_the_largest_model_fits() -> None:
     assert CARD.fits(peaks)
 
 
+@pytest.mark.slow  # the two below do the same in small
 def test_a_knob_that_breaks_the_plan_is_found_and_what_would_mend_it() -> None:
     params = changed(recipe("ucf101"), train_base={"accumulation": 1})
     stage = stage_memory._train_transformer(params, stage_memory.TRANSFORMERS[0], 1, CARD)
@@ -119,7 +112,7 @@ def test_an_encoder_that_is_not_here_has_no_numbers() -> None:
     assert peaks["text"]["weights"] == pytest.approx(1.2236e9 * 2, rel=1e-3)
 
 
-@pytest.mark.parametrize(("layers", "checkpointing"), [(5, False), (8, True)])
+@pytest.mark.parametrize(("layers", "checkpointing"), [(5, False), pytest.param(8, True, marks=pytest.mark.slow)])
 def test_few_layers_continued_are_all_layers(layers: int, checkpointing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     params = changed(
         recipe("tiny"), base={"layers": layers},
@@ -135,6 +128,7 @@ def test_few_layers_continued_are_all_layers(layers: int, checkpointing: bool, m
     assert sampled == sampling_peaks(params, "base")
 
 
+@pytest.mark.slow  # the straight line itself is below
 def test_few_parts_continued_are_all_parts() -> None:
     forms = [
         {"resolution": [16, 16], "num_frames": 9, "batch_size": 12, "weight": 1},

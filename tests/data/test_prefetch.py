@@ -8,14 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.waiting import comes_true
 from walt.data.prefetch import PrefetchedSteps, prefetch
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    assert comes_true(condition, 0.001)
 
 
 def prefetching_threads() -> list[threading.Thread]:

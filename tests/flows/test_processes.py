@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +15,7 @@ import pytest
 
 from flows import guard
 from flows.processes import command_environment, run_command
+from tests.support.waiting import comes_true
 from walt.core.stopping import STOPPING_FILE, note_checkpoint_seconds, seconds_to_stop
 
 # A stage with a worker in a session of its own, as the video decoders have. On SIGTERM it writes a checkpoint, for
@@ -43,15 +44,17 @@ def _stage(folder: Path, *arguments: str) -> list[str]:
 
 
 def _wait_for_pids(folder: Path) -> list[int]:
-    deadline = time.monotonic() + 20
-    while not (folder / "pids").is_file():
-        assert time.monotonic() < deadline, "the stage did not start"
-        time.sleep(0.05)
+    assert comes_true((folder / "pids").is_file), "the stage did not start"
     return [int(pid) for pid in (folder / "pids").read_text().split()]
 
 
 def _alive(pids: list[int]) -> list[int]:
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    alive = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):  # it may end between two looks
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                alive.append(pid)
+    return alive
 
 
 def test_output_and_status_come_back(tmp_path: Path) -> None:
@@ -138,10 +141,7 @@ def test_the_stage_is_stopped_when_the_flow_process_is_killed(tmp_path: Path) ->
     assert len(_alive(pids)) == 2
     flow.kill()
     flow.wait()
-    deadline = time.monotonic() + 20
-    while _alive(pids) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _alive(pids)
+    assert comes_true(lambda: not _alive(pids)), "the stage goes on"
     assert (tmp_path / "checkpoint").read_text() == "alive"
 
 

@@ -105,7 +105,7 @@ def ranks() -> list[psutil.Process]:
 
 def no_rank_is_left() -> None:
     """Ray ends the processes of a driver that has gone, but the driver does not wait for it."""
-    _, alive = psutil.wait_procs(ranks(), timeout=30)
+    _, alive = psutil.wait_procs(ranks(), timeout=60)
     assert not alive, "a rank goes on"
 
 

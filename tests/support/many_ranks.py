@@ -38,7 +38,7 @@ def on_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[
             started.append((process, ours))
         results = [_receive(connection) for _, connection in started]
         for process, _ in started:
-            process.join(30)
+            process.join(60)
             process.kill()
     failed = [said for good, said in results if not good]
     assert not failed, "\n".join(failed)
@@ -58,7 +58,7 @@ def _run(
     torch.set_num_threads(1)
     try:
         dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count)
-        collectives.join("cpu", timeout_minutes=1)
+        collectives.join("cpu", timeout_minutes=5)
         value = function(*arguments)
         collectives.wait_for_all()
         connection.send_bytes(pickle.dumps((True, value)))  # torch would pass tensors by this process

@@ -37,7 +37,7 @@ class Disk:
         self.most = max(self.most, self._now)
         self.started.set()
         try:
-            assert self.let.wait(20), "nobody lets the disk write"
+            assert self.let.wait(60), "nobody lets the disk write"
             if step == self.full:
                 raise StorageError(f"{work}: No space left on device")
             self._save(work, step, *rest, **more)
@@ -63,7 +63,7 @@ def test_what_is_written_is_the_state_at_the_call(tmp_path: Path, monkeypatch: p
     expected = weight.clone()
     with writing(tmp_path) as writer:
         writer.write(1, IDENTITY, {"model": {"a": weight, "tied": weight}}, {})
-        assert disk.started.wait(20)
+        assert disk.started.wait(60)
         weight.mul_(7.0)  # the training goes on
         writer.check()
         assert checkpoint.load(tmp_path) is None
@@ -124,7 +124,7 @@ def test_another_error_comes_first_and_the_disks_is_a_warning(
 
     def before(step: int) -> None:
         if step == 4:
-            assert disk.started.wait(20)
+            assert disk.started.wait(60)
             disk.let.set()
             raise KeyError("a bug")
 

@@ -9,7 +9,6 @@ import platform
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.waiting import comes_true
 from tests.support.worker_tasks import compute, task
 from walt.core.errors import ConfigurationError, StorageError
 from walt.workers import execute
@@ -184,14 +184,16 @@ def test_a_function_that_cannot_be_loaded_raises_in_the_caller(monkeypatch: pyte
         list(map_items(function, [1], compute("process", 1)))
 
 
-def _gone(pid: int, seconds: float = 5) -> bool:
-    """Whether the process ends in that time; a zombie whose parent has not looked yet has ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+def _gone(pid: int) -> bool:
+    """Whether the process ends; a zombie whose parent has not looked yet has ended."""
+
+    def ended() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
             return True
-        time.sleep(0.05)
-    return False
+
+    return comes_true(ended)
 
 
 @pytest.mark.parametrize("backend", ["inline", "process"])
@@ -247,11 +249,12 @@ list(map_items(report_and_sleep, [{str(tmp_path / "a")!r}, {str(tmp_path / "b")!
 """
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     files = [tmp_path / "a", tmp_path / "b"]
-    deadline = time.monotonic() + 60
-    while not all(file.is_file() and file.read_text() for file in files):
-        assert time.monotonic() < deadline
-        assert parent.poll() is None
-        time.sleep(0.05)
+
+    def written() -> bool:
+        return all(file.is_file() and file.read_text() for file in files)
+
+    assert comes_true(lambda: written() or parent.poll() is not None)
+    assert parent.poll() is None
     parent.kill()
     parent.wait()
     assert all(_gone(int(file.read_text())) for file in files)
