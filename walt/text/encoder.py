@@ -48,14 +48,23 @@ class TextEncoder:
         width: D of the embeddings.
         digest: hex SHA-256 of weights and tokenizer.
         files: hex SHA-256 of each file that its folder has beside large weights; of a hub's none.
+
+    Args:
+        digest: where it is known; None: it is taken of the weights now.
     """
 
     def __init__(
-        self, source: str, model: T5EncoderModel, tokenizer: Any, max_tokens: int, files: Mapping[str, str]
+        self,
+        source: str,
+        model: T5EncoderModel,
+        tokenizer: Any,
+        max_tokens: int,
+        files: Mapping[str, str],
+        digest: str | None = None,
     ) -> None:
         self.source, self.max_tokens, self.files = source, max_tokens, dict(files)
         self.width: int = model.config.d_model
-        self.digest = _digest(model, tokenizer)
+        self.digest = _digest(model, tokenizer) if digest is None else digest
         self._model, self._tokenizer = model, tokenizer
 
     @property
@@ -230,6 +239,21 @@ def open_text_encoder(
     suffixes = (".json", ".model", *((".safetensors",) if source == TINY else ()))
     files = _digests(Path(name), suffixes) if local else {}
     return TextEncoder(source, model.eval().requires_grad_(False).to(device), tokenizer, max_tokens, files)
+
+
+def save_for_others(encoder: TextEncoder, weights: Path, tokenizer: Path) -> tuple[str, str]:
+    """Write the encoder as transformers saves it, for transformers' own classes; returns their names.
+
+    To be called before anything is encoded: the tokenizer remembers how it padded.
+
+    Args:
+        weights: folder of ``config.json`` and ``model.safetensors``.
+        tokenizer: folder of the tokenizer's files.
+    """
+    hide_progress_bars()
+    encoder._model.save_pretrained(weights)
+    encoder._tokenizer.save_pretrained(tokenizer)
+    return type(encoder._model).__name__, type(encoder._tokenizer).__name__
 
 
 def hide_progress_bars() -> None:
