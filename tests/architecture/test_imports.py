@@ -17,7 +17,7 @@ FLOORS = {
     "core": 0, "media": 1, "workers": 1, "nn": 1, "diffusion": 1,
     "autoencoder": 2, "transformer": 2, "text": 2, "data": 2, "tracking": 2,
     "ingest": 3, "export": 3, "training": 3, "sampling": 3, "evaluation": 3,
-    "recipes": 4, "project": 4, "pages": 4, "stages": 5, "commands": 6, "cli": 7,
+    "recipes": 4, "project": 4, "pages": 4, "stages": 5, "hub": 5, "commands": 6, "cli": 7,
 }  # fmt: skip
 
 DOORS = {
@@ -45,6 +45,7 @@ DOORS = {
     "webdataset": {"walt/data"},
     "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
+    "diffusers": {"walt/hub/diffusers_models.py"},
     "mlflow": {"walt/tracking"},
     "dvc": set(),
     "pickle": set(),

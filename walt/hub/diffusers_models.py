@@ -102,6 +102,14 @@ class WaltOutput(BaseOutput):  # type: ignore[misc]
     frames: Any
 
 
+def _as_output(video: Tensor, output_type: str) -> Any:
+    """(3, T, H, W) in [-1, 1] as ``WaltOutput`` has it."""
+    if output_type == "pt":
+        return video
+    pictures = to_frames(video)
+    return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
+
+
 class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Prompts to videos, the same to the byte as ``walt sample`` makes them on the same device and libraries.
 
@@ -190,9 +198,7 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
                     beginning=given, progress=bar.update,
                 )  # fmt: skip
                 videos += list(made.videos)
-        frames: list[Any] = videos if output_type == "pt" else [to_frames(video) for video in videos]
-        if output_type == "pil":
-            frames = [[Image.fromarray(picture) for picture in video] for video in frames]
+        frames = [_as_output(video, output_type) for video in videos]
         return WaltOutput(frames=frames) if return_dict else (frames,)
 
     def sampling_pipeline(self) -> Pipeline:

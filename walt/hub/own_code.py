@@ -19,9 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import walt
-
-_PACKAGES = Path(walt.__file__).resolve().parents[1]
+_PACKAGES = Path(__file__).resolve().parents[2]
 
 LEFT_OUT = frozenset({"Pipeline.load", "TextEncoder.describe"})
 """Methods that read or write a project's folders."""
