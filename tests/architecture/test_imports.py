@@ -46,6 +46,7 @@ DOORS = {
     "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
     "diffusers": {"walt/hub/diffusers_models.py"},
+    "huggingface_hub": {"walt/hub/endpoint.py"},
     "mlflow": {"walt/tracking"},
     "dvc": set(),
     "pickle": set(),

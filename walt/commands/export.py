@@ -67,6 +67,7 @@ def command(
         str | None,
         typer.Option(metavar="OWNER/NAME", help="Of models: put them on the Hub, or where HF_ENDPOINT says."),
     ] = None,
+    public: Annotated[bool, typer.Option(help="With --push: a new repository is for everybody to see.")] = False,
     licence: Annotated[
         str | None, typer.Option(metavar="ID", help="Of models: the weights' licence, such as cc-by-4.0.")
     ] = None,
@@ -76,9 +77,9 @@ def command(
         _refuse({"as": layout, "size": size, "playable": playable or None}, what)
         from walt.hub.project_models import Request, export_model  # imports torch, which clips do not need
 
-        export_model(Path.cwd(), Request(folder, release, push, licence))
+        export_model(Path.cwd(), Request(folder, release, push, licence, public))
         return
-    _refuse({"release": release, "push": push, "licence": licence}, what)
+    _refuse({"release": release, "push": push, "public": public or None, "licence": licence}, what)
     if folder is None or layout is None:
         raise ConfigurationError("walt export data needs a folder, and --as LAYOUT")
     run(Path.cwd(), folder, layout.value, size, playable=playable)

@@ -119,7 +119,7 @@ def _row(name: str, figure: Figure) -> dict[str, Any]:
         for what, value in figure.conditions.items()
     )
     return {
-        "name": name, "value": f"{figure.value:.4g}", "interval": _interval(figure), "items": figure.items,
+        "name": name, "value": f"{figure.value:.4g}", "interval": _interval(figure), "count": figure.items,
         "conditions": "; ".join(conditions),
     }  # fmt: skip
 

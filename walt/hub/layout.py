@@ -7,7 +7,7 @@ a project's model folders hold besides weights lies below ``project/``, byte for
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,7 @@ def read_manifest(folder: Path, name: str) -> dict[str, Any]:
     if not folder.is_dir():
         raise ConfigurationError(f"{name}: no such folder")
     found = _files(folder)
-    if pickles := [file for file in found if file.endswith(_PICKLES)]:
-        raise ConfigurationError(f"{name}: holds {printable(pickles[0])}, which may run code when it is read; not read")
-    if not (folder / MANIFEST).is_file():
-        raise ConfigurationError(f"{name}: not made by `walt export model` ({MANIFEST} is missing)")
+    check_names(found, name)
     content, checked = read_json_with_digest(folder / MANIFEST)
     if not checked:
         raise CorruptArtifactError(f"{name}/{MANIFEST}: its own digest is missing")
@@ -72,6 +69,14 @@ def read_manifest(folder: Path, name: str) -> dict[str, Any]:
         raise ConfigurationError(f"{name}: its format {content['format']} is newer than this version's, {FORMAT}")
     _compare(folder, name, content["files"], (file for file in found if file != MANIFEST))
     return content
+
+
+def check_names(files: Sequence[str], name: str) -> None:
+    """Raise ConfigurationError where files of these names are not of a folder of ours, or one may be a pickle."""
+    if pickles := [file for file in files if file.endswith(_PICKLES)]:
+        raise ConfigurationError(f"{name}: holds {printable(pickles[0])}, which may run code when it is read; not read")
+    if MANIFEST not in files:
+        raise ConfigurationError(f"{name}: not made by `walt export model` ({MANIFEST} is missing)")
 
 
 def _compare(folder: Path, name: str, named: dict[str, str], found: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import info, warning
 from walt.core.paths import Paths
 from walt.core.printable import printable
+from walt.hub import endpoint
 from walt.hub.card import CardFacts, card
 from walt.hub.exporting import Exported, check_target, export_models
 from walt.hub.importing import Imported, import_models
@@ -33,6 +34,8 @@ class Request:
     push: str | None = None
     """OWNER/NAME at the endpoint."""
     licence: str | None = None
+    public: bool = False
+    """Whether a repository that is made for it can be seen by everybody."""
 
 
 def export_model(root: Path, request: Request) -> Exported:
@@ -48,6 +51,8 @@ def export_model(root: Path, request: Request) -> Exported:
         raise ConfigurationError(f"{request.folder}: not a folder of this machine; export to one, or use --push")
     if request.licence is not None and not _LICENCE.fullmatch(request.licence):
         raise ConfigurationError(f"--licence: '{request.licence}' is not a name as the Hub has them, such as cc-by-4.0")
+    if request.push is not None:
+        endpoint.check_name(request.push, "--push")
     params, work = load_params(root), Paths(root).work("export-model")
     target = request.folder if request.folder is not None else work / "folder"
     check_target(target)
@@ -60,6 +65,8 @@ def export_model(root: Path, request: Request) -> Exported:
     exported = export_models(folders, params, root, target, described)
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
     info(f"{target}: {', '.join(exported.components)}; {megabytes:.1f} MB")
+    if request.push is not None:
+        info(f"{request.push}: {endpoint.push(target, request.push, public=request.public)}")
     shutil.rmtree(work, ignore_errors=True)
     return exported
 
@@ -75,11 +82,19 @@ def import_model(root: Path, source: str, *, replace: bool = False) -> Imported:
         As ``walt.hub.importing.import_models``. StorageError: the endpoint cannot be reached.
     """
     params = load_params(root)
-    imported = import_models(Path(source), printable(source), params, root, replace=replace)
+    folder, commit = Path(source), None
+    work = Paths(root).work("import")
+    if not folder.exists() and endpoint.is_name(source):
+        folder = work / "fetched"
+        shutil.rmtree(folder, ignore_errors=True)
+        commit = endpoint.fetch(source, folder)
+    imported = import_models(folder, printable(source), params, root, replace=replace)
+    shutil.rmtree(work, ignore_errors=True)
+    origin = imported.origin if commit is None else {**imported.origin, "commit": commit}
     for difference in imported.differences:
         warning(f"{difference}: samples differ from those of the folder, unless params.yaml says the same")
     try:
-        versions = register_imported(params.tracking, root, imported.folders, imported.origin)
+        versions = register_imported(params.tracking, root, imported.folders, origin)
     except StorageError as error:
         warning(f"not registered with MLflow: {error}; `walt promote` registers them")
         versions = {}
