@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
+from walt.text.pickled_weights import has_only_pickled
 
 DESCRIPTION = "encoder.json"
 TINY = "tiny"
@@ -228,7 +229,14 @@ def open_text_encoder(
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
         model, report = _load(name, local, _dtype(config))
     except (OSError, ValueError) as error:
+        if local and has_only_pickled(Path(name)):
+            raise ConfigurationError(
+                f"text.encoder: '{source}' has pickled weights only, which may run code and are not read; "
+                f"`walt convert-text-encoder {source}` makes safetensors of them"
+            ) from error
         cause = str(error).strip().splitlines()[0]
+        if not local and "safetensors" in cause:
+            cause += "; pickled weights: fetch them into a folder, `walt convert-text-encoder` it, and name that folder"
         kind = ConfigurationError if local and source != TINY else StorageError
         raise kind(f"text.encoder: cannot open '{source}' with safetensors weights: {cause}") from error
     missing = sorted(set(report["missing_keys"]) - {"encoder.embed_tokens.weight"})  # tied to shared.weight
