@@ -45,7 +45,7 @@ DOORS = {
     "webdataset": {"walt/data"},
     "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
-    "diffusers": {"walt/hub/diffusers_models.py"},
+    "diffusers": {"walt/hub/diffusers_models.py", "walt/autoencoder/diffusers_vae.py"},
     "huggingface_hub": {"walt/hub/endpoint.py"},
     "mlflow": {"walt/tracking"},
     "dvc": set(),

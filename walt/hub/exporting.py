@@ -11,6 +11,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.diffusers_vae import DESCRIPTION
 from walt.autoencoder.io import read_statistics
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
@@ -139,6 +140,8 @@ def _write_transformer(place: Path, folder: Path) -> TransformerConfig:
 
 
 def _write_autoencoder(place: Path, folder: Path, params: Params) -> None:
+    if (folder / DESCRIPTION).is_file():
+        raise ConfigurationError(f"{folder}: an autoencoder of diffusers, which goes out only by itself, as it came")
     about = {
         "architecture": load_config(folder, AutoencoderConfig).model_dump(mode="json"),
         "statistics": read_statistics(folder).to_json(),
