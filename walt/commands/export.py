@@ -81,7 +81,7 @@ def command(
         return
     _refuse({"release": release, "push": push, "public": public or None, "licence": licence}, what)
     if folder is None or layout is None:
-        raise ConfigurationError("walt export data needs a folder, and --as LAYOUT")
+        raise typer.BadParameter("walt export data needs a folder, and --as LAYOUT")
     run(Path.cwd(), folder, layout.value, size, playable=playable)
 
 
