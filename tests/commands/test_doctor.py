@@ -165,6 +165,16 @@ def test_source_files_that_are_not_here_stop_only_ingest(project: Path) -> None:
     assert list(doctor._sources(params(), project)) == [], "walt check says what is wrong with a descriptor"
 
 
+def test_pickled_weights_are_found_before_encode_text_refuses_them(project: Path) -> None:
+    assert list(doctor._text_encoder(params(), project)) == []
+    (project / "t5").mkdir()
+    (project / "t5/pytorch_model.bin").touch()
+    (check,) = doctor._text_encoder(params(text__encoder="t5"), project)
+    assert (check.status, check.advice) == ("fail", "walt convert-text-encoder t5")
+    (project / "t5/model.safetensors").touch()
+    assert list(doctor._text_encoder(params(text__encoder="t5"), project)) == []
+
+
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert doctor._device(params(compute__device="auto")).status == "ok"

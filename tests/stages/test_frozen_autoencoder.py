@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from tests.support.diffusers_vaes import write_cogvideox, write_wan
 from tests.support.tiny_clips import ROWS, clip_row, write_clips
 from tests.support.tiny_models import AUTOENCODER
 from tests.support.tracking import CONFIG as TRACKING
@@ -15,9 +17,11 @@ from tests.support.training_stages import COMMON, follow
 from tests.support.trainings import autoencoder_training
 from tests.support.video_project import config as encoding
 from tests.support.video_project import make_video_project
+from walt.autoencoder.io import load_autoencoder
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
+from walt.data.clip_dataset import ClipDataset
 from walt.nn.pretrained import weights_digest
 from walt.stages import encode_video, train_autoencoder
 from walt.tracking import server
@@ -115,3 +119,34 @@ def test_what_cannot_be_published_as_it_is_is_refused(paths: Paths, monkeypatch:
 def test_frozen_and_first_weights_exclude_each_other() -> None:
     with pytest.raises(ConfigurationError, match="frozen is given, so nothing is trained from initial_weights"):
         autoencoder_training(frozen="given", initial_weights="other")
+
+
+@pytest.mark.slow
+def test_an_autoencoder_of_diffusers_is_the_first_stage(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latents, statistics over the clips, and a project's folder that may be frozen in turn."""
+    write_wan(paths.root / "wan")
+    steps = follow(monkeypatch, None)
+    figures = train_autoencoder.run(config("wan"), paths)
+    assert (figures["steps"], figures["address"], steps) == (0, "wan", [])
+    assert figures["psnr/video/16x16"] == read_json(paths.autoencoder / "metrics.json")["psnr/video/16x16"]
+    model, statistics = load_autoencoder(paths.autoencoder)
+    assert (statistics.count > 0, bool((statistics.std > 0).all())) == (True, True)
+    assert encode_video.run(encoding(), paths)["tars"] == 4
+    with torch.no_grad():
+        latents = [
+            model.encode(clips.frames([key], [0], len(clips.clip(key))))[0].flatten(2)
+            for size in ((16, 16), (32, 32)) for clips in [ClipDataset(paths.clips, size, "train")]
+            for key in [*clips.video_keys, *clips.image_keys]
+        ]  # fmt: skip
+    assert torch.allclose(torch.cat(latents, dim=2).mean((0, 2)), statistics.mean, atol=1e-5)
+    paths.autoencoder.rename(paths.root / "first")
+    train_autoencoder.run(config("first"), paths)
+    assert content(paths.autoencoder) == content(paths.root / "first")
+
+
+@pytest.mark.slow
+def test_one_of_diffusers_that_is_not_causal_is_refused_before_work(paths: Paths) -> None:
+    write_cogvideox(paths.root / "cog")
+    with pytest.raises(ConfigurationError, match="not causal"):
+        train_autoencoder.run(config("cog"), paths)
+    assert not paths.autoencoder.exists()

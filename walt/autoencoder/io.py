@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.diffusers_vae import DESCRIPTION, DiffusersAutoencoder, load_stored
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
@@ -22,6 +24,15 @@ def save_autoencoder(
 ) -> None:
     """Write the folder; ``state_dict`` takes the place of the model's own weights (an EMA's, say)."""
     save_weights(folder, model.state_dict() if state_dict is None else state_dict, model.config)
+    write_json_with_digest(folder / STATISTICS, statistics.to_json())
+
+
+def save_foreign(
+    folder: Path, model: DiffusersAutoencoder, about: dict[str, Any], statistics: LatentStatistics
+) -> None:
+    """Write the folder of an autoencoder of diffusers; ``about`` is its own configuration."""
+    save_weights(folder, model.vae.state_dict(), model.config)
+    write_json_with_digest(folder / DESCRIPTION, about)
     write_json_with_digest(folder / STATISTICS, statistics.to_json())
 
 
@@ -66,9 +77,13 @@ def load_autoencoder(
         normalized: False gives statistics that change nothing, for transformers that see latents as they are encoded.
     """
     folder = Path(folder)
-    model = CausalAutoencoder(load_config(folder, AutoencoderConfig))
-    load_weights(folder, model)
-    use_channels_last(model)
+    config = load_config(folder, AutoencoderConfig)
+    if (folder / DESCRIPTION).is_file():
+        model: CausalAutoencoder = load_stored(folder, config)
+    else:
+        model = CausalAutoencoder(config)
+        load_weights(folder, model)
+        use_channels_last(model)
     statistics = read_statistics(folder)
     if not normalized:
         statistics = LatentStatistics.identity(model.config.latent_channels)

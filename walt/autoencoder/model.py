@@ -131,6 +131,11 @@ class CausalAutoencoder(nn.Module):
             if isinstance(module, ResidualBlocks):
                 module.activation_checkpointing = value
 
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether a video may come in pieces of time, with a stream."""
+        return True
+
     def parts(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
         """The two networks, which are called apart, each with its layers that hold nearly all of its weights."""
         for network, changes in ((self.encoder, self.encoder.downs), (self.decoder, self.decoder.ups)):

@@ -39,7 +39,7 @@ def encode_within(model: CausalAutoencoder, video: Tensor, megapixels: float) ->
     to be computed at once. Without gradients. Raises ValueError as ``CausalAutoencoder.encode``."""
     clips, _, frames, height, width = video.shape
     step = frames_at_once(model.config, (height, width), megapixels / clips)
-    if frames <= 1 + step:
+    if frames <= 1 + step or not model.takes_chunks:
         with torch.no_grad():
             return model.encode(video)[0]
     pieces = [video[:, :, : 1 + step], *video[:, :, 1 + step :].split(step, dim=2)]
@@ -52,7 +52,7 @@ def decode_within(model: CausalAutoencoder, latents: Tensor, megapixels: float) 
     clips, _, frames, height, width = latents.shape
     size = (height * model.config.spatial_factor, width * model.config.spatial_factor)
     step = frames_at_once(model.config, size, megapixels / clips) // model.config.temporal_factor
-    if frames <= 1 + step:
+    if frames <= 1 + step or not model.takes_chunks:
         with torch.no_grad():
             video = model.decode(latents)
         yield video

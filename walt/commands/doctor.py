@@ -86,7 +86,7 @@ def examine(root: Path) -> list[Check]:
         advice = next((way for way in ("walt init --update", "walt init") if f"`{way}`" in str(error)), "fix the key")
         return [*checks, Check("params.yaml", "fail", str(error), advice), _dvc(root), _prefect()]
     checks.append(Check("params.yaml", "ok", "every key is in order"))
-    checks += [*_sources(params, root), _device(params), *_s3(params, root)]
+    checks += [*_sources(params, root), *_text_encoder(params, root), _device(params), *_s3(params, root)]
     return [*checks, _dvc(root), _mlflow(params.tracking.uri, root), _prefect()]
 
 
@@ -174,6 +174,15 @@ def _device(params: Params) -> Check:
     processor = f"processor, {threads} thread{'s' if threads != 1 else ''}"
     name = torch.cuda.get_device_name() if device == "cuda" else processor
     return Check("torch", "ok", f"{torch.__version__}, {name}")
+
+
+def _text_encoder(params: Params, root: Path) -> Iterator[Check]:
+    """A folder whose weights are pickled is refused by encode-text, after ingest and a training."""
+    from walt.text.pickled_weights import has_only_pickled
+
+    if params.text is not None and has_only_pickled(root / Path(params.text.encoder).expanduser()):
+        advice = f"walt convert-text-encoder {params.text.encoder}"
+        yield Check("text encoder", "fail", f"{params.text.encoder}: pickled weights only, which are not read", advice)
 
 
 def _s3(params: Params, root: Path) -> Iterator[Check]:

@@ -1,4 +1,5 @@
-"""``walt export``: the clips of ``data/`` in a layout that other tools read."""
+"""``walt export``: the clips of ``data/`` in a layout that other tools read, or the models as ``diffusers`` loads
+them."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ class What(StrEnum):
     """What can be exported."""
 
     DATA = "data"
+    MODEL = "model"
 
 
 class LayoutName(StrEnum):
@@ -36,20 +38,58 @@ class LayoutName(StrEnum):
 
 
 def command(
-    what: Annotated[What, typer.Argument(help="data: the clips, with captions and labels.")],
-    folder: Annotated[Path, typer.Argument(help="A new folder, or one that `walt export` filled before.")],
-    layout: Annotated[LayoutName, typer.Option("--as", help="The layout.")],
+    what: Annotated[
+        What, typer.Argument(help="data: the clips, with captions and labels; model: the models, for diffusers.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A new folder, or one that `walt export` filled before; not needed with --push."),
+    ] = None,
+    layout: Annotated[LayoutName | None, typer.Option("--as", help="Of data: the layout.")] = None,
     size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Only this size, or all, each in a folder; by default each clip's largest."),
+        typer.Option(
+            metavar="HxW", help="Of data: only this size, or all, each in a folder; by default each clip's largest."
+        ),
     ] = None,
     playable: Annotated[
-        bool, typer.Option(help="Make videos 4:2:0, which every player shows; by default 4:4:4, as stored.")
+        bool, typer.Option(help="Of data: make videos 4:2:0, which every player shows; by default 4:4:4, as stored.")
     ] = False,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ALIAS|VERSION",
+            help="Of models: those of a release in the registry, by its alias or the base model's version; by default "
+            "the project's own.",
+        ),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME", help="Of models: put them on the Hub, or where HF_ENDPOINT says."),
+    ] = None,
+    public: Annotated[bool, typer.Option(help="With --push: a new repository is for everybody to see.")] = False,
+    licence: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of models: the weights' licence, such as cc-by-4.0.")
+    ] = None,
 ) -> None:
-    """Write the clips that ingest made, with their captions, as other tools read them."""
-    assert what is What.DATA
+    """Write clips for other tools (data --as LAYOUT), or the models as a folder that diffusers loads (model)."""
+    if what is What.MODEL:
+        _refuse({"as": layout, "size": size, "playable": playable or None}, what)
+        from walt.hub.project_models import Request, export_model  # imports torch, which clips do not need
+
+        export_model(Path.cwd(), Request(folder, release, push, licence, public))
+        return
+    _refuse({"release": release, "push": push, "public": public or None, "licence": licence}, what)
+    if folder is None or layout is None:
+        raise typer.BadParameter("walt export data needs a folder, and --as LAYOUT")
     run(Path.cwd(), folder, layout.value, size, playable=playable)
+
+
+def _refuse(options: dict[str, object], what: What) -> None:
+    """Raise ConfigurationError for options of the other kind of export."""
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigurationError(f"--{name} is not an option of `walt export {what.value}`")
 
 
 def run(root: Path, folder: Path, layout: str, size: str | None, *, playable: bool) -> int:

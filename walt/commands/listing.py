@@ -2,7 +2,7 @@
 
 A command ``name`` is ``walt/commands/name.py``, or where its work is heavy to import ``walt/commands/name/command.py``
 beside it. That module has a function ``command`` whose parameters are the options and whose docstring is the help. A
-module without such a function is a helper.
+module without such a function is a helper. A name that Python keeps for itself has ``_`` behind it: ``import_.py``.
 """
 
 from __future__ import annotations
@@ -41,5 +41,5 @@ def _read(name: str, file: Path, folder: Path) -> CommandFile | None:
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef) and node.name == "command":
             module = ".".join(["walt.commands", *file.relative_to(folder).with_suffix("").parts])
-            return CommandFile(name.replace("_", "-"), module, ast.get_docstring(node) or "")
+            return CommandFile(name.rstrip("_").replace("_", "-"), module, ast.get_docstring(node) or "")
     return None

@@ -156,13 +156,13 @@ class _EdgePad(torch.autograd.Function):
         return inner[..., top:bottom, left:right], None
 
 
-def to_frames(x: Tensor) -> Tensor:
+def frames_alone(x: Tensor) -> Tensor:
     """(B, C, T, H, W) -> (B T, C, H, W); a view when the memory is channels-last."""
     batch, channels, frames, height, width = x.shape
     return x.transpose(1, 2).reshape(batch * frames, channels, height, width)
 
 
-def from_frames(x: Tensor, batch: int, frames: int) -> Tensor:
+def frames_together(x: Tensor, batch: int, frames: int) -> Tensor:
     """(B T, C, H, W) -> (B, C, T, H, W)."""
     return x.unflatten(0, (batch, frames)).transpose(1, 2)
 
@@ -179,10 +179,10 @@ class FrameGroupNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # where one frame leaves the layout undetermined, torch would use another kernel, which sums in another order
-        frames = to_frames(x).contiguous(memory_format=torch.channels_last)
+        frames = frames_alone(x).contiguous(memory_format=torch.channels_last)
         if not torch.is_grad_enabled() and x.device.type == "cpu":
-            return from_frames(self._frame_by_frame(channels_last(frames)), x.shape[0], x.shape[2])
-        return from_frames(self.norm(frames), x.shape[0], x.shape[2])
+            return frames_together(self._frame_by_frame(channels_last(frames)), x.shape[0], x.shape[2])
+        return frames_together(self.norm(frames), x.shape[0], x.shape[2])
 
     def _frame_by_frame(self, frames: Tensor) -> Tensor:
         """(N, C, H, W) normalised, each frame summed by one thread, so that its bits do not depend on N or on threads.

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.diffusers_vae import DESCRIPTION, THEIR_WEIGHTS, is_foreign, read_foreign
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.inflation import load_initial_weights
-from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder
+from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder, save_foreign
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics, moments, standard_errors
@@ -39,7 +40,7 @@ from walt.nn.device import prefetch_depth, select_device
 from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
 from walt.project.code_identity import code_digests
 from walt.tracking.config import TrackingConfig
-from walt.tracking.given_models import forget, given_model
+from walt.tracking.given_models import GivenModel, forget, given_model
 from walt.tracking.runs import start_run
 from walt.training import continuation
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
@@ -160,6 +161,8 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
             f"train_autoencoder.frozen is {address}, which this stage replaces: name a copy, or a version in the "
             "registry"
         )
+    if is_foreign(given.folder):
+        return _publish_foreign(config, given, paths)
     model = load_frozen(given.folder, config.autoencoder, device)
     digest = weights_digest(given.folder)
     params = _parameters(config)
@@ -167,7 +170,8 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
         metrics = held_out_psnr(model, paths, training, config.compute.megapixels_at_once)
         tracked.log_metrics(metrics, 0)
         with atomic_directory(paths.autoencoder) as folder:
-            for name in (WEIGHTS, CONFIG, STATISTICS):
+            foreign = (DESCRIPTION,) if (given.folder / DESCRIPTION).is_file() else ()
+            for name in (WEIGHTS, CONFIG, STATISTICS, *foreign):
                 write_bytes(folder / name, (given.folder / name).read_bytes())
             for name, content in {"metrics.json": metrics, "history.json": []}.items():
                 if (given.folder / name).is_file():
@@ -179,6 +183,29 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
         tracked.register_model(paths.autoencoder, "autoencoder")
     forget(paths.work(NAME))
     info(f"{NAME}: {address} is published as it is; nothing was trained")
+    figures = {"parameters": sum(p.numel() for p in model.parameters()), "steps": 0, **metrics}
+    return {**figures, **given.provenance, "sha256": digest}
+
+
+def _publish_foreign(config: Config, given: GivenModel, paths: Paths) -> dict[str, Any]:
+    """Publish an autoencoder of diffusers (``walt.autoencoder.diffusers_vae``) with the statistics of its latents over
+    the clips that are here."""
+    training, megapixels = config.train_autoencoder, config.compute.megapixels_at_once
+    model, about = read_foreign(given.folder, config.autoencoder, select_device(config.compute.device))
+    datasets = {size: ClipDataset(paths.clips, size, "train") for size in trained_sizes(training)}
+    statistics, errors = measure_latents(model, datasets, training, config.seed, megapixels)
+    metrics = held_out_psnr(model, paths, training, megapixels) | errors
+    digest = sha256_file(given.folder / THEIR_WEIGHTS)
+    params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
+    with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
+        tracked.log_metrics(metrics, 0)
+        with atomic_directory(paths.autoencoder) as folder:
+            save_foreign(folder, model, about, statistics)
+            write_json(folder / "metrics.json", metrics)
+            write_json(folder / "history.json", [])
+        tracked.register_model(paths.autoencoder, "autoencoder")
+    forget(paths.work(NAME))
+    info(f"{NAME}: the {about['_class_name']} in {given.provenance['address']} is the first stage; nothing was trained")
     figures = {"parameters": sum(p.numel() for p in model.parameters()), "steps": 0, **metrics}
     return {**figures, **given.provenance, "sha256": digest}
 

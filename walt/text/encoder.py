@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
+from walt.text.pickled_weights import has_only_pickled
 
 DESCRIPTION = "encoder.json"
 TINY = "tiny"
@@ -48,14 +49,23 @@ class TextEncoder:
         width: D of the embeddings.
         digest: hex SHA-256 of weights and tokenizer.
         files: hex SHA-256 of each file that its folder has beside large weights; of a hub's none.
+
+    Args:
+        digest: where it is known; None: it is taken of the weights now.
     """
 
     def __init__(
-        self, source: str, model: T5EncoderModel, tokenizer: Any, max_tokens: int, files: Mapping[str, str]
+        self,
+        source: str,
+        model: T5EncoderModel,
+        tokenizer: Any,
+        max_tokens: int,
+        files: Mapping[str, str],
+        digest: str | None = None,
     ) -> None:
         self.source, self.max_tokens, self.files = source, max_tokens, dict(files)
         self.width: int = model.config.d_model
-        self.digest = _digest(model, tokenizer)
+        self.digest = _digest(model, tokenizer) if digest is None else digest
         self._model, self._tokenizer = model, tokenizer
 
     @property
@@ -219,7 +229,14 @@ def open_text_encoder(
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
         model, report = _load(name, local, _dtype(config))
     except (OSError, ValueError) as error:
+        if local and has_only_pickled(Path(name)):
+            raise ConfigurationError(
+                f"text.encoder: '{source}' has pickled weights only, which may run code and are not read; "
+                f"`walt convert-text-encoder {source}` makes safetensors of them"
+            ) from error
         cause = str(error).strip().splitlines()[0]
+        if not local and "safetensors" in cause:
+            cause += "; pickled weights: fetch them into a folder, `walt convert-text-encoder` it, and name that folder"
         kind = ConfigurationError if local and source != TINY else StorageError
         raise kind(f"text.encoder: cannot open '{source}' with safetensors weights: {cause}") from error
     missing = sorted(set(report["missing_keys"]) - {"encoder.embed_tokens.weight"})  # tied to shared.weight
@@ -230,6 +247,21 @@ def open_text_encoder(
     suffixes = (".json", ".model", *((".safetensors",) if source == TINY else ()))
     files = _digests(Path(name), suffixes) if local else {}
     return TextEncoder(source, model.eval().requires_grad_(False).to(device), tokenizer, max_tokens, files)
+
+
+def save_for_others(encoder: TextEncoder, weights: Path, tokenizer: Path) -> tuple[str, str]:
+    """Write the encoder as transformers saves it, for transformers' own classes; returns their names.
+
+    To be called before anything is encoded: the tokenizer remembers how it padded.
+
+    Args:
+        weights: folder of ``config.json`` and ``model.safetensors``.
+        tokenizer: folder of the tokenizer's files.
+    """
+    hide_progress_bars()
+    encoder._model.save_pretrained(weights)
+    encoder._tokenizer.save_pretrained(tokenizer)
+    return type(encoder._model).__name__, type(encoder._tokenizer).__name__
 
 
 def hide_progress_bars() -> None:

@@ -65,7 +65,8 @@ class AutoencoderTrainingConfig(LoopConfig):
     frozen: str | None
     """A trained autoencoder that is published exactly as it is, with the statistics of its latents: a folder, or
     ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION`` in the registry. Nothing is trained then, so latents of clips
-    that were encoded with it stay; ``forms`` says only at which sizes it is measured. Null trains."""
+    that were encoded with it stay; ``forms`` says only at which sizes it is measured. A folder may also hold a causal
+    autoencoder of diffusers (``walt.autoencoder.diffusers_vae``). Null trains."""
 
     @model_validator(mode="after")
     def _check_that_frozen_weights_are_the_only_ones(self) -> AutoencoderTrainingConfig:

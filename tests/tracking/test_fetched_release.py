@@ -1,0 +1,62 @@
+"""The models of a release, fetched by alias or by the base model's version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.tracking import CONFIG
+from walt.core.errors import ConfigurationError
+from walt.tracking import server
+from walt.tracking.fetched_release import fetch_release
+from walt.tracking.models import MEASURED_TAG
+
+Model = Callable[[str, bytes], Path]
+
+
+def release(root: Path, model: Model, alias: str | None, **weights: bytes) -> dict[str, str]:
+    """Register models that were evaluated together; name -> version."""
+    connection = server.connect(CONFIG, root)
+    folders = {name: model(name, data) for name, data in weights.items()}
+    versions = {name: server.register(connection, None, folder, name) for name, folder in folders.items()}
+    digests = {name: server.folder_digest(folder) for name, folder in folders.items()}
+    text = json.dumps({"models": digests, "figures": {}})
+    connection.client.set_model_version_tag("walt-base", versions["base"], MEASURED_TAG, text)
+    for name, version in versions.items() if alias else ():
+        connection.client.set_registered_model_alias(f"walt-{name}", alias, version)
+    return versions
+
+
+def weights_of(folders: dict[str, Path]) -> dict[str, bytes]:
+    return {name: (folder / "model.safetensors").read_bytes() for name, folder in folders.items()}
+
+
+def test_by_alias_and_by_version(root: Path, model: Model, tmp_path: Path) -> None:
+    release(root, model, "champion", base=b"1", autoencoder=b"a")
+    second = release(root, model, None, base=b"2", autoencoder=b"a")
+    assert second == {"base": "2", "autoencoder": "1"}
+    found = fetch_release(CONFIG, root, "champion", tmp_path / "first")
+    assert weights_of(found) == {"base": b"1", "autoencoder": b"a"}
+    assert next(iter(found)) == "base"
+    found = fetch_release(CONFIG, root, "2", tmp_path / "second")
+    assert weights_of(found) == {"base": b"2", "autoencoder": b"a"}
+
+
+def test_what_is_not_there(root: Path, model: Model, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="walt-base has no version with the alias champion"):
+        fetch_release(CONFIG, root, "champion", tmp_path)
+    release(root, model, None, base=b"1")
+    connection = server.connect(CONFIG, root)
+    with pytest.raises(ConfigurationError, match="walt-base has no version 7"):
+        fetch_release(CONFIG, root, "7", tmp_path)
+    connection.client.delete_model_version_tag("walt-base", "1", MEASURED_TAG)
+    with pytest.raises(ConfigurationError, match="was not evaluated"):
+        fetch_release(CONFIG, root, "1", tmp_path)
+    gone = json.dumps({"models": {"autoencoder": "none"}})
+    connection.client.set_model_version_tag("walt-base", "1", MEASURED_TAG, gone)
+    server.register(connection, None, model("autoencoder", b"a"), "autoencoder")
+    with pytest.raises(ConfigurationError, match="the autoencoder that it belongs with is gone"):
+        fetch_release(CONFIG, root, "1", tmp_path)

@@ -1,0 +1,218 @@
+"""The models and the sampling as classes of diffusers: this module and what it uses of ``walt`` travels in each
+exported folder (``walt.hub.own_code``), so that diffusers loads it where there is no ``walt``.
+
+A component each: ``transformer``, ``super_resolution``, ``super_resolution_2``, ``vae``, ``scheduler``; the text
+encoder and its tokenizer are as transformers saves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.utils.outputs import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.statistics import LatentStatistics
+from walt.diffusion.config import DiffusionConfig
+from walt.diffusion.schedule import Schedule
+from walt.nn.causal import use_channels_last
+from walt.sampling.config import SampleConfig
+from walt.sampling.output import to_frames
+from walt.sampling.prompt_inputs import Prompt
+from walt.sampling.prompt_to_video import Beginning, Pipeline
+from walt.text.encoder import TextEncoder
+from walt.transformer.config import SuperResolutionConfig, TransformerConfig
+from walt.transformer.model import WaltTransformer
+
+
+def as_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them, with tuples for lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+class WaltTransformerModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """A W.A.L.T transformer; ``architecture`` is the ``config.json`` of the model in a project."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, architecture: dict[str, Any]) -> None:
+        super().__init__()
+        values = as_settings(architecture)
+        if values["super_resolution"] is not None:
+            values["super_resolution"] = SuperResolutionConfig(**values["super_resolution"])
+        self.model = WaltTransformer(TransformerConfig(**values))
+
+    def forward(self, *inputs: Any, **conditions: Any) -> Tensor:
+        """As ``WaltTransformer.forward``."""
+        output: Tensor = self.model(*inputs, **conditions)
+        return output
+
+
+class WaltAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """The causal autoencoder with its latents' mean and standard deviation; ``architecture`` as above."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, architecture: dict[str, Any], statistics: dict[str, Any], normalize: bool) -> None:
+        super().__init__()
+        self.model = CausalAutoencoder(AutoencoderConfig(**as_settings(architecture)))
+        self.statistics = LatentStatistics.from_json(statistics)
+        self.normalize = normalize
+        use_channels_last(self.model)
+
+    def latent_statistics(self, device: str) -> LatentStatistics:
+        """What the transformers' latents are normalised with."""
+        if not self.normalize:
+            return LatentStatistics.identity(self.model.config.latent_channels).to(device)
+        return self.statistics.to(device)
+
+    def encode(self, video: Tensor) -> Tensor:
+        """(B, 3, 1+T, H, W) in [-1, 1] -> normalised latents (B, c, 1+t, h, w)."""
+        return self.latent_statistics(str(video.device)).normalize(self.model.encode(video)[0])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """The inverse, not clamped."""
+        return self.model.decode(self.latent_statistics(str(latents.device)).denormalize(latents))
+
+
+class WaltScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]
+    """The noise schedule of the training; the steps of DDIM are taken in the pipeline."""
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self, num_steps: int, beta_start: float, beta_end: float, zero_terminal_snr: bool, prediction: Any
+    ) -> None:
+        self.schedule = Schedule.from_config(
+            DiffusionConfig(
+                num_steps=num_steps, beta_start=beta_start, beta_end=beta_end, zero_terminal_snr=zero_terminal_snr,
+                prediction=prediction,
+            )
+        )  # fmt: skip
+
+
+class WaltOutput(BaseOutput):  # type: ignore[misc]
+    """``frames``: of each video its pictures (``pil``), or uint8 arrays (T, H, W, 3) (``np``), or tensors
+    (3, T, H, W) in [-1, 1] (``pt``)."""
+
+    frames: Any
+
+
+def _as_output(video: Tensor, output_type: str) -> Any:
+    """(3, T, H, W) in [-1, 1] as ``WaltOutput`` has it."""
+    if output_type == "pt":
+        return video
+    pictures = to_frames(video)
+    return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
+
+
+class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Prompts to videos, the same to the byte as ``walt sample`` makes them on the same device and libraries.
+
+    Args:
+        sampling: ``settings``, the project's ``sample`` section, which gives what a call leaves out; ``max_tokens`` of
+            the text; ``megapixels_at_once`` of the decoding.
+    """
+
+    config: Any
+    transformer: Any
+    super_resolution: Any
+    super_resolution_2: Any
+    vae: Any
+    scheduler: Any
+    text_encoder: Any
+    tokenizer: Any
+    _execution_device: torch.device
+    _optional_components: ClassVar[list[str]] = ["text_encoder", "tokenizer", "super_resolution", "super_resolution_2"]
+
+    def __init__(
+        self, transformer: Any, vae: Any, scheduler: Any, text_encoder: Any, tokenizer: Any, super_resolution: Any,
+        super_resolution_2: Any, sampling: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.register_modules(
+            transformer=transformer, vae=vae, scheduler=scheduler, text_encoder=text_encoder, tokenizer=tokenizer,
+            super_resolution=super_resolution, super_resolution_2=super_resolution_2,
+        )  # fmt: skip
+        self.register_to_config(sampling=sampling)
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        prompt: Prompt | Sequence[Prompt] = None,
+        *,
+        seed: int = 0,
+        generator: torch.Generator | None = None,
+        num_videos_per_prompt: int = 1,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        frame_guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        cascade: bool | None = None,
+        beginning: Sequence[Tensor] | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+    ) -> WaltOutput | tuple[Any]:
+        """Make videos, those of a prompt with consecutive seeds.
+
+        Args:
+            prompt: texts, or for models of classes numbers; None for models that take neither.
+            seed: of the first video of each prompt.
+            generator: in its place, its seed.
+            num_inference_steps: steps; these, the guidance and the cascade are by default the project's.
+            frame_guidance_scale: by default ``guidance_scale``.
+            beginning: the first frames, for models of frame prediction: (1, 3, frames, H, W) in [-1, 1], in the size of
+                each model of the cascade.
+            output_type: ``pil``, ``np`` or ``pt``.
+
+        Raises:
+            ConfigurationError: the models take no such prompts, or no beginning.
+            ValueError: an unknown ``output_type``.
+        """
+        if output_type not in ("pil", "np", "pt"):
+            raise ValueError(f"output_type: '{output_type}' is not pil, np or pt")
+        asked = {
+            "steps": num_inference_steps, "guidance_scale": guidance_scale,
+            "frame_guidance_scale": guidance_scale if frame_guidance_scale is None else frame_guidance_scale,
+            "guidance_rescale": guidance_rescale, "cascade": cascade,
+        }  # fmt: skip
+        settings = self._settings({name: value for name, value in asked.items() if value is not None})
+        first = seed if generator is None else generator.initial_seed()
+        prompts: list[Any] = [*prompt] if isinstance(prompt, list | tuple) else [prompt]
+        jobs = [(one, first + number) for one in prompts for number in range(num_videos_per_prompt)]
+        pipeline = self.sampling_pipeline()
+        evaluations = settings.steps * (1 + len(pipeline.followers(settings.cascade)))
+        videos: list[Tensor] = []
+        with self.progress_bar(total=len(jobs) * evaluations) as bar:
+            for start in range(0, len(jobs), settings.batch_size):
+                batch = jobs[start : start + settings.batch_size]
+                given = None
+                if beginning is not None:
+                    given = Beginning(tuple(frames.expand(len(batch), -1, -1, -1, -1) for frames in beginning))
+                made = pipeline(
+                    [one for one, _ in batch], [number for _, number in batch], settings, indices=[0] * len(batch),
+                    beginning=given, progress=bar.update,
+                )  # fmt: skip
+                videos += list(made.videos)
+        frames = [_as_output(video, output_type) for video in videos]
+        return WaltOutput(frames=frames) if return_dict else (frames,)
+
+    def sampling_pipeline(self) -> Pipeline:
+        """The models as ``walt`` samples from them."""
+        encoder, device = None, str(self._execution_device)
+        if self.text_encoder is not None:
+            tokens = self.config.sampling["max_tokens"]
+            encoder = TextEncoder("text_encoder", self.text_encoder, self.tokenizer, tokens, {}, digest="")
+        following = [model for model in (self.super_resolution, self.super_resolution_2) if model is not None]
+        return Pipeline(
+            encoder, self.transformer.model, tuple(model.model for model in following), self.vae.model,
+            self.vae.latent_statistics(device), self.scheduler.schedule, device, {},
+            self.config.sampling["megapixels_at_once"],
+        )  # fmt: skip
+
+    def _settings(self, asked: Mapping[str, Any]) -> SampleConfig:
+        return SampleConfig(**as_settings({**self.config.sampling["settings"], **asked}))
