@@ -38,7 +38,7 @@ def test_prefect_yaml_declares_each_deployment_for_the_pinned_version() -> None:
     assert written["prefect-version"] == pinned.group(1)
     assert [entry["name"] for entry in written["deployments"]] == [spec.name for spec in DEPLOYMENTS]
     for entry, spec in zip(written["deployments"], DEPLOYMENTS, strict=True):
-        assert entry["parameters"] == {"target": spec.target, "promote": spec.promote}
+        assert entry["parameters"] == {"target": spec.target, "promote": spec.promote, "retrain": spec.retrain}
         assert [schedule["cron"] for schedule in entry.get("schedules", [])] == [spec.cron] * bool(spec.cron)
         assert all(schedule["timezone"] == "UTC" for schedule in entry.get("schedules", []))
         assert entry["work_pool"]["name"] == "walt"
@@ -60,7 +60,12 @@ def test_deployments_bring_known_stages_up_to_date_under_names_of_their_own() ->
 
 def test_retraining_is_on_a_schedule_and_promotes_the_model() -> None:
     [retrain] = [spec for spec in DEPLOYMENTS if spec.name == RETRAIN]
-    assert (retrain.target, retrain.promote, retrain.cron) == (STAGE_NAMES[-1], True, "0 3 * * *")
+    assert (retrain.target, retrain.promote, retrain.retrain, retrain.cron) == (
+        STAGE_NAMES[-1],
+        True,
+        True,
+        "0 3 * * *",
+    )
 
 
 def test_another_schedule_for_retraining_moves_no_other_deployment() -> None:

@@ -197,6 +197,33 @@ def test_retraining_compares_the_models_even_when_nothing_changed(project: Path)
     assert _artifacts("promotion")[-1].data == "version 2 is better: it takes the alias"
 
 
+def test_without_enough_new_clips_a_retraining_ends_after_the_clips(project: Path) -> None:
+    assert walt("report", promote=True, retrain=True) == {"ingest": "ran"}
+    assert (project / "calls").read_text().split() == ["prepare", "retrain"]
+    assert runs(project, "train-autoencoder") == 0
+    assert _artifacts("retraining")[-1].data == "3 new clips, the rule wants 5: nothing to do"
+
+
+def test_with_enough_of_them_it_makes_everything_and_decides(project: Path) -> None:
+    behave(project, "retrain", "go")
+    outcomes = walt("train-base", retrain=True)
+    assert outcomes == dict.fromkeys(
+        ("ingest", "train-autoencoder", "encode-text", "encode-video", "train-base"), "ran"
+    )
+    assert (project / "calls").read_text().split() == ["prepare", "retrain", "promote", "retrain"]
+    assert runs(project, "ingest") == 1
+
+
+def test_a_retraining_that_fails_leaves_the_settings_as_they_were(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    behave(project, "retrain", "go")
+    behave(project, "train-base", "exit 7")
+    with pytest.raises(StageFailedError, match="train-base ended with exit status 7"):
+        walt("train-base", retrain=True)
+    assert (project / "params.yaml").read_text() == before
+    assert (project / "calls").read_text().split() == ["prepare", "retrain"], "nothing is promoted"
+
+
 def test_a_refused_promotion_fails_the_flow_run_with_its_reason(project: Path) -> None:
     behave(project, "promote", "refuse")
     with pytest.raises(StageFailedError, match=r"promote ended with exit status 2: .*not the weights that were eval"):

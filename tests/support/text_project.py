@@ -8,12 +8,13 @@ from pathlib import Path
 
 from tests.support.settings import compute_settings
 from tests.support.tiny_models import TEXT
+from tests.support.tracking import CONFIG as TRACKING
 from walt.core.paths import Paths
 from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, write_manifest
 from walt.stages.encode_text import Config
 
-CONFIG = Config(seed=0, text=TEXT, compute=compute_settings(workers=1))
+CONFIG = Config(seed=0, text=TEXT, compute=compute_settings(workers=1), tracking=TRACKING)
 CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
 
 
