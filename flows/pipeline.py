@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
-from flows import artifacts, dvc_lock
+from flows import artifacts, dvc_lock, schedules
 from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
@@ -73,6 +74,10 @@ def walt(target: str = "report", promote: bool = False, retrain: bool = False) -
     """
     root = Path.cwd()
     stages = _stages_for(target)
+    run_id = runtime.flow_run.get_id()
+    if retrain and run_id is not None and schedules.was_overtaken(UUID(run_id)):
+        get_run_logger().info("this was due while another run of this deployment was under way: nothing to do")
+        return {}
     with storage.lock(root / "work" / "flow.lock"):
         dvc_lock.check_free(root)
         if not retrain:
