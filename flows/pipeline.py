@@ -11,13 +11,14 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
+from pydantic import Field
 
 from flows import artifacts, dvc_lock, schedules
 from flows.processes import Ended, StageFailedError, run_command
@@ -53,8 +54,12 @@ _guarded_task = task(
 )
 
 
+Target = Annotated[str, Field(json_schema_extra={"enum": list(STAGE_NAMES)})]
+"""A stage's name; the page offers them, and the server refuses others."""
+
+
 @flow(name="walt", flow_run_name="{target}", persist_result=False)
-def walt(target: str = "report", promote: bool = False, retrain: bool = False) -> dict[str, str]:
+def walt(target: Target = "report", promote: bool = False, retrain: bool = False) -> dict[str, str]:
     """Bring the stage ``target`` and everything it needs up to date, in the project of the current folder.
 
     Args:

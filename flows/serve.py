@@ -100,9 +100,15 @@ def deployment_of(spec: DeploymentSpec, found: Registered) -> RunnerDeployment:
     """A deployment as Prefect takes it."""
     from prefect.deployments.runner import RunnerDeployment
     from prefect.types.entrypoint import EntrypointType
+    from prefect.utilities.callables import ParameterSchema
 
     from flows.pipeline import walt
     from flows.schedules import KEPT_TAG
+
+    class Strict(ParameterSchema):
+        """With which the server refuses a parameter that the flow does not have, before a run is made."""
+
+        additionalProperties: bool
 
     deployment = walt.to_deployment(
         spec.name,
@@ -114,6 +120,8 @@ def deployment_of(spec: DeploymentSpec, found: Registered) -> RunnerDeployment:
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
+    schema = deployment._parameter_openapi_schema.model_dump(exclude_unset=True)
+    deployment._parameter_openapi_schema = Strict(**schema, additionalProperties=False)
     return deployment
 
 

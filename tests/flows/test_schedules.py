@@ -11,11 +11,13 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Completed, Running
 
 from flows import schedules
 from flows.deployments import DEPLOYMENTS, RETRAIN, DeploymentSpec
 from flows.schedules import Registered, registered, was_overtaken
+from walt.project.registry import STAGE_NAMES
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 NIGHTLY = next(spec for spec in DEPLOYMENTS if spec.name == RETRAIN)
@@ -136,3 +138,27 @@ def test_a_run_that_was_due_while_another_worked_is_overtaken(client: SyncPrefec
     assert was_overtaken(second.id)
     by_hand = client.create_flow_run_from_deployment(deployment_id)
     assert not was_overtaken(by_hand.id), "who asks for a run gets one"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"target": "train-bsae"}, "train-bsae"),
+        ({"tagret": "ingest"}, "tagret"),
+        ({"promote": "perhaps"}, "perhaps"),
+    ],
+)
+def test_parameters_that_the_flow_does_not_have_are_refused_by_the_server(
+    client: SyncPrefectClient, spec: DeploymentSpec, parameters: dict[str, str], said: str
+) -> None:
+    deployment_id, _ = serve(spec)
+    with pytest.raises(PrefectHTTPStatusError, match=said):
+        client.create_flow_run_from_deployment(deployment_id, parameters=parameters)
+
+
+def test_parameters_are_described(client: SyncPrefectClient, spec: DeploymentSpec) -> None:
+    deployment_id, _ = serve(spec)
+    schema = client.read_deployment(deployment_id).parameter_openapi_schema
+    assert schema is not None
+    assert schema["properties"]["target"]["enum"] == list(STAGE_NAMES)
+    assert all(about["description"] for about in schema["properties"].values())
