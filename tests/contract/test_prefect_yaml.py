@@ -11,8 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows import deployments
-from flows.deployments import DEPLOYMENTS, ENTRYPOINT, RETRAIN, DeploymentSpec, render
-from flows.serve import cron_of
+from flows.deployments import DEPLOYMENTS, ENTRYPOINT, RETRAIN, render
 from walt.core.config import read_yaml
 from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
@@ -66,15 +65,6 @@ def test_retraining_is_on_a_schedule_and_promotes_the_model() -> None:
         True,
         "0 3 * * *",
     )
-
-
-def test_another_schedule_for_retraining_moves_no_other_deployment() -> None:
-    nightly = DeploymentSpec("nightly", "A deployment on a schedule of its own.", "ingest", cron="0 1 * * *")
-    crons = {spec.name: cron_of(spec, "* * * * *") for spec in (*DEPLOYMENTS, nightly)}
-    assert crons == {
-        **{spec.name: spec.cron for spec in DEPLOYMENTS}, RETRAIN: "* * * * *", "nightly": "0 1 * * *",
-    }  # fmt: skip
-    assert all(cron_of(spec, None) == spec.cron for spec in (*DEPLOYMENTS, nightly))
 
 
 def test_the_command_lists_or_writes(

@@ -91,6 +91,10 @@ def test_what_the_start_says_is_before_the_page(client: SyncPrefectClient, spec:
     assert (crons(client, deployment_id), found.said) == ({}, "no schedule")
 
 
+def test_another_time_for_retraining_moves_no_other_deployment(spec: DeploymentSpec) -> None:
+    assert serve(replace(spec, name=f"nightly-{uuid4()}"), "* * * * *")[1].said == "cron: 0 3 * * *"
+
+
 def test_one_that_an_earlier_version_paused_at_its_end_is_active_again(
     client: SyncPrefectClient, spec: DeploymentSpec
 ) -> None:
