@@ -9,7 +9,7 @@ INTEROP := .venv-interop
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY:  help install demo test check interop bench gpu-check docs serve mlflow lock clean
+.PHONY:  help install demo demo-uncaptioned test check interop bench gpu-check docs serve mlflow lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install ## the whole pipeline on generated videos: ends with results/report.html
 	@$(BIN)/python -m flows.walt --promote
+
+demo-uncaptioned: install ## the demo on clips without captions, which the pipeline writes itself; in demo-uncaptioned/
+	@mkdir -p demo-uncaptioned && cd demo-uncaptioned && ../$(BIN)/walt init --recipe demo-uncaptioned && \
+		../$(BIN)/python -m flows.walt
 
 test: install ## all tests, in JOBS processes of one thread each
 	$(PYTEST)

@@ -24,7 +24,13 @@ from walt.tracking import server
 from walt.tracking.models import METRIC_TAG, aliased_release
 
 _KINDS = {
-    "clips and tables": ("data/clips", "data/manifest", "data/rejects.parquet", "data/clip_rejects.parquet"),
+    "clips and tables": (
+        "data/clips",
+        "data/manifest",
+        "data/captions",
+        "data/rejects.parquet",
+        "data/clip_rejects.parquet",
+    ),
     "latents and text": ("data/latents", "data/text"),
     "models": ("models",),
     "results": ("results",),
