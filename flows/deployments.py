@@ -34,13 +34,14 @@ class DeploymentSpec:
     description: str
     target: str
     promote: bool = False
+    retrain: bool = False
     cron: str | None = None
     """In UTC; None: only on request."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Of the flow."""
-        return {"target": self.target, "promote": self.promote}
+        return {"target": self.target, "promote": self.promote, "retrain": self.retrain}
 
 
 DEPLOYMENTS: tuple[DeploymentSpec, ...] = (
@@ -53,10 +54,11 @@ DEPLOYMENTS: tuple[DeploymentSpec, ...] = (
     DeploymentSpec("all", "Everything, to the report.", "report"),
     DeploymentSpec(
         RETRAIN,
-        "On a schedule: ingest new, changed and removed source files, remake what they make stale, evaluate, and move "
-        "the model alias if the new model is better. Does nothing, quickly, when nothing changed.",
+        "On a schedule: ingest new, changed and removed source files; where enough clips are new by the rule in "
+        "params.yaml, train on from the release with the alias, evaluate, and move the alias if the new one is better.",
         "report",
         promote=True,
+        retrain=True,
         cron="0 3 * * *",
     ),
 )

@@ -8,16 +8,19 @@ file, and on one machine they would only share its processors (docs/decisions/00
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
+from pydantic import Field
 
-from flows import artifacts, dvc_lock
+from flows import artifacts, dvc_lock, schedules
 from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
@@ -25,6 +28,7 @@ from walt.core.log import PROGRESS_FILE_VARIABLE
 from walt.core.paths import Paths
 from walt.core.stopping import STOPPING_FILE
 from walt.core.suggestions import did_you_mean
+from walt.project import retraining
 from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
 
 RETRIES = 4
@@ -50,38 +54,75 @@ _guarded_task = task(
 )
 
 
+Target = Annotated[str, Field(json_schema_extra={"enum": list(STAGE_NAMES)})]
+"""A stage's name; the page offers them, and the server refuses others."""
+
+
 @flow(name="walt", flow_run_name="{target}", persist_result=False)
-def walt(target: str = "report", promote: bool = False) -> dict[str, str]:
+def walt(target: Target = "report", promote: bool = False, retrain: bool = False) -> dict[str, str]:
     """Bring the stage ``target`` and everything it needs up to date, in the project of the current folder.
 
     Args:
         target: a stage; ``report`` is the last, and so means everything.
         promote: then give the model alias to the new model, if it is better by the rule in ``params.yaml``.
+        retrain: look at the clips first: where fewer are new than ``params.yaml``'s section ``retrain`` asks for, that
+            is all. Else models go on from the release with the alias, and are promoted if they are better.
 
     Returns:
-        What happened to each stage: up to date, restored from the cache, or ran.
+        What happened to each stage: up to date, restored from the cache, or ran. Without enough new clips, of the clips
+        alone.
 
     Raises:
         ConfigurationError: no stage has that name.
         LockedError: another flow run, or DVC, works in this project.
         StageFailedError: a stage failed; its message says why.
     """
-    logger, root = get_run_logger(), Path.cwd()
+    root = Path.cwd()
     stages = _stages_for(target)
+    run_id = runtime.flow_run.get_id()
+    if retrain and run_id is not None and schedules.was_overtaken(UUID(run_id)):
+        get_run_logger().info("this was due while another run of this deployment was under way: nothing to do")
+        return {}
     with storage.lock(root / "work" / "flow.lock"):
         dvc_lock.check_free(root)
-        prepare(root)
-        stale = find_stale(root, [stage.name for stage in stages])
-        logger.info("stale: %s", ", ".join(stale) if stale else "nothing; everything is up to date")
-        if never_restored := [stage.name for stage in stages if stage.persist and stage.name in stale]:
-            logger.info(
-                "%s: made again, never restored from DVC's run cache; if this is another commit than before, stop and "
-                "run `dvc checkout` first",
-                ", ".join(never_restored),
-            )
-        outcomes = _bring_up_to_date(root, stages, stale)
-        if promote:
-            promote_model(root)
+        if not retrain:
+            prepare(root)
+            return _whole(root, stages, promote)
+        with _put_back_on_failure(root):
+            prepare(root)
+            clips = stages_needed_for("ingest")
+            outcomes = _bring_up_to_date(root, clips, find_stale(root, [stage.name for stage in clips]))
+            if begin_retraining(root):
+                ingest = {name: outcome for name, outcome in outcomes.items() if outcome != _FRESH}
+                outcomes = {**_whole(root, stages, promote=True), **ingest}
+                end_retraining(root)
+            return outcomes
+
+
+@contextmanager
+def _put_back_on_failure(root: Path) -> Iterator[None]:
+    """What a retraining writes into ``params.yaml`` does not outlive it, whatever ends it."""
+    try:
+        yield
+    except BaseException:  # cancelling a flow run is none of Exception's
+        retraining.restore(root)
+        raise
+
+
+def _whole(root: Path, stages: Sequence[Stage], promote: bool) -> dict[str, str]:
+    """Bring stages up to date, and promote their models where that is asked for; what happened to each stage."""
+    logger = get_run_logger()
+    stale = find_stale(root, [stage.name for stage in stages])
+    logger.info("stale: %s", ", ".join(stale) if stale else "nothing; everything is up to date")
+    if never_restored := [stage.name for stage in stages if stage.persist and stage.name in stale]:
+        logger.info(
+            "%s: made again, never restored from DVC's run cache; if this is another commit than before, stop and "
+            "run `dvc checkout` first",
+            ", ".join(never_restored),
+        )
+    outcomes = _bring_up_to_date(root, stages, stale)
+    if promote:
+        promote_model(root)
     return outcomes
 
 
@@ -156,6 +197,22 @@ def promote_model(root: Path) -> str:
     decision = ended.lines[-1] if ended.lines else ""
     artifacts.show_text("promotion", decision, "Whether the new model version was promoted", get_run_logger())
     return decision
+
+
+@_guarded_task
+def begin_retraining(root: Path) -> bool:
+    """Whether there are enough new clips by the rule; then ``params.yaml`` has the settings of the retraining."""
+    _run("retrain", ["walt", "retrain"], root)
+    plan = storage.read_json(Paths(root).work("retrain") / retraining.PLAN_FILE)
+    said = str(plan["said"])
+    artifacts.show_text("retraining", said, "Whether the models were trained again", get_run_logger())
+    return bool(plan["go"])
+
+
+@_guarded_task
+def end_retraining(root: Path) -> None:
+    """Keep the settings of a retraining whose models took the alias; else put ``params.yaml`` back."""
+    _run("retrain", ["walt", "retrain", "--end"], root)
 
 
 def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ended:

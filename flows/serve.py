@@ -12,12 +12,17 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flows.deployments import DEPLOYMENTS, RETRAIN, DeploymentSpec
+from flows.deployments import DEPLOYMENTS, DeploymentSpec
 from flows.server import HOST, api_url, running_server
 from walt.core import environment
 from walt.core.errors import ConfigurationError, WaltError
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+
+    from flows.schedules import Registered
 
 CRON_VARIABLE = "WALT_RETRAIN_CRON"
 
@@ -30,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--retrain-cron",
         default=os.environ.get(CRON_VARIABLE),
         metavar="CRON",
-        help=f"when to retrain, instead of the deployment's own schedule; '* * * * *' is each minute ({CRON_VARIABLE})",
+        help=f"when to retrain, instead of what the page says; off: by no schedule ({CRON_VARIABLE})",
     )
     options = parser.parse_args(arguments)
     environment.set_defaults()
@@ -53,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check_cron(cron: str | None) -> None:
     """Raise ConfigurationError, one line, where a schedule is none that Prefect knows."""
-    if cron is None:
+    if cron in (None, "off"):
         return
     from prefect.client.schemas.schedules import CronSchedule
 
@@ -67,32 +72,22 @@ def check_cron(cron: str | None) -> None:
 
 def _serve(retrain_cron: str | None) -> None:
     """Register the deployments and run what is asked for, one flow run at a time."""
-    from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
-    from prefect.types.entrypoint import EntrypointType
 
-    from flows.pipeline import walt  # imports prefect, which must see PREFECT_API_URL
+    from flows.schedules import registered  # imports prefect, which must see PREFECT_API_URL
 
     class OrderlyRunner(Runner):
-        """Ends on SIGTERM as on Ctrl-C: flow runs stopped, schedules paused. Prefect's own leaves mid-step."""
+        """Ends on SIGTERM as on Ctrl-C: flow runs stopped. Prefect's own leaves mid-step."""
 
         def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     # one project, one flow run at a time: the next one waits for its turn
-    runner = OrderlyRunner(name="walt", pause_on_shutdown=True, limit=1)
+    runner = OrderlyRunner(name="walt", pause_on_shutdown=False, limit=1)  # without a server nothing is scheduled
     for spec in DEPLOYMENTS:
-        cron = cron_of(spec, retrain_cron)
-        deployment = walt.to_deployment(
-            spec.name,
-            description=spec.description,
-            parameters=spec.parameters,
-            cron=cron,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
-        assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
-        runner.add_deployment(deployment)
-        print(f"  walt/{spec.name:16} {spec.description}{f' [cron: {cron}]' if cron else ''}")
+        found = registered(spec, retrain_cron)
+        runner.add_deployment(deployment_of(spec, found))
+        print(f"  walt/{spec.name:16} {spec.description}{f' [{found.said}]' if found.said else ''}")
     print(
         "ready. In another shell: PREFECT_PROFILE=local prefect deployment run walt/train-base --watch\n"
         "Ctrl-C stops what runs, and the server.",
@@ -101,9 +96,33 @@ def _serve(retrain_cron: str | None) -> None:
     asyncio.run(runner.start())
 
 
-def cron_of(spec: DeploymentSpec, retrain_cron: str | None) -> str | None:
-    """When a deployment runs by itself: by its own schedule, ``retrain`` by ``retrain_cron`` where that is given."""
-    return retrain_cron if retrain_cron and spec.name == RETRAIN else spec.cron
+def deployment_of(spec: DeploymentSpec, found: Registered) -> RunnerDeployment:
+    """A deployment as Prefect takes it."""
+    from prefect.deployments.runner import RunnerDeployment
+    from prefect.types.entrypoint import EntrypointType
+    from prefect.utilities.callables import ParameterSchema
+
+    from flows.pipeline import walt
+    from flows.schedules import KEPT_TAG
+
+    class Strict(ParameterSchema):
+        """With which the server refuses a parameter that the flow does not have, before a run is made."""
+
+        additionalProperties: bool
+
+    deployment = walt.to_deployment(
+        spec.name,
+        description=spec.description,
+        parameters=spec.parameters,
+        schedules=list(found.schedules),
+        paused=found.paused,
+        tags=[KEPT_TAG],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    assert isinstance(deployment, RunnerDeployment)  # a coroutine only where an event loop runs
+    schema = deployment._parameter_openapi_schema.model_dump(exclude_unset=True)
+    deployment._parameter_openapi_schema = Strict(**schema, additionalProperties=False)
+    return deployment
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

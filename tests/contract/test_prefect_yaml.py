@@ -11,8 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from flows import deployments
-from flows.deployments import DEPLOYMENTS, ENTRYPOINT, RETRAIN, DeploymentSpec, render
-from flows.serve import cron_of
+from flows.deployments import DEPLOYMENTS, ENTRYPOINT, RETRAIN, render
 from walt.core.config import read_yaml
 from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
@@ -38,7 +37,7 @@ def test_prefect_yaml_declares_each_deployment_for_the_pinned_version() -> None:
     assert written["prefect-version"] == pinned.group(1)
     assert [entry["name"] for entry in written["deployments"]] == [spec.name for spec in DEPLOYMENTS]
     for entry, spec in zip(written["deployments"], DEPLOYMENTS, strict=True):
-        assert entry["parameters"] == {"target": spec.target, "promote": spec.promote}
+        assert entry["parameters"] == {"target": spec.target, "promote": spec.promote, "retrain": spec.retrain}
         assert [schedule["cron"] for schedule in entry.get("schedules", [])] == [spec.cron] * bool(spec.cron)
         assert all(schedule["timezone"] == "UTC" for schedule in entry.get("schedules", []))
         assert entry["work_pool"]["name"] == "walt"
@@ -60,16 +59,12 @@ def test_deployments_bring_known_stages_up_to_date_under_names_of_their_own() ->
 
 def test_retraining_is_on_a_schedule_and_promotes_the_model() -> None:
     [retrain] = [spec for spec in DEPLOYMENTS if spec.name == RETRAIN]
-    assert (retrain.target, retrain.promote, retrain.cron) == (STAGE_NAMES[-1], True, "0 3 * * *")
-
-
-def test_another_schedule_for_retraining_moves_no_other_deployment() -> None:
-    nightly = DeploymentSpec("nightly", "A deployment on a schedule of its own.", "ingest", cron="0 1 * * *")
-    crons = {spec.name: cron_of(spec, "* * * * *") for spec in (*DEPLOYMENTS, nightly)}
-    assert crons == {
-        **{spec.name: spec.cron for spec in DEPLOYMENTS}, RETRAIN: "* * * * *", "nightly": "0 1 * * *",
-    }  # fmt: skip
-    assert all(cron_of(spec, None) == spec.cron for spec in (*DEPLOYMENTS, nightly))
+    assert (retrain.target, retrain.promote, retrain.retrain, retrain.cron) == (
+        STAGE_NAMES[-1],
+        True,
+        True,
+        "0 3 * * *",
+    )
 
 
 def test_the_command_lists_or_writes(

@@ -37,7 +37,7 @@ def test_module_has_run_and_the_declared_sections(stage: Stage) -> None:
 
 def test_every_section_is_used_by_some_stage() -> None:
     used = {name for stage in STAGES for name in (*stage.params, *stage.settings)}
-    assert used | {"promotion"} == set(Params.model_fields)
+    assert used | {"promotion", "retrain"} == set(Params.model_fields)
 
 
 def test_artifacts_are_made_once_and_before_they_are_read() -> None:

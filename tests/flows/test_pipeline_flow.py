@@ -25,7 +25,7 @@ from flows.walt import main
 from tests.support.fake_project import ROOT, behave, runs, use_own_dvc
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
-from walt.project.registry import STAGE_NAMES
+from walt.project.registry import STAGE_NAMES, stages_needed_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]  # each takes a few seconds
 
@@ -40,7 +40,7 @@ def _artifacts(key: str) -> list[Artifact]:
 def test_runs_what_is_needed_once_and_then_nothing(project: Path) -> None:
     earlier = {key: len(_artifacts(key)) for key in ("progress-ingest", "result-ingest")}  # of other tests' flows
     outcomes = walt("encode-text")
-    assert outcomes == {"ingest": "ran", "encode-text": "ran"}
+    assert outcomes == {"ingest": "ran", "caption": "ran", "encode-text": "ran"}
     assert (project / "data/text").read_text().startswith("data/text: data/manifest: first")
     assert runs(project, "train-base") == 0, "a stage that is not needed was run"
 
@@ -52,7 +52,7 @@ def test_runs_what_is_needed_once_and_then_nothing(project: Path) -> None:
     rows = figures[0].data if isinstance(figures[0].data, list) else json.loads(str(figures[0].data))
     assert rows == [{"figure": "loss", "value": 0.25}, {"figure": "clips/train", "value": 3}]
 
-    assert walt("encode-text") == {"ingest": "up to date", "encode-text": "up to date"}
+    assert walt("encode-text") == dict.fromkeys(("ingest", "caption", "encode-text"), "up to date")
     assert runs(project, "ingest") == runs(project, "encode-text") == 1
 
 
@@ -195,6 +195,31 @@ def test_retraining_compares_the_models_even_when_nothing_changed(project: Path)
     assert (project / "calls").read_text().split() == ["prepare", "promote", "prepare", "promote"]
     assert runs(project, "ingest") == 1
     assert _artifacts("promotion")[-1].data == "version 2 is better: it takes the alias"
+
+
+def test_without_enough_new_clips_a_retraining_ends_after_the_clips(project: Path) -> None:
+    assert walt("report", promote=True, retrain=True) == {"ingest": "ran"}
+    assert (project / "calls").read_text().split() == ["prepare", "retrain"]
+    assert runs(project, "train-autoencoder") == 0
+    assert _artifacts("retraining")[-1].data == "3 new clips, the rule wants 5: nothing to do"
+
+
+def test_with_enough_of_them_it_makes_everything_and_decides(project: Path) -> None:
+    behave(project, "retrain", "go")
+    outcomes = walt("train-base", retrain=True)
+    assert outcomes == dict.fromkeys((stage.name for stage in stages_needed_for("train-base")), "ran")
+    assert (project / "calls").read_text().split() == ["prepare", "retrain", "promote", "retrain"]
+    assert runs(project, "ingest") == 1
+
+
+def test_a_retraining_that_fails_leaves_the_settings_as_they_were(project: Path) -> None:
+    before = (project / "params.yaml").read_text()
+    behave(project, "retrain", "go")
+    behave(project, "train-base", "exit 7")
+    with pytest.raises(StageFailedError, match="train-base ended with exit status 7"):
+        walt("train-base", retrain=True)
+    assert (project / "params.yaml").read_text() == before
+    assert (project / "calls").read_text().split() == ["prepare", "retrain"], "nothing is promoted"
 
 
 def test_a_refused_promotion_fails_the_flow_run_with_its_reason(project: Path) -> None:

@@ -91,6 +91,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("promotion.guards.1.metric", "fvd", r"promotion.guards.1.metric is 'fvd', which evaluate does not make"),
         ("promotion.guards.0.better", "lower", r"guards.0.better is lower, but adherence/shape is better when it is h"),
         ("promotion.metric", "held_out_loss/base/band_01", r"promotion.metric is 'held_out_loss/base/band_01', which"),
+        ("retrain.new_share", 0.0, r"'retrain.new_share': input should be greater than 0"),
+        ("retrain.steps", 100, r"retrain.steps is 100, but train_base.optimizer.warmup_steps is 100: it must be more"),
         ("promotion.margin", 0.0, r"'promotion.margin': input should be greater than 0"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,13 @@ import torch
 from safetensors.torch import load
 
 from tests.support.package_copy import copy_package, edit
+from tests.support.settings import changed
 from tests.support.text_project import CAPTIONS, CONFIG, make_text_project, rows
 from tests.support.text_project import run_encode_text as run
 from tests.support.tiny_models import TEXT
 from tests.support.traced_files import files_run
-from walt.core.errors import RejectLimitError, StorageError
+from walt.core.errors import ConfigurationError, RejectLimitError, StorageError
+from walt.core.own_digest import write_json_with_digest
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data import distinct_captions
@@ -383,3 +386,37 @@ def test_without_text_there_is_no_table_of_names(tmp_path: Path) -> None:
     run(CONFIG, paths)
     run(CONFIG.model_copy(update={"text": None}), paths)
     assert [file.name for file in paths.text.iterdir()] == ["labels.parquet"]
+
+
+def encoder_of(paths: Paths) -> dict[str, bytes]:
+    return {name: data for name, data in content(paths).items() if name.startswith("models")}
+
+
+def frozen(address: str) -> Config:
+    assert CONFIG.text
+    return CONFIG.model_copy(update={"text": changed(CONFIG.text, tiny={"frozen": address})})
+
+
+def test_a_frozen_encoder_is_published_as_it_is_also_of_new_captions(done: Paths, tmp_path: Path) -> None:
+    shutil.copytree(done.text_encoder, tmp_path / "given")
+    paths = make_text_project(tmp_path, [*CAPTIONS, "a huge yellow pentagon"])
+    run(CONFIG, paths)
+    assert encoder_of(paths) != encoder_of(done), "built of other captions"
+    run(frozen("given"), paths)
+    assert encoder_of(paths) == encoder_of(done)
+
+
+def test_what_is_no_tiny_encoder_cannot_be_frozen(done: Paths, tmp_path: Path) -> None:
+    paths = make_text_project(tmp_path)
+    with pytest.raises(ConfigurationError, match="nowhere: no such folder"):
+        run(frozen("nowhere"), paths)
+    shutil.copytree(done.text_encoder, paths.text_encoder)
+    with pytest.raises(ConfigurationError, match="models/text-encoder, which this stage replaces"):
+        run(frozen("models/text-encoder"), paths)
+    (tmp_path / "given").mkdir()
+    write_json_with_digest(tmp_path / "given/encoder.json", {
+        "source": "google/t5-v1_1-xl", "digest": "0", "max_tokens": 8, "width": 16, "files": {},
+    })  # fmt: skip
+    with pytest.raises(ConfigurationError, match="given is no tiny encoder that encode-text published"):
+        run(frozen("given"), paths)
+    assert encoder_of(paths) == encoder_of(done), "the one before stays"

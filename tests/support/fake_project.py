@@ -57,7 +57,7 @@ for output in outputs:
 """
 
 _WALT = f"""#!{sys.executable}
-import pathlib, sys
+import json, pathlib, sys
 print(f"walt {{sys.argv[1]}} was called")
 with open("calls", "a") as stream:
     stream.write(sys.argv[1] + "\\n")
@@ -66,6 +66,18 @@ if sys.argv[1] == "promote" and pathlib.Path("behave/promote").is_file():
     sys.exit(2)
 if sys.argv[1] == "promote":
     print("version 2 is better: it takes the alias")
+if sys.argv[1:] == ["retrain"]:
+    go = pathlib.Path("behave/retrain").is_file()
+    said = "7 new clips, the rule wants 5" if go else "3 new clips, the rule wants 5: nothing to do"
+    work = pathlib.Path("work/retrain")
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "plan.json").write_text(json.dumps({{"go": go, "said": said, "champion": {{}}, "settings": {{}}}}))
+    print(said)
+    if go:
+        before = pathlib.Path("params.yaml").read_text()
+        (work / "params.before.yaml").write_text(before)
+        for file in (work / "params.written.yaml", pathlib.Path("params.yaml")):
+            file.write_text(before + "# of a retraining\\n")
 """
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.support.settings import compute_settings
 from tests.support.tiny_models import TEXT
+from tests.support.tracking import CONFIG as TRACKING
 from walt.core.paths import Paths
 from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, write_manifest
@@ -16,7 +17,7 @@ from walt.data.written_captions import write_written
 from walt.stages import encode_text
 from walt.stages.encode_text import Config
 
-CONFIG = Config(seed=0, text=TEXT, compute=compute_settings(workers=1))
+CONFIG = Config(seed=0, text=TEXT, compute=compute_settings(workers=1), tracking=TRACKING)
 CAPTIONS = ["a red circle", "a green square", None, "a red circle", "a blue circle", "a green circle", "a red square"]
 
 

@@ -19,7 +19,7 @@ from walt.text.tiny import build_tiny_encoder, unigram_vocabulary
 COLOURS = ("red", "green", "blue", "yellow")
 DIRECTIONS = ("left", "right", "up", "down")
 CAPTIONS = [f"a {c} circle moving {d}" for c, d in itertools.product(COLOURS, DIRECTIONS)]
-TINY = TinyT5Config(width=64, layers=2, heads=4, vocabulary=256)
+TINY = TinyT5Config(width=64, layers=2, heads=4, vocabulary=256, frozen=None)
 
 
 def make_tiny(

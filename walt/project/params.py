@@ -20,6 +20,7 @@ from walt.evaluation.metric_names import better, is_of_a_band, metric_names
 from walt.ingest.config import DatasetConfig, IngestConfig
 from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.report_config import ReportConfig
+from walt.project.retrain_config import RetrainConfig
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig
 from walt.tracking.config import TrackingConfig
@@ -54,6 +55,7 @@ class Params(Section):
     report: ReportConfig
     tracking: TrackingConfig
     promotion: PromotionConfig
+    retrain: RetrainConfig
     compute: ComputeConfig
     resume: ResumeConfig
 
@@ -71,6 +73,7 @@ class Params(Section):
         _check_super_resolution(self)
         _check_diffusion(self)
         _check_evaluation(self)
+        _check_retraining(self)
         return self
 
     def transformers(self) -> dict[str, tuple[TransformerConfig, DiffusionTrainingConfig]]:
@@ -264,3 +267,15 @@ def _check_evaluation(params: Params) -> None:
     for key, metric, said in directions:
         if said != better(metric):
             raise ValueError(f"promotion.{key} is {said}, but {metric} is better when it is {better(metric)}")
+
+
+def _check_retraining(params: Params) -> None:
+    for transformer in TRANSFORMERS:
+        training = params.transformers().get(transformer.name, (None, None))[1]
+        if training is None or transformer.starts_from is not None:
+            continue
+        if params.retrain.steps <= training.optimizer.warmup_steps:
+            raise ValueError(
+                f"retrain.steps is {params.retrain.steps}, but {transformer.training}.optimizer.warmup_steps is "
+                f"{training.optimizer.warmup_steps}: it must be more"
+            )

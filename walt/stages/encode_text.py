@@ -32,7 +32,7 @@ from torch import Tensor
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import canonical_json, sha256_json
-from walt.core.errors import CorruptArtifactError, RejectLimitError
+from walt.core.errors import ConfigurationError, CorruptArtifactError, RejectLimitError
 from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
@@ -56,8 +56,10 @@ from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
 from walt.project.code_identity import code_digest
 from walt.text.config import TextConfig
-from walt.text.encoder import TINY, TextEncoder, open_text_encoder
+from walt.text.encoder import TINY, TINY_FOLDER, TextEncoder, checked_description, open_text_encoder
 from walt.text.tiny import build_tiny_encoder
+from walt.tracking.config import TrackingConfig
+from walt.tracking.given_models import forget, given_model
 
 STAGE = "encode-text"
 NULL_SHARD = "null.tar"
@@ -79,6 +81,7 @@ class Config(Section):
     seed: int
     text: TextConfig | None
     compute: ComputeConfig
+    tracking: TrackingConfig
 
 
 def run(config: Config, paths: Paths) -> dict[str, Any]:
@@ -246,11 +249,26 @@ def _publish_encoder(
     for left in paths.text_encoder.parent.glob(f"{paths.text_encoder.name}.*{TEMPORARY_SUFFIX}"):
         shutil.rmtree(left)  # of a killed run of this stage; other stages' stay
     with atomic_directory(paths.text_encoder) as folder:
-        if text.encoder == TINY:
+        if text.encoder == TINY and text.tiny.frozen is not None:
+            _copy_frozen(text.tiny.frozen, config, paths, folder)
+        elif text.encoder == TINY:
             build_tiny_encoder(captions, text.tiny, config.seed, folder)
         encoder = open_text_encoder(text.encoder, text.max_tokens, device, folder, paths.root)
         encoder.describe(folder)
     return encoder
+
+
+def _copy_frozen(address: str, config: Config, paths: Paths, folder: Path) -> None:
+    """Copy a tiny encoder that was published before into ``folder``. Raises ConfigurationError where it is none."""
+    given = given_model(config.tracking, paths.root, address, paths.work(STAGE))
+    if given.folder.resolve() == paths.text_encoder.resolve():
+        raise ConfigurationError(
+            f"text.tiny.frozen is {address}, which this stage replaces: name a copy, or a version in the registry"
+        )
+    if checked_description(given.folder, paths.root)["source"] != TINY:
+        raise ConfigurationError(f"text.tiny.frozen: {address} is no tiny encoder that encode-text published")
+    shutil.copytree(given.folder / TINY_FOLDER, folder / TINY_FOLDER)
+    forget(paths.work(STAGE))
 
 
 def _lengths(cut: Mapping[str, int], uses: Counter[str]) -> Lengths:

@@ -16,6 +16,10 @@ class TinyT5Config(Section):
     layers: PositiveInt
     heads: PositiveInt
     vocabulary: int = Field(ge=8)
+    frozen: str | None
+    """The tiny encoder that is published as it is: the folder that a stage published, or ``models:/NAME@ALIAS`` or
+    ``models:/NAME/VERSION`` in the registry. So a model that goes on from another one sees the tokens that one saw,
+    also of new captions. null: built, from the captions that are here."""
 
 
 class TextConfig(Section):

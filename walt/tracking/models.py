@@ -23,6 +23,7 @@ from walt.tracking import promotion, runs, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
 from walt.tracking.promotion import Decision, Figures, PromotionRule
+from walt.tracking.release_record import keep_release, rolled_back
 from walt.tracking.release_runs import note_decision
 from walt.tracking.releases import METRIC_TAG, MODEL_ARTIFACTS, release_digests, release_folders
 
@@ -96,10 +97,12 @@ def promote(
         members = [_member(connection, rule, name, folder) for name, folder in folders.items()]
         decider = members[0]
         what = f"{decider.name} version {decider.version}"
-        aliased = _aliased(connection, rule.alias)
+        aliased = aliased_release(connection, rule.alias)
         if aliased == {name: member.version for name, member in zip(folders, members, strict=True)}:
             _tag(connection, decider.name, decider.version, figures, digests)  # they may have been measured again
             return f"{what} already is {rule.alias} ({promotion.listed(figures)}): nothing to decide."
+        if (note := rolled_back(connection, decider.name, decider.version)) is not None:
+            return f"{what} does not become {rule.alias}: `walt rollback` took that from it ({note['reason']})."
     champion = _Champion.find(connection, rule.alias, aliased, next(iter(folders)))
     to_beat = None if champion is None else _figures_to_beat(config, root, connection, champion, figures, measure)
     with server.errors():
@@ -107,6 +110,8 @@ def promote(
         said = f"{what} {'becomes' if decision.better else 'does not become'} {rule.alias}: {decision.reason}."
         _keep(connection, rule, members, decision, figures, to_beat, digests)
         if decision.better:
+            versions = {name: member.version for name, member in zip(folders, members, strict=True)}
+            keep_release(connection, root, versions, aliased)
             _move_alias(connection, rule.alias, members, figures, digests, left=set(aliased) - set(folders))
         note_decision(connection, digests, said)
     return said
@@ -144,7 +149,7 @@ def _member(connection: server.Connection, rule: PromotionRule, name: str, folde
     return _Member(full_name, version, _alias_of(connection, full_name, rule.alias))
 
 
-def _aliased(connection: server.Connection, alias: str) -> dict[str, str]:
+def aliased_release(connection: server.Connection, alias: str) -> dict[str, str]:
     """The release with the alias: short name of each model -> its version; empty where nothing has it."""
     found = {}
     for name in MODEL_ARTIFACTS:

@@ -164,7 +164,7 @@ def create_run(connection: Connection, record: Record, spool_name: str | None = 
 
 def reopen_run(connection: Connection, run_id: str) -> bool:
     """Reopen a run that was cut off; False where it was deleted since."""
-    if not _is_there(connection, run_id):
+    if not is_there(connection, run_id):
         return False
     connection.client.update_run(run_id, status="RUNNING")
     return True
@@ -172,7 +172,7 @@ def reopen_run(connection: Connection, run_id: str) -> bool:
 
 def close_run(connection: Connection, run_id: str, timestamp: int) -> None:
     """Mark a run whose process was killed, and that will not continue, as KILLED; one that ended is left alone."""
-    if _is_there(connection, run_id) and connection.client.get_run(run_id).info.status == "RUNNING":
+    if is_there(connection, run_id) and connection.client.get_run(run_id).info.status == "RUNNING":
         connection.client.set_terminated(run_id, "KILLED", end_time=timestamp)
 
 
@@ -252,7 +252,8 @@ def register(connection: Connection, run_id: str | None, folder: Path, name: str
     return str(registered.version)
 
 
-def _is_there(connection: Connection, run_id: str) -> bool:
+def is_there(connection: Connection, run_id: str) -> bool:
+    """Whether there is such a run, and nobody deleted it."""
     from mlflow.exceptions import MlflowException
 
     try:

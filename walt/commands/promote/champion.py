@@ -58,7 +58,7 @@ def _furnish(place: Paths, project: Paths, models: Mapping[str, Path]) -> None:
     artifacts = {MODEL_ARTIFACTS[name]: folder for name, folder in models.items()}
     for artifact in MODEL_ARTIFACTS.values():
         _link(place, artifact, artifacts.get(artifact), "this release has none")
-    for artifact in ("clips", "manifest"):
+    for artifact in ("clips", "manifest", "captions"):
         _link(place, artifact, getattr(project, artifact), "")
     fits = all(_digest(getattr(place, model)) == _digest(getattr(project, model)) for model in _OF_LATENTS.values())
     for artifact in _OF_LATENTS:

@@ -1,0 +1,119 @@
+"""``walt status``: one screen, each line of which is there whatever the others say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.support.release import promoted
+from walt.commands.status import screen as status
+from walt.commands.status.screen import disk_by_kind, screen
+from walt.core.storage import lock
+from walt.project.recipes import recipe_text
+
+NOBODY = "http://127.0.0.1:9/api"  # the discard port: nobody listens
+
+
+@pytest.fixture
+def root(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project; DVC says that ingest is stale."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
+    dvc = subprocess.CompletedProcess([], 0, '{"report": [], "ingest": [{"changed deps": {}}]}\n', "")
+    monkeypatch.setattr(status.subprocess, "run", lambda *_, **__: dvc)
+    return tmp_path
+
+
+def line(root: Path, name: str, api: str = NOBODY) -> str:
+    (found,) = [line for line in screen(root, api) if line.startswith(f"{name}:")]
+    return found.partition(":")[2].strip()
+
+
+def test_what_is_stale_and_what_runs(root: Path) -> None:
+    assert line(root, "stale") == "ingest, report"
+    assert line(root, "running") == "nothing"
+    with lock(root / "work/flow.lock"), lock(root / "work/train-base/lock"):
+        assert line(root, "running") == f"flow (process {os.getpid()}), train-base (process {os.getpid()})"
+    assert line(root, "running") == "nothing", "the number in the file stays"
+
+
+def test_dvc_that_cannot_say_is_quoted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dvc = subprocess.CompletedProcess([], 1, "", "ERROR: you are not inside of a DVC repository\n")
+    monkeypatch.setattr(status.subprocess, "run", lambda *_, **__: dvc)
+    assert line(root, "stale") == "DVC cannot say (ERROR: you are not inside of a DVC repository)"
+
+
+def test_the_release_with_the_alias(root: Path) -> None:
+    assert line(root, "promoted") == "no release is champion"
+    folder = root / "models/base"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"1")
+    promoted(root, {"base": folder}, 60)
+    assert line(root, "promoted").startswith("base 1 (adherence/both 0.9375 [")
+
+
+def test_a_registry_that_is_away_is_said(root: Path) -> None:
+    text = (root / "params.yaml").read_text().replace("sqlite:///mlflow.db", "http://127.0.0.1:9")
+    (root / "params.yaml").write_text(text)
+    assert line(root, "promoted").startswith("MLflow cannot say (")
+
+
+def test_a_file_with_two_names_takes_its_place_once(root: Path) -> None:
+    for folder in ("data/clips", ".dvc/cache", "work/ingest"):
+        (root / folder).mkdir(parents=True)
+    (root / "data/clips/a.tar").write_bytes(bytes(100_000))
+    (root / ".dvc/cache/aa").hardlink_to(root / "data/clips/a.tar")
+    (root / "work/ingest/b").write_bytes(bytes(50_000))
+    sizes = disk_by_kind(root)
+    assert 100_000 <= sizes["clips and tables"] < 150_000
+    assert sizes["DVC's cache"] == 0
+    assert 50_000 <= sizes["work"] < 100_000
+    assert any(line.endswith("clips and tables") for line in screen(root, NOBODY))
+
+
+@pytest.fixture
+def api() -> Iterator[tuple[str, dict[str, object]]]:
+    """The address of a server that gives answers by path; where it has none, 404."""
+    answers: dict[str, object] = {}
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path in answers
+            body = json.dumps(answers.get(self.path)).encode()
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api", answers
+        server.shutdown()
+
+
+def test_the_next_run(root: Path, api: tuple[str, dict[str, object]]) -> None:
+    url, answers = api
+    assert line(root, "next run").startswith(f"none: no Prefect server answers at {NOBODY}")
+    assert line(root, "next run", url) == "walt/retrain is not served"
+    answers["/api/deployments/name/walt/retrain"] = {"id": "1", "paused": False}
+    answers["/api/flow_runs/filter"] = []
+    assert line(root, "next run", url) == "walt/retrain has no schedule"
+    answers["/api/flow_runs/filter"] = [{"expected_start_time": "2030-01-01T03:00:00Z"}]
+    assert line(root, "next run", url) == "walt/retrain at 2030-01-01T03:00:00Z"
+    answers["/api/deployments/name/walt/retrain"] = {"id": "1", "paused": True}
+    assert line(root, "next run", url) == "walt/retrain is paused"

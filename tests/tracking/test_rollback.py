@@ -1,0 +1,132 @@
+"""The alias goes back for a whole release, and what a release was made of can be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.release import champions, promoted
+from tests.support.tracking import CONFIG
+from walt.commands import release, rollback
+from walt.core.errors import ConfigurationError
+from walt.core.paths import Paths
+from walt.core.storage import read_json
+from walt.project.recipes import recipe_text
+from walt.tracking import server
+from walt.tracking.release_record import deciding_version, fetch_release
+from walt.tracking.rollback import roll_back
+
+Model = Callable[[str, bytes], Path]
+
+
+def test_all_models_go_back_and_the_one_that_lost_is_not_promoted_again(root: Path, model: Model) -> None:
+    promoted(root, {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"1")}, 40)
+    second = {"base": model("base", b"2"), "sr-2x": model("sr-2x", b"2"), "autoencoder": model("autoencoder", b"2")}
+    assert "becomes champion" in promoted(root, second, 60)
+    assert champions(root) == {"base": "2", "sr-2x": "1", "autoencoder": "2"}
+
+    said = roll_back(CONFIG, "champion", root, "its videos flicker")
+    assert said == "walt-base version 1 is champion again, with autoencoder 1: its videos flicker."
+    assert champions(root) == {"base": "1", "autoencoder": "1"}, "super-resolution was no part of it"
+
+    again = promoted(root, second, 60)
+    assert again == (
+        "walt-base version 2 does not become champion: `walt rollback` took that from it (its videos flicker)."
+    )
+    assert champions(root) == {"base": "1", "autoencoder": "1"}
+
+
+def test_it_goes_back_step_by_step_to_the_first(root: Path, model: Model) -> None:
+    for number, matches in ((1, 10), (2, 30), (3, 60)):
+        promoted(root, {"base": model("base", b"%d" % number)}, matches)
+    roll_back(CONFIG, "champion", root, "a")
+    roll_back(CONFIG, "champion", root, "b")
+    assert champions(root) == {"base": "1"}
+    with pytest.raises(ConfigurationError, match="version 1 was the first champion: there is no release to go back to"):
+        roll_back(CONFIG, "champion", root, "c")
+    assert champions(root) == {"base": "1"}
+    promoted(root, {"base": model("base", b"4")}, 64)
+    roll_back(CONFIG, "champion", root, "d")
+    assert champions(root) == {"base": "1"}, "the one before 4, not the number before"
+
+
+def test_it_refuses_where_there_is_nothing_to_go_back_to(root: Path, model: Model) -> None:
+    with pytest.raises(ConfigurationError, match="no version of walt-base is champion"):
+        roll_back(CONFIG, "champion", root, "a")
+    promoted(root, {"base": model("base", b"1")}, 10)
+    promoted(root, {"base": model("base", b"2")}, 60)
+    server.connect(CONFIG, root).client.delete_model_version("walt-base", "1")
+    with pytest.raises(ConfigurationError, match="walt-base version 1, which was champion before, is gone"):
+        roll_back(CONFIG, "champion", root, "a")
+    assert champions(root) == {"base": "2"}
+
+
+def test_of_a_promotion_that_broke_off_the_release_before_is_still_known(
+    root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promoted(root, {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"1")}, 10)
+    second = {"base": model("base", b"2"), "autoencoder": model("autoencoder", b"2")}
+    from mlflow import MlflowClient
+
+    move = MlflowClient.set_registered_model_alias
+
+    def breaks_off(self: MlflowClient, name: str, alias: str, version: str) -> None:
+        if name == "walt-base":
+            raise KeyboardInterrupt
+        move(self, name, alias, version)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", breaks_off)
+        with pytest.raises(KeyboardInterrupt):
+            promoted(root, second, 60)
+    assert champions(root) == {"base": "1", "autoencoder": "2"}
+    promoted(root, second, 60)
+    roll_back(CONFIG, "champion", root, "a")
+    assert champions(root) == {"base": "1", "autoencoder": "1"}
+
+
+def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, model: Model, tmp_path: Path) -> None:
+    (root / "params.yaml").write_text("tracking:\n  uri: postgresql://me:secret@host/db # here\nseed: 3\n")
+    (root / "dvc.lock").write_text("stages: {}\n")
+    Paths(root).latents.mkdir(parents=True)
+    (Paths(root).latents / "clips.parquet").write_bytes(b"the table")
+    promoted(root, {"base": model("base", b"1")}, 10)
+    (root / "params.yaml").write_text("seed: 4\n")
+    promoted(root, {"base": model("base", b"2")}, 60)
+    connection = server.connect(CONFIG, root)
+    assert deciding_version(connection, "champion", None) == ("walt-base", "2")
+    first, present = tmp_path / "first", tmp_path / "present"
+    fetch_release(connection, "walt-base", "1", first)
+    assert (first / "params.yaml").read_text() == "tracking:\n  uri: postgresql://***@host/db # here\nseed: 3\n"
+    assert (first / "dvc.lock").read_text() == "stages: {}\n"
+    assert (first / "clips.parquet").read_bytes() == b"the table"
+    assert fetch_release(connection, "walt-base", "2", present).previous == {"base": "1"}
+    assert (present / "params.yaml").read_text() == "seed: 4\n"
+    assert read_json(present / "release.json")["models"] == {"base": "2"}
+    with pytest.raises(ConfigurationError, match="walt-base has no version 7"):
+        deciding_version(connection, "champion", "7")
+
+
+def test_a_version_that_was_never_promoted_has_nothing_to_fetch(root: Path, model: Model, tmp_path: Path) -> None:
+    promoted(root, {"base": model("base", b"1")}, 60)
+    promoted(root, {"base": model("base", b"2")}, 10)
+    with pytest.raises(ConfigurationError, match="walt-base version 2: it was never promoted, so nothing was kept"):
+        fetch_release(server.connect(CONFIG, root), "walt-base", "2", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_both_commands_say_what_they_did(
+    root: Path, model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "params.yaml").write_text(recipe_text("tiny"))
+    monkeypatch.chdir(root)
+    promoted(root, {"base": model("base", b"1")}, 10)
+    promoted(root, {"base": model("base", b"2")}, 60)
+    release.command(Path("one"), "1")
+    assert "walt-base version 1: params.yaml, release.json are in one" in capsys.readouterr().out
+    with pytest.raises(ConfigurationError, match="one: it is there already"):
+        release.command(Path("one"))
+    rollback.command("a reason")
+    assert "walt-base version 1 is champion again, with no other model: a reason." in capsys.readouterr().out

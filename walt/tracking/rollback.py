@@ -1,0 +1,66 @@
+"""The way back: the alias goes to the release that had it before, for all its models."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from walt.core.errors import ConfigurationError
+from walt.tracking import server
+from walt.tracking.config import TrackingConfig
+from walt.tracking.models import aliased_release
+from walt.tracking.release_record import ROLLED_BACK_TAG, Release, read_release
+from walt.tracking.releases import MODEL_ARTIFACTS
+
+
+def roll_back(config: TrackingConfig, alias: str, root: Path, reason: str) -> str:
+    """Give the alias back to the release that had it before the present one; returns a sentence.
+
+    The reason is kept with the version that loses the alias, which ``walt promote`` then refuses. Doing it again goes
+    one release further back. Of a rollback that broke off, the deciding model has not moved yet: the next one finishes
+    it.
+
+    Raises:
+        ConfigurationError: nothing has the alias, no release had it before, or one of its versions was deleted.
+        StorageError: MLflow cannot be reached.
+    """
+    decider = next(iter(MODEL_ARTIFACTS))
+    with server.errors():
+        connection = server.connect(config, root)
+        name = f"{connection.model_prefix}-{decider}"
+        aliased = aliased_release(connection, alias)
+        if decider not in aliased:
+            raise ConfigurationError(f"no version of {name} is {alias}: there is nothing to roll back")
+        version = aliased[decider]
+        previous = _previous(connection, name, version, alias)
+        client = connection.client
+        note = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "reason": reason, "to": dict(previous)}
+        client.set_model_version_tag(name, version, ROLLED_BACK_TAG, json.dumps(note))
+        for other in set(aliased) - set(previous):
+            client.delete_registered_model_alias(f"{connection.model_prefix}-{other}", alias)
+        for other in sorted(previous, key=lambda short: short == decider):  # the deciding one last
+            client.set_registered_model_alias(f"{connection.model_prefix}-{other}", alias, previous[other])
+    others = ", ".join(f"{other} {number}" for other, number in previous.items() if other != decider)
+    return f"{name} version {previous[decider]} is {alias} again, with {others or 'no other model'}: {reason}."
+
+
+def _previous(connection: server.Connection, name: str, version: str, alias: str) -> dict[str, str]:
+    """The release that had the alias before, all of whose versions are there."""
+    release: Release | None = read_release(connection, name, version)
+    if release is None:
+        raise ConfigurationError(
+            f"{name} version {version}: what was {alias} before it was not noted, by an earlier version of walt"
+        )
+    if release.previous is None:
+        raise ConfigurationError(f"{name} version {version} was the first {alias}: there is no release to go back to")
+    for other, number in release.previous.items():
+        full_name = f"{connection.model_prefix}-{other}"
+        try:
+            with server.errors():
+                connection.client.get_model_version(full_name, number)
+        except server.RefusedError as error:
+            raise ConfigurationError(
+                f"{full_name} version {number}, which was {alias} before, is gone: {error}"
+            ) from error
+    return dict(release.previous)
