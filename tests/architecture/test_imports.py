@@ -41,7 +41,7 @@ DOORS = {
     "scenedetect": {"walt/media/shots.py"},
     "cv2": {"walt/media/shots.py"},
     "imagehash": {"walt/media/fingerprints.py"},
-    "scipy": {"walt/media/fingerprints.py", "walt/core/figures.py", "walt/evaluation/resampling.py"},
+    "scipy": {"walt/media/fingerprints.py", "walt/core/figures.py", "walt/evaluation"},
     "webdataset": {"walt/data"},
     "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
     "tokenizers": set(),
