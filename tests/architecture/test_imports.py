@@ -43,7 +43,12 @@ DOORS = {
     "imagehash": {"walt/media/fingerprints.py"},
     "scipy": {"walt/media/fingerprints.py", "walt/core/figures.py", "walt/evaluation"},
     "webdataset": {"walt/data"},
-    "transformers": {"walt/text", "walt/autoencoder/perceptual.py", "walt/autoencoder/perceptual_architecture.py"},
+    "transformers": {
+        "walt/text",
+        "walt/autoencoder/perceptual.py",
+        "walt/autoencoder/perceptual_architecture.py",
+        "walt/evaluation/pretrained_folders.py",
+    },
     "tokenizers": set(),
     "mlflow": {"walt/tracking"},
     "dvc": set(),

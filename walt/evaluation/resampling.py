@@ -14,7 +14,7 @@ from scipy.special import rel_entr, softmax
 from scipy.stats import binomtest
 
 from walt.core.figures import CONFIDENCE, Figure, half_width
-from walt.evaluation.frechet import Features, distance_of, frechet_distance, in_order
+from walt.evaluation.frechet import Features, distance_of, distance_to_statistics, frechet_distance, in_order
 from walt.evaluation.kernels import Kernel, discrepancies
 
 RESAMPLES = 200
@@ -54,6 +54,16 @@ def frechet_figure(real: Features, generated: Features, conditions: Mapping[str,
     value, items = frechet_distance(real, generated), min(len(real), len(generated))
     reach = half_width(replicates, items)
     return Figure(value, max(value - reach, 0.0), value + reach, items, tuple(replicates), conditions)
+
+
+def frechet_to_statistics_figure(
+    mean: Features, covariance: Features, generated: Features, conditions: Mapping[str, str]
+) -> Figure:
+    """The Frechet distance to a mean and a covariance, which stay as they are; two clips or more are resampled."""
+    value = distance_to_statistics(mean, covariance, in_order(generated))
+    replicates = [distance_to_statistics(mean, covariance, generated[chosen]) for chosen in resamples(len(generated))]
+    reach = half_width(replicates, len(generated))
+    return Figure(value, max(value - reach, 0.0), value + reach, len(generated), tuple(replicates), conditions)
 
 
 def kernel_figure(kernel: Kernel, real: Features, generated: Features, conditions: Mapping[str, str]) -> Figure:
