@@ -47,8 +47,8 @@ class FeatureCache:
             return {}
         try:
             with safe_open(str(self._path), "pt") as file:
-                features, about = file.get_tensor("features"), json.loads(file.metadata()["clips"])
-                whole = file.metadata()["digest"] == _digest(features, about)
+                features, (about, digest) = file.get_tensor("features"), json.loads(file.metadata()["clips"])
+                whole = digest == _digest(features, about)
         except (SafetensorError, ValueError, KeyError, TypeError):
             whole = False
         if not whole:
@@ -60,7 +60,8 @@ class FeatureCache:
         """Replace the file, and remove the oldest ones of other identities."""
         features = torch.stack([of_clip for of_clip, _ in measured.values()])
         about = [[content, pixels] for content, (_, pixels) in measured.items()]
-        metadata = {"clips": json.dumps(about), "digest": _digest(features, about)}
+        # one key: safetensors writes several in an order that is another one each time
+        metadata = {"clips": json.dumps([about, _digest(features, about)])}
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(self._path, save({"features": features}, metadata))
         files = sorted(self.folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime_ns)
