@@ -179,17 +179,17 @@ def test_the_similarity_is_the_mean_cosine_of_frames_and_text(tmp_path: Path) ->
 def test_reference_statistics(tmp_path: Path) -> None:
     file = tmp_path / "reference.npz"
     np.savez(file, mu=np.zeros(3), sigma=np.eye(3))
-    found = read_statistics(file, sha256_file(file))
+    found = read_statistics(file, sha256_file(file), "inception")
     assert (found.mean.shape, found.covariance.shape) == ((3,), (3, 3))
     with pytest.raises(CorruptArtifactError, match="sha256"):
-        read_statistics(file, "0" * 64)
+        read_statistics(file, "0" * 64, "inception")
     for arrays in (
         {"mu": np.zeros(3)},
         {"mu": np.zeros(3), "sigma": np.eye(2)},
         {"mu": np.array([{}]), "sigma": np.eye(1)},
     ):
         np.savez(file, **arrays)
-        with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics"):
-            read_statistics(file, sha256_file(file))
+        with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception"):
+            read_statistics(file, sha256_file(file), "inception")
     with pytest.raises(ConfigurationError, match="no file"):
-        read_statistics(tmp_path / "absent.npz", "0" * 64)
+        read_statistics(tmp_path / "absent.npz", "0" * 64, "inception")

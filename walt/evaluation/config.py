@@ -47,8 +47,8 @@ class EvaluateConfig(Section):
     real_clips: int | None = Field(ge=2)
     """In place of the protocol's number of clips that the samples are compared with; null: the protocol's. Each number
     then says so."""
-    statistics: NetworkFile | None
-    """Mean ``mu`` and covariance ``sigma`` of the real side's features, an .npz file, where the protocol asks for such:
-    published FIDs are taken to the same file."""
+    statistics: dict[NetworkName, NetworkFile]
+    """Mean ``mu`` and covariance ``sigma`` of the real side's features by a network, an .npz file, where the protocol
+    asks for such: published FIDs are taken to the same file."""
     networks: dict[NetworkName, NetworkFile]
     """Those that the protocol, or ``features``, asks for; ``random_network`` needs no file."""

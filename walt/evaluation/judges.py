@@ -31,10 +31,10 @@ def open_extractors(
     return extractors
 
 
-def open_statistics(config: EvaluateConfig, paths: Paths) -> Statistics | None:
-    """Those of the real side, where the protocol is measured by a file of them. Raises as ``read_statistics``."""
-    file = statistics_of(config)
-    return None if file is None else read_statistics(paths.resolve(file.path), file.sha256)
+def open_statistics(config: EvaluateConfig, paths: Paths) -> dict[NetworkName, Statistics]:
+    """Those of the real side by network, where the protocol is measured by them. Raises as ``read_statistics``."""
+    files = statistics_of(config).items()
+    return {name: read_statistics(paths.resolve(file.path), file.sha256, name) for name, file in files}
 
 
 def wanted_clips(config: EvaluateConfig, paths: Paths, size: Size, num_frames: int) -> list[RealClip]:

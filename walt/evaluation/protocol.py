@@ -145,10 +145,11 @@ def measures_of(config: EvaluateConfig) -> tuple[Measure, ...]:
     return (Measure(network=config.features, metrics=metrics or ("frechet_distance",)),)
 
 
-def statistics_of(config: EvaluateConfig) -> NetworkFile | None:
-    """The file to which Frechet distances are taken; None: to the clips."""
+def statistics_of(config: EvaluateConfig) -> dict[NetworkName, NetworkFile]:
+    """The files to which Frechet distances are taken, by network; to the clips where there is none."""
     asked = load_protocol(config.protocol).real.statistics and config.features is None
-    return config.statistics if asked else None
+    networks = networks_of(config)
+    return {name: file for name, file in config.statistics.items() if asked and name in networks}
 
 
 def networks_of(config: EvaluateConfig) -> tuple[NetworkName, ...]:
@@ -175,7 +176,7 @@ def departures(config: EvaluateConfig, found: Found) -> list[str]:
         said.append(f"{found.fps:g} frames per second")
     if found.real_clips != real.clips:
         said.append(f"{found.real_clips} real clips")
-    if real.statistics and (config.statistics is None or config.features is not None):
+    if real.statistics and set(networks_of(config)) - statistics_of(config).keys():
         said.append("without the reference statistics")
     if made.clips is not None and found.samples != made.clips:
         said.append(f"{found.samples} samples")

@@ -57,8 +57,8 @@ class Sets:
     prompts: Sequence[str]
     given_frames: int
     """First frames of each clip that are not judged."""
-    statistics: Statistics | None
-    """To which Frechet distances are taken in place of the real clips."""
+    statistics: Mapping[NetworkName, Statistics]
+    """By network; to which Frechet distances are taken in place of the real clips."""
     conditions: Mapping[str, str]
     """Of the samples."""
     cache: Path
@@ -67,14 +67,14 @@ class Sets:
     """Digest of the code, for the cache."""
 
 
-def read_statistics(path: Path, sha256: str) -> Statistics:
+def read_statistics(path: Path, sha256: str, network: str) -> Statistics:
     """From an .npz file with ``mu`` and ``sigma``, as ADM's evaluations and clean-fid write them.
 
     Raises:
         ConfigurationError: there is no such file, or not these arrays in it.
         CorruptArtifactError: its SHA-256 differs; it is not opened then.
     """
-    setting = "evaluate.statistics"
+    setting = f"evaluate.statistics.{network}"
     if not path.is_file():
         raise ConfigurationError(f"{setting}.path: no file '{path}'")
     if sha256_file(path) != sha256:
@@ -96,7 +96,7 @@ def measure_sets(
     figures: dict[str, Figure] = {}
     left_out: list[str] = []
     for measure in measures:
-        clips = _MeasuredSets(sets, extractors[measure.network])
+        clips = _MeasuredSets(sets, extractors[measure.network], sets.statistics.get(measure.network))
         for metric in measure.metrics:
             name = of_network(metric, measure.network)
             if clips.fewest(metric) < _FEWEST.get(metric, 2):
@@ -109,8 +109,8 @@ def measure_sets(
 class _MeasuredSets:
     """Both sets as one network sees them; what no metric asks for is not computed."""
 
-    def __init__(self, sets: Sets, extractor: Extractor) -> None:
-        self.sets, self.extractor = sets, extractor
+    def __init__(self, sets: Sets, extractor: Extractor, statistics: Statistics | None) -> None:
+        self.sets, self.extractor, self.statistics = sets, extractor, statistics
         self._real: tuple[Features, str] | None = None
         self._generated: Features | None = None
 
@@ -127,8 +127,8 @@ class _MeasuredSets:
             return inception_score_figure(logits, conditions)
         if metric == "text_similarity":
             return mean_figure(self._similarities(), conditions)
-        if self._to_statistics(metric) and self.sets.statistics is not None:
-            statistics = self.sets.statistics
+        if metric == "frechet_distance" and self.statistics is not None:
+            statistics = self.statistics
             if len(statistics.mean) != self.extractor.num_features:
                 said = f"{len(statistics.mean)} features, the network has {self.extractor.num_features}"
                 raise ConfigurationError(f"evaluate.statistics is of {said}")
@@ -162,7 +162,7 @@ class _MeasuredSets:
         return self._generated
 
     def _to_statistics(self, metric: Metric) -> bool:
-        return metric == "frechet_distance" and self.sets.statistics is not None
+        return metric == "frechet_distance" and self.statistics is not None
 
     def _similarities(self) -> list[float]:
         from walt.evaluation.pretrained_folders import CLIPFeatures  # imports transformers

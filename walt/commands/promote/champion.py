@@ -84,7 +84,7 @@ def _with_absolute_paths(params: Params, project: Paths) -> dict[str, Any]:
     content["dataset"]["descriptor"] = str(project.resolve(params.dataset.descriptor))
     content["dataset"]["path"] = str(project.resolve(params.dataset.path))
     evaluate = content["evaluate"]
-    for file in filter(None, (*evaluate["networks"].values(), evaluate["statistics"])):
+    for file in (*evaluate["networks"].values(), *evaluate["statistics"].values()):
         file["path"] = str(project.resolve(file["path"]))
     content["tracking"]["uri"] = resolve_uri(params.tracking.uri, project.root)
     return content
