@@ -9,7 +9,7 @@ INTEROP := .venv-interop
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY:  help install demo test check interop bench gpu-check serve mlflow lock clean
+.PHONY:  help install demo demo-uncaptioned test check interop bench gpu-check docs serve mlflow lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install ## the whole pipeline on generated videos: ends with results/report.html
 	@$(BIN)/python -m flows.walt --promote
+
+demo-uncaptioned: install ## the demo on clips without captions, which the pipeline writes itself; in demo-uncaptioned/
+	@mkdir -p demo-uncaptioned && cd demo-uncaptioned && ../$(BIN)/walt init --recipe demo-uncaptioned && \
+		../$(BIN)/python -m flows.walt
 
 test: install ## all tests, in JOBS processes of one thread each
 	$(PYTEST)
@@ -58,6 +62,10 @@ bench: install ## speed against what people use today; tables in results/
 
 gpu-check: install ## what only a GPU runs, in at most 8 minutes on any CUDA card; writes docs/results/gpu.md
 	$(BIN)/python -m benchmarks.gpu_check
+
+docs: install ## the documentation as a site, in site/; with WATCH=1 served at 127.0.0.1:8000 and rebuilt on changes
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(WATCH),serve,build) --quiet -f infra/docs/mkdocs.yml
+	@$(if $(WATCH),true,echo "site/index.html")
 
 serve: install ## a local Prefect server with all deployments, until Ctrl-C
 	@$(BIN)/python -m flows.serve

@@ -14,6 +14,7 @@ floor  room                                           what lives there
 2     ``autoencoder``  ``transformer``                the two models of the paper
 2     ``text``  ``tracking``                          T5, MLflow
 3     ``ingest``                                      source files to clips in tars (no torch)
+3     ``captioning``                                  captions by a model, corrections by people
 3     ``training``  ``sampling``  ``evaluation``      the loop, prompts to videos, videos to numbers
 4     ``project``                                     parameters, recipes, registry of stages, how one is run
 4     ``pages``                                       what HTML pages share
@@ -22,7 +23,7 @@ floor  room                                           what lives there
 -     ``recipes``                                     parameter files, which ``walt init`` expands to ``params.yaml``
 ====  ==============================================  ==========================================================
 
-A video's way: ``stages.ingest`` -> ``stages.train_autoencoder`` -> ``stages.encode_text``, ``stages.encode_video`` ->
-``stages.train_transformer`` (base, another aspect, super-resolution twice) -> ``stages.sample`` ->
-``stages.evaluate`` -> ``stages.report``.
+A video's way: ``stages.ingest`` -> ``stages.train_autoencoder`` -> ``stages.caption``, ``stages.encode_text``,
+``stages.encode_video`` -> ``stages.train_transformer`` (base, another aspect, super-resolution twice) ->
+``stages.sample`` -> ``stages.evaluate`` -> ``stages.report``.
 """

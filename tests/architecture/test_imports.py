@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
     "core": 0, "media": 1, "workers": 1, "nn": 1, "diffusion": 1,
     "autoencoder": 2, "transformer": 2, "text": 2, "data": 2, "tracking": 2,
-    "ingest": 3, "export": 3, "training": 3, "sampling": 3, "evaluation": 3,
+    "ingest": 3, "export": 3, "captioning": 3, "training": 3, "sampling": 3, "evaluation": 3,
     "recipes": 4, "project": 4, "pages": 4, "stages": 5, "commands": 6, "cli": 7,
 }  # fmt: skip
 
@@ -48,6 +48,7 @@ DOORS = {
         "walt/autoencoder/perceptual.py",
         "walt/autoencoder/perceptual_architecture.py",
         "walt/evaluation/pretrained_folders.py",
+        "walt/captioning/vision_language.py",
     },
     "tokenizers": set(),
     "mlflow": {"walt/tracking"},

@@ -151,8 +151,11 @@ def test_a_local_folder_needs_its_configuration_alone(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--recipe", "demmo"), "no recipe is named 'demmo'; did you mean 'demo'?"),
-        (("--recipe", "xyzzy"), "no recipe is named 'xyzzy'; there are demo, imagenet, kinetics600, t2v, tiny, ucf101"),
-        (("--recipe", "defaults"), "no recipe is named 'defaults'; there are demo, imagenet"),
+        (
+            ("--recipe", "xyzzy"),
+            "no recipe is named 'xyzzy'; there are demo, demo-uncaptioned, imagenet, kinetics600, t2v, tiny, ucf101",
+        ),
+        (("--recipe", "defaults"), "no recipe is named 'defaults'; there are demo, demo-uncaptioned, imagenet"),
         (("--recipe", "demo", "--params", "params.yaml"), "--recipe and --params both say what to describe; give one"),
         (("--params", "no-such.yaml"), "no-such.yaml: no such file"),
     ],

@@ -158,7 +158,7 @@ def test_source_files_that_are_not_here_stop_only_ingest(project: Path) -> None:
     (project / "datasets/shapes.yaml").write_bytes((ROOT / "datasets/captioned.yaml").read_bytes())
     (check,) = doctor._sources(params(), project)
     assert (check.status, "data/shapes: no such folder" in check.found) == ("warn", True)
-    assert "dvc repro --downstream train-autoencoder encode-text" in check.advice
+    assert "dvc repro --downstream train-autoencoder caption" in check.advice
     (project / "data/shapes").mkdir(parents=True)
     assert [check.status for check in doctor._sources(params(), project)] == ["ok"]
     (project / "datasets/shapes.yaml").unlink()

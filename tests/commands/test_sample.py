@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -17,6 +19,7 @@ from tests.support.tiny_models import BASE, SUPER_RESOLUTION, drawn, write_model
 from walt.cli import app
 from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
+from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.media.mp4 import decode_clip
@@ -107,7 +110,13 @@ def test_settings_reach_the_sampler(plain: Path, tmp_path: Path) -> None:
 
     usual = video()
     assert np.array_equal(usual, video())
-    for changes in ({"steps": 2}, {"guidance": 9.0}, {"guidance": 9.0, "guidance_rescale": 1.0}, {"seed": 1}):
+    for changes in (
+        {"steps": 2},
+        {"guidance": 9.0},
+        {"guidance": 9.0, "guidance_rescale": 1.0},
+        {"seed": 1},
+        {"guidance_schedule": "power_cosine"},
+    ):
         changed = video(**changes)
         assert not np.array_equal(usual, changed), changes
     assert not np.array_equal(video(guidance=9.0), video(guidance=9.0, guidance_rescale=1.0))
@@ -195,6 +204,46 @@ def test_without_frame_prediction_the_setting_is_named(plain: Path, tmp_path: Pa
     ):
         with pytest.raises(ConfigurationError, match=r"^base\.frame_prediction is false [^\n]*$"):
             run(request, plain)
+
+
+def test_stills_are_pictures_of_what_the_images_were(frames: Path, tmp_path: Path) -> None:
+    (file,) = run(Request(prompts=("a cat",), seed=3, stills=True, out=tmp_path), frames)
+    assert file == tmp_path / "a-cat-seed3.png"
+    with Image.open(file) as image:
+        assert image.size == (32, 32)
+        about = json.loads(image.info["comment"])
+    assert (about["prompt"], about["seed"], about["frames"]) == ("a cat", 3, 1)
+    first = file.read_bytes()
+    run(Request(prompts=("a cat", "a dog"), seed=3, count=2, stills=True, out=tmp_path / "more"), frames)
+    assert len(names(tmp_path / "more")) == 4
+    with Image.open(file) as one, Image.open(tmp_path / "more/a-cat-seed3.png") as other:
+        assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).mean() < 0.5
+    run(Request(prompts=("a cat",), seed=3, stills=True, out=tmp_path), frames)
+    assert file.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"seconds": 2.0}, r"^--stills: --seconds is for videos$"),
+        ({"formats": ("mp4",)}, r"^--stills: --format is for videos$"),
+        ({"image": Path("a.png")}, r"^--stills: --image is for videos$"),
+    ],
+)
+def test_what_is_for_videos_is_refused_for_stills(frames: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        run(Request(prompts=("a cat",), stills=True, **given), frames)
+
+
+def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
+    root = project(tmp_path, {}, {})
+    file = root / "params.yaml"
+    content = read_yaml(file)
+    content["train_sr_2x"]["image_fraction"] = 0.0
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=r"train_sr_2x\.image_fraction is 0: sr_2x was trained on videos only"):
+        run(Request(prompts=("a cat",), stills=True), root)
+    assert run(Request(prompts=("a cat",), stills=True, cascade=False), root)
 
 
 def test_another_aspect(frames: Path, tmp_path: Path) -> None:

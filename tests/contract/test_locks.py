@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.support.text_project import make_text_project
+from tests.support.text_project import make_text_project, write_no_captions
 from tests.support.video_project import make_video_project
 from walt.core.errors import LockedError
 from walt.core.paths import Paths
@@ -44,7 +44,7 @@ def prepare_ingest(root: Path) -> None:
 
 
 def prepare_encode_text(root: Path) -> None:
-    make_text_project(root)
+    write_no_captions(make_text_project(root))
     write_params(root)
 
 

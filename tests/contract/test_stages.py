@@ -81,7 +81,7 @@ def test_no_training_parameter_reaches_the_encoders() -> None:
 
 def test_what_a_stage_needs() -> None:
     names = [stage.name for stage in stages_needed_for("train-base")]
-    assert names == ["ingest", "train-autoencoder", "encode-text", "encode-video", "train-base"]
+    assert names == ["ingest", "train-autoencoder", "caption", "encode-text", "encode-video", "train-base"]
     assert [stage.name for stage in stages_needed_for("report")] == [stage.name for stage in STAGES]
 
 

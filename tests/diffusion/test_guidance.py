@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
 
-from walt.diffusion.guidance import Branch, guidance_branches, guided, rescaled
+from walt.diffusion.guidance import Branch, guidance_branches, guided, power_cosine, rescaled
 
 
 def answers(scale: float, frame_scale: float | None, both: Tensor, frames: Tensor, none: Tensor) -> Tensor:
     """The guided output, where the model returns ``both``, ``frames`` or ``none`` by its conditions."""
     branches = guidance_branches(scale, frame_scale)
     outputs = [both if branch.condition else frames if branch.frames else none for branch in branches]
-    return guided(torch.cat(outputs), branches)
+    of_frames = scale if frame_scale is None else frame_scale
+    return guided(torch.cat(outputs), [branch.weight(scale, of_frames) for branch in branches])
 
 
 def test_a_scale_of_one_is_the_conditional_model() -> None:
     conditional, *others = torch.randn(3, 2, 4)
     for frame_scale in (None, 1.0):
-        assert guidance_branches(1.0, frame_scale) == (Branch(True, True, 1.0),)
+        assert guidance_branches(1.0, frame_scale) == (Branch(True, True),)
         assert torch.equal(answers(1.0, frame_scale, conditional, *others), conditional)
 
 
@@ -55,6 +58,19 @@ def test_rescaling_gives_each_sample_its_conditional_deviation() -> None:
 
 def test_rescaling_is_by_the_fully_conditional_output() -> None:
     both, frames, none = torch.randn(3, 2, 400)
-    branches = guidance_branches(4.0, 2.0)
-    result = guided(torch.cat([both, frames, none]), branches, rescale=1.0)
+    result = guided(torch.cat([both, frames, none]), [4.0, -2.0, -1.0], rescale=1.0)
     torch.testing.assert_close(result.std(1), both.std(1))
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 4.0])
+def test_the_power_cosine_grows_from_one_to_the_scale(power: float) -> None:
+    scales = [power_cosine(5.0, power, timestep, 1000) for timestep in range(1000)]
+    assert scales[0] == 5.0
+    assert 1.0 <= scales[999] < 1.2
+    assert all(later >= earlier for later, earlier in pairwise(scales)), "less noise, more guidance"
+    assert {power_cosine(1.0, power, timestep, 1000) for timestep in (0, 500, 999)} == {1.0}
+
+
+def test_the_power_cosine_against_figures_by_hand() -> None:
+    assert power_cosine(3.0, 1.0, 500, 1000) == pytest.approx(2.0)  # half of the cosine's way
+    assert power_cosine(3.0, 2.0, 500, 1000) == pytest.approx(1.0 + 2.0 * (1.0 - 0.5**0.5) / 2.0)  # cos(pi / 4)

@@ -40,8 +40,8 @@ def test_stages_that_use_accelerators_spread() -> None:
     wide = params(compute={"devices": 2})
     counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}
     assert counts == {
-        "ingest": 1, "train-autoencoder": 2, "encode-text": 2, "encode-video": 2, "train-base": 2, "finetune-aspect": 1,
-        "train-sr-2x": 2, "train-sr-4x": 1, "sample": 2, "evaluate": 2, "report": 1,
+        "ingest": 1, "train-autoencoder": 2, "caption": 2, "encode-text": 2, "encode-video": 2, "train-base": 2,
+        "finetune-aspect": 1, "train-sr-2x": 2, "train-sr-4x": 1, "sample": 2, "evaluate": 2, "report": 1,
     }  # fmt: skip
 
 

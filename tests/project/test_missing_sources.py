@@ -19,7 +19,7 @@ from walt.project.recipes import recipe_text
 from walt.project.registry import STAGES, stages_needed_for
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTINUE = "`dvc repro --downstream train-autoencoder encode-text`"
+CONTINUE = "`dvc repro --downstream train-autoencoder caption`"
 
 
 @pytest.fixture
@@ -93,6 +93,6 @@ def test_the_stages_that_are_named_bring_all_the_others(project: Path) -> None:
     missing = missing_sources(load_section(project / "datasets/own/videos.yaml", Descriptor), "videos", Paths(project))
     assert missing is not None
     assert CONTINUE in missing.advice
-    named = {"train-autoencoder", "encode-text"}
+    named = {"train-autoencoder", "caption"}
     for stage in STAGES[1:]:
         assert named & {needed.name for needed in stages_needed_for(stage.name)}, stage.name

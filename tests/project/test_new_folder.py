@@ -44,7 +44,7 @@ def test_everything_that_dvc_and_prefect_need_is_there(folder: Path) -> None:
         assert (folder / name).is_file()
     dependencies = {name for stage in read_yaml(folder / "dvc.yaml")["stages"].values() for name in stage["deps"]}
     watched = [name for name in dependencies if name.startswith("datasets/")]
-    assert sorted(watched) == ["datasets/annotations", "datasets/classes"]
+    assert sorted(watched) == ["datasets/annotations", "datasets/captions", "datasets/classes"]
     assert all((folder / name).is_dir() for name in watched)
     assert not [name for name in dependencies if name.startswith("walt/")], "there is no code"
     assert (folder / "prefect.yaml").read_bytes() == (ROOT / "prefect.yaml").read_bytes()

@@ -282,9 +282,51 @@ def test_without_conditions_only_the_frames_guide() -> None:
     assert len(model.calls[1]["x"]) == 1
 
 
+def test_scheduled_guidance_grows_while_the_noise_falls() -> None:
+    """e(c, f) = 11, e(0, f) = 10, e(0, 0) = 0, of 100 steps."""
+    model, known = Recorder(FRAMES), torch.randn(1, 4, 2, 2, 2)
+    predict = predictor(model, conditioned(1, known), Guidance(3.0, 2.0, power=1.0))
+    found = [float(predict(torch.zeros(1, 4, 3, 2, 2), timestep).mean()) for timestep in (99, 50, 0)]
+    assert found == pytest.approx([11.0, 1.5 * 10 + 2.0, 2.0 * 10 + 3.0], abs=0.01)
+    assert [len(call["x"]) for call in model.calls] == [3, 3, 3], "the branches are the same at all steps"
+
+
+def test_stills_are_what_a_stack_of_images_in_training_is(pipeline: Pipeline) -> None:
+    """The same noise denoised as one stack of independent images gives the same pictures."""
+    made = pipeline(["a cat", "a dog"], 5, SAMPLE, indices=[0, 1], stills=True)
+    assert [video.shape[2] for video in made.cascade] == [1, 1]
+    assert not torch.equal(made.videos[0], made.videos[1])
+    model, schedule = pipeline.base, pipeline.schedule
+    conditions = make_conditions(["a cat", "a dog"], model.config, pipeline.text_encoder, "cpu")
+    stills = Conditioning(conditions, stills=True)
+    alone = guided_predict(model, schedule, stills, Guidance(1.0, 1.0))
+    noise = NoiseStream((5, 5), (0, 1)).noise(
+        "base", 0, (model.config.latent_channels, 1, *model.config.latent_grid[1:])
+    )
+    as_stack = model(
+        noise.transpose(0, 2), torch.tensor([99]), images=True,
+        text=conditions.text.embeddings[None], text_mask=conditions.text.mask[None],  # type: ignore[union-attr]
+    ).transpose(0, 2)  # fmt: skip
+    torch.testing.assert_close(alone(noise, 99), as_stack)
+
+
+def test_models_of_videos_only_make_no_stills(folder: Path, tmp_path: Path) -> None:
+    alone = with_base(folder, tmp_path, BASE.model_copy(update={"cross_attention": "own"}))
+    with pytest.raises(ConfigurationError, match=r"cross_attention is own in the model of 16x16: .* no single images"):
+        alone(["a cat"], 0, SAMPLE, stills=True)
+
+
+def test_settings_become_the_guidance_of_base_and_super_resolution() -> None:
+    scheduled = SAMPLE.model_copy(update={"guidance_schedule": "power_cosine", "guidance_power": 2.0})
+    assert Guidance.of_base(SAMPLE).power is Guidance.of_super_resolution(SAMPLE).power is None
+    assert Guidance.of_base(scheduled).power == Guidance.of_super_resolution(scheduled).power == 2.0
+    assert Guidance.of_base(SAMPLE).scale == SAMPLE.guidance_scale
+    assert Guidance.of_super_resolution(SAMPLE).frame_scale == SAMPLE.super_resolution_guidance_scale
+
+
 def test_guidance_leaves_out_the_class() -> None:
     conditions = make_conditions([2, 0], CLASSES, None, "cpu")
-    branches = Guidance(3.0, 1.0, 0.0).branches(Recorder(CLASSES), Conditioning(conditions))  # type: ignore[arg-type]
+    branches = Guidance(3.0, 1.0).for_inputs("class", frames=False).branches()
     assert conditions.inputs(CLASSES, branches)["labels"].tolist() == [2, 0, 3, 3]
 
 

@@ -10,18 +10,19 @@ from tests.support import ingest_project
 from tests.support.ingest_project import untouched
 from tests.support.media import counter, write_video
 from tests.support.text_project import CONFIG as TEXT_CONFIG
+from tests.support.text_project import run_encode_text
 from tests.support.video_project import config as video_config
 from tests.support.video_project import write_autoencoder
 from walt.core.paths import Paths
 from walt.data.shards import ShardReader
-from walt.stages import encode_text, encode_video
+from walt.stages import encode_video
 
 
 def encoded(root: Path) -> Paths:
     """Ingested and encoded, from what is there."""
     paths = Paths(root)
     ingest_project.run(root)
-    encode_text.run(TEXT_CONFIG, paths)
+    run_encode_text(TEXT_CONFIG, paths)
     encode_video.run(video_config(), paths)
     return paths
 

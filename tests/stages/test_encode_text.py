@@ -13,6 +13,7 @@ from safetensors.torch import load
 
 from tests.support.package_copy import copy_package, edit
 from tests.support.text_project import CAPTIONS, CONFIG, make_text_project, rows
+from tests.support.text_project import run_encode_text as run
 from tests.support.tiny_models import TEXT
 from tests.support.traced_files import files_run
 from walt.core.errors import RejectLimitError, StorageError
@@ -27,7 +28,7 @@ from walt.data.text_tables import caption_id, read_captions
 from walt.project.code_identity import code_dependencies
 from walt.project.registry import get_stage
 from walt.stages import encode_text
-from walt.stages.encode_text import Config, run
+from walt.stages.encode_text import Config
 from walt.text.encoder import TextEncoder, load_text_encoder
 
 

@@ -15,7 +15,7 @@ from tests.support.ingest_project import CAPTIONS, add, config, make_project, ou
 from tests.support.interrupted_ingest import at_each_write
 from tests.support.media import counter, write_video
 from tests.support.places import Place, ingest_at, only_here
-from tests.support.text_project import CONFIG
+from tests.support.text_project import CONFIG, run_encode_text
 from walt.core.errors import CorruptArtifactError
 from walt.core.paths import Paths
 from walt.core.storage import write_json
@@ -26,7 +26,7 @@ from walt.data.shards import NULL_KEY, ShardReader
 from walt.data.text_tables import caption_id
 from walt.ingest.mirror import LIST_NAME, fetch
 from walt.pages.report_dataset import describe_dataset, survey
-from walt.stages import encode_text, ingest
+from walt.stages import ingest
 
 FEW = {name: text for name, text in CAPTIONS.items() if name != "d.mp4"}
 """All but one."""
@@ -190,13 +190,13 @@ def test_the_stages_that_follow_read_all_parts(made: Path, tmp_path: Path, monke
     rows = read_manifest(several.manifest)
     assert sorted(rows, key=lambda row: (row.shard, row.key)) == read_manifest(single.manifest)
 
-    figures = {paths: encode_text.run(CONFIG, paths) for paths in (several, single)}
+    figures = {paths: run_encode_text(CONFIG, paths) for paths in (several, single)}
     texts = {paths: ShardReader(paths.text) for paths in figures}
     assert figures[several] == figures[single]
     names = sorted({caption_id(row.caption or "") for row in rows})
     assert list(texts[several].keys) == [*names, NULL_KEY]
     assert texts[several].index == texts[single].index, "an embedding does not depend on the parts"
-    assert encode_text.run(CONFIG, several)["reused"] == figures[several]["tars"]
+    assert run_encode_text(CONFIG, several)["reused"] == figures[several]["tars"]
 
     num_held_out = sum(row.split == "held_out" for row in rows)
     for paths in (several, single):

@@ -11,13 +11,12 @@ import pytest
 from tests.support.ingest_project import ingest_source, untouched
 from tests.support.media import counter, write_video
 from tests.support.sources import LIST
-from tests.support.text_project import CONFIG
+from tests.support.text_project import CONFIG, run_encode_text
 from walt.core.paths import Paths
 from walt.data.captions import Caption
 from walt.data.manifest import read_manifest
 from walt.data.text_dataset import TextDataset
 from walt.pages.report_dataset import describe_dataset, survey
-from walt.stages import encode_text
 
 SOURCE = LIST | {"caption_columns": ["short", "dense"]}
 TABLE = "path,short,dense\na.mp4,a cat,a grey cat on a mat\nb.mp4,,a grey cat on a mat\nc.mp4,a dog,\nd.mp4,,\n"
@@ -66,7 +65,7 @@ def test_the_report_counts_captions_by_their_names(made: tuple[Paths, dict[str, 
 
 def test_each_caption_has_its_embedding(made: tuple[Paths, dict[str, Any]]) -> None:
     paths, _ = made
-    figures = encode_text.run(CONFIG, paths)
+    figures = run_encode_text(CONFIG, paths)
     assert (figures["clips"], figures["captions"], figures["unique"]) == (4, 4, 4)
     rows = {row.source: row.key for row in read_manifest(paths.manifest)}
     text = TextDataset(paths.text)

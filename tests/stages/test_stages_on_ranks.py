@@ -14,7 +14,7 @@ from tests.support import evaluated_project, video_project
 from tests.support.many_ranks import on_ranks
 from tests.support.rank_tasks import held_out_losses, measures_of_an_autoencoder, run_stage
 from tests.support.settings import compute_settings
-from tests.support.text_project import CONFIG, make_text_project
+from tests.support.text_project import CONFIG, make_described_project
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_models import AUTOENCODER, DIFFUSION, ENCODE_VIDEO, SAMPLE, write_models
 from tests.support.training_stages import COMMON, SHORT
@@ -48,7 +48,7 @@ def content(folder: Path) -> dict[str, bytes]:
     ("stage", "config", "make"),
     [
         ("encode_video", video_project.config(), video_project.make_video_project),
-        ("encode_text", CONFIG, make_text_project),
+        ("encode_text", CONFIG, make_described_project),
         ("sample", sampling(), write_models),
     ],
 )

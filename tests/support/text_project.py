@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.support.settings import compute_settings
 from tests.support.tiny_models import TEXT
 from walt.core.paths import Paths
 from walt.data.captions import Caption
 from walt.data.manifest import ManifestRow, write_manifest
+from walt.data.written_captions import write_written
+from walt.stages import encode_text
 from walt.stages.encode_text import Config
 
 CONFIG = Config(seed=0, text=TEXT, compute=compute_settings(workers=1))
@@ -37,6 +40,24 @@ def make_text_project(root: Path, captions: Given = CAPTIONS) -> Paths:
     """A manifest with these captions under ``root``, three to a shard."""
     write_manifest(root / "data/manifest", [(0, rows(captions))])
     return Paths(root)
+
+
+def make_described_project(root: Path, captions: Given = CAPTIONS) -> Paths:
+    """The same after a ``caption`` that had nothing to say."""
+    paths = make_text_project(root, captions)
+    write_no_captions(paths)
+    return paths
+
+
+def write_no_captions(paths: Paths) -> None:
+    """``data/captions`` as the stage ``caption`` leaves it where it has nothing to say."""
+    write_written(paths.captions, paths.manifest, [])
+
+
+def run_encode_text(config: Config, paths: Paths) -> dict[str, Any]:
+    """The stage, after a ``caption`` that had nothing to say."""
+    write_no_captions(paths)
+    return encode_text.run(config, paths)
 
 
 def _captions(given: str | tuple[Caption, ...] | None) -> tuple[Caption, ...]:

@@ -15,6 +15,7 @@ import torch
 from tests.support import ingest_project
 from tests.support.settings import recipe
 from tests.support.text_project import CONFIG as TEXT_CONFIG
+from tests.support.text_project import run_encode_text
 from tests.support.tiny_models import BASE, drawn
 from tests.support.video_project import config as video_config
 from tests.support.video_project import write_autoencoder
@@ -31,7 +32,7 @@ from walt.data.text_dataset import TextDataset
 from walt.data.text_tables import read_labels
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import STAGES
-from walt.stages import encode_text, encode_video
+from walt.stages import encode_video
 from walt.text.encoder import load_text_encoder
 from walt.training import checkpoint
 from walt.transformer.model import WaltTransformer, load_transformer, save_transformer
@@ -49,7 +50,7 @@ def make_verified_project(root: Path) -> Paths:
     data["dataset"] |= {"descriptor": "datasets/test.yaml", "path": "videos"}
     (root / "params.yaml").write_text(json.dumps(data))
     ingest_project.run(root)
-    encode_text.run(TEXT_CONFIG, paths)
+    run_encode_text(TEXT_CONFIG, paths)
     write_autoencoder(paths)
     encode_video.run(video_config(), paths)
     save_transformer(paths.base, drawn(WaltTransformer(BASE), 2))

@@ -10,6 +10,7 @@ from walt.core.transformers import TRANSFORMERS
 ARTIFACTS: dict[str, str] = {
     "clips": "data/clips",  # <HxW>/clips-000000.tar, shards.parquet
     "manifest": "data/manifest",  # part-000000.parquet: one row per clip, with caption and label; _index.json
+    "captions": "data/captions",  # part-000000.parquet: clips that were described after ingest; about.json
     "rejects": "data/rejects.parquet",  # one row per refused input
     "clip_rejects": "data/clip_rejects.parquet",  # one row per refused clip
     "autoencoder": "models/autoencoder",  # model.safetensors, config.json, statistics, metrics

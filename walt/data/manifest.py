@@ -23,6 +23,7 @@ from walt.core.own_digest import check_parquet
 from walt.data.captions import Caption
 from walt.data.partitions import (
     PARTS_INDEX,
+    Part,
     check_columns,
     read_part,
     read_parts,
@@ -31,6 +32,7 @@ from walt.data.partitions import (
     write_parts,
     write_table,
 )
+from walt.data.written_captions import CAPTIONS_TYPE, read_written, with_written
 
 Value = float | str | None
 """A measure of a clip; None: it does not apply to this clip."""
@@ -121,8 +123,7 @@ class ClipRejectRow:
 
 _MEASURES = "measures"
 _CAPTIONS = "captions"
-_CAPTION = pa.struct([pa.field(name, pa.string(), nullable=False) for name in Caption._fields])
-MANIFEST_SCHEMA = row_schema(ManifestRow, _MEASURES, {_CAPTIONS: pa.list_(pa.field("element", _CAPTION, False))})
+MANIFEST_SCHEMA = row_schema(ManifestRow, _MEASURES, {_CAPTIONS: CAPTIONS_TYPE})
 """The columns that every such table has; the columns of the measures follow them. So does the next one."""
 CLIP_REJECTS_SCHEMA = row_schema(ClipRejectRow, _MEASURES)
 REJECTS_SCHEMA = row_schema(RejectRow)
@@ -185,9 +186,14 @@ def iterate_manifest(folder: Path) -> Iterator[ManifestRow]:
     Raises StorageError (missing) or CorruptArtifactError (damaged, other columns).
     """
     for groups in manifest_parts(folder):
-        for table in groups:
-            for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-                yield from _rows(batch, MANIFEST_SCHEMA, ManifestRow)
+        yield from rows_of(groups)
+
+
+def rows_of(tables: Iterable[pa.Table]) -> Iterator[ManifestRow]:
+    """The rows of row groups with all columns."""
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+            yield from _rows(batch, MANIFEST_SCHEMA, ManifestRow)
 
 
 def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
@@ -197,8 +203,25 @@ def iterate_columns(folder: Path, *columns: str) -> Iterator[tuple[Any, ...]]:
 
 
 def manifest_parts(folder: Path, columns: Sequence[str] | None = None) -> Iterator[Iterator[pa.Table]]:
-    """The row groups of each part, with these columns, or with all. Raises as ``iterate_manifest``."""
-    return (read_part(folder, part, MANIFEST_SCHEMA, columns, measures=True) for part in read_parts(folder))
+    """The row groups of each part, with these columns, or with all. Raises as ``iterate_manifest``.
+
+    Captions that were written after ingest are in the place of the manifest's own (``walt/data/written_captions.py``).
+    """
+    return (_described(folder, part, columns) for part in read_parts(folder))
+
+
+def manifest_parts_as_ingested(folder: Path) -> Iterator[tuple[Part, Iterator[pa.Table]]]:
+    """Each part with its row groups, with the captions that ingest found. Raises as ``iterate_manifest``."""
+    return ((part, read_part(folder, part, MANIFEST_SCHEMA, measures=True)) for part in read_parts(folder))
+
+
+def _described(folder: Path, part: Part, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    asked = columns is None or _CAPTIONS in columns
+    written = read_written(folder, part.part) if asked else {}
+    wanted = columns if columns is None or not written else [*dict.fromkeys([*columns, "key"])]
+    for table in read_part(folder, part, MANIFEST_SCHEMA, wanted, measures=True):
+        described = with_written(table, written)
+        yield described if columns is None else described.select(columns)
 
 
 def values_of(tables: Iterable[pa.Table], columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -228,7 +251,7 @@ def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]
     for part in read_parts(folder):
         if any(start <= place < start + part.rows for place in places):
             begin = start
-            for table in read_part(folder, part, MANIFEST_SCHEMA, measures=True):
+            for table in _described(folder, part):
                 for place in places:
                     if begin <= place < begin + len(table):
                         (found[place],) = _rows(table.slice(place - begin, 1), MANIFEST_SCHEMA, ManifestRow)

@@ -55,7 +55,7 @@ class PromptCheck:
 def observe(video: Video) -> Observation:
     """Look at a video (T, H, W, 3) uint8 RGB of one shape before a plain background."""
     pixels = video.astype(np.float64)
-    background = np.median(_border(pixels), axis=0)  # (3,)
+    background = background_of(video)
     distance = np.linalg.norm(pixels - background, axis=-1)  # (T, H, W)
     peak = float(np.quantile(distance, 0.995))
     if peak < _MIN_DISTANCE:
@@ -93,6 +93,11 @@ def matching(checks: Sequence[PromptCheck]) -> dict[str, list[bool]]:
         found["both"] = [bool(check.colour_matches and check.direction_matches) for check in moving]
         found["all"] = [both and check.shape_matches for both, check in zip(found["both"], moving, strict=True)]
     return found
+
+
+def background_of(video: Video) -> NDArray[np.float64]:
+    """The median colour of a video's border (3,), in RGB levels."""
+    return np.median(_border(video.astype(np.float64)), axis=0)
 
 
 def _border(pixels: NDArray[np.float64]) -> NDArray[np.float64]:

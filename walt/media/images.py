@@ -208,10 +208,16 @@ def centre_box(
     return (stored_width - box_width) / 2, (stored_height - box_height) / 2, box_width, box_height
 
 
-def png_bytes(picture: Picture) -> bytes:
-    """(H, W, 3) -> a PNG file's bytes; lossless, without metadata, so that equal pictures give equal bytes."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
+def png_bytes(picture: Picture, comment: str | None = None) -> bytes:
+    """(H, W, 3) -> a PNG file's bytes, lossless; equal pictures give equal bytes.
+
+    Args:
+        comment: stored in the file under ``comment``, in UTF-8; else there is no metadata.
+    """
+    buffer, about = io.BytesIO(), PngImagePlugin.PngInfo()
+    if comment is not None:
+        about.add_itxt("comment", comment)
+    Image.fromarray(picture).save(buffer, "PNG", pnginfo=about)
     return buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ from walt.core.storage import replace_file
 from walt.project.dvc_yaml import PIPELINE_FILE, has_the_code, render
 
 _FILES = ("prefect.yaml", "prefect.toml", ".dvcignore", ".gitignore")
-_WATCHED = ("datasets/classes", "datasets/annotations")
+_WATCHED = ("datasets/classes", "datasets/annotations", "datasets/captions")
 """Folders that DVC looks into, so they must be there."""
 _NO_GIT = "    no_scm = true\n"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import ValidationError, model_validator
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.captioning.config import CaptionConfig
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.suggestions import did_you_mean
@@ -37,6 +38,7 @@ class Params(Section):
     ingest: IngestConfig
     autoencoder: AutoencoderConfig
     train_autoencoder: AutoencoderTrainingConfig
+    caption: CaptionConfig | None
     text: TextConfig | None
     encode_video: EncodeVideoConfig
     diffusion: DiffusionConfig

@@ -32,6 +32,11 @@ class SampleConfig(Section):
     condition, the paper's (section 3.3), and costs one evaluation fewer than any other value except 1."""
     super_resolution_guidance_scale: PositiveFloat
     """Of all conditions of the super-resolution model except the low resolution."""
+    guidance_schedule: Literal["constant", "power_cosine"]
+    """Of all scales over the steps: the same at each; or 1 at pure noise and growing while the noise falls, to the
+    scale at the last steps, as for the paper's Table 7 (appendix B.1; ``walt.diffusion.guidance.power_cosine``)."""
+    guidance_power: PositiveFloat
+    """Of the power-cosine schedule: the larger, the later guidance sets in; 4 in MDT, the paper's is not given."""
     guidance_rescale: float = Field(ge=0.0, le=1.0)
     """0: none; 1: guided outputs get the standard deviation of the conditional ones (arXiv 2305.08891, section 3.4)."""
     cascade: bool

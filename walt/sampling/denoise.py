@@ -6,13 +6,14 @@ Legend: B batch, c latent channels, t latent frames, h w latent cells, k known l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from walt.diffusion.guidance import Branch, guidance_branches, guided
+from walt.diffusion.guidance import Branch, guidance_branches, guided, power_cosine
 from walt.diffusion.noise import sample_noise
 from walt.diffusion.samplers import Predict, ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
@@ -59,23 +60,54 @@ class Conditioning:
     low_resolution: LowResolution | None = None
     known: Tensor | None = None
     """The first latent frames, where they are known: (B, c, k, h, w), normalised; k is 1 or 2."""
+    stills: bool = False
+    """Single images of one latent frame instead of videos, as in the joint training with images (paper section 3.3)."""
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """How strongly the model is to follow its conditions; see ``walt.diffusion.guidance``."""
+    """How strongly a model is to follow its conditions; see ``walt.diffusion.guidance``."""
 
     scale: float
     frame_scale: float
-    rescale: float
+    rescale: float = 0.0
+    power: float | None = None
+    """Of the power-cosine schedule that both scales follow; None: they are the same at all steps."""
 
-    def branches(self, model: WaltTransformer, conditioning: Conditioning) -> tuple[Branch, ...]:
-        """Evaluations of the model; a scale counts only where there is a condition to leave out."""
-        if conditioning.known is None:
-            return guidance_branches(1.0 if model.config.conditioning == "none" else self.scale)
-        return guidance_branches(
-            self.frame_scale if model.config.conditioning == "none" else self.scale, self.frame_scale
-        )
+    @classmethod
+    def of_base(cls, config: SampleConfig) -> Guidance:
+        """The base model's."""
+        return cls(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale, _power(config))
+
+    @classmethod
+    def of_super_resolution(cls, config: SampleConfig) -> Guidance:
+        """A super-resolution model's."""
+        scale = config.super_resolution_guidance_scale
+        return cls(scale, scale, config.guidance_rescale, _power(config))
+
+    def for_inputs(self, conditioning: str, frames: bool) -> Guidance:
+        """Where a model of this ``conditioning`` is given known frames or not: a scale counts only where there is a
+        condition to leave out."""
+        if not frames:
+            scale = 1.0 if conditioning == "none" else self.scale
+            return replace(self, scale=scale, frame_scale=scale)
+        return replace(self, scale=self.frame_scale if conditioning == "none" else self.scale)
+
+    def branches(self) -> tuple[Branch, ...]:
+        """Evaluations of the model, at every step the same."""
+        return guidance_branches(self.scale, self.frame_scale)
+
+    def weights(self, timestep: int, num_steps: int) -> list[float]:
+        """Of the branches' outputs at a step, 0 .. num_steps - 1."""
+        scale, frame_scale = self.scale, self.frame_scale
+        if self.power is not None:
+            scale = power_cosine(scale, self.power, timestep, num_steps)
+            frame_scale = power_cosine(frame_scale, self.power, timestep, num_steps)
+        return [branch.weight(scale, frame_scale) for branch in self.branches()]
+
+
+def _power(config: SampleConfig) -> float | None:
+    return config.guidance_power if config.guidance_schedule == "power_cosine" else None
 
 
 def sample_latents(
@@ -88,8 +120,10 @@ def sample_latents(
     purpose: str,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w), the first k of them the known ones."""
-    shape = (model.config.latent_channels, *model.config.latent_grid)
+    """Denoise from pure noise with DDIM: normalised latents (B, c, t, h, w), the first k of them the known ones; t is 1
+    for stills."""
+    frames, height, width = model.config.latent_grid
+    shape = (model.config.latent_channels, 1 if conditioning.stills else frames, height, width)
 
     def noise(step: int) -> Tensor:
         return stream.noise(purpose, step, shape)
@@ -116,7 +150,8 @@ def guided_predict(
     With guidance, all branches go through the model as one batch. The function that is returned remembers the
     last estimate, so use a fresh one for each batch of videos.
     """
-    branches = guidance.branches(model, conditioning)
+    guidance = guidance.for_inputs(model.config.conditioning, conditioning.known is not None)
+    branches = guidance.branches()
     fixed = fixed_inputs(model, conditioning, branches)  # the same at every step
     estimate: Tensor | None = None
 
@@ -128,7 +163,7 @@ def guided_predict(
         steps = torch.full((x.shape[0],), timestep, dtype=torch.int64, device=x.device)
         self_condition = None if estimate is None else repeated(estimate)
         outputs = model(repeated(x), repeated(steps), self_condition=self_condition, **fixed).to(x.dtype)
-        output = guided(outputs, branches, guidance.rescale)
+        output = guided(outputs, guidance.weights(timestep, schedule.num_steps), guidance.rescale)
         if model.config.self_conditioning:
             estimate = schedule.predict_x0(output, x, steps)
         return output
@@ -136,9 +171,11 @@ def guided_predict(
     return predict
 
 
-def fixed_inputs(model: WaltTransformer, conditioning: Conditioning, branches: Sequence[Branch]) -> dict[str, Tensor]:
+def fixed_inputs(model: WaltTransformer, conditioning: Conditioning, branches: Sequence[Branch]) -> dict[str, Any]:
     """Arguments of the model's forward that no step changes, for all branches: (len(branches) B, ...)."""
-    inputs = conditioning.conditions.inputs(model.config, branches)
+    inputs: dict[str, Any] = conditioning.conditions.inputs(model.config, branches)
+    if conditioning.stills:
+        inputs["images"] = True
     if conditioning.low_resolution is not None:
         low = conditioning.low_resolution.latents
         levels = torch.full((len(low),), conditioning.low_resolution.noise_level, dtype=torch.int64, device=low.device)

@@ -5,6 +5,7 @@ Videos are numpy arrays (T, H, W, 3) uint8 RGB.
 
 from __future__ import annotations
 
+import json
 import math
 import textwrap
 from collections.abc import Sequence
@@ -56,6 +57,15 @@ def write_sample(
     if "grid" in paths:
         write_bytes(paths["grid"], png_bytes(frame_grid(frames, metadata["prompt"])))
     return list(paths.values())
+
+
+def write_still(folder: Path, name: str, frames: Video, metadata: dict[str, Any]) -> Path:
+    """Write a video of one frame as ``<name>.png``, with ``metadata`` (prompt, seed, settings) inside as JSON."""
+    (picture,) = frames
+    path = folder / f"{name}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, png_bytes(picture, json.dumps(metadata, sort_keys=True, ensure_ascii=False)))
+    return path
 
 
 def frame_grid(frames: Video, caption: str, side: int = 128, font_size: int = 15) -> Video:

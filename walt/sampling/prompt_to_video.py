@@ -20,7 +20,7 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
 from walt.core.errors import ConfigurationError
-from walt.core.sizes import Size
+from walt.core.sizes import Size, size_folder
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.pretrained import load_config, weights_digest
@@ -142,6 +142,7 @@ class Pipeline:
         indices: Sequence[int] | None = None,
         part: int = 0,
         beginning: Beginning | None = None,
+        stills: bool = False,
         progress: Progress | None = None,
     ) -> SampleBatch:
         """Generate one video per prompt.
@@ -156,24 +157,28 @@ class Pipeline:
             part: number of this part of a long video (``walt.sampling.long_video``).
             beginning: the first frames, for models of frame prediction (paper section 3.3). What they show comes back
                 as the autoencoder renders it.
+            stills: one picture per prompt instead, a video of one frame; for models that were trained jointly with
+                images (paper section 3.3).
 
         Raises:
             ConfigurationError: the models do not take such prompts, or do not take a beginning.
         """
         stream = self._noise_stream(len(prompts), seed, indices, part)
         conditions = make_conditions(prompts, self.base.config, self.text_encoder, self.device)
-        guidance = Guidance(config.guidance_scale, config.frame_guidance_scale, config.guidance_rescale)
-        conditioning = Conditioning(conditions, known=self._known(beginning))
+        guidance = Guidance.of_base(config)
+        if stills:
+            self._check_stills(beginning)
+        conditioning = Conditioning(conditions, known=self._known(beginning), stills=stills)
         latents = sample_latents(
             self.base, self.schedule, conditioning, guidance, config, stream, "base", progress
         )  # (B, c, t, h, w)
         videos = [self.decode(latents, config.precision)]
-        scale = config.super_resolution_guidance_scale
-        guidance = Guidance(scale, scale, config.guidance_rescale)
+        guidance = Guidance.of_super_resolution(config)
         for place, model in enumerate(self.followers(config.cascade), start=1):
             suffix = f" {place}" if place > 1 else ""  # the second one has its own noise
             low_resolution = augment(model, self.schedule, latents, stream, f"augmentation{suffix}")
-            conditioning = Conditioning(conditions, low_resolution, self._known_in_detail(beginning, place, model))
+            known = self._known_in_detail(beginning, place, model)
+            conditioning = Conditioning(conditions, low_resolution, known, stills)
             latents = sample_latents(
                 model,
                 self.schedule,
@@ -208,6 +213,17 @@ class Pipeline:
                 "base.frame_prediction is false in the trained model: it makes whole videos and cannot start from an "
                 "image or from a video"
             )
+
+    def _check_stills(self, beginning: Beginning | None) -> None:
+        """Raise ConfigurationError where the models cannot make single images."""
+        if beginning is not None:
+            raise ConfigurationError("a single image has no first frames that could be given")
+        for model in (self.base, *self.super_resolutions):
+            if model.config.cross_attention == "own":
+                raise ConfigurationError(
+                    f"cross_attention is own in the model of {size_folder(model.config.resolution)}: it was trained on "
+                    "videos only and makes no single images"
+                )
 
     @torch.inference_mode()
     def encode(self, videos: Tensor) -> Tensor:

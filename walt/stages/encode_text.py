@@ -49,6 +49,7 @@ from walt.data.shards import (
     write_shard,
 )
 from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, TEXT_FORM, write_captions, write_labels
+from walt.data.written_captions import check_written
 from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
 from walt.project.code_identity import code_digest
@@ -83,11 +84,13 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
     Raises:
         RejectLimitError: the manifest has no clips.
+        StorageError: captions were written for another manifest (``walt.stages.caption``), or never.
         ConfigurationError, StorageError, CorruptArtifactError: the encoder cannot be opened.
     """
     num_clips = count_manifest(paths.manifest)
     if not num_clips:
         raise RejectLimitError(f"{paths.manifest}: no clips")
+    check_written(paths.manifest)
     with first_goes_ahead():
         if ranks().is_first:
             paths.text.mkdir(parents=True, exist_ok=True)

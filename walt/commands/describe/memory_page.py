@@ -82,7 +82,7 @@ def _remarks(stages: Sequence[StageMemory], limits: Limits) -> Iterator[str]:
     may = f"{_number(limits.device)} GiB of the device and {_number(limits.host)} of the host"
     yield f"A stage may take {may}: the rest is for kernels' workspaces and what allocators lose."
     yield "By CUDA's autocast rules, with torch's memory-efficient attention; without torch.compile, which needs less."
-    yield "Not counted: the tables of keys of large data sets (docs/scale.md), and ingest, which uses no device."
+    yield "Not counted: tables of keys of large data sets (docs/scale.md); ingest, without a device; caption's model."
 
 
 def _number(count: int) -> str:

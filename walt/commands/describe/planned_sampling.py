@@ -29,11 +29,8 @@ def sampling_peaks(params: Params, name: str, device: Literal["cuda", "cpu"] = "
     """
     architecture, _ = params.transformers()[name]
     schedule, settings = Schedule.from_config(params.diffusion), params.sample
-    scale = (
-        settings.guidance_scale if architecture.super_resolution is None else settings.super_resolution_guidance_scale
-    )
-    frame_scale = settings.frame_guidance_scale if architecture.super_resolution is None else scale
-    guidance = Guidance(scale, frame_scale, settings.guidance_rescale)
+    base = architecture.super_resolution is None
+    guidance = Guidance.of_base(settings) if base else Guidance.of_super_resolution(settings)
     config = settings.model_copy(update={"steps": _STEPS})
 
     def of_layers(layers: int) -> Peaks:

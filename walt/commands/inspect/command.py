@@ -31,6 +31,9 @@ def command(
         str | None, typer.Option(help="Of a list, or of captions.csv, without a descriptor; by default path.")
     ] = None,
     caption_column: Annotated[str | None, typer.Option(help="The same; by default caption.")] = None,
+    captions: Annotated[
+        bool, typer.Option("--captions", help="A contact sheet of captions, and a table in which to correct them.")
+    ] = False,
     rejects: Annotated[str | None, typer.Option(metavar="CODE", help="List the inputs refused with this code.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the page and the pictures.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with plain numbers.")] = False,
@@ -40,6 +43,11 @@ def command(
     from walt.commands.inspect.collect import Request, rejected, run
     from walt.commands.inspect.figure_tables import headline, rejects_table, tables, to_rich
 
+    if captions:
+        from walt.commands.inspect.captions_sheet import captions_sheet
+
+        info("wrote " + ", ".join(map(str, captions_sheet(Path.cwd(), out, clips, seed))))
+        return
     request = Request(dataset, path, clips, seed, sample, out, as_json, path_column, caption_column)
     if rejects is not None:
         found = rejected(request, rejects, Path.cwd())

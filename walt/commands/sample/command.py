@@ -22,10 +22,16 @@ def command(
     aspect: Annotated[str | None, typer.Option(metavar="W:H", help="Another shape, such as 9:16.")] = None,
     seed: Annotated[int | None, typer.Option(help="By default that of params.yaml.")] = None,
     count: Annotated[int | None, typer.Option(help="Videos per prompt, with consecutive seeds.")] = None,
+    stills: Annotated[
+        bool, typer.Option("--stills", help="Single pictures, of models that were trained jointly with images.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance by prompt and given frames; 1 is none.")] = None,
     frame_guidance: Annotated[
         float | None, typer.Option(help="Guidance by given frames, where it should differ.")
+    ] = None,
+    guidance_schedule: Annotated[
+        str | None, typer.Option(help="constant, or power_cosine: growing from 1 while the noise falls.")
     ] = None,
     guidance_rescale: Annotated[float | None, typer.Option(help="0 to 1: against overexposed pictures.")] = None,
     cascade: Annotated[bool | None, typer.Option("--cascade/--no-cascade", help="Super-resolution or not.")] = None,
@@ -45,8 +51,8 @@ def command(
     request = Request(
         prompts=tuple(prompt or ()), prompts_file=prompts_file, classes=tuple(classes or ()), image=image,
         continued=continued, seconds=seconds, aspect=aspect, seed=seed, count=count, steps=steps, guidance=guidance,
-        frame_guidance=frame_guidance, guidance_rescale=guidance_rescale, cascade=cascade,
-        formats=tuple(formats or ()), out=out,
+        frame_guidance=frame_guidance, guidance_schedule=guidance_schedule, guidance_rescale=guidance_rescale,
+        cascade=cascade, stills=stills, formats=tuple(formats or ()), out=out,
     )  # fmt: skip
     if request == Request():
         run_and_show("sample")

@@ -23,13 +23,15 @@ from walt.core.log import ProgressBar, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
 from walt.core.sizes import size_folder
+from walt.core.transformers import TRANSFORMERS
 from walt.project.params import Params
 from walt.project.runner import load_params
+from walt.project.trained_transformers import cascade
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
 from walt.sampling.long_video import check_continuation, long_video, parts_for
-from walt.sampling.output import SUFFIXES, Format, Video, to_frames, write_sample
+from walt.sampling.output import SUFFIXES, Format, Video, to_frames, write_sample, write_still
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.stages.sample import load_pipeline, model_settings
@@ -63,8 +65,11 @@ class Request:
     steps: int | None = None
     guidance: float | None = None
     frame_guidance: float | None = None
+    guidance_schedule: str | None = None
     guidance_rescale: float | None = None
     cascade: bool | None = None
+    stills: bool = False
+    """Single pictures instead of videos."""
     formats: tuple[str, ...] = ()
     """Names of ``walt.sampling.output.SUFFIXES``; by default mp4 and grid."""
     out: Path | None = None
@@ -111,6 +116,8 @@ def run(request: Request, root: Path) -> list[Path]:
     """
     params = load_params(root)
     settings, formats = _settings(request, params), _formats(request)
+    if request.stills:
+        _check_stills(request, params, settings, root)
     folder = _folder(request, root)
     pipeline, _ = load_project(root, settings.cascade)
     prompts = _prompts(request, pipeline.base.config)
@@ -128,9 +135,17 @@ def run(request: Request, root: Path) -> list[Path]:
     written = []
     evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
     with ProgressBar("sample", total=len(jobs) * evaluations, unit="model steps") as bar:
-        for job, video in _videos(pipeline, jobs, settings, start, parts, bar):
+        made = (
+            _stills(pipeline, jobs, settings, bar)
+            if request.stills
+            else _videos(pipeline, jobs, settings, start, parts, bar)
+        )
+        for job, video in made:
             about = _about(job, video, pipeline, settings, start)
-            written += write_sample(folder, job.name, video, settings.fps, about, formats)
+            if request.stills:
+                written.append(write_still(folder, job.name, video, about))
+            else:
+                written += write_sample(folder, job.name, video, settings.fps, about, formats)
     for file in written:
         info(printable(str(file.relative_to(root) if file.is_relative_to(root) else file)))
     return written
@@ -142,6 +157,7 @@ def _settings(request: Request, params: Params) -> SampleConfig:
         "steps": request.steps,
         "guidance_scale": request.guidance,
         "frame_guidance_scale": request.guidance if request.frame_guidance is None else request.frame_guidance,
+        "guidance_schedule": request.guidance_schedule,
         "guidance_rescale": request.guidance_rescale,
         "cascade": request.cascade,
     }
@@ -167,6 +183,20 @@ def _check_numbers(request: Request) -> None:
             raise ConfigurationError(f"--{option}: {index} is below 0")
     if request.guidance_rescale is not None and not 0 <= request.guidance_rescale <= 1:
         raise ConfigurationError(f"--guidance-rescale: {request.guidance_rescale} is not from 0 to 1")
+
+
+def _check_stills(request: Request, params: Params, settings: SampleConfig, root: Path) -> None:
+    """Raise ConfigurationError for options of videos, and where a model saw no images in training."""
+    of_videos = {
+        "image": request.image, "continue": request.continued, "seconds": request.seconds, "format": request.formats,
+    }  # fmt: skip
+    if given := [name for name, value in of_videos.items() if value]:
+        raise ConfigurationError(f"--stills: --{given[0]} is for videos")
+    for name in cascade(Paths(root), settings.cascade):
+        _, training = params.transformers()[name]
+        if not training.image_fraction:
+            section = next(transformer.training for transformer in TRANSFORMERS if transformer.name == name)
+            raise ConfigurationError(f"--stills: {section}.image_fraction is 0: {name} was trained on videos only")
 
 
 def _formats(request: Request) -> list[Format]:
@@ -252,6 +282,17 @@ def _videos(
             for own, video in zip(pieces, part.videos, strict=True):
                 own.append(to_frames(video))
         yield from zip(batch, (np.concatenate(own) for own in pieces), strict=True)
+
+
+def _stills(
+    pipeline: Pipeline, jobs: Sequence[Job], settings: SampleConfig, bar: ProgressBar
+) -> Iterator[tuple[Job, Video]]:
+    """Each job with its picture (1, H, W, 3), batch by batch."""
+    for first in range(0, len(jobs), settings.batch_size):
+        batch = jobs[first : first + settings.batch_size]
+        prompts, seeds, indices = [job.prompt for job in batch], [job.seed for job in batch], [0] * len(batch)
+        made = pipeline(prompts, seeds, settings, indices=indices, stills=True, progress=bar.advance)
+        yield from zip(batch, map(to_frames, made.videos), strict=True)
 
 
 def _repeated(beginning: Beginning, count: int) -> Beginning:
