@@ -11,38 +11,46 @@ from torch import Tensor
 from tests.support.pretrained import FakeI3D, NeedsTenFrames
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.paths import Paths
+from walt.evaluation.config import NetworkFile, NetworkName
 from walt.evaluation.extractors import Extractor, RandomNetworkFeatures, check_extractor, features_of, make_extractor
+from walt.evaluation.metric_names import of_network
+
+
+def i3d(path: Path, sha256: str | None = None) -> dict[NetworkName, NetworkFile]:
+    return {"i3d": NetworkFile(path=str(path), sha256=sha256 or sha256_file(path))}
 
 
 def test_i3d_is_checked_before_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "i3d.pt"
     torch.jit.save(torch.jit.script(FakeI3D()), str(path))
-    name, extractor = make_extractor("i3d", path, sha256_file(path))
+    extractor = make_extractor("i3d", i3d(path), Paths(tmp_path))
     video = torch.rand(2, 3, 10, 8, 8)
-    assert name == "fvd"
     assert torch.equal(extractor(video), video.flatten(1)[:, :400])
     assert extractor.digest == sha256_file(path)
     with pytest.raises(CorruptArtifactError, match="sha256"):
-        make_extractor("i3d", path, "0" * 64)
+        make_extractor("i3d", i3d(path, "0" * 64), Paths(tmp_path))
     with pytest.raises(ConfigurationError, match="no file"):
-        make_extractor("i3d", tmp_path / "absent.pt", "0" * 64)
-    with pytest.raises(ConfigurationError, match="i3d_sha256"):
-        make_extractor("i3d", path, None)
+        make_extractor("i3d", i3d(tmp_path / "absent.pt", "0" * 64), Paths(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"evaluate\.networks\.i3d is needed, with path and sha256"):
+        make_extractor("i3d", {}, Paths(tmp_path))
 
 
 def test_only_i3d_is_called_fvd() -> None:
-    assert make_extractor("random_network", None, None)[0] == "frechet_distance/random_network"
+    networks: list[NetworkName] = ["random_network", "i3d", "inception", "clip"]
+    names = [of_network("frechet_distance", network) for network in networks]
+    assert names == ["frechet_distance/random_network", "fvd", "fid", "frechet_distance/clip"]
 
 
 def test_clips_that_are_too_short_are_found_at_once(tmp_path: Path) -> None:
     path = tmp_path / "i3d.pt"
     torch.jit.save(torch.jit.script(NeedsTenFrames()), str(path))
-    _, extractor = make_extractor("i3d", path, sha256_file(path))
+    extractor = make_extractor("i3d", i3d(path), Paths(tmp_path))
     check_extractor(extractor, "i3d", 10, (32, 32))
     with pytest.raises(ConfigurationError) as caught:
         check_extractor(extractor, "i3d", 9, (32, 48))
     said = str(caught.value)
-    assert said.startswith("evaluate.features is i3d, which cannot judge clips of 9 frames of 32x48: ")
+    assert said.startswith("evaluate: i3d cannot judge clips of 9 frames of 32x48: ")
     assert "Kernel size: (10 x 1 x 1)" in said
     assert "\n" not in said
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from walt.evaluation.extractors import Extractor
-from walt.evaluation.frechet import Features, RunningFrechetDistance, frechet_distance
+from walt.evaluation.frechet import Features, RunningFrechetDistance, distance_to_statistics, frechet_distance
 
 
 class Identity(Extractor):
@@ -34,6 +34,13 @@ def test_against_the_formula() -> None:
     root = np.sqrt(np.linalg.eigvals(s1 @ s2).real).sum()
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(s1 + s2) - 2 * root
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_to_statistics_as_to_the_clips_that_they_are_of() -> None:
+    a, b = features(50, 0), features(40, 1, mean=0.5, scale=2.0)
+    found = distance_to_statistics(a.mean(0), np.cov(a.T), b)
+    assert found == pytest.approx(frechet_distance(a, b), rel=1e-9)
+    assert distance_to_statistics(a.mean(0), np.cov(a.T), a) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_of_a_shift_and_a_scale_in_closed_form() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walt.evaluation.metric_names import FRECHET_DISTANCE, better, held_out_loss, is_of_a_band, metric_names
+from walt.evaluation.metric_names import better, held_out_loss, is_of_a_band, metric_names
 from walt.project.recipes import load_recipe
 
 CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
@@ -10,7 +10,7 @@ CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
 
 def test_every_name_is_there_once() -> None:
     names = metric_names(CONFIG, ["base", "sr_2x"], cascade=True)
-    assert len(set(names)) == len(names) == 2 * 5 + 1 + 2 * (1 + 2)
+    assert len(set(names)) == len(names) == 2 * 5 + 5 + 2 * (1 + 2)
     assert {"adherence/both", "adherence/base/both", "held_out_loss/sr_2x", "held_out_loss/base/band_01"} <= set(names)
 
 
@@ -18,8 +18,8 @@ def test_a_base_model_alone_has_one_kind_of_videos() -> None:
     names = metric_names(CONFIG.model_copy(update={"features": "i3d"}), ["base"], cascade=False)
     assert "adherence/both" in names
     assert not any(name.startswith("adherence/base") for name in names)
-    assert FRECHET_DISTANCE["i3d"] in names
-    assert FRECHET_DISTANCE["random_network"] not in names
+    assert {"fvd", "kid/i3d", "precision/i3d"} <= set(names)
+    assert not any("random_network" in name for name in names)
 
 
 def test_bands_are_distinguished_from_the_whole() -> None:
@@ -29,5 +29,7 @@ def test_bands_are_distinguished_from_the_whole() -> None:
 
 def test_shares_rise_and_all_else_falls() -> None:
     names = metric_names(CONFIG, ["base"], cascade=True)
-    assert all(better(name) == ("higher" if name.startswith("adherence") else "lower") for name in names)
-    assert better("fvd") == "lower"
+    rising = {name for name in names if name.startswith(("adherence", "precision", "recall"))}
+    assert {name for name in names if better(name) == "higher"} == rising
+    assert [better(name) for name in ("fvd", "kid/i3d", "mmd/i3d", "fid")] == ["lower"] * 4
+    assert [better(name) for name in ("inception_score/c3d", "text_similarity/clip")] == ["higher"] * 2

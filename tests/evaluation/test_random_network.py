@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.media import shared_data
 from tests.support.perturbations import PERTURBATIONS, noisy
+from tests.support.real_clips import real_clips
 from walt.data.clip_pixels import pixels
 from walt.data.shapes import draw, scenes
 from walt.evaluation.extractors import RandomNetworkFeatures, features_of
 from walt.evaluation.frechet import Features, frechet_distance
 from walt.evaluation.random_network import RandomNetwork
-from walt.media.images import Clip, Limits, SourceError
-from walt.media.video import read_clips
+from walt.media.images import Clip
 
 NETWORK = RandomNetworkFeatures()
 SIZE, FRAMES = 32, 9
@@ -66,23 +65,10 @@ def test_the_direction_of_motion_is_seen() -> None:
     assert frechet_distance(real, features([clip[::-1] for clip in made])) > 2 * frechet_distance(real, features(made))
 
 
-@cache
-def real_clips() -> tuple[Clip, ...]:
-    """About a hundred of shared/data's videos, shuffled; a test skips where they are missing."""
-    limits, found = Limits(min_side=16, max_pixels=10**8, max_seconds=100), list[Clip]()
-    for path in sorted((shared_data() / "clips").rglob("*.*")):
-        try:
-            clips = read_clips(path, num_frames=FRAMES, fps=8, sizes=[(64, 64)], max_clips=8, limits=limits)
-        except SourceError:
-            continue
-        found += [clip.frames[64, 64] for clip in clips]
-    return tuple(found[place] for place in np.random.default_rng(0).permutation(len(found)))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PERTURBATIONS)
 def test_each_fault_moves_the_distance_of_real_clips(name: str) -> None:
-    clips, rng = real_clips(), np.random.default_rng(0)
+    clips, rng = real_clips(FRAMES), np.random.default_rng(0)
     assert len(clips) > 60
     plain = features(list(clips))
     spoiled = features([PERTURBATIONS[name](clip, rng) for clip in clips])

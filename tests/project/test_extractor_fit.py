@@ -30,8 +30,8 @@ def project(tmp_path: Path) -> Path:
     torch.jit.save(torch.jit.script(NeedsTenFrames()), str(tmp_path / "i3d.pt"))
     text = recipe_text("tiny")
     for old, new in (
-        ("features: random_network", "features: i3d"), ("i3d_path: null", "i3d_path: i3d.pt"),
-        ("i3d_sha256: null", f"i3d_sha256: {sha256_file(tmp_path / 'i3d.pt')}"), (GUARDS, "  guards: []\n"),
+        ("features: null", "features: i3d"), (GUARDS, "  guards: []\n"),
+        ("networks: {}", f"networks: {{i3d: {{path: i3d.pt, sha256: {sha256_file(tmp_path / 'i3d.pt')}}}}}"),
     ):  # fmt: skip
         assert old in text
         text = text.replace(old, new)
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-REFUSED = r"^evaluate\.features is i3d, which cannot judge clips of 9 frames of 64x128: .*Kernel size: \(10 x"
+REFUSED = r"^evaluate: i3d cannot judge clips of 9 frames of 64x128: .*Kernel size: \(10 x"
 
 
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES if stage.resumes or stage.name == "sample"])
@@ -55,7 +55,7 @@ def test_a_changed_file_and_a_missing_one_are_found_too(project: Path) -> None:
     with pytest.raises(CorruptArtifactError, match="sha256"):
         run_stage(get_stage("train-base"), project)
     (project / "i3d.pt").unlink()
-    with pytest.raises(ConfigurationError, match=r"evaluate\.i3d_path: no file"):
+    with pytest.raises(ConfigurationError, match=r"evaluate\.networks\.i3d\.path: no file"):
         run_stage(get_stage("train-base"), project)
 
 

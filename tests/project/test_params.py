@@ -73,7 +73,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("base.cross_attention", "own", r"base.cross_attention is own, .* train_base.image_fraction must be 0"),
         ("sr_2x.cross_attention", "own", r"sr_2x.cross_attention is own, .* train_sr_2x.image_fraction must be 0"),
         ("diffusion.prediction", "epsilon", r"diffusion.prediction epsilon needs diffusion.zero_terminal_snr false"),
-        ("evaluate.features", "i3d", r"evaluate.features is i3d, which needs evaluate.i3d_path"),
+        ("evaluate.features", "i3d", r"evaluate.features is i3d, which needs evaluate.networks.i3d"),
         ("promotion.metric", "adherence/bot", r"promotion.metric is 'adherence/bot', .* did you mean 'adherence/both'"),
         (
             "train_base.caption_weights",
@@ -237,10 +237,10 @@ def test_what_chooses_among_captions_needs_a_model_of_text() -> None:
 
 def test_i3d_needs_its_file_and_its_hash() -> None:
     data = changed("evaluate.features", "i3d")
-    data["evaluate"]["i3d_path"] = "i3d.pt"
-    with pytest.raises(ConfigurationError, match=r"evaluate.features is i3d, which needs evaluate.i3d_sha256"):
+    data["evaluate"]["networks"] = {"i3d": {"path": "i3d.pt"}}
+    with pytest.raises(ConfigurationError, match=r"missing key 'evaluate.networks.i3d.sha256'"):
         parse_section(data, Params, "params.yaml")
-    data["evaluate"]["i3d_sha256"] = "0" * 64
+    data["evaluate"]["networks"]["i3d"]["sha256"] = "0" * 64
     data["promotion"] |= {"metric": "fvd", "better": "lower", "guards": []}
     assert parse_section(data, Params, "params.yaml").evaluate.features == "i3d"
 

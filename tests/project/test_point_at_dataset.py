@@ -64,6 +64,7 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
     expected = recipe_data("demo")
     expected["dataset"] = {"descriptor": "datasets/own/My-cats.yaml", "path": "videos"}
     expected["sample"]["prompts"] = "held_out"
+    expected["evaluate"]["protocol"] = "own"
     expected["promotion"] |= {
         "metric": "frechet_distance/random_network", "better": "lower", "guards": [], "floor": None,
     }  # fmt: skip
@@ -78,7 +79,7 @@ def test_init_describes_the_folder_and_points_at_it(project: Path) -> None:
 
 def test_init_promotes_by_the_distance_that_is_measured(project: Path) -> None:
     text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("features: random_network", "features: i3d"))
+    (project / "params.yaml").write_text(text.replace("features: null", "features: i3d"))
     init_dataset(project, "videos", "table.csv", "video", "text", "cats")
     assert read_yaml(project / "params.yaml")["promotion"]["metric"] == "fvd"
 

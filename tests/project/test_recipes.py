@@ -271,10 +271,10 @@ def has(entry: Entry, path: Path_) -> bool:
 
 
 def fields(section: type, above: Path_ = ()) -> Iterator[Path_]:
-    """Every field, those of sections in lists excepted: a list is one value."""
+    """Every field, those of sections in lists and mappings excepted: these are one value."""
     for name, field in section.model_fields.items():  # type: ignore[attr-defined]
         yield (*above, name)
-        if "tuple" not in str(field.annotation):
+        if not any(kind in str(field.annotation) for kind in ("tuple", "dict")):
             for inner in sections_in(field.annotation):
                 yield from fields(inner, (*above, name))
 

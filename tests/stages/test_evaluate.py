@@ -23,6 +23,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.data.captions import Caption
 from walt.data.clip_table_writer import write_clip_rows
+from walt.evaluation.config import NetworkFile
 from walt.evaluation.metric_names import ADHERENCE, metric_names
 from walt.ingest.config import DatasetConfig
 from walt.project.registry import get_stage
@@ -57,7 +58,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     metrics = written["metrics"]
     assert set(metrics) == {
         *(f"held_out_loss/{model}{band}" for model in ("base", "sr_2x") for band in ("", *BANDS)),
-        "frechet_distance/random_network",
+        *(f"{metric}/random_network" for metric in ("frechet_distance", "kid", "mmd", "precision", "recall")),
         *(f"adherence/{base}{what}" for base in ("", "base/") for what in ADHERENCE),
     }  # fmt: skip
     assert set(metrics) == set(metric_names(config().evaluate, ["base", "sr_2x"], cascade=True))
@@ -82,7 +83,7 @@ def test_each_number_has_its_interval_and_what_it_was_measured_on(project: Paths
         assert "code" in figure.conditions
         assert len(figure.replicates) == (0 if name.startswith("held_out_loss") else 200)  # there is one held-out clip
     distance, share = figures["frechet_distance/random_network"], figures["adherence/both"]
-    assert share.conditions.keys() == {"videos", "prompts and seeds", "sampling", "code"}
+    assert share.conditions.keys() == {"protocol", "videos", "prompts and seeds", "sampling", "code"}
     assert distance.conditions.keys() == share.conditions.keys() | {"real clips", "extractor"}
     assert figures["held_out_loss/base"].conditions["autoencoder"] == written["models"]["autoencoder"]
     assert written["models"] == release_digests(release_folders(project))
@@ -102,14 +103,20 @@ def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, t
         return {f"{kind}: {name}" for kind, found in others.items() for name, value in found.items()
                 if value != first[kind][name]}  # fmt: skip
 
+    def of_samples(name: str, *others: str) -> set[str]:
+        return {f"{kind}: {name}" for kind in ("frechet_distance", "kid", "mmd", "precision", "recall", *others)}
+
     first = conditions()
-    assert differ(conditions(real_clips=3)) == {"frechet_distance: real clips"}
+    fewer = of_samples("real clips") | of_samples("protocol", "adherence")
+    too_few = {f"{kind}: {name}" for kind in ("precision", "recall") for name in ("real clips", "protocol")}
+    assert differ(conditions(real_clips=3)) == fewer - too_few
+    assert differ(conditions(features="random_network")) == of_samples("protocol", "adherence")
     assert differ(conditions(timestep_bands=2)) == {"held_out_loss: settings"}
     entries = read_json(paths.samples / "samples.json")
     write_json(paths.samples / "samples.json", [{**entry, "settings": {"steps": 7}} for entry in entries])
-    assert differ(conditions()) == {"adherence: sampling", "frechet_distance: sampling"}
+    assert differ(conditions()) == of_samples("sampling", "adherence")
     write_json(paths.samples / "samples.json", [{**entry, "seed": 1} for entry in entries])
-    assert differ(conditions()) == {"adherence: prompts and seeds", "frechet_distance: prompts and seeds"}
+    assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
 
 
 def test_samples_of_other_weights_are_refused(tmp_path: Path, tracked: Tracked) -> None:
@@ -134,7 +141,7 @@ def test_losses_are_kept_when_what_follows_fails(
     def fails(*_: object) -> None:
         raise StorageError("the disk is gone")
 
-    monkeypatch.setattr(evaluate, "measure_frechet_distance", fails)
+    monkeypatch.setattr(evaluate, "measure_protocol", fails)
     with pytest.raises(StorageError, match="gone"):
         run(config(), project)
     assert tracked.metrics["held_out_loss/base"] > 0
@@ -152,9 +159,9 @@ def test_details(project: Paths, tracked: Tracked) -> None:
     run(config(), project)
     details = read_json(project.evaluation)["details"]
     assert details["held_out_loss"]["base"] == {"videos": 1}
-    frechet = details["frechet_distance"]
+    frechet = details["sets"]
     assert (frechet["real_clips"], frechet["held_out_clips"], frechet["samples"]) == (4, 1, 6)
-    assert "with fewer than 256 it is uncertain" in frechet["remark"]
+    assert "with fewer than 256 a Fréchet distance is uncertain" in frechet["remark"]
     first = details["adherence"]["videos"]["00000.mp4"]
     assert first["prompt"] == PROMPTS[0]
     assert first["colour_matches"] is False
@@ -182,32 +189,37 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
     descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
     (tmp_path / "other.yaml").write_text(descriptor)
     plain = config().model_copy(update={"dataset": DatasetConfig(descriptor="other.yaml", path=".")})
-    assert set(run(plain, paths)) == {"frechet_distance/random_network"}
+    assert set(run(plain, paths)) == {
+        f"{metric}/random_network" for metric in ("frechet_distance", "kid", "mmd", "precision", "recall")
+    }
     details = read_json(paths.evaluation)["details"]
     assert "no adherence check" in details["adherence"]["left_out"]
     assert details["held_out_loss"]["base"]["left_out"] == "nothing held out"
-    assert details["frechet_distance"]["held_out_clips"] == 0
+    assert details["sets"]["held_out_clips"] == 0
 
 
 def test_one_sample_has_no_covariance(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     write_json(paths.samples / "samples.json", read_json(paths.samples / "samples.json")[:1])
     assert "frechet_distance/random_network" not in run(config(), paths)
-    assert "two clips" in read_json(paths.evaluation)["details"]["frechet_distance"]["left_out"]
+    assert "two clips" in read_json(paths.evaluation)["details"]["sets"]["left_out"]
 
 
 def test_errors_before_work(tmp_path: Path, project: Paths, tracked: Tracked) -> None:
     with pytest.raises(StorageError, match=r"samples\.json"):
         run(config(), Paths(tmp_path))
-    with pytest.raises(ConfigurationError, match="i3d_path"):
-        run(config(features="i3d", i3d_path="absent.pt", i3d_sha256="0"), project)
+    with pytest.raises(ConfigurationError, match=r"networks\.i3d\.path"):
+        run(config(features="i3d", networks={"i3d": NetworkFile(path="absent.pt", sha256="0" * 64)}), project)
     network = tmp_path / "i3d.pt"
     torch.jit.save(torch.jit.script(NeedsTenFrames()), str(network))
     with pytest.raises(
         ConfigurationError,
-        match=r"^evaluate\.features is i3d, which cannot judge clips of 5 frames of 32x32: .*Kernel size: .10 x",
+        match=r"^evaluate: i3d cannot judge clips of 5 frames of 32x32: .*Kernel size: .10 x",
     ):
-        run(config(features="i3d", i3d_path=str(network), i3d_sha256=sha256_file(network)), project)
+        run(
+            config(features="i3d", networks={"i3d": NetworkFile(path=str(network), sha256=sha256_file(network))}),
+            project,
+        )
     assert tracked.metrics == {}
 
 

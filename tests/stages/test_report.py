@@ -125,8 +125,9 @@ def test_figures_and_tables(paths: Paths, page: str) -> None:
     assert "FVD" not in page
     assert "67 %" in page  # colour: 4 of 6
     assert page.count('class="chart"') == 4  # three trainings and the bands
-    assert "with fewer than 256 it is uncertain" in page
+    assert "with fewer than 256 a Fréchet distance is uncertain" in page
     figure = read_json(paths.evaluation)["figures"]["frechet_distance/random_network"]
+    assert page.count(figure["conditions"]["protocol"]) >= 5, "beside each of its numbers"
     assert f"{number(figure['low'])} to {number(figure['high'])}" in page
     assert "30 % to 90 %" in page  # of the colours
     for text in ("truncated", "10 of 20 frames", "0a1b2c.dir"):
@@ -167,12 +168,13 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     entries = read_json(less.samples / "samples.json")
     write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
     left_out = {"left_out": "the dataset has no adherence check"}
-    figures = {"fvd": {"low": None, "high": None}}
+    figures = {"fvd": {"low": None, "high": None, "conditions": {"protocol": "ucf101_class (0a1b)"}}}
     write_json(less.evaluation, {"metrics": {"fvd": 12.5}, "figures": figures, "details": {"adherence": left_out}})
     run(report_config(), less)
     page = less.report.read_text(encoding="utf-8")
     assert Checker(page).open == []
     assert "FVD (I3D)" in page
+    assert "ucf101_class (0a1b)" in page
     assert "the dataset has no adherence check" in page
     assert "params.yaml" not in page
     assert "Rejected inputs" not in page

@@ -100,6 +100,16 @@ def test_losses_of_two_latent_spaces_are_not_compared() -> None:
     )
 
 
+def test_numbers_of_two_protocols_are_not_compared() -> None:
+    new, old = spread(1.0, protocol="demo (0a)"), spread(100.0, protocol="demo, 8 samples (1b)")
+    decision = decide(RULE, {"fvd": new}, {"fvd": old}, "3")
+    assert not decision.better
+    assert decision.reason == (
+        "fvd of version 3 is of another protocol ('demo (0a)' and 'demo, 8 samples (1b)'): "
+        "such numbers are not compared"
+    )
+
+
 def test_what_was_measured_on_something_else_decides_nothing() -> None:
     others = {"fvd": spread(100.0, **{"real clips": "other", "prompts and seeds": "c"})}
     decision = decide(RULE, {"fvd": spread(1.0)}, others, "3")

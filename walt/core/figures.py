@@ -11,6 +11,9 @@ from typing import Any
 CONFIDENCE = 0.95
 """Of all intervals, two-sided."""
 
+PROTOCOL = "protocol"
+"""The condition that is printed beside a number: name and digest of the protocol (``walt.evaluation.protocol``)."""
+
 
 @dataclass(frozen=True)
 class Figure:

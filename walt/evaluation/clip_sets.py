@@ -20,6 +20,7 @@ from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_pixels import pixels
 from walt.data.clip_table import Split, read_clip_rows
 from walt.evaluation.extractors import Extractor, features_of
+from walt.evaluation.feature_cache import FeatureCache, Measured
 from walt.evaluation.frechet import Features
 from walt.media.images import Clip
 from walt.nn.collectives import gather_shares, gather_tensors
@@ -45,31 +46,70 @@ class RealClip:
             raise self.clips.corrupt(self.key, f"{len(clip)} frames, expected {self.num_frames}")
         return clip
 
+    def content(self) -> str:
+        """Hex SHA-256 of the clip as it is stored, which is read but not decoded."""
+        members = self.clips.reader[self.key]
+        return sha256_json({name: hashlib.sha256(members[name]).hexdigest() for name in sorted(members)})
 
-def real_clips(folder: Path, size: Size, num_frames: int) -> Iterator[RealClip]:
+
+def real_clips(folder: Path, size: Size, num_frames: int, splits: Sequence[Split] = _REAL_SPLITS) -> Iterator[RealClip]:
     """The stored videos of that form (images where it has one frame): held-out ones first, then training ones, both in
     the order of the table.
 
     Args:
         folder: of the clips' tars.
+        splits: those that are wanted, in their order.
     """
     lengths = {row.key: row.num_frames for row in read_clip_rows(folder)}
-    for split in _REAL_SPLITS:
+    for split in splits:
         clips = ClipDataset(folder, size, split, cache_bytes=0)  # each is read once
         keys = clips.video_keys if num_frames > 1 else clips.image_keys
         yield from (RealClip(clips, key, num_frames) for key in keys if lengths[key] == num_frames)
 
 
-def measure_clips(clips: Sequence[Callable[[], Clip]], extractor: Extractor) -> tuple[Features, str]:
+def measure_clips(
+    clips: Sequence[Callable[[], Clip]], extractor: Extractor, given_frames: int = 0, classes: bool = False
+) -> tuple[Features, str]:
     """The features of each clip, (N, D) float64 in the clips' order, and one digest of all their pixels.
 
     Of several ranks each reads its share; all get the result. It does not depend on their number, nor on batches.
+
+    Args:
+        given_frames: so many first frames are not seen by the extractor.
+        classes: as in ``features_of``.
     """
-    found: list[torch.Tensor] = []
+    return _together(_measured(clips, extractor, given_frames, classes))
+
+
+def measure_stored_clips(
+    clips: Sequence[RealClip], extractor: Extractor, cache: FeatureCache, given_frames: int = 0
+) -> tuple[Features, str]:
+    """As ``measure_clips``, to the bit, of stored clips: those that the cache has are neither decoded nor seen by the
+    extractor again. Afterwards it has all of these clips, and no others.
+    """
+    contents = gather_shares([clip.content() for clip in ranks().share(clips)])
+    known = cache.read()
+    missing = [clip for clip, content in zip(clips, contents, strict=True) if content not in known]
+    measured = iter(_measured(missing, extractor, given_frames, False))
+    found = [known[content] if content in known else next(measured) for content in contents]
+    if missing and ranks().is_first:
+        cache.write(dict(zip(contents, found, strict=True)))
+    return _together(found)
+
+
+def _measured(
+    clips: Sequence[Callable[[], Clip]], extractor: Extractor, given_frames: int, classes: bool
+) -> list[Measured]:
+    """(features (D,) float32, digest of the whole clip's pixels) of each."""
+    features: list[torch.Tensor] = []
     digests: list[str] = []
     for read in ranks().share(clips):
         clip = read()
-        found.append(features_of(extractor, pixels([clip])[0]))
+        features.append(features_of(extractor, pixels([clip[given_frames:]])[0], classes))
         digests.append(hashlib.sha256(f"{clip.shape}".encode() + np.ascontiguousarray(clip).tobytes()).hexdigest())
-    features = torch.stack(gather_tensors(found)).double().numpy()
-    return features, sha256_json(gather_shares(digests))
+    return list(zip(gather_tensors(features), gather_shares(digests), strict=True))
+
+
+def _together(measured: Sequence[Measured]) -> tuple[Features, str]:
+    features = torch.stack([of_clip for of_clip, _ in measured]).double().numpy()
+    return features, sha256_json([digest for _, digest in measured])

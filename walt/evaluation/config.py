@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
 from walt.core.config import Section
 
+NetworkName = Literal["random_network", "i3d", "c3d", "inception", "videomae", "clip"]
+"""Networks that see clips: ``walt.evaluation.extractors``."""
+
+
+class NetworkFile(Section):
+    """A learned network that is on this machine."""
+
+    path: str
+    """A TorchScript file; for ``videomae`` and ``clip`` a folder as transformers saves it."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of the file; of a folder, of its ``model.safetensors``."""
+
 
 class EvaluateConfig(Section):
     """The ``evaluate`` section."""
+
+    removed_keys: ClassVar[dict[str, str]] = {
+        "i3d_path": "evaluate.networks has it, as {i3d: {path: FILE, sha256: HASH}}",
+        "i3d_sha256": "evaluate.networks has it, as {i3d: {path: FILE, sha256: HASH}}",
+    }
 
     timestep_bands: PositiveInt
     """The held-out loss is reported for this many equal bands of diffusion steps."""
@@ -22,11 +39,16 @@ class EvaluateConfig(Section):
     caption: str | None
     """Name of the caption with which the held-out loss is taken of a clip that has several; null, and where no caption
     of a clip has that name: its first."""
-    features: Literal["random_network", "i3d"]
-    """Feature extractor of the Frechet distance; it must not change with the models. Only ``i3d`` is called FVD;
-    ``random_network`` has fixed random weights and needs no file."""
-    i3d_path: str | None
-    """A TorchScript file of the I3D network, as used by StyleGAN-V; needed for ``i3d``."""
-    i3d_sha256: str | None
-    real_clips: int = Field(ge=2)
-    """Held-out (then training) clips that the samples are compared with."""
+    protocol: str
+    """Name of a file of ``walt/evaluation/protocols``: what the samples are judged by."""
+    features: NetworkName | None
+    """In place of the protocol's networks, for which no file is at hand; null: the protocol's. Each number then says
+    so."""
+    real_clips: int | None = Field(ge=2)
+    """In place of the protocol's number of clips that the samples are compared with; null: the protocol's. Each number
+    then says so."""
+    statistics: dict[NetworkName, NetworkFile]
+    """Mean ``mu`` and covariance ``sigma`` of the real side's features by a network, an .npz file, where the protocol
+    asks for such: published FIDs are taken to the same file."""
+    networks: dict[NetworkName, NetworkFile]
+    """Those that the protocol, or ``features``, asks for; ``random_network`` needs no file."""

@@ -1,21 +1,25 @@
 """Networks that turn clips into features, between whose sets a distance is taken.
 
 An extractor must not change with the models that are judged by it. Numbers of two extractors cannot be compared; only
-the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717).
+the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717). TorchScript files are called as
+StyleGAN-V (I3D, C3D) and StyleGAN3 (Inception) call theirs; networks of transformers are in
+``walt.evaluation.pretrained_folders``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
-from walt.evaluation.metric_names import FRECHET_DISTANCE
+from walt.evaluation.config import NetworkFile, NetworkName
 from walt.evaluation.random_network import RandomNetwork
 
 
@@ -25,6 +29,10 @@ class Extractor(nn.Module):
     num_features: int
     digest: str
     """Hex SHA-256 of what it computes with."""
+
+    def classes(self, clips: Tensor) -> Tensor:
+        """Clips (B, 3, T, H, W) in [-1, 1] -> logits, or logarithms of probabilities, of classes (B, C)."""
+        raise NotImplementedError(f"{type(self).__name__} has no classes")  # a protocol cannot ask for them
 
 
 class RandomNetworkFeatures(Extractor):
@@ -43,8 +51,8 @@ class RandomNetworkFeatures(Extractor):
         return features
 
 
-class I3DFeatures(Extractor):
-    """The 400 logits of the I3D network, from the TorchScript file that StyleGAN-V's FVD uses.
+class TorchScriptFeatures(Extractor):
+    """A network from a TorchScript file.
 
     Args:
         settings: where file and digest were named, for messages.
@@ -54,11 +62,7 @@ class I3DFeatures(Extractor):
         CorruptArtifactError: its SHA-256 differs; then it is not opened, as TorchScript is a program.
     """
 
-    num_features = 400
-
-    def __init__(
-        self, path: str | Path, sha256: str, settings: tuple[str, str] = ("evaluate.i3d_path", "evaluate.i3d_sha256")
-    ) -> None:
+    def __init__(self, path: str | Path, sha256: str, settings: tuple[str, str]) -> None:
         super().__init__()
         if not Path(path).is_file():
             raise ConfigurationError(f"{settings[0]}: no file '{path}'")
@@ -68,21 +72,96 @@ class I3DFeatures(Extractor):
         self.network = load(str(path)).eval()
         self.digest = sha256
 
+
+class I3DFeatures(TorchScriptFeatures):
+    """The 400 logits of the I3D network, from the TorchScript file that StyleGAN-V's FVD uses."""
+
+    num_features = 400
+
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) in [-1, 1], T >= 10 -> (B, 400); the network itself resizes to 224 x 224."""
         features: Tensor = self.network(clips, rescale=False, resize=True, return_features=True)
         return features
 
+    def classes(self, clips: Tensor) -> Tensor:
+        return self.forward(clips)
 
-def make_extractor(
-    name: Literal["random_network", "i3d"], i3d_path: str | Path | None, i3d_sha256: str | None
-) -> tuple[str, Extractor]:
-    """(the metric's name, the extractor): ``frechet_distance/random_network`` or ``fvd``. Raises as ``I3DFeatures``."""
+
+class C3DFeatures(TorchScriptFeatures):
+    """The 101 probabilities of the C3D network of UCF-101, from StyleGAN-V's TorchScript file."""
+
+    num_features = 101
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1] -> (B, 101); the network takes pixels from 0 to 255."""
+        return _probabilities(self.network(_bytes_of(clips)))
+
+    def classes(self, clips: Tensor) -> Tensor:
+        return self.forward(clips).log()
+
+
+class InceptionFeatures(TorchScriptFeatures):
+    """The 2048 pooled features of the Inception network of the original FID, from StyleGAN3's TorchScript file.
+
+    It sees pictures, and resizes them itself to 299 x 299.
+    """
+
+    num_features = 2048
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 3, 1, H, W) in [-1, 1] -> (B, 2048)."""
+        features: Tensor = self.network(_pictures(clips), return_features=True)
+        return features
+
+    def classes(self, clips: Tensor) -> Tensor:
+        """The logarithms of its probabilities, without the bias of the last layer, as the original score has it."""
+        return _probabilities(self.network(_pictures(clips), no_output_bias=True)).log()
+
+
+def _bytes_of(clips: Tensor) -> Tensor:
+    return (clips * 127.5 + 127.5).round().clamp(0.0, 255.0).to(torch.uint8)
+
+
+def _pictures(clips: Tensor) -> Tensor:
+    if clips.shape[2] != 1:
+        raise ValueError("it judges pictures, not videos")
+    return _bytes_of(clips)[:, :, 0]
+
+
+def _probabilities(found: Tensor) -> Tensor:
+    if bool((found < 0.0).any()) or bool(((found.sum(dim=-1) - 1.0).abs() > 1e-3).any()):
+        raise ValueError("it gives no probabilities of classes")
+    return found
+
+
+_OF_FILES: dict[NetworkName, type[TorchScriptFeatures]] = {
+    "i3d": I3DFeatures,
+    "c3d": C3DFeatures,
+    "inception": InceptionFeatures,
+}
+
+
+def make_extractor(name: NetworkName, networks: Mapping[NetworkName, NetworkFile], project: Paths) -> Extractor:
+    """The network of that name.
+
+    Args:
+        networks: ``evaluate.networks``; their paths are relative to the project.
+
+    Raises:
+        ConfigurationError: the network is not among them, or its file is missing.
+        CorruptArtifactError: its file has another SHA-256; then it is not opened.
+    """
     if name == "random_network":
-        return FRECHET_DISTANCE[name], RandomNetworkFeatures()
-    if i3d_path is None or i3d_sha256 is None:
-        raise ConfigurationError("evaluate.features is i3d: evaluate.i3d_path and evaluate.i3d_sha256 are needed")
-    return FRECHET_DISTANCE[name], I3DFeatures(i3d_path, i3d_sha256)
+        return RandomNetworkFeatures()
+    if name not in networks:
+        raise ConfigurationError(f"{name} is asked for: evaluate.networks.{name} is needed, with path and sha256")
+    path, sha256 = project.resolve(networks[name].path), networks[name].sha256
+    settings = (f"evaluate.networks.{name}.path", f"evaluate.networks.{name}.sha256")
+    if name in _OF_FILES:
+        return _OF_FILES[name](path, sha256, settings)
+    from walt.evaluation.pretrained_folders import CLIPFeatures, VideoMAEFeatures  # imports transformers
+
+    return (CLIPFeatures if name == "clip" else VideoMAEFeatures)(path, sha256, settings)
 
 
 @torch.inference_mode()
@@ -90,13 +169,13 @@ def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size
     """Call the extractor once, on zeros of that shape, so that clips which it cannot take are found before any work.
 
     Args:
-        name: what ``evaluate.features`` says, for the message.
+        name: of the network, for the message.
         size: (height, width) in pixels.
 
     Raises:
         ConfigurationError: it fails on clips of that shape, or gives other features than it says.
     """
-    said = f"evaluate.features is {name}, which cannot judge clips of {num_frames} frames of {size_folder(size)}"
+    said = f"evaluate: {name} cannot judge clips of {num_frames} frames of {size_folder(size)}"
     device = next(iter(extractor.parameters()), torch.zeros(1)).device
     try:
         features = extractor(torch.zeros(1, 3, num_frames, *size, device=device))
@@ -114,11 +193,15 @@ def _reason(error: Exception) -> str:
 
 
 @torch.inference_mode()
-def features_of(extractor: Extractor, clip: Tensor) -> Tensor:
+def features_of(extractor: Extractor, clip: Tensor, classes: bool = False) -> Tensor:
     """Of one clip (3, T, H, W) in [-1, 1], on any device: (``num_features``,) float32 on the processor.
 
     One clip at a time: in a batch its features could depend on the others by rounding.
+
+    Args:
+        classes: whether the logits of the network's classes are wanted in place of its features.
     """
     device = next(iter(extractor.parameters()), clip).device
-    features: Tensor = extractor(clip[None].to(device))
+    clips = clip[None].to(device)
+    features: Tensor = extractor.classes(clips) if classes else extractor(clips)
     return features[0].float().cpu()

@@ -42,10 +42,25 @@ def distance_of(real: Features, generated: Features) -> float:
     """As ``frechet_distance``, of rows in the order in which they are; it counts for the last bits."""
     means = [side.mean(axis=0) for side in (real, generated)]
     a, b = (_factor(side - mean) for side, mean in zip((real, generated), means, strict=True))
+    return _distance(means[0] - means[1], a, b)
+
+
+def _distance(shift: Features, a: Features, b: Features) -> float:
+    """Of two distributions whose means differ by ``shift`` and whose covariances are A^T A and B^T B."""
     traces = float((a * a).sum() + (b * b).sum())
     roots = np.linalg.svd(a @ b.T, compute_uv=False)
-    distance = float(((means[0] - means[1]) ** 2).sum()) + traces - 2.0 * float(roots.sum())
+    distance = float((shift**2).sum()) + traces - 2.0 * float(roots.sum())
     return distance if distance > _ROUNDING * traces else 0.0
+
+
+def distance_to_statistics(mean: Features, covariance: Features, generated: Features) -> float:
+    """The distance of features (N, D), N of 2 or more, to a mean (D,) and a covariance (D, D), which is symmetric.
+
+    As ``distance_of``: a factor of the covariance takes the place of the centred rows.
+    """
+    own = generated.mean(axis=0)
+    values, vectors = np.linalg.eigh(covariance)
+    return _distance(mean - own, np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T, _factor(generated - own))
 
 
 def _factor(centred: Features) -> Features:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.protocol import Metric, measures_of
 
-FRECHET_DISTANCE = {"random_network": "frechet_distance/random_network", "i3d": "fvd"}
-"""By ``evaluate.features``."""
+_FRECHET_DISTANCES = {"i3d": "fvd", "inception": "fid"}
+"""By network: what is known by a name of its own."""
 ADHERENCE = ("colour", "shape", "direction", "both", "all")
 """The parts of a prompt that a video is checked for."""
 _BAND = "/band_"
@@ -28,6 +29,21 @@ def held_out_loss(model: str, band: int | None = None) -> str:
     return f"held_out_loss/{model}" if band is None else f"held_out_loss/{model}{_BAND}{band:02d}"
 
 
+def of_network(metric: Metric, network: str) -> str:
+    """A metric of the protocol's, of a network's features: ``fvd``, ``fid`` or ``frechet_distance/random_network``."""
+    known = _FRECHET_DISTANCES.get(network) if metric == "frechet_distance" else None
+    return known or f"{metric}/{network}"
+
+
+def frechet_distance(config: EvaluateConfig) -> str:
+    """The first Frechet distance that a configuration gives. Raises ConfigurationError for an unknown protocol."""
+    return next(
+        of_network("frechet_distance", measure.network)
+        for measure in measures_of(config)
+        if "frechet_distance" in measure.metrics
+    )
+
+
 def is_of_a_band(name: str) -> bool:
     """Whether a metric is the loss in a band: too many for a table."""
     return _BAND in name
@@ -35,12 +51,12 @@ def is_of_a_band(name: str) -> bool:
 
 def is_a_share(name: str) -> bool:
     """Whether a metric is a share of the videos, from 0 to 1."""
-    return name.startswith("adherence/")
+    return name.startswith(("adherence/", "precision/", "recall/"))
 
 
 def better(name: str) -> Literal["higher", "lower"]:
-    """Which of two values of a metric is the better one: shares rise, distances and losses fall."""
-    return "higher" if is_a_share(name) else "lower"
+    """Which of two values of a metric is the better one: shares, scores and similarities rise, others fall."""
+    return "higher" if is_a_share(name) or name.startswith(("inception_score/", "text_similarity/")) else "lower"
 
 
 def metric_names(config: EvaluateConfig, models: Sequence[str], cascade: bool) -> list[str]:
@@ -54,4 +70,5 @@ def metric_names(config: EvaluateConfig, models: Sequence[str], cascade: bool) -
     shares = [adherence(what, base) for base in ([False, True] if cascade else [False]) for what in ADHERENCE]
     losses = [held_out_loss(model) for model in models]
     bands = [held_out_loss(model, band) for model in models for band in range(config.timestep_bands)]
-    return [*shares, FRECHET_DISTANCE[config.features], *losses, *bands]
+    of_sets = [of_network(metric, measure.network) for measure in measures_of(config) for metric in measure.metrics]
+    return [*shares, *of_sets, *losses, *bands]

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr, softmax
 from scipy.stats import binomtest
 
 from walt.core.figures import CONFIDENCE, Figure, half_width
-from walt.evaluation.frechet import Features, distance_of, frechet_distance
+from walt.evaluation.frechet import Features, distance_of, distance_to_statistics, frechet_distance, in_order
+from walt.evaluation.kernels import Kernel, discrepancies
 
 RESAMPLES = 200
 
@@ -52,6 +54,47 @@ def frechet_figure(real: Features, generated: Features, conditions: Mapping[str,
     value, items = frechet_distance(real, generated), min(len(real), len(generated))
     reach = half_width(replicates, items)
     return Figure(value, max(value - reach, 0.0), value + reach, items, tuple(replicates), conditions)
+
+
+def frechet_to_statistics_figure(
+    mean: Features, covariance: Features, generated: Features, conditions: Mapping[str, str]
+) -> Figure:
+    """The Frechet distance to a mean and a covariance, which stay as they are; two clips or more are resampled."""
+    value = distance_to_statistics(mean, covariance, in_order(generated))
+    replicates = [distance_to_statistics(mean, covariance, generated[chosen]) for chosen in resamples(len(generated))]
+    reach = half_width(replicates, len(generated))
+    return Figure(value, max(value - reach, 0.0), value + reach, len(generated), tuple(replicates), conditions)
+
+
+def kernel_figure(kernel: Kernel, real: Features, generated: Features, conditions: Mapping[str, str]) -> Figure:
+    """The discrepancy of two sets of features by a kernel, ``kernel.fewest`` clips or more each, both resampled."""
+    none = np.empty((0, 0), dtype=np.int64)
+    value, _ = discrepancies(kernel, in_order(real), in_order(generated), none, none)
+    chosen = resamples(len(real), stream=1), resamples(len(generated), stream=0)
+    _, replicates = discrepancies(kernel, real, generated, *chosen)
+    items = min(len(real), len(generated))
+    reach = half_width(replicates.tolist(), items) if items > 1 else np.inf
+    return Figure(value, value - reach, value + reach, items, tuple(replicates.tolist()), conditions)
+
+
+def inception_score_figure(logits: Features, conditions: Mapping[str, str]) -> Figure:
+    """The inception score of all items at once, exp E KL(p(class | item) | p(class)): 1 to the number of classes.
+
+    Salimans et al. (arXiv 1606.03498). Not split into parts: torchmetrics' with ``splits=1``.
+
+    Args:
+        logits: (N, classes), N of 2 or more; logarithms of probabilities will do.
+    """
+    of_items = softmax(logits, axis=1)
+    value = _inception_score(softmax(in_order(logits), axis=1))
+    replicates = [_inception_score(of_items[chosen]) for chosen in resamples(len(logits))]
+    reach = half_width(replicates, len(logits))
+    return Figure(value, max(value - reach, 1.0), value + reach, len(logits), tuple(replicates), conditions)
+
+
+def _inception_score(probabilities: Features) -> float:
+    divergences = rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1)
+    return float(np.exp(divergences.mean()))
 
 
 def resamples(items: int, stream: int = 0) -> NDArray[np.int64]:

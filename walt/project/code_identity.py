@@ -83,12 +83,14 @@ def code_dependencies(module: str) -> list[str]:
     """Files of this package that can change what ``module`` makes, itself included; relative to the root, sorted.
 
     Editing one of them makes exactly the stages stale that reach it. Packages' ``__init__.py`` are left out: they hold
-    a docstring and nothing else. A template beside a module belongs to it.
+    a docstring and nothing else. A template beside a module belongs to it, and so do the YAML files of the folder that
+    has its name in the plural (``protocol.py``, ``protocols``).
     """
     root, found = imports.package_root(), set(imports.imported_files(module))
     for file in tuple(found):
         source = root / file
-        found.update(template.relative_to(root).as_posix() for template in source.parent.glob(f"{source.stem}.*.jinja"))
+        for data in (f"{source.stem}.*.jinja", f"{source.stem}s/*.yaml"):
+            found.update(path.relative_to(root).as_posix() for path in source.parent.glob(data))
     return sorted(file for file in found if not changes_no_result(file) or file in SHOWN.get(module, ()))
 
 

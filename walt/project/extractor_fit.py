@@ -1,4 +1,4 @@
-"""Whether the network that will judge the videos can take them: asked before anything is trained for it."""
+"""Whether the networks that will judge the videos can take them: asked before anything is trained for it."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from pathlib import Path
 from walt.core.paths import Paths
 from walt.core.sizes import Size
 from walt.core.transformers import SUPER_RESOLUTION_NAMES
+from walt.evaluation.protocol import networks_of, unjudged_frames
 from walt.project.params import Params
 
 
 def check_judged_form(params: Params, root: Path) -> None:
-    """Call a learned extractor once, on zeros of the form of the videos that these parameters make.
+    """Call each learned network once, on zeros of the form of the videos that these parameters make.
 
-    Costs nothing where ``evaluate.features`` needs no file.
+    Costs nothing where the protocol needs no file.
 
     Raises:
         ConfigurationError: its file is missing, or it cannot take such clips.
         CorruptArtifactError: its file has another SHA-256.
     """
-    if params.evaluate.features == "random_network":
+    networks = [network for network in networks_of(params.evaluate) if network != "random_network"]
+    if not networks:
         return
     from walt.evaluation.extractors import check_extractor, make_extractor  # imports torch
 
-    path = params.evaluate.i3d_path
-    _, extractor = make_extractor(
-        params.evaluate.features, Paths(root).resolve(path) if path else None, params.evaluate.i3d_sha256
-    )
-    check_extractor(extractor, params.evaluate.features, *judged_form(params))
+    num_frames, size = judged_form(params)
+    for network in networks:
+        extractor = make_extractor(network, params.evaluate.networks, Paths(root))
+        check_extractor(extractor, network, num_frames, size)
 
 
 def judged_form(params: Params) -> tuple[int, Size]:
-    """(frames, (height, width) in pixels) of the final videos."""
+    """(frames, (height, width) in pixels) of what is judged of the final videos."""
     models = [
         model
         for name, (model, _) in params.transformers().items()
         if params.sample.cascade or name not in SUPER_RESOLUTION_NAMES
     ]
-    return params.ingest.num_frames, models[-1].resolution
+    return params.ingest.num_frames - unjudged_frames(params.evaluate), models[-1].resolution

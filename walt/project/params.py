@@ -17,6 +17,7 @@ from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transfo
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import EvaluateConfig
 from walt.evaluation.metric_names import better, is_of_a_band, metric_names
+from walt.evaluation.protocol import networks_of
 from walt.ingest.config import DatasetConfig, IngestConfig
 from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.report_config import ReportConfig
@@ -252,9 +253,10 @@ def _check_diffusion(params: Params) -> None:
 
 def _check_evaluation(params: Params) -> None:
     evaluate = params.evaluate
-    for key in ("i3d_path", "i3d_sha256"):
-        if evaluate.features == "i3d" and not getattr(evaluate, key):
-            raise ValueError(f"evaluate.features is i3d, which needs evaluate.{key}")
+    for network in networks_of(evaluate):
+        if network != "random_network" and network not in evaluate.networks:
+            said = f"protocol is {evaluate.protocol}" if evaluate.features is None else f"features is {network}"
+            raise ValueError(f"evaluate.{said}, which needs evaluate.networks.{network}, with path and sha256")
     made = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
     known = [name for name in made if not is_of_a_band(name)]  # those are kept without replicates
     for key, metric in params.promotion.metrics.items():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
 from walt.core.printable import printable
 from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
-from walt.evaluation.metric_names import FRECHET_DISTANCE
+from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.metric_names import frechet_distance
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
 from walt.ingest.sources.rows import tables_outside
@@ -65,8 +67,9 @@ def point_at_dataset(root: Path, described: Described, recipe: bytes | None = No
     descriptor = described.descriptor.model_copy(update={"classes": names})
     params["dataset"].update({"descriptor": file, "path": described.path})
     params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
-    distance = FRECHET_DISTANCE[params["evaluate"]["features"]]
-    params["promotion"].update({"metric": distance, "better": "lower", "guards": [], "floor": None})
+    params["evaluate"]["protocol"] = "own"
+    evaluate = parse_section(params["evaluate"], EvaluateConfig, "params.yaml: evaluate")
+    params["promotion"].update({"metric": frechet_distance(evaluate), "better": "lower", "guards": [], "floor": None})
     contents = {root / file: descriptor_bytes(descriptor), root / "params.yaml": yaml_bytes(params)}
     if names is not None and classes:
         contents = {root / names: "".join(f"{name}\n" for name in classes).encode(), **contents}

@@ -1,16 +1,16 @@
-"""Held-out loss, Frechet distance and prompt adherence -> ``results/evaluation.json`` and an MLflow run.
+"""Held-out loss, the protocol's figures and prompt adherence -> ``results/evaluation.json`` and an MLflow run.
 
 ``metrics`` (name -> number), ``figures`` (name -> the number with its interval, and what it was measured on; see
 ``walt.core.figures``), ``models`` (the models that took part -> their digests), ``settings`` and ``details``. Metrics:
-``held_out_loss/base`` and ``/band_00`` ... (least noise first), the same for each other transformer;
-``frechet_distance/random_network`` or ``fvd``; ``adherence/colour``, ``/shape``, ``/direction``, ``/both`` (colour and
-direction) and ``/all`` of the final videos and under ``adherence/base/`` of the base model's. What cannot be measured
-is left out, and ``details`` says why.
+``held_out_loss/base`` and ``/band_00`` ... (least noise first), the same for each other transformer; those of the
+protocol (``frechet_distance/random_network``, ``fvd``, ``kid/i3d`` ...); ``adherence/colour``, ``/shape``,
+``/direction``, ``/both`` (colour and direction) and ``/all`` of the final videos and under ``adherence/base/`` of the
+base model's. What cannot be measured is left out, and ``details`` says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -25,7 +25,7 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
 from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError
-from walt.core.figures import Figure
+from walt.core.figures import PROTOCOL, Figure
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
@@ -38,11 +38,14 @@ from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
 from walt.evaluation.adherence import PromptCheck, check_prompt, matching
-from walt.evaluation.clip_sets import measure_clips, real_clips
-from walt.evaluation.config import EvaluateConfig
-from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
+from walt.evaluation.clip_sets import RealClip
+from walt.evaluation.config import EvaluateConfig, NetworkName
+from walt.evaluation.extractors import Extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
-from walt.evaluation.resampling import frechet_figure, mean_figure, share_figure
+from walt.evaluation.judges import open_extractors, open_statistics, wanted_clips
+from walt.evaluation.protocol import Found, departures, label, measures_of, unjudged_frames
+from walt.evaluation.resampling import mean_figure, share_figure
+from walt.evaluation.set_figures import Sets, measure_sets
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
@@ -91,23 +94,31 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     samples = read_samples(paths.samples)
     models = release_digests(release_folders(paths))
     check_makers(samples, paths)
-    name, extractor = make_extractor(
-        config.evaluate.features,
-        paths.resolve(config.evaluate.i3d_path) if config.evaluate.i3d_path else None,
-        config.evaluate.i3d_sha256,
-    )
     size, num_frames = _form(samples[0].lossless)
-    extractor.to(select_device(config.compute.device))
-    check_extractor(extractor, config.evaluate.features, num_frames, size)
-    made = conditions_of_samples(config, samples, size, num_frames)
+    extractors = open_extractors(config.evaluate, paths, num_frames, size, select_device(config.compute.device))
+    statistics = open_statistics(config.evaluate, paths)
+    real = wanted_clips(config.evaluate, paths, size, num_frames)
+    protocol = protocol_of(config, samples, real, size, num_frames)
+    made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
+    sets = Sets(
+        real,
+        [partial(_read, sample.lossless) for sample in samples],
+        [sample.prompt for sample in samples],
+        unjudged_frames(config.evaluate),
+        statistics,
+        made,
+        paths.work(STAGE) / "features",
+        made["code"],
+    )
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
-    with start_run(config.tracking, paths.root, STAGE, params, tags={"dataset": descriptor.name}) as tracked:
+    tags = {"dataset": descriptor.name, PROTOCOL: protocol}
+    with start_run(config.tracking, paths.root, STAGE, params, tags=tags) as tracked:
         figures: dict[str, Figure] = {}
         details: dict[str, Any] = {}
         measurements = {
             "held_out_loss": partial(measure_held_out_loss, config, paths, models["autoencoder"]),
-            "frechet_distance": partial(measure_frechet_distance, config, paths, samples, name, extractor, made),
+            "sets": partial(measure_protocol, config, sets, extractors),
             "adherence": partial(measure_adherence, descriptor, samples, made),
         }
         for measurement, measure in measurements.items():
@@ -118,7 +129,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
             tracked.log_metrics({name: figure.value for name, figure in found.items()}, 0)
         if not ranks().is_first:
             return {}
-        settings = {**params, "sample": samples[0].settings, "samples": len(samples)}
+        settings = {**params, PROTOCOL: protocol, "sample": samples[0].settings, "samples": len(samples)}
         write_json(paths.metrics, {name: figure.value for name, figure in figures.items()})
         write_json(paths.evaluation, as_json(figures, models, settings, details))
         _track(tracked, figures, samples, paths)
@@ -241,33 +252,40 @@ def _held_out_batches(
         yield HeldOutBatch(keys, latents.latents(keys), conditions.tensors(keys), low.latents(keys) if low else None)
 
 
-def measure_frechet_distance(
-    config: Config, paths: Paths, samples: list[Sample], name: str, extractor: Extractor, made: Mapping[str, str]
-) -> Result:
-    """Distance of the final videos to real clips of the same size and length: held-out ones first, then training
-    ones."""
-    size, num_frames = _form(samples[0].lossless)
-    real = list(islice(real_clips(paths.clips, size, num_frames), config.evaluate.real_clips))
-    generated = [partial(_read, sample.lossless) for sample in samples]
+def protocol_of(config: Config, samples: list[Sample], real: Sequence[RealClip], size: Size, num_frames: int) -> str:
+    """Name and digest of the protocol, with all in which this evaluation differs from it."""
+    found = Found(
+        frames=num_frames,
+        size=size,
+        fps=samples[0].settings.get("fps"),
+        real_clips=len(real),
+        samples=len(samples),
+        seeds=[sample.seed for sample in samples],
+        prompts=[sample.prompt for sample in samples],
+        beginning=samples[0].settings.get("beginning", "none"),
+    )
+    return label(config.evaluate, departures(config.evaluate, found))
+
+
+def measure_protocol(config: Config, sets: Sets, extractors: Mapping[NetworkName, Extractor]) -> Result:
+    """The protocol's figures of the final videos."""
     details: dict[str, Any] = {
-        "features": config.evaluate.features,
-        "real_clips": len(real),
-        "held_out_clips": sum(clip.split == "held_out" for clip in real),
-        "samples": len(samples),
+        PROTOCOL: sets.conditions[PROTOCOL],
+        "real_clips": len(sets.real),
+        "held_out_clips": sum(clip.split == "held_out" for clip in sets.real),
+        "samples": len(sets.generated),
     }
-    fewest = min(len(real), len(samples))
-    if fewest < 2:
-        return {}, {**details, "left_out": "a covariance needs two clips on each side"}
+    fewest = len(sets.generated) if sets.statistics else min(len(sets.real), len(sets.generated))
     if fewest < FEW_VIDEOS:
         details["remark"] = (
-            f"{name} of {len(samples)} videos and {len(real)} clips: with fewer than {FEW_VIDEOS} it is uncertain and "
-            f"too large; {STANDARD_VIDEOS} are the standard"
+            f"{len(sets.generated)} videos and {len(sets.real)} clips: with fewer than {FEW_VIDEOS} a Fréchet distance "
+            f"is uncertain and too large; {STANDARD_VIDEOS} are the standard"
         )
         log.warning(details["remark"])
-    of_real, real_digest = measure_clips(real, extractor)
-    of_generated, _ = measure_clips(generated, extractor)
-    conditions = {**made, "real clips": real_digest, "extractor": extractor.digest}
-    return {name: frechet_figure(of_real, of_generated, conditions)}, details
+    figures, missing = measure_sets(sets, measures_of(config.evaluate), extractors)
+    if missing:
+        details["left_out"] = f"too few clips for {', '.join(missing)}: a covariance needs two clips on each side"
+    return figures, details
 
 
 def measure_adherence(descriptor: Descriptor, samples: list[Sample], made: Mapping[str, str]) -> Result:

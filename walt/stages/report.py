@@ -17,6 +17,7 @@ from walt.autoencoder.io import load_autoencoder
 from walt.core.config import Section, load_section, read_yaml
 from walt.core.digests import sha256_file
 from walt.core.errors import StorageError
+from walt.core.figures import PROTOCOL
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_bytes
 from walt.core.transformers import TRANSFORMER_NAMES, TRANSFORMERS
@@ -73,6 +74,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
         "intervals": {name: interval(name, figure) for name, figure in evaluation["figures"].items()},
+        "protocols": {name: figure["conditions"].get(PROTOCOL, "") for name, figure in evaluation["figures"].items()},
         "adherence": adherence_table(evaluation["metrics"]),
         "bands": band_chart(evaluation["metrics"]),
         "remarks": list(remarks(evaluation["details"])),
@@ -103,7 +105,7 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
     ]
     if psnr:
         figures.append({"value": f"{psnr[-1]:.1f} dB", "label": "autoencoder PSNR, held-out video"})
-    distance = [(name, value) for name, value in metrics.items() if name.startswith(("frechet", "fvd"))]
+    distance = [(name, value) for name, value in metrics.items() if name.startswith(("frechet", "fvd", "fid"))]
     figures += [{"value": number(value), "label": distance_label(name)} for name, value in distance]
     parameters = sum(model["metrics"].get("parameters", 0) for model in page["models"])
     if parameters:
@@ -113,7 +115,8 @@ def headline(page: dict[str, Any]) -> list[dict[str, str]]:
 
 def distance_label(name: str) -> str:
     """A Frechet distance with its feature extractor in its name."""
-    return "FVD (I3D)" if name == "fvd" else f"Fréchet distance ({name.split('/')[1].replace('_', ' ')} features)"
+    known = {"fvd": "FVD (I3D)", "fid": "FID (Inception)"}
+    return known.get(name) or f"Fréchet distance ({name.split('/')[1].replace('_', ' ')} features)"
 
 
 def interval(name: str, figure: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import PositiveFloat
 
 from walt.core.config import Section
-from walt.core.figures import Difference, Figure, difference, differing
+from walt.core.figures import PROTOCOL, Difference, Figure, difference, differing
 
 Figures = Mapping[str, Figure]
 """Metric -> figure, of all metrics that a rule needs."""
@@ -145,6 +145,9 @@ def not_comparable(name: str, new: Figure, old: Figure | None, version: str) -> 
     if old is None:
         return f"version {version} cannot be measured by {name} with what is here"
     if others := differing(new, old):
+        if PROTOCOL in others:
+            protocols = " and ".join(f"'{figure.conditions.get(PROTOCOL, 'none')}'" for figure in (new, old))
+            return f"{name} of version {version} is of another protocol ({protocols}): such numbers are not compared"
         said = f"{name} of version {version} was not measured on the same ({', '.join(others)})"
         return f"{said}: losses in two latent spaces are not compared" if "autoencoder" in others else said
     if not math.isfinite(old.value):

@@ -83,7 +83,8 @@ def _with_absolute_paths(params: Params, project: Paths) -> dict[str, Any]:
     content = params.model_dump(mode="json")
     content["dataset"]["descriptor"] = str(project.resolve(params.dataset.descriptor))
     content["dataset"]["path"] = str(project.resolve(params.dataset.path))
-    if params.evaluate.i3d_path is not None:
-        content["evaluate"]["i3d_path"] = str(project.resolve(params.evaluate.i3d_path))
+    evaluate = content["evaluate"]
+    for file in (*evaluate["networks"].values(), *evaluate["statistics"].values()):
+        file["path"] = str(project.resolve(file["path"]))
     content["tracking"]["uri"] = resolve_uri(params.tracking.uri, project.root)
     return content

@@ -1,0 +1,195 @@
+"""Learned networks: the loading path, with small random ones of the same interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, VideoMAEConfig, VideoMAEModel
+
+from walt.core.digests import sha256_file
+from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.core.paths import Paths
+from walt.evaluation.config import NetworkFile, NetworkName
+from walt.evaluation.extractors import Extractor, check_extractor, features_of, make_extractor
+from walt.evaluation.pretrained_folders import WEIGHTS, CLIPFeatures
+from walt.evaluation.set_figures import read_statistics
+
+LAYERS = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def write_videomae(folder: Path) -> Path:
+    torch.manual_seed(0)
+    VideoMAEModel(VideoMAEConfig(image_size=16, patch_size=8, num_frames=4, **LAYERS)).save_pretrained(folder)
+    return folder / WEIGHTS
+
+
+def write_clip(folder: Path) -> Path:
+    torch.manual_seed(0)
+    text = {**LAYERS, "vocab_size": 32, "max_position_embeddings": 8, "bos_token_id": 0, "eos_token_id": 1}
+    vision = {**LAYERS, "image_size": 16, "patch_size": 8}
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)).save_pretrained(folder)
+    letters = "abcdefghijklm"
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    vocab, merges = folder / "vocab.json", folder / "merges.txt"
+    vocab.write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    merges.write_text("#version: 0.2\n")
+    CLIPTokenizer(str(vocab), str(merges)).save_pretrained(folder)
+    return folder / WEIGHTS
+
+
+class C3D(nn.Module):
+    """Has the interface of StyleGAN-V's file."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.dtype == torch.uint8
+        return x.flatten(1)[:, :101].float().softmax(1)
+
+
+class NotC3D(nn.Module):
+    """Gives logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, :101].float()
+
+
+class Inception(nn.Module):
+    """Has the interface of StyleGAN3's file."""
+
+    def forward(self, x: Tensor, return_features: bool = False, no_output_bias: bool = False) -> Tensor:
+        assert x.dtype == torch.uint8
+        assert x.dim() == 4
+        found = x.float().flatten(1)
+        if return_features:
+            return found[:, :1].expand(-1, 2048)
+        assert no_output_bias
+        return found[:, :1008].softmax(1)
+
+
+def script(module: nn.Module) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        torch.jit.save(torch.jit.script(module), str(folder / "network.pt"))
+        return folder / "network.pt"
+
+    return write
+
+
+NETWORKS: dict[NetworkName, tuple[Callable[[Path], Path], int]] = {
+    "videomae": (write_videomae, 9), "clip": (write_clip, 9), "c3d": (script(C3D()), 9),
+    "inception": (script(Inception()), 1),
+}  # fmt: skip
+
+
+def opened(name: NetworkName, folder: Path, write: Callable[[Path], Path] | None = None) -> Extractor:
+    file = (write or NETWORKS[name][0])(folder)
+    path = file if file.suffix == ".pt" else file.parent
+    return make_extractor(name, {name: NetworkFile(path=str(path), sha256=sha256_file(file))}, Paths(folder))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_is_opened_and_sees_clips(name: NetworkName, tmp_path: Path) -> None:
+    extractor, frames = opened(name, tmp_path), NETWORKS[name][1]
+    check_extractor(extractor, name, frames, (24, 32))
+    clips = torch.rand(2, 3, frames, 24, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    features = [features_of(extractor, clip) for clip in clips]
+    assert not torch.equal(*features)
+    assert torch.equal(features_of(extractor, clips[0]), features[0])
+    assert not any(weight.requires_grad for weight in extractor.parameters() if name in ("clip", "videomae"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_wrong_digest_is_refused_and_a_missing_file_is_named(name: NetworkName, tmp_path: Path) -> None:
+    file = NETWORKS[name][0](tmp_path)
+    given = NetworkFile(path=str(file if file.suffix == ".pt" else file.parent), sha256="0" * 64)
+    with pytest.raises(CorruptArtifactError, match=rf"its sha256 is not evaluate\.networks\.{name}\.sha256"):
+        make_extractor(name, {name: given}, Paths(tmp_path))
+    absent = NetworkFile(path="absent", sha256="0" * 64)
+    with pytest.raises(ConfigurationError, match=rf"evaluate\.networks\.{name}\.path: no "):
+        make_extractor(name, {name: absent}, Paths(tmp_path))
+
+
+def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^evaluate\.networks\.clip\.path: no "):
+        opened("clip", tmp_path, write_videomae)
+
+
+@pytest.mark.parametrize(("name", "frames"), [("videomae", 3), ("inception", 2)])
+def test_clips_that_it_cannot_take_are_found_on_zeros(name: NetworkName, frames: int, tmp_path: Path) -> None:
+    extractor = opened(name, tmp_path)
+    with pytest.raises(
+        ConfigurationError, match=f"^evaluate: {name} cannot judge clips of {frames} frames of 24x32: it "
+    ):
+        check_extractor(extractor, name, frames, (24, 32))
+
+
+def test_a_network_that_gives_no_probabilities_is_no_c3d(tmp_path: Path) -> None:
+    extractor = opened("c3d", tmp_path, script(NotC3D()))
+    with pytest.raises(ConfigurationError, match="it gives no probabilities of classes"):
+        check_extractor(extractor, "c3d", 9, (24, 32))
+
+
+@pytest.mark.parametrize(("name", "classes"), [("c3d", 101), ("inception", 1008)])
+def test_classes_are_logarithms_of_probabilities(name: NetworkName, classes: int, tmp_path: Path) -> None:
+    extractor, clip = opened(name, tmp_path), torch.zeros(3, NETWORKS[name][1], 24, 32)
+    found = features_of(extractor, clip, classes=True)
+    assert found.shape == (classes,)
+    assert float(found.exp().sum()) == pytest.approx(1.0)
+
+
+def test_videomae_sees_frames_evenly_over_the_clip_in_their_order(tmp_path: Path) -> None:
+    extractor = opened("videomae", tmp_path)
+    clip = torch.rand(3, 10, 16, 16) * 2 - 1
+    assert torch.equal(features_of(extractor, clip), features_of(extractor, clip[:, [0, 3, 6, 9]]))
+    assert not torch.equal(features_of(extractor, clip), features_of(extractor, clip.flip(1)))
+
+
+def test_pixels_are_normalised_as_the_folder_says(tmp_path: Path) -> None:
+    clip = torch.rand(3, 4, 16, 16) * 2 - 1
+    before = opened("videomae", tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+    after = opened("videomae", tmp_path)
+    assert not torch.equal(features_of(before, clip), features_of(after, clip))
+    assert before.digest != after.digest
+    frames = clip.transpose(0, 1)
+    expected = after.network(frames[None]).last_hidden_state.mean(1)[0]
+    torch.testing.assert_close(features_of(after, clip), expected)
+
+
+def test_the_similarity_is_the_mean_cosine_of_frames_and_text(tmp_path: Path) -> None:
+    extractor = opened("clip", tmp_path)
+    assert isinstance(extractor, CLIPFeatures)
+    clip = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    texts = ["a b c", "m l k", "a b c d e f g h i j k l m a b c d e"]
+    network = extractor.network
+    frames = (clip.transpose(0, 1) + 1) / 2
+    images = network.get_image_features((frames - extractor.mean) / extractor.std).pooler_output
+    for text in texts:
+        tokens = CLIPTokenizer.from_pretrained(tmp_path)(text, return_tensors="pt", truncation=True, max_length=8)
+        of_text = network.get_text_features(**tokens).pooler_output
+        expected = float(nn.functional.cosine_similarity(images, of_text).mean())
+        assert extractor.similarity(clip, text) == pytest.approx(expected, abs=1e-5)
+    assert len({extractor.similarity(clip, text) for text in texts}) == 3
+
+
+def test_reference_statistics(tmp_path: Path) -> None:
+    file = tmp_path / "reference.npz"
+    np.savez(file, mu=np.zeros(3), sigma=np.eye(3))
+    found = read_statistics(file, sha256_file(file), "inception")
+    assert (found.mean.shape, found.covariance.shape) == ((3,), (3, 3))
+    with pytest.raises(CorruptArtifactError, match="sha256"):
+        read_statistics(file, "0" * 64, "inception")
+    for arrays in (
+        {"mu": np.zeros(3)},
+        {"mu": np.zeros(3), "sigma": np.eye(2)},
+        {"mu": np.array([{}]), "sigma": np.eye(1)},
+    ):
+        np.savez(file, **arrays)
+        with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception"):
+            read_statistics(file, sha256_file(file), "inception")
+    with pytest.raises(ConfigurationError, match="no file"):
+        read_statistics(tmp_path / "absent.npz", "0" * 64, "inception")
