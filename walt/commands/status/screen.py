@@ -21,7 +21,8 @@ from walt.project.params import Params
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
 from walt.tracking import server
-from walt.tracking.models import METRIC_TAG, aliased_release
+from walt.tracking.models import aliased_release
+from walt.tracking.releases import METRIC_TAG
 
 _KINDS = {
     "clips and tables": (
