@@ -23,7 +23,7 @@ every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.n
 @every_stage
 def test_module_has_run_and_the_declared_sections(stage: Stage) -> None:
     module = importlib.import_module(stage.module)
-    further = ["transformer"] if stage.transformer else []
+    further = [*(["transformer"] if stage.transformer else []), *(["validator"] if stage.resumes else [])]
     assert list(inspect.signature(module.run).parameters) == ["config", "paths", *further]
     sections = section_names(stage, module.Config)
     assert set(sections.values()) == {*stage.params, *stage.settings}

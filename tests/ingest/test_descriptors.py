@@ -20,11 +20,11 @@ SECTIONS = ("## What it is", "## Licence", "## How to get it", "## Expected coun
 
 
 def test_every_kind_of_source_has_a_descriptor_that_shows_it() -> None:
-    """Of a user's own, in ``datasets/own``, nothing is asked. ``folder`` needs none: ``walt init`` writes it."""
+    """Of a user's own, in ``datasets/own``, nothing is asked."""
     descriptors = [load_section(path, Descriptor) for path in DESCRIPTORS]
     shown = {descriptor.source.kind for descriptor in descriptors}
     known = {get_args(kind.model_fields["kind"].annotation)[0] for kind in (*get_args(OneSource), Union)}
-    assert shown == known - {"folder"}
+    assert shown == known
 
 
 @pytest.mark.parametrize("path", DESCRIPTORS, ids=lambda path: path.stem)

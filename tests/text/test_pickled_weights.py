@@ -21,7 +21,7 @@ from walt.text.encoder import TINY_FOLDER, open_text_encoder
 from walt.text.pickled_weights import convert, has_only_pickled
 from walt.text.tiny import build_tiny_encoder
 
-TINY = TinyT5Config(width=16, layers=2, heads=2, vocabulary=64)
+TINY = TinyT5Config(width=16, layers=2, heads=2, vocabulary=64, frozen=None)
 
 
 class Evil:

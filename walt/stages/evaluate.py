@@ -101,15 +101,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     protocol = protocol_of(config, samples, real, size, num_frames)
     made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
     sets = Sets(
-        real,
-        [partial(_read, sample.lossless) for sample in samples],
-        [sample.prompt for sample in samples],
-        unjudged_frames(config.evaluate),
-        statistics,
-        made,
-        paths.work(STAGE) / "features",
-        made["code"],
-    )
+        real, [partial(_read, sample.lossless) for sample in samples], [sample.prompt for sample in samples],
+        unjudged_frames(config.evaluate), statistics, made, paths.work(STAGE) / "features", made["code"],
+    )  # fmt: skip
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
     tags = {"dataset": descriptor.name, PROTOCOL: protocol}
@@ -255,15 +249,10 @@ def _held_out_batches(
 def protocol_of(config: Config, samples: list[Sample], real: Sequence[RealClip], size: Size, num_frames: int) -> str:
     """Name and digest of the protocol, with all in which this evaluation differs from it."""
     found = Found(
-        frames=num_frames,
-        size=size,
-        fps=samples[0].settings.get("fps"),
-        real_clips=len(real),
-        samples=len(samples),
-        seeds=[sample.seed for sample in samples],
-        prompts=[sample.prompt for sample in samples],
+        frames=num_frames, size=size, fps=samples[0].settings.get("fps"), real_clips=len(real), samples=len(samples),
+        seeds=[sample.seed for sample in samples], prompts=[sample.prompt for sample in samples],
         beginning=samples[0].settings.get("beginning", "none"),
-    )
+    )  # fmt: skip
     return label(config.evaluate, departures(config.evaluate, found))
 
 
