@@ -36,6 +36,7 @@ from walt.data.members import write_members
 from walt.stages import train_autoencoder, train_transformer
 from walt.training import compilation, loop
 from walt.training.autoencoder_config import AutoencoderLossConfig
+from walt.training.autoencoder_measures import measure_latents
 from walt.training.continuation import DifferentRunError
 from walt.transformer.model import WaltTransformer
 
@@ -338,7 +339,7 @@ def test_latents_are_measured_on_every_trained_size_in_any_order(
         found.append((paths.autoencoder / "statistics.json").read_bytes())
     assert found[0] == found[1]
     datasets = {(side, side): ClipDataset(paths.clips, (side, side), "train") for side in (32, 16)}
-    measured, errors = train_autoencoder.measure_latents(model, datasets, autoencoder_training(), 0)
+    measured, errors = measure_latents(model, datasets, autoencoder_training(), 0)
     assert errors == {"latents/mean_error": 0.0, "latents/std_error": 0.0}
     result = expected.result()
     # 4 videos of 2 latent frames and 2 images; 2x2 cells at the small size, 4x4 at the large one
@@ -346,9 +347,9 @@ def test_latents_are_measured_on_every_trained_size_in_any_order(
     torch.testing.assert_close(measured.mean, result.mean)
     torch.testing.assert_close(measured.std, result.std)
     few = autoencoder_training(statistics_clips=3)
-    some, errors = train_autoencoder.measure_latents(model, datasets, few, 0)
-    again, _ = train_autoencoder.measure_latents(model, datasets, few, 0)
-    other, _ = train_autoencoder.measure_latents(model, datasets, few, 1)
+    some, errors = measure_latents(model, datasets, few, 0)
+    again, _ = measure_latents(model, datasets, few, 0)
+    other, _ = measure_latents(model, datasets, few, 1)
     assert some.to_json() == again.to_json() != other.to_json()
     assert some.count < measured.count
     assert min(errors.values()) > 0.0

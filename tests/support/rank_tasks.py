@@ -30,6 +30,7 @@ from walt.nn import collectives
 from walt.nn.causal import use_channels_last
 from walt.training import parallel
 from walt.training.autoencoder_config import AutoencoderLossConfig, ClipFormConfig
+from walt.training.autoencoder_measures import held_out_psnr, measure_latents
 from walt.training.autoencoder_objective import AutoencoderObjective
 from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
@@ -235,8 +236,8 @@ def measures_of_an_autoencoder(root: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     model = CausalAutoencoder(AUTOENCODER).eval()
     clips = {size: ClipDataset(Paths(root).clips, size, "train") for size in SIZES}
-    statistics, errors = train_autoencoder.measure_latents(model, clips, autoencoder_training(statistics_clips=3), 0)
-    return statistics.to_json() | errors | train_autoencoder.held_out_psnr(model, Paths(root), autoencoder_training())
+    statistics, errors = measure_latents(model, clips, autoencoder_training(statistics_clips=3), 0)
+    return statistics.to_json() | errors | held_out_psnr(model, Paths(root).clips, autoencoder_training())
 
 
 def held_out_losses() -> list[list[float]]:

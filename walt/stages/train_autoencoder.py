@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,22 @@ from walt.autoencoder.inflation import load_initial_weights
 from walt.autoencoder.io import STATISTICS, load_frozen, save_autoencoder, save_foreign
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
-from walt.autoencoder.statistics import LatentStatistics, RunningStatistics, moments, standard_errors
-from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
+from walt.autoencoder.statistics import LatentStatistics
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.core.log import ProgressBar, info
+from walt.core.log import info
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
-from walt.core.sizes import Size, size_folder
+from walt.core.sizes import size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
-from walt.data.epoch_order import hash_integer
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
 from walt.nn.causal import use_channels_last
-from walt.nn.collectives import first_goes_ahead, gather_shares
+from walt.nn.collectives import first_goes_ahead
 from walt.nn.device import prefetch_depth, select_device
 from walt.nn.pretrained import CONFIG, WEIGHTS, weights_digest
 from walt.project.code_identity import code_digests
@@ -44,6 +39,7 @@ from walt.tracking.given_models import GivenModel, forget, given_model
 from walt.tracking.runs import start_run
 from walt.training import continuation
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
+from walt.training.autoencoder_measures import held_out_psnr, measure_latents
 from walt.training.autoencoder_objective import AutoencoderObjective, trained_sizes
 from walt.training.config import ResumeConfig
 from walt.training.loop import TrainingResult, train
@@ -51,7 +47,6 @@ from walt.training.parallel import shard
 from walt.training.validation import Log, Validation, Validator
 
 NAME = "train-autoencoder"
-_EVALUATION_BATCH = 16
 
 
 class Config(Section):
@@ -115,7 +110,7 @@ def run(config: Config, paths: Paths, validator: Validator | None = None) -> dic
         )
         model, megapixels = _trained(config.autoencoder, result, device), config.compute.megapixels_at_once
         statistics, errors = measure_latents(model, objective.datasets, training, config.seed, megapixels)
-        metrics = held_out_psnr(model, paths, training, megapixels) | errors
+        metrics = held_out_psnr(model, paths.clips, training, megapixels) | errors
         if ranks().is_first:
             _publish(paths.autoencoder, model, statistics, metrics, result)
             tracked.log_metrics(metrics, training.steps)
@@ -135,7 +130,7 @@ def _validation(config: Config, paths: Paths, validator: Validator | None, log: 
 
     def psnr(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, CausalAutoencoder)
-        return held_out_psnr(model, paths, training, megapixels, most)
+        return held_out_psnr(model, paths.clips, training, megapixels, most)
 
     return validator(log, psnr)
 
@@ -167,7 +162,7 @@ def _publish_frozen(config: Config, address: str, paths: Paths) -> dict[str, Any
     digest = weights_digest(given.folder)
     params = _parameters(config)
     with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
-        metrics = held_out_psnr(model, paths, training, config.compute.megapixels_at_once)
+        metrics = held_out_psnr(model, paths.clips, training, config.compute.megapixels_at_once)
         tracked.log_metrics(metrics, 0)
         with atomic_directory(paths.autoencoder) as folder:
             foreign = (DESCRIPTION,) if (given.folder / DESCRIPTION).is_file() else ()
@@ -194,7 +189,7 @@ def _publish_foreign(config: Config, given: GivenModel, paths: Paths) -> dict[st
     model, about = read_foreign(given.folder, config.autoencoder, select_device(config.compute.device))
     datasets = {size: ClipDataset(paths.clips, size, "train") for size in trained_sizes(training)}
     statistics, errors = measure_latents(model, datasets, training, config.seed, megapixels)
-    metrics = held_out_psnr(model, paths, training, megapixels) | errors
+    metrics = held_out_psnr(model, paths.clips, training, megapixels) | errors
     digest = sha256_file(given.folder / THEIR_WEIGHTS)
     params = {"seed": config.seed, "autoencoder": config.autoencoder.model_dump(), NAME: training.model_dump()}
     with start_run(config.tracking, paths.root, NAME, params, given.tags("frozen", digest)) as tracked:
@@ -231,98 +226,6 @@ def _publish(
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "history.json", result.history)
         continuation.write_changes(folder, result.changes)
-
-
-def _batches_of(clips: ClipDataset, megapixels: float, wanted: set[str] | None = None) -> dict[str, list[list[str]]]:
-    """The keys of videos and of images, or of those that are wanted, in batches."""
-    found = {}
-    for kind, every in (("video", clips.video_keys), ("image", clips.image_keys)):
-        keys = [key for key in every if wanted is None or key in wanted]
-        count = min(_EVALUATION_BATCH, clips_at_once(len(clips.clip(keys[0])), clips.size, megapixels)) if keys else 1
-        found[kind] = [keys[start : start + count] for start in range(0, len(keys), count)]
-    return found
-
-
-@torch.no_grad()
-def measure_latents(
-    model: CausalAutoencoder,
-    datasets: Mapping[Size, ClipDataset],
-    training: AutoencoderTrainingConfig,
-    seed: int,
-    megapixels: float = math.inf,
-) -> tuple[LatentStatistics, dict[str, float]]:
-    """Mean and std of the latents' means over all sizes of a split, in one pass over its videos and images, or over
-    ``statistics_clips`` of them at each size, which the seed draws; and how far they may be from those of all.
-
-    Every latent cell counts the same, so a larger size counts for more. The order of ``datasets`` changes no bit, nor
-    does the number of ranks, each of which encodes its share of the batches; all get the result.
-    """
-    device = next(model.parameters()).device
-    of_sizes = [clips for _, clips in sorted(datasets.items(), key=lambda item: item[0])]
-    drawn = [(clips, _drawn(clips, training.statistics_clips, seed)) for clips in of_sizes]
-    batches = [
-        (clips, keys)
-        for clips, some in drawn
-        for of_kind in _batches_of(clips, megapixels, some).values()
-        for keys in of_kind
-    ]
-    own = []
-    with ProgressBar("latent statistics", len(ranks().share(batches)), "batches") as bar:
-        for clips, keys in ranks().share(batches):
-            video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                mean = encode_within(model, video, megapixels)
-            own.append(moments(mean))
-            bar.advance()
-    running = RunningStatistics(model.config.latent_channels)
-    seen = [of_clip for of_batch in gather_shares(own) for of_clip in of_batch]
-    for of_clip in seen:
-        running.add(of_clip)
-    statistics = running.result()
-    errors = standard_errors(seen, sum(len(clips) for clips in of_sizes), statistics)
-    return statistics, dict(zip(("latents/mean_error", "latents/std_error"), errors, strict=True))
-
-
-def _drawn(clips: ClipDataset, most: int | None, seed: int) -> set[str]:
-    """At most so many of the clips of a size, others than at another size."""
-    name = size_folder(clips.size)
-    return set(sorted(clips.keys(), key=lambda key: hash_integer("latent statistics", seed, name, key))[:most])
-
-
-@torch.no_grad()
-def held_out_psnr(
-    model: CausalAutoencoder,
-    paths: Paths,
-    training: AutoencoderTrainingConfig,
-    megapixels: float = math.inf,
-    most: int | None = None,
-) -> dict[str, float]:
-    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size; or of the
-    first ``most`` of each.
-
-    Each rank measures its share of the batches; all get the figures, which their number does not change by a bit.
-    """
-    device = next(model.parameters()).device
-    figures: dict[str, float] = {}
-    for size in trained_sizes(training):
-        clips = ClipDataset(paths.clips, size, "held_out")
-        first = None if most is None else {*islice(clips.video_keys, most), *islice(clips.image_keys, most)}
-        for kind, batches in _batches_of(clips, megapixels, first).items():
-            own = []
-            for keys in ranks().share(batches):
-                video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                    latents = encode_within(model, video, megapixels)
-                    reconstruction = torch.cat(list(decode_within(model, latents, megapixels)), dim=2)
-                error = (reconstruction.float().clamp(-1, 1) - video).double().square().sum()
-                own.append((float(error), video.numel()))
-            squares, pixels = 0.0, 0
-            for of_batch in gather_shares(own):  # in the order of the batches
-                squares += of_batch[0]
-                pixels += of_batch[1]
-            if pixels:
-                figures[f"psnr/{kind}/{size_folder(size)}"] = 10 * math.log10(4 * pixels / max(squares, 1e-12))
-    return figures
 
 
 def _loss_networks(
