@@ -63,7 +63,7 @@ def test_prepare_then_dvc_remakes_what_depends_on_an_edited_video(project: Path)
     edit_in_place(video, b"mdirappl", b"mdirAppl")
     assert stages_run(project) == [], "DVC alone does not see it"
     assert "videos/00003.mp4" in run(project, "walt", "prepare")
-    assert stages_run(project) == ["ingest", "encode-text"]
+    assert stages_run(project) == ["ingest", "caption", "encode-text"]
     hashes = {row.source_sha256 for row in read_manifest(Paths(project).manifest)}
     assert sha256_file(video) in hashes
     assert known not in hashes

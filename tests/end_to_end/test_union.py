@@ -53,7 +53,7 @@ def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path, 
     pictures(project / "data/union/pictures/0.tar", 8)
     run(project, "walt", "prepare")
 
-    names = ("ingest", "train-autoencoder", "encode-text", "encode-video", "train-base")
+    names = ("ingest", "train-autoencoder", "caption", "encode-text", "encode-video", "train-base")
     figures = {name: run_stage(get_stage(name), project) for name in names}
     found = Counter(
         (row.source.partition("/")[0], row.kind, row.split) for row in read_manifest(Paths(project).manifest)
