@@ -14,7 +14,7 @@ from tests.support.settings import changed, compute_settings
 from tests.support.text_project import CONFIG as TEXT_CONFIG
 from tests.support.tiny_vision_language import write_vision_language_model
 from walt.captioning.config import CaptionConfig
-from walt.core.errors import ConfigurationError, StorageError
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.captions import Caption
@@ -222,6 +222,12 @@ def test_text_is_not_encoded_without_the_captions_of_this_manifest(some: Paths) 
     with pytest.raises(StorageError, match=r"data/captions: no captions were written; `walt caption` writes them"):
         encode_text.run(TEXT_CONFIG, some)
     caption.run(config(), some)
+    about = some.captions / "about.json"
+    whole = about.read_text()
+    about.write_text(whole.replace("manifest", "manifesT"))
+    with pytest.raises(CorruptArtifactError, match=r"about\.json"):
+        encode_text.run(TEXT_CONFIG, some)
+    about.write_text(whole)
     write_manifest(some.manifest, [(0, list(as_ingested(some).values())[:9])])
     with pytest.raises(StorageError, match="the captions are of another manifest"):
         encode_text.run(TEXT_CONFIG, some)

@@ -28,8 +28,10 @@ from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import Split
 from walt.data.latent_dataset import LatentDataset
 from walt.data.manifest import read_clip_rejects, read_manifest, read_rejects
+from walt.data.partitions import read_parts
 from walt.data.text_dataset import TextDataset
 from walt.data.text_tables import read_labels
+from walt.data.written_captions import check_written, read_written
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import STAGES
 from walt.stages import encode_video
@@ -88,6 +90,11 @@ def _clips(paths: Paths) -> Any:
     ]
 
 
+def _captions(paths: Paths) -> Any:
+    check_written(paths.manifest)
+    return [str(read_written(paths.manifest, part.part)) for part in read_parts(paths.manifest)]
+
+
 def _latents(paths: Paths) -> Any:
     datasets = [LatentDataset(paths.latents, size, split) for size in SIZES for split in SPLITS]
     return [[key, one.latents([key]).tolist()] for one in datasets for key in (*one.video_keys, *one.image_keys)]
@@ -141,6 +148,7 @@ def _text_encoder(paths: Paths) -> Any:
 _READERS: dict[str, Callable[[Paths], Any]] = {
     "data/clips": _clips,
     "data/manifest": lambda paths: [str(row) for row in read_manifest(paths.manifest)],
+    "data/captions": _captions,
     "data/rejects": lambda paths: [str(row) for row in read_rejects(paths.rejects)],
     "data/clip_rejects": lambda paths: [str(row) for row in read_clip_rejects(paths.clip_rejects)],
     "data/text": _text,

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import read_json, write_json
+from walt.core.own_digest import read_json_with_digest, write_json_with_digest
 from walt.data.captions import Caption
 from walt.data.partitions import PARTS_INDEX, read_part, read_parts, write_parts
 
@@ -59,7 +59,7 @@ def write_written(folder: Path, manifest: Path, parts: Iterable[tuple[int, Seque
     some = ((number, rows) for number, rows in parts if rows)
     plain = ((number, ({**vars(row), "captions": _plain(row.captions)} for row in rows)) for number, rows in some)
     write_parts(folder, plain, _SCHEMA)
-    write_json(folder / ABOUT, {"manifest": sha256_file(manifest / PARTS_INDEX)})
+    write_json_with_digest(folder / ABOUT, {"manifest": sha256_file(manifest / PARTS_INDEX)})
 
 
 def _plain(captions: Iterable[Caption]) -> list[dict[str, str]]:
@@ -91,15 +91,15 @@ def check_written(manifest: Path) -> None:
 
     Raises:
         StorageError: there are none, or they were written for another one.
+        CorruptArtifactError: what says so is damaged.
     """
     about = manifest.with_name(FOLDER) / ABOUT
     if not about.is_file():
         raise StorageError(f"{about.parent}: no captions were written; `walt caption` writes them")
-    try:
-        found = read_json(about)["manifest"]
-    except (ValueError, KeyError, TypeError):
-        raise CorruptArtifactError(f"{about}: not what `walt caption` writes") from None
-    if found != sha256_file(manifest / PARTS_INDEX):
+    content, checked = read_json_with_digest(about)
+    if not checked:
+        raise CorruptArtifactError(f"{about}: its own digest is missing")
+    if content.get("manifest") != sha256_file(manifest / PARTS_INDEX):
         raise StorageError(f"{about.parent}: the captions are of another manifest; `walt caption` writes them again")
 
 
