@@ -6,7 +6,7 @@ The page is ``report.html.jinja`` filled with what this module collects. The sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "reconstructions": show_reconstructions(manifest.spread_held_out(_RECONSTRUCTIONS), clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
+        "shown": {name: _form_of(name)(value) for name, value in evaluation["metrics"].items()},
         "intervals": {name: interval(name, figure) for name, figure in evaluation["figures"].items()},
         "protocols": {name: figure["conditions"].get(PROTOCOL, "") for name, figure in evaluation["figures"].items()},
         "adherence": adherence_table(evaluation["metrics"]),
@@ -119,10 +120,13 @@ def distance_label(name: str) -> str:
     return known.get(name) or f"Fréchet distance ({name.split('/')[1].replace('_', ' ')} features)"
 
 
+def _form_of(name: str) -> Callable[[float], str]:
+    return percent if metric_names.is_a_share(name) else number
+
+
 def interval(name: str, figure: dict[str, Any]) -> str:
     """The interval of a figure of the evaluation; empty where one clip is all there was."""
-    low, high = figure["low"], figure["high"]
-    form = percent if metric_names.is_a_share(name) else number
+    low, high, form = figure["low"], figure["high"], _form_of(name)
     return "" if low is None or high is None else f"{form(low)} to {form(high)}"
 
 
