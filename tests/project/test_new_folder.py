@@ -104,16 +104,18 @@ def test_without_a_project_one_line_says_how_to_make_one(folder: Path) -> None:
             call(folder)
 
 
-@pytest.mark.parametrize("git", ["none", "here", "above"])
+@pytest.mark.parametrize("git", ["none", "here", "above", "ignored"])
 def test_dvc_begins_with_git_or_without(tmp_path: Path, git: str) -> None:
     root = tmp_path / "mine"
     root.mkdir()
     if git != "none":
         subprocess.run(["git", "init", "--quiet", str(root if git == "here" else tmp_path)], check=True)
+    if git == "ignored":
+        (tmp_path / ".gitignore").write_text("/mine/\n")
     (root / "params.yaml").write_text(recipe_text("tiny"))
     make_project(root, SHAPES)
     config = (root / ".dvc/config").read_text()
-    assert ("no_scm = true" in config) == (git == "none")
+    assert ("no_scm = true" in config) == (git in ("none", "ignored"))
     assert "analytics = false" in config
     subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], cwd=root, check=True, capture_output=True)
 

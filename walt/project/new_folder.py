@@ -61,7 +61,8 @@ def shipped_files() -> Path:
 
 
 def _begin_dvc(root: Path, settings: str) -> None:
-    """``dvc init``: beside git where the folder is a repository, in one's subfolder, or without git."""
+    """``dvc init``: beside git where the folder is a repository, in one's subfolder, or without git; without it also
+    where the repository ignores the folder, since DVC refuses that."""
     inside = _git_root(root)
     flags = ["--no-scm"] if inside is None else [] if inside == root.resolve() else ["--subdir"]
     command = [sys.executable, "-m", "dvc", "init", "--quiet", *flags]
@@ -75,12 +76,14 @@ def _begin_dvc(root: Path, settings: str) -> None:
 
 
 def _git_root(root: Path) -> Path | None:
+    """Of the repository that the folder belongs to; None: there is none, or it ignores the folder."""
     command = ["git", "-C", str(root), "rev-parse", "--show-toplevel"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return None
-    return Path(found).resolve()
+    ignored = subprocess.run(["git", "-C", str(root), "check-ignore", "--quiet", "."], capture_output=True, check=False)
+    return None if ignored.returncode == 0 else Path(found).resolve()
 
 
 def _below(folder: Path, file: Path) -> str:
