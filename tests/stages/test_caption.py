@@ -29,7 +29,7 @@ from walt.data.manifest import (
     write_manifest,
 )
 from walt.data.text_dataset import TextDataset
-from walt.data.written_captions import read_written
+from walt.data.written_captions import WrittenCaptions
 from walt.project.recipes import load_recipe
 from walt.stages import caption, encode_text
 from walt.stages.caption import Captioner, Config
@@ -125,7 +125,8 @@ def test_clips_without_a_caption_get_one_and_all_readers_see_it(some: Paths) -> 
 
 def test_the_table_says_who_said_it(some: Paths) -> None:
     caption.run(config(), some)
-    rows = {**read_written(some.manifest, "part-000000.parquet"), **read_written(some.manifest, "part-000001.parquet")}
+    written = WrittenCaptions(some.manifest)
+    rows = written.of("part-000000.parquet") | written.of("part-000001.parquet")
     assert len(rows) == 13
     captioner = Captioner(config().caption, 0, "cpu", some.root)  # type: ignore[arg-type]
     for row in rows.values():

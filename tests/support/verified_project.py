@@ -31,7 +31,7 @@ from walt.data.manifest import read_clip_rejects, read_manifest, read_rejects
 from walt.data.partitions import read_parts
 from walt.data.text_dataset import TextDataset
 from walt.data.text_tables import read_labels
-from walt.data.written_captions import check_written, read_written
+from walt.data.written_captions import WrittenCaptions, check_written
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import STAGES
 from walt.stages import encode_video
@@ -92,7 +92,8 @@ def _clips(paths: Paths) -> Any:
 
 def _captions(paths: Paths) -> Any:
     check_written(paths.manifest)
-    return [str(read_written(paths.manifest, part.part)) for part in read_parts(paths.manifest)]
+    written = WrittenCaptions(paths.manifest)
+    return [str(written.of(part.part)) for part in read_parts(paths.manifest)]
 
 
 def _latents(paths: Paths) -> Any:

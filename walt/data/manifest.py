@@ -33,7 +33,7 @@ from walt.data.partitions import (
     write_parts,
     write_table,
 )
-from walt.data.written_captions import CAPTIONS_TYPE, read_written, with_written
+from walt.data.written_captions import CAPTIONS_TYPE, WrittenCaptions, with_written
 
 Value = float | str | None
 """A measure of a clip; None: it does not apply to this clip."""
@@ -210,7 +210,8 @@ def manifest_parts(folder: Path, columns: Sequence[str] | None = None) -> Iterat
 
     Captions that were written after ingest are in the place of the manifest's own (``walt/data/written_captions.py``).
     """
-    return (_described(folder, part, columns) for part in read_parts(folder))
+    written = WrittenCaptions(folder)
+    return (_described(folder, part, written, columns) for part in read_parts(folder))
 
 
 def manifest_parts_as_ingested(folder: Path) -> Iterator[tuple[Part, Iterator[pa.Table]]]:
@@ -218,12 +219,13 @@ def manifest_parts_as_ingested(folder: Path) -> Iterator[tuple[Part, Iterator[pa
     return ((part, read_part(folder, part, MANIFEST_SCHEMA, measures=True)) for part in read_parts(folder))
 
 
-def _described(folder: Path, part: Part, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    asked = columns is None or _CAPTIONS in columns
-    written = read_written(folder, part.part) if asked else {}
-    wanted = columns if columns is None or not written else [*dict.fromkeys([*columns, "key"])]
+def _described(
+    folder: Path, part: Part, written: WrittenCaptions, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    rows = written.of(part.part) if columns is None or _CAPTIONS in columns else {}
+    wanted = columns if columns is None or not rows else [*dict.fromkeys([*columns, "key"])]
     for table in read_part(folder, part, MANIFEST_SCHEMA, wanted, measures=True):
-        described = with_written(table, written)
+        described = with_written(table, rows)
         yield described if columns is None else described.select(columns)
 
 
@@ -256,11 +258,12 @@ def read_manifest_rows(folder: Path, places: Iterable[int]) -> list[ManifestRow]
     """
     places = list(places)
     found: dict[int, ManifestRow] = {}
+    written = WrittenCaptions(folder)
     start = 0
     for part in read_parts(folder):
         if any(start <= place < start + part.rows for place in places):
             begin = start
-            for table in _described(folder, part):
+            for table in _described(folder, part, written):
                 for place in places:
                     if begin <= place < begin + len(table):
                         (found[place],) = _rows(table.slice(place - begin, 1), MANIFEST_SCHEMA, ManifestRow)

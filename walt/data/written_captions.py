@@ -66,20 +66,29 @@ def _plain(captions: Iterable[Caption]) -> list[dict[str, str]]:
     return [caption._asdict() for caption in captions]
 
 
-def read_written(manifest: Path, part: str) -> dict[str, WrittenRow]:
-    """The rows of a part of the manifest, by key; none where nothing was written.
+class WrittenCaptions:
+    """The captions that were written for a manifest; none where the folder is not there.
 
     Raises:
-        CorruptArtifactError: the part is not what its index says.
+        CorruptArtifactError: the index is damaged.
     """
-    folder = manifest.with_name(FOLDER)
-    if not (folder / PARTS_INDEX).is_file():
-        return {}
-    known = {entry.part: entry for entry in read_parts(folder)}
-    if part not in known:
-        return {}
-    rows = (row for table in read_part(folder, known[part], _SCHEMA) for row in table.to_pylist())
-    return {row["key"]: WrittenRow(**{**row, "captions": _captions(row["captions"])}) for row in rows}
+
+    def __init__(self, manifest: Path) -> None:
+        self._folder = manifest.with_name(FOLDER)
+        there = (self._folder / PARTS_INDEX).is_file()
+        self._parts = {entry.part: entry for entry in read_parts(self._folder)} if there else {}
+
+    def of(self, part: str) -> dict[str, WrittenRow]:
+        """The rows of a part of the manifest, by key.
+
+        Raises:
+            CorruptArtifactError: the part is not what its index says.
+        """
+        if part not in self._parts:
+            return {}
+        tables = read_part(self._folder, self._parts[part], _SCHEMA)
+        rows = (row for table in tables for row in table.to_pylist())
+        return {row["key"]: WrittenRow(**{**row, "captions": _captions(row["captions"])}) for row in rows}
 
 
 def _captions(stored: Iterable[Mapping[str, str]]) -> tuple[Caption, ...]:

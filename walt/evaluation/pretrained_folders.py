@@ -7,6 +7,7 @@ Frames are resized by antialiased bicubic interpolation to the network's square,
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,14 @@ class _FromFolder(Extractor):
         self.digest = sha256_json([sha256, {file.name: sha256_file(file) for file in files}])
 
     @staticmethod
+    @abstractmethod
     def _class() -> Any:
-        raise NotImplementedError
+        """Of transformers."""
 
     @staticmethod
+    @abstractmethod
     def _pixels() -> tuple[tuple[float, ...], tuple[float, ...]]:
-        raise NotImplementedError
+        """Mean and deviation of the pixels' channels, where the folder does not say them."""
 
     def _frames(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) in [-1, 1] -> (B T, 3, side, side), normalised."""

@@ -89,28 +89,28 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         StorageError, CorruptArtifactError: clips or manifest are missing or damaged.
     """
     corrections = read_corrections(paths.root / CORRECTIONS)
-    said: Mapping[str, str] = {}
     captioner = None
     if config.caption is not None:
         captioner = Captioner(config.caption, config.seed, select_device(config.compute.device), paths.root)
-        said = _ask(captioner, paths)
+        _ask(captioner, paths)
     with first_goes_ahead():
         if not ranks().is_first:
             return {}
-        return _publish(captioner, said, corrections, paths)
+        return _publish(captioner, corrections, paths)
 
 
 def _publish(
-    captioner: Captioner | None, said: Mapping[str, str], corrections: Mapping[str, Sequence[Correction]], paths: Paths
+    captioner: Captioner | None, corrections: Mapping[str, Sequence[Correction]], paths: Paths
 ) -> dict[str, Any]:
     """Write the table; the stage's figures."""
     counts = {"clips": 0, "captioned": 0, "nothing_said": 0, "corrected": 0, "without": 0}
     unused = set(corrections)
+    kept = _Kept(paths)
 
     def rows(tables: Iterator[pa.Table]) -> list[WrittenRow]:
         found = []
         for row in rows_of(tables):
-            text = said.get(row.key)
+            text = None if captioner is None else kept.of(row)
             captions = corrected(_with_answer(row.captions, text, captioner), corrections.get(row.key, ()))
             unused.discard(row.key)
             counts["clips"] += 1
@@ -148,8 +148,25 @@ def _written(
     )
 
 
-def _ask(captioner: Captioner, paths: Paths) -> dict[str, str]:
-    """What is said of each clip that is asked about, by key; of this rank's share of the tars, and then of all."""
+class _Kept:
+    """What was said of clips, from the notes of their tars; one note at a time is in memory."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths, self._shard, self._texts = paths, -1, dict[str, str]()
+
+    def of(self, row: ManifestRow) -> str | None:
+        """Of a clip; None: it was not asked about."""
+        if row.shard != self._shard:
+            self._shard, self._texts = row.shard, read_json(_note(self._paths, row.shard))["captions"]
+        return self._texts.get(row.key)
+
+
+def _note(paths: Paths, shard: int) -> Path:
+    return paths.work(STAGE) / "tars" / f"{shard_name('clips', shard)}.json"
+
+
+def _ask(captioner: Captioner, paths: Paths) -> None:
+    """Have the clips described, tar by tar, each rank its share; what was said is in the tars' notes then."""
     stored = StoredClips(paths.clips)
     code = code_digest(__name__, without=_BY_RESULT)
     every = captioner.config.clips == "all"
@@ -157,7 +174,7 @@ def _ask(captioner: Captioner, paths: Paths) -> dict[str, str]:
     with ProgressBar(STAGE, total=count_manifest(paths.manifest), unit="clips") as bar:
         for shard, rows in _by_shard(paths.manifest):
             wanted = [row for row in rows if every or not row.captions]
-            note = paths.work(STAGE) / "tars" / f"{shard_name('clips', shard)}.json"
+            note = _note(paths, shard)
             notes.append(note)
             if shard % ranks().count == ranks().rank:
                 clips = [[row.key, row.sha256] for row in wanted]
@@ -169,7 +186,6 @@ def _ask(captioner: Captioner, paths: Paths) -> dict[str, str]:
     wait_for_all()
     for left in {*(paths.work(STAGE) / "tars").glob("*.json")} - {*notes}:
         left.unlink(missing_ok=True)
-    return {key: text for note in notes for key, text in read_json(note)["captions"].items()}
 
 
 def _by_shard(manifest: Path) -> Iterator[tuple[int, list[ManifestRow]]]:

@@ -14,7 +14,7 @@ from walt.core.storage import write_bytes
 from walt.data.captions import shown
 from walt.data.manifest import ManifestRow, has_manifest, read_manifest
 from walt.data.partitions import read_parts
-from walt.data.written_captions import WrittenRow, read_written
+from walt.data.written_captions import WrittenCaptions, WrittenRow
 from walt.media.images import png_bytes
 from walt.pages.contact_sheet import Tile, contact_sheet, first_middle_last
 from walt.pages.stored_clips import StoredClips
@@ -34,9 +34,9 @@ def captions_sheet(root: Path, out: Path, count: int, seed: int) -> list[Path]:
     if not has_manifest(paths.manifest):
         raise StorageError(f"{paths.manifest}: no such manifest; `walt ingest` makes it")
     rows = read_manifest(paths.manifest)
-    written: dict[str, WrittenRow] = {}
+    captions, written = WrittenCaptions(paths.manifest), dict[str, WrittenRow]()
     for part in read_parts(paths.manifest):
-        written |= read_written(paths.manifest, part.part)
+        written |= captions.of(part.part)
     chosen = _chosen(rows, written, count, seed)
     stored = dict(StoredClips(paths.clips).read(chosen))
     tiles = [

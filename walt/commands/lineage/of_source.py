@@ -23,7 +23,7 @@ from walt.data.manifest import MANIFEST_SCHEMA, has_manifest, manifest_parts
 from walt.data.partitions import read_part, read_parts
 from walt.data.shards import INDEX_NAME, read_index, shard_name
 from walt.data.text_tables import CAPTIONS_TABLE, ID_DIGITS, caption_id
-from walt.data.written_captions import ABOUT, WrittenRow, read_written
+from walt.data.written_captions import ABOUT, WrittenCaptions, WrittenRow
 from walt.sampling.samples import SAMPLES
 
 _COLUMNS = (
@@ -136,13 +136,14 @@ def _clips(paths: Paths, wanted: pa.Array) -> tuple[list[HeldClip], list[str]]:
     clips, names = list[HeldClip](), list[str]()
     if not has_manifest(paths.manifest):
         return clips, names
+    captions = WrittenCaptions(paths.manifest)
     for part in read_parts(paths.manifest):
         rows: list[dict[str, Any]] = []
         columns = _with_hash(paths, part.part)
         for table in read_part(paths.manifest, part, MANIFEST_SCHEMA, columns, measures=True):
             rows += table.filter(pc.is_in(table["source_sha256"], wanted)).to_pylist()
         if rows:
-            written = read_written(paths.manifest, part.part)
+            written = captions.of(part.part)
             clips += [_clip(row, written.get(row["key"])) for row in rows]
             names.append(f"{ARTIFACTS['manifest']}/{part.part}")
     return clips, names
