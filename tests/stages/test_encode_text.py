@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load
+from torch import Tensor
 
 from tests.support.package_copy import copy_package, edit
 from tests.support.settings import changed
@@ -164,6 +165,35 @@ def test_a_changed_caption_remakes_its_tar_and_the_result_is_that_of_a_fresh_run
         run(CONFIG, fresh)
         assert result["tars"] - result["reused"] == remade, "tars that lost or got a caption"
         assert content(paths) == content(fresh)
+
+
+@pytest.mark.parametrize("most", [2, 4])
+def test_only_new_captions_are_encoded_also_where_a_tar_is_split_or_joined(
+    most: int, done: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distinct_captions, "MOST", most)
+    given = frozen(str(done.text_encoder))  # else new captions make another encoder
+    paths = make_text_project(tmp_path / "incremental")
+    run(given, paths)
+    encode, encoded = TextEncoder.encode_each, list[str]()
+
+    def spy(self: TextEncoder, captions: Sequence[str]) -> list[Tensor]:
+        encoded.extend(captions)
+        return encode(self, captions)
+
+    words = ("a red circle", "a blue square", "a green circle", "a square", "a circle", "blue", "green")
+    added = {"a blue square", "a square", "a circle", "blue", "green"}
+    for texts, new in (([*CAPTIONS, *words], added), (CAPTIONS, set())):
+        make_text_project(paths.root, texts)
+        with monkeypatch.context() as patch:
+            patch.setattr(TextEncoder, "encode_each", spy)
+            result = run(given, paths)
+        assert set(encoded) == new
+        assert result["encoded"] == len(encoded)
+        fresh = make_text_project(tmp_path / f"fresh {len(new)}", texts)
+        run(given, fresh)
+        assert content(paths) == content(fresh)
+        encoded.clear()
 
 
 @pytest.mark.usefixtures("small_tars")
@@ -349,7 +379,7 @@ def test_captions_that_are_cut_are_counted_and_warned_of_once(
     said = capsys.readouterr().out
     assert said.count("warning") == 1
     assert "3 of 5 captions of clips are longer than text.max_tokens 8 and were cut; the longest has 10 tokens" in said
-    assert run(CONFIG, paths) == figures | {"reused": figures["tars"]}, "what is reused is counted too"
+    assert run(CONFIG, paths) == figures | {"reused": figures["tars"], "encoded": 0}, "what is reused is counted too"
     assert "3 of 5 captions" in capsys.readouterr().out
 
 
@@ -366,7 +396,7 @@ def test_the_members_of_a_union_are_kept(tmp_path: Path) -> None:
     names = ["films", "photos", "films"]
     of_union = [replace(row, measures={"member": name}) for row, name in zip(rows(SEVERAL), names * 9, strict=False)]
     write_manifest(paths.manifest, [(0, of_union)], {"member": str})
-    assert run(CONFIG, paths) == figures | {"reused": figures["tars"]}
+    assert run(CONFIG, paths) == figures | {"reused": figures["tars"], "encoded": 0}
     after = content(paths)
     table = after.pop("data/text/members.parquet")
     assert after == before, "whose a clip is changes no embedding"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from walt.core.errors import CorruptArtifactError, RejectLimitError, StorageErro
 from walt.core.paths import Paths
 from walt.data import shards
 from walt.data.clip_dataset import ClipDataset
-from walt.data.clip_table import read_clip_rows
+from walt.data.clip_table import ClipRow, read_clip_rows
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latent_dataset import LatentDataset
 from walt.data.shards import ShardReader, read_index, write_index, write_shard
@@ -71,7 +72,7 @@ def latents_of(paths: Paths, key: str) -> torch.Tensor:
 
 def test_every_clip_has_latents_in_every_size(finished: tuple[Paths, dict[str, Any]]) -> None:
     paths, figures = finished
-    assert figures == {"clips": 7, "sizes": SIZES, "tars": 4, "reused": 0, "rejected": []}
+    assert figures == {"clips": 7, "sizes": SIZES, "tars": 4, "reused": 0, "encoded": 14, "rejected": []}
     assert read_clip_rows(paths.latents) == list(ROWS)
     for side, cells in ((16, 2), (32, 4)):
         directory = f"{side}x{side}"
@@ -200,6 +201,71 @@ def test_one_changed_clip_tar_remakes_only_its_latents(paths: Paths) -> None:
     assert LatentDataset(paths.latents, (16, 16), "train").image_keys == ("i0",)
 
 
+def encoded_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of all clips that pass through the encoder from now on."""
+    found: list[str] = []
+    encode = encode_video.Encoder.encode
+
+    def spy(self: encode_video.Encoder, clips: dict[str, Any]) -> dict[str, torch.Tensor]:
+        found.extend(clips)
+        return encode(self, clips)
+
+    monkeypatch.setattr(encode_video.Encoder, "encode", spy)
+    return found
+
+
+_V5 = clip_row("v5", "video", "train", 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "new"),
+    [
+        ((*ROWS, _V5), {"v5"}),
+        (tuple(row for row in ROWS if row.key != "i1"), set()),
+        (tuple(replace(row, shard=3 if row.shard == 1 else 0) for row in (*ROWS, _V5)), {"v5"}),  # 1 is above 3
+        (tuple(replace(row, shard=0) for row in (*ROWS[:5], _V5)), {"v5"}),  # 0 is above 1
+    ],
+    ids=["added", "removed", "split", "joined"],
+)
+def test_only_new_clips_are_encoded_and_the_bytes_are_those_of_a_fresh_run(
+    rows: tuple[ClipRow, ...], new: set[str], paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip is found again at its place in the tree of the tars, and above and below it."""
+    fresh = make_video_project(tmp_path / "fresh")
+    for each in (paths, fresh):
+        shutil.rmtree(each.clips)
+        write_clips(each.clips, rows)
+    run(config(), fresh)
+    encoded = encoded_keys(monkeypatch)
+    assert run(config(), paths)["encoded"] == len(encoded)
+    assert set(encoded) == new
+    assert content(paths.latents) == content(fresh.latents)
+    assert run(config(), paths)["reused"] == len(list(paths.latents.rglob("*.tar")))
+
+
+@pytest.mark.parametrize("what", ["picture", "tar", "weights", "refused"])
+def test_latents_of_something_else_are_not_taken_over(what: str, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (*ROWS, _V5)
+    write_clips(paths.clips, rows)
+    if what == "picture":  # another clip under the key that was v4's
+        folder = paths.clips / "16x16"
+        other = [("v4" if key == "v6" else key, members) for key, members in map(sample, ("v3", "v6", "v5"), [16] * 3)]
+        write_index(folder, "changed", [read_index(folder).records[0], write_shard(folder / "clips-000001.tar", other)])
+    elif what == "tar":
+        (paths.latents / "16x16" / "latents-000001.tar").write_bytes(b"damaged")
+    elif what == "weights":
+        write_autoencoder(paths, seed=1)
+    else:
+        note = paths.work(STAGE) / "tars/16x16/latents-000001.tar.json"
+        known = json.loads(note.read_text())
+        known["items"].pop("v4")  # as of a clip whose latents were not finite
+        note.write_text(json.dumps(known))
+    encoded = encoded_keys(monkeypatch)
+    run(config(), paths)
+    expected = {"picture": ["v4", "v5", "v5"], "tar": ["i1", "v3", "v4", "v5", "v5"], "refused": ["v4", "v5", "v5"]}
+    assert sorted(encoded) == expected.get(what, sorted([row.key for row in rows] * 2))
+
+
 @pytest.mark.parametrize("what", ["weights", "last bit", "statistics", "precision", "code"])
 def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     indexes = {size: read_index(paths.latents / size).identity for size in SIZES}
@@ -312,7 +378,7 @@ def test_latents_that_are_not_finite_are_refused(
     assert "i0 refused" in capsys.readouterr().out
     assert LatentDataset(paths.latents, (16, 16), "train").video_keys == ("v0", "v1", "v2")
     again = run(config(), paths)
-    assert again == {**figures, "reused": 4}  # remembered, not forgotten, by a run that reuses the tars
+    assert again == {**figures, "reused": 4, "encoded": 0}  # remembered, not forgotten, by a run that reuses the tars
 
 
 def test_nothing_finite_is_status_3(tmp_path: Path) -> None:

@@ -17,12 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walt.core.storage import read_json, storage_errors, write_json
+from walt.data.tar_tree import place_of
 from walt.data.text_tables import ID_DIGITS, caption_id
 
 MOST = 2048
 """Captions of a tar: 200 MB at 24 tokens of width 2048."""
 _OF_A_FILE = 4 << 20
 """Captions that are in memory at a time, on average at most."""
+
+
+_PREFIX = "text-"
+
+
+def place_of_tar(name: str) -> int | None:
+    """Of the tar with a name in the tree (``walt.data.tar_tree``); None: it is none of these."""
+    beginning = name.removeprefix(_PREFIX).removesuffix(".tar")
+    return place_of("" if beginning == "all" else beginning) if name.startswith(_PREFIX) else None
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,9 @@ class CaptionFiles:
                     uses[name] += 1
             for beginning, ids in _leaves(f"{number:0{bits}b}" if bits else "", sorted(texts)):
                 own = {name: texts[name] for name in ids}
-                yield CaptionsOfTar(f"text-{beginning or 'all'}.tar", own, Counter({name: uses[name] for name in ids}))
+                yield CaptionsOfTar(
+                    f"{_PREFIX}{beginning or 'all'}.tar", own, Counter({name: uses[name] for name in ids})
+                )
 
     def remove(self) -> None:
         """Remove the files."""

@@ -68,6 +68,11 @@ def shard_name(prefix: str, number: int) -> str:
     return f"{prefix}-{number:06d}.tar"
 
 
+def tar_number(name: str) -> int:
+    """The number in a name as ``shard_name`` gives them."""
+    return int(name.partition(".")[0].rpartition("-")[2])
+
+
 def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecord:
     """Write samples as a tar that appears under ``path`` only when it is complete; same samples, same bytes.
 

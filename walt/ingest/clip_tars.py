@@ -24,6 +24,7 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
+from walt.data.tar_tree import upwards
 from walt.ingest.clip_cache import ClipCache, ClipEntry, ClipMember, SourceEntry, SourceFile
 from walt.ingest.clip_rule import ClipRule
 from walt.ingest.screen_clips import Refusals, screened
@@ -115,21 +116,13 @@ def assign_parts(shards: dict[int, list[Source]], most_rows: int) -> dict[int, d
     below: Counter[int] = Counter()  # clips by position in the tree
     for number, sources in shards.items():
         num_clips = sum(source.num_clips for source in sources)
-        for place in _upwards(number):
+        for place in upwards(number):
             below[place] += num_clips
     parts: dict[int, dict[int, list[Source]]] = {}
     for number in sorted(shards):
-        fitting = [place for place in _upwards(number) if below[place] <= most_rows]
+        fitting = [place for place in upwards(number) if below[place] <= most_rows]
         parts.setdefault(fitting[-1] if fitting else number, {})[number] = shards[number]
     return {number: parts[number] for number in sorted(parts)}
-
-
-def _upwards(number: int) -> Iterator[int]:
-    """A place in the tree and all above it."""
-    while number:
-        yield number
-        number = (number - 1) // 2
-    yield 0
 
 
 def planned_clips(sources: list[Source], cache: ClipCache, refusals: Refusals) -> list[PlannedClip]:

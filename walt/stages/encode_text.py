@@ -11,8 +11,9 @@ member of each clip. Where ``text`` is null in ``params.yaml``, since no model i
 tables are made, and ``models/text-encoder`` is left out.
 
 An embedding is a function of encoder and caption alone, whatever is encoded beside it. So a tar whose captions did not
-change keeps its bytes, an incremental run gives those of a fresh one, and a run that was killed continues after its
-last finished tar. What is in memory does not grow with the dataset.
+change keeps its bytes, of one that got or lost captions only the new ones are encoded, an incremental run gives those
+bytes that a fresh one gives, and a run that was killed continues after its last finished tar. What is in memory does
+not grow with the dataset.
 """
 
 from __future__ import annotations
@@ -37,19 +38,18 @@ from walt.core.left_out import leave_out
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
-from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
-from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar
+from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary
+from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar, place_of_tar
 from walt.data.manifest import MEMBER, count_manifest, iterate_columns, manifest_columns
 from walt.data.members import MEMBERS_TABLE, write_members
 from walt.data.shards import (
     INDEX_NAME,
     NULL_KEY,
-    Sample,
     ShardRecord,
-    verify_shard,
     write_index,
     write_shard,
 )
+from walt.data.tar_notes import TarNotes
 from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, TEXT_FORM, write_captions, write_labels
 from walt.data.written_captions import check_written
 from walt.nn.collectives import first_goes_ahead, gather_shares
@@ -128,15 +128,16 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
     identity = {"form": TEXT_FORM, "encoder": encoder.digest, "max_tokens": encoder.max_tokens}
     # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
     whole = _ListDigest(identity, "plan")
-    made: list[tuple[dict[str, Any], dict[str, Any], bool]] = []  # by this rank: its share of the tars
-    code, count, unique, lengths = code_digest(__name__, without=_BY_RESULT), captions.count(), 1, Lengths()
+    made: list[tuple[dict[str, Any], dict[str, Any], int | None]] = []  # by this rank: its share of the tars
+    same = {**identity, "code": code_digest(__name__, without=_BY_RESULT)}
+    count, unique, lengths, notes = captions.count(), 1, Lengths(), _notes(paths)
     with ProgressBar(STAGE, total=count + 1, unit="captions") as bar:
         for number, tar in enumerate(chain(captions.tars(), [_OF_NONE])):
             if number % ranks().count == ranks().rank:
-                own = sha256_json({**identity, "code": code, "captions": list(tar.texts)})
-                finished = _finished(paths, tar.name, own)
-                record, cut = finished or _make(paths, tar, encoder, own)
-                made.append((asdict(record), asdict(_lengths(cut, tar.uses)), finished is not None))
+                own = sha256_json({**same, "captions": list(tar.texts)})
+                finished = notes.finished(tar.name, own)
+                note, new = (finished, None) if finished else _make(notes, tar, encoder, own, sha256_json(same))
+                made.append((note["record"], asdict(_lengths(note["cut"], tar.uses)), new))
             unique += len(tar.texts) if tar is not _OF_NONE else 0
             whole.add([tar.name, list(tar.texts)])
             bar.advance(tar.uses.total())
@@ -149,8 +150,8 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
         captions.remove()
     return {
         "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
-        "tars": len(records), "reused": sum(was_there for _, _, was_there in of_all), "encoder": encoder.source,
-        "width": encoder.width,
+        "tars": len(records), "reused": sum(new is None for _, _, new in of_all),
+        "encoded": sum(new or 0 for _, _, new in of_all), "encoder": encoder.source, "width": encoder.width,
     }  # fmt: skip
 
 
@@ -173,23 +174,27 @@ def _publish(
         )
 
 
-def _make(paths: Paths, tar: CaptionsOfTar, encoder: TextEncoder, identity: str) -> tuple[ShardRecord, dict[str, int]]:
-    """Write a tar, and note what it was made from. Returns its record, and the tokens of the captions that were cut."""
-    found: dict[str, Tensor] = {}
-    cut: dict[str, int] = {}
-    ids = sorted(tar.texts, key=lambda name: len(tar.texts[name]))  # of like length together, which wastes least
+def _make(
+    notes: TarNotes, tar: CaptionsOfTar, encoder: TextEncoder, identity: str, same: str
+) -> tuple[dict[str, Any], int]:
+    """Write a tar, and note what it was made from. Returns the note, with the tokens of the captions that were cut, and
+    how many captions were encoded.
+
+    Args:
+        same: identity of what an earlier embedding was made with that may be taken over.
+    """
+    earlier = notes.earlier(tar.name, same)
+    samples = earlier.read([name for name in tar.texts if earlier.has(name, name)])
+    # of like length together, which wastes least
+    ids = sorted(tar.texts.keys() - samples.keys(), key=lambda name: (len(tar.texts[name]), name))
     for first in range(0, len(ids), _AT_ONCE):
         some = ids[first : first + _AT_ONCE]
-        found |= zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True)
-        full = [name for name in some if len(found[name]) == encoder.max_tokens]  # others are not cut
-        tokens = encoder.num_tokens([tar.texts[name] for name in full])
-        cut |= {name: number for name, number in zip(full, tokens, strict=True) if number > encoder.max_tokens}
-    samples: Iterator[tuple[str, Sample]] = (
-        (name, {"safetensors": save({"embedding": found[name]})}) for name in tar.texts
-    )
-    record = write_shard(paths.text / tar.name, samples)
-    write_json(_note(paths, tar.name), {"identity": identity, "record": asdict(record), "cut": cut})
-    return record, cut
+        made = zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True)
+        samples |= {name: {"safetensors": save({"embedding": embedding})} for name, embedding in made}
+    tokens = dict(zip(tar.texts, encoder.num_tokens(list(tar.texts.values())), strict=True))
+    cut = {name: number for name, number in tokens.items() if number > encoder.max_tokens}
+    record = write_shard(notes.directory / tar.name, ((name, samples[name]) for name in tar.texts))
+    return notes.write(record, identity, same, {name: name for name in tar.texts}, {"cut": cut}), len(ids)
 
 
 def _half(encoder: TextEncoder, captions: Sequence[str]) -> Iterator[Tensor]:
@@ -276,26 +281,9 @@ def _lengths(cut: Mapping[str, int], uses: Counter[str]) -> Lengths:
     return Lengths(sum(uses[name] for name in cut), max(cut.values(), default=0))
 
 
-def _note(paths: Paths, name: str) -> Path:
-    """The file that records what a finished tar was made from."""
-    return paths.work(STAGE) / "tars" / f"{name}.json"
-
-
-def _finished(paths: Paths, name: str, identity: str) -> tuple[ShardRecord, dict[str, int]] | None:
-    """The record of a tar that an earlier run finished from the same captions and encoder, and the tokens of those that
-    were cut; None if it must be made."""
-    note = _note(paths, name)
-    if not note.is_file():
-        return None
-    known = read_json(note)
-    if known["identity"] != identity:
-        return None
-    record = ShardRecord(**known["record"])
-    try:
-        verify_shard(paths.text, record)
-    except CorruptArtifactError:
-        return None  # removed or damaged since: made again
-    return record, known["cut"]
+def _notes(paths: Paths) -> TarNotes:
+    """What each finished tar was made from."""
+    return TarNotes(paths.text, paths.work(STAGE) / "tars", place_of_tar)
 
 
 def _remove_others(paths: Paths, names: set[str]) -> None:
@@ -305,6 +293,4 @@ def _remove_others(paths: Paths, names: set[str]) -> None:
     for file in paths.text.iterdir():
         if file.name not in {*names, *tables}:
             file.unlink()
-    for note in _note(paths, NULL_SHARD).parent.glob("*.json"):
-        if note.name.removesuffix(".json") not in names:
-            note.unlink()
+    _notes(paths).keep_only(names)

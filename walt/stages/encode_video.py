@@ -4,12 +4,14 @@ Each member ``<key>.safetensors`` holds ``latents`` (c, t, h, w) float16: the me
 normalised by the autoencoder's statistics. An image is a clip of one frame.
 
 A tar is a function of its clip tar, the autoencoder and the stage's settings alone, so one for which these
-are unchanged keeps its bytes, and a run that was killed continues after its last finished tar. What each tar was made
-from is noted in the stage's work folder; the indexes, then the table of clips, are written last.
+are unchanged keeps its bytes, and a run that was killed continues after its last finished tar. Of one whose clip tar
+got or lost clips, only the new clips pass through the encoder. What each tar was made from is noted in the stage's work
+folder; the indexes, then the table of clips, are written last.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import deque
 from collections.abc import Iterator
@@ -34,7 +36,7 @@ from walt.core.errors import CorruptArtifactError, RejectLimitError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
-from walt.core.storage import clean_temporary, read_json, write_json
+from walt.core.storage import clean_temporary
 from walt.data.clip_pixels import decode_members, pixels
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows
 from walt.data.clip_table_writer import write_clip_rows
@@ -45,10 +47,11 @@ from walt.data.shards import (
     ShardRecord,
     iterate_shard,
     read_index,
-    verify_shard,
+    tar_number,
     write_index,
     write_shard,
 )
+from walt.data.tar_notes import EarlierSamples, TarNotes
 from walt.media.images import Clip
 from walt.media.mp4 import LIBRARY_VERSIONS
 from walt.nn.collectives import first_goes_ahead, gather_shares
@@ -120,17 +123,19 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     indexes = {size: read_index(paths.clips / size) for size in sizes}
     rejected: dict[str, list[Rejected]] = {}
     finished: dict[str, list[ShardRecord]] = {size: [] for size in sizes}
-    reused = 0
+    reused = encoded = 0
     with first_goes_ahead():
         if ranks().is_first:
             _clean(paths, sizes)
+    notes = {size: TarNotes(paths.latents / size, _notes(paths) / size, tar_number) for size in sizes}
     tars = [
-        _Tar(paths, size, clips, sha256_json({**encoder.identity, "clips": clips.sha256}))
+        _Tar(paths, size, clips, sha256_json({**encoder.identity, "clips": clips.sha256}), notes[size])
         for size, index in indexes.items()
         for clips in index.records
     ]
-    for tar, (record, refused, was_there) in zip(tars, _made(tars, encoder), strict=True):
-        reused += was_there
+    for tar, (record, refused, new) in zip(tars, _made(tars, encoder), strict=True):
+        reused += new is None
+        encoded += new or 0
         finished[tar.size].append(record)
         rejected.setdefault(tar.size, []).extend(refused)
     lost = {item.key for items in rejected.values() for item in items}
@@ -138,25 +143,27 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     if not kept:
         raise RejectLimitError(f"{paths.clips}: of {len(rows)} clips none has finite latents")
     if ranks().is_first:
-        _publish(paths, encoder, indexes, finished, kept)
+        _publish(paths, encoder, indexes, finished, kept, notes)
     return {
         "clips": len(kept), "sizes": sizes, "tars": sum(map(len, finished.values())), "reused": reused,
+        "encoded": encoded,
         "rejected": [{"size": size, **asdict(item)} for size, items in rejected.items() for item in items],
     }  # fmt: skip
 
 
-def _made(tars: list[_Tar], encoder: Encoder) -> Iterator[tuple[ShardRecord, list[Rejected], bool]]:
-    """Of each tar its record, what was refused, and whether it was there already. Each rank makes its share of them."""
+def _made(tars: list[_Tar], encoder: Encoder) -> Iterator[tuple[ShardRecord, list[Rejected], int | None]]:
+    """Of each tar its record, what was refused, and how many clips were encoded for it; None: it was there already.
+    Each rank makes its share of them."""
     own = ranks().share(tars)
     made = []
     with ProgressBar(STAGE, total=sum(tar.clips.count for tar in own), unit="clips") as bar:
         for tar in own:
             note = tar.finished()
-            record, refused = note or tar.make(encoder)
-            made.append([asdict(record), [asdict(item) for item in refused], note is not None])
+            record, refused, new = (*note, None) if note else tar.make(encoder)
+            made.append([asdict(record), [asdict(item) for item in refused], new])
             bar.advance(tar.clips.count)
-    for record, refused, was_there in gather_shares(made):
-        yield ShardRecord(**record), [Rejected(**item) for item in refused], was_there
+    for record, refused, new in gather_shares(made):
+        yield ShardRecord(**record), [Rejected(**item) for item in refused], new
 
 
 def _publish(
@@ -165,10 +172,12 @@ def _publish(
     indexes: dict[str, ShardIndex],
     finished: dict[str, list[ShardRecord]],
     kept: list[ClipRow],
+    notes: dict[str, TarNotes],
 ) -> None:
     """Write the indexes and the table of clips, and remove what is not in them."""
     for size, records in finished.items():
         _remove_others(paths, size, records)
+        notes[size].keep_only({record.shard for record in records})
         # Without the code: where an edit changed no byte of the tars, what is trained on them stays fresh.
         # With the rows: which clip is held out is part of what the latents are used as.
         content = {key: value for key, value in encoder.identity.items() if key not in ("code", "libraries")}
@@ -204,82 +213,94 @@ class _Tar:
     size: str
     clips: ShardRecord
     identity: str
+    notes: TarNotes
 
     @property
     def name(self) -> str:
         return self.clips.shard.replace("clips-", "latents-")
 
-    @property
-    def note(self) -> Path:
-        return _notes(self.paths) / self.size / f"{self.name}.json"
-
     def finished(self) -> tuple[ShardRecord, list[Rejected]] | None:
         """What an earlier run made from the same clips with the same encoder; None if it must be made."""
-        if not self.note.is_file():
+        note = self.notes.finished(self.name, self.identity)
+        if note is None:
             return None
-        known = read_json(self.note)
-        if known["identity"] != self.identity:
-            return None
-        record = ShardRecord(**known["record"])
-        try:
-            verify_shard(self.paths.latents / self.size, record)
-        except CorruptArtifactError as error:
-            warning(f"{STAGE}: made again: {error}")
-            return None
-        return record, [Rejected(**item) for item in known["rejected"]]
+        return ShardRecord(**note["record"]), [Rejected(**item) for item in note["rejected"]]
 
-    def make(self, encoder: Encoder) -> tuple[ShardRecord, list[Rejected]]:
-        """Encode the clips into the tar, and note what it was made from."""
-        latents, rejected = self._encode(encoder)
-        record = write_shard(self.paths.latents / self.size / self.name, latents.items())
-        note = {"identity": self.identity, "record": asdict(record), "rejected": [asdict(item) for item in rejected]}
-        write_json(self.note, note)
-        return record, rejected
+    def make(self, encoder: Encoder) -> tuple[ShardRecord, list[Rejected], int]:
+        """Write the tar, and note what it was made from. Also returns how many clips passed through the encoder."""
+        same = sha256_json(encoder.identity)
+        # that a clip's latents do not depend on the others of its batch is tested for processors only
+        earlier = self.notes.earlier(self.name, same if encoder.device == "cpu" else None)
+        contents: dict[str, str] = {}
+        samples: dict[str, Sample] = {}
+        rejected: list[Rejected] = []
+        latents = self._encode(encoder, earlier, contents)
+        taken = earlier.read([key for key, latent in latents.items() if latent is None])
+        for key, latent in latents.items():
+            if latent is None:
+                samples[key] = taken[key]
+            elif latent.isfinite().all():
+                samples[key] = {"safetensors": save({"latents": latent})}
+            else:
+                rejected.append(Rejected(key, "latents that are not finite"))
+        for item in rejected:
+            warning(f"{STAGE}: {self.size}: clip {item.key} refused: {item.cause}")
+        record = write_shard(self.notes.directory / self.name, samples.items())
+        stored = {key: contents[key] for key in samples}
+        self.notes.write(record, self.identity, same, stored, {"rejected": [asdict(item) for item in rejected]})
+        return record, rejected, len(latents) - len(taken)
 
-    def _encode(self, encoder: Encoder) -> tuple[dict[str, Sample], list[Rejected]]:
-        """The samples of the tar in the order of its clips, and what is refused."""
+    def _encode(self, encoder: Encoder, earlier: EarlierSamples, contents: dict[str, str]) -> dict[str, Tensor | None]:
+        """The latents of the clips, in their order; None of those that are there from earlier.
+
+        Args:
+            contents: gets the digest of each clip's picture file.
+        """
         latents: dict[str, Tensor | None] = {}
         waiting: dict[int, dict[str, Clip]] = {}  # videos and images apart: a batch has one shape
-        for key, clip in self._decoded(encoder):
+        for key, clip in self._decoded(encoder, earlier, contents):
             latents[key] = None  # its place
+            if clip is None:
+                continue
             batch = waiting.setdefault(len(clip), {})
             batch[key] = clip
             if len(batch) == encoder.count(clip):
                 latents |= encoder.encode(waiting.pop(len(clip)))
         for batch in waiting.values():
             latents |= encoder.encode(batch)
-        samples: dict[str, Sample] = {}
-        rejected: list[Rejected] = []
-        for key, latent in latents.items():
-            assert latent is not None, f"{key} was not encoded"
-            if latent.isfinite().all():
-                samples[key] = {"safetensors": save({"latents": latent})}
-            else:
-                rejected.append(Rejected(key, "latents that are not finite"))
-        for item in rejected:
-            warning(f"{STAGE}: {self.size}: clip {item.key} refused: {item.cause}")
-        return samples, rejected
+        return latents
 
-    def _decoded(self, encoder: Encoder) -> Iterator[tuple[str, Clip]]:
-        """The clips in the tar's order. Threads decode a batch of them ahead, while the one before is encoded."""
-        ahead: deque[tuple[str, Future[Clip]]] = deque()
+    def _decoded(
+        self, encoder: Encoder, earlier: EarlierSamples, contents: dict[str, str]
+    ) -> Iterator[tuple[str, Clip | None]]:
+        """The clips in the tar's order; None for one that need not be encoded. Threads decode a batch of them ahead,
+        while the one before is encoded."""
+        ahead: deque[tuple[str, Future[Clip] | None]] = deque()
         most = 2 * encoder.threads
         with ThreadPoolExecutor(encoder.threads) as pool:
             for key, members in iterate_shard(self.paths.clips / self.size, self.clips):
-                ahead.append((key, pool.submit(decode_members, members)))
+                contents[key] = _content(members)
+                known = earlier.has(key, contents[key])
+                ahead.append((key, None if known else pool.submit(decode_members, members)))
                 if len(ahead) > most:
                     clip = self._clip(*ahead[0])
                     yield ahead.popleft()[0], clip
-                    most = max(2 * encoder.threads, encoder.count(clip))
+                    if clip is not None:
+                        most = max(2 * encoder.threads, encoder.count(clip))
             while ahead:
                 yield ahead[0][0], self._clip(*ahead.popleft())
 
-    def _clip(self, key: str, decoding: Future[Clip]) -> Clip:
+    def _clip(self, key: str, decoding: Future[Clip] | None) -> Clip | None:
         try:
-            return decoding.result()
+            return None if decoding is None else decoding.result()
         except ValueError as error:
             path = self.paths.clips / self.size / self.clips.shard
             raise CorruptArtifactError(f"{path}: key '{key}': {error}") from error
+
+
+def _content(members: Sample) -> str:
+    """Digest of what a clip's latents are made from."""
+    return sha256_json({kind: hashlib.sha256(data).hexdigest() for kind, data in members.items() if kind != "json"})
 
 
 def _notes(paths: Paths) -> Path:
@@ -302,11 +323,8 @@ def _clean(paths: Paths, sizes: list[str]) -> None:
 
 
 def _remove_others(paths: Paths, size: str, records: list[ShardRecord]) -> None:
-    """Remove tars, and notes, of clips that are no longer there."""
+    """Remove tars of clips that are no longer there."""
     names = {record.shard for record in records}
     for file in (paths.latents / size).iterdir():
         if file.name not in names and file.name != INDEX_NAME:
             file.unlink()
-    for note in (_notes(paths) / size).iterdir():
-        if note.name.removesuffix(".json") not in names:
-            note.unlink()
