@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from walt.core.errors import CorruptArtifactError
@@ -15,11 +15,13 @@ from walt.data.tar_notes import EarlierSamples, TarNotes
 from walt.data.tar_tree import Leaves, place_of, upwards
 
 
+@settings(deadline=None)
 @given(bits=st.text("01", max_size=9))
 def test_a_place_is_below_those_of_its_first_bits(bits: str) -> None:
     assert list(upwards(place_of(bits))) == [place_of(bits[:length]) for length in range(len(bits), -1, -1)]
 
 
+@settings(deadline=None)
 @given(there=st.sets(st.text("01", max_size=5)), bits=st.text("01", max_size=6))
 def test_related_are_the_places_above_and_below(there: set[str], bits: str) -> None:
     expected = {place_of(one) for one in there if one.startswith(bits) or bits.startswith(one)}

@@ -44,6 +44,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/nn/collectives.py": "what the processes of a stage tell each other passes through unchanged",
     "walt/nn/device.py": "where tensors are",
     "walt/data/key_index.py": "keys pass through unchanged, sorted; they are there or not",
+    "walt/data/tar_notes.py": "samples made before, of the same items with the same encoder, pass through unchanged",
     "walt/data/tar_places.py": "where members are in tars, whose names are compared at every read",
     "walt/data/open_tars.py": "bytes of tars pass through unchanged",
     "walt/data/remote_tars.py": "bytes of tars pass through unchanged, or are refused",

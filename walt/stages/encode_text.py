@@ -69,7 +69,7 @@ many rows a call of the encoder has follows from their length (``TextEncoder.enc
 _OF_NONE = CaptionsOfTar(NULL_SHARD, {NULL_KEY: ""}, Counter({NULL_KEY: 1}))
 _BY_RESULT = (
     "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/members.py",
-    "walt/data/partitions.py", "walt/data/text_tables.py", "walt/text/tiny.py",
+    "walt/data/partitions.py", "walt/data/tar_tree.py", "walt/data/text_tables.py", "walt/text/tiny.py",
 )  # fmt: skip
 """Code whose whole effect on a tar is in its identity as a value: the captions are its entries, the tiny encoder has a
 digest. The tables of captions and classes are written again each time. Other edited code makes old tars stale."""

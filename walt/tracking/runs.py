@@ -18,7 +18,7 @@ from walt.core import log
 from walt.core.errors import TerminatedError
 from walt.core.ranks import ranks
 from walt.core.secrets import all_without_secrets
-from walt.tracking import provenance, server, trained_on
+from walt.tracking import experiments, provenance, server, trained_on
 from walt.tracking.config import TrackingConfig
 from walt.tracking.memory import RunMemory
 from walt.tracking.release_runs import release_record
@@ -221,6 +221,7 @@ def start_run(
             "mlflow.source.type": "LOCAL",
             **{f"input/{path}": digest for path, digest in inputs.items()},
             **provenance.git_tags(root),
+            **experiments.experiment_tags(),
             **trained_on.lineage_tags(root, name, sources),
             **all_without_secrets(tags),
         },

@@ -19,6 +19,7 @@ from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.tracking import own_database
 from walt.tracking.config import TrackingConfig
+from walt.tracking.experiments import lasting_root
 from walt.tracking.spool import Record
 
 if TYPE_CHECKING:
@@ -64,10 +65,11 @@ class Connection:
 
 
 def resolve_uri(uri: str, root: Path) -> str:
-    """``sqlite:///mlflow.db`` is relative to the project, not to the current folder; other URIs are left alone."""
+    """``sqlite:///mlflow.db`` is relative to the project, not to the current folder, and of a copy for an experiment to
+    the project that it was made from; other URIs are left alone."""
     prefix = "sqlite:///"
     if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
-        return prefix + str((root / uri.removeprefix(prefix)).resolve())
+        return prefix + str((lasting_root(root) / uri.removeprefix(prefix)).resolve())
     return uri
 
 
@@ -83,6 +85,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
+    root = lasting_root(root)
     uri = resolve_uri(config.uri, root)
     if uri.partition(":")[0].split("+")[0] not in (
         "http",

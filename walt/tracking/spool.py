@@ -19,6 +19,7 @@ from typing import Any
 from walt.core import log
 from walt.core.errors import LockedError
 from walt.core.storage import lock, storage_errors
+from walt.tracking.experiments import lasting_root
 
 Record = dict[str, Any]
 
@@ -29,7 +30,7 @@ REFUSED_SUFFIX = ".refused"
 
 def spool_folder(root: Path) -> Path:
     """The folder of a project's spools."""
-    return root / "work" / "tracking"
+    return lasting_root(root) / "work" / "tracking"
 
 
 class Spool:
