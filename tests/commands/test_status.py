@@ -76,7 +76,9 @@ def test_a_file_with_two_names_takes_its_place_once(root: Path) -> None:
     assert 100_000 <= sizes["clips and tables"] < 150_000
     assert sizes["DVC's cache"] == 0
     assert 50_000 <= sizes["work"] < 100_000
-    assert any(line.endswith("clips and tables") for line in screen(root, NOBODY))
+    shown = screen(root, NOBODY)
+    assert any(line.endswith("clips and tables") for line in shown)
+    assert any(line.endswith("work (freed by: walt gc --caches --checkpoints)") for line in shown)
 
 
 @pytest.fixture

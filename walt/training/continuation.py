@@ -86,7 +86,7 @@ def begin(
     kind, texts = worst(differences), "; ".join(difference.text for difference in differences)
     if kind is Kind.ANOTHER and not _is_accepted(work, whole):
         longer = config.steps > found.step
-        if _is_published(work, found.step) and not (if_different == "go-on" and longer):
+        if is_published(checkpoint.folder_of(work, found.step)) and not (if_different == "go-on" and longer):
             return _begin_afresh(name, work, texts)
         if if_different == "afresh":
             return _begin_afresh(name, work, texts)
@@ -193,9 +193,9 @@ def _is_accepted(work: Path, identity: Mapping[str, Any]) -> bool:
     return worst(find_differences(read_json(file)["identity"], identity, "")) is not Kind.ANOTHER
 
 
-def _is_published(work: Path, step: int) -> bool:
-    """Whether the model of the run whose checkpoint this is was published."""
-    return (checkpoint.folder_of(work, step) / _PUBLISHED).is_file()
+def is_published(folder: Path) -> bool:
+    """Whether the model of the run whose checkpoint is in this folder was published."""
+    return (folder / _PUBLISHED).is_file()
 
 
 def _refusal(name: str, step: int, differences: Sequence[Difference]) -> str:

@@ -54,9 +54,13 @@ def remove_old(work: Path, kept: int | None) -> None:
 
     The newest is what this run replaced, which a run never removes.
     """
-    if kept is not None:
-        for number in _numbers(work)[: -max(kept, 1)]:
-            shutil.rmtree(work / FOLDER / f"{number:04d}")
+    remove(old_set_aside(work, kept))
+
+
+def old_set_aside(work: Path, kept: int | None) -> list[Path]:
+    """The folders that ``remove_old`` removes."""
+    numbers = _numbers(work)[: -max(kept, 1)] if kept is not None else []
+    return [work / FOLDER / f"{number:04d}" for number in numbers]
 
 
 def _numbers(work: Path) -> list[int]:

@@ -41,6 +41,13 @@ _KINDS = {
     "Prefect's database": (".prefect",),
 }
 """Kind -> the paths of a project, relative to its root."""
+_FREED_BY = {
+    "work": "walt gc --caches --checkpoints",
+    "DVC's cache": "walt gc",
+    "MLflow's files": "walt gc, after deleting runs in its page",
+    "Prefect's database": "prefect server database reset, which forgets all flow runs",
+}
+"""Kind -> what frees some of it; the other kinds are what the pipeline makes."""
 _API_SECONDS = 5.0
 
 
@@ -57,8 +64,12 @@ def screen(root: Path, api: str) -> list[str]:
     lines = [f"stale:      {_stale(root)}", f"running:    {_running(root)}"]
     lines += [f"promoted:   {_promoted(params, root)}", f"next run:   {_next_run(api)}", "disk:"]
     sizes = disk_by_kind(root)
-    lines += [f"  {num_bytes(size):>10}  {kind}" for kind, size in sizes.items() if size]
+    lines += [f"  {num_bytes(size):>10}  {kind}{_freed_by(kind)}" for kind, size in sizes.items() if size]
     return [*lines, f"  {num_bytes(sum(sizes.values())):>10}  in all (files with several names count once)"]
+
+
+def _freed_by(kind: str) -> str:
+    return f" (freed by: {_FREED_BY[kind]})" if kind in _FREED_BY else ""
 
 
 def disk_by_kind(root: Path) -> dict[str, int]:

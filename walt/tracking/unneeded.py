@@ -1,0 +1,94 @@
+"""What of MLflow's files in a project nothing needs any more, and what of DVC's cache promoted releases need.
+
+``mlflow gc`` is not used: given some runs, it removes all deleted experiments and models as well (MLflow 3.17).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from walt.tracking.release_record import FOLDER, LOCK_FILE, RELEASE_TAG, Release
+from walt.tracking.releases import MODEL_ARTIFACTS
+from walt.tracking.server import Connection
+
+_A_PAGE = 1000
+
+
+def files_of_deleted_runs(connection: Connection, folder: Path) -> list[Path]:
+    """Folders below ``folder`` with the files of runs that somebody deleted in MLflow, without those that a model's
+    version may be asked for: of the run that made it, and of the one that has the files of its release."""
+    from mlflow.entities import ViewType
+
+    needed = {str(version.run_id) for version in _versions(connection) if version.run_id}
+    needed |= set(_release_runs(connection).values())
+    deleted = _pages(
+        lambda token: connection.client.search_runs(
+            [connection.experiment_id], run_view_type=ViewType.DELETED_ONLY, max_results=_A_PAGE, page_token=token
+        )
+    )
+    places = (_local(run.info.artifact_uri, folder) for run in deleted if run.info.run_id not in needed)
+    return [place for place in places if place is not None]
+
+
+def models_without_version(connection: Connection, folder: Path, settled_seconds: float) -> list[Path]:
+    """Folders below ``folder`` with the files of models that no version is made of.
+
+    Args:
+        settled_seconds: how old one must be; a younger one may be about to be registered.
+    """
+    sources = [f"{one.source} {getattr(one, 'storage_location', '')}" for one in _versions(connection)]
+    latest = time.time() - settled_seconds
+    models = [path for path in sorted(folder.glob("models/m-*")) if path.stat().st_mtime < latest]
+    return [path for path in models if not any(path.name in source for source in sources)]
+
+
+def fetch_locks(connection: Connection, target: Path) -> list[Path]:
+    """Copy the ``dvc.lock`` of each release that has or had the alias into a folder of its own below ``target``."""
+    from mlflow.artifacts import download_artifacts
+
+    files = []
+    for number, run in _release_runs(connection).items():
+        if LOCK_FILE not in {Path(file.path).name for file in connection.client.list_artifacts(run, FOLDER)}:
+            continue  # it was made without DVC
+        folder = target / number
+        folder.mkdir()
+        found = download_artifacts(
+            run_id=run, artifact_path=f"{FOLDER}/{LOCK_FILE}", dst_path=str(folder), tracking_uri=connection.uri
+        )
+        files.append(Path(found).rename(folder / LOCK_FILE))
+    return files
+
+
+def _release_runs(connection: Connection) -> dict[str, str]:
+    """Version of the deciding model -> the run that has the files of its release."""
+    name = f"{connection.model_prefix}-{next(iter(MODEL_ARTIFACTS))}"
+    tags = {str(one.version): one.tags.get(RELEASE_TAG) for one in _versions(connection) if one.name == name}
+    releases = {version: Release(**json.loads(tag)) for version, tag in tags.items() if tag}
+    return {version: release.run for version, release in releases.items() if release.run}
+
+
+def _versions(connection: Connection) -> Iterator[Any]:
+    return _pages(lambda token: connection.client.search_model_versions(max_results=_A_PAGE, page_token=token))
+
+
+def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
+    """All that MLflow has, which it gives a page at a time."""
+    token: str | None = None
+    while True:
+        page = ask(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _local(uri: str, folder: Path) -> Path | None:
+    """The folder of a run's artifacts, where it is there and below ``folder``."""
+    path = Path(unquote(urlsplit(uri).path))
+    is_below = uri.startswith("file://") and path.is_dir() and path.resolve().is_relative_to(folder.resolve())
+    return path if is_below else None
