@@ -5,6 +5,7 @@ Showing never stops a training: when the API does not answer, a warning is logge
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import time
@@ -25,6 +26,8 @@ from prefect.artifacts import (
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 _UPDATE_EVERY_SECONDS = 2.0
+_PICTURE_BYTES = 2_000_000
+"""The server keeps artifacts in its database."""
 
 
 class ProgressArtifact:
@@ -67,6 +70,14 @@ def show_text(key: str, markdown: str, description: str, logger: Logger) -> None
     """A markdown artifact."""
     with survive_outage(logger):
         create_markdown_artifact(markdown, key=key, description=description)
+
+
+def show_picture(key: str, picture: Path, description: str, logger: Logger) -> None:
+    """A markdown artifact with a PNG in it, so that it is shown wherever the page is; none where it is too large."""
+    if not picture.is_file() or picture.stat().st_size > _PICTURE_BYTES:
+        return
+    data = base64.b64encode(picture.read_bytes()).decode()
+    show_text(key, f"![{description}](data:image/png;base64,{data})", description, logger)
 
 
 def show_page(key: str, page: Path, logger: Logger) -> None:

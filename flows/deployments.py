@@ -37,11 +37,13 @@ class DeploymentSpec:
     retrain: bool = False
     cron: str | None = None
     """In UTC; None: only on request."""
+    hours: float | None = None
+    """After which a run is stopped; None: no limit. Trainings take what they take: whoever knows how long sets it."""
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Of the flow."""
-        return {"target": self.target, "promote": self.promote, "retrain": self.retrain}
+        return {"target": self.target, "promote": self.promote, "retrain": self.retrain, "hours": self.hours}
 
 
 DEPLOYMENTS: tuple[DeploymentSpec, ...] = (

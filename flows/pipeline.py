@@ -8,6 +8,8 @@ file, and on one machine they would only share its processors (docs/decisions/00
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 from pydantic import Field
 
-from flows import artifacts, dvc_lock, schedules
+from flows import artifacts, dvc_lock, schedules, set_up
 from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
@@ -30,25 +32,29 @@ from walt.core.stopping import STOPPING_FILE
 from walt.core.suggestions import did_you_mean
 from walt.project import retraining
 from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
+from walt.sampling.samples import OVERVIEW
 
-RETRIES = 4
+RETRIES = {StorageError.exit_status: 4, 128 + signal.SIGKILL: 2}
+"""Exit status -> how often a stage is started again, for what may be gone by then: storage or a connection that failed,
+and a process that the system killed, for lack of memory or with its machine. A wrong setting, bad data and a training
+that diverged stay as they are."""
 RETRY_BACKOFF_SECONDS = 10.0
-"""The first wait after a storage error; each further one is twice as long: 10, 20, 40, 80 s."""
+"""The first wait; each further one is twice as long: 10, 20, 40, 80 s."""
 
 _FRESH, _RESTORED, _RAN = "up to date", "restored from the cache", "ran"
 
 
-def _is_storage_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Prefect asks this before a retry: only storage and environment errors may disappear with time."""
+def _may_be_gone(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Prefect asks this before a retry."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, StageFailedError) and error.status == StorageError.exit_status
+    return isinstance(error, StageFailedError) and run.run_count <= RETRIES.get(error.status, 0)
 
 
 _guarded_task = task(
-    retries=RETRIES,
+    retries=max(RETRIES.values()),
     retry_delay_seconds=exponential_backoff(RETRY_BACKOFF_SECONDS),
     retry_jitter_factor=0.2,
-    retry_condition_fn=_is_storage_error,
+    retry_condition_fn=_may_be_gone,
     cache_policy=NO_CACHE,  # DVC knows what is fresh; Prefect's own cache could only be wrong
     persist_result=False,
 )
@@ -56,10 +62,17 @@ _guarded_task = task(
 
 Target = Annotated[str, Field(json_schema_extra={"enum": list(STAGE_NAMES)})]
 """A stage's name; the page offers them, and the server refuses others."""
+Hours = Annotated[float, Field(gt=0)]
+
+
+class TimeLimitError(Exception):
+    """A flow run took longer than it may; the stage was stopped, and wrote a checkpoint where it has one."""
 
 
 @flow(name="walt", flow_run_name="{target}", persist_result=False)
-def walt(target: Target = "report", promote: bool = False, retrain: bool = False) -> dict[str, str]:
+def walt(
+    target: Target = "report", promote: bool = False, retrain: bool = False, hours: Hours | None = None
+) -> dict[str, str]:
     """Bring the stage ``target`` and everything it needs up to date, in the project of the current folder.
 
     Args:
@@ -67,6 +80,8 @@ def walt(target: Target = "report", promote: bool = False, retrain: bool = False
         promote: then give the model alias to the new model, if it is better by the rule in ``params.yaml``.
         retrain: look at the clips first: where fewer are new than ``params.yaml``'s section ``retrain`` asks for, that
             is all. Else models go on from the release with the alias, and are promoted if they are better.
+        hours: after which the stage that runs is stopped, and the flow run fails; the next one goes on from there.
+            None: no limit.
 
     Returns:
         What happened to each stage: up to date, restored from the cache, or ran. Without enough new clips, of the clips
@@ -76,8 +91,10 @@ def walt(target: Target = "report", promote: bool = False, retrain: bool = False
         ConfigurationError: no stage has that name.
         LockedError: another flow run, or DVC, works in this project.
         StageFailedError: a stage failed; its message says why.
+        TimeLimitError: it took longer than ``hours``.
     """
     root = Path.cwd()
+    until = None if hours is None else time.monotonic() + 3600 * hours
     stages = _stages_for(target)
     run_id = runtime.flow_run.get_id()
     if retrain and run_id is not None and schedules.was_overtaken(UUID(run_id)):
@@ -87,14 +104,15 @@ def walt(target: Target = "report", promote: bool = False, retrain: bool = False
         dvc_lock.check_free(root)
         if not retrain:
             prepare(root)
-            return _whole(root, stages, promote)
+            return _whole(root, stages, promote, until)
         with _put_back_on_failure(root):
             prepare(root)
             clips = stages_needed_for("ingest")
-            outcomes = _bring_up_to_date(root, clips, find_stale(root, [stage.name for stage in clips]))
+            stale = find_stale(root, [stage.name for stage in clips])
+            outcomes = _bring_up_to_date(root, clips, stale, until)
             if begin_retraining(root):
                 ingest = {name: outcome for name, outcome in outcomes.items() if outcome != _FRESH}
-                outcomes = {**_whole(root, stages, promote=True), **ingest}
+                outcomes = {**_whole(root, stages, True, until), **ingest}
                 end_retraining(root)
             return outcomes
 
@@ -109,7 +127,7 @@ def _put_back_on_failure(root: Path) -> Iterator[None]:
         raise
 
 
-def _whole(root: Path, stages: Sequence[Stage], promote: bool) -> dict[str, str]:
+def _whole(root: Path, stages: Sequence[Stage], promote: bool, until: float | None) -> dict[str, str]:
     """Bring stages up to date, and promote their models where that is asked for; what happened to each stage."""
     logger = get_run_logger()
     stale = find_stale(root, [stage.name for stage in stages])
@@ -120,7 +138,7 @@ def _whole(root: Path, stages: Sequence[Stage], promote: bool) -> dict[str, str]
             "run `dvc checkout` first",
             ", ".join(never_restored),
         )
-    outcomes = _bring_up_to_date(root, stages, stale)
+    outcomes = _bring_up_to_date(root, stages, stale, until)
     if promote:
         promote_model(root)
     return outcomes
@@ -133,8 +151,8 @@ def _stages_for(target: str) -> tuple[Stage, ...]:
     return stages_needed_for(target)
 
 
-def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str]) -> dict[str, str]:
-    """Run the stages in order, from the first stale one on, and show how far it went."""
+def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str], until: float | None) -> dict[str, str]:
+    """Run the stages in order, from the first stale one on, until a moment of the clock; show how far it went."""
     outcomes: dict[str, str] = {}
     try:
         for stage in stages:
@@ -147,7 +165,7 @@ def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str])
                 tags=["gpu"] if stage.gpus else [],
             )
             outcomes[stage.name] = "failed"
-            outcomes[stage.name] = named(root, stage.name)
+            outcomes[stage.name] = named(root, stage.name, stage.gpus > 0, until)
     finally:
         # a stage that is not in the table was not reached
         rows = "\n".join(f"| {name} | {outcome} |" for name, outcome in outcomes.items())
@@ -175,15 +193,18 @@ def find_stale(root: Path, names: list[str]) -> list[str]:
 
 
 @_guarded_task
-def run_stage(root: Path, name: str) -> str:
-    """Run one stage with ``dvc repro``; what happened to it."""
-    ended = _run(name, ["dvc", "repro", "--single-item", name], root)
+def run_stage(root: Path, name: str, uses_accelerator: bool, until: float | None) -> str:
+    """Run one stage with ``dvc repro``, until a moment of the clock at most; what happened to it."""
     logger = get_run_logger()
+    with set_up.accelerator(uses_accelerator, logger):
+        ended = _run(name, ["dvc", "repro", "--single-item", name], root, until=until)
     if any(line.startswith(f"Stage '{name}' didn't change") for line in ended.lines):
         return _FRESH
     figures = Paths(root).work(name) / "result.json"
     if figures.is_file():
         artifacts.show_figures(name, storage.read_json(figures), logger)
+    if name == "sample":
+        artifacts.show_picture("samples", Paths(root).samples / OVERVIEW, "Videos that the models made", logger)
     if name == "report":
         artifacts.show_page("report", Paths(root).report, logger)
     restored = any(line.startswith(f"Stage '{name}' is cached") for line in ended.lines)
@@ -215,12 +236,13 @@ def end_retraining(root: Path) -> None:
     _run("retrain", ["walt", "retrain", "--end"], root)
 
 
-def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ended:
+def _run(name: str, command: list[str], root: Path, quiet: bool = False, until: float | None = None) -> Ended:
     """Run a command to its end, its lines in the log and its progress in an artifact.
 
     Raises:
         StageFailedError: it failed.
         LockedError: DVC did not run it, since another one is at work.
+        TimeLimitError: the clock passed ``until``; it was stopped.
     """
     logger = get_run_logger()
     file = root / "work" / "flow" / f"{name.replace(' ', '-')}.progress.json"
@@ -232,9 +254,14 @@ def _run(name: str, command: list[str], root: Path, quiet: bool = False) -> Ende
         if not quiet:
             logger.info("%s", line)
 
+    def tick() -> None:
+        if until is not None and time.monotonic() > until:
+            raise TimeLimitError(f"{name}: the time limit of this flow run has passed, so it is stopped")
+        progress.update()
+
     extra = {PROGRESS_FILE_VARIABLE: str(file)}
     stopping = Paths(root).work(name) / STOPPING_FILE
-    ended = run_command(command, root, extra, on_line=show, on_tick=progress.update, stopping_file=stopping)
+    ended = run_command(command, root, extra, on_line=show, on_tick=tick, stopping_file=stopping)
     progress.update(last=True)
     if ended.status != 0:
         if dvc_lock.says_busy(ended.lines):

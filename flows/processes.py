@@ -116,7 +116,8 @@ def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Call
 def _exit_status(ended: Ended) -> int:
     """The stage's own status where dvc prints it (dvc itself always ends with the same one)."""
     told = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
-    return int(told[-1]) if told else ended.status
+    status = int(told[-1]) if told else ended.status
+    return status if status >= 0 else 128 - status  # DVC says -9 where a shell says 137
 
 
 def _last_words(ended: Ended) -> str:

@@ -11,9 +11,11 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from flows import set_up
 from flows.deployments import DEPLOYMENTS, DeploymentSpec
 from flows.server import HOST, api_url, running_server
 from walt.core import environment
@@ -37,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="CRON",
         help=f"when to retrain, instead of what the page says; off: by no schedule ({CRON_VARIABLE})",
     )
+    set_up.add_options(parser)
     options = parser.parse_args(arguments)
     environment.set_defaults()
     signal.signal(signal.SIGTERM, _leave)
@@ -45,9 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["PREFECT_API_URL"] = api_url(options.port)  # before prefect is imported, which reads it
     try:
         check_cron(options.retrain_cron)
+        set_up.check_options(options.accelerators, options.failure_webhook)
         print(f"starting the Prefect server on http://{HOST}:{options.port} ...", flush=True)
         with running_server(options.port):
-            _serve(options.retrain_cron)
+            said = set_up.set_up(options.accelerators, options.failure_webhook)
+            _serve(options.retrain_cron, said)
     except WaltError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
@@ -70,8 +75,12 @@ def check_cron(cron: str | None) -> None:
         ) from None
 
 
-def _serve(retrain_cron: str | None) -> None:
-    """Register the deployments and run what is asked for, one flow run at a time."""
+def _serve(retrain_cron: str | None, said: Sequence[str]) -> None:
+    """Register the deployments and run what is asked for, one flow run at a time.
+
+    Args:
+        said: about what else is on the server.
+    """
     from prefect.runner import Runner
 
     from flows.schedules import registered  # imports prefect, which must see PREFECT_API_URL
@@ -88,6 +97,8 @@ def _serve(retrain_cron: str | None) -> None:
         found = registered(spec, retrain_cron)
         runner.add_deployment(deployment_of(spec, found))
         print(f"  walt/{spec.name:16} {spec.description}{f' [{found.said}]' if found.said else ''}")
+    for line in said:
+        print(f"  {line}")
     print(
         "ready. In another shell: PREFECT_PROFILE=local prefect deployment run walt/train-base --watch\n"
         "Ctrl-C stops what runs, and the server.",

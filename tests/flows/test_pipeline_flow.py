@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 
 from flows import pipeline
-from flows.pipeline import StageFailedError, walt
+from flows.pipeline import StageFailedError, TimeLimitError, walt
 from flows.walt import main
 from tests.support.fake_project import ROOT, behave, runs, use_own_dvc
 from walt.core.errors import ConfigurationError, LockedError
@@ -138,7 +138,7 @@ def test_the_demo_is_a_direct_run_that_promotes_the_model(project: Path, capsys:
 
 
 def test_a_storage_error_is_retried_until_it_is_gone(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", [0.5] * pipeline.RETRIES)
+    monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", 0.5)
     behave(project, "ingest", "exit 4")
 
     def fix() -> None:
@@ -159,6 +159,30 @@ def test_retries_end(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StageFailedError, match="exit status 4"):
         walt("ingest")
     assert runs(project, "ingest") == 2
+
+
+@pytest.mark.parametrize(("status", "times"), [(137, 3), (2, 1)], ids=["killed", "configuration"])
+def test_only_what_another_time_may_be_gone_is_retried(
+    project: Path, monkeypatch: pytest.MonkeyPatch, status: int, times: int
+) -> None:
+    monkeypatch.setattr(pipeline.run_stage, "retry_delay_seconds", 0.01)
+    behave(project, "ingest", f"exit {status}")
+    with pytest.raises(StageFailedError, match=f"exit status {status}"):
+        walt("ingest")
+    assert runs(project, "ingest") == times
+
+
+def test_after_the_time_limit_the_stage_and_all_it_started_are_stopped(project: Path) -> None:
+    use_own_dvc(project)
+    behave(project, "ingest", "sleep")
+    with pytest.raises(TimeLimitError, match="ingest: the time limit"):
+        walt("ingest", hours=1e-9)  # it is looked at once a second
+    assert runs(project, "ingest") <= 1
+    running = project / "work/ingest/running"
+    pids = [int(pid) for pid in running.read_text().split()] if running.is_file() else []
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    behave(project, "ingest", None)
+    assert walt("ingest", hours=24) == {"ingest": "ran"}
 
 
 def test_sigterm_stops_the_stage_and_all_it_started(project: Path) -> None:

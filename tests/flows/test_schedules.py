@@ -150,6 +150,7 @@ def test_a_run_that_was_due_while_another_worked_is_overtaken(client: SyncPrefec
         ({"target": "train-bsae"}, "train-bsae"),
         ({"tagret": "ingest"}, "tagret"),
         ({"promote": "perhaps"}, "perhaps"),
+        ({"hours": 0}, "0"),
     ],
 )
 def test_parameters_that_the_flow_does_not_have_are_refused_by_the_server(
