@@ -32,6 +32,7 @@ DOORS = {
     "av": {
         "walt/media/continuity.py",
         "walt/media/decoding.py",
+        "walt/media/images.py",
         "walt/media/lossless.py",
         "walt/media/mp4.py",
         "walt/media/scaling.py",

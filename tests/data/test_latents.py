@@ -21,8 +21,8 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.data import latents
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latents import LatentBatches
-from walt.data.members import write_members
 from walt.data.shards import write_index, write_shard
+from walt.data.text_tables import write_members
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"v1": ("short", "long"), "v4": ("short", "long")}
