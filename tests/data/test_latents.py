@@ -178,6 +178,7 @@ def test_the_page_s_lines_run(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert seen == [(4, 4, 2, 2, 2)] * 2
 
 
+@pytest.mark.slow
 def test_importing_it_is_light() -> None:
     code = "from walt.data import latents; import sys; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
