@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each compiling process starts others for it
 os.environ["WALT_CACHE"] = tempfile.mkdtemp(prefix="walt-cache-")
 # `make test` activates no environment: a command that only an activated one finds is not found in any shell
 os.environ["PATH"] = os.pathsep.join(
     folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != Path(sys.executable).parent
 )
 
-from tests.support.memory_folder import MemoryFolder
+from tests.support.memory_folder import MemoryFolder, on_disk  # noqa: F401
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.prefect_database import prefect_database  # noqa: F401
 from tests.support.s3 import _own_proxy, bucket, s3_server  # noqa: F401

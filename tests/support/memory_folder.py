@@ -1,7 +1,7 @@
 """A folder in memory for what tests write: on a disk, most of a small test's time is waiting until its files are safe.
 
 Nothing that is tested is different there: files are synced as ever, which takes microseconds. Where there is no such
-folder, or not room enough, tests write to the disk.
+folder, or not room enough, tests write to the disk. So do tests that stop a process before it ends (``on_disk``).
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 SHARED_MEMORY = Path("/dev/shm")
 ROOM = 8 << 30
@@ -44,6 +46,13 @@ class MemoryFolder:
             os.close(self._lock)
             if not keep:
                 shutil.rmtree(self.path, ignore_errors=True)
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """For a process that a test must stop before it ends: in memory it might be faster than the test."""
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _is_usable(folder: Path, room: int) -> bool:
