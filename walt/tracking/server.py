@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from walt.core import environment
 from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
-from walt.tracking import own_database
+from walt.core.secrets import without_secrets
+from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.spool import Record
 
@@ -35,6 +36,7 @@ _PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = (
     1000,
     6000,
 )  # MLflow's limits
+_OTHER_VERSION = "out-of-date database schema"
 _CALLER_ERRORS = (
     "INVALID_PARAMETER_VALUE",
     "BAD_REQUEST",
@@ -75,7 +77,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     """Connect, and make the database and the experiment where they do not exist yet.
 
     Raises:
-        ConfigurationError: MLflow does not know this kind of URI.
+        ConfigurationError: MLflow does not know this kind of URI, or another version of it made the database.
         TimeoutError: another process is at this, and does not come to an end.
     """
     environment.set_defaults()
@@ -96,8 +98,23 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
             f"tracking.uri: '{config.uri}' is not an http(s) or database URI; try sqlite:///mlflow.db"
         )
     with own_database.prepared(uri, root, config.experiment):
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        return Connection(client, uri, _experiment_id(client, uri, config.experiment, root), config.model_prefix)
+        with _own_version(uri):
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            return Connection(client, uri, _experiment_id(client, uri, config.experiment, root), config.model_prefix)
+
+
+@contextmanager
+def _own_version(uri: str) -> Iterator[None]:
+    """Raise ConfigurationError where MLflow says that the database is none of its version: no repetition helps."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        advice = schema.look(uri).advice if _OTHER_VERSION in str(error) else None
+        if advice is None:
+            raise
+        raise ConfigurationError(f"tracking.uri: {without_secrets(uri)}: {advice}") from error
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str, root: Path) -> str:

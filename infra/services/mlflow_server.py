@@ -1,0 +1,89 @@
+"""MLflow's server behind its basic authentication: records and users in PostgreSQL, files on the S3 server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from flows.server import free_port
+from infra.services.object_store import BUCKET
+from infra.services.postgres import Postgres
+from infra.services.process import HOST, Service, answers
+from walt.core.storage import write_bytes
+
+_ADMIN = "admin"
+
+
+class MlflowServer(Service):
+    """One server. Who has no user reaches nothing; a user sees what is his, and what others let him see."""
+
+    def __init__(self, folder: Path, postgres: Postgres, storage: Mapping[str, str]) -> None:
+        """
+        Args:
+            storage: the environment with which it reads and writes artifacts.
+        """
+        super().__init__("mlflow", folder)
+        self.port = free_port()
+        self.records, self.users = postgres.create("mlflow"), postgres.create("mlflow_users")
+        self._storage = storage
+        self._admin_password, self._secret_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self._settings = folder / "mlflow.ini"
+
+    @property
+    def url(self) -> str:
+        """What ``tracking.uri`` is."""
+        return f"http://{HOST}:{self.port}"
+
+    def prepare(self) -> None:
+        """Write the settings of the authentication, which MLflow takes from a file alone; the address of its database
+        has the password in it there."""
+        users = self.users.url("postgresql").replace("@", f":{self.users.password}@")
+        lines = [
+            "[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = {users}", f"admin_username = {_ADMIN}",
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
+        ]  # fmt: skip
+        write_bytes(self._settings, "\n".join(lines).encode())
+        self._settings.chmod(0o600)
+
+    def command(self) -> list[str]:
+        """One worker, which is enough here."""
+        return [
+            sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1",
+            "--app-name", "basic-auth", "--artifacts-destination", f"s3://{BUCKET}/mlflow",
+        ]  # fmt: skip
+
+    def environment(self) -> Mapping[str, str]:
+        """Where its records are, and all that is secret."""
+        return {
+            **self._storage,
+            "PGPASSWORD": self.records.password,
+            "MLFLOW_BACKEND_STORE_URI": self.records.url("postgresql"),
+            "MLFLOW_AUTH_CONFIG_PATH": str(self._settings),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": self._admin_password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": self._secret_key,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        return answers(f"{self.url}/health")
+
+    def user(self, name: str) -> dict[str, str]:
+        """A new user; the environment in which MLflow's client is that user."""
+        password = secrets.token_urlsafe(24)
+        request = urllib.request.Request(
+            f"{self.url}/api/2.0/mlflow/users/create",
+            data=json.dumps({"username": name, "password": password}).encode(),
+            headers={"Content-Type": "application/json", "Authorization": _basic(_ADMIN, self._admin_password)},
+        )
+        with urllib.request.urlopen(request, timeout=60):
+            return {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
