@@ -14,7 +14,7 @@ from typing import Any
 
 from flows.server import api_url, free_port
 from infra.services.postgres import Postgres
-from infra.services.process import HOST, PATIENCE_SECONDS, Service, ServiceError, answers, run
+from infra.services.process import HOST, Service, ServiceError, answers, run
 
 POOL = "walt"
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")

@@ -239,7 +239,9 @@ def test_mlflow_in_a_file(project: Path) -> None:
     assert "word" not in away.found
 
 
-@pytest.mark.parametrize(("version", "advice"), [("older", "mlflow db upgrade sqlite:///"), ("newer", "install that one")])
+@pytest.mark.parametrize(
+    ("version", "advice"), [("older", "mlflow db upgrade sqlite:///"), ("newer", "install that one")]
+)
 def test_an_mlflow_database_of_another_version(project: Path, version: str, advice: str, empty_database: Path) -> None:
     shutil.copy(empty_database, project / "mlflow.db")
     assert doctor._mlflow("sqlite:///mlflow.db", project).status == "ok"

@@ -53,7 +53,9 @@ def look(uri: str) -> Database:
         try:
             with engine.connect() as connection:
                 tables = set(inspect(connection).get_table_names())
-                version = connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar() if _TABLE in tables else None
+                version = (
+                    connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar() if _TABLE in tables else None
+                )
                 runs = connection.execute(text("SELECT count(*) FROM runs")).scalar() if "runs" in tables else 0
         finally:
             engine.dispose()
