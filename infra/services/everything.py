@@ -21,7 +21,7 @@ from infra.services.project import make_project, upload_sources
 from infra.services.ray_nodes import RayNode
 
 ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = {"ray": "ray", "moto": "moto[server]", "psycopg2": "psycopg2-binary", "flask_wtf": "Flask-WTF<2"}
+_MODULES = ("ray", "moto", "psycopg2", "flask_wtf")
 
 
 def what_is_missing() -> str | None:
@@ -29,9 +29,8 @@ def what_is_missing() -> str | None:
     ways = []
     if not (program("postgres") and program("initdb") and shutil.which("psql") and shutil.which("pg_dump")):
         ways.append("apt-get install postgresql")
-    packages = [package for module, package in _PACKAGES.items() if find_spec(module) is None]
-    if packages:
-        ways.append(f"pip install -c constraints.txt {' '.join(repr(package) for package in packages)}")
+    if any(find_spec(module) is None for module in _MODULES):
+        ways.append("make install")
     return " && ".join(ways) or None
 
 

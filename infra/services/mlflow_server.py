@@ -14,9 +14,9 @@ from flows.server import free_port
 from infra.services.object_store import BUCKET
 from infra.services.postgres import Postgres
 from infra.services.process import HOST, Service, answers
-from walt.core.storage import write_bytes
 
 _ADMIN = "admin"
+_SETTINGS = Path(__file__).parents[1] / "mlflow/basic_auth.ini"
 
 
 class MlflowServer(Service):
@@ -29,26 +29,14 @@ class MlflowServer(Service):
         """
         super().__init__("mlflow", folder)
         self.port = free_port()
-        self.records, self.users = postgres.create("mlflow"), postgres.create("mlflow_users")
+        self.records, self.users = postgres.database("mlflow"), postgres.database("mlflow_users")
         self._storage = storage
         self._admin_password, self._secret_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        self._settings = folder / "mlflow.ini"
 
     @property
     def url(self) -> str:
         """What ``tracking.uri`` is."""
         return f"http://{HOST}:{self.port}"
-
-    def prepare(self) -> None:
-        """Write the settings of the authentication, which MLflow takes from a file alone; the address of its database
-        has the password in it there."""
-        users = self.users.url("postgresql").replace("@", f":{self.users.password}@")
-        lines = [
-            "[mlflow]", "default_permission = NO_PERMISSIONS", f"database_uri = {users}", f"admin_username = {_ADMIN}",
-            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
-        ]  # fmt: skip
-        write_bytes(self._settings, "\n".join(lines).encode())
-        self._settings.chmod(0o600)
 
     def command(self) -> list[str]:
         """One worker, which is enough here."""
@@ -61,9 +49,9 @@ class MlflowServer(Service):
         """Where its records are, and all that is secret."""
         return {
             **self._storage,
-            "PGPASSWORD": self.records.password,
-            "MLFLOW_BACKEND_STORE_URI": self.records.url("postgresql"),
-            "MLFLOW_AUTH_CONFIG_PATH": str(self._settings),
+            **self.records.environment,
+            "MLFLOW_BACKEND_STORE_URI": "postgresql:///mlflow",
+            "MLFLOW_AUTH_CONFIG_PATH": str(_SETTINGS),
             "MLFLOW_AUTH_ADMIN_PASSWORD": self._admin_password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": self._secret_key,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -29,6 +29,7 @@ class ObjectStore(Service):
         super().__init__("object-store", folder)
         self.port = free_port()
         self._admin: dict[str, str] = {}
+        self._nothing = folder / "aws"  # a file: DVC fails at /dev/null
 
     @property
     def endpoint(self) -> str:
@@ -50,6 +51,7 @@ class ObjectStore(Service):
     def start(self) -> None:
         """Start it, empty, and make the bucket: what it holds is gone when it stops."""
         super().start()
+        self._nothing.touch()
         self._admin = self._environment({"AccessKeyId": "first", "SecretAccessKey": "request"})
         self._admin = self._user("admin", _ADMIN_POLICY)
         self.client("s3").create_bucket(Bucket=BUCKET)
@@ -89,5 +91,5 @@ class ObjectStore(Service):
         return {
             "AWS_ENDPOINT_URL": self.endpoint, "AWS_DEFAULT_REGION": _REGION, "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"], "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_CONFIG_FILE": str(self._nothing), "AWS_SHARED_CREDENTIALS_FILE": str(self._nothing),
         }  # fmt: skip

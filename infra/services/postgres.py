@@ -14,6 +14,7 @@ from flows.server import free_port
 from infra.services.process import HOST, Service, is_root, run
 
 _ADMIN = "postgres"
+_DATABASES = Path(__file__).parents[1] / "postgres/databases.sql"
 _UNPRIVILEGED = ("postgres", "nobody")
 """Users of whom one runs the server where this process is root's."""
 
@@ -29,21 +30,18 @@ def program(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Database:
-    """A database and its owner, who has its name."""
+    """A database, and its owner."""
 
     name: str
+    owner: str
     port: int
     password: str
 
-    def url(self, driver: str) -> str:
-        """For SQLAlchemy, without the password, which libpq and asyncpg take from ``PGPASSWORD``."""
-        return f"{driver}://{self.name}@{HOST}:{self.port}/{self.name}"
-
     @property
     def environment(self) -> dict[str, str]:
-        """With which clients connect as its owner."""
+        """With which clients connect as its owner: psql, MLflow's driver and Prefect's all read these."""
         return {
-            "PGHOST": HOST, "PGPORT": str(self.port), "PGUSER": self.name, "PGPASSWORD": self.password,
+            "PGHOST": HOST, "PGPORT": str(self.port), "PGUSER": self.owner, "PGPASSWORD": self.password,
             "PGDATABASE": self.name,
         }  # fmt: skip
 
@@ -52,12 +50,12 @@ class Database:
         return run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql], self.environment).splitlines()
 
     def dump(self, file: Path) -> None:
-        """Write a backup while the server serves."""
+        """Write a backup, while the database is in use."""
         run(["pg_dump", "--format=custom", f"--file={file}"], self.environment)
 
     def restore(self, file: Path) -> None:
-        """Put a backup in the place of what is there, which nobody may be using, all of it or nothing."""
-        options = ["--clean", "--if-exists", "--no-owner", "--exit-on-error", "--single-transaction"]
+        """Fill the database, which is empty, from a backup: all of it or nothing."""
+        options = ["--no-owner", "--exit-on-error", "--single-transaction"]
         run(["pg_restore", *options, f"--dbname={self.name}", str(file)], self.environment)
 
 
@@ -67,7 +65,8 @@ class Postgres(Service):
     def __init__(self, folder: Path) -> None:
         super().__init__("postgres", folder)
         self.port = free_port()
-        self._admin = Database(_ADMIN, self.port, secrets.token_urlsafe(24))
+        self._admin = Database(_ADMIN, _ADMIN, self.port, secrets.token_urlsafe(24))
+        self._passwords = {name: secrets.token_urlsafe(24) for name in ("prefect", "mlflow")}
         self._data = folder / "postgres"
 
     def prepare(self) -> None:
@@ -96,17 +95,23 @@ class Postgres(Service):
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", **self._admin.environment}
         return subprocess.run(command, env=environment, capture_output=True, check=False).stdout == b"1\n"
 
-    def create(self, name: str) -> Database:
-        """A new database, and a user of its name who owns it and may do nothing else."""
-        made = Database(name, self.port, secrets.token_urlsafe(24))
-        self._admin.ask(f"CREATE ROLE {name} LOGIN PASSWORD '{made.password}'")
-        self.create_empty(made)
-        return made
+    def start(self) -> None:
+        """Start it; the first time also make the databases."""
+        is_new = not self.log.exists()
+        super().start()
+        if is_new:
+            passwords = {f"{name.upper()}_DB_PASSWORD": word for name, word in self._passwords.items()}
+            run(["psql", "-Xqf", str(_DATABASES)], {**self._admin.environment, **passwords})
 
-    def create_empty(self, database: Database) -> None:
-        """The database again, without its tables; the clients that it has are cut off."""
-        self._admin.ask(f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
-        self._admin.ask(f"CREATE DATABASE {database.name} OWNER {database.name}")
+    def database(self, name: str) -> Database:
+        """One of those that ``infra/postgres/databases.sql`` makes."""
+        owner = name.partition("_")[0]
+        return Database(name, owner, self.port, self._passwords[owner])
+
+    def empty(self, database: Database) -> None:
+        """Make a database again, without tables; the clients that it has are cut off."""
+        self._admin.ask(f"DROP DATABASE {database.name} WITH (FORCE)")
+        self._admin.ask(f"CREATE DATABASE {database.name} OWNER {database.owner}")
 
     def environment(self) -> Mapping[str, str]:
         """Messages that do not depend on the machine's language."""

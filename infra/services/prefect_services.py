@@ -26,7 +26,7 @@ class PrefectServer(Service):
     def __init__(self, folder: Path, postgres: Postgres) -> None:
         super().__init__("prefect-server", folder)
         self.port = free_port()
-        self.records = postgres.create("prefect")
+        self.records = postgres.database("prefect")
         self._login = f"walt:{secrets.token_urlsafe(24)}"
 
     def command(self) -> list[str]:
@@ -37,8 +37,8 @@ class PrefectServer(Service):
         """Where its records are, and all that is secret."""
         return {
             "PREFECT_HOME": str(self.folder / "prefect-server"),
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": self.records.url("postgresql+asyncpg"),
-            "PGPASSWORD": self.records.password,
+            **self.records.environment,
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg:///prefect",
             "PREFECT_SERVER_API_AUTH_STRING": self._login,
         }
 

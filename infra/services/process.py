@@ -49,11 +49,12 @@ class Service(ABC):
         """What is run."""
 
     def environment(self) -> Mapping[str, str]:
-        """What its environment has beside this process's. Passwords are here and not in the command, which ``ps`` shows."""
+        """What its environment has beside this process's: passwords too, since ``ps`` shows what a command has."""
         return {}
 
     def prepare(self) -> None:
         """What is done before its first start."""
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     @abstractmethod
     def is_ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""``walt takedown`` where copies are on S3: the mirror of the clips, DVC's remote, and what the bucket keeps besides."""
+"""``walt takedown`` where copies are on S3: the mirror of the clips, DVC's remote, and older versions."""
 
 from __future__ import annotations
 
