@@ -6,16 +6,18 @@ import base64
 import json
 import secrets
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from flows.server import free_port
 from infra.services.object_store import BUCKET
 from infra.services.postgres import Postgres
-from infra.services.process import HOST, Service, answers
+from infra.services.process import HOST, Service, ServiceError, answers
 
-_ADMIN = "admin"
+_ADMIN, _USER, _PASSWORD = "admin", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 _SETTINGS = Path(__file__).parents[1] / "mlflow/basic_auth.ini"
 
 
@@ -64,14 +66,24 @@ class MlflowServer(Service):
     def user(self, name: str) -> dict[str, str]:
         """A new user; the environment in which MLflow's client is that user."""
         password = secrets.token_urlsafe(24)
+        admin = {_USER: _ADMIN, _PASSWORD: self._admin_password}
+        self.ask("users/create", admin, {"username": name, "password": password})
+        return {_USER: name, _PASSWORD: password}
+
+    def ask(self, path: str, environment: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+        """A request to its API as the user whose environment this is; POST where there is a body.
+
+        Raises:
+            ServiceError: it answers with an error; the message has the number.
+        """
+        login = base64.b64encode(f"{environment[_USER]}:{environment[_PASSWORD]}".encode()).decode()
         request = urllib.request.Request(
-            f"{self.url}/api/2.0/mlflow/users/create",
-            data=json.dumps({"username": name, "password": password}).encode(),
-            headers={"Content-Type": "application/json", "Authorization": _basic(_ADMIN, self._admin_password)},
+            f"{self.url}/api/2.0/mlflow/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Basic {login}"},
         )
-        with urllib.request.urlopen(request, timeout=60):
-            return {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
-
-
-def _basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise ServiceError(f"MLflow answers {error.code} to {path}") from error

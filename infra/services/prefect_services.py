@@ -63,7 +63,7 @@ class PrefectServer(Service):
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Basic {login}"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
     def deploy(self, project: Path, environment: Mapping[str, str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.tracking import CONFIG, set_version
 from walt.core.errors import ConfigurationError, StorageError
 from walt.tracking import schema, server
+from walt.tracking.runs import start_run
 
 
 @pytest.fixture
@@ -35,6 +36,16 @@ def test_to_connect_is_refused_with_what_to_do(database: Path, which: str, advic
     with pytest.raises(ConfigurationError, match=f"^tracking.uri: sqlite:///.*{advice}"), server.errors():
         server.connect(CONFIG, database.parent)
     assert database.read_bytes() == before
+
+
+def test_a_stage_that_keeps_a_run_is_refused_before_it_begins(database: Path) -> None:
+    set_version(database, "older")
+    with (
+        pytest.raises(ConfigurationError, match="mlflow db upgrade"),
+        start_run(CONFIG, database.parent, "train-base", {}, {}),
+    ):
+        pytest.fail("it has begun")
+    assert not (database.parent / "work/tracking").exists()
 
 
 def test_what_cannot_be_read_is_said_without_its_password(tmp_path: Path) -> None:
