@@ -120,7 +120,7 @@ class Run:
         except (
             *_TROUBLE,
             ConfigurationError,
-        ) as error:  # the latter: another MLflow has upgraded the database meanwhile
+        ) as error:  # the latter: of another version meanwhile
             log.warning(
                 f"MLflow at {self._config.uri} still does not take it ({error}). This run's figures are kept in "
                 f"{self._spool.folder} and will be delivered when the next run starts."

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from walt.core.errors import StorageError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.secrets import without_secrets
 
 _MIGRATIONS = Path("store/db_migrations/versions")
 _REVISION = re.compile(r"^(down_)?revision(?:: [^=]*)? = [\"']?(\w+)", re.MULTILINE)
 _TABLE = "alembic_version"
+_OTHER_VERSION = "out-of-date database schema"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,21 @@ def look(uri: str) -> Database:
         line = without_secrets(str(error).strip().splitlines()[0])
         raise StorageError(f"{without_secrets(uri)}: {line}") from error
     return Database(uri, version, int(runs or 0))
+
+
+@contextmanager
+def own_version(uri: str) -> Iterator[None]:
+    """Raise ConfigurationError where MLflow says in the block that the database is none of its version: no repetition
+    helps."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        advice = look(uri).advice if _OTHER_VERSION in str(error) else None
+        if advice is None:
+            raise
+        raise ConfigurationError(f"tracking.uri: {without_secrets(uri)}: {advice}") from error
 
 
 @cache

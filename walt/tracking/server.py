@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from walt.core import environment
 from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
-from walt.core.secrets import without_secrets
 from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.spool import Record
@@ -36,7 +35,6 @@ _PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = (
     1000,
     6000,
 )  # MLflow's limits
-_OTHER_VERSION = "out-of-date database schema"
 _CALLER_ERRORS = (
     "INVALID_PARAMETER_VALUE",
     "BAD_REQUEST",
@@ -100,20 +98,6 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     with own_database.prepared(uri, root, config.experiment), _own_version(uri):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return Connection(client, uri, _experiment_id(client, uri, config.experiment, root), config.model_prefix)
-
-
-@contextmanager
-def _own_version(uri: str) -> Iterator[None]:
-    """Raise ConfigurationError where MLflow says that the database is none of its version: no repetition helps."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        advice = schema.look(uri).advice if _OTHER_VERSION in str(error) else None
-        if advice is None:
-            raise
-        raise ConfigurationError(f"tracking.uri: {without_secrets(uri)}: {advice}") from error
 
 
 def _experiment_id(client: MlflowClient, uri: str, name: str, root: Path) -> str:
