@@ -9,7 +9,7 @@ INTEROP := .venv-interop
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY:  help install demo demo-uncaptioned test check interop bench gpu-check docs serve mlflow lock clean
+.PHONY:  help install demo demo-uncaptioned test services-test check interop bench gpu-check docs serve mlflow lock clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ demo-uncaptioned: install ## the demo on clips without captions, which the pipel
 
 test: install ## all tests, in JOBS processes of one thread each
 	$(PYTEST)
+
+services-test: install ## the pipeline on PostgreSQL, S3, MLflow with a login, Prefect's workers and a Ray cluster; needs Debian's postgresql
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest infra/services
 
 check: install ## style, types and the fast tests, in JOBS processes; types beside the tests, which wait at times
 	$(BIN)/ruff check .

@@ -19,7 +19,10 @@ _GUARD = Path(__file__).with_name("guard.py")
 _KEPT_LINES = 400
 _TICK_SECONDS = 1.0
 _DVC_STATUS = re.compile(r"exited with (-?\d+)$")
-_DVC_NOISE = ("ERROR: failed to reproduce", "Running stage", "> ", "Traceback", "Use `dvc", "To track", "To enable")
+_DVC_NOISE = (
+    "ERROR: failed to reproduce", "Having any troubles?", "Running stage", "> ", "Traceback", "Use `dvc", "To track",
+    "To enable",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ from typer.testing import CliRunner
 
 import walt.media.playable
 from benchmarks.measure import machine
+from tests.support.loopback import serve
 from tests.support.parameters import params
+from tests.support.tracking import set_version
 from walt.cli import app
 from walt.commands import doctor
 from walt.commands.doctor import Check
@@ -234,9 +237,46 @@ def test_mlflow_in_a_file(project: Path) -> None:
     assert doctor._mlflow(uri, project).found == "mlflow.db, 2 runs"
     (project / "mlflow.db").write_bytes(b"no database" * 100)
     assert doctor._mlflow(uri, project).status == "fail"
-    assert doctor._mlflow("postgresql://user:word@host/db", project) == Check(
-        "mlflow", "warn", "tracking.uri is postgresql, which was not tried", "walt mlflow"
-    )
+    away = doctor._mlflow("postgresql://user:word@127.0.0.1:9/db", project)
+    assert (away.status, away.advice) == ("fail", "start it and install its driver")
+    assert "word" not in away.found
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"), [("older", "mlflow db upgrade sqlite:///"), ("newer", "install that one")]
+)
+def test_an_mlflow_database_of_another_version(project: Path, version: str, advice: str, empty_database: Path) -> None:
+    shutil.copy(empty_database, project / "mlflow.db")
+    assert doctor._mlflow("sqlite:///mlflow.db", project).status == "ok"
+    set_version(project / "mlflow.db", version)
+    found = doctor._mlflow("sqlite:///mlflow.db", project)
+    assert (found.status, found.found) == ("fail", "mlflow.db is of another version")
+    assert advice in found.advice
+
+
+def test_a_server_that_wants_a_login(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Guarded(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = "Basic " + base64.b64encode(b"walt:word").decode()
+            self.send_response(200 if self.path.endswith("/health") or self.headers["Authorization"] == known else 401)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    served = serve(Guarded)
+    url = f"http://127.0.0.1:{served.server_address[1]}"
+    monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
+    variables = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    assert doctor._mlflow(url, project).advice == f"set {variables}"
+    assert doctor._prefect().advice == "set PREFECT_API_AUTH_STRING"
+    assert doctor._mlflow(url.replace("://", "://walt:word@"), project).status == "ok"
+    for name, value in {"MLFLOW_TRACKING_USERNAME": "walt", "MLFLOW_TRACKING_PASSWORD": "word"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "walt:word")
+    assert [doctor._mlflow(url, project).status, doctor._prefect().status] == ["ok", "ok"]
+    served.shutdown()
+    served.server_close()
 
 
 def test_servers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

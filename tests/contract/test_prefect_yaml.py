@@ -1,14 +1,12 @@
-"""``prefect.yaml`` and the infrastructure files say what the code says."""
+"""``prefect.yaml`` says what the code says."""
 
 from __future__ import annotations
 
 import importlib
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from flows import deployments
 from flows.deployments import DEPLOYMENTS, ENTRYPOINT, RETRAIN, render
@@ -17,11 +15,6 @@ from walt.core.transformers import TRANSFORMERS
 from walt.project.registry import STAGE_NAMES
 
 ROOT = Path(__file__).parents[2]
-INFRA = ROOT / "infra"
-
-
-def _documents(path: Path) -> list[dict[str, Any]]:
-    return [document for document in YAML(typ="safe", pure=True).load_all(path.read_text()) if document]
 
 
 def test_prefect_yaml_is_what_the_table_says() -> None:
@@ -77,38 +70,3 @@ def test_the_command_lists_or_writes(
     assert not (tmp_path / "prefect.yaml").exists()
     deployments.main(["--write"])
     assert read_yaml(tmp_path / "prefect.yaml")["prefect-version"] == "1.2.3"
-
-
-@pytest.mark.parametrize("path", sorted(INFRA.rglob("*.yaml")), ids=lambda path: path.relative_to(INFRA).as_posix())
-def test_infrastructure_files_are_yaml(path: Path) -> None:
-    assert _documents(path)
-
-
-@pytest.mark.parametrize("path", sorted((INFRA / "kubernetes").glob("*.yaml")), ids=lambda path: path.name)
-def test_kubernetes_manifests_have_what_every_object_needs(path: Path) -> None:
-    for manifest in _documents(path):
-        assert {"apiVersion", "kind", "metadata"} <= manifest.keys()
-        assert manifest["metadata"]["name"]
-
-
-def test_the_compose_services_name_each_other() -> None:
-    services = read_yaml(INFRA / "docker/compose.yaml")["services"]
-    for name, service in services.items():
-        assert set(service.get("depends_on", {})) <= set(services), name
-    server = re.fullmatch(r"http://([\w-]+):4200/api", services["worker"]["environment"]["PREFECT_API_URL"])
-    assert server is not None
-    assert server.group(1) in services
-
-
-def test_the_image_is_built_from_files_that_exist() -> None:
-    dockerfile = (INFRA / "docker/Dockerfile").read_text()
-    for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE):
-        for source in line.split()[:-1]:
-            assert (ROOT / source).exists(), f"COPY {source}"
-
-
-def test_the_cluster_uses_the_pinned_ray() -> None:
-    pinned = re.search(r"^ray==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    assert pinned is not None
-    [cluster] = _documents(INFRA / "kubernetes/ray-cluster.yaml")
-    assert cluster["spec"]["rayVersion"] == pinned.group(1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from walt.tracking import schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.server import connect
 
@@ -19,3 +22,11 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("mlflow")
     connect(CONFIG.model_copy(update={"experiment": "unused"}), root)
     return root / "mlflow.db"
+
+
+def set_version(database: Path, which: str) -> None:
+    """Have a database say that an ``older`` or a ``newer`` MLflow made it."""
+    known, newest = schema._versions()
+    version = {"older": min(known - {newest}), "newer": "0123456789ab"}[which]
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))

@@ -6,14 +6,15 @@ things will not work; ``fail``, where the pipeline will not.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -30,10 +31,13 @@ from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console
 from walt.core.paths import Paths
 from walt.core.remote import s3_credentials
+from walt.core.secrets import without_secrets
 from walt.ingest.config import Descriptor
 from walt.project.missing_sources import missing_sources
 from walt.project.params import Params
 from walt.project.runner import load_params
+from walt.tracking import schema
+from walt.tracking.server import resolve_uri
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -231,21 +235,24 @@ def _dvc(root: Path) -> Check:
 
 def _mlflow(uri: str, root: Path) -> Check:
     if uri.startswith(("http://", "https://")):
-        return _answers("mlflow", f"{uri.rstrip('/')}/health", "start the server, or set tracking.uri")
-    if not uri.startswith("sqlite:///"):
-        return Check("mlflow", "warn", f"tracking.uri is {uri.partition(':')[0]}, which was not tried", "walt mlflow")
-    file = root / uri.removeprefix("sqlite:///")
-    if not file.exists():
-        return Check("mlflow", "ok", f"{file.name} is made by the first run")
+        user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+        login = f"{user}:{password}" if user else uri.partition("://")[2].rpartition("@")[0]
+        advice = "start the server, or set tracking.uri"
+        where = _Server(uri.rstrip("/"), "/health", "/api/2.0/mlflow/experiments/search?max_results=1", login)
+        return _answers("mlflow", where, advice, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    uri = resolve_uri(uri, root)
+    file = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    name = file.name if file else without_secrets(uri)
+    if file and not file.exists():
+        return Check("mlflow", "ok", f"{name} is made by the first run")
     try:
-        connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=_SECONDS)
-        try:
-            (runs,) = connection.execute("select count(*) from runs").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        return Check("mlflow", "fail", f"{file.name}: {error}", "move it away; the next run makes a new one")
-    return Check("mlflow", "ok", f"{file.name}, {runs} runs")
+        found = schema.look(uri)
+    except StorageError as error:
+        advice = "move it away; the next run makes a new one" if file else "start it and install its driver"
+        return Check("mlflow", "fail", _one_line(error), advice)
+    if found.advice:
+        return Check("mlflow", "fail", f"{name} is of another version", found.advice)
+    return Check("mlflow", "ok", f"{name}, {found.runs} runs")
 
 
 def _prefect() -> Check:
@@ -254,18 +261,45 @@ def _prefect() -> Check:
         return Check("prefect", "ok", f"{_version('prefect')}; no server is named, so a flow starts one for itself")
     if not url.strip():
         return Check("prefect", "fail", "PREFECT_API_URL is blank", "unset PREFECT_API_URL")
-    return _answers("prefect", f"{url.rstrip('/')}/health", "make serve, or unset PREFECT_API_URL")
+    where = _Server(url.rstrip("/"), "/health", "/admin/version", os.environ.get("PREFECT_API_AUTH_STRING", ""))
+    return _answers("prefect", where, "make serve, or unset PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
 
 
-def _answers(name: str, url: str, advice: str) -> Check:
-    """Whether a server reports that it is healthy. It is shown without the password that its URL may hold."""
-    protocol, _, rest = url.partition("://")
+@dataclass(frozen=True)
+class _Server:
+    url: str
+    health: str
+    """Path that is answered without a login."""
+    private: str
+    """Path that is answered with one, where the server asks for one."""
+    login: str
+    """``user:password``, or nothing."""
+
+
+def _answers(name: str, server: _Server, advice: str, variables: str) -> Check:
+    """Whether a server reports that it is healthy, and lets us in. It is shown without the password that its URL may
+    hold.
+
+    Args:
+        advice: where it is away.
+        variables: that hold the login.
+    """
+    protocol, _, rest = server.url.partition("://")
     shown = rest.rpartition("@")[2]
-    try:
-        with urllib.request.urlopen(f"{protocol}://{shown}", timeout=_SECONDS):
-            return Check(name, "ok", f"{shown} answers")
-    except (OSError, ValueError) as error:
-        return Check(name, "fail", f"{shown}: {_one_line(error)}", advice)
+    login = {"Authorization": f"Basic {base64.b64encode(server.login.encode()).decode()}"} if server.login else {}
+    private = urllib.request.Request(f"{protocol}://{shown}{server.private}", headers=login)
+    for request in (f"{protocol}://{shown}{server.health}", private):
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS):
+                continue
+        except urllib.error.HTTPError as error:
+            if request is private and error.code in (401, 403):
+                return Check(name, "fail", f"{shown} refuses the login", f"set {variables}")
+            if request is not private:
+                return Check(name, "fail", f"{shown}: {_one_line(error)}", advice)
+        except (OSError, ValueError) as error:
+            return Check(name, "fail", f"{shown}: {_one_line(error)}", advice)
+    return Check(name, "ok", f"{shown} answers")
 
 
 def _one_line(error: object) -> str:

@@ -81,6 +81,31 @@ def _bucket_and_key(path: str) -> tuple[str, str, None]:
     return bucket, key, None
 
 
+def list_older_versions(url: str) -> Iterator[tuple[str, str]]:
+    """(key, version) of what a bucket on S3 keeps of objects that were replaced or removed, below ``s3://bucket/prefix/``.
+
+    Raises:
+        StorageError: as a listing; a user may list objects and not their versions.
+    """
+    bucket, _, prefix = split(url)[1].partition("/")
+    more: dict[str, str] = {}
+    while True:
+        page = retried(
+            url,
+            lambda more=more: filesystem("s3").call_s3(  # type: ignore[misc]
+                "list_object_versions", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE, **more
+            ),
+        )
+        for found in page.get("Versions", ()):
+            if not found["IsLatest"]:
+                yield found["Key"], found["VersionId"]
+        if not page.get("IsTruncated"):
+            return
+        more = {"KeyMarker": page["NextKeyMarker"]}
+        if "NextVersionIdMarker" in page:
+            more["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+
 def list_s3(location: str, fixed: str) -> Iterator[RemoteFile]:
     """The objects whose bucket and key begin with ``fixed``, by name; one page is requested at a time. Raises
     StorageError."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from walt.core import log
-from walt.core.errors import TerminatedError
+from walt.core.errors import ConfigurationError, TerminatedError
 from walt.core.ranks import ranks
 from walt.core.secrets import all_without_secrets
 from walt.tracking import experiments, provenance, server, trained_on
@@ -117,7 +117,10 @@ class Run:
         self._spool.close()
         try:
             deliver(self._config, self._root)
-        except _TROUBLE as error:
+        except (
+            *_TROUBLE,
+            ConfigurationError,
+        ) as error:  # the latter: of another version meanwhile
             log.warning(
                 f"MLflow at {self._config.uri} still does not take it ({error}). This run's figures are kept in "
                 f"{self._spool.folder} and will be delivered when the next run starts."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from walt.core import environment
 from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
-from walt.tracking import own_database
+from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.experiments import lasting_root
 from walt.tracking.spool import Record
@@ -77,7 +77,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     """Connect, and make the database and the experiment where they do not exist yet.
 
     Raises:
-        ConfigurationError: MLflow does not know this kind of URI.
+        ConfigurationError: MLflow does not know this kind of URI, or another version of it made the database.
         TimeoutError: another process is at this, and does not come to an end.
     """
     environment.set_defaults()
@@ -98,7 +98,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
         raise ConfigurationError(
             f"tracking.uri: '{config.uri}' is not an http(s) or database URI; try sqlite:///mlflow.db"
         )
-    with own_database.prepared(uri, root, config.experiment):
+    with own_database.prepared(uri, root, config.experiment), _own_version(uri):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return Connection(client, uri, _experiment_id(client, uri, config.experiment, root), config.model_prefix)
 

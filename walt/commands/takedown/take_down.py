@@ -11,7 +11,7 @@ from walt.commands.lineage import of_source
 from walt.commands.lineage.given_source import digests_of
 from walt.commands.lineage.of_source import Holdings
 from walt.commands.lineage.show import open_registry, source_rows, table_of
-from walt.commands.takedown.copies import DvcStores, remove_from_remotes
+from walt.commands.takedown.copies import DvcStores, not_searched, remove_from_remotes
 from walt.commands.takedown.fingerprints import Pictures, pictures_of
 from walt.commands.takedown.search import Needles, Searched, search
 from walt.core.log import console, info, warning
@@ -27,6 +27,7 @@ from walt.project.runner import load_params, run_stage
 from walt.tracking.lineage import TAKEDOWN_TAG, Registry, Version
 
 REPORT = "report.json"
+_SCRIPT = "older-versions.sh"
 _DERIVED = ("mlartifacts", "results", "samples", "work", ".dvc/cache")
 """Folders whose files are made from others, or are copies: what holds a source there is removed."""
 
@@ -73,10 +74,12 @@ def run(request: Request, root: Path) -> Searched:
         run_stage(get_stage(stage), root)
     _tag(registry, versions, sources)
     done = _remove(root, params, search(root, needles, [stores.cache]), stores, request.delete_source)
-    for line in done:
+    script = paths.work("takedown") / f"{sources[0][:16]}-{_SCRIPT}"
+    elsewhere = list(not_searched(root, params, stores, versions, script))
+    for line in [*done, *(f"not searched: {line}" for line in elsewhere)]:
         info(line)
     left = search(root, needles, [stores.cache])
-    _report(paths, sources, held, versions, done, left)
+    _report(paths, sources, held, versions, done, elsewhere, left)
     for name in held.checkpoints:
         info(f"trained on it, and goes on from there unless it is removed: rm -r {shlex.quote(name)}")
     info(_proposal(versions, params))
@@ -149,6 +152,7 @@ def _report(
     held: Holdings,
     versions: Mapping[Version, str],
     done: list[str],
+    elsewhere: list[str],
     left: Searched,
 ) -> None:
     """Keep what was done, and say what the last search found. No caption is in it."""
@@ -158,6 +162,7 @@ def _report(
         "sources": sources, "date": today(), "clips": [asdict(clip)["key"] for clip in held.clips],
         "rewritten": [*held.tars, *held.parts, *held.latents, *(text.tar for text in held.texts if text.tar)],
         "versions": {str(version): how for version, how in versions.items()}, "removed": done,
+        "not_searched": elsewhere,
         "searched": {"files": left.files, "bytes": left.bytes}, "found": lines,
         "unread": {str(path): why for path, why in left.unread.items()},
     }  # fmt: skip
