@@ -282,7 +282,7 @@ def together(videos: DiffusionBatch, stacks: DiffusionBatch) -> DiffusionBatch:
     both. A video's condition is said for each of its frames, as an image's is for it."""
     frames = videos.latents.shape[2]
 
-    def joined(name: str, each_frame: bool = False) -> Tensor | None:
+    def joined(name: str, each_frame: bool = False) -> Any:
         one, other = getattr(videos, name), getattr(stacks, name)
         if one is None:
             return None
