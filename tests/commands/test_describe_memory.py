@@ -9,14 +9,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.support.settings import changed, recipe
+from tests.support.tiny_vision_language import write_vision_language_model
+from walt.captioning.vision_language import VisionLanguageModel, asked
 from walt.cli import app
 from walt.commands.describe import planned_steps, planned_text, stage_memory
 from walt.commands.describe.command import bytes_of
 from walt.commands.describe.planned_autoencoder import autoencoder_training_peaks
+from walt.commands.describe.planned_look import transformer_look_peaks
 from walt.commands.describe.planned_sampling import sampling_peaks
 from walt.commands.describe.planned_steps import Peaks, by_layers, continued
 from walt.commands.describe.planned_training import parts_of_step, sharded, training_peaks
@@ -92,7 +96,7 @@ def test_a_budget_of_pixels_that_is_too_large_is_found() -> None:
 
 @pytest.mark.slow
 def test_the_autoencoders_step_in_too_few_parts_is_found() -> None:
-    params = changed(recipe("tiny"), train_autoencoder={"accumulation": 1})
+    params = changed(recipe("tiny"), train_autoencoder={"accumulation": 1, "validation": None})
     whole = largest(autoencoder_training_peaks(params.autoencoder, params.train_autoencoder, Path.cwd(), 1))
     limits = Limits(whole - 1, 2**40)
     stage = stage_memory._train_autoencoder(params, Path.cwd(), 1, limits)
@@ -238,3 +242,69 @@ def test_what_is_planned_is_what_a_processor_holds(case: str) -> None:
     found = json.loads(done.stdout)
     assert found["planned"] > 200 * 2**20
     assert found["measured"] == pytest.approx(found["planned"], rel=0.15)
+
+
+def test_a_look_during_training_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    params, base = changed(recipe("tiny"), train_base={"validation": {"samples": 2}}), stage_memory.TRANSFORMERS[0]
+    step: Peaks = {"forward": {"weights": 100, "optimizer": 300, "gradients": 100, "batch": 1, "activations": 1}}
+    monkeypatch.setattr(stage_memory, "training_peaks", lambda *_: step)
+    stage = stage_memory._train_transformer(params, base, 1, CARD)
+    looks = {phase: kinds for phase, kinds in stage.device.items() if phase not in step}
+    assert set(looks) == {"look, loss", "look, sample", "look, decode"}
+    for phase, kinds in looks.items():
+        assert (kinds["optimizer"], kinds["gradients"]) == (300, 0)
+        assert (kinds["weights"] > 200) == (phase == "look, decode")  # the average is in the model's place
+        assert kinds["activations"] > 0
+    fewer = changed(params, train_base={"validation": {"samples": 1}, "ema_decay": 0.0})
+    sample = transformer_look_peaks(fewer, base, step, 1)["look, sample"]
+    assert sample["activations"] < looks["look, sample"]["activations"]
+    assert sample["weights"] == 100
+    without = stage_memory._train_transformer(changed(params, train_base={"validation": None}), base, 1, CARD)
+    assert (without.device, without.host, without.disk) == (step, stage.host, stage.disk)
+    too_few = Limits(max(sum(kinds.values()) for kinds in looks.values()) - 1, 2**40)
+    assert stage_memory._train_transformer(params, base, 1, too_few).advice == ["train_base.validation: null"]
+
+
+def test_an_autoencoders_look_is_counted() -> None:
+    params = changed(recipe("tiny"), compute={"megapixels_at_once": 10.0})
+    stage = stage_memory._train_autoencoder(params, Path.cwd(), 1, CARD)
+    looks = {f"look, {work} {size}" for work in ("encode", "decode") for size in ("16x16", "32x64")}
+    assert looks < set(stage.device)
+    few = Limits(max(sum(stage.device[phase].values()) for phase in looks) - 1, 2**40)
+    assert "train_autoencoder.validation: null" in stage_memory._train_autoencoder(params, Path.cwd(), 1, few).advice
+
+
+def test_a_captioner_is_counted_with_what_it_is_given(tmp_path: Path) -> None:
+    write_vision_language_model(tmp_path / "captioner")
+    values = {
+        "model": "captioner",
+        "frames": 2,
+        "batch_size": 3,
+        "max_tokens": 5,
+        "precision": "fp32",
+        "prompt": "what",
+    }
+    params = recipe("demo-uncaptioned")
+    assert params.caption is not None
+    config = params.caption.model_copy(update=values)
+    stage = stage_memory._caption(params, config, tmp_path)
+    model = VisionLanguageModel(config, "cpu", tmp_path)
+    inputs = asked(model._processor, config, [np.zeros((2, 64, 64, 3), np.uint8)] * 3)
+    assert stage.device["captions"]["weights"] == 4 * sum(p.numel() for p in model._model.parameters())
+    assert stage.device["captions"]["batch"] == 4 * inputs["pixel_values"].numel()
+    tokens = inputs["input_ids"].shape[1]
+    remembered = 4 * 3 * (tokens + 5) * 2 * 2 * 16  # of two layers, keys and values of 16
+    assert remembered < stage.device["captions"]["activations"] < 10 * remembered
+    assert not stage_memory._caption(params, params.caption, tmp_path).device  # the rule that reads pixels
+    assert not stage_memory._caption(params, config.model_copy(update={"model": "some/where"}), tmp_path).device
+
+
+def test_the_stage_that_captions_is_planned_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_train_autoencoder", "_encode_video", "_encode_text", "_train_transformer", "_sample", "_evaluate"):
+        monkeypatch.setattr(stage_memory, name, lambda *_: StageMemory("x", "", {}, {}, {}))
+    with_captions, without = (
+        [stage.stage for stage in plan_stages(recipe(name), Path.cwd(), 1, CARD)]
+        for name in ("demo-uncaptioned", "demo")
+    )
+    assert "caption" in with_captions
+    assert "caption" not in without

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from walt.training.muon import Muon, orthogonal
+from walt.training.muon import Muon, in_parts, orthogonal
 from walt.training.optimizers import parameter_groups
 
 
@@ -51,7 +51,25 @@ def test_a_kernel_moves_as_its_matrix_in_any_memory_layout() -> None:
     kernel, matrix = nn.Conv3d(4, 24, 3, bias=False), nn.Linear(4 * 27, 24, bias=False)
     matrix.weight.data = kernel.weight.data.flatten(1).clone()
     kernel = kernel.to(memory_format=torch.channels_last_3d)
-    assert torch.equal(moved(kernel, muon(kernel))[0].flatten(1), moved(matrix, muon(matrix))[0])
+    torch.testing.assert_close(
+        moved(kernel, muon(kernel))[0].flatten(1), moved(matrix, muon(matrix))[0], rtol=0.0, atol=3e-4
+    )
+
+
+def test_a_matrix_is_made_orthogonal_in_parts_of_its_shorter_side() -> None:
+    matrices = torch.randn(2, 24, 40, generator=torch.Generator().manual_seed(0))
+    expected = torch.cat([orthogonal(matrices[:, :8]), orthogonal(matrices[:, 8:16]), orthogonal(matrices[:, 16:])], 1)
+    for cut in (8, 11):  # 24 rows are no multiple of 11
+        assert torch.equal(in_parts(matrices, cut), expected)
+        assert torch.equal(in_parts(matrices.mT, cut), expected.mT)
+    assert torch.equal(in_parts(matrices, 24), orthogonal(matrices))
+
+
+def test_a_step_in_parts_has_the_same_size() -> None:
+    model = nn.Conv3d(4, 24, 3, bias=False).to(memory_format=torch.channels_last_3d)
+    before = model.weight.detach().clone()
+    (after,) = moved(model, Muon(parameter_groups(model, 0.0), lr=0.01, cut=8), steps=1)
+    assert 0.6 < (after - before).square().mean().sqrt() / (0.2 * 0.01) < 1.2
 
 
 def test_the_rest_moves_as_adamw_moves_it() -> None:

@@ -17,7 +17,8 @@ from walt.core.errors import RejectLimitError
 from walt.core.paths import Paths
 from walt.diffusion.schedule import Schedule
 from walt.training.autoencoder_objective import AutoencoderObjective, draw_form
-from walt.training.diffusion_objective import DiffusionObjective, prediction_loss
+from walt.training.diffusion_objective import DiffusionObjective, prediction_loss, together
+from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
 
@@ -120,3 +121,33 @@ def test_an_untrained_model_pays_the_targets_square(tmp_path: Path) -> None:
     for self_conditioning in (False, True):
         loss = prediction_loss(WaltTransformer(BASE), schedule, batch, self_conditioning)
         torch.testing.assert_close(loss, target.square().flatten(1).mean(1))
+
+
+PREDICTING = BASE.model_copy(update={"frame_prediction": True})
+BY_CLASS = BASE.model_copy(
+    update={"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
+)
+
+
+@pytest.mark.parametrize(
+    "config", [BASE, SUPER_RESOLUTION, PREDICTING, BY_CLASS], ids=["base", "2x", "frames", "class"]
+)
+def test_both_kinds_in_one_call_cost_what_they_cost_apart(tmp_path: Path, config: TransformerConfig) -> None:
+    torch.manual_seed(0)
+    model, schedule = WaltTransformer(config), Schedule.from_config(DIFFUSION)
+    for parameter in model.parameters():  # zeros would hide the conditions
+        torch.nn.init.normal_(parameter, std=0.2)
+    by_class = config.conditioning == "class"
+    maker = batch_maker(tmp_path, BASE if by_class else config, known=0.7 if config.frame_prediction else 0.0)
+    videos, stacks = maker.videos(0, 3), maker.image_stacks(0, 2)
+    assert videos.text is not None
+    assert videos.text_mask is not None
+    if by_class:
+        videos = replace(videos, text=None, text_mask=None, labels=torch.tensor([0, 3, 1]))
+        stacks = replace(stacks, text=None, text_mask=None, labels=torch.tensor([[0, 1], [2, 3]]))
+    else:  # of fewer tokens than the stacks' captions
+        videos = replace(videos, text=videos.text[:, :5], text_mask=videos.text_mask[:, :5])
+    apart = [prediction_loss(model, schedule, batch, self_conditioning=True) for batch in (videos, stacks)]
+    both = prediction_loss(model, schedule, together(videos, stacks), self_conditioning=True)
+    assert len(set(both.tolist())) == 5
+    torch.testing.assert_close(both, torch.cat(apart))

@@ -46,8 +46,7 @@ class VisionLanguageModel:
         untyped.disable_progress_bar()
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         try:
-            processors: Any = AutoProcessor
-            self._processor: Any = processors.from_pretrained(source)
+            self._processor: Any = open_processor(source)
             model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError, KeyError, ImportError) as error:
             said = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
@@ -68,14 +67,7 @@ class VisionLanguageModel:
     @torch.inference_mode()
     def answers(self, clips: Sequence[Clip], seed: int) -> list[str]:
         """What the model says of each clip (T, H, W, 3) uint8 RGB; ``seed`` counts where answers are drawn."""
-        messages = [[{"role": "user", "content": self._content(clip)}] for clip in clips]
-        inputs = self._processor.apply_chat_template(
-            messages,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            processor_kwargs={"return_tensors": "pt", "padding": True},
-        ).to(self._model.device, self._model.dtype)
+        inputs = asked(self._processor, self._config, clips).to(self._model.device, self._model.dtype)
         drawn = self._config.temperature > 0
         options = {"do_sample": True, "temperature": self._config.temperature, "top_k": 0} if drawn else {}
         with torch.random.fork_rng():
@@ -89,10 +81,28 @@ class VisionLanguageModel:
         )
         return said
 
-    def _content(self, clip: Clip) -> list[dict[str, Any]]:
-        frames = map(Image.fromarray, spread_frames(clip, self._config.frames))
-        images = [{"type": "image", "image": frame} for frame in frames]
-        return [*images, {"type": "text", "text": self._config.prompt}]
+
+def open_processor(source: str, local_files_only: bool = False) -> Any:
+    """A model's processor. Raises as ``AutoProcessor.from_pretrained``."""
+    processors: Any = AutoProcessor
+    return processors.from_pretrained(source, local_files_only=local_files_only)
+
+
+def asked(processor: Any, config: CaptionConfig, clips: Sequence[Clip]) -> Any:
+    """The question about each clip (T, H, W, 3) uint8 RGB, as the model's inputs: one row a clip."""
+    messages = [[{"role": "user", "content": _content(clip, config)}] for clip in clips]
+    return processor.apply_chat_template(
+        messages,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        processor_kwargs={"return_tensors": "pt", "padding": True},
+    )
+
+
+def _content(clip: Clip, config: CaptionConfig) -> list[dict[str, Any]]:
+    images = [{"type": "image", "image": Image.fromarray(frame)} for frame in spread_frames(clip, config.frames)]
+    return [*images, {"type": "text", "text": config.prompt}]
 
 
 def spread_frames(clip: Clip, count: int) -> list[Clip]:

@@ -55,6 +55,7 @@ def held_out_errors(
     bands: int,
     seed: int,
     precision: str = "fp32",
+    in_step: bool = False,
 ) -> Tensor:
     """Each clip's mean squared error of the model's output in each of ``bands`` equal bands of steps; the first is the
     least noisy. The loss of a band is the mean of its column.
@@ -65,6 +66,8 @@ def held_out_errors(
 
     Args:
         precision: "fp32" or "bf16", of the model's arithmetic; the errors are fp32, their sums fp64.
+        in_step: whether all ranks must call the model equally often, since each holds a share of it: who has fewer
+            batches computes its last one, or the first of all, once more.
 
     Returns:
         (clips, bands) float64, the clips in the order of the batches.
@@ -75,11 +78,12 @@ def held_out_errors(
     if not batches:
         raise ValueError("no held-out batches")
     with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=precision == "bf16"):
-        own = [
-            _errors_in_bands(model, schedule, batches[number], bands, seed, number)
-            for number in ranks().share(range(len(batches)))
+        numbers = list(ranks().share(range(len(batches))))
+        again = [numbers[-1] if numbers else 0] if in_step and len(numbers) * ranks().count < len(batches) else []
+        found = [
+            _errors_in_bands(model, schedule, batches[number], bands, seed, number) for number in [*numbers, *again]
         ]
-    rows = [row for of_batch in gather_shares(own) for row in of_batch]
+    rows = [row for of_batch in gather_shares(found[: len(numbers)]) for row in of_batch]
     return torch.tensor(rows, dtype=torch.float64)
 
 

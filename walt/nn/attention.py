@@ -62,31 +62,60 @@ class TextCrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
         self.norm = QueryKeyNorm(width // heads) if qk_norm else None
 
-    def forward(self, x: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, text: Tensor, text_mask: Tensor, videos: int = 0) -> Tensor:
         """
         Args:
             x: tokens (B, T, H, W, D).
             text: (B, 1 or T, L, D), already of the model's width; one entry per frame for stacks of images.
             text_mask: (B, 1 or T, L), true where there is text.
+            videos: where there is an entry per frame, how many of the first elements have the same one in all frames:
+                of those the first is read.
         """
-        frames, *_ = grid = (x.shape[1], x.shape[2], x.shape[3])
+        grid = (x.shape[1], x.shape[2], x.shape[3])
         tokens = partition(x, self.window)  # (B, windows, N, D)
         batch, windows, count, _ = tokens.shape
-        # windows are in row-major order, frames first: each entry of the text serves consecutive windows
-        if text.shape[1] != 1 and self.window[0] != 1:
+        entries = _Entries(len(text), text.shape[1], windows, videos)
+        if not entries.single and self.window[0] != 1:
             raise ValueError("a condition for each frame needs windows of one frame")
-        repeat = windows // text.shape[1] if text.shape[1] in (1, frames) else 0
-        assert repeat, f"text has {text.shape[1]} entries for {frames} frames"
+        assert text.shape[1] in (1, grid[0]), f"text has {text.shape[1]} entries for {grid[0]} frames"
         (query,) = _split_heads(self.query(tokens), 1, self.heads)
         key, value = _split_heads(self.key_value(tokens), 2, self.heads)
-        text_key, text_value = _split_heads(self.key_value(text), 2, self.heads)  # (heads, B entries, L, d)
+        text, text_mask = entries.distinct(text), entries.distinct(text_mask)
+        text_key, text_value = _split_heads(self.key_value(text), 2, self.heads)  # (heads, entries, L, d)
         if self.norm is not None:
             query, key, text_key = self.norm.query(query), self.norm.key(key), self.norm.key(text_key)
-        key = torch.cat([key, text_key.repeat_interleave(repeat, dim=1)], dim=2)  # (heads, B windows, N + L, d)
-        value = torch.cat([value, text_value.repeat_interleave(repeat, dim=1)], dim=2)
-        hidden = F.pad(~text_mask, (count, 0)).flatten(0, 1).repeat_interleave(repeat, dim=0)  # (B windows, N + L)
+        key = torch.cat([key, entries.of_windows(text_key, 1)], dim=2)  # (heads, B windows, N + L, d)
+        value = torch.cat([value, entries.of_windows(text_value, 1)], dim=2)
+        hidden = entries.of_windows(F.pad(~text_mask.flatten(0, 1), (count, 0)), 0)  # (B windows, N + L)
         attended = attend(query, key, value, hidden=hidden)
         return self.out(merge(_merge_heads(attended, batch), self.window, grid))
+
+
+class _Entries:
+    """Which windows an entry of the text serves: those of an element, or of a frame. Windows are in row-major order,
+    frames first, so they are consecutive."""
+
+    def __init__(self, batch: int, entries: int, windows: int, videos: int) -> None:
+        self.single = entries == 1
+        self.videos = batch if self.single else videos
+        self.mixed = 0 < self.videos < batch
+        self.of_video, self.of_frame = windows, windows // entries
+
+    def distinct(self, x: Tensor) -> Tensor:
+        """(B, 1 or T, ...) -> (B', entries, ...): those of several frames that are the same once."""
+        if self.single or not self.videos:
+            return x
+        if not self.mixed:
+            return x[:, :1]
+        return torch.cat([x[: self.videos, 0], x[self.videos :].flatten(0, 1)])[:, None]
+
+    def of_windows(self, x: Tensor, dim: int) -> Tensor:
+        """What each window is given, of an axis of entries."""
+        if not self.mixed:
+            return x.repeat_interleave(self.of_video if self.videos else self.of_frame, dim=dim)
+        videos, frames = x.tensor_split([self.videos], dim)
+        repeated = [videos.repeat_interleave(self.of_video, dim=dim), frames.repeat_interleave(self.of_frame, dim=dim)]
+        return torch.cat(repeated, dim)
 
 
 def attend(

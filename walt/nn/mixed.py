@@ -29,11 +29,13 @@ class Arrangement:
         return x if self.order is None else x[self.order.argsort()]
 
 
-def arrange(images: bool | Tensor, batch: int) -> Arrangement:
-    """How to put the videos first. ``images``: for all elements, or for each one: (B,) bool.
+def arrange(images: bool | Tensor | Arrangement, batch: int) -> Arrangement:
+    """How to put the videos first. ``images``: for all elements, or for each one: (B,) bool; or how they are arranged.
 
     A mask is read once, which on a GPU waits for what was queued before.
     """
+    if isinstance(images, Arrangement):
+        return images
     if isinstance(images, bool):
         return Arrangement(0 if images else batch, None)
     assert images.shape == (batch,), f"images {tuple(images.shape)} is not a mask of a batch of {batch}"

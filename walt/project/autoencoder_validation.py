@@ -46,23 +46,24 @@ class AutoencoderValidation:
         return Validation(params.train_autoencoder.validation.every, cls(params, paths, log, measure).look)
 
     def look(self, step: int, model: nn.Module) -> None:
-        """Measure the PSNR, on all ranks; keep pictures, on the first."""
+        """Measure the PSNR, on all ranks; keep pictures, on the first. Where each holds a share of the model, all
+        reconstruct what is in the pictures."""
         assert isinstance(model, CausalAutoencoder)
         settings = self.params.train_autoencoder.validation
         assert settings is not None
-        if any(is_sharded(parameter) for parameter in model.parameters()):
-            warning(f"step {step}: not validated, since compute.sharding is full")
-            return
         figures = self.measure(model)
         if not figures:
             warning("validation: nothing is held out, so nothing is measured while training")
             return
         self.log.log_metrics({f"validation/{name}": value for name, value in figures.items()}, step)
-        if not (settings.samples and ranks().is_first):
+        sharded = any(is_sharded(parameter) for parameter in model.parameters())
+        if not (settings.samples and (ranks().is_first or sharded)):
             return
         with tempfile.TemporaryDirectory() as scratch:
             for size in trained_sizes(self.params.train_autoencoder):
                 self._show(Path(scratch), size, model, settings.samples)
+            if not ranks().is_first:
+                return
             self.log.log_artifact(Path(scratch), step_folder(step))
             for picture in sorted(Path(scratch).glob(f"*{OVERVIEW}")):
                 self.log.log_picture(picture, f"{FOLDER}/{picture.stem}", step)

@@ -78,23 +78,23 @@ class TransformerValidation:
         return Validation(training.validation.every, own.look)
 
     def look(self, step: int, model: nn.Module) -> None:
-        """Measure the loss, on all ranks; sample, on the first."""
+        """Measure the loss, on all ranks; sample, on the first. Where each holds a share of the model, all sample."""
         assert isinstance(model, WaltTransformer)
         settings = self.training.validation
         assert settings is not None
-        if any(is_sharded(parameter) for parameter in model.parameters()):
-            warning(f"step {step}: not validated, since compute.sharding is full")
-            return
         batches = self._batches(model.config, settings.clips)
         if not batches:
             warning("validation: nothing is held out, so nothing is measured while training")
             return
         schedule = Schedule.from_config(self.params.diffusion)
         bands, precision = self.training.timestep_bands, self.training.precision
-        errors = held_out_errors(model, schedule, batches, bands, self.params.seed, precision)  # (clips, bands)
+        sharded = any(is_sharded(parameter) for parameter in model.parameters())
+        errors = held_out_errors(  # (clips, bands)
+            model, schedule, batches, bands, self.params.seed, precision, in_step=sharded
+        )
         of_bands = {f"{LOSS}/band_{band}": value for band, value in enumerate(errors.mean(0).tolist())}
         self.log.log_metrics({LOSS: float(errors.mean()), **of_bands}, step)
-        if settings.samples and ranks().is_first:
+        if settings.samples and (ranks().is_first or sharded):
             self._sample(step, model, schedule, settings.samples)
 
     def _batches(self, config: TransformerConfig, clips: int) -> list[HeldOutBatch]:
@@ -113,12 +113,14 @@ class TransformerValidation:
         return HeldOutBatch(keys, latents.latents(keys), conditions.tensors(keys), low)
 
     def _sample(self, step: int, model: WaltTransformer, schedule: Schedule, count: int) -> None:
-        """Sample, decode, and keep the videos as files of the run."""
+        """Sample, and on the first rank decode and keep the videos as files of the run."""
         [*batches] = self._batches(model.config, count)
         device = str(next(model.parameters()).device)
         latents = []
         for first, batch in zip(_starts(batches), batches, strict=True):
             latents.append(self._latents(model, schedule, batch, first, device))
+        if not ranks().is_first:
+            return
         videos = [to_frames(video) for video in self._decode(torch.cat(latents), device)]
         prompts = self._prompts([key for batch in batches for key in batch.keys])
         with tempfile.TemporaryDirectory() as scratch:

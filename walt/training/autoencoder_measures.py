@@ -20,6 +20,7 @@ from walt.data.epoch_order import hash_integer
 from walt.nn.collectives import gather_shares
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import trained_sizes
+from walt.training.parallel import is_sharded
 
 _AT_ONCE = 16
 """Clips, at most."""
@@ -92,16 +93,17 @@ def held_out_psnr(
     """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size; or of the
     first ``most`` of each. ``clips`` is the folder ``data/clips``.
 
-    Each rank measures its share of the batches; all get the figures, which their number does not change by a bit.
+    Each rank measures its share of the batches; all get the figures, which their number does not change by a bit. Where
+    each holds a share of the model, all measure all batches, since they must call it equally often.
     """
-    device = next(model.parameters()).device
+    device, sharded = next(model.parameters()).device, any(map(is_sharded, model.parameters()))
     figures: dict[str, float] = {}
     for size in trained_sizes(training):
         split = ClipDataset(clips, size, "held_out")
         first = None if most is None else {*islice(split.video_keys, most), *islice(split.image_keys, most)}
         for kind, batches in _batches_of(split, megapixels, first).items():
             own = []
-            for keys in ranks().share(batches):
+            for keys in batches if sharded else ranks().share(batches):
                 video = split.frames(keys, [0] * len(keys), len(split.clip(keys[0]))).to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
                     latents = encode_within(model, video, megapixels)
@@ -109,7 +111,7 @@ def held_out_psnr(
                 error = (reconstruction.float().clamp(-1, 1) - video).double().square().sum()
                 own.append((float(error), video.numel()))
             squares, pixels = 0.0, 0
-            for of_batch in gather_shares(own):  # in the order of the batches
+            for of_batch in own if sharded else gather_shares(own):  # in the order of the batches
                 squares += of_batch[0]
                 pixels += of_batch[1]
             if pixels:

@@ -41,6 +41,9 @@ class MuonConfig(Section):
 
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Share of the gradients' moving average that a step keeps."""
+    cut: PositiveInt | None
+    """Matrices whose shorter side is longer are cut into equal parts no longer than this, each made orthogonal by
+    itself: less work, which grows with the square of that side. null: none is cut."""
 
 
 class OptimizerConfig(Section):

@@ -22,6 +22,7 @@ from walt.data.latent_dataset import LatentDataset
 from walt.data.mixture import Mixture, drawn_keys
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
+from walt.nn.mixed import Arrangement
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.parallel import share_of_batch, with_zeros
 from walt.training.terms import Average, Terms
@@ -34,12 +35,12 @@ EVENLY: Mapping[str, Mixture] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class DiffusionBatch:
-    """Videos, or stacks of images that fill the frames of a video.
+    """Videos, or stacks of images that fill the frames of a video, or first the ones and then the others.
 
-    ``latents``, ``noise`` (B, c, t, h, w); ``timesteps`` (B,); ``text`` (B, L, S) for videos, (B, t, L, S) for stacks,
-    ``text_mask`` likewise. For super-resolution ``low_resolution`` (B, c, t, h / f, w / f), already noised to
-    ``noise_level`` (B,). For classes ``labels``, (B,) or (B, t). For frame prediction ``known_frames`` (B,): how many
-    of the first latent frames the model is given.
+    ``latents``, ``noise`` (B, c, t, h, w); ``timesteps`` (B,); ``text`` (B, L, S) for videos, (B, t, L, S) for stacks
+    and for both together, ``text_mask`` likewise. For super-resolution ``low_resolution`` (B, c, t, h / f, w / f),
+    already noised to ``noise_level`` (B,). For classes ``labels``, (B,) or (B, t). For frame prediction
+    ``known_frames`` (B,): how many of the first latent frames the model is given.
     """
 
     latents: Tensor
@@ -47,7 +48,7 @@ class DiffusionBatch:
     timesteps: Tensor
     text: Tensor | None
     text_mask: Tensor | None
-    images: bool
+    images: bool | Arrangement
     low_resolution: Tensor | None
     noise_level: Tensor | None
     labels: Tensor | None = None
@@ -225,15 +226,16 @@ class DiffusionObjective:
 
     def _terms(self, batch: list[DiffusionBatch], twice: bool) -> Terms:
         """The share that these samples have in the step's terms."""
-        terms, total = {}, torch.zeros((), device=self.device)
-        errors: list[Tensor] = []
-        for part in batch:
-            error = prediction_loss(self.model, self.schedule, part.to(self.device), self_conditioning=twice)
-            errors.append(error.detach())
-            loss = error.mean()
-            terms["image" if part.images else "video"] = loss * (len(part) / self.counts[part.images])
-            total = total + loss * (len(part) / self.config.batch_size)
-        return {"loss": total, **terms, **self._bands(torch.cat([part.timesteps for part in batch]), torch.cat(errors))}
+        parts = [part.to(self.device) for part in batch]
+        both = parts[0] if len(parts) == 1 else together(*parts)
+        errors = prediction_loss(self.model, self.schedule, both, self_conditioning=twice)
+        found = errors.detach().split([len(part) for part in batch])
+        terms = {
+            "image" if part.images else "video": error.sum() / self.counts[bool(part.images)]
+            for part, error in zip(batch, found, strict=True)
+        }
+        bands = self._bands(torch.cat([part.timesteps for part in batch]), errors.detach())
+        return {"loss": errors.sum() / self.config.batch_size, **terms, **bands}
 
     def _bands(self, timesteps: Tensor, errors: Tensor) -> dict[str, Average]:
         """``errors`` (B,) by bands of ``timesteps`` (B,), which are on the CPU, so the device is not waited for."""
@@ -257,7 +259,7 @@ def prediction_loss(
     frames together, so the model must be right about the known ones too, or the others would depend on wrong ones.
     """
     x_t = schedule.add_noise(batch.latents, batch.noise, batch.timesteps)
-    known = None if batch.known_frames is None else batch.latents
+    known = None if batch.known_frames is None else batch.latents  # a stack's are not read
 
     def predict(estimate: Tensor | None) -> Tensor:
         output = model(
@@ -273,6 +275,40 @@ def prediction_loss(
             estimate = schedule.predict_x0(predict(None), x_t, batch.timesteps)
     target = schedule.target(batch.latents, batch.noise, batch.timesteps)
     return (predict(estimate) - target).square().flatten(1).mean(1)
+
+
+def together(videos: DiffusionBatch, stacks: DiffusionBatch) -> DiffusionBatch:
+    """Both in one batch, so that the model is called once: with few samples a call takes as long for one kind as for
+    both. A video's condition is said for each of its frames, as an image's is for it."""
+    frames = videos.latents.shape[2]
+
+    def joined(name: str, each_frame: bool = False) -> Any:
+        one, other = getattr(videos, name), getattr(stacks, name)
+        if one is None:
+            return None
+        if each_frame:
+            one = one[:, None].expand(-1, frames, *[-1] * (one.dim() - 1))
+        if name in ("text", "text_mask"):
+            most = max(one.shape[2], other.shape[2])
+            one, other = (_longer(tokens, most) for tokens in (one, other))
+        return torch.cat([one, other])
+
+    known = videos.known_frames
+    if known is not None:
+        known = torch.cat([known, known.new_zeros(len(stacks))])
+    return replace(
+        videos, images=Arrangement(len(videos), order=None), known_frames=known,
+        **{name: joined(name) for name in ("latents", "noise", "timesteps", "low_resolution", "noise_level")},
+        **{name: joined(name, each_frame=True) for name in ("text", "text_mask", "labels")},
+    )  # fmt: skip
+
+
+def _longer(tokens: Tensor, most: int) -> Tensor:
+    """(B, t, L, ...) with zeros behind, up to ``most`` tokens."""
+    missing = most - tokens.shape[2]
+    return (
+        torch.cat([tokens, tokens.new_zeros(*tokens.shape[:2], missing, *tokens.shape[3:])], 2) if missing else tokens
+    )
 
 
 def _span(batch: list[DiffusionBatch], start: int, stop: int) -> list[DiffusionBatch]:

@@ -35,6 +35,7 @@ class Muon(torch.optim.AdamW):
         *,
         betas: tuple[float, float] = (0.9, 0.99),
         momentum: float = 0.95,
+        cut: int | None = None,
     ) -> None:
         """Make it.
 
@@ -43,8 +44,9 @@ class Muon(torch.optim.AdamW):
             lr: rate, above 0: five times the RMS of an orthogonal step.
             betas: of AdamW.
             momentum: share of the gradients' moving average that a step keeps, from 0 to below 1.
+            cut: the longest shorter side of a matrix that is made orthogonal as a whole; see ``in_parts``.
         """
-        self.momentum = momentum
+        self.momentum, self.cut = momentum, cut
         super().__init__(params, lr=lr, betas=betas, fused=True)
 
     @torch.no_grad()
@@ -62,13 +64,15 @@ class Muon(torch.optim.AdamW):
         for parameter in group["params"]:
             if parameter.grad is not None:
                 shapes.setdefault(tuple(parameter.shape), []).append(parameter)
-        for shape, parameters in shapes.items():
-            averages = torch.stack([_whole(update).flatten(1) for update in self._averages(parameters)])
+        for parameters in shapes.values():
+            updates = zip(self._averages(parameters), parameters, strict=True)
+            averages = torch.stack([_matrix(_whole(update), parameter) for update, parameter in updates])
             rows, columns = averages.shape[1:]
             size = -group["lr"] * _STEP_RMS * max(rows, columns) ** 0.5
-            for parameter, step in zip(parameters, orthogonal(averages), strict=True):
+            steps = orthogonal(averages) if self.cut is None else in_parts(averages, self.cut)
+            for parameter, step in zip(parameters, steps, strict=True):
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
-                parameter.add_(part_like(step.view(shape).to(parameter.dtype), parameter), alpha=size)
+                parameter.add_(part_like(_like(step.to(parameter.dtype), parameter), parameter), alpha=size)
 
     def _averages(self, parameters: list[Tensor]) -> Iterator[Tensor]:
         """The gradients' moving averages, brought up to date and looked ahead of (Nesterov); takes the gradients."""
@@ -81,6 +85,21 @@ class Muon(torch.optim.AdamW):
             average = state["momentum"].lerp_(gradient, 1.0 - self.momentum)
             yield gradient.lerp(average, self.momentum)
             parameter.grad = None
+
+
+def in_parts(matrices: Tensor, cut: int) -> Tensor:
+    """As ``orthogonal``, of matrices (N, R, C) whose shorter side is cut into the fewest equal parts of at most ``cut``
+    rows or columns that follow one another, each made orthogonal by itself.
+
+    The cost grows with the square of the shorter side. A convolution that makes several positions of its output out of
+    one of its input is as many kernels above each other.
+    """
+    turned = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if turned else matrices
+    rows = wide.shape[1]
+    parts = next(parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= cut)
+    steps = orthogonal(wide.reshape(-1, rows // parts, wide.shape[2])).reshape(wide.shape)
+    return steps.mT if turned else steps
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -97,6 +116,23 @@ def orthogonal(matrices: Tensor) -> Tensor:
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x.mT if turned else x
+
+
+def _matrix(update: Tensor, parameter: Tensor) -> Tensor:
+    """Output channels by all the rest, in the order of the parameter's memory: no copy where its channels are last."""
+    return (update.movedim(1, -1) if _has_channels_last(parameter) else update).flatten(1)
+
+
+def _like(step: Tensor, parameter: Tensor) -> Tensor:
+    """The inverse of ``_matrix``."""
+    if not _has_channels_last(parameter):
+        return step.view(parameter.shape)
+    out, inner, *kernel = parameter.shape
+    return step.view(out, *kernel, inner).movedim(-1, 1)
+
+
+def _has_channels_last(tensor: Tensor) -> bool:
+    return tensor.dim() > 2 and not tensor.is_contiguous() and tensor.movedim(1, -1).is_contiguous()
 
 
 def _whole(tensor: Tensor) -> Tensor:

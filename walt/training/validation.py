@@ -16,6 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from walt.training.parallel import is_sharded, release
+
 
 class Log(Protocol):
     """Where what was seen goes: a run of ``walt.tracking.runs``."""
@@ -56,22 +58,36 @@ def as_published(model: nn.Module, average: Mapping[str, Tensor] | None) -> Iter
     """While the block runs, the model is as it would be published: in eval mode, without compiled code, with the
     averaged weights where there are some. Afterwards every bit of it is as before, and so are torch's random numbers.
 
-    Gradients must have been dropped: the copy of the weights takes their place in memory.
+    Gradients must have been dropped: the copy of the weights takes their place in memory. A sharded model stays so:
+    each call gathers its weights, so all ranks must call it equally often, in the same order.
     """
     was_training = model.training
     state = model.state_dict()
     kept = {} if average is None else {name: value.clone() for name, value in state.items()}
     devices = {value.device.index or 0 for value in state.values() if value.is_cuda}
-    with torch.random.fork_rng(sorted(devices)), torch.no_grad(), _uncompiled(model):
+    sharded = any(is_sharded(value) for value in state.values())
+    with torch.random.fork_rng(sorted(devices)), torch.no_grad(), _uncompiled(model), _no_copies(sharded):
         try:
             model.eval()
             for name in kept:
                 state[name].copy_((average or {})[name])
             yield
         finally:
+            release(model)  # gathered weights would be taken for the present ones in the next step
             for name, value in kept.items():
                 state[name].copy_(value)
             model.train(was_training)
+
+
+@contextmanager
+def _no_copies(sharded: bool) -> Iterator[None]:
+    """Autocast keeps no copies of sharded weights: they are new tensors in each call, so it would keep those of all."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(before and not sharded)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
 
 
 def _uncompiled(model: nn.Module) -> AbstractContextManager[object]:

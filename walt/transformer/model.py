@@ -24,7 +24,7 @@ from walt.nn.adaln import (
     modulate,
 )
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
-from walt.nn.mixed import arrange
+from walt.nn.mixed import Arrangement, arrange
 from walt.nn.positions import AbsolutePosition, Window, token_grid
 from walt.nn.pretrained import load_config, load_weights, save_weights
 from walt.transformer.config import TransformerConfig
@@ -74,7 +74,7 @@ class Block(nn.Module):
         scale1, shift1, gate1, scale2, shift2, gate2 = modulation.chunk(6, dim=-1)
         x = x + gate1 * self.self_attention(modulate(x, scale1, shift1), videos)
         if self.cross_attention is not None:
-            x = x + self.cross_attention(self.cross_norm(x), text, text_mask)
+            x = x + self.cross_attention(self.cross_norm(x), text, text_mask, videos)
         return x + gate2 * self.mlp(modulate(x, scale2, shift2))
 
 
@@ -123,7 +123,7 @@ class WaltTransformer(nn.Module):
         text_mask: Tensor | None = None,
         *,
         labels: Tensor | None = None,
-        images: bool | Tensor = False,
+        images: bool | Tensor | Arrangement = False,
         self_condition: Tensor | None = None,
         known: Tensor | None = None,
         known_frames: Tensor | None = None,
@@ -135,10 +135,12 @@ class WaltTransformer(nn.Module):
         Args:
             latents: (B, c, t, h, w), normalised, with noise of the given timesteps. Images alone may have any t.
             timesteps: (B,) int64, 0 .. num_steps - 1.
-            text: (B, L, S), or (B, t, L, S) with its own condition for each image of a stack.
+            text: (B, L, S), or (B, t, L, S) with its own condition for each image of a stack; those of a video must be
+                the same, and the first is read.
             text_mask: (B, L) or (B, t, L), true where there is text.
             labels: classes, (B,) or (B, t) int64, 0 .. num_classes; num_classes is 'no class'.
-            images: the batch holds stacks of t independent images instead of videos; or (B,) bool, which elements do.
+            images: the batch holds stacks of t independent images instead of videos; or (B,) bool, which elements do;
+                or an arrangement in which the videos come first.
             self_condition: an earlier estimate of the clean latents, (B, c, t, h, w); zeros when absent.
             known: frame prediction: clean latents (B, c, t, h, w), of which the first are read; nothing when absent.
             known_frames: frame prediction: (B,) int64, how many are known, 0 to 2; none for stacks of images.
@@ -171,7 +173,7 @@ class WaltTransformer(nn.Module):
     def _inputs(
         self,
         latents: Tensor,
-        images: bool | Tensor,
+        images: bool | Tensor | Arrangement,
         self_condition: Tensor | None,
         known: Tensor | None,
         known_frames: Tensor | None,
@@ -234,7 +236,7 @@ def unpatchify(x: Tensor, patch: int) -> Tensor:
 
 
 def known_frames_input(
-    known: Tensor | None, known_frames: Tensor | None, images: bool | Tensor, latents: Tensor
+    known: Tensor | None, known_frames: Tensor | None, images: bool | Tensor | Arrangement, latents: Tensor
 ) -> Tensor:
     """c_fp = concat(m z, m): (B, c + 1, t, h, w), for latents (B, c, t, h, w) (paper section 3.3).
 
@@ -243,12 +245,14 @@ def known_frames_input(
             read.
         known_frames: (B,) int64; m is 1 in that many first frames. Stacks of images have none, whatever the values
             here.
-        images: which elements are stacks: all or none, or a mask (B,).
+        images: which elements are stacks: all or none, a mask (B,), or those behind the videos.
     """
     batch, channels, frames, height, width = latents.shape
     assert (known is None) == (known_frames is None), "known and known_frames go together"
     if known is None or known_frames is None or images is True:
         return latents.new_zeros(batch, channels + 1, frames, height, width)
+    if isinstance(images, Arrangement):
+        images = torch.arange(batch, device=latents.device) >= images.videos
     if isinstance(images, Tensor):
         known_frames = known_frames.masked_fill(images, 0)
     marked = torch.arange(frames, device=latents.device) < known_frames[:, None]  # (B, t)

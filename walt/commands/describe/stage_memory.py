@@ -15,11 +15,14 @@ from typing import TypeVar
 
 from walt.autoencoder.config import latent_shape
 from walt.autoencoder.streaming import clips_at_once
+from walt.captioning.config import CaptionConfig
 from walt.commands.describe.planned_autoencoder import (
     autoencoder_training_peaks,
     decoding_peak,
     encoding_peak,
 )
+from walt.commands.describe.planned_caption import caption_peaks
+from walt.commands.describe.planned_look import autoencoder_look_peaks, transformer_look_peaks
 from walt.commands.describe.planned_sampling import held_out_peaks, sampling_peaks
 from walt.commands.describe.planned_steps import Peaks
 from walt.commands.describe.planned_text import text_peaks
@@ -107,6 +110,8 @@ def plan_stages(params: Params, root: Path, devices: int, limits: Limits) -> Ite
             check_batches(stage, params, devices)
     yield _train_autoencoder(params, root, devices, limits)
     yield _encode_video(params, limits)
+    if params.caption is not None:
+        yield _caption(params, params.caption, root)
     if params.text is not None:
         yield _encode_text(params, root)
     for transformer in TRANSFORMERS:
@@ -135,6 +140,8 @@ def _train_autoencoder(params: Params, root: Path, devices: int, limits: Limits)
         again = training.model_copy(update={"activation_checkpointing": True})
         if not training.activation_checkpointing and limits.fits(peaks_of(again)):
             advice.append("train_autoencoder.activation_checkpointing: true")
+    look = autoencoder_look_peaks(params, peaks)
+    advice += [] if limits.fits(look) else ["train_autoencoder.validation: null"]
     of_forms = ((-(-f.batch_size // devices), _clip_bytes(params, f.num_frames, f.resolution)) for f in training.forms)
     batch = sum(count * size for count, size in of_forms)
     sizes = [-(-form.batch_size // devices) // training.accumulation for form in training.forms]
@@ -144,7 +151,7 @@ def _train_autoencoder(params: Params, root: Path, devices: int, limits: Limits)
     host = {"decoded clips that are kept": len({form.resolution for form in training.forms}) * CACHE_BYTES}
     host = _training_host(peaks, batch) | host
     cut = f"{training.accumulation} parts of {forms}"
-    return StageMemory("train-autoencoder", cut, peaks, host, _training_disk(peaks, training), advice)
+    return StageMemory("train-autoencoder", cut, peaks | look, host, _training_disk(peaks, training), advice)
 
 
 def _measure_frozen(params: Params) -> StageMemory:
@@ -201,6 +208,15 @@ def _fewer_pixels(now: float, fits: Callable[[float], bool]) -> list[str]:
     return [] if number is None else [f"compute.megapixels_at_once: {number:g}"]
 
 
+def _caption(params: Params, config: CaptionConfig, root: Path) -> StageMemory:
+    largest = max(params.ingest.all_sizes, key=math.prod)
+    peaks = caption_peaks(config, root, largest)
+    weights = max((kinds["weights"] for kinds in peaks.values()), default=0)
+    clip = 3 * params.ingest.num_frames * math.prod(largest)
+    host = {"libraries": _LIBRARIES, "weights when they are read": weights, "clips": config.batch_size * clip}
+    return StageMemory("caption", f"{config.batch_size} clips of {config.frames} frames", peaks, host, {})
+
+
 def _encode_text(params: Params, root: Path) -> StageMemory:
     assert params.text is not None
     peaks = text_peaks(params.text, root) or {}
@@ -238,13 +254,15 @@ def _train_transformer(params: Params, transformer: Transformer, devices: int, l
             advice.append(f"{transformer.training}.activation_checkpointing: true")
         if not advice:
             advice.append("compute.sharding: full, on more devices (--devices)")
+    look = transformer_look_peaks(params, transformer, peaks, devices)
+    advice += [] if limits.fits(look) else [f"{transformer.training}.validation: null"]
     parts = parts_of_step(training, devices)
     values = 4 * math.prod(architecture.latent_grid) * architecture.latent_channels * 3
     text = 4 * tokens * (architecture.text_width or 0)
     batch = sum((v + s) * values + (v + s * architecture.latent_grid[0]) * text for v, s in parts)
     cut = f"{len(parts)} x {sum(parts[0])} clips" + (" in each of {devices} devices" if devices > 1 else "")
     host = _training_host(peaks, batch)
-    return StageMemory(transformer.stage, cut, peaks, host, _training_disk(peaks, training), advice)
+    return StageMemory(transformer.stage, cut, peaks | look, host, _training_disk(peaks, training), advice)
 
 
 def _first(candidates: Sequence[Number], fits: Callable[[Number], bool]) -> Number | None:
