@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, repeat
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
@@ -144,8 +144,11 @@ class _Rows:
         columns = find_columns(self._source, self._dataset.rules, self._said, block, cells)
         for plain, run in groupby(range(len(block)), columns.plain.__getitem__):
             rows = list(run)
-            items = self._together(block, columns, rows) if plain else repeat(None)
-            for number, item in zip(rows, items, strict=False):
+            items = self._together(block, columns, rows) if plain else [None] * len(rows)
+            if all(items):
+                yield from filter(None, items)
+                continue
+            for number, item in zip(rows, items, strict=True):
                 if entry := item or self.entry(block.row(number)):
                     yield entry
 
