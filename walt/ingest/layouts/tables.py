@@ -18,7 +18,7 @@ from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.kinds import FileList
-from walt.ingest.tables.cells import BadValue, Record, convert
+from walt.ingest.tables.cells import BadValue, Record, convert, short
 from walt.ingest.tables.fields import TABLE, VALUE, getter
 from walt.ingest.tables.spans import make_span, span_of_cell
 
@@ -203,6 +203,10 @@ def _add_spans(
         values = [[find(record) for find in getters] for record in seen.records]
         spans = [make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0]) for ends in values]
         if not spans or not all(spans):
+            odd = next((ends for ends, span in zip(values, spans, strict=True) if span is None), [])
+            if len(odd) == 2 and None not in odd:
+                said = f"{short(odd[0])} to {short(odd[1])}"
+                notes.append(f"{' and '.join(names)} not used: {said} is no span of seconds or h:mm:ss")
             continue
         shown = " and ".join(names)
         if not columns.span and not _hold_their_spans(survey, seen, paths, spans):
@@ -235,7 +239,8 @@ def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str 
 
 
 def _is_number(seen: Peek, name: str) -> bool:
-    if not usual_names.says_more_than_the_file(name) or name.startswith("$"):
+    numbering = not name or name.startswith(("$", "Unnamed: "))  # pandas writes the row's number without a name
+    if numbering or not usual_names.says_more_than_the_file(name):
         return False
     find = getter(name)
     values = [find(record) for record in seen.records]

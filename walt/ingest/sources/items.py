@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -268,6 +269,15 @@ def leaves_folder(name: str) -> bool:
     """Whether the path, as written, leaves its folder. Links inside it are not resolved, since its owner made them."""
     path = os.path.normpath(name)
     return path.startswith(("/", "../")) or path == os.pardir
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """A path as it is written, then as the same file may be called here: with slashes for the backslashes of Windows,
+    and with accents as letters of their own or not, as other systems keep them."""
+    if path.isascii() and "\\" not in path:
+        return (path,)
+    slashed = path.replace("\\", "/")
+    return tuple(dict.fromkeys((path, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))))
 
 
 def _is_text(caption: str) -> bool:
