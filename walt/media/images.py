@@ -34,7 +34,7 @@ Clip = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
 
 _MOST_GREY = 65535
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"})
 FORMATS = tuple(
     plugin.format
     for plugin in (
