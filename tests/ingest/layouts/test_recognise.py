@@ -487,6 +487,9 @@ def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: P
         ({"captions.yaml": "a.mp4: a cat"}, "captions.yaml"),
         ({"a.srt": "1\n00:00:00,000 --> 00:00:01,000\na cat\n"}, "a.srt"),
         ({"a.json": ["a cat"]}, "a.json"),
+        ({"t.csv": "path,start_ms,end_ms,caption\na.mp4,0,900,a cat\na.mp4,900,1800,a dog\n"}, "t.csv"),
+        ({"t.csv": "path,start,duration,caption\na.mp4,0,2,a cat\na.mp4,2,2,a dog\n"}, "t.csv"),
+        ({"t.csv": "path,startFrame,endFrame,caption\na.mp4,0,24,a cat\na.mp4,24,48,a dog\n"}, "t.csv"),
     ],
 )
 def test_what_may_hold_captions_and_is_not_read_ends_init(tmp_path: Path, files: Files, said: str) -> None:
@@ -524,6 +527,13 @@ def test_captions_in_tars_under_other_names_and_in_other_codings(tmp_path: Path,
     assert [item.caption for item in described.listing.items] == ["a cat"]
     assert refusals(described) == {}
     assert not described.choice.may_lose_captions
+
+
+def test_captions_of_another_type_beside_files_in_parquet_end_init(tmp_path: Path) -> None:
+    cells = [{"bytes": V, "path": "a.mp4"}]
+    write(tmp_path / "d", {"t.parquet": pa.table({"video": cells, "captions": [[{"text": "a cat"}]]})})
+    with pytest.raises(ConfigurationError, match="captions may be lost: captions not read"):
+        own_dataset(tmp_path, Given("d"))
 
 
 def test_members_of_a_tar_that_may_hold_captions_end_init(tmp_path: Path) -> None:

@@ -93,6 +93,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
         unread = [] if special.captioned else unread
         unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
+        if special.unread:
+            unused.append(Unused([*special.unread], "columns that hold no texts", wish.use_captions))
         return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:

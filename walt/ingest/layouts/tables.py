@@ -173,6 +173,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
     _add_spans(survey, seen, columns, paths, settings, notes)
+    if not columns.said and "span_columns" not in settings and (moments := _moments(seen, paths)):
+        return f"rows of one file differ in {moments}, of which no span in seconds (start and end) can be made"
     taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
     split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)
     group = columns.group or _first(seen, usual_names.GROUPS, taken, lambda value: isinstance(value, str))
@@ -215,6 +217,18 @@ def _add_spans(
         settings["span_columns"] = names
         notes.append(f"spans from {shown}")
         return
+
+
+def _moments(seen: Peek, paths: Paths) -> str | None:
+    """A column of moments, by its name, by which rows of one file differ; None: there is none. Such rows are of parts
+    of the file, and their captions none of the whole."""
+    for name in filter(usual_names.is_moment, seen.columns):
+        find, of_file = getter(name), dict[str, Any]()
+        for record in seen.records:
+            value = find(record)
+            if value is not None and of_file.setdefault(value_of(record, paths.column), value) != value:
+                return name
+    return None
 
 
 def _hold_their_spans(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> bool:
