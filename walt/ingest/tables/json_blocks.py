@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
@@ -108,10 +107,7 @@ def _read(block: bytes, num_lines: int, schema: pa.Schema) -> dict[str, list[Any
 def _is_record_per_line(block: bytes, num_lines: int) -> bool:
     """Whether each line begins and ends as a record does. Valid JSON has no line's end between ``}`` and ``{`` but
     between two records, so as many records as lines are then a record a line."""
-    found = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(found == ord("\n"))
-    begins = np.append(0, ends[:-1] + 1)
-    if not ((found[begins] == ord("{")).all() and (found[ends - 1] == ord("}")).all()):
+    if not (block.startswith(b"{") and block.endswith(b"}\n") and block.count(b"}\n{") == num_lines - 1):
         return False
     if block.count(b"{") + block.count(b"[") <= num_lines + _MOST_OPENED - 1:
         return True
