@@ -12,7 +12,7 @@ from walt.ingest.tables.cells import BadValue, literal_list
 
 
 def seconds(value: object) -> float | None:
-    """A moment in seconds: a number, or text like ``16.3``, ``0:00:16.300`` or (as subtitles and half of Europe write
+    """A moment in seconds: a number, or text like ``16.3``, ``0:00:16.300`` or (as subtitles and many tables write
     it) ``0:00:16,300``; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
