@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.media import ffmpeg, write_video
 from walt.media.cropping import Cropping, croppings
-from walt.media.images import Limits
+from walt.media.images import Limits, SourceError
 from walt.media.video import SourceFacts, read_clips
 
 LIMITS = Limits(16, 1 << 24, 60.0)
@@ -50,6 +51,35 @@ def test_cropping_of_matroska_is_read_and_applied_once(tmp_path: Path) -> None:
     assert {(facts.height, facts.width) for facts in shown} == {(32, 96)}
     for pictures in clip.frames.values():
         assert int(pictures.max()) < 120, "no bar is in the pictures"
+
+
+def dolby_vision(tmp_path: Path, suffix: str, base: int) -> Path:
+    """A file that says it is Dolby Vision, profile 5; ``base``: which other players can show it (0: none)."""
+    data = bytearray(write_video(tmp_path / "plain.mp4", letterboxed(), fps=8).read_bytes())
+    record = bytes([1, 0, 5 << 1, 3 << 3 | 5, base << 4]) + bytes(19)
+    box = struct.pack(">I4s", 8 + len(record), b"dvcC") + record
+    at = data.index(b"avcC") - 4
+    at += struct.unpack_from(">I", data, at)[0]
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):  # behind the pictures: nothing moves
+        place = data.rindex(name, 0, at) - 4
+        struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0] + len(box))
+    data[at:at] = box
+    (tmp_path / "a.mp4").write_bytes(data)
+    if suffix == "mkv":
+        ffmpeg("-i", tmp_path / "a.mp4", "-c", "copy", "-strict", "unofficial", tmp_path / "a.mkv")
+    return tmp_path / f"a.{suffix}"
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("base", [0, 1, 4])
+def test_colours_of_dolby_vision_alone_are_refused(tmp_path: Path, suffix: str, base: int) -> None:
+    path = dolby_vision(tmp_path, suffix, base)
+    if base:
+        (clip,) = read_clips(path, num_frames=5, fps=8, sizes=[(64, 96)], max_clips=1, limits=LIMITS)
+        assert clip.frames[64, 96].shape == (5, 64, 96, 3)
+        return
+    with pytest.raises(SourceError, match="colours: Dolby Vision profile 5"):
+        read_clips(path, num_frames=5, fps=8, sizes=[(64, 96)], max_clips=1, limits=LIMITS)
 
 
 def test_a_file_without_cropping_is_as_before(tmp_path: Path) -> None:

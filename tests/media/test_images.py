@@ -34,6 +34,20 @@ def test_modes_become_rgb(tmp_path: Path) -> None:
     assert found["cmyk.jpg"][0, 0].tolist() == [255, 255, 255]
 
 
+def test_levels_of_grey_on_an_unknown_scale_are_refused(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1, 400).reshape(20, 20)
+    Image.fromarray(ramp.astype(np.float32)).save(tmp_path / "fractions.tif")
+    Image.fromarray((ramp * 2**30).astype(np.int32)).save(tmp_path / "deep.tif")
+    assert {code_of(path) for path in tmp_path.iterdir()} == {"colours"}
+
+
+def test_of_a_picture_with_others_behind_it_the_first_is_taken(tmp_path: Path) -> None:
+    """As phones store them, with a gain map or a depth map."""
+    shown, behind = Image.new("RGB", (20, 20), (200, 40, 40)), Image.new("RGB", (20, 20), (0, 0, 255))
+    shown.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[behind])
+    assert np.abs(read_picture(tmp_path / "a.jpg", LIMITS).astype(int) - (200, 40, 40)).max() <= 2
+
+
 def test_exif_orientation_turns_the_picture_once(tmp_path: Path) -> None:
     pixels = np.zeros((20, 40, 3), np.uint8)
     pixels[:, :20] = 255  # left half white

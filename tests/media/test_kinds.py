@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.support.media import LIMITS, counter, ffmpeg, read_counter, write_video
 from walt.media.images import SourceError, read_picture
-from walt.media.kinds import kind_in_file
+from walt.media.kinds import is_media, kind_in_file, kind_of
 from walt.media.video import iterate_frames, probe, read_clips
 
 SIZE = (32, 32)
@@ -45,6 +45,14 @@ def test_a_video_is_a_video_whatever_its_name_is(tmp_path: Path, suffix: str) ->
     if suffix != "mp4":
         ffmpeg("-i", path, "-c:v", codec, tmp_path / f"v.{suffix}")
     assert kind_in_file((tmp_path / f"v.{suffix}").rename(tmp_path / "a.png"), "image") == "video"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.VOB", "video"), ("a.qt", "video"), ("a.f4v", "video"), ("a.jfif", "image")]
+)
+def test_rarer_suffixes_are_media(name: str, kind: str) -> None:
+    assert is_media(name)
+    assert kind_of(name) == kind
 
 
 @pytest.mark.parametrize("suffix", ["png", "gif", "avif"])

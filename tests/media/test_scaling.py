@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.support.media import LIMITS, Frames, ffmpeg, shared_data, write_video
-from walt.media.images import crop_and_resize, to_pixels
+from walt.media.images import SourceError, crop_and_resize, to_pixels
 from walt.media.scaling import Scaler, matrix
 from walt.media.video import probe, read_clips
 
@@ -206,6 +206,14 @@ def test_the_colours_of_untagged_pictures_depend_on_their_size(height: int, expe
     assert matrix(coded) == expected
     picture = Scaler([(32, 32)], 1.0)(coded)[(32, 32)]
     assert np.abs(picture.astype(int) - (200, 40, 60)).max() <= 3
+
+
+@pytest.mark.parametrize("coding", ["YCgCo", "ICtCp"])
+def test_codings_of_colour_that_are_not_converted_are_refused(tmp_path: Path, coding: str) -> None:
+    options = {"x264-params": f"colormatrix={coding}"}
+    write_video(tmp_path / "a.mp4", np.full((3, 32, 32, 3), 40, np.uint8), options=options)
+    with pytest.raises(SourceError, match=f"colours: .*{coding}"):
+        read_clips(tmp_path / "a.mp4", num_frames=1, fps=8, sizes=[(32, 32)], max_clips=1, limits=LIMITS)
 
 
 def test_full_range_is_not_stretched(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ def test_containers_agree(tmp_path: Path, suffix: str) -> None:
     assert numbers(read(tmp_path / f"b.{suffix}", max_clips=1)) == [[0, 3, 7, 11, 15]]
 
 
+@pytest.mark.parametrize("coder", [("libx264", "-crf", "1"), ("libxvid", "-q:v", "1")])
+def test_b_frames_in_an_avi_are_shown_in_order(tmp_path: Path, coder: tuple[str, ...]) -> None:
+    """An AVI has no times of display, and what FFmpeg guesses for its packets is out of order."""
+    write_video(tmp_path / "a.mp4", counter(30), fps=24)
+    ffmpeg("-i", tmp_path / "a.mp4", "-c:v", *coder, "-bf", "2", "-threads", "1", tmp_path / "b.avi")
+    clips = read(tmp_path / "b.avi", num_frames=24, fps=24, max_clips=1)
+    assert numbers(clips) == [list(range(24))]
+
+
 def test_a_variable_rate_shows_what_is_on_the_screen(tmp_path: Path) -> None:
     times = [Fraction(0), Fraction(1, 16), Fraction(1, 8), Fraction(9, 16), Fraction(19, 32), Fraction(3, 4)]
     clips = read(write_video(tmp_path / "a.mp4", counter(6), times=times), max_clips=1)

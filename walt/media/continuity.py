@@ -6,6 +6,9 @@ Times here are in ticks of the stream's time base.
   packets get the timestamps that they would have if the rest followed at once.
 - A lost packet leaves few traces: a packet or a frame marked as corrupt, or in a stream of a constant rate a gap. What
   is decoded afterwards shows remains of other pictures, until the next key frame.
+- An AVI says only when packets are decoded. When their pictures are shown is FFmpeg's guess, which is wrong for
+  B-frames of H.264 and of packed MPEG-4. Pictures come out of the decoder in the order in which they are shown, one for
+  each packet: each is shown at the time of the packet with which it came out, as the ffmpeg command has it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from av.video.frame import VideoFrame
 
 RESTARTING = frozenset({"mpegts", "mpeg"})
 """Demuxers, by the first name of their format, of streams that have a clock but no table of times."""
+DECODING = frozenset({"avi"})
+"""Demuxers of files that have times of decoding only."""
 STATING = frozenset({"matroska"})
 """Demuxers of files that state how long a frame lasts apart from when the next one comes."""
 
@@ -41,9 +46,11 @@ class Continuity:
         """When the first picture after each join is shown."""
         self.restarts = demuxer in RESTARTING and tick > 0
         self._states = demuxer in STATING
+        self._has_no_times = demuxer in DECODING
         self._back, self._ahead = (-_BACK / tick, _AHEAD / tick) if self.restarts else (Fraction(0), Fraction(0))
         self._offset = self._end = self._lasts = 0
         self._decoding_time: int | None = None
+        self._came_out: int | None = None
         self._marked, self._gaps = _Stretches(), _Stretches()
         self._corrupt = _Stretches()
         self._shown: tuple[int, int] | None = None  # pts and duration of the frame before
@@ -68,7 +75,12 @@ class Continuity:
         self._marked.add(packet.pts, packet.pts if packet.is_corrupt else None, packet.is_keyframe)
 
     def show(self, frame: VideoFrame) -> None:
-        """The next decoded frame, in the order of display."""
+        """The next decoded frame, in the order of display. Its timestamp is replaced where it is a guess."""
+        if self._has_no_times:
+            if frame.dts is not None:
+                frame.pts = self._came_out = frame.dts
+            elif self._came_out is not None:  # what the decoder still held at the end of the file
+                frame.pts = self._came_out = self._came_out + (frame.duration or 1)
         if frame.pts is not None:
             self._corrupt.add(frame.pts, frame.pts if frame.is_corrupt else None, bool(frame.key_frame))
             self.step(frame.pts, frame.duration or 0, bool(frame.key_frame))

@@ -1,8 +1,10 @@
 """Reads the cropping that a container asks players for: Matroska's PixelCrop, and the clean aperture of MP4 and MOV.
 
-FFmpeg's decoders do not apply it, and PyAV does not show it, so it is read from the file's own bytes.
+FFmpeg's decoders do not apply it, and PyAV does not show it, so it is read from the file's own bytes. So is whether the
+pictures are those of Dolby Vision that nothing else can show: decoded as others they are green and purple.
 
-Sources: RFC 9559 (Matroska: PixelCrop*, Display*), ISO/IEC 14496-12 (12.1.4: clap, pasp).
+Sources: RFC 9559 (Matroska: PixelCrop*, Display*, BlockAdditionMapping), ISO/IEC 14496-12 (12.1.4: clap, pasp), Dolby
+Vision Streams Within the ISO Base Media File Format (3.2: dvcC, dvvC).
 """
 
 from __future__ import annotations
@@ -13,9 +15,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO
 
+from walt.media.images import SourceError
+
 _SEGMENT, _TRACKS, _CLUSTER, _ENTRY, _TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0x83, 0xE0
 _WIDTH, _HEIGHT, _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _UNIT = 0xB0, 0xBA, 0x54B0, 0x54BA, 0x54B2
 _LEFT, _TOP, _RIGHT, _BOTTOM = 0x54CC, 0x54BB, 0x54DD, 0x54AA
+_ADDITION, _ADDITION_TYPE, _ADDITION_DATA = 0x41E4, 0x41E7, 0x41ED
+_DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
 _MOST_BYTES = 16 << 20
 """Headers are smaller than this."""
 _MOST_ELEMENTS = 10_000
@@ -35,7 +41,11 @@ class Cropping:
 
 
 def croppings(stream: IO[bytes]) -> list[Cropping | None]:
-    """The cropping of each video track, in order; empty for other containers. The stream is left at its start."""
+    """The cropping of each video track, in order; empty for other containers. The stream is left at its start.
+
+    Raises:
+        SourceError: a track is Dolby Vision without a base that other players can show (``colours``).
+    """
     try:
         head = stream.read(12)
         if head[:4] == b"\x1aE\xdf\xa3":
@@ -57,6 +67,16 @@ def _cropped(box: tuple[int, int, int, int], stored: tuple[int, int], pixel_aspe
     return Cropping(left, top, width, height, pixel_aspect)
 
 
+def _check_base(configuration: bytes) -> None:
+    """Refuse what the record says no other player can show (profiles 5 and 10.0: colours are coded as IPT-PQ-C2)."""
+    if not configuration[4] >> 4:
+        profile = configuration[2] >> 1
+        cause = (
+            f"Dolby Vision profile {profile} without a base in other colours, which is not read; convert it to BT.709"
+        )
+        raise SourceError("colours", cause)
+
+
 def _matroska(stream: IO[bytes]) -> Iterator[Cropping | None]:
     at = 0
     for _ in range(_MOST_ELEMENTS):
@@ -69,6 +89,9 @@ def _matroska(stream: IO[bytes]) -> Iterator[Cropping | None]:
             for kind, entry in _children(tracks or b""):
                 if kind == _ENTRY:
                     fields = dict(_children(entry))
+                    addition = dict(_children(fields.get(_ADDITION, b"")))
+                    if addition.get(_ADDITION_TYPE, b"") in _DOLBY_VISION:
+                        _check_base(addition.get(_ADDITION_DATA, b""))
                     if fields.get(_TYPE) == b"\x01":
                         yield _of_track(fields.get(_VIDEO, b""))
             return
@@ -137,6 +160,8 @@ def _of_entry(entry: bytes) -> Cropping | None:
         elif kind == b"clap":
             numbers = struct.unpack_from(">8i", entry, at + 8)
             clean = [Fraction(numbers[i], numbers[i + 1]) for i in range(0, 8, 2)]
+        elif kind in _DOLBY_VISION:
+            _check_base(entry[at + 8 : at + size])
         at += max(size, 8)
     if clean is None:
         return None

@@ -35,7 +35,8 @@ Picture = NDArray[np.uint8]
 Clip = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+_MOST_GREY = 65535
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"})
 FORMATS = tuple(
     plugin.format
     for plugin in (
@@ -56,10 +57,11 @@ class SourceError(Exception):
 
     Attributes:
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
-            ``too_long``, ``truncated``, ``decode``, ``codec``, ``size_changed``, ``no_timestamps``, ``no_rate``,
-            ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``, ``animated`` (an animation that only Pillow reads),
-            ``internal`` (an error of this program or of a library); of a folder of frames also ``no_frames``,
-            ``mixed_frames``, ``missing_frame``, ``repeated_frame``, ``changed``.
+            ``too_long``, ``truncated``, ``decode``, ``codec``, ``colours`` (coded in a way that is not converted),
+            ``size_changed``, ``no_timestamps``, ``no_rate``, ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``,
+            ``animated`` (an animation that only Pillow reads), ``internal`` (an error of this program or of a library);
+            of a folder of frames also ``no_frames``, ``mixed_frames``, ``missing_frame``, ``repeated_frame``,
+            ``changed``.
         cause: one line for people.
     """
 
@@ -120,8 +122,9 @@ def still_or_animation(stream: IO[bytes]) -> Literal["still", "animation"] | Non
 
 
 def check_still(image: Image.Image) -> None:
-    """Raise SourceError (``animated``) for an animation; pages of a TIFF are none."""
-    if image.format != "TIFF" and _is_animated(image):
+    """Raise SourceError (``animated``) for an animation; pages of a TIFF are none, nor what a phone keeps behind a JPEG
+    (a gain map, a depth map, a second eye: MPO)."""
+    if image.format not in ("TIFF", "MPO") and _is_animated(image):
         raise SourceError("animated", f"an animated {image.format}, not a still; convert it to a video or GIF")
 
 
@@ -164,8 +167,12 @@ def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
         image.load()
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale
-            grey = (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            upright = Image.fromarray(grey)
+            levels = np.asarray(upright, dtype=np.int64)
+            if levels.min() < 0 or levels.max() > _MOST_GREY:
+                raise SourceError("colours", f"levels of grey from {levels.min()} to {levels.max()}: more than 16 bits")
+            upright = Image.fromarray((levels >> 8).astype(np.uint8))
+        elif upright.mode == "F":  # Pillow would clip: what is scaled to 0..1 becomes black
+            raise SourceError("colours", "levels of grey as fractions, which may be on any scale")
         if upright.has_transparency_data:
             return compose_on_black(np.asarray(upright.convert("RGBA")))
         return np.asarray(upright.convert("RGB"))

@@ -21,11 +21,16 @@ from numpy.typing import NDArray
 
 from walt.core.sizes import Size
 from walt.media.cropping import Cropping
-from walt.media.images import Picture, centre_box, compose_on_black, to_pixels
+from walt.media.images import Picture, SourceError, centre_box, compose_on_black, to_pixels
 
 _SCALE = "param0=0:param1=0.5:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _PLANAR = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p"})
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_NOT_CONVERTED = {
+    8: "YCgCo", 11: "SMPTE 2085", 12: "chroma-derived", 13: "chroma-derived", 14: "ICtCp", 15: "IPT-PQ-C2",
+    16: "YCgCo-R", 17: "YCgCo-R",
+}  # fmt: skip
+"""Codings of colour (matrix coefficients of ITU-T H.273) that swscale does not know: as any other they are false."""
 _HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
 _REFERENCE_WHITE = 203.0
 """Diffuse white of HDR in cd/m2 (ITU-R BT.2408)."""
@@ -145,7 +150,14 @@ def shown_size(frame: VideoFrame, cropping: Cropping | None) -> Size:
 
 
 def matrix(frame: VideoFrame) -> str:
-    """The colour matrix by its tag; untagged pictures of 720 lines or more are BT.709, others BT.601."""
+    """The colour matrix by its tag; untagged pictures of 720 lines or more are BT.709, others BT.601.
+
+    Raises:
+        SourceError: a coding of colour that is not converted (``colours``).
+    """
+    if frame.colorspace in _NOT_CONVERTED and not frame.format.is_rgb:
+        coding = _NOT_CONVERTED[frame.colorspace]
+        raise SourceError("colours", f"its colours are coded as {coding}, which is not read; convert it to BT.709")
     return _MATRICES.get(frame.colorspace, "bt709" if frame.height >= 720 else "bt601")
 
 

@@ -42,7 +42,7 @@ ShownT = TypeVar("ShownT")
 
 SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv",
-     ".asf", ".ogv", ".gif"}
+     ".asf", ".ogv", ".gif", ".3g2", ".divx", ".f4v", ".m2t", ".mpe", ".ogm", ".qt", ".vob"}
 )  # fmt: skip
 
 

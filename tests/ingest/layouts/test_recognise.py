@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tarfile
 import tempfile
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -474,6 +476,20 @@ def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: P
         ({"t.json": '{"a.mp4": "a cat", '}, "t.json"),
         ({"t.jsonl": "no JSON\n"}, "t.jsonl"),
         ({"t.json": '{"a.mp4": "a cat", "a.mp4": "a dog"}'}, "t.json"),
+        ({"t.csv": "a.mp4,a cat\nb.mp4,a dog\n"}, "t.csv"),  # without a header
+        ({"t.csv": "# made by hand\npath,caption\na.mp4,a cat\n"}, "t.csv"),
+        ({"t.csv": "path,caption\na.mp4,a cat\n".encode("utf-16-le")}, "t.csv"),  # without its mark
+        ({"t.json": {"path": {"0": "a.mp4"}, "caption": {"0": "a cat"}}}, "t.json"),  # as pandas writes it
+        ({"t.parquet": pa.table({"path": ["a.mp4"], "caption": [[{"text": "a cat"}]]})}, "t.parquet"),
+        ({"metadata.csv.gz": b"packed"}, "metadata.csv.gz"),
+        ({"metadata.feather": b"arrow"}, "metadata.feather"),
+        ({"t.xlsx": b"a sheet"}, "t.xlsx"),
+        ({"captions.yaml": "a.mp4: a cat"}, "captions.yaml"),
+        ({"a.srt": "1\n00:00:00,000 --> 00:00:01,000\na cat\n"}, "a.srt"),
+        ({"a.json": ["a cat"]}, "a.json"),
+        ({"t.csv": "path,start_ms,end_ms,caption\na.mp4,0,900,a cat\na.mp4,900,1800,a dog\n"}, "t.csv"),
+        ({"t.csv": "path,start,duration,caption\na.mp4,0,2,a cat\na.mp4,2,2,a dog\n"}, "t.csv"),
+        ({"t.csv": "path,startFrame,endFrame,caption\na.mp4,0,24,a cat\na.mp4,24,48,a dog\n"}, "t.csv"),
     ],
 )
 def test_what_may_hold_captions_and_is_not_read_ends_init(tmp_path: Path, files: Files, said: str) -> None:
@@ -483,6 +499,71 @@ def test_what_may_hold_captions_and_is_not_read_ends_init(tmp_path: Path, files:
     described = own_dataset(tmp_path, Given("d", use_captions=False))
     assert not described.descriptor.caption_required
     assert [item.caption for item in described.listing.items] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["{}.caption", "{}.TXT", "{}.mp4.txt"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_texts_beside_files_under_other_suffixes_and_in_utf_16(tmp_path: Path, name: str, encoding: str) -> None:
+    texts = {"a": "a cat", "b": "a dog on a café's roof"}
+    files = {name.format(stem): text.encode(encoding) for stem, text in texts.items()}
+    described = describe(tmp_path, {**TWO, **files})
+    assert {item.source: item.caption for item in described.listing.items} == {
+        f"{stem}.mp4": text for stem, text in texts.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"a__mp4": V, "a__txt": b"\xef\xbb\xbfa cat\r\n"},
+        {"a__mp4": V, "a__txt": "a cat".encode("utf-16")},
+        {"a__MP4": V, "a__TXT": b"a cat"},
+        {"a__mp4": V, "a__caption__txt": b"a cat", "a__meta__json": b'{"fps": 24}'},
+        {"._a__mp4": b"beside", "a__mp4": V, "._a__txt": b"beside", "a__txt": b"a cat"},
+    ],
+)
+def test_captions_in_tars_under_other_names_and_in_other_codings(tmp_path: Path, members: dict[str, bytes]) -> None:
+    described = describe(tmp_path, {"0.tar": tar(**members)})
+    assert [item.caption for item in described.listing.items] == ["a cat"]
+    assert refusals(described) == {}
+    assert not described.choice.may_lose_captions
+
+
+def test_captions_of_another_type_beside_files_in_parquet_end_init(tmp_path: Path) -> None:
+    cells = [{"bytes": V, "path": "a.mp4"}]
+    write(tmp_path / "d", {"t.parquet": pa.table({"video": cells, "captions": [[{"text": "a cat"}]]})})
+    with pytest.raises(ConfigurationError, match="captions may be lost: captions not read"):
+        own_dataset(tmp_path, Given("d"))
+
+
+def test_members_of_a_tar_that_may_hold_captions_end_init(tmp_path: Path) -> None:
+    write(tmp_path / "d", {"0.tar": tar(a__mp4=V, a__json=b'["a cat"]')})
+    with pytest.raises(ConfigurationError, match=r"captions may be lost: members \.json not read"):
+        own_dataset(tmp_path, Given("d"))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_paths_of_other_systems_find_their_files(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    """Backslashes, and accents that are letters of their own, or not."""
+    here, there = (unicodedata.normalize(other, "é.mp4") for other in (form, "NFC" if form == "NFD" else "NFD"))
+    table = f"file,caption\n.\\v\\a.mp4,a cat\n{there},a dog\n"
+    described = describe(tmp_path, {"v/a.mp4": V, here: V, "t.csv": table})
+    assert {item.path.rpartition("/")[2]: item.caption for item in described.listing.items} == {
+        "a.mp4": "a cat", here: "a dog",
+    }  # fmt: skip
+    assert refusals(described) == {}
+
+
+def test_columns_of_other_types(tmp_path: Path) -> None:
+    """Captions inside of a record, and NaN for a missing one; a row's number is no number of the input."""
+    rows = pa.table({"path": ["a.mp4"], "caption": [{"short": "a cat", "long": "a small cat"}]})
+    described = describe(tmp_path / "records", {"a.mp4": V, "t.parquet": rows})
+    assert [caption.text for caption in described.listing.items[0].captions] == ["a cat", "a small cat"]
+    captions = lines({"path": "a.mp4", "caption": "a cat"}, {"path": "b.mp4", "caption": math.nan})
+    described = describe(tmp_path / "nan", {**TWO, "t.jsonl": captions})
+    assert refusals(described) == {"b.mp4": "no_caption"}
+    described = describe(tmp_path / "index", {**TWO, "t.csv": ",path,caption\n0,a.mp4,a cat\n1,b.mp4,a dog\n"})
+    assert [item.numbers for item in described.listing.items] == [None, None]
 
 
 def test_a_line_that_is_not_json_is_one_refused_row(tmp_path: Path) -> None:

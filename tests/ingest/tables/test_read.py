@@ -78,6 +78,15 @@ def test_a_parquet_column_of_the_wrong_type_is_named(tmp_path: Path, values: lis
         rows(tmp_path, "t.parquet", {"caption": kind})
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_in_parquet_are_seconds(tmp_path: Path, unit: str) -> None:
+    ticks = [2 * {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit], None]
+    kinds = {"length": pa.duration(unit), "of_day": pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)}
+    pq.write_table(pa.table({name: pa.array(ticks, kind) for name, kind in kinds.items()}), tmp_path / "t.parquet")
+    found = rows(tmp_path, "t.parquet", dict.fromkeys(kinds, "moment"))
+    assert found == [(2.0, 2.0), (None, None)]
+
+
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"no parquet", b"PAR1" + bytes(100) + b"PAR1"])
 def test_a_file_that_is_not_parquet_gives_a_message_of_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t.parquet").write_bytes(data)
@@ -140,6 +149,7 @@ def test_lists_as_panda70m_writes_them() -> None:
     ("text", "expected"),
     [
         ("0:00:16.300", 16.3), ("1:02:03.5", 3723.5), ("02:03", 123.0), ("7.25", 7.25), (3, 3.0), (0.1, 0.1),
+        ("7,25", 7.25), ("00:00:16,300", 16.3), ("1,234.5", None),
         ("1:2:3:4", None), ("-1", None), ("nan", None), (math.inf, None), ("", None), ("a", None), (None, None),
         (True, None), ([1], None), (10**400, None),
     ],

@@ -18,6 +18,8 @@ class Found:
     captioned: bool
     notes: tuple[str, ...]
     """One line each: what was taken, and what was seen and is not used."""
+    unread: tuple[str, ...] = ()
+    """Columns that have the name of captions, and hold something else than texts."""
 
 
 def splits_by_name(names: list[str], suffix: str) -> dict[Literal["train", "held_out"], tuple[str, ...]] | None:

@@ -11,7 +11,7 @@ from typing import Any
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
-from walt.ingest.sources.items import leaves_folder
+from walt.ingest.sources.items import leaves_folder, spellings
 from walt.ingest.tables.cells import Record
 from walt.ingest.tables.fields import fill, getter, holes
 
@@ -107,14 +107,15 @@ def _tried(
 ) -> Paths:  # fmt: skip
     hits, found = 0, dict[str, str]()
     for value in values:
-        name = f"{value}{suffixes[0]}" if suffixes else value
-        if name.startswith("/"):
-            path = survey.folder.relative(name)
-        else:
-            path = None if leaves_folder(name) else os.path.normpath(posixpath.join(base, name))
-        if path is not None and survey.holds(path):
-            hits += 1
-            found[value] = path
+        for name in spellings(f"{value}{suffixes[0]}" if suffixes else value):
+            if name.startswith("/"):
+                path = survey.folder.relative(name)
+            else:
+                path = None if leaves_folder(name) else os.path.normpath(posixpath.join(base, name))
+            if path is not None and survey.holds(path):
+                hits += 1
+                found[value] = path
+                break
     return Paths(column, suffixes, videos, relative_to, prefix, hits, found)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
+from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
@@ -27,7 +29,11 @@ from walt.ingest.sources.kinds import (
 )
 from walt.ingest.tables.cells import Columns
 from walt.ingest.tables.fields import TABLE
-from walt.ingest.tables.read import find_tables, read_rows
+from walt.ingest.tables.read import find_tables, is_table, read_rows
+
+_LOOKED_AT = 1 << 16
+"""Bytes of a table in which names of files are looked for."""
+_MOST_MEDIA = 64
 
 Source = FileList | LineFiles | PlainFolder | WebDatasetTars | ParquetBytes | LeRobot | FrameFolders
 
@@ -87,6 +93,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
         unread = [] if special.captioned else unread
         unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
+        if special.unread:
+            unused.append(Unused([*special.unread], "columns that hold no texts", wish.use_captions))
         return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
@@ -138,6 +146,9 @@ def _of_tars(survey: Survey, wish: Wish) -> Choice:
     choice = Choice(found.source, captioned, notes=found.notes)
     for table, cause in sorted(why.items()):
         choice.unused.append(Unused([table], cause, wish.use_captions and not captioned))
+    if found.unread:
+        names = [f"members .{extension}" for extension in found.unread]
+        choice.unused.append(Unused(names, "no captions were found in them", wish.use_captions))
     if survey.texts:
         choice.unused.append(Unused(survey.texts, "beside tars", wish.use_captions and not captioned))
     return choice
@@ -256,8 +267,14 @@ def _left(
         unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
     if survey.tars:
         unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen))
-    if survey.packed:
-        unused.append(Unused(survey.packed, "packed: unpack them first"))
+    may_lose = not chosen and not choice.captioned
+    tables = [name for name in survey.packed if is_table(name.rpartition(".")[0])]
+    for names, holds in ((tables, may_lose), ([name for name in survey.packed if name not in tables], False)):
+        if names:
+            unused.append(Unused(names, "packed: unpack them first", holds))
+    if survey.foreign:
+        cause = "no captions are read from it: texts beside files, CSV, TSV, JSON, JSON lines and Parquet are read"
+        unused.append(Unused(survey.foreign, cause, may_lose))
     if survey.others:
         count = sum(survey.others.values())
         unused.append(Unused([f"{count} files"], f"unknown suffixes: {_counted(survey.others)}"))
@@ -265,8 +282,12 @@ def _left(
 
 
 def _may_hold_captions(survey: Survey, table: str) -> bool:
+    """Whether a table has a column by the name of captions, names files of the folder, or is not understood."""
     seen = peek(survey.folder, table)
-    return seen.problem is not None or bool(caption_columns(seen))
+    if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, seen.columns)):
+        return True
+    begin = (survey.folder.read(table, _LOOKED_AT) or b"").replace(b"\0", b"")
+    return any(os.fsencode(name.rpartition("/")[2]) in begin for name in survey.media[:_MOST_MEDIA])
 
 
 def _counted(suffixes: Counter[str]) -> str:

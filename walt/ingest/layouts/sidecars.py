@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from walt.ingest.layouts.caption_fields import caption_fields
-from walt.ingest.layouts.survey import Survey
-from walt.ingest.sources.caption_files import LONGEST_TEXT, filled
+from walt.ingest.layouts.survey import TEXTS, Survey
+from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
 from walt.ingest.sources.kinds import CaptionFile
 
 _LOOKED_AT = 32
@@ -36,8 +36,8 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
     found = Sidecars()
     candidates = [*survey.texts, *(name for name in survey.tables if name.lower().endswith(".json"))]
     templates = _templates(survey, candidates)
-    texts = {template: names for template, names in templates.items() if template.endswith(".txt")}
-    records = {template: names for template, names in templates.items() if not template.endswith(".txt")}
+    texts = {template: names for template, names in templates.items() if template.lower().endswith(TEXTS)}
+    records = {template: names for template, names in templates.items() if template not in texts}
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
     for template, names in sorted(texts.items()):
@@ -48,9 +48,10 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
             found.notes.append(f"{template}: {several} {said}")
     for template, names in sorted(records.items()):
         fields = caption_fields(_record(survey, name) for name in islice(names, _LOOKED_AT))
-        found.beside |= dict.fromkeys(names, bool(fields))
         if not fields:
+            found.beside |= {name: _holds_texts(survey, name) for name in names}
             continue
+        found.beside |= dict.fromkeys(names, True)
         found.files.append(CaptionFile(file=template, fields=fields))
         found.used |= names.keys()
     return found
@@ -109,8 +110,16 @@ def _with_several_lines(survey: Survey, names: Iterable[str]) -> str:
 
 
 def _text(survey: Survey, name: str) -> str:
-    data = survey.folder.read(name, LONGEST_TEXT) or b""
-    return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    return text_of(survey.folder.read(name, LONGEST_TEXT) or b"")
+
+
+def _holds_texts(survey: Survey, name: str) -> bool:
+    """Whether a JSON file is a text, or a list with some."""
+    try:
+        content = json.loads(_text(survey, name))
+    except (ValueError, RecursionError):
+        return False
+    return any(isinstance(part, str) for part in (content if isinstance(content, list) else [content]))
 
 
 def _record(survey: Survey, name: str) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def recognise_parquet_bytes(folder: Folder) -> Found | None:
         kind="parquet_bytes", tables=(top,), column=column, media="image" if "image" in column else "video",
         caption_columns=captions, split=split,
     )  # fmt: skip
-    return Found(source, bool(captions), tuple(notes))
+    return Found(source, bool(captions), tuple(notes), () if captions else tuple(filter(is_caption, others)))
 
 
 def recognise_frames(folder: Folder) -> Found | None:

@@ -12,6 +12,11 @@ from walt.ingest.sources.frame_folders import are_frames
 from walt.ingest.tables.read import is_table
 from walt.media.kinds import is_media
 
+TEXTS = (".txt", ".caption")
+"""Suffixes of texts, which may be captions."""
+_FOREIGN_TABLES = (".xlsx", ".xls", ".ods", ".feather", ".arrow", ".sqlite", ".orc", ".avro")
+_FOREIGN_TEXTS = (".srt", ".vtt", ".ass", ".yaml", ".yml", ".xml", ".toml", ".md", ".tags", ".nfo", ".description")
+_OF_CAPTIONS = ("caption", "prompt", "metadata")
 _TARS = (".tar",)
 _PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
 _USUAL_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".png")
@@ -34,6 +39,8 @@ class Survey:
     texts: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)
     packed: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    """Tables of kinds that are not read, and what seems to be a text about a video or image, by its name."""
     others: Counter[str] = field(default_factory=Counter)
     """How many files there are of each other suffix."""
     chosen: bool = False
@@ -45,11 +52,20 @@ class Survey:
     def of(cls, folder: Folder) -> Survey:
         """Walk the folder once. Raises StorageError for a folder that cannot be listed."""
         found = cls(folder)
+        beside = list[str]()
         for name in folder.names():
-            found._add(name)
+            found._add(name, beside)
+        stems = {name.rpartition(".")[0] for name in found.media} if beside else set()
+        for name in beside:
+            stem = name.rpartition(".")[0]
+            if stem in stems or any(word in stem.lower() for word in _OF_CAPTIONS):
+                found.foreign.append(name)
+            else:
+                found.others[PurePosixPath(name).suffix.lower()] += 1
         return found
 
-    def _add(self, name: str) -> None:
+    def _add(self, name: str, beside: list[str]) -> None:
+        """Sort a file in; what may be a text about the media file whose name it has is added to ``beside``."""
         lower = name.lower()
         if is_media(name):
             self.media.append(name)
@@ -57,12 +73,16 @@ class Survey:
             return
         elif is_table(name):
             self.tables.append(name)
-        elif lower.endswith(".txt"):
+        elif lower.endswith(TEXTS):
             self.texts.append(name)
         elif lower.endswith(_TARS):
             self.tars.append(name)
         elif lower.endswith(_PACKED):
             self.packed.append(name)
+        elif lower.endswith(_FOREIGN_TABLES):
+            self.foreign.append(name)
+        elif lower.endswith(_FOREIGN_TEXTS):
+            beside.append(name)
         else:
             self.others[PurePosixPath(lower).suffix or "without a suffix"] += 1
 

@@ -18,7 +18,7 @@ from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.kinds import FileList
-from walt.ingest.tables.cells import BadValue, Record, convert
+from walt.ingest.tables.cells import BadValue, Record, convert, short
 from walt.ingest.tables.fields import TABLE, VALUE, getter
 from walt.ingest.tables.spans import make_span, span_of_cell
 
@@ -173,6 +173,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
     _add_spans(survey, seen, columns, paths, settings, notes)
+    if not columns.said and "span_columns" not in settings and (moments := _moments(seen, paths)):
+        return f"rows of one file differ in {moments}, of which no span in seconds (start and end) can be made"
     taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
     split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)
     group = columns.group or _first(seen, usual_names.GROUPS, taken, lambda value: isinstance(value, str))
@@ -203,6 +205,10 @@ def _add_spans(
         values = [[find(record) for find in getters] for record in seen.records]
         spans = [make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0]) for ends in values]
         if not spans or not all(spans):
+            odd = next((ends for ends, span in zip(values, spans, strict=True) if span is None), [])
+            if len(odd) == 2 and None not in odd:
+                said = f"{short(odd[0])} to {short(odd[1])}"
+                notes.append(f"{' and '.join(names)} not used: {said} is no span of seconds or h:mm:ss")
             continue
         shown = " and ".join(names)
         if not columns.span and not _hold_their_spans(survey, seen, paths, spans):
@@ -211,6 +217,18 @@ def _add_spans(
         settings["span_columns"] = names
         notes.append(f"spans from {shown}")
         return
+
+
+def _moments(seen: Peek, paths: Paths) -> str | None:
+    """A column of moments, by its name, by which rows of one file differ; None: there is none. Such rows are of parts
+    of the file, and their captions none of the whole."""
+    for name in filter(usual_names.is_moment, seen.columns):
+        find, of_file = getter(name), dict[str, Any]()
+        for record in seen.records:
+            value = find(record)
+            if value is not None and of_file.setdefault(value_of(record, paths.column), value) != value:
+                return name
+    return None
 
 
 def _hold_their_spans(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> bool:
@@ -235,7 +253,8 @@ def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str 
 
 
 def _is_number(seen: Peek, name: str) -> bool:
-    if not usual_names.says_more_than_the_file(name) or name.startswith("$"):
+    numbering = not name or name.startswith(("$", "Unnamed: "))  # pandas writes the row's number without a name
+    if numbering or not usual_names.says_more_than_the_file(name):
         return False
     find = getter(name)
     values = [find(record) for record in seen.records]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any
@@ -19,6 +20,7 @@ from walt.media.kinds import is_media
 
 _LOOKED_AT = 64
 _TEXTS = ("txt", "text", "caption", "cap", "prompt")
+_MAY_HOLD_CAPTIONS = ("srt", "vtt", "xml", "yaml", "yml", "pickle", "pkl")
 _ENERGON = ".nv-meta"
 _MOST_NAMED = 16
 
@@ -30,6 +32,8 @@ class Tars:
     source: WebDatasetTars
     captioned: bool
     notes: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """Extensions of members in which no captions were found, and may be."""
 
 
 @dataclass
@@ -66,7 +70,8 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
     if not samples:
         said = f"no pictures or videos among its first {_LOOKED_AT} members"
         raise ConfigurationError(f"{folder.location(tars[0])}: {said}")
-    captions, notes = _captions(look, samples)
+    extensions = Counter(extension for found in samples.values() for extension in found)
+    captions, notes = _captions(look, samples, extensions), list[str]()
     if not captions and (fields := _index_fields(folder, tars[0])):
         captions = tuple(f"{INDEX}:{name}" for name in fields)
     if captions:
@@ -83,7 +88,9 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
     several = Counter(len([name for name in found.values() if is_media(name)]) > 1 for found in samples.values())
     if several[True]:
         notes.append("a key has several pictures or videos: each is an input; `video` in the descriptor chooses one")
-    return Tars(WebDatasetTars(kind="webdataset", tars=patterns, damaged="stop", **settings), bool(captions), notes)
+    source = WebDatasetTars(kind="webdataset", tars=patterns, damaged="stop", **settings)
+    unread = [] if captions else [name for name in sorted(extensions) if _may_hold_captions(look, samples, name)]
+    return Tars(source, bool(captions), notes, unread)
 
 
 def patterns_of(tars: list[str]) -> tuple[str, ...]:
@@ -114,20 +121,31 @@ def _read(stream: IO[bytes], place: Place) -> bytes:
 def _num_captions(look: _Look, rule: str) -> int:
     """Keys that have a picture and something that may be its caption."""
     return sum(
-        any(extension in _TEXTS or extension.endswith("json") for extension in found)
+        any(_is_text(extension) or extension.endswith("json") for extension in found)
         for found in look.joined(rule).values()
     )
 
 
-def _captions(look: _Look, samples: dict[str, dict[str, str]]) -> tuple[tuple[str, ...], list[str]]:
-    """What the descriptor names for captions: texts, else fields of JSON by the usual names; and notes."""
-    extensions = Counter(extension for found in samples.values() for extension in found)
-    texts = tuple(extension for extension in _TEXTS if extensions[extension])
+def _is_text(extension: str) -> bool:
+    """Whether it is that of a text, as in ``k1.txt`` and, where keys end at the first dot, ``k1.caption.txt``."""
+    return extension.rpartition(".")[2] in _TEXTS
+
+
+def _captions(look: _Look, samples: dict[str, dict[str, str]], extensions: Iterable[str]) -> tuple[str, ...]:
+    """What the descriptor names for captions: texts, and fields of JSON by the usual names."""
+    texts = sorted(filter(_is_text, extensions), key=lambda name: (_TEXTS.index(name.rpartition(".")[2]), name))
     fields: dict[str, None] = {}
     for extension in sorted(extension for extension in extensions if extension.endswith("json")):
         records = [_record(look, found[extension]) for found in samples.values() if extension in found]
         fields |= dict.fromkeys(f"{extension}:{name}" for name in caption_fields(records))
-    return (*texts, *fields), []
+    return (*texts, *fields)
+
+
+def _may_hold_captions(look: _Look, samples: dict[str, dict[str, str]], extension: str) -> bool:
+    """Whether members are of a kind that is not read and may be captions; of JSON: other than records."""
+    if not extension.endswith("json"):
+        return extension.rpartition(".")[2] in _MAY_HOLD_CAPTIONS
+    return any(not _record(look, found[extension]) for found in samples.values() if extension in found)
 
 
 def _record(look: _Look, name: str) -> dict[str, Any]:

@@ -39,10 +39,20 @@ _TECHNICAL = re.compile(
 )
 
 
+_MOMENT = re.compile(r"(^|[_ .])(start|begin|onset|offset|timestamp)([_ ]|$)", re.IGNORECASE)
+
+
 def is_caption(name: str) -> bool:
     """Whether a column is one of captions, by its name."""
-    last = name.split(".")[-1].lower()
-    return name in CAPTIONS or last in CAPTIONS or ("caption" in last and not last.endswith(_ABOUT_CAPTIONS))
+    *above, last = name.lower().split(".")
+    if name in CAPTIONS or last in CAPTIONS or ("caption" in last and not last.endswith(_ABOUT_CAPTIONS)):
+        return True
+    return above[-1:] in (["caption"], ["captions"]) and f"_{last}" not in _ABOUT_CAPTIONS
+
+
+def is_moment(name: str) -> bool:
+    """Whether a column says when something begins or ends, in whatever unit, by its name."""
+    return bool(_MOMENT.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
 
 
 def is_path(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -38,7 +39,7 @@ class CaptionFiles:
                 continue
             if len(data) > LONGEST_TEXT:
                 return BadValue(f"{place}: longer than {LONGEST_TEXT >> 20} MB")
-            text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+            text = text_of(data)
             if not file.fields:
                 kind = PurePosixPath(place).suffix.lstrip(".") or "text"
                 found += [Caption(kind, part) for part in (text.splitlines() if file.lines == "each" else [text])]
@@ -53,6 +54,13 @@ class CaptionFiles:
                     return BadValue(f"{place}, {field}: {texts.cause}")
                 found += [Caption(field.removeprefix("*."), part) for part in texts or ()]
         return found
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file: UTF-8, or UTF-16 where it begins with its mark; bytes that are not become surrogates."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
 
 
 def filled(template: str, name: str) -> str:

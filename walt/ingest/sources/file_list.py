@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, repeat
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
@@ -14,7 +14,7 @@ from walt.core.log import warning
 from walt.data.captions import Caption
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
-from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder
+from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder, spellings
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.sources.list_blocks import Columns, RowRules, find_columns, make_items
 from walt.ingest.sources.rows import Found, RowFiles
@@ -144,8 +144,11 @@ class _Rows:
         columns = find_columns(self._source, self._dataset.rules, self._said, block, cells)
         for plain, run in groupby(range(len(block)), columns.plain.__getitem__):
             rows = list(run)
-            items = self._together(block, columns, rows) if plain else repeat(None)
-            for number, item in zip(rows, items, strict=False):
+            items = self._together(block, columns, rows) if plain else [None] * len(rows)
+            if all(items):
+                yield from filter(None, items)
+                continue
+            for number, item in zip(rows, items, strict=True):
                 if entry := item or self.entry(block.row(number)):
                     yield entry
 
@@ -172,7 +175,8 @@ class _Rows:
         if self._source.relative_to == "table" and "://" not in path and not path.startswith("/"):
             name = posixpath.join(posixpath.dirname(row.table), self._source.videos, path) if path else ""
             path = posixpath.normpath(name) if name and not leaves_folder(name) else name
-        return [path, *(f"{path}{suffix}" for suffix in self._source.suffixes if path)]
+        suffixes = ("", *self._source.suffixes) if path else ("",)
+        return [f"{form}{suffix}" for form in spellings(path) for suffix in suffixes]
 
     def _captions(self, cells: Mapping[str, Cell]) -> list[Caption]:
         return [Caption(name, text) for name in self._source.caption_columns for text in cells[name] or ()]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -200,7 +202,8 @@ class Rules:
         """For each of many inputs its captions, if it has only this text; None: ``item`` must look at it, which refuses
         an empty one, cuts a long one, or finds bytes that are not text."""
         stripped = list(map(str.strip, texts))
-        made: list[tuple[Caption] | None] = list(zip(map(Caption._make, zip(repeat(name), stripped)), strict=False))
+        new = partial(tuple.__new__, Caption)  # as Caption._make, without a call in Python for each
+        made: list[tuple[Caption] | None] = list(zip(map(new, zip(repeat(name), stripped)), strict=False))
         all_text, most = _is_text("".join(stripped)), self.max_caption_characters
         if all_text and all(stripped) and max(map(len, stripped), default=0) <= most:
             return made
@@ -253,10 +256,28 @@ def span_name(source: str, span: Span) -> str:
     return f"{source}#t={first},{last}"
 
 
+def span_names(sources: Sequence[str], spans: Sequence[Span | None]) -> list[str]:
+    """The same as ``span_name`` of each; where there is no span, the source itself."""
+    if all(spans):
+        starts, ends = zip(*spans, strict=True)
+        if all(map(float.is_integer, starts)) and all(map(float.is_integer, ends)):
+            return list(map("%s#t=%d,%d".__mod__, zip(sources, starts, ends, strict=True)))
+    return [span_name(source, span) if span else source for source, span in zip(sources, spans, strict=True)]
+
+
 def leaves_folder(name: str) -> bool:
     """Whether the path, as written, leaves its folder. Links inside it are not resolved, since its owner made them."""
     path = os.path.normpath(name)
     return path.startswith(("/", "../")) or path == os.pardir
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """A path as it is written, then as the same file may be called here: with slashes for the backslashes of Windows,
+    and with accents as letters of their own or not, as other systems keep them."""
+    if path.isascii() and "\\" not in path:
+        return (path,)
+    slashed = path.replace("\\", "/")
+    return tuple(dict.fromkeys((path, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))))
 
 
 def _is_text(caption: str) -> bool:

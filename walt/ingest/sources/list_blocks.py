@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from walt.data.captions import Caption
-from walt.ingest.sources.items import Item, Rules, Span, span_name
+from walt.ingest.sources.items import Item, Rules, Span, span_names
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.sources.rows import Found
 from walt.ingest.tables.cells import BadValue, Block, Cell
@@ -68,8 +69,7 @@ def find_columns(source: FileList, rules: Rules, said: RowRules, block: Block, c
     groups = [_text(cell) or None for cell in cells[source.group_column]] if source.group_column else none
     numbers = none
     if source.number_columns:
-        of_rows = zip(*(cells[name] for name in source.number_columns), strict=True)
-        numbers = list(map(dict, map(zip, repeat(source.number_columns), of_rows)))
+        numbers = _numbers({name: cells[name] for name in source.number_columns})
     tests: list[list[Any]] = [files]
     tests += [spans] if source.span_columns else []
     tests += [captions] if rules.caption_required else [[found is not None for found in captions]]
@@ -89,15 +89,13 @@ def make_items(columns: Columns, rules: Rules) -> list[Item]:
     files = [found for found in columns.files if found]
     sources = [found.source for found, _ in files]
     if any(columns.spans):
-        sources = [
-            span_name(source, span) if span else source for source, span in zip(sources, columns.spans, strict=True)
-        ]
+        sources = span_names(sources, columns.spans)
     paths, kinds = [found.location for found, _ in files], [kind for _, kind in files]
     values = zip(
         sources, paths, kinds, columns.captions, repeat(False), columns.labels, columns.splits, columns.spans,
         repeat(rules.images), repeat(rules.held_out_share), columns.groups, columns.numbers, strict=False,
     )  # fmt: skip
-    return list(map(Item._make, values))
+    return list(map(partial(tuple.__new__, Item), values))  # as Item._make, without a call in Python for each
 
 
 def _paths(source: FileList, cells: Cells) -> list[str]:
@@ -134,6 +132,14 @@ def _captions(source: FileList, rules: Rules, cells: Cells) -> list[tuple[Captio
         different = len({caption.text for caption in captions}) == len(row)
         found.append(tuple(captions) if different else None)
     return found
+
+
+def _numbers(columns: Cells) -> list[Mapping[str, float | None]]:
+    """The numbers of each row, by column."""
+    if len(columns) == 1:
+        [(name, values)] = columns.items()
+        return [{name: value} for value in values]
+    return list(map(dict, map(zip, repeat(tuple(columns)), zip(*columns.values(), strict=True))))
 
 
 def _of_each(values: list[Any], function: Callable[[Any], ValueT]) -> list[ValueT]:

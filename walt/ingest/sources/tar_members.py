@@ -11,6 +11,8 @@ from walt.core.errors import CorruptArtifactError
 from walt.ingest.sources.items import leaves_folder
 
 _BLOCK = 512
+_APPLE_DOUBLE = "._"
+"""Beginning of the names of files in which macOS keeps what belongs to other files, also in the tars that it writes."""
 _PICKLES = frozenset({".pkl", ".pickle", ".pyd", ".pth", ".pt", ".ckpt", ".joblib", ".npy", ".npz"})
 """Extensions of members that common readers execute or may execute as code. They are refused without being read."""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd", b"PK": "a zip"}
@@ -24,7 +26,7 @@ class Place(NamedTuple):
 
 
 def members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str] | None, Place]]:
-    """(name, refusal's code and cause, place) of each member except folders.
+    """(name, refusal's code and cause, place) of each member, except folders and what macOS keeps beside files.
 
     Several tars one after the other, as ``cat`` makes them, are read as one.
 
@@ -46,7 +48,7 @@ def members(where: str, stream: IO[bytes]) -> Iterator[tuple[str, tuple[str, str
                         raise CorruptArtifactError(f"{where}: not a whole tar: the size of {member.name!r} is wrong")
                     if end > size:
                         raise CorruptArtifactError(f"{where}: cut short in member {member.name!r}")
-                    if not member.isdir():
+                    if not member.isdir() and not member.name.rpartition("/")[2].startswith(_APPLE_DOUBLE):
                         yield member.name, _refusal(member), Place(member.offset_data, member.size)
         except (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError, RecursionError) as error:
             raise CorruptArtifactError(f"{where}: {_why(stream, begin, error)}") from None

@@ -16,6 +16,7 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import warning
 from walt.data.captions import Caption
 from walt.ingest.sources import energon_splits
+from walt.ingest.sources.caption_files import text_of
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.folders import Folder
@@ -76,7 +77,7 @@ class Wanted:
         if not extension or (extension == INDEX or extension.endswith("json")) != bool(name):
             said = f"an extension such as 'txt', or one of JSON and a field such as 'json:caption', not '{text}'"
             raise ConfigurationError(f"source.caption: {said}")
-        return cls(extension.lstrip("."), name)
+        return cls(extension.lstrip(".").lower(), name)
 
     @property
     def name(self) -> str:
@@ -94,10 +95,10 @@ class _Sample:
 
 
 def key_and_extension(name: str, ends_at: str) -> tuple[str, str]:
-    """``sub/a.b.mp4`` -> (``sub/a.b``, ``mp4``) by the last dot, (``sub/a``, ``b.mp4``) by the first."""
+    """``sub/a.b.MP4`` -> (``sub/a.b``, ``mp4``) by the last dot, (``sub/a``, ``b.mp4``) by the first."""
     folder, slash, last = name.rpartition("/")
     stem, _, extension = last.partition(".") if ends_at == "first_dot" else last.rpartition(".")
-    return f"{folder}{slash}{stem}", extension
+    return f"{folder}{slash}{stem}", extension.lower()
 
 
 def _tar_entries(
@@ -191,7 +192,7 @@ class _Reader:
             data = _read(self.stream, sample.places[one.extension])
             if data is None:
                 return BadValue(f"its .{one.extension} is longer than {LONGEST_TEXT >> 20} MB")
-            text = data.decode("utf-8", "surrogateescape")
+            text = text_of(data)
             if not one.field:
                 return [Caption(one.name, text)]
             record = _json(text)

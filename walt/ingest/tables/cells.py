@@ -82,6 +82,8 @@ def convert(value: Any, kind: ColumnKind) -> Cell:
     """A value of CSV, JSON or Parquet as a cell of this kind."""
     if value is None or isinstance(value, BadValue) or kind == "any":
         return value
+    if isinstance(value, float) and math.isnan(value):
+        return None  # how pandas writes that there is none
     if kind == "text":
         return _text(value)
     if kind == "texts":
@@ -153,8 +155,6 @@ def _number(value: Any) -> Cell:
         number = float(value)
     except (ValueError, OverflowError):
         return BadValue(f"{short(value)} is not a number")
-    if isinstance(value, float) and math.isnan(number):
-        return None  # how Parquet writes that there is none
     return number if math.isfinite(number) else BadValue(f"{short(value)} is not a finite number")
 
 

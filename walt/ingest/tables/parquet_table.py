@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from walt.core.errors import ConfigurationError
@@ -16,6 +17,7 @@ from walt.ingest.tables.csv_table import no_column
 from walt.ingest.tables.fields import root
 
 _BATCH = 4096
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def parquet_records(where: str, stream: IO[bytes], columns: Columns, optional: Columns) -> Iterator[tuple[int, Record]]:
@@ -69,6 +71,17 @@ def _is_list(found: pa.DataType) -> bool:
     )
 
 
+def _is_time(found: pa.DataType) -> bool:
+    """Whether a column holds lengths of time, or times of day, which are the same since midnight."""
+    return bool(pa.types.is_duration(found) or pa.types.is_time(found))
+
+
+def _seconds(column: pa.Array) -> pa.Array:
+    """A column of times as seconds."""
+    whole = column.cast(pa.int32() if pa.types.is_time32(column.type) else pa.int64()).cast(pa.int64())
+    return pc.divide(whole.cast(pa.float64(), safe=False), _PER_SECOND[column.type.unit])
+
+
 def _check_type(where: str, name: str, kind: ColumnKind, found: pa.DataType) -> None:
     if pa.types.is_dictionary(found):
         found = found.value_type
@@ -79,7 +92,7 @@ def _check_type(where: str, name: str, kind: ColumnKind, found: pa.DataType) -> 
         "text": text,
         "texts": text or _is_list(found),
         "number": number,
-        "moment": number or text,
+        "moment": number or text or _is_time(found),
         "any": True,
         "list": empty or _is_list(found) or is_text(found),
     }
@@ -94,6 +107,8 @@ def _column(column: pa.Array) -> list[Any]:
         column = column.dictionary_decode()
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())
+    if _is_time(column.type):
+        column = _seconds(column)
     if is_text(column.type):
         raw = column.cast(pa.large_binary()).to_pylist()
         return [value if value is None else value.decode("utf-8", "surrogateescape") for value in raw]

@@ -12,11 +12,13 @@ from walt.ingest.tables.cells import BadValue, literal_list
 
 
 def seconds(value: object) -> float | None:
-    """A moment in seconds: a number, or text like ``16.3`` or ``0:00:16.300``; None for anything else."""
+    """A moment in seconds: a number, or text like ``16.3``, ``0:00:16.300`` or (as subtitles and many tables write
+    it) ``0:00:16,300``; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        parts = [float(part) for part in value.split(":")] if isinstance(value, str) else [float(value)]
+        texts = value.replace(",", ".", 1).split(":") if isinstance(value, str) else [value]
+        parts = [float(text) for text in texts]
     except (ValueError, OverflowError):
         return None
     if len(parts) > 3 or not all(math.isfinite(part) and part >= 0 for part in parts):
