@@ -156,13 +156,18 @@ def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
         limits.check_size(*image.size)
         check_still(image)
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale
-            grey = (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            upright = Image.fromarray(grey)
-        if upright.has_transparency_data:
-            return compose_on_black(np.asarray(upright.convert("RGBA")))
-        return np.asarray(upright.convert("RGB"))
+        return upright_picture(image)
+
+
+def upright_picture(image: Image.Image) -> Picture:
+    """A picture of Pillow as (H, W, 3), upright by its EXIF orientation."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale
+        grey = (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        upright = Image.fromarray(grey)
+    if upright.has_transparency_data:
+        return compose_on_black(np.asarray(upright.convert("RGBA")))
+    return np.asarray(upright.convert("RGB"))
 
 
 def compose_on_black(rgba: Picture) -> Picture:
