@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 from transformers.utils import logging as transformers_logging
 
 from walt.captioning.config import CaptionConfig
+from walt.captioning.processors import load_processor
 from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
 from walt.media.images import Clip
@@ -46,8 +47,7 @@ class VisionLanguageModel:
         untyped.disable_progress_bar()
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         try:
-            processors: Any = AutoProcessor
-            self._processor: Any = processors.from_pretrained(source)
+            self._processor: Any = load_processor(source)
             model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError, KeyError, ImportError) as error:
             said = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
@@ -74,7 +74,8 @@ class VisionLanguageModel:
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
-            processor_kwargs={"return_tensors": "pt", "padding": True},
+            return_tensors="pt",  # not among processor_kwargs, where SmolVLM's ignores it
+            processor_kwargs={"padding": True},
         ).to(self._model.device, self._model.dtype)
         drawn = self._config.temperature > 0
         options = {"do_sample": True, "temperature": self._config.temperature, "top_k": 0} if drawn else {}
