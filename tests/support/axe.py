@@ -14,10 +14,9 @@ from tests.support.browser import Tab, browser
 _PACKAGE = importlib.util.find_spec("axe_core_python")
 needs_axe = pytest.mark.skipif(_PACKAGE is None, reason="axe-core-python is not installed")
 # WCAG 2.2 no longer forbids that elements share an id, and newer versions of axe do not look: matplotlib's charts do it
-_RUN = """axe.run(document, {resultTypes: ["violations"], rules: {"duplicate-id": {enabled: false}}}).then(found => found.violations.flatMap(
-  fault => fault.nodes.map(node => [fault.id, node.target.join(" "), node.failureSummary].join(" | "))))"""
-
-
+_RUN = """axe.run(document, {resultTypes: ["violations"], rules: {"duplicate-id": {enabled: false}}}).then(
+  found => found.violations.flatMap(fault => fault.nodes.map(
+    node => [fault.id, node.target.join(" "), node.failureSummary].join(" | "))))"""
 _WINDOWS = ((1280, 900), (390, 844))
 
 

@@ -1,7 +1,7 @@
 """The processors of vision-language models, which turn pictures and text into what the models are given.
 
-Those of several families (Qwen-VL, SmolVLM, LLaVA-OneVision) have a part for videos, which transformers builds whether or
-not there are any, and which needs torchvision. Frames are given as pictures here, so they are loaded without it.
+Those of several families (Qwen-VL, SmolVLM, LLaVA-OneVision) have a part for videos, which transformers builds whether
+or not there are any, and which needs torchvision. Frames are given as pictures here, so they are loaded without it.
 """
 
 from __future__ import annotations
