@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.media import counter, write_video
-from tests.support.sample_project import frames_project, register_release, sample_project
+from tests.support.sample_project import register_release, sample_project
 from tests.support.ui import Api, api, wait_for
 from walt.commands.sample.generate import Request, run
 from walt.commands.ui import catalogue, worker
@@ -28,16 +28,6 @@ from walt.sampling.prompt_to_video import Pipeline
 
 JSON = {"Content-Type": "application/json"}
 SCRIPTS = [Path(catalogue.__file__).with_name(name) for name in ("page.js", "results.js")]
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample_project(tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return frames_project(tmp_path_factory.mktemp("frames"))
 
 
 @pytest.fixture(scope="module")
