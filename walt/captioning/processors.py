@@ -11,7 +11,7 @@ from typing import Any
 
 import transformers
 from transformers import AutoConfig, AutoProcessor
-from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+from transformers.models.auto import processing_auto
 
 _VIDEOS = "video_processor"
 
@@ -26,7 +26,8 @@ def load_processor(source: str) -> Any:
     try:
         return automatic.from_pretrained(source)
     except ImportError:
-        name = PROCESSOR_MAPPING_NAMES.get(AutoConfig.from_pretrained(source).model_type)
+        known: Any = processing_auto
+        name = known.PROCESSOR_MAPPING_NAMES.get(AutoConfig.from_pretrained(source).model_type)
         kind = None if name is None else getattr(transformers, name)
         if kind is None or _VIDEOS not in kind.get_attributes():
             raise
