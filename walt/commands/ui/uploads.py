@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -109,7 +109,7 @@ class Uploads:
     def _make_room(self, name: str, size: int) -> None:
         """Remove uploads that nothing needs until there is room. Raises NoRoomError, and then none is removed."""
         kept = sorted((file.stat().st_mtime_ns, file.parent) for file in self.folder.glob(f"*/{_ABOUT}"))
-        sizes = {place: sum(file.stat().st_size for file in place.iterdir()) for _, place in kept}
+        sizes = {place: _size(place) for _, place in kept}
         over = sum(sizes.values()) + self._coming + size - self._most
         if over <= 0:
             return
@@ -164,6 +164,15 @@ class Uploads:
         """What is known of an upload; none where it is not here."""
         about = self.folder / place / _ABOUT
         return UploadView.model_validate(read_json(about)) if about.is_file() else None
+
+
+def _size(place: Path) -> int:
+    """Bytes of the files in a folder; one that is being put in its place may be gone under its temporary name."""
+    found = 0
+    for file in place.iterdir():
+        with suppress(FileNotFoundError):
+            found += file.stat().st_size
+    return found
 
 
 def _remove(place: Path) -> None:
