@@ -39,7 +39,9 @@ from walt.transformer.model import WaltTransformer, save_transformer
 
 RECIPE = "demo"
 PROMPTS = ("a red circle moving left", "a green square moving up")
-_SETTINGS = Settings(seconds=60.0, upload_megabytes=1.0, upload_seconds=1.0, waiting=10, loaded=2)
+_SETTINGS = Settings(
+    seconds=60.0, upload_megabytes=1.0, uploads_megabytes=10.0, upload_seconds=1.0, waiting=10, loaded=2
+)
 
 
 def main() -> None:

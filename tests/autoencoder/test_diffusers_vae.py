@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.support.diffusers_vaes import write_cogvideox, write_wan
-from tests.support.exported import write_project
 from tests.support.settings import changed
 from tests.support.tiny_models import AUTOENCODER
 from walt.autoencoder import diffusers_vae
@@ -18,10 +16,7 @@ from walt.autoencoder.diffusers_vae import THEIR_WEIGHTS, is_foreign, read_forei
 from walt.autoencoder.io import load_autoencoder, save_foreign
 from walt.autoencoder.statistics import LatentStatistics
 from walt.autoencoder.streaming import decode_within, encode_within
-from walt.commands.sample.generate import load_project
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.core.paths import Paths
-from walt.hub.project_models import Request, export_model
 
 pytestmark = pytest.mark.slow  # diffusers takes three seconds to import
 
@@ -83,20 +78,6 @@ def test_the_folder_of_a_project_gives_the_same_model(wan: Path, tmp_path: Path)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     with pytest.raises(CorruptArtifactError, match="sha256 differs"):
         load_autoencoder(tmp_path)
-
-
-def test_videos_are_sampled_through_it_and_it_goes_out_only_by_itself(wan: Path, tmp_path: Path) -> None:
-    root = write_project(tmp_path / "project")
-    place = Paths(root).autoencoder
-    shutil.rmtree(place)
-    save_foreign(place, *read_foreign(wan, AUTOENCODER, "cpu"), LatentStatistics(torch.zeros(4), torch.ones(4), 8))
-    pipeline, settings = load_project(root)
-    made = pipeline(["a red circle"], 0, settings.model_copy(update={"steps": 2}))
-    assert made.videos.shape == (1, 3, 5, 32, 32)
-    assert made.videos.std() > 0
-    with pytest.raises(ConfigurationError, match="an autoencoder of diffusers, which goes out only by itself"):
-        export_model(root, Request(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
 
 
 def test_one_that_is_not_causal_is_refused_with_the_reason(tmp_path: Path) -> None:

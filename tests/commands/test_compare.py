@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.axe import faults_of_file, needs_axe
 from tests.support.browser import browser, needs_chromium
 from tests.support.tiny_models import BASE, drawn, write_models
 from tests.support.tracking import CONFIG
@@ -172,6 +173,20 @@ def test_in_a_browser_the_videos_play_in_step_and_the_columns_line_up(tmp_path: 
         assert len(rows) > 1
         assert all(len(row) == 4 and row == rows[0] for row in rows), rows
     assert tables["videos"][0] == tables["figures"][0] == tables["settings"][0]
+
+
+@pytest.mark.slow
+@needs_chromium
+@needs_axe
+def test_nothing_keeps_people_from_using_it(tmp_path: Path) -> None:
+    figures, settings = {"adherence/both": "0.75 [0.6, 0.9]"}, {"train_base.optimizer.learning_rate": "0.1"}
+    columns = [
+        Column(f"models:/walt-base/{number}", [video(60), video(90)], figures=figures, settings=settings)
+        for number in (1, 2)
+    ]
+    file = tmp_path / "page.html"
+    file.write_text(page(columns, PROMPTS, 0, 8, {"steps": 2}), encoding="utf-8")
+    assert faults_of_file(file) == []
 
 
 LEFT_EDGES = """JSON.stringify(Object.fromEntries([...document.querySelectorAll("table")].map(table => [table.id,

@@ -17,6 +17,8 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from tests.support.axe import faults_of_file, needs_axe
+from tests.support.browser import needs_chromium
 from tests.support.ingest_project import DESCRIPTOR as PLAIN_DESCRIPTOR
 from tests.support.media import Frames, write_video
 from walt.cli import app
@@ -183,6 +185,13 @@ def test_the_contact_sheet_shows_the_stored_clips(inspected: tuple[dict[str, Any
     for colour in STILLS:
         pixels = (np.abs(sheet.astype(int) - colour) <= 3).all(axis=-1).sum()
         assert pixels == (2 * 64) * (2 * 128), "the largest size times two"
+
+
+@pytest.mark.slow
+@needs_chromium
+@needs_axe
+def test_nothing_keeps_people_from_using_it(inspected: tuple[dict[str, Any], Path]) -> None:
+    assert faults_of_file(inspected[1] / "inspect.html") == []
 
 
 def test_the_page_loads_nothing_and_escapes(inspected: tuple[dict[str, Any], Path]) -> None:

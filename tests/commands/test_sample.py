@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from tests.support.media import counter, read_counter, write_video
-from tests.support.sample_project import frames_project, sample_project
+from tests.support.sample_project import sample_project
 from walt.cli import app
 from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
@@ -27,17 +27,6 @@ from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
 from walt.project.runner import load_params
 from walt.sampling.long_video import last_frames, long_video
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample_project(tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models of 17 frames that were trained with frame prediction."""
-    return frames_project(tmp_path_factory.mktemp("frames"))
 
 
 def names(folder: Path) -> list[str]:

@@ -13,7 +13,8 @@ from tests.support.tiny_models import BASE, drawn
 from tests.support.tracking import CONFIG
 from walt.commands.sample.generate import Request, run
 from walt.commands.sample.models import find_models
-from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.commands.ui.catalogue import describe
+from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.paths import Paths
 from walt.tracking import server
 from walt.tracking.given_release import list_releases
@@ -87,3 +88,11 @@ def test_files_that_changed_in_the_registry_are_not_sampled_from(root: Path) -> 
         file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(CorruptArtifactError, match="other files than were registered"):
         find_models(root, "models:/walt-base/1")
+
+
+def test_before_anything_is_trained_the_line_says_what_to_do(root: Path) -> None:
+    shutil.rmtree(root / "models")
+    with pytest.raises(StorageError, match=r"no trained models here yet; `dvc repro` trains them"):
+        find_models(root).load()
+    with pytest.raises(StorageError, match=r"`dvc repro` trains them"):
+        describe(find_models(root))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -30,8 +31,8 @@ from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
 from walt.project.params import Params
 from walt.project.runner import load_params
+from walt.sampling.beginnings import beginning_of
 from walt.sampling.output import to_frames, write_sample
-from walt.sampling.prompt_to_video import Beginning
 from walt.text import encoder as encoders
 from walt.text.encoder import TINY_FOLDER, open_text_encoder
 from walt.tracking.releases import release_folders
@@ -194,12 +195,17 @@ def test_diffusers_makes_the_same_videos_without_walt(
         assert np.array_equal(ours, theirs), call
 
 
+def without_images_for_details(params: Params) -> Params:
+    assert params.train_sr_2x is not None
+    return params.model_copy(update={"train_sr_2x": changed(params.train_sr_2x, image_fraction=0.0)})
+
+
 @pytest.mark.slow
 def test_given_frames_in_this_process(tmp_path: Path) -> None:
     from walt.hub.diffusers_models import WaltAutoencoder, WaltPipeline, WaltScheduler, WaltTransformerModel
 
     root = write_project(tmp_path / "project", FRAMES, FRAMES | {"latent_grid": (5, 4, 4)})
-    export(root, tmp_path / "out")
+    export(root, tmp_path / "out", without_images_for_details)
     out = tmp_path / "out"
     pipeline, settings = load_project(root)
     encoder = pipeline.text_encoder
@@ -211,13 +217,28 @@ def test_given_frames_in_this_process(tmp_path: Path) -> None:
         json.loads((out / layout.MODEL_INDEX).read_text())["sampling"],
     )  # fmt: skip
     theirs.set_progress_bar_config(disable=True)
-    given = (torch.rand(1, 3, 5, 16, 16) * 2 - 1, torch.rand(1, 3, 5, 32, 32) * 2 - 1)
-    made = pipeline(["a red circle"], [3], settings, indices=[0], beginning=Beginning(given))
-    found = theirs("a red circle", generator=torch.Generator().manual_seed(3), beginning=given, output_type="pt")
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    given = beginning_of(picture[None], pipeline.resolutions(cascade=True))
+    made = pipeline(["a red circle"], [3], settings, indices=[0], beginning=given)
+    found = theirs("a red circle", generator=torch.Generator().manual_seed(3), image=picture, output_type="pt")
     assert torch.equal(found.frames[0], made.videos[0])
+    pictures = [Image.fromarray(picture)] * 6
+    longer = theirs("a red circle", video=pictures, output_type="np").frames[0]
+    assert len(longer) == 6 + 12
+    assert np.array_equal(longer[:6], [picture] * 6)
     assert not torch.equal(theirs("a red circle", seed=3, output_type="pt").frames[0], made.videos[0])
-    with pytest.raises(ValueError, match="'gif' is not pil, np or pt"):
-        theirs("a red circle", output_type="gif")
+    for error, said, wrong in (
+        (ValueError, "'gif' is not pil, np or pt", {"output_type": "gif"}),
+        (ValueError, "image and video both say how", {"image": picture, "video": pictures}),
+        (ValueError, "image: float32 of 3 x 8 x 8; a frame is", {"image": torch.rand(3, 8, 8)}),
+        (ValueError, "video: 4 frames, but 5 are needed", {"video": pictures[:4]}),
+        (ValueError, "stills: num_frames is for videos", {"stills": True, "num_frames": 5}),
+        (ValueError, "guidance_schedule: 'linear' is not", {"guidance_schedule": "linear"}),
+        (ConfigurationError, "stills: super_resolution was trained on videos only", {"stills": True}),
+        (ConfigurationError, "no shape near 5:1", {"aspect": "5:1"}),
+    ):
+        with pytest.raises(error, match=said):
+            theirs("a red circle", **wrong)
     video = torch.rand(1, 3, 5, 16, 16)
     with torch.inference_mode():
         latents = theirs.vae.encode(video)

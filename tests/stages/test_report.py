@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.axe import faults_of_file, needs_axe
+from tests.support.browser import needs_chromium
 from tests.support.evaluated_project import PROMPTS, Tracked, config, write_project
 from tests.support.tiny_clips import ROWS
 from walt.core.digests import sha256_file
@@ -110,6 +112,13 @@ def test_samples_are_inside(paths: Paths, page: str) -> None:
     assert sum(prompt in page for prompt in PROMPTS) == 3  # as many as report.samples says
     assert page.count("✓ direction") == 3
     assert page.count("✗ colour") == 2  # the project's first two videos have another colour
+
+
+@pytest.mark.slow
+@needs_chromium
+@needs_axe
+def test_nothing_keeps_people_from_using_it(paths: Paths, page: str) -> None:
+    assert faults_of_file(paths.report) == []
 
 
 def test_videos_of_the_page_can_be_played(page: str) -> None:

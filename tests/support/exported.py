@@ -28,11 +28,17 @@ sys.modules["walt"] = None  # importing it fails
 
 import numpy as np
 from diffusers import DiffusionPipeline
+from PIL import Image
+
+def given(value):
+    if not isinstance(value, dict):
+        return value
+    return np.load(value["file"]) if value["file"].endswith(".npy") else Image.open(value["file"])
 
 for request in json.loads(sys.argv[1]):
     pipeline = DiffusionPipeline.from_pretrained(request["folder"], trust_remote_code=True)
     pipeline.set_progress_bar_config(disable=True)
-    frames = pipeline(**request["call"]).frames
+    frames = pipeline(**{name: given(value) for name, value in request["call"].items()}).frames
     if request["call"].get("output_type", "pil") == "pil":
         frames = [[np.asarray(picture) for picture in video] for video in frames]
     np.save(request["out"], np.asarray(frames))
@@ -56,17 +62,22 @@ def frames_elsewhere(
     scratch: Path, *calls: tuple[Path | str, dict[str, Any]], **environment: str
 ) -> list[NDArray[Any]]:
     """What diffusers makes of folders (or names at an endpoint) in one process that cannot import ``walt``: the frames
-    of each call."""
+    of each call. A path in a call is that of a picture, or of an array with the frames of a video (``.npy``)."""
     requests = [
-        {"folder": str(folder), "call": call, "out": str(scratch / f"{number}.npy")}
+        {"folder": str(folder), "call": _as_json(call), "out": str(scratch / f"{number}.npy")}
         for number, (folder, call) in enumerate(calls)
     ]
     own = {"HF_HOME": str(scratch / "hub"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-P", "-c", _ELSEWHERE, json.dumps(requests)],
-        check=True, capture_output=True, cwd=scratch, env={**os.environ, **own, **environment},
+        check=False, capture_output=True, text=True, cwd=scratch, env={**os.environ, **own, **environment},
     )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     return [np.load(request["out"]) for request in requests]
+
+
+def _as_json(call: dict[str, Any]) -> dict[str, Any]:
+    return {name: {"file": str(value)} if isinstance(value, Path) else value for name, value in call.items()}
 
 
 def content(folder: Path) -> dict[str, bytes]:

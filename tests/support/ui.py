@@ -21,7 +21,7 @@ from walt.commands.ui.studio import Settings, Studio
 
 T = TypeVar("T")
 HOST = "127.0.0.1:7860"
-SETTINGS = Settings(seconds=6.0, upload_megabytes=1.0, upload_seconds=4.0, waiting=3, loaded=2)
+SETTINGS = Settings(seconds=6.0, upload_megabytes=1.0, uploads_megabytes=20.0, upload_seconds=4.0, waiting=3, loaded=2)
 _PATIENCE_SECONDS = 60.0
 
 

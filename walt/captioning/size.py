@@ -11,7 +11,8 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from walt.captioning.config import CaptionConfig
-from walt.captioning.vision_language import asked, open_processor
+from walt.captioning.processors import load_processor
+from walt.captioning.vision_language import asked
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def captioner_size(config: CaptionConfig, root: Path, frame: tuple[int, int]) ->
     source = str(folder) if folder.is_dir() else config.model
     try:
         architecture: Any = AutoConfig.from_pretrained(source, local_files_only=True)
-        processor = open_processor(source, local_files_only=True)
-    except (OSError, ValueError, KeyError):
+        processor = load_processor(source, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError):
         return None
     with torch.device("meta"):
         models: Any = AutoModelForImageTextToText

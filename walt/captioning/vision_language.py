@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 from transformers.utils import logging as transformers_logging
 
 from walt.captioning.config import CaptionConfig
+from walt.captioning.processors import load_processor
 from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
 from walt.media.images import Clip
@@ -46,7 +47,7 @@ class VisionLanguageModel:
         untyped.disable_progress_bar()
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         try:
-            self._processor: Any = open_processor(source)
+            self._processor: Any = load_processor(source)
             model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError, KeyError, ImportError) as error:
             said = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
@@ -82,12 +83,6 @@ class VisionLanguageModel:
         return said
 
 
-def open_processor(source: str, local_files_only: bool = False) -> Any:
-    """A model's processor. Raises as ``AutoProcessor.from_pretrained``."""
-    processors: Any = AutoProcessor
-    return processors.from_pretrained(source, local_files_only=local_files_only)
-
-
 def asked(processor: Any, config: CaptionConfig, clips: Sequence[Clip]) -> Any:
     """The question about each clip (T, H, W, 3) uint8 RGB, as the model's inputs: one row a clip."""
     messages = [[{"role": "user", "content": _content(clip, config)}] for clip in clips]
@@ -96,7 +91,8 @@ def asked(processor: Any, config: CaptionConfig, clips: Sequence[Clip]) -> Any:
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
-        processor_kwargs={"return_tensors": "pt", "padding": True},
+        return_tensors="pt",  # not among processor_kwargs, where SmolVLM's ignores it
+        processor_kwargs={"padding": True},
     )
 
 

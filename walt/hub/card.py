@@ -15,13 +15,14 @@ from markupsafe import Markup
 from ruamel.yaml import YAML
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.diffusers_vae import DESCRIPTION
 from walt.core.config import load_section
 from walt.core.figures import Figure
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.partitions import PARTS_INDEX
 from walt.hub import layout
-from walt.hub.exporting import Exported
+from walt.hub.exporting import Exported, is_diffusers_autoencoder
 from walt.ingest.config import Descriptor
 from walt.nn.pretrained import load_config
 from walt.pages.template import render
@@ -157,7 +158,12 @@ def _parts(exported: Exported) -> list[tuple[str, str]]:
         height, width = config.resolution
         shape = f"{config.layers} blocks of width {config.width}, for {height}x{width}"
         found.append((component, f"transformer, {shape}, conditioned on {config.conditioning}"))
-    found.append((layout.AUTOENCODER, "causal autoencoder, with its latents' mean and standard deviation"))
+    autoencoder = exported.components[layout.AUTOENCODER]
+    if is_diffusers_autoencoder(autoencoder):
+        kind = read_json(autoencoder / DESCRIPTION)["_class_name"]
+        found.append((layout.AUTOENCODER, f"`{kind}` of diffusers, as it was given; the transformers know its latents"))
+    else:
+        found.append((layout.AUTOENCODER, "causal autoencoder, with its latents' mean and standard deviation"))
     found.append((layout.SCHEDULER, "noise schedule"))
     if exported.text is not None:
         found.append((layout.TEXT_ENCODER, f"T5 encoder, {exported.text['width']} wide, with `{layout.TOKENIZER}`"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from diffusers.configuration_utils import register_to_config
@@ -18,12 +19,19 @@ from PIL import Image
 from torch import Tensor
 
 from walt.autoencoder.config import AutoencoderConfig
+from walt.autoencoder.diffusers_vae import DiffusersAutoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
+from walt.core.errors import ConfigurationError
+from walt.data.clip_pixels import pixels
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
+from walt.media.images import Picture, upright_picture
 from walt.nn.causal import use_channels_last
+from walt.sampling.aspect import parse_aspect, with_aspect
+from walt.sampling.beginnings import beginning_of, fitted
 from walt.sampling.config import SampleConfig
+from walt.sampling.long_video import check_continuation, parts_for, video_parts
 from walt.sampling.output import to_frames
 from walt.sampling.prompt_inputs import Prompt
 from walt.sampling.prompt_to_video import Beginning, Pipeline
@@ -110,12 +118,52 @@ def _as_output(video: Tensor, output_type: str) -> Any:
     return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
 
 
+def _check_stills(image: Any, video: Any, num_frames: int | None) -> None:
+    """Raise ValueError for arguments of videos."""
+    of_videos = {"image": image, "video": video, "num_frames": num_frames}
+    if given := [name for name, value in of_videos.items() if value is not None]:
+        raise ValueError(f"stills: {given[0]} is for videos")
+
+
+def _start(pipeline: Pipeline, cascade: bool, image: Any, video: Any) -> tuple[list[Tensor], Beginning | None]:
+    """The frames of a video that is continued, (1, 3, T, H, W) in [-1, 1], if there is one; what the models are given.
+
+    Raises:
+        ConfigurationError: the models cannot begin with frames. ValueError: these are none, or too few.
+    """
+    if image is not None and video is not None:
+        raise ValueError("image and video both say how the video begins; give one")
+    sizes = pipeline.resolutions(cascade)
+    if image is not None:
+        pipeline.check_beginning()
+        return [], beginning_of(_picture(image, "image")[None], sizes)
+    if video is None:
+        return [], None
+    check_continuation(pipeline, cascade)
+    if len(video) < pipeline.overlap:
+        raise ValueError(f"video: {len(video)} frames, but {pipeline.overlap} are needed")
+    frames = np.stack([fitted(_picture(one, "video")[None], sizes[-1])[0] for one in video])
+    return [pixels([frames])], beginning_of(frames[-pipeline.overlap :], sizes)
+
+
+def _picture(given: Any, name: str) -> Picture:
+    """(H, W, 3) uint8 of what a caller gives as one picture. Raises ValueError."""
+    if isinstance(given, Image.Image):
+        return upright_picture(given)
+    array = np.asarray(given)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
+        shape = " x ".join(map(str, array.shape))
+        raise ValueError(f"{name}: {array.dtype} of {shape}; a frame is a picture of PIL, or uint8 (H, W, 3)")
+    return array
+
+
 class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Prompts to videos, the same to the byte as ``walt sample`` makes them on the same device and libraries.
 
     Args:
         sampling: ``settings``, the project's ``sample`` section, which gives what a call leaves out; ``max_tokens`` of
-            the text; ``megapixels_at_once`` of the decoding.
+            the text; ``megapixels_at_once`` of the decoding; ``trained_on_images``, the transformers that were;
+            ``latents``, where the autoencoder is one of diffusers: our ``architecture`` and ``statistics`` of it.
     """
 
     config: Any
@@ -152,8 +200,13 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
         guidance_scale: float | None = None,
         frame_guidance_scale: float | None = None,
         guidance_rescale: float | None = None,
+        guidance_schedule: str | None = None,
         cascade: bool | None = None,
-        beginning: Sequence[Tensor] | None = None,
+        image: Any = None,
+        video: Any = None,
+        num_frames: int | None = None,
+        aspect: str | None = None,
+        stills: bool = False,
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> WaltOutput | tuple[Any]:
@@ -165,40 +218,52 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             generator: in its place, its seed.
             num_inference_steps: steps; these, the guidance and the cascade are by default the project's.
             frame_guidance_scale: by default ``guidance_scale``.
-            beginning: the first frames, for models of frame prediction: (1, 3, frames, H, W) in [-1, 1], in the size of
-                each model of the cascade.
+            guidance_schedule: ``constant`` or ``power_cosine``.
+            image: the first frame, for models of frame prediction: a picture of PIL, or (H, W, 3) uint8.
+            video: to go on from, for such models: pictures of PIL, or (T, H, W, 3) uint8, at the models' frame rate.
+                It comes back before what is added.
+            num_frames: least length; with ``video``, of what is added. By default that of one part.
+            aspect: another shape, ``width:height``, such as ``9:16``; the nearest that the models can make.
+            stills: single pictures, videos of one frame, of models that were trained on images too.
             output_type: ``pil``, ``np`` or ``pt``.
 
         Raises:
-            ConfigurationError: the models take no such prompts, or no beginning.
-            ValueError: an unknown ``output_type``.
+            ConfigurationError: the models take no such prompts, no first frames, or make no such shape or stills.
+            ValueError: an unknown ``output_type``, pictures that are none, or arguments that exclude each other.
         """
         if output_type not in ("pil", "np", "pt"):
             raise ValueError(f"output_type: '{output_type}' is not pil, np or pt")
+        if guidance_schedule not in (None, "constant", "power_cosine"):
+            raise ValueError(f"guidance_schedule: '{guidance_schedule}' is not constant or power_cosine")
         asked = {
             "steps": num_inference_steps, "guidance_scale": guidance_scale,
             "frame_guidance_scale": guidance_scale if frame_guidance_scale is None else frame_guidance_scale,
-            "guidance_rescale": guidance_rescale, "cascade": cascade,
+            "guidance_schedule": guidance_schedule, "guidance_rescale": guidance_rescale, "cascade": cascade,
         }  # fmt: skip
         settings = self._settings({name: value for name, value in asked.items() if value is not None})
         first = seed if generator is None else generator.initial_seed()
         prompts: list[Any] = [*prompt] if isinstance(prompt, list | tuple) else [prompt]
         jobs = [(one, first + number) for one in prompts for number in range(num_videos_per_prompt)]
         pipeline = self.sampling_pipeline()
-        evaluations = settings.steps * (1 + len(pipeline.followers(settings.cascade)))
+        if stills:
+            _check_stills(image, video, num_frames)
+            self._check_trained_on_images(settings.cascade)
+        if aspect is not None:
+            pipeline = with_aspect(pipeline, parse_aspect(aspect))
+        shown, beginning = _start(pipeline, settings.cascade, image, video)
+        parts = 1 if num_frames is None else parts_for(pipeline, num_frames, beginning, settings.cascade)
+        evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
         videos: list[Tensor] = []
         with self.progress_bar(total=len(jobs) * evaluations) as bar:
-            for start in range(0, len(jobs), settings.batch_size):
-                batch = jobs[start : start + settings.batch_size]
-                given = None
-                if beginning is not None:
-                    given = Beginning(tuple(frames.expand(len(batch), -1, -1, -1, -1) for frames in beginning))
-                made = pipeline(
-                    [one for one, _ in batch], [number for _, number in batch], settings, indices=[0] * len(batch),
-                    beginning=given, progress=bar.update,
+            for first_job in range(0, len(jobs), settings.batch_size):
+                batch = jobs[first_job : first_job + settings.batch_size]
+                made = video_parts(
+                    pipeline, [one for one, _ in batch], [number for _, number in batch], settings, parts=parts,
+                    beginning=beginning, stills=stills, progress=bar.update,
                 )  # fmt: skip
-                videos += list(made.videos)
-        frames = [_as_output(video, output_type) for video in videos]
+                whole = torch.cat([*(frames.expand(len(batch), -1, -1, -1, -1) for frames in shown), *made], dim=2)
+                videos += list(whole)
+        frames = [_as_output(one, output_type) for one in videos]
         return WaltOutput(frames=frames) if return_dict else (frames,)
 
     def sampling_pipeline(self) -> Pipeline:
@@ -208,11 +273,29 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             tokens = self.config.sampling["max_tokens"]
             encoder = TextEncoder("text_encoder", self.text_encoder, self.tokenizer, tokens, {}, digest="")
         following = [model for model in (self.super_resolution, self.super_resolution_2) if model is not None]
+        autoencoder, statistics = self._autoencoder(device)
         return Pipeline(
-            encoder, self.transformer.model, tuple(model.model for model in following), self.vae.model,
-            self.vae.latent_statistics(device), self.scheduler.schedule, device, {},
-            self.config.sampling["megapixels_at_once"],
+            encoder, self.transformer.model, tuple(model.model for model in following), autoencoder, statistics,
+            self.scheduler.schedule, device, {}, self.config.sampling["megapixels_at_once"],
         )  # fmt: skip
+
+    def _autoencoder(self, device: str) -> tuple[CausalAutoencoder, LatentStatistics]:
+        """Ours, or one of diffusers with the statistics that are among this pipeline's settings."""
+        latents = self.config.sampling["latents"]
+        if latents is None:
+            return self.vae.model, self.vae.latent_statistics(device)
+        config = AutoencoderConfig(**as_settings(latents["architecture"]))
+        statistics = LatentStatistics.from_json(latents["statistics"])
+        if not latents["normalize"]:
+            statistics = LatentStatistics.identity(config.latent_channels)
+        return DiffusersAutoencoder(config, self.vae), statistics.to(device)
+
+    def _check_trained_on_images(self, cascade: bool) -> None:
+        """Raise ConfigurationError where a model that takes part saw no images in training."""
+        names = ("transformer", *(("super_resolution", "super_resolution_2") if cascade else ()))
+        for name in names:
+            if getattr(self, name) is not None and name not in self.config.sampling["trained_on_images"]:
+                raise ConfigurationError(f"stills: {name} was trained on videos only")
 
     def _settings(self, asked: Mapping[str, Any]) -> SampleConfig:
         return SampleConfig(**as_settings({**self.config.sampling["settings"], **asked}))

@@ -16,6 +16,7 @@ from walt.autoencoder.io import read_statistics
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
+from walt.core.own_digest import read_json_with_digest
 from walt.core.storage import atomic_directory, check_folder_writable, write_bytes, write_json
 from walt.core.transformers import TRANSFORMERS
 from walt.hub import layout
@@ -80,17 +81,17 @@ def export_models(folders: Mapping[str, Path], params: Params, root: Path, targe
         architectures = {}
         for component, folder in components.items():
             if component == layout.AUTOENCODER:
-                _write_autoencoder(place / component, folder, params)
+                index[component] = _write_autoencoder(place / component, folder, params, name)
             else:
                 architectures[component] = _write_transformer(place / component, folder)
         for component in (layout.TRANSFORMER, *layout.FOLLOWING):
             index[component] = [name, "WaltTransformerModel"] if component in components else [None, None]
-        index |= {layout.AUTOENCODER: [name, "WaltAutoencoder"], layout.SCHEDULER: [name, "WaltScheduler"]}
+        index[layout.SCHEDULER] = [name, "WaltScheduler"]
         write_json(place / layout.SCHEDULER / "scheduler_config.json", _about("WaltScheduler") | _diffusion(params))
         encoder = _write_text_encoder(place, folders, architectures, root)
         for component in _LIBRARIES:
             index[component] = [None, None] if encoder is None else ["transformers", encoder["classes"][component]]
-        index["sampling"] = _sampling(params, components, encoder)
+        index["sampling"] = _sampling(params, folders, components, encoder)
         write_json(place / layout.MODEL_INDEX, index)
         for where in ("", *components, layout.SCHEDULER):
             write_bytes(place / where / f"{name}.py", text.encode())
@@ -139,22 +140,37 @@ def _write_transformer(place: Path, folder: Path) -> TransformerConfig:
     return config
 
 
-def _write_autoencoder(place: Path, folder: Path, params: Params) -> None:
-    if (folder / DESCRIPTION).is_file():
-        raise ConfigurationError(f"{folder}: an autoencoder of diffusers, which goes out only by itself, as it came")
-    about = {
+def _write_autoencoder(place: Path, folder: Path, params: Params, code: str) -> list[str]:
+    """One of diffusers goes out as diffusers saves it, what we know of it among the pipeline's settings. Returns the
+    component's entry in the index: library and class."""
+    if is_diffusers_autoencoder(folder):
+        about, _ = read_json_with_digest(folder / DESCRIPTION)
+        write_json(place / layout.CONFIG, about)
+        _write_weights(place, folder, prefix="")
+        return ["diffusers", about["_class_name"]]
+    write_json(place / layout.CONFIG, _about("WaltAutoencoder") | _latents(folder, params))
+    _write_weights(place, folder)
+    return [code, "WaltAutoencoder"]
+
+
+def is_diffusers_autoencoder(folder: Path) -> bool:
+    """Whether a project's autoencoder is one of diffusers, taken as it was."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def _latents(folder: Path, params: Params) -> dict[str, Any]:
+    """What makes latents of an autoencoder those that the transformers know."""
+    return {
         "architecture": load_config(folder, AutoencoderConfig).model_dump(mode="json"),
         "statistics": read_statistics(folder).to_json(),
         "normalize": params.encode_video.normalize_latents,
     }
-    write_json(place / layout.CONFIG, _about("WaltAutoencoder") | about)
-    _write_weights(place, folder)
 
 
-def _write_weights(place: Path, folder: Path) -> None:
+def _write_weights(place: Path, folder: Path, prefix: str = layout.PREFIX) -> None:
     """The weights under a component's names; the metadata says which file of ours they are."""
     check_weights(folder)
-    tensors = {layout.PREFIX + name: tensor for name, tensor in load_file(folder / WEIGHTS).items()}
+    tensors = {prefix + name: tensor for name, tensor in load_file(folder / WEIGHTS).items()}
     write_bytes(place / layout.WEIGHTS, tensor_bytes(tensors, {"walt.weights_sha256": weights_digest(folder)}))
 
 
@@ -177,15 +193,27 @@ def _write_text_encoder(
     }  # fmt: skip
 
 
-def _sampling(params: Params, components: Mapping[str, Path], encoder: Mapping[str, Any] | None) -> dict[str, Any]:
+def _sampling(
+    params: Params, folders: Mapping[str, Path], components: Mapping[str, Path], encoder: Mapping[str, Any] | None
+) -> dict[str, Any]:
     settings = params.sample.model_dump(mode="json")
     settings |= {"prompts": "none", "count": 1, "caption": None}  # which prompts a project's stage takes is its own
     settings["cascade"] = settings["cascade"] and layout.FOLLOWING[0] in components
+    autoencoder = components[layout.AUTOENCODER]
     return {
         "settings": settings,
         "max_tokens": None if encoder is None else encoder["max_tokens"],
         "megapixels_at_once": params.compute.megapixels_at_once,
+        "trained_on_images": _trained_on_images(params, folders, components),
+        "latents": _latents(autoencoder, params) if is_diffusers_autoencoder(autoencoder) else None,
     }
+
+
+def _trained_on_images(params: Params, folders: Mapping[str, Path], components: Mapping[str, Path]) -> list[str]:
+    """The components of transformers that saw images too in training, and so make stills."""
+    names = {folders[t.version_name]: t.name for t in TRANSFORMERS if t.version_name in folders}
+    on_images = {name for name, (_, training) in params.transformers().items() if training.image_fraction}
+    return [component for component, folder in components.items() if names.get(folder) in on_images]
 
 
 def _write_originals(

@@ -19,6 +19,7 @@ from walt.core.own_digest import read_json_with_digest
 from walt.core.paths import Paths
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.hub import layout
+from walt.hub.exporting import is_diffusers_autoencoder
 from walt.nn.pretrained import WEIGHTS, check_weights
 from walt.project.params import Params
 from walt.text.encoder import DESCRIPTION, TINY, TINY_FOLDER, checked_description, open_text_encoder
@@ -118,20 +119,21 @@ def _take_back(folder: Path, name: str, short: str, model: Mapping[str, str], ta
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
     if short != TEXT:
-        _take_back_weights(folder / model["component"] / layout.WEIGHTS, name, target)
+        prefix = "" if is_diffusers_autoencoder(target) else layout.PREFIX
+        _take_back_weights(folder / model["component"] / layout.WEIGHTS, name, target, prefix)
     elif not _take_back_encoder(folder, name, target):
         return  # it lay elsewhere: its weights are with it now
     if folder_digest(target) != model["digest"]:
         raise CorruptArtifactError(f"{name}: the {short} in it is not the one that was exported")
 
 
-def _take_back_weights(file: Path, name: str, target: Path) -> None:
+def _take_back_weights(file: Path, name: str, target: Path, prefix: str) -> None:
     """The weights under our names, in the bytes that ``config.json`` names by their SHA-256."""
     try:
         tensors = load_file(file)
     except (SafetensorError, OSError) as error:
         raise CorruptArtifactError(f"{name}/{file.parent.name}/{file.name}: {error}") from None
-    write_bytes(target / WEIGHTS, save({key.removeprefix(layout.PREFIX): value for key, value in tensors.items()}))
+    write_bytes(target / WEIGHTS, save({key.removeprefix(prefix): value for key, value in tensors.items()}))
     check_weights(target)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 PositiveInt = int
 PositiveFloat = float
@@ -13,3 +13,16 @@ class Section:
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def model_copy(self, *, update: dict[str, Any]) -> Self:
+        """The same with other values."""
+        return type(self)(**{**self.__dict__, **update})
+
+    def model_dump(self) -> dict[str, Any]:
+        """All values by their names."""
+        return dict(self.__dict__)

@@ -165,17 +165,26 @@ def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
         limits.check_size(*image.size)
         check_still(image)
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale
-            levels = np.asarray(upright, dtype=np.int64)
-            if levels.min() < 0 or levels.max() > _MOST_GREY:
-                raise SourceError("colours", f"levels of grey from {levels.min()} to {levels.max()}: more than 16 bits")
-            upright = Image.fromarray((levels >> 8).astype(np.uint8))
-        elif upright.mode == "F":  # Pillow would clip: what is scaled to 0..1 becomes black
-            raise SourceError("colours", "levels of grey as fractions, which may be on any scale")
-        if upright.has_transparency_data:
-            return compose_on_black(np.asarray(upright.convert("RGBA")))
-        return np.asarray(upright.convert("RGB"))
+        return upright_picture(image)
+
+
+def upright_picture(image: Image.Image) -> Picture:
+    """A picture of Pillow as (H, W, 3), upright by its EXIF orientation.
+
+    Raises:
+        SourceError: its levels are on a scale that is not known (``colours``).
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16") or upright.mode == "I":  # 16 bits of grey; Pillow would clip, not scale
+        levels = np.asarray(upright, dtype=np.int64)
+        if levels.min() < 0 or levels.max() > _MOST_GREY:
+            raise SourceError("colours", f"levels of grey from {levels.min()} to {levels.max()}: more than 16 bits")
+        upright = Image.fromarray((levels >> 8).astype(np.uint8))
+    elif upright.mode == "F":  # Pillow would clip: what is scaled to 0..1 becomes black
+        raise SourceError("colours", "levels of grey as fractions, which may be on any scale")
+    if upright.has_transparency_data:
+        return compose_on_black(np.asarray(upright.convert("RGBA")))
+    return np.asarray(upright.convert("RGB"))
 
 
 def compose_on_black(rgba: Picture) -> Picture:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
@@ -50,7 +50,7 @@ def read_video(
     _check_file(path)
     if kind_of(str(path)) == "image":
         raise ConfigurationError(f"{printable(str(path))}: by its name not a video; an image is for --image")
-    *smaller, size = pipeline.resolutions(cascade)
+    size = pipeline.resolutions(cascade)[-1]
     limits = Limits(_LIMITS.min_side, _LIMITS.max_pixels, MAX_SECONDS)
     try:
         (frames,) = read(GivenFile(path, (size,), fps, limits))
@@ -60,13 +60,17 @@ def read_video(
         raise ConfigurationError(
             f"{printable(str(path))}: {len(frames)} frames at {fps:g} per second, but {pipeline.overlap} are needed"
         )
-    last = frames[-pipeline.overlap :]
-    return frames, Beginning(tuple(_clip(last, own) for own in (*smaller, size)))
+    return frames, beginning_of(frames[-pipeline.overlap :], pipeline.resolutions(cascade))
 
 
-def _clip(frames: Clip, size: Size) -> Tensor:
-    """(1, 3, T, height, width) in [-1, 1]."""
-    return pixels([np.stack([crop_and_resize(frame, [size])[size] for frame in frames])])
+def beginning_of(frames: Clip, resolutions: Sequence[Size]) -> Beginning:
+    """Frames (T, H, W, 3) as each model of the cascade sees them: (1, 3, T, height, width), their centres."""
+    return Beginning(tuple(pixels([fitted(frames, size)]) for size in resolutions))
+
+
+def fitted(frames: Clip, size: Size) -> Clip:
+    """The centres of frames (T, H, W, 3) in a size."""
+    return np.stack([crop_and_resize(frame, [size])[size] for frame in frames])
 
 
 def _check_file(path: Path) -> None:

@@ -111,6 +111,42 @@ def long_video(
         beginning, continued = _next_beginning(pipeline, given, added), True
 
 
+def video_parts(
+    pipeline: Pipeline,
+    prompts: Sequence[Prompt],
+    seeds: Sequence[int],
+    config: SampleConfig,
+    *,
+    parts: int = 1,
+    beginning: Beginning | None = None,
+    stills: bool = False,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Tensor]:
+    """The final videos of one call for each prompt with its seed, part by part: (B, 3, T, H, W) in [-1, 1] on the CPU.
+
+    Args:
+        beginning: of all of them, with B = 1.
+        stills: one picture each (T = 1) instead.
+
+    Raises:
+        ConfigurationError: as ``long_video``, or the models make no stills.
+    """
+    indices = [0] * len(prompts)  # a video depends on its own prompt and seed
+    if stills:
+        yield pipeline(
+            prompts, seeds, config, indices=indices, beginning=beginning, stills=True, progress=progress
+        ).videos
+        return
+    if beginning is not None:
+        beginning = Beginning(tuple(frames.expand(len(prompts), -1, -1, -1, -1) for frames in beginning.cascade))
+    for part in long_video(
+        pipeline, prompts, seeds, config, parts=parts, beginning=beginning, indices=indices, progress=progress,
+        watch=watch,
+    ):  # fmt: skip
+        yield part.videos
+
+
 def _added(batch: SampleBatch, overlap: int) -> SampleBatch:
     """A part without the frames that were made before."""
     return SampleBatch(batch.prompts, tuple(videos[:, :, overlap:] for videos in batch.cascade))

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.media import counter, write_video
-from tests.support.sample_project import frames_project, register_release, sample_project
+from tests.support.sample_project import register_release, sample_project
 from tests.support.ui import Api, api, wait_for
 from walt.commands.sample.generate import Request, run
 from walt.commands.ui import catalogue, worker
@@ -27,17 +27,7 @@ from walt.media.playable import read_metadata
 from walt.sampling.prompt_to_video import Pipeline
 
 JSON = {"Content-Type": "application/json"}
-PAGE = Path(catalogue.__file__).parent / "page.js"
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample_project(tmp_path_factory.mktemp("plain"))
-
-
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return frames_project(tmp_path_factory.mktemp("frames"))
+SCRIPTS = [Path(catalogue.__file__).with_name(name) for name in ("page.js", "results.js")]
 
 
 @pytest.fixture(scope="module")
@@ -310,12 +300,32 @@ def test_finished_videos_are_there_again_after_a_start(whole: Api, frames: Path,
         assert second.client.get(f"/api/{path}").status_code in (404, 422)
 
 
+def test_a_video_is_deleted_with_the_upload_that_nothing_else_needs(
+    whole: Api, frames: Path, picture: Path, tmp_path: Path
+) -> None:
+    kept = api(frames, tmp_path / "results")
+    uploads = [kept.upload(name, picture.read_bytes()).json()["id"] for name in ("one.png", "two.png", "three.png")]
+    jobs = [kept.submit(prompt="a cat", steps=2, image=upload) for upload in (uploads[0], *uploads[:2])]
+    first, second, third = (kept.ended(job)["id"] for job in jobs)
+    assert kept.client.delete(f"/api/results/{first}").json()["id"] == first
+    assert kept.client.delete(f"/api/results/{third}").status_code == 200
+    for path in (f"results/{first}", f"results/{first}/video", f"uploads/{uploads[1]}"):
+        assert kept.client.get(f"/api/{path}").status_code == 404
+    assert kept.client.delete(f"/api/results/{first}").status_code == 404
+    assert kept.get(f"uploads/{uploads[0]}")["name"] == "one.png", "the second video began with it too"
+    assert kept.get(f"uploads/{uploads[2]}")["name"] == "three.png", "it may be for a video to come"
+    again = api(frames, tmp_path / "results", start=False)
+    assert [result["id"] for result in again.get("results")] == [second]
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"uploads", second}
+
+
 def test_every_call_is_described_and_the_page_uses_no_other(waiting: Api) -> None:
     described = waiting.get("openapi.json")["paths"]
     assert all(call["description"] for calls in described.values() for call in calls.values())
-    used = {re.sub(r"\$\{.*?\}", "{}", path) for path in re.findall(r"[\"`](api/[^\"`?]*)", PAGE.read_text())}
+    script = "".join(file.read_text() for file in SCRIPTS)
+    used = {re.sub(r"\$\{.*?\}", "{}", path) for path in re.findall(r"[\"`](api/[^\"`?]*)", script)}
     assert used == {
         "api/models", "api/model", "api/limits", "api/jobs", "api/jobs/{}", "api/jobs/{}/preview", "api/results",
-        "api/results/{}/video", "api/uploads", "api/uploads/{}",
+        "api/results/{}", "api/results/{}/video", "api/uploads", "api/uploads/{}",
     }  # fmt: skip
     assert {f"/{path}" for path in used} <= {re.sub(r"\{.*?\}", "{}", path) for path in described}

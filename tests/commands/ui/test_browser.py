@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.axe import faults, needs_axe
 from tests.support.browser import Browser, Tab, browser, needs_chromium
 from tests.support.sample_project import frames_project, sample_project
 from tests.support.ui import server
@@ -151,6 +152,32 @@ def test_models_that_cannot_begin_with_a_picture_say_why(tab: Tab, projects: tup
     tab.wait("document.getElementById('file-note').textContent.startsWith('Not possible: the model was not trained')")
     assert tab.value("getComputedStyle(document.getElementById('file')).display") == "none"
     assert tab.value("document.getElementById('seconds').disabled")
+
+
+@needs_axe
+def test_nothing_keeps_people_from_using_it(tab: Tab, url: str) -> None:
+    fill(tab, prompt="a video to look at", steps="2")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait(f"{PLAYS}({first_card('a video to look at')})")
+    assert faults(tab, f"{url}/", "document.querySelector('.card video')?.readyState >= 2") == []
+
+
+def test_a_video_is_deleted_with_the_keyboard_after_a_second_press(tab: Tab) -> None:
+    fill(tab, prompt="not for keeps", steps="2")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait(f"{PLAYS}({first_card('not for keeps')})")
+    button = first_card("not for keeps").replace("querySelector('video')", "querySelector('.links button')")
+    tab.value(f"{button}.focus()")
+    tab.press("Enter")
+    assert tab.value(f"{button}.textContent") == "Delete for good?"
+    tab.press("Tab")
+    assert tab.value(f"{button}.textContent") == "Delete", "whoever goes on does not delete"
+    tab.value(f"{button}.focus()")
+    tab.press("Enter")
+    tab.press("Enter")
+    tab.wait("document.getElementById('deleted').textContent === 'Deleted: not for keeps'")
+    assert not tab.value(first_card("not for keeps"))
+    assert tab.value("document.activeElement.id") == "videos"
 
 
 @pytest.mark.parametrize("width", [1280, 480])

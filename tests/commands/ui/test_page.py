@@ -11,7 +11,8 @@ import pytest
 from walt.commands.ui import guard
 
 FOLDER = Path(guard.__file__).parent
-PAGE, STYLE, SCRIPT = (FOLDER / name for name in ("page.html", "page.css", "page.js"))
+PAGE, STYLE = FOLDER / "page.html", FOLDER / "page.css"
+SCRIPTS = (FOLDER / "page.js", FOLDER / "results.js")
 CONTROLS = {"input", "select", "textarea", "button"}
 VOID = {"meta", "link", "input", "br", "img"}
 
@@ -93,9 +94,9 @@ def test_a_fault_is_seen(before: str, after: str, fault: str) -> None:
 
 def test_what_the_script_makes_has_names_too() -> None:
     """Buttons, bars, pictures and videos that it adds."""
-    script = SCRIPT.read_text()
-    for made in ("stop.setAttribute", "bar.setAttribute", "again.setAttribute", "file.setAttribute"):
-        assert f'{made}("aria-label"' in script
+    script = "".join(file.read_text() for file in SCRIPTS)
+    for made in ("stop", "bar", "again", "file", "button"):
+        assert f'{made}.setAttribute("aria-label"' in script
     assert "picture.alt = " in script
     assert 'video.setAttribute("aria-label"' in script
     assert "prefers-reduced-motion" in script
@@ -103,16 +104,17 @@ def test_what_the_script_makes_has_names_too() -> None:
 
 def test_the_script_asks_for_elements_that_are_there() -> None:
     ids = {attributes["id"] for _, attributes, _ in Page(PAGE.read_text()).elements if "id" in attributes}
-    assert set(re.findall(r'byId\("([^"]+)"\)', SCRIPT.read_text())) <= ids
+    script = "".join(file.read_text() for file in SCRIPTS)
+    assert set(re.findall(r'byId\("([^"]+)"\)', script)) <= ids
 
 
-@pytest.mark.parametrize("file", [PAGE, STYLE, SCRIPT], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [PAGE, STYLE, *SCRIPTS], ids=lambda file: file.name)
 def test_nothing_comes_from_elsewhere(file: Path) -> None:
     assert not re.search(r"https?://|//\w+\.\w+|@import|url\(", file.read_text())
 
 
 def test_text_never_becomes_html() -> None:
-    script = SCRIPT.read_text()
+    script = "".join(file.read_text() for file in SCRIPTS)
     for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "DOMParser", "srcdoc"):
         assert way not in script
     assert "<script>" not in PAGE.read_text()

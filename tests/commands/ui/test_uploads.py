@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.support.media import counter, write_video
-from tests.support.sample_project import frames_project
 from tests.support.settings import compute_settings
 from tests.support.ui import Api, api
 from walt.commands.ui.uploads import Decoder, safe_name
@@ -22,9 +21,8 @@ PNG = png_bytes(np.full((8, 12, 3), 90, np.uint8))
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Api:
-    root = frames_project(tmp_path_factory.mktemp("frames"))
-    return api(root, tmp_path_factory.mktemp("results"), start=False)
+def served(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Api:
+    return api(frames, tmp_path_factory.mktemp("results"), start=False)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +93,28 @@ def test_the_same_file_is_kept_once_and_each_name_of_it_for_itself(served: Api) 
 )
 def test_a_name_leads_nowhere(name: str, safe: str) -> None:
     assert safe_name(name) == safe
+
+
+def test_all_uploads_together_have_a_limit(frames: Path, tmp_path: Path) -> None:
+    """The oldest that nothing needs goes; one that a waiting job needs stays, and where it takes the room, a line."""
+    first = api(frames, tmp_path, start=False).upload("1.png", PNG).json()["id"]
+    size = sum(file.stat().st_size for file in (tmp_path / "uploads" / first).iterdir())
+    room = (2 * size + 10) / 1e6
+    small = api(frames, tmp_path, start=False, uploads_megabytes=room)
+    second = small.upload("2.png", PNG).json()["id"]
+    job = small.submit(prompt="a cat", image=first)
+    third = small.upload("3.png", PNG).json()["id"]
+    found = [small.client.get(f"/api/uploads/{one}").status_code for one in (first, second, third)]
+    assert found == [200, 404, 200]
+    small.submit(prompt="a cat", image=third)
+    answer = small.upload("4.png", PNG)
+    assert (answer.status_code, answer.json()["detail"][:28]) == (507, "4.png: no room: uploads may ")
+    assert small.client.get(f"/api/uploads/{third}").status_code == 200
+    small.client.delete(f"/api/jobs/{job['id']}")
+    assert small.upload("4.png", PNG).status_code == 201
+    assert small.client.get(f"/api/uploads/{first}").status_code == 404
+    assert small.upload("film.mp4", bytes(10_000)).status_code == 507
+    assert small.get("limits")["uploads_megabytes"] == room
 
 
 def decoder(timeout_seconds: float = 60.0) -> Decoder:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.left_out import NOTE
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.storage import write_json
+from walt.nn.pretrained import CONFIG
 from walt.project.params import Params
 from walt.project.runner import load_params
+from walt.project.trained_transformers import trained_transformers
 from walt.sampling.prompt_to_video import Pipeline
 from walt.stages.sample import load_pipeline
 from walt.tracking.given_models import is_registered
@@ -40,11 +42,17 @@ class ChosenModels:
         Raises:
             ConfigurationError, StorageError, CorruptArtifactError: a model is wrong or missing.
         """
+        self.check_trained()
         params = self.params
         settings = params.sample if cascade is None else params.sample.model_copy(update={"cascade": cascade})
         return load_pipeline(
             settings, params.encode_video, params.diffusion, params.compute, self.paths, root=self.root, device=device
         )
+
+    def check_trained(self) -> None:
+        """Raise StorageError, which says what to do, where no model has been trained yet."""
+        if not any((folder / CONFIG).is_file() for folder in trained_transformers(self.paths).values()):
+            raise StorageError(f"{self.root}: no trained models here yet; `dvc repro` trains them")
 
 
 def find_models(root: Path, address: str | None = None) -> ChosenModels:

@@ -11,7 +11,7 @@ import numpy as np
 from walt.core.sizes import size_folder
 from walt.sampling.config import SampleConfig
 from walt.sampling.denoise import Progress, Watch
-from walt.sampling.long_video import long_video
+from walt.sampling.long_video import video_parts
 from walt.sampling.output import Video, to_frames
 from walt.sampling.prompt_inputs import Prompt, describe_prompt
 from walt.sampling.prompt_to_video import Beginning, Pipeline
@@ -71,27 +71,19 @@ class Plan:
         """Each video, batch by batch. An exception that ``progress`` or ``watch`` raises ends it."""
         for first in range(0, len(self.jobs), self.settings.batch_size):
             batch = self.jobs[first : first + self.settings.batch_size]
-            videos = self._stills(batch, progress) if self.stills else self._videos(batch, progress, watch)
+            videos = self._videos(batch, progress, watch)
             for job, video in zip(batch, videos, strict=True):
                 yield Made(job, video, self._about(job, video))
 
     def _videos(self, batch: tuple[Job, ...], progress: Progress, watch: Watch | None) -> list[Video]:
-        start = self.start
-        beginning = None if start.beginning is None else _repeated(start.beginning, len(batch))
-        pieces: list[list[Video]] = [[] if start.frames is None else [start.frames] for _ in batch]
-        for part in long_video(
+        pieces: list[list[Video]] = [[] if self.start.frames is None else [self.start.frames] for _ in batch]
+        for part in video_parts(
             self.pipeline, [job.prompt for job in batch], [job.seed for job in batch], self.settings, parts=self.parts,
-            beginning=beginning, indices=[0] * len(batch), progress=progress, watch=watch,
+            beginning=self.start.beginning, stills=self.stills, progress=progress, watch=watch,
         ):  # fmt: skip
-            for own, video in zip(pieces, part.videos, strict=True):
+            for own, video in zip(pieces, part, strict=True):
                 own.append(to_frames(video))
         return [np.concatenate(own) for own in pieces]
-
-    def _stills(self, batch: tuple[Job, ...], progress: Progress) -> list[Video]:
-        """The pictures, (1, H, W, 3) each."""
-        prompts, seeds, indices = [job.prompt for job in batch], [job.seed for job in batch], [0] * len(batch)
-        made = self.pipeline(prompts, seeds, self.settings, indices=indices, stills=True, progress=progress)
-        return [*map(to_frames, made.videos)]
 
     def _about(self, job: Job, video: Video) -> dict[str, Any]:
         return {
@@ -103,7 +95,3 @@ class Plan:
             "size": size_folder((video.shape[1], video.shape[2])),
             "source": self.start.source,
         }
-
-
-def _repeated(beginning: Beginning, count: int) -> Beginning:
-    return Beginning(tuple(frames.expand(count, -1, -1, -1, -1) for frames in beginning.cascade))

@@ -16,6 +16,7 @@ from walt.commands.ui.jobs import FullError
 from walt.commands.ui.orders import Id, JobView, LimitsView, ModelList, ModelView, Order, ResultView, UploadView
 from walt.commands.ui.previews import MEDIA_TYPE
 from walt.commands.ui.studio import Studio
+from walt.commands.ui.uploads import NoRoomError
 from walt.commands.ui.worker import plain
 from walt.core.errors import ConfigurationError, WaltError
 
@@ -25,6 +26,7 @@ _PAGE = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/results.js": ("results.js", "text/javascript"),
 }
 _BODY = {
     "requestBody": {
@@ -123,6 +125,11 @@ def _results(studio: Studio) -> APIRouter:
         """One finished video: its order and all its settings."""
         return _found(studio.results.get(result), "result")
 
+    @router.delete("/results/{result}")
+    def delete_result(result: Id) -> ResultView:
+        """Delete a finished video, and the upload that it began with where nothing else needs it."""
+        return _found(studio.delete(result), "result")
+
     @router.get("/results/{result}/video", response_class=FileResponse, responses={200: {"content": {"video/mp4": {}}}})
     def video(result: Id) -> FileResponse:
         """The file, as ``walt sample`` writes it."""
@@ -137,12 +144,14 @@ def _uploads(studio: Studio) -> APIRouter:
 
     @router.post("/uploads", status_code=201, openapi_extra=_BODY)
     async def upload(request: Request, name: Annotated[str, Query(min_length=1, max_length=300)]) -> UploadView:
-        """Send an image or a video as the body, under a name with its suffix. 413 where it is too large."""
+        """Send an image or a video as the body, under a name with its suffix. 413 where it is too large, 507 where all
+        uploads together would be."""
         most = round(studio.settings.upload_megabytes * 1e6)
         too_large = HTTPException(413, f"{name}: more than {studio.settings.upload_megabytes:g} MB")
-        if int(request.headers.get("content-length") or 0) > most:
+        size = int(request.headers.get("content-length") or most)
+        if size > most:
             raise too_large
-        with studio.uploads.receiving(name) as file:
+        with studio.uploads.receiving(name, size) as file:
             size = 0
             with open(file, "wb") as stream:
                 async for piece in request.stream():
@@ -177,7 +186,8 @@ def _found(value: T | None, what: str) -> T:
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
     """One line, in the words of the command line."""
-    status = 429 if isinstance(error, FullError) else 422 if isinstance(error, ConfigurationError) else 503
+    statuses = {FullError: 429, NoRoomError: 507, ConfigurationError: 422}
+    status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 503)
     return JSONResponse({"detail": plain(str(error))}, status)
 
 

@@ -89,6 +89,7 @@ def describe(models: ChosenModels, with_cascade: bool | None = None) -> ModelVie
     Raises:
         StorageError, CorruptArtifactError, ConfigurationError: a model is missing or wrong.
     """
+    models.check_trained()
     params = models.params
     followed = params.sample.cascade if with_cascade is None else with_cascade
     configs = {name: load_config(folder, TransformerConfig) for name, folder in cascade(models.paths).items()}

@@ -22,6 +22,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Folder of results and uploads; by default samples/ui.")] = None,
     longest: Annotated[float, typer.Option(min=0.1, help="Longest video that is made, in seconds.")] = 30.0,
     upload_megabytes: Annotated[float, typer.Option(min=0.001, help="Largest upload.")] = 100.0,
+    uploads_megabytes: Annotated[float, typer.Option(min=0.001, help="All uploads together.")] = 2000.0,
     upload_seconds: Annotated[float, typer.Option(min=0.1, help="Longest video that is gone on from.")] = 60.0,
     waiting: Annotated[int, typer.Option(min=1, help="Most requests that wait at the same time.")] = 20,
     loaded: Annotated[int, typer.Option(min=1, help="Sets of models that stay loaded on each device.")] = 2,
@@ -38,6 +39,7 @@ def command(
     settings = Settings(
         seconds=longest,
         upload_megabytes=upload_megabytes,
+        uploads_megabytes=uploads_megabytes,
         upload_seconds=upload_seconds,
         waiting=waiting,
         loaded=loaded,

@@ -135,6 +135,8 @@ class LimitsView(BaseModel):
     seconds: float
     """Longest video that is made."""
     upload_megabytes: float
+    uploads_megabytes: float
+    """Of all uploads together."""
     upload_seconds: float
     """Longest video that is gone on from."""
     waiting: int

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from walt.commands.sample.videos import Made
 from walt.commands.ui.orders import ResultView
 from walt.core.log import warning
-from walt.core.storage import atomic_directory, clean_temporary, write_json
+from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, write_json
 from walt.sampling.output import write_sample
 
 _VIDEO, _RESULT = "video.mp4", "result.json"
@@ -48,6 +49,16 @@ class Results:
         """The one of this id."""
         with self._lock:
             return self._all.get(name)
+
+    def remove(self, name: str) -> ResultView | None:
+        """Delete a video with its settings; None where there is none of this id."""
+        with self._lock:
+            result = self._all.pop(name, None)
+        if result is not None:
+            aside = self.folder / f"{name}{TEMPORARY_SUFFIX}"
+            (self.folder / name).replace(aside)  # gone at once; what a kill leaves is removed at the next start
+            shutil.rmtree(aside)
+        return result
 
     def video(self, name: str) -> Path:
         """Its file."""

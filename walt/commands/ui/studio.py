@@ -11,7 +11,7 @@ import torch
 from walt.commands.sample.generate import Request, settings_of
 from walt.commands.ui.catalogue import Catalogue, describe
 from walt.commands.ui.jobs import Queue
-from walt.commands.ui.orders import JobView, LimitsView, ModelView, Order
+from walt.commands.ui.orders import JobView, LimitsView, ModelView, Order, ResultView
 from walt.commands.ui.results import Results
 from walt.commands.ui.uploads import Decoder, Uploads
 from walt.commands.ui.worker import Worker
@@ -33,6 +33,8 @@ class Settings:
     seconds: float
     """Longest video that is made."""
     upload_megabytes: float
+    uploads_megabytes: float
+    """Of all uploads that are kept together."""
     upload_seconds: float
     """Longest video that is gone on from."""
     waiting: int
@@ -61,8 +63,11 @@ class Studio:
             self.catalogue.find(offered)
         self.results = Results(folder)
         decoder = Decoder(params.compute, params.ingest.timeout_seconds, params.ingest.memory_mb)
-        self.uploads = Uploads(folder / "uploads", decoder, params.ingest.max_pixels, settings.upload_seconds)
         self.queue = Queue(settings.waiting)
+        self.uploads = Uploads(
+            folder / "uploads", decoder, params.ingest.max_pixels, settings.upload_seconds,
+            round(settings.uploads_megabytes * 1e6), self._needed_uploads,
+        )  # fmt: skip
         self.workers = [
             Worker(device, self.queue, self.results, decoder, settings.loaded) for device in devices(params.compute)
         ]
@@ -76,9 +81,21 @@ class Studio:
         """Of one order."""
         own = self.settings
         return LimitsView(
-            seconds=own.seconds, upload_megabytes=own.upload_megabytes, upload_seconds=own.upload_seconds,
-            waiting=own.waiting,
+            seconds=own.seconds, upload_megabytes=own.upload_megabytes, uploads_megabytes=own.uploads_megabytes,
+            upload_seconds=own.upload_seconds, waiting=own.waiting,
         )  # fmt: skip
+
+    def delete(self, result: str) -> ResultView | None:
+        """Delete a finished video, and the upload that it began with where nothing else needs it."""
+        found = self.results.remove(result)
+        if found is not None:
+            self.uploads.remove_unneeded(found.order.image or found.order.video)
+        return found
+
+    def _needed_uploads(self) -> set[str]:
+        orders = [job.order for job in self.queue.views() if job.state in ("waiting", "running")]
+        orders += [result.order for result in self.results.newest()]
+        return {upload for order in orders for upload in (order.image, order.video) if upload is not None}
 
     def describe(self, address: str, with_cascade: bool | None = None) -> ModelView:
         """What can be asked of some models. Raises as ``Catalogue.find`` and ``describe``."""

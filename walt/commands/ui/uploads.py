@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -60,28 +60,76 @@ class Decoder:
         return found
 
 
+class NoRoomError(ConfigurationError):
+    """The uploads that are needed take all the room that uploads may."""
+
+
 class Uploads:
     """A folder for each upload, named by the digest of its file and its name."""
 
-    def __init__(self, folder: Path, decoder: Decoder, max_pixels: int, max_seconds: float) -> None:
+    def __init__(
+        self, folder: Path, decoder: Decoder, max_pixels: int, max_seconds: float, most_bytes: int,
+        needed: Callable[[], set[str]],
+    ) -> None:  # fmt: skip
+        """Read the folder.
+
+        Args:
+            most_bytes: of all uploads together. Where they would be more, the oldest that nothing needs go.
+            needed: the uploads that jobs and results name.
+        """
         self.folder, self._decoder = folder, decoder
+        self._most, self._needed, self._coming, self._lock = most_bytes, needed, 0, threading.Lock()
         self._limits = Limits(min_side=1, max_pixels=max_pixels, max_seconds=max_seconds)
         folder.mkdir(parents=True, exist_ok=True)
         clean_temporary(folder)
 
     @contextmanager
-    def receiving(self, name: str) -> Iterator[Path]:
+    def receiving(self, name: str, size: int) -> Iterator[Path]:
         """Where a file is to be written while it comes in; what is left there at the end is removed.
 
         Args:
             name: what its owner calls it. The video's settings name it, so it is part of what is kept.
+            size: bytes that it has at most.
+
+        Raises:
+            NoRoomError: with it the uploads would be larger than they may.
         """
+        with self._lock:
+            self._make_room(name, size)
+            self._coming += size
         folder = self.folder / f"{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-        folder.mkdir()
         try:
+            folder.mkdir()
             yield folder / safe_name(name)
         finally:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            with self._lock:
+                self._coming -= size
+
+    def _make_room(self, name: str, size: int) -> None:
+        """Remove uploads that nothing needs until there is room. Raises NoRoomError, and then none is removed."""
+        kept = sorted((file.stat().st_mtime_ns, file.parent) for file in self.folder.glob(f"*/{_ABOUT}"))
+        sizes = {place: _size(place) for _, place in kept}
+        over = sum(sizes.values()) + self._coming + size - self._most
+        if over <= 0:
+            return
+        needed, gone = self._needed(), []
+        for _, place in kept:
+            if over > 0 and place.name not in needed:
+                gone.append(place)
+                over -= sizes[place]
+        if over > 0:
+            raise NoRoomError(
+                f"{name}: no room: uploads may take {self._most / 1e6:g} MB together; delete videos that began with one"
+            )
+        for place in gone:
+            _remove(place)
+
+    def remove_unneeded(self, place: str | None) -> None:
+        """Remove an upload that no job and no result names any longer."""
+        with self._lock:
+            if place is not None and place not in self._needed() and (self.folder / place).is_dir():
+                _remove(self.folder / place)
 
     def add(self, file: Path) -> UploadView:
         """Keep a file that was received, if it can be read: it is moved.
@@ -116,6 +164,22 @@ class Uploads:
         """What is known of an upload; none where it is not here."""
         about = self.folder / place / _ABOUT
         return UploadView.model_validate(read_json(about)) if about.is_file() else None
+
+
+def _size(place: Path) -> int:
+    """Bytes of the files in a folder; one that is being put in its place may be gone under its temporary name."""
+    found = 0
+    for file in place.iterdir():
+        with suppress(FileNotFoundError):
+            found += file.stat().st_size
+    return found
+
+
+def _remove(place: Path) -> None:
+    """A folder, which is gone at once."""
+    aside = place.with_name(f"{place.name}{TEMPORARY_SUFFIX}")
+    place.replace(aside)
+    shutil.rmtree(aside)
 
 
 def safe_name(name: str) -> str:
