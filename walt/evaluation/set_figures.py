@@ -20,7 +20,7 @@ from walt.evaluation.config import NetworkName
 from walt.evaluation.coverage import NEIGHBOURS, covered
 from walt.evaluation.extractors import Extractor
 from walt.evaluation.feature_cache import FeatureCache
-from walt.evaluation.frechet import Features
+from walt.evaluation.frechet import Features, Statistics
 from walt.evaluation.kernels import KID, MMD
 from walt.evaluation.metric_names import of_network
 from walt.evaluation.protocol import Measure, Metric
@@ -37,15 +37,6 @@ from walt.nn.collectives import gather_shares
 
 _FEWEST: dict[Metric, int] = {"mmd": 1, "precision": NEIGHBOURS + 1, "recall": NEIGHBOURS + 1}
 """Clips that both sides must have; two for the others."""
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Mean (D,) and covariance (D, D) of the real side's features, and the SHA-256 of their file."""
-
-    mean: Features
-    covariance: Features
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -133,7 +124,7 @@ class _MeasuredSets:
                 said = f"{len(statistics.mean)} features, the network has {self.extractor.num_features}"
                 raise ConfigurationError(f"evaluate.statistics is of {said}")
             conditions |= {"real clips": statistics.digest}
-            return frechet_to_statistics_figure(statistics.mean, statistics.covariance, self.generated, conditions)
+            return frechet_to_statistics_figure(statistics, self.generated, conditions)
         real, digest = self.real
         conditions |= {"real clips": digest}
         if metric == "precision":
