@@ -62,6 +62,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     if not paths.evaluation.is_file():
         raise StorageError(f"{paths.evaluation}: no such file")
     evaluation = read_json(paths.evaluation)
+    figures = evaluation["figures"]
     manifest = survey(paths.manifest)
     clips = StoredClips(paths.clips)
     page = {
@@ -73,8 +74,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "reconstructions": show_reconstructions(manifest.spread_held_out(_RECONSTRUCTIONS), clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
-        "figures": {name: shown_figure(name, figure) for name, figure in evaluation["figures"].items()},
-        "deviations": any(figure.get("deviation") is not None for figure in evaluation["figures"].values()),
+        "figures": {name: shown_figure(name, figure) for name, figure in figures.items()},
+        "protocol": next(filter(None, (figure["conditions"].get(PROTOCOL) for figure in figures.values())), ""),
+        "deviations": any(figure.get("deviation") is not None for figure in figures.values()),
         "adherence": adherence_table(evaluation["metrics"]),
         "bands": band_chart(evaluation["metrics"]),
         "remarks": list(remarks(evaluation["details"])),
@@ -125,15 +127,14 @@ def _form_of(name: str) -> Callable[[float], str]:
 
 def shown_figure(name: str, figure: dict[str, Any]) -> dict[str, str]:
     """A figure of the evaluation in words: value, interval (empty where one clip is all there was), deviation over
-    seeds or splits, clips that it was taken of, which values are better, and its protocol."""
+    seeds or splits, clips that it was taken of, and which values are better."""
     low, high, deviation, form = figure["low"], figure["high"], figure.get("deviation"), _form_of(name)
     return {
         "value": form(figure["value"]),
         "interval": "" if low is None or high is None else f"{form(low)} to {form(high)}",
         "deviation": "" if deviation is None else f"{form(deviation)} over {figure['parts']}",
-        "items": number(figure["items"]),
+        "clips": number(figure["items"]),
         "better": metric_names.better(name),
-        "protocol": figure["conditions"].get(PROTOCOL, ""),
     }
 
 
