@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from walt.evaluation.extractors import Extractor
-from walt.evaluation.frechet import Features, RunningFrechetDistance, distance_to_statistics, frechet_distance
+from walt.evaluation.frechet import (
+    Chosen,
+    Features,
+    RunningFrechetDistance,
+    Statistics,
+    distance_of,
+    distance_to_statistics,
+    frechet_distance,
+)
 
 
 class Identity(Extractor):
@@ -36,11 +44,13 @@ def test_against_the_formula() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
 
 
-def test_to_statistics_as_to_the_clips_that_they_are_of() -> None:
-    a, b = features(50, 0), features(40, 1, mean=0.5, scale=2.0)
-    found = distance_to_statistics(a.mean(0), np.cov(a.T), b)
-    assert found == pytest.approx(frechet_distance(a, b), rel=1e-9)
-    assert distance_to_statistics(a.mean(0), np.cov(a.T), a) == pytest.approx(0.0, abs=1e-9)
+@pytest.mark.parametrize(("count", "size"), [(40, 3), (20, 48)])
+def test_to_statistics_as_to_the_clips_that_they_are_of(count: int, size: int) -> None:
+    a, b = features(50, 0, size), features(count, 1, size, mean=0.5, scale=2.0)
+    statistics = Statistics(a.mean(0), np.cov(a.T), "")
+    found = distance_to_statistics(statistics, b, Chosen.all_of(b))
+    assert found == pytest.approx(frechet_distance(a, b), rel=1e-8)
+    assert distance_to_statistics(statistics, a, Chosen.all_of(a)) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_of_a_shift_and_a_scale_in_closed_form() -> None:
@@ -84,6 +94,37 @@ def test_the_order_changes_no_bit(count: int, size: int) -> None:
     a, b = features(count, 0, size), features(count, 1, size, mean=0.1)
     expected, rng = frechet_distance(a, b), np.random.default_rng(0)
     assert {frechet_distance(rng.permutation(a), rng.permutation(b)) for _ in range(5)} == {expected}
+
+
+def spread(count: int, size: int, smallest: float, rank: int, seed: int) -> Features:
+    """Features of ``rank`` directions whose strengths fall to ``smallest``."""
+    rng = np.random.default_rng(seed)
+    directions = np.random.default_rng(9).standard_normal((rank, size))
+    return rng.standard_normal((count, rank)) * np.geomspace(1.0, smallest, rank) @ directions + 0.1 * seed
+
+
+def by_singular_values(a: Features, b: Features) -> float:
+    """The distance with the digits of singular values, and not those of eigenvalues."""
+    roots = np.linalg.svd((a - a.mean(0)) @ (b - b.mean(0)).T, compute_uv=False).sum()
+    traces = a.var(0, ddof=1).sum() + b.var(0, ddof=1).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + traces - 2 * roots / np.sqrt((len(a) - 1) * (len(b) - 1)))
+
+
+SPREADS = [(200, 50, 1.0, 20), (200, 50, 1e-3, 50), (200, 50, 1e-10, 50), (40, 100, 1.0, 20), (40, 100, 1e-7, 100)]
+
+
+@pytest.mark.parametrize(("count", "size", "smallest", "rank"), SPREADS)
+def test_directions_that_are_hardly_there_cost_no_digits(count: int, size: int, smallest: float, rank: int) -> None:
+    a, b = (spread(count, size, smallest, rank, seed) for seed in (0, 1))
+    assert frechet_distance(a, b) == pytest.approx(by_singular_values(a, b), rel=1e-7)
+
+
+@pytest.mark.parametrize(("count", "size"), [(60, 8), (20, 30)])
+def test_a_row_that_counts_twice_is_there_twice(count: int, size: int) -> None:
+    a, b = features(count, 0, size), features(count, 1, size, mean=0.2)
+    rows = np.random.default_rng(0).integers(0, count, (2, count))
+    found = distance_of(a, b, *map(Chosen.resampled, rows))
+    assert found == pytest.approx(by_singular_values(a[rows[0]], b[rows[1]]), rel=1e-8)
 
 
 def test_it_grows_with_the_difference() -> None:

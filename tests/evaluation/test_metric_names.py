@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from walt.evaluation.metric_names import better, held_out_loss, is_of_a_band, metric_names
+from walt.evaluation.metric_names import better, held_out_loss, is_of_a_band, metric_names, of_reconstructions
 from walt.project.recipes import load_recipe
 
 CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
@@ -33,3 +33,11 @@ def test_shares_rise_and_all_else_falls() -> None:
     assert {name for name in names if better(name) == "higher"} == rising
     assert [better(name) for name in ("fvd", "kid/i3d", "mmd/i3d", "fid")] == ["lower"] * 4
     assert [better(name) for name in ("inception_score/c3d", "text_similarity/clip")] == ["higher"] * 2
+    assert better("psnr/video/32x32") == "higher"
+
+
+def test_distances_of_reconstructions_have_their_usual_names() -> None:
+    names = [of_reconstructions(network, "video", "32x32") for network in ("i3d", "inception", "random_network")]
+    others = "reconstruction_frechet_distance/random_network/video/32x32"
+    assert names == ["rfvd/video/32x32", "rfid/video/32x32", others]
+    assert {better(name) for name in names} == {"lower"}

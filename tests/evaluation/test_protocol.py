@@ -24,6 +24,7 @@ from walt.evaluation.protocol import (
 from walt.project.code_identity import code_dependencies
 from walt.project.recipes import load_recipe
 
+CLASSES = {"class 0": 300, "class 1": 100}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -34,7 +35,8 @@ def config(**changes: Any) -> EvaluateConfig:
 def as_the_demo_is(**changes: Any) -> Found:
     demo: dict[str, Any] = {
         "frames": 17, "size": (64, 64), "fps": 8.0, "real_clips": 256, "samples": 64, "seeds": [0] * 64,
-        "prompts": ["a red circle"] * 64, "beginning": "none",
+        "prompts": ["a red circle"] * 64, "conditioning": "text",
+        "training_classes": {}, "beginning": "none", "given_frames": 0,
     }  # fmt: skip
     return Found(**{**demo, **changes})
 
@@ -62,6 +64,7 @@ def test_each_is_read_and_an_edit_of_it_makes_the_evaluation_stale(name: str) ->
         ("kid, ", "kdi, ", r"demo\.yaml: key 'measures\.0\.metrics\.1'"),
         ("precision, recall", "inception_score", r"demo\.yaml: .*random_network has no classes"),
         ("precision, recall", "text_similarity", r"demo\.yaml: .*random_network reads no text"),
+        ("splits: null", "splits: 10", r"demo\.yaml: .*splits are those of an inception_score"),
     ],
 )
 def test_a_typo_is_one_line_that_names_the_key(
@@ -98,6 +101,17 @@ def test_the_bare_name_is_printed_where_all_is_as_it_says() -> None:
         ({}, {"beginning": "video"}, "sample.beginning video"),
         ({"protocol": "ucf101_class"}, {"seeds": [0, 1]}, "2 of 1 repeats"),
         ({"protocol": "ucf101_zero_shot"}, {}, "1 other prompts"),
+        ({"protocol": "ucf101_zero_shot"}, {}, "without 101 of its 101 prompts"),
+        ({"protocol": "ucf101_zero_shot"}, {"conditioning": "class"}, "a model of conditioning class"),
+        ({"protocol": "ucf101_zero_shot"}, {"prompts": ["a", "b", "b", "b"]}, "not each prompt as often"),
+        ({"protocol": "ucf101_class"}, {"conditioning": "class", "prompts": ["class 1", ""]}, "1 samples of no class"),
+        (
+            {"protocol": "ucf101_class"},
+            {"conditioning": "class", "prompts": ["class 0", "class 1"] * 8, "training_classes": CLASSES},
+            "classes not as in the training clips",
+        ),
+        ({"protocol": "imagenet_50k"}, {"prompts": ["class 0"] * 3 + ["class 1"]}, "not each prompt as often"),
+        ({"protocol": "kinetics600_frames"}, {"beginning": "video", "given_frames": 9}, "9 given frames"),
         ({"protocol": "imagenet_50k"}, {}, "without the reference statistics"),
         ({"protocol": "kinetics600_frames"}, {}, "sample.beginning none"),
     ],
@@ -108,6 +122,29 @@ def test_what_differs_is_said_and_is_another_digest(settings: dict[str, Any], fo
     assert said in differences
     assert said in label(other, differences)
     assert label(other, differences).split("(")[-1] != label(other, [])[-13:]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (
+            "ucf101_class",
+            {"conditioning": "class", "prompts": ["class 0", "class 1", "class 0", "class 0"] * 512,
+             "training_classes": CLASSES, "size": (128, 128), "fps": 25.0},
+        ),
+        (
+            "kinetics600_frames",
+            {"conditioning": "none", "beginning": "video", "given_frames": 5, "size": (128, 128), "fps": 25.0},
+        ),
+        (
+            "ucf101_zero_shot",
+            {"prompts": (load_protocol("ucf101_zero_shot").generated.prompts or ()) * 20, "size": (128, 128)},
+        ),
+    ],
+)  # fmt: skip
+def test_samples_of_its_conditions_are_of_the_protocol(name: str, found: dict[str, Any]) -> None:
+    as_asked = as_the_demo_is(**{"real_clips": 2048, "samples": 2048, **found})
+    assert departures(config(protocol=name), as_asked) == []
 
 
 def test_a_network_in_place_of_the_protocols_gives_what_it_can() -> None:

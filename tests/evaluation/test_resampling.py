@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 
 from walt.core.figures import difference
+from walt.evaluation import resampling
 from walt.evaluation.frechet import frechet_distance
-from walt.evaluation.resampling import RESAMPLES, frechet_figure, mean_figure, resamples, share_figure
+from walt.evaluation.resampling import (
+    FEWER_RESAMPLES,
+    RESAMPLES,
+    frechet_figure,
+    mean_figure,
+    over_seeds,
+    resamples,
+    share_figure,
+)
 
 ON = {"clips": "a"}
 
@@ -96,3 +105,25 @@ def test_the_value_of_a_distance_does_not_depend_on_resampling() -> None:
     assert figure.value == frechet_distance(real, made)
     assert figure.items == 10
     assert len(figure.replicates) == RESAMPLES
+
+
+def test_a_large_distance_has_fewer_resamples_and_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    real, made = rng.standard_normal((40, 6)), rng.standard_normal((30, 6)) + 1.0
+    whole = frechet_figure(real, made, ON)
+    monkeypatch.setattr(resampling, "_LARGE", 5)
+    found = frechet_figure(real, made, ON)
+    assert found.replicates == whole.replicates[:FEWER_RESAMPLES]
+    assert found.value == whole.value
+    assert found.high - found.low == pytest.approx(whole.high - whole.low, rel=0.3)
+
+
+def test_several_seeds_give_their_mean_and_deviation_and_the_interval_of_one() -> None:
+    rng = np.random.default_rng(0)
+    sets = [mean_figure(rng.standard_normal(50).tolist(), ON) for _ in range(4)]
+    found = over_seeds(sets)
+    values = [figure.value for figure in sets]
+    assert (found.value, found.deviation) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
+    assert (found.parts, found.items, len(found.replicates)) == ("4 seeds", 50, RESAMPLES)
+    assert found.high - found.low == pytest.approx(np.mean([figure.high - figure.low for figure in sets]))
+    assert over_seeds(sets[:1]) is sets[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -99,6 +100,22 @@ def test_the_inception_score_is_torchmetrics() -> None:
     figure = inception_score_figure(logits, {})
     assert figure.value == pytest.approx(float(metric.compute()[0]), rel=1e-6)
     assert 1.0 <= figure.low < figure.value < figure.high
+
+
+@pytest.mark.parametrize("splits", [1, 5])
+def test_the_inception_score_of_splits_is_the_mean_of_theirs(splits: int) -> None:
+    logits = np.random.default_rng(0).standard_normal((103, 10)) * 3
+    found = inception_score_figure(logits, {}, splits)
+    bounds = [103 * place // splits for place in range(splits + 1)]
+    parts = [inception_score_figure(logits[a:b], {}).value for a, b in itertools.pairwise(bounds)]
+    assert found.value == pytest.approx(np.mean(parts), rel=1e-12)
+    assert (found.deviation, found.parts) == ((pytest.approx(np.std(parts)), "5 splits") if splits > 1 else (None, ""))
+    assert found.low < found.value < found.high
+
+
+def test_there_are_no_more_splits_than_pairs_of_items() -> None:
+    found = inception_score_figure(np.random.default_rng(0).standard_normal((7, 4)), {}, 10)
+    assert found.parts == "3 splits"
 
 
 def test_the_inception_score_of_sure_and_even_answers_is_the_number_of_classes() -> None:

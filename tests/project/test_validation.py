@@ -59,6 +59,9 @@ def test_an_autoencoder_is_looked_at_and_is_the_same_to_the_byte(
         curve = looked.curves[f"validation/psnr/video/{size}"]
         assert curve.keys() == {2, 4}
         assert curve[4] == looked.curves[f"psnr/video/{size}"][4]  # no more clips than these are held out
+        distances = looked.curves[f"validation/reconstruction_frechet_distance/random_network/video/{size}"]
+        assert distances.keys() == {2, 4}
+        assert all(distance > 0.0 for distance in distances.values())
     names = {f"{size}_{name}" for size in ("16x16", "32x32") for name in ("00.mp4", "01.mp4", "overview.png")}
     files = files_of(looked.keep / "validation")
     assert files.keys() == {f"step_000000{step}/{name}" for step in (2, 4) for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from shutil import rmtree
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -118,6 +119,28 @@ def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, t
     assert differ(conditions()) == of_samples("sampling", "adherence")
     write_json(paths.samples / "samples.json", [{**entry, "seed": 1} for entry in entries])
     assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
+
+
+def test_samples_of_several_seeds_give_the_mean_of_their_sets(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+    entries = read_json(paths.samples / "samples.json")
+    alone = []
+    for one in (entries[:3], entries[3:]):
+        write_json(paths.samples / "samples.json", one)
+        alone.append(run(config(), paths))
+    sets = [{**entry, "seed": number // 3, "index": number % 3} for number, entry in enumerate(entries)]
+    write_json(paths.samples / "samples.json", sets)
+    found = run(config(), paths)
+    figures = read_json(paths.evaluation)["figures"]
+    for name in ("frechet_distance/random_network", "kid/random_network", "adherence/colour", "adherence/base/both"):
+        values = [of_set[name] for of_set in alone]
+        assert found[name] == pytest.approx(fmean(values), rel=1e-12)
+        assert figures[name]["deviation"] == pytest.approx(stdev(values), abs=1e-12)
+        assert figures[name]["parts"] == "2 seeds"
+        assert tracked.metrics[f"{name}/deviation"] == figures[name]["deviation"]
+    assert figures["held_out_loss/base"]["deviation"] is None
+    assert "2 of 1 repeats" in figures["adherence/colour"]["conditions"]["protocol"]
+    assert "3 samples" not in figures["adherence/colour"]["conditions"]["protocol"]  # a dataset of one's own has any
 
 
 def test_samples_of_other_weights_are_refused(tmp_path: Path, tracked: Tracked) -> None:

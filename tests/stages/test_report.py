@@ -25,7 +25,7 @@ from walt.pages.formats import number
 from walt.project.registry import get_stage
 from walt.project.report_config import ReportConfig
 from walt.stages import evaluate
-from walt.stages.report import Config, run
+from walt.stages.report import Config, run, shown_figure
 
 CAPTION = "a <b>bold</b> & 'odd' caption"
 LOCK = """
@@ -136,12 +136,28 @@ def test_figures_and_tables(paths: Paths, page: str) -> None:
     assert page.count('class="chart"') == 4  # three trainings and the bands
     assert "with fewer than 256 a Fréchet distance is uncertain" in page
     figure = read_json(paths.evaluation)["figures"]["frechet_distance/random_network"]
-    assert page.count(figure["conditions"]["protocol"]) >= 5, "beside each of its numbers"
+    metrics_of_page = page[page.index('id="metrics"') : page.index('id="training"')]
+    assert f"Protocol: {figure['conditions']['protocol']}." in metrics_of_page
+    row = re.search(r"<tr><td><code>frechet_distance/random_network.*?</tr>", metrics_of_page)
+    assert row is not None
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", row.group())
+    assert cells[1:3] == ["lower", number(figure["value"])]
+    assert cells[-1] == "4"  # real clips; samples are 6
+    assert "Deviation" not in page, "there is one seed"
     assert f"{number(figure['low'])} to {number(figure['high'])}" in page
     assert "30 % to 90 %" in page  # of the colours
     for text in ("truncated", "10 of 20 frames", "0a1b2c.dir"):
         assert text in page
     assert "dddddd" not in page  # the page cannot hold its own hash
+
+
+def test_a_figure_in_words() -> None:
+    figure = {"value": 0.9375, "low": 0.85, "high": 0.98, "items": 64, "deviation": 0.01, "parts": "3 seeds"}
+    assert shown_figure("adherence/shape", figure) == {
+        "value": "94 %", "interval": "85 % to 98 %", "deviation": "1 % over 3 seeds", "clips": "64", "better": "higher",
+    }  # fmt: skip
+    alone = shown_figure("fvd", {**figure, "value": 12.345, "low": None, "high": None, "deviation": None})
+    assert (alone["value"], alone["interval"], alone["deviation"], alone["better"]) == ("12.3", "", "", "lower")
 
 
 def test_text_from_outside_is_escaped(page: str) -> None:
@@ -177,13 +193,17 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     entries = read_json(less.samples / "samples.json")
     write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
     left_out = {"left_out": "the dataset has no adherence check"}
-    figures = {"fvd": {"low": None, "high": None, "conditions": {"protocol": "ucf101_class (0a1b)"}}}
+    conditions = {"protocol": "ucf101_class (0a1b)"}
+    figure = {"value": 12.5, "low": None, "high": None, "items": 64, "deviation": 0.5, "parts": "3 seeds"}
+    figures = {"fvd": {**figure, "conditions": conditions}}
     write_json(less.evaluation, {"metrics": {"fvd": 12.5}, "figures": figures, "details": {"adherence": left_out}})
     run(report_config(), less)
     page = less.report.read_text(encoding="utf-8")
     assert Checker(page).open == []
     assert "FVD (I3D)" in page
     assert "ucf101_class (0a1b)" in page
+    assert "Deviation" in page
+    assert "0.5 over 3 seeds" in page
     assert "the dataset has no adherence check" in page
     assert "params.yaml" not in page
     assert "Rejected inputs" not in page

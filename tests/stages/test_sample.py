@@ -175,6 +175,35 @@ def test_classes_come_in_turn(tmp_path: Path) -> None:
         choose_prompts(config(prompts="classes"), Paths(tmp_path))
 
 
+def test_classes_as_often_as_in_the_training_clips(tmp_path: Path) -> None:
+    labels, held = [1, 1, 1, 4], [2, 2]
+    clips = [replace(row, label=label) for row, label in zip(rows([None] * 6), labels + held, strict=True)]
+    clips = [replace(row, split="held_out") if row.label == 2 else row for row in clips]
+    write_manifest(tmp_path / "data/manifest", [(0, clips)])
+    found = choose_prompts(config(prompts="training_classes", count=8), Paths(tmp_path), num_classes=5)
+    assert sorted(found, key=str) == [1] * 6 + [4] * 2
+    write_manifest(tmp_path / "data/manifest", [(0, rows([None]))])
+    with pytest.raises(ConfigurationError, match="no training clip has a class"):
+        choose_prompts(config(prompts="training_classes"), Paths(tmp_path), num_classes=5)
+
+
+def test_each_repeat_is_the_set_of_its_seed(paths: Paths) -> None:
+    given = config(prompts=("a red circle", "a blue square", "a white star"), cascade=False, batch_size=2)
+    alone = {}
+    for seed in (0, 1):
+        run(given.model_copy(update={"seed": seed}), paths)
+        alone[seed] = [decode_clip(file.read_bytes()) for file in sorted(paths.samples.glob("lossless/*.mp4"))]
+    run(given.model_copy(update={"sample": given.sample.model_copy(update={"repeats": 2})}), paths)
+    samples = read_json(paths.samples / "samples.json")
+    made = [(sample["file"], sample["seed"], sample["index"]) for sample in samples]
+    assert made == [(f"{number:05d}.mp4", number // 3, number % 3) for number in range(6)]
+    for number, sample in enumerate(samples):
+        video = decode_clip((paths.samples / sample["lossless_file"]).read_bytes())
+        assert np.array_equal(video, alone[number // 3][number % 3])
+        assert sample["prompt"] == given.sample.prompts[number % 3]
+    assert not np.array_equal(alone[0][0], alone[1][0])
+
+
 def test_prompts_that_the_model_does_not_take(paths: Paths) -> None:
     with pytest.raises(ConfigurationError, match=r"sample\.prompts is classes, but base\.conditioning is not class"):
         run(config(prompts="classes"), paths)

@@ -32,6 +32,10 @@ class Figure:
     conditions: Mapping[str, str]
     """What it was measured on -> a digest: all but the models under test. Numbers whose conditions differ are never
     compared."""
+    deviation: float | None = None
+    """Standard deviation over ``parts``; the value is their mean."""
+    parts: str = ""
+    """Of what the value is a mean besides its items: ``3 seeds``, or ``10 splits``; empty: of nothing."""
 
     def as_json(self) -> dict[str, Any]:
         """For ``from_json``; replicates with nine digits, which is more than they are good for."""
@@ -46,7 +50,8 @@ class Figure:
         return cls(**{**value, "low": low, "high": high, "replicates": tuple(value["replicates"])})
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.3g}, {self.high:.3g}]"
+        over = "" if self.deviation is None else f", deviation {self.deviation:.2g} over {self.parts}"
+        return f"{self.value:.4g} [{self.low:.3g}, {self.high:.3g}]{over}"
 
 
 def differing(first: Figure, second: Figure) -> list[str]:

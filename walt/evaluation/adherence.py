@@ -77,12 +77,13 @@ def check_prompt(prompt: str, video: Video) -> PromptCheck | None:
     return PromptCheck(prompt, seen, seen.colour == scene.colour, direction, seen.shape == scene.shape)
 
 
-def matching(checks: Sequence[PromptCheck]) -> dict[str, list[bool]]:
+def matching(of_videos: Sequence[PromptCheck | None]) -> dict[str, list[bool]]:
     """Whether each video matches its prompt, in their order: in ``colour``, ``shape``; of the prompts with a direction
     also in ``direction``, ``both`` (colour and direction) and ``all`` (shape too).
 
     Keys are left out where no prompt asks.
     """
+    checks = [check for check in of_videos if check is not None]
     moving = [check for check in checks if check.direction_matches is not None]
     found = {}
     if checks:

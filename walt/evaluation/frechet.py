@@ -6,10 +6,16 @@ d^2 = |mu_1 - mu_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), with mean and covaria
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cholesky, eigvalsh
+from scipy.linalg.blas import dger, dsyrk
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
@@ -18,55 +24,195 @@ from walt.evaluation.extractors import Extractor
 Features = NDArray[np.float64]
 """(N, D): a row for each clip."""
 
-_ROUNDING = 1e-12  # of the covariances' traces: less than that is no distance
+_ALLOWED = 1e-8
+"""Of the covariances' traces: a distance whose rounding could be more is computed in the slower way."""
+_BLOCK = 256
+"""Rows that are centred at once: no copy of all of them is made."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rows of a set of features, in the order in which they are summed; it counts for the last bits."""
+
+    rows: NDArray[np.int64]
+    counts: Features | None
+    """How often each is there; None: once."""
+
+    @classmethod
+    def all_of(cls, features: Features) -> Chosen:
+        """Each row once, in one order for each set, whatever order they are in: sorted by their bytes."""
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        keys = rows.view(np.dtype((np.void, rows.strides[0]))).ravel()
+        return cls(np.argsort(keys, kind="stable"), None)
+
+    @classmethod
+    def resampled(cls, rows: NDArray[np.int64]) -> Chosen:
+        """Those of a resample, (N,): what is drawn several times is summed once, and counts more."""
+        found, counts = np.unique(rows, return_counts=True)
+        return cls(found, counts.astype(np.float64))
+
+
+def in_order(features: Features) -> Features:
+    """The rows as ``Chosen.all_of`` orders them."""
+    return np.asarray(features[Chosen.all_of(features).rows], dtype=np.float64)
 
 
 def frechet_distance(real: Features, generated: Features) -> float:
     """The distance between two sets of features, 0 or more; both (N, D) with N of 2 or more.
 
-    The same bits whatever the order of the rows: they are brought into one order first. tr (S_1 S_2)^(1/2) is the sum
-    of the singular values of A B^T, where A and B are the centred rows divided by (N - 1)^(1/2), or the triangular
-    factors of A and B: no product of covariances is made, whose roots would lose half of the digits, and fewer clips
-    than features are cheap.
+    The same bits whatever the order of the rows.
     """
-    return distance_of(in_order(real), in_order(generated))
+    one, other = Chosen.all_of(real), Chosen.all_of(generated)
+    if _equal(real, one.rows, generated, other.rows):
+        return 0.0  # and not the rounding of what follows
+    return distance_of(real, generated, one, other)
 
 
-def in_order(features: Features) -> Features:
-    """The rows, sorted by their bytes: one order for each set, whatever it is."""
-    rows = np.ascontiguousarray(features, dtype=np.float64)
-    return rows[np.argsort(rows.view(np.dtype((np.void, rows.strides[0]))).ravel(), kind="stable")]
+def distance_of(real: Features, generated: Features, of_real: Chosen, of_generated: Chosen) -> float:
+    """As ``frechet_distance``, of some of the rows."""
+    a, b = _Side.of(real, of_real), _Side.of(generated, of_generated)
+    return _distance(a, b, lambda: (_root(real, of_real), _root(generated, of_generated)))
 
 
-def distance_of(real: Features, generated: Features) -> float:
-    """As ``frechet_distance``, of rows in the order in which they are; it counts for the last bits."""
-    means = [side.mean(axis=0) for side in (real, generated)]
-    a, b = (_factor(side - mean) for side, mean in zip((real, generated), means, strict=True))
-    return _distance(means[0] - means[1], a, b)
+@dataclass(frozen=True)
+class Statistics:
+    """Mean (D,) and covariance (D, D) of the real side's features, and the SHA-256 of their file."""
+
+    mean: Features
+    covariance: Features
+    digest: str
+
+    @cached_property
+    def root(self) -> Features:
+        """A matrix A (D, D) with A^T A the covariance."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        return np.asarray(np.sqrt(values.clip(0.0))[:, None] * vectors.T)
 
 
-def _distance(shift: Features, a: Features, b: Features) -> float:
-    """Of two distributions whose means differ by ``shift`` and whose covariances are A^T A and B^T B."""
-    traces = float((a * a).sum() + (b * b).sum())
-    roots = np.linalg.svd(a @ b.T, compute_uv=False)
-    distance = float((shift**2).sum()) + traces - 2.0 * float(roots.sum())
-    return distance if distance > _ROUNDING * traces else 0.0
+def distance_to_statistics(statistics: Statistics, generated: Features, chosen: Chosen) -> float:
+    """The distance of some of the rows of (N, D), two or more, to a mean and a covariance, which is symmetric."""
+    real = _Side(statistics.mean, None, statistics.covariance, float(np.trace(statistics.covariance)))
+    return _distance(real, _Side.of(generated, chosen), lambda: (statistics.root, _root(generated, chosen)))
 
 
-def distance_to_statistics(mean: Features, covariance: Features, generated: Features) -> float:
-    """The distance of features (N, D), N of 2 or more, to a mean (D,) and a covariance (D, D), which is symmetric.
+@dataclass(frozen=True)
+class _Side:
+    """What a distance needs of a set: its covariance, or, of fewer clips than features, the rows of ``_root``."""
 
-    As ``distance_of``: a factor of the covariance takes the place of the centred rows.
+    mean: Features
+    rows: Features | None
+    covariance: Features | None
+    trace: float
+    """Of the covariance."""
+
+    @classmethod
+    def of(cls, features: Features, chosen: Chosen) -> _Side:
+        mean, covariance = _moments(features, chosen) if len(chosen.rows) > features.shape[1] else (None, None)
+        if mean is not None and covariance is not None:
+            return cls(mean, None, covariance, float(np.trace(covariance)))
+        mean, rows = _centred(features, chosen)
+        return cls(mean, rows, None, float(np.vdot(rows, rows)))
+
+    def times(self, rows: Features) -> Features:
+        """R S R^T for R (K, D) and the covariance S, or a matrix of the same eigenvalues; its lower triangle."""
+        if self.covariance is not None:
+            return np.asarray(rows @ self.covariance @ rows.T)
+        assert self.rows is not None
+        product = rows @ self.rows.T  # (K, N - 1)
+        return np.asarray(dsyrk(1.0, product.T, trans=len(rows) <= product.shape[1], lower=True))
+
+
+def _distance(a: _Side, b: _Side, roots: Callable[[], tuple[Features, Features]]) -> float:
+    """d^2 of two sets. tr (S_1 S_2)^(1/2) is the sum of the singular values of A B^T, where A^T A = S_1, B^T B = S_2:
+    those of a matrix that is no larger than the number of clips, or of features.
+
+    They are the roots of the eigenvalues of a symmetric matrix, which costs a quarter of the singular values
+    themselves, but small ones lose half of their digits: where that could count, ``roots`` gives A and B, and the
+    singular values are computed as such.
     """
-    own = generated.mean(axis=0)
-    values, vectors = np.linalg.eigh(covariance)
-    return _distance(mean - own, np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T, _factor(generated - own))
+    shift, traces = a.mean - b.mean, a.trace + b.trace
+    found, error = _sum_of_roots(a, b)
+    if error > _ALLOWED * traces:
+        one, other = roots()
+        found, error = float(np.linalg.svd(one @ other.T, compute_uv=False).sum()), 0.0
+    distance = float(shift @ shift) + traces - 2.0 * found
+    return distance if distance > 2.0 * error + 1e-12 * traces else 0.0
 
 
-def _factor(centred: Features) -> Features:
+def _sum_of_roots(a: _Side, b: _Side) -> tuple[float, float]:
+    """(sum of the roots of the eigenvalues of B S_1 B^T, a bound of its error)."""
+    if b.rows is None:
+        a, b = b, a
+    rows = b.rows
+    if rows is None:
+        assert b.covariance is not None
+        try:
+            rows = cholesky(b.covariance, check_finite=False)  # upper: R^T R
+        except LinAlgError:
+            return 0.0, inf
+    values = eigvalsh(a.times(rows), overwrite_a=True, check_finite=False)
+    if a.covariance is None:  # both are rows
+        scale = float(values.sum())
+    else:  # the covariances are rounded before they are multiplied
+        scale = float(np.linalg.norm(a.covariance)) * (
+            b.trace if b.covariance is None else float(np.linalg.norm(b.covariance))
+        )
+    rounding = float(np.finfo(np.float64).eps) * scale
+    roots = np.sqrt(values.clip(0.0))
+    error = np.minimum(rounding / (2.0 * roots.clip(np.finfo(np.float64).tiny)), np.sqrt(rounding)).sum()
+    return float(roots.sum()), float(error)
+
+
+def _moments(features: Features, chosen: Chosen) -> tuple[Features, Features]:
+    """(mean (D,), covariance (D, D)), summed over blocks of rows around a point between them."""
+    around = features[chosen.rows[:_BLOCK]].mean(axis=0)
+    total, weight = np.zeros(features.shape[1]), 0.0
+    products = np.zeros((features.shape[1], features.shape[1]), order="F")  # its upper triangle
+    for start in range(0, len(chosen.rows), _BLOCK):
+        block = features[chosen.rows[start : start + _BLOCK]]
+        block -= around
+        counts = np.ones(len(block)) if chosen.counts is None else chosen.counts[start : start + _BLOCK]
+        total += counts @ block
+        weight += counts.sum()
+        if chosen.counts is not None:
+            block *= np.sqrt(counts)[:, None]
+        products = dsyrk(1.0, block.T, beta=1.0, c=products, overwrite_c=True)
+    shift = total / weight
+    covariance = np.triu(products)
+    covariance += np.triu(products, 1).T
+    covariance -= weight * np.outer(shift, shift)
+    covariance /= weight - 1.0
+    return around + shift, covariance
+
+
+def _centred(features: Features, chosen: Chosen) -> tuple[Features, Features]:
+    """(mean (D,), A (N - 1, D) with A^T A the covariance)."""
+    rows = np.asarray(features[chosen.rows], dtype=np.float64)
+    counts = np.ones(len(rows)) if chosen.counts is None else chosen.counts
+    total = counts.sum()
+    mean = counts @ rows / total
+    rows -= mean
+    rows *= np.sqrt(counts / (total - 1.0))[:, None]
+    # one of the N rows depends on the others: root(counts) times the rows is 0. This direction is reflected into the
+    # first row, which is left out: a singular value of 0 would lose half of its digits
+    normal = np.sqrt(counts / total)
+    normal[0] += 1.0
+    dger(-1.0 / normal[0], normal @ rows, normal, a=rows.T, overwrite_a=True)
+    return mean, rows[1:]
+
+
+def _root(features: Features, chosen: Chosen) -> Features:
     """A matrix A with A^T A the covariance, of D rows or fewer."""
-    scaled = centred / np.sqrt(len(centred) - 1)
-    return np.asarray(np.linalg.qr(scaled, mode="r")) if len(scaled) > scaled.shape[1] else scaled
+    _, rows = _centred(features, chosen)
+    return np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > rows.shape[1] else rows
+
+
+def _equal(one: Features, of_one: NDArray[np.int64], other: Features, of_other: NDArray[np.int64]) -> bool:
+    """Whether two sets hold the same rows."""
+    return one.shape == other.shape and all(
+        np.array_equal(one[of_one[start : start + _BLOCK]], other[of_other[start : start + _BLOCK]])
+        for start in range(0, len(one), _BLOCK)
+    )
 
 
 class RunningFrechetDistance:

@@ -9,8 +9,9 @@ from walt.core.sizes import Size
 from walt.evaluation.clip_sets import RealClip, real_clips
 from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
+from walt.evaluation.frechet import Statistics
 from walt.evaluation.protocol import SPLITS, load_protocol, networks_of, statistics_of, unjudged_frames
-from walt.evaluation.set_figures import Statistics, read_statistics
+from walt.evaluation.set_figures import read_statistics
 
 
 def open_extractors(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.protocol import Metric, measures_of
 
 _FRECHET_DISTANCES = {"i3d": "fvd", "inception": "fid"}
@@ -35,13 +35,26 @@ def of_network(metric: Metric, network: str) -> str:
     return known or f"{metric}/{network}"
 
 
+def of_reconstructions(network: str, kind: str, size: str) -> str:
+    """The Frechet distance of held-out clips and what an autoencoder makes of them, by a network: ``rfvd/video/32x32``,
+    ``rfid/image/32x32``, ``reconstruction_frechet_distance/random_network/video/32x32``.
+
+    Args:
+        kind: ``video`` or ``image``.
+    """
+    known = _FRECHET_DISTANCES.get(network)
+    return f"{f'r{known}' if known else f'reconstruction_frechet_distance/{network}'}/{kind}/{size}"
+
+
+def frechet_network(config: EvaluateConfig) -> NetworkName:
+    """The network of the first Frechet distance that a configuration gives. Raises ConfigurationError for an unknown
+    protocol."""
+    return next(measure.network for measure in measures_of(config) if "frechet_distance" in measure.metrics)
+
+
 def frechet_distance(config: EvaluateConfig) -> str:
-    """The first Frechet distance that a configuration gives. Raises ConfigurationError for an unknown protocol."""
-    return next(
-        of_network("frechet_distance", measure.network)
-        for measure in measures_of(config)
-        if "frechet_distance" in measure.metrics
-    )
+    """The first Frechet distance that a configuration gives. Raises as ``frechet_network``."""
+    return of_network("frechet_distance", frechet_network(config))
 
 
 def is_of_a_band(name: str) -> bool:
@@ -55,8 +68,9 @@ def is_a_share(name: str) -> bool:
 
 
 def better(name: str) -> Literal["higher", "lower"]:
-    """Which of two values of a metric is the better one: shares, scores and similarities rise, others fall."""
-    return "higher" if is_a_share(name) or name.startswith(("inception_score/", "text_similarity/")) else "lower"
+    """Which of two values of a metric is the better one: shares, scores, similarities and PSNR rise, others fall."""
+    rising = ("inception_score/", "text_similarity/", "psnr/")
+    return "higher" if is_a_share(name) or name.startswith(rising) else "lower"
 
 
 def metric_names(config: EvaluateConfig, models: Sequence[str], cascade: bool) -> list[str]:

@@ -7,7 +7,8 @@ protocol where both agree, and only such numbers are compared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,7 +57,10 @@ class GeneratedSide(Section):
     seeds: tuple[NonNegativeInt, ...] | None
     """One set of samples with each; null: any."""
     repeats: PositiveInt
-    """Sets of samples, each with a seed of its own, over which published numbers are averaged."""
+    """Sets of ``clips`` samples, each with a seed of its own, over which published numbers are averaged."""
+    balance: Literal["any", "even", "training"]
+    """How often each class or prompt is asked for, in each set: as often as any other, but for one; or, of classes, as
+    often as in the training clips, but for one."""
 
 
 class Form(Section):
@@ -75,6 +79,8 @@ class Measure(Section):
 
     network: NetworkName
     metrics: tuple[Metric, ...]
+    splits: PositiveInt | None
+    """Parts of the samples over which an inception score is averaged; null where none is asked for."""
 
     @model_validator(mode="after")
     def _fits(self) -> Measure:
@@ -83,6 +89,8 @@ class Measure(Section):
             raise ValueError(f"{self.network} has no classes: an inception_score needs {', '.join(WITH_CLASSES)}")
         if "text_similarity" in self.metrics and self.network != "clip":
             raise ValueError(f"{self.network} reads no text: text_similarity needs clip")
+        if ("inception_score" in self.metrics) != (self.splits is not None):
+            raise ValueError("splits are those of an inception_score: a number with it, null without it")
         return self
 
 
@@ -116,9 +124,17 @@ class Found:
     fps: float | None
     real_clips: int
     samples: int
+    """Of the smallest set."""
     seeds: Sequence[int]
     prompts: Sequence[str]
+    """Of one set."""
+    conditioning: str
+    """Of the base model: ``none``, ``class`` or ``text``."""
+    training_classes: Mapping[str, int]
+    """Class, as a prompt says it -> training clips of it."""
     beginning: str
+    given_frames: int
+    """First frames that the model was given."""
 
 
 @cache
@@ -142,7 +158,7 @@ def measures_of(config: EvaluateConfig) -> tuple[Measure, ...]:
         return measures
     wanted = dict.fromkeys(metric for measure in measures for metric in measure.metrics)
     metrics = tuple(metric for metric in wanted if metric in _OF_FEATURES)
-    return (Measure(network=config.features, metrics=metrics or ("frechet_distance",)),)
+    return (Measure(network=config.features, metrics=metrics or ("frechet_distance",), splits=None),)
 
 
 def statistics_of(config: EvaluateConfig) -> dict[NetworkName, NetworkFile]:
@@ -185,11 +201,37 @@ def departures(config: EvaluateConfig, found: Found) -> list[str]:
         said.append(f"seeds {', '.join(map(str, seeds))}")
     elif len(seeds) != made.repeats:
         said.append(f"{len(seeds)} of {made.repeats} repeats")
-    if made.prompts is not None and (others := len(set(found.prompts) - set(made.prompts))):
+    return said + _of_conditions(protocol, found)
+
+
+def _of_conditions(protocol: Protocol, found: Found) -> list[str]:
+    """In what the samples were made of other conditions than the protocol's."""
+    made, said, asked = protocol.generated, [], Counter(found.prompts)
+    if made.conditions in ("class", "text", "none") and found.conditioning != made.conditions:
+        said.append(f"a model of conditioning {found.conditioning}")
+    elif made.conditions == "class" and "" in asked:
+        said.append(f"{asked['']} samples of no class")
+    if made.prompts is not None and (others := len(asked.keys() - set(made.prompts))):
         said.append(f"{others} other prompts")
+    if made.prompts is not None and (missing := len(set(made.prompts) - asked.keys())):
+        said.append(f"without {missing} of its {len(made.prompts)} prompts")
+    if made.balance == "even" and max(asked.values()) - min(asked.values()) > 1:
+        said.append("not each prompt as often")
+    if made.balance == "training" and not _has_proportions(asked, found.training_classes):
+        said.append("classes not as in the training clips")
     if (made.conditions == "frames") != (found.beginning == "video") and made.conditions != "any":
         said.append(f"sample.beginning {found.beginning}")
+    elif protocol.given_frames != found.given_frames and made.conditions != "any":
+        said.append(f"{found.given_frames} given frames")
     return said
+
+
+def _has_proportions(asked: Mapping[str, int], clips: Mapping[str, int]) -> bool:
+    """Whether each class is asked for as often as its share of the clips says, to one video."""
+    samples, all_clips = sum(asked.values()), max(sum(clips.values()), 1)
+    return all(
+        abs(asked.get(label, 0) - samples * clips.get(label, 0) / all_clips) <= 1.0 for label in {*asked, *clips}
+    )
 
 
 def label(config: EvaluateConfig, differences: Sequence[str]) -> str:

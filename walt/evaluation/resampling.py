@@ -7,6 +7,9 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +17,21 @@ from scipy.special import rel_entr, softmax
 from scipy.stats import binomtest
 
 from walt.core.figures import CONFIDENCE, Figure, half_width
-from walt.evaluation.frechet import Features, distance_of, distance_to_statistics, frechet_distance, in_order
+from walt.evaluation.frechet import (
+    Chosen,
+    Features,
+    Statistics,
+    distance_of,
+    distance_to_statistics,
+    frechet_distance,
+    in_order,
+)
 from walt.evaluation.kernels import Kernel, discrepancies
 
 RESAMPLES = 200
+FEWER_RESAMPLES = 50
+"""Of a Frechet distance of more than ``_LARGE`` clips and features; they give the deviation to 10 %, not to 5 %."""
+_LARGE = 1000
 
 
 def mean_figure(values: Sequence[float], conditions: Mapping[str, str], keep: bool = True) -> Figure:
@@ -45,25 +59,28 @@ def share_figure(matches: Sequence[bool], conditions: Mapping[str, str]) -> Figu
 
 def frechet_figure(real: Features, generated: Features, conditions: Mapping[str, str]) -> Figure:
     """The Frechet distance of two sets of features, two clips or more each, both sets resampled."""
-    real_resamples = resamples(len(real), stream=1)
-    generated_resamples = resamples(len(generated), stream=0)
-    replicates = [
-        distance_of(real[of_real], generated[of_generated])
-        for of_real, of_generated in zip(real_resamples, generated_resamples, strict=True)
-    ]
+    count = _distances(generated)
+    drawn = zip(resamples(len(real), stream=1)[:count], resamples(len(generated), stream=0)[:count], strict=True)
+    replicates = [distance_of(real, generated, *map(Chosen.resampled, chosen)) for chosen in drawn]
     value, items = frechet_distance(real, generated), min(len(real), len(generated))
     reach = half_width(replicates, items)
     return Figure(value, max(value - reach, 0.0), value + reach, items, tuple(replicates), conditions)
 
 
-def frechet_to_statistics_figure(
-    mean: Features, covariance: Features, generated: Features, conditions: Mapping[str, str]
-) -> Figure:
+def frechet_to_statistics_figure(statistics: Statistics, generated: Features, conditions: Mapping[str, str]) -> Figure:
     """The Frechet distance to a mean and a covariance, which stay as they are; two clips or more are resampled."""
-    value = distance_to_statistics(mean, covariance, in_order(generated))
-    replicates = [distance_to_statistics(mean, covariance, generated[chosen]) for chosen in resamples(len(generated))]
+    value = distance_to_statistics(statistics, generated, Chosen.all_of(generated))
+    replicates = [
+        distance_to_statistics(statistics, generated, Chosen.resampled(chosen))
+        for chosen in resamples(len(generated))[: _distances(generated)]
+    ]
     reach = half_width(replicates, len(generated))
     return Figure(value, max(value - reach, 0.0), value + reach, len(generated), tuple(replicates), conditions)
+
+
+def _distances(features: Features) -> int:
+    """Resamples of a Frechet distance: fewer where each costs the eigenvalues of a large matrix."""
+    return FEWER_RESAMPLES if min(features.shape) > _LARGE else RESAMPLES
 
 
 def kernel_figure(kernel: Kernel, real: Features, generated: Features, conditions: Mapping[str, str]) -> Figure:
@@ -77,24 +94,48 @@ def kernel_figure(kernel: Kernel, real: Features, generated: Features, condition
     return Figure(value, value - reach, value + reach, items, tuple(replicates.tolist()), conditions)
 
 
-def inception_score_figure(logits: Features, conditions: Mapping[str, str]) -> Figure:
-    """The inception score of all items at once, exp E KL(p(class | item) | p(class)): 1 to the number of classes.
+def inception_score_figure(logits: Features, conditions: Mapping[str, str], splits: int = 1) -> Figure:
+    """The inception score, exp E KL(p(class | item) | p(class)): 1 to the number of classes, or of a split's items.
 
-    Salimans et al. (arXiv 1606.03498). Not split into parts: torchmetrics' with ``splits=1``.
+    Salimans et al. (arXiv 1606.03498), who split the items, in their order, into parts of one size and give the mean of
+    the parts' scores and its deviation (numpy's, which divides by the number of parts). A score of a part is smaller
+    than one of all.
 
     Args:
         logits: (N, classes), N of 2 or more; logarithms of probabilities will do.
+        splits: parts; where there are fewer than two items for each, fewer parts are made.
     """
-    of_items = softmax(logits, axis=1)
-    value = _inception_score(softmax(in_order(logits), axis=1))
-    replicates = [_inception_score(of_items[chosen]) for chosen in resamples(len(logits))]
-    reach = half_width(replicates, len(logits))
-    return Figure(value, max(value - reach, 1.0), value + reach, len(logits), tuple(replicates), conditions)
+    splits = min(splits, len(logits) // 2)
+    # of one part the value does not depend on the order
+    of_items, ordered = softmax(logits, axis=1), softmax(in_order(logits) if splits == 1 else logits, axis=1)
+    scores = _inception_scores(ordered, splits)
+    replicates = [float(_inception_scores(of_items[chosen], splits).mean()) for chosen in resamples(len(logits))]
+    value, reach = float(scores.mean()), half_width(replicates, len(logits))
+    figure = Figure(value, max(value - reach, 1.0), value + reach, len(logits), tuple(replicates), conditions)
+    return figure if splits == 1 else replace(figure, deviation=float(scores.std()), parts=f"{splits} splits")
 
 
-def _inception_score(probabilities: Features) -> float:
-    divergences = rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1)
-    return float(np.exp(divergences.mean()))
+def over_seeds(figures: Sequence[Figure]) -> Figure:
+    """The mean of the same figure of several sets of samples, one for each seed, with its deviation over them.
+
+    The interval's ends are the means of theirs: it says how the number of one set would move, and does not shrink with
+    the number of seeds. Resample number i of the mean is that of each set, which have the same prompts.
+    """
+    if len(figures) == 1:
+        return figures[0]
+    value, low, high = (fmean(getattr(figure, name) for figure in figures) for name in ("value", "low", "high"))
+    replicates = tuple(fmean(of_sets) for of_sets in zip(*(figure.replicates for figure in figures), strict=True))
+    return replace(
+        figures[0], value=value, low=low, high=high, items=min(figure.items for figure in figures),
+        replicates=replicates, deviation=stdev(figure.value for figure in figures), parts=f"{len(figures)} seeds",
+    )  # fmt: skip
+
+
+def _inception_scores(probabilities: Features, splits: int) -> Features:
+    """Of each part: (splits,)."""
+    bounds = [len(probabilities) * place // splits for place in range(splits + 1)]
+    parts = [probabilities[start:end] for start, end in pairwise(bounds)]
+    return np.array([np.exp(rel_entr(part, part.mean(axis=0)).sum(axis=1).mean()) for part in parts])
 
 
 def resamples(items: int, stream: int = 0) -> NDArray[np.int64]:

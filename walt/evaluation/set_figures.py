@@ -20,7 +20,7 @@ from walt.evaluation.config import NetworkName
 from walt.evaluation.coverage import NEIGHBOURS, covered
 from walt.evaluation.extractors import Extractor
 from walt.evaluation.feature_cache import FeatureCache
-from walt.evaluation.frechet import Features
+from walt.evaluation.frechet import Features, Statistics
 from walt.evaluation.kernels import KID, MMD
 from walt.evaluation.metric_names import of_network
 from walt.evaluation.protocol import Measure, Metric
@@ -30,6 +30,7 @@ from walt.evaluation.resampling import (
     inception_score_figure,
     kernel_figure,
     mean_figure,
+    over_seeds,
     share_figure,
 )
 from walt.media.images import Clip
@@ -40,21 +41,14 @@ _FEWEST: dict[Metric, int] = {"mmd": 1, "precision": NEIGHBOURS + 1, "recall": N
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Mean (D,) and covariance (D, D) of the real side's features, and the SHA-256 of their file."""
-
-    mean: Features
-    covariance: Features
-    digest: str
-
-
-@dataclass(frozen=True)
 class Sets:
     """The two sides, and what is known of them."""
 
     real: Sequence[RealClip]
     generated: Sequence[Callable[[], Clip]]
     prompts: Sequence[str]
+    seeds: Sequence[int]
+    """Of the samples: those of one seed are a set, and each figure is the mean of the sets."""
     given_frames: int
     """First frames of each clip that are not judged."""
     statistics: Mapping[NetworkName, Statistics]
@@ -102,8 +96,13 @@ def measure_sets(
             if clips.fewest(metric) < _FEWEST.get(metric, 2):
                 left_out.append(name)
             else:
-                figures[name] = clips.figure(metric)
+                figures[name] = clips.figure(metric, measure.splits or 1)
     return figures, left_out
+
+
+def of_each_seed(seeds: Sequence[int]) -> list[list[int]]:
+    """The places of the samples of each seed."""
+    return [[place for place, seed in enumerate(seeds) if seed == wanted] for wanted in dict.fromkeys(seeds)]
 
 
 class _MeasuredSets:
@@ -111,38 +110,44 @@ class _MeasuredSets:
 
     def __init__(self, sets: Sets, extractor: Extractor, statistics: Statistics | None) -> None:
         self.sets, self.extractor, self.statistics = sets, extractor, statistics
+        self.sets_of_samples = of_each_seed(sets.seeds)
         self._real: tuple[Features, str] | None = None
         self._generated: Features | None = None
 
     def fewest(self, metric: Metric) -> int:
         """Clips of the smaller side that a metric looks at."""
         alone = metric in ("inception_score", "text_similarity") or self._to_statistics(metric)
-        return len(self.sets.generated) if alone else min(len(self.sets.real), len(self.sets.generated))
+        samples = min(map(len, self.sets_of_samples))
+        return samples if alone else min(len(self.sets.real), samples)
 
-    def figure(self, metric: Metric) -> Figure:
+    def figure(self, metric: Metric, splits: int) -> Figure:
         """The metric's value, with its interval and what it was measured on."""
         conditions = {**self.sets.conditions, "extractor": self.extractor.digest}
         if metric == "inception_score":
             logits, _ = measure_clips(self.sets.generated, self.extractor, self.sets.given_frames, classes=True)
-            return inception_score_figure(logits, conditions)
+            return over_seeds([inception_score_figure(logits[one], conditions, splits) for one in self.sets_of_samples])
         if metric == "text_similarity":
-            return mean_figure(self._similarities(), conditions)
+            similarities = np.array(self._similarities())
+            return over_seeds([mean_figure(similarities[one].tolist(), conditions) for one in self.sets_of_samples])
+        return over_seeds([self._compared(metric, self.generated[one], conditions) for one in self.sets_of_samples])
+
+    def _compared(self, metric: Metric, generated: Features, conditions: dict[str, str]) -> Figure:
+        """A figure of one set of samples and the real side."""
         if metric == "frechet_distance" and self.statistics is not None:
             statistics = self.statistics
             if len(statistics.mean) != self.extractor.num_features:
                 said = f"{len(statistics.mean)} features, the network has {self.extractor.num_features}"
                 raise ConfigurationError(f"evaluate.statistics is of {said}")
-            conditions |= {"real clips": statistics.digest}
-            return frechet_to_statistics_figure(statistics.mean, statistics.covariance, self.generated, conditions)
+            return frechet_to_statistics_figure(statistics, generated, {**conditions, "real clips": statistics.digest})
         real, digest = self.real
-        conditions |= {"real clips": digest}
+        conditions = {**conditions, "real clips": digest}
         if metric == "precision":
-            return share_figure(covered(self.generated, real).tolist(), conditions)
+            return share_figure(covered(generated, real).tolist(), conditions)
         if metric == "recall":
-            return share_figure(covered(real, self.generated).tolist(), conditions)
+            return share_figure(covered(real, generated).tolist(), conditions)
         if metric == "frechet_distance":
-            return frechet_figure(real, self.generated, conditions)
-        return kernel_figure(KID if metric == "kid" else MMD, real, self.generated, conditions)
+            return frechet_figure(real, generated, conditions)
+        return kernel_figure(KID if metric == "kid" else MMD, real, generated, conditions)
 
     @property
     def real(self) -> tuple[Features, str]:

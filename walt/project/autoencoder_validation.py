@@ -1,5 +1,5 @@
-"""Looking at an autoencoder while it is trained: its PSNR on held-out clips, and these clips beside what it makes of
-them."""
+"""Looking at an autoencoder while it is trained: its PSNR on held-out clips, the Frechet distance of these clips to
+what it makes of them (rFVD), and both side by side."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.streaming import decode_within, encode_within
+from walt.core.errors import ConfigurationError
 from walt.core.log import warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import write_bytes
 from walt.data.clip_dataset import ClipDataset
+from walt.evaluation import metric_names
+from walt.evaluation.config import NetworkName
+from walt.evaluation.extractors import Extractor, check_extractor, features_of, make_extractor
+from walt.evaluation.frechet import frechet_distance
 from walt.media.images import Clip, png_bytes
+from walt.nn.collectives import gather_tensors
+from walt.nn.device import select_device
 from walt.project.params import Params
 from walt.project.transformer_validation import FOLDER, OVERVIEW, step_folder
 from walt.sampling.output import overview, to_frames, write_sample
@@ -37,26 +44,32 @@ class AutoencoderValidation:
     paths: Paths
     log: Log
     measure: Measure
+    network: NetworkName
+    """That of the evaluation's first Frechet distance."""
+    extractor: Extractor
 
     @classmethod
     def make(cls, params: Params, paths: Paths, log: Log, measure: Measure | None) -> Validation:
         """As ``walt.training.validation.Validator``; ``measure`` gives the PSNR."""
         assert measure is not None
         assert params.train_autoencoder.validation is not None
-        return Validation(params.train_autoencoder.validation.every, cls(params, paths, log, measure).look)
+        network = metric_names.frechet_network(params.evaluate)
+        extractor = make_extractor(network, params.evaluate.networks, paths)
+        own = cls(params, paths, log, measure, network, extractor.to(select_device(params.compute.device)))
+        return Validation(params.train_autoencoder.validation.every, own.look)
 
     def look(self, step: int, model: nn.Module) -> None:
-        """Measure the PSNR, on all ranks; keep pictures, on the first. Where each holds a share of the model, all
-        reconstruct what is in the pictures."""
+        """Measure, on all ranks; keep pictures, on the first. Where each holds a share of the model, all reconstruct what
+        is in the pictures."""
         assert isinstance(model, CausalAutoencoder)
         settings = self.params.train_autoencoder.validation
         assert settings is not None
-        figures = self.measure(model)
+        sharded = any(is_sharded(parameter) for parameter in model.parameters())
+        figures = self.measure(model) | self._distances(model, settings.clips, sharded)
         if not figures:
             warning("validation: nothing is held out, so nothing is measured while training")
             return
         self.log.log_metrics({f"validation/{name}": value for name, value in figures.items()}, step)
-        sharded = any(is_sharded(parameter) for parameter in model.parameters())
         if not (settings.samples and (ranks().is_first or sharded)):
             return
         with tempfile.TemporaryDirectory() as scratch:
@@ -67,6 +80,36 @@ class AutoencoderValidation:
             self.log.log_artifact(Path(scratch), step_folder(step))
             for picture in sorted(Path(scratch).glob(f"*{OVERVIEW}")):
                 self.log.log_picture(picture, f"{FOLDER}/{picture.stem}", step)
+
+    def _distances(self, model: CausalAutoencoder, most: int, sharded: bool) -> dict[str, float]:
+        """At each trained size, of the first ``most`` held-out videos, or images, where they are two or more. The ranks
+        share them, or call a sharded model equally often."""
+        figures = {}
+        for size in trained_sizes(self.params.train_autoencoder):
+            clips = ClipDataset(self.paths.clips, size, "held_out")
+            kind = "video" if clips.video_keys else "image"
+            keys = list(islice(clips.video_keys or clips.image_keys, most))
+            if len(keys) < 2 or not self._takes(len(clips.clip(keys[0])), size):
+                continue
+            own = [self._features(clips, key, model) for key in (keys if sharded else ranks().share(keys))]
+            real, made = torch.stack(own if sharded else gather_tensors(own)).double().unbind(1)  # (N, D) each
+            name = metric_names.of_reconstructions(self.network, kind, size_folder(size))
+            figures[name] = frechet_distance(real.numpy(), made.numpy())
+        return figures
+
+    def _takes(self, frames: int, size: Size) -> bool:
+        """Whether the network can judge such clips; it is chosen for the samples, whose form may be another."""
+        try:
+            check_extractor(self.extractor, self.network, frames, size)
+        except ConfigurationError as error:
+            warning(f"validation: no distance of reconstructions: {error}")
+            return False
+        return True
+
+    def _features(self, clips: ClipDataset, key: str, model: CausalAutoencoder) -> Tensor:
+        """Of a clip and of its reconstruction: (2, D) float32 on the processor."""
+        video, made = self._reconstructed(clips, key, model)
+        return torch.stack([features_of(self.extractor, one[0]) for one in (video, made)])
 
     def _show(self, folder: Path, size: Size, model: CausalAutoencoder, count: int) -> None:
         """The first held-out videos of a size, or images: each on the left, what the model makes of it on the right."""
@@ -83,8 +126,12 @@ class AutoencoderValidation:
 
     def _pair(self, clips: ClipDataset, key: str, model: CausalAutoencoder) -> Clip:
         """(T, H, 2 W, 3) uint8."""
+        video, made = self._reconstructed(clips, key, model)
+        return np.concatenate([to_frames(video[0]), to_frames(made[0])], axis=2)
+
+    def _reconstructed(self, clips: ClipDataset, key: str, model: CausalAutoencoder) -> tuple[Tensor, Tensor]:
+        """A clip and what the model makes of it, (1, 3, T, H, W) in [-1, 1] on its device."""
         most, device = self.params.compute.megapixels_at_once, next(model.parameters()).device
         video = clips.frames([key], [0], len(clips.clip(key))).to(device)
         pieces = decode_within(model, encode_within(model, video, most), most)
-        made = torch.cat([piece.float() for piece in pieces], dim=2)
-        return np.concatenate([to_frames(video[0]), to_frames(made[0])], axis=2)
+        return video, torch.cat([piece.float() for piece in pieces], dim=2).clamp(-1.0, 1.0)

@@ -188,7 +188,11 @@ def _check_conditions(params: Params) -> None:
             raise ValueError(f"{said}: it must be the same, or none")
         if model.num_classes not in (base.num_classes, None):
             raise ValueError(f"{name}.num_classes is {model.num_classes}, but base.num_classes is {base.num_classes}")
-    taken = {"text": ("held_out", "adherence", "none"), "class": ("classes", "held_out", "none"), "none": ("none",)}
+    taken = {
+        "text": ("held_out", "adherence", "none"),
+        "class": ("classes", "training_classes", "held_out", "none"),
+        "none": ("none",),
+    }
     listed = base.conditioning == "text" and isinstance(prompts, tuple)
     if not listed and prompts not in taken[base.conditioning]:
         said = "a list" if isinstance(prompts, tuple) else prompts

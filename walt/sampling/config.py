@@ -12,15 +12,18 @@ from walt.core.config import Section
 class SampleConfig(Section):
     """The ``sample`` section."""
 
-    prompts: tuple[str, ...] | Literal["held_out", "adherence", "classes", "none"]
+    prompts: tuple[str, ...] | Literal["held_out", "adherence", "classes", "training_classes", "none"]
     """For models of text a list, the captions of held-out clips, or the prompts that the dataset's adherence check
-    covers; for models of classes ``classes``, each in turn, or those of held-out clips; ``none`` gives no condition,
-    the only choice for models without conditions."""
+    covers; for models of classes ``classes``, each in turn, ``training_classes``, each as often as in the training
+    clips, or those of held-out clips; ``none`` gives no condition, the only choice for models without conditions."""
     caption: str | None
     """Name of the caption that ``held_out`` takes of a clip that has several; null, and where no caption of a clip has
     that name: its first."""
     count: PositiveInt
     """Videos made when ``prompts`` is not a list."""
+    repeats: PositiveInt
+    """Sets of these videos, with the seeds ``seed``, ``seed`` + 1 and so on: an evaluation gives the mean of the sets
+    and the deviation over them."""
     steps: PositiveInt
     """DDIM steps."""
     eta: float = Field(ge=0.0, le=1.0)

@@ -10,16 +10,15 @@ base model's. What cannot be measured is left out, and ``details`` says why.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from math import isfinite
 from pathlib import Path
-from shutil import copy
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from walt.autoencoder.config import AutoencoderConfig
 from walt.core import log
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
@@ -34,6 +33,7 @@ from walt.core.storage import read_json, write_json
 from walt.data.caption_choice import CaptionChoice, check_names
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
+from walt.data.manifest import iterate_columns
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
@@ -43,29 +43,30 @@ from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Extractor
 from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
 from walt.evaluation.judges import open_extractors, open_statistics, wanted_clips
+from walt.evaluation.metric_names import ADHERENCE
 from walt.evaluation.protocol import Found, departures, label, measures_of, unjudged_frames
-from walt.evaluation.resampling import mean_figure, share_figure
-from walt.evaluation.set_figures import Sets, measure_sets
+from walt.evaluation.resampling import mean_figure, over_seeds, share_figure
+from walt.evaluation.set_figures import Sets, measure_sets, of_each_seed
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
 from walt.nn.collectives import gather_shares
 from walt.nn.device import select_device
-from walt.nn.pretrained import weights_digest
+from walt.nn.pretrained import load_config, weights_digest
 from walt.project.code_identity import code_digest
+from walt.project.tracked_evaluation import group, track
 from walt.project.trained_transformers import trained_transformers
-from walt.sampling.samples import OVERVIEW, Sample, read_samples
+from walt.sampling.prompt_inputs import describe_prompt
+from walt.sampling.samples import Sample, read_samples
 from walt.tracking.config import TrackingConfig
 from walt.tracking.releases import release_digests, release_folders
-from walt.tracking.runs import Run, start_run
+from walt.tracking.runs import start_run
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import load_transformer
 
 STAGE = "evaluate"
 FEW_VIDEOS, STANDARD_VIDEOS = 256, 2048
 """A distance of fewer videos than the first is said to be uncertain; published ones are of the second."""
-_VIDEOS_COMPARED = 8  # in the release's own run
-_VIDEOS_TRACKED = 16  # sample videos in the MLflow run; all of them are in results/samples
 
 Result = tuple[dict[str, Figure], dict[str, Any]]
 """(figures, details)."""
@@ -98,11 +99,12 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     extractors = open_extractors(config.evaluate, paths, num_frames, size, select_device(config.compute.device))
     statistics = open_statistics(config.evaluate, paths)
     real = wanted_clips(config.evaluate, paths, size, num_frames)
-    protocol = protocol_of(config, samples, real, size, num_frames)
+    protocol = protocol_of(config, samples, real, paths)
     made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
     sets = Sets(
         real, [partial(_read, sample.lossless) for sample in samples], [sample.prompt for sample in samples],
-        unjudged_frames(config.evaluate), statistics, made, paths.work(STAGE) / "features", made["code"],
+        [sample.seed for sample in samples], unjudged_frames(config.evaluate), statistics, made,
+        paths.work(STAGE) / "features", made["code"],
     )  # fmt: skip
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
@@ -126,8 +128,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         settings = {**params, PROTOCOL: protocol, "sample": samples[0].settings, "samples": len(samples)}
         write_json(paths.metrics, {name: figure.value for name, figure in figures.items()})
         write_json(paths.evaluation, as_json(figures, models, settings, details))
-        _track(tracked, figures, samples, paths)
-        _group(tracked, models, {**params, "dataset": descriptor.name}, figures, samples)
+        track(tracked, figures, samples, paths)
+        group(tracked, models, {**params, "dataset": descriptor.name}, figures, samples)
     metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}
     for name, figure in metrics.items():
         log.info(f"{STAGE}: {name} {figure}")
@@ -246,12 +248,21 @@ def _held_out_batches(
         yield HeldOutBatch(keys, latents.latents(keys), conditions.tensors(keys), low.latents(keys) if low else None)
 
 
-def protocol_of(config: Config, samples: list[Sample], real: Sequence[RealClip], size: Size, num_frames: int) -> str:
+def protocol_of(config: Config, samples: list[Sample], real: Sequence[RealClip], paths: Paths) -> str:
     """Name and digest of the protocol, with all in which this evaluation differs from it."""
+    size, num_frames = _form(samples[0].lossless)
+    sets = of_each_seed([sample.seed for sample in samples])
+    model, beginning = load_config(paths.base, TransformerConfig), samples[0].settings.get("beginning", "none")
+    factor = load_config(paths.autoencoder, AutoencoderConfig).temporal_factor
+    labels: Counter[str] = Counter()
+    if model.conditioning == "class":
+        rows = iterate_columns(paths.manifest, "split", "label")
+        labels.update(describe_prompt(label) for split, label in rows if split == "train" and label is not None)
     found = Found(
-        frames=num_frames, size=size, fps=samples[0].settings.get("fps"), real_clips=len(real), samples=len(samples),
-        seeds=[sample.seed for sample in samples], prompts=[sample.prompt for sample in samples],
-        beginning=samples[0].settings.get("beginning", "none"),
+        frames=num_frames, size=size, fps=samples[0].settings.get("fps"), real_clips=len(real),
+        samples=min(map(len, sets)), seeds=[sample.seed for sample in samples],
+        prompts=[samples[place].prompt for place in sets[0]], conditioning=model.conditioning, training_classes=labels,
+        beginning=beginning, given_frames={"none": 0, "image": 1, "video": 1 + factor}[beginning],
     )  # fmt: skip
     return label(config.evaluate, departures(config.evaluate, found))
 
@@ -263,11 +274,13 @@ def measure_protocol(config: Config, sets: Sets, extractors: Mapping[NetworkName
         "real_clips": len(sets.real),
         "held_out_clips": sum(clip.split == "held_out" for clip in sets.real),
         "samples": len(sets.generated),
+        "seeds": len(set(sets.seeds)),
     }
-    fewest = len(sets.generated) if sets.statistics else min(len(sets.real), len(sets.generated))
+    samples = min(map(len, of_each_seed(sets.seeds)))
+    fewest = samples if sets.statistics else min(len(sets.real), samples)
     if fewest < FEW_VIDEOS:
         details["remark"] = (
-            f"{len(sets.generated)} videos and {len(sets.real)} clips: with fewer than {FEW_VIDEOS} a Fréchet distance "
+            f"{samples} videos and {len(sets.real)} clips: with fewer than {FEW_VIDEOS} a Fréchet distance "
             f"is uncertain and too large; {STANDARD_VIDEOS} are the standard"
         )
         log.warning(details["remark"])
@@ -284,55 +297,22 @@ def measure_adherence(descriptor: Descriptor, samples: list[Sample], made: Mappi
     """
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = [(sample.lossless, sample.prompt) for sample in samples]
-    base = [(sample.base_lossless, sample.prompt) for sample in samples if sample.base_lossless]
+    final = [(sample.lossless, sample.prompt, sample.seed) for sample in samples]
+    base = [(sample.base_lossless, sample.prompt, sample.seed) for sample in samples if sample.base_lossless]
     figures: dict[str, Figure] = {}
     details: dict[str, Any] = {}
     for name, videos in (("videos", final), ("base", base)):
-        own = [check_prompt(prompt, _read(path)) for path, prompt in ranks().share(videos)]
+        own = [check_prompt(prompt, _read(path)) for path, prompt, _ in ranks().share(videos)]
         found = gather_shares([check and asdict(check) for check in own])
-        matches = matching([PromptCheck.from_json(check) for check in found if check])
+        checks = [check and PromptCheck.from_json(check) for check in found]
+        of_sets = [matching([checks[place] for place in one]) for one in of_each_seed([seed for *_, seed in videos])]
         figures |= {
-            metric_names.adherence(what, name == "base"): share_figure(of_videos, made)
-            for what, of_videos in matches.items()
+            metric_names.adherence(what, name == "base"): over_seeds([share_figure(one[what], made) for one in of_sets])
+            for what in ADHERENCE
+            if of_sets and all(what in one for one in of_sets)
         }
-        details[name] = {path.name: check for (path, _), check in zip(videos, found, strict=True)}
+        details[name] = {path.name: check for (path, _, _), check in zip(videos, found, strict=True)}
     return figures, details
-
-
-def _track(tracked: Run, figures: Mapping[str, Figure], samples: list[Sample], paths: Paths) -> None:
-    intervals = {
-        f"{name}/{end}": value
-        for name, figure in figures.items()
-        for end, value in (("low", figure.low), ("high", figure.high))
-        if not metric_names.is_of_a_band(name) and isfinite(value)
-    }
-    tracked.log_metrics(intervals, 0)
-    tracked.log_artifact(paths.evaluation)
-    tracked.log_artifact(paths.samples / OVERVIEW, "samples")
-    for sample in samples[:_VIDEOS_TRACKED]:
-        tracked.log_artifact(sample.path, "samples")
-        tracked.log_artifact(sample.path.with_suffix(".png"), "samples")
-        if sample.base_path is not None:
-            tracked.log_artifact(sample.base_path, "samples/base")
-
-
-def _group(
-    tracked: Run,
-    models: Mapping[str, str],
-    settings: Mapping[str, Any],
-    figures: Mapping[str, Figure],
-    samples: list[Sample],
-) -> None:
-    """One run for the release, with the first samples: to be compared with those of other releases."""
-    with TemporaryDirectory() as scratch:
-        for sample in samples[:_VIDEOS_COMPARED]:
-            for file in (sample.path, sample.path.with_suffix(".png")):
-                copy(file, scratch)
-        shown = {
-            name: (figure.value, str(figure), sha256_json(dict(figure.conditions))) for name, figure in figures.items()
-        }
-        tracked.log_release(models, settings, shown, Path(scratch))
 
 
 def _read(path: Path) -> Clip:

@@ -62,6 +62,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     if not paths.evaluation.is_file():
         raise StorageError(f"{paths.evaluation}: no such file")
     evaluation = read_json(paths.evaluation)
+    figures = evaluation["figures"]
     manifest = survey(paths.manifest)
     clips = StoredClips(paths.clips)
     page = {
@@ -73,9 +74,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         "reconstructions": show_reconstructions(manifest.spread_held_out(_RECONSTRUCTIONS), clips, paths),
         "samples": show_samples(paths, evaluation, config.report.samples),
         "metrics": {name: value for name, value in evaluation["metrics"].items() if "/band_" not in name},
-        "shown": {name: _form_of(name)(value) for name, value in evaluation["metrics"].items()},
-        "intervals": {name: interval(name, figure) for name, figure in evaluation["figures"].items()},
-        "protocols": {name: figure["conditions"].get(PROTOCOL, "") for name, figure in evaluation["figures"].items()},
+        "figures": {name: shown_figure(name, figure) for name, figure in figures.items()},
+        "protocol": next(filter(None, (figure["conditions"].get(PROTOCOL) for figure in figures.values())), ""),
+        "deviations": any(figure.get("deviation") is not None for figure in figures.values()),
         "adherence": adherence_table(evaluation["metrics"]),
         "bands": band_chart(evaluation["metrics"]),
         "remarks": list(remarks(evaluation["details"])),
@@ -124,10 +125,17 @@ def _form_of(name: str) -> Callable[[float], str]:
     return percent if metric_names.is_a_share(name) else number
 
 
-def interval(name: str, figure: dict[str, Any]) -> str:
-    """The interval of a figure of the evaluation; empty where one clip is all there was."""
-    low, high, form = figure["low"], figure["high"], _form_of(name)
-    return "" if low is None or high is None else f"{form(low)} to {form(high)}"
+def shown_figure(name: str, figure: dict[str, Any]) -> dict[str, str]:
+    """A figure of the evaluation in words: value, interval (empty where one clip is all there was), deviation over
+    seeds or splits, clips that it was taken of, and which values are better."""
+    low, high, deviation, form = figure["low"], figure["high"], figure.get("deviation"), _form_of(name)
+    return {
+        "value": form(figure["value"]),
+        "interval": "" if low is None or high is None else f"{form(low)} to {form(high)}",
+        "deviation": "" if deviation is None else f"{form(deviation)} over {figure['parts']}",
+        "clips": number(figure["items"]),
+        "better": metric_names.better(name),
+    }
 
 
 def show_clips(rows: Sequence[ManifestRow], clips: StoredClips) -> list[dict[str, Any]]:
@@ -148,9 +156,11 @@ def describe_model(name: str, folder: Path) -> dict[str, Any]:
     """Title, figures and loss curves of one training."""
     history = read_json(folder / "history.json")
     curves = {key: _series(history, key) for key in _LOSSES if any(key in entry for entry in history)}
+    metrics = read_json(folder / "metrics.json")
     return {
         "title": _TITLES[name],
-        "metrics": read_json(folder / "metrics.json"),
+        "metrics": metrics,
+        "shown": {key: f"{number(value)}{' dB' if key.startswith('psnr/') else ''}" for key, value in metrics.items()},
         "steps": history[-1]["step"] if history else 0,
         "chart": Markup(loss_curves(name.replace("_", "-"), curves)) if curves else None,
     }

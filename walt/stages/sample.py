@@ -8,10 +8,11 @@ line are made by ``walt.commands.sample``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from heapq import nsmallest
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from walt.sampling.config import SampleConfig
 from walt.sampling.output import overview, to_frames, write_sample
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
+from walt.sampling.proportions import in_proportion
 from walt.sampling.samples import BASE_FOLDER, LOSSLESS_FOLDER, OVERVIEW, SAMPLES
 from walt.transformer.config import TransformerConfig
 
@@ -88,15 +90,15 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         frames: dict[str, Tensor] = {}
         for start, batch in generate(pipeline, prompts, config.seed, config.sample, beginnings):
             for offset in range(len(batch.prompts)):
-                own.append(_write(folder, start + offset, batch, offset, config, pipeline.versions))
+                own.append(_write(folder, start + offset, len(prompts), batch, offset, config, pipeline.versions))
                 if start + offset < _IN_OVERVIEW:
                     frames[str(start + offset)] = torch.from_numpy(to_frames(batch.videos[offset]))
-        samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("index"))
+        samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("seed", "index"))
         for part in gather_bytes(save(frames)):
             frames |= load(part)
         videos = [frames[str(number)].numpy() for number in range(len(frames))]
         if ranks().is_first:
-            captions = list(map(describe_prompt, prompts[: len(videos)]))
+            captions = list(map(describe_prompt, islice(cycle(prompts), len(videos))))
             write_bytes(folder / OVERVIEW, png_bytes(overview(videos, captions)))
             write_json(folder / SAMPLES, samples)
     return {"videos": len(samples), "steps": config.sample.steps, "size": "x".join(map(str, videos[0].shape[1:3]))}
@@ -120,9 +122,9 @@ def choose_prompts(
     unconditional: Prompt = None,
     sizes: Sequence[Size] = (),
 ) -> list[Prompt]:
-    """The prompts in the order of the videos. Held-out captions and classes are repeated, with other noise, until
-    there are enough; where no held-out video has a caption, those of the training videos are used, with a warning.
-    Where videos begin as held-out clips do, held-out prompts are the captions or classes of those same clips.
+    """The prompts of a set in the order of the videos. Held-out captions and classes are repeated, with other noise,
+    until there are enough; where no held-out video has a caption, those of the training videos are used, with a
+    warning. Where videos begin as held-out clips do, held-out prompts are the captions or classes of those same clips.
 
     Args:
         num_classes: of the base model, where it is conditioned on classes.
@@ -139,10 +141,11 @@ def choose_prompts(
         return list(chosen)
     if chosen == "none":
         return [unconditional] * count
-    if chosen == "classes":
+    if chosen in ("classes", "training_classes"):
         if num_classes is None:
-            raise ConfigurationError("sample.prompts is classes, but base.conditioning is not class")
-        return list(islice(cycle(range(num_classes)), count))
+            raise ConfigurationError(f"sample.prompts is {chosen}, but base.conditioning is not class")
+        every = chosen == "classes"
+        return list(islice(cycle(range(num_classes)), count)) if every else _training_classes(paths.manifest, count)
     if chosen == "adherence":
         descriptor = load_section(paths.resolve(config.dataset.descriptor), Descriptor)
         if descriptor.adherence is None:
@@ -213,6 +216,14 @@ def _classes(manifest: Path, count: int) -> list[Prompt]:
     if not any(clips.values()):
         raise ConfigurationError("sample.prompts is held_out, but nothing is held out: give a list, or classes")
     return clips["video"] or clips["image"]
+
+
+def _training_classes(manifest: Path, count: int) -> list[Prompt]:
+    clips = Counter(label for split, label in iterate_columns(manifest, "split", "label") if split == "train")
+    del clips[None]
+    if not clips:
+        raise ConfigurationError("sample.prompts is training_classes, but no training clip has a class")
+    return [*in_proportion(clips, count)]
 
 
 def _captions(manifest: Path, split: str, count: int, wanted: str | None) -> list[str]:
@@ -286,30 +297,37 @@ class Beginnings:
 def generate(
     pipeline: Pipeline, prompts: Sequence[Prompt], seed: int, config: SampleConfig, beginnings: Beginnings
 ) -> Iterator[tuple[int, SampleBatch]]:
-    """(index of the first video, videos), batch by batch, with a progress bar over model evaluations.
+    """(number of the first video, videos), batch by batch, with a progress bar over model evaluations.
 
-    Each rank makes its share of the batches: whole ones, since another batch size could change a video by rounding.
+    One set of all prompts after the other, each with its own seed. Each rank makes its share of the batches: whole
+    ones, since another batch size could change a video by rounding.
     """
     evaluations = config.steps * (1 + len(pipeline.followers(config.cascade)))
-    starts = ranks().share(range(0, len(prompts), config.batch_size))
-    videos = sum(len(prompts[start : start + config.batch_size]) for start in starts)
+    starts = ranks().share(list(product(range(config.repeats), range(0, len(prompts), config.batch_size))))
+    videos = sum(len(prompts[start : start + config.batch_size]) for _, start in starts)
     with ProgressBar(STAGE, total=videos * evaluations, unit="model steps") as bar:
-        for start in starts:
+        for repeat, start in starts:
             batch = prompts[start : start + config.batch_size]
             indices = range(start, start + len(batch))
-            yield (
-                start,
-                pipeline(batch, seed, config, indices=indices, beginning=beginnings.of(indices), progress=bar.advance),
-            )
+            given = beginnings.of(indices)
+            made = pipeline(batch, seed + repeat, config, indices=indices, beginning=given, progress=bar.advance)
+            yield repeat * len(prompts) + start, made
 
 
 def _write(
-    folder: Path, index: int, batch: SampleBatch, offset: int, config: Config, versions: Mapping[str, str]
+    folder: Path,
+    number: int,
+    of_a_set: int,
+    batch: SampleBatch,
+    offset: int,
+    config: Config,
+    versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Write one sample's files; its entry of ``samples.json``."""
-    name, fps = f"{index:05d}", config.sample.fps
+    """Write one sample's files; its entry of ``samples.json``. ``of_a_set``: videos of each seed."""
+    name, fps = f"{number:05d}", config.sample.fps
+    repeat, index = divmod(number, of_a_set)
     about = {
-        "prompt": describe_prompt(batch.prompts[offset]), "seed": config.seed, "index": index,
+        "prompt": describe_prompt(batch.prompts[offset]), "seed": config.seed + repeat, "index": index,
         "settings": model_settings(config.sample), "models": dict(versions),
     }  # fmt: skip
     files: dict[str, str | None] = {}
@@ -325,4 +343,4 @@ def _write(
 
 def model_settings(config: SampleConfig) -> dict[str, Any]:
     """The settings that a video depends on, as its metadata has them."""
-    return config.model_dump(mode="json", exclude={"prompts", "count", "batch_size"})
+    return config.model_dump(mode="json", exclude={"prompts", "count", "repeats", "batch_size"})
