@@ -13,6 +13,9 @@ from walt.project.params import Params
 from walt.project.recipes import recipe_data
 from walt.project.registry import STAGE_NAMES, Stage
 
+_NO_PROMOTION = {"metric": "held_out_loss/base", "better": "lower", "guards": [], "floor": None}
+"""A table promotes nothing: the rule asks for what every evaluation makes, whichever networks judge."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -70,6 +73,7 @@ def _cell(
     data = recipe_data(of_row.recipe or of_table.recipe or common.recipe)
     for settings in (common.settings, of_table.settings, row.settings, of_row.settings):
         data = merged(data, settings)
+    data["promotion"] = {**data["promotion"], **_NO_PROMOTION}
     if project is not None:
         data |= _of_the_machine(data, project)
     shared = parse_section(data, Params, source)

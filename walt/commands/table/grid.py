@@ -12,8 +12,8 @@ from walt.commands.table.cells import Cell, cells, changes, metrics
 from walt.commands.table.directions import Measured
 from walt.commands.table.stage_folders import StageFolders, of_tables
 from walt.commands.table.table_file import Metric, ScaleName, TableFile, load_scale, load_table
-from walt.commands.table.table_page import Results, write_results
-from walt.core.errors import WaltError
+from walt.commands.table.table_page import Results, write_numbers, write_page
+from walt.core.errors import ConfigurationError, WaltError
 from walt.core.log import info, warning
 from walt.core.paths import Paths
 from walt.core.storage import lock, read_json
@@ -30,31 +30,42 @@ def run(name: str, scale: ScaleName, seeds: Sequence[int], root: Path) -> Path:
         WaltError: a stage failed; what had ended is kept, and the next start goes on there.
     """
     table, common = load_table(name), load_scale(scale)
+    if scale not in table.scales:
+        raise ConfigurationError(f"table {name} has no scale '{scale}': {table.about}")
     project = load_params(root) if (root / PARAMS_FILE).is_file() else None
     wanted = cells(table, scale, common, seeds, project)
     folders, compared = StageFolders(root), metrics(table, scale, common)
     out = root / "results" / "tables" / (name if scale == "paper" else f"{name}-{scale}")
     results = Results(name, scale, table, common.about, compared, {})
-    with lock(folders.place / "lock"):
+    with lock(folders.place / "lock"), _pages_written(out, results):
         tracked = _Tracked(f"table {name}, {scale}", table, wanted, folders.root)
         digests: dict[str, Cell] = {}
         for number, cell in enumerate(wanted, start=1):
             folders.read_sources(cell)
             said = "there already" if folders.finished(cell, table.last_stage) else "begins"
             info(f"table {name}: {cell.name} ({number} of {len(wanted)}) {said}")
-            try:
-                folder = folders.run(cell, table.last_stage)
-            except WaltError:
-                warning(f"table {name}: {cell.name} failed; what had ended is kept, and the next start goes on there")
-                raise
+            folder = folders.run(cell, table.last_stage)
             found = measured(folder, table.last_stage, compared)
             results.cells.setdefault(cell.row.name, {})[cell.seed] = found
             digests[folder.name] = cell
             tracked.log(folder.name, cell, changes(table, scale, cell.row), found)
-            write_results(out, results)
+            write_numbers(out, results)
+        write_page(out, results)
         tracked.finish(digests, out)
     info(f"{out / 'table.md'} and {out / 'table.html'}")
     return out
+
+
+@contextmanager
+def _pages_written(out: Path, results: Results) -> Iterator[None]:
+    """What had ended is shown where a stage fails or is stopped."""
+    try:
+        yield
+    except (WaltError, KeyboardInterrupt):
+        if results.cells:
+            write_page(out, results)
+            warning(f"{out}: what had ended is kept, and the next start goes on there")
+        raise
 
 
 def measured(folder: Path, stage: str, compared: Sequence[Metric]) -> dict[str, Measured]:

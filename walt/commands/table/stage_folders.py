@@ -38,6 +38,7 @@ class StageFolders:
         self.root = root.resolve()
         self.place = Paths(self.root).work(FOLDER)
         self._clips: dict[str, str] = {}  # ingest's folder -> digest of what it made
+        self._code: dict[str, str] = {}  # a stage's module -> digest of its code, which takes a while to find
 
     def read_sources(self, cell: Cell) -> None:
         """Bring a cell's clips up to date: the sources may have changed. Once in a process for the same settings.
@@ -90,13 +91,15 @@ class StageFolders:
 
     def _folder(self, stage: Stage, cell: Cell, folders: dict[str, Path]) -> Path:
         """The name says all that the result depends on: settings, code, descriptor, and the folders that are read."""
+        if stage.module not in self._code:
+            self._code[stage.module] = code_digest(stage.module)
         data = cell.params(stage).model_dump(mode="json")
         inputs = {name: folders[_MAKERS[name]].name for name in stage.inputs}
         identity = {
             "settings": {section: data[section] for section in stage.params},
             "inputs": inputs,
             "clips": sorted({self._clips[name] for name in inputs.values() if name in self._clips}),
-            "code": code_digest(stage.module),
+            "code": self._code[stage.module],
             "sources": self._sources(stage, cell.own),
         }
         return self.place / f"{stage.name}-{sha256_json(identity)[:_DIGITS]}"

@@ -33,6 +33,11 @@ class Results:
     cells: dict[str, dict[int, dict[str, Measured]]]
     """Row -> seed -> metric -> figure."""
 
+    @property
+    def title(self) -> str:
+        """Of the page."""
+        return f"Table {self.name}: {self.table.title}"
+
     def of(self, row: Row, metric: Metric) -> dict[int, Measured]:
         """A row's figures by seed."""
         by_seed = self.cells.get(row.name, {})
@@ -56,21 +61,25 @@ class Results:
         return [metric for metric in self.metrics if any(self.of(row, metric) for row in self.table.rows)]
 
 
-def write_results(out: Path, results: Results) -> None:
-    """Write all four files."""
-    rows, notes = _rows(results), _notes(results)
+def write_numbers(out: Path, results: Results) -> None:
+    """``table.md`` and ``table.json``."""
+    write_bytes(out / "table.md", _markdown(results).encode())
+    write_json(out / "table.json", _as_json(results))
+
+
+def write_page(out: Path, results: Results) -> None:
+    """All four files."""
+    write_numbers(out, results)
+    header, *rows = _rows(results)
     charts = [chart for metric in results.measured_metrics() for chart in _charts(results, metric)]
-    title = f"Table {results.name}: {results.table.title}"
-    write_bytes(out / "table.md", _markdown(title, results, rows, notes).encode())
     values = {
-        "title": title, "about": results.table.about, "about_scale": results.about_scale, "scale": results.scale,
-        "protocol": results.table.paper.protocol, "header": rows[0], "rows": rows[1:], "notes": notes,
-        "charts": [(chart.title, Markup(_svg(chart))) for chart in charts],
+        "title": results.title, "about": results.table.about, "about_scale": results.about_scale,
+        "scale": results.scale, "protocol": results.table.paper.protocol, "header": header, "rows": rows,
+        "notes": _notes(results), "charts": [(chart.title, Markup(_svg(chart))) for chart in charts],
     }  # fmt: skip
     write_bytes(out / "table.html", render(_TEMPLATE, values).encode())
     if charts:
-        write_bytes(out / "table.png", distributions_png(f"{title} ({results.scale})", charts, columns=2))
-    write_json(out / "table.json", _as_json(results))
+        write_bytes(out / "table.png", distributions_png(f"{results.title} ({results.scale})", charts, columns=2))
 
 
 def _rows(results: Results) -> list[list[str]]:
@@ -166,12 +175,12 @@ def _svg(chart: Intervals) -> str:
     return distribution_svg(chart, width=5.4, height=0.9 + 0.32 * len(chart.rows))
 
 
-def _markdown(title: str, results: Results, rows: list[list[str]], notes: list[str]) -> str:
-    lines = [f"# {title}", "", results.table.about, "", f"The paper: {results.table.paper.protocol}."]
+def _markdown(results: Results) -> str:
+    header, *rows = ([cell.replace("|", "/") for cell in row] for row in _rows(results))
+    lines = [f"# {results.title}", "", results.table.about, "", f"The paper: {results.table.paper.protocol}."]
     lines += ["", f"Here ({results.scale}): {results.about_scale}", ""]
-    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in rows[0])} |", f"|{'---|' * len(rows[0])}"]
-    lines += [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows[1:]]
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes), ""])
+    lines += [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(results)), ""])
 
 
 def _as_json(results: Results) -> dict[str, Any]:
