@@ -13,7 +13,7 @@ from walt.project.params import Params
 from walt.project.recipes import recipe_data
 from walt.project.registry import STAGE_NAMES, Stage
 
-_NO_PROMOTION = {"metric": "held_out_loss/base", "better": "lower", "guards": [], "floor": None}
+_NO_PROMOTION: dict[str, Any] = {"metric": "held_out_loss/base", "better": "lower", "guards": [], "floor": None}
 """A table promotes nothing: the rule asks for what every evaluation makes, whichever networks judge."""
 
 
@@ -70,7 +70,7 @@ def _cell(
     table: TableFile, scale: ScaleName, common: Scale, row: Row, seed: int, project: Params | None
 ) -> Cell:  # fmt: skip
     of_table, of_row, source = table.scales[scale], row.at.get(scale, RowScale()), f"row '{row.name}'"
-    data = recipe_data(of_row.recipe or of_table.recipe or common.recipe)
+    data: dict[str, Any] = recipe_data(of_row.recipe or of_table.recipe or common.recipe)
     for settings in (common.settings, of_table.settings, row.settings, of_row.settings):
         data = merged(data, settings)
     data["promotion"] = {**data["promotion"], **_NO_PROMOTION}
