@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 from typing import Literal
 
 from walt.commands.table.table_file import Metric, Paper, Row
-from walt.core.figures import CONFIDENCE
+from walt.core.figures import half_width
 
 MAY_DIFFER = frozenset({"sampling"})
 """Conditions of a figure that a row may change, since it is what the row is about. Two rows of which another differs
@@ -73,10 +73,7 @@ def over_seeds(values: Mapping[int, float]) -> Interval:
     found = list(values.values())
     if len(found) < 2:
         return Interval(dict(values), mean(found), None)
-    from scipy.special import stdtrit  # takes half a second to import
-
-    reach = float(stdtrit(len(found) - 1, 0.5 + CONFIDENCE / 2)) * stdev(found) / len(found) ** 0.5
-    return Interval(dict(values), mean(found), reach)
+    return Interval(dict(values), mean(found), half_width(found, len(found)) / len(found) ** 0.5)
 
 
 def compare(
