@@ -128,3 +128,10 @@ def test_the_folders_stay_right_where_the_project_is_moved(stages: FakeStages, t
     assert stages.ran[len(before) :] == ["ingest"]
     broken = [link for link in (tmp_path / "there").rglob("*") if link.is_symlink() and not link.exists()]
     assert not broken
+
+
+def test_a_changed_class_list_or_takedown_is_another_ingest(stages: FakeStages, tmp_path: Path) -> None:
+    first = run_all(tmp_path, of_table("3a")[:1])
+    (tmp_path / "datasets/takedowns").mkdir(parents=True)
+    (tmp_path / "datasets/takedowns/one.yaml").write_text("a: 1")
+    assert run_all(tmp_path, of_table("3a")[:1]) != first

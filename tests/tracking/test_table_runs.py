@@ -78,3 +78,12 @@ def test_another_table_has_a_parent_of_its_own(connection: Connection, page: Pat
     first = make(connection, page, ("a",))
     other = TableRuns(connection, "table 3a, paper", "Patch size", 1000)
     assert other.run_id != first.run_id
+
+
+def test_a_table_that_broke_off_says_so_until_it_goes_on(connection: Connection, page: Path) -> None:
+    runs = TableRuns(connection, "table 3a, demo", "Patch size", 1000)
+    runs.break_off(2000)
+    assert connection.client.get_run(runs.run_id).info.status == "FAILED"
+    again = make(connection, page, ("a",))
+    assert again.run_id == runs.run_id
+    assert connection.client.get_run(runs.run_id).info.status == "FINISHED"

@@ -65,6 +65,10 @@ class TableRuns:
         client.log_artifacts(self.run_id, str(files))
         client.set_terminated(self.run_id, "FINISHED", end_time=timestamp)
 
+    def break_off(self, timestamp: int) -> None:
+        """The table is not whole; the next start opens its run again."""
+        self._connection.client.set_terminated(self.run_id, "FAILED", end_time=timestamp)
+
     def _found(self, tag: str, value: str) -> str | None:
         found = self._connection.client.search_runs(
             [self._connection.experiment_id], f"tags.`{tag}` = '{value}'", max_results=1

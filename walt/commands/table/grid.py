@@ -37,35 +37,29 @@ def run(name: str, scale: ScaleName, seeds: Sequence[int], root: Path) -> Path:
     folders, compared = StageFolders(root), metrics(table, scale, common)
     out = root / "results" / "tables" / (name if scale == "paper" else f"{name}-{scale}")
     results = Results(name, scale, table, common.about, compared, {})
-    with lock(folders.place / "lock"), _pages_written(out, results):
+    with lock(folders.place / "lock"):
         tracked = _Tracked(f"table {name}, {scale}", table, wanted, folders.root)
-        digests: dict[str, Cell] = {}
-        for number, cell in enumerate(wanted, start=1):
-            folders.read_sources(cell)
-            said = "there already" if folders.finished(cell, table.last_stage) else "begins"
-            info(f"table {name}: {cell.name} ({number} of {len(wanted)}) {said}")
-            folder = folders.run(cell, table.last_stage)
-            found = measured(folder, table.last_stage, compared)
-            results.cells.setdefault(cell.row.name, {})[cell.seed] = found
-            digests[folder.name] = cell
-            tracked.log(folder.name, cell, changes(table, scale, cell.row), found)
-            write_numbers(out, results)
+        digests: list[str] = []
+        try:
+            for number, cell in enumerate(wanted, start=1):
+                folders.read_sources(cell)
+                said = "there already" if folders.finished(cell, table.last_stage) else "begins"
+                info(f"table {name}: {cell.name} ({number} of {len(wanted)}) {said}")
+                folder = folders.run(cell, table.last_stage)
+                found = measured(folder, table.last_stage, compared)
+                results.cells.setdefault(cell.row.name, {})[cell.seed] = found
+                digests.append(folder.name)
+                tracked.log(folder.name, cell, changes(table, scale, cell.row), found)
+                write_numbers(out, results)
+        except (WaltError, KeyboardInterrupt):
+            write_page(out, results)
+            warning(f"{out}: what had ended is kept, and the next start goes on there")
+            tracked.break_off()
+            raise
         write_page(out, results)
         tracked.finish(digests, out)
     info(f"{out / 'table.md'} and {out / 'table.html'}")
     return out
-
-
-@contextmanager
-def _pages_written(out: Path, results: Results) -> Iterator[None]:
-    """What had ended is shown where a stage fails or is stopped."""
-    try:
-        yield
-    except (WaltError, KeyboardInterrupt):
-        if results.cells:
-            write_page(out, results)
-            warning(f"{out}: what had ended is kept, and the next start goes on there")
-        raise
 
 
 def measured(folder: Path, stage: str, compared: Sequence[Metric]) -> dict[str, Measured]:
@@ -104,6 +98,12 @@ class _Tracked:
         with self._warns():
             if self._runs is not None:
                 self._runs.finish(digests, out, _now())
+
+    def break_off(self) -> None:
+        """A stage failed or was stopped."""
+        with self._warns():
+            if self._runs is not None:
+                self._runs.break_off(_now())
 
     @contextmanager
     def _warns(self) -> Iterator[None]:

@@ -106,11 +106,14 @@ class StageFolders:
 
     def _sources(self, stage: Stage, params: Params) -> dict[str, str]:
         """File that a stage reads outside of the artefacts -> digest; of the dataset's own, ingest made the clips."""
-        files = [self._descriptor(params)] if stage.sources else []
+        if not stage.sources:
+            return {}
+        found = {params.dataset.descriptor: self._descriptor(params)}
         for source in stage.sources:
             if "${" not in source:
-                files += (file for file in (self.root / source).rglob("*") if file.is_file())
-        return {file.name: sha256_file(file) for file in files}
+                files = (file for file in (self.root / source).rglob("*") if file.is_file())
+                found |= {file.relative_to(self.root).as_posix(): file for file in files}
+        return {name: sha256_file(file) for name, file in found.items()}
 
     def _descriptor(self, params: Params) -> Path:
         """Of the dataset: the project's own, or the one that comes with walt."""
@@ -122,10 +125,8 @@ class StageFolders:
         descriptor = self._descriptor(params)
         _link(folder / "datasets", descriptor.parents[len(Path(params.dataset.descriptor).parts) - 2])
         for name in (params.dataset.path, *_files(params)):
-            if (
-                not (is_remote(name) or Path(name).is_absolute() or name.startswith("~"))
-                and (self.root / name).exists()
-            ):
+            elsewhere = is_remote(name) or name.startswith("~") or Path(name).is_absolute()
+            if not elsewhere and (self.root / name).exists():
                 _link(folder / name, self.root / name)
 
 
