@@ -8,7 +8,16 @@ import re
 import pytest
 from PIL import Image
 
-from walt.pages.charts import Bars, Distribution, Histogram, distribution_svg, distributions_png, leading
+from walt.pages.charts import (
+    Bars,
+    Distribution,
+    Histogram,
+    IntervalRow,
+    Intervals,
+    distribution_svg,
+    distributions_png,
+    leading,
+)
 
 BARS = Bars("Rejected <inputs>", [("no_caption", 1234), ("<b>$x^2$", 3)])
 CHARTS: list[Distribution] = [
@@ -18,6 +27,7 @@ CHARTS: list[Distribution] = [
     Histogram("several orders", [0.01, 0.5, 3.0, 900.0], "seconds"),
     Histogram("fractions", [0.1, 0.11, 0.3], "share"),
     Histogram("negative", [-3.5, 0.0, 2.25], "score"),
+    Intervals("rows", [IntervalRow("<one>", [1.0, 1.2], 0.4, 1.8), IntervalRow("none", [], 0.0, 0.0)], "", line=0.0),
 ]
 
 
@@ -66,3 +76,18 @@ def test_the_rest_of_a_ranking_is_drawn_as_one() -> None:
     counts = [(str(number), 10 - number) for number in range(10)]
     assert leading(counts, 9) == counts, "one name more is no longer than 'others'"
     assert leading(counts, 3) == [*counts[:3], ("7 others", 7 + 6 + 5 + 4 + 3 + 2 + 1)]
+
+
+def test_an_interval_is_a_line_as_long_as_it_is() -> None:
+    """Beside a row that keeps the axis the same."""
+
+    def coloured(low: float, high: float) -> int:
+        chart = Intervals("x", [IntervalRow("all", [0.0, 10.0], 0.0, 10.0), IntervalRow("b", [5.0], low, high)], "")
+        picture = Image.open(io.BytesIO(distributions_png("t", [chart]))).convert("RGB")
+        pixels = picture.load()
+        assert pixels is not None
+        return sum(pixels[x, y] == (0x35, 0x63, 0xA8) for x in range(picture.width) for y in range(picture.height))
+
+    narrow, wide = coloured(4.9, 5.1), coloured(1.0, 9.0)
+    assert wide - narrow > 100
+    assert ">b<" in distribution_svg(Intervals("x", [IntervalRow("b", [], 0.0, 0.0)], "")), "a name without values"

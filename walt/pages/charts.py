@@ -59,7 +59,31 @@ class Bars:
     counts: Sequence[tuple[str, int]]
 
 
-Distribution = Histogram | Bars
+@dataclass(frozen=True)
+class Intervals:
+    """A value with its interval for each name, and the single values that it is the mean of."""
+
+    title: str
+    rows: Sequence[IntervalRow]
+    unit: str
+    """Beneath the axis; may be empty."""
+    line: float | None = None
+    """Where a line is drawn: what a row that differs in nothing would have."""
+
+
+@dataclass(frozen=True)
+class IntervalRow:
+    """One name of ``Intervals``."""
+
+    name: str
+    values: Sequence[float]
+    """May be empty: then there is the name alone."""
+    low: float
+    high: float
+    """Ends of the interval around the mean of the values; equal where there is none."""
+
+
+Distribution = Histogram | Bars | Intervals
 
 
 def distribution_svg(chart: Distribution, width: float = 3.9, height: float = 2.3) -> str:
@@ -94,6 +118,8 @@ def _spaced() -> ConstrainedLayoutEngine:
 def _draw(axes: Axes, chart: Distribution, colour: str) -> None:
     if isinstance(chart, Bars):
         _draw_bars(axes, chart.counts, colour)
+    elif isinstance(chart, Intervals):
+        _draw_intervals(axes, chart, colour)
     else:
         _draw_histogram(axes, np.asarray(chart.values, dtype=np.float64), chart.unit, colour)
 
@@ -112,6 +138,24 @@ def _draw_bars(axes: Axes, counts: Sequence[tuple[str, int]], colour: str) -> No
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=False)
+
+
+def _draw_intervals(axes: Axes, chart: Intervals, colour: str) -> None:
+    """A line of dots for each name, the first on top, above its mean and interval."""
+    for place, row in enumerate(chart.rows):
+        if row.values:
+            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=1.6)
+            axes.plot(row.values, [place] * len(row.values), "o", color=colour, markersize=3.5, alpha=0.45)
+            axes.plot([float(np.mean(row.values))], [place], "|", color=colour, markersize=11.0, markeredgewidth=2.2)
+    if chart.line is not None:
+        axes.axvline(chart.line, linewidth=0.8, linestyle=(0, (4, 3)), color=mpl.rcParams["text.color"], alpha=0.6)
+    axes.set_yticks(range(len(chart.rows)), [row.name for row in chart.rows])
+    axes.set_ylim(len(chart.rows) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.margins(x=0.06)
+    axes.grid(visible=True, axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(chart.unit)
 
 
 def leading(counts: Sequence[tuple[str, int]], most: int) -> list[tuple[str, int]]:

@@ -144,7 +144,10 @@ STAGES: tuple[Stage, ...] = (
         summary="Held-out loss, Frechet distance and prompt adherence of the samples.",
         params=("seed", "diffusion", "dataset", "evaluate"),
         settings=("compute", "tracking"),
-        inputs=("clips", "manifest", "latents", "text", "autoencoder", *TRANSFORMER_NAMES, "samples"),
+        inputs=(
+            *("clips", "manifest", "latents", "text", "text_encoder", "autoencoder"),
+            *(*TRANSFORMER_NAMES, "samples"),
+        ),
         sources=("${dataset.descriptor}",),
         outputs=("evaluation", "metrics"),
         gpus=1,

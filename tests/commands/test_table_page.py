@@ -1,0 +1,82 @@
+"""The page of a table, also of one that is not whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from walt.commands.table.directions import Measured
+from walt.commands.table.table_file import load_scale, load_table
+from walt.commands.table.table_page import Results, write_page
+
+DISTANCE = "frechet_distance/random_network"
+
+
+def results(name: str, values: dict[str, tuple[float, ...]]) -> Results:
+    table, common = load_table(name), load_scale("demo")
+    cells = {
+        row: {seed: {DISTANCE: Measured(value, {})} for seed, value in enumerate(of_row)}
+        for row, of_row in values.items()
+    }
+    return Results(name, "demo", table, common.about, common.metrics, cells)
+
+
+def lines(out: Path) -> dict[str, list[str]]:
+    """First cell of each row of the Markdown table -> all cells."""
+    rows = [line.strip("|").split("|") for line in (out / "table.md").read_text().splitlines() if line.startswith("|")]
+    return {cells[0].strip(): [cell.strip() for cell in cells] for cells in rows}
+
+
+def test_a_row_has_the_papers_value_ours_the_difference_and_both_directions(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
+    found = lines(tmp_path)
+    assert found["patch size 1"][1:4] == ["60.7", "5.1 ± 1.3", ""]
+    assert found["patch size 2"][1:4] == ["134.4", "9.15 ± 1.9", "+4.05 [+3.41, +4.69]"]
+    assert found["patch size 2"][-3:] == ["worse", "worse", "as in the paper"]
+    assert found["patch size 4"][1:4] == ["461.8", "", "not measured yet"]
+    assert "1 as in the paper, 0 other than in the paper, 0 open" in (tmp_path / "table.md").read_text()
+
+
+def test_one_seed_has_no_intervals(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {"patch size 1": (5.0,), "patch size 2": (9.0,)}))
+    assert lines(tmp_path)["patch size 2"][2:4] == ["9", "+4"]
+    assert "One seed" in (tmp_path / "table.md").read_text()
+
+
+def test_a_row_that_is_not_run_says_why(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3d", {"rank 2": (5.0, 5.1)}))
+    assert lines(tmp_path)["rank 64"][-3] == "not run: the width of the small model is 64"
+    assert "rank 256 is not run" in (tmp_path / "table.md").read_text()
+
+
+def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_differences(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
+    page = (tmp_path / "table.html").read_text()
+    assert "<td>+4.05 [+3.41, +4.69]</td>" in page
+    assert page.count("<svg") == 2
+    assert "minus that of" in page
+    picture = np.asarray(Image.open(tmp_path / "table.png").convert("RGB"))
+    assert (picture.reshape(-1, 3) == (0x35, 0x63, 0xA8)).all(1).sum() > 100  # the charts' colour
+
+
+def test_nothing_measured_is_a_page_too(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {}))
+    assert "patch size 4" in (tmp_path / "table.html").read_text()
+    assert not (tmp_path / "table.png").exists()
+
+
+def test_programs_get_all_figures(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
+    found = json.loads((tmp_path / "table.json").read_text())["rows"]["patch size 2"]
+    assert found["seeds"] == {"0": {DISTANCE: 9.0}, "1": {DISTANCE: 9.3}}
+    assert found["compared"][DISTANCE]["agreement"] == "as in the paper"
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        write_page(tmp_path / folder, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
+    for name in ("table.md", "table.html", "table.json", "table.png"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
