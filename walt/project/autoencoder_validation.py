@@ -59,8 +59,8 @@ class AutoencoderValidation:
         return Validation(params.train_autoencoder.validation.every, own.look)
 
     def look(self, step: int, model: nn.Module) -> None:
-        """Measure, on all ranks; keep pictures, on the first. Where each holds a share of the model, all reconstruct what
-        is in the pictures."""
+        """Measure, on all ranks; keep pictures, on the first. Where each holds a share of the model, all reconstruct
+        what is in the pictures."""
         assert isinstance(model, CausalAutoencoder)
         settings = self.params.train_autoencoder.validation
         assert settings is not None
