@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each compiling process starts others for it
 os.environ["WALT_CACHE"] = tempfile.mkdtemp(prefix="walt-cache-")
 # `make test` activates no environment: a command that only an activated one finds is not found in any shell
 os.environ["PATH"] = os.pathsep.join(
     folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != Path(sys.executable).parent
 )
 
+from tests.support.memory_folder import MemoryFolder, on_disk  # noqa: F401
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.prefect_database import prefect_database  # noqa: F401
 from tests.support.s3 import _own_proxy, bucket, s3_server  # noqa: F401
@@ -38,6 +40,19 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if _ALL_SLOW.search(collection_path.read_text(encoding="utf-8")) else None
 
 
+_folder = pytest.StashKey[MemoryFolder]()
+_failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest decides where temporary folders are
+def pytest_configure(config: pytest.Config) -> None:
+    """What tests write is in memory, where that can be and no folder was given; with workers the first process asks."""
+    if config.option.basetemp is None:
+        config.stash[_folder] = folder = MemoryFolder()
+        if folder.path is not None:
+            config.option.basetemp = str(folder.path / "t")
+
+
 def pytest_collection() -> None:
     """A third of the time would go into searching all that libraries make when they load."""
     gc.disable()
@@ -55,7 +70,14 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_unconfigure() -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """After a failure, what tests wrote stays until the next run."""
+    session.config.stash[_failed] = exitstatus != pytest.ExitCode.OK
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
     """The same of what tests made."""
     gc.freeze()
+    if (folder := config.stash.get(_folder, None)) is not None:
+        folder.close(keep=config.stash.get(_failed, False))
     shutil.rmtree(os.environ["WALT_CACHE"])

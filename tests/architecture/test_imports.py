@@ -32,6 +32,7 @@ DOORS = {
     "av": {
         "walt/media/continuity.py",
         "walt/media/decoding.py",
+        "walt/media/images.py",
         "walt/media/lossless.py",
         "walt/media/mp4.py",
         "walt/media/scaling.py",
@@ -162,14 +163,17 @@ _TOO_MUCH_FOR_WORKERS = {"torch", "pydantic", "pyarrow", "ray", "typer"}
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("walt.transformer.model", {"transformers", "mlflow", "prefect", "webdataset", "pyarrow", "ray", "av"}),
+        pytest.param(
+            "walt.transformer.model", {"transformers", "mlflow", "prefect", "webdataset", "pyarrow", "ray", "av"},
+            marks=pytest.mark.slow,
+        ),
         ("walt.project.registry", {"torch", "pydantic", "numpy"}),
         ("walt.cli", {"torch", "mlflow", "prefect", "transformers"}),
         ("walt.project.params", {"torch", "mlflow"}),
         ("walt.ingest.hash_and_cut", _TOO_MUCH_FOR_WORKERS),
         ("walt.ingest.stored_measures", _TOO_MUCH_FOR_WORKERS),
     ],
-)
+)  # fmt: skip
 def test_importing_a_room_loads_nothing_heavier_than_it_needs(module: str, forbidden: set[str]) -> None:
     code = f"import {module}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

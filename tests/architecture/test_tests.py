@@ -66,8 +66,9 @@ def properties_with_a_deadline(source: str) -> list[str]:
 
 
 def test_no_property_test_fails_on_a_busy_machine() -> None:
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
-    found = {file.name: properties_with_a_deadline(file.read_text(encoding="utf-8")) for file in files}
+    texts = {file.name: file.read_text(encoding="utf-8") for file in sorted((ROOT / "tests").rglob("test_*.py"))}
+    found = {name: properties_with_a_deadline(text) for name, text in texts.items() if "given(" in text}
+    assert found
     assert not {name: tests for name, tests in found.items() if tests}
 
 

@@ -57,7 +57,9 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.mark.parametrize(
     ("precision", "threads"), [("fp32", 1), ("fp32", 2), ("bf16", 1), ("bf16", 3)], indirect=["threads"]
 )
-@pytest.mark.parametrize("config", [VIDEO, PATCHED], ids=["patch 1", "patch 2"])
+@pytest.mark.parametrize(
+    "config", [pytest.param(VIDEO, id="patch 1", marks=pytest.mark.slow), pytest.param(PATCHED, id="patch 2")]
+)
 def test_chunks_are_the_whole_bit_for_bit(config: AutoencoderConfig, precision: str, threads: int) -> None:
     """On a processor: 17 frames in pieces, in any, and a clip alone or beside another.
 
@@ -150,6 +152,7 @@ def test_how_many_go_together() -> None:
     assert [frames_at_once(VIDEO, (512, 896), megapixels) for megapixels in (1.0, 2.0, 4.0)] == [4, 4, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_memory_of_decoding_in_pieces_does_not_grow_with_the_frames() -> None:
     """Of a process of its own, since a peak never falls: 17 frames, 65 frames, 65 frames at once. Not by ``ru_maxrss``,

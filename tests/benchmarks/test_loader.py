@@ -58,6 +58,7 @@ loader_opening.measure_memory(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 def test_clips_take_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The goal: 100 bytes per clip, with text and order. In a process in which nothing else comes or goes."""
     monkeypatch.setenv("WALT_CACHE", str(tmp_path / "cache"))

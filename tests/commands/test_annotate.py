@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,18 @@ def red(frames, row):
 """
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied."""
+    root = tmp_path_factory.mktemp("ingested")
+    make_project(root)
+    run(root)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    make_project(tmp_path)
-    run(tmp_path)
+def root(ingested: Path, tmp_path: Path) -> Path:
+    shutil.copytree(ingested, tmp_path, dirs_exist_ok=True)
     module = f"step_{tmp_path.name}"
     (tmp_path / f"{module}.py").write_text(STEP)
     return tmp_path

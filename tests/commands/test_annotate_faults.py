@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from walt.core.paths import Paths
 from walt.data.manifest import read_clip_rejects, read_manifest
 
 
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """To be copied."""
+    root = tmp_path_factory.mktemp("ingested")
+    make_project(root)
+    run(root)
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    make_project(tmp_path)
-    run(tmp_path)
+def root(ingested: Path, tmp_path: Path) -> Path:
+    shutil.copytree(ingested, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

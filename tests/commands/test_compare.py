@@ -138,6 +138,7 @@ IN_STEP = """(() => { const all = [...document.querySelectorAll("video")], times
 """Whether all videos show the same moment."""
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_in_a_browser_the_videos_play_in_step_and_the_columns_line_up(tmp_path: Path) -> None:
     columns = [

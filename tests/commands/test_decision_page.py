@@ -47,6 +47,7 @@ def decide(project: Path, matches: int) -> str:
     return promote(CONFIG, RULE, project, folders, evaluation, lambda _: {})
 
 
+@pytest.mark.slow
 def test_both_sides_their_difference_versions_and_runs_are_on_the_page(project: Path) -> None:
     assert write_decision(CONFIG, project) is None
     assert not (project / PAGE).exists()

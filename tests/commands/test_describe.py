@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from walt.autoencoder.model import CausalAutoencoder
 from walt.cli import app
+from walt.commands.describe import model_sizes
 from walt.commands.describe.model_sizes import ModelDescription, describe, in_units
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
@@ -32,6 +35,14 @@ def with_text_encoder(source: str) -> Params:
     data = recipe_data("tiny")
     data["text"]["encoder"] = source
     return parse_section(data, Params, "tiny")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_transformer_once() -> Iterator[None]:
+    """A transformer that several tests ask for is described once: most change something else."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(model_sizes, "_transformer", functools.cache(model_sizes._transformer))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_every_recipe_fits_a_card_of_80_gb(name: str) -> None:
         assert not stage.advice
 
 
+@pytest.mark.slow
 def test_every_stage_of_the_largest_model_fits() -> None:
     """The 3 B model at its largest grid: the one stage of the slow test that comes closest."""
     params = recipe("t2v")
@@ -78,6 +80,7 @@ def test_a_knob_that_breaks_the_plan_is_found_and_what_would_mend_it() -> None:
     assert not CARD.fits(peaks_of_base(changed(params, train_base={"accumulation": 4})))
 
 
+@pytest.mark.slow
 def test_a_budget_of_pixels_that_is_too_large_is_found() -> None:
     params = changed(recipe("imagenet"), compute={"megapixels_at_once": 128.0})
     stage = stage_memory._encode_video(params, CARD)
@@ -87,6 +90,7 @@ def test_a_budget_of_pixels_that_is_too_large_is_found() -> None:
     assert stage_memory._encode_video(changed(params, compute={"megapixels_at_once": 64.0}), CARD).advice
 
 
+@pytest.mark.slow
 def test_the_autoencoders_step_in_too_few_parts_is_found() -> None:
     params = changed(recipe("tiny"), train_autoencoder={"accumulation": 1})
     whole = largest(autoencoder_training_peaks(params.autoencoder, params.train_autoencoder, Path.cwd(), 1))
@@ -112,7 +116,8 @@ def test_an_encoder_that_is_not_here_has_no_numbers() -> None:
     assert peaks["text"]["weights"] == pytest.approx(1.2236e9 * 2, rel=1e-3)
 
 
-@pytest.mark.parametrize(("layers", "checkpointing"), [(5, False), pytest.param(8, True, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the straight line itself is below
+@pytest.mark.parametrize(("layers", "checkpointing"), [(5, False), (8, True)])
 def test_few_layers_continued_are_all_layers(layers: int, checkpointing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     params = changed(
         recipe("tiny"), base={"layers": layers},
@@ -173,6 +178,20 @@ def test_shares_of_a_sharded_model() -> None:
         assert kinds["weights"] > whole[phase]["weights"] // 4  # and what is gathered
 
 
+def test_one_stages_plan_as_json_and_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plan_base(params: Params, root: Path, devices: int, limits: Limits) -> Iterator[StageMemory]:
+        yield stage_memory._train_transformer(params, stage_memory.TRANSFORMERS[0], devices, limits)
+
+    monkeypatch.setattr(stage_memory, "plan_stages", plan_base)
+    document = json.loads(run("--recipe", "tiny", "--memory", "80GB", "--json").stdout)
+    assert document["limits"]["device"] == 72 * 2**30
+    base = document["stages"]["train-base"]
+    assert base["fits"]
+    assert base["device_bytes"] == largest(base["device"]) > 0
+    assert "train-base does not fit" in run("--recipe", "tiny", "--memory", "80GB", "--host-memory", "0.1GB").stdout
+
+
+@pytest.mark.slow
 def test_json_and_table() -> None:
     result = run("--recipe", "tiny", "--memory", "80GB", "--json")
     assert result.exit_code == 0
@@ -190,6 +209,10 @@ def test_json_and_table() -> None:
 def test_devices_that_cannot_share_a_batch_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="16 devices times accumulation 16 do not divide"):
         next(plan_stages(recipe("t2v"), Path.cwd(), 16, CARD))
+
+
+@pytest.mark.slow
+def test_devices_that_share_a_batch_are_planned() -> None:
     fewer = changed(recipe("t2v"), train_autoencoder={"accumulation": 1})
     assert next(plan_stages(fewer, Path.cwd(), 16, CARD)).device_bytes < CARD.device
 

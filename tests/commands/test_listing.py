@@ -53,6 +53,7 @@ def test_each_command_is_shown_with_its_help_and_has_its_own() -> None:
     assert found["sample"].help.startswith(get_stage("sample").summary)
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy() -> None:
     assert loaded_by("import matplotlib") == ["matplotlib"]
     helps = [[], *([command.name] for command in list_commands()), ["train-base"]]

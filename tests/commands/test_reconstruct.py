@@ -90,6 +90,7 @@ def test_precision_and_pixels_at_once_are_options(autoencoder: Path, tmp_path: P
         reconstruct(autoencoder, path, megapixels_at_once=0.0)
 
 
+@pytest.mark.slow
 def test_three_seconds_give_both_halves_and_the_whole_clips_figures(autoencoder: Path, tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", scene(71), fps=24, codec="ffv1", pixel_format="bgr0")
     (row,) = reconstruct(autoencoder, path)

@@ -38,6 +38,7 @@ def retrain(root: Path) -> None:
     save_transformer(Paths(root).base, drawn(WaltTransformer(BASE), 5))
 
 
+@pytest.mark.slow
 def test_a_release_is_sampled_from_whole_by_its_alias_and_by_its_version(root: Path, tmp_path: Path) -> None:
     first = video(root, tmp_path)
     register_release(root, 20)

@@ -70,6 +70,7 @@ def test_a_long_video_is_made(project: Path, tmp_path: Path) -> None:
     assert video_of(project, tmp_path, prompts=("a cat",), seconds=2.2).shape == (29, 32, 32, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "like"), [("base", BASE), ("sr_2x", SUPER_RESOLUTION)])
 def test_first_frames_are_known_in_a_share_of_the_recipes_batches(
     name: str, like: TransformerConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

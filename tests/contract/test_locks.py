@@ -66,7 +66,11 @@ def test_a_stage_that_runs_already_is_refused(stage: Stage, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "prepare"),
-    [("ingest", prepare_ingest), ("encode-text", prepare_encode_text), ("encode-video", prepare_encode_video)],
+    [
+        pytest.param("ingest", prepare_ingest, marks=pytest.mark.slow),
+        ("encode-text", prepare_encode_text),
+        ("encode-video", prepare_encode_video),
+    ],
 )
 def test_stages_that_tidy_up_keep_their_lock_and_their_last_result(
     name: str, prepare: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,8 +21,8 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.data import latents
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latents import LatentBatches
-from walt.data.members import write_members
 from walt.data.shards import write_index, write_shard
+from walt.data.text_tables import write_members
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"v1": ("short", "long"), "v4": ("short", "long")}
@@ -178,6 +178,7 @@ def test_the_page_s_lines_run(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert seen == [(4, 4, 2, 2, 2)] * 2
 
 
+@pytest.mark.slow
 def test_importing_it_is_light() -> None:
     code = "from walt.data import latents; import sys; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.data.key_index import FrozenKeys
-from walt.data.members import MEMBERS_TABLE, Members, write_members
+from walt.data.members import Members
 from walt.data.mixture import BLOCK, Mixture, mixtures
+from walt.data.text_tables import MEMBERS_TABLE, write_members
 
 LARGE, SMALL = [f"large{i:03d}" for i in range(300)], [f"small{i}" for i in range(7)]
 KEYS = {"large": FrozenKeys(LARGE), "small": FrozenKeys(SMALL)}

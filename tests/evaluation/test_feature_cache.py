@@ -84,6 +84,7 @@ def test_old_files_go(tmp_path: Path) -> None:
     assert FeatureCache(tmp_path, "11").read().keys() == {"content"}
 
 
+@pytest.mark.slow
 def test_a_second_evaluation_gives_the_same_without_its_clips_being_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

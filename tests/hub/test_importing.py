@@ -149,6 +149,7 @@ def test_a_finetuned_base_model_is_the_base(project: Path, tmp_path: Path, empty
     assert is_left_out(Paths(empty).base)
 
 
+@pytest.mark.slow
 def test_an_encoder_from_elsewhere_comes_with_its_weights(
     project: Path, tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.media import counter, moving, read_counter, shared_data
-from walt.media.images import Limits
+from walt.media.images import Limits, to_pixels
 from walt.media.mp4 import decode_clip, encode_clip
-from walt.media.scaling import to_pixels
 from walt.media.video import read_clips
 
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from tests.support.media import LIMITS, Frames, ffmpeg, shared_data, write_video
-from walt.media.images import SourceError, crop_and_resize
-from walt.media.scaling import Scaler, matrix, to_pixels
+from walt.media.images import SourceError, crop_and_resize, to_pixels
+from walt.media.scaling import Scaler, matrix
 from walt.media.video import probe, read_clips
 
 

@@ -18,6 +18,13 @@ from walt.nn.planned_autocast import named_rules, registered_names, rule
 from walt.nn.planned_memory import Plan, PlannedTensor, planned
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _only_what_tests_make_is_collected() -> None:
+    """Else each search for garbage goes through all libraries."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def cuda() -> Iterator[Plan]:
     with planned("cuda") as plan:

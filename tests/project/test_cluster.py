@@ -131,6 +131,12 @@ def _two_nodes(Cluster: Any) -> Iterator[str]:
         made.shutdown()
 
 
+@pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    """Of trainings that are stopped on the way."""
+    return on_disk
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_rank_is_replaced_and_not_a_bit_differs(

@@ -69,8 +69,8 @@ def test_ingest_reports_and_sampling_leave_training_and_encoding_fresh() -> None
 @pytest.mark.parametrize(
     ("name", "most", "forbidden"),
     [
-        ("train-base", 32, {"media", "ingest", "workers", "autoencoder", "text"}),
-        ("train-autoencoder", 33, {"ingest", "workers", "transformer", "text"}),
+        ("train-base", 30, {"media", "ingest", "workers", "autoencoder", "text"}),
+        ("train-autoencoder", 32, {"ingest", "workers", "transformer", "text"}),
         ("encode-video", 18, {"ingest", "workers", "transformer", "text", "training", "diffusion"}),
         ("encode-text", 12, {"media", "ingest", "workers", "autoencoder", "transformer", "training", "diffusion"}),
     ],

@@ -28,6 +28,12 @@ OK = {"status": 0, "figures": {"loss": 0.5}, "lost": False, "time": 9.0}
 LOST = {"status": 4, "message": "Connection closed by peer", "lost": True, "time": 1.0}
 
 
+@pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    """Of trainings that are stopped on the way."""
+    return on_disk
+
+
 def failed(status: int, message: str, when: float) -> dict[str, Any]:
     return {"status": status, "message": message, "lost": False, "time": when}
 

@@ -29,6 +29,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONG = {"steps": 30, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
 
 
+@pytest.fixture
+def tmp_path(on_disk: Path) -> Path:
+    """Of trainings that are stopped on the way."""
+    return on_disk
+
+
 def stop_early(root: Path) -> int:
     """Start the base model's training and stop it after its first checkpoint; the steps that are done."""
     process = start(root, "train-base")
@@ -55,6 +61,8 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     wait_for(process, lambda: steps_saved(root / "work/train-base"))
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(ranks_of(process.pid)[1], signal.SIGSTOP)
+    calm = write_project(tmp_path / "calm", empty_database, **settings)
+    finish(calm, "train-base")  # while the other waits
     _, errors = process.communicate()
     assert process.returncode == 4, errors
     assert errors.splitlines()[-1].startswith(
@@ -64,8 +72,6 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     assert not psutil.wait_procs(family, timeout=60)[1], "a process goes on"
     assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
     assert "resumed at step" in finish(root, "train-base")
-    calm = write_project(tmp_path / "calm", empty_database, **settings)
-    finish(calm, "train-base")
     assert files_of(root / "models/base") == files_of(calm / "models/base")
 
 

@@ -104,7 +104,9 @@ def test_without_a_project_one_line_says_how_to_make_one(folder: Path) -> None:
             call(folder)
 
 
-@pytest.mark.parametrize("git", ["none", "here", "above", "ignored"])
+@pytest.mark.parametrize(
+    "git", [pytest.param(git, marks=pytest.mark.slow) for git in ("none", "here", "above")] + ["ignored"]
+)
 def test_dvc_begins_with_git_or_without(tmp_path: Path, git: str) -> None:
     root = tmp_path / "mine"
     root.mkdir()

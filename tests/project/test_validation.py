@@ -105,6 +105,7 @@ def test_a_transformer_is_looked_at_and_is_the_same_to_the_byte(
     assert (about["seed"], about["index"], about["step"]) == (0, 0, 4)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_is_looked_at_and_is_the_same_to_the_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,14 +106,14 @@ def test_images_alone_need_images(paths: Paths) -> None:
 def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     base = drawn(WaltTransformer(BASE), 1)
     save_transformer(paths.base, base)
-    write_noise(paths, ASPECT.of(BASE))
+    write_noise(paths, BASE.with_keys_of(ASPECT))
     first: list[dict[str, torch.Tensor]] = []
     load = WaltTransformer.load_state_dict
     monkeypatch.setattr(
         WaltTransformer, "load_state_dict", lambda self, state, **k: (first.append(state), load(self, state, **k))[1]
     )
     run_training("aspect", ASPECT, paths)
-    wide = ASPECT.of(BASE)
+    wide = BASE.with_keys_of(ASPECT)
     expected = at_aspect(base.state_dict(), BASE, wide)
     assert all(torch.equal(first[-1][name], value) for name, value in expected.items())
     assert load_config(paths.aspect, TransformerConfig) == wide
@@ -123,7 +123,7 @@ def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, mo
 
 
 def test_finetuning_of_another_base_model_is_another_result(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_noise(paths, ASPECT.of(BASE))
+    write_noise(paths, BASE.with_keys_of(ASPECT))
     for stop, expected in ((KILLED_AT, [0, 1, 2]), (KILLED_AT + 1, [2, 3])):
         torch.manual_seed(1)
         save_transformer(paths.base, WaltTransformer(BASE))

@@ -91,6 +91,7 @@ def test_each_number_has_its_interval_and_what_it_was_measured_on(project: Paths
     assert written["settings"]["evaluate"]["real_clips"] == 4
 
 
+@pytest.mark.slow
 def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
 
@@ -223,6 +224,7 @@ def test_errors_before_work(tmp_path: Path, project: Paths, tracked: Tracked) ->
     assert tracked.metrics == {}
 
 
+@pytest.mark.slow
 def test_the_held_out_loss_is_taken_with_the_stated_caption(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     texts = {name: _text(number) for number, name in enumerate(("null", "short", "dense"))}

@@ -83,6 +83,7 @@ def test_an_evaluation_has_the_same_bytes_on_one_two_and_three_ranks(tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_what_is_measured_of_an_autoencoder_does_not_differ_by_a_bit(tmp_path: Path) -> None:
     write_clips(Paths(tmp_path).clips)
     (alone,) = on_ranks(1, measures_of_an_autoencoder, tmp_path)

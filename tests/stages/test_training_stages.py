@@ -32,7 +32,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.core.transformers import get_transformer
 from walt.data.clip_dataset import ClipDataset
-from walt.data.members import write_members
+from walt.data.text_tables import write_members
 from walt.stages import train_autoencoder, train_transformer
 from walt.training import compilation, loop
 from walt.training.autoencoder_config import AutoencoderLossConfig

@@ -177,6 +177,7 @@ def test_asking_again_changes_nothing(root: Path, model: Model) -> None:
     assert len(versions) == 2
 
 
+@pytest.mark.slow
 def test_a_release_moves_as_a_whole(root: Path, model: Model) -> None:
     _promote(root, {"base": model("base", b"1"), "sr-2x": model("sr-2x", b"1")}, 30)
     # only the super-resolution model is new, and the release is worse: it stays

@@ -87,6 +87,7 @@ def test_of_a_promotion_that_broke_off_the_release_before_is_still_known(
     assert champions(root) == {"base": "1", "autoencoder": "1"}
 
 
+@pytest.mark.slow
 def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, model: Model, tmp_path: Path) -> None:
     (root / "params.yaml").write_text("tracking:\n  uri: postgresql://me:secret@host/db # here\nseed: 3\n")
     (root / "dvc.lock").write_text("stages: {}\n")

@@ -158,6 +158,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AutoencoderOb
     return run(root, root / "work", 2)
 
 
+@pytest.mark.slow
 def test_a_run_in_parts_is_the_run_of_whole_steps_and_resumes_to_the_same_bits(
     undisturbed: tuple[AutoencoderObjective, TrainingResult], tmp_path: Path
 ) -> None:

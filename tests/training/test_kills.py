@@ -53,20 +53,20 @@ def undisturbed(trainings: ForkedTrainings, tmp_path_factory: pytest.TempPathFac
     ],
 )
 def test_a_training_that_is_killed_ends_the_same(
-    trainings: ForkedTrainings, tmp_path: Path, undisturbed: dict[bool, dict[str, bytes]], moment: str, pair: bool
+    trainings: ForkedTrainings, on_disk: Path, undisturbed: dict[bool, dict[str, bytes]], moment: str, pair: bool
 ) -> None:
-    assert trainings.run(tmp_path, kill_at=moment, pair=pair)[-1] == "killed"
-    assert RESULT not in files(tmp_path)
-    assert trainings.run(tmp_path, pair=pair)[-1] == "ended"
-    assert files(tmp_path).items() >= undisturbed[pair].items()
+    assert trainings.run(on_disk, kill_at=moment, pair=pair)[-1] == "killed"
+    assert RESULT not in files(on_disk)
+    assert trainings.run(on_disk, pair=pair)[-1] == "ended"
+    assert files(on_disk).items() >= undisturbed[pair].items()
 
 
 def test_it_goes_on_from_the_checkpoint_before_the_one_that_was_cut_off(
-    trainings: ForkedTrainings, tmp_path: Path
+    trainings: ForkedTrainings, on_disk: Path
 ) -> None:
-    trainings.run(tmp_path, kill_at="writing 6", checkpoint_every=3)
-    assert trainings.run(tmp_path, checkpoint_every=3)[0] in ("step 3", "step 6")  # it may have been faster
-    assert not list(tmp_path.glob("*.tmp"))
+    trainings.run(on_disk, kill_at="writing 6", checkpoint_every=3)
+    assert trainings.run(on_disk, checkpoint_every=3)[0] in ("step 3", "step 6")  # it may have been faster
+    assert not list(on_disk.glob("*.tmp"))
 
 
 def kill_at_random(trainings: ForkedTrainings, work: Path, moments: random.Random, **changes: Any) -> int:

@@ -19,7 +19,7 @@ from walt.core.errors import ConfigurationError, DivergedError, TerminatedError
 from walt.training.loop import TrainingResult
 
 
-@pytest.mark.parametrize("checkpoint_every", [1, 2])
+@pytest.mark.parametrize("checkpoint_every", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize(
     "changes",
     [

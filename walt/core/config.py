@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -34,6 +34,10 @@ class Section(BaseModel):
 
     removed_keys: ClassVar[dict[str, str]] = {}
     """Keys of earlier versions that are gone -> why nothing is lost without them; for messages."""
+
+    def with_keys_of(self, other: Section) -> Self:
+        """This section with all values that ``other`` has. Raises pydantic's ValidationError where they do not fit."""
+        return type(self).model_validate({**self.model_dump(), **other.model_dump()})
 
 
 SectionT = TypeVar("SectionT", bound=Section)

@@ -1,12 +1,11 @@
 """``members.parquet``, beside the text: which member of a union each clip is of (docs/decisions/0011).
 
-It is there only where the dataset is a union. Training reads it where it draws members by weight.
+It is there only where the dataset is a union. Training reads it where it draws members by weight; it is written in
+``walt.data.text_tables``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from walt.core.errors import CorruptArtifactError
-from walt.core.own_digest import check_parquet, parquet_writer
+from walt.core.own_digest import check_parquet
 from walt.data.key_index import FrozenKeys, KeyIndex, ids_of_column, numbers_in, sorted_order
+from walt.data.text_tables import MEMBER, MEMBERS_SCHEMA, MEMBERS_TABLE
 
-MEMBERS_TABLE = "members.parquet"
-_MEMBER = "member"
-_SCHEMA = pa.schema([pa.field("key", pa.string(), nullable=False), pa.field(_MEMBER, pa.string(), nullable=False)])
-_CLIPS_PER_GROUP = 1 << 17
-
-
-def write_members(directory: Path, members: Iterable[tuple[str, str]]) -> None:
-    """Write (key, member) of each clip, atomically."""
-    rows = iter(members)
-    with parquet_writer(directory / MEMBERS_TABLE, _SCHEMA, keep_equal=True, compression="zstd") as writer:
-        while group := list(islice(rows, _CLIPS_PER_GROUP)):
-            writer.write_table(pa.table(list(zip(*group, strict=True)), schema=_SCHEMA))
+_CLIPS_AT_ONCE = 1 << 17
 
 
 class Members:
@@ -63,9 +52,9 @@ def _read(table: Path) -> tuple[NDArray[np.uint64], NDArray[np.uint16], tuple[st
     check_parquet(table)
     known: dict[str, int] = {}
     try:
-        with pq.ParquetFile(table, read_dictionary=[_MEMBER]) as file:
-            for batch in file.iter_batches(_CLIPS_PER_GROUP, columns=_SCHEMA.names):
-                column = batch.column(_MEMBER)
+        with pq.ParquetFile(table, read_dictionary=[MEMBER]) as file:
+            for batch in file.iter_batches(_CLIPS_AT_ONCE, columns=MEMBERS_SCHEMA.names):
+                column = batch.column(MEMBER)
                 numbers = [known.setdefault(name, len(known)) for name in column.dictionary.to_pylist()]
                 codes.append(np.array(numbers, np.uint16)[numbers_in(column.indices, np.int32)])
                 ids.append(ids_of_column(batch.column("key"))[0])

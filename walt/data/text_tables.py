@@ -1,7 +1,8 @@
-"""The two tables beside the text embeddings: the captions of each clip, and the class of each clip.
+"""The tables beside the text embeddings: the captions, the class and the member of each clip.
 
 ``captions.parquet`` has all clips, with the names of their captions and the keys of their embeddings in the tars.
-``labels.parquet`` has the clips that have a class.
+``labels.parquet`` has the clips that have a class. ``members.parquet``, which only a union has, has all clips; it is
+read in ``walt.data.members``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 CAPTIONS_TABLE = "captions.parquet"
 LABELS_TABLE = "labels.parquet"
+MEMBERS_TABLE = "members.parquet"
 
 TEXT_FORM = 3
 """Version of the stored form of text: of the tars and of ``captions.parquet``."""
@@ -42,6 +44,11 @@ _CAPTIONS_SCHEMA = pa.schema([
 
 _LABELS_PER_GROUP = 1 << 20  # pyarrow's default; so many rows are in memory at a time
 _LABELS_SCHEMA = pa.schema([("key", pa.string()), ("label", pa.int64())])
+
+MEMBER = "member"
+MEMBERS_SCHEMA = pa.schema(
+    [pa.field("key", pa.string(), nullable=False), pa.field(MEMBER, pa.string(), nullable=False)]
+)
 
 
 def caption_id(text: str) -> str:
@@ -232,3 +239,11 @@ def _read_labels(directory: Path) -> pa.Table:
             return file.read(_LABELS_SCHEMA.names)
     except (pa.ArrowException, OSError) as error:
         raise CorruptArtifactError(f"{table}: {str(error).splitlines()[0]}") from error
+
+
+def write_members(directory: Path, members: Iterable[tuple[str, str]]) -> None:
+    """Write (key, member) of each clip, atomically."""
+    rows = iter(members)
+    with parquet_writer(directory / MEMBERS_TABLE, MEMBERS_SCHEMA, keep_equal=True, compression="zstd") as writer:
+        while group := list(islice(rows, _CLIPS_PER_GROUP)):
+            writer.write_table(pa.table(list(zip(*group, strict=True)), schema=MEMBERS_SCHEMA))

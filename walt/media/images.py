@@ -1,4 +1,4 @@
-"""Still pictures: opening them safely, rotating, cropping and resizing, PNG bytes.
+"""Pictures: opening still ones safely, rotating, cropping and resizing, PNG bytes, the pixels of decoded frames.
 
 Pictures are numpy arrays (H, W, 3) uint8 RGB. Transparent pixels are composited on black.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
@@ -44,6 +46,10 @@ FORMATS = tuple(
 )  # fmt: skip
 """Decoders that may read a file, whatever its name is. They are loaded here, before workers are forked: Pillow would
 load all of its fifty at the first file in each."""
+
+
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""Flags of colour conversions."""
 
 
 class SourceError(Exception):
@@ -232,3 +238,18 @@ def decode_png(data: bytes) -> Picture:
     """A PNG file's bytes -> (H, W, 3)."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def to_pixels(
+    frame: VideoFrame, pixel_format: str, colours: str | None = None, reformatter: VideoReformatter | None = None
+) -> Picture:
+    """Convert to ``rgb24`` or ``rgba`` without resizing: (H, W, 3 or 4) uint8.
+
+    Args:
+        reformatter: is used again for frames that are alike; it changes no value.
+    """
+    known = {"bt709": 1, "bt601": 5, "fcc": 4, "smpte240m": 7, "bt2020": 9}
+    converted = (reformatter or VideoReformatter()).reformat(
+        frame, format=pixel_format, src_colorspace=known[colours] if colours else None, interpolation=EXACT, threads=1
+    )
+    return np.asarray(converted.to_ndarray(), dtype=np.uint8)

@@ -15,8 +15,7 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from walt.media.images import Clip
-from walt.media.scaling import EXACT, to_pixels
+from walt.media.images import EXACT, Clip, to_pixels
 
 LIBRARY_VERSIONS = {"av": av.__version__} | {name: list(version) for name, version in av.library_versions.items()}
 """Versions that may change decoded pixels and encoded bytes, so caches of such bytes depend on them."""

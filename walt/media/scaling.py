@@ -9,24 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import av
 import av.filter
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
+from av.video.reformatter import ColorTrc
 from numpy.typing import NDArray
 
 from walt.core.sizes import Size
-from walt.media.images import Picture, SourceError, centre_box, compose_on_black
-
-if TYPE_CHECKING:  # training reads stored clips, which nothing crops
-    from walt.media.cropping import Cropping
-
-EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-"""Flags of colour conversions."""
+from walt.media.cropping import Cropping
+from walt.media.images import Picture, SourceError, centre_box, compose_on_black, to_pixels
 
 _SCALE = "param0=0:param1=0.5:flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _PLANAR = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p"})
@@ -187,21 +182,6 @@ def without_alpha(frame: VideoFrame) -> VideoFrame:
     composed = VideoFrame.from_ndarray(compose_on_black(rgba), format="rgb24")
     composed.pts, composed.time_base = frame.pts, frame.time_base
     return composed
-
-
-def to_pixels(
-    frame: VideoFrame, pixel_format: str, colours: str | None = None, reformatter: VideoReformatter | None = None
-) -> Picture:
-    """Convert to ``rgb24`` or ``rgba`` without resizing: (H, W, 3 or 4) uint8.
-
-    Args:
-        reformatter: is used again for frames that are alike; it changes no value.
-    """
-    known = {"bt709": 1, "bt601": 5, "fcc": 4, "smpte240m": 7, "bt2020": 9}
-    converted = (reformatter or VideoReformatter()).reformat(
-        frame, format=pixel_format, src_colorspace=known[colours] if colours else None, interpolation=EXACT, threads=1
-    )
-    return np.asarray(converted.to_ndarray(), dtype=np.uint8)
 
 
 def tone_map(pixels: NDArray[np.uint16], transfer: int) -> Picture:

@@ -11,6 +11,12 @@ Window = tuple[int, int, int]
 """(frames, height, width) in tokens: of a window, or of the whole grid."""
 
 
+def token_grid(latent_grid: tuple[int, int, int], patch_size: int) -> Window:
+    """The tokens of a grid of latents (frames, height, width), each of one frame and patch_size x patch_size places."""
+    frames, height, width = latent_grid
+    return frames, height // patch_size, width // patch_size
+
+
 class AbsolutePosition(nn.Module):
     """Learned embeddings of position and of latent frame, added (paper section 3.2, 'learnable positional
     embeddings')."""

@@ -43,6 +43,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/ranks.py": "which process of a stage this one is",
     "walt/nn/collectives.py": "what the processes of a stage tell each other passes through unchanged",
     "walt/nn/device.py": "where tensors are",
+    "walt/data/members.py": "the table of members passes through unchanged: each clip is of one, or it is refused",
     "walt/data/key_index.py": "keys pass through unchanged, sorted; they are there or not",
     "walt/data/tar_places.py": "where members are in tars, whose names are compared at every read",
     "walt/data/open_tars.py": "bytes of tars pass through unchanged",
@@ -67,6 +68,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/text/config.py": "values, which DVC watches",
     "walt/training/config.py": "values, which DVC watches",
     "walt/training/autoencoder_config.py": "values, which DVC watches",
+    "walt/transformer/config.py": "values, which DVC watches",
 }
 """File, or folder, through which only messages, progress, paths, records, bytes or settings pass -> what it does.
 

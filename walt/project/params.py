@@ -83,7 +83,8 @@ class Params(Section):
         for transformer in TRANSFORMERS:
             model, training = getattr(self, transformer.name), getattr(self, transformer.training)
             if model is not None and training is not None:
-                found[transformer.name] = (model.of(self.base) if isinstance(model, AspectConfig) else model, training)
+                whole = self.base.with_keys_of(model) if isinstance(model, AspectConfig) else model
+                found[transformer.name] = (whole, training)
         return found
 
     @property
@@ -104,7 +105,7 @@ def _check_pairs(params: Params) -> None:
         raise ValueError("sample.cascade is true, but sr_2x is null: no model follows the base model")
     if params.aspect is not None:
         try:
-            params.aspect.of(params.base)
+            params.base.with_keys_of(params.aspect)
         except ValidationError as error:
             raise ValueError(f"aspect: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from walt.core.errors import ConfigurationError
+from walt.nn.positions import token_grid
 from walt.sampling.prompt_to_video import Pipeline
 from walt.transformer.config import TransformerConfig
 from walt.transformer.initial_weights import at_aspect
@@ -53,7 +54,10 @@ def with_aspect(pipeline: Pipeline, aspect: Fraction) -> Pipeline:
     nearest = min(possible, key=lambda shape: abs(shape / aspect - 1))
     if abs(nearest / aspect - 1) > _TOLERANCE:
         shapes = ", ".join(_name(shape) for shape in sorted(possible))
-        windows = " and ".join(f"{list(m.config.spatiotemporal_window)} of {list(m.config.token_grid)}" for m in models)
+        windows = " and ".join(
+            f"{list(config.spatiotemporal_window)} of {list(token_grid(config.latent_grid, config.patch_size))}"
+            for config in (model.config for model in models)
+        )
         raise ConfigurationError(
             f"--aspect: no shape near {_name(aspect)} keeps the windows whole (spatiotemporal_window {windows}); "
             f"possible are {shapes}"

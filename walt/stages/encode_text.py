@@ -40,7 +40,6 @@ from walt.core.ranks import ranks
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, clean_temporary, read_json, write_json
 from walt.data.distinct_captions import CaptionFiles, CaptionsOfTar
 from walt.data.manifest import MEMBER, count_manifest, iterate_columns, manifest_columns
-from walt.data.members import MEMBERS_TABLE, write_members
 from walt.data.shards import (
     INDEX_NAME,
     NULL_KEY,
@@ -50,7 +49,15 @@ from walt.data.shards import (
     write_index,
     write_shard,
 )
-from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, TEXT_FORM, write_captions, write_labels
+from walt.data.text_tables import (
+    CAPTIONS_TABLE,
+    LABELS_TABLE,
+    MEMBERS_TABLE,
+    TEXT_FORM,
+    write_captions,
+    write_labels,
+    write_members,
+)
 from walt.data.written_captions import check_written
 from walt.nn.collectives import first_goes_ahead, gather_shares
 from walt.nn.device import select_device
@@ -68,8 +75,8 @@ _AT_ONCE = 512
 many rows a call of the encoder has follows from their length (``TextEncoder.encode_each``)."""
 _OF_NONE = CaptionsOfTar(NULL_SHARD, {NULL_KEY: ""}, Counter({NULL_KEY: 1}))
 _BY_RESULT = (
-    "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/members.py",
-    "walt/data/partitions.py", "walt/data/text_tables.py", "walt/text/tiny.py",
+    "walt/data/captions.py", "walt/data/distinct_captions.py", "walt/data/manifest.py", "walt/data/partitions.py",
+    "walt/data/text_tables.py", "walt/text/tiny.py",
 )  # fmt: skip
 """Code whose whole effect on a tar is in its identity as a value: the captions are its entries, the tiny encoder has a
 digest. The tables of captions and classes are written again each time. Other edited code makes old tars stale."""

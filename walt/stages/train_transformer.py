@@ -26,11 +26,11 @@ from walt.data.caption_choice import CaptionChoice
 from walt.data.clip_table import CLIPS_TABLE
 from walt.data.conditions import Conditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
-from walt.data.members import MEMBERS_TABLE, Members
+from walt.data.members import Members
 from walt.data.mixture import mixtures
 from walt.data.prefetch import PrefetchedSteps
 from walt.data.shards import INDEX_NAME
-from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE
+from walt.data.text_tables import CAPTIONS_TABLE, LABELS_TABLE, MEMBERS_TABLE
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.nn.collectives import first_goes_ahead
@@ -163,7 +163,7 @@ def _architecture(section: TransformerConfig | AspectConfig, first: Path | None)
     if isinstance(section, TransformerConfig):
         return section
     assert first is not None, "finetuning to another shape needs the model in its first shape"
-    return section.of(load_config(first, TransformerConfig))
+    return load_config(first, TransformerConfig).with_keys_of(section)
 
 
 def _model(

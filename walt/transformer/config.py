@@ -87,25 +87,15 @@ class TransformerConfig(Section):
                 raise ValueError(f"{name} is {value}, but conditioning is {self.conditioning}: {name} must be null")
         return self
 
-    @property
-    def token_grid(self) -> tuple[int, int, int]:
-        """(frames, height, width) in tokens."""
-        frames, height, width = self.latent_grid
-        return frames, height // self.patch_size, width // self.patch_size
-
 
 class AspectConfig(Section):
     """The ``aspect`` section: the base model's grid after aspect-ratio finetuning (paper, Table 6).
 
-    All else is as in ``base``. Windows keep their share of the grid: 1x16x16 and 5x8x8 of 5x16x16 become 1x16x28 and
-    5x8x14 of 5x16x28.
+    All else is as in ``base``: ``base.with_keys_of(aspect)``. Windows keep their share of the grid: 1x16x16 and 5x8x8
+    of 5x16x16 become 1x16x28 and 5x8x14 of 5x16x28.
     """
 
     resolution: tuple[PositiveInt, PositiveInt]
     latent_grid: tuple[PositiveInt, PositiveInt, PositiveInt]
     spatial_window: tuple[PositiveInt, PositiveInt, PositiveInt]
     spatiotemporal_window: tuple[PositiveInt, PositiveInt, PositiveInt]
-
-    def of(self, base: TransformerConfig) -> TransformerConfig:
-        """The configuration of the finetuned model. Raises pydantic's ValidationError where windows do not fit."""
-        return TransformerConfig.model_validate({**base.model_dump(), **self.model_dump()})

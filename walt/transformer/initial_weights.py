@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from walt.core.errors import ConfigurationError
 from walt.nn.adaln import LabelEmbedding, LowRankModulation, SharedModulation
-from walt.nn.positions import AbsolutePosition, RelativePositionBias
+from walt.nn.positions import AbsolutePosition, RelativePositionBias, token_grid
 from walt.transformer.config import TransformerConfig
 
 _MAY_DIFFER = {"resolution", "latent_grid", "spatial_window", "spatiotemporal_window"}
@@ -60,7 +60,7 @@ def at_aspect(
     """
     _check_fit(trained, wanted)
     resized = dict(state_dict)
-    _, height, width = wanted.token_grid
+    _, height, width = token_grid(wanted.latent_grid, wanted.patch_size)
     space = resized["position.space"].permute(2, 0, 1)  # (D, H, W)
     resized["position.space"] = _interpolate(space, height, width).permute(1, 2, 0).contiguous()
     windows = (wanted.spatial_window, wanted.spatiotemporal_window)
@@ -86,7 +86,7 @@ def _check_fit(trained: TransformerConfig, wanted: TransformerConfig) -> None:
     frames = (trained.latent_grid[0], wanted.latent_grid[0])
     if frames[0] != frames[1]:
         problems.append(f"latent_grid: {frames[0]} frames there, {frames[1]} here")
-    grids = (trained.token_grid, wanted.token_grid)
+    grids = [token_grid(config.latent_grid, config.patch_size) for config in (trained, wanted)]
     for key in ("spatial_window", "spatiotemporal_window"):
         windows = (getattr(trained, key), getattr(wanted, key))
         # the share of the grid, side by side: the windows' ratio is the grids'

@@ -25,7 +25,7 @@ from walt.nn.adaln import (
 )
 from walt.nn.attention import TextCrossAttention, WindowSelfAttention
 from walt.nn.mixed import arrange
-from walt.nn.positions import AbsolutePosition, Window
+from walt.nn.positions import AbsolutePosition, Window, token_grid
 from walt.nn.pretrained import load_config, load_weights, save_weights
 from walt.transformer.config import TransformerConfig
 from walt.transformer.initial_weights import initialise
@@ -92,7 +92,7 @@ class WaltTransformer(nn.Module):
         self.activation_checkpointing = False
         width, patch = config.width, config.patch_size
         self.patch_in = nn.Linear(self._input_channels() * patch**2, width)
-        self.position = AbsolutePosition(config.token_grid, width)
+        self.position = AbsolutePosition(token_grid(config.latent_grid, patch), width)
         self.time_embedding = TimestepEmbedding(width)
         if config.text_width is not None:
             self.text_in = nn.Linear(config.text_width, width)

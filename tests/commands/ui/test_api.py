@@ -108,6 +108,7 @@ def test_shape_length_and_super_resolution_are_those_of_walt_sample(
     assert made == by_command(frames, tmp_path, prompts=("a cat",), steps=2, **options)
 
 
+@pytest.mark.slow
 def test_an_uploaded_file_gives_the_bytes_of_walt_sample(
     whole: Api, frames: Path, tmp_path: Path, picture: Path, film: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_an_uploaded_file_gives_the_bytes_of_walt_sample(
     assert gone_on == by_command(frames, tmp_path, prompts=("a cat",), continued=film, steps=2, seconds=2.0)
 
 
+@pytest.mark.slow
 def test_another_projects_models_and_those_of_the_registry(frames: Path, tmp_path: Path, empty_database: Path) -> None:
     root = sample_project(tmp_path / "project")
     shutil.copy(empty_database, root / "mlflow.db")

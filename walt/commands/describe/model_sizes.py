@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.model import CausalAutoencoder
 from walt.nn.accounting import forward_flops, parameters_by_part, saved_bytes
+from walt.nn.positions import token_grid
 from walt.project.params import Params
 from walt.text.architecture import text_architecture
 from walt.text.config import TextConfig
@@ -165,7 +166,7 @@ def _transformer(
         model, latents, lambda: model(latents, steps, **given), _part_of_transformer, training,
         summary=f"transformer for {resolution}: {config.layers} layers, width {config.width}, {config.heads} heads, "
         f"MLP {config.mlp_width}, patch {config.patch_size}",
-        latent_shape=list(latents.shape[1:]), tokens=math.prod(config.token_grid),
+        latent_shape=list(latents.shape[1:]), tokens=math.prod(token_grid(config.latent_grid, config.patch_size)),
         note=f"a sample is {'a video' if frames > 1 else 'an image'}{condition}",
         checkpointed=model.activation_checkpointing,
     )  # fmt: skip
