@@ -95,7 +95,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
         raise ConfigurationError(
             f"tracking.uri: '{config.uri}' is not an http(s) or database URI; try sqlite:///mlflow.db"
         )
-    with own_database.prepared(uri, root, config.experiment), _own_version(uri):
+    with own_database.prepared(uri, root, config.experiment), schema.own_version(uri):
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         return Connection(client, uri, _experiment_id(client, uri, config.experiment, root), config.model_prefix)
 
