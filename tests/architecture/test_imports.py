@@ -49,6 +49,7 @@ DOORS = {
         "walt/autoencoder/perceptual.py",
         "walt/autoencoder/perceptual_architecture.py",
         "walt/evaluation/pretrained_folders.py",
+        "walt/captioning/processors.py",
         "walt/captioning/vision_language.py",
     },
     "tokenizers": set(),
