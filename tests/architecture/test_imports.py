@@ -50,6 +50,7 @@ DOORS = {
         "walt/autoencoder/perceptual_architecture.py",
         "walt/evaluation/pretrained_folders.py",
         "walt/captioning/size.py",
+        "walt/captioning/processors.py",
         "walt/captioning/vision_language.py",
     },
     "tokenizers": set(),

@@ -118,11 +118,12 @@ def _as_output(video: Tensor, output_type: str) -> Any:
     return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
 
 
-def _check_stills(image: Any, video: Any, num_frames: int | None) -> None:
-    """Raise ValueError for arguments of videos."""
-    of_videos = {"image": image, "video": video, "num_frames": num_frames}
-    if given := [name for name, value in of_videos.items() if value is not None]:
-        raise ValueError(f"stills: {given[0]} is for videos")
+def _check_names(output_type: str, guidance_schedule: str | None) -> None:
+    """Raise ValueError for names that are none of those that are known."""
+    if output_type not in ("pil", "np", "pt"):
+        raise ValueError(f"output_type: '{output_type}' is not pil, np or pt")
+    if guidance_schedule not in (None, "constant", "power_cosine"):
+        raise ValueError(f"guidance_schedule: '{guidance_schedule}' is not constant or power_cosine")
 
 
 def _start(pipeline: Pipeline, cascade: bool, image: Any, video: Any) -> tuple[list[Tensor], Beginning | None]:
@@ -231,26 +232,31 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             ConfigurationError: the models take no such prompts, no first frames, or make no such shape or stills.
             ValueError: an unknown ``output_type``, pictures that are none, or arguments that exclude each other.
         """
-        if output_type not in ("pil", "np", "pt"):
-            raise ValueError(f"output_type: '{output_type}' is not pil, np or pt")
-        if guidance_schedule not in (None, "constant", "power_cosine"):
-            raise ValueError(f"guidance_schedule: '{guidance_schedule}' is not constant or power_cosine")
+        _check_names(output_type, guidance_schedule)
         asked = {
             "steps": num_inference_steps, "guidance_scale": guidance_scale,
             "frame_guidance_scale": guidance_scale if frame_guidance_scale is None else frame_guidance_scale,
             "guidance_schedule": guidance_schedule, "guidance_rescale": guidance_rescale, "cascade": cascade,
         }  # fmt: skip
         settings = self._settings({name: value for name, value in asked.items() if value is not None})
-        first = seed if generator is None else generator.initial_seed()
+        pipeline, first = self.sampling_pipeline(), seed if generator is None else generator.initial_seed()
         prompts: list[Any] = [*prompt] if isinstance(prompt, list | tuple) else [prompt]
         jobs = [(one, first + number) for one in prompts for number in range(num_videos_per_prompt)]
-        pipeline = self.sampling_pipeline()
         if stills:
-            _check_stills(image, video, num_frames)
-            self._check_trained_on_images(settings.cascade)
+            self._check_stills(settings.cascade, image, video, num_frames)
         if aspect is not None:
             pipeline = with_aspect(pipeline, parse_aspect(aspect))
-        shown, beginning = _start(pipeline, settings.cascade, image, video)
+        start = _start(pipeline, settings.cascade, image, video)
+        videos = self._videos(pipeline, jobs, settings, start, num_frames, stills)
+        frames = [_as_output(one, output_type) for one in videos]
+        return WaltOutput(frames=frames) if return_dict else (frames,)
+
+    def _videos(
+        self, pipeline: Pipeline, jobs: Sequence[tuple[Prompt, int]], settings: SampleConfig,
+        start: tuple[list[Tensor], Beginning | None], num_frames: int | None, stills: bool,
+    ) -> list[Tensor]:  # fmt: skip
+        """Of each prompt with its seed, (3, T, H, W) in [-1, 1]; ``start`` as ``_start`` returns it."""
+        shown, beginning = start
         parts = 1 if num_frames is None else parts_for(pipeline, num_frames, beginning, settings.cascade)
         evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
         videos: list[Tensor] = []
@@ -263,8 +269,7 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
                 )  # fmt: skip
                 whole = torch.cat([*(frames.expand(len(batch), -1, -1, -1, -1) for frames in shown), *made], dim=2)
                 videos += list(whole)
-        frames = [_as_output(one, output_type) for one in videos]
-        return WaltOutput(frames=frames) if return_dict else (frames,)
+        return videos
 
     def sampling_pipeline(self) -> Pipeline:
         """The models as ``walt`` samples from them."""
@@ -290,8 +295,12 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             statistics = LatentStatistics.identity(config.latent_channels)
         return DiffusersAutoencoder(config, self.vae), statistics.to(device)
 
-    def _check_trained_on_images(self, cascade: bool) -> None:
-        """Raise ConfigurationError where a model that takes part saw no images in training."""
+    def _check_stills(self, cascade: bool, image: Any, video: Any, num_frames: int | None) -> None:
+        """Raise ValueError for arguments of videos, ConfigurationError where a model that takes part saw no images in
+        training."""
+        of_videos = {"image": image, "video": video, "num_frames": num_frames}
+        if given := [name for name, value in of_videos.items() if value is not None]:
+            raise ValueError(f"stills: {given[0]} is for videos")
         names = ("transformer", *(("super_resolution", "super_resolution_2") if cascade else ()))
         for name in names:
             if getattr(self, name) is not None and name not in self.config.sampling["trained_on_images"]:
