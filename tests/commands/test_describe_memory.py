@@ -56,7 +56,7 @@ def test_every_recipe_fits_a_card_of_80_gb(name: str) -> None:
     stages = planned_stages(recipe(name))
     assert {"train-autoencoder", "encode-video", "train-base", "sample", "evaluate"} <= set(stages)
     for stage in stages.values():
-        assert stage.device, stage.stage
+        assert stage.device or stage.stage == "caption", stage.stage  # whose model is not on this machine
         assert stage.device_bytes <= 72 * 2**30, (stage.stage, stage.device)
         assert stage.host_bytes <= 96 * 2**30, (stage.stage, stage.host)
         assert not stage.advice
@@ -295,16 +295,16 @@ def test_a_captioner_is_counted_with_what_it_is_given(tmp_path: Path) -> None:
     tokens = inputs["input_ids"].shape[1]
     remembered = 4 * 3 * (tokens + 5) * 2 * 2 * 16  # of two layers, keys and values of 16
     assert remembered < stage.device["captions"]["activations"] < 10 * remembered
-    assert not stage_memory._caption(params, params.caption, tmp_path).device  # the rule that reads pixels
     assert not stage_memory._caption(params, config.model_copy(update={"model": "some/where"}), tmp_path).device
 
 
 def test_the_stage_that_captions_is_planned_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_train_autoencoder", "_encode_video", "_encode_text", "_train_transformer", "_sample", "_evaluate"):
         monkeypatch.setattr(stage_memory, name, lambda *_: StageMemory("x", "", {}, {}, {}))
-    with_captions, without = (
-        [stage.stage for stage in plan_stages(recipe(name), Path.cwd(), 1, CARD)]
-        for name in ("demo-uncaptioned", "demo")
-    )
-    assert "caption" in with_captions
-    assert "caption" not in without
+    rule = recipe("demo-uncaptioned")
+    for params, planned in (
+        (changed(rule, caption={"model": "some/where"}), True),
+        (rule, False),  # it reads pixels
+        (recipe("demo"), False),
+    ):
+        assert ("caption" in [stage.stage for stage in plan_stages(params, Path.cwd(), 1, CARD)]) == planned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walt.captioning.config import SHAPES, CaptionConfig
+from walt.captioning.config import CaptionConfig
 from walt.commands.describe.planned_steps import Peaks
 from walt.core.sizes import Size
 from walt.nn.planned_memory import KINDS
@@ -13,10 +13,8 @@ from walt.nn.planned_memory import KINDS
 def caption_peaks(config: CaptionConfig, root: Path, size: Size) -> Peaks:
     """Of one batch of clips of this size, when all questions have been read and the longest answers are written.
 
-    Nothing where the model is a rule, or is not on this machine.
+    Nothing where the model is not on this machine.
     """
-    if config.model == SHAPES:
-        return {}
     from walt.captioning.size import captioner_size  # here: transformers' vision models take seconds to import
 
     found = captioner_size(config, root, size)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from walt.autoencoder.config import latent_shape
 from walt.autoencoder.streaming import clips_at_once
-from walt.captioning.config import CaptionConfig
+from walt.captioning.config import SHAPES, CaptionConfig
 from walt.commands.describe.planned_autoencoder import (
     autoencoder_training_peaks,
     decoding_peak,
@@ -110,7 +110,7 @@ def plan_stages(params: Params, root: Path, devices: int, limits: Limits) -> Ite
             check_batches(stage, params, devices)
     yield _train_autoencoder(params, root, devices, limits)
     yield _encode_video(params, limits)
-    if params.caption is not None:
+    if params.caption is not None and params.caption.model != SHAPES:  # that is a rule
         yield _caption(params, params.caption, root)
     if params.text is not None:
         yield _encode_text(params, root)
