@@ -66,7 +66,7 @@ def test_a_package_that_a_processor_needs_is_named(tmp_path: Path) -> None:
 
 
 def test_where_no_part_for_videos_is_to_blame_the_reason_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(source: str) -> Any:
+    def failing(source: str, local_files_only: bool) -> Any:
         raise ImportError("needs a package")
 
     monkeypatch.setattr(processors.AutoProcessor, "from_pretrained", failing)

@@ -30,7 +30,8 @@ def test_prefect_yaml_declares_each_deployment_for_the_pinned_version() -> None:
     assert written["prefect-version"] == pinned.group(1)
     assert [entry["name"] for entry in written["deployments"]] == [spec.name for spec in DEPLOYMENTS]
     for entry, spec in zip(written["deployments"], DEPLOYMENTS, strict=True):
-        assert entry["parameters"] == {"target": spec.target, "promote": spec.promote, "retrain": spec.retrain}
+        given = {"target": spec.target, "promote": spec.promote, "retrain": spec.retrain, "hours": spec.hours}
+        assert entry["parameters"] == given
         assert [schedule["cron"] for schedule in entry.get("schedules", [])] == [spec.cron] * bool(spec.cron)
         assert all(schedule["timezone"] == "UTC" for schedule in entry.get("schedules", []))
         assert entry["work_pool"]["name"] == "walt"

@@ -45,9 +45,13 @@ def full_self_attention(attention: WindowSelfAttention, x: Tensor, videos: int |
     return attention.out(attended).unflatten(1, grid)
 
 
-def full_cross_attention(attention: TextCrossAttention, x: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
-    """What ``attention(x, text, text_mask)`` should be."""
+def full_cross_attention(
+    attention: TextCrossAttention, x: Tensor, text: Tensor, text_mask: Tensor, videos: int = 0
+) -> Tensor:
+    """What ``attention(x, text, text_mask, videos)`` should be."""
     grid = (x.shape[1], x.shape[2], x.shape[3])
+    text = torch.cat([text[:videos, :1].expand_as(text[:videos]), text[videos:]])
+    text_mask = torch.cat([text_mask[:videos, :1].expand_as(text_mask[:videos]), text_mask[videos:]])
     batch, entries, length, _ = text.shape
     tokens = same_window(grid, attention.window).expand(batch, -1, -1)  # (B, N, N)
     frame = places(grid)[:, 0]
