@@ -127,6 +127,21 @@ def test_a_row_that_counts_twice_is_there_twice(count: int, size: int) -> None:
     assert found == pytest.approx(by_singular_values(a[rows[0]], b[rows[1]]), rel=1e-8)
 
 
+@pytest.mark.parametrize("size", [3, 40])
+def test_a_clip_drawn_again_and_again_has_a_mean_alone(size: int, capfd: pytest.CaptureFixture[str]) -> None:
+    """As resamples of few clips do. BLAS writes to the output where it is given an empty matrix."""
+    rng = np.random.default_rng(0)
+    real, generated = rng.normal(size=(20, size)), rng.normal(size=(4, size))
+    one = Chosen.resampled(np.zeros(4, dtype=np.int64))
+    shift = real.mean(0) - generated[0]
+    expected = shift @ shift + real.var(0, ddof=1).sum()
+    assert distance_of(real, generated, Chosen.all_of(real), one) == pytest.approx(expected, rel=1e-9)
+    shift = generated[0] - generated[1]
+    other = Chosen.resampled(np.ones(4, dtype=np.int64))
+    assert distance_of(generated, generated, one, other) == pytest.approx(shift @ shift, rel=1e-9)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_it_grows_with_the_difference() -> None:
     real = features(64, 0, scale=0.3)
     found = [frechet_distance(real, features(64, 1, scale=0.3, mean=mean)) for mean in (0.0, 0.1, 0.5)]

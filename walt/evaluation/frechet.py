@@ -119,6 +119,8 @@ class _Side:
             return np.asarray(rows @ self.covariance @ rows.T)
         assert self.rows is not None
         product = rows @ self.rows.T  # (K, N - 1)
+        if not product.size:  # one clip alone, drawn several times, has no covariance
+            return np.zeros((0, 0))
         return np.asarray(dsyrk(1.0, product.T, trans=len(rows) <= product.shape[1], lower=True))
 
 
