@@ -194,12 +194,15 @@ def _make(
     samples = earlier.read([name for name in tar.texts if earlier.has(name, name)])
     # of like length together, which wastes least
     ids = sorted(tar.texts.keys() - samples.keys(), key=lambda name: (len(tar.texts[name]), name))
+    whole = set[str]()
     for first in range(0, len(ids), _AT_ONCE):
         some = ids[first : first + _AT_ONCE]
-        made = zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True)
-        samples |= {name: {"safetensors": save({"embedding": embedding})} for name, embedding in made}
-    tokens = dict(zip(tar.texts, encoder.num_tokens(list(tar.texts.values())), strict=True))
-    cut = {name: number for name, number in tokens.items() if number > encoder.max_tokens}
+        made = dict(zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True))
+        samples |= {name: {"safetensors": save({"embedding": embedding})} for name, embedding in made.items()}
+        whole |= {name for name, embedding in made.items() if len(embedding) < encoder.max_tokens}
+    perhaps = {name: caption for name, caption in tar.texts.items() if name not in whole}
+    tokens = zip(perhaps, encoder.num_tokens([*perhaps.values()]), strict=True)
+    cut = {name: number for name, number in tokens if number > encoder.max_tokens}
     record = write_shard(notes.directory / tar.name, ((name, samples[name]) for name in tar.texts))
     return notes.write(record, identity, same, {name: name for name in tar.texts}, {"cut": cut}), len(ids)
 
