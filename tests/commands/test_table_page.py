@@ -62,6 +62,20 @@ def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_di
     assert (picture.reshape(-1, 3) == (0x35, 0x63, 0xA8)).all(1).sum() > 100  # the charts' colour
 
 
+def test_a_second_metric_does_not_decide_where_the_first_cannot_be_compared(tmp_path: Path) -> None:
+    loss = "held_out_loss/base"
+    found = results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)})
+    for row, of_seeds in found.cells.items():
+        for of_seed in of_seeds.values():
+            of_seed |= {DISTANCE: Measured(of_seed[DISTANCE].value, {"clips": row}), loss: of_seed[DISTANCE]}
+    write_page(tmp_path, found)
+    row = lines(tmp_path)["patch size 2"]
+    assert row[3] == "not comparable: other clips"
+    assert row[5] == "+4.05 [+3.41, +4.69]"
+    assert row[-3:] == ["", "", ""]
+    assert "0 as in the paper, 0 other than in the paper, 0 open" in (tmp_path / "table.md").read_text()
+
+
 def test_nothing_measured_is_a_page_too(tmp_path: Path) -> None:
     write_page(tmp_path, results("3a", {}))
     assert "patch size 4" in (tmp_path / "table.html").read_text()

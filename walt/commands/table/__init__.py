@@ -1,1 +1,1 @@
-"""``walt compare``: the same prompts and seeds by several models, on one page."""
+"""``walt table``: a table of the paper as a grid of runs, with the paper's values beside ours."""

@@ -66,9 +66,7 @@ def changes(table: TableFile, scale: ScaleName, row: Row) -> Settings:
     return merged(row.settings, row.at.get(scale, RowScale()).settings)
 
 
-def _cell(
-    table: TableFile, scale: ScaleName, common: Scale, row: Row, seed: int, project: Params | None
-) -> Cell:  # fmt: skip
+def _cell(table: TableFile, scale: ScaleName, common: Scale, row: Row, seed: int, project: Params | None) -> Cell:
     of_table, of_row, source = table.scales[scale], row.at.get(scale, RowScale()), f"row '{row.name}'"
     data: dict[str, Any] = recipe_data(of_row.recipe or of_table.recipe or common.recipe)
     for settings in (common.settings, of_table.settings, row.settings, of_row.settings):

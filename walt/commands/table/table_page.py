@@ -100,14 +100,19 @@ def _rows(results: Results) -> list[list[str]]:
 
 
 def _said(results: Results, row: Row) -> list[str]:
-    """The direction of the first metric by which the rows can be compared, the paper's, and whether they agree."""
+    """The direction by the metric that decides, the paper's, and whether they agree."""
     if reason := _left_out(results, row):
         return [f"not run: {reason}", "", ""]
-    every = [results.compared(row, metric) for metric in results.measured_metrics()]
-    compared = next((one for one in every if one is not None and one.measured is not None), None)
-    if compared is None:
+    compared = _deciding(results, row)
+    if compared is None or compared.measured is None:
         return ["", "", ""]
-    return [str(compared.measured), compared.paper or "no value", compared.agreement]
+    return [compared.measured, compared.paper or "no value", compared.agreement]
+
+
+def _deciding(results: Results, row: Row) -> Compared | None:
+    """The comparison by the first metric that is measured; None: the row is compared with none."""
+    found = results.measured_metrics()
+    return results.compared(row, found[0]) if found else None
 
 
 def _left_out(results: Results, row: Row) -> str | None:
@@ -146,7 +151,7 @@ def _notes(results: Results) -> list[str]:
     ]
     if against is not None:
         notes.append(f"Differences are to '{against}', seed by seed: with the same prompts and noise.")
-    pairs = [results.compared(row, metric) for row in results.table.rows for metric in results.measured_metrics()[:1]]
+    pairs = [_deciding(results, row) for row in results.table.rows]
     counts = verdicts([pair for pair in pairs if pair is not None])
     said = ", ".join(f"{count} {agreement}" for agreement, count in counts.items())
     notes.append(f"Of the comparisons by the first metric: {said}.")
