@@ -193,6 +193,8 @@ def test_one_stages_plan_as_json_and_as_a_table(monkeypatch: pytest.MonkeyPatch)
     assert base["fits"]
     assert base["device_bytes"] == largest(base["device"]) > 0
     assert "train-base does not fit" in run("--recipe", "tiny", "--memory", "80GB", "--host-memory", "0.1GB").stdout
+    shared = json.loads(run("--recipe", "tiny", "--memory", "80GB", "--devices", "2", "--json").stdout)
+    assert shared["stages"]["train-base"]["parts"].endswith("clips in each of 2 devices")
 
 
 @pytest.mark.slow

@@ -260,7 +260,7 @@ def _train_transformer(params: Params, transformer: Transformer, devices: int, l
     values = 4 * math.prod(architecture.latent_grid) * architecture.latent_channels * 3
     text = 4 * tokens * (architecture.text_width or 0)
     batch = sum((v + s) * values + (v + s * architecture.latent_grid[0]) * text for v, s in parts)
-    cut = f"{len(parts)} x {sum(parts[0])} clips" + (" in each of {devices} devices" if devices > 1 else "")
+    cut = f"{len(parts)} x {sum(parts[0])} clips" + (f" in each of {devices} devices" if devices > 1 else "")
     host = _training_host(peaks, batch)
     return StageMemory(transformer.stage, cut, peaks | look, host, _training_disk(peaks, training), advice)
 
