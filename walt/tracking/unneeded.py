@@ -1,6 +1,7 @@
 """What of MLflow's files in a project nothing needs any more, and what of DVC's cache promoted releases need.
 
-``mlflow gc`` is not used: given some runs, it removes all deleted experiments and models as well (MLflow 3.17).
+``mlflow gc`` is not used: given some runs, it removes all deleted experiments and models as well (by the
+source of MLflow 3.17).
 """
 
 from __future__ import annotations
