@@ -16,11 +16,11 @@ help: ## what there is
 
 install: $(STAMP) ## create .venv with the versions of constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt infra/install.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 		{ echo "W.A.L.T needs Python 3.11, 3.12 or 3.13; say which: make install PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
+	$(BIN)/python infra/install.py -c constraints.txt -e '.[dev]' $(PIP_ARGS)
 	@touch $@
 
 demo: install ## the whole pipeline on generated videos: ends with results/report.html
@@ -51,7 +51,7 @@ interop: install $(INTEROP)/.installed ## exports read by energon and litdata, i
 # litdata asks for torchvision, which does not load beside a processor-only torch, and works without it
 $(INTEROP)/.installed: infra/interop.txt
 	$(PYTHON) -m venv $(INTEROP)
-	$(INTEROP)/bin/pip install --quiet -r infra/interop.txt $(PIP_ARGS)
+	$(INTEROP)/bin/python infra/install.py -r infra/interop.txt $(PIP_ARGS)
 	$(INTEROP)/bin/pip uninstall --quiet --yes torchvision
 	@touch $@
 

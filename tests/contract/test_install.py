@@ -1,0 +1,83 @@
+"""``make install`` asks the indexes that pip's settings name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from infra.install import pip_settings, uv_arguments, uv_environment
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_environment_wins_over_the_sections_of_files() -> None:
+    lines = [
+        ":env:.find-links='/wheels'",
+        "global.find-links='/elsewhere'",
+        "global.timeout='10'",
+        "install.timeout='60'",
+        "freeze.timeout='5'",
+        "a line of another kind",
+    ]
+    assert pip_settings(lines) == {"find-links": "/wheels", "timeout": "60"}
+
+
+def test_every_index_is_named_to_uv() -> None:
+    settings = {
+        "index-url": "https://mirror.example/simple",
+        "extra-index-url": "\nhttps://one.example/simple\nhttps://two.example/simple",
+        "constraint": "/etc/limits.txt",
+        "no-index": "false",
+        "pre": "true",
+    }
+    assert uv_arguments(settings) == [
+        *("--index-url", "https://mirror.example/simple"),
+        *("--extra-index-url", "https://one.example/simple"),
+        *("--extra-index-url", "https://two.example/simple"),
+        *("--constraints", "/etc/limits.txt"),
+        "--prerelease=allow",
+    ]
+
+
+def test_what_the_environment_tells_uv_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "7")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    told = uv_environment({"timeout": "60", "cert": "/etc/own.pem", "proxy": "http://proxy.example:3128"})
+    assert (told["UV_HTTP_TIMEOUT"], told["SSL_CERT_FILE"]) == ("7", "/etc/own.pem")
+    assert told["HTTPS_PROXY"] == "http://proxy.example:3128"
+
+
+@pytest.mark.slow
+def test_a_package_of_pips_index_is_installed(tmp_path: Path) -> None:
+    """The index is a folder that only pip's settings name."""
+    if find_spec("uv") is None:
+        pytest.skip("uv is not installed: make install could not have it")
+    _wheel(tmp_path / "wheels", "walt_only_here", "1.0")
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nno-index = true\nfind-links =\n    {tmp_path / 'wheels'}\n", encoding="utf-8")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
+    command = [sys.executable, _ROOT / "infra/install.py", "--target", tmp_path / "installed", "walt-only-here"]
+    subprocess.run(command, check=True, env={**variables, "PIP_CONFIG_FILE": str(settings)})
+    assert (tmp_path / "installed/walt_only_here.py").is_file()
+
+
+def _wheel(folder: Path, name: str, version: str) -> None:
+    """A wheel of one empty module."""
+    folder.mkdir()
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(path, text)
