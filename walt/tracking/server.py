@@ -247,8 +247,9 @@ def register(connection: Connection, run_id: str | None, folder: Path, name: str
         source=model.artifact_location,
         run_id=run_id,
         tags={DIGEST_TAG: digest, MODEL_TAG: model.model_id},
-        # without a run, MLflow would look for the model in its global store instead of this client's
-        model_id=model.model_id if run_id else None,
+        # a server asks for the run or the model that holds the files; a database without a run would look for the model
+        # in MLflow's global store instead of this client's
+        model_id=model.model_id if run_id or connection.uri.startswith("http") else None,
     )
     link = json.dumps([{"name": full_name, "version": registered.version}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
