@@ -67,13 +67,14 @@ class PrefectServer(Service):
             return json.load(answer)
 
     def deploy(self, project: Path, environment: Mapping[str, str]) -> None:
-        """Make the pool and register the project's deployments, as ``infra/README.md`` says."""
+        """Make the pool, the project's deployments and the accelerators' limit, as ``infra/README.md`` says."""
         here = {**environment, **self.client}
         prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
         run([*prefect, "work-pool", "create", POOL, "--type", "process"], here, project)
         run([*prefect, "work-pool", "set-concurrency-limit", POOL, "1"], here, project)
         run([sys.executable, "-m", "flows.deployments", "--write"], here, project)
         run([*prefect, "deploy", "--all"], here, project)
+        run([sys.executable, "-m", "flows.set_up"], here, project)
 
     def begin(self, deployment: str, **parameters: object) -> str:
         """Ask for a run of a deployment of the flow ``walt``; its id."""

@@ -43,6 +43,7 @@ def ran(services: Services) -> Services:
         assert state == "COMPLETED", services.prefect.messages(run)
     first, second = (services.prefect.run_of(run) for run in runs)
     assert first["end_time"] <= second["start_time"], "the pool's limit of one run at a time"
+    assert "skipping acquisition" not in services.prefect.messages(runs[1]), "the accelerators' limit is there"
     return services
 
 

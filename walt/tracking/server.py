@@ -250,6 +250,7 @@ def register(connection: Connection, run_id: str | None, folder: Path, name: str
         # a server asks for the run or the model that holds the files; a database without a run would look for the model
         # in MLflow's global store instead of this client's
         model_id=model.model_id if run_id or connection.uri.startswith("http") else None,
+        await_creation_for=0,  # it is there at once; only Databricks' registry takes time
     )
     link = json.dumps([{"name": full_name, "version": registered.version}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
