@@ -59,11 +59,16 @@ class Services:
 
 
 @contextmanager
-def all_services() -> Iterator[Services]:
-    """Start everything in a temporary folder, with a project whose sources are in the bucket; stop it in the end."""
+def all_services(logs: Path) -> Iterator[Services]:
+    """Start everything in a temporary folder, with a project whose sources are in the bucket; stop it in the end.
+
+    Args:
+        logs: where the services' logs are afterwards.
+    """
     folder = Path(tempfile.mkdtemp(prefix="walt-"))  # a short path: see RayNode
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(lambda: [shutil.copy(log, logs) for log in folder.glob("*.log")])
         postgres = stack.enter_context(Postgres(folder))
         store = stack.enter_context(ObjectStore(folder))
         mlflow = stack.enter_context(MlflowServer(folder, postgres, store.user("mlflow")))

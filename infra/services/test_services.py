@@ -26,11 +26,11 @@ _SOURCE = "videos/00000.mp4"
 
 
 @pytest.fixture(scope="module")
-def services() -> Iterator[Services]:
-    """All of them, with a project in which nothing has run."""
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """All of them, with a project in which nothing has run. Their logs are with pytest's temporary folders."""
     if missing := what_is_missing():
         pytest.skip(f"not installed: {missing}")
-    with all_services() as running:
+    with all_services(tmp_path_factory.mktemp("logs")) as running:
         yield running
 
 
