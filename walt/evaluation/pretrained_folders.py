@@ -19,6 +19,7 @@ from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.storage import read_json
 from walt.evaluation.extractors import Extractor
+from walt.text.plain import PlainText
 
 WEIGHTS = "model.safetensors"
 _PREPROCESSOR = "preprocessor_config.json"
@@ -145,6 +146,7 @@ class CLIPFeatures(_FromFolder):
             from transformers import CLIPTokenizer
 
             self._tokenizer = _load(CLIPTokenizer, self._folder, self._setting)
+        text = PlainText(self._tokenizer)(text)
         tokens = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=self._length)
         found = self.network.get_text_features(**tokens.to(self.mean.device)).pooler_output
         of_clip = self(clip[None].to(self.mean.device))  # the mean of cosines is the product with the mean

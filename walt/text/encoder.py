@@ -21,6 +21,7 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
 from walt.text.pickled_weights import has_only_pickled
+from walt.text.plain import PlainText
 
 DESCRIPTION = "encoder.json"
 TINY = "tiny"
@@ -66,7 +67,7 @@ class TextEncoder:
         self.source, self.max_tokens, self.files = source, max_tokens, dict(files)
         self.width: int = model.config.d_model
         self.digest = _digest(model, tokenizer) if digest is None else digest
-        self._model, self._tokenizer = model, tokenizer
+        self._model, self._tokenizer, self._plain = model, tokenizer, PlainText(tokenizer)
 
     @property
     def device(self) -> torch.device:
@@ -81,7 +82,7 @@ class TextEncoder:
             CorruptArtifactError: the encoder makes values that are not finite.
         """
         tokens = self._tokenizer(
-            list(captions),
+            [self._plain(caption) for caption in captions],
             padding="max_length",
             truncation=True,
             max_length=self.max_tokens,
@@ -111,7 +112,8 @@ class TextEncoder:
         """
         if not captions:
             return []
-        ids: list[list[int]] = self._tokenizer(list(captions), truncation=True, max_length=self.max_tokens)["input_ids"]
+        texts = [self._plain(caption) for caption in captions]
+        ids: list[list[int]] = self._tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         found: dict[int, Tensor] = {}
         by_length: dict[int, list[int]] = {}
         for place, own in enumerate(ids):
@@ -142,12 +144,13 @@ class TextEncoder:
         """Tokens of each caption with the end mark, were it not cut."""
         if not captions:
             return []
-        ids = self._tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]  # quiet about long ones
+        texts = [self._plain(caption) for caption in captions]
+        ids = self._tokenizer(texts, truncation=False, verbose=False)["input_ids"]  # quiet about long ones
         return [len(one) for one in ids]
 
     def tokens(self, caption: str) -> list[str]:
         """The pieces of a caption, readable for people."""
-        pieces: list[str] = self._tokenizer.tokenize(caption)
+        pieces: list[str] = self._tokenizer.tokenize(self._plain(caption))
         return pieces
 
     def describe(self, folder: Path) -> None:
