@@ -30,8 +30,8 @@ _NOT_CONVERTED = {
     8: "YCgCo", 11: "SMPTE 2085", 12: "chroma-derived", 13: "chroma-derived", 14: "ICtCp", 15: "IPT-PQ-C2",
     16: "YCgCo-R", 17: "YCgCo-R",
 }  # fmt: skip
-"""Codings of colour (matrix coefficients of ITU-T H.273) that swscale does not know: converted as any other, their colours
-would be wrong."""
+"""Codings of colour (matrix coefficients of ITU-T H.273) that swscale does not know: converted as any other, their
+colours would be wrong."""
 _HDR = frozenset({int(ColorTrc.SMPTE2084), int(ColorTrc.ARIB_STD_B67)})
 _REFERENCE_WHITE = 203.0
 """Diffuse white of HDR in cd/m2 (ITU-R BT.2408)."""
