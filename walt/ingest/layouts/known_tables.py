@@ -87,7 +87,7 @@ def _activitynet(survey: Survey, seen: Peek) -> Found | None:
 
 
 def _database(survey: Survey, seen: Peek) -> Found | None:
-    """YouCook2 and others in the form of ActivityNet's challenges: a map of videos, each with segments and sentences."""
+    """YouCook2 and others in the form of ActivityNet's challenges: a map of videos, with segments and sentences."""
     inside = next((record["annotations"] for record in seen.records if record.get("annotations")), None)
     if seen.place != "database" or not isinstance(inside, list) or "segment" not in inside[0]:
         return None
