@@ -135,7 +135,7 @@ def test_a_matroska_file_behind_another_goes_on_with_a_cut_at_the_join(tmp_path:
 
 
 def test_a_heif_picture_of_tiles_is_not_one_of_its_tiles(tmp_path: Path) -> None:
-    """As phones write it; made of two AVIF tiles here, since no coder of HEIC is at hand."""
+    """The description is as phones write it; it is refused before any tile is decoded."""
     entries = [box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number, 0) + kind + b"\0")
                for number, kind in ((1, b"av01"), (2, b"av01"), (3, b"grid"))]  # fmt: skip
     items = box(b"iinf", bytes(4) + struct.pack(">H", len(entries)) + b"".join(entries))
