@@ -5,7 +5,8 @@
 #         gap: frames 0 to 11, no frame for a second, frames 24 to 35. An empty edit at the beginning is read so.
 # Truth:  behind another edit, FFmpeg takes the empty one (media time -1) for one that begins there: its second is filled
 #         with frames 0 to 23, in the ffmpeg command, in PyAV, and in what else is built on libavformat. The number of
-#         frames and the length look right. No error, no warning.
+#         frames and the length look right. The command warns of a missing key frame "while searching for timestamp: -1"
+#         and ends well; PyAV, whose log is off by default, says nothing.
 # Seen:   av 18.1.0 (FFmpeg 8.1), imageio-ffmpeg 0.8.1 (FFmpeg 9.0.2)
 set -euo pipefail
 unset PYTHONPATH

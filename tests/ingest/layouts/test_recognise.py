@@ -647,6 +647,8 @@ def test_what_was_passed_over_is_counted(tmp_path: Path) -> None:
 def test_a_folder_without_videos_says_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no videos or images \(part1\.zip must be unpacked first; .*\.mxf 1"):
         describe(tmp_path, {"part1.zip": V, "x.mxf": V})
+    with pytest.raises(ConfigurationError, match=r"data-00000-of-00001\.arrow: not of a kind that is read; write CSV"):
+        describe(tmp_path / "saved", {"data-00000-of-00001.arrow": V, "state.json": {}})
 
 
 def test_of_a_large_table_the_rows_of_the_files_that_are_here_count(tmp_path: Path) -> None:

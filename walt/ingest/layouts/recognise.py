@@ -242,6 +242,8 @@ def _nothing(survey: Survey, why: dict[str, str]) -> str:
         parts.append(f"{_named(survey.packed)} must be unpacked first")
     if lance := lance_note(survey.folder):
         parts.append(lance)
+    if survey.foreign:
+        parts.append(f"{_named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
     if survey.others:
         parts.append(f"passed over: {_counted(survey.others)}")
     return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")

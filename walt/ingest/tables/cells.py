@@ -155,7 +155,7 @@ def _flat(values: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
 
 def _are_plain(values: list[str]) -> bool:
     """Whether each text is one caption."""
-    return _NO_CAPTION.isdisjoint(values) and not any(value.startswith(("[", "{")) for value in values)
+    return _NO_CAPTION.isdisjoint(values) and {value[:1] for value in values}.isdisjoint("[{")
 
 
 def spelled(text: str) -> Any:
