@@ -156,6 +156,14 @@ def test_a_table_of_captions_beside_one_of_bytes_ends_init(tmp_path: Path) -> No
     assert len(described.listing.items) == 2
 
 
+def test_bytes_beside_a_table_that_names_files_are_not_taken_for_files(tmp_path: Path) -> None:
+    touch(tmp_path, "d/a.mp4", "d/b.mp4")
+    table(tmp_path / "d/captions.parquet", path=["a.mp4", "b.mp4"], caption=["a cat", "a dog"])
+    table(tmp_path / "d/features.parquet", path=["a.mp4", "b.mp4"], data=[b"1234", b"5678"])
+    described = own_dataset(tmp_path, Given("d"))
+    assert [(item.source, item.caption) for item in described.listing.items] == [("a.mp4", "a cat"), ("b.mp4", "a dog")]
+
+
 def test_folders_that_name_a_value_are_said(tmp_path: Path) -> None:
     table(tmp_path / "d/label=cat/0.parquet", video=CELLS, caption=["a cat", "one cat"])
     assert "  not used: the folders label=cat" in list(own_dataset(tmp_path, Given("d")).lines())

@@ -129,11 +129,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return _left(survey, _table(uncaptioned[0], wish, survey), set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(_nothing(survey, why))
-    choice = _without_captions(survey, wish.labels_from_folders)
-    if survey.lerobot:
-        cause = "of LeRobot datasets, whose episodes and tasks are not read: give each alone, or make a union of them"
-        choice.unused.append(Unused(survey.lerobot, cause, may_hold_captions=True))
-    return _left(survey, choice, set(), why | _others(tables), sidecars)
+    return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
 
 
 def _named_by_table(survey: Survey, source: Source, wish: Wish) -> bool:
@@ -273,6 +269,9 @@ def _left(
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said]:
         unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
+    if survey.lerobot:
+        cause = "of LeRobot datasets, whose episodes and tasks are not read: give each alone, or make a union of them"
+        unused.append(Unused(survey.lerobot, cause, not chosen))
     if survey.tars:
         unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen))
     may_lose = not chosen and not choice.captioned

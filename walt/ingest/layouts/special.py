@@ -68,9 +68,9 @@ def recognise_parquet_bytes(folder: Folder) -> Found | None:
     found = folder.matching("**/*.parquet")
     schemas = {name: _schema(folder, name) for name in found[:_MOST_TABLES]}
     holding = {name: columns for name, schema in schemas.items() if schema and (columns := _of_files(schema))}
-    if not holding:
-        return None
-    first = next(iter(holding))
+    first = next(iter(holding), None)
+    if first is None or (first != found[0] and any(map(is_media, _first(folder.names())))):
+        return None  # of a folder of videos, other tables may hold bytes that are no files
     columns, schema = holding[first], schemas[first]
     assert schema is not None
     column = next((name for name in _NAMES if name in columns), columns[0])

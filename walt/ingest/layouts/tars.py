@@ -75,7 +75,7 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
     extensions = Counter(extension for found in samples.values() for extension in found)
     captions, notes = _captions(look, samples, extensions), list[str]()
     metas = _energon_metas(folder, tars)
-    if metas and (stated := energon_splits.captions(folder, metas[0])):
+    if metas and not set(stated := energon_splits.captions(folder, metas[0])) <= set(captions):
         captions = stated
     if not captions and (fields := _index_fields(folder, tars[0])):
         captions = tuple(f"{INDEX}:{name}" for name in fields)
