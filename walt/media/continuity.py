@@ -4,8 +4,10 @@ Times here are in ticks of the stream's time base.
 
 - Transport and programme streams that were joined, or whose clock wrapped, have timestamps that jump. From a jump on,
   packets get the timestamps that they would have if the rest followed at once.
-- A lost packet leaves few traces: a packet or a frame marked as corrupt, or in a stream of a constant rate a gap. What
-  is decoded afterwards shows remains of other pictures, until the next key frame.
+- So have Matroska files that were joined, at a key frame.
+- A lost packet leaves few traces: a packet or a frame marked as corrupt, or in a stream of a constant rate a gap (in an
+  MP4, whose frames last until the next, between fragments only). What is decoded afterwards shows remains of other
+  pictures, until the next key frame.
 - An AVI says only when packets are decoded. When their pictures are shown is FFmpeg's guess, which is wrong for
   B-frames of H.264 and of packed MPEG-4. Pictures come out of the decoder in the order in which they are shown, one for
   each packet: each is shown at the time of the packet with which it came out, as the ffmpeg command has it.
@@ -26,6 +28,8 @@ DECODING = frozenset({"avi"})
 """Demuxers of files that have times of decoding only."""
 STATING = frozenset({"matroska"})
 """Demuxers of files that state how long a frame lasts apart from when the next one comes."""
+FRAGMENTED = frozenset({"mov"})
+"""Demuxers of files whose packets follow each other without a gap, except where a fragment is missing."""
 
 _BACK, _AHEAD = Fraction(1, 10), 10
 """Seconds by which decoding times may go back or ahead from one packet to the next; beyond it, time begins again."""
@@ -45,9 +49,11 @@ class Continuity:
         self.joins: list[int] = []
         """When the first picture after each join is shown."""
         self.restarts = demuxer in RESTARTING and tick > 0
-        self._states = demuxer in STATING
+        self._states = demuxer in STATING and tick > 0
+        self._fragmented = demuxer in FRAGMENTED
         self._has_no_times = demuxer in DECODING
-        self._back, self._ahead = (-_BACK / tick, _AHEAD / tick) if self.restarts else (Fraction(0), Fraction(0))
+        self._back, self._ahead = (-_BACK / tick, _AHEAD / tick) if tick > 0 else (Fraction(0), Fraction(0))
+        self._until: int | None = None  # when the packet before ends, in its decoding time
         self._offset = self._end = self._lasts = 0
         self._decoding_time: int | None = None
         self._came_out: int | None = None
@@ -67,12 +73,30 @@ class Continuity:
                 self.joins.append(self._end)
             elif step is not None and step > 0:
                 self._lasts = int(step)
-            if self._offset:
-                packet.pts, packet.dts = packet.pts + self._offset, packet.dts + self._offset
+        elif self._states and packet.is_keyframe and packet.pts + self._offset < self._end + self._back:
+            self._offset = self._end - packet.pts
+            self.joins.append(self._end)
+        if self._offset:
+            packet.pts += self._offset
+            packet.dts = None if packet.dts is None else packet.dts + self._offset
+        if self.restarts and packet.dts is not None:
             self._decoding_time = packet.dts
+        self.between(packet)
         self._lasts = packet.duration or self._lasts  # packets of these streams may have none
         self._end = max(self._end, packet.pts + self._lasts)
         self._marked.add(packet.pts, packet.pts if packet.is_corrupt else None, packet.is_keyframe)
+
+    def between(self, packet: Packet[Stream]) -> None:
+        """The next packet of a file whose packets follow each other: where a fragment is missing they do not."""
+        if not self._fragmented or packet.pts is None or packet.dts is None:
+            return
+        duration = packet.duration or 0
+        missing = 0 if self._until is None else packet.dts - self._until
+        self._steps += 1
+        self._odd_steps += abs(duration - self._lasts) > max(1, duration // 4)
+        self._lasts, self._until = duration, packet.dts + duration
+        broken = packet.pts - missing if missing * 2 > duration else None
+        self._gaps.add(packet.pts, broken, packet.is_keyframe)
 
     def show(self, frame: VideoFrame) -> None:
         """The next decoded frame, in the order of display. Its timestamp is replaced where it is a guess."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO
 
+from walt.media.boxes import MOST, boxes, is_mov
 from walt.media.images import SourceError
 
 _SEGMENT, _TRACKS, _CLUSTER, _ENTRY, _TYPE, _VIDEO = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE, 0x83, 0xE0
@@ -24,7 +25,6 @@ _ADDITION, _ADDITION_TYPE, _ADDITION_DATA = 0x41E4, 0x41E7, 0x41ED
 _DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
 _MOST_BYTES = 16 << 20
 """Headers are smaller than this."""
-_MOST_ELEMENTS = 10_000
 _MASTERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
@@ -50,7 +50,7 @@ def croppings(stream: IO[bytes]) -> list[Cropping | None]:
         head = stream.read(12)
         if head[:4] == b"\x1aE\xdf\xa3":
             return list(_matroska(stream))
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        if is_mov(head):
             return list(_mov(stream, 0, stream.seek(0, 2), []))
         return []
     except (struct.error, IndexError, ZeroDivisionError, OverflowError):
@@ -79,7 +79,7 @@ def _check_base(configuration: bytes) -> None:
 
 def _matroska(stream: IO[bytes]) -> Iterator[Cropping | None]:
     at = 0
-    for _ in range(_MOST_ELEMENTS):
+    for _ in range(MOST):
         stream.seek(at)
         element, length, size = _element(stream.read(16), 0)
         if element == _CLUSTER:
@@ -128,24 +128,15 @@ def _element(data: bytes, at: int) -> tuple[int, int, int]:
 
 def _mov(stream: IO[bytes], at: int, end: int, handlers: list[bytes]) -> Iterator[Cropping | None]:
     """Go through the boxes between two positions; ``handlers``: the kind of the track that is being read."""
-    for _ in range(_MOST_ELEMENTS):
-        if at + 8 > end:
-            return
-        stream.seek(at)
-        size, kind, large = struct.unpack(">I4sQ", stream.read(16).ljust(16, b"\0"))
-        header = 16 if size == 1 else 8
-        size = large if size == 1 else size or end - at
-        if size < header:
-            return
+    for kind, begin, until in boxes(stream, at, end):
         if kind == b"hdlr":
-            stream.seek(at + 16)
+            stream.seek(begin + 8)
             handlers[:] = [stream.read(4)]
         elif kind == b"stsd" and handlers == [b"vide"]:
-            stream.seek(at + 16)
-            yield _of_entry(stream.read(min(size - 16, _MOST_BYTES)))
+            stream.seek(begin + 8)
+            yield _of_entry(stream.read(min(until - begin - 8, _MOST_BYTES)))
         elif kind in _MASTERS:
-            yield from _mov(stream, at + header, min(at + size, end), handlers)
-        at += size
+            yield from _mov(stream, begin, until, handlers)
 
 
 def _of_entry(entry: bytes) -> Cropping | None:

@@ -33,6 +33,7 @@ from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
+from walt.media.unread_parts import check_parts
 
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 
@@ -61,6 +62,7 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
     """Open a video from its bytes, turning FFmpeg's errors into SourceError. The file's name, which may be anything, is
     never given to FFmpeg's protocols."""
     check_not_empty(stream)
+    check_parts(stream)
     try:
         container = _open(stream)
     except av.FFmpegError:
@@ -113,7 +115,9 @@ class VideoReader:
         too_long = self.info.seconds is not None and self.info.seconds > limits.max_seconds
         if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
             raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
+        self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
         self._decoder = _decoder(self.stream, limits)
+        self._holds_fields = self._decoder.name == "hevc"  # its interlaced pictures are fields, see ``_decode``
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
         self._of_stream = self.stream.duration is not None
@@ -192,6 +196,7 @@ class VideoReader:
                 continue
             if packet.pts is None or packet.is_discard or packet.is_corrupt or any(map(packet.has_sidedata, _CHANGES)):
                 raise Unfit("packets without timestamps, to be discarded, or that change the decoder")
+            self.continuity.between(packet)
             self._facts.append(Packet(packet.pts, packet.duration or 0, *classify(memoryview(packet))))
             if held is not None:
                 held.append(packet)
@@ -273,6 +278,8 @@ class VideoReader:
                 self._undecodable += 1  # checked at the end: in a file that was cut, the last frame is incomplete
                 continue
             for frame in decoded:
+                if self._holds_fields and frame.interlaced_frame:  # of H.264 and MPEG-2 the decoder weaves them
+                    raise SourceError("codec", "HEVC of which each picture is one field, which is not read")
                 self.decoded += 1
                 self.continuity.show(frame)
                 yield frame
@@ -310,7 +317,7 @@ class VideoReader:
         promised, seconds = self.info.num_frames, self.info.seconds
         if self.continuity.joins:  # the length is the difference of two timestamps, which says nothing
             promised = seconds = None
-        if promised and self.info.average_fps:  # an AVI's duration is guessed from its size; its frame count is exact
+        if promised and self.info.average_fps and not self._is_mov:  # an AVI's duration is guessed from its size
             seconds = max(seconds or 0.0, float(promised / self.info.average_fps))
         came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
         frames_short = promised is None or promised - came > max(2, promised // 20)

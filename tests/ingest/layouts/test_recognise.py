@@ -489,6 +489,8 @@ def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: P
         ({"a.json": ["a cat"]}, "a.json"),
         ({"t.csv": "path,start_ms,end_ms,caption\na.mp4,0,900,a cat\na.mp4,900,1800,a dog\n"}, "t.csv"),
         ({"t.csv": "path,start,duration,caption\na.mp4,0,2,a cat\na.mp4,2,2,a dog\n"}, "t.csv"),
+        ({"t.json": {"A": {"clips": [{"about": {"sentence": "a cat"}}]}, "B": {}, "C": {}}}, "t.json"),
+        ({"robot/meta/info.json": {"codebase_version": "v2.1"}}, "robot/meta/info.json"),
         ({"t.csv": "path,startFrame,endFrame,caption\na.mp4,0,24,a cat\na.mp4,24,48,a dog\n"}, "t.csv"),
     ],
 )
@@ -566,6 +568,66 @@ def test_columns_of_other_types(tmp_path: Path) -> None:
     assert [item.numbers for item in described.listing.items] == [None, None]
 
 
+RECORDS = [{"path": "a.mp4", "caption": "a cat"}, {"path": "b.mp4", "caption": "a dog"}]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"t.json": json.dumps(RECORDS).encode("utf-16")},
+        {"t.jsonl": lines(*RECORDS).encode("utf-16")},
+        {"t.jsonl": "".join(f"{json.dumps(record)},\n" for record in RECORDS)},
+        {"t.jsonl": "".join(map(json.dumps, RECORDS))},
+        {"t.json": "".join(map(json.dumps, RECORDS))},
+        {"t.json": "\n".join(json.dumps(record, indent=2) for record in RECORDS)},
+        {"t.jsonl": "\n".join(json.dumps(record, indent=2) for record in RECORDS)},
+        {"t.csv": 'path,caption\na.mp4,"{""short"": ""a cat""}"\nb.mp4,"{""short"": ""a dog""}"\n'},
+        {"t.csv": "path,caption\na.mp4,{'short': 'a cat'}\nb.mp4,{'short': 'a dog'}\n"},
+        {"videos.txt": "a.mp4\nb.mp4\n", "prompts.txt": "a cat\na dog\n".encode("utf-16")},
+        {"videos.txt": b"a.mp4\rb.mp4\r", "prompts.txt": b"a cat\ra dog\r"},
+    ],
+)
+def test_texts_that_other_programs_write_are_read(tmp_path: Path, files: Files) -> None:
+    described = describe(tmp_path, {**TWO, **files})
+    assert {item.source: [caption.text for caption in item.captions] for item in described.listing.items} == CATS
+    assert refusals(described) == {}
+
+
+def test_lists_of_captions_as_pandas_and_numpy_write_them(tmp_path: Path) -> None:
+    rows = """path,captions\na.mp4,"['a cat', 'one cat']"\nb.mp4,['a dog' 'it\\'s a dog']\nc.mp4,[a cow]\n"""
+    described = describe(tmp_path, {**TWO, "c.mp4": V, "t.csv": rows})
+    found = {item.source: [caption.text for caption in item.captions] for item in described.listing.items}
+    assert found == {"a.mp4": ["a cat", "one cat"], "b.mp4": ["a dog", "it's a dog"], "c.mp4": ["[a cow]"]}
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NULL", "None", "\\N", "<NA>"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_what_stands_for_no_caption_is_none(tmp_path: Path, word: str, name: str) -> None:
+    records = [{"path": "a.mp4", "caption": word}, {"path": "b.mp4", "caption": "a dog called None"}]
+    table = f"path,caption\na.mp4,{word}\nb.mp4,a dog called None\n" if name == "t.csv" else lines(*records)
+    described = describe(tmp_path, {**TWO, name: table})
+    assert [(item.source, item.caption) for item in described.listing.items] == [("b.mp4", "a dog called None")]
+    assert refusals(described) == {"a.mp4": "no_caption"}
+
+
+def test_a_table_of_which_no_row_can_be_read_says_why(tmp_path: Path) -> None:
+    urls = "path,caption\nhttp://127.0.0.1/u=17,98.mp4,a cat\n"
+    described = describe(tmp_path, {**TWO, "a.txt": "a cat", "b.txt": "a dog", "urls.csv": urls})
+    (said,) = (line for line in described.lines() if "urls.csv" in line)
+    assert "line 2: 3 fields, but the header has 2" in said
+
+
+SEGMENTS = {"A": {"subset": "training", "annotations": [{"segment": [0, 3], "sentence": "a cat"}]},
+            "B": {"subset": "validation", "annotations": [{"segment": [1, 2], "sentence": "a dog"}]}}  # fmt: skip
+
+
+def test_a_database_of_segments(tmp_path: Path) -> None:
+    """As YouCook2 and ActivityNet's challenges have it."""
+    described = describe(tmp_path, {"v/A.mp4": V, "v/B.mp4": V, "t.json": {"version": 1, "database": SEGMENTS}})
+    found = {item.source: (item.caption, item.span, item.split) for item in described.listing.items}
+    assert found == {"A#t=0,3": ("a cat", (0.0, 3.0), "train"), "B#t=1,2": ("a dog", (1.0, 2.0), "held_out")}
+
+
 def test_a_line_that_is_not_json_is_one_refused_row(tmp_path: Path) -> None:
     table = lines({"path": "a.mp4", "caption": "a cat"}) + "{broken\n" + lines({"path": "b.mp4", "caption": "a dog"})
     described = describe(tmp_path, {**TWO, "t.jsonl": table})
@@ -585,6 +647,8 @@ def test_what_was_passed_over_is_counted(tmp_path: Path) -> None:
 def test_a_folder_without_videos_says_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no videos or images \(part1\.zip must be unpacked first; .*\.mxf 1"):
         describe(tmp_path, {"part1.zip": V, "x.mxf": V})
+    with pytest.raises(ConfigurationError, match=r"data-00000-of-00001\.arrow: not of a kind that is read; write CSV"):
+        describe(tmp_path / "saved", {"data-00000-of-00001.arrow": V, "state.json": {}})
 
 
 def test_of_a_large_table_the_rows_of_the_files_that_are_here_count(tmp_path: Path) -> None:

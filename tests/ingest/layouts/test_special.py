@@ -13,10 +13,14 @@ import pytest
 from PIL import Image
 
 from tests.support.sources import list_source, touch
+from tests.support.tars import write_tar
+from walt.core.errors import ConfigurationError
+from walt.ingest.describe_files import Given
 from walt.ingest.layouts.found import Found, splits_by_name
 from walt.ingest.layouts.special import lance_note, recognise_special
 from walt.ingest.sources.folders import open_folder
 from walt.ingest.sources.items import Item
+from walt.project.point_at_dataset import own_dataset
 
 
 def look(root: Path) -> Found:
@@ -113,3 +117,80 @@ def test_pictures_that_are_no_frames_stay_pictures(tmp_path: Path, other: str) -
 )
 def test_splits_are_found_in_names(names: list[str], splits: dict[str, tuple[str, ...]] | None) -> None:
     assert splits_by_name(names, ".x") == splits
+
+
+# ------------------------------------------------------------------------------------- Parquet with bytes, energon
+
+
+def table(path: Path, /, **columns: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+CELLS = [{"bytes": b"a video", "path": "a.mp4"}, {"bytes": b"a video", "path": "b.mp4"}]
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [
+        ({"caption": pa.array(["a cat", "a dog"]).dictionary_encode()}, "caption"),
+        ({"captions": pa.array([["a cat"], ["a dog"]], pa.list_(pa.string(), 1))}, "captions"),
+        ({"meta": [{"caption": "a cat", "fps": 24}, {"caption": "a dog", "fps": 24}]}, "meta.caption"),
+        ({"json": ['{"text": "a cat"}', '{"text": "a dog"}']}, "json.text"),
+        ({"caption": [{"short": "a cat", "page": 1}, {"short": "a dog", "page": 2}]}, "caption.short"),
+    ],
+)
+def test_captions_beside_bytes(tmp_path: Path, columns: dict[str, Any], name: str) -> None:
+    table(tmp_path / "d/t.parquet", video=CELLS, **columns)
+    described = own_dataset(tmp_path, Given("d"))
+    found = [[(caption.name, caption.text) for caption in item.captions] for item in described.listing.items]
+    assert found == [[(name, "a cat")], [(name, "a dog")]]
+
+
+def test_a_table_of_captions_beside_one_of_bytes_ends_init(tmp_path: Path) -> None:
+    table(tmp_path / "d/a_captions.parquet", id=["a", "b"], caption=["a cat", "a dog"])
+    table(tmp_path / "d/videos.parquet", id=["a", "b"], video=CELLS)
+    with pytest.raises(ConfigurationError, match=r"captions may be lost: a_captions\.parquet not read"):
+        own_dataset(tmp_path, Given("d"))
+    described = own_dataset(tmp_path, Given("d", use_captions=False))
+    assert len(described.listing.items) == 2
+
+
+def test_bytes_beside_a_table_that_names_files_are_not_taken_for_files(tmp_path: Path) -> None:
+    touch(tmp_path, "d/a.mp4", "d/b.mp4")
+    table(tmp_path / "d/captions.parquet", path=["a.mp4", "b.mp4"], caption=["a cat", "a dog"])
+    table(tmp_path / "d/features.parquet", path=["a.mp4", "b.mp4"], data=[b"1234", b"5678"])
+    assert recognise_special(open_folder(tmp_path, "d")) is None
+
+
+def test_folders_that_name_a_value_are_said(tmp_path: Path) -> None:
+    table(tmp_path / "d/label=cat/0.parquet", video=CELLS, caption=["a cat", "one cat"])
+    assert "  not used: the folders label=cat" in list(own_dataset(tmp_path, Given("d")).lines())
+
+
+def energon(folder: Path, split: str, extension: str, content: str) -> None:
+    (folder / ".nv-meta").mkdir(parents=True)
+    (folder / ".nv-meta/split.yaml").write_text(split)
+    for name in ("a.tar", "b.tar"):
+        write_tar(folder / name, {"k1.mp4": b"a video", f"k1.{extension}": content.encode()})
+
+
+@pytest.mark.parametrize("below", ["", "data/"])
+def test_energons_description_of_a_folder_below_and_names_as_it_writes_them(tmp_path: Path, below: str) -> None:
+    energon(tmp_path / "d" / below, "split_parts: {train: [./a.tar], val: []}\nexclude: []\n", "txt", "a cat")
+    described = own_dataset(tmp_path, Given("d"))
+    assert [(item.source, item.split) for item in described.listing.items] == [(f"{below}a.tar::k1.mp4", "train")]
+    assert "  tars left out, since they are excluded or in no split: 1" in list(described.lines())
+
+
+def test_energons_fields_of_a_sample_name_its_caption(tmp_path: Path) -> None:
+    energon(tmp_path / "d", "split_parts: {train: [a.tar], val: [b.tar]}\n", "json", '{"about": {"words": "a cat"}}')
+    (tmp_path / "d/.nv-meta/dataset.yaml").write_text("field_map: {image: mp4, caption: 'json[about][words]'}\n")
+    described = own_dataset(tmp_path, Given("d"))
+    assert [item.caption for item in described.listing.items] == ["a cat", "a cat"]
+
+
+def test_a_split_of_energon_with_another_name_is_named(tmp_path: Path) -> None:
+    energon(tmp_path / "d", "split_parts: {pretrain: [a.tar]}\n", "txt", "a cat")
+    with pytest.raises(ConfigurationError, match="the split 'pretrain' is none of train, val, test"):
+        own_dataset(tmp_path, Given("d"))

@@ -56,6 +56,16 @@ def test_in_a_tsv_quotes_are_text_unless_the_header_has_them(tmp_path: Path) -> 
     assert rows(tmp_path, quoted, "t.tsv") == [(2, "1.mp4", "a\ttab")]
 
 
+def test_in_a_tsv_quotes_around_doubled_ones_are_quoting_and_those_over_two_lines_are_refused(tmp_path: Path) -> None:
+    doubled = 'path\tcaption\n1.mp4\t"a ""red"" cat"\n2.mp4\t"a" dog\n3.mp4\t""\n'
+    assert rows(tmp_path, doubled, "t.tsv") == [(2, "1.mp4", 'a "red" cat'), (3, "2.mp4", '"a" dog'), (4, "3.mp4", "")]
+    broken = 'path\tcaption\n1.mp4\t"a\nred cat"\n2.mp4\ta dog\n3.mp4\t"55 inch tv\n'
+    first, second, *others = rows(tmp_path, broken, "t.tsv")
+    assert [first[0], second[0]] == [2, 3]
+    assert all(isinstance(row[1], BadValue) for row in (first, second))
+    assert others == [(4, "2.mp4", "a dog"), (5, "3.mp4", '"55 inch tv')]
+
+
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_other_marks_between_fields_are_found_by_the_header(tmp_path: Path, mark: str) -> None:
     assert rows(tmp_path, f"path{mark}caption\na.mp4{mark}a cat, a dog\n") == [(2, "a.mp4", "a cat, a dog")]

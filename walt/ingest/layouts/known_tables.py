@@ -23,6 +23,7 @@ def settings(survey: Survey, seen: Peek) -> Found | None:
     for recognise in (
         _msr_vtt,
         _activitynet,
+        _database,
         _hd_vila,
         _sharegpt4video,
         _vript,
@@ -83,6 +84,19 @@ def _activitynet(survey: Survey, seen: Peek) -> Found | None:
     lists = ("timestamps", "sentences")
     found = {"explode": lists, "span_columns": ("timestamps",), "caption_columns": ("sentences",)}
     return _with(find_paths(survey, seen, KEY), found, ["spans from timestamps"])
+
+
+def _database(survey: Survey, seen: Peek) -> Found | None:
+    """YouCook2 and others in the form of ActivityNet's challenges: a map of videos, with segments and sentences."""
+    inside = next((record["annotations"] for record in seen.records if record.get("annotations")), None)
+    if seen.place != "database" or not isinstance(inside, list) or "segment" not in inside[0]:
+        return None
+    columns = tuple(f"annotations.{name}" for name in ("sentence", "caption", "text") if name in inside[0])
+    if not columns:
+        return None
+    found: dict[str, Any] = {"records": "database", "explode": ("annotations",), "caption_columns": columns}
+    found |= {"span_columns": ("annotations.segment",)} | ({"split_column": "subset"} if _has(seen, "subset") else {})
+    return _with(find_paths(survey, seen, KEY), found, ["spans from annotations.segment"])
 
 
 def _hd_vila(survey: Survey, seen: Peek) -> Found | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.sources.folders import Folder
-from walt.ingest.tables.cells import BadValue, Record
+from walt.ingest.tables.cells import BadValue, Record, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
 from walt.ingest.tables.fields import KEY, VALUE
 from walt.ingest.tables.json_table import json_lines, json_records
@@ -18,6 +18,7 @@ from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
 _RECORDS = 64
 _MOST_JSON = 1 << 31
 _DEPTH = 3
+_DEEPEST = 5
 
 
 @dataclass
@@ -47,18 +48,19 @@ def peek(folder: Folder, table: str) -> Peek:
                 stream.seek(0)
                 plain = [name for name in schema.names if not _is_bytes(str(schema.field(name).type))]
                 found = parquet_records(where, stream, {}, dict.fromkeys(plain, "any"))
-                records = _first(found)
+                records, _ = _first(found)
                 types = {name: str(schema.field(name).type) for name in schema.names}
                 return Peek(table, _columns(records) or tuple(schema.names), records, types=types)
             if lower.endswith((".jsonl", ".ndjson")):
-                records = _first(json_lines(where, stream))
-                return Peek(table, _columns(records), records, problem=None if records else "holds no JSON objects")
+                records, problem = _first(json_lines(where, stream))
+                return Peek(table, _columns(records), records, problem=problem or _nothing(records))
             if lower.endswith(".json"):
                 return _peek_json(folder, table)
             names = csv_columns(table, stream)
             stream.seek(0)
-            records = _first(csv_records(where, table, stream, dict.fromkeys(names, True)))
-            return Peek(table, tuple(names), records)
+            records, problem = _first(csv_records(where, table, stream, dict.fromkeys(names, True)))
+            inside = [name for name in _columns(records) if name not in names]
+            return Peek(table, (*names, *inside), records, problem=problem)
     except (ConfigurationError, OSError, ValueError) as error:
         return Peek(table, problem=str(error).splitlines()[0])
 
@@ -90,11 +92,11 @@ def _peek_json(folder: Folder, table: str) -> Peek:
         if stream.seek(0, 2) > _MOST_JSON:
             return Peek(table, problem="larger than 2 GB: JSON lines can be read bit by bit")
         stream.seek(0)
-        records = _first(json_records(table, stream, None))
+        records, problem = _first(json_records(table, stream, None))
     top = records[0] if records else {}
     is_map = KEY in top
     if not is_map:
-        return Peek(table, _columns(records), records, problem=None if records else "holds no JSON objects")
+        return Peek(table, _columns(records), records, problem=problem or _nothing(records))
     whole = top["$file"]
     inside = {name: len(value) for name, value in whole.items() if _holds_records(value)}
     is_map_of_records = len(inside) == len(whole) and all(isinstance(value, dict) for value in whole.values())
@@ -102,7 +104,7 @@ def _peek_json(folder: Folder, table: str) -> Peek:
         return Peek(table, (KEY, *_columns(records)), records)
     name = max(inside, key=lambda name: (isinstance(whole[name], list), inside[name]))
     with folder.open(table) as stream:
-        records = _first(json_records(table, stream, name))
+        records, _ = _first(json_records(table, stream, name))
     return Peek(table, _columns(records), records, name)
 
 
@@ -116,8 +118,16 @@ def _is_text_or_list(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value))
 
 
-def _first(found: Any) -> list[Record]:
-    return [record for _, record in islice(found, _RECORDS) if not isinstance(record, BadValue)]
+def _first(found: Iterator[tuple[int, Record | BadValue]]) -> tuple[list[Record], str | None]:
+    """The first records that can be read; where none can, why not the first."""
+    some = list(islice(found, _RECORDS))
+    records = [record for _, record in some if not isinstance(record, BadValue)]
+    bad = next((f"line {line}: {record.cause}" for line, record in some if isinstance(record, BadValue)), None)
+    return records, None if records else bad
+
+
+def _nothing(records: list[Record]) -> str | None:
+    return None if records else "holds no JSON objects"
 
 
 def _columns(records: list[Record]) -> tuple[str, ...]:
@@ -127,10 +137,27 @@ def _columns(records: list[Record]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def names_inside(seen: Peek) -> set[str]:
+    """The columns of a table, and the names of fields inside of them, however deep."""
+    names = set(seen.columns)
+    for record in seen.records:
+        _gather(record, names, _DEEPEST)
+    return names
+
+
+def _gather(value: Any, names: set[str], depth: int) -> None:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        names.update(name for name in value if isinstance(name, str))
+    for part in islice(inside, _RECORDS) if depth else ():
+        _gather(part, names, depth - 1)
+
+
 def _add(names: dict[str, None], before: str, record: Record, depth: int) -> None:
     for name, value in record.items():
         if name.startswith("$") and name != VALUE:
             continue
         names[before + name] = None
-        if isinstance(value, dict) and depth > 1 and name != VALUE:
-            _add(names, f"{before}{name}.", value, depth - 1)
+        inside = spelled(value) if isinstance(value, str) and value.startswith("{") else value
+        if isinstance(inside, dict) and depth > 1 and name != VALUE:
+            _add(names, f"{before}{name}.", inside, depth - 1)

@@ -11,7 +11,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.line_pairs import recognise_lines
-from walt.ingest.layouts.peek import peek
+from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import lance_note, recognise_special
 from walt.ingest.layouts.survey import Survey
@@ -94,7 +94,9 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         unread = [] if special.captioned else unread
         unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
         if special.unread:
-            unused.append(Unused([*special.unread], "columns that hold no texts", wish.use_captions))
+            unused.append(
+                Unused([*special.unread], "columns without texts, or tables without files", wish.use_captions)
+            )
         return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
@@ -236,6 +238,8 @@ def _nothing(survey: Survey, why: dict[str, str]) -> str:
         parts.append(f"{_named(survey.packed)} must be unpacked first")
     if lance := lance_note(survey.folder):
         parts.append(lance)
+    if survey.foreign:
+        parts.append(f"{_named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
     if survey.others:
         parts.append(f"passed over: {_counted(survey.others)}")
     return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
@@ -265,6 +269,9 @@ def _left(
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said]:
         unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
+    if survey.lerobot:
+        cause = "of LeRobot datasets, whose episodes and tasks are not read: give each alone, or make a union of them"
+        unused.append(Unused(survey.lerobot, cause, not chosen))
     if survey.tars:
         unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen))
     may_lose = not chosen and not choice.captioned
@@ -284,7 +291,7 @@ def _left(
 def _may_hold_captions(survey: Survey, table: str) -> bool:
     """Whether a table has a column by the name of captions, names files of the folder, or is not understood."""
     seen = peek(survey.folder, table)
-    if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, seen.columns)):
+    if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
     begin = (survey.folder.read(table, _LOOKED_AT) or b"").replace(b"\0", b"")
     return any(os.fsencode(name.rpartition("/")[2]) in begin for name in survey.media[:_MOST_MEDIA])

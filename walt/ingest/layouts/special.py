@@ -9,18 +9,24 @@ from typing import Literal
 import pyarrow as pa
 
 from walt.core.errors import ConfigurationError
+from walt.ingest.layouts.caption_fields import caption_fields
 from walt.ingest.layouts.found import Found, splits_by_name
 from walt.ingest.layouts.usual_names import is_caption
+from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import are_frames, folders_of
 from walt.ingest.sources.kinds import FrameFolders, LeRobot, ParquetBytes
 from walt.ingest.sources.lerobot import INFO, read_info
 from walt.ingest.sources.parquet_bytes import is_bytes
 from walt.ingest.sources.parquet_cells import open_table
+from walt.ingest.tables.cells import spelled
+from walt.ingest.tables.fields import root
 from walt.ingest.tables.parquet_table import is_text
 from walt.media.kinds import is_media
 
 _MOST_NAMES = 100_000
+_MOST_TABLES = 256
+_LOOKED_AT = 32
 FPS = 24.0
 """The rate of frames that nothing states."""
 _NAMES = ("video", "videos", "video_blob", "mp4", "image", "images", "image_bytes")
@@ -59,30 +65,72 @@ def recognise_lerobot(folder: Folder) -> Found | None:
 
 def recognise_parquet_bytes(folder: Folder) -> Found | None:
     """The section that reads Parquet tables with a column of files; None: the first table has none."""
-    tables = folder.matching("**/*.parquet")
-    if not tables:
-        return None
-    try:
-        with folder.open(tables[0]) as stream:
-            schema = open_table(stream).schema_arrow
-    except (pa.ArrowException, OSError):
-        return None
-    columns = [name for name in schema.names if _holds_files(name, schema.field(name).type)]
-    if not columns:
-        return None
+    found = folder.matching("**/*.parquet")
+    schemas = {name: _schema(folder, name) for name in found[:_MOST_TABLES]}
+    holding = {name: columns for name, schema in schemas.items() if schema and (columns := _of_files(schema))}
+    first = next(iter(holding), None)
+    if first is None or (first != found[0] and any(map(is_media, _first(folder.names())))):
+        return None  # of a folder of videos, other tables may hold bytes that are no files
+    columns, schema = holding[first], schemas[first]
+    assert schema is not None
     column = next((name for name in _NAMES if name in columns), columns[0])
-    captions = tuple(name for name in schema.names if is_caption(name) and _is_caption(schema.field(name).type))
+    lacking = [name for name in schemas if column not in holding.get(name, ())]
+    tables = [name for name in found if name not in lacking]
     top = "**/*.parquet" if any("/" in name for name in tables) else "*.parquet"
-    split = splits_by_name(tables, ".parquet")
+    captions = _captions(folder, first, schema)
     notes = [f"{len(tables)} tables ({top}) hold files in the column {column}"]
     notes.append(f"captions: {', '.join(captions)}" if captions else "no column was found that holds captions")
-    if others := [name for name in schema.names if name not in (column, *captions)]:
+    if others := [name for name in schema.names if name != column and name not in map(root, captions)]:
         notes.append(f"not used: the columns {', '.join(others)}")
+    folders = {part for name in tables for part in name.split("/")[:-1] if "=" in part and not split_of(part)}
+    if folders:
+        notes.append(f"not used: the folders {', '.join(sorted(folders)[:4])}")
+    if captions and lacking:
+        notes.append(f"not used: {', '.join(lacking[:4])}, which hold no files")
     source = ParquetBytes(
-        kind="parquet_bytes", tables=(top,), column=column, media="image" if "image" in column else "video",
-        caption_columns=captions, split=split,
+        kind="parquet_bytes", tables=tuple(tables) if lacking else (top,), column=column,
+        media="image" if "image" in column else "video", caption_columns=captions,
+        split=splits_by_name(tables, ".parquet"),
     )  # fmt: skip
-    return Found(source, bool(captions), tuple(notes), () if captions else tuple(filter(is_caption, others)))
+    unread = () if captions else (*filter(is_caption, others), *lacking)
+    return Found(source, bool(captions), tuple(notes), unread)
+
+
+def _schema(folder: Folder, table: str) -> pa.Schema | None:
+    try:
+        with folder.open(table) as stream:
+            return open_table(stream).schema_arrow
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def _of_files(schema: pa.Schema) -> list[str]:
+    return [name for name in schema.names if _holds_files(name, schema.field(name).type)]
+
+
+def _captions(folder: Folder, table: str, schema: pa.Schema) -> tuple[str, ...]:
+    """The columns of captions: by their names and types, and inside of records and of texts that spell some."""
+    plain = [name for name in schema.names if is_caption(name) and _is_caption(schema.field(name).type)]
+    inside = [name for name in schema.names if _may_hold_records(schema.field(name).type)]
+    if not inside:
+        return tuple(plain)
+    with folder.open(table) as stream:
+        batch = next(open_table(stream).iter_batches(_LOOKED_AT, columns=inside), None)
+    rows = [] if batch is None else batch.to_pylist()
+    records = [
+        {name: _record(value) for name, value in row.items()} | {"": None} for row in rows
+    ]  # not one column alone
+    named = [name for name in caption_fields(records) if "." in name]
+    return (*(name for name in plain if name not in map(root, named)), *named)
+
+
+def _record(value: object) -> object:
+    return spelled(value) if isinstance(value, str) and value.startswith("{") else value
+
+
+def _may_hold_records(kind: pa.DataType) -> bool:
+    """Whether values are records without bytes, or texts that may spell some."""
+    return is_text(kind) or (pa.types.is_struct(kind) and not any(map(is_bytes, (field.type for field in kind))))
 
 
 def recognise_frames(folder: Folder) -> Found | None:
@@ -133,5 +181,5 @@ def _holds_files(name: str, kind: pa.DataType) -> bool:
 
 
 def _is_caption(kind: pa.DataType) -> bool:
-    of_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return is_text(kind.value_type if of_list else kind)
+    of_others = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_dictionary)
+    return is_text(kind.value_type if any(check(kind) for check in of_others) else kind)

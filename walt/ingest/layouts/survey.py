@@ -43,6 +43,8 @@ class Survey:
     """Tables of kinds that are not read, and what seems to be a text about a video or image, by its name."""
     others: Counter[str] = field(default_factory=Counter)
     """How many files there are of each other suffix."""
+    lerobot: list[str] = field(default_factory=list)
+    """Descriptions of LeRobot datasets in folders of this one."""
     chosen: bool = False
     """Whether the user named the table: then it is read even if none of the first files that it names is here."""
     listed: bool = False
@@ -70,7 +72,8 @@ class Survey:
         if is_media(name):
             self.media.append(name)
         elif PurePosixPath(lower).stem in _ABOUT:
-            return
+            if lower.endswith("/meta/info.json"):
+                self.lerobot.append(name)
         elif is_table(name):
             self.tables.append(name)
         elif lower.endswith(TEXTS):

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.ingest.layouts.caption_fields import caption_fields
+from walt.ingest.sources import energon_splits
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.kinds import WebDatasetTars
@@ -23,6 +24,7 @@ _TEXTS = ("txt", "text", "caption", "cap", "prompt")
 _MAY_HOLD_CAPTIONS = ("srt", "vtt", "xml", "yaml", "yml", "pickle", "pkl")
 _ENERGON = ".nv-meta"
 _MOST_NAMED = 16
+_MOST_FOLDERS = 64
 
 
 @dataclass
@@ -72,14 +74,20 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
         raise ConfigurationError(f"{folder.location(tars[0])}: {said}")
     extensions = Counter(extension for found in samples.values() for extension in found)
     captions, notes = _captions(look, samples, extensions), list[str]()
+    metas = _energon_metas(folder, tars)
+    if metas and not set(stated := energon_splits.captions(folder, metas[0])) <= set(captions):
+        captions = stated
     if not captions and (fields := _index_fields(folder, tars[0])):
         captions = tuple(f"{INDEX}:{name}" for name in fields)
     if captions:
         notes.insert(0, f"captions from {', '.join(captions)}")
     settings: dict[str, Any] = {"caption": captions or "txt", "key_ends_at": best}
-    if folder.read(f"{_ENERGON}/split.yaml", 1) is not None:
-        settings["energon"] = _ENERGON
-        notes.append(f"splits and exclusions from {_ENERGON}/split.yaml")
+    if metas:
+        settings["energon"] = metas[0] if len(metas) == 1 else metas
+        notes.append(f"splits and exclusions from {', '.join(f'{meta}/split.yaml' for meta in metas)}")
+        splits = energon_splits.read(folder, metas)
+        if left := sum(map(splits.leaves_out, tars)):
+            notes.append(f"tars left out, since they are excluded or in no split: {left}")
     elif {split_of(tar) for tar in tars} == {"train", "held_out"}:
         settings["split"] = "name"
         notes.append("splits from the names of the tars")
@@ -154,6 +162,17 @@ def _record(look: _Look, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _energon_metas(folder: Folder, tars: list[str]) -> tuple[str, ...]:
+    """Folders of energon's descriptions, of the whole folder or else of those that tars are in."""
+    inside = {tar.rpartition("/")[0] for tar in tars}
+    above = {"/".join(name.split("/")[:depth]) for name in inside for depth in range(1, name.count("/") + 2)}
+    for folders in ([""], sorted(above)[:_MOST_FOLDERS]):
+        names = [f"{name}/{_ENERGON}".lstrip("/") for name in folders]
+        if found := tuple(name for name in names if folder.read(f"{name}/split.yaml", 1) is not None):
+            return found
+    return ()
 
 
 def _index_fields(folder: Folder, tar: str) -> tuple[str, ...]:

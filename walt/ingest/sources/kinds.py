@@ -201,8 +201,9 @@ class WebDatasetTars(Section):
     """Extension of the pictures or videos, where a key has several: ``base.mp4``; null: all of them are inputs."""
     split: Literal["hash", "name"] = "hash"
     """``name``: that of a tar says it by a word such as ``train`` or ``val``."""
-    energon: str | None = None
-    """Folder with energon's ``split.yaml``, such as ``.nv-meta``: its splits and what it excludes hold."""
+    energon: str | Names | None = None
+    """Folder with energon's ``split.yaml``, such as ``.nv-meta``, or several: the splits and what is excluded hold for
+    the tars of the folder that it is in."""
     number_fields: tuple[str, ...] = ()
     """Fields of ``.json`` members that are kept in the manifest, for ``ingest.filter``."""
     damaged: Literal["stop", "refuse"]
@@ -222,7 +223,8 @@ class ParquetBytes(Section):
     media: Literal["video", "image"] = "video"
     """What a file without a name is."""
     caption_columns: tuple[str, ...] = ()
-    """Columns of text, or of lists of text; all that are not empty are captions of the row."""
+    """Columns of text, or of lists of text, also inside of others (``json.caption``); all that are not empty are
+    captions of the row."""
     label_column: str | None = None
     """Column of class numbers, or of names from the descriptor's ``classes``."""
     number_columns: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from walt.core.errors import ConfigurationError
 from walt.data.captions import Caption
+from walt.ingest.sources.caption_files import text_of
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Again, Entry, Item, Refusal
@@ -58,8 +59,8 @@ def read_lines(folder: Folder, name: str) -> list[str]:
     if not folder.has(name):
         raise ConfigurationError(f"{folder.location(name)}: no such file (the dataset's descriptor names it)")
     with folder.open(name) as stream:
-        text = stream.read().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
+        text = text_of(stream.read())
+    lines = [line.removesuffix("\r") for line in text.split("\n" if "\n" in text else "\r")]
     while lines and not lines[-1].strip():
         lines.pop()
     return lines

@@ -25,6 +25,8 @@ from walt.ingest.sources.kinds import ParquetBytes
 from walt.ingest.sources.locations import cell_location
 from walt.ingest.sources.named_splits import split_by_globs
 from walt.ingest.sources.parquet_cells import open_table
+from walt.ingest.tables.cells import BadValue, convert
+from walt.ingest.tables.fields import getter, root
 from walt.ingest.tables.parquet_table import is_text
 
 _BATCH = 4096
@@ -41,6 +43,8 @@ class _Columns:
     """The name of the file; None: it has none."""
     beside: bool
     """Whether the path is that of a struct, and stands for a file where there are no bytes."""
+    captions: tuple[str, ...]
+    """Columns that captions are in."""
 
 
 def entries(source: ParquetBytes, dataset: Dataset) -> Iterator[Entry]:
@@ -89,9 +93,7 @@ class _Table:
     def _rows(self, file: pq.ParquetFile, group: int, columns: _Columns) -> Iterator[dict[str, object]]:
         """The values of a group's rows, by column, the bytes left out."""
         source = self._source
-        names = dict.fromkeys(
-            (columns.path, *source.caption_columns, source.label_column, *source.number_columns), ""
-        )  # fmt: skip
+        names = dict.fromkeys((columns.path, *columns.captions, source.label_column, *source.number_columns), "")
         wanted = [name for name in names if name is not None]
         num_rows = file.metadata.row_group(group).num_rows
         if not wanted:
@@ -120,10 +122,10 @@ class _Table:
             return Refusal(name, "unknown_class", label)
         captions = []
         for column in source.caption_columns:
-            texts = _texts(cells[column])
-            if texts is None:
-                return Refusal(name, "bad_caption", f"'{column}' holds something that is not a text")
-            captions += [Caption(column, text) for text in texts]
+            texts = convert(getter(column)(cells), "texts")
+            if isinstance(texts, BadValue):
+                return Refusal(name, "bad_caption", f"'{column}' holds something that is not a text: {texts.cause}")
+            captions += [Caption(column, text) for text in texts or ()]
         numbers = {column: _number(cells[column]) for column in source.number_columns}
         for column, value in numbers.items():
             if value is not None and not math.isfinite(value):
@@ -149,7 +151,8 @@ def find_columns(where: str, schema: pa.Schema, source: ParquetBytes) -> _Column
     Raises:
         ConfigurationError: a column is missing (the most similar is suggested), or has another type.
     """
-    others = (source.name_column, *source.caption_columns, source.label_column, *source.number_columns)
+    captions = tuple(dict.fromkeys(name if name in schema.names else root(name) for name in source.caption_columns))
+    others = (source.name_column, *captions, source.label_column, *source.number_columns)
     for name in (source.column, *(name for name in others if name is not None)):
         if schema.names.count(name) != 1:
             known = printable(", ".join(schema.names))
@@ -161,11 +164,13 @@ def find_columns(where: str, schema: pa.Schema, source: ParquetBytes) -> _Column
             raise ConfigurationError(f"{where}: column '{name}' is of type {kind}, expected a number")
     kind = schema.field(source.column).type
     if is_bytes(kind):
-        return _Columns(source.column, source.name_column, False)
+        return _Columns(source.column, source.name_column, False, captions)
     if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and is_bytes(kind.field("bytes").type):
         has_path = kind.get_field_index("path") >= 0 and is_text(kind.field("path").type)
         path = f"{source.column}.path" if has_path else None
-        return _Columns(f"{source.column}.bytes", source.name_column or path, has_path and source.name_column is None)
+        return _Columns(
+            f"{source.column}.bytes", source.name_column or path, has_path and source.name_column is None, captions
+        )
     said = "bytes, or a struct of bytes and path" + ("; a table of paths is of kind list" if is_text(kind) else "")
     raise ConfigurationError(f"{where}: column '{source.column}' is of type {kind}, expected {said}")
 
@@ -205,20 +210,23 @@ def _values(column: pa.Array) -> list[object]:
         offsets = column.offsets.to_pylist()
         lists = [texts[begin:end] for begin, end in itertools.pairwise(offsets)]
         return [part if valid else None for part, valid in zip(lists, column.is_valid().to_pylist(), strict=True)]
-    return list(column.to_pylist())
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:  # inside of records
+        return [_one(column, number) for number in range(len(column))]
+
+
+def _one(column: pa.Array, number: int) -> object:
+    try:
+        return column[number].as_py()
+    except UnicodeDecodeError:
+        return BadValue("bytes that are not UTF-8 text")
 
 
 def _raw(column: pa.Array) -> list[bytes | None]:
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.binary_view())
     return list(column.cast(pa.large_binary()).to_pylist())
-
-
-def _texts(value: object) -> list[str] | None:
-    """The captions in a cell; None: it holds something else."""
-    values = value if isinstance(value, list) else [value]
-    texts = [one for one in values if one is not None]
-    return [one for one in texts if isinstance(one, str)] if all(isinstance(one, str) for one in texts) else None
 
 
 def _number(value: object) -> float | None:

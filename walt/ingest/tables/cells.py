@@ -7,7 +7,10 @@ where text is expected, so that an id column may have either type.
 from __future__ import annotations
 
 import ast
+import io
+import json
 import math
+import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
@@ -17,6 +20,8 @@ from walt.core.printable import printable
 
 _LONGEST_LITERAL = 1 << 20
 LONGEST_LIST = 10_000
+_NO_CAPTION = frozenset(("\\N", "nan", "NaN", "NULL", "null", "None", "<NA>", "N/A", "NA", "n/a", "#N/A"))
+"""What databases, spreadsheets and pandas write where there is no text."""
 
 ColumnKind = Literal["text", "texts", "number", "moment", "list", "any"]
 """``text``: a string, or a whole number as its digits. ``texts``: a string or several. ``number``: a float. ``moment``:
@@ -100,7 +105,7 @@ def convert_column(values: list[Any], kind: ColumnKind) -> list[Cell]:
         return values
     if kind == "text" and types == {int}:
         return list(map(str, values))
-    if kind == "texts" and types == {str}:
+    if kind == "texts" and types == {str} and _are_plain(values):
         return list(zip(values, strict=True))
     if kind in ("number", "moment") and types == {float} and all(map(math.isfinite, values)):
         return values
@@ -117,7 +122,9 @@ def _text(value: Any) -> Cell:
 
 def _texts(value: Any) -> Cell:
     if isinstance(value, str):
-        return (value,)
+        if value in _NO_CAPTION:
+            return None
+        value = spelled(value) if value.startswith(("[", "{")) else (value,)
     if isinstance(value, Mapping):
         keys = ", ".join(map(str, [*value][:5]))
         return BadValue(f"a record with the keys {keys}: name one of them, as in 'caption.{[*value, 'short'][0]}'")
@@ -144,6 +151,40 @@ def _flat(values: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
             yield from _flat(value)
         elif value is not None:
             yield value
+
+
+def _are_plain(values: list[str]) -> bool:
+    """Whether each text is one caption."""
+    return _NO_CAPTION.isdisjoint(values) and {value[:1] for value in values}.isdisjoint("[{")
+
+
+def spelled(text: str) -> Any:
+    """The list of texts or the record that a text spells, as JSON, as a Python literal, or as numpy prints lists of
+    texts (without commas); any other text in a tuple of its own."""
+    inner = text.strip()
+    if f"{inner[:1]}{inner[-1:]}" not in ("[]", "{}") or len(inner) > _LONGEST_LITERAL:
+        return (text,)
+    try:
+        found = json.loads(inner)
+    except (ValueError, RecursionError):
+        try:
+            found = ast.literal_eval(inner)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return (text,)
+        if isinstance(found, list) and len(found) == 1:
+            found = _without_commas(inner) or found
+    if isinstance(found, dict) and found and all(isinstance(key, str) for key in found):
+        return found
+    texts = isinstance(found, list) and bool(found) and all(isinstance(part, str) for part in found)
+    return found if texts else (text,)
+
+
+def _without_commas(text: str) -> list[str] | None:
+    """The texts of ``['a' 'b']``, which Python takes for one; None: it has commas."""
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    if any(token.string == "," for token in tokens):
+        return None
+    return [ast.literal_eval(token.string) for token in tokens if token.type == tokenize.STRING]
 
 
 def _number(value: Any) -> Cell:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import _csv
 
 LONGEST_FIELD = 1 << 24
+_QUOTED = re.compile(r'""|"(?:[^"]|"")*""(?:[^"]|"")*"')
 _DELIMITERS = (",", ";", "\t", "|")
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -28,7 +30,8 @@ def csv_records(
     """The rows as (line at which the row ends, record); blank lines are skipped.
 
     A CSV is separated by the first of ``,``, ``;``, tab and ``|`` by which its header has all required columns. In a
-    TSV quotes are part of the text, unless they stand around the names of its header. Where the header has blanks after
+    TSV quotes are part of the text, unless they stand around the names of its header, or around a field in which all
+    others are doubled. Where the header has blanks after
     its commas, so may the rows. UTF-16 is read where the file begins with its mark.
 
     Args:
@@ -45,10 +48,12 @@ def csv_records(
     try:
         header = [name.strip() for name in next(reader, [])]
         roots = _check_columns(where, header, wanted)
-        for fields in reader:
+        for line, fields in _without_quoting(reader, len(header)) if _quotes_are_text(reader) else _numbered(reader):
             begun = reader.line_num
-            if fields:
-                yield reader.line_num, _record(header, fields, roots, blanks or tabs)
+            if isinstance(fields, BadValue):
+                yield line, fields
+            elif fields:
+                yield line, _record(header, fields, roots, blanks or tabs)
     except csv.Error as error:
         open_quote = "unexpected end" in str(error)
         cause = "a quoted field begins here and never ends" if open_quote else f"not valid CSV: {error}"
@@ -79,6 +84,37 @@ def _reader(stream: IO[bytes], tabs: bool, delimiter: str, blanks: bool) -> _csv
         stream.seek(0)
         return csv.reader(text, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
     return csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=blanks)
+
+
+def _numbered(reader: _csv.Reader) -> Iterator[tuple[int, list[str]]]:
+    for fields in reader:
+        yield reader.line_num, fields
+
+
+def _quotes_are_text(reader: _csv.Reader) -> bool:
+    """Whether a reader leaves quotes as they are."""
+    return reader.dialect.quoting == csv.QUOTE_NONE
+
+
+def _without_quoting(reader: _csv.Reader, count: int) -> Iterator[tuple[int, list[str] | BadValue]]:
+    """The rows of a reader that leaves quotes as they are, those of single fields taken off where they can be nothing
+    else (``"a ""red"" cat"``). A quote that may end in a later line, which has too few fields, refuses both lines."""
+    held: tuple[int, list[str]] | None = None
+    for line, fields in _numbered(reader):
+        if held is not None and 0 < len(fields) < count:
+            cause = "a quote begins in it and may end in the next line, but the header has no quotes"
+            yield held[0], BadValue(cause)
+            yield line, BadValue(f"{len(fields)} fields, but the header has {count}: part of the quote before it?")
+            held = None
+            continue
+        if held is not None:
+            yield held
+        fields = [field[1:-1].replace('""', '"') if _QUOTED.fullmatch(field) else field for field in fields]
+        held = (line, fields) if fields and fields[-1].startswith('"') and fields[-1].count('"') % 2 else None
+        if held is None:
+            yield line, fields
+    if held is not None:
+        yield held
 
 
 class _Unclosed(io.RawIOBase):

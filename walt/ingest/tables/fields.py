@@ -1,7 +1,8 @@
 """Names of fields inside records: ``caption``, ``scene.caption``, ``captions.-1.content``, ``windows.*.caption``.
 
 A part is a key of a record, a position in a list (negative: from its end), or ``*``, every element of a list or every
-value of a record. A key that holds a dot is found under its whole name first.
+value of a record. A key that holds a dot is found under its whole name first. A text that spells a record or a list of
+texts, as JSON or as a Python literal, counts as one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from walt.ingest.tables.cells import Record
+from walt.ingest.tables.cells import Record, spelled
 
 KEY, VALUE, FILE, TABLE = "$key", "$value", "$file", "$table"
 """Fields that every record of a map file has (its key, its value), that every record has of a JSON file (the whole
@@ -53,6 +54,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 def _walk(value: Any, parts: list[str]) -> Any:
     for number, part in enumerate(parts):
         rest = parts[number + 1 :]
+        if isinstance(value, str) and value.startswith(("[", "{")):
+            value = spelled(value)
         if part == "*" and isinstance(value, Mapping | list | tuple):
             inner = list(value.values()) if isinstance(value, Mapping) else list(value)
             return [_walk(element, rest) for element in inner]

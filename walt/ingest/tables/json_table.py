@@ -5,8 +5,11 @@ What a key holds twice is refused, since a reader that takes the last would lose
 
 from __future__ import annotations
 
+import codecs
+import io
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -17,6 +20,9 @@ from walt.ingest.tables.cells import BadValue, Record
 from walt.ingest.tables.fields import FILE, KEY, VALUE, getter
 
 LONGEST_LINE = 1 << 26
+_MOST_AT_ONCE = 1 << 28
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_BETWEEN = re.compile(r"[\s,]*")
 _MARK = "\ufeff"
 
 Numbered = Iterator[tuple[int, Record | BadValue]]
@@ -29,7 +35,7 @@ class _Refused(ValueError):
 def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple[str, str] | None = None) -> Numbered:
     """The records of a ``.json`` file, as (number from 1, or line, record).
 
-    A file of several JSON values, one per line, is read as JSON lines whatever its name.
+    A file of several JSON values, one after the other or one per line, is read whatever its name.
 
     Args:
         records: the field that holds the list or map of records; None: the file's whole content is it.
@@ -39,11 +45,16 @@ def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple
     Raises:
         ConfigurationError: not JSON, or there are no records at that field; the message names the line.
     """
+    stream = as_utf8(stream)
     text = stream.read().decode("utf-8", "surrogateescape").removeprefix(_MARK)
     try:
         content = _parse(text)
     except json.JSONDecodeError as error:
-        if records is None and join is None and error.msg == "Extra data" and "\n" in text[: error.pos]:
+        several = records is None and join is None and error.msg == "Extra data"
+        if several and (values := _one_after_the_other(text)):
+            yield from values
+            return
+        if several and "\n" in text[: error.pos]:
             stream.seek(0)
             yield from json_lines(where, stream)
             return
@@ -67,14 +78,56 @@ def json_lines(where: str, stream: IO[bytes]) -> Numbered:
     Raises:
         ConfigurationError: a line is longer than 64 MB.
     """
-    return json_records(where, stream, None) if is_list(stream) else numbered_lines(where, stream, 1)
+    stream = as_utf8(stream)
+    return json_records(where, stream, None) if is_whole(stream) else numbered_lines(where, stream, 1)
 
 
-def is_list(stream: IO[bytes]) -> bool:
-    """Whether a file that should hold JSON lines is a list of records. The stream is at its beginning afterwards."""
+def is_whole(stream: IO[bytes]) -> bool:
+    """Whether a file that should hold JSON lines is read as a whole: it is a list of records, or they follow each other
+    whatever its lines. The stream is at its beginning before and afterwards."""
+    size = stream.seek(0, 2)
+    stream.seek(0)
     first = stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     stream.seek(0)
-    return first.startswith(b"[")
+    return first.startswith(b"[") or (size <= _MOST_AT_ONCE and not _begins_with_a_line(stream))
+
+
+def as_utf8(stream: IO[bytes]) -> IO[bytes]:
+    """A stream at its beginning; where the file is UTF-16 and begins with its mark, one of the same text in UTF-8."""
+    begin = stream.read(2)
+    stream.seek(0)
+    return io.BytesIO(stream.read().decode("utf-16", "replace").encode()) if begin in _UTF_16 else stream
+
+
+def _begins_with_a_line(stream: IO[bytes]) -> bool:
+    """Whether the first line may be a record, not the beginning of one, or several. The stream is at its beginning
+    afterwards."""
+    line = b""
+    while not line.strip() and (line := stream.readline(LONGEST_LINE + 1)):
+        pass
+    stream.seek(0)
+    text = line.decode("utf-8", "surrogateescape").strip().removeprefix(_MARK)
+    if not text.startswith("{") or not isinstance(_record_of_line(text), BadValue):
+        return True
+    whole = stream.read().decode("utf-8", "surrogateescape").removeprefix(_MARK)
+    stream.seek(0)
+    return not _one_after_the_other(whole)
+
+
+def _one_after_the_other(text: str) -> list[tuple[int, Record | BadValue]] | None:
+    """Records that follow each other, whatever their lines, with the line at which each begins; None: there is
+    something else among them."""
+    found: list[tuple[int, Record | BadValue]] = []
+    at, line, counted = _BETWEEN.match(text).end(), 1, 0  # type: ignore[union-attr]
+    while at < len(text):
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            record, at = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return None
+        found.append((line, record if isinstance(record, dict) else BadValue("not a JSON object")))
+        at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
+    return found
 
 
 def numbered_lines(where: str, stream: IO[bytes], first: int) -> Numbered:
@@ -92,7 +145,7 @@ def numbered_lines(where: str, stream: IO[bytes], first: int) -> Numbered:
 
 def _record_of_line(text: str) -> Record | BadValue:
     try:
-        record = _parse(text)
+        record = _parse(text.removesuffix(","))
     except json.JSONDecodeError as error:
         return BadValue(f"not valid JSON: {error.msg}")
     except _Refused as error:

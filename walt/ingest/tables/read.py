@@ -14,7 +14,7 @@ from walt.ingest.tables.cells import BadValue, Block, Columns, Record, Row, conv
 from walt.ingest.tables.csv_table import csv_records, no_column
 from walt.ingest.tables.fields import TABLE, getter, root
 from walt.ingest.tables.json_blocks import Batch, json_line_batches, schema_of
-from walt.ingest.tables.json_table import Numbered, is_list, json_lines, json_records, numbered_lines
+from walt.ingest.tables.json_table import Numbered, as_utf8, is_whole, json_lines, json_records, numbered_lines
 from walt.ingest.tables.parquet_table import parquet_records
 
 _LOOKED_AT = 100
@@ -62,7 +62,8 @@ def _read_json(where: str, table: str, stream: IO[bytes], columns: Columns, opti
 def _read_json_lines(
     where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape
 ) -> Records:
-    if is_list(stream):
+    stream = as_utf8(stream)
+    if is_whole(stream):
         return _with_columns(where, json_lines(where, stream), columns, shape)
     first = list(islice(json_lines(where, stream), _LOOKED_AT))
     _check_columns(where, first, columns, shape)

@@ -1,0 +1,112 @@
+"""Refuses MP4 and MOV files of which FFmpeg shows something else than they hold, without an error.
+
+- A pause in an edit list (an empty edit behind another): FFmpeg shows the video's beginning in its place.
+- A second recording behind the first, as ``cat a.mp4 b.mp4`` or a recorder that began again leaves it: nothing of it is
+  read.
+- A HEIF picture of several tiles, as phones write it: each tile is a stream of its own, and one of them is shown.
+
+Sources: ISO/IEC 14496-12 (8.6.6 elst, 8.8.12 tfdt), ISO/IEC 23008-12 (6.6.2 grid and overlay).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import IO
+
+from walt.media.boxes import boxes, is_mov
+from walt.media.images import SourceError
+
+_MOST_BYTES = 1 << 20
+_DERIVED = (b"grid", b"iovl")
+
+
+def check_parts(stream: IO[bytes]) -> None:
+    """Raise SourceError (``edits``, ``joined``, ``format``). The stream is at its start before and afterwards."""
+    try:
+        if is_mov(stream.read(12)):
+            _Parts(stream).check(stream.seek(0, 2))
+    except (struct.error, IndexError):
+        pass  # a damaged header: FFmpeg says what is wrong with it
+    finally:
+        stream.seek(0)
+
+
+class _Parts:
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._videos: set[int] = set()  # ids of video tracks
+        self._times: dict[int, int] = {}  # when the last fragment of each began
+        self._described = False
+
+    def check(self, end: int) -> None:
+        """Look at the whole file."""
+        for kind, begin, until in boxes(self._stream, 0, end):
+            if kind == b"moov":
+                self._moov(begin, until)
+            elif kind == b"moof":
+                self._moof(begin, until)
+            elif kind == b"meta" and not self._described and self._is_derived(begin, until):
+                raise SourceError("format", "a HEIF picture of several tiles, not read: convert it to PNG or JPEG")
+
+    def _moov(self, begin: int, until: int) -> None:
+        inside = list(boxes(self._stream, begin, until))
+        if self._described and not any(kind == b"mvex" for kind, *_ in inside):
+            raise _joined(begin)
+        self._described = True
+        for kind, first, last in inside:
+            if kind == b"trak":
+                self._track(first, last)
+
+    def _track(self, begin: int, until: int) -> None:
+        parts = {kind: (first, last) for kind, first, last in boxes(self._stream, begin, until)}
+        media = {kind: first for kind, first, _ in boxes(self._stream, *parts.get(b"mdia", (0, 0)))}
+        if self._read(media.get(b"hdlr", 0) + 8, 4) != b"vide" or b"tkhd" not in parts:
+            return
+        header = self._read(parts[b"tkhd"][0], 24)
+        self._videos.add(int.from_bytes(header[20:24] if header[0] else header[12:16], "big"))
+        for kind, first, last in boxes(self._stream, *parts.get(b"edts", (0, 0))):
+            if kind == b"elst" and _has_pause(self._read(first, min(last - first, _MOST_BYTES))):
+                raise SourceError(
+                    "edits", "a pause in its edit list, which is not read: write the file anew without it"
+                )
+
+    def _moof(self, begin: int, until: int) -> None:
+        for kind, first, last in boxes(self._stream, begin, until):
+            parts = {part: at for part, at, _ in boxes(self._stream, first, last)} if kind == b"traf" else {}
+            if b"tfhd" not in parts or b"tfdt" not in parts:
+                continue
+            track = int.from_bytes(self._read(parts[b"tfhd"] + 4, 4), "big")
+            stated = self._read(parts[b"tfdt"], 12)
+            time = int.from_bytes(stated[4:12] if stated[0] else stated[4:8], "big")
+            if track in self._videos and time < self._times.get(track, 0):
+                raise _joined(begin)
+            self._times[track] = time
+
+    def _is_derived(self, begin: int, until: int) -> bool:
+        """Whether the items of a HEIF file are put together to a picture."""
+        items = {kind: (first, last) for kind, first, last in boxes(self._stream, begin + 4, until)}
+        first, last = items.get(b"iinf", (0, 0))
+        table = self._read(first, min(last - first, _MOST_BYTES))
+        return any(b"infe" in table and kind in table for kind in _DERIVED)
+
+    def _read(self, begin: int, count: int) -> bytes:
+        self._stream.seek(begin)
+        return self._stream.read(count)
+
+
+def _joined(begin: int) -> SourceError:
+    said = f"a second recording begins near byte {begin}, and would not be read: split the file there"
+    return SourceError("joined", said)
+
+
+def _has_pause(table: bytes) -> bool:
+    """Whether an edit list has an empty edit behind one that shows something."""
+    entry = ">Qq4x" if table[0] else ">Ii4x"
+    (count,) = struct.unpack_from(">I", table, 4)
+    shown = False
+    for number in range(count):
+        duration, start = struct.unpack_from(entry, table, 8 + number * struct.calcsize(entry))
+        if start == -1 and duration and shown:
+            return True
+        shown = shown or start != -1
+    return False
