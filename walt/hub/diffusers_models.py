@@ -256,7 +256,7 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
         names = ("transformer", "super_resolution", "super_resolution_2", "vae")
         models = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         check_precision(models)
-        for model in (*models.values(), *([] if self.text_encoder is None else [self.text_encoder])):
+        for model in models.values():  # of the text encoder, transformers leaves the weights in the file for walt too
             as_torch_allocates(model)
         if self.tokenizer is not None and len(self.tokenizer) != self.config.sampling["vocabulary"]:
             raise ValueError(
