@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.outputs import BaseOutput
-from PIL import Image
 from torch import Tensor
 
 from walt.autoencoder.config import AutoencoderConfig
@@ -23,16 +21,20 @@ from walt.autoencoder.diffusers_vae import DiffusersAutoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.core.errors import ConfigurationError
-from walt.data.clip_pixels import pixels
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
-from walt.media.images import Picture, upright_picture
+from walt.hub.diffusers_inputs import (
+    as_output,
+    as_torch_allocates,
+    check_names,
+    check_numbers,
+    check_precision,
+    start_of,
+)
 from walt.nn.causal import use_channels_last
 from walt.sampling.aspect import parse_aspect, with_aspect
-from walt.sampling.beginnings import beginning_of, fitted
 from walt.sampling.config import SampleConfig
-from walt.sampling.long_video import check_continuation, parts_for, video_parts
-from walt.sampling.output import to_frames
+from walt.sampling.long_video import parts_for, video_parts
 from walt.sampling.prompt_inputs import Prompt
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 from walt.text.encoder import TextEncoder
@@ -45,7 +47,22 @@ def as_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-class WaltTransformerModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class WholeModel(ModelMixin):  # type: ignore[misc]
+    """A model that is loaded with all of its weights or not at all; diffusers leaves weights that a file lacks as they
+    were drawn, and does without those that a class has no place for."""
+
+    @classmethod
+    def from_pretrained(cls, source: Any, **options: Any) -> Any:
+        """As diffusers'. Raises ValueError where the file's weights are not those of the configuration."""
+        wanted = options.pop("output_loading_info", False)
+        model, found = super().from_pretrained(source, output_loading_info=True, **options)
+        for kind in ("missing", "unexpected"):
+            if names := sorted(found[f"{kind}_keys"]):
+                raise ValueError(f"{cls.__name__}: {kind} weights, such as {names[0]}: not those of its configuration")
+        return (model, found) if wanted else model
+
+
+class WaltTransformerModel(WholeModel, ConfigMixin):  # type: ignore[misc]
     """A W.A.L.T transformer; ``architecture`` is the ``config.json`` of the model in a project."""
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -62,7 +79,7 @@ class WaltTransformerModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return output
 
 
-class WaltAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class WaltAutoencoder(WholeModel, ConfigMixin):  # type: ignore[misc]
     """The causal autoencoder with its latents' mean and standard deviation; ``architecture`` as above."""
 
     @register_to_config  # type: ignore[untyped-decorator]
@@ -71,7 +88,6 @@ class WaltAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.model = CausalAutoencoder(AutoencoderConfig(**as_settings(architecture)))
         self.statistics = LatentStatistics.from_json(statistics)
         self.normalize = normalize
-        use_channels_last(self.model)
 
     def latent_statistics(self, device: str) -> LatentStatistics:
         """What the transformers' latents are normalised with."""
@@ -110,61 +126,14 @@ class WaltOutput(BaseOutput):  # type: ignore[misc]
     frames: Any
 
 
-def _as_output(video: Tensor, output_type: str) -> Any:
-    """(3, T, H, W) in [-1, 1] as ``WaltOutput`` has it."""
-    if output_type == "pt":
-        return video
-    pictures = to_frames(video)
-    return pictures if output_type == "np" else [Image.fromarray(picture) for picture in pictures]
-
-
-def _check_names(output_type: str, guidance_schedule: str | None) -> None:
-    """Raise ValueError for names that are none of those that are known."""
-    if output_type not in ("pil", "np", "pt"):
-        raise ValueError(f"output_type: '{output_type}' is not pil, np or pt")
-    if guidance_schedule not in (None, "constant", "power_cosine"):
-        raise ValueError(f"guidance_schedule: '{guidance_schedule}' is not constant or power_cosine")
-
-
-def _start(pipeline: Pipeline, cascade: bool, image: Any, video: Any) -> tuple[list[Tensor], Beginning | None]:
-    """The frames of a video that is continued, (1, 3, T, H, W) in [-1, 1], if there is one; what the models are given.
-
-    Raises:
-        ConfigurationError: the models cannot begin with frames. ValueError: these are none, or too few.
-    """
-    if image is not None and video is not None:
-        raise ValueError("image and video both say how the video begins; give one")
-    sizes = pipeline.resolutions(cascade)
-    if image is not None:
-        pipeline.check_beginning()
-        return [], beginning_of(_picture(image, "image")[None], sizes)
-    if video is None:
-        return [], None
-    check_continuation(pipeline, cascade)
-    if len(video) < pipeline.overlap:
-        raise ValueError(f"video: {len(video)} frames, but {pipeline.overlap} are needed")
-    frames = np.stack([fitted(_picture(one, "video")[None], sizes[-1])[0] for one in video])
-    return [pixels([frames])], beginning_of(frames[-pipeline.overlap :], sizes)
-
-
-def _picture(given: Any, name: str) -> Picture:
-    """(H, W, 3) uint8 of what a caller gives as one picture. Raises ValueError."""
-    if isinstance(given, Image.Image):
-        return upright_picture(given)
-    array = np.asarray(given)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[-1] != 3:
-        shape = " x ".join(map(str, array.shape))
-        raise ValueError(f"{name}: {array.dtype} of {shape}; a frame is a picture of PIL, or uint8 (H, W, 3)")
-    return array
-
-
 class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Prompts to videos, the same to the byte as ``walt sample`` makes them on the same device and libraries.
 
     Args:
         sampling: ``settings``, the project's ``sample`` section, which gives what a call leaves out; ``max_tokens`` of
             the text; ``megapixels_at_once`` of the decoding; ``trained_on_images``, the transformers that were;
-            ``latents``, where the autoencoder is one of diffusers: our ``architecture`` and ``statistics`` of it.
+            ``vocabulary``, how many pieces of words the tokenizer has; ``latents``, where the autoencoder is one of
+            diffusers: our ``architecture`` and ``statistics`` of it.
     """
 
     config: Any
@@ -232,7 +201,10 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             ConfigurationError: the models take no such prompts, no first frames, or make no such shape or stills.
             ValueError: an unknown ``output_type``, pictures that are none, or arguments that exclude each other.
         """
-        _check_names(output_type, guidance_schedule)
+        check_names(output_type, guidance_schedule)
+        numbers = {"guidance_scale": guidance_scale, "frame_guidance_scale": frame_guidance_scale,
+                   "num_frames": num_frames, "num_videos_per_prompt": num_videos_per_prompt}  # fmt: skip
+        check_numbers(numbers)
         asked = {
             "steps": num_inference_steps, "guidance_scale": guidance_scale,
             "frame_guidance_scale": guidance_scale if frame_guidance_scale is None else frame_guidance_scale,
@@ -246,16 +218,16 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             self._check_stills(settings.cascade, image, video, num_frames)
         if aspect is not None:
             pipeline = with_aspect(pipeline, parse_aspect(aspect))
-        start = _start(pipeline, settings.cascade, image, video)
+        start = start_of(pipeline, settings.cascade, image, video)
         videos = self._videos(pipeline, jobs, settings, start, num_frames, stills)
-        frames = [_as_output(one, output_type) for one in videos]
+        frames = [as_output(one, output_type) for one in videos]
         return WaltOutput(frames=frames) if return_dict else (frames,)
 
     def _videos(
         self, pipeline: Pipeline, jobs: Sequence[tuple[Prompt, int]], settings: SampleConfig,
         start: tuple[list[Tensor], Beginning | None], num_frames: int | None, stills: bool,
     ) -> list[Tensor]:  # fmt: skip
-        """Of each prompt with its seed, (3, T, H, W) in [-1, 1]; ``start`` as ``_start`` returns it."""
+        """Of each prompt with its seed, (3, T, H, W) in [-1, 1]; ``start`` as ``start_of`` returns it."""
         shown, beginning = start
         parts = 1 if num_frames is None else parts_for(pipeline, num_frames, beginning, settings.cascade)
         evaluations = parts * settings.steps * (1 + len(pipeline.followers(settings.cascade)))
@@ -271,8 +243,25 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
                 videos += list(whole)
         return videos
 
+    def save_pretrained(self, *_: Any, **__: Any) -> None:
+        """Raises NotImplementedError: what diffusers would save lacks the code, and could not be loaded."""
+        raise NotImplementedError("diffusers saves no code of a model's own: copy the folder that it was loaded from")
+
     def sampling_pipeline(self) -> Pipeline:
-        """The models as ``walt`` samples from them."""
+        """The models as ``walt`` samples from them.
+
+        Raises:
+            ValueError: a part is not as it was exported.
+        """
+        names = ("transformer", "super_resolution", "super_resolution_2", "vae")
+        models = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        check_precision(models)
+        for model in models.values():  # of the text encoder, transformers leaves the weights in the file for walt too
+            as_torch_allocates(model)
+        if self.tokenizer is not None and len(self.tokenizer) != self.config.sampling["vocabulary"]:
+            raise ValueError(
+                f"tokenizer: {len(self.tokenizer)} pieces of words, not {self.config.sampling['vocabulary']}"
+            )
         encoder, device = None, str(self._execution_device)
         if self.text_encoder is not None:
             tokens = self.config.sampling["max_tokens"]
@@ -288,6 +277,7 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Ours, or one of diffusers with the statistics that are among this pipeline's settings."""
         latents = self.config.sampling["latents"]
         if latents is None:
+            use_channels_last(self.vae.model)  # diffusers has put other tensors in the place of those that were made so
             return self.vae.model, self.vae.latent_statistics(device)
         config = AutoencoderConfig(**as_settings(latents["architecture"]))
         statistics = LatentStatistics.from_json(latents["statistics"])

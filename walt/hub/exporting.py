@@ -189,6 +189,7 @@ def _write_text_encoder(
         shutil.copyfile(own, place / layout.TEXT_ENCODER / WEIGHTS)
     return {
         "source": encoder.source, "max_tokens": encoder.max_tokens, "digest": encoder.digest, "width": encoder.width,
+        "vocabulary": len(encoder._tokenizer),
         "classes": dict(zip((layout.TEXT_ENCODER, layout.TOKENIZER), classes, strict=True)),
     }  # fmt: skip
 
@@ -203,6 +204,7 @@ def _sampling(
     return {
         "settings": settings,
         "max_tokens": None if encoder is None else encoder["max_tokens"],
+        "vocabulary": None if encoder is None else encoder["vocabulary"],
         "megapixels_at_once": params.compute.megapixels_at_once,
         "trained_on_images": _trained_on_images(params, folders, components),
         "latents": _latents(autoencoder, params) if is_diffusers_autoencoder(autoencoder) else None,

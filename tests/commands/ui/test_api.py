@@ -226,6 +226,15 @@ def test_an_order_that_makes_no_sense_gets_a_line_at_once(waiting: Api, order: d
     assert waiting.get("jobs") == []
 
 
+@pytest.mark.parametrize("body", [b"{", b"", b"[]", b"prompt=a"])
+def test_a_body_that_is_no_order_gets_a_line(waiting: Api, body: bytes) -> None:
+    answer = waiting.client.post("/api/jobs", content=body, headers=JSON)
+    assert answer.status_code == 422
+    if body not in (b"", b"[]"):
+        assert answer.json()["detail"] == "the body of the request is not JSON"
+    assert isinstance(answer.json()["detail"], str)
+
+
 def test_models_without_frame_prediction_take_no_upload(waiting: Api, picture: Path) -> None:
     upload = waiting.upload(picture.name, picture.read_bytes()).json()
     assert "image: the model was not trained for frame prediction" in waiting.refusal(image=upload["id"])
@@ -317,6 +326,15 @@ def test_a_video_is_deleted_with_the_upload_that_nothing_else_needs(
     again = api(frames, tmp_path / "results", start=False)
     assert [result["id"] for result in again.get("results")] == [second]
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"uploads", second}
+
+
+def test_a_video_that_was_removed_by_hand_is_not_found_and_can_be_deleted(frames: Path, tmp_path: Path) -> None:
+    kept = api(frames, tmp_path / "results")
+    result = kept.ended(kept.submit(prompt="a cat", steps=1))["id"]
+    shutil.rmtree(tmp_path / "results" / result)
+    assert kept.client.get(f"/api/results/{result}/video").status_code == 404
+    assert kept.client.delete(f"/api/results/{result}").status_code == 200
+    assert kept.get("results") == []
 
 
 def test_every_call_is_described_and_the_page_uses_no_other(waiting: Api) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,7 +181,49 @@ def test_a_video_is_deleted_with_the_keyboard_after_a_second_press(tab: Tab) -> 
     assert tab.value("document.activeElement.id") == "videos"
 
 
-@pytest.mark.parametrize("width", [1280, 480])
+def test_a_server_that_was_started_anew_has_forgotten_what_was_asked_for(
+    chromium: Browser, projects: tuple[Path, Path]
+) -> None:
+    root, page = projects[1], chromium.tab()
+    with server(root) as (process, address):
+        open_form(page, f"{address}/")
+        fill(page, prompt="kept", steps="2")
+        page.value("document.getElementById('order').requestSubmit()")
+        page.wait(first_card("kept") + " !== undefined")
+        fill(page, prompt="lost", steps="1000")
+        page.value("document.getElementById('order').requestSubmit()")
+        page.wait(f"{STATUS}.startsWith('1 being made')")
+        process.kill()
+        process.wait()
+    page.wait(f"{STATUS}.startsWith('The server does not answer')")
+    with server(root, "--port", address.rpartition(":")[2]):
+        page.wait("document.getElementById('problem').textContent.includes('has forgotten 1 of your requests')")
+        page.wait(f"{STATUS} === 'Nothing is being made.'")
+        assert page.value(first_card("kept") + " !== undefined")
+        open_form(page, f"{address}/?again")
+        page.wait(first_card("kept") + " !== undefined")
+        assert page.value("document.getElementById('problem').textContent") == "", "it is said once"
+
+
+def test_before_anything_is_trained_the_page_says_so_and_works_as_soon_as_it_is(
+    chromium: Browser, projects: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, page, problem = tmp_path / "new", chromium.tab(), "document.getElementById('problem').textContent"
+    shutil.copytree(projects[1], root, ignore=shutil.ignore_patterns("models", "samples"))
+    with server(root) as (_, address):
+        page.open(f"{address}/")
+        page.wait(f"{problem} !== ''")
+        said = page.value(problem)
+        fill(page, prompt="a cat")
+        page.value("document.getElementById('order').requestSubmit()")
+        page.wait(f"{problem} === {said!r}")
+        shutil.copytree(projects[1] / "models", root / "models")
+        page.value("document.getElementById('order').requestSubmit()")
+        page.wait(f"{PLAYS}({first_card('a cat')})")
+        assert page.value(problem) == ""
+
+
+@pytest.mark.parametrize("width", [1280, 480, 390, 320])
 def test_nothing_sticks_out_of_the_window(tab: Tab, url: str, width: int) -> None:
     open_form(tab, f"{url}/", (width, 900))
     assert tab.value("document.documentElement.scrollWidth") <= width

@@ -6,13 +6,15 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 
 from tests.support.media import counter, write_video
 from tests.support.settings import compute_settings
-from tests.support.ui import Api, api
+from tests.support.ui import HOST, Api, api
 from walt.commands.ui.uploads import Decoder, safe_name
 from walt.media import frames as folders
 from walt.media.images import SourceError, png_bytes
@@ -67,6 +69,31 @@ def test_a_file_that_is_too_large_or_too_long_is_refused(served: Api, tmp_path: 
     long = write_video(tmp_path / "long.mp4", counter(40), fps=8)
     assert "too_long" in served.upload("long.mp4", long.read_bytes()).json()["detail"]
     assert not list(served.studio.uploads.folder.glob("*.tmp"))
+
+
+def test_whoever_leaves_in_the_middle_of_an_upload_leaves_nothing(served: Api) -> None:
+    parts = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
+    headers = [(b"host", HOST.encode()), (b"content-length", b"1000")]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/uploads",
+        "query_string": b"name=a.png",
+        "headers": headers,
+    }
+    said: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return parts.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        said.append(message)
+
+    before = sorted(served.studio.uploads.folder.iterdir())
+    anyio.run(served.client.app, scope, receive, send)
+    assert said[0]["status"] == 400, "no traceback in the terminal"
+    assert sorted(served.studio.uploads.folder.iterdir()) == before
+    assert served.upload("a.png", PNG).status_code == 201, "the room that it would have taken is free again"
 
 
 def test_the_same_file_is_kept_once_and_each_name_of_it_for_itself(served: Api) -> None:

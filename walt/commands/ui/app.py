@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from walt.commands.ui.guard import Guard
 from walt.commands.ui.jobs import FullError
@@ -54,6 +55,7 @@ def make_app(studio: Studio, hosts: Iterable[str]) -> Guard:
         app.get(path, include_in_schema=False)(_page_file(path))
     app.exception_handler(WaltError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(ClientDisconnect)(_left)
     return Guard(app, hosts)
 
 
@@ -133,8 +135,8 @@ def _results(studio: Studio) -> APIRouter:
     @router.get("/results/{result}/video", response_class=FileResponse, responses={200: {"content": {"video/mp4": {}}}})
     def video(result: Id) -> FileResponse:
         """The file, as ``walt sample`` writes it."""
-        _found(studio.results.get(result), "result")
-        return FileResponse(studio.results.video(result), media_type="video/mp4", content_disposition_type="inline")
+        file = _found(studio.results.video(result), "video")
+        return FileResponse(file, media_type="video/mp4", content_disposition_type="inline")
 
     return router
 
@@ -195,6 +197,13 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     """One line instead of FastAPI's list."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return JSONResponse({"detail": "the body of the request is not JSON"}, 422)
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     message = str(first["msg"])
     return JSONResponse({"detail": f"{where}: {message[:1].lower()}{message[1:]}" if where else message}, 422)
+
+
+def _left(request: Request, error: Exception) -> Response:
+    """Whoever sent the request has gone, in the middle of an upload: nobody reads the answer."""
+    return Response(status_code=400)

@@ -25,7 +25,8 @@ class Order(BaseModel):
     """An upload: the first frame."""
     video: Id | None = None
     """An upload: the video to go on from."""
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    seed: int | None = Field(default=None, ge=0, lt=2**53)
+    """Below what browsers round: a link would else ask for another video."""
     steps: int | None = Field(default=None, gt=0)
     guidance: float | None = Field(default=None, gt=0)
     """By prompt and given frames; 1 is none."""

@@ -8,7 +8,8 @@ let able = null;        // what the chosen model can do
 let limits = null;
 let upload = null;      // the file that was uploaded
 let finished = "";      // ids of the jobs that were done when the results were read
-const mine = new Set(); // jobs that this page asked for
+// jobs that this page asked for, and the state that each was last seen in; a page that is loaded again remembers them
+const mine = new Map(Object.entries(JSON.parse(sessionStorage.getItem("jobs") || "{}")));
 const previews = new Map();
 
 async function call(path, options = {}) {
@@ -41,7 +42,9 @@ async function showModel(cascade = null) {
   const query = new URLSearchParams({ address: model.value });
   if (cascade !== null) query.set("cascade", cascade);
   const before = able;
-  able = await call(`api/model?${query}`);
+  const found = await call(`api/model?${query}`);
+  if (query.get("address") !== model.value) return; // another was chosen meanwhile
+  able = found;
   byId("prompt-field").hidden = able.conditioning !== "text";
   byId("class-field").hidden = able.conditioning !== "class";
   if (able.num_classes) byId("class_index").max = able.num_classes - 1;
@@ -118,6 +121,10 @@ function forgetProblem() { byId("problem").textContent = ""; }
 async function submit(event) {
   event.preventDefault();
   forgetProblem();
+  if (!able) { // there was no trained model; perhaps there is one now
+    await showModel().catch(showProblem);
+    if (!able) return;
+  }
   if (able.conditioning === "text" && !prompt_.value.trim() && !upload) {
     showProblem(new Error("Type what the video is to show."));
     prompt_.focus();
@@ -130,7 +137,7 @@ async function submit(event) {
       const job = await call("api/jobs", {
         method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked),
       });
-      mine.add(job.id);
+      remember(job);
     }
   } catch (error) {
     showProblem(error);
@@ -139,6 +146,29 @@ async function submit(event) {
 }
 
 // --- the queue
+
+function remember(job) {
+  mine.set(job.id, job.state);
+  sessionStorage.setItem("jobs", JSON.stringify(Object.fromEntries(mine)));
+}
+
+// The server alone knows of jobs that wait or run: one that was started anew has forgotten them.
+async function noteStates(jobs) {
+  const known = new Set(jobs.map((job) => job.id));
+  let lost = 0;
+  for (const [id, state] of mine) {
+    if (!isActive({ state }) || known.has(id)) continue;
+    const finished = await fetch(`api/results/${id}`);
+    remember({ id, state: finished.ok ? "done" : "lost" });
+    if (!finished.ok) lost += 1;
+  }
+  for (const job of jobs) if (mine.has(job.id) && mine.get(job.id) !== job.state) remember(job);
+  if (lost) showProblem(new Error(`The server was started anew and has forgotten ${lost} of your requests: ask again.`));
+}
+
+function isActive(job) {
+  return job.state === "waiting" || job.state === "running";
+}
 
 function time(seconds) {
   return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
@@ -176,7 +206,7 @@ function newJob(job) {
 }
 
 function updateJob(item, job) {
-  const active = job.state === "waiting" || job.state === "running";
+  const active = isActive(job);
   const text = words(job) + (beside.length > 2 || job.order.model ? ` \u00b7 ${job.model_name}` : "");
   const state = item.querySelector(".state"), bar = item.querySelector("progress");
   if (state.textContent !== text) state.textContent = text;
@@ -199,7 +229,7 @@ function updateJob(item, job) {
 
 function showJobs(jobs) {
   const list = byId("jobs");
-  const listed = jobs.filter((job) => job.state === "waiting" || job.state === "running" || (job.state === "failed" && mine.has(job.id)));
+  const listed = jobs.filter((job) => isActive(job) || (job.state === "failed" && mine.has(job.id)));
   const items = new Map([...list.children].map((item) => [item.dataset.id, item]));
   listed.forEach((job, place) => {
     const item = items.get(job.id) || newJob(job);
@@ -227,6 +257,7 @@ async function poll() {
   let pause = 3000;
   try {
     const jobs = await call("api/jobs");
+    await noteStates(jobs);
     if (showJobs(jobs)) pause = 400;
     const done = jobs.filter((job) => job.state === "done").map((job) => job.id).join(" ");
     if (done !== finished) {
@@ -245,7 +276,7 @@ async function poll() {
 
 async function fillFrom(query) {
   for (const name of ["prompt", "class_index", ...NUMBERS]) if (query.has(name)) byId(name).value = query.get(name);
-  if (query.has("aspect") && able.aspects.includes(query.get("aspect"))) byId("aspect").value = query.get("aspect");
+  if (query.has("aspect") && able?.aspects.includes(query.get("aspect"))) byId("aspect").value = query.get("aspect");
   const given = query.get("image") || query.get("video");
   if (given) keep(await call(`api/uploads/${encodeURIComponent(given)}`));
 }

@@ -26,7 +26,7 @@ function card(result) {
   const text = element("div", "text"), settings = result.about.settings;
   text.append(element("h3", "", titled(result.order)));
   text.append(element("p", "", `${result.model_name}`));
-  const facts = [`seed ${result.about.seed}`, `${settings.steps} steps`, `guidance ${settings.guidance_scale}`, `${width}\u00d7${height}`,
+  const facts = [`seed ${result.about.seed}`, `${settings.steps} step${settings.steps === 1 ? "" : "s"}`, `guidance ${settings.guidance_scale}`, `${width}\u00d7${height}`,
     `${Math.round(100 * result.about.frames / settings.fps) / 100} s`];
   if (result.about.source) facts.push(`from ${result.about.source.file}`);
   text.append(element("p", "", facts.join(" \u00b7 ")));

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -56,13 +57,15 @@ class Results:
             result = self._all.pop(name, None)
         if result is not None:
             aside = self.folder / f"{name}{TEMPORARY_SUFFIX}"
-            (self.folder / name).replace(aside)  # gone at once; what a kill leaves is removed at the next start
-            shutil.rmtree(aside)
+            with suppress(FileNotFoundError):  # somebody removed it by hand
+                (self.folder / name).replace(aside)  # gone at once; what a kill leaves is removed at the next start
+                shutil.rmtree(aside)
         return result
 
-    def video(self, name: str) -> Path:
-        """Its file."""
-        return self.folder / name / _VIDEO
+    def video(self, name: str) -> Path | None:
+        """Its file; None where there is none, or somebody removed it by hand."""
+        file = self.folder / name / _VIDEO
+        return file if self.get(name) is not None and file.is_file() else None
 
 
 def _read(folder: Path) -> ResultView | None:
