@@ -63,13 +63,14 @@ def of_mlflow_2(tmp_path: Path) -> Path:
             "VALUES (1, 'walt', ?, 'active')", (place,),
         )  # fmt: skip
         connection.execute(
-            "INSERT INTO runs (run_uuid, name, experiment_id, status, lifecycle_stage, artifact_uri, start_time) "
-            "VALUES ('0123', 'train-base', 1, 'FINISHED', 'active', ?, 1)", (f"{place}/0123/artifacts",),
+            "INSERT INTO runs (run_uuid, name, user_id, experiment_id, status, lifecycle_stage, artifact_uri) "
+            "VALUES ('0123', 'train-base', 'me', 1, 'FINISHED', 'active', ?)", (f"{place}/0123/artifacts",),
         )  # fmt: skip
     return database
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_database_of_mlflow_2_is_refused_as_it_is_and_works_after_its_upgrade(
     of_mlflow_2: Path,
 ) -> None:
@@ -81,12 +82,13 @@ def test_a_database_of_mlflow_2_is_refused_as_it_is_and_works_after_its_upgrade(
         server.connect(CONFIG, root)
     assert of_mlflow_2.read_bytes() == before
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{of_mlflow_2}"]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     connection = server.connect(CONFIG, root)
     (run,) = connection.client.search_runs([connection.experiment_id])
     assert (run.info.run_id, run.info.artifact_uri) == ("0123", f"{(root / 'mlartifacts').as_uri()}/0123/artifacts")
 
 
+@pytest.mark.slow
 def test_one_without_runs_whose_making_was_cut_short_is_gone_on_with(of_mlflow_2: Path) -> None:
     with closing(sqlite3.connect(of_mlflow_2)) as connection, connection:
         connection.execute("DELETE FROM runs")
