@@ -143,7 +143,7 @@ def check_configuration(root: Path) -> None:
 def _is_of_a_lost_server(error: Exception) -> bool:
     """Whether it is what Prefect raises where it cannot tell its server of a state, or ask it for a place."""
     import httpx
-    from prefect.concurrency.sync import ConcurrencySlotAcquisitionError
+    from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
     return isinstance(error, httpx.TransportError | ConcurrencySlotAcquisitionError)
 

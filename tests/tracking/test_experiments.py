@@ -58,6 +58,7 @@ Path("out.json").write_text('{"loss": 0.5}')
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["--temp", "--queue"])
 def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_path: Path, how: str) -> None:
     """That DVC makes its copies where they are looked for, and names experiments as is believed, only DVC can show."""

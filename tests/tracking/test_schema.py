@@ -63,8 +63,9 @@ def of_mlflow_2(tmp_path: Path) -> Path:
             "VALUES (1, 'walt', ?, 'active')", (place,),
         )  # fmt: skip
         connection.execute(
-            "INSERT INTO runs (run_uuid, name, user_id, experiment_id, status, lifecycle_stage, artifact_uri) "
-            "VALUES ('0123', 'train-base', 'me', 1, 'FINISHED', 'active', ?)", (f"{place}/0123/artifacts",),
+            "INSERT INTO runs "
+            "(run_uuid, name, user_id, experiment_id, status, lifecycle_stage, artifact_uri, start_time, end_time) "
+            "VALUES ('0123', 'train-base', 'me', 1, 'FINISHED', 'active', ?, 1, 2)", (f"{place}/0123/artifacts",),
         )  # fmt: skip
     return database
 
