@@ -33,6 +33,7 @@ from walt.core.suggestions import did_you_mean
 from walt.project import retraining
 from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
 from walt.sampling.samples import OVERVIEW
+from walt.tracking import openlineage
 
 RETRIES = {StorageError.exit_status: 4, 128 + signal.SIGKILL: 2}
 """Exit status -> how often a stage is started again, for what may be gone by then: storage or a connection that failed,
@@ -100,7 +101,7 @@ def walt(
     if retrain and run_id is not None and schedules.was_overtaken(UUID(run_id)):
         get_run_logger().info("this was due while another run of this deployment was under way: nothing to do")
         return {}
-    with storage.lock(root / "work" / "flow.lock"):
+    with storage.lock(root / "work" / "flow.lock"), _lineage_events(root, run_id):
         dvc_lock.check_free(root)
         if not retrain:
             prepare(root)
@@ -115,6 +116,15 @@ def walt(
                 outcomes = {**_whole(root, stages, True, until), **ingest}
                 end_retraining(root)
             return outcomes
+
+
+@contextmanager
+def _lineage_events(root: Path, run_id: str | None) -> Iterator[None]:
+    """For those who collect OpenLineage's events the stages of the block are parts of this flow run, under its id."""
+    job = openlineage.Job("walt", "FLOW", "Bring a stage, and all that it needs, up to date.")
+    own_id = None if run_id is None else UUID(run_id)
+    with openlineage.run_events(root, job, tuple, tuple, run_id=own_id):
+        yield
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 This is what ``make demo`` calls, with ``--promote``. It starts a temporary server (about ten seconds) unless
 ``PREFECT_API_URL``, or Prefect's profile, names one; that ends with it, however it ends. Exit status: 0 when everything
 is up to date; 1 when a stage failed; 2 (params.yaml or the dataset's descriptor is wrong: nothing was started, not even
-Prefect) and 6 (another run, or DVC, works in this project) as in walt.core.errors; 130 or 143 when it was interrupted.
+Prefect), 4 (Prefect's server was lost; the stage that ran has ended its work) and 6 (another run, or DVC, works in this
+project) as in walt.core.errors; 130 or 143 when it was interrupted.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import atexit
 import os
 import signal
 import sys
+import threading
+import time
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from flows.processes import StageFailedError
 from flows.server import HOST, api_url, free_port, starting_server, wait_until_healthy
 from walt.core import environment
 from walt.core.config import load_section
-from walt.core.errors import ConfigurationError, WaltError
+from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.ingest.config import Descriptor
 from walt.project import dvc_yaml
 from walt.project.registry import STAGE_NAMES
@@ -32,6 +36,7 @@ NEXT = """
 Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
 Compare runs with `{mlflow}`. For your own videos: `{walt} init --videos FOLDER --captions FILE.csv --force`,
 then `{again}` again."""
+_LAST_SECONDS = 10.0
 _IN_A_CLONE = {"mlflow": "make mlflow", "walt": ".venv/bin/walt", "again": "make demo"}
 _INSTALLED = {"mlflow": "walt mlflow", "walt": "walt", "again": "python -m flows.walt"}
 
@@ -66,6 +71,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except (StageFailedError, WaltError) as error:
         return _refuse(error)
+    except Exception as error:
+        if not _is_of_a_lost_server(error):
+            raise
+        return _refuse(
+            StorageError(
+                f"Prefect's server at {os.environ['PREFECT_API_URL']} does not answer ({error}); the stage that ran "
+                "has ended its work, and the next run goes on from there"
+            )
+        )
     for name, outcome in outcomes.items():
         print(f"{name:20} {outcome}")
     if options.target == STAGE_NAMES[-1]:
@@ -126,6 +140,28 @@ def check_configuration(root: Path) -> None:
     load_section(root / load_params(root).dataset.descriptor, Descriptor)
 
 
+def _is_of_a_lost_server(error: Exception) -> bool:
+    """Whether it is what Prefect raises where it cannot tell its server of a state, or ask it for a place."""
+    import httpx
+    from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+
+    return isinstance(error, httpx.TransportError | ConcurrencySlotAcquisitionError)
+
+
+def end(status: int) -> NoReturn:
+    """End this process. Where storage or a server failed it does not wait for Prefect's threads, which for minutes try
+    to tell a server of each event that it has not seen (Prefect 3.8)."""
+    if status == StorageError.exit_status:
+        threading.Thread(target=_leave_soon, args=(status,), daemon=True).start()
+    sys.exit(status)
+
+
+def _leave_soon(status: int) -> None:
+    time.sleep(_LAST_SECONDS)
+    sys.stdout.flush()
+    os._exit(status)  # a server of this process's own is stopped by its guard
+
+
 def _refuse(error: Exception) -> int:
     """One line on standard error; the exit status that belongs to the error."""
     print(f"error: {error}", file=sys.stderr)
@@ -138,4 +174,4 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

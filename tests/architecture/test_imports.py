@@ -57,6 +57,7 @@ DOORS = {
     "diffusers": {"walt/hub/diffusers_models.py", "walt/autoencoder/diffusers_vae.py"},
     "huggingface_hub": {"walt/hub/endpoint.py"},
     "mlflow": {"walt/tracking"},
+    "openlineage": {"walt/tracking/openlineage.py"},
     "fastapi": {"walt/commands/ui/app.py"},
     "starlette": {"walt/commands/ui/app.py", "walt/commands/ui/guard.py"},
     "uvicorn": {"walt/commands/ui/serve.py"},

@@ -6,12 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.support.interrupted_ingest import kill_at
 from tests.support.release import promoted
 from tests.support.tracking import CONFIG
+from tests.support.watched_writes import announce
 from walt.commands.gc import collect as gc
 from walt.commands.gc import stores
 from walt.commands.gc.collect import Wanted, collect, lines, remove
@@ -142,6 +145,76 @@ def test_what_a_killed_run_had_begun_with_goes_the_next_time(root: Path, monkeyp
     assert [len(paths) for paths in kinds(root).values()] == [2]
     remove(root, NOTHING)
     assert kinds(root, ALL) == {}
+
+
+def test_killed_at_any_moment_all_is_where_it_was_or_is_gone_and_the_next_one_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SIGKILL before each rename and removal: what is needed keeps its bytes, nothing is left in parts."""
+    template = _project_with_garbage(tmp_path / "template")
+    needed = {path: data for path, data in _content(template).items() if "needed" in path or path == "params.yaml"}
+    ended = shutil.copytree(template, tmp_path / "ended")
+    moments = _remove_and_be_killed(ended, monkeypatch, at=None)
+    assert _content(ended) == needed
+    assert moments > 10
+    for moment in range(1, moments + 1):
+        root = shutil.copytree(template, tmp_path / f"killed-at-{moment}")
+        _remove_and_be_killed(root, monkeypatch, at=moment)
+        left = _content(root)
+        assert needed.items() <= left.items()
+        for folder in _GARBAGE:
+            whole = {path for path in _content(template) if path.startswith(folder)}
+            assert {path for path in left if path.startswith(folder)} in (set(), whole), (moment, folder)
+        _remove_and_be_killed(root, monkeypatch, at=None)
+        assert _content(root) == needed, moment
+
+
+_GARBAGE = (
+    "data/latents/16x16/latents-000000.tar.77.tmp", "mlartifacts/deleted", "work/ingest/sources",
+    "work/train-base/step-000000004", "work/train-base/set-aside/0001",
+)  # fmt: skip
+
+
+def _project_with_garbage(root: Path) -> Path:
+    """Of most kinds; "needed" is in the names of the other files."""
+    for folder in _GARBAGE:
+        for name in ("a", "b/c"):
+            file(root / folder / name, 10, days=2)
+    os.utime(root / _GARBAGE[0], (0, 0))
+    work = Paths(root).work("train-base")
+    write_json(work / "step-000000004/published.json", {})
+    for number in (2, 3, 4):
+        file(work / f"set-aside/000{number}/needed", 10)
+    for path in ("data/latents/16x16/needed.tar", "mlartifacts/there/needed", "work/ingest/needed"):
+        file(root / path, 10)
+    (root / "params.yaml").write_text(recipe_text("tiny"))
+    return root
+
+
+def _content(root: Path) -> dict[str, bytes]:
+    """Of all files, except of locks."""
+    files = [path for path in root.rglob("*") if path.is_file() and "lock" not in path.name]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+
+
+def _remove_and_be_killed(root: Path, monkeypatch: pytest.MonkeyPatch, at: int | None) -> int:
+    """``walt gc`` in a process of its own, killed before its rename or removal of that number; how many it made."""
+    counted = root.parent / "counted"
+    with monkeypatch.context() as patch:
+        deleted = list((root / "mlartifacts").glob("deleted"))
+        patch.setattr(gc, "unused_in_mlflow", lambda *_: (deleted, []))
+        if (child := os.fork()) == 0:
+            count = announce(
+                ((Path, "rename"), (os, "unlink"), (os, "rmdir")), partial(kill_at, -1 if at is None else at), patch
+            )
+            try:
+                remove(root, ALL)
+                counted.write_text(str(count()))
+            finally:
+                os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) is (at is not None)
+    return int(counted.read_text())
 
 
 def test_files_of_deleted_runs_go_unless_a_version_needs_them(root: Path) -> None:

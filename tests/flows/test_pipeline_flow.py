@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psutil
 import pytest
@@ -19,10 +20,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 
-from flows import pipeline
+from flows import pipeline, processes
 from flows.pipeline import StageFailedError, TimeLimitError, walt
+from flows.processes import Ended, command_environment
 from flows.walt import main
 from tests.support.fake_project import ROOT, behave, runs, use_own_dvc
+from tests.support.openlineage import REASON, ask_for_file, read_events
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
 from walt.project.registry import STAGE_NAMES, stages_needed_for
@@ -280,6 +283,34 @@ def test_beside_a_running_dvc_repro_the_direct_run_ends_with_6_and_names_it(
     assert f"(process {other.pid}) works in this project; wait until it has ended, or stop it" in said
     assert "dvc repro ingest" in said
     assert runs(project, "ingest") == 1
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_flow_run_is_told_and_its_stages_are_parts_of_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    pytest.importorskip("openlineage.client", reason=REASON)
+    file = ask_for_file(monkeypatch, project)
+    parents = set()
+
+    def run_command(command: list[str], *rest: Any, **settings: Any) -> Ended:
+        parents.add(command_environment({})["OPENLINEAGE_PARENT_ID"])
+        return processes.run_command(command, *rest, **settings)
+
+    monkeypatch.setattr(pipeline, "run_command", run_command)
+    if status:
+        behave(project, "ingest", f"exit {status}")
+        with pytest.raises(StageFailedError):
+            walt("ingest")
+    else:
+        walt("ingest")
+    start, end = read_events(file)
+    assert [event["eventType"] for event in (start, end)] == ["START", "FAIL" if status else "COMPLETE"]
+    assert parents == {f"{project.name}/walt/{start['run']['runId']}"}
+    with get_client(sync_client=True) as client:
+        client.read_flow_run(start["run"]["runId"])
+    if status:
+        assert "the disk of ingest is full" in end["run"]["facets"]["errorMessage"]["message"]
 
 
 def test_an_unknown_target_names_the_nearest(project: Path) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from flows import serve
 from flows import walt as direct
+from flows.deployments import DEPLOYMENTS
 from flows.server import HOST, api_url, free_port
 from tests.support.project import ROOT
 
@@ -50,6 +54,69 @@ def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pyte
     assert "starting" not in printed.out
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_start_makes_deployments_limit_and_automation_and_ends_with_its_process(tmp_path: Path) -> None:
+    """The whole command, as ``make serve`` runs it; killed, so that nothing of it can clean up."""
+    port = free_port()
+    command = [sys.executable, "-m", "flows.serve", "--port", str(port), "--retrain-cron", "0 4 * * *"]
+    command += ["--accelerators", "2", "--failure-webhook", "http://127.0.0.1:9/the-secret-part"]
+    said = tmp_path / "said.txt"
+    with open(said, "wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=_environment(tmp_path), stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + 600
+        while b"ready." not in said.read_bytes():
+            assert process.poll() is None, said.read_text()
+            assert time.monotonic() < deadline, said.read_text()
+            time.sleep(0.2)
+        deployments = {one["name"]: one for one in _ask(port, "deployments/filter")}
+        assert sorted(deployments) == sorted(spec.name for spec in DEPLOYMENTS)
+        (schedule,) = deployments["retrain"]["schedules"]
+        assert (schedule["schedule"]["cron"], schedule["active"]) == ("0 4 * * *", True)
+        (limit,) = _ask(port, "v2/concurrency_limits/filter")
+        assert (limit["name"], limit["limit"], limit["active_slots"]) == ("walt-accelerator", 2, 0)
+        (automation,) = [one for one in _ask(port, "automations/filter") if one["name"] == "walt-failure"]
+        assert automation["enabled"]
+        assert automation["actions"][0]["type"] == "call-webhook"
+        family = psutil.Process(process.pid).children(recursive=True)
+        addresses = {
+            found.laddr.ip
+            for one in family
+            for found in one.net_connections(kind="tcp")
+            if found.status == psutil.CONN_LISTEN
+        }
+        assert addresses == {"127.0.0.1"}
+    finally:
+        process.kill()
+        process.wait()
+    assert not psutil.wait_procs(family, timeout=60)[1], "the server goes on"
+    with socket.socket() as probe:
+        assert probe.connect_ex((HOST, port)) != 0, "it still listens"
+    lines = said.read_text()
+    assert "walt-accelerator: 2 at a time" in lines
+    assert "walt-failure: posts to 127.0.0.1" in lines
+    assert "the-secret-part" not in lines
+
+
+def _environment(home: Path) -> dict[str, str]:
+    environment = {**os.environ, "PREFECT_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    for name in ("PREFECT_API_URL", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL"):
+        environment.pop(name, None)  # the harness of other tests sets them
+    return environment
+
+
+def _ask(port: int, what: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(
+        f"{api_url(port)}/{what}", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
 SERVES = """
 import sys, time
 from flows.server import running_server
@@ -62,11 +129,8 @@ with running_server(int(sys.argv[1])) as url:
 @pytest.mark.slow
 def test_the_server_answers_while_it_is_needed_and_ends_even_when_its_process_is_killed(tmp_path: Path) -> None:
     port = free_port()
-    environment = {**os.environ, "PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    for name in ("PREFECT_API_URL", "PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL"):
-        environment.pop(name, None)  # the harness of other tests sets them
     command = [sys.executable, "-c", SERVES, str(port)]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=tmp_path, env=_environment(tmp_path), stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()

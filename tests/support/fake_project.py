@@ -2,7 +2,7 @@
 
 ``params.yaml`` is the demo's and the descriptor the real one; both are only checked. ``source/`` is what ingest
 reads. A stage appends its pid to ``work/<stage>/pids``, then does what ``behave/<stage>`` says: ``exit N`` (with a last
-word), ``sleep``, or nothing.
+word), ``sleep``, ``wait`` (until the file ``go`` is there), or nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ words = behaviour.read_text().split() if behaviour.is_file() else []
 if words[:1] == ["exit"]:
     print(f"walt: the disk of {name} is full", file=sys.stderr)
     sys.exit(int(words[1]))
-if words:
+if words == ["wait"]:
+    (work / "running").write_text(str(os.getpid()))
+    while not pathlib.Path("go").is_file():
+        time.sleep(0.05)
+elif words:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
     (work / "running").write_text(f"{os.getpid()} {child.pid}")
     time.sleep(300)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,16 +58,21 @@ Path("out.json").write_text('{"loss": 0.5}')
 
 
 @pytest.mark.slow
-def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ["--temp", "--queue"])
+def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_path: Path, how: str) -> None:
     """That DVC makes its copies where they are looked for, and names experiments as is believed, only DVC can show."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+    said = tmp_path / "said.txt"
 
     def call(*command: str) -> str:
-        return subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True, text=True).stdout
+        with open(said, "wb") as stream:  # no pipe: the worker of a queue would keep it open
+            subprocess.run(command, cwd=root, env=environment, check=True, stdout=stream, stderr=subprocess.STDOUT)
+        return said.read_text()
 
     (root / "stage.py").write_text(_STAGE)
     (root / "seed.yaml").write_text("seed: 1\n")
-    (root / ".gitignore").write_text("mlflow.db*\n/mlartifacts/\n/work/\n")
+    (root / ".gitignore").write_text("mlflow.db*\n/mlartifacts/\n/work/\n/said.txt\n")
     stage = f"{{cmd: {sys.executable} stage.py, deps: [stage.py], params: [seed.yaml: [seed]], metrics: [out.json]}}"
     (root / "dvc.yaml").write_text(f"stages: {{train: {stage}}}\n")
     dvc = [sys.executable, "-m", "dvc"]
@@ -73,10 +80,16 @@ def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path) -> No
     call(*dvc, "init", "-q")
     call("git", "add", "-A")
     call("git", "-c", "user.name=n", "-c", "user.email=e@x", "commit", "-qm", "first")
-    call(*dvc, "exp", "run", "--temp", "-q", "-n", "tried", "-S", "seed.yaml:seed=2")
+    call(*dvc, "exp", "run", how, "-q", "-n", "tried", "-S", "seed.yaml:seed=2")
+    if how == "--queue":
+        call(*dvc, "queue", "start", "-j", "1")
+        try:
+            while (status := call(*dvc, "queue", "status")) and not re.search("Success|Failed", status):
+                time.sleep(1)
+        finally:
+            call(*dvc, "queue", "stop")
+        assert "Success" in status
     connection = server.connect(CONFIG, root)
     (run,) = connection.client.search_runs([connection.experiment_id])
     assert (run.data.tags[NAME_TAG], run.info.status) == ("tried", "FINISHED")
     assert run.data.params["seed"].strip() == "seed: 2"
-    assert not list((root / ".dvc/tmp/exps").rglob("mlflow.db"))
-    assert "tried" in call(*dvc, "exp", "show", "--csv")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,60 @@ def test_to_connect_is_refused_with_what_to_do(database: Path, which: str, advic
     with pytest.raises(ConfigurationError, match=f"^tracking.uri: sqlite:///.*{advice}"), server.errors():
         server.connect(CONFIG, database.parent)
     assert database.read_bytes() == before
+
+
+@pytest.fixture
+def of_mlflow_2(tmp_path: Path) -> Path:
+    """A database as MLflow 2.22 leaves it, by MLflow's own migrations, with one run."""
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+    from sqlalchemy import create_engine
+
+    database = tmp_path / "mlflow.db"
+    engine = create_engine(f"sqlite:///{database}")
+    Base.metadata.create_all(engine)
+    command.upgrade(_get_alembic_config(f"sqlite:///{database}"), "0584bdc529eb")
+    engine.dispose()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        assert not connection.execute("SELECT name FROM sqlite_master WHERE name = 'logged_models'").fetchall()
+        place = (tmp_path / "elsewhere/mlartifacts").as_uri()
+        connection.execute(
+            "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage) "
+            "VALUES (1, 'walt', ?, 'active')", (place,),
+        )  # fmt: skip
+        connection.execute(
+            "INSERT INTO runs "
+            "(run_uuid, name, user_id, experiment_id, status, lifecycle_stage, artifact_uri, start_time, end_time) "
+            "VALUES ('0123', 'train-base', 'me', 1, 'FINISHED', 'active', ?, 1, 2)", (f"{place}/0123/artifacts",),
+        )  # fmt: skip
+    return database
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_database_of_mlflow_2_is_refused_as_it_is_and_works_after_its_upgrade(
+    of_mlflow_2: Path,
+) -> None:
+    """It lacks tables, which MLflow would add without asking. The project was moved, too."""
+    root = of_mlflow_2.parent
+    (root / "mlartifacts").mkdir()
+    before = of_mlflow_2.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"copy it, then `mlflow db upgrade sqlite:///.*mlflow.db`"):
+        server.connect(CONFIG, root)
+    assert of_mlflow_2.read_bytes() == before
+    command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{of_mlflow_2}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    connection = server.connect(CONFIG, root)
+    (run,) = connection.client.search_runs([connection.experiment_id])
+    assert (run.info.run_id, run.info.artifact_uri) == ("0123", f"{(root / 'mlartifacts').as_uri()}/0123/artifacts")
+
+
+@pytest.mark.slow
+def test_one_without_runs_whose_making_was_cut_short_is_gone_on_with(of_mlflow_2: Path) -> None:
+    with closing(sqlite3.connect(of_mlflow_2)) as connection, connection:
+        connection.execute("DELETE FROM runs")
+    assert server.connect(CONFIG, of_mlflow_2.parent).client.search_runs(["1"]) == []
 
 
 def test_a_stage_that_keeps_a_run_is_refused_before_it_begins(database: Path) -> None:

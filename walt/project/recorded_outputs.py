@@ -30,7 +30,7 @@ def record_outputs(stage: Stage, paths: Paths) -> None:
     """Write the record of a stage that has just ended, whose lock is held. Raises StorageError."""
     found: dict[str, dict[str, Any]] = {}
     for name in stage.outputs:
-        for file in _files(paths.root / ARTIFACTS[name]):
+        for file in output_files(paths.root / ARTIFACTS[name]):
             with storage_errors(file):
                 about = {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
             found[str(file.relative_to(paths.root))] = about
@@ -52,7 +52,7 @@ def check_outputs(stage: Stage, paths: Paths) -> tuple[int, list[CorruptArtifact
     return locked
 
 
-def _files(output: Path) -> Iterator[Path]:
+def output_files(output: Path) -> Iterator[Path]:
     """An output's files that no index names, in their order."""
     if output.is_file():
         yield output

@@ -14,6 +14,7 @@ from walt.core.paths import Paths
 from walt.core.storage import lock, write_json
 from walt.project.devices import count_ranks, spreads
 from walt.project.extractor_fit import check_judged_form
+from walt.project.lineage_events import stage_events
 from walt.project.params import Params
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
@@ -50,7 +51,7 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     if stage.resumes or stage.name == "sample":  # a training may take weeks: what it is for must be possible
         check_judged_form(params, root)
     paths = Paths(root)
-    with lock(paths.work(stage.name) / "lock"):
+    with lock(paths.work(stage.name) / "lock"), stage_events(stage, params, root):
         result = _run(stage, _with_choice(params, choice), root, choice == "afresh")
         write_json(paths.work(stage.name) / "result.json", result)
         record_outputs(stage, paths)

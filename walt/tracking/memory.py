@@ -9,6 +9,8 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.tracking.spool import Record
 
+FINISHED = "finished-run.json"
+
 
 class RunMemory:
     """``work/<stage>/run.json``, beside the stage's checkpoints."""
@@ -27,5 +29,17 @@ class RunMemory:
         write_json(self._file, {"run_id": run_id, "identity": self._identity})
 
     def forget(self) -> None:
-        """Forget the run, since it finished."""
-        self._file.unlink(missing_ok=True)
+        """The run finished: the next one does not continue it."""
+        if self._file.is_file():
+            self._file.replace(self._file.with_name(FINISHED))
+
+
+def forget_finished(root: Path, stage: str) -> None:
+    """Forget which run of a stage finished last."""
+    (Paths(root).work(stage) / FINISHED).unlink(missing_ok=True)
+
+
+def finished_run(root: Path, stage: str) -> str | None:
+    """MLflow's name of the run of a stage that finished since ``forget_finished``; None where it has none."""
+    file = Paths(root).work(stage) / FINISHED
+    return str(read_json(file)["run_id"]) if file.is_file() else None

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from walt.core.log import info
+from walt.tracking import schema
 
 _PREFIX = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
@@ -35,23 +36,27 @@ def artifacts_here(root: Path) -> str:
 
 @contextmanager
 def prepared(uri: str, root: Path, experiment: str) -> Iterator[None]:
-    """While the block connects for the first time, no other process does; before it, the paths in a database that is in
-    the project are brought up to date.
+    """While the block connects for the first time, no other process does; before it, a database of another version is
+    refused, and the paths in one that is in the project are brought up to date.
 
-    For databases on servers it does nothing.
+    Tracking servers look after their databases themselves.
 
     Args:
         uri: resolved, as ``server.resolve_uri`` gives it.
         experiment: whose artifacts are in the project.
 
     Raises:
+        ConfigurationError: another version of MLflow made the database.
         TimeoutError: another process connects, and does not come to an end.
     """
     if not uri.startswith(_PREFIX):
+        if not uri.startswith("http"):
+            schema.check(uri)
         yield
         return
     file = Path(uri.removeprefix(_PREFIX))
     with _alone(file.with_name(f"{file.name}.lock")):
+        schema.check(uri)
         if file.is_file() and file.resolve().is_relative_to(root.resolve()):  # others may be of several projects
             _follow(file, root, experiment)
         yield
@@ -89,8 +94,11 @@ def _follow(file: Path, root: Path, experiment: str) -> None:
         if before == here or not str(before).endswith(f"/{_ARTIFACTS}"):
             return
         came_along = (root / _ARTIFACTS).is_dir()
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         with database:
             for table, column in _PLACES if came_along else _PLACES[:1]:
+                if table not in tables:  # its making was cut short
+                    continue
                 database.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
                     f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",

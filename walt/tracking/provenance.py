@@ -22,6 +22,14 @@ def git_tags(root: Path) -> dict[str, str]:
     }
 
 
+def git_origin(root: Path) -> str | None:
+    """The address of the repository that this one was cloned from, as git has it; None where there is none."""
+    try:
+        return _git(root, "remote", "get-url", "origin") or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
 def input_hashes(root: Path, stage: str) -> dict[str, str]:
     """Path -> hash of each artefact that ``stage`` reads, as ``dvc.lock`` recorded it when it was made.
 

@@ -68,6 +68,21 @@ def look(uri: str) -> Database:
     return Database(uri, version, int(runs or 0))
 
 
+def check(uri: str) -> None:
+    """Raise ConfigurationError where another version of MLflow made a database and kept runs in it.
+
+    MLflow refuses only one that has all its tables (``own_version``). One that lacks some, since it is older, it
+    upgrades without a word (MLflow 3.17), and whoever uses it with the older version is refused from then on. One
+    without runs may be a new one whose making was cut short: MLflow goes on with it.
+    """
+    try:
+        found = look(uri)
+    except StorageError:
+        return  # MLflow says what is wrong
+    if found.runs and found.advice is not None:
+        raise ConfigurationError(f"tracking.uri: {without_secrets(uri)}: {found.advice}")
+
+
 @contextmanager
 def own_version(uri: str) -> Iterator[None]:
     """Raise ConfigurationError where MLflow says in the block that the database is none of its version: no repetition
