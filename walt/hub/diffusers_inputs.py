@@ -17,20 +17,6 @@ from walt.sampling.long_video import check_continuation
 from walt.sampling.output import to_frames
 from walt.sampling.prompt_to_video import Beginning, Pipeline
 
-_ALIGNMENT = 64
-"""Bytes at a multiple of which torch's allocator puts tensors on processors."""
-
-
-def as_torch_allocates(model: nn.Module) -> None:
-    """Move weights to memory of their own where they do not begin as torch's own tensors do.
-
-    diffusers leaves them in the mapped file, where they begin anywhere, and a matrix product of such weights may round
-    otherwise.
-    """
-    for parameter in model.parameters():
-        if parameter.device.type == "cpu" and parameter.data_ptr() % _ALIGNMENT:
-            parameter.data = parameter.data.clone()
-
 
 def check_precision(models: Mapping[str, nn.Module]) -> None:
     """Raise ValueError for weights that are not float32: where less is wanted, the arithmetic alone has less."""

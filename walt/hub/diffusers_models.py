@@ -25,13 +25,13 @@ from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.hub.diffusers_inputs import (
     as_output,
-    as_torch_allocates,
     check_names,
     check_numbers,
     check_precision,
     start_of,
 )
 from walt.nn.causal import use_channels_last
+from walt.nn.own_memory import as_torch_allocates
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.config import SampleConfig
 from walt.sampling.long_video import parts_for, video_parts

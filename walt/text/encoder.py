@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
+from walt.nn.own_memory import as_torch_allocates
 from walt.text.pickled_weights import has_only_pickled
 from walt.text.plain import PlainText
 
@@ -65,6 +66,7 @@ class TextEncoder:
         digest: str | None = None,
     ) -> None:
         self.source, self.max_tokens, self.files = source, max_tokens, dict(files)
+        as_torch_allocates(model)
         self.width: int = model.config.d_model
         self.digest = _digest(model, tokenizer) if digest is None else digest
         self._model, self._tokenizer, self._plain = model, tokenizer, PlainText(tokenizer)
