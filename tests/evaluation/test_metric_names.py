@@ -10,7 +10,7 @@ CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
 
 def test_every_name_is_there_once() -> None:
     names = metric_names(CONFIG, ["base", "sr_2x"], cascade=True)
-    assert len(set(names)) == len(names) == 2 * 5 + 5 + 2 * (1 + 2)
+    assert len(set(names)) == len(names) == 2 * 5 + (5 + 1) + 2 * (1 + 2)
     assert {"adherence/both", "adherence/base/both", "held_out_loss/sr_2x", "held_out_loss/base/band_01"} <= set(names)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
 
-from tests.support.perturbations import PERTURBATIONS
+from tests.support.perturbations import PERTURBATIONS, blurred, noisy
 from tests.support.real_clips import real_clips
 from walt.data.clip_pixels import pixels
 from walt.evaluation.coverage import covered
 from walt.evaluation.extractors import RandomNetworkFeatures, features_of
-from walt.evaluation.frechet import Features
+from walt.evaluation.frechet import Features, frechet_distance
 from walt.evaluation.kernels import KID, MMD
 from walt.evaluation.resampling import frechet_figure, kernel_figure
 from walt.media.images import Clip
@@ -46,6 +47,47 @@ def test_distances_grow_with_the_share_of_spoiled_clips(name: str) -> None:
         found["mmd"].append(kernel_figure(MMD, real, made, {}).value)
     for values in found.values():
         assert values == sorted(values), found
+
+
+def noise(clip: Clip, strength: int, rng: np.random.Generator) -> Clip:
+    return noisy(clip, rng, 5.0 * 2**strength)
+
+
+def blur(clip: Clip, strength: int, rng: np.random.Generator) -> Clip:
+    for _ in range(strength + 1):
+        clip = blurred(clip, rng)
+    return clip
+
+
+def frames_out_of_order(clip: Clip, strength: int, rng: np.random.Generator) -> Clip:
+    """So many pairs of frames change places."""
+    order = np.arange(len(clip))
+    for _ in range(strength + 1):
+        first, second = rng.choice(len(clip), 2, replace=False)
+        order[[first, second]] = order[[second, first]]
+    return clip[order]
+
+
+def fewer_frames(clip: Clip, strength: int, rng: np.random.Generator) -> Clip:
+    """Of so many frames that follow each other only the first is there, again and again."""
+    return clip[np.arange(len(clip)) // (strength + 2) * (strength + 2)]
+
+
+STRONGER: tuple[Callable[[Clip, int, np.random.Generator], Clip], ...] = (
+    noise, blur, frames_out_of_order, fewer_frames,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", STRONGER)
+def test_the_distance_grows_with_the_strength(spoil: Callable[[Clip, int, np.random.Generator], Clip]) -> None:
+    clips, half = real_clips(FRAMES), len(real_clips(FRAMES)) // 2
+    found = [frechet_distance(plain()[:half], plain()[half:])]
+    for strength in range(3):
+        rng = np.random.default_rng(0)
+        made = features([spoil(clip, strength, rng) for clip in clips[half:]])
+        found.append(frechet_distance(plain()[:half], made))
+    assert found == sorted(found)
 
 
 @pytest.mark.slow

@@ -16,7 +16,14 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
 from walt.evaluation.config import NetworkFile, NetworkName
-from walt.evaluation.extractors import Extractor, check_extractor, features_of, make_extractor
+from walt.evaluation.extractors import (
+    Classifier,
+    Extractor,
+    check_extractor,
+    classes_of,
+    features_of,
+    make_extractor,
+)
 from walt.evaluation.pretrained_folders import WEIGHTS, CLIPFeatures
 from walt.evaluation.set_figures import read_statistics
 
@@ -136,7 +143,8 @@ def test_a_network_that_gives_no_probabilities_is_no_c3d(tmp_path: Path) -> None
 @pytest.mark.parametrize(("name", "classes"), [("c3d", 101), ("inception", 1008)])
 def test_classes_are_logarithms_of_probabilities(name: NetworkName, classes: int, tmp_path: Path) -> None:
     extractor, clip = opened(name, tmp_path), torch.zeros(3, NETWORKS[name][1], 24, 32)
-    found = features_of(extractor, clip, classes=True)
+    assert isinstance(extractor, Classifier)
+    found = classes_of(extractor, clip)
     assert found.shape == (classes,)
     assert float(found.exp().sum()) == pytest.approx(1.0)
 

@@ -16,7 +16,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from walt.core.figures import Figure
 from walt.evaluation.coverage import covered
 from walt.evaluation.kernels import KID, MMD
-from walt.evaluation.resampling import inception_score_figure, kernel_figure
+from walt.evaluation.resampling import inception_score_figure, kernel_figure, share_figure
 
 Features = NDArray[np.float64]
 
@@ -130,6 +130,8 @@ OF_SETS: dict[str, Callable[[Features, Features], Figure]] = {
     "kid": lambda real, generated: kernel_figure(KID, real, generated, {}),
     "mmd": lambda real, generated: kernel_figure(MMD, real, generated, {}),
     "inception score": lambda _, generated: inception_score_figure(generated, {}),
+    "precision": lambda real, generated: share_figure(covered(generated, real).tolist(), {}),
+    "recall": lambda real, generated: share_figure(covered(real, generated).tolist(), {}),
 }
 
 

@@ -12,7 +12,7 @@ from walt.commands import check
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
-from walt.project.extractor_fit import check_judged_form, judged_form
+from walt.project.extractor_fit import check_judged_form, made_form
 from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, get_stage
@@ -79,9 +79,9 @@ def _without(params: Params, *names: str) -> Params:
 
 def test_the_form_is_that_of_the_final_videos() -> None:
     demo = load_recipe("demo")
-    assert judged_form(demo) == (17, (64, 64))
-    assert judged_form(_without(demo, "sr_2x", "train_sr_2x")) == (17, (32, 32))
+    assert made_form(demo) == (17, (64, 64))
+    assert made_form(_without(demo, "sr_2x", "train_sr_2x")) == (17, (32, 32))
     alone = demo.model_copy(update={"sample": demo.sample.model_copy(update={"cascade": False})})
-    assert judged_form(alone) == (17, (32, 32))
-    assert judged_form(load_recipe("imagenet")) == (1, (256, 256))
-    assert judged_form(load_recipe("tiny")) == (9, (64, 128)), "after the model of another shape"
+    assert made_form(alone) == (17, (32, 32))
+    assert made_form(load_recipe("imagenet")) == (1, (256, 256))
+    assert made_form(load_recipe("tiny")) == (9, (64, 128)), "after the model of another shape"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from walt.core.sizes import Size
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_pixels import pixels
 from walt.data.clip_table import Split, read_clip_rows
-from walt.evaluation.extractors import Extractor, features_of
+from walt.evaluation.extractors import Classifier, Extractor, classes_of, features_of
 from walt.evaluation.feature_cache import FeatureCache, Measured
 from walt.evaluation.frechet import Features
 from walt.media.images import Clip
@@ -68,7 +69,7 @@ def real_clips(folder: Path, size: Size, num_frames: int, splits: Sequence[Split
 
 
 def measure_clips(
-    clips: Sequence[Callable[[], Clip]], extractor: Extractor, given_frames: int = 0, classes: bool = False
+    clips: Sequence[Callable[[], Clip]], extractor: Extractor, given_frames: int = 0
 ) -> tuple[Features, str]:
     """The features of each clip, (N, D) float64 in the clips' order, and one digest of all their pixels.
 
@@ -76,9 +77,13 @@ def measure_clips(
 
     Args:
         given_frames: so many first frames are not seen by the extractor.
-        classes: as in ``features_of``.
     """
-    return _together(_measured(clips, extractor, given_frames, classes))
+    return _together(_measured(clips, partial(features_of, extractor), given_frames))
+
+
+def classify_clips(clips: Sequence[Callable[[], Clip]], extractor: Classifier, given_frames: int = 0) -> Features:
+    """As ``measure_clips``, the logits of the network's classes, (N, C) float64."""
+    return _together(_measured(clips, partial(classes_of, extractor), given_frames))[0]
 
 
 def measure_stored_clips(
@@ -90,7 +95,7 @@ def measure_stored_clips(
     contents = gather_shares([clip.content() for clip in ranks().share(clips)])
     known = cache.read()
     missing = [clip for clip, content in zip(clips, contents, strict=True) if content not in known]
-    measured = iter(_measured(missing, extractor, given_frames, False))
+    measured = iter(_measured(missing, partial(features_of, extractor), given_frames))
     found = [known[content] if content in known else next(measured) for content in contents]
     if missing and ranks().is_first:
         cache.write(dict(zip(contents, found, strict=True)))
@@ -98,14 +103,14 @@ def measure_stored_clips(
 
 
 def _measured(
-    clips: Sequence[Callable[[], Clip]], extractor: Extractor, given_frames: int, classes: bool
+    clips: Sequence[Callable[[], Clip]], see: Callable[[torch.Tensor], torch.Tensor], given_frames: int
 ) -> list[Measured]:
     """(features (D,) float32, digest of the whole clip's pixels) of each."""
     features: list[torch.Tensor] = []
     digests: list[str] = []
     for read in ranks().share(clips):
         clip = read()
-        features.append(features_of(extractor, pixels([clip[given_frames:]])[0], classes))
+        features.append(see(pixels([clip[given_frames:]])[0]))
         digests.append(hashlib.sha256(f"{clip.shape}".encode() + np.ascontiguousarray(clip).tobytes()).hexdigest())
     return list(zip(gather_tensors(features), gather_shares(digests), strict=True))
 

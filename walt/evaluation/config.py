@@ -8,8 +8,10 @@ from pydantic import Field, PositiveInt
 
 from walt.core.config import Section
 
-NetworkName = Literal["random_network", "i3d", "c3d", "inception", "videomae", "clip"]
-"""Networks that see clips: ``walt.evaluation.extractors``."""
+NetworkName = Literal["random_network", "motion", "i3d", "c3d", "inception", "videomae", "clip"]
+"""Networks that see clips, and what else turns them into features: ``walt.evaluation.extractors``."""
+WITHOUT_FILES: tuple[NetworkName, ...] = ("random_network", "motion")
+"""Those that need no file."""
 
 
 class NetworkFile(Section):
@@ -51,4 +53,4 @@ class EvaluateConfig(Section):
     """Mean ``mu`` and covariance ``sigma`` of the real side's features by a network, an .npz file, where the protocol
     asks for such: published FIDs are taken to the same file."""
     networks: dict[NetworkName, NetworkFile]
-    """Those that the protocol, or ``features``, asks for; ``random_network`` needs no file."""
+    """Those that the protocol, or ``features``, asks for; ``random_network`` and ``motion`` need no file."""

@@ -8,7 +8,8 @@ StyleGAN-V (I3D, C3D) and StyleGAN3 (Inception) call theirs; networks of transfo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
 from walt.core.sizes import Size, size_folder
 from walt.evaluation.config import NetworkFile, NetworkName
+from walt.evaluation.motion import BANDS, FLOOR, Motion
 from walt.evaluation.random_network import RandomNetwork
 
 
@@ -30,9 +32,13 @@ class Extractor(nn.Module):
     digest: str
     """Hex SHA-256 of what it computes with."""
 
+
+class Classifier(Extractor):
+    """An extractor that also names classes, of which an inception score is taken."""
+
+    @abstractmethod
     def classes(self, clips: Tensor) -> Tensor:
         """Clips (B, 3, T, H, W) in [-1, 1] -> logits, or logarithms of probabilities, of classes (B, C)."""
-        raise NotImplementedError(f"{type(self).__name__} has no classes")  # a protocol cannot ask for them
 
 
 class RandomNetworkFeatures(Extractor):
@@ -51,8 +57,24 @@ class RandomNetworkFeatures(Extractor):
         return features
 
 
-class TorchScriptFeatures(Extractor):
-    """A network from a TorchScript file.
+class MotionFeatures(Extractor):
+    """Those of ``walt.evaluation.motion``."""
+
+    num_features = Motion.num_features
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Motion()
+        self.digest = sha256_json(["frame differences", BANDS, FLOOR])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, 3, T, H, W) in [-1, 1] -> (B, 4)."""
+        features: Tensor = self.network(clips)
+        return features
+
+
+class TorchScriptFeatures(Classifier):
+    """A network from a TorchScript file. Each of those that are known has classes.
 
     Args:
         settings: where file and digest were named, for messages.
@@ -153,6 +175,8 @@ def make_extractor(name: NetworkName, networks: Mapping[NetworkName, NetworkFile
     """
     if name == "random_network":
         return RandomNetworkFeatures()
+    if name == "motion":
+        return MotionFeatures()
     if name not in networks:
         raise ConfigurationError(f"{name} is asked for: evaluate.networks.{name} is needed, with path and sha256")
     path, sha256 = project.resolve(networks[name].path), networks[name].sha256
@@ -165,20 +189,26 @@ def make_extractor(name: NetworkName, networks: Mapping[NetworkName, NetworkFile
 
 
 @torch.inference_mode()
-def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size) -> None:
+def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size, classes: bool = False) -> None:
     """Call the extractor once, on zeros of that shape, so that clips which it cannot take are found before any work.
 
     Args:
         name: of the network, for the message.
         size: (height, width) in pixels.
+        classes: whether its classes will be asked for too.
 
     Raises:
-        ConfigurationError: it fails on clips of that shape, or gives other features than it says.
+        ConfigurationError: it fails on clips of that shape, gives other features than it says, or has no classes.
     """
     said = f"evaluate: {name} cannot judge clips of {num_frames} frames of {size_folder(size)}"
     device = next(iter(extractor.parameters()), torch.zeros(1)).device
+    zeros = torch.zeros(1, 3, num_frames, *size, device=device)
     try:
-        features = extractor(torch.zeros(1, 3, num_frames, *size, device=device))
+        features = extractor(zeros)
+        if classes:
+            if not isinstance(extractor, Classifier):
+                raise ValueError("it names no classes, which an inception score needs")
+            extractor.classes(zeros)
     except (RuntimeError, ValueError, IndexError) as error:  # RuntimeError includes all that TorchScript raises
         raise ConfigurationError(f"{said}: {_reason(error)}") from error
     if features.shape != (1, extractor.num_features) or not bool(features.isfinite().all()):
@@ -193,15 +223,20 @@ def _reason(error: Exception) -> str:
 
 
 @torch.inference_mode()
-def features_of(extractor: Extractor, clip: Tensor, classes: bool = False) -> Tensor:
+def features_of(extractor: Extractor, clip: Tensor) -> Tensor:
     """Of one clip (3, T, H, W) in [-1, 1], on any device: (``num_features``,) float32 on the processor.
 
     One clip at a time: in a batch its features could depend on the others by rounding.
-
-    Args:
-        classes: whether the logits of the network's classes are wanted in place of its features.
     """
+    return _of_one(extractor, extractor, clip)
+
+
+@torch.inference_mode()
+def classes_of(extractor: Classifier, clip: Tensor) -> Tensor:
+    """As ``features_of``, the logits of the network's classes: (C,)."""
+    return _of_one(extractor, extractor.classes, clip)
+
+
+def _of_one(extractor: Extractor, see: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
     device = next(iter(extractor.parameters()), clip).device
-    clips = clip[None].to(device)
-    features: Tensor = extractor.classes(clips) if classes else extractor(clips)
-    return features[0].float().cpu()
+    return see(clip[None].to(device))[0].float().cpu()

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 
+import torch
+
+from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.sizes import Size
 from walt.evaluation.clip_sets import RealClip, real_clips
 from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
 from walt.evaluation.frechet import Statistics
-from walt.evaluation.protocol import SPLITS, load_protocol, networks_of, statistics_of, unjudged_frames
+from walt.evaluation.protocol import SPLITS, load_protocol, measures_of, networks_of, statistics_of, unjudged_frames
 from walt.evaluation.set_figures import read_statistics
 
 
 def open_extractors(
     config: EvaluateConfig, paths: Paths, num_frames: int, size: Size, device: str
 ) -> dict[NetworkName, Extractor]:
-    """The networks of the protocol, each called once on zeros of what it will judge. Raises as ``make_extractor`` and
-    ``check_extractor``.
+    """The networks of the protocol, each called once on zeros of what it will judge, for all that it will be asked for.
+    Raises as ``make_extractor`` and ``check_extractor``, and where a text is to be read and there is no tokenizer.
 
     Args:
         num_frames: of the samples.
         size: (height, width) in pixels.
     """
-    extractors = {}
+    extractors: dict[NetworkName, Extractor] = {}
+    judged = num_frames - unjudged_frames(config)
     for name in networks_of(config):
-        extractors[name] = make_extractor(name, config.networks, paths)
-        extractors[name].to(device)
-        check_extractor(extractors[name], name, num_frames - unjudged_frames(config), size)
+        asked = {metric for measure in measures_of(config) if measure.network == name for metric in measure.metrics}
+        extractor = extractors[name] = make_extractor(name, config.networks, paths)
+        extractor.to(device)
+        check_extractor(extractor, name, judged, size, classes="inception_score" in asked)
+        if "text_similarity" in asked:
+            from walt.evaluation.pretrained_folders import CLIPFeatures  # imports transformers
+
+            assert isinstance(extractor, CLIPFeatures), "a protocol asks no other network"
+            extractor.similarity(torch.zeros(3, judged, *size), "a text")
     return extractors
 
 
-def open_statistics(config: EvaluateConfig, paths: Paths) -> dict[NetworkName, Statistics]:
-    """Those of the real side by network, where the protocol is measured by them. Raises as ``read_statistics``."""
-    files = statistics_of(config).items()
-    return {name: read_statistics(paths.resolve(file.path), file.sha256, name) for name, file in files}
+def open_statistics(
+    config: EvaluateConfig, paths: Paths, extractors: Mapping[NetworkName, Extractor]
+) -> dict[NetworkName, Statistics]:
+    """Those of the real side by network, where the protocol is measured by them.
+
+    Raises:
+        ConfigurationError, CorruptArtifactError: as ``read_statistics``, or they are of another number of features.
+    """
+    found = {}
+    for name, file in statistics_of(config).items():
+        found[name] = read_statistics(paths.resolve(file.path), file.sha256, name)
+        if len(found[name].mean) != extractors[name].num_features:
+            said = f"{len(found[name].mean)} features, the network has {extractors[name].num_features}"
+            raise ConfigurationError(f"evaluate.statistics.{name} is of {said}")
+    return found
 
 
 def wanted_clips(config: EvaluateConfig, paths: Paths, size: Size, num_frames: int) -> list[RealClip]:

@@ -23,6 +23,8 @@ from walt.text.plain import PlainText
 
 WEIGHTS = "model.safetensors"
 _PREPROCESSOR = "preprocessor_config.json"
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""Files of which a tokenizer is made: those of one of these."""
 _OF_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _OF_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -143,14 +145,21 @@ class CLIPFeatures(_FromFolder):
             ConfigurationError: the folder has no tokenizer.
         """
         if self._tokenizer is None:
-            from transformers import CLIPTokenizer
-
-            self._tokenizer = _load(CLIPTokenizer, self._folder, self._setting)
+            self._tokenizer = self._open_tokenizer()
         text = PlainText(self._tokenizer)(text)
         tokens = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=self._length)
         found = self.network.get_text_features(**tokens.to(self.mean.device)).pooler_output
         of_clip = self(clip[None].to(self.mean.device))  # the mean of cosines is the product with the mean
         return float((F.normalize(found, dim=-1) * of_clip).sum())
+
+    def _open_tokenizer(self) -> Any:
+        from transformers import CLIPTokenizer
+
+        # without these files transformers gives a tokenizer of two tokens, to which all words are the same
+        if not any(all((self._folder / name).is_file() for name in names) for names in _TOKENIZERS):
+            needed = " or ".join(" and ".join(names) for names in _TOKENIZERS)
+            raise ConfigurationError(f"{self._setting}: no tokenizer in '{self._folder}', which is {needed}")
+        return _load(CLIPTokenizer, self._folder, self._setting)
 
     @property
     def _length(self) -> int:

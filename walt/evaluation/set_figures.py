@@ -15,10 +15,10 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.figures import Figure
 from walt.core.ranks import ranks
 from walt.data.clip_pixels import pixels
-from walt.evaluation.clip_sets import RealClip, measure_clips, measure_stored_clips
+from walt.evaluation.clip_sets import RealClip, classify_clips, measure_clips, measure_stored_clips
 from walt.evaluation.config import NetworkName
 from walt.evaluation.coverage import NEIGHBOURS, covered
-from walt.evaluation.extractors import Extractor
+from walt.evaluation.extractors import Classifier, Extractor
 from walt.evaluation.feature_cache import FeatureCache
 from walt.evaluation.frechet import Features, Statistics
 from walt.evaluation.kernels import KID, MMD
@@ -124,7 +124,8 @@ class _MeasuredSets:
         """The metric's value, with its interval and what it was measured on."""
         conditions = {**self.sets.conditions, "extractor": self.extractor.digest}
         if metric == "inception_score":
-            logits, _ = measure_clips(self.sets.generated, self.extractor, self.sets.given_frames, classes=True)
+            assert isinstance(self.extractor, Classifier), "a protocol asks no other network"
+            logits = classify_clips(self.sets.generated, self.extractor, self.sets.given_frames)
             return over_seeds([inception_score_figure(logits[one], conditions, splits) for one in self.sets_of_samples])
         if metric == "text_similarity":
             similarities = np.array(self._similarities())
@@ -134,11 +135,8 @@ class _MeasuredSets:
     def _compared(self, metric: Metric, generated: Features, conditions: dict[str, str]) -> Figure:
         """A figure of one set of samples and the real side."""
         if metric == "frechet_distance" and self.statistics is not None:
-            statistics = self.statistics
-            if len(statistics.mean) != self.extractor.num_features:
-                said = f"{len(statistics.mean)} features, the network has {self.extractor.num_features}"
-                raise ConfigurationError(f"evaluate.statistics is of {said}")
-            return frechet_to_statistics_figure(statistics, generated, {**conditions, "real clips": statistics.digest})
+            conditions = {**conditions, "real clips": self.statistics.digest}
+            return frechet_to_statistics_figure(self.statistics, generated, conditions)
         real, digest = self.real
         conditions = {**conditions, "real clips": digest}
         if metric == "precision":

@@ -7,35 +7,35 @@ from pathlib import Path
 from walt.core.paths import Paths
 from walt.core.sizes import Size
 from walt.core.transformers import SUPER_RESOLUTION_NAMES
-from walt.evaluation.protocol import networks_of, unjudged_frames
+from walt.evaluation.config import WITHOUT_FILES
+from walt.evaluation.protocol import networks_of
 from walt.project.params import Params
 
 
 def check_judged_form(params: Params, root: Path) -> None:
-    """Call each learned network once, on zeros of the form of the videos that these parameters make.
+    """Call each learned network once, on zeros of the form of the videos that these parameters make, for all that the
+    protocol asks of it, and read the statistics that samples will be compared with.
 
     Costs nothing where the protocol needs no file.
 
     Raises:
-        ConfigurationError: its file is missing, or it cannot take such clips.
-        CorruptArtifactError: its file has another SHA-256.
+        ConfigurationError: a file is missing, a network cannot take such clips, or statistics do not belong to it.
+        CorruptArtifactError: a file has another SHA-256.
     """
-    networks = [network for network in networks_of(params.evaluate) if network != "random_network"]
-    if not networks:
+    if set(networks_of(params.evaluate)) <= set(WITHOUT_FILES):
         return
-    from walt.evaluation.extractors import check_extractor, make_extractor  # imports torch
+    from walt.evaluation.judges import open_extractors, open_statistics  # imports torch
 
-    num_frames, size = judged_form(params)
-    for network in networks:
-        extractor = make_extractor(network, params.evaluate.networks, Paths(root))
-        check_extractor(extractor, network, num_frames, size)
+    num_frames, size = made_form(params)
+    extractors = open_extractors(params.evaluate, Paths(root), num_frames, size, "cpu")
+    open_statistics(params.evaluate, Paths(root), extractors)
 
 
-def judged_form(params: Params) -> tuple[int, Size]:
-    """(frames, (height, width) in pixels) of what is judged of the final videos."""
+def made_form(params: Params) -> tuple[int, Size]:
+    """(frames, (height, width) in pixels) of the final videos."""
     models = [
         model
         for name, (model, _) in params.transformers().items()
         if params.sample.cascade or name not in SUPER_RESOLUTION_NAMES
     ]
-    return params.ingest.num_frames - unjudged_frames(params.evaluate), models[-1].resolution
+    return params.ingest.num_frames, models[-1].resolution

@@ -15,7 +15,7 @@ from walt.core.config import Section
 from walt.core.suggestions import did_you_mean
 from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
-from walt.evaluation.config import EvaluateConfig
+from walt.evaluation.config import WITHOUT_FILES, EvaluateConfig
 from walt.evaluation.metric_names import better, is_of_a_band, metric_names
 from walt.evaluation.protocol import networks_of
 from walt.ingest.config import DatasetConfig, IngestConfig
@@ -259,7 +259,7 @@ def _check_diffusion(params: Params) -> None:
 def _check_evaluation(params: Params) -> None:
     evaluate = params.evaluate
     for network in networks_of(evaluate):
-        if network != "random_network" and network not in evaluate.networks:
+        if network not in WITHOUT_FILES and network not in evaluate.networks:
             said = f"protocol is {evaluate.protocol}" if evaluate.features is None else f"features is {network}"
             raise ValueError(f"evaluate.{said}, which needs evaluate.networks.{network}, with path and sha256")
     made = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)

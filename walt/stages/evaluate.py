@@ -97,7 +97,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     check_makers(samples, paths)
     size, num_frames = _form(samples[0].lossless)
     extractors = open_extractors(config.evaluate, paths, num_frames, size, select_device(config.compute.device))
-    statistics = open_statistics(config.evaluate, paths)
+    statistics = open_statistics(config.evaluate, paths, extractors)
     real = wanted_clips(config.evaluate, paths, size, num_frames)
     protocol = protocol_of(config, samples, real, paths)
     made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}

@@ -1,0 +1,106 @@
+"""What a protocol judges by is opened and tried for all that it will be asked, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.evaluation.test_pretrained_networks import C3D, Inception, NotC3D, write_clip
+from tests.support.pretrained import NeedsTenFrames
+from tests.support.settings import changed, recipe
+from walt.core.digests import sha256_file
+from walt.core.errors import ConfigurationError
+from walt.core.paths import Paths
+from walt.evaluation.config import WITHOUT_FILES, EvaluateConfig, NetworkName
+from walt.evaluation.extractors import Classifier, make_extractor
+from walt.evaluation.judges import open_extractors, open_statistics
+from walt.evaluation.protocol import WITH_CLASSES
+
+
+def file_of(folder: Path, name: str, network: nn.Module) -> dict[str, str]:
+    path = folder / f"{name}.pt"
+    torch.jit.save(torch.jit.script(network), str(path))
+    return {"path": str(path), "sha256": sha256_file(path)}
+
+
+def clip_of(folder: Path, *without: str) -> dict[str, str]:
+    """A CLIP with its tokenizer, or without some of its files."""
+    folder.mkdir()
+    weights = write_clip(folder)
+    for name in without:
+        (folder / name).unlink()
+    return {"path": str(folder), "sha256": sha256_file(weights)}
+
+
+def statistics_of(folder: Path, features: int) -> dict[str, str]:
+    path = folder / "statistics.npz"
+    np.savez(path, mu=np.zeros(features), sigma=np.eye(features))
+    return {"path": str(path), "sha256": sha256_file(path)}
+
+
+def config(protocol: str, **networks: dict[str, str]) -> EvaluateConfig:
+    return changed(recipe("demo").evaluate, protocol=protocol, networks=networks)
+
+
+def opened(config: EvaluateConfig, folder: Path, frames: int = 17) -> dict[NetworkName, Any]:
+    return dict(open_extractors(config, Paths(folder), frames, (32, 32), "cpu"))
+
+
+def test_those_of_the_protocol_are_opened(tmp_path: Path) -> None:
+    networks = {"i3d": file_of(tmp_path, "i3d", NeedsTenFrames()), "c3d": file_of(tmp_path, "c3d", C3D())}
+    assert list(opened(config("ucf101_class", **networks), tmp_path)) == ["i3d", "c3d"]
+
+
+def test_networks_have_classes_where_a_protocol_may_ask_for_them(tmp_path: Path) -> None:
+    """What is known of a name before its file is opened is what the opened network can do."""
+    made: dict[NetworkName, Callable[[], dict[str, str]]] = {
+        "i3d": lambda: file_of(tmp_path, "i3d", NeedsTenFrames()), "c3d": lambda: file_of(tmp_path, "c3d", C3D()),
+        "inception": lambda: file_of(tmp_path, "inception", Inception()), "clip": lambda: clip_of(tmp_path / "clip"),
+    }  # fmt: skip
+    networks = changed(recipe("demo").evaluate, networks={name: file() for name, file in made.items()}).networks
+    names: list[NetworkName] = [*WITHOUT_FILES, *made]
+    with_classes = {name for name in names if isinstance(make_extractor(name, networks, Paths(tmp_path)), Classifier)}
+    assert with_classes == set(WITH_CLASSES)
+
+
+def test_frames_that_are_given_are_not_counted(tmp_path: Path) -> None:
+    asked = config("kinetics600_frames", i3d=file_of(tmp_path, "i3d", NeedsTenFrames()))
+    opened(asked, tmp_path, frames=15)
+    with pytest.raises(ConfigurationError, match="i3d cannot judge clips of 9 frames of 32x32"):
+        opened(asked, tmp_path, frames=14)
+
+
+def test_classes_that_cannot_be_told_are_found_on_zeros(tmp_path: Path) -> None:
+    networks = {"i3d": file_of(tmp_path, "i3d", NeedsTenFrames()), "c3d": file_of(tmp_path, "c3d", NotC3D())}
+    with pytest.raises(ConfigurationError, match=r"^evaluate: c3d cannot judge .*: it gives no probabilities"):
+        opened(config("ucf101_class", **networks), tmp_path)
+
+
+def test_texts_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
+    """Without its files transformers makes a tokenizer to which all words are the same."""
+    i3d = file_of(tmp_path, "i3d", NeedsTenFrames())
+    for number, without in enumerate(((), ("tokenizer.json",), ("vocab.json", "merges.txt"))):
+        clip = clip_of(tmp_path / f"{number}", *without)
+        found = opened(config("msrvtt_text", i3d=i3d, clip=clip), tmp_path)["clip"]
+        assert found.similarity(torch.zeros(3, 1, 16, 16), "a") != found.similarity(torch.zeros(3, 1, 16, 16), "m")
+    mute = clip_of(tmp_path / "mute", "tokenizer.json", "merges.txt")
+    with pytest.raises(ConfigurationError, match=r"^evaluate\.networks\.clip\.path: no tokenizer in '.*mute'"):
+        opened(config("msrvtt_text", i3d=i3d, clip=mute), tmp_path)
+
+
+def test_statistics_of_another_network_are_found_at_once(tmp_path: Path) -> None:
+    inception = file_of(tmp_path, "inception", Inception())
+    asked = config("imagenet_50k", inception=inception)
+    extractors = opened(asked, tmp_path, frames=1)
+    assert open_statistics(asked, Paths(tmp_path), extractors) == {}, "they are taken to the clips then"
+    fit = changed(asked, statistics={"inception": statistics_of(tmp_path, 2048)})
+    assert list(open_statistics(fit, Paths(tmp_path), extractors)) == ["inception"]
+    other = changed(asked, statistics={"inception": statistics_of(tmp_path, 400)})
+    with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception is of 400 features, .* has 2048$"):
+        open_statistics(other, Paths(tmp_path), extractors)
