@@ -36,6 +36,8 @@ from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
+from walt.training.muon import Muon
+from walt.training.optimizers import parameter_groups
 from walt.training.parallel import release, shard, whole
 from walt.training.termination import TerminationSignal
 from walt.training.trained_model import SecondModel, TrainedModel, check_gradients, frozen, scalar
@@ -201,6 +203,18 @@ def uneven_gradients() -> list[list[float] | None]:
         parameters[1].grad = torch.tensor([3.0, 4.0])
     parallel.sum_gradients(parameters)
     return [None if parameter.grad is None else parameter.grad.tolist() for parameter in parameters]
+
+
+def moved_by_muon(cut: int | None) -> list[Tensor]:
+    """Kernels and matrices after three steps with gradients that are the same on all ranks."""
+    torch.manual_seed(0)
+    model = nn.ModuleList([nn.Linear(24, 40), *[nn.Linear(24, 24) for _ in range(5)], nn.Conv3d(4, 24, 3)])
+    optimizer = Muon(parameter_groups(model, 0.1), lr=0.01, cut=cut)
+    for _ in range(3):
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape)
+        optimizer.step()
+    return [parameter.detach() for parameter in model.parameters()]
 
 
 def conversation() -> dict[str, Any]:
