@@ -54,7 +54,7 @@ class TrainedModel:
                 self.optimizer.zero_grad(set_to_none=True)
             scalar(part, "loss").backward()
             add_terms(terms, part)
-            if stop and done < self.config.accumulation:
+            if done < self.config.accumulation and stop:  # in this order: all ranks are asked
                 return None
         parallel.sum_gradients(self.parameters)
         check_gradients(self.parameters)
