@@ -18,6 +18,7 @@ os.environ["PATH"] = os.pathsep.join(
     folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != Path(sys.executable).parent
 )
 
+from tests.support.bf16 import bf16_on_any_processor  # noqa: F401 a fixture
 from tests.support.memory_folder import MemoryFolder, on_disk  # noqa: F401
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.prefect_database import prefect_database  # noqa: F401

@@ -72,6 +72,7 @@ def whole_clip(autoencoder: Path, frames: Frames) -> tuple[Frames, float, float]
 # ------------------------------------------------------------------------------------------------ what comes out
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 def test_precision_and_pixels_at_once_are_options(autoencoder: Path, tmp_path: Path) -> None:
     """bf16 differs a little; the number of pixels at once by nothing that is shown."""
     path = write_video(tmp_path / "a.mkv", scene(9), fps=24, codec="ffv1", pixel_format="bgr0")

@@ -102,6 +102,7 @@ def test_no_batches() -> None:
         held_out_loss(Recorder(), SCHEDULE, [], 2, seed=0)
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 def test_bf16_changes_the_loss_by_rounding_alone() -> None:
     torch.manual_seed(0)
     model = drawn(WaltTransformer(BASE), 1).eval()

@@ -23,17 +23,30 @@ def test_one_device_is_one_process() -> None:
     assert count_ranks(get_stage("train-base"), params(compute={"devices": "auto"})) == 1
 
 
-def test_a_transformer_trains_in_several_processes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_is_several_processes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = params(compute={"devices": "auto", "device": "auto", "cpu_processes": 2})
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
     counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}
-    assert {name for name, count in counts.items() if count == 2} == {"train-base", "train-sr-2x"}
+    assert {name for name, count in counts.items() if count == 2} == {
+        "train-autoencoder", "train-base", "train-sr-2x",
+    }  # fmt: skip
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
     assert {count_ranks(stage, wide) for stage in STAGES} == {1}
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
     assert {count_ranks(stage, wide) for stage in STAGES} == {1}
+
+
+def test_an_autoencoder_trains_in_as_many_processes_as_divide_all_its_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    compute = {"devices": "auto", "device": "auto", "cpu_processes": 5}
+    form = {"resolution": [16, 16], "num_frames": 5, "weight": 1.0}
+    for batches, accumulation, count in (((4, 8), 1, 4), ((4, 6), 1, 2), ((4, 1), 1, 1), ((4, 8), 2, 2)):
+        forms = [{**form, "batch_size": batch} for batch in batches]
+        wide = params(compute=compute, train_autoencoder={"forms": forms, "accumulation": accumulation})
+        assert count_ranks(get_stage("train-autoencoder"), wide) == count
 
 
 def test_stages_that_use_accelerators_spread() -> None:

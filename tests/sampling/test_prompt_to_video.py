@@ -173,6 +173,7 @@ def test_given_frames_are_the_first_latents(folder: Path, tmp_path: Path) -> Non
         assert (videos - other)[:, :, frames:].abs().max() > 0.1
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_how_much_is_decoded_or_encoded_at_once_changes_no_bit(pipeline: Pipeline, precision: str) -> None:
     """Videos of 9 frames whole, and in pieces of a latent frame; alone and beside others."""
@@ -191,6 +192,7 @@ def test_how_much_is_decoded_or_encoded_at_once_changes_no_bit(pipeline: Pipelin
     hook.remove()
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 def test_bf16_is_of_the_models_and_of_the_decoder_and_little_differs(pipeline: Pipeline) -> None:
     """What a layer of each network gives is bf16; the videos are fp32, and near those of fp32."""
     seen: dict[str, set[torch.dtype]] = {}

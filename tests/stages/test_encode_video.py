@@ -96,6 +96,7 @@ def test_latents_are_the_normalised_means_of_the_encoder(finished: tuple[Paths, 
         assert expected.abs().max() > 0.1
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_how_much_is_encoded_at_once_changes_no_byte(precision: str, tmp_path: Path) -> None:
     """All clips together, one by one, each in pieces of time; and it is no other encoder."""
@@ -108,6 +109,7 @@ def test_how_much_is_encoded_at_once_changes_no_byte(precision: str, tmp_path: P
     assert run(config(0.5, precision=precision), paths)["reused"] == 4
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 def test_bf16_is_close_to_fp32(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> None:
     paths = make_video_project(tmp_path)
     run(config(precision="bf16"), paths)

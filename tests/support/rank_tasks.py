@@ -8,10 +8,12 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
 
+from tests.support.bf16 import ASKED
 from tests.support.settings import changed
 from tests.support.tiny_clips import SIZES, write_clips
 from tests.support.tiny_latents import batch_maker
@@ -36,6 +38,8 @@ from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.training.loop import train
+from walt.training.muon import Muon
+from walt.training.optimizers import parameter_groups
 from walt.training.parallel import release, shard, whole
 from walt.training.termination import TerminationSignal
 from walt.training.trained_model import SecondModel, TrainedModel, check_gradients, frozen, scalar
@@ -203,6 +207,18 @@ def uneven_gradients() -> list[list[float] | None]:
     return [None if parameter.grad is None else parameter.grad.tolist() for parameter in parameters]
 
 
+def moved_by_muon(cut: int | None) -> list[Tensor]:
+    """Kernels and matrices after three steps with gradients that are the same on all ranks."""
+    torch.manual_seed(0)
+    model = nn.ModuleList([nn.Linear(24, 40), *[nn.Linear(24, 24) for _ in range(5)], nn.Conv3d(4, 24, 3)])
+    optimizer = Muon(parameter_groups(model, 0.1), lr=0.01, cut=cut)
+    for _ in range(3):
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape)
+        optimizer.step()
+    return [parameter.detach() for parameter in model.parameters()]
+
+
 def conversation() -> dict[str, Any]:
     """What ranks tell each other."""
     mine = ranks().share(list("abcde"))
@@ -260,9 +276,14 @@ def sharded_trainings(kinds: Sequence[str], root: Path, work: Path) -> dict[str,
 
 
 def step_in_bf16(kind: str, root: Path, sharded: bool, **changes: Any) -> tuple[float, dict[str, float]]:
-    """The loss of a step in bf16, and the norms of its gradients, of both models, by parameter."""
+    """The loss of a step in bf16, on any processor, and the norms of its gradients, of both models, by parameter."""
+    with mock.patch(ASKED, return_value=True):
+        return _step(kind, root, sharded, **changes, precision="bf16")
+
+
+def _step(kind: str, root: Path, sharded: bool, **changes: Any) -> tuple[float, dict[str, float]]:
     torch.manual_seed(0)
-    model, losses, config, more = _parts_of(kind, root, precision="bf16", **changes)
+    model, losses, config, more = _parts_of(kind, root, **changes)
     if sharded:
         split(model, more.get("second_model"))
     models = [TrainedModel(model, losses, config)]

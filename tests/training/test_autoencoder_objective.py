@@ -150,6 +150,7 @@ def train_both(root: Path, work: Path, steps: int, **changes: Any) -> tuple[Auto
     return pair, result
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
     before = objective(tmp_path, training(PAPER, joint=True))

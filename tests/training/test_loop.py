@@ -19,6 +19,7 @@ from walt.core.errors import ConfigurationError, DivergedError, TerminatedError
 from walt.training.loop import TrainingResult
 
 
+@pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("checkpoint_every", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize(
     "changes",

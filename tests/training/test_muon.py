@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.many_ranks import on_ranks
+from tests.support.rank_tasks import moved_by_muon
 from walt.training.muon import Muon, in_parts, orthogonal
 from walt.training.optimizers import parameter_groups
 
@@ -89,3 +92,11 @@ def test_a_step_has_the_size_of_adamws() -> None:
         before = model.weight.detach().clone()
         (after,) = moved(model, muon(model, weight_decay=0.0), steps=1)
         assert 0.6 < (after - before).square().mean().sqrt() / (0.2 * 0.01) < 1.2
+
+
+@pytest.mark.parametrize("cut", [None, 8])
+def test_ranks_that_share_the_work_move_every_parameter_as_one_does(cut: int | None) -> None:
+    alone = moved_by_muon(cut)
+    for count in (2, 3):
+        for of_rank in on_ranks(count, moved_by_muon, cut):
+            assert all(torch.equal(one, other) for one, other in zip(alone, of_rank, strict=True))

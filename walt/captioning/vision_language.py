@@ -23,6 +23,7 @@ from walt.captioning.processors import load_processor
 from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
 from walt.media.images import Clip
+from walt.nn.device import computes_bf16
 
 
 class VisionLanguageModel:
@@ -45,7 +46,7 @@ class VisionLanguageModel:
         source = str(folder) if folder.is_dir() else config.model
         untyped: Any = transformers_logging
         untyped.disable_progress_bar()
-        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+        dtype = torch.bfloat16 if config.precision == "bf16" and computes_bf16(device) else torch.float32
         try:
             self._processor: Any = load_processor(source)
             model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, use_safetensors=True)

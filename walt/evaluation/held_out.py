@@ -17,6 +17,7 @@ from walt.core.ranks import ranks
 from walt.diffusion.noise import sample_noise, sample_uniform
 from walt.diffusion.schedule import Schedule
 from walt.nn.collectives import gather_shares
+from walt.nn.device import arithmetic
 from walt.transformer.model import WaltTransformer
 
 
@@ -77,7 +78,7 @@ def held_out_errors(
     """
     if not batches:
         raise ValueError("no held-out batches")
-    with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with arithmetic(next(model.parameters()).device.type, precision):
         numbers = list(ranks().share(range(len(batches))))
         again = [numbers[-1] if numbers else 0] if in_step and len(numbers) * ranks().count < len(batches) else []
         found = [

@@ -27,6 +27,7 @@ from walt.core.sizes import Size
 from walt.data.clip_pixels import pixels
 from walt.evaluation.frechet import RunningFrechetDistance
 from walt.media.images import Picture
+from walt.nn.device import arithmetic
 
 SSIM_WINDOW = 11
 """Pixels; a smaller picture has no SSIM."""
@@ -76,7 +77,7 @@ def reconstruct_stream(
     stream = decode_stream(model, encode_stream(model, chunks))
     while True:
         # not around the yield, where the caller's own work would be in that precision too
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with arithmetic(device.type, precision):
             decoded = next(stream, None)
         if decoded is None:
             break

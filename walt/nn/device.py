@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import sys
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Literal
 
 import torch
 
 from walt.core.errors import ConfigurationError
+from walt.core.log import info
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """From glibc's malloc.h."""
@@ -20,6 +24,43 @@ def select_device(name: Literal["auto", "cpu", "cuda"]) -> str:
     if name == "cuda" and not available:
         raise ConfigurationError("compute.device is cuda, but torch finds no GPU")
     return "cuda" if available and name != "cpu" else "cpu"
+
+
+def arithmetic(device: str, precision: str, copies: bool = True) -> AbstractContextManager[object]:
+    """A block whose products are computed in bf16 where ``precision`` is ``bf16``, by autocast; else in fp32.
+
+    Where a processor cannot (``computes_bf16``) it is fp32 in any case, and that is said once.
+
+    Args:
+        device: a kind, such as ``cpu``.
+        copies: whether weights in bf16 are kept until the block ends.
+    """
+    wanted = precision == "bf16"
+    if wanted and not computes_bf16(device):
+        _say_that_it_is_fp32()
+        wanted = False
+    return torch.autocast(device, torch.bfloat16, enabled=wanted, cache_enabled=copies)
+
+
+def computes_bf16(device: str) -> bool:
+    """Whether a device of this kind has instructions for bf16. Of others that have none only processors are known.
+
+    On a processor without them a product takes 50 times as long in bf16 as in fp32 (docs/results/transformer.md).
+    """
+    return device != "cpu" or _processor_computes_bf16()
+
+
+@cache
+def _processor_computes_bf16() -> bool:
+    """oneDNN says that it computes bf16 also where AVX-512 has no instruction for it and it goes by way of fp32."""
+    if not torch.backends.mkldnn.is_available() or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    return platform.machine().lower() not in ("x86_64", "amd64") or bool(torch.cpu._is_avx512_bf16_supported())
+
+
+@cache
+def _say_that_it_is_fp32() -> None:
+    info("precision bf16: this processor has no instructions for it, so products are computed in fp32, which is faster")
 
 
 def prefetch_depth(device: str) -> int:

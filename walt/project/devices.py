@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
 from walt.project.params import Params
 from walt.project.registry import Stage
@@ -19,7 +18,7 @@ def count_ranks(stage: Stage, params: Params) -> int:
     """
     if not spreads(stage, params):
         return 1
-    count = _devices(stage, params.compute)
+    count = _devices(stage, params)
     if is_training(stage):
         check_batches(stage, params, count)
     return count
@@ -77,8 +76,9 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _devices(stage: Stage, compute: ComputeConfig) -> int:
+def _devices(stage: Stage, params: Params) -> int:
     """Of this machine."""
+    compute = params.compute
     if compute.device == "cpu":
         gpus = 0
     else:
@@ -89,6 +89,16 @@ def _devices(stage: Stage, compute: ComputeConfig) -> int:
         if (gpus or compute.device == "cuda") and compute.devices > gpus:
             raise ConfigurationError(f"compute.devices is {compute.devices}, but this machine has {gpus} GPUs")
         return compute.devices
-    if not gpus and stage.transformer is not None:
-        return min(compute.cpu_processes, cores())
+    if not gpus and is_training(stage):
+        return _processes(stage, params)
     return max(gpus, 1)
+
+
+def _processes(stage: Stage, params: Params) -> int:
+    """Of a training on this machine's processor. An autoencoder's are as many as all its forms' batches allow: forms of
+    few large clips are small batches."""
+    most = min(params.compute.cpu_processes, cores())
+    if stage.transformer is not None:
+        return most
+    units = [batch // parts for _, batch, parts in _batches(stage, params)]
+    return max(count for count in range(1, most + 1) if all(unit % count == 0 for unit in units))

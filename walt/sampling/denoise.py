@@ -17,6 +17,7 @@ from walt.diffusion.guidance import Branch, guidance_branches, guided, power_cos
 from walt.diffusion.noise import sample_noise
 from walt.diffusion.samplers import Predict, ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
+from walt.nn.device import arithmetic
 from walt.sampling.config import SampleConfig
 from walt.sampling.prompt_inputs import Conditions
 from walt.transformer.model import WaltTransformer
@@ -141,7 +142,7 @@ def sample_latents(
     predict = guided_predict(model, schedule, conditioning, guidance)
     timesteps = trailing_timesteps(schedule.num_steps, config.steps)
     # around all steps, so that weights are cast once
-    with torch.autocast(torch.device(stream.device).type, torch.bfloat16, enabled=config.precision == "bf16"):
+    with arithmetic(torch.device(stream.device).type, config.precision):
         latents = ddim(predict, noise(0), schedule, timesteps, config.eta, noise, callback)
     if conditioning.known is None:
         return latents

@@ -23,6 +23,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.sizes import Size, size_folder
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
+from walt.nn.device import arithmetic
 from walt.nn.pretrained import load_config, weights_digest
 from walt.sampling.config import SampleConfig
 from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, Progress, Watch, augment, sample_latents
@@ -241,7 +242,7 @@ class Pipeline:
         """Normalised latents (B, c, t, h, w) -> videos (B, 3, T, H, W) in [-1, 1], fp32 on the CPU. One at a time, so
         that a video's bits do not depend on those beside it, and in pieces of time where it is large."""
         videos = []
-        with torch.autocast(latents.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with arithmetic(latents.device.type, precision):
             for one in self.statistics.denormalize(latents)[:, None]:
                 pieces = decode_within(self.autoencoder, one, self.megapixels)
                 videos.append(torch.cat([piece.float().clamp(-1.0, 1.0).cpu() for piece in pieces], dim=2))

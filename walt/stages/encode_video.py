@@ -55,7 +55,7 @@ from walt.data.tar_notes import EarlierSamples, TarNotes
 from walt.media.images import Clip
 from walt.media.mp4 import LIBRARY_VERSIONS
 from walt.nn.collectives import first_goes_ahead, gather_shares
-from walt.nn.device import keep_freed_memory, select_device
+from walt.nn.device import arithmetic, keep_freed_memory, select_device
 from walt.nn.pretrained import weights_digest
 from walt.project.code_identity import code_digest
 from walt.project.encode_video_config import EncodeVideoConfig
@@ -99,7 +99,7 @@ class Encoder:
     def encode(self, clips: dict[str, Clip]) -> dict[str, Tensor]:
         """Clips (T, H, W, 3) of one shape by key -> as many latents (c, t, h, w) float16, on the CPU."""
         video = pixels(list(clips.values())).to(self.device, memory_format=torch.channels_last_3d)
-        with torch.autocast(video.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with arithmetic(video.device.type, self.config.precision):
             mean = encode_within(self.model, video, self.megapixels)
         latents = self.statistics.normalize(mean.float()).half().cpu()
         assert latents.shape[1:] == latent_shape(self.model.config, *next(iter(clips.values())).shape[:3]), mean.shape

@@ -18,6 +18,7 @@ from walt.core.sizes import Size, size_folder
 from walt.data.clip_dataset import ClipDataset
 from walt.data.epoch_order import hash_integer
 from walt.nn.collectives import gather_shares
+from walt.nn.device import arithmetic
 from walt.training.autoencoder_config import AutoencoderTrainingConfig
 from walt.training.autoencoder_objective import trained_sizes
 from walt.training.parallel import is_sharded
@@ -63,7 +64,7 @@ def measure_latents(
     with ProgressBar("latent statistics", len(ranks().share(batches)), "batches") as bar:
         for clips, keys in ranks().share(batches):
             video = clips.frames(keys, [0] * len(keys), len(clips.clip(keys[0]))).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+            with arithmetic(device.type, training.precision):
                 mean = encode_within(model, video, megapixels)
             own.append(moments(mean))
             bar.advance()
@@ -105,7 +106,7 @@ def held_out_psnr(
             own = []
             for keys in batches if sharded else ranks().share(batches):
                 video = split.frames(keys, [0] * len(keys), len(split.clip(keys[0]))).to(device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+                with arithmetic(device.type, training.precision):
                     latents = encode_within(model, video, megapixels)
                     reconstruction = torch.cat(list(decode_within(model, latents, megapixels)), dim=2)
                 error = (reconstruction.float().clamp(-1, 1) - video).double().square().sum()

@@ -96,6 +96,8 @@ class LoopConfig(Section):
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Decay of the weights' moving average; 0 keeps none."""
     precision: Literal["fp32", "bf16"]
+    """Of products; the weights are fp32. Processors without instructions for bf16 compute bf16 in fp32, many times
+    faster there."""
     log_every: PositiveInt
     checkpoint_every: PositiveInt
     keep_checkpoints: PositiveInt

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from walt.training.parallel import is_sharded, part_like
+from walt.nn.device import computes_bf16
+from walt.training.parallel import by_all_ranks, is_sharded, part_like
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -25,7 +26,8 @@ class Muon(torch.optim.AdamW):
     """Muon for the groups of ``matrices``, AdamW for the others.
 
     A kernel is the matrix of its output channels and all the rest. The state of a matrix is its ``momentum``, half of
-    AdamW's memory. Sharded parameters are gathered for their step by all ranks, those of one shape together.
+    AdamW's memory. Sharded parameters are gathered for their step by all ranks, those of one shape together. Of the
+    matrices of one shape each rank makes some orthogonal, and gives them to the others.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Muon(torch.optim.AdamW):
             averages = torch.stack([_matrix(_whole(update), parameter) for update, parameter in updates])
             rows, columns = averages.shape[1:]
             size = -group["lr"] * _STEP_RMS * max(rows, columns) ** 0.5
-            steps = orthogonal(averages) if self.cut is None else in_parts(averages, self.cut)
+            steps = in_parts(averages, self.cut or rows)
             for parameter, step in zip(parameters, steps, strict=True):
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                 parameter.add_(part_like(_like(step.to(parameter.dtype), parameter), parameter), alpha=size)
@@ -89,7 +91,7 @@ class Muon(torch.optim.AdamW):
 
 def in_parts(matrices: Tensor, cut: int) -> Tensor:
     """As ``orthogonal``, of matrices (N, R, C) whose shorter side is cut into the fewest equal parts of at most ``cut``
-    rows or columns that follow one another, each made orthogonal by itself.
+    rows or columns that follow one another, each made orthogonal by itself, by one of the ranks.
 
     The cost grows with the square of the shorter side. A convolution that makes several positions of its output out of
     one of its input is as many kernels above each other.
@@ -98,19 +100,20 @@ def in_parts(matrices: Tensor, cut: int) -> Tensor:
     wide = matrices.mT if turned else matrices
     rows = wide.shape[1]
     parts = next(parts for parts in range(1, rows + 1) if rows % parts == 0 and rows // parts <= cut)
-    steps = orthogonal(wide.reshape(-1, rows // parts, wide.shape[2])).reshape(wide.shape)
+    steps = by_all_ranks(orthogonal, wide.reshape(-1, rows // parts, wide.shape[2])).reshape(wide.shape)
     return steps.mT if turned else steps
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
     """Each matrix (N, R, C) with all its singular values brought near 1, from 0.7 to 1.2, by Newton and Schulz's
-    iteration, in bf16.
+    iteration, in bf16 where the device computes it.
 
     What the values' spread costs is nothing that training sees (Jordan et al.).
     """
     a, b, c = _COEFFICIENTS
     turned = matrices.shape[1] > matrices.shape[2]
-    x = (matrices.mT if turned else matrices).bfloat16()
+    dtype = torch.bfloat16 if computes_bf16(matrices.device.type) else torch.float32
+    x = (matrices.mT if turned else matrices).to(dtype)
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_ITERATIONS):
         square = x @ x.mT

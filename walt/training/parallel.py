@@ -13,7 +13,7 @@ or unsharded. Every rank must call such a model equally often in a step: see ``w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -72,6 +72,24 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
             parameter.grad.copy_(part.view(parameter.shape))
+
+
+def by_all_ranks(function: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+    """``function`` of a batch (N, ...) that all ranks have, item by item, each of which is computed by one rank.
+
+    It must give each item the same value whatever the others are, of the same shape. Batches of fewer items than there
+    are ranks are computed by all: they are not worth the waiting.
+    """
+    count, rank = ranks().count, ranks().rank
+    if count > len(items) or count == 1:
+        return function(items)
+    size = -(-len(items) // count)
+    own = function(items[rank * size : (rank + 1) * size])
+    sent = own.new_zeros(size, *own.shape[1:])
+    sent[: len(own)] = own
+    shares = [torch.empty_like(sent) for _ in range(count)]
+    dist.all_gather(shares, sent)
+    return torch.cat(shares)[: len(items)]
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:

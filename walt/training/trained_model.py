@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from walt.nn.device import arithmetic
 from walt.training import parallel
 from walt.training.config import LoopConfig
 from walt.training.optimizers import make_optimizer, set_learning_rate
@@ -53,7 +54,7 @@ class TrainedModel:
                 self.optimizer.zero_grad(set_to_none=True)
             scalar(part, "loss").backward()
             add_terms(terms, part)
-            if stop and done < self.config.accumulation:
+            if done < self.config.accumulation and stop:  # in this order: all ranks are asked
                 return None
         parallel.sum_gradients(self.parameters)
         check_gradients(self.parameters)
@@ -70,9 +71,9 @@ class TrainedModel:
         gradient would be missing (torch 2.13).
         """
         device, parts = self.parameters[0].device, None
-        bf16, keep = self.config.precision == "bf16", not parallel.is_sharded(self.parameters[0])
+        keep = not parallel.is_sharded(self.parameters[0])
         while True:
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=keep):
+            with arithmetic(device.type, self.config.precision, copies=keep):
                 if parts is None:
                     found = self.losses(step)
                     parts = iter([found]) if isinstance(found, Mapping) else found
