@@ -55,7 +55,13 @@ def make_project(root: Path, videos: int) -> tuple[Params, list[list[str]]]:
         "path_column": "path",
         "caption_column": "caption",
     }
-    about = {"name": "shapes", "summary": "Shapes.", "licence": "CC0-1.0", "homepage": None, "source": source}
+    about: dict[str, object] = {
+        "name": "shapes",
+        "summary": "Shapes.",
+        "licence": "CC0-1.0",
+        "homepage": None,
+        "source": source,
+    }
     about |= {"classes": None, "caption_required": True, "images": False, "held_out": 0.05, "adherence": None}
     write_json(root / _DESCRIPTOR, about | {"generator": None})
     params = load_params(root)

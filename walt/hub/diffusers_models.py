@@ -247,6 +247,7 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Raises NotImplementedError: what diffusers would save lacks the code, and could not be loaded."""
         raise NotImplementedError("diffusers saves no code of a model's own: copy the folder that it was loaded from")
 
+    @torch.inference_mode(False)  # tensors made in that mode are products of other code paths than walt's own weights
     def sampling_pipeline(self) -> Pipeline:
         """The models as ``walt`` samples from them.
 
@@ -256,7 +257,7 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
         names = ("transformer", "super_resolution", "super_resolution_2", "vae")
         models = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         check_precision(models)
-        for model in models.values():  # of the text encoder, transformers leaves the weights in the file for walt too
+        for model in models.values():
             as_torch_allocates(model)
         if self.tokenizer is not None and len(self.tokenizer) != self.config.sampling["vocabulary"]:
             raise ValueError(

@@ -34,12 +34,12 @@ LARGE_PARAMETERS = 500_000_000  # bf16 from here on: T5-XL is 2.3 GiB then, and 
 
 TOKENS_AT_ONCE = 1024
 """Rows times length of a call of the model in ``encode_each``: enough for a large T5 to be busy on a GPU."""
-_SHORTEST = 8
+_SHORTEST_PADDED = 8
 
 
 def _padded_length(num_tokens: int, max_tokens: int) -> int:
     """8, 16, 32 ... tokens, at most ``max_tokens``: what a caption is padded to."""
-    return min(max_tokens, max(_SHORTEST, 1 << (num_tokens - 1).bit_length()))
+    return min(max_tokens, max(_SHORTEST_PADDED, 1 << (num_tokens - 1).bit_length()))
 
 
 class TextEncoder:
