@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.evaluation.test_pretrained_networks import C3D, Inception, NotC3D, write_clip
+from tests.support.evaluation_networks import C3D, Inception, NotC3D, write_clip
 from tests.support.pretrained import NeedsTenFrames
 from tests.support.settings import changed, recipe
 from walt.core.digests import sha256_file

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.evaluation.test_random_network import shapes
 from tests.support.perturbations import noisy
+from tests.support.shape_clips import shapes
 from walt.data.clip_pixels import pixels
 from walt.evaluation.extractors import MotionFeatures, features_of
 from walt.evaluation.frechet import Features, frechet_distance

@@ -12,6 +12,7 @@ import torch
 
 from tests.support.perturbations import PERTURBATIONS, noisy
 from tests.support.real_clips import real_clips
+from tests.support.shape_clips import FRAMES, SIZE, shapes
 from walt.data.clip_pixels import pixels
 from walt.data.shapes import draw, scenes
 from walt.evaluation.extractors import RandomNetworkFeatures, features_of
@@ -20,17 +21,10 @@ from walt.evaluation.random_network import RandomNetwork
 from walt.media.images import Clip
 
 NETWORK = RandomNetworkFeatures()
-SIZE, FRAMES = 32, 9
 
 
 def features(clips: list[Clip]) -> Features:
     return np.stack([features_of(NETWORK, pixels([clip])[0]).numpy() for clip in clips]).astype(np.float64)
-
-
-@cache
-def shapes(count: int, seed: int) -> tuple[Clip, ...]:
-    rng = np.random.default_rng(seed)
-    return tuple(draw(scene, SIZE, FRAMES, rng) for scene in islice(scenes(seed), count))
 
 
 @cache

@@ -42,7 +42,7 @@ def check_names(output_type: str, guidance_schedule: str | None) -> None:
         raise ValueError(f"guidance_schedule: '{guidance_schedule}' is not constant or power_cosine")
 
 
-def check_numbers(numbers: Mapping[str, float | None]) -> None:
+def check_numbers(**numbers: float | None) -> None:
     """Raise ValueError for one that is not above 0."""
     for name, number in numbers.items():
         if number is not None and not 0 < number < float("inf"):

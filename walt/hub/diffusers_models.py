@@ -184,15 +184,14 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
 
         Args:
             prompt: texts, or for models of classes numbers; None for models that take neither.
-            seed: of the first video of each prompt.
-            generator: in its place, its seed.
+            seed: of the first video of each prompt; with ``generator`` it is that one's.
             num_inference_steps: steps; these, the guidance and the cascade are by default the project's.
             frame_guidance_scale: by default ``guidance_scale``.
             guidance_schedule: ``constant`` or ``power_cosine``.
             image: the first frame, for models of frame prediction: a picture of PIL, or (H, W, 3) uint8.
             video: to go on from, for such models: pictures of PIL, or (T, H, W, 3) uint8, at the models' frame rate.
                 It comes back before what is added.
-            num_frames: least length; with ``video``, of what is added. By default that of one part.
+            num_frames: least length; with ``video``, of what is added; by default of one part.
             aspect: another shape, ``width:height``, such as ``9:16``; the nearest that the models can make.
             stills: single pictures, videos of one frame, of models that were trained on images too.
             output_type: ``pil``, ``np`` or ``pt``.
@@ -202,17 +201,15 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             ValueError: an unknown ``output_type``, pictures that are none, or arguments that exclude each other.
         """
         check_names(output_type, guidance_schedule)
-        numbers = {"guidance_scale": guidance_scale, "frame_guidance_scale": frame_guidance_scale,
-                   "num_frames": num_frames, "num_videos_per_prompt": num_videos_per_prompt}  # fmt: skip
-        check_numbers(numbers)
-        asked = {
-            "steps": num_inference_steps, "guidance_scale": guidance_scale,
-            "frame_guidance_scale": guidance_scale if frame_guidance_scale is None else frame_guidance_scale,
-            "guidance_schedule": guidance_schedule, "guidance_rescale": guidance_rescale, "cascade": cascade,
-        }  # fmt: skip
-        settings = self._settings({name: value for name, value in asked.items() if value is not None})
+        check_numbers(guidance_scale=guidance_scale, frame_guidance_scale=frame_guidance_scale)
+        check_numbers(num_frames=num_frames, num_videos_per_prompt=num_videos_per_prompt)
+        settings = self._settings(
+            steps=num_inference_steps, guidance_scale=guidance_scale, cascade=cascade,
+            frame_guidance_scale=guidance_scale if frame_guidance_scale is None else frame_guidance_scale,
+            guidance_schedule=guidance_schedule, guidance_rescale=guidance_rescale,
+        )  # fmt: skip
         pipeline, first = self.sampling_pipeline(), seed if generator is None else generator.initial_seed()
-        prompts: list[Any] = [*prompt] if isinstance(prompt, list | tuple) else [prompt]
+        prompts: Any = prompt if isinstance(prompt, list | tuple) else [prompt]
         jobs = [(one, first + number) for one in prompts for number in range(num_videos_per_prompt)]
         if stills:
             self._check_stills(settings.cascade, image, video, num_frames)
@@ -220,8 +217,8 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             pipeline = with_aspect(pipeline, parse_aspect(aspect))
         start = start_of(pipeline, settings.cascade, image, video)
         videos = self._videos(pipeline, jobs, settings, start, num_frames, stills)
-        frames = [as_output(one, output_type) for one in videos]
-        return WaltOutput(frames=frames) if return_dict else (frames,)
+        output = WaltOutput(frames=[as_output(one, output_type) for one in videos])
+        return output if return_dict else (output.frames,)
 
     def _videos(
         self, pipeline: Pipeline, jobs: Sequence[tuple[Prompt, int]], settings: SampleConfig,
@@ -297,5 +294,6 @@ class WaltPipeline(DiffusionPipeline):  # type: ignore[misc]
             if getattr(self, name) is not None and name not in self.config.sampling["trained_on_images"]:
                 raise ConfigurationError(f"stills: {name} was trained on videos only")
 
-    def _settings(self, asked: Mapping[str, Any]) -> SampleConfig:
-        return SampleConfig(**as_settings({**self.config.sampling["settings"], **asked}))
+    def _settings(self, **asked: Any) -> SampleConfig:
+        given = {name: value for name, value in asked.items() if value is not None}
+        return SampleConfig(**as_settings({**self.config.sampling["settings"], **given}))

@@ -25,6 +25,7 @@ LEFT_OUT = frozenset({"Pipeline.load", "TextEncoder.describe"})
 """Methods that read or write a project's folders."""
 INSTEAD = {
     ("walt.core.config", "Section"): ("walt.hub.plain_section", "Section"),
+    ("walt.core.log", "info"): ("walt.hub.plain_section", "info"),
     ("pydantic", "PositiveInt"): ("walt.hub.plain_section", "PositiveInt"),
     ("pydantic", "PositiveFloat"): ("walt.hub.plain_section", "PositiveFloat"),
 }

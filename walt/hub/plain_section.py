@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Self
 
 PositiveInt = int
@@ -26,3 +27,8 @@ class Section:
     def model_dump(self) -> dict[str, Any]:
         """All values by their names."""
         return dict(self.__dict__)
+
+
+def info(message: str) -> None:
+    """Print a line for the user, beside what a program of his prints."""
+    print(message, file=sys.stderr)

@@ -53,8 +53,7 @@ _HELD_BYTES = 64 << 20
 _TOGETHER = Fraction(1, 20)
 """A picture stream that starts at most this many seconds after the file, as coders of sound delay, starts with it."""
 _ENDLESS = Fraction(10**9)
-_ROUNDING = 1e-6
-"""Rounding error of sums of floats, in seconds."""
+_ROUNDING = 1e-6  # seconds, of sums of floats
 
 
 @contextmanager
