@@ -71,7 +71,7 @@ def uv_environment(settings: dict[str, str]) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """Install; returns the exit status of the installer."""
     pip = [sys.executable, "-m", "pip"]
-    if subprocess.run([*pip, "install", "--quiet", "uv"], check=False).returncode:
+    if subprocess.run([*pip, "install", "--quiet", "--disable-pip-version-check", "uv"], check=False).returncode:
         print("uv could not be installed; pip installs the rest, which takes several times as long", file=sys.stderr)
         return subprocess.run([*pip, "install", *arguments], check=False).returncode
     listed = subprocess.run([*pip, "config", "list"], check=True, capture_output=True, text=True).stdout
