@@ -7,7 +7,6 @@ file, and on one machine they would only share its processors (docs/decisions/00
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from prefect.tasks import Task, exponential_backoff
 from pydantic import Field
 
 from flows import artifacts, dvc_lock, schedules, set_up
+from flows.nothing_to_do import FRESH, stale_stages, status_command
 from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
 from walt.core.errors import ConfigurationError, StorageError
@@ -42,7 +42,7 @@ that diverged stay as they are."""
 RETRY_BACKOFF_SECONDS = 10.0
 """The first wait; each further one is twice as long: 10, 20, 40, 80 s."""
 
-_FRESH, _RESTORED, _RAN = "up to date", "restored from the cache", "ran"
+_RESTORED, _RAN = "restored from the cache", "ran"
 
 
 def _may_be_gone(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -112,7 +112,7 @@ def walt(
             stale = find_stale(root, [stage.name for stage in clips])
             outcomes = _bring_up_to_date(root, clips, stale, until)
             if begin_retraining(root):
-                ingest = {name: outcome for name, outcome in outcomes.items() if outcome != _FRESH}
+                ingest = {name: outcome for name, outcome in outcomes.items() if outcome != FRESH}
                 outcomes = {**_whole(root, stages, True, until), **ingest}
                 end_retraining(root)
             return outcomes
@@ -182,7 +182,7 @@ def _bring_up_to_date(root: Path, stages: Sequence[Stage], stale: Sequence[str],
         if rows:
             table = f"| stage | outcome |\n|---|---|\n{rows}\n"
             artifacts.show_text("walt-summary", table, "What this flow run did", get_run_logger())
-    return {stage.name: outcomes.get(stage.name, _FRESH) for stage in stages}
+    return {stage.name: outcomes.get(stage.name, FRESH) for stage in stages}
 
 
 @_guarded_task
@@ -194,12 +194,11 @@ def prepare(root: Path) -> None:
 @_guarded_task
 def find_stale(root: Path, names: list[str]) -> list[str]:
     """Ask DVC which of these stages differ from what ``dvc.lock`` recorded, by content."""
-    ended = _run("dvc status", ["dvc", "status", "--json", *names], root, quiet=True)
-    answers = [line for line in ended.lines if line.startswith("{")]
-    if not answers:
+    ended = _run("dvc status", status_command(names), root, quiet=True)
+    stale = stale_stages(ended, names)
+    if stale is None:
         raise StageFailedError("dvc status", Ended(1, ended.lines))
-    changed = json.loads(answers[-1])
-    return [name for name in names if name in changed]
+    return stale
 
 
 @_guarded_task
@@ -209,7 +208,7 @@ def run_stage(root: Path, name: str, uses_accelerator: bool, until: float | None
     with set_up.accelerator(uses_accelerator, logger):
         ended = _run(name, ["dvc", "repro", "--single-item", name], root, until=until)
     if any(line.startswith(f"Stage '{name}' didn't change") for line in ended.lines):
-        return _FRESH
+        return FRESH
     figures = Paths(root).work(name) / "result.json"
     if figures.is_file():
         artifacts.show_figures(name, storage.read_json(figures), logger)

@@ -1,10 +1,11 @@
 """The direct run, without a server of your own: ``python -m flows.walt [--target STAGE] [--promote]``.
 
 This is what ``make demo`` calls, with ``--promote``. It starts a temporary server (about ten seconds) unless
-``PREFECT_API_URL``, or Prefect's profile, names one; that ends with it, however it ends. Exit status: 0 when everything
-is up to date; 1 when a stage failed; 2 (params.yaml or the dataset's descriptor is wrong: nothing was started, not even
-Prefect), 4 (Prefect's server was lost; the stage that ran has ended its work) and 6 (another run, or DVC, works in this
-project) as in walt.core.errors; 130 or 143 when it was interrupted.
+``PREFECT_API_URL``, or Prefect's profile, names one, or nothing is stale; that ends with it, however it ends.
+
+Exit status: 0 when everything is up to date; 1 when a stage failed; 2 (params.yaml or the dataset's descriptor is
+wrong: nothing was started, not even Prefect), 4 (Prefect's server was lost; the stage that ran has ended its work) and
+6 (another run, or DVC, works in this project) as in walt.core.errors; 130 or 143 when it was interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flows.nothing_to_do import outcomes_if_fresh
 from flows.processes import StageFailedError
 from flows.server import HOST, api_url, free_port, starting_server, wait_until_healthy
 from walt.core import environment
@@ -29,7 +31,7 @@ from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.ingest.config import Descriptor
 from walt.project import dvc_yaml
-from walt.project.registry import STAGE_NAMES
+from walt.project.registry import STAGE_NAMES, stages_needed_for
 from walt.project.runner import load_params
 
 NEXT = """
@@ -61,11 +63,14 @@ def main(arguments: list[str] | None = None) -> int:
     if not os.environ.get("PREFECT_API_URL", "unset"):
         del os.environ["PREFECT_API_URL"]  # blank is not the same as unset to Prefect, which would then find no server
     signal.signal(signal.SIGTERM, _leave)
+    names = [stage.name for stage in stages_needed_for(options.target)]
     try:
-        find_server()
-        from flows.pipeline import walt  # imports prefect, which reads the environment
+        outcomes = None if names_server(Path.cwd()) else outcomes_if_fresh(Path.cwd(), names, options.promote)
+        if outcomes is None:
+            find_server()
+            from flows.pipeline import walt  # imports prefect, which reads the environment
 
-        outcomes = walt(options.target, options.promote)
+            outcomes = walt(options.target, options.promote)
     except KeyboardInterrupt:
         print("interrupted; what ran was stopped, and continues from its checkpoint next time", file=sys.stderr)
         return 130

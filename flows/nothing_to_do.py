@@ -1,0 +1,74 @@
+"""Where nothing is stale, a direct run needs no server of Prefect: it would hold one flow run that did nothing.
+
+Without Prefect, which takes seconds to import and to start. Whatever is not plainly fresh is left to the flow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from flows import dvc_lock
+from flows.processes import Ended, run_command
+from walt.core import storage
+
+FRESH = "up to date"
+"""What the flow says of a stage that it had not to run."""
+
+
+def outcomes_if_fresh(root: Path, names: Sequence[str], promote: bool) -> dict[str, str] | None:
+    """Say what a run of these stages would say, and promote, where none of them is stale; else None, and nothing was
+    done but what ``walt prepare`` does, which the flow then finds done.
+
+    Raises:
+        LockedError: another flow run, or DVC, works in this project.
+    """
+    if not _ran_all(root, names):
+        return None
+    with storage.lock(root / "work" / "flow.lock"):
+        dvc_lock.check_free(root)
+        with ThreadPoolExecutor(2) as pool:
+            prepared, status = pool.map(
+                lambda command: _run(command, root), (["walt", "prepare"], status_command(names))
+            )
+        # with a second line it has shown DVC a change, or has made files: what DVC said may have come before that
+        if prepared.status or len(prepared.lines) != 1 or status.status or stale_stages(status, names) != []:
+            return None
+        if promote:
+            decision = _run(["walt", "promote"], root)
+            if decision.status:
+                return None
+            print("\n".join(decision.lines))
+    return dict.fromkeys(names, FRESH)
+
+
+def status_command(names: Sequence[str]) -> list[str]:
+    """DVC's command that compares stages with ``dvc.lock``, by content."""
+    return ["dvc", "status", "--json", *names]
+
+
+def stale_stages(ended: Ended, names: Sequence[str]) -> list[str] | None:
+    """Those of the stages that differ, as ``status_command`` said; None where it gave no answer."""
+    answers = [line for line in ended.lines if line.startswith("{")]
+    if not answers:
+        return None
+    changed = json.loads(answers[-1])
+    return [name for name in names if name in changed]
+
+
+def _ran_all(root: Path, names: Sequence[str]) -> bool:
+    """Whether ``dvc.lock`` knows all these stages: else there is no need to ask DVC."""
+    try:
+        lock = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))
+        return set(names) <= set(lock["stages"])
+    except (OSError, ValueError, YAMLError, KeyError, TypeError):
+        return False
+
+
+def _run(command: Sequence[str], root: Path) -> Ended:
+    return run_command(command, root, {}, on_line=lambda _: None, on_tick=lambda: None)
