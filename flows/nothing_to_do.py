@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from flows import dvc_lock
 from flows.processes import Ended, run_command
 from walt.core import storage
+from walt.core.config import read_yaml
 
 FRESH = "up to date"
 """What the flow says of a stage that it had not to run."""
@@ -26,6 +24,7 @@ def outcomes_if_fresh(root: Path, names: Sequence[str], promote: bool) -> dict[s
     done but what ``walt prepare`` does, which the flow then finds done.
 
     Raises:
+        ConfigurationError: ``dvc.lock`` is not valid YAML, as after a merge with conflicts.
         LockedError: another flow run, or DVC, works in this project.
     """
     if not _ran_all(root, names):
@@ -63,11 +62,8 @@ def stale_stages(ended: Ended, names: Sequence[str]) -> list[str] | None:
 
 def _ran_all(root: Path, names: Sequence[str]) -> bool:
     """Whether ``dvc.lock`` knows all these stages: else there is no need to ask DVC."""
-    try:
-        lock = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))
-        return set(names) <= set(lock["stages"])
-    except (OSError, ValueError, YAMLError, KeyError, TypeError):
-        return False
+    lock = root / "dvc.lock"
+    return lock.is_file() and set(names) <= set(read_yaml(lock).get("stages") or {})
 
 
 def _run(command: Sequence[str], root: Path) -> Ended:

@@ -93,3 +93,5 @@ def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_p
     (run,) = connection.client.search_runs([connection.experiment_id])
     assert (run.data.tags[NAME_TAG], run.info.status) == ("tried", "FINISHED")
     assert run.data.params["seed"].strip() == "seed: 2"
+    assert not list((root / ".dvc/tmp/exps").rglob("mlflow.db"))
+    assert "tried" in call(*dvc, "exp", "show", "--csv")

@@ -27,7 +27,6 @@ class PlainText:
         if self._marks is None:
             return text
         normalized = text if self._normalizer is None else self._normalizer.normalize_str(text)
-        for candidate in (text, normalized):
-            if self._marks.search(candidate):
-                return self._marks.sub(lambda mark: f"{mark[0][0]} {mark[0][1:]}", normalized)
-        return text
+        if not self._marks.search(text) and not self._marks.search(normalized):
+            return text
+        return self._marks.sub(lambda mark: f"{mark[0][0]} {mark[0][1:]}", normalized)

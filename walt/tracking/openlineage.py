@@ -166,7 +166,7 @@ class _Events:
             job=event_v2.Job(self._namespace, self._job.name, facets=self._job_facets()),
             inputs=[_input(one) for one in self._inputs],
             outputs=[_output(one) for one in outputs],
-            producer=f"https://pypi.org/project/walt/{_own_version()}",
+            producer=f"urn:walt:{_own_version()}",  # no address: this project has none yet
         )
         self._client.emit(event)
 
