@@ -41,6 +41,7 @@ def make_step(kind: str) -> Step:
 def _train_base() -> Step:
     import torch
 
+    from walt.nn.device import computes_bf16
     from walt.project.recipes import load_recipe
     from walt.training.optimizers import make_optimizer
     from walt.transformer.model import WaltTransformer
@@ -51,7 +52,7 @@ def _train_base() -> Step:
     inputs, timesteps, words, mask = _inputs(params, params.train_base.batch_size)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
             output = model(inputs, timesteps, text=words, text_mask=mask)
         optimizer.zero_grad(set_to_none=True)
         output.float().square().mean().backward()
@@ -65,6 +66,7 @@ def _train_autoencoder() -> Step:
 
     from walt.autoencoder.model import CausalAutoencoder
     from walt.nn.causal import use_channels_last
+    from walt.nn.device import computes_bf16
     from walt.project.recipes import load_recipe
     from walt.training.optimizers import make_optimizer
 
@@ -75,7 +77,7 @@ def _train_autoencoder() -> Step:
     video = torch.randn(form.batch_size, 3, form.num_frames, *form.resolution)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
             output = model.decode(model.encode(video)[0])
         optimizer.zero_grad(set_to_none=True)
         (output.float() - video).square().mean().backward()
@@ -89,6 +91,7 @@ def _encode() -> Step:
 
     from walt.autoencoder.model import CausalAutoencoder
     from walt.nn.causal import use_channels_last
+    from walt.nn.device import computes_bf16
     from walt.project.recipes import load_recipe
 
     params = load_recipe("demo")
@@ -98,7 +101,7 @@ def _encode() -> Step:
 
     @torch.inference_mode()
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
             model.encode(video)
 
     return step

@@ -17,6 +17,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from walt.nn.device import computes_bf16
+
 Work = Callable[[], object]
 MATMUL_SIDE = 2048
 
@@ -77,6 +79,11 @@ def operator_seconds(work: Work) -> dict[str, float]:
         for event in profiler.key_averages()
     }
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def training_dtype(device: str) -> torch.dtype:
+    """What trainings compute in where they are told bf16."""
+    return torch.bfloat16 if computes_bf16(device) else torch.float32
 
 
 def matmul(dtype: torch.dtype, device: str) -> tuple[Work, int]:

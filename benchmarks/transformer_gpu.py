@@ -17,11 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns
+from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns, training_dtype
 from benchmarks.transformer import CHANNELS, GRID, WINDOWS, compile_blocks, size, step, walt_config
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.samplers import ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
+from walt.nn.device import arithmetic
 from walt.transformer.model import WaltTransformer
 
 SIZES = {"L": (24, 1024, 16, 4096), "XL": (28, 1152, 16, 4608), "3B": (52, 1792, 16, 9216), "tiny": (2, 48, 2, 96)}
@@ -42,10 +43,13 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, help="write the tables here too")
     arguments = parser.parse_args()
+    dtype, how = (
+        str(training_dtype(arguments.device)).removeprefix("torch."),
+        "eager" if arguments.eager else "compiled",
+    )
     text = "\n\n".join(
         [
-            f"bf16, {'eager' if arguments.eager else 'compiled'}; median (fastest to slowest) of {arguments.rounds} "
-            f"rounds. {machine(arguments.device)}.",
+            f"{dtype}, {how}; median (fastest to slowest) of {arguments.rounds} rounds. {machine(arguments.device)}.",
             utilisation(arguments),
             windows(arguments),
             sampling(arguments),
@@ -69,7 +73,7 @@ def training_step(model: WaltTransformer, batch: int, arguments: argparse.Namesp
     """A step, compiled unless eager is asked for, and its FLOPs."""
     latents = torch.randn(batch, CHANNELS, *GRID, device=arguments.device)
     timesteps = torch.full((batch,), 500, device=arguments.device)
-    work = step(model, lambda run: run(latents, timesteps), torch.bfloat16, arguments.device)
+    work = step(model, lambda run: run(latents, timesteps), training_dtype(arguments.device), arguments.device)
     with torch.no_grad():  # three times forward: kernels that compute scores again get no credit for it
         flops = 3 * count_flops(lambda: model(latents, timesteps))
     if not arguments.eager:
@@ -79,7 +83,7 @@ def training_step(model: WaltTransformer, batch: int, arguments: argparse.Namesp
 
 def utilisation(arguments: argparse.Namespace) -> str:
     """Each size with its bias, at several batch sizes."""
-    product, product_flops = matmul(torch.bfloat16, arguments.device)
+    product, product_flops = matmul(training_dtype(arguments.device), arguments.device)
     rows = []
     for name in arguments.sizes:
         for batch in arguments.batches:
@@ -125,8 +129,9 @@ def sampling(arguments: argparse.Namespace) -> str:
         noise = torch.randn(batch, CHANNELS, *GRID, device=arguments.device)
 
         def predict(x: Tensor, timestep: int, model: WaltTransformer) -> Tensor:
-            with torch.autocast(arguments.device, torch.bfloat16):
-                return model(x, torch.full((len(x),), timestep, device=x.device)).float()
+            with arithmetic(arguments.device, "bf16"):
+                made: Tensor = model(x, torch.full((len(x),), timestep, device=x.device)).float()
+            return made
 
         asked: Callable[[Tensor, int], Tensor] = partial(predict, model=model)
         work = partial(ddim, asked, noise, schedule, trailing_timesteps(schedule.num_steps, arguments.sampling_steps))

@@ -57,12 +57,17 @@ Path("out.json").write_text('{"loss": 0.5}')
 """
 
 
+def _workers_lines(root: Path) -> str:
+    return "\n".join(file.read_text() for file in (root / ".dvc/tmp/exps/celery").glob("*.out"))
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("how", ["--temp", "--queue"])
 def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_path: Path, how: str) -> None:
     """That DVC makes its copies where they are looked for, and names experiments as is believed, only DVC can show."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
+    commands = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))  # a queue's worker is found by name
+    environment = {**os.environ, "PATH": commands, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
     said = tmp_path / "said.txt"
 
     def call(*command: str) -> str:
@@ -84,7 +89,9 @@ def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_p
     if how == "--queue":
         call(*dvc, "queue", "start", "-j", "1")
         try:
-            while (status := call(*dvc, "queue", "status")) and not re.search("Success|Failed", status):
+            patience = time.monotonic() + 300
+            while not re.search("Success|Failed", status := call(*dvc, "queue", "status")):
+                assert time.monotonic() < patience, f"{status}\n{_workers_lines(root)}"
                 time.sleep(1)
         finally:
             call(*dvc, "queue", "stop")
