@@ -79,6 +79,8 @@ def main(arguments: list[str]) -> int:
     # all indexes are asked and the best version is taken, as pip does: a mirror's PyTorch beside PyPI's
     command = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
     command += ["--index-strategy", "unsafe-best-match", *([] if sys.stderr.isatty() else ["--quiet"])]
+    if sys.dont_write_bytecode:  # else each process compiles what it imports: a stage starts in 18 s instead of 10
+        command.append("--compile-bytecode")
     command += [*uv_arguments(settings), *arguments]
     return subprocess.run(command, check=False, env=uv_environment(settings)).returncode
 

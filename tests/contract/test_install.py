@@ -55,8 +55,10 @@ def test_what_the_environment_tells_uv_stays(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_a_package_of_pips_index_is_installed(tmp_path: Path) -> None:
-    """The index is a folder that only pip's settings name."""
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_package_of_pips_index_is_installed(tmp_path: Path, compiled: bool) -> None:
+    """The index is a folder that only pip's settings name. Where Python writes no bytecode as it imports, it is there
+    from the start."""
     if find_spec("uv") is None:
         pytest.skip("uv is not installed: make install could not have it")
     _wheel(tmp_path / "wheels", "walt_only_here", "1.0")
@@ -64,8 +66,10 @@ def test_a_package_of_pips_index_is_installed(tmp_path: Path) -> None:
     settings.write_text(f"[global]\nno-index = true\nfind-links =\n    {tmp_path / 'wheels'}\n", encoding="utf-8")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     command = [sys.executable, _ROOT / "infra/install.py", "--target", tmp_path / "installed", "walt-only-here"]
-    subprocess.run(command, check=True, env={**variables, "PIP_CONFIG_FILE": str(settings)})
+    variables |= {"PIP_CONFIG_FILE": str(settings), "PYTHONDONTWRITEBYTECODE": "1" if compiled else ""}
+    subprocess.run(command, check=True, env=variables)
     assert (tmp_path / "installed/walt_only_here.py").is_file()
+    assert len(list((tmp_path / "installed").rglob("walt_only_here*.pyc"))) == compiled
 
 
 def _wheel(folder: Path, name: str, version: str) -> None:

@@ -4,7 +4,7 @@ what it makes of them (rFVD), and both side by side."""
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class AutoencoderValidation:
     network: NetworkName
     """That of the evaluation's first Frechet distance."""
     extractor: Extractor
+    said: set[str] = field(default_factory=set)
 
     @classmethod
     def make(cls, params: Params, paths: Paths, log: Log, measure: Measure | None) -> Validation:
@@ -67,7 +68,7 @@ class AutoencoderValidation:
         sharded = any(is_sharded(parameter) for parameter in model.parameters())
         figures = self.measure(model) | self._distances(model, settings.clips, sharded)
         if not figures:
-            warning("validation: nothing is held out, so nothing is measured while training")
+            self._say_once("validation: nothing is held out, so nothing is measured while training")
             return
         self.log.log_metrics({f"validation/{name}": value for name, value in figures.items()}, step)
         if not (settings.samples and (ranks().is_first or sharded)):
@@ -102,9 +103,15 @@ class AutoencoderValidation:
         try:
             check_extractor(self.extractor, self.network, frames, size)
         except ConfigurationError as error:
-            warning(f"validation: no distance of reconstructions: {error}")
+            self._say_once(f"validation: no distance of reconstructions: {error}")
             return False
         return True
+
+    def _say_once(self, message: str) -> None:
+        """What is so at one look is so at all."""
+        if message not in self.said:
+            self.said.add(message)
+            warning(message)
 
     def _features(self, clips: ClipDataset, key: str, model: CausalAutoencoder) -> Tensor:
         """Of a clip and of its reconstruction: (2, D) float32 on the processor."""

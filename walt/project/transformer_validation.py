@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -65,6 +65,8 @@ class TransformerValidation:
     log: Log
     prompts: list[str] | None = None
     """Of the samples; read at the first look that makes some."""
+    batches: dict[int, list[HeldOutBatch]] = field(default_factory=dict)
+    """Number of clips -> that many, in batches; read at the first look."""
 
     @classmethod
     def make(
@@ -82,9 +84,11 @@ class TransformerValidation:
         assert isinstance(model, WaltTransformer)
         settings = self.training.validation
         assert settings is not None
+        first = not self.batches
         batches = self._batches(model.config, settings.clips)
         if not batches:
-            warning("validation: nothing is held out, so nothing is measured while training")
+            if first:
+                warning("validation: nothing is held out, so nothing is measured while training")
             return
         schedule = Schedule.from_config(self.params.diffusion)
         bands, precision = self.training.timestep_bands, self.training.precision
@@ -98,11 +102,15 @@ class TransformerValidation:
             self._sample(step, model, schedule, settings.samples)
 
     def _batches(self, config: TransformerConfig, clips: int) -> list[HeldOutBatch]:
-        """The first held-out clips, in batches no larger than a part of a training step."""
+        """The first held-out clips, in batches no larger than a part of a training step; the same at each look."""
+        if clips in self.batches:
+            return self.batches[clips]
         latents = LatentDataset(self.paths.latents, config.resolution, "held_out")
         keys = list(islice(latents.video_keys if config.latent_grid[0] > 1 else latents.image_keys, clips))
         size = max(1, self.training.batch_size // self.training.accumulation // ranks().count)
-        return [self._batch(config, latents, keys[start : start + size]) for start in range(0, len(keys), size)]
+        starts = range(0, len(keys), size)
+        self.batches[clips] = [self._batch(config, latents, keys[start : start + size]) for start in starts]
+        return self.batches[clips]
 
     def _batch(self, config: TransformerConfig, latents: LatentDataset, keys: Sequence[str]) -> HeldOutBatch:
         low = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,8 +15,10 @@ from torch import Tensor
 from walt.core.errors import ConfigurationError
 from walt.core.log import warning
 from walt.diffusion.guidance import Branch
-from walt.text.encoder import TextEncoder
 from walt.transformer.config import TransformerConfig
+
+if TYPE_CHECKING:  # it loads transformers, which trainings that look at their samples do without
+    from walt.text.encoder import TextEncoder
 
 Prompt = str | int | None
 """A text, a class, or nothing: which of them is a model's ``conditioning``. The empty text is what training
