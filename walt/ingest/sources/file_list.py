@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from walt.core.errors import ConfigurationError
-from walt.core.log import warning
+from walt.core.log import info, warning
 from walt.data.captions import Caption
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
@@ -22,7 +22,6 @@ from walt.ingest.tables.cells import BadValue, Block, Cell, ColumnKind, Row
 from walt.ingest.tables.fields import fill, holes
 from walt.ingest.tables.read import Shape, find_tables, read_blocks
 from walt.ingest.tables.spans import make_span, span_of_cell
-from walt.media.kinds import is_media
 
 if TYPE_CHECKING:
     from walt.data.clip_table import Split
@@ -52,9 +51,8 @@ def entries(source: FileList, dataset: Dataset) -> Iterator[Entry]:
                 yield entry
     reader.report()
     if source.unlisted == "take":
-        for name in dataset.folder.names():
-            if is_media(name) and not reader.files.was_named(name):
-                yield dataset.rules.item(name, dataset.folder.location(name), "")
+        for name in reader.files.unnamed(dataset.folder.names()):
+            yield dataset.rules.item(name, dataset.folder.location(name), "")
 
 
 def split_of(text: str) -> Split | None:
@@ -94,6 +92,7 @@ class _Rows:
         self._source, self._dataset = source, dataset
         self._labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
         self._not_numbers: Counter[str] = Counter()
+        self._left_out = 0  # rows that source.where excludes
         required: dict[str, ColumnKind] = columns_of(source)
         self.numbers: dict[str, ColumnKind] = {name: "number" for name in source.number_columns if name not in required}
         self.required = required
@@ -109,20 +108,22 @@ class _Rows:
         cells = dict(zip((*self.required, *self.numbers), row.values, strict=True))
         numbers = self._numbers(cells)
         row = Row(row.table, row.line, tuple(cells.values()))
-        if row.problem:
-            return Refusal(row.name, "bad_row", f"line {row.line}: {row.problem}")
-        if not all(cells[name] in allowed for name, allowed in source.where.items()):
-            return None
         path = fill(source.path_column, {name: _text(cells[name]) for name in self._holes})
+        if row.problem or not all(cells[name] in allowed for name, allowed in source.where.items()):
+            self._name(row, path)
+            self._left_out += not row.problem
+            return Refusal(row.name, "bad_row", f"line {row.line}: {row.problem}") if row.problem else None
         span: Span | None = None
         if source.span_columns is not None:
             ends = [cells[name] for name in source.span_columns]
             span = span_of_cell(ends[0]) if len(ends) == 1 else make_span(*ends)
             if span is None:
+                self._name(row, path)
                 said = f"from {ends[0]!r} to {ends[1]!r}" if len(ends) == 2 else repr(ends[0])[:60]
                 return Refusal(path or row.name, "bad_span", f"line {row.line}: {said} is not a span")
         label = self._label(cells[source.label_column]) if source.label_column else None
         if isinstance(label, str):
+            self._name(row, path)
             return Refusal(path or row.name, "unknown_class", label)
         found = self.files.find(row, self._names(row, path), span)
         if not isinstance(found, Found):
@@ -155,6 +156,8 @@ class _Rows:
     def report(self) -> None:
         """Say what rows were not inputs, and which cells held no numbers. To be called after the last row."""
         self.files.report()
+        if self._left_out:
+            info(f"{self._left_out} rows are left out by source.where")
         for name, count in sorted(self._not_numbers.items()):
             warning(f"column '{name}': {count} rows hold something that is not a number; they have no value there")
 
@@ -165,6 +168,11 @@ class _Rows:
         first = self.files.first(files, found.spans, block.table, block.lines[rows[0] : rows[-1] + 1])
         items = make_items(found, self._dataset.rules)
         return items if all(first) else [item if new else None for item, new in zip(items, first, strict=True)]
+
+    def _name(self, row: Row, path: str) -> None:
+        """Remember the file that a row names which is no input: it is no file that no row names."""
+        if path and self._source.unlisted == "take":
+            self.files.name(row.table, self._names(row, path))
 
     def _place(self, table: str, path: str) -> Found | Refusal | None:
         row = Row(table, 0, ())

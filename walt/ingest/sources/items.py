@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from walt.data.captions import Caption
 from walt.media.kinds import Kind, kind_of
@@ -16,6 +16,7 @@ from walt.media.kinds import Kind, kind_of
 if TYPE_CHECKING:  # workers import this module, and need no tables
     from walt.data.clip_table import Split
 
+KeyT = TypeVar("KeyT", bound=Hashable)
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
 
@@ -213,14 +214,14 @@ class Rules:
         ]
 
 
-class Seen:
+class Seen(Generic[KeyT]):
     """Records which inputs were listed, and in which row."""
 
     def __init__(self) -> None:
-        self._places: dict[Hashable, int] = {}
+        self._places: dict[KeyT, int] = {}
         self._tables: list[str] = []
 
-    def add(self, key: Hashable, table: str, line: int) -> str | None:
+    def add(self, key: KeyT, table: str, line: int) -> str | None:
         """Remember that this row named ``key``. Returns the earlier row that named it, worded for a message about
         ``table``; None: this is the first."""
         known = len(self._places)
@@ -230,7 +231,7 @@ class Seen:
         there = self._tables[place & 0xFFFFF]
         return f"line {place >> 20}" if there == table else f"line {place >> 20} of {there}"
 
-    def add_all(self, keys: Iterable[Hashable], table: str, lines: Iterable[int]) -> list[bool]:
+    def add_all(self, keys: Iterable[KeyT], table: str, lines: Iterable[int]) -> list[bool]:
         """Remember for each of these rows what it named; those that are not the first to name it stay unremembered.
         Returns which are the first. A line may be given once only."""
         number = self._number(table)
@@ -243,8 +244,12 @@ class Seen:
             self._tables.append(table)
         return len(self._tables) - 1
 
-    def __contains__(self, key: Hashable) -> bool:
+    def __contains__(self, key: KeyT) -> bool:
         return key in self._places
+
+    def __iter__(self) -> Iterator[KeyT]:
+        """What rows named, in their order."""
+        return iter(self._places)
 
 
 def span_name(source: str, span: Span) -> str:

@@ -124,7 +124,8 @@ class FileList(Section):
     fps: PositiveFloat | None = None
     """Pictures per second where a row names a folder of numbered pictures; null: such a row is refused."""
     unlisted: Literal["ignore", "take"] = "ignore"
-    """Whether files of the folder that no row names are inputs too, without captions."""
+    """Whether files of the folder that no row names are inputs too, without captions. A row names its file also where
+    only a span of it is the input, and where the row is refused or excluded by ``where``."""
     absent: Absent
 
 

@@ -13,7 +13,6 @@ from walt.ingest.sources.items import Again, Entry, Item, Refusal
 from walt.ingest.sources.kinds import LineFiles
 from walt.ingest.sources.rows import Found, RowFiles
 from walt.ingest.tables.cells import Row
-from walt.media.kinds import is_media
 
 
 def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
@@ -49,9 +48,8 @@ def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
             yield Refusal(entry.source, "duplicate_row", found.earlier)
     files.report()
     if source.unlisted == "take":
-        for name in folder.names():
-            if is_media(name) and not files.was_named(name):
-                yield dataset.rules.item(name, folder.location(name), "")
+        for name in files.unnamed(folder.names()):
+            yield dataset.rules.item(name, folder.location(name), "")
 
 
 def read_lines(folder: Folder, name: str) -> list[str]:

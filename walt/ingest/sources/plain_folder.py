@@ -23,7 +23,7 @@ def entries(source: PlainFolder, dataset: Dataset) -> Iterator[Entry]:
     Raises:
         ConfigurationError: a pattern leaves the folder; labels without classes.
     """
-    seen = Seen()
+    seen: Seen[str] = Seen()
     labels = labels_by_name(dataset.classes, source.kind) if "label" in source.folders else {}
     captions = CaptionFiles(dataset.folder, source.captions)
     for pattern in source.patterns:

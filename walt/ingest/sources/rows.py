@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from walt.ingest.sources.kinds import Absent, CaptionedFolder, FileList, OneSour
 from walt.ingest.sources.locations import frames_location
 from walt.ingest.tables.cells import Row
 from walt.media.images import SourceError
+from walt.media.kinds import is_media
 from walt.media.numbered import in_order, numbered
 
 FETCHED = ("s3://", "https://", "http://")
@@ -67,8 +68,9 @@ class RowFiles:
         self._repeats = repeats
         self._skipped = 0
         self._last: str | None = None  # path that has a file
-        self.seen = Seen()
+        self.seen: Seen[tuple[str, Span | None]] = Seen()
         """(key, span) of each row that was found."""
+        self._named: set[str] = set()  # keys of further rows, which are no inputs
 
     def find(self, row: Row, names: Sequence[str], span: Span | None = None) -> Found | Refusal | None:
         """The file of a row.
@@ -119,9 +121,19 @@ class RowFiles:
         ``find`` says what they repeat."""
         return self.seen.add_all(zip((file.key for file in found), spans, strict=True), table, lines)
 
-    def was_named(self, name: str) -> bool:
-        """Whether a row named this file of the folder, and not only a span of it; or the folder of frames it is in."""
-        return (name, None) in self.seen or os.path.dirname(name) in self._of_frames  # noqa: PTH120 a name, not a path
+    def name(self, table: str, names: Sequence[str]) -> None:
+        """Remember that a row names a file, although the row is not an input. Args: as of ``find``."""
+        found = self.place(Row(table, 0, ()), names)
+        if isinstance(found, Found):
+            self._named.add(found.key)
+
+    def unnamed(self, names: Iterable[str]) -> Iterator[str]:
+        """Those of these media files that no row named, neither the whole of them nor a span, nor the folder of frames
+        they are in. To be called after the last row."""
+        named = {key for key, _ in self.seen} | self._named
+        for name in names:
+            if is_media(name) and name not in named and os.path.dirname(name) not in self._of_frames:  # noqa: PTH120
+                yield name
 
     def _first_there(self, paths: Sequence[str | None]) -> str | None:
         """The first path with a file. Rows of one file, such as its spans, mostly follow each other."""
