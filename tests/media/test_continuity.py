@@ -44,6 +44,37 @@ def test_a_joined_transport_stream_lasts_as_long_as_its_parts(tmp_path: Path, be
     assert len([*iterate_frames(path, fps=24, fit=lambda size: size, limits=LIMITS)]) == 50
 
 
+def recording(folder: Path, name: str, first: int, options: dict[str, str]) -> bytes:
+    """An FLV file of 25 frames of ``counter`` from ``first`` on, 25 a second, without its header."""
+    frames = counter(50)[first : first + 25]
+    path = write_video(folder / f"{name}.flv", frames, fps=25, pixel_format="yuv420p", options=options)
+    return path.read_bytes()[9 + 4 :]  # the header, and the size of the tag before the first
+
+
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_an_flv_whose_recorder_began_again_lasts_as_long_as_its_parts(tmp_path: Path, bframes: int) -> None:
+    """Its times begin at 0 again; it has one header."""
+    options = {"crf": "1", "x264-params": f"{REPRODUCIBLE}:bframes={bframes}"}
+    parts = [recording(tmp_path, f"{number}", 25 * number, options) for number in range(2)]
+    path = tmp_path / "joined.flv"
+    path.write_bytes((tmp_path / "0.flv").read_bytes() + parts[1])
+    clips = read(path)
+    assert [read_counter(clip.frames[SIZE]) for clip in clips] == [[0, 3, 6, 9, 12], [25, 28, 31, 34, 37]]
+    assert [clip.part for clip in clips] == [0, 1]
+    assert [clip.start_seconds for clip in clips] == pytest.approx([0, 1], abs=0.002)
+
+
+def test_a_pause_in_an_flv_is_on_its_clock(tmp_path: Path) -> None:
+    """A step ahead is no join: the recorder waited."""
+    times = [Fraction(number, 25) + 30 * (number >= 25) for number in range(50)]
+    options = {"crf": "1", "x264-params": f"{REPRODUCIBLE}:keyint=25:bframes=0"}
+    path = write_video(
+        tmp_path / "a.flv", counter(50), fps=25, times=times, pixel_format="yuv420p", options=options,
+    )  # fmt: skip
+    clips = read_clips(path, num_frames=5, fps=8, sizes=[SIZE], max_clips=1, limits=LIMITS, starts=[31.0])
+    assert [read_counter(clip.frames[SIZE]) for clip in clips] == [[25, 28, 31, 34, 37]]
+
+
 def lossy(folder: Path, suffix: str) -> Path:
     """Four seconds, a key frame in each, from which some of the second one's packets are missing."""
     frames = np.tile(moving(64, 24), (4, 1, 1, 1))

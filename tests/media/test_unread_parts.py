@@ -152,3 +152,21 @@ def test_hevc_coded_as_fields_is_refused(tmp_path: Path) -> None:
     ffmpeg("-i", whole, "-vf", "scale=64:128,format=yuv420p,separatefields", *coder, path)
     with pytest.raises(SourceError, match="codec: HEVC of which each picture is one field"):
         numbers(path)
+
+
+def test_flv_files_one_after_the_other_are_refused(tmp_path: Path) -> None:
+    """FFmpeg takes the second header for a tag of 5 MB, and reads nothing of a shorter recording behind it."""
+    paths = [write_video(tmp_path / f"{n}.flv", counter(24), pixel_format="yuv420p") for n in range(2)]
+    assert numbers(paths[0]) == [[0, 3, 6, 9], [12, 15, 18, 21]]
+    both = tmp_path / "both.flv"
+    both.write_bytes(b"".join(path.read_bytes() for path in paths))
+    with pytest.raises(SourceError, match=f"joined.* near byte {paths[0].stat().st_size}"):
+        numbers(both)
+
+
+@pytest.mark.parametrize("behind", [b"", bytes(1000) + b"FLV" + bytes(1000)])
+def test_an_flv_that_was_cut_is_not_taken_for_two(tmp_path: Path, behind: bytes) -> None:
+    data = write_video(tmp_path / "a.flv", counter(24), pixel_format="yuv420p").read_bytes()
+    (path := tmp_path / "cut.flv").write_bytes(data[: len(data) // 2] + behind)
+    with pytest.raises(SourceError, match="truncated"):
+        numbers(path)

@@ -4,7 +4,7 @@ Times here are in ticks of the stream's time base.
 
 - Transport and programme streams that were joined, or whose clock wrapped, have timestamps that jump. From a jump on,
   packets get the timestamps that they would have if the rest followed at once.
-- So have Matroska files that were joined, at a key frame.
+- So have Matroska files that were joined, and FLV files whose recorder began again, at a key frame.
 - A lost packet leaves few traces: a packet or a frame marked as corrupt, or in a stream of a constant rate a gap (in an
   MP4, whose frames last until the next, between fragments only). What is decoded afterwards shows remains of other
   pictures, until the next key frame.
@@ -24,6 +24,8 @@ from av.video.frame import VideoFrame
 
 RESTARTING = frozenset({"mpegts", "mpeg"})
 """Demuxers, by the first name of their format, of streams that have a clock but no table of times."""
+JOINED_AT_KEYS = frozenset({"matroska", "flv"})
+"""Demuxers of files in which time may go back at a key frame; a step ahead there is a pause."""
 DECODING = frozenset({"avi"})
 """Demuxers of files that have times of decoding only."""
 STATING = frozenset({"matroska"})
@@ -50,6 +52,7 @@ class Continuity:
         """When the first picture after each join is shown."""
         self.restarts = demuxer in RESTARTING and tick > 0
         self._states = demuxer in STATING and tick > 0
+        self._joined_at_keys = demuxer in JOINED_AT_KEYS and tick > 0
         self._fragmented = demuxer in FRAGMENTED
         self._has_no_times = demuxer in DECODING
         self._back, self._ahead = (-_BACK / tick, _AHEAD / tick) if tick > 0 else (Fraction(0), Fraction(0))
@@ -66,20 +69,21 @@ class Continuity:
         """The next packet of the stream, in the file's order. Its timestamps are moved where time has begun again."""
         if packet.pts is None:
             return
-        if self.restarts and packet.dts is not None:
-            step = None if self._decoding_time is None else packet.dts + self._offset - self._decoding_time
-            if step is not None and not self._back <= step <= self._ahead:
-                self._offset = self._end - packet.pts
-                self.joins.append(self._end)
-            elif step is not None and step > 0:
-                self._lasts = int(step)
-        elif self._states and packet.is_keyframe and packet.pts + self._offset < self._end + self._back:
+        step = None
+        if packet.dts is not None and self._decoding_time is not None:
+            step = packet.dts + self._offset - self._decoding_time
+        joined = self.restarts and step is not None and not self._back <= step <= self._ahead
+        if self._joined_at_keys and packet.is_keyframe:
+            joined = packet.pts + self._offset < self._end + self._back
+        if joined:
             self._offset = self._end - packet.pts
             self.joins.append(self._end)
+        elif step is not None and step > 0 and not self._states:
+            self._lasts = int(step) if self.restarts or not self._lasts else min(self._lasts, int(step))  # no pause
         if self._offset:
             packet.pts += self._offset
             packet.dts = None if packet.dts is None else packet.dts + self._offset
-        if self.restarts and packet.dts is not None:
+        if packet.dts is not None and (self.restarts or self._joined_at_keys):
             self._decoding_time = packet.dts
         self.between(packet)
         self._lasts = packet.duration or self._lasts  # packets of these streams may have none

@@ -1,11 +1,12 @@
-"""Refuses MP4 and MOV files of which FFmpeg shows something else than they hold, without an error.
+"""Refuses MP4, MOV and FLV files of which FFmpeg shows something else than they hold, without an error.
 
 - A pause in an edit list (an empty edit behind another): FFmpeg shows the video's beginning in its place.
 - A second recording behind the first, as ``cat a.mp4 b.mp4`` or a recorder that began again leaves it: nothing of it is
-  read.
+  read. The same in FLV, where the second header is taken for a tag of 5 MB.
 - A HEIF picture of several tiles, as phones write it: each tile is a stream of its own, and one of them is shown.
 
-Sources: ISO/IEC 14496-12 (8.6.6 elst, 8.8.12 tfdt), ISO/IEC 23008-12 (6.6.2 grid and overlay).
+Sources: ISO/IEC 14496-12 (8.6.6 elst, 8.8.12 tfdt), ISO/IEC 23008-12 (6.6.2 grid and overlay), Adobe Flash Video File
+Format Specification 10.1 (E.2 to E.4).
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ from walt.media.images import SourceError
 
 _MOST_BYTES = 1 << 20
 _DERIVED = (b"grid", b"iovl")
+_FLV = b"FLV"
+_FLV_TAG = 11
 
 
 def check_parts(stream: IO[bytes]) -> None:
     """Raise SourceError (``edits``, ``joined``, ``format``). The stream is at its start before and afterwards."""
     try:
-        if is_mov(stream.read(12)):
+        begin = stream.read(12)
+        if is_mov(begin):
             _Parts(stream).check(stream.seek(0, 2))
+        elif begin.startswith(_FLV):
+            _check_flv(stream, int.from_bytes(begin[5:9], "big"))
     except (struct.error, IndexError):
         pass  # a damaged header: FFmpeg says what is wrong with it
     finally:
@@ -92,6 +98,19 @@ class _Parts:
     def _read(self, begin: int, count: int) -> bytes:
         self._stream.seek(begin)
         return self._stream.read(count)
+
+
+def _check_flv(stream: IO[bytes], length: int) -> None:
+    """Go from tag to tag; ``length`` is that of the file's header. Where no tag is, FFmpeg says what is wrong."""
+    at = length + 4
+    stream.seek(at)
+    while len(tag := stream.read(_FLV_TAG)) == _FLV_TAG:
+        if tag.startswith(_FLV):
+            raise _joined(at)
+        if tag[0] & 0x1F not in (8, 9, 18):  # sound, picture, data
+            return
+        at += _FLV_TAG + int.from_bytes(tag[1:4], "big") + 4
+        stream.seek(at)
 
 
 def _joined(begin: int) -> SourceError:
