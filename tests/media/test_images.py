@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.media import LIMITS, shared_data
+from tests.support.media import LIMITS, ffmpeg, shared_data
 from walt.media.images import Limits, SourceError, crop_and_resize, decode_png, png_bytes, read_picture
 
 
@@ -18,6 +18,14 @@ def code_of(path: Path, limits: Limits = LIMITS) -> str:
     with pytest.raises(SourceError) as caught:
         read_picture(path, limits)
     return caught.value.code
+
+
+def code_or_ok(path: Path) -> str:
+    try:
+        read_picture(path, LIMITS)
+    except SourceError as error:
+        return error.code
+    return "ok"
 
 
 def test_modes_become_rgb(tmp_path: Path) -> None:
@@ -58,6 +66,54 @@ def test_exif_orientation_turns_the_picture_once(tmp_path: Path) -> None:
     assert picture.shape == (40, 20, 3)
     assert picture[:20].min() == 255
     assert picture[20:].max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_avif_is_upright_as_the_same_picture_in_a_png(tmp_path: Path, orientation: int) -> None:
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    pixels[:16, :24], pixels[:16, 24:], pixels[16:, :24] = (220, 30, 30), (30, 200, 40), (40, 40, 220)
+    for suffix in ("avif", "png"):
+        exif = Image.Exif()  # writing an AVIF takes the orientation out of it
+        exif[0x0112] = orientation
+        Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", exif=exif, quality=95, subsampling="4:4:4")
+    avif, png = (read_picture(tmp_path / f"a.{suffix}", LIMITS).astype(int) for suffix in ("avif", "png"))
+    assert avif.shape == png.shape
+    assert np.abs(avif - png).max() < 12
+
+
+def test_the_alpha_of_an_avif_counts(tmp_path: Path) -> None:
+    """FFmpeg would show its colours alone."""
+    picture = Image.new("RGBA", (32, 32), (250, 250, 250, 0))
+    picture.paste((200, 100, 50, 128), (0, 0, 16, 32))
+    picture.save(tmp_path / "a.avif", quality=100)
+    shown = read_picture(tmp_path / "a.avif", LIMITS)
+    assert np.abs(shown[16, 8].astype(int) - (100, 50, 25)).max() <= 2
+    assert shown[16, 24].max() <= 2
+
+
+def test_a_damaged_avif_is_refused(tmp_path: Path) -> None:
+    """Whatever of it is damaged: Pillow raises errors of other kinds than for other formats."""
+    Image.new("RGBA", (32, 32), (9, 200, 30, 99)).save(tmp_path / "whole.avif")
+    data, path = (tmp_path / "whole.avif").read_bytes(), tmp_path / "a.avif"
+    found = set()
+    for number in range(0, len(data), 3):
+        path.write_bytes(data[:number] + b"\xff" + data[number + 1 :])
+        found.add(code_or_ok(path))
+    assert "decode" in found
+    assert found <= {"ok", "format", "decode", "truncated", "too_large", "too_small"}
+
+
+def test_a_png_in_hdr_is_refused(tmp_path: Path) -> None:
+    """Its levels, taken for those of a screen, would be a pale picture."""
+    for number, (name, transfer) in enumerate((("pq", "smpte2084"), ("hlg", "arib-std-b67"), ("sdr", "bt709"))):
+        tags = f"format=rgb48be,setparams=color_primaries=bt2020:color_trc={transfer}"
+        source = ["-f", "lavfi", "-i", f"testsrc2=s=64x48:d=1,{tags}"]
+        ffmpeg(*source, "-frames:v", "1", path := tmp_path / f"{name}.png")
+        assert b"cICP" in path.read_bytes()
+        if number < 2:
+            assert code_of(path) == "colours"
+        else:
+            assert read_picture(path, LIMITS).shape == (48, 64, 3)
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:

@@ -22,13 +22,26 @@ def animation(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("name", ["a.mp4", "a", "a.gif"])
 def test_a_still_is_a_picture_whatever_its_name_is(tmp_path: Path, form: str, name: str) -> None:
     path = tmp_path / name
     Image.new("RGB", (32, 24), (10, 200, 30)).save(path, form)
     assert kind_in_file(path, "video") == "image"
     assert read_picture(path, LIMITS).shape == (24, 32, 3)
+
+
+def test_an_avif_in_hdr_is_read_as_a_video_of_one_frame(tmp_path: Path) -> None:
+    """FFmpeg says what its levels mean; it is tone-mapped, as other HDR is."""
+    tags = "format=yuv420p10le,setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    source = ["-f", "lavfi", "-i", f"color=white:s=64x48:d=1,{tags}", "-frames:v", "1"]
+    ffmpeg(*source, "-c:v", "libaom-av1", "-still-picture", "1", "-cpu-used", "8", path := tmp_path / "a.avif")
+    assert kind_of(path.name) == "image"
+    assert kind_in_file(path, "image") == kind_in_file(path, "video") == "video"
+    clips = read_clips(path, num_frames=5, fps=8, sizes=[SIZE], max_clips=9, limits=LIMITS, accept_still=True)
+    assert [len(clip.frames[SIZE]) for clip in clips] == [1]
+    with pytest.raises(SourceError, match="colours: AVIF in HDR"):
+        read_picture(path, LIMITS)
 
 
 def test_pages_of_a_tiff_are_no_animation(tmp_path: Path) -> None:
@@ -48,7 +61,8 @@ def test_a_video_is_a_video_whatever_its_name_is(tmp_path: Path, suffix: str) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("a.VOB", "video"), ("a.qt", "video"), ("a.f4v", "video"), ("a.jfif", "image")]
+    ("name", "kind"),
+    [("a.VOB", "video"), ("a.qt", "video"), ("a.f4v", "video"), ("a.jfif", "image"), ("a.avif", "image")],
 )
 def test_rarer_suffixes_are_media(name: str, kind: str) -> None:
     assert is_media(name)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support.media import LIMITS, counter, ffmpeg, read_counter, write_video
 from walt.media.boxes import boxes
@@ -143,6 +144,15 @@ def test_a_heif_picture_of_tiles_is_not_one_of_its_tiles(tmp_path: Path) -> None
     path.write_bytes(box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", bytes(4) + items))
     with pytest.raises(SourceError, match="of several tiles"):
         probe(path)
+
+
+def test_a_heif_picture_with_transparency_is_not_its_colours_alone(tmp_path: Path) -> None:
+    """What Pillow does not read: an animated AVIF, a picture in HDR."""
+    shown = [Image.new("RGBA", SIZE, (200, 40, 40, 60 * number)) for number in range(4)]
+    shown[0].save(path := tmp_path / "a.avif", save_all=True, append_images=shown[1:], duration=125)
+    assert refusal(path) == "colours"
+    shown[0].convert("RGB").save(path, save_all=True, append_images=shown[1:], duration=125)
+    assert probe(path).width == SIZE[0]
 
 
 def test_hevc_coded_as_fields_is_refused(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def _picture_header(path: Path, source: str) -> Header:
                 return Header(source, "image", str(image.format).lower(), *image.size, None, None, None)
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the operating system, not of Pillow
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}, or damaged") from error

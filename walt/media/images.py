@@ -19,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import (
+    AvifImagePlugin,
     BmpImagePlugin,
     Image,
     ImageOps,
@@ -36,12 +37,16 @@ Clip = NDArray[np.uint8]
 """(T, H, W, 3) RGB."""
 
 _MOST_GREY = 65535
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"})
+_HEADER = 1 << 16
+"""Bytes of a picture in which its header is looked for."""
+_HDR = (16, 18)
+"""Transfer characteristics of HDR, PQ and HLG (ITU-T H.273)."""
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
 FORMATS = tuple(
     plugin.format
     for plugin in (
         PngImagePlugin.PngImageFile, JpegImagePlugin.JpegImageFile, WebPImagePlugin.WebPImageFile,
-        BmpImagePlugin.BmpImageFile, TiffImagePlugin.TiffImageFile,
+        BmpImagePlugin.BmpImageFile, TiffImagePlugin.TiffImageFile, AvifImagePlugin.AvifImageFile,
     )
 )  # fmt: skip
 """Decoders that may read a file, whatever its name is. They are loaded here, before workers are forked: Pillow would
@@ -109,14 +114,17 @@ def check_not_empty(stream: IO[bytes]) -> None:
 def still_or_animation(stream: IO[bytes]) -> Literal["still", "animation"] | None:
     """What an open file is by its header; None: not an image of ``FORMATS``. Raises OSError.
 
-    Animated WebP counts as a still, which ``read_picture`` refuses: FFmpeg cannot read it as a video.
+    Animated WebP counts as a still, which ``read_picture`` refuses: FFmpeg cannot read it as a video. An AVIF in HDR
+    is none, since FFmpeg and not Pillow says what its levels mean.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own limits decide about the size
             with Image.open(stream, formats=FORMATS) as image:
-                return "animation" if image.format == "PNG" and _is_animated(image) else "still"
-    except UnidentifiedImageError:
+                if image.format == "AVIF" and _is_hdr(stream):
+                    return None
+                return "animation" if image.format in ("PNG", "AVIF") and _is_animated(image) else "still"
+    except (UnidentifiedImageError, RuntimeError):  # of a HEIF file without AV1, Pillow's AVIF raises the latter
         return None
     except Image.DecompressionBombError:
         return "still"
@@ -127,6 +135,16 @@ def check_still(image: Image.Image) -> None:
     (a gain map, a depth map, a second eye: MPO)."""
     if image.format not in ("TIFF", "MPO") and _is_animated(image):
         raise SourceError("animated", f"an animated {image.format}, not a still; convert it to a video or GIF")
+
+
+def _is_hdr(stream: IO[bytes]) -> bool:
+    """Whether the header of a PNG (cICP) or of an AVIF (nclx) says PQ or HLG. The stream is at its start afterwards."""
+    stream.seek(0)
+    begin = stream.read(_HEADER)
+    stream.seek(0)
+    name, size = (b"colrnclx", 2) if begin[4:8] == b"ftyp" else (b"cICP", 1)
+    _, found, values = begin.partition(b"IDAT")[0].partition(name)
+    return bool(found) and int.from_bytes(values[size : 2 * size], "big") in _HDR  # primaries, transfer, ...
 
 
 def _is_animated(image: Image.Image) -> bool:
@@ -155,7 +173,7 @@ def decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError, RuntimeError) as error:
         # what Pillow's plugins are known to raise for damaged files
         code = "truncated" if "truncated" in str(error) else "decode"
         raise SourceError(code, f"{type(error).__name__}: {error}") from None
@@ -165,6 +183,8 @@ def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
     with Image.open(stream, formats=FORMATS) as image:
         limits.check_size(*image.size)
         check_still(image)
+        if image.format in ("PNG", "AVIF") and _is_hdr(stream):
+            raise SourceError("colours", f"{image.format} in HDR, whose levels are not those of a screen")
         image.load()
         return upright_picture(image)
 

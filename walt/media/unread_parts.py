@@ -4,9 +4,10 @@
 - A second recording behind the first, as ``cat a.mp4 b.mp4`` or a recorder that began again leaves it: nothing of it is
   read. The same in FLV, where the second header is taken for a tag of 5 MB.
 - A HEIF picture of several tiles, as phones write it: each tile is a stream of its own, and one of them is shown.
+- A HEIF picture with transparency (AVIF without HDR is read by Pillow): only its colours are shown.
 
-Sources: ISO/IEC 14496-12 (8.6.6 elst, 8.8.12 tfdt), ISO/IEC 23008-12 (6.6.2 grid and overlay), Adobe Flash Video File
-Format Specification 10.1 (E.2 to E.4).
+Sources: ISO/IEC 14496-12 (8.6.6 elst, 8.8.12 tfdt), ISO/IEC 23008-12 (6.5.8 auxC, 6.6.2 grid and overlay), Adobe Flash
+Video File Format Specification 10.1 (E.2 to E.4).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from walt.media.images import SourceError
 
 _MOST_BYTES = 1 << 20
 _DERIVED = (b"grid", b"iovl")
+_ALPHA = (b"auxiliary:alpha", b"hevc:2015:auxid:1")
 _FLV = b"FLV"
 _FLV_TAG = 11
 
@@ -51,8 +53,8 @@ class _Parts:
                 self._moov(begin, until)
             elif kind == b"moof":
                 self._moof(begin, until)
-            elif kind == b"meta" and not self._described and self._is_derived(begin, until):
-                raise SourceError("format", "a HEIF picture of several tiles, not read: convert it to PNG or JPEG")
+            elif kind == b"meta" and not self._described:
+                self._items(begin, until)
 
     def _moov(self, begin: int, until: int) -> None:
         inside = list(boxes(self._stream, begin, until))
@@ -88,12 +90,17 @@ class _Parts:
                 raise _joined(begin)
             self._times[track] = time
 
-    def _is_derived(self, begin: int, until: int) -> bool:
-        """Whether the items of a HEIF file are put together to a picture."""
+    def _items(self, begin: int, until: int) -> None:
+        """Look at the items of a HEIF file: whether they are put together to a picture, and their properties."""
         items = {kind: (first, last) for kind, first, last in boxes(self._stream, begin + 4, until)}
-        first, last = items.get(b"iinf", (0, 0))
-        table = self._read(first, min(last - first, _MOST_BYTES))
-        return any(b"infe" in table and kind in table for kind in _DERIVED)
+        table, properties = (
+            self._read(first, min(last - first, _MOST_BYTES))
+            for first, last in (items.get(b"iinf", (0, 0)), items.get(b"iprp", (0, 0)))
+        )
+        if any(b"infe" in table and kind in table for kind in _DERIVED):
+            raise SourceError("format", "a HEIF picture of several tiles, not read: convert it to PNG or JPEG")
+        if any(b"auxC" in properties and kind in properties for kind in _ALPHA):
+            raise SourceError("colours", "a HEIF picture with transparency, not read: convert it to PNG")
 
     def _read(self, begin: int, count: int) -> bytes:
         self._stream.seek(begin)
