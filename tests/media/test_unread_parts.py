@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -110,6 +111,21 @@ def test_fragments_whose_time_begins_again_are_not_lost_in_silence(tmp_path: Pat
     again = tmp_path / "c.mp4"  # the header once more, as between the parts of a stream
     again.write_bytes(b"".join(data for _, data in header + rest[:2] + header + rest[2:]))
     assert numbers(again) == [[0, 3, 6, 9], [12, 15, 18, 21], [24, 27, 30, 33], [36, 39, 42, 45]]
+
+
+def test_a_fragmented_mp4_that_was_recorded_from_some_moment_on_is_whole(tmp_path: Path) -> None:
+    """Its clock is that of the stream: what lies before it is neither missing nor part of its length."""
+    found = fragments(tmp_path / "a.mp4")
+    path = tmp_path / "b.mp4"
+    path.write_bytes(b"".join(data for _, data in found[:2] + found[6:]))
+    assert probe(path).seconds == pytest.approx(1, abs=0.01)
+    short = replace(LIMITS, max_seconds=1.5)
+    clips = read_clips(path, num_frames=4, fps=8, sizes=[SIZE], max_clips=9, limits=short)
+    assert [read_counter(clip.frames[SIZE]) for clip in clips] == [[24, 27, 30, 33], [36, 39, 42, 45]]
+    assert [clip.start_seconds for clip in clips] == [0.0, 0.5]
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(SourceError, match="truncated: the header promises some frames in 1.00 s"):
+        numbers(path)
 
 
 def test_what_follows_a_lost_fragment_is_damage_up_to_the_next_key_frame(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
     """What the headers of the container and the stream say."""
     seconds = None
     if stream.duration is not None and stream.time_base is not None:
-        seconds = float(stream.duration * stream.time_base)
+        seconds = float((stream.duration - _before(container, stream)) * stream.time_base)
     elif container.duration is not None:
         seconds = container.duration / av.time_base
     return VideoInfo(
@@ -63,3 +63,11 @@ def describe(container: InputContainer, stream: VideoStream) -> VideoInfo:
         stream.sample_aspect_ratio or Fraction(1), stream.frames or None, stream.average_rate,
         stream.guessed_rate, seconds, stream.index,
     )  # fmt: skip
+
+
+def _before(container: InputContainer, stream: VideoStream) -> int:
+    """Ticks of a stream's duration before its first picture. In a fragmented MP4 without its first fragments, as of a
+    live stream that was recorded from some moment on, FFmpeg counts the duration from the time 0 of that stream."""
+    start, duration = stream.start_time or 0, stream.duration or 0
+    fragmented = container.format.name.startswith("mov") and not stream.frames
+    return start if fragmented and 0 < start < duration else 0
