@@ -486,6 +486,13 @@ def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: P
         ({"t.xlsx": b"a sheet"}, "t.xlsx"),
         ({"captions.yaml": "a.mp4: a cat"}, "captions.yaml"),
         ({"a.srt": "1\n00:00:00,000 --> 00:00:01,000\na cat\n"}, "a.srt"),
+        ({"a.en.srt": "1\n00:00:00,000 --> 00:00:01,000\na cat\n"}, "a.en.srt"),
+        ({"subtitles/a.vtt": "WEBVTT\n\n00:00.000 --> 00:01.000\na cat\n"}, "subtitles/a.vtt"),
+        ({"train.list": "a.mp4 a cat\n"}, "train.list"),
+        ({"about.html": "<td>a.mp4</td><td>a cat</td>"}, "about.html"),
+        ({"lists": "a.mp4\ta cat\n"}, "lists"),
+        ({"annotations.xml": "<source>a.mp4</source>"}, "annotations.xml"),
+        ({"trainlist.txt": "a.mp4 1\nb.mp4 2\n"}, "trainlist.txt"),  # classes
         ({"a.json": ["a cat"]}, "a.json"),
         ({"t.csv": "path,start_ms,end_ms,caption\na.mp4,0,900,a cat\na.mp4,900,1800,a dog\n"}, "t.csv"),
         ({"t.csv": "path,start,duration,caption\na.mp4,0,2,a cat\na.mp4,2,2,a dog\n"}, "t.csv"),
@@ -662,7 +669,7 @@ def test_of_a_large_table_the_rows_of_the_files_that_are_here_count(tmp_path: Pa
 # ------------------------------------------------------------------------------------- no caption is lost in silence
 
 VIDEOS = tuple(f"{letter}.mp4" for letter in "abcd")
-PLACES = ("captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines")
+PLACES = ("captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines", "names.txt")
 Written = dict[str, dict[str, str]]
 """Place -> video -> caption."""
 
@@ -686,6 +693,8 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
             files[place] = lines(*({"file_name": video, "text": text} for video, text in captions.items()))
         elif place == "map.json":
             files[place] = captions
+        elif place == "names.txt":
+            files[place] = "".join(f"{video}\t{text}\n" for video, text in captions.items())
         elif place == "lines":
             files["videos.txt"], files["prompts.txt"] = "\n".join(captions), "\n".join(captions.values())
     return files, where

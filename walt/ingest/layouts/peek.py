@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 from walt.core.errors import ConfigurationError
+from walt.ingest.layouts import usual_names
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables.cells import BadValue, Record, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
 from walt.ingest.tables.fields import KEY, VALUE
 from walt.ingest.tables.json_table import json_lines, json_records
 from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
+from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_records
 
 _RECORDS = 64
 _MOST_JSON = 1 << 31
@@ -56,6 +58,8 @@ def peek(folder: Folder, table: str) -> Peek:
                 return Peek(table, _columns(records), records, problem=problem or _nothing(records))
             if lower.endswith(".json"):
                 return _peek_json(folder, table)
+            if lower.endswith(".txt") and (text := _peek_text(table, stream)):
+                return text
             names = csv_columns(table, stream)
             stream.seek(0)
             records, problem = _first(csv_records(where, table, stream, dict.fromkeys(names, True)))
@@ -80,6 +84,22 @@ def records(folder: Folder, seen: Peek) -> Iterator[Record]:
         else:
             found = csv_records(seen.table, seen.table, stream, dict.fromkeys(seen.columns, True))
         yield from (record for _, record in found if not isinstance(record, BadValue))
+
+
+def _peek_text(table: str, stream: IO[bytes]) -> Peek | None:
+    """A text of JSON lines, or of names and captions without a header; None: it has a header."""
+    if holds_json(stream):
+        records, problem = _first(json_lines(table, stream))
+        return Peek(table, _columns(records), records, problem=problem)
+    header = csv_columns(table, stream)
+    stream.seek(0)
+    if len(header) > 1 and any(map(usual_names.is_path, header)):
+        stream.seek(0)
+        return None
+    records, problem = _first(text_records(stream))
+    if not problem and all(record[CAPTION].isdecimal() for record in records):
+        problem = "a number behind each name, which may be a class, and is no caption" if records else "it is empty"
+    return Peek(table, COLUMNS, records, problem=problem)
 
 
 def _is_bytes(found: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import lance_note, recognise_special
-from walt.ingest.layouts.survey import Survey
-from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables
+from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
+from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables, texts_with_names
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.kinds import (
@@ -31,9 +30,7 @@ from walt.ingest.tables.cells import Columns
 from walt.ingest.tables.fields import TABLE
 from walt.ingest.tables.read import find_tables, is_table, read_rows
 
-_LOOKED_AT = 1 << 16
-"""Bytes of a table in which names of files are looked for."""
-_MOST_MEDIA = 64
+_MOST_SHOWN = 12
 
 Source = FileList | LineFiles | PlainFolder | WebDatasetTars | ParquetBytes | LeRobot | FrameFolders
 
@@ -106,8 +103,10 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return _of_tars(survey, wish)
     sidecars = recognise_sidecars(survey)
     names = [name for name in survey.tables if name not in sidecars.beside]
-    tables, why = recognise_tables(survey, names, wish.columns)
     pairs = recognise_lines(survey)
+    known = {*sidecars.beside, *(name for pair in pairs for name in (pair.paths, *pair.captions))}
+    names += texts_with_names(survey, (name for name in survey.texts if name not in known))
+    tables, why = recognise_tables(survey, names, wish.columns)
     captioned = [found for found in tables if found.has_captions]
     if len(captioned) + len(pairs) > 1:
         names = [name for found in captioned for name in found.tables[:1]] + [pair.paths for pair in pairs]
@@ -162,6 +161,8 @@ def _others(tables: list[Recognised]) -> dict[str, str]:
 
 def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
     survey.chosen = wish.captions is not None
+    if wish.captions is not None and wish.captions.lower().endswith(FOREIGN_TABLES):
+        raise ConfigurationError(f"{wish.captions}: not of a kind that is read; write CSV, JSON lines or Parquet")
     tables, why = recognise_tables(survey, names, wish.columns)
     if not tables:
         causes = [f"{name}: {cause}" for name, cause in sorted(why.items())]
@@ -169,6 +170,11 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
     if len(tables) > 1:
         said = " and ".join(found.tables[0] for found in tables)
         raise ConfigurationError(f"{said} have these columns, but not in the same way: give one with --captions TABLE")
+    otherwise = wish.columns.label or wish.columns.span
+    if not tables[0].has_captions and wish.captions and wish.use_captions and not otherwise:
+        columns = ", ".join(peek(survey.folder, tables[0].tables[0]).columns[:_MOST_SHOWN])
+        said = f"{tables[0].tables[0]}: no column of captions was found (columns: {columns})"
+        raise ConfigurationError(f"{said}: name one with --caption-column, or what else it holds, as --label-column")
     return _left(survey, _table(tables[0], wish, survey), set(tables[0].tables), why)
 
 
@@ -293,8 +299,7 @@ def _may_hold_captions(survey: Survey, table: str) -> bool:
     seen = peek(survey.folder, table)
     if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
-    begin = (survey.folder.read(table, _LOOKED_AT) or b"").replace(b"\0", b"")
-    return any(os.fsencode(name.rpartition("/")[2]) in begin for name in survey.media[:_MOST_MEDIA])
+    return survey.is_named_in(table)
 
 
 def _counted(suffixes: Counter[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +15,22 @@ from walt.media.kinds import is_media
 
 TEXTS = (".txt", ".caption")
 """Suffixes of texts, which may be captions."""
-_FOREIGN_TABLES = (".xlsx", ".xls", ".ods", ".feather", ".arrow", ".sqlite", ".orc", ".avro")
-_FOREIGN_TEXTS = (".srt", ".vtt", ".ass", ".yaml", ".yml", ".xml", ".toml", ".md", ".tags", ".nfo", ".description")
+FOREIGN_TABLES = (".xlsx", ".xls", ".ods", ".feather", ".arrow", ".sqlite", ".orc", ".avro")
+_SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".ttml", ".lrc")
+_FOREIGN_TEXTS = (".yaml", ".yml", ".xml", ".toml", ".md", ".tags", ".nfo", ".description")
+_NO_CAPTIONS = (
+    ".dvc", ".md5", ".sha1", ".sha256", ".sha512", ".sfv", ".par2", ".sh", ".bat", ".py", ".ipynb", ".log", ".m3u",
+    ".m3u8", ".mpd", ".ffconcat", ".torrent", ".idx", ".npy", "sums",
+)  # fmt: skip
+"""Ends of names of files that may name others, and say nothing of what is seen in them."""
 _OF_CAPTIONS = ("caption", "prompt", "metadata")
 _TARS = (".tar",)
 _PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
 _USUAL_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".png")
 _USUAL_FOLDERS = ("videos", "video", "clips", "data", "media", "images")
+_MOST_OF_A_SUFFIX, _LOOKED_AT = 4, 1 << 16
+"""Of how many files of each unknown suffix names of other files are looked for, and in how many bytes."""
+_MOST_MEDIA = 64
 _ABOUT = frozenset((
     "readme", "license", "licence", "requirements", "notice", "changelog", "copying", "citation", "croissant",
     "dataset_info", "dataset_infos", "config", "info", "state",
@@ -40,9 +50,11 @@ class Survey:
     tars: list[str] = field(default_factory=list)
     packed: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
-    """Tables of kinds that are not read, and what seems to be a text about a video or image, by its name."""
+    """Tables of kinds that are not read, subtitles, what seems to be a text about a video or image, by its name, and
+    other files that name some."""
     others: Counter[str] = field(default_factory=Counter)
     """How many files there are of each other suffix."""
+    _examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list), init=False, repr=False)
     lerobot: list[str] = field(default_factory=list)
     """Descriptions of LeRobot datasets in folders of this one."""
     chosen: bool = False
@@ -63,8 +75,23 @@ class Survey:
             if stem in stems or any(word in stem.lower() for word in _OF_CAPTIONS):
                 found.foreign.append(name)
             else:
-                found.others[PurePosixPath(name).suffix.lower()] += 1
+                found._pass_over(name)
+        for name in [name for names in found._examples.values() for name in names if found.is_named_in(name)]:
+            found.foreign.append(name)
+            found.others[_suffix(name)] -= 1
+        found.others = +found.others
         return found
+
+    def is_named_in(self, name: str) -> bool:
+        """Whether the beginning of a file names a video or image of the folder."""
+        begin = (self.folder.read(name, _LOOKED_AT) or b"").replace(b"\0", b"")
+        return any(os.fsencode(path.rpartition("/")[2]) in begin for path in self.media[:_MOST_MEDIA])
+
+    def _pass_over(self, name: str) -> None:
+        suffix = _suffix(name)
+        self.others[suffix] += 1
+        if not name.lower().endswith(_NO_CAPTIONS) and len(self._examples[suffix]) < _MOST_OF_A_SUFFIX:
+            self._examples[suffix].append(name)
 
     def _add(self, name: str, beside: list[str]) -> None:
         """Sort a file in; what may be a text about the media file whose name it has is added to ``beside``."""
@@ -82,12 +109,12 @@ class Survey:
             self.tars.append(name)
         elif lower.endswith(_PACKED):
             self.packed.append(name)
-        elif lower.endswith(_FOREIGN_TABLES):
+        elif lower.endswith((*FOREIGN_TABLES, *_SUBTITLES)):
             self.foreign.append(name)
         elif lower.endswith(_FOREIGN_TEXTS):
             beside.append(name)
         else:
-            self.others[PurePosixPath(lower).suffix or "without a suffix"] += 1
+            self._pass_over(name)
 
     @classmethod
     def of_list(cls, folder: Folder, table: str) -> Survey:
@@ -130,3 +157,7 @@ class Survey:
             return _USUAL_FOLDERS
         counts = Counter(name.rpartition("/")[0] for name in self.media)
         return tuple(folder for folder, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0])))
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower() or "without a suffix"

@@ -21,10 +21,13 @@ from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert, short
 from walt.ingest.tables.fields import TABLE, VALUE, getter
 from walt.ingest.tables.spans import make_span, span_of_cell
+from walt.media.kinds import is_media
 
 MOST_TABLES = 256
 """Tables that are looked at."""
 _MOST_NAMED = 16
+_MOST_TEXTS = 64
+"""Texts of which no file has the name that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _about_these_files(survey: Survey, seen: Peek) -> Peek:
     """A table of which the first records name no file that is here: with those that do, if there are any, since only a
     part of a large dataset may be here."""
     names = [name for name in usual_names.PATHS if name in seen.columns]
-    if not survey.media or not names or find_paths(survey, seen) is not None:
+    if not survey.media or not names or seen.table.lower().endswith(".txt") or find_paths(survey, seen) is not None:
         return seen
     getters = [getter(name) for name in names]
     paths = [PurePosixPath(name) for name in survey.media]
@@ -132,6 +135,20 @@ def _about_these_files(survey: Survey, seen: Peek) -> Peek:
 
     found = list(islice(filter(here, records(survey.folder, seen)), len(seen.records)))
     return replace(seen, records=found) if found else seen
+
+
+def texts_with_names(survey: Survey, names: Iterable[str]) -> list[str]:
+    """Those of the folder's texts whose lines begin with names of its files (``walt.ingest.tables.text_table``)."""
+    found = []
+    for name in islice((name for name in names if name.lower().endswith(".txt")), _MOST_TEXTS):
+        seen = peek(survey.folder, name)
+        paths = None if seen.problem else find_paths(survey, seen)
+        if paths is None or paths.hits * 10 < len(seen.records) * 9:
+            continue
+        whole = all(is_media(value) for value in paths.found)  # else the first words of a text may be names by chance
+        if whole or len(set(paths.found.values())) > 1:
+            found.append(name)
+    return found
 
 
 def caption_columns(seen: Peek) -> tuple[str, ...]:
@@ -152,6 +169,8 @@ def _holds_texts(seen: Peek, name: str) -> bool:
 
 def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[str, Any], int, list[str]] | str:
     """Settings of ``FileList`` that read a table, how many of its first rows have a file, and notes; or why not."""
+    if first := _names_a_file(survey, seen):
+        return f"its first line is no header: it names {short(first)}; write one, such as path,caption"
     missing = [name for name in (*columns.captions, columns.label, *columns.span, columns.split) if name]
     unknown = next((name for name in missing if name not in seen.columns and "." not in name and name != TABLE), None)
     if unknown:
@@ -182,6 +201,18 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     chosen = {"split_column": split, "group_column": group, "number_columns": numbers, "label_column": columns.label}
     settings |= {name: value for name, value in chosen.items() if value}
     return settings, paths.hits, notes
+
+
+def _names_a_file(survey: Survey, seen: Peek) -> str | None:
+    """A file of the folder that stands in the header of a CSV; None: there is none."""
+    if seen.table.lower().endswith((".json", ".jsonl", ".ndjson", ".parquet")):
+        return None
+    beside = seen.table.rpartition("/")[0]
+    for name in seen.columns:
+        for path in (name, *name.split(maxsplit=1)[:1]):
+            if survey.holds(path) or (beside and survey.holds(f"{beside}/{path}")):
+                return path
+    return None
 
 
 def _no_file(seen: Peek, columns: TableColumns) -> str:

@@ -10,12 +10,14 @@ from typing import IO, Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.sources.folders import Folder
+from walt.ingest.tables import text_table
 from walt.ingest.tables.cells import BadValue, Block, Columns, Record, Row, convert, convert_column, literal_list
-from walt.ingest.tables.csv_table import csv_records, no_column
+from walt.ingest.tables.csv_table import csv_columns, csv_records, no_column
 from walt.ingest.tables.fields import TABLE, getter, root
 from walt.ingest.tables.json_blocks import Batch, json_line_batches, schema_of
 from walt.ingest.tables.json_table import Numbered, as_utf8, is_whole, json_lines, json_records, numbered_lines
 from walt.ingest.tables.parquet_table import parquet_records
+from walt.ingest.tables.text_table import holds_json
 
 _LOOKED_AT = 100
 """Records of a JSON file in which a column must be at least once: there is no header that says which there are."""
@@ -75,11 +77,24 @@ def _read_json_lines(
     return chain(first, json_line_batches(where, stream, line, schema))
 
 
+def _read_text(where: str, table: str, stream: IO[bytes], columns: Columns, optional: Columns, shape: Shape) -> Records:
+    """A ``.txt``: JSON lines, a CSV with a header that has the columns, or names and captions without a header."""
+    if holds_json(stream):
+        return _read_json_lines(where, table, stream, columns, optional, shape)
+    in_header = set(columns) <= set(csv_columns(table, stream))
+    stream.seek(0)
+    if in_header or not set(columns) <= set(text_table.COLUMNS):
+        return _read_csv(where, table, stream, columns, optional, shape)
+    return text_table.text_records(stream)
+
+
 FORMATS: dict[str, Reader] = {
     ".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet,
     ".json": _read_json, ".jsonl": _read_json_lines, ".ndjson": _read_json_lines,
 }  # fmt: skip
 """By the end of the file's name. A table that a descriptor names and that ends otherwise is read as CSV."""
+_TEXTS: dict[str, Reader] = {".txt": _read_text}
+"""Further ones, of files that are mostly none."""
 
 
 def find_tables(folder: Folder, patterns: tuple[str, ...]) -> list[str]:
@@ -125,7 +140,7 @@ def read_blocks(
     of_table = {name: kind for name, kind in columns.items() if name != TABLE}
     cells = [(getter(name), kind) for name, kind in kinds.items()]
     with folder.open(table) as stream:
-        read = FORMATS.get(PurePosixPath(table).suffix.lower(), _read_csv)
+        read = (FORMATS | _TEXTS).get(PurePosixPath(table).suffix.lower(), _read_csv)
         found = read(folder.location(table), table, stream, of_table, optional or {}, shape)
         for part in exploded(found, shape.explode) if shape.explode else found:
             if isinstance(part, Batch):
