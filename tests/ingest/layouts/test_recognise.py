@@ -174,6 +174,23 @@ LAYOUTS: dict[str, Layout] = {
         },
         CATS_IN_VIDEOS,
     ),
+    "a JSON list per split": Layout(
+        {
+            **IN_VIDEOS,
+            "data.json": {
+                "train": [{"video": "a.mp4", "caption": "a cat", "score": 0.5}],
+                "val": [{"video": "b.mp4", "caption": "a dog", "score": 1.5}], "test": [],
+            },
+        },
+        CATS, splits={"a.mp4": "train", "b.mp4": "held_out"}, numbers={"b.mp4": {"score": 1.5}},
+    ),
+    "JSON lists by source": Layout(
+        {
+            **IN_VIDEOS,
+            "data.json": {"pexels": [{"path": "a.mp4", "cap": "a cat"}], "own": [{"path": "b.mp4", "cap": "a dog"}]},
+        },
+        CATS,
+    ),
     "14 FastVideo": Layout(
         {
             **IN_VIDEOS,
@@ -497,6 +514,25 @@ def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: P
         ({"t.csv": "path,start_ms,end_ms,caption\na.mp4,0,900,a cat\na.mp4,900,1800,a dog\n"}, "t.csv"),
         ({"t.csv": "path,start,duration,caption\na.mp4,0,2,a cat\na.mp4,2,2,a dog\n"}, "t.csv"),
         ({"t.json": {"A": {"clips": [{"about": {"sentence": "a cat"}}]}, "B": {}, "C": {}}}, "t.json"),
+        (
+            {
+                "t.json": {
+                    "train": {"1": {"path": "a.mp4", "caption": "x"}},
+                    "val": {"1": {"path": "b.mp4", "caption": "y"}},
+                }
+            },
+            "t.json",
+        ),
+        (
+            {
+                "t.json": {
+                    "a": [{"path": "a.mp4", "caption": "x"}],
+                    "b": [{"path": "b.mp4", "caption": "y"}],
+                    "about": {"by": "me"},
+                }
+            },
+            "t.json",
+        ),
         ({"robot/meta/info.json": {"codebase_version": "v2.1"}}, "robot/meta/info.json"),
         ({"t.csv": "path,startFrame,endFrame,caption\na.mp4,0,24,a cat\na.mp4,24,48,a dog\n"}, "t.csv"),
     ],

@@ -12,7 +12,7 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables.cells import BadValue, Record, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
-from walt.ingest.tables.fields import KEY, VALUE
+from walt.ingest.tables.fields import EVERY, KEY, VALUE
 from walt.ingest.tables.json_table import json_lines, json_records
 from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
 from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_records
@@ -34,6 +34,8 @@ class Peek:
     """The first ones that can be read."""
     place: str | None = None
     """Of a JSON file: where its records are."""
+    unread: tuple[str, ...] = ()
+    """Of a JSON file: other places, whose records have captions too."""
     problem: str | None = None
     """Why it cannot be read as a table."""
     types: Mapping[str, str] = field(default_factory=dict)
@@ -123,9 +125,25 @@ def _peek_json(folder: Folder, table: str) -> Peek:
     if not inside or (is_map_of_records and len(whole) > 2) or all(_is_text_or_list(value) for value in whole.values()):
         return Peek(table, (KEY, *_columns(records)), records)
     name = max(inside, key=lambda name: (isinstance(whole[name], list), inside[name]))
+    columns = {other: _columns_at(whole[other]) for other in inside}
+    common = set[str].intersection(*map(set, columns.values()))
+    alike = any(map(usual_names.is_caption, common)) and len(common) > 1
+    if (
+        alike
+        and len(inside) > 1
+        and all(isinstance(value, list) and (not value or key in inside) for key, value in whole.items())
+    ):
+        name = EVERY
     with folder.open(table) as stream:
         records, _ = _first(json_records(table, stream, name))
-    return Peek(table, _columns(records), records, name)
+    others = [other for other in inside if name not in (other, EVERY)]
+    unread = tuple(other for other in others if any(map(usual_names.is_caption, columns[other])))
+    return Peek(table, _columns(records), records, name, unread)
+
+
+def _columns_at(place: Any) -> tuple[str, ...]:
+    """The columns of the first records of a list or a map."""
+    return _columns(list(islice(place.values() if isinstance(place, dict) else place, _RECORDS)))
 
 
 def _holds_records(value: Any) -> bool:

@@ -19,7 +19,7 @@ from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert, short
-from walt.ingest.tables.fields import TABLE, VALUE, getter
+from walt.ingest.tables.fields import EVERY, KEY, TABLE, VALUE, getter
 from walt.ingest.tables.spans import make_span, span_of_cell
 from walt.media.kinds import is_media
 
@@ -177,6 +177,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return f"no column '{unknown}' (columns: {', '.join(seen.columns)})"
     if not columns.said and (special := known_tables.settings(survey, seen)):
         return special
+    if not columns.said and seen.unread:
+        return f"records at '{seen.place}' and at {', '.join(map(repr, seen.unread))}, of which only one can be read"
     paths = find_paths(survey, seen, columns.path)
     if paths is None:
         return _no_file(seen, columns)
@@ -196,6 +198,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return f"rows of one file differ in {moments}, of which no span in seconds (start and end) can be made"
     taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
     split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)
+    if split is None and seen.place == EVERY and all(split_of(record[KEY]) for record in seen.records):
+        split = KEY
     group = columns.group or _first(seen, usual_names.GROUPS, taken, lambda value: isinstance(value, str))
     numbers = columns.numbers or tuple(name for name in seen.columns if name not in taken and _is_number(seen, name))
     chosen = {"split_column": split, "group_column": group, "number_columns": numbers, "label_column": columns.label}
@@ -229,8 +233,9 @@ def _add_spans(
     survey: Survey, seen: Peek, columns: TableColumns, paths: Paths, settings: dict[str, Any], notes: list[str]
 ) -> None:
     """Spans, if their columns hold some and the files are long enough: else the files are the spans already."""
-    for names in (columns.span,) if columns.span else usual_names.SPANS:
-        if not all(name in seen.columns for name in names) or set(names) & set(settings["caption_columns"]):
+    for usual in (columns.span,) if columns.span else usual_names.SPANS:
+        names = tuple(found for name in usual if (found := usual_names.same_name(name, seen.columns)))
+        if len(names) < len(usual) or set(names) & set(settings["caption_columns"]):
             continue
         getters = [getter(name) for name in names]
         values = [[find(record) for find in getters] for record in seen.records]
@@ -274,8 +279,9 @@ def _hold_their_spans(survey: Survey, seen: Peek, paths: Paths, spans: list[Span
 
 
 def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str | None:
-    for name in names:
-        if name in seen.columns and name not in taken:
+    for usual in names:
+        name = usual_names.same_name(usual, seen.columns)
+        if name is not None and name not in taken:
             find = getter(name)
             values = [value for record in seen.records if (value := find(record))]
             if values and all(fits(value) for value in values):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 PATHS = (
     "file_name", "video", "path", "file_path", "video_path", "media_path", "vid", "videoID", "filename", "file",
@@ -22,6 +23,7 @@ SPANS = (
     ("Start_timestamp", "End_timestamp"), ("start_seconds", "end_seconds"), ("start time", "end time"),
     ("timestamp",), ("span",), ("clip.span",),
 )  # fmt: skip
+"""Whatever their case, and with blanks, ``_``, ``-`` or nothing between words: see ``same_name``."""
 SPLITS = ("split", "subset", "partition")
 GROUPS = ("group", "recording", "source_video", "video_source")
 LABELS = ("label", "class", "category", "class_name")
@@ -39,6 +41,7 @@ _TECHNICAL = re.compile(
 )
 
 
+_BETWEEN = re.compile("[ _-]")
 _MOMENT = re.compile(r"(^|[_ .])(start|begin|onset|offset|timestamp)([_ ]|$)", re.IGNORECASE)
 
 
@@ -48,6 +51,14 @@ def is_caption(name: str) -> bool:
     if name in CAPTIONS or last in CAPTIONS or ("caption" in last and not last.endswith(_ABOUT_CAPTIONS)):
         return True
     return above[-1:] in (["caption"], ["captions"]) and f"_{last}" not in _ABOUT_CAPTIONS
+
+
+def same_name(name: str, columns: Iterable[str]) -> str | None:
+    """The column with a usual name: as it stands, else in another case or with other signs between its words."""
+    if name in columns:
+        return name
+    plain = _BETWEEN.sub("", name).lower()
+    return next((column for column in columns if _BETWEEN.sub("", column).lower() == plain), None)
 
 
 def is_moment(name: str) -> bool:

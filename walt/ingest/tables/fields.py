@@ -17,6 +17,8 @@ KEY, VALUE, FILE, TABLE = "$key", "$value", "$file", "$table"
 """Fields that every record of a map file has (its key, its value), that every record has of a JSON file (the whole
 content, as in ``$file.meta.id``), and that every row has (the table's own name)."""
 
+EVERY = "*"
+"""Of a JSON file: all its fields, each of which is a list of records (``{"train": [...], "val": [...]}``)."""
 _HOLE = re.compile(r"\{([^{}]+)\}")
 
 

@@ -17,7 +17,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
 from walt.core.suggestions import did_you_mean
 from walt.ingest.tables.cells import BadValue, Record
-from walt.ingest.tables.fields import FILE, KEY, VALUE, getter
+from walt.ingest.tables.fields import EVERY, FILE, KEY, VALUE, getter
 
 LONGEST_LINE = 1 << 26
 _MOST_AT_ONCE = 1 << 28
@@ -38,7 +38,8 @@ def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple
     A file of several JSON values, one after the other or one per line, is read whatever its name.
 
     Args:
-        records: the field that holds the list or map of records; None: the file's whole content is it.
+        records: the field that holds the list or map of records; None: the file's whole content is it; ``EVERY``: each
+            field is a list of them.
         join: a second field, and the key by which one of its records belongs to each of the first: its fields are
             seen where the record has none of that name.
 
@@ -173,6 +174,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 def _of_content(where: str, content: Any, records: str | None) -> Numbered:
     """The records at a field of the content."""
+    if records == EVERY and isinstance(content, dict):
+        yield from _of_every(content)
+        return
     found = content if records is None else getter(records)(content) if isinstance(content, dict) else None
     if isinstance(found, dict):
         for number, (key, value) in enumerate(found.items(), 1):
@@ -187,6 +191,15 @@ def _of_content(where: str, content: Any, records: str | None) -> Numbered:
         raise ConfigurationError(f"{where}: no list or map of records at '{records}'{hint} (keys: {keys})")
     else:
         raise ConfigurationError(f"{where}: neither a list of records nor a map")
+
+
+def _of_every(content: dict[str, Any]) -> Numbered:
+    """The records of all lists, each with the name of its list as its key."""
+    number = 0
+    for key, records in content.items():
+        for record in records if isinstance(records, list) else (None,):
+            number += 1
+            yield number, {**record, KEY: key} if isinstance(record, dict) else BadValue(f"no JSON object at '{key}'")
 
 
 def _joined(where: str, content: Any, field: str, key: str) -> dict[str, Mapping[str, Any]]:
