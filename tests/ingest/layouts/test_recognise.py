@@ -23,6 +23,7 @@ from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
+from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.kinds import FileList
 from walt.project.point_at_dataset import own_dataset
@@ -136,6 +137,40 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "8 JSON beside each file": Layout(
         {**TWO, "a.json": {"caption": "a cat"}, "b.json": {"caption": "a dog"}}, CATS, kind="folder", names=("caption",)
+    ),
+    "yt-dlp": Layout(
+        {
+            "a [x].webm": V, "a [x].en.vtt": "WEBVTT", "a [x].info.json": {
+                "id": "x", "title": "A cat", "description": "Our cat jumps", "formats": [{"url": "u"}],
+                "automatic_captions": {"en": [{"url": "u", "ext": "vtt"}]}, "subtitles": {},
+            },
+        },
+        {"a [x].webm": ["Our cat jumps"]}, kind="folder", names=("description",),
+    ),
+    "texts in two languages beside each file": Layout(
+        {**TWO, "a.en.txt": "a cat", "a.de.txt": "eine Katze", "b.en.txt": "a dog"},
+        {"a.mp4": ["eine Katze", "a cat"], "b.mp4": ["a dog"]}, kind="folder",
+    ),
+    "JSON beside each file, fields given": Layout(
+        {**TWO, "a.json": {"id": 1, "gpt": {"summary": "a cat"}}, "b.json": {"id": 2, "gpt": {"summary": "a dog"}}},
+        CATS, kind="folder", given={"columns": TableColumns(captions=("gpt.summary",))},
+    ),
+    "EPIC-KITCHENS, a narration for each span": Layout(
+        {
+            "videos/P01.mp4": V,
+            "train.csv": "video_id,start_timestamp,stop_timestamp,narration,narration_id\n"
+            "P01,00:00:00.14,00:00:03.37,open door,1\nP01,00:00:04.00,00:00:06.00,turn on light,2\n",
+        },
+        {"P01#t=0.14,3.37": ["open door"], "P01#t=4,6": ["turn on light"]},
+        spans={"P01#t=0.14,3.37": (0.14, 3.37), "P01#t=4,6": (4.0, 6.0)},
+    ),
+    "a sheet for people, its captions given": Layout(
+        {
+            "raw/session 1.mp4": V,
+            "sheet.csv": "Video file,Start,End,What happens?,Split\nsession 1.mp4,0:00,0:03,a man does this,train\n",
+        },
+        {"session 1.mp4#t=0,3": ["a man does this"]}, spans={"session 1.mp4#t=0,3": (0.0, 3.0)},
+        splits={"session 1.mp4#t=0,3": "train"}, given={"columns": TableColumns(captions=("What happens?",))},
     ),
     "9 one JSON map": Layout(
         {**TWO, "captions.json": {"a.mp4": ["a cat", "a small cat"], "b.mp4": ["a dog"]}},
@@ -532,6 +567,14 @@ def test_a_text_without_a_video_and_a_video_without_a_text_are_named(tmp_path: P
                 }
             },
             "t.json",
+        ),
+        (
+            {"t.csv": "path,Start,End,What happens?,By\na.mp4,0:00,0:03,a man walks,Ann\n"},
+            "column 'What happens.' of t.csv",
+        ),
+        (
+            {"a.json": {"title": "a cat, jumping", "views": 3}, "b.json": {"title": "a very small dog"}},
+            "a.json, b.json",
         ),
         ({"robot/meta/info.json": {"codebase_version": "v2.1"}}, "robot/meta/info.json"),
         ({"t.csv": "path,startFrame,endFrame,caption\na.mp4,0,24,a cat\na.mp4,24,48,a dog\n"}, "t.csv"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.tables.cells import BadValue, convert
 
 _DEPTH = 4
+_MARKS = re.compile("[.,;:!?]")
 _LENGTHS = ("long", "medium", "short")
 
 
@@ -38,3 +40,20 @@ def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
             cell = convert(value, "texts")
             if cell and not isinstance(cell, BadValue):
                 yield before + name
+
+
+def is_prose(value: Any, words: int) -> bool:
+    """Whether a value is a text of as many words or numbers, and no URL, path, list or record that is spelled."""
+    if not isinstance(value, str) or "://" in value or value.startswith(("[", "{", "/")):
+        return False
+    parts = _MARKS.sub(" ", value).split()
+    return len(parts) >= words and sum(map(str.isalpha, parts)) > 1
+
+
+def fields_of_prose(record: dict[str, Any], depth: int = 2) -> Iterator[str]:
+    """Fields, also inside of others, that hold a text of three words or more, whatever their names are."""
+    for name, value in record.items():
+        if isinstance(value, dict) and depth:
+            yield from (f"{name}.{inner}" for inner in fields_of_prose(value, depth - 1))
+        elif is_prose(value, 3):
+            yield name

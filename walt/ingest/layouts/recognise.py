@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from walt.core.errors import ConfigurationError
 from walt.core.printable import printable
@@ -14,7 +14,14 @@ from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import lance_note, recognise_special
 from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
-from walt.ingest.layouts.tables import Recognised, TableColumns, caption_columns, recognise_tables, texts_with_names
+from walt.ingest.layouts.tables import (
+    Recognised,
+    TableColumns,
+    caption_columns,
+    prose_columns,
+    recognise_tables,
+    texts_with_names,
+)
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.kinds import (
@@ -83,6 +90,10 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         ConfigurationError: there is nothing to read, or two tables say different things of the files, or the table or
             a column that the user named does not fit.
     """
+    if wish.columns.captions and wish.captions is None and wish.columns == TableColumns(captions=wish.columns.captions):
+        sidecars = recognise_sidecars(survey, wish.columns.captions)
+        if any(file.fields for file in sidecars.files):
+            return _beside(survey, replace(sidecars, files=[file for file in sidecars.files if file.fields]))
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
@@ -102,7 +113,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if survey.tars and not survey.media:
         return _of_tars(survey, wish)
     sidecars = recognise_sidecars(survey)
-    names = [name for name in survey.tables if name not in sidecars.beside]
+    names = [name for name in survey.tables if name not in sidecars.beside and name not in sidecars.others]
     pairs = recognise_lines(survey)
     known = {*sidecars.beside, *(name for pair in pairs for name in (pair.paths, *pair.captions))}
     names += texts_with_names(survey, (name for name in survey.texts if name not in known))
@@ -119,16 +130,24 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if captioned:
         return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
     if sidecars.files:
-        source = _folder(survey)
-        source = source.model_copy(update={"captions": tuple(sidecars.files)})
-        choice = Choice(source, True, notes=sidecars.notes)
-        return _left(survey, choice, sidecars.used, why | _others(tables), sidecars)
+        return _beside(survey, sidecars, why | _others(tables))
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
     if len(uncaptioned) == 1:
-        return _left(survey, _table(uncaptioned[0], wish, survey), set(uncaptioned[0].tables), why, sidecars)
+        choice = _table(uncaptioned[0], wish, survey)
+        if columns := prose_columns(survey, uncaptioned[0]):
+            names = [f"column '{name}' of {uncaptioned[0].tables[0]}" for name in columns]
+            choice.unused.append(Unused(names, "texts that may be captions (--caption-column)", wish.use_captions))
+        return _left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(_nothing(survey, why))
     return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
+
+
+def _beside(survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None) -> Choice:
+    """Captions in files of their own. Args: why other tables cannot be read; None: the user named the fields."""
+    source = _folder(survey).model_copy(update={"captions": tuple(sidecars.files)})
+    choice = Choice(source, True, notes=sidecars.notes)
+    return _left(survey, choice, sidecars.used, why or {}, None if why is None else sidecars)
 
 
 def _named_by_table(survey: Survey, source: Source, wish: Wish) -> bool:
@@ -270,10 +289,14 @@ def _left(
         names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
         if names:
             unused.append(Unused(names, cause, holds))
-    said = {name for found in unused for name in found.names}
-    if tables := [name for name in survey.tables if name not in used and name not in said]:
+    if sidecars is not None and sidecars.others:
+        fields = list(dict.fromkeys(field for inside in sidecars.others.values() for field in inside))
+        said = f"texts in {', '.join(fields[:_MOST_SHOWN])}, which may be captions (--caption-column)"
+        unused.append(Unused([*sidecars.others], said, not choice.captioned))
+    said_of = {name for found in unused for name in found.names}
+    if tables := [name for name in survey.tables if name not in used and name not in said_of]:
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
-    if texts := [name for name in survey.texts if name not in used and name not in said]:
+    if texts := [name for name in survey.texts if name not in used and name not in said_of]:
         unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
     if survey.lerobot:
         cause = "of LeRobot datasets, whose episodes and tasks are not read: give each alone, or make a union of them"

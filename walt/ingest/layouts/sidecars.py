@@ -10,10 +10,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from walt.ingest.layouts.caption_fields import caption_fields
+from walt.ingest.layouts.caption_fields import caption_fields, fields_of_prose
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
 from walt.ingest.sources.kinds import CaptionFile
+from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
 
@@ -28,11 +29,17 @@ class Sidecars:
     """Texts and JSON files that they find."""
     beside: dict[str, bool] = field(default_factory=dict)
     """All texts and JSON files that belong to one media file each, and whether they hold captions."""
+    others: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of those without captions by their names: fields that hold texts."""
     notes: list[str] = field(default_factory=list)
 
 
-def recognise_sidecars(survey: Survey) -> Sidecars:
-    """Look for captions of single files among the texts and the JSON files of a folder."""
+def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars:
+    """Look for captions of single files among the texts and the JSON files of a folder.
+
+    Args:
+        wanted: fields of JSON files that the user named, used instead of those with the usual names.
+    """
     found = Sidecars()
     candidates = [*survey.texts, *(name for name in survey.tables if name.lower().endswith(".json"))]
     templates = _templates(survey, candidates)
@@ -47,12 +54,17 @@ def recognise_sidecars(survey: Survey) -> Sidecars:
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
     for template, names in sorted(records.items()):
-        fields = caption_fields(_record(survey, name) for name in islice(names, _LOOKED_AT))
+        looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
+        named = tuple(field for field in wanted if any(map(getter(field), looked)))
+        fields = named if wanted else caption_fields(looked)
         if not fields:
-            found.beside |= {name: _holds_texts(survey, name) for name in names}
+            prose = tuple(dict.fromkeys(field for record in looked for field in fields_of_prose(record)))
+            found.others |= dict.fromkeys(names, prose) if prose else {}
+            found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
             continue
         found.beside |= dict.fromkeys(names, True)
         found.files.append(CaptionFile(file=template, fields=fields))
+        found.notes.append(f"captions are {', '.join(fields)} of {template}")
         found.used |= names.keys()
     return found
 
@@ -67,9 +79,14 @@ def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str,
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for name in candidates:
         path = PurePosixPath(name)
+        stem, _, middle = path.stem.rpartition(".")
         for media in by_stem.get(path.stem, ()):
             for template in _ways(name, path.suffix, media):
                 found[template][name] = media
+        if middle.isalpha() and path.stem not in by_stem:  # a.info.json, a.en.txt
+            for media in by_stem.get(stem, ()):
+                for template in _ways(name, f".{middle}{path.suffix}", media):
+                    found[template][name] = media
     return _without_repetition(found)
 
 

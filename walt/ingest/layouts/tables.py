@@ -11,6 +11,7 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
+from walt.ingest.layouts.caption_fields import is_prose
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths, value_of
 from walt.ingest.layouts.peek import Peek, peek, records
 from walt.ingest.layouts.special import FPS
@@ -159,6 +160,16 @@ def caption_columns(seen: Peek) -> tuple[str, ...]:
     if not found and VALUE in seen.columns and _holds_texts(seen, VALUE):
         return (VALUE,)
     return tuple(found)
+
+
+def prose_columns(survey: Survey, found: Recognised) -> list[str]:
+    """Columns of a table without captions by their names that hold texts of several words, and are not used: they may
+    be captions."""
+    seen = peek(survey.folder, found.tables[0])
+    used = [value for value in found.settings.values() if value]
+    taken = {name for value in used for name in ((value,) if isinstance(value, str) else value)}
+    left = [name for name in seen.columns if name not in taken and name not in usual_names.LABELS]
+    return [name for name in left if any(is_prose(getter(name)(record), 2) for record in seen.records)]
 
 
 def _holds_texts(seen: Peek, name: str) -> bool:

@@ -14,13 +14,15 @@ PATHS = (
 
 CAPTIONS = (
     "caption", "text", "prompt", "cap", "sentence", "dense_caption", "captions", "texts", "prompts", "description",
-    "long_caption", "short_caption", "Caption", "Text", "whole_caption", "enCap", "scene.caption",
+    "long_caption", "short_caption", "Caption", "Text", "whole_caption", "enCap", "scene.caption", "narration",
+    "narration_text", "video_description",
 )  # fmt: skip
 """The surest first; others that have ``caption`` in their names follow."""
 
 SPANS = (
     ("start", "end"), ("start_time", "end_time"), ("time_start", "time_end"), ("begin", "end"), ("from", "to"),
-    ("Start_timestamp", "End_timestamp"), ("start_seconds", "end_seconds"), ("start time", "end time"),
+    ("Start_timestamp", "End_timestamp"), ("start_timestamp", "stop_timestamp"), ("start_time", "stop_time"),
+    ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"),
     ("timestamp",), ("span",), ("clip.span",),
 )  # fmt: skip
 """Whatever their case, and with blanks, ``_``, ``-`` or nothing between words: see ``same_name``."""
