@@ -83,5 +83,5 @@ def test_every_layout_has_its_name() -> None:
 
 def test_layouts_and_things_that_do_not_exist_are_refused(project: Path) -> None:
     for words in (["data", "out", "--as", "zip"], ["models", "out", "--as", "webdataset"], ["data", "out"]):
-        assert CliRunner().invoke(app, ["export", *words]).exit_code == 2
+        assert isinstance(CliRunner().invoke(app, ["export", *words]).exception, ConfigurationError)
     assert not (project / "out").exists()
