@@ -21,8 +21,8 @@ from walt.pages.formats import number, percent
 def render(template: Path, values: Mapping[str, Any]) -> str:
     """The page: ``template`` filled with ``values``, whose texts are escaped. The same values give the same text.
 
-    Filters: ``number`` and ``percent`` of ``walt.pages.formats``, ``breakable`` as below. Raises jinja2.UndefinedError for a value that the
-    template names and ``values`` lacks.
+    Filters: ``number`` and ``percent`` of ``walt.pages.formats``, ``breakable`` as below. Raises jinja2.UndefinedError
+    for a value that the template names and ``values`` lacks.
     """
     environment = Environment(
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined,
