@@ -23,6 +23,8 @@ _DVC_NOISE = (
     "ERROR: failed to reproduce", "Having any troubles?", "Running stage", "> ", "Traceback", "Use `dvc", "To track",
     "To enable",
 )  # fmt: skip
+_DVC_HOUSEKEEPING = ("Generating lock file", "Updating lock file", "Use `dvc push`")
+"""What DVC says after every stage, whether or not there is a remote, and what no reader of a flow's log needs."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Call
         line = line.rstrip()
         if line:
             lines.append(line)
-            on_line(line)
+            if not line.startswith(_DVC_HOUSEKEEPING):
+                on_line(line)
 
 
 def _exit_status(ended: Ended) -> int:

@@ -36,7 +36,7 @@ from walt.project.runner import load_params
 
 NEXT = """
 Now open results/report.html: the videos, whether they show what their prompts ask for, and how they were made.
-Compare runs with `{mlflow}`. For your own videos: `{walt} init --videos FOLDER --captions FILE.csv --force`,
+Compare runs with `{mlflow}`. For your own videos: `{walt} init --videos FOLDER --force`,
 then `{again}` again."""
 _LAST_SECONDS = 10.0
 _IN_A_CLONE = {"mlflow": "make mlflow", "walt": ".venv/bin/walt", "again": "make demo"}

@@ -81,7 +81,13 @@ def test_every_layout_has_its_name() -> None:
     assert {layout.value for layout in LayoutName} == set(LAYOUTS)
 
 
+def test_before_ingest_it_says_what_makes_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["export", "data", "out", "--as", "webdataset"])
+    assert "no clips here yet: data/manifest is what `walt ingest` makes" in str(result.exception)
+
+
 def test_layouts_and_things_that_do_not_exist_are_refused(project: Path) -> None:
     for words in (["data", "out", "--as", "zip"], ["models", "out", "--as", "webdataset"], ["data", "out"]):
-        assert CliRunner().invoke(app, ["export", *words]).exit_code == 2
+        assert isinstance(CliRunner().invoke(app, ["export", *words]).exception, ConfigurationError)
     assert not (project / "out").exists()

@@ -266,11 +266,13 @@ def test_what_a_release_or_the_workspace_needs_stays_in_dvcs_cache(root: Path) -
     def call(*command: str) -> None:
         subprocess.run(command, cwd=root, check=True, capture_output=True)
 
-    (root / "dvc.yaml").write_text("stages: {train: {cmd: cp in out, deps: [in], outs: [out]}}\n")
+    train = "{cmd: cp in out, deps: [in, '${dataset.descriptor}'], outs: [out]}"  # a key of params.yaml, as in ours
+    (root / "dvc.yaml").write_text(f"stages: {{train: {train}}}\n")
+    file(root / "datasets/shapes.yaml")
     dvc = [sys.executable, "-m", "dvc"]
     call("git", "init", "-q")
     call(*dvc, "init", "-q")
-    call("git", "add", "dvc.yaml")
+    call("git", "add", "dvc.yaml", "params.yaml")
     call("git", "-c", "user.name=n", "-c", "user.email=e@x", "commit", "-qm", "first")
     for number in ("nobody's", "the release's", "the workspace's"):
         (root / "in").write_text(number)

@@ -350,6 +350,16 @@ def test_errors_are_one_line_and_nothing_is_written(arguments: list[str], messag
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_clips_that_nobody_has_generated_yet_are_made_by_prepare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["init", "--recipe", "tiny"]).exit_code == 0
+    said = str(call(tmp_path).exception)
+    assert "data/shapes: no such folder" in said
+    assert said.endswith("`walt prepare` makes the files")
+
+
 @pytest.mark.usefixtures("charts_not_drawn")
 def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from walt.cli import app
 from walt.commands import listing
 from walt.commands.listing import CommandFile, list_commands
+from walt.core.errors import ConfigurationError
 from walt.project.registry import STAGES, get_stage
 
 PRINTING = {"annotated_doc", "attr", "attrs", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer"}
@@ -87,5 +88,46 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(("typed", "meant"), [("inspct", "inspect"), ("train-bse", "train-base")])
 def test_an_unknown_command_is_answered_with_the_nearest(typed: str, meant: str) -> None:
     result = CliRunner().invoke(app, [typed])
+    assert isinstance(result.exception, ConfigurationError)
+    assert f"Did you mean '{meant}'" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sample", "--nosuch"], "sample: no such option: --nosuch"),
+        (["reconstruct"], "reconstruct: missing argument 'files' (`walt reconstruct --help` says what there is)"),
+        (["train-base", "--afres"], "(Possible options: --afresh) (`walt train-base --help` says what there is)"),
+        (["ingest", "x"], "ingest: got unexpected extra argument"),
+        (["--nosuch"], "no such option: --nosuch (`walt --help` says what there is)"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_as_all_errors_are(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ConfigurationError)
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not result.output
+
+
+def test_a_name_alone_shows_the_help() -> None:
+    result = CliRunner().invoke(app, [])
     assert result.exit_code == 2
-    assert f"Did you mean '{meant}'" in result.output.replace("\n", " ")
+    assert "train-base" in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["table", "3c"], ["ui", "--port", "0"], ["describe"], ["status"], ["sample", "--prompt", "x"], ["inspect"],
+        ["verify"], ["gc"], ["promote"], ["fetch"], ["compare", "a", "b"], ["convert-text-encoder", "x"], ["ingest"],
+    ],
+)  # fmt: skip
+def test_a_folder_without_a_project_is_named_and_left_as_it_is(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, ConfigurationError), result.output
+    assert "`walt init`" in str(result.exception) or "x: no such folder" in str(result.exception)
+    assert not list(tmp_path.iterdir())

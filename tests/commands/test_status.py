@@ -60,6 +60,12 @@ def test_the_release_with_the_alias(root: Path) -> None:
     assert line(root, "promoted").startswith("base 1 (adherence/both 0.9375 [")
 
 
+def test_who_only_looks_makes_no_database(root: Path) -> None:
+    (root / "mlflow.db").unlink()
+    assert line(root, "promoted") == "no release is champion"
+    assert not (root / "mlflow.db").exists()
+
+
 def test_a_registry_that_is_away_is_said(root: Path) -> None:
     text = (root / "params.yaml").read_text().replace("sqlite:///mlflow.db", "http://127.0.0.1:9")
     (root / "params.yaml").write_text(text)

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from tests.support.axe import faults_of_file, needs_axe
+from tests.support.browser import browser, needs_chromium
 from walt.commands.table.directions import Measured
 from walt.commands.table.table_file import load_scale, load_table
 from walt.commands.table.table_page import Results, write_page
@@ -94,3 +97,17 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
         write_page(tmp_path / folder, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
     for name in ("table.md", "table.html", "table.json", "table.png"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.slow
+@needs_chromium
+@needs_axe
+def test_nothing_keeps_people_from_using_it_on_a_phone_too(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
+    file = tmp_path / "table.html"
+    assert faults_of_file(file) == []
+    with browser() as running:
+        shown = running.tab()
+        for width in (1280, 390, 320):
+            shown.open(file.as_uri(), (width, 900))
+            assert shown.value("document.documentElement.scrollWidth") <= width

@@ -65,6 +65,13 @@ def test_output_and_status_come_back(tmp_path: Path) -> None:
     assert lines == list(ended.lines) == ["one", "two", "three"]
 
 
+def test_what_dvc_says_after_every_stage_is_not_shown(tmp_path: Path) -> None:
+    lines: list[str] = []
+    said = "Updating lock file 'dvc.lock'\nUse `dvc push` to send your updates to remote storage.\ningest -> data"
+    run_command(["echo", said], tmp_path, {}, lines.append, lambda: None)
+    assert lines == ["ingest -> data"]
+
+
 def test_a_command_killed_by_a_signal_ends_as_in_a_shell(tmp_path: Path) -> None:
     ended = run_command(["sh", "-c", "kill -9 $$"], tmp_path, {}, print, lambda: None)
     assert ended.status == 128 + signal.SIGKILL

@@ -18,6 +18,12 @@ def test_values_are_escaped_and_numbers_have_filters(tmp_path: Path) -> None:
     assert page == "<p>&lt;b&gt;: 1\N{NARROW NO-BREAK SPACE}234, 50 %</p>\n"
 
 
+def test_a_long_name_may_be_broken_between_its_words(tmp_path: Path) -> None:
+    (tmp_path / "page.html.jinja").write_text("{{ name | breakable }}")
+    page = render(tmp_path / "page.html.jinja", {"name": "base.adaln_rank<b>"})
+    assert page == "base.<wbr>adaln_<wbr>rank&lt;b&gt;"
+
+
 def test_a_value_that_is_missing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "page.html.jinja").write_text("{{ name }}")
     with pytest.raises(UndefinedError, match="name"):

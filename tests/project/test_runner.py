@@ -12,7 +12,7 @@ import typer
 from walt.cli import app
 from walt.commands.run_stage import run_and_show
 from walt.core.digests import sha256_file
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.core.transformers import Transformer
@@ -106,6 +106,16 @@ def test_stages_that_train_take_the_choice(stage: Stage) -> None:
     trains = stage.name.startswith(("train-", "finetune-"))
     assert stage.resumes == trains
     assert ({"--go-on", "--afresh"} <= options) == trains
+
+
+def test_a_stage_whose_input_is_not_there_yet_says_what_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+    said = "data/manifest is what `walt ingest` makes; `dvc repro ingest` runs all that this needs"
+    with pytest.raises(StorageError, match=f"no such file; {said}"):
+        run_and_show("encode-text")
 
 
 def test_both_choices_at_once_are_an_error() -> None:

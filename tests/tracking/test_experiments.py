@@ -66,7 +66,7 @@ def _workers_lines(root: Path) -> str:
 @pytest.mark.parametrize("how", ["--temp", "--queue"])
 def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_path: Path, how: str) -> None:
     """That DVC makes its copies where they are looked for, and names experiments as is believed, only DVC can show."""
-    commands = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))  # a queue's worker is found by name
+    commands = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))  # where a queue's worker is
     environment = {**os.environ, "PATH": commands, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1"}
     said = tmp_path / "said.txt"
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from walt.core.errors import ConfigurationError
 from walt.core.log import info
 
 
@@ -17,6 +18,8 @@ def command(
 
     Every tensor is compared with what was read, bit by bit. The pickles stay; nothing of ours reads them.
     """
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: no such folder")
     from walt.text.pickled_weights import convert  # imports torch, which --help does not need
 
     info(f"{folder}: reading the pickled weights with torch.load(weights_only=True), which runs no code")

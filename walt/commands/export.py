@@ -18,6 +18,7 @@ from walt.core.sizes import Size, size_folder
 from walt.export.facts import Facts
 from walt.ingest.config import Descriptor
 from walt.ingest.sources.classes import read_classes
+from walt.project.not_made_yet import not_made_yet
 from walt.project.runner import load_params
 
 
@@ -81,7 +82,10 @@ def command(
         return
     _refuse({"release": release, "push": push, "public": public or None, "licence": licence}, what)
     if folder is None or layout is None:
-        raise typer.BadParameter("walt export data needs a folder, and --as LAYOUT")
+        raise ConfigurationError("`walt export data` needs a folder, and --as LAYOUT")
+    advice = not_made_yet(("manifest", "clips"), Paths(Path.cwd()))
+    if advice is not None:
+        raise ConfigurationError(f"there are no clips here yet: {advice}")
     run(Path.cwd(), folder, layout.value, size, playable=playable)
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import console
-from walt.core.paths import ARTIFACTS
+from walt.core.paths import ARTIFACTS, Paths
+from walt.project.not_made_yet import not_made_yet
 from walt.project.registry import get_stage
 
 
@@ -27,7 +28,13 @@ def run_and_show(name: str, go_on: bool = False, afresh: bool = False) -> None:
     if go_on and afresh:
         raise ConfigurationError("--go-on and --afresh: one of them")
     stage = get_stage(name)
-    figures = run_stage(stage, Path.cwd(), "go-on" if go_on else "afresh" if afresh else None)
+    try:
+        figures = run_stage(stage, Path.cwd(), "go-on" if go_on else "afresh" if afresh else None)
+    except StorageError as error:
+        advice = not_made_yet(stage.inputs, Paths(Path.cwd()))
+        if advice is None:
+            raise
+        raise StorageError(f"{error}; {advice}") from error
     made = ", ".join(ARTIFACTS[output] for output in stage.outputs)
     table = Table(title=f"{stage.name} -> {made}", show_header=False, title_justify="left", box=None)
     for figure, value in figures.items():

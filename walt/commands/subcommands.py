@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -12,7 +13,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from walt.commands.listing import list_commands
 from walt.commands.run_stage import run_and_show
+from walt.core.errors import ConfigurationError
 from walt.project.registry import STAGES, Stage
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""Base of Typer's errors about arguments, whether it uses click or brings its own copy of it."""
 
 
 class Subcommands(TyperGroup):
@@ -32,12 +37,41 @@ class Subcommands(TyperGroup):
             panel = "Stages" if command.name in self.commands else "Project"  # a command that replaces its stage's
             self.add_command(TyperCommand(command.name, help=command.help, rich_help_panel=panel))
 
+    def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
+        """As Typer's, but a wrong argument is an error as all others are: one line, not a box.
+
+        Raises:
+            ConfigurationError: an option or an argument is wrong or missing.
+        """
+        try:
+            status = super().main(*args, standalone_mode=False, **settings)
+        except _UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # `walt` alone: the error is the help
+                error.show()
+                sys.exit(error.exit_code)
+            raise ConfigurationError(_in_one_line(error)) from None
+        except typer.Abort:
+            sys.exit(1)
+        if standalone_mode:
+            sys.exit(status if isinstance(status, int) else 0)
+        return status
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that the first of ``args`` names, its module imported now."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in self._modules:
             command = _command_of(import_module(self._modules[name]).command, name)
         return name, command, rest
+
+
+def _in_one_line(error: Any) -> str:
+    """``sample: no such option: --nosuch (`walt sample --help` says what there is)``."""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    said = said[:1].lower() + said[1:]
+    if error.ctx is None or error.ctx.parent is None:
+        return f"{said} (`walt --help` says what there is)"
+    name = error.ctx.info_name
+    return f"{name}: {said} (`walt {name} --help` says what there is)"
 
 
 def _command_of(function: Callable[..., None], name: str | None, **settings: Any) -> Any:

@@ -73,6 +73,15 @@ def resolve_uri(uri: str, root: Path) -> str:
     return uri
 
 
+def has_begun(config: TrackingConfig, root: Path) -> bool:
+    """Whether there is anything to read, so that who only reads need not make a database.
+
+    False: it would be a file of the project, and that is not there.
+    """
+    prefix, uri = "sqlite:///", resolve_uri(config.uri, root)
+    return not uri.startswith(prefix) or Path(uri.removeprefix(prefix)).is_file()
+
+
 def connect(config: TrackingConfig, root: Path) -> Connection:
     """Connect, and make the database and the experiment where they do not exist yet.
 
@@ -82,6 +91,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
     """
     environment.set_defaults()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database logs each of its 50 migrations
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     from mlflow import MlflowClient
 

@@ -75,7 +75,7 @@ def run(request: Request, root: Path) -> Path:
         if log.address:
             info(f"{log.address}/artifacts")
         elif log.run_id:
-            info(f"in MLflow: the run {log.run_id}, under Artifacts (`make mlflow` shows it)")
+            info(f"in MLflow: the run {log.run_id}, under Artifacts (`walt mlflow` shows it)")
     return out
 
 

@@ -14,7 +14,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import console
 from walt.project.params import Params
 from walt.project.recipes import load_recipe
-from walt.project.runner import IF_MISSING, PARAMS_FILE
+from walt.project.runner import IF_MISSING, PARAMS_FILE, load_params
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(?:G|GB|GiB)?", re.IGNORECASE)
 
@@ -36,9 +36,11 @@ def command(
     """
     if recipe is not None and params is not None:
         raise ConfigurationError("--recipe and --params both say what to describe; give one")
-    file = params or Path(PARAMS_FILE)
-    described = load_recipe(recipe) if recipe is not None else load_section(file, Params, IF_MISSING)
-    name = recipe or str(file)
+    if recipe is not None:
+        described = load_recipe(recipe)
+    else:
+        described = load_params(Path()) if params is None else load_section(params, Params, IF_MISSING)
+    name = recipe or str(params or PARAMS_FILE)
     if memory is not None:
         _show_memory(
             described, name, bytes_of(memory, "--memory"), bytes_of(host_memory, "--host-memory"), devices, as_json

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from walt.core.errors import StorageError
 from walt.project.params import Params
+from walt.project.runner import PARAMS_FILE
 from walt.tracking import server
 from walt.tracking.release_record import LOCK_FILE
 from walt.tracking.unneeded import fetch_locks, files_of_deleted_runs, models_without_version
@@ -66,7 +67,8 @@ def unused_in_mlflow(params: Params, root: Path, settled_seconds: float) -> tupl
 def _project(root: Path, file: Path, with_git: bool) -> Path:
     """A project of DVC's around the ``dvc.lock`` of a release, for ``dvc gc`` to look at."""
     folder = file.parent
-    shutil.copy(root / _PIPELINE, folder / _PIPELINE)
+    for name in (_PIPELINE, PARAMS_FILE):  # the former names values of the latter
+        shutil.copy(root / name, folder / name)
     dvc = [sys.executable, "-m", "dvc", "init", "-q", *([] if with_git else ["--no-scm"])]
     git = ["git", "-c", "user.name=walt", "-c", "user.email=walt@localhost", "-c", "commit.gpgsign=false"]
     commands = [dvc]

@@ -198,7 +198,9 @@ def find(request: Request, root: Path) -> Dataset:
         key = "dataset.path" if path is None else "--path"
         said = f"{key}: {paths.resolve(folder)}: no such folder"
         if ours:
-            said += f", and nothing was ingested (no {paths.manifest.relative_to(root)}); {without_sources(paths)}"
+            made = any(member.generator for member in descriptor.members().values())
+            said += f", and nothing was ingested (no {paths.manifest.relative_to(root)}); "
+            said += "`walt prepare` makes the files" if made else without_sources(paths)
         raise ConfigurationError(said)
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
 

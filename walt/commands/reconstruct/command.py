@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
+from walt.project.not_made_yet import not_made_yet
 
 
 class Precision(StrEnum):
@@ -43,6 +45,9 @@ def command(
     from walt.commands.reconstruct.files import Request, parse_size, run
     from walt.evaluation.reconstruction import MEGAPIXELS_AT_ONCE
 
+    advice = not_made_yet(("autoencoder",), Paths(Path.cwd())) if autoencoder is None else None
+    if advice is not None:
+        raise ConfigurationError(f"there is no autoencoder here yet: {advice}; --autoencoder takes another one")
     folder = Paths(Path.cwd()).autoencoder if autoencoder is None else autoencoder
     wanted = None if size is None else parse_size(size)
     megapixels = MEGAPIXELS_AT_ONCE if megapixels_at_once is None else megapixels_at_once

@@ -128,6 +128,8 @@ def _holder(file: Path) -> int | None:
 
 def _promoted(params: Params, root: Path) -> str:
     alias = params.promotion.alias
+    if not server.has_begun(params.tracking, root):
+        return f"no release is {alias}"
     try:
         with server.errors():
             connection = server.connect(params.tracking, root)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import console
+from walt.project.dvc_yaml import NO_PIPELINE, PIPELINE_FILE
 
 
 def command(
@@ -29,6 +30,8 @@ def command(
         return
     if name is None:
         raise ConfigurationError("which table? `walt table --list` shows them")
+    if not Path(PIPELINE_FILE).is_file():
+        raise ConfigurationError(NO_PIPELINE)
     from walt.commands.table.grid import run  # imports torch, which --help does not need
 
     run(name, scale, seeds_of(seeds), Path.cwd())

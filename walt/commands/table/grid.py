@@ -52,8 +52,9 @@ def run(name: str, scale: ScaleName, seeds: Sequence[int], root: Path) -> Path:
                 tracked.log(folder.name, cell, changes(table, scale, cell.row), found)
                 write_numbers(out, results)
         except (WaltError, KeyboardInterrupt):
-            write_page(out, results)
-            warning(f"{out}: what had ended is kept, and the next start goes on there")
+            if results.cells:
+                write_page(out, results)
+                warning(f"{out}: what had ended is kept, and the next start goes on there")
             tracked.break_off()
             raise
         write_page(out, results)

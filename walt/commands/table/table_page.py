@@ -85,10 +85,10 @@ def write_page(out: Path, results: Results) -> None:
 def _rows(results: Results) -> list[list[str]]:
     """The table as texts, the header first."""
     found, paper = results.measured_metrics(), results.table.paper
-    header = ["", *(f"paper: {name}" for name in paper.metrics)]
+    header = ["row", *(f"paper: {name}" for name in paper.metrics)]
     for metric in found:
         header += [f"{metric.title} ({'less' if metric.better == 'lower' else 'more'} is better)", "difference"]
-    header += ["measured", "paper", ""]
+    header += ["measured", "paper", "together"]
     lines = [header]
     for row in results.table.rows:
         line = [row.name, *(f"{row.paper[name]:g}" if name in row.paper else "" for name in paper.metrics)]

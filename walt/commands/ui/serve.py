@@ -14,6 +14,7 @@ from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import info
 from walt.core.paths import ARTIFACTS
 from walt.core.storage import lock
+from walt.project.runner import load_params
 
 _MISSING = "walt ui needs FastAPI and uvicorn: pip install 'walt[ui]'"
 
@@ -45,6 +46,7 @@ def serve(
         raise ConfigurationError(f"{_MISSING} ({error})") from None
     from walt.commands.ui.guard import own_hosts
 
+    load_params(root)  # a folder without a project is left as it is
     folder = root / FOLDER if out is None else out
     if any(
         (root / artifact).resolve() in (folder.resolve(), *folder.resolve().parents) for artifact in ARTIFACTS.values()
