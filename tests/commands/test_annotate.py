@@ -209,3 +209,12 @@ def test_numbers_of_a_list_come_into_the_manifest_and_bound_inputs_before_they_a
     assert causes["a.mp4"] == "score 0 is less than 4"
     assert run(tmp_path, filter={"score": (6.0, None)})["decoded_now"] == 0
     assert run(tmp_path)["decoded_now"] == 4, "those that were never read"
+
+
+def test_an_annotation_of_32_bits_is_within_a_bound_of_the_same_decimal(root: Path) -> None:
+    keys = [row.key for row in read_manifest(Paths(root).manifest)]
+    scores = pa.array([0.9] + [0.5] * (len(keys) - 1), pa.float32())
+    (root / "datasets/annotations").mkdir(exist_ok=True)
+    pq.write_table(pa.table({"key": keys, "score": scores}), root / "datasets/annotations/scores.parquet")
+    run(root, filter={"score": (0.9, None)})
+    assert [(row.key, row.measures["score"]) for row in read_manifest(Paths(root).manifest)] == [(keys[0], 0.9)]

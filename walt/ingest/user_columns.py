@@ -22,7 +22,7 @@ from walt.ingest import clip_filters
 from walt.ingest.clip_cache import ClipEntry
 from walt.ingest.config import Bounds, ScreenConfig
 from walt.ingest.sources.items import Item
-from walt.ingest.tables.parquet_table import is_text
+from walt.ingest.tables.parquet_table import decimals, is_text
 
 ANNOTATIONS = "datasets/annotations"
 KEY = "key"
@@ -200,7 +200,7 @@ def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
     for name in table.column_names:
         if name != KEY:
             kind = _kind(path, name, table.schema.field(name).type)
-            cells = zip(keys, table.column(name).to_pylist(), strict=True)
+            cells = zip(keys, decimals(table.column(name)).to_pylist(), strict=True)
             found[name] = kind, {key: None if cell is None or cell != cell else kind(cell) for key, cell in cells}
     return found
 

@@ -50,6 +50,12 @@ def test_every_table_format_gives_the_same_rows(tmp_path: Path, name: str) -> No
     ]
 
 
+def test_numbers_of_32_bits_are_the_decimals_that_they_stand_for(tmp_path: Path) -> None:
+    values = [0.9, None, 1e-8, 123456.7, float("nan"), 5.0]
+    write(tmp_path, "t.parquet", {"score": pa.array(values, pa.float32())})
+    assert rows(tmp_path, "t.parquet", {"score": "number"}) == [(0.9,), (None,), (1e-8,), (123456.7,), (None,), (5.0,)]
+
+
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
 @pytest.mark.parametrize("wanted", ["captoin", "Caption"])
 def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path, name: str, wanted: str) -> None:

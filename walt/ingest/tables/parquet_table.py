@@ -64,6 +64,11 @@ def is_text(found: pa.DataType) -> bool:
     return any(check(found) for check in checks)
 
 
+def decimals(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Numbers of 32 bits as the decimals that they stand for: 0.9, not 0.8999999762, which a bound of 0.9 refuses."""
+    return column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(column.type) else column
+
+
 def _is_list(found: pa.DataType) -> bool:
     return any(
         check(found)
@@ -115,7 +120,7 @@ def _column(column: pa.Array) -> list[Any]:
     if pa.types.is_decimal(column.type):
         return [None if value is None else float(value) for value in column.to_pylist()]
     try:
-        values = column.to_pylist()
+        values = decimals(column).to_pylist()
     except UnicodeDecodeError:  # inside a list or a record
         return [_one(column, number) for number in range(len(column))]
     if pa.types.is_floating(column.type):
