@@ -23,8 +23,11 @@ _DVC_NOISE = (
     "ERROR: failed to reproduce", "Having any troubles?", "Running stage", "> ", "Traceback", "Use `dvc", "To track",
     "To enable",
 )  # fmt: skip
-_DVC_HOUSEKEEPING = ("Generating lock file", "Updating lock file", "Use `dvc push`")
-"""What DVC says after every stage, whether or not there is a remote, and what no reader of a flow's log needs."""
+_DVC_HOUSEKEEPING = (
+    "Generating lock file", "Updating lock file", "Use `dvc push`", "To track the changes with git", "git add ",
+    "To enable auto staging", "dvc config core.autostage",
+)  # fmt: skip
+"""What DVC says after every stage, and what no reader of a flow's log needs."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Call
         line = line.rstrip()
         if line:
             lines.append(line)
-            if not line.startswith(_DVC_HOUSEKEEPING):
+            if not line.strip().startswith(_DVC_HOUSEKEEPING):
                 on_line(line)
 
 

@@ -67,7 +67,13 @@ def test_output_and_status_come_back(tmp_path: Path) -> None:
 
 def test_what_dvc_says_after_every_stage_is_not_shown(tmp_path: Path) -> None:
     lines: list[str] = []
-    said = "Updating lock file 'dvc.lock'\nUse `dvc push` to send your updates to remote storage.\ningest -> data"
+    said = "\n".join(
+        (
+            "Updating lock file 'dvc.lock'", "To track the changes with git, run:", "", "\tgit add dvc.lock", "",
+            "To enable auto staging, run:", "", "\tdvc config core.autostage true",
+            "Use `dvc push` to send your updates to remote storage.", "ingest -> data",
+        )
+    )  # fmt: skip
     run_command(["echo", said], tmp_path, {}, lines.append, lambda: None)
     assert lines == ["ingest -> data"]
 
