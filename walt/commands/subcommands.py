@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
@@ -37,14 +37,22 @@ class Subcommands(TyperGroup):
             panel = "Stages" if command.name in self.commands else "Project"  # a command that replaces its stage's
             self.add_command(TyperCommand(command.name, help=command.help, rich_help_panel=panel))
 
-    def main(self, *args: Any, standalone_mode: bool = True, **settings: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """As Typer's, but a wrong argument is an error as all others are: one line, not a box.
 
         Raises:
             ConfigurationError: an option or an argument is wrong or missing.
         """
         try:
-            status = super().main(*args, standalone_mode=False, **settings)
+            status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except _UsageError as error:
             if type(error).__name__ == "NoArgsIsHelpError":  # `walt` alone: the error is the help
                 error.show()

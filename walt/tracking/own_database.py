@@ -34,6 +34,17 @@ def artifacts_here(root: Path) -> str:
     return (root / _ARTIFACTS).resolve().as_uri()
 
 
+def has_begun(uri: str) -> bool:
+    """Whether there may be something to read, so that who only reads need not make a database.
+
+    False: it would be a file, and that is not there.
+
+    Args:
+        uri: resolved, as ``server.resolve_uri`` gives it.
+    """
+    return not uri.startswith(_PREFIX) or Path(uri.removeprefix(_PREFIX)).is_file()
+
+
 @contextmanager
 def prepared(uri: str, root: Path, experiment: str) -> Iterator[None]:
     """While the block connects for the first time, no other process does; before it, a database of another version is

@@ -73,15 +73,6 @@ def resolve_uri(uri: str, root: Path) -> str:
     return uri
 
 
-def has_begun(config: TrackingConfig, root: Path) -> bool:
-    """Whether there is anything to read, so that who only reads need not make a database.
-
-    False: it would be a file of the project, and that is not there.
-    """
-    prefix, uri = "sqlite:///", resolve_uri(config.uri, root)
-    return not uri.startswith(prefix) or Path(uri.removeprefix(prefix)).is_file()
-
-
 def connect(config: TrackingConfig, root: Path) -> Connection:
     """Connect, and make the database and the experiment where they do not exist yet.
 

@@ -20,7 +20,7 @@ from walt.pages.formats import num_bytes
 from walt.project.params import Params
 from walt.project.registry import STAGE_NAMES
 from walt.project.runner import load_params
-from walt.tracking import server
+from walt.tracking import own_database, server
 from walt.tracking.models import aliased_release
 from walt.tracking.releases import METRIC_TAG
 
@@ -128,7 +128,7 @@ def _holder(file: Path) -> int | None:
 
 def _promoted(params: Params, root: Path) -> str:
     alias = params.promotion.alias
-    if not server.has_begun(params.tracking, root):
+    if not own_database.has_begun(server.resolve_uri(params.tracking.uri, root)):
         return f"no release is {alias}"
     try:
         with server.errors():
