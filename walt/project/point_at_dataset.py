@@ -35,7 +35,10 @@ def own_dataset(root: Path, given: Given) -> Described:
     if described.choice.may_lose_captions and not chosen:
         names = [name for unused in described.choice.unused if unused.may_hold_captions for name in unused.names]
         said = ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        raise ConfigurationError(f"captions may be lost: {said} not read; give --captions TABLE, or --no-captions")
+        raise ConfigurationError(
+            f"captions may be lost: {said} not read; give --captions TABLE, or --no-captions; files with captions in "
+            "several layouts are one dataset as a union of them (datasets/union.md)"
+        )
     for outside in tables_outside(described.choice.source):
         said = "is outside the folder, where DVC does not look: `walt prepare` reports changes to it"
         info(f"{printable(outside)} {said}")
