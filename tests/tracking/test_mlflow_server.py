@@ -10,6 +10,7 @@ import pytest
 
 from flows.server import free_port
 from infra.services.process import HOST, Service, answers
+from tests.support.s3 import Bucket
 from tests.support.tracking import CONFIG
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
@@ -20,17 +21,22 @@ pytestmark = pytest.mark.slow
 
 
 class _Server(Service):
-    """Records in SQLite, files in a folder that its clients do not see."""
+    """Records in SQLite, files where its clients do not see them: in a folder of its own, or on S3."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: str | None = None) -> None:
         super().__init__("mlflow", folder)
         self.port = free_port()
+        self.files = files or f"{folder}/files"
+
+    @property
+    def config(self) -> TrackingConfig:
+        return CONFIG.model_copy(update={"uri": f"http://{HOST}:{self.port}"})
 
     def command(self) -> list[str]:
         return [
             sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self.port), "--workers", "1",
             "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db",
-            "--artifacts-destination", f"{self.folder}/files",
+            "--artifacts-destination", self.files,
         ]  # fmt: skip
 
     def environment(self) -> Mapping[str, str]:
@@ -43,7 +49,21 @@ class _Server(Service):
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
     with _Server(tmp_path_factory.mktemp("server")) as running:
-        yield CONFIG.model_copy(update={"uri": f"http://{HOST}:{running.port}"})
+        yield running.config
+
+
+def test_files_that_the_server_keeps_on_s3_go_through_it(
+    bucket: Bucket, tmp_path: Path, model: Callable[[str, bytes], Path]
+) -> None:
+    """Else only those who reach the bucket could read them (MLflow 3.17 gives its clients signed addresses)."""
+    with _Server(tmp_path / "server", f"{bucket.url}/mlflow") as running:
+        connection = server.connect(running.config, tmp_path)
+        assert server.register(connection, None, model("base", b"weights"), "base") == "1"
+        given = given_model(running.config, tmp_path, "models:/walt-base/1", tmp_path / "work")
+        assert (given.folder / "model.safetensors").read_bytes() == b"weights"
+    read = [path for method, path in bucket.proxy.requests if method == "GET" and "model.safetensors" in path]
+    assert read
+    assert not [path for path in read if "X-Amz-Signature" in path]
 
 
 def test_a_model_of_a_run_and_one_without_are_registered_and_fetched(

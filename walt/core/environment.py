@@ -23,6 +23,10 @@ DEFAULTS: dict[str, str] = {
     # a tracking server that is down delays training by seconds, not minutes; figures are sent later
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # files of a tracking server go through it: else, where it keeps them on S3, each client reads them from there by an
+    # address that the server signs, and fails after minutes where only the server reaches that (MLflow 3.17)
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
     # no bars of MLflow's between the lines of a stage
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # the tracking page needs two processes, not ten
