@@ -190,8 +190,9 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
         said = " and ".join(found.tables[0] for found in tables)
         raise ConfigurationError(f"{said} have these columns, but not in the same way: give one with --captions TABLE")
     otherwise = wish.columns.label or wish.columns.span
-    if not tables[0].has_captions and wish.captions and wish.use_captions and not otherwise:
-        columns = ", ".join(peek(survey.folder, tables[0].tables[0]).columns[:_MOST_SHOWN])
+    seen = peek(survey.folder, tables[0].tables[0])
+    if not tables[0].has_captions and seen.records and wish.captions and wish.use_captions and not otherwise:
+        columns = ", ".join(seen.columns[:_MOST_SHOWN])
         said = f"{tables[0].tables[0]}: no column of captions was found (columns: {columns})"
         raise ConfigurationError(f"{said}: name one with --caption-column, or what else it holds, as --label-column")
     return _left(survey, _table(tables[0], wish, survey), set(tables[0].tables), why)
