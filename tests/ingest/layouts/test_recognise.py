@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.layout_folder import TWO, Files, V, write
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.ingest.config import Descriptor
@@ -27,10 +27,6 @@ from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.sources.adapters import list_items
 from walt.ingest.sources.kinds import FileList
 from walt.project.point_at_dataset import own_dataset
-
-Files = dict[str, Any]
-"""Path -> content: text, bytes, or rows of a Parquet table."""
-V = b"a video"
 
 
 def tar(**members: bytes | str) -> bytes:
@@ -64,20 +60,6 @@ class Layout:
     """Further arguments, as flags would give them."""
 
 
-def write(folder: Path, files: Files) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        elif isinstance(content, str):
-            path.write_text(content.replace("{here}", str(folder)), encoding="utf-8")
-        elif isinstance(content, pa.Table):
-            pq.write_table(content, path)
-        else:
-            path.write_text(json.dumps(content))
-
-
 def describe(tmp_path: Path, files: Files, **given: Any) -> Described:
     write(tmp_path / "d", files)
     return describe_files(tmp_path, Given("d", **given))
@@ -87,7 +69,6 @@ def lines(*records: dict[str, Any]) -> str:
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
-TWO = {"a.mp4": V, "b.mp4": V}
 CATS = {"a.mp4": ["a cat"], "b.mp4": ["a dog"]}
 IN_VIDEOS = {"videos/a.mp4": V, "videos/b.mp4": V}
 CATS_IN_VIDEOS = {"videos/a.mp4": ["a cat"], "videos/b.mp4": ["a dog"]}

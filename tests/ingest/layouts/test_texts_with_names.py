@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest.layouts.test_recognise import TWO, Files, V, write
+from tests.support.layout_folder import TWO, Files, V, write
 from walt.core.errors import ConfigurationError
 from walt.ingest.describe_files import Described, Given, describe_files
 from walt.ingest.layouts.tables import TableColumns
