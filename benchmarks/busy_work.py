@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch reads the environment when it is imported
+    from contextlib import AbstractContextManager
+
     from torch import Tensor
 
     from walt.project.params import Params
@@ -38,10 +40,17 @@ def make_step(kind: str) -> Step:
     return makers[kind]()
 
 
-def _train_base() -> Step:
+def _as_trained() -> AbstractContextManager[object]:
+    """The precision of trainings, without the line that they say about it: what this process prints is read."""
     import torch
 
     from walt.nn.device import computes_bf16
+
+    return torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu"))
+
+
+def _train_base() -> Step:
+
     from walt.project.recipes import load_recipe
     from walt.training.optimizers import make_optimizer
     from walt.transformer.model import WaltTransformer
@@ -52,7 +61,7 @@ def _train_base() -> Step:
     inputs, timesteps, words, mask = _inputs(params, params.train_base.batch_size)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
+        with _as_trained():
             output = model(inputs, timesteps, text=words, text_mask=mask)
         optimizer.zero_grad(set_to_none=True)
         output.float().square().mean().backward()
@@ -66,7 +75,6 @@ def _train_autoencoder() -> Step:
 
     from walt.autoencoder.model import CausalAutoencoder
     from walt.nn.causal import use_channels_last
-    from walt.nn.device import computes_bf16
     from walt.project.recipes import load_recipe
     from walt.training.optimizers import make_optimizer
 
@@ -77,7 +85,7 @@ def _train_autoencoder() -> Step:
     video = torch.randn(form.batch_size, 3, form.num_frames, *form.resolution)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
+        with _as_trained():
             output = model.decode(model.encode(video)[0])
         optimizer.zero_grad(set_to_none=True)
         (output.float() - video).square().mean().backward()
@@ -91,7 +99,6 @@ def _encode() -> Step:
 
     from walt.autoencoder.model import CausalAutoencoder
     from walt.nn.causal import use_channels_last
-    from walt.nn.device import computes_bf16
     from walt.project.recipes import load_recipe
 
     params = load_recipe("demo")
@@ -101,7 +108,7 @@ def _encode() -> Step:
 
     @torch.inference_mode()
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
+        with _as_trained():
             model.encode(video)
 
     return step

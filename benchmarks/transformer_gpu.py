@@ -43,10 +43,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path, help="write the tables here too")
     arguments = parser.parse_args()
-    dtype, how = (
-        str(training_dtype(arguments.device)).removeprefix("torch."),
-        "eager" if arguments.eager else "compiled",
-    )
+    dtype = str(training_dtype(arguments.device)).removeprefix("torch.")
+    how = "eager" if arguments.eager else "compiled"
     text = "\n\n".join(
         [
             f"{dtype}, {how}; median (fastest to slowest) of {arguments.rounds} rounds. {machine(arguments.device)}.",

@@ -19,15 +19,15 @@ _GUARD = Path(__file__).with_name("guard.py")
 _KEPT_LINES = 400
 _TICK_SECONDS = 1.0
 _DVC_STATUS = re.compile(r"exited with (-?\d+)$")
-_DVC_NOISE = (
-    "ERROR: failed to reproduce", "Having any troubles?", "Running stage", "> ", "Traceback", "Use `dvc", "To track",
-    "To enable",
-)  # fmt: skip
 _DVC_HOUSEKEEPING = (
     "Generating lock file", "Updating lock file", "Use `dvc push`", "To track the changes with git", "git add ",
     "To enable auto staging", "dvc config core.autostage",
 )  # fmt: skip
 """What DVC says after every stage, and what no reader of a flow's log needs."""
+_DVC_NOISE = (
+    *_DVC_HOUSEKEEPING, "ERROR: failed to reproduce", "Having any troubles?", "Running stage", "> ", "Traceback",
+    "Use `dvc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,5 +131,5 @@ def _exit_status(ended: Ended) -> int:
 
 def _last_words(ended: Ended) -> str:
     """The last line that the stage itself printed, which is its error."""
-    own = [line for line in ended.lines if not line.startswith(_DVC_NOISE)]
+    own = [line for line in ended.lines if not line.strip().startswith(_DVC_NOISE)]
     return (own or list(ended.lines) or ["no output"])[-1].strip()

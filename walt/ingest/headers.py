@@ -22,7 +22,7 @@ from walt.core.sizes import Size
 from walt.ingest.sources.items import Item, Refusal, Span
 from walt.ingest.sources.locations import local_copy
 from walt.media import video
-from walt.media.images import FORMATS, Limits, Picture, SourceError, check_still, crop_and_resize, read_picture
+from walt.media.images import DAMAGED, FORMATS, Limits, Picture, SourceError, check_still, crop_and_resize, read_picture
 from walt.media.kinds import Kind, kind_in_file
 from walt.workers.execute import map_items
 
@@ -147,7 +147,7 @@ def _picture_header(path: Path, source: str) -> Header:
                 return Header(source, "image", str(image.format).lower(), *image.size, None, None, None)
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None
-    except (OSError, ValueError, SyntaxError, RuntimeError) as error:
+    except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the operating system, not of Pillow
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}, or damaged") from error

@@ -25,7 +25,7 @@ from PIL import Image
 from walt.core.sizes import Size
 from walt.core.storage import TEMPORARY_SUFFIX
 from walt.media.clip_times import ON_SCREEN
-from walt.media.images import FORMATS, Limits, Picture, SourceError, crop_and_resize, decode_picture
+from walt.media.images import DAMAGED, FORMATS, Limits, Picture, SourceError, crop_and_resize, decode_picture
 from walt.media.numbered import in_order
 
 MAGIC = b"walt frames 1\n"
@@ -158,7 +158,7 @@ class FrameReader:
                 warnings.simplefilter("ignore")  # our own limits decide about the size
                 turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
                 return image.size[::-1] if turned else image.size, str(image.format).lower()
-        except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, Image.DecompressionBombError) as error:
+        except (*DAMAGED, Image.DecompressionBombError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             said = f"{self._paths[number].name}: not one of the image formats {', '.join(FORMATS)}, or damaged"

@@ -39,6 +39,8 @@ Clip = NDArray[np.uint8]
 _MOST_GREY = 65535
 _HEADER = 1 << 16
 """Bytes of a picture in which its header is looked for."""
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError, RuntimeError)
+"""What Pillow's plugins are known to raise for damaged files."""
 _HDR = (16, 18)
 """Transfer characteristics of HDR, PQ and HLG (ITU-T H.273)."""
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
@@ -173,8 +175,7 @@ def decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError as error:
         raise SourceError("too_large", str(error)) from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, AttributeError, RuntimeError) as error:
-        # what Pillow's plugins are known to raise for damaged files
+    except DAMAGED as error:
         code = "truncated" if "truncated" in str(error) else "decode"
         raise SourceError(code, f"{type(error).__name__}: {error}") from None
 

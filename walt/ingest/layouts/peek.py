@@ -96,7 +96,6 @@ def _peek_text(table: str, stream: IO[bytes]) -> Peek | None:
     header = csv_columns(table, stream)
     stream.seek(0)
     if len(header) > 1 and any(map(usual_names.is_path, header)):
-        stream.seek(0)
         return None
     records, problem = _first(text_records(stream))
     if not problem and all(record[CAPTION].isdecimal() for record in records):
