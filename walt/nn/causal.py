@@ -221,9 +221,19 @@ class AdaptiveGroupNorm(nn.Module):
         condition = latents.permute(0, 2, 3, 4, 1)  # (B, t, h, w, c)
         alone = 0 if stream is not None and stream.started else 1
         scale, shift = (
-            _resize_nearest(layer(condition).permute(0, 4, 1, 2, 3), x, alone) for layer in (self.scale, self.shift)
+            _resize_nearest(_of_each_frame(layer, condition).permute(0, 4, 1, 2, 3), x, alone)
+            for layer in (self.scale, self.shift)
         )
         return self.norm(x) * scale + shift
+
+
+def _of_each_frame(layer: nn.Linear, frames: Tensor) -> Tensor:
+    """``layer`` of (B, T, H, W, C). Without gradients, on a processor, of one frame at a time, so that its bits do not
+    depend on how many there are: in bf16, where the processor has AMX, oneDNN chooses its kernel by the number of rows
+    (torch 2.13), and some sums are rounded to the other side."""
+    if torch.is_grad_enabled() or frames.device.type != "cpu":
+        return layer(frames)
+    return torch.stack([layer(frame) for frame in frames.flatten(0, 1).contiguous()]).unflatten(0, frames.shape[:2])
 
 
 def _resize_nearest(latents: Tensor, like: Tensor, alone: int) -> Tensor:
