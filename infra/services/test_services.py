@@ -105,10 +105,10 @@ def test_databases_are_restored_from_their_backups(ran: Services, tmp_path: Path
 def test_a_taken_down_source_is_left_in_no_bucket_that_the_project_may_write(ran: Services) -> None:
     source = ran.folder / "sources" / _SOURCE
     assert sha256_file(source) in ran.walt("lineage", "--source", sha256_file(source), "--json")
-    said = ran.walt("takedown", sha256_file(source), "--reason", "asked")
+    said = " ".join(ran.walt("takedown", sha256_file(source), "--reason", "asked").split())
     assert "removed from DVC's remote 'store': s3://" in said
     assert "MLflow at http://127.0.0.1:" in said, "whose files it does not look into"
-    assert "s3://walt/clips keeps" not in said, "a bucket without versions"
+    assert "whether s3://walt/clips keeps what was replaced and removed there is for its owner to say" in said, "403"
 
 
 def test_policies_allow_what_is_done_and_no_more(ran: Services) -> None:
