@@ -21,7 +21,7 @@ import warnings
 import diffusers
 import peft
 import torch
-from diffusers import WanPipeline, WanTransformer3DModel
+from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
@@ -44,8 +44,6 @@ def output(model):
 
 
 def pipeline(model):
-    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
-
     return WanPipeline(tokenizer=None, text_encoder=None, transformer=model, vae=None, scheduler=FlowMatchEulerDiscreteScheduler())
 
 
