@@ -49,6 +49,7 @@ def test_any_size_gives_a_logit_a_video(shape: tuple[int, int, int]) -> None:
         assert model(video).dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_it_starts_with_logits_of_order_one_whatever_its_depth() -> None:
     torch.manual_seed(0)
     smooth = F.interpolate(noise(16, 3, 3, 4, 4).float(), (9, 64, 64), mode="trilinear")

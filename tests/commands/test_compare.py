@@ -93,6 +93,7 @@ def test_what_is_no_model_is_refused_in_a_line(given: str, said: str, project: P
         find_compared(CONFIG, Paths(project), given, project / "work/compare/fetched")
 
 
+@pytest.mark.slow
 def test_a_page_of_a_version_and_a_folder_is_made_and_logged(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     arguments = ["compare", "walt-base/1", "other", "--steps", "2", "--out", "page.html"]

@@ -182,6 +182,7 @@ def test_shares_of_a_sharded_model() -> None:
         assert kinds["weights"] > whole[phase]["weights"] // 4  # and what is gathered
 
 
+@pytest.mark.slow
 def test_one_stages_plan_as_json_and_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     def plan_base(params: Params, root: Path, devices: int, limits: Limits) -> Iterator[StageMemory]:
         yield stage_memory._train_transformer(params, stage_memory.TRANSFORMERS[0], devices, limits)
@@ -246,6 +247,7 @@ def test_what_is_planned_is_what_a_processor_holds(case: str) -> None:
     assert found["measured"] == pytest.approx(found["planned"], rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_look_during_training_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     params, base = changed(recipe("tiny"), train_base={"validation": {"samples": 2}}), stage_memory.TRANSFORMERS[0]
     step: Peaks = {"forward": {"weights": 100, "optimizer": 300, "gradients": 100, "batch": 1, "activations": 1}}
@@ -267,6 +269,7 @@ def test_a_look_during_training_is_counted(monkeypatch: pytest.MonkeyPatch) -> N
     assert stage_memory._train_transformer(params, base, 1, too_few).advice == ["train_base.validation: null"]
 
 
+@pytest.mark.slow
 def test_an_autoencoders_look_is_counted() -> None:
     params = changed(recipe("tiny"), compute={"megapixels_at_once": 10.0})
     stage = stage_memory._train_autoencoder(params, Path.cwd(), 1, CARD)

@@ -147,6 +147,7 @@ def test_what_a_killed_run_had_begun_with_goes_the_next_time(root: Path, monkeyp
     assert kinds(root, ALL) == {}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_all_is_where_it_was_or_is_gone_and_the_next_one_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,7 @@ def test_fewer_headers_and_pictures_when_asked(listed: Path, tmp_path: Path) -> 
     assert "Contact sheet" not in (tmp_path / "inspect.html").read_text()
 
 
+@pytest.mark.slow
 def test_after_ingest(ingested: Path, inspected: tuple[dict[str, Any], Path]) -> None:
     found, _ = inspected
     rows = read_manifest(Paths(ingested).manifest)
@@ -227,6 +228,7 @@ def test_sources_come_before_second_clips_of_one(ingested: Path) -> None:
     assert choose_rows(rows, 99, 0) == rows
 
 
+@pytest.mark.slow
 def test_tables_on_the_terminal(ingested: Path, tmp_path: Path) -> None:
     result = call(ingested, "--out", str(tmp_path))
     assert result.exit_code == 0
@@ -350,6 +352,7 @@ def test_errors_are_one_line_and_nothing_is_written(arguments: list[str], messag
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_clips_that_nobody_has_generated_yet_are_made_by_prepare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

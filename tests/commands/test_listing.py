@@ -60,6 +60,7 @@ def test_a_module_with_the_function_command_is_a_command(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.slow
 def test_each_command_is_shown_with_its_help_and_has_its_own() -> None:
     found = {command.name: command for command in list_commands()}
     assert {"init", "doctor", "inspect", "sample"} <= found.keys()

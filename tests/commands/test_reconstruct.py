@@ -208,6 +208,7 @@ def test_a_classifiers_logits_are_compared(
     assert f"{row.quality.perceptual:.4g}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_frechet_distance_is_over_all_good_files(
     autoencoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_table_is_made_with_its_page_and_its_runs(stages: FakeStages, tmp_path
     ]
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_it_broke_off_and_the_page_has_what_was_there(stages: FakeStages, project: Path) -> None:
     broken = [True]
     stages.fails = lambda stage, data: stage.name == "evaluate" and data["base"]["patch_size"] == 4 and bool(broken)
@@ -72,6 +73,7 @@ def test_it_goes_on_after_it_broke_off_and_the_page_has_what_was_there(stages: F
     assert stages.count("train-base") == 3
 
 
+@pytest.mark.slow
 def test_more_seeds_run_only_those(stages: FakeStages, project: Path) -> None:
     run("3a", "demo", (0,), project)
     run("3a", "demo", (0, 1), project)

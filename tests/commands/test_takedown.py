@@ -153,6 +153,7 @@ def test_a_list_of_sources_is_taken_down_at_once(small: Paths) -> None:
     assert "scene" not in text
 
 
+@pytest.mark.slow
 def test_a_second_takedown_of_the_same_source_keeps_what_it_is_known_by(small: Paths) -> None:
     _run(small.root, "0.mp4", "--reason", "asked")
     [path] = (small.root / "datasets/takedowns").glob("*.json")

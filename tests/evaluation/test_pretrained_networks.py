@@ -62,6 +62,7 @@ def test_a_wrong_digest_is_refused_and_a_missing_file_is_named(name: NetworkName
         make_extractor(name, {name: absent}, Paths(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"^evaluate\.networks\.clip\.path: no "):
         opened("clip", tmp_path, write_videomae)

@@ -85,6 +85,7 @@ def test_two_models_are_compared_item_by_item() -> None:
     assert found.half_width < 1e-6
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_distance_is_that_of_its_draws() -> None:
     rng = np.random.default_rng(0)
 

@@ -33,6 +33,14 @@ def test_quality_follows_crf() -> None:
     assert quality[0] > quality[8] > quality[18] > 30
 
 
+def test_quality_falls_with_the_rate() -> None:
+    """As the docstring says; lossless it stays (findings/x264_crf_rate.sh, docs/results/ingest.md)."""
+    frames = moving(64)
+    quality = {fps: psnr(decode_clip(encode_clip(frames, fps, 18)), frames) for fps in (8, 25, 60)}
+    assert quality[8] > quality[25] + 0.5 > quality[60] + 1.0
+    assert np.array_equal(*(decode_clip(encode_clip(frames, fps, 0)) for fps in (8, 60)))
+
+
 def test_stored_clips_are_nearly_equal_to_the_source() -> None:
     """Real clips at 128x128, at the quality of the recipe for real videos (docs/results/ingest.md)."""
     names = ["misc/bikes.mp4", "kinetics/cleaning pool/test.mp4", "ucf101/Biking/v_Biking_g05_c02.avi",

@@ -130,6 +130,7 @@ def test_what_a_person_edited_meanwhile_stays(root: Path, capsys: pytest.Capture
     assert "params.yaml was edited while a retraining ran, and stays" in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_the_end_keeps_the_settings_of_the_new_champion(root: Path) -> None:
     clips(root / "data/clips", 6)
     begin(root)
@@ -142,6 +143,7 @@ def test_the_end_keeps_the_settings_of_the_new_champion(root: Path) -> None:
     assert begin(root).said == "0 new clips, the rule wants 4: nothing to do"
 
 
+@pytest.mark.slow
 def test_clips_that_a_challenger_lost_with_are_not_new_any_more(root: Path) -> None:
     before = text_of(root)
     clips(root / "data/clips", 6)

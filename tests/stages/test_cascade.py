@@ -162,6 +162,7 @@ def test_the_finetuned_model_takes_the_base_models_place(tmp_path: Path) -> None
     assert list(cascade(paths, super_resolution=False)) == ["aspect"]
 
 
+@pytest.mark.slow
 def test_the_second_super_resolution_model_sees_the_firsts_size(paths: Paths) -> None:
     write_noise(paths, SECOND)
     assert run_training("sr_4x", SECOND, paths)["steps"] == 4

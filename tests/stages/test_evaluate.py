@@ -125,6 +125,7 @@ def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, t
     assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
 
 
+@pytest.mark.slow
 def test_samples_of_several_seeds_give_the_mean_of_their_sets(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     entries = read_json(paths.samples / "samples.json")
@@ -155,6 +156,7 @@ def test_samples_of_other_weights_are_refused(tmp_path: Path, tracked: Tracked) 
     assert tracked.metrics == {}
 
 
+@pytest.mark.slow
 def test_the_video_without_loss_is_measured(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     before = run(config(), paths)

@@ -172,6 +172,7 @@ def test_same_inputs_same_bytes(paths: Paths, page: str) -> None:
     assert paths.report.read_text(encoding="utf-8") == page
 
 
+@pytest.mark.slow
 def test_a_manifest_in_several_parts_says_the_same(paths: Paths, page: str) -> None:
     rows, index = read_manifest(paths.manifest), paths.manifest / PARTS_INDEX
     before = sha256_file(index)

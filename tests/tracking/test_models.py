@@ -105,6 +105,7 @@ def test_weights_that_were_not_evaluated_are_refused(root: Path, model: Model) -
     assert server.connect(CONFIG, root).client.search_registered_models() == [], "nothing was registered either"
 
 
+@pytest.mark.slow
 def test_the_champion_is_measured_again_where_the_set_has_changed(root: Path, model: Model) -> None:
     release = {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"1")}
     _promote(root, release, 40)
@@ -134,6 +135,7 @@ def test_a_champion_that_cannot_be_measured_on_the_same_keeps_the_alias(root: Pa
     assert _champion(root) == "1"
 
 
+@pytest.mark.slow
 def test_losses_of_another_latent_space_are_not_beaten(root: Path, model: Model) -> None:
     def loss(value: float, autoencoder: str) -> Figure:
         return mean_figure([value + 0.01 * (place % 7) for place in range(64)], {"autoencoder": autoencoder})
@@ -197,6 +199,7 @@ def test_a_model_that_is_no_part_of_the_new_release_loses_the_alias(root: Path, 
     assert not server.connect(CONFIG, root).client.get_registered_model("walt-sr-2x").aliases
 
 
+@pytest.mark.slow
 def test_a_promotion_that_breaks_off_is_completed(root: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     for base in (b"2", b"1"):  # the decider is new, or it is not
         names = ("walt-base", "walt-sr-2x")

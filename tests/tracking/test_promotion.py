@@ -131,6 +131,7 @@ def moves(rule: BetterBeyondChance, releases: Sequence[Figure]) -> int:
     return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("videos", [4, 64, 256])
 def test_equal_models_hardly_ever_take_the_alias_by_their_prompts(videos: int) -> None:
     """20 challengers of the same quality as the champion, each with its own samples; 40 times over."""
@@ -147,6 +148,7 @@ def features(numbers: np.random.Generator, videos: int, mean: float = 0.0) -> Fe
     return numbers.standard_normal((videos, 12)) * scales + mean
 
 
+@pytest.mark.slow
 def test_equal_models_hardly_ever_take_the_alias_by_their_distance() -> None:
     numbers = np.random.default_rng(0)
     real = features(numbers, 128)

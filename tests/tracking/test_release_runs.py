@@ -109,6 +109,7 @@ def test_doing_it_again_changes_nothing_and_other_settings_are_another_row(root:
     assert runs(root, "train-base")[0].data.tags[PARENT_TAG] == release.info.run_id
 
 
+@pytest.mark.slow
 def test_a_model_that_two_releases_share_stays_below_the_first(root: Path, model: Model) -> None:
     autoencoder = model("autoencoder", b"a")
     train(root, "autoencoder", autoencoder, 1e-3, 0.01)

@@ -38,6 +38,7 @@ def test_all_models_go_back_and_the_one_that_lost_is_not_promoted_again(root: Pa
     assert champions(root) == {"base": "1", "autoencoder": "1"}
 
 
+@pytest.mark.slow
 def test_it_goes_back_step_by_step_to_the_first(root: Path, model: Model) -> None:
     for number, matches in ((1, 10), (2, 30), (3, 60)):
         promoted(root, {"base": model("base", b"%d" % number)}, matches)
@@ -63,6 +64,7 @@ def test_it_refuses_where_there_is_nothing_to_go_back_to(root: Path, model: Mode
     assert champions(root) == {"base": "2"}
 
 
+@pytest.mark.slow
 def test_of_a_promotion_that_broke_off_the_release_before_is_still_known(
     root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_version_that_was_never_promoted_has_nothing_to_fetch(root: Path, mode
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_both_commands_say_what_they_did(
     root: Path, model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

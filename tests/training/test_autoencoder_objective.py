@@ -183,6 +183,7 @@ def test_the_discriminator_learns_to_distinguish(tmp_path: Path) -> None:
     assert history[-1]["real_logits"] > 0 > history[-1]["fake_logits"]
 
 
+@pytest.mark.slow
 def test_averages_of_logits_survive_a_resume(tmp_path: Path) -> None:
     whole, expected = train_both(tmp_path, tmp_path / "whole", 4)
     train_both(tmp_path, tmp_path / "parts", 4)
@@ -199,6 +200,7 @@ def test_averages_of_logits_survive_a_resume(tmp_path: Path) -> None:
     assert torch.equal(again.lecam.fake_average, whole.lecam.fake_average)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "call", "calls_made"), [("model", 1, 1), ("model", 2, 2), ("discriminator", 3, 4)])
 def test_sigterm_is_obeyed_between_forms_and_between_the_models(
     network: str, call: int, calls_made: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -170,6 +170,7 @@ def test_a_run_in_parts_is_the_run_of_whole_steps_and_resumes_to_the_same_bits(
     assert_same(run(tmp_path, tmp_path / "killed", 2)[1], undisturbed[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [1, 7, 13])
 def test_sigterm_is_obeyed_after_the_present_part(
     call: int,

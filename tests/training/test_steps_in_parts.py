@@ -100,6 +100,7 @@ def test_a_run_in_parts_is_the_run_of_whole_batches(tmp_path: Path) -> None:
         torch.testing.assert_close(other.state_dict[name], value, rtol=1e-3, atol=2e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_a_killed_run_in_parts_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """Also where a line of the log is half done, and a band has come before the kill only."""
     config = settings(steps=6, log_every=4, checkpoint_every=1, accumulation=2, timestep_bands=40)

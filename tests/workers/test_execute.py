@@ -41,11 +41,12 @@ def starts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(execute, "open_workers", Workers)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts")
 def test_bad_items_become_failures_and_the_pool_continues() -> None:
     items = [("exit", 3), 1, ("sleep", 60), 2, ("crash",), 3, ("allocate", 3000), 4, ("killed",), 5]
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    outcomes = list(map_items(task, items, compute("process"), timeout_seconds=1.5, memory_mb=1500))
+    outcomes = list(map_items(task, items, compute("process"), timeout_seconds=4, memory_mb=1500))
     assert [outcome.value for outcome in outcomes if outcome.failure is None] == [1, 2, 3, 4, 5]
     failures = [outcome.failure for outcome in outcomes if outcome.failure]
     assert [failure.code for failure in failures] == ["crash", "timeout", "crash", "memory", "memory"]

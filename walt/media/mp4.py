@@ -35,6 +35,7 @@ def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv44
 
     Args:
         frames: (T, H, W, 3) uint8 RGB; any H and W for yuv444p, even ones for yuv420p.
+        fps: also makes quality: x264 gives a frame that is shown for a shorter time a coarser quantizer.
         crf: from 0, lossless (except for the colour conversion), to 51.
     """
     buffer = io.BytesIO()

@@ -309,6 +309,7 @@ def test_finished_videos_are_there_again_after_a_start(whole: Api, frames: Path,
         assert second.client.get(f"/api/{path}").status_code in (404, 422)
 
 
+@pytest.mark.slow
 def test_a_video_is_deleted_with_the_upload_that_nothing_else_needs(
     whole: Api, frames: Path, picture: Path, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_name_leads_nowhere(name: str, safe: str) -> None:
     assert safe_name(name) == safe
 
 
+@pytest.mark.slow
 def test_all_uploads_together_have_a_limit(frames: Path, tmp_path: Path) -> None:
     """The oldest that nothing needs goes; one that a waiting job needs stays, and where it takes the room, a line."""
     first = api(frames, tmp_path, start=False).upload("1.png", PNG).json()["id"]
