@@ -6,7 +6,9 @@ The same frames and arguments give the same bytes: one thread, no timestamps, no
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import Literal
 
 import av
@@ -26,6 +28,9 @@ FAITHFUL = f"{REPRODUCIBLE}:psy=0:aq-mode=0:cabac=0:b-adapt=0:scenecut=0:rc-look
 """For stored clips: bits are spent to lower the squared error, not to please viewers; lookahead gains nothing in 17
 frames of one shot; at such rates CABAC would save 4 % of the bytes and take twice as long to decode
 (docs/results/ingest.md)."""
+_CODED_FPS = 8
+"""What x264 is told in place of a clip's rate, which the container has: of frames that are shown for a shorter time it
+keeps less, so that ``crf`` would mean another quality at another rate (``findings/x264_crf_rate.sh``)."""
 NO_REMARKS = "filter_units=remove_types=6"
 """Removes x264's version and settings, about 600 bytes, which it writes into each file."""
 
@@ -35,28 +40,33 @@ def encode_clip(frames: Clip, fps: float, crf: int, pixel_format: Literal["yuv44
 
     Args:
         frames: (T, H, W, 3) uint8 RGB; any H and W for yuv444p, even ones for yuv420p.
-        fps: also makes quality: x264 gives a frame that is shown for a shorter time a coarser quantizer.
+        fps: frames per second, in the container alone: quality and bytes of the pictures do not depend on it.
         crf: from 0, lossless (except for the colour conversion), to 51.
     """
-    buffer = io.BytesIO()
-    rate = Fraction(str(fps))
+    buffer, frame_time = io.BytesIO(), 1 / Fraction(str(fps))
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=rate)
+        stream = container.add_stream("libx264", rate=_CODED_FPS)
+        stream.time_base = frame_time
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixel_format
         stream.codec_context.thread_count = 1  # slices made by threads would change the bytes
         stream.options = {"crf": str(crf), "preset": "superfast", "flags": "+bitexact", "x264-params": FAITHFUL}
-        without_remarks, reformatter = BitStreamFilterContext(NO_REMARKS, stream), VideoReformatter()
-        for array in frames:
-            picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            converted = reformatter.reformat(
-                picture, format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=EXACT,
-                dst_color_range=ColorRange.MPEG,
-            )  # fmt: skip
-            for packet in stream.encode(converted):
-                container.mux(without_remarks.filter(packet))
-        for packet in stream.encode(None):
-            container.mux(without_remarks.filter(packet))
+        without_remarks = BitStreamFilterContext(NO_REMARKS, stream)
+        for picture in chain(_pictures(frames, pixel_format), [None]):
+            for coded in stream.encode(picture):
+                for packet in without_remarks.filter(coded):
+                    packet.time_base, packet.duration = frame_time, 1
+                    container.mux(packet)
     return buffer.getvalue()
+
+
+def _pictures(frames: Clip, pixel_format: str) -> Iterator[VideoFrame]:
+    reformatter = VideoReformatter()
+    for array in frames:
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+        yield reformatter.reformat(
+            picture, format=pixel_format, dst_colorspace=Colorspace.ITU601, threads=1, interpolation=EXACT,
+            dst_color_range=ColorRange.MPEG,
+        )  # fmt: skip
 
 
 def decode_clip(data: bytes) -> Clip:
