@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from walt.core.figures import significant
 from walt.core.storage import write_bytes
 from walt.pages.template import render
 from walt.tracking.config import TrackingConfig
@@ -41,7 +42,9 @@ def page(decided: Decided) -> str:
                 "new": str(figure),
                 "items": figure.items,
                 "old": str(decided.old[name]) if name in decided.old else None,
-                "difference": None if difference is None else f"{difference.value:+.3g} ± {difference.half_width:.3g}",
+                "difference": None
+                if difference is None
+                else f"{significant(difference.value, sign='+')} ± {significant(difference.half_width)}",
             }
         )
     return render(TEMPLATE, {"decided": decided, "rows": rows})
