@@ -10,6 +10,7 @@ from pathlib import Path
 
 from walt.core.figures import significant
 from walt.core.storage import write_bytes
+from walt.evaluation import metric_names
 from walt.pages.template import render
 from walt.tracking.config import TrackingConfig
 from walt.tracking.decisions import Decided, last_decision
@@ -39,6 +40,7 @@ def page(decided: Decided) -> str:
         rows.append(
             {
                 "name": name,
+                "better": metric_names.better(name),
                 "new": str(figure),
                 "items": figure.items,
                 "old": str(decided.old[name]) if name in decided.old else None,
