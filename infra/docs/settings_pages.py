@@ -75,7 +75,7 @@ def _default(knob: Entry, text: str) -> str:
         return f"Default: {value}"
     if comment.startswith("or "):
         return f"Default: {value}, {comment.rstrip('.')}."
-    return f"Default: {value}\n\n{comment[:1].upper()}{comment[1:].rstrip('.')}."
+    return f"Default: {value} ({comment})"
 
 
 def _is_on(entry: Entry) -> bool:

@@ -163,7 +163,7 @@ def _parts(exported: Exported) -> list[tuple[str, str]]:
         kind = read_json(autoencoder / DESCRIPTION)["_class_name"]
         found.append((layout.AUTOENCODER, f"`{kind}` of diffusers, as it was given; the transformers know its latents"))
     else:
-        found.append((layout.AUTOENCODER, "causal autoencoder, with its latents' mean and standard deviation"))
+        found.append((layout.AUTOENCODER, "causal autoencoder, with mean and standard deviation of its latents"))
     found.append((layout.SCHEDULER, "noise schedule"))
     if exported.text is not None:
         found.append((layout.TEXT_ENCODER, f"T5 encoder, {exported.text['width']} wide, with `{layout.TOKENIZER}`"))

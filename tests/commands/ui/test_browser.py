@@ -62,7 +62,8 @@ def test_the_form_does_not_wait_for_the_registry(chromium: Browser, url: str, pr
     page = chromium.tab()
     held = (
         "const ask = window.fetch, held = new Promise(done => { window.answer = done; });"
-        "window.fetch = async (...all) => { if (String(all[0]).endsWith('api/models')) await held; return ask(...all); };"
+        "window.fetch = async (...all) => {"
+        " if (String(all[0]).endsWith('api/models')) await held; return ask(...all); };"
     )
     page.command("Page.addScriptToEvaluateOnNewDocument", source=held)
     open_form(page, f"{url}/")
