@@ -25,12 +25,14 @@ from flows import artifacts, dvc_lock, schedules, set_up
 from flows.nothing_to_do import FRESH, stale_stages, status_command
 from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
+from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import PROGRESS_FILE_VARIABLE
 from walt.core.paths import Paths
 from walt.core.stopping import STOPPING_FILE
 from walt.core.suggestions import did_you_mean
 from walt.project import retraining
+from walt.project.recorded_outputs import LOCK_FILE
 from walt.project.registry import STAGE_NAMES, Stage, stages_needed_for
 from walt.sampling.samples import OVERVIEW
 from walt.tracking import openlineage
@@ -137,12 +139,19 @@ def _put_back_on_failure(root: Path) -> Iterator[None]:
         raise
 
 
+def made_again(root: Path, stages: Sequence[Stage], stale: Sequence[str]) -> list[str]:
+    """The stale stages whose outputs stay on disk and which ``dvc.lock`` knows: of another commit they may be whole in
+    DVC's cache, which a first run's are not."""
+    known = (read_yaml(root / LOCK_FILE).get("stages") or {}) if (root / LOCK_FILE).is_file() else {}
+    return [stage.name for stage in stages if stage.persist and stage.name in stale and stage.name in known]
+
+
 def _whole(root: Path, stages: Sequence[Stage], promote: bool, until: float | None) -> dict[str, str]:
     """Bring stages up to date, and promote their models where that is asked for; what happened to each stage."""
     logger = get_run_logger()
     stale = find_stale(root, [stage.name for stage in stages])
     logger.info("stale: %s", ", ".join(stale) if stale else "nothing; everything is up to date")
-    if never_restored := [stage.name for stage in stages if stage.persist and stage.name in stale]:
+    if never_restored := made_again(root, stages, stale):
         logger.info(
             "%s: made again, never restored from DVC's run cache; if this is another commit than before, stop and "
             "run `dvc checkout` first",

@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from flows.nothing_to_do import outcomes_if_fresh
 from flows.processes import StageFailedError
-from flows.server import HOST, api_url, free_port, starting_server, wait_until_healthy
+from flows.server import api_url, free_port, starting_server, wait_until_healthy
 from walt.core import environment
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, StorageError, WaltError
@@ -101,8 +101,9 @@ def find_server() -> None:
     if names_server(Path.cwd()):
         return
     url = api_url(port := free_port())
-    print(f"starting a temporary Prefect server on http://{HOST}:{port} ...", flush=True)
+    print("starting a temporary Prefect server, which has no page ...", flush=True)
     os.environ["PREFECT_API_URL"] = url  # before prefect is imported: threads of its own read this, not other settings
+    os.environ["PREFECT_UI_URL"] = ""  # else Prefect prints "View at" and an address where nothing is to be seen
     needed = ExitStack()
     atexit.register(needed.close)  # not before: Prefect's threads send what they still have when the process ends
     server = needed.enter_context(starting_server(port, schedules=False))

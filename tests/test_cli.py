@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.support.project import look_like_a_clone
+from walt import cli
 from walt.cli import app
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
 from walt.project import dvc_yaml as pipeline
+from walt.project import runner
 from walt.project.recipes import load_recipe, recipe_text
 
 FOLDER = ("--videos", "videos", "--captions", "table.csv")
@@ -162,3 +165,28 @@ def test_a_process_ends_without_a_search_for_garbage(tmp_path: Path) -> None:
     )
     assert "frozen: True" in ended.stderr
     assert "train-base" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train-base"], "walt: interrupted; `walt train-base`, or `dvc repro`, goes on from the last checkpoint\n"),
+        (
+            ["evaluate"],
+            "walt: interrupted; the same command does it again, and nothing half-written is used\n",
+        ),
+    ],
+)
+def test_ctrl_c_says_what_comes_next(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_stage", stop)
+    monkeypatch.setattr(sys, "argv", ["walt", *arguments])
+    monkeypatch.setattr(atexit, "register", lambda _: None)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 130
+    assert capsys.readouterr().err == said

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import gc
+import signal
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -12,6 +14,9 @@ from walt.commands.subcommands import Subcommands
 from walt.core import environment
 from walt.core.errors import WaltError
 from walt.core.secrets import without_secrets
+from walt.project.registry import STAGES
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(cls=Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -30,6 +35,18 @@ def main() -> None:
     except WaltError as error:
         print(f"walt: {without_secrets(str(error))}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except SystemExit as left:
+        if left.code == _INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+            print(f"walt: {interrupted(sys.argv[1:])}", file=sys.stderr)
+        raise
+
+
+def interrupted(arguments: Sequence[str]) -> str:
+    """What becomes of a command that was stopped by Ctrl-C."""
+    name = next(iter(arguments), "")
+    if any(stage.name == name and stage.resumes for stage in STAGES):
+        return f"interrupted; `walt {name}`, or `dvc repro`, goes on from the last checkpoint"
+    return "interrupted; the same command does it again, and nothing half-written is used"
 
 
 if __name__ == "__main__":

@@ -87,9 +87,20 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             if place.startswith("docs/") and not (ROOT / place).exists():
                 return link[0]  # leads nowhere: MkDocs says so
             return text
+        if text in (target, place):
+            text = (
+                _title(files, wanted) or text
+            )  # in the repository a file's name says where it is; here its title does
         return f"[{text}]({os.path.relpath(wanted, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
 
     return _outside_code(markdown, replaced)
+
+
+def _title(files: Files, page: str) -> str | None:
+    """A page's first heading."""
+    found = files.get_file_from_path(page)
+    heading = re.search(r"^# (.+)$", found.content_string, flags=re.MULTILINE) if found else None
+    return heading[1] if heading else None
 
 
 def _first_page(folder: str) -> str:

@@ -57,16 +57,29 @@ def _page(name: str, entry: Entry, recipes: dict[str, Entry]) -> str:
     for key, section, knob in _knobs(_section(Params, name), entry, ()):
         dotted = ".".join(key)
         lines += [f"## `{dotted}`", ""]
-        lines += [f"Default: `{_shown(knob)}`", ""]
         text = _field_text(section, key[-1])
-        if knob.comment and _words(knob.comment) not in _words(text):
-            lines += [knob.comment, ""]
+        lines += [_default(knob, text), ""]
         lines += [text, ""] if text else []
         changed = {recipe: _shown(_at(tree, key)) for recipe, tree in recipes.items() if not tree.off}
         changed = {recipe: value for recipe, value in changed.items() if value != _shown(knob)}
         if changed:
             lines += ["Changed by: " + ", ".join(f"{recipe} (`{value}`)" for recipe, value in changed.items()), ""]
     return "\n".join(lines)
+
+
+def _default(knob: Entry, text: str) -> str:
+    """A knob's default, and the comment beside it where the docstring does not say the same."""
+    value = "on, with the settings that follow" if _is_on(knob) else f"`{_shown(knob)}`"
+    comment = knob.comment or ""
+    if not comment or _words(comment) in _words(text):
+        return f"Default: {value}"
+    if comment.startswith("or "):
+        return f"Default: {value}, {comment.rstrip('.')}."
+    return f"Default: {value} ({comment})"
+
+
+def _is_on(entry: Entry) -> bool:
+    return entry.children is not None and not entry.off
 
 
 def _knobs(
@@ -108,7 +121,7 @@ def _at(entry: Entry, key: tuple[str, ...]) -> Entry:
 def _shown(entry: Entry) -> str:
     """A value in one line; of a mapping whether there is one."""
     if entry.children is not None:
-        return "null" if entry.off else "given"
+        return "on" if _is_on(entry) else "null"
     return " ".join(entry.text.split())
 
 

@@ -70,6 +70,7 @@ def test_models_are_found_by_version_alias_release_and_folder(project: Path) -> 
         assert release_digests(found.folders) == digests, given
         assert found.release is not None
         assert "walt-base version 1" in found.label or found.label == "release walt-base/1"
+        assert found.label.startswith("this project") == (given == ".")
         assert found.release.figures == {"adherence/both": "0.75 [0.6, 0.9]"}
     other = find_compared(CONFIG, paths, "other", project / "work")
     assert release_digests(other.folders) == {**digests, "base": release_digests({"x": project / "other"})["x"]}
@@ -103,6 +104,7 @@ def test_a_page_of_a_version_and_a_folder_is_made_and_logged(project: Path, monk
     assert html.count("<video") == 4
     assert "a &lt;b&gt;green&lt;/b&gt; square" in html
     assert "0.75 [0.6, 0.9]" in html
+    assert "higher is better" in html
     assert "MLflow has no evaluation of other" in html
     assert "http://" not in html
     assert "https://" not in html
@@ -128,8 +130,8 @@ def test_figures_of_other_measurements_are_marked_and_only_other_settings_are_sh
     first = Column("a", [], "1", {"x": "1 [0, 2]", "y": "5"}, {"x": "on", "y": "on"}, {"rate": "0.1", "seed": "0"})
     second = Column("b", [], "2", {"x": "2 [1, 3]", "y": "6"}, {"x": "on", "y": "else"}, {"rate": "0.2", "seed": "0"})
     assert figure_rows([first, second]) == [
-        {"name": "x", "values": ["1 [0, 2]", "2 [1, 3]"], "same": True},
-        {"name": "y", "values": ["5", "6"], "same": False},
+        {"name": "x", "better": "lower", "values": ["1 [0, 2]", "2 [1, 3]"], "same": True},
+        {"name": "y", "better": "lower", "values": ["5", "6"], "same": False},
     ]
     assert setting_rows([first, second]) == [{"name": "rate", "values": ["0.1", "0.2"]}]
 

@@ -58,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rendered: str) -> P
     (tmp_path / "params.yaml").write_text(recipe_text("tiny"))
     (tmp_path / "dvc.yaml").write_text(rendered)
     (tmp_path / "datasets").mkdir()
-    shutil.copy(ROOT / "datasets/shapes.yaml", tmp_path / "datasets/shapes.yaml")
+    shutil.copy(ROOT / "datasets/shapes-few.yaml", tmp_path / "datasets/shapes-few.yaml")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(50 << 30))
     return tmp_path
@@ -161,13 +161,13 @@ def test_disk(free: float, status: str, project: Path, monkeypatch: pytest.Monke
 
 
 def test_source_files_that_are_not_here_stop_only_ingest(project: Path) -> None:
-    (project / "datasets/shapes.yaml").write_bytes((ROOT / "datasets/captioned.yaml").read_bytes())
+    (project / "datasets/shapes-few.yaml").write_bytes((ROOT / "datasets/captioned.yaml").read_bytes())
     (check,) = doctor._sources(params(), project)
     assert (check.status, "data/shapes: no such folder" in check.found) == ("warn", True)
     assert "dvc repro --downstream train-autoencoder caption" in check.advice
     (project / "data/shapes").mkdir(parents=True)
     assert [check.status for check in doctor._sources(params(), project)] == ["ok"]
-    (project / "datasets/shapes.yaml").unlink()
+    (project / "datasets/shapes-few.yaml").unlink()
     assert list(doctor._sources(params(), project)) == [], "walt check says what is wrong with a descriptor"
 
 

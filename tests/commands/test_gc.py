@@ -269,7 +269,7 @@ def test_what_a_release_or_the_workspace_needs_stays_in_dvcs_cache(root: Path) -
 
     train = "{cmd: cp in out, deps: [in, '${dataset.descriptor}'], outs: [out]}"  # a key of params.yaml, as in ours
     (root / "dvc.yaml").write_text(f"stages: {{train: {train}}}\n")
-    file(root / "datasets/shapes.yaml")
+    file(root / "datasets/shapes-few.yaml")
     dvc = [sys.executable, "-m", "dvc"]
     call("git", "init", "-q")
     call(*dvc, "init", "-q")

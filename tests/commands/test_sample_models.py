@@ -70,7 +70,8 @@ def test_what_is_no_release_is_refused_with_its_reason(root: Path) -> None:
         "models:/walt-base/7": "no such model version",
         "models:/walt-sr-2x/1": "named by its base model: models:/walt-base@ALIAS",
         "models:/walt-base": "named by its base model",
-        "nowhere": "nowhere: no such folder",
+        "nowhere": "nowhere: no such folder$",
+        "walt-base@champion": "a version in the registry is models:/walt-base@champion",
         "models": "params.yaml: no such file",
     }.items():
         with pytest.raises(ConfigurationError, match=said):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from walt.core.figures import Figure, difference, differing, half_width
+from walt.core.figures import Figure, difference, differing, half_width, significant
 
 FIGURE = Figure(0.5, 0.25, 0.75, 64, (0.4, 0.5, 0.6), {"clips": "a", "settings": "b"})
 
@@ -22,6 +22,25 @@ def test_a_figure_is_read_back() -> None:
 
 def test_a_figure_is_shown_with_its_interval() -> None:
     assert str(FIGURE) == "0.5 [0.25, 0.75]"
+    large = replace(FIGURE, value=3224.4, low=2809.6, high=3639.5, deviation=1234.5, parts="3 seeds")
+    assert str(large) == "3224 [2810, 3640], deviation 1234 over 3 seeds"
+    assert str(replace(FIGURE, low=-math.inf, high=math.inf)) == "0.5 (of one: no interval)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.012345, "0.0123"),
+        (999.7, "1000"),
+        (-3224.4, "-3224"),
+        (1234567.0, "1234567"),
+        (2.5e-7, "2.5e-07"),
+    ],
+)
+def test_a_number_has_no_exponent_where_it_is_large(value: float, text: str) -> None:
+    assert significant(value) == text
+    assert significant(value, sign="+") == (text if value < 0 else f"+{text}")
 
 
 def test_what_differs_is_named() -> None:

@@ -46,6 +46,14 @@ def test_the_interval_of_a_mean_is_the_known_one() -> None:
     assert not mean_figure([1.0, 2.0], ON, keep=False).replicates
 
 
+def test_the_interval_of_a_loss_of_few_clips_does_not_go_below_nothing() -> None:
+    losses = [0.1, 0.1, 0.2, 1.5]
+    free, loss = mean_figure(losses, ON), mean_figure(losses, ON, least=0.0)
+    assert free.low < 0.0
+    assert loss.low == 0.0
+    assert (loss.value, loss.high, loss.replicates) == (free.value, free.high, free.replicates)
+
+
 @pytest.mark.parametrize("count", [5, 20, 100])
 def test_intervals_hold_the_truth_about_95_times_of_100(count: int) -> None:
     rng = np.random.default_rng(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from flows.processes import Ended
 from tests.support.tiny_loop import IDENTITY, loop_config, run
 from walt.core.errors import ConfigurationError, StorageError
+from walt.project.registry import stages_needed_for
 from walt.training.continuation import begin
 
 
@@ -30,3 +32,14 @@ def test_a_training_that_is_refused_fails_the_flow_with_the_ways_on_and_is_not_r
     assert "seed 0 -> 1" in str(error)
     for way_on in ("Undo this", "--go-on", "--afresh", "resume.if_different in params.yaml: go-on or afresh"):
         assert way_on in str(error)
+
+
+def test_only_what_was_made_before_may_lie_in_dvcs_cache(tmp_path: Path) -> None:
+    """A first run is not told to stop and run ``dvc checkout``."""
+    from flows import pipeline
+
+    stages, stale = stages_needed_for("train-base"), ["ingest", "encode-text", "train-base"]
+    assert pipeline.made_again(tmp_path, stages, stale) == []
+    recorded = {"stages": {name: {} for name in ("ingest", "encode-video", "train-base")}}
+    (tmp_path / "dvc.lock").write_text(json.dumps(recorded))  # JSON is YAML
+    assert pipeline.made_again(tmp_path, stages, stale) == ["ingest", "train-base"]

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from prefect.settings import Settings
 
 from flows import serve
 from flows import walt as direct
@@ -191,12 +192,17 @@ def test_its_own_server_is_named_before_prefect_is_imported_and_stops_when_the_p
         events.append("stopped")
 
     monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.setenv("PREFECT_UI_URL", "")  # so that it is afterwards as it was before
+    monkeypatch.delenv("PREFECT_UI_URL")
     monkeypatch.setattr(direct, "names_server", lambda root: False)
     monkeypatch.setattr(direct, "starting_server", server)
     monkeypatch.setattr(direct, "wait_until_healthy", lambda server, url: events.append(url))
     monkeypatch.setattr(atexit, "register", at_exit.append)
     direct.find_server()
     assert events == [os.environ["PREFECT_API_URL"]] * 2
+    assert not Settings().ui_url, "it has no page, so Prefect prints no address of one"
+    monkeypatch.delenv("PREFECT_UI_URL")
+    assert Settings().ui_url, "as Prefect would"
     (close,) = at_exit
     close()
     assert events[2:] == ["stopped"]

@@ -48,7 +48,7 @@ def test_the_hubs_library_reads_its_head(project: Path, tmp_path: Path) -> None:
     assert (data.library_name, data.license, data.pipeline_tag) == ("diffusers", "cc-by-4.0", "text-to-video")
     assert data.model_name == "out"
     (result,) = data.eval_results
-    assert (result.metric_type, result.metric_value, result.dataset_name) == ("adherence/both", 0.75, "shapes")
+    assert (result.metric_type, result.metric_value, result.dataset_name) == ("adherence/both", 0.75, "shapes-few")
     assert "95 % interval [0.63" in result.metric_name
 
 

@@ -24,6 +24,7 @@ from walt.hub import layout
 from walt.hub.exporting import export_models
 from walt.hub.project_models import Request, export_model, import_model
 from walt.project.runner import load_params
+from walt.project.trained_transformers import cascade
 from walt.text import encoder as encoders
 from walt.text.encoder import TINY_FOLDER, load_text_encoder, open_text_encoder
 from walt.tracking import server
@@ -147,6 +148,7 @@ def test_a_finetuned_base_model_is_the_base(project: Path, tmp_path: Path, empty
     import_model(empty, str(tmp_path / "out"))
     assert content(Paths(empty).aspect) == content(Paths(root).aspect)
     assert is_left_out(Paths(empty).base)
+    assert list(cascade(Paths(empty))) == ["aspect"], "and makes videos without the one that it was finetuned from"
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from walt.pages.charts import (
     distribution_svg,
     distributions_png,
     leading,
+    loss_curves,
 )
 
 BARS = Bars("Rejected <inputs>", [("no_caption", 1234), ("<b>$x^2$", 3)])
@@ -45,6 +46,14 @@ def test_names_are_text() -> None:
     assert "1,234" in svg
     assert "<b>" not in svg
     assert 'aria-label="distribution: Rejected &lt;inputs&gt;"' in svg
+
+
+@pytest.mark.parametrize("last", [0.99, 0.9, 0.5, 0.2, 0.05, 1e-4])
+def test_a_curve_of_losses_has_numbers_beside_it(last: float) -> None:
+    svg = loss_curves("base", {"loss": ([1.0, 2.0, 3.0], [1.01, (1.01 + last) / 2, last])})
+    beside = re.findall(r"text-anchor: end[^>]*>([^<]+)</text>", svg)
+    assert 3 <= len(beside) <= 7, beside
+    assert len(set(beside)) == len(beside)
 
 
 def bars(svg: str) -> int:

@@ -13,7 +13,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
     ("value", "text"),
     [
         (0, "0"), (3, "3"), (2.0, "2"), (12.345, "12.3"), (0.01234, "0.0123"), (1234.5, f"1{THIN}234"),
-        (1234567, f"1{THIN}234{THIN}567"),
+        (1234567, f"1{THIN}234{THIN}567"), (999.7, f"1{THIN}000"), (-999.7, f"-1{THIN}000"), (999.4, "999"),
     ],
 )  # fmt: skip
 def test_numbers(value: float, text: str) -> None:

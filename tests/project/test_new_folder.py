@@ -18,8 +18,9 @@ from walt.project import dvc_yaml, new_folder
 from walt.project.new_folder import is_new, make_project
 from walt.project.recipes import recipe_text
 from walt.project.registry import STAGES
+from walt.project.runner import load_params
 
-SHAPES = "datasets/shapes.yaml"
+SHAPES, FEW_SHAPES = "datasets/shapes.yaml", "datasets/shapes-few.yaml"
 
 
 @pytest.fixture
@@ -93,8 +94,20 @@ def test_init_makes_one_and_says_what_it_wrote(folder: Path) -> None:
         "\n", " "
     )
     assert "next: `walt prepare`, then `dvc repro`" in said.replace("\n", " ")
-    assert (folder / SHAPES).is_file()
+    assert (folder / FEW_SHAPES).is_file()
     assert "made a project" not in CliRunner().invoke(app, ["init", "--recipe", "tiny"]).output
+
+
+@pytest.mark.parametrize("recipe", ["demo", "ucf101"])
+def test_another_recipe_brings_the_descriptor_of_its_data(folder: Path, recipe: str) -> None:
+    init = ["init", "--force", "--recipe"]
+    CliRunner().invoke(app, [*init, "tiny"])
+    said = CliRunner().invoke(app, [*init, recipe]).output
+    descriptor = load_params(folder).dataset.descriptor
+    assert f"added {Path(descriptor).with_suffix('.md')}, {descriptor}" in said
+    (folder / descriptor).write_text("mine")
+    assert "added" not in CliRunner().invoke(app, [*init, recipe]).output
+    assert (folder / descriptor).read_text() == "mine"
 
 
 def test_without_a_project_one_line_says_how_to_make_one(folder: Path) -> None:

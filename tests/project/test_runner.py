@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from walt.cli import app
-from walt.commands.run_stage import run_and_show
+from walt.commands.run_stage import run_and_show, shown
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.paths import Paths
@@ -21,7 +21,7 @@ from walt.project import cluster
 from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, Stage, get_stage
-from walt.project.runner import run_stage, section_names, stage_config
+from walt.project.runner import load_params, run_stage, section_names, stage_config
 from walt.stages import encode_text, train_transformer
 from walt.training.validation import Validator
 
@@ -121,3 +121,21 @@ def test_a_stage_whose_input_is_not_there_yet_says_what_makes_it(
 def test_both_choices_at_once_are_an_error() -> None:
     with pytest.raises(ConfigurationError, match=r"--go-on and --afresh: one of them"):
         run_and_show("train-base", go_on=True, afresh=True)
+
+
+def test_in_a_folder_of_a_project_its_place_is_said(tmp_path: Path) -> None:
+    inside = tmp_path / "data/clips"
+    inside.mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"params\.yaml: no such file; `walt init` writes it$"):
+        load_params(inside)
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigurationError, match=f"no such file; the project .* is {tmp_path}: go there$"):
+        load_params(inside)
+
+
+def test_a_stages_figures_are_shown_as_people_read_them() -> None:
+    assert shown("rejects", {"too_short": 4, "black": 1}) == "too_short 4, black 1"
+    assert shown("rejects", {}) == "none"
+    assert shown("bytes", {"16x16": 71680, "64x128": 5 << 20}) == "16x16 70 KiB, 64x128 5 MiB"
+    assert (shown("mmd", 12345.6), shown("loss", 0.123456), shown("steps", 4)) == ("12346", "0.1235", "4")

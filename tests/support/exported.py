@@ -49,7 +49,7 @@ def write_project(root: Path, base: dict[str, Any] | None = None, high: dict[str
     """A project of a few thousand weights, untrained; ``base`` and ``high`` change the two transformers' settings."""
     (root / "datasets").mkdir(parents=True)
     (root / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
-    shutil.copy(REPOSITORY / "datasets/shapes.yaml", root / "datasets")
+    shutil.copy(REPOSITORY / "datasets/shapes-few.yaml", root / "datasets")
     write_models(root)
     if base:
         save_transformer(Paths(root).base, drawn(WaltTransformer(BASE.model_copy(update=base)), 2))

@@ -53,15 +53,15 @@ def make_project(root: Path) -> None:
 
 def draw_videos(root: Path, most: int) -> None:
     """Draw videos and pictures, of which ``list_videos`` takes some into the dataset."""
-    text = (ROOT / "datasets/shapes.yaml").read_text(encoding="utf-8").replace("held_out: 0.05", "held_out: 0.4")
-    drawn = text.replace("videos: 1600, images: 400", f"videos: {most}, images: 8")
+    text = (ROOT / "datasets/shapes-few.yaml").read_text(encoding="utf-8").replace("held_out: 0.3", "held_out: 0.4")
+    drawn = text.replace("videos: 12, images: 8", f"videos: {most}, images: 8")
     assert drawn != text
-    (root / "datasets/shapes.yaml").write_text(drawn, encoding="utf-8")
+    (root / "datasets/shapes-few.yaml").write_text(drawn, encoding="utf-8")
     params = load_params(root)
     prepare(params.dataset, params.compute, Paths(root))
     (root / "data/shapes").rename(root / "drawn")
     text = re.sub(r"^generator: .*$", "generator: null", text, flags=re.MULTILINE)
-    (root / "datasets/shapes.yaml").write_text(text, encoding="utf-8")
+    (root / "datasets/shapes-few.yaml").write_text(text, encoding="utf-8")
 
 
 def list_videos(root: Path, count: int) -> None:

@@ -82,15 +82,20 @@ def test_files_that_changed_in_the_registry_are_refused(root: Path, model: Model
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("models:/walt-base@nobody", "no such model version"),
-        ("models:/walt-base/7", "no such model version"),
-        ("models:/nothing/1", "no such model version"),
+        ("models:/walt-base@nobody", r"no such model version; of walt-base it has 1 \(champion\), 2$"),
+        ("models:/walt-base/7", r"no such model version; of walt-base it has 1 \(champion\), 2$"),
+        ("models:/nothing/1", "no such model version, and no model nothing$"),
+        ("walt-base@champion", "no such folder; a version in the registry is models:/walt-base@champion$"),
+        ("walt-base/2", "no such folder; a version in the registry is models:/walt-base/2$"),
+        ("../other", "no such folder$"),
         ("models:/walt-base", "an address in the registry is models:/NAME@ALIAS or models:/NAME/VERSION"),
         ("models:/walt-base/latest", "an address in the registry is"),
     ],
 )
 def test_an_address_of_nothing_is_a_wrong_setting(root: Path, model: Model, address: str, message: str) -> None:
     publish(root, model("base", b"1"))
+    publish(root, model("base", b"2"))
+    server.connect(CONFIG, root).client.set_registered_model_alias("walt-base", "champion", "1")
     with pytest.raises(ConfigurationError, match=message) as error:
         given_model(CONFIG, root, address, root / "work")
     assert str(error.value).startswith(f"{address}: ")

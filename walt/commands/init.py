@@ -13,7 +13,7 @@ from walt.core.storage import replace_file
 from walt.ingest.describe_files import Given
 from walt.ingest.layouts.tables import TableColumns
 from walt.project.missing_keys import add_missing
-from walt.project.new_folder import is_new, make_project
+from walt.project.new_folder import add_descriptor, is_new, make_project
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
 from walt.project.recipes import check_new_params
 from walt.project.runner import load_params
@@ -109,4 +109,6 @@ def _write(root: Path, recipe: str | None, given: Given | None, force: bool) -> 
     if is_new(root):
         written = make_project(root, load_params(root).dataset.descriptor)
         info(f"made a project of this folder: {', '.join(written)}")
+    elif start is not None and (written := add_descriptor(root, load_params(root).dataset.descriptor)):
+        info(f"added {', '.join(written)}")
     info("next: `walt prepare`, then `dvc repro` or `python -m flows.walt`")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.table import Table
 
 from walt.core.errors import ConfigurationError, StorageError
+from walt.core.figures import significant
 from walt.core.log import console
 from walt.core.paths import ARTIFACTS, Paths
+from walt.pages.formats import num_bytes
 from walt.project.not_made_yet import not_made_yet
 from walt.project.registry import get_stage
 
@@ -38,5 +41,14 @@ def run_and_show(name: str, go_on: bool = False, afresh: bool = False) -> None:
     made = ", ".join(ARTIFACTS[output] for output in stage.outputs)
     table = Table(title=f"{stage.name} -> {made}", show_header=False, title_justify="left", box=None)
     for figure, value in figures.items():
-        table.add_row(figure, f"{value:.4g}" if isinstance(value, float) else str(value))
+        table.add_row(figure, shown(figure, value))
     console.print(table)
+
+
+def shown(figure: str, value: object) -> str:
+    """A stage's figure as people read it: ``too_short 4, black 1``, ``16x16 70 KiB``, ``none`` of nothing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(figure, part)}" for name, part in value.items()) or "none"
+    if isinstance(value, int) and figure == "bytes":
+        return num_bytes(value)
+    return significant(value, 4) if isinstance(value, float) else str(value)

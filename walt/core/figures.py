@@ -15,6 +15,16 @@ PROTOCOL = "protocol"
 """The condition that is printed beside a number: name and digest of the protocol (``walt.evaluation.protocol``)."""
 
 
+def significant(value: float, digits: int = 3, sign: str = "") -> str:
+    """A number with so many significant digits, and never fewer than it has before the point: ``0.0123``, ``3224``.
+
+    Args:
+        sign: "+" for differences, which then always have one.
+    """
+    text = f"{value:{sign}.{digits}g}"
+    return f"{value:{sign}.0f}" if "e+" in text else text
+
+
 @dataclass(frozen=True)
 class Figure:
     """A metric's value, and how sure it is."""
@@ -50,8 +60,20 @@ class Figure:
         return cls(**{**value, "low": low, "high": high, "replicates": tuple(value["replicates"])})
 
     def __str__(self) -> str:
-        over = "" if self.deviation is None else f", deviation {self.deviation:.2g} over {self.parts}"
-        return f"{self.value:.4g} [{self.low:.3g}, {self.high:.3g}]{over}"
+        over = "" if self.deviation is None else f", deviation {significant(self.deviation, 2)} over {self.parts}"
+        return f"{significant(self.value, 4)} {self.interval}{over}"
+
+    @property
+    def has_interval(self) -> bool:
+        """False where one item is all there was."""
+        return isfinite(self.low) and isfinite(self.high)
+
+    @property
+    def interval(self) -> str:
+        """``[0.94, 1]``, or in words that there is none."""
+        if not self.has_interval:
+            return "(of one: no interval)"
+        return f"[{significant(self.low)}, {significant(self.high)}]"
 
 
 def differing(first: Figure, second: Figure) -> list[str]:

@@ -34,11 +34,14 @@ FEWER_RESAMPLES = 50
 _LARGE = 1000
 
 
-def mean_figure(values: Sequence[float], conditions: Mapping[str, str], keep: bool = True) -> Figure:
+def mean_figure(
+    values: Sequence[float], conditions: Mapping[str, str], keep: bool = True, least: float = -np.inf
+) -> Figure:
     """The mean of the items' values, one item or more; the interval of a single item is infinite.
 
     Args:
         keep: whether the replicates are kept, for a comparison.
+        least: what no mean can be below, 0 for a loss; the interval ends there, which of few items it would pass.
     """
     array = np.asarray(values, dtype=np.float64)
     value = float(np.sort(array).mean())
@@ -46,7 +49,8 @@ def mean_figure(values: Sequence[float], conditions: Mapping[str, str], keep: bo
         return Figure(value, -np.inf, np.inf, 1, (), conditions)
     replicates = [float(array[chosen].mean()) for chosen in resamples(len(array))]
     reach = half_width(replicates, len(array))
-    return Figure(value, value - reach, value + reach, len(array), tuple(replicates) if keep else (), conditions)
+    low, kept = max(value - reach, least), tuple(replicates) if keep else ()
+    return Figure(value, low, value + reach, len(array), kept, conditions)
 
 
 def share_figure(matches: Sequence[bool], conditions: Mapping[str, str]) -> Figure:

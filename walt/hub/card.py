@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.diffusers_vae import DESCRIPTION
 from walt.core.config import load_section
-from walt.core.figures import Figure
+from walt.core.figures import Figure, significant
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.partitions import PARTS_INDEX
@@ -89,7 +89,11 @@ def _header(facts: CardFacts, descriptor: Descriptor, exported: Exported, figure
         head["pipeline_tag"] = task
     if figures:
         metrics = [
-            {"type": name, "name": f"{name}, 95 % interval {_interval(figure)}", "value": figure.value}
+            {
+                "type": name,
+                "name": f"{name}, 95 % interval {figure.interval}" if figure.has_interval else name,
+                "value": figure.value,
+            }
             for name, figure in figures.items()
         ]
         dataset = {"name": descriptor.name, "type": descriptor.name}
@@ -120,13 +124,9 @@ def _row(name: str, figure: Figure) -> dict[str, Any]:
         for what, value in figure.conditions.items()
     )
     return {
-        "name": name, "value": f"{figure.value:.4g}", "interval": _interval(figure), "count": figure.items,
+        "name": name, "value": significant(figure.value, 4), "interval": figure.interval, "count": figure.items,
         "conditions": "; ".join(conditions),
     }  # fmt: skip
-
-
-def _interval(figure: Figure) -> str:
-    return f"[{figure.low:.3g}, {figure.high:.3g}]"
 
 
 def _prompts(paths: Paths) -> list[str]:
@@ -163,7 +163,7 @@ def _parts(exported: Exported) -> list[tuple[str, str]]:
         kind = read_json(autoencoder / DESCRIPTION)["_class_name"]
         found.append((layout.AUTOENCODER, f"`{kind}` of diffusers, as it was given; the transformers know its latents"))
     else:
-        found.append((layout.AUTOENCODER, "causal autoencoder, with its latents' mean and standard deviation"))
+        found.append((layout.AUTOENCODER, "causal autoencoder, with mean and standard deviation of its latents"))
     found.append((layout.SCHEDULER, "noise schedule"))
     if exported.text is not None:
         found.append((layout.TEXT_ENCODER, f"T5 encoder, {exported.text['width']} wide, with `{layout.TOKENIZER}`"))

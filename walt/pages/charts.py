@@ -39,6 +39,8 @@ _STYLE: dict[Any, Any] = {
 _PRINTED = {_INK: "#3a3835", _SERIES[0]: "#3563a8", "page": "#faf9f7"}
 """The colours of the placeholders in a PNG file."""
 _BINS, _MOST_BARS, _LABEL = 24, 12, 24
+_LOGARITHMIC = 10.0
+"""Largest by smallest loss from which on the axis is logarithmic: of less, it would have hardly a number beside it."""
 
 
 @dataclass(frozen=True)
@@ -191,16 +193,20 @@ def _draw_histogram(axes: Axes, values: Array, unit: str, colour: str) -> None:
 
 
 def loss_curves(name: str, curves: Mapping[str, Series], width: float = 3.7, height: float = 2.3) -> str:
-    """Losses over steps on a logarithmic axis; ``name`` only salts the ids."""
+    """Losses over steps, on a logarithmic axis where they fall by so much; ``name`` only salts the ids."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure, axes = _axes(width, height)
         for number, (label, (steps, values)) in enumerate(curves.items()):
             axes.plot(steps, values, color=_SERIES[number % len(_SERIES)], linewidth=1.4, label=label)
-        if all(value > 0 for _, values in curves.values() for value in values):
+        found = [value for _, values in curves.values() for value in values]
+        if min(found, default=0.0) > 0 and max(found) / min(found) > _LOGARITHMIC:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+            between = (1.0, 2.0, 5.0) if max(found) / min(found) < _LOGARITHMIC**2 else (1.0,)
+            axes.yaxis.set_major_locator(LogLocator(subs=between, numticks=6))
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
         axes.set_xlabel("step")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         axes.margins(x=0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from walt.core.figures import significant
+
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -9,7 +11,7 @@ def number(value: float) -> str:
     """Thousands apart, and three significant digits where it is not a whole number: ``1 234``, ``0.0123``."""
     if value == int(value):
         return f"{int(value):,}".replace(",", _THIN)
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", _THIN)
+    return significant(value) if abs(value) < 999.5 else f"{value:,.0f}".replace(",", _THIN)
 
 
 def percent(part: float) -> str:
@@ -38,7 +40,7 @@ def num_bytes(count: float) -> str:
     """``1.21 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1000:
-            return f"{count:.3g} {unit}"
+            return f"{significant(count)} {unit}"
         count /= 1024
     return f"{number(count)} TiB"
 

@@ -41,17 +41,42 @@ def make_project(root: Path, descriptor: str) -> list[str]:
     source = shipped_files()
     wanted = {name: source / name for name in _FILES}
     wanted |= {_below(source, file): file for folder in _WATCHED for file in (source / folder).iterdir()}
-    card = str(Path(descriptor).with_suffix(".md"))
-    wanted |= {name: source / name for name in (descriptor, card) if (source / name).is_file()}
-    written = [name for name in sorted(wanted) if not (root / name).exists()]
-    for name in written:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        replace_file(root / name, wanted[name].read_bytes())
+    written = _copy_missing(root, wanted | _descriptor(descriptor))
     if not (root / ".dvc").is_dir():
         written.append(".dvc/config")
         _begin_dvc(root, (source / ".dvc/config").read_text(encoding="utf-8"))
     replace_file(root / PIPELINE_FILE, render(root).encode())
     return [*written, PIPELINE_FILE]
+
+
+def add_descriptor(root: Path, descriptor: str) -> list[str]:
+    """Write a dataset's descriptor and card that come with walt, where the project lacks them: another recipe may want
+    other data than the one that the project was made with.
+
+    Args:
+        descriptor: as in ``params.yaml``.
+
+    Returns:
+        What was written, relative to ``root``.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    return _copy_missing(root, _descriptor(descriptor))
+
+
+def _descriptor(descriptor: str) -> dict[str, Path]:
+    source, card = shipped_files(), str(Path(descriptor).with_suffix(".md"))
+    return {name: source / name for name in (descriptor, card) if (source / name).is_file()}
+
+
+def _copy_missing(root: Path, wanted: dict[str, Path]) -> list[str]:
+    """Copy what the folder lacks; its names."""
+    written = [name for name in sorted(wanted) if not (root / name).exists()]
+    for name in written:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        replace_file(root / name, wanted[name].read_bytes())
+    return written
 
 
 def shipped_files() -> Path:

@@ -30,8 +30,16 @@ IF_MISSING = "`walt init --update` adds the keys that this version has and the f
 def load_params(root: Path) -> Params:
     """Read the project's ``params.yaml``. Raises ConfigurationError, one line that names the key."""
     if not (root / PARAMS_FILE).is_file():
-        raise ConfigurationError(f"{root / PARAMS_FILE}: no such file; `walt init` writes it")
+        raise ConfigurationError(f"{root / PARAMS_FILE}: no such file; {_where_it_is(root)}")
     return load_section(root / PARAMS_FILE, Params, if_missing=IF_MISSING)
+
+
+def _where_it_is(root: Path) -> str:
+    """What to do without a ``params.yaml``: to go to the project that this folder is a part of, or to make one."""
+    for folder in root.resolve().parents:
+        if (folder / PARAMS_FILE).is_file() and (folder / "dvc.yaml").is_file():
+            return f"the project that this folder is in is {folder}: go there"
+    return "`walt init` writes it"
 
 
 def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | None = None) -> dict[str, Any]:

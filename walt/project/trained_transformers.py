@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from walt.core.left_out import is_left_out
@@ -15,10 +16,15 @@ def trained_transformers(paths: Paths) -> dict[str, Path]:
     return {name: folder for name, folder in folders.items() if not is_left_out(folder)}
 
 
+def making_videos(models: Mapping[str, Path]) -> dict[str, Path]:
+    """Of transformers by name those that make a video, in their order. What a model was finetuned from is not among
+    them, and need not be among ``models``: an imported project has the finetuned one alone."""
+    present = [transformer for transformer in TRANSFORMERS if transformer.name in models]
+    replaced = {transformer.starts_from for transformer in present}
+    return {each.name: models[each.name] for each in present if each.name not in replaced}
+
+
 def cascade(paths: Paths, super_resolution: bool = True) -> dict[str, Path]:
     """Those that make a video: the base model as finetuned, where it was; then the super-resolution models."""
-    found = trained_transformers(paths)
-    for transformer in TRANSFORMERS:
-        if transformer.name in found and transformer.starts_from is not None:
-            del found[transformer.starts_from]
+    found = making_videos(trained_transformers(paths))
     return found if super_resolution else {name: found[name] for name in found if name not in SUPER_RESOLUTION_NAMES}

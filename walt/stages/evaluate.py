@@ -203,9 +203,9 @@ def measure_held_out_loss(config: Config, paths: Paths, autoencoder: str) -> Res
                                     | {"evaluate": _of_losses(settings)}),
             "code": code_digest("walt.stages.evaluate"),
         }  # fmt: skip
-        figures[metric_names.held_out_loss(name)] = mean_figure(errors.mean(1).tolist(), measured_on)
+        figures[metric_names.held_out_loss(name)] = mean_figure(errors.mean(1).tolist(), measured_on, least=0.0)
         for band, column in enumerate(errors.T.tolist()):
-            figures[metric_names.held_out_loss(name, band)] = mean_figure(column, measured_on, keep=False)
+            figures[metric_names.held_out_loss(name, band)] = mean_figure(column, measured_on, keep=False, least=0.0)
     return figures, details
 
 

@@ -44,7 +44,7 @@ STAGE = "report"
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 _TITLES = {"autoencoder": "Autoencoder", **{transformer.name: transformer.title for transformer in TRANSFORMERS}}
 _LOSSES = ("loss", "video", "image")
-"""Terms that are drawn: those on the scale of the whole loss."""
+"""Terms that are drawn: those on the scale of the whole loss, where they are not the whole of it."""
 _RECONSTRUCTIONS = 4
 _CRF = 14
 
@@ -156,6 +156,7 @@ def describe_model(name: str, folder: Path) -> dict[str, Any]:
     """Title, figures and loss curves of one training."""
     history = read_json(folder / "history.json")
     curves = {key: _series(history, key) for key in _LOSSES if any(key in entry for entry in history)}
+    curves = {key: series for key, series in curves.items() if key == "loss" or series != curves.get("loss")}
     metrics = read_json(folder / "metrics.json")
     return {
         "title": _TITLES[name],

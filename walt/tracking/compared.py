@@ -85,7 +85,8 @@ def _of_folder(config: TrackingConfig, paths: Paths, given: str, place: Path) ->
         release = None
     base = f"{config.model_prefix}-base"
     number = release.versions.get(base) if release else None
-    return Compared(f"{given} ({base} version {number})" if number else given, folders, release)
+    name = "this project" if place.resolve() == paths.root.resolve() else given
+    return Compared(f"{name} ({base} version {number})" if number else name, folders, release)
 
 
 def _of_release(config: TrackingConfig, paths: Paths, given: str, keep: Path) -> Compared:

@@ -15,7 +15,9 @@ from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, read_json, wri
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 
+_SHORT = re.compile(r"[^/@.~]+@[^/@]+|[^/@.~]+/[0-9]+")
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
+_MOST_LISTED = 10
 _FETCHED, _NOTE = "fetched", "fetched.json"
 
 
@@ -53,7 +55,7 @@ def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) ->
     if not is_registered(address):
         folder = root / Path(address).expanduser()
         if not folder.is_dir():
-            raise ConfigurationError(f"{address}: no such folder")
+            raise ConfigurationError(no_such_folder(address))
         return GivenModel(folder, {"address": address})
     folder, note = keep / _FETCHED, _read(keep / _NOTE)
     if note.get("address") == address and folder.is_dir() and server.folder_digest(folder) == note.get("digest"):
@@ -89,7 +91,30 @@ def version_at(connection: server.Connection, address: str) -> Any:
                 return connection.client.get_model_version_by_alias(match["name"], match["alias"])
             return connection.client.get_model_version(match["name"], match["version"])
     except server.RefusedError as error:
-        raise ConfigurationError(f"{address}: the registry has no such model version: {error}") from error
+        raise ConfigurationError(f"{address}: {no_such_version(connection, match['name'])}") from error
+
+
+def no_such_folder(address: str) -> str:
+    """What is wrong with an address that is neither a folder nor of the registry; how a version is written, where it
+    looks like one."""
+    meant = f"; a version in the registry is models:/{address}" if _SHORT.fullmatch(address) else ""
+    return f"{address}: no such folder{meant}"
+
+
+def no_such_version(connection: server.Connection, name: str) -> str:
+    """What is wrong where a model has no such version or alias, with the newest that it has: ``1 (champion), 2``."""
+    try:
+        with server.errors():
+            aliases = connection.client.get_registered_model(name).aliases
+            versions = sorted(int(one.version) for one in connection.client.search_model_versions(f"name = '{name}'"))
+    except server.RefusedError:
+        return f"the registry has no such model version, and no model {name}"
+    named = {
+        version: sorted(alias for alias, of in aliases.items() if int(of) == version)
+        for version in versions[-_MOST_LISTED:]
+    }
+    listed = [f"{version} ({', '.join(found)})" if found else str(version) for version, found in named.items()]
+    return f"the registry has no such model version; of {name} it has {', '.join(listed) or 'none'}"
 
 
 def _download(connection: server.Connection, source: str, target: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from walt.core.errors import ConfigurationError
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
-from walt.tracking.given_models import given_model
+from walt.tracking.given_models import given_model, no_such_version
 from walt.tracking.models import MEASURED_TAG
 
 _BASE = "base"
@@ -113,4 +113,4 @@ def _base_version(connection: server.Connection, address: str) -> Any:
                 return connection.client.get_model_version_by_alias(name, rest[1:])
             return connection.client.get_model_version(name, rest[1:])
     except server.RefusedError as error:
-        raise ConfigurationError(f"{address}: the registry has no such model version: {error}") from error
+        raise ConfigurationError(f"{address}: {no_such_version(connection, name)}") from error

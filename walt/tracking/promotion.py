@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import PositiveFloat
 
 from walt.core.config import Section
-from walt.core.figures import PROTOCOL, Difference, Figure, difference, differing
+from walt.core.figures import PROTOCOL, Difference, Figure, difference, differing, significant
 
 Figures = Mapping[str, Figure]
 """Metric -> figure, of all metrics that a rule needs."""
@@ -101,11 +101,11 @@ class BetterBeyondChance(PromotionRule):
         reasons = [
             f"{self.metric} {new[self.metric]} against {old[self.metric]} of version {version}, "
             f"{'' if gain > chance else 'not '}better by more than chance may give "
-            f"({gain:+.3g}; {self.margin:g} x {primary.half_width:.3g})"
+            f"({significant(gain, sign='+')}; {self.margin:g} x {significant(primary.half_width)})"
         ]
         worse = [
             f"{guard.metric} {new[guard.metric]} against {old[guard.metric]} is worse by more than chance may give "
-            f"({-_gain(found[guard.metric], guard.better):.3g}; {found[guard.metric].half_width:.3g})"
+            f"({significant(-_gain(found[guard.metric], guard.better))}; {significant(found[guard.metric].half_width)})"
             for guard in self.guards
             if -_gain(found[guard.metric], guard.better) > found[guard.metric].half_width
         ]

@@ -48,7 +48,6 @@ def chromium() -> Iterator[Browser]:
 def open_form(page: Tab, address: str, size: tuple[int, int] = (1280, 900)) -> None:
     """Open the page, and wait until its script has filled the form."""
     page.open(address, size)
-    page.wait("document.querySelectorAll('#model option').length > 0")
     page.wait("document.getElementById('steps').value !== ''")
 
 
@@ -57,6 +56,25 @@ def tab(chromium: Browser, url: str) -> Tab:
     page = chromium.tab()
     open_form(page, f"{url}/")
     return page
+
+
+def test_the_form_does_not_wait_for_the_registry(chromium: Browser, url: str, projects: tuple[Path, Path]) -> None:
+    page = chromium.tab()
+    held = (
+        "const ask = window.fetch, held = new Promise(done => { window.answer = done; });"
+        "window.fetch = async (...all) => {"
+        " if (String(all[0]).endsWith('api/models')) await held; return ask(...all); };"
+    )
+    page.command("Page.addScriptToEvaluateOnNewDocument", source=held)
+    open_form(page, f"{url}/")
+    note = "document.getElementById('model-note').textContent"
+    options = "[...document.querySelectorAll('#model option, #beside option')].map(option => option.value)"
+    assert page.value(note).startswith("Looking for other models")
+    assert page.value(options) == ["", "none", ""]
+    page.value("window.answer()")
+    page.wait(f"{note} === ''")
+    other = str(projects[1])
+    assert page.value(options) == ["", other, "none", "", other]
 
 
 def fill(tab: Tab, **values: str) -> None:

@@ -83,7 +83,7 @@ def test_the_page_can_be_used_without_sight_and_without_a_mouse() -> None:
         ('id="guidance"', 'id="steps"', "id steps twice"),
         ('lang="en"', "", "no language"),
         ('id="seconds-note"', "", "seconds: no seconds-note"),
-        ('<select id="model">', '<select id="model" tabindex="3">', "model: its tabindex takes it out of the order"),
+        ('<select id="model"', '<select tabindex="3" id="model"', "model: its tabindex takes it out of the order"),
     ],
 )
 def test_a_fault_is_seen(before: str, after: str, fault: str) -> None:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from walt.core.sizes import size_folder
+from walt.evaluation import metric_names
 from walt.media.playable import write_playable
 from walt.pages.template import data_uri, render
 from walt.sampling.output import Video
@@ -81,12 +82,13 @@ def page(columns: Sequence[Column], prompts: Sequence[str], seed: int, fps: floa
 
 
 def figure_rows(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Metric, a value for each column, and whether all were measured on the same: others are not to be compared."""
+    """Metric, which values are better, a value for each column, and whether all were measured on the same: others are
+    not to be compared."""
     rows = []
     for name in dict.fromkeys(name for column in columns for name in column.figures):
         on = {column.measured_on.get(name) for column in columns if name in column.figures}
         values = [column.figures.get(name, _ABSENT) for column in columns]
-        rows.append({"name": name, "values": values, "same": len(on) == 1})
+        rows.append({"name": name, "better": metric_names.better(name), "values": values, "same": len(on) == 1})
     return rows
 
 

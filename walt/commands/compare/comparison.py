@@ -19,6 +19,7 @@ from walt.nn.pretrained import load_config
 from walt.project.params import Params
 from walt.project.registry import get_stage
 from walt.project.runner import load_params, stage_config
+from walt.project.trained_transformers import making_videos
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, to_frames
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt
@@ -98,7 +99,7 @@ def _settings(request: Request, params: Params) -> SampleConfig:
 
 def _prompts(request: Request, params: Params, paths: Paths, sides: Sequence[Compared]) -> list[Prompt]:
     """Those given, or the first of the stage ``sample``, which all models must take."""
-    architectures = [load_config(side.folders["base"], TransformerConfig) for side in sides]
+    architectures = [load_config(next(iter(_cascade(side.folders).values())), TransformerConfig) for side in sides]
     first = architectures[0]
     prompts: list[Prompt] = list(request.prompts)
     if not prompts:
@@ -143,8 +144,6 @@ def _column(
 
 def _cascade(folders: Mapping[str, Path]) -> dict[str, Path]:
     """Those that make a video: the base model as finetuned, where it was; then the super-resolution models."""
-    found = {each.name: folders[each.version_name] for each in TRANSFORMERS if each.version_name in folders}
-    for each in TRANSFORMERS:
-        if each.name in found and each.starts_from is not None:
-            found.pop(each.starts_from, None)
-    return found
+    return making_videos(
+        {each.name: folders[each.version_name] for each in TRANSFORMERS if each.version_name in folders}
+    )

@@ -139,7 +139,10 @@ def _listed(listed: Mapping[str, Any]) -> TableData:
     texts, inputs = listed["captions"], listed["inputs"]
     items = listed["videos"] + listed["images"]
     rows = [
-        *((what, number(listed[what]), share(listed[what], inputs)) for what in ("videos", "images", "refused")),
+        *(
+            (label, number(listed[what]), share(listed[what], inputs))
+            for what, label in (("videos", "videos"), ("images", "stills"), ("refused", "refused"))
+        ),
         ("with a caption", number(texts["with"]), share(texts["with"], items)),
         ("different captions", number(texts["distinct"]), share(texts["distinct"], items)),
         ("captions cut", number(texts["truncated"]), share(texts["truncated"], items)),

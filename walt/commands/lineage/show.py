@@ -79,7 +79,7 @@ def _model_rows(about: dict[str, Any]) -> list[tuple[str, list[str]]]:
     ]  # fmt: skip
     if about["run"] is None:
         return rows
-    sources = [f"{one['name'] or one['sha256']}: {one['train'] + one['held_out']} clips" for one in about["sources"]]
+    sources = [f"{one['name'] or one['sha256']}: {_clips(one['train'] + one['held_out'])}" for one in about["sources"]]
     sources += [f"... {more} more, see --json"] if (more := about["num_sources"] - len(sources)) else []
     return [
         *rows,
@@ -112,3 +112,7 @@ def table_of(title: str, rows: Iterable[tuple[str, list[str]]]) -> Table:
         label = name if len(lines) == 1 else f"{name} ({len(lines)})"
         table.add_row(harmless(label), harmless(printable("\n".join([*lines[:MOST_SHOWN], *more]))))
     return table
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip{'' if count == 1 else 's'}"

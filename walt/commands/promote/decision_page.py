@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from walt.core.figures import significant
 from walt.core.storage import write_bytes
+from walt.evaluation import metric_names
 from walt.pages.template import render
 from walt.tracking.config import TrackingConfig
 from walt.tracking.decisions import Decided, last_decision
@@ -38,10 +40,13 @@ def page(decided: Decided) -> str:
         rows.append(
             {
                 "name": name,
+                "better": metric_names.better(name),
                 "new": str(figure),
                 "items": figure.items,
                 "old": str(decided.old[name]) if name in decided.old else None,
-                "difference": None if difference is None else f"{difference.value:+.3g} ± {difference.half_width:.3g}",
+                "difference": None
+                if difference is None
+                else f"{significant(difference.value, sign='+')} ± {significant(difference.half_width)}",
             }
         )
     return render(TEMPLATE, {"decided": decided, "rows": rows})

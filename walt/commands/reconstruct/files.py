@@ -21,6 +21,7 @@ from walt.autoencoder.io import load_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.core.errors import ConfigurationError, RejectLimitError
+from walt.core.figures import significant
 from walt.core.log import ProgressBar, console, info, warning
 from walt.core.printable import printable
 from walt.core.sizes import Size, size_folder
@@ -279,7 +280,7 @@ def _table(rows: list[Reconstruction], request: Request) -> Table:
             f"{row.quality.psnr:.2f}", f"{row.quality.ssim:.4f}", f"{row.compression:.1f}",
         ]  # fmt: skip
         if row.quality.perceptual is not None:
-            cells.append(f"{row.quality.perceptual:.4g}")
+            cells.append(significant(row.quality.perceptual, 4))
         table.add_row(*cells)
     return table
 
@@ -289,4 +290,6 @@ def _frechet_line(distance: RunningFrechetDistance) -> str:
     if clips < 2:
         return f"reconstruction FVD: left out, as it needs two clips of {FRECHET_FRAMES} frames, and there are {clips}"
     remark = f"; too few for {features} features: the covariance is rank-deficient" if clips <= features else ""
-    return f"reconstruction FVD: {distance.compute():.4g} ({clips} clips of {FRECHET_FRAMES} frames{remark})"
+    return (
+        f"reconstruction FVD: {significant(distance.compute(), 4)} ({clips} clips of {FRECHET_FRAMES} frames{remark})"
+    )

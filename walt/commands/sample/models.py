@@ -16,7 +16,7 @@ from walt.project.runner import load_params
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.prompt_to_video import Pipeline
 from walt.stages.sample import load_pipeline
-from walt.tracking.given_models import is_registered
+from walt.tracking.given_models import is_registered, no_such_folder
 from walt.tracking.releases import MODEL_ARTIFACTS
 
 
@@ -73,7 +73,7 @@ def find_models(root: Path, address: str | None = None) -> ChosenModels:
     if not is_registered(address):
         folder = root / Path(address).expanduser()
         if not folder.is_dir():
-            raise ConfigurationError(f"{address}: no such folder")
+            raise ConfigurationError(no_such_folder(address))
         return _of_project(folder, address)
     from walt.tracking.given_release import given_release  # MLflow takes seconds to import
 

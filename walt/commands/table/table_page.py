@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from walt.commands.table.directions import Compared, Interval, Measured, compare, over_seeds, verdicts
 from walt.commands.table.table_file import Metric, Row, RowScale, ScaleName, TableFile
+from walt.core.figures import significant
 from walt.core.storage import write_bytes, write_json
 from walt.pages.charts import IntervalRow, Intervals, distribution_svg, distributions_png
 from walt.pages.template import render
@@ -122,7 +123,9 @@ def _left_out(results: Results, row: Row) -> str | None:
 def _text(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    return _number(interval.value) + (f" ± {interval.half_width:.2g}" if interval.half_width is not None else "")
+    return _number(interval.value) + (
+        f" ± {significant(interval.half_width, 2)}" if interval.half_width is not None else ""
+    )
 
 
 def _difference(compared: Compared | None) -> str:
@@ -132,12 +135,13 @@ def _difference(compared: Compared | None) -> str:
         return compared.because
     difference = compared.difference
     if difference.half_width is None:
-        return f"{difference.value:+.3g}"
-    return f"{difference.value:+.3g} [{difference.low:+.3g}, {difference.high:+.3g}]"
+        return significant(difference.value, sign="+")
+    value, low, high = (significant(each, sign="+") for each in (difference.value, difference.low, difference.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return significant(value, 4)
 
 
 def _notes(results: Results) -> list[str]:

@@ -38,6 +38,19 @@ function isChanged(id) {
   return byId(id).value !== "" && byId(id).value !== byId(id).dataset.usual;
 }
 
+// The registry may take seconds to answer: this project's own models do not wait for it.
+async function listModels() {
+  byId("model-note").textContent = "Looking for other models \u2026";
+  try {
+    const listed = await call("api/models");
+    const others = listed.models.filter((one) => one.address !== "");
+    for (const list of [model, beside]) list.append(...others.map((one) => option(one.address, one.name)));
+    if (listed.problem) showProblem(new Error(listed.problem));
+  } finally {
+    byId("model-note").textContent = "";
+  }
+}
+
 async function showModel(cascade = null) {
   const query = new URLSearchParams({ address: model.value });
   if (cascade !== null) query.set("cascade", cascade);
@@ -294,13 +307,12 @@ async function begin() {
   byId("more").addEventListener("click", () => { shown += PAGE_OF_RESULTS; showResults().catch(showProblem); });
   const query = new URLSearchParams(location.search);
   try {
-    const [listed, taken] = await Promise.all([call("api/models"), call("api/limits")]);
-    limits = taken;
-    model.replaceChildren(...listed.models.map((one) => option(one.address, one.name)));
-    beside.append(...listed.models.map((one) => option(one.address, one.name)));
-    if (listed.problem) showProblem(new Error(listed.problem));
+    const listing = listModels();
+    limits = await call("api/limits");
     const wanted = query.get("model") || "";
-    if (listed.models.some((one) => one.address === wanted)) model.value = wanted;
+    if (wanted) await listing; // it is among them
+    else listing.catch(showProblem);
+    if ([...model.options].some((one) => one.value === wanted)) model.value = wanted;
     else showProblem(new Error(`The models ${wanted} are not here: these are others.`));
     await showModel(query.get("cascade"));
     await fillFrom(query);

@@ -125,7 +125,7 @@ def _captions(paths: Paths, rows: Sequence[ClipRow]) -> dict[str, list[dict[str,
         if key in wanted:
             wanted[key] = list(captions)
     if is_left_out(paths.text_encoder) or not (paths.text / INDEX_NAME).is_file():
-        return {key: [_caption(caption, "not encoded") for caption in own] for key, own in wanted.items()}
+        return {key: [_caption(caption, len(own), "not encoded") for caption in own] for key, own in wanted.items()}
     table, reader = read_captions(paths.text), ShardReader(paths.text)
 
     def stored(key: str, caption: Caption) -> str:
@@ -136,8 +136,10 @@ def _captions(paths: Paths, rows: Sequence[ClipRow]) -> dict[str, list[dict[str,
         tokens = len(load(reader[name]["safetensors"])["embedding"])
         return f"{tokens} tokens" + (", the most that are kept" if tokens == table.max_tokens else "")
 
-    return {key: [_caption(caption, stored(key, caption)) for caption in own] for key, own in wanted.items()}
+    return {key: [_caption(caption, len(own), stored(key, caption)) for caption in own] for key, own in wanted.items()}
 
 
-def _caption(caption: Caption, note: str) -> dict[str, str]:
-    return {"name": shown_name(caption.name) if caption.name else "", "text": caption.text, "note": note}
+def _caption(caption: Caption, of: int, note: str) -> dict[str, str]:
+    """One of a clip's captions; it is named where the clip has several."""
+    name = shown_name(caption.name) if caption.name and of > 1 else ""
+    return {"name": name, "text": caption.text, "note": note}
