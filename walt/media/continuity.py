@@ -11,6 +11,8 @@ Times here are in ticks of the stream's time base.
 - An AVI says only when packets are decoded. When their pictures are shown is FFmpeg's guess, which is wrong for
   B-frames of H.264 and of packed MPEG-4. Pictures come out of the decoder in the order in which they are shown, one for
   each packet: each is shown at the time of the packet with which it came out, as the ffmpeg command has it.
+- A stream that was recorded from some moment on, or cut at an open group, begins with pictures that need others from
+  before it. Decoders leave those out, and players show the rest.
 """
 
 from __future__ import annotations
@@ -64,10 +66,13 @@ class Continuity:
         self._corrupt = _Stretches()
         self._shown: tuple[int, int] | None = None  # pts and duration of the frame before
         self._steps = self._odd_steps = 0
+        self._key: int | None = None  # when the first key frame is shown
+        self._early = self._early_shown = 0
 
     def follow(self, packet: Packet[Stream]) -> None:
         """The next packet of the stream, in the file's order. Its timestamps are moved where time has begun again."""
-        if packet.pts is None:
+        if packet.pts is None:  # Matroska's times before 0
+            self._early += not packet.is_discard
             return
         step = None
         if packet.dts is not None and self._decoding_time is not None:
@@ -89,6 +94,20 @@ class Continuity:
         self._lasts = packet.duration or self._lasts  # packets of these streams may have none
         self._end = max(self._end, packet.pts + self._lasts)
         self._marked.add(packet.pts, packet.pts if packet.is_corrupt else None, packet.is_keyframe)
+        if self._key is None and packet.is_keyframe:
+            self._key = packet.pts
+        elif (self._key is None or packet.pts < self._key) and not packet.is_discard:
+            self._early += 1
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a key frame has come."""
+        return self._key is not None
+
+    @property
+    def before(self) -> int:
+        """Packets coded or shown before the first key frame that gave no picture: they need what is not in the file."""
+        return max(0, self._early - self._early_shown)
 
     def between(self, packet: Packet[Stream]) -> None:
         """The next packet of a file whose packets follow each other: where a fragment is missing they do not."""
@@ -109,6 +128,7 @@ class Continuity:
                 frame.pts = self._came_out = frame.dts
             elif self._came_out is not None:  # what the decoder still held at the end of the file
                 frame.pts = self._came_out = self._came_out + (frame.duration or 1)
+        self._early_shown += frame.pts is None or self._key is None or frame.pts < self._key
         if frame.pts is not None:
             self._corrupt.add(frame.pts, frame.pts if frame.is_corrupt else None, bool(frame.key_frame))
             self.step(frame.pts, frame.duration or 0, bool(frame.key_frame))

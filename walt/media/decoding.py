@@ -274,7 +274,7 @@ class VideoReader:
             try:
                 decoded = self._decoder.decode(packet)
             except av.InvalidDataError:
-                self._undecodable += 1  # checked at the end: in a file that was cut, the last frame is incomplete
+                self._undecodable += self.continuity.has_begun  # checked at the end: the last one may be incomplete
                 continue
             for frame in decoded:
                 if self._holds_fields and frame.interlaced_frame:  # of H.264 and MPEG-2 the decoder weaves them
@@ -325,7 +325,7 @@ class VideoReader:
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
-        lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        lost = self.packets - self.decoded - self._discarded - self.continuity.before if self._exhausted else 0
         if self.continuity.damage():  # clips that it touches are left out; decoders drop frames, too
             return
         if self._undecodable or lost > max(2, self.packets // 20):
