@@ -31,6 +31,7 @@ DOORS = {
     "ffmpeg": {"walt/media/playable.py"},
     "av": {
         "walt/media/continuity.py",
+        "walt/media/decoders.py",
         "walt/media/decoding.py",
         "walt/media/images.py",
         "walt/media/lossless.py",

@@ -18,7 +18,10 @@ PACKET = 188
 GROUPS = {
     "libx264": ("-x264-params", "keyint=15:min-keyint=15:scenecut=0:open-gop=1:bframes=2:threads=1:repeat-headers=1"),
     "mpeg2video": ("-g", "15", "-bf", "2", "-q:v", "1"),
-    "libx265": ("-x265-params", "keyint=15:min-keyint=15:scenecut=0:open-gop=1:bframes=4:b-adapt=0:pools=1:log-level=none"),
+    "libx265": (
+        "-x265-params",
+        "keyint=15:min-keyint=15:scenecut=0:open-gop=1:bframes=4:b-adapt=0:pools=1:log-level=none",
+    ),
 }
 
 

@@ -21,13 +21,12 @@ import av
 from av.container import InputContainer
 from av.packet import PktSideDataT
 from av.stream import Discard, Stream
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from walt.core.sizes import Size
 from walt.media.continuity import Continuity
 from walt.media.cropping import Cropping, croppings
+from walt.media.decoders import check_of_pictures, make_decoder
 from walt.media.images import Limits, SourceError, check_not_empty
 from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
@@ -40,8 +39,6 @@ DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown, progressive. Each frame that is shown is checked again."""
 _CHANGES: tuple[PktSideDataT, ...] = ("new_extradata", "param_change")
-_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
 
 TimedPacket = tuple[Fraction, Fraction, int]
 """(seconds on the file's clock, duration in seconds, pts)"""
@@ -85,18 +82,6 @@ def _open(stream: Any) -> InputContainer:
     return cast(InputContainer, av.open(stream, mode="r", container_options=options, metadata_errors="replace"))
 
 
-def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
-    """The stream's decoder, on one thread: files are decoded in parallel, and more threads would compete for cores."""
-    decoder = stream.codec_context
-    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
-        extradata = decoder.extradata
-        decoder = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"))
-        decoder.extradata = extradata
-    decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(limits.max_pixels)}
-    return decoder
-
-
 class VideoReader:
     """Decodes one picture stream and counts what was read, to compare it with what the header says."""
 
@@ -115,8 +100,8 @@ class VideoReader:
         if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
             raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
         self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
-        self._decoder = _decoder(self.stream, limits)
-        self._holds_fields = self._decoder.name == "hevc"  # its interlaced pictures are fields, see ``_decode``
+        self._decoder = make_decoder(self.stream, limits)
+        self._check_whole = check_of_pictures(self._decoder)
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
         self._of_stream = self.stream.duration is not None
@@ -277,8 +262,7 @@ class VideoReader:
                 self._undecodable += self.continuity.has_begun  # checked at the end: the last one may be incomplete
                 continue
             for frame in decoded:
-                if self._holds_fields and frame.interlaced_frame:  # of H.264 and MPEG-2 the decoder weaves them
-                    raise SourceError("codec", "HEVC of which each picture is one field, which is not read")
+                self._check_whole(frame)
                 self.decoded += 1
                 self.continuity.show(frame)
                 yield frame
