@@ -27,6 +27,7 @@ from walt.core.sizes import Size
 from walt.media.continuity import Continuity
 from walt.media.cropping import Cropping, croppings
 from walt.media.decoders import check_of_pictures, make_decoder
+from walt.media.h264_fields import FieldPairs
 from walt.media.images import Limits, SourceError, check_not_empty
 from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
@@ -102,6 +103,7 @@ class VideoReader:
         self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
         self._decoder = make_decoder(self.stream, limits)
         self._check_whole = check_of_pictures(self._decoder)
+        self._fields = FieldPairs(self._decoder.extradata or b"") if self._decoder.name == "h264" else None
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
         self._of_stream = self.stream.duration is not None
@@ -113,7 +115,7 @@ class VideoReader:
         self._ticks: dict[int, tuple[int, int]] = {}  # numerator and denominator of seconds, of each stream
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
-        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
+        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = self._seconds = 0
         self._facts: list[Packet] = []
         self._held: list[av.Packet[Stream]] | None = None
         self._zero = self.late = Fraction(0)
@@ -271,6 +273,7 @@ class VideoReader:
     def _follow(self, packet: av.Packet[Stream]) -> None:
         if packet.stream is self.stream and packet.size:
             self.continuity.follow(packet)
+            self._seconds += self._fields is not None and self._fields.is_second(bytes(packet))
         self._count(packet)
 
     def _count(self, packet: av.Packet[Stream]) -> None:
@@ -309,7 +312,8 @@ class VideoReader:
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
-        lost = self.packets - self.decoded - self._discarded - self.continuity.before if self._exhausted else 0
+        known = self.decoded + self._discarded + self.continuity.before + self._seconds
+        lost = self.packets - known if self._exhausted else 0
         if self.continuity.damage():  # clips that it touches are left out; decoders drop frames, too
             return
         if self._undecodable or lost > max(2, self.packets // 20):
