@@ -1,4 +1,4 @@
-"""Makes the decoder of a stream, and refuses pictures of which a decoder shows only a part.
+"""Makes the decoder of a stream, completes its pictures, and refuses those of which a decoder shows only a part.
 
 Sources: ITU-T H.265 (D.2.1: interlaced pictures are fields; F.14.2.8: alpha channel information, an SEI message of type
 165), ISO/IEC 14496-15 (hvcC).
@@ -19,6 +19,8 @@ from walt.media.skipping import Unfit, units_of_record
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
+_UNSPECIFIED = 2
+"""Of transfer, matrix and primaries (ITU-T H.273)."""
 _SEI, _ALPHA = 39, 165
 """Types of a NAL unit and of the message in it."""
 
@@ -49,6 +51,24 @@ def check_of_pictures(decoder: VideoCodecContext) -> Callable[[VideoFrame], None
             raise SourceError("colours", said)
 
     return check
+
+
+def colours_of_container(stream: VideoStream) -> Callable[[VideoFrame], None]:
+    """A function that gives a frame the colours that the container states, where the coded pictures state none.
+
+    FFmpeg reads both, and its decoders of H.264 and HEVC replace what the container states by "unspecified". To be
+    called before anything is decoded.
+    """
+    codec = stream.codec_context
+    stated = {name: int(getattr(codec, name)) for name in ("color_trc", "colorspace", "color_primaries")}
+    known = {name: value for name, value in stated.items() if value != _UNSPECIFIED}
+
+    def complete(frame: VideoFrame) -> None:
+        for name, value in known.items():
+            if getattr(frame, name) == _UNSPECIFIED:
+                setattr(frame, name, value)
+
+    return complete
 
 
 def _has_alpha_layer(extradata: bytes) -> bool:

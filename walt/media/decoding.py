@@ -26,7 +26,7 @@ from av.video.frame import VideoFrame
 from walt.core.sizes import Size
 from walt.media.continuity import Continuity
 from walt.media.cropping import Cropping, croppings
-from walt.media.decoders import check_of_pictures, make_decoder
+from walt.media.decoders import check_of_pictures, colours_of_container, make_decoder
 from walt.media.h264_fields import FieldPairs
 from walt.media.images import Limits, SourceError, check_not_empty
 from walt.media.key_frames import classifier_by_key_frames
@@ -103,6 +103,7 @@ class VideoReader:
         self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
         self._decoder = make_decoder(self.stream, limits)
         self._check_whole = check_of_pictures(self._decoder)
+        self._complete = colours_of_container(self.stream)
         self._fields = FieldPairs(self._decoder.extradata or b"") if self._decoder.name == "h264" else None
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
@@ -154,7 +155,7 @@ class VideoReader:
         for frame in deinterlace(self._decode()):
             if frame.pts is None and last is None:
                 raise SourceError("no_timestamps", "the first frame has no timestamp")
-            self._check_size(frame)
+            self._check(frame)
             tick = frame.time_base or Fraction(0)
             at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
             last = at if last is None else max(last, at)
@@ -209,7 +210,7 @@ class VideoReader:
         plan = make_plan(self._facts, wanted)
         missing, tick = set(wanted), self.stream.time_base or Fraction(0)
         for frame in self._decode_planned(plan):
-            self._check_size(frame)
+            self._check(frame)
             if frame.pts not in missing:
                 continue
             if frame.is_corrupt or frame.interlaced_frame:
@@ -248,7 +249,8 @@ class VideoReader:
         self._container.seek(self._facts[0].pts, stream=self.stream)
         return (packet for packet in self._container.demux(self.stream) if packet.size)
 
-    def _check_size(self, frame: VideoFrame) -> None:
+    def _check(self, frame: VideoFrame) -> None:
+        self._complete(frame)
         if (frame.width, frame.height) != (self.info.width, self.info.height):
             was = f"{self.info.width}x{self.info.height}"
             raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
