@@ -74,6 +74,8 @@ def test_a_span_that_is_none_is_one_refused_row(tmp_path: Path) -> None:
         (("0,1", "0,1"), True),
         (("0,1", "0,9"), True),  # a mistake in one row
         (("100,102", "104,106.2"), False),  # of the films that the files were cut from
+        (("0.3,2.3", "0.4,2.4"), False),  # of the same, near their beginnings
+        (("0.3,2.1", "0.4,2.1"), True),  # rounded
         (("0,1000", "1000,2000"), None),  # milliseconds
     ],
 )

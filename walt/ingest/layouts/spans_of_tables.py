@@ -25,8 +25,8 @@ from walt.media.video import probe
 
 _LOOKED_AT = 5
 """Files whose length is compared with their spans."""
-_ROUNDED = 0.5
-"""Seconds by which a span may be longer than its file."""
+_ROUNDED, _EXACT = 0.5, 0.05
+"""Seconds by which a span may end after its file; and those by which it may where the file is as long as the span."""
 _MOMENT = r"\d+(?:[:.,]\d+)*(?: ?(?:%|s|ms|sec|secs|seconds|min))?"
 _RANGE = re.compile(rf"\s*\[?\(?\s*{_MOMENT}\s*(?:-->|->|[-~,;/\u2013\u2014]|to)\s*{_MOMENT}\s*\)?\]?\s*")
 _OF_RANGES = re.compile(r"time|span|segment|interval|range|window|period", re.IGNORECASE)
@@ -113,13 +113,20 @@ def _longer(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) 
             latest[name] = span
     chosen = sorted(latest, key=lambda name: -latest[name][1])[:_LOOKED_AT]
     lengths = [(name, length, latest[name]) for name in chosen if (length := _length(survey, name)) is not None]
-    short_ones = [(name, length, span) for name, length, span in lengths if span[1] > length + _ROUNDED]
+    short_ones = [found for found in lengths if _is_shorter(found[1], found[2])]
     if len(short_ones) * 2 <= len(lengths):
         return None
     for name, length, (begin, end) in short_ones:
         if length < (end - begin) / 2:
             return f"{_shown((begin, end))} in {short(name)}, which lasts {length:.1f} s"
     return ""
+
+
+def _is_shorter(length: float, span: Span) -> bool:
+    """Whether a file ends before its span: by more than is rounded, or because it is as long as the span itself."""
+    begin, end = span
+    as_cut = length < end - _EXACT and abs(length - (end - begin)) < abs(length - end)
+    return end > length + _ROUNDED or as_cut
 
 
 def _length(survey: Survey, name: str) -> float | None:
@@ -142,8 +149,8 @@ def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
     words = {name: usual_names.in_words(name) for name in left if _holds_moments(seen, name)}
     begin = next((name for name in words if _BEGIN.search(words[name])), None)
     end = next((name for name in words if _END.search(words[name]) and name != begin), None)
-    if begin and end:
-        values = [getter(name)(seen.records[0]) for name in (begin, end)]
+    pairs = [[getter(name)(record) for name in (begin, end)] for record in seen.records] if begin and end else []
+    if values := next((pair for pair in pairs if pair[0] != pair[1]), None):  # of stills both are 0
         return f"of {begin} and {end} ({_shown(values)}) no span in seconds can be made: {_HOW}"
     for name in left:
         values = [value for record in seen.records if (value := getter(name)(record))]
