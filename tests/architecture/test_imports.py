@@ -30,6 +30,7 @@ DOORS = {
     "tenacity": {"walt/core/remote_errors.py"},
     "ffmpeg": {"walt/media/playable.py"},
     "av": {
+        "walt/media/containers.py",
         "walt/media/continuity.py",
         "walt/media/decoders.py",
         "walt/media/decoding.py",

@@ -16,7 +16,7 @@ from walt.ingest.clip_rule import ClipRule, CutClip, cut, readers
 from walt.ingest.sources.items import Span
 from walt.media import together as together_module
 from walt.media import video
-from walt.media.decoding import open_video
+from walt.media.containers import open_video
 from walt.media.images import SourceError
 from walt.media.skipping import Unfit
 from walt.media.video import Reader, read_pictures

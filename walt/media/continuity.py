@@ -11,6 +11,7 @@ Times here are in ticks of the stream's time base.
 - An AVI says only when packets are decoded. When their pictures are shown is FFmpeg's guess, which is wrong for
   B-frames of H.264 and of packed MPEG-4. Pictures come out of the decoder in the order in which they are shown, one for
   each packet: each is shown at the time of the packet with which it came out, as the ffmpeg command has it.
+- A packet that cannot be decoded is damage up to the next key frame.
 - A stream that was recorded from some moment on, or cut at an open group, begins with pictures that need others from
   before it. Decoders leave those out, and players show the rest.
 """
@@ -39,6 +40,8 @@ _BACK, _AHEAD = Fraction(1, 10), 10
 """Seconds by which decoding times may go back or ahead from one packet to the next; beyond it, time begins again."""
 _FEWEST = 25
 """Frames after which the rate may be called constant."""
+_PENDING = 8
+"""Key frames among which one that comes out of the decoder is looked for."""
 _SHARE = 50
 """At most one step in so many may differ in a stream of a constant rate."""
 
@@ -68,6 +71,9 @@ class Continuity:
         self._steps = self._odd_steps = 0
         self._key: int | None = None  # when the first key frame is shown
         self._early = self._early_shown = 0
+        self._latest: int | None = None  # when the last frame is shown that came out
+        self._keys: list[int] = []  # when key frames should be shown, as their packets say
+        self._came: set[int] = set()  # and those that came out
 
     def follow(self, packet: Packet[Stream]) -> None:
         """The next packet of the stream, in the file's order. Its timestamps are moved where time has begun again."""
@@ -94,15 +100,30 @@ class Continuity:
         self._lasts = packet.duration or self._lasts  # packets of these streams may have none
         self._end = max(self._end, packet.pts + self._lasts)
         self._marked.add(packet.pts, packet.pts if packet.is_corrupt else None, packet.is_keyframe)
+        if packet.is_keyframe:
+            self._keys.append(packet.pts)
         if self._key is None and packet.is_keyframe:
             self._key = packet.pts
         elif (self._key is None or packet.pts < self._key) and not packet.is_discard:
             self._early += 1
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether a key frame has come."""
-        return self._key is not None
+    def fail(self, packet: Packet[Stream]) -> bool:
+        """The packet of the last ``follow`` cannot be decoded. The frame that should come out with it is gone, too.
+
+        Returns:
+            Whether that is damage: before the first key frame a packet may only need what is not in the file.
+        """
+        if packet.pts is None or self._key is None:
+            return self._key is not None
+        if packet.is_discard or packet.pts < self._key:
+            return False
+        since = packet.pts if self._latest is None else min(packet.pts, self._latest + 1)
+        self._marked.add(packet.pts, since, False)
+        return True
+
+    def is_first_key(self, packet: Packet[Stream]) -> bool:
+        """Whether the packet of the last ``follow`` is the first key frame."""
+        return packet.is_keyframe and packet.pts is not None and packet.pts == self._key
 
     @property
     def before(self) -> int:
@@ -130,6 +151,9 @@ class Continuity:
                 frame.pts = self._came_out = self._came_out + (frame.duration or 1)
         self._early_shown += frame.pts is None or self._key is None or frame.pts < self._key
         if frame.pts is not None:
+            self._latest = frame.pts
+            if self._keys and frame.pts in self._keys[-_PENDING:]:
+                self._came.add(frame.pts)
             self._corrupt.add(frame.pts, frame.pts if frame.is_corrupt else None, bool(frame.key_frame))
             self.step(frame.pts, frame.duration or 0, bool(frame.key_frame))
 
@@ -155,7 +179,16 @@ class Continuity:
     def damage(self) -> list[Stretch]:
         """Stretches whose pictures may show remains of others, or stand still in place of lost ones."""
         constant = self._steps >= _FEWEST and self._odd_steps <= max(1, self._steps // _SHARE)
-        return [*self._marked.all(), *self._corrupt.all(), *(self._gaps.all() if constant else ())]
+        marked = (
+            self._marked.all()
+            if self._has_no_times
+            else [(since, self._repaired(at)) for since, at in self._marked.all()]
+        )
+        return [*marked, *self._corrupt.all(), *(self._gaps.all() if constant else ())]
+
+    def _repaired(self, at: float) -> float:
+        """When the first key frame from a moment on is shown that came out of the decoder."""
+        return min((key for key in self._keys if key >= at and key in self._came), default=math.inf)
 
 
 class _Stretches:

@@ -19,21 +19,27 @@ from walt.media.skipping import Unfit, units_of_record
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
+_STRICT = "crccheck+bitstream+buffer+explode"
 _UNSPECIFIED = 2
 """Of transfer, matrix and primaries (ITU-T H.273)."""
 _SEI, _ALPHA = 39, 165
 """Types of a NAL unit and of the message in it."""
 
 
-def make_decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
-    """The stream's decoder, on one thread: files are decoded in parallel, and more threads would compete for cores."""
+def make_decoder(stream: VideoStream, limits: Limits, *, strict: bool) -> VideoCodecContext:
+    """The stream's decoder, on one thread: files are decoded in parallel, and more threads would compete for cores.
+
+    Args:
+        strict: whether what is damaged, as far as it can be known, is an error, and not concealed. Some files that play
+            well have such errors in all of their pictures.
+    """
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
         extradata = decoder.extradata
         decoder = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"))
         decoder.extradata = extradata
     decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(limits.max_pixels)}
+    decoder.options = {"max_pixels": str(limits.max_pixels)} | ({"err_detect": _STRICT} if strict else {})
     return decoder
 
 

@@ -3,8 +3,7 @@
 ``walt.media.mp4`` and ``walt.media.playable``, which also use PyAV and ffmpeg, are for this project's own files. To get
 a file's clips or pictures, use ``walt.media.video``.
 
-Only the demuxers in ``DEMUXERS`` read a file, and only its own bytes: a playlist with a video's name is refused before
-it is followed.
+Files are opened by ``walt.media.containers``.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from types import SimpleNamespace
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import av
 from av.container import InputContainer
@@ -24,18 +22,16 @@ from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 
 from walt.core.sizes import Size
+from walt.media.containers import demuxed, open_video
 from walt.media.continuity import Continuity
 from walt.media.cropping import Cropping, croppings
 from walt.media.decoders import check_of_pictures, colours_of_container, make_decoder
 from walt.media.h264_fields import FieldPairs
-from walt.media.images import Limits, SourceError, check_not_empty
+from walt.media.images import Limits, SourceError
 from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
-from walt.media.unread_parts import check_parts
-
-DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown, progressive. Each frame that is shown is checked again."""
@@ -54,40 +50,18 @@ _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6  # seconds, of sums of floats
 
 
-@contextmanager
-def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
-    """Open a video from its bytes, turning FFmpeg's errors into SourceError. The file's name, which may be anything, is
-    never given to FFmpeg's protocols."""
-    check_not_empty(stream)
-    check_parts(stream)
-    try:
-        container = _open(stream)
-    except av.FFmpegError:
-        stream.seek(0)
-        try:
-            container = _open(SimpleNamespace(read=stream.read, seek=stream.seek, tell=stream.tell))
-        except av.FFmpegError as error:
-            cause = f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})"
-            raise SourceError("format", cause) from None
-    try:
-        with container:
-            yield container
-    except av.FFmpegError as error:
-        raise SourceError("decode", f"{error.strerror}") from None
-
-
-def _open(stream: Any) -> InputContainer:
-    """Where the bytes are not certain (MPEG program streams), FFmpeg lets the name of a stream that has one decide: a
-    suffix of a picture then hides the video."""
-    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-    return cast(InputContainer, av.open(stream, mode="r", container_options=options, metadata_errors="replace"))
-
-
 class VideoReader:
     """Decodes one picture stream and counts what was read, to compare it with what the header says."""
 
-    def __init__(self, container: InputContainer, limits: Limits, croppings: Sequence[Cropping | None] = ()) -> None:
-        """``croppings``: of each video track, see ``walt.media.cropping``."""
+    def __init__(
+        self,
+        container: InputContainer,
+        limits: Limits,
+        croppings: Sequence[Cropping | None] = (),
+        *,
+        strict: bool = False,
+    ) -> None:
+        """Args: croppings: of each video track, see ``walt.media.cropping``. strict: see ``make_decoder``."""
         self.stream = picture_stream(container)
         self.info = describe(container, self.stream)
         limits.check_size(self.info.width, self.info.height)
@@ -101,7 +75,7 @@ class VideoReader:
         if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
             raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
         self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
-        self._decoder = make_decoder(self.stream, limits)
+        self._decoder, self._strict = make_decoder(self.stream, limits, strict=strict), strict
         self._check_whole = check_of_pictures(self._decoder)
         self._complete = colours_of_container(self.stream)
         self._fields = FieldPairs(self._decoder.extradata or b"") if self._decoder.name == "h264" else None
@@ -112,7 +86,7 @@ class VideoReader:
             for other in container.streams:
                 if other is not self.stream:
                     other.discard = Discard.all
-        self._packets = container.demux()
+        self._packets = demuxed(container)
         self._ticks: dict[int, tuple[int, int]] = {}  # numerator and denominator of seconds, of each stream
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
@@ -263,7 +237,9 @@ class VideoReader:
             try:
                 decoded = self._decoder.decode(packet)
             except av.InvalidDataError:
-                self._undecodable += self.continuity.has_begun  # checked at the end: the last one may be incomplete
+                if self._strict and self.continuity.is_first_key(packet):
+                    raise Unfit("what a strict decoder refuses from the first picture on may be no damage") from None
+                self._undecodable += self.continuity.fail(packet)  # checked at the end: the last may be incomplete
                 continue
             for frame in decoded:
                 self._check_whole(frame)
@@ -333,8 +309,8 @@ class VideoReader:
 
 
 @contextmanager
-def open_reader(stream: IO[bytes], limits: Limits) -> Iterator[VideoReader]:
-    """Open a video for decoding. Raises SourceError, also while it is open."""
+def open_reader(stream: IO[bytes], limits: Limits, *, strict: bool = False) -> Iterator[VideoReader]:
+    """Open a video for decoding. Raises SourceError, also while it is open; with ``strict`` Unfit as well."""
     crops = croppings(stream)
     with open_video(stream) as container:
-        yield VideoReader(container, limits, crops)
+        yield VideoReader(container, limits, crops, strict=strict)
