@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.found import Found
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
@@ -88,14 +89,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
     if special is not None and not _named_by_table(survey, special.source, wish):
-        unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
-        unread = [] if special.captioned else unread
-        unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
-        if special.unread:
-            unused.append(
-                Unused([*special.unread], "columns without texts, or tables without files", wish.use_captions)
-            )
-        return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
+        return _special(survey, special, wish)
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
             raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")
@@ -135,6 +129,16 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
             choice.unused.append(prose)
             told |= set(found.tables)
     return _left(survey, choice, told, why | _others(tables), sidecars)
+
+
+def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
+    """A dataset of a special kind, and what is beside it."""
+    unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
+    unread = [] if special.captioned else unread
+    unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
+    if special.unread:
+        unused.append(Unused([*special.unread], "columns without texts, or tables without files", wish.use_captions))
+    return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
 
 
 def _beside(survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None) -> Choice:
