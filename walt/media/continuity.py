@@ -19,6 +19,8 @@ Times here are in ticks of the stream's time base.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import deque
 from fractions import Fraction
 
 from av.packet import Packet
@@ -72,7 +74,7 @@ class Continuity:
         self._key: int | None = None  # when the first key frame is shown
         self._early = self._early_shown = 0
         self._latest: int | None = None  # when the last frame is shown that came out
-        self._keys: list[int] = []  # when key frames should be shown, as their packets say
+        self._keys: deque[int] = deque(maxlen=_PENDING)  # when key frames should be shown, as their packets say
         self._came: set[int] = set()  # and those that came out
 
     def follow(self, packet: Packet[Stream]) -> None:
@@ -152,7 +154,7 @@ class Continuity:
         self._early_shown += frame.pts is None or self._key is None or frame.pts < self._key
         if frame.pts is not None:
             self._latest = frame.pts
-            if self._keys and frame.pts in self._keys[-_PENDING:]:
+            if frame.pts in self._keys:
                 self._came.add(frame.pts)
             self._corrupt.add(frame.pts, frame.pts if frame.is_corrupt else None, bool(frame.key_frame))
             self.step(frame.pts, frame.duration or 0, bool(frame.key_frame))
@@ -179,16 +181,11 @@ class Continuity:
     def damage(self) -> list[Stretch]:
         """Stretches whose pictures may show remains of others, or stand still in place of lost ones."""
         constant = self._steps >= _FEWEST and self._odd_steps <= max(1, self._steps // _SHARE)
-        marked = (
-            self._marked.all()
-            if self._has_no_times
-            else [(since, self._repaired(at)) for since, at in self._marked.all()]
-        )
+        marked = self._marked.all()
+        if marked and not self._has_no_times:  # a key frame that did not come out ends nothing
+            came = [*sorted(self._came), math.inf]
+            marked = [(since, came[bisect_left(came, end)]) for since, end in marked]
         return [*marked, *self._corrupt.all(), *(self._gaps.all() if constant else ())]
-
-    def _repaired(self, at: float) -> float:
-        """When the first key frame from a moment on is shown that came out of the decoder."""
-        return min((key for key in self._keys if key >= at and key in self._came), default=math.inf)
 
 
 class _Stretches:
