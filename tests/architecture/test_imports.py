@@ -30,7 +30,9 @@ DOORS = {
     "tenacity": {"walt/core/remote_errors.py"},
     "ffmpeg": {"walt/media/playable.py"},
     "av": {
+        "walt/media/containers.py",
         "walt/media/continuity.py",
+        "walt/media/decoders.py",
         "walt/media/decoding.py",
         "walt/media/images.py",
         "walt/media/lossless.py",

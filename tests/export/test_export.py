@@ -33,7 +33,7 @@ from walt.export import litdata_chunks
 from walt.export.layouts import LAYOUTS
 from walt.export.run import Request, export
 from walt.export.stored_pictures import check_playable
-from walt.media.decoding import open_video
+from walt.media.containers import open_video
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 

@@ -16,7 +16,7 @@ from walt.ingest.clip_rule import ClipRule, CutClip, cut, readers
 from walt.ingest.sources.items import Span
 from walt.media import together as together_module
 from walt.media import video
-from walt.media.decoding import open_video
+from walt.media.containers import open_video
 from walt.media.images import SourceError
 from walt.media.skipping import Unfit
 from walt.media.video import Reader, read_pictures
@@ -96,7 +96,7 @@ def test_an_error_that_only_one_span_meets_refuses_only_that_one(tmp_path: Path)
     damaged = packets[20][:1] + bytes(len(packets[20]) - 1)
     (tmp_path / "b.webm").write_bytes(path.read_bytes().replace(packets[20], damaged))
     spans = [(0.0, 0.7), (0.0, 0.5), (7.0, 8.0), (0.0, 70.0), (0.5, 1.2), (1.34, 2.0)]
-    for video_path, refused in ((path, None), (tmp_path / "b.webm", "decode")):
+    for video_path, refused in ((path, None), (tmp_path / "b.webm", "damaged")):
         found = []
         for reader in (read_pictures, *(reader for _, reader in readers(rule(), video_path, spans))):
             outcomes: list[str | list[float]] = []

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.support.media import LIMITS, ffmpeg, moving, write_video
-from walt.media.decoding import VideoReader, open_video
+from walt.media.containers import open_video
+from walt.media.decoding import VideoReader
 from walt.media.images import SourceError
 from walt.media.key_frames import classifier_by_key_frames
 from walt.media.skipping import Unfit, make_plan

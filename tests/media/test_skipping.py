@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.support.media import LIMITS, Frames, counter, ffmpeg, shared_data, write_video
 from walt.media import video
-from walt.media.decoding import VideoReader, open_video
+from walt.media.containers import open_video
+from walt.media.decoding import VideoReader
 from walt.media.images import SourceError
 from walt.media.skipping import Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.video import SourceClip, _read_all, _read_few, read_clips

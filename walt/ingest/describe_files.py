@@ -15,10 +15,11 @@ from walt.core.log import info
 from walt.core.printable import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
-from walt.ingest.layouts.recognise import Choice, Wish, recognise, said_of
+from walt.ingest.layouts.recognise import Choice, Wish, recognise
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.layouts.tars import recognise_tars
+from walt.ingest.layouts.unused import said_of
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder

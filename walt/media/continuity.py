@@ -11,11 +11,16 @@ Times here are in ticks of the stream's time base.
 - An AVI says only when packets are decoded. When their pictures are shown is FFmpeg's guess, which is wrong for
   B-frames of H.264 and of packed MPEG-4. Pictures come out of the decoder in the order in which they are shown, one for
   each packet: each is shown at the time of the packet with which it came out, as the ffmpeg command has it.
+- A packet that cannot be decoded is damage up to the next key frame.
+- A stream that was recorded from some moment on, or cut at an open group, begins with pictures that need others from
+  before it. Decoders leave those out, and players show the rest.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections import deque
 from fractions import Fraction
 
 from av.packet import Packet
@@ -37,6 +42,8 @@ _BACK, _AHEAD = Fraction(1, 10), 10
 """Seconds by which decoding times may go back or ahead from one packet to the next; beyond it, time begins again."""
 _FEWEST = 25
 """Frames after which the rate may be called constant."""
+_PENDING = 8
+"""Key frames among which one that comes out of the decoder is looked for."""
 _SHARE = 50
 """At most one step in so many may differ in a stream of a constant rate."""
 
@@ -64,10 +71,16 @@ class Continuity:
         self._corrupt = _Stretches()
         self._shown: tuple[int, int] | None = None  # pts and duration of the frame before
         self._steps = self._odd_steps = 0
+        self._key: int | None = None  # when the first key frame is shown
+        self._early = self._early_shown = 0
+        self._latest: int | None = None  # when the last frame is shown that came out
+        self._keys: deque[int] = deque(maxlen=_PENDING)  # when key frames should be shown, as their packets say
+        self._came: set[int] = set()  # and those that came out
 
     def follow(self, packet: Packet[Stream]) -> None:
         """The next packet of the stream, in the file's order. Its timestamps are moved where time has begun again."""
-        if packet.pts is None:
+        if packet.pts is None:  # Matroska's times before 0
+            self._early += not packet.is_discard
             return
         step = None
         if packet.dts is not None and self._decoding_time is not None:
@@ -89,6 +102,35 @@ class Continuity:
         self._lasts = packet.duration or self._lasts  # packets of these streams may have none
         self._end = max(self._end, packet.pts + self._lasts)
         self._marked.add(packet.pts, packet.pts if packet.is_corrupt else None, packet.is_keyframe)
+        if packet.is_keyframe:
+            self._keys.append(packet.pts)
+        if self._key is None and packet.is_keyframe:
+            self._key = packet.pts
+        elif (self._key is None or packet.pts < self._key) and not packet.is_discard:
+            self._early += 1
+
+    def fail(self, packet: Packet[Stream]) -> bool:
+        """The packet of the last ``follow`` cannot be decoded. The frame that should come out with it is gone, too.
+
+        Returns:
+            Whether that is damage: before the first key frame a packet may only need what is not in the file.
+        """
+        if packet.pts is None or self._key is None:
+            return self._key is not None
+        if packet.is_discard or packet.pts < self._key:
+            return False
+        since = packet.pts if self._latest is None else min(packet.pts, self._latest + 1)
+        self._marked.add(packet.pts, since, False)
+        return True
+
+    def is_first_key(self, packet: Packet[Stream]) -> bool:
+        """Whether the packet of the last ``follow`` is the first key frame."""
+        return packet.is_keyframe and packet.pts is not None and packet.pts == self._key
+
+    @property
+    def before(self) -> int:
+        """Packets coded or shown before the first key frame that gave no picture: they need what is not in the file."""
+        return max(0, self._early - self._early_shown)
 
     def between(self, packet: Packet[Stream]) -> None:
         """The next packet of a file whose packets follow each other: where a fragment is missing they do not."""
@@ -109,7 +151,11 @@ class Continuity:
                 frame.pts = self._came_out = frame.dts
             elif self._came_out is not None:  # what the decoder still held at the end of the file
                 frame.pts = self._came_out = self._came_out + (frame.duration or 1)
+        self._early_shown += frame.pts is None or self._key is None or frame.pts < self._key
         if frame.pts is not None:
+            self._latest = frame.pts
+            if frame.pts in self._keys:
+                self._came.add(frame.pts)
             self._corrupt.add(frame.pts, frame.pts if frame.is_corrupt else None, bool(frame.key_frame))
             self.step(frame.pts, frame.duration or 0, bool(frame.key_frame))
 
@@ -135,7 +181,11 @@ class Continuity:
     def damage(self) -> list[Stretch]:
         """Stretches whose pictures may show remains of others, or stand still in place of lost ones."""
         constant = self._steps >= _FEWEST and self._odd_steps <= max(1, self._steps // _SHARE)
-        return [*self._marked.all(), *self._corrupt.all(), *(self._gaps.all() if constant else ())]
+        marked = self._marked.all()
+        if marked and not self._has_no_times:  # a key frame that did not come out ends nothing
+            came = [*sorted(self._came), math.inf]
+            marked = [(since, came[bisect_left(came, end)]) for since, end in marked]
+        return [*marked, *self._corrupt.all(), *(self._gaps.all() if constant else ())]
 
 
 class _Stretches:

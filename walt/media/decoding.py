@@ -3,8 +3,7 @@
 ``walt.media.mp4`` and ``walt.media.playable``, which also use PyAV and ffmpeg, are for this project's own files. To get
 a file's clips or pictures, use ``walt.media.video``.
 
-Only the demuxers in ``DEMUXERS`` read a file, and only its own bytes: a playlist with a video's name is refused before
-it is followed.
+Files are opened by ``walt.media.containers``.
 """
 
 from __future__ import annotations
@@ -14,34 +13,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from types import SimpleNamespace
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import av
 from av.container import InputContainer
 from av.packet import PktSideDataT
 from av.stream import Discard, Stream
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from walt.core.sizes import Size
+from walt.media.containers import demuxed, open_video
 from walt.media.continuity import Continuity
 from walt.media.cropping import Cropping, croppings
-from walt.media.images import Limits, SourceError, check_not_empty
+from walt.media.decoders import check_of_pictures, colours_of_container, make_decoder
+from walt.media.h264_fields import FieldPairs
+from walt.media.images import Limits, SourceError
 from walt.media.key_frames import classifier_by_key_frames
 from walt.media.scaling import Scaler, deinterlace, orientation, shown_size
 from walt.media.skipping import CONTAINERS, Packet, Plan, Unfit, check, classifier, make_plan
 from walt.media.streams import describe, picture_stream
-from walt.media.unread_parts import check_parts
-
-DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 
 _PROGRESSIVE = (0, 1)
 """Field orders: unknown, progressive. Each frame that is shown is checked again."""
 _CHANGES: tuple[PktSideDataT, ...] = ("new_extradata", "param_change")
-_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that keep the alpha plane, which FFmpeg's own decoders drop."""
 
 TimedPacket = tuple[Fraction, Fraction, int]
 """(seconds on the file's clock, duration in seconds, pts)"""
@@ -56,52 +50,18 @@ _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6  # seconds, of sums of floats
 
 
-@contextmanager
-def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
-    """Open a video from its bytes, turning FFmpeg's errors into SourceError. The file's name, which may be anything, is
-    never given to FFmpeg's protocols."""
-    check_not_empty(stream)
-    check_parts(stream)
-    try:
-        container = _open(stream)
-    except av.FFmpegError:
-        stream.seek(0)
-        try:
-            container = _open(SimpleNamespace(read=stream.read, seek=stream.seek, tell=stream.tell))
-        except av.FFmpegError as error:
-            cause = f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})"
-            raise SourceError("format", cause) from None
-    try:
-        with container:
-            yield container
-    except av.FFmpegError as error:
-        raise SourceError("decode", f"{error.strerror}") from None
-
-
-def _open(stream: Any) -> InputContainer:
-    """Where the bytes are not certain (MPEG program streams), FFmpeg lets the name of a stream that has one decide: a
-    suffix of a picture then hides the video."""
-    options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-    return cast(InputContainer, av.open(stream, mode="r", container_options=options, metadata_errors="replace"))
-
-
-def _decoder(stream: VideoStream, limits: Limits) -> VideoCodecContext:
-    """The stream's decoder, on one thread: files are decoded in parallel, and more threads would compete for cores."""
-    decoder = stream.codec_context
-    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
-        extradata = decoder.extradata
-        decoder = cast(VideoCodecContext, av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"))
-        decoder.extradata = extradata
-    decoder.thread_count = 1
-    decoder.options = {"max_pixels": str(limits.max_pixels)}
-    return decoder
-
-
 class VideoReader:
     """Decodes one picture stream and counts what was read, to compare it with what the header says."""
 
-    def __init__(self, container: InputContainer, limits: Limits, croppings: Sequence[Cropping | None] = ()) -> None:
-        """``croppings``: of each video track, see ``walt.media.cropping``."""
+    def __init__(
+        self,
+        container: InputContainer,
+        limits: Limits,
+        croppings: Sequence[Cropping | None] = (),
+        *,
+        strict: bool = False,
+    ) -> None:
+        """Args: croppings: of each video track, see ``walt.media.cropping``. strict: see ``make_decoder``."""
         self.stream = picture_stream(container)
         self.info = describe(container, self.stream)
         limits.check_size(self.info.width, self.info.height)
@@ -115,8 +75,10 @@ class VideoReader:
         if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
             raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
         self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
-        self._decoder = _decoder(self.stream, limits)
-        self._holds_fields = self._decoder.name == "hevc"  # its interlaced pictures are fields, see ``_decode``
+        self._decoder, self._strict = make_decoder(self.stream, limits, strict=strict), strict
+        self._check_whole = check_of_pictures(self._decoder)
+        self._complete = colours_of_container(self.stream)
+        self._fields = FieldPairs(self._decoder.extradata or b"") if self._decoder.name == "h264" else None
         self._limits, self._container = limits, container
         # whether the header has the stream's own duration; otherwise it is the file's, which all streams share
         self._of_stream = self.stream.duration is not None
@@ -124,11 +86,11 @@ class VideoReader:
             for other in container.streams:
                 if other is not self.stream:
                     other.discard = Discard.all
-        self._packets = container.demux()
+        self._packets = demuxed(container)
         self._ticks: dict[int, tuple[int, int]] = {}  # numerator and denominator of seconds, of each stream
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
-        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = 0
+        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = self._seconds = 0
         self._facts: list[Packet] = []
         self._held: list[av.Packet[Stream]] | None = None
         self._zero = self.late = Fraction(0)
@@ -167,7 +129,7 @@ class VideoReader:
         for frame in deinterlace(self._decode()):
             if frame.pts is None and last is None:
                 raise SourceError("no_timestamps", "the first frame has no timestamp")
-            self._check_size(frame)
+            self._check(frame)
             tick = frame.time_base or Fraction(0)
             at = frame.pts * tick if frame.pts is not None else (last or Fraction(0)) + spare
             last = at if last is None else max(last, at)
@@ -222,7 +184,7 @@ class VideoReader:
         plan = make_plan(self._facts, wanted)
         missing, tick = set(wanted), self.stream.time_base or Fraction(0)
         for frame in self._decode_planned(plan):
-            self._check_size(frame)
+            self._check(frame)
             if frame.pts not in missing:
                 continue
             if frame.is_corrupt or frame.interlaced_frame:
@@ -261,7 +223,8 @@ class VideoReader:
         self._container.seek(self._facts[0].pts, stream=self.stream)
         return (packet for packet in self._container.demux(self.stream) if packet.size)
 
-    def _check_size(self, frame: VideoFrame) -> None:
+    def _check(self, frame: VideoFrame) -> None:
+        self._complete(frame)
         if (frame.width, frame.height) != (self.info.width, self.info.height):
             was = f"{self.info.width}x{self.info.height}"
             raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
@@ -274,11 +237,12 @@ class VideoReader:
             try:
                 decoded = self._decoder.decode(packet)
             except av.InvalidDataError:
-                self._undecodable += 1  # checked at the end: in a file that was cut, the last frame is incomplete
+                if self._strict and self.continuity.is_first_key(packet):
+                    raise Unfit("what a strict decoder refuses from the first picture on may be no damage") from None
+                self._undecodable += self.continuity.fail(packet)  # checked at the end: the last may be incomplete
                 continue
             for frame in decoded:
-                if self._holds_fields and frame.interlaced_frame:  # of H.264 and MPEG-2 the decoder weaves them
-                    raise SourceError("codec", "HEVC of which each picture is one field, which is not read")
+                self._check_whole(frame)
                 self.decoded += 1
                 self.continuity.show(frame)
                 yield frame
@@ -287,6 +251,7 @@ class VideoReader:
     def _follow(self, packet: av.Packet[Stream]) -> None:
         if packet.stream is self.stream and packet.size:
             self.continuity.follow(packet)
+            self._seconds += self._fields is not None and self._fields.is_second(bytes(packet))
         self._count(packet)
 
     def _count(self, packet: av.Packet[Stream]) -> None:
@@ -325,7 +290,8 @@ class VideoReader:
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
-        lost = self.packets - self.decoded - self._discarded if self._exhausted else 0
+        known = self.decoded + self._discarded + self.continuity.before + self._seconds
+        lost = self.packets - known if self._exhausted else 0
         if self.continuity.damage():  # clips that it touches are left out; decoders drop frames, too
             return
         if self._undecodable or lost > max(2, self.packets // 20):
@@ -343,8 +309,8 @@ class VideoReader:
 
 
 @contextmanager
-def open_reader(stream: IO[bytes], limits: Limits) -> Iterator[VideoReader]:
-    """Open a video for decoding. Raises SourceError, also while it is open."""
+def open_reader(stream: IO[bytes], limits: Limits, *, strict: bool = False) -> Iterator[VideoReader]:
+    """Open a video for decoding. Raises SourceError, also while it is open; with ``strict`` Unfit as well."""
     crops = croppings(stream)
     with open_video(stream) as container:
-        yield VideoReader(container, limits, crops)
+        yield VideoReader(container, limits, crops, strict=strict)

@@ -66,7 +66,7 @@ class SourceError(Exception):
         code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
             ``too_long``, ``truncated``, ``decode``, ``codec``, ``colours`` (coded in a way that is not converted),
             ``size_changed``, ``no_timestamps``, ``no_rate``, ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``,
-            ``edits`` and ``joined`` (see ``walt.media.unread_parts``),
+            ``edits``, ``joined`` and ``encrypted`` (see ``walt.media.unread_parts``),
             ``animated`` (an animation that only Pillow reads), ``internal`` (an error of this program or of a library);
             of a folder of frames also ``no_frames``, ``mixed_frames``, ``missing_frame``, ``repeated_frame``,
             ``changed``.

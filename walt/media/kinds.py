@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from walt.media import images, video
-from walt.media.decoding import open_video
+from walt.media.containers import open_video
 
 Kind = Literal["video", "image"]
 

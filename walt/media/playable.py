@@ -21,7 +21,7 @@ import numpy as np
 
 from walt.core.errors import StorageError
 from walt.core.storage import atomic_write
-from walt.media.decoding import open_video
+from walt.media.containers import open_video
 from walt.media.images import Picture
 from walt.media.mp4 import NO_REMARKS, REPRODUCIBLE
 

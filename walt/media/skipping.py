@@ -123,20 +123,23 @@ def _hevc(units: Iterator[memoryview], extradata: bytes, highest: int) -> tuple[
 
 def _highest_sub_layer(extradata: bytes) -> int:
     """The highest sub-layer that the sequence parameter sets of an hvcC record allow."""
-    at, found = 23, []
-    for _ in range(extradata[22]):
-        kind, count = extradata[at] & 63, int.from_bytes(extradata[at + 1 : at + 3], "big")
-        at += 3
-        for _ in range(count):
-            length = int.from_bytes(extradata[at : at + 2], "big")
-            if kind == 33 and at + 4 < len(extradata):
-                found.append(extradata[at + 4] >> 1 & 7)
-            at += 2 + length
-            if at + 3 > len(extradata) + 3:
-                raise Unfit("a damaged hvcC record")
+    found = [unit[2] >> 1 & 7 for unit in units_of_record(extradata) if unit[0] >> 1 & 63 == 33 and len(unit) > 2]
     if not found:
         raise Unfit("no sequence parameter set in the header")
     return max(found)
+
+
+def units_of_record(extradata: bytes) -> Iterator[bytes]:
+    """The NAL units of an hvcC record. Raises Unfit for a damaged one."""
+    at = 23
+    for _ in range(extradata[22]):
+        count, at = int.from_bytes(extradata[at + 1 : at + 3], "big"), at + 3
+        for _ in range(count):
+            length, at = int.from_bytes(extradata[at : at + 2], "big"), at + 2
+            if length < 2 or at + length > len(extradata):
+                raise Unfit("a damaged hvcC record")
+            yield extradata[at : at + length]
+            at += length
 
 
 def check(packets: Sequence[Packet], reorder_depth: int) -> None:

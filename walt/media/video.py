@@ -23,6 +23,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import IO, TypeVar
@@ -32,7 +33,8 @@ import numpy as np
 from walt.core.sizes import Size
 from walt.media import frames as folders
 from walt.media.clip_times import ON_SCREEN, Starts, WantedClips
-from walt.media.decoding import TimedFrame, VideoReader, open_reader, open_video
+from walt.media.containers import open_video
+from walt.media.decoding import TimedFrame, VideoReader, open_reader
 from walt.media.images import Clip, Limits, Picture, SourceError
 from walt.media.skipping import Unfit
 from walt.media.streams import VideoInfo, describe, picture_stream
@@ -195,30 +197,30 @@ def read_pictures(path: str | Path, moments: Moments, fit: Fit, limits: Limits) 
         pictures = folders.pictures_at(reader, moments(Fraction(0)), fit(facts), limits)
         return Reading(facts, pictures, Fraction(0), len(reader) == 1)
     with open(path, "rb") as stream:
-        try:
-            return _read_few(stream, moments, fit, limits)
-        except Unfit:
-            stream.seek(0)
-            return _read_all(stream, moments, fit, limits)
+        for read in (_read_few, partial(_read_all, strict=True)):
+            try:
+                return read(stream, moments, fit, limits)
+            except Unfit:
+                stream.seek(0)
+        return _read_all(stream, moments, fit, limits, strict=False)
 
 
-def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
-    """What is shown at these moments, decoding everything."""
-    with open_reader(stream, limits) as reader:
+def _read_all(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits, *, strict: bool = False) -> Reading:
+    """What is shown at these moments, decoding everything. Raises Unfit where a strict decoder cannot be used."""
+    with open_reader(stream, limits, strict=strict) as reader:
         facts, pictures = _shown(reader, reader.frames(), moments, fit)
         reader.check_complete()
         joins = reader.joins()
         if joins:
             facts = replace(facts, seconds=reader.lasted())
-        return Reading(
-            facts, pictures, reader.late, reader.decoded == 1, tuple(joins), tuple(reader.damage()),
-            reader.continuity.has_gaps,
-        )  # fmt: skip
+        damage = tuple(reader.damage())
+        only_one = reader.decoded == 1 and not damage
+        return Reading(facts, pictures, reader.late, only_one, tuple(joins), damage, reader.continuity.has_gaps)
 
 
 def _read_few(stream: IO[bytes], moments: Moments, fit: Fit, limits: Limits) -> Reading:
     """The same result bit for bit, decoding only what is needed. Raises Unfit where that is not certain."""
-    with open_reader(stream, limits) as reader:
+    with open_reader(stream, limits, strict=True) as reader:
         packets = reader.scan()
         wanted = moments(reader.late)
         shown = list(_sample(iter(packets), iter(wanted), lambda pts: pts))

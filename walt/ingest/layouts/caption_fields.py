@@ -12,6 +12,13 @@ from walt.ingest.tables.cells import BadValue, convert
 
 _DEPTH = 4
 _MARKS = re.compile("[.,;:!?]")
+_SENTENCE = re.compile(
+    rb"(?<![\w/.-])[A-Za-z]+(?:[,;]? [a-z]{1,15}){3,}(?![\w/-])"
+    rb"|(?:[\xc3-\xdf][\x80-\xbf]){3,}(?:[,;]? (?:[\xc3-\xdf][\x80-\xbf]|[a-z])+){3,}"  # two bytes a letter in UTF-8
+    rb"|(?:[\xe3-\xed][\x80-\xbf]{2}){6,}"  # three: Chinese, Japanese, Korean
+)
+_REMARK = re.compile(rb"^[ \t]*#.*$|<!--[^>]*-->", re.MULTILINE)
+_CUE = re.compile(r"^\s*[\d:]+[.,]\d+\s*-->\s*[\d:]+[.,]\d+", re.MULTILINE)
 _LENGTHS = ("long", "medium", "short")
 
 
@@ -57,3 +64,13 @@ def fields_of_prose(record: dict[str, Any], depth: int = 2) -> Iterator[str]:
             yield from (f"{name}.{inner}" for inner in fields_of_prose(value, depth - 1))
         elif is_prose(value, 3):
             yield name
+
+
+def holds_sentences(begin: bytes) -> bool:
+    """Whether the beginning of a file of any kind holds a sentence: four words or more, other than in a remark."""
+    return bool(_SENTENCE.search(_REMARK.sub(b"", begin.replace(b"\0", b""))))
+
+
+def are_subtitles(text: str) -> bool:
+    """Whether a text has a line that says from when to when the next one is shown, as SRT and WebVTT have."""
+    return bool(_CUE.search(text))

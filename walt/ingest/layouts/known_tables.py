@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
-from walt.ingest.sources.items import Span
-from walt.ingest.sources.locations import is_plain
 from walt.ingest.tables.cells import Record
-from walt.ingest.tables.fields import FILE, KEY
-from walt.media.images import SourceError
-from walt.media.video import probe
+from walt.ingest.tables.fields import FILE, KEY, getter
+from walt.ingest.tables.spans import seconds, span_of_cell
 
 Found = tuple[dict[str, Any], int, list[str]]
 """Settings of ``FileList``, how many of the first rows have a file, and notes."""
@@ -31,22 +30,12 @@ def settings(survey: Survey, seen: Peek) -> Found | None:
         _msvd,
         _something,
         _miradata,
+        _webvid,
+        _lists_of_parts,
     ):
         if found := recognise(survey, seen):
             return found
     return None
-
-
-def holds(survey: Survey, name: str, span: Span | None) -> bool:
-    """Whether a file is as long as a span that a table gives it; also true where that cannot be seen."""
-    location = survey.folder.location(name)
-    if not is_plain(location):
-        return True
-    try:
-        seconds = probe(location).seconds
-    except (SourceError, OSError, ValueError):
-        return True
-    return seconds is None or span is None or span[1] <= seconds + 0.5
 
 
 def _has(seen: Peek, *columns: str) -> bool:
@@ -174,3 +163,53 @@ def _miradata(survey: Survey, seen: Peek) -> Found | None:
     ordered = tuple(sorted(captions, key=lambda name: (name != "dense_caption", name != "short_caption")))
     notes = ["timestamp is of the web video: not used"]
     return _with(find_paths(survey, seen, "file_path"), {"caption_columns": ordered, "group_column": "video_id"}, notes)
+
+
+def _webvid(survey: Survey, seen: Peek) -> Found | None:
+    """WebVid: the caption is the video's name; files are named by id, in the folders of its pages."""
+    if not _has(seen, "videoid", "contentUrl", "page_dir", "name"):
+        return None
+    ways = [way for name in ("{page_dir}/{videoid}", "videoid") if (way := find_paths(survey, seen, name))]
+    return _with(max(ways, key=lambda way: way.hits, default=None), {"caption_columns": ("name",)})
+
+
+def _lists_of_parts(survey: Survey, seen: Peek) -> Found | None:
+    """A record for each video, with lists of the captions of its parts and of their spans (``{"start": [...], "end":
+    [...], "text": [...]}``, ``{"events": [[0, 2], ...], "captions": [...]}``)."""
+    usual = filter(usual_names.is_caption, seen.columns)
+    texts = next((name for name in usual if _has_lists(seen, name, _is_text)), None)
+    if texts is None:
+        return None
+    spans = tuple(name for name in seen.columns if _has_lists(seen, name, span_of_cell, like=texts))[:1]
+    for names in usual_names.SPANS if not spans else ():
+        pair = tuple(same for name in names if (same := usual_names.same_name(name, seen.columns)))
+        if len(pair) == 2 and all(_has_lists(seen, name, _is_moment, like=texts) for name in pair):
+            spans = pair
+    if not spans:
+        return None
+    found: dict[str, Any] = {"explode": (*spans, texts), "span_columns": spans, "caption_columns": (texts,)}
+    if seen.place:
+        found["records"] = seen.place
+    return _with(find_paths(survey, seen), found, [f"spans from {' and '.join(spans)}"])
+
+
+def _has_lists(seen: Peek, name: str, fits: Callable[[Any], Any], like: str | None = None) -> bool:
+    """Whether a column holds lists of what fits, and not all are empty.
+
+    Args:
+        like: a column whose lists have as many elements.
+    """
+    find, as_long = getter(name), getter(like or name)
+    values = [(find(record), as_long(record)) for record in seen.records]
+    return any(value for value, _ in values) and all(
+        isinstance(value, list) and isinstance(other, list) and len(value) == len(other) and all(map(fits, value))
+        for value, other in values
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_moment(value: Any) -> bool:
+    return seconds(value) is not None

@@ -15,7 +15,7 @@ from walt.ingest.sources.items import leaves_folder, spellings
 from walt.ingest.tables.cells import Record
 from walt.ingest.tables.fields import fill, getter, holes
 
-_MOST_FOLDERS = 8
+_MOST_FOLDERS, _MOST_PLACES = 8, 256
 
 
 @dataclass(frozen=True)
@@ -139,3 +139,23 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return ""
     return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def not_in_one_folder(survey: Survey, paths: Paths, seen: Peek) -> str | None:
+    """Why the folder in which a table's names were found may be the wrong one; None: it is right.
+
+    A name without its folder may be one of several files, or one in another folder than the rest.
+    """
+    if paths.relative_to == "table" or survey.chosen or survey.listed:
+        return None
+    suffix = paths.suffixes[0] if paths.suffixes else ""
+    for value in filter(None, (value_of(record, paths.column) for record in seen.records)):
+        if "://" in value or value.startswith("/") or (value in paths.found and not paths.videos):
+            continue
+        folders = survey.folders[:_MOST_PLACES]
+        places = [place for folder in folders if survey.holds(place := posixpath.join(folder, f"{value}{suffix}"))]
+        if len(places) > (value in paths.found):
+            where = " and ".join(sorted({*places, *filter(None, [paths.found.get(value)])})[:3])
+            rest = f", and other files in {paths.videos or 'the folder itself'}" if value not in paths.found else ""
+            return f"{value} is {where}{rest}: name the files by their paths"
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import IO, Any
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import usual_names
 from walt.ingest.sources.folders import Folder
-from walt.ingest.tables.cells import BadValue, Record, spelled
+from walt.ingest.tables.cells import BadValue, Record, short, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
 from walt.ingest.tables.fields import EVERY, KEY, VALUE
 from walt.ingest.tables.json_table import json_lines, json_records
@@ -19,6 +20,8 @@ from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_rec
 
 _RECORDS = 64
 _MOST_JSON = 1 << 31
+_MOMENTS = re.compile(r"[\d:]+(?:\.\d+)?[\s,;|]+[\d:]+(?:\.\d+)?(?:\s|\W|$)")
+_AS_CSV = "write a CSV with the columns path, start, end and caption"
 _DEPTH = 3
 _DEEPEST = 5
 
@@ -100,6 +103,8 @@ def _peek_text(table: str, stream: IO[bytes]) -> Peek | None:
     records, problem = _first(text_records(stream))
     if not problem and all(record[CAPTION].isdecimal() for record in records):
         problem = "a number behind each name, which may be a class, and is no caption" if records else "it is empty"
+    elif not problem and all(_MOMENTS.match(record[CAPTION]) for record in records):
+        problem = f"two numbers behind each name, which may be a span ({short(records[0][CAPTION])}): {_AS_CSV}"
     return Peek(table, COLUMNS, records, problem=problem)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from walt.core.errors import ConfigurationError
-from walt.core.printable import printable
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.found import Found
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
@@ -23,6 +22,7 @@ from walt.ingest.layouts.tables import (
     texts_with_names,
 )
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
+from walt.ingest.layouts.unused import Unused, counted, named, other_files
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.kinds import (
     FileList,
@@ -35,20 +35,11 @@ from walt.ingest.sources.kinds import (
 )
 from walt.ingest.tables.cells import Columns
 from walt.ingest.tables.fields import TABLE
-from walt.ingest.tables.read import find_tables, is_table, read_rows
+from walt.ingest.tables.read import find_tables, read_rows
 
 _MOST_SHOWN = 12
 
 Source = FileList | LineFiles | PlainFolder | WebDatasetTars | ParquetBytes | LeRobot | FrameFolders
-
-
-@dataclass
-class Unused:
-    """Files that were seen and are not read."""
-
-    names: list[str]
-    why: str
-    may_hold_captions: bool = False
 
 
 @dataclass
@@ -98,14 +89,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
     if special is not None and not _named_by_table(survey, special.source, wish):
-        unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
-        unread = [] if special.captioned else unread
-        unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
-        if special.unread:
-            unused.append(
-                Unused([*special.unread], "columns without texts, or tables without files", wish.use_captions)
-            )
-        return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
+        return _special(survey, special, wish)
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
             raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")
@@ -134,13 +118,27 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
     if len(uncaptioned) == 1:
         choice = _table(uncaptioned[0], wish, survey)
-        if columns := prose_columns(survey, uncaptioned[0]):
-            names = [f"column '{name}' of {uncaptioned[0].tables[0]}" for name in columns]
-            choice.unused.append(Unused(names, "texts that may be captions (--caption-column)", wish.use_captions))
+        if prose := _prose(survey, uncaptioned[0]):
+            choice.unused.append(prose)
         return _left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(_nothing(survey, why))
-    return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), why | _others(tables), sidecars)
+    choice, told = _without_captions(survey, wish.labels_from_folders), set[str]()
+    for found in tables:
+        if prose := _prose(survey, found):
+            choice.unused.append(prose)
+            told |= set(found.tables)
+    return _left(survey, choice, told, why | _others(tables), sidecars)
+
+
+def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
+    """A dataset of a special kind, and what is beside it."""
+    unread = [*survey.texts, *(name for name in survey.tables if not name.endswith(".parquet"))]
+    unread = [] if special.captioned else unread
+    unused = [Unused(unread, "not read with these", wish.use_captions)] if unread else []
+    if special.unread:
+        unused.append(Unused([*special.unread], "columns without texts, or tables without files", wish.use_captions))
+    return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
 
 
 def _beside(survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None) -> Choice:
@@ -172,6 +170,12 @@ def _of_tars(survey: Survey, wish: Wish) -> Choice:
     if survey.texts:
         choice.unused.append(Unused(survey.texts, "beside tars", wish.use_captions and not captioned))
     return choice
+
+
+def _prose(survey: Survey, found: Recognised) -> Unused | None:
+    """Columns of a table without captions by their names that hold texts; None: there are none."""
+    names = [f"column '{name}' of {found.tables[0]}" for name in prose_columns(survey, found)]
+    return Unused(names, "texts that may be captions (--caption-column)", True) if names else None
 
 
 def _others(tables: list[Recognised]) -> dict[str, str]:
@@ -249,10 +253,10 @@ def _without_captions(survey: Survey, labels: bool) -> Choice:
     whole = all(len(part) > depth + 1 for part in parts)
     if len(names) > 1 and whole and (depth or labels):
         source = source.model_copy(update={"folders": (*source.folders, "label")})
-        return Choice(source, False, tuple(names), [f"{len(names)} classes from the folders: {_named(names)}"])
+        return Choice(source, False, tuple(names), [f"{len(names)} classes from the folders: {named(names)}"])
     if labels:
         raise ConfigurationError(f"{survey.folder.location('')}: its files are not in folders of two classes or more")
-    notes = [f"the folders {_named(names)} may be classes: --labels-from-folders"] if len(names) > 1 and whole else []
+    notes = [f"the folders {named(names)} may be classes: --labels-from-folders"] if len(names) > 1 and whole else []
     return Choice(source, False, notes=notes)
 
 
@@ -261,13 +265,13 @@ def _nothing(survey: Survey, why: dict[str, str]) -> str:
     where = survey.folder.location("").rstrip("/")
     parts = [f"{name}: {cause}" for name, cause in sorted(why.items())][:3]
     if survey.packed:
-        parts.append(f"{_named(survey.packed)} must be unpacked first")
+        parts.append(f"{named(survey.packed)} must be unpacked first")
     if lance := lance_note(survey.folder):
         parts.append(lance)
     if survey.foreign:
-        parts.append(f"{_named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
+        parts.append(f"{named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
     if survey.others:
-        parts.append(f"passed over: {_counted(survey.others)}")
+        parts.append(f"passed over: {counted(survey.others)}")
     return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
 
 
@@ -286,6 +290,8 @@ def _left(
     for table, cause in sorted(why.items()):
         if table not in used:
             unused.append(Unused([table], cause, not chosen and _may_hold_captions(survey, table)))
+    if sidecars is not None and sidecars.subtitles:
+        unused.append(Unused(sidecars.subtitles, "subtitles, whose times are not read", not choice.captioned))
     for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
         names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
         if names:
@@ -299,22 +305,7 @@ def _left(
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said_of]:
         unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
-    if survey.lerobot:
-        cause = "of LeRobot datasets, whose episodes and tasks are not read: give each alone, or make a union of them"
-        unused.append(Unused(survey.lerobot, cause, not chosen))
-    if survey.tars:
-        unused.append(Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen))
-    may_lose = not chosen and not choice.captioned
-    tables = [name for name in survey.packed if is_table(name.rpartition(".")[0])]
-    for names, holds in ((tables, may_lose), ([name for name in survey.packed if name not in tables], False)):
-        if names:
-            unused.append(Unused(names, "packed: unpack them first", holds))
-    if survey.foreign:
-        cause = "no captions are read from it: texts beside files, CSV, TSV, JSON, JSON lines and Parquet are read"
-        unused.append(Unused(survey.foreign, cause, may_lose))
-    if survey.others:
-        count = sum(survey.others.values())
-        unused.append(Unused([f"{count} files"], f"unknown suffixes: {_counted(survey.others)}"))
+    choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice
 
 
@@ -324,20 +315,3 @@ def _may_hold_captions(survey: Survey, table: str) -> bool:
     if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
     return survey.is_named_in(table)
-
-
-def _counted(suffixes: Counter[str]) -> str:
-    """``.mxf 3, .xyz 1``."""
-    ordered = sorted(suffixes.items(), key=lambda found: (-found[1], found[0]))
-    shown = ", ".join(f"{printable(suffix)} {count}" for suffix, count in ordered[:8])
-    return shown + (" ..." if len(ordered) > 8 else "")
-
-
-def _named(names: list[str], most: int = 3) -> str:
-    shown = ", ".join(printable(name) for name in names[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def said_of(unused: Unused) -> str:
-    """One line about files that are not read."""
-    return f"not read: {_named(unused.names)}: {printable(unused.why)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,13 +11,16 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from walt.ingest.layouts.caption_fields import caption_fields, fields_of_prose
+from walt.ingest.layouts.caption_fields import are_subtitles, caption_fields, fields_of_prose
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
 from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
+_MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_OF_DOWNLOADERS = ("extractor", "extractor_key", "webpage_url", "formats")
+"""Fields of yt-dlp's records of web videos: what stands there as a description is the uploader's, of whatever."""
 
 
 @dataclass
@@ -29,6 +33,8 @@ class Sidecars:
     """Texts and JSON files that they find."""
     beside: dict[str, bool] = field(default_factory=dict)
     """All texts and JSON files that belong to one media file each, and whether they hold captions."""
+    subtitles: list[str] = field(default_factory=list)
+    """Of those: texts that are subtitles."""
     others: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of those without captions by their names: fields that hold texts."""
     notes: list[str] = field(default_factory=list)
@@ -48,6 +54,11 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
     for template, names in sorted(texts.items()):
+        if all(are_subtitles(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
+            found.subtitles += names
+            for name in names:
+                del found.beside[name]
+            continue
         found.files.append(CaptionFile(file=template))
         found.used |= names.keys()
         if several := _with_several_lines(survey, names):
@@ -56,9 +67,11 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
     for template, names in sorted(records.items()):
         looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
         named = tuple(field for field in wanted if any(map(getter(field), looked)))
-        fields = named if wanted else caption_fields(looked)
+        of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
+        fields = named if wanted else () if of_downloader else caption_fields(looked)
         if not fields:
             prose = tuple(dict.fromkeys(field for record in looked for field in fields_of_prose(record)))
+            prose = tuple(name for name in ("title", "description") if of_downloader and name in looked[0]) or prose
             found.others |= dict.fromkeys(names, prose) if prose else {}
             found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
             continue
@@ -83,7 +96,7 @@ def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str,
         for media in by_stem.get(path.stem, ()):
             for template in _ways(name, path.suffix, media):
                 found[template][name] = media
-        if middle.isalpha() and path.stem not in by_stem:  # a.info.json, a.en.txt
+        if _MIDDLE.fullmatch(middle) and path.stem not in by_stem:  # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
             for media in by_stem.get(stem, ()):
                 for template in _ways(name, f".{middle}{path.suffix}", media):
                     found[template][name] = media

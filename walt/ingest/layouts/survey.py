@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from walt.ingest.layouts.caption_fields import holds_sentences
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import are_frames
 from walt.ingest.tables.read import is_table
@@ -15,15 +17,20 @@ from walt.media.kinds import is_media
 
 TEXTS = (".txt", ".caption")
 """Suffixes of texts, which may be captions."""
-FOREIGN_TABLES = (".xlsx", ".xls", ".ods", ".feather", ".arrow", ".sqlite", ".orc", ".avro")
+FOREIGN_TABLES = (".xlsx", ".xls", ".ods", ".feather", ".arrow", ".sqlite", ".orc", ".avro", ".numbers", ".gsheet")
 _SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sbv", ".ttml", ".lrc")
 _FOREIGN_TEXTS = (".yaml", ".yml", ".xml", ".toml", ".md", ".tags", ".nfo", ".description")
 _NO_CAPTIONS = (
     ".dvc", ".md5", ".sha1", ".sha256", ".sha512", ".sfv", ".par2", ".sh", ".bat", ".py", ".ipynb", ".log", ".m3u",
-    ".m3u8", ".mpd", ".ffconcat", ".torrent", ".idx", ".npy", "sums",
+    ".m3u8", ".mpd", ".ffconcat", ".torrent", ".idx", "sums",
 )  # fmt: skip
 """Ends of names of files that may name others, and say nothing of what is seen in them."""
-_OF_CAPTIONS = ("caption", "prompt", "metadata")
+_OF_CAPTIONS = ("caption", "prompt", "metadata", "annotation")
+_MAY_HOLD_SENTENCES = (
+    ".xml", ".eaf", ".textgrid", ".yaml", ".yml", ".toml", ".db", ".sqlite3", ".h5", ".hdf5", ".npz", ".npy", ".pkl",
+    ".pickle", ".mat", ".mdb", ".msgpack", ".tfrecord", ".bin",
+)  # fmt: skip
+"""Suffixes of annotations and of stores, which need not name a file to hold captions."""
 _TARS = (".tar",)
 _PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
 _USUAL_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".png")
@@ -76,7 +83,7 @@ class Survey:
                 found.foreign.append(name)
             else:
                 found._pass_over(name)
-        for name in [name for names in found._examples.values() for name in names if found.is_named_in(name)]:
+        for name in [name for names in found._examples.values() for name in names if found._may_be_about_media(name)]:
             found.foreign.append(name)
             found.others[_suffix(name)] -= 1
         found.others = +found.others
@@ -86,6 +93,13 @@ class Survey:
         """Whether the beginning of a file names a video or image of the folder."""
         begin = (self.folder.read(name, _LOOKED_AT) or b"").replace(b"\0", b"")
         return any(os.fsencode(path.rpartition("/")[2]) in begin for path in self.media[:_MOST_MEDIA])
+
+    def _may_be_about_media(self, name: str) -> bool:
+        """Whether a file of an unknown kind names a video or image, or may hold captions."""
+        if any(word in name.lower() for word in _OF_CAPTIONS[:2]):
+            return True
+        holds = name.lower().endswith(_MAY_HOLD_SENTENCES)
+        return self.is_named_in(name) or (holds and holds_sentences(self.folder.read(name, _LOOKED_AT) or b""))
 
     def _pass_over(self, name: str) -> None:
         suffix = _suffix(name)
@@ -157,6 +171,22 @@ class Survey:
             return _USUAL_FOLDERS
         counts = Counter(name.rpartition("/")[0] for name in self.media)
         return tuple(folder for folder, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0])))
+
+
+def may_be_packed_captions(folder: Folder, name: str, *, look: bool) -> bool:
+    """Whether a packed file seems to hold a table or texts: by its name, or (``look``) by those of a zip's members."""
+    inside = [name.rpartition(".")[0]]
+    if look and name.lower().endswith(".zip"):
+        try:
+            with folder.open(name) as stream, zipfile.ZipFile(stream) as members:
+                inside += members.namelist()
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return True
+    ends = (*TEXTS, *FOREIGN_TABLES, *_SUBTITLES)
+    last = [path.rpartition("/")[2].lower() for path in inside]
+    return any(
+        PurePosixPath(path).stem not in _ABOUT and (is_table(path) or path.endswith(ends)) for path in last
+    ) or any(word in last[0] for word in _OF_CAPTIONS)
 
 
 def _suffix(name: str) -> str:

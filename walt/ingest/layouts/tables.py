@@ -12,16 +12,15 @@ from typing import Any
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
 from walt.ingest.layouts.caption_fields import is_prose
-from walt.ingest.layouts.paths_of_tables import Paths, find_paths, value_of
+from walt.ingest.layouts.paths_of_tables import find_paths, not_in_one_folder
 from walt.ingest.layouts.peek import Peek, peek, records
+from walt.ingest.layouts.spans_of_tables import find_spans
 from walt.ingest.layouts.special import FPS
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.file_list import split_of
-from walt.ingest.sources.items import Span
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert, short
 from walt.ingest.tables.fields import EVERY, KEY, TABLE, VALUE, getter
-from walt.ingest.tables.spans import make_span, span_of_cell
 from walt.media.kinds import is_media
 
 MOST_TABLES = 256
@@ -143,7 +142,7 @@ def texts_with_names(survey: Survey, names: Iterable[str]) -> list[str]:
     found = []
     for name in islice((name for name in names if name.lower().endswith(".txt")), _MOST_TEXTS):
         seen = peek(survey.folder, name)
-        paths = None if seen.problem else find_paths(survey, seen)
+        paths = find_paths(survey, seen) if seen.records else None
         if paths is None or paths.hits * 10 < len(seen.records) * 9:
             continue
         whole = all(is_media(value) for value in paths.found)  # else the first words of a text may be names by chance
@@ -194,6 +193,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if paths is None:
         return _no_file(seen, columns)
     captions = tuple(name for name in columns.captions or caption_columns(seen) if name != paths.column)
+    if captions and (cause := not_in_one_folder(survey, paths, seen)):
+        return cause
     settings: dict[str, Any] = {"path_column": paths.column, "caption_columns": captions}
     if seen.place:
         settings["records"] = seen.place
@@ -204,9 +205,11 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if any(name in survey.of_frames for name in paths.found.values()):
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
-    _add_spans(survey, seen, columns, paths, settings, notes)
-    if not columns.said and "span_columns" not in settings and (moments := _moments(seen, paths)):
-        return f"rows of one file differ in {moments}, of which no span in seconds (start and end) can be made"
+    spans = find_spans(survey, seen, columns.span, paths, captions)
+    if spans.problem and captions and not columns.said:
+        return spans.problem
+    settings |= {"span_columns": spans.columns} if spans.columns else {}
+    notes += spans.notes
     taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
     split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)
     if split is None and seen.place == EVERY and all(split_of(record[KEY]) for record in seen.records):
@@ -238,55 +241,6 @@ def _no_file(seen: Peek, columns: TableColumns) -> str:
     values = [value for record in seen.records[:1] if (value := getter(names[0])(record))]
     example = f", such as {str(values[0])[:60]!r}" if values else ""
     return f"the files that its column '{names[0]}' names are not here{example}"
-
-
-def _add_spans(
-    survey: Survey, seen: Peek, columns: TableColumns, paths: Paths, settings: dict[str, Any], notes: list[str]
-) -> None:
-    """Spans, if their columns hold some and the files are long enough: else the files are the spans already."""
-    for usual in (columns.span,) if columns.span else usual_names.SPANS:
-        names = tuple(found for name in usual if (found := usual_names.same_name(name, seen.columns)))
-        if len(names) < len(usual) or set(names) & set(settings["caption_columns"]):
-            continue
-        getters = [getter(name) for name in names]
-        values = [[find(record) for find in getters] for record in seen.records]
-        spans = [make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0]) for ends in values]
-        if not spans or not all(spans):
-            odd = next((ends for ends, span in zip(values, spans, strict=True) if span is None), [])
-            if len(odd) == 2 and None not in odd:
-                said = f"{short(odd[0])} to {short(odd[1])}"
-                notes.append(f"{' and '.join(names)} not used: {said} is no span of seconds or h:mm:ss")
-            continue
-        shown = " and ".join(names)
-        if not columns.span and not _hold_their_spans(survey, seen, paths, spans):
-            notes.append(f"{shown} not used: the files are shorter than the spans there, so they are the spans already")
-            return
-        settings["span_columns"] = names
-        notes.append(f"spans from {shown}")
-        return
-
-
-def _moments(seen: Peek, paths: Paths) -> str | None:
-    """A column of moments, by its name, by which rows of one file differ; None: there is none. Such rows are of parts
-    of the file, and their captions none of the whole."""
-    for name in filter(usual_names.is_moment, seen.columns):
-        find, of_file = getter(name), dict[str, Any]()
-        for record in seen.records:
-            value = find(record)
-            if value is not None and of_file.setdefault(value_of(record, paths.column), value) != value:
-                return name
-    return None
-
-
-def _hold_their_spans(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> bool:
-    """Whether the file with the latest of the first spans is long enough for it."""
-    of_files = [
-        (span[1], span, paths.found[value])
-        for record, span in zip(seen.records, spans, strict=True)
-        if span and (value := value_of(record, paths.column)) in paths.found
-    ]
-    _, span, name = max(of_files, default=(0.0, None, ""))
-    return span is None or known_tables.holds(survey, name, span)
 
 
 def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str | None:

@@ -23,7 +23,7 @@ SPANS = (
     ("start", "end"), ("start_time", "end_time"), ("time_start", "time_end"), ("begin", "end"), ("from", "to"),
     ("Start_timestamp", "End_timestamp"), ("start_timestamp", "stop_timestamp"), ("start_time", "stop_time"),
     ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"),
-    ("timestamp",), ("span",), ("clip.span",),
+    ("timestamp",), ("span",), ("clip.span",), ("segment",), ("interval",), ("time_span",), ("timespan",),
 )  # fmt: skip
 """Whatever their case, and with blanks, ``_``, ``-`` or nothing between words: see ``same_name``."""
 SPLITS = ("split", "subset", "partition")
@@ -65,7 +65,12 @@ def same_name(name: str, columns: Iterable[str]) -> str | None:
 
 def is_moment(name: str) -> bool:
     """Whether a column says when something begins or ends, in whatever unit, by its name."""
-    return bool(_MOMENT.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))
+    return bool(_MOMENT.search(in_words(name)))
+
+
+def in_words(name: str) -> str:
+    """``clipStart`` as ``clip_Start``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
 
 
 def is_path(name: str) -> bool:

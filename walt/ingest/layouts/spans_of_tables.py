@@ -1,0 +1,193 @@
+"""Finds which columns of a table say what part of a file a row is about, and whether that can be read.
+
+A caption of a part must not become one of the whole file. So where columns by their names or their values are a begin
+and an end, and no span in seconds can be made of them, the table is not read until the user says what is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.paths_of_tables import Paths, value_of
+from walt.ingest.layouts.peek import Peek
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.sources.items import Span
+from walt.ingest.sources.locations import is_plain
+from walt.ingest.tables.cells import short
+from walt.ingest.tables.fields import getter
+from walt.ingest.tables.spans import make_span, seconds, span_of_cell
+from walt.media.images import SourceError
+from walt.media.video import probe
+
+_LOOKED_AT = 5
+"""Files whose length is compared with their spans."""
+_ROUNDED, _EXACT = 0.5, 0.05
+"""Seconds by which a span may end after its file; and those by which it may where the file is as long as the span."""
+_MOMENT = r"\d+(?:[:.,]\d+)*(?: ?(?:%|s|ms|sec|secs|seconds|min))?"
+_RANGE = re.compile(rf"\s*\[?\(?\s*{_MOMENT}\s*(?:-->|->|[-~,;/\u2013\u2014]|to)\s*{_MOMENT}\s*\)?\]?\s*")
+_OF_RANGES = re.compile(r"time|span|segment|interval|range|window|period", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?$")
+_BEGIN = re.compile(r"(^|[_ .])(start|begin|onset|from)([_ ]|$)", re.IGNORECASE)
+_END = re.compile(r"(^|[_ .])(end|stop|offset|to|duration|length|until)([_ ]|$)", re.IGNORECASE)
+_HOW = "write start and end in seconds, or say --caption-column to take the captions for those of the whole files"
+
+
+@dataclass
+class Spans:
+    """What was found."""
+
+    columns: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    problem: str | None = None
+    """Why the table must not be read before the user has said more."""
+
+
+def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths, captions: Sequence[str]) -> Spans:
+    """Spans, if columns hold some and the files are long enough: else the files are the spans already.
+
+    Args:
+        wanted: the columns that the user named; empty: those with the usual names.
+    """
+    notes: list[str] = []
+    for names, ends, spans in _candidates(seen, (wanted,) if wanted else usual_names.SPANS, captions):
+        shown = " and ".join(names)
+        if not _are_spans(ends, spans):
+            odd = next((pair for pair, span in zip(ends, spans, strict=True) if span is None), [])
+            if len(odd) == 2 and None not in odd:
+                notes.append(f"{shown} not used: {_shown(odd)} is no span of seconds or h:mm:ss")
+            continue
+        if wanted or not any(spans):
+            return Spans(names if wanted else (), notes)
+        longer = _longer(survey, seen, paths, spans)
+        if longer is None:
+            return Spans(names, [*notes, f"spans from {shown}"])
+        if longer:
+            return Spans((), notes, f"{shown} are no seconds: {longer}; {_HOW}")
+        notes.append(f"{shown} not used: the files are shorter than the spans there, so they are the spans already")
+        return Spans((), notes)
+    if wanted:
+        return Spans((), notes)
+    return Spans((), notes, _unread(seen, paths, captions))
+
+
+def _candidates(
+    seen: Peek, usual: Sequence[tuple[str, ...]], captions: Sequence[str]
+) -> Iterator[tuple[tuple[str, ...], list[list[Any]], list[Span | None]]]:
+    """Columns by these names: (names, their values in each record, the span of each record)."""
+    for wanted in usual:
+        names = tuple(found for name in wanted if (found := usual_names.same_name(name, seen.columns)))
+        if len(names) < len(wanted) or set(names) & set(captions):
+            continue
+        getters = [getter(name) for name in names]
+        ends = [[find(record) for find in getters] for record in seen.records]
+        yield names, ends, [make_span(*pair) if len(pair) == 2 else span_of_cell(pair[0]) for pair in ends]
+
+
+def _are_spans(ends: list[list[Any]], spans: list[Span | None]) -> bool:
+    """Whether columns hold spans: one or more, and all others are of moments in a wrong order. Those are refused one by
+    one."""
+    return any(spans) and all(
+        span is not None or (len(pair) == 2 and all(map(_is_number, pair)))
+        for pair, span in zip(ends, spans, strict=True)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a moment, also one before 0."""
+    return seconds(value.strip().removeprefix("-") if isinstance(value, str) else value) is not None or (
+        isinstance(value, int | float) and value < 0
+    )
+
+
+def _longer(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> str | None:
+    """Whether the files end before their spans do. None: most do not; empty: they are as long as the spans, from which
+    they were cut; else an example of a file that is neither."""
+    latest: dict[str, Span] = {}
+    for record, span in zip(seen.records, spans, strict=True):
+        name = paths.found.get(value_of(record, paths.column))
+        if span and name and span[1] > latest.get(name, (0.0, 0.0))[1]:
+            latest[name] = span
+    chosen = sorted(latest, key=lambda name: -latest[name][1])[:_LOOKED_AT]
+    lengths = [(name, length, latest[name]) for name in chosen if (length := _length(survey, name)) is not None]
+    short_ones = [found for found in lengths if _is_shorter(found[1], found[2])]
+    if len(short_ones) * 2 <= len(lengths):
+        return None
+    for name, length, (begin, end) in short_ones:
+        if length < (end - begin) / 2:
+            return f"{_shown((begin, end))} in {short(name)}, which lasts {length:.1f} s"
+    return ""
+
+
+def _is_shorter(length: float, span: Span) -> bool:
+    """Whether a file ends before its span: by more than is rounded, or because it is as long as the span itself."""
+    begin, end = span
+    as_cut = length < end - _EXACT and abs(length - (end - begin)) < abs(length - end)
+    return end > length + _ROUNDED or as_cut
+
+
+def _length(survey: Survey, name: str) -> float | None:
+    """Seconds of a file; None where that cannot be seen."""
+    location = survey.folder.location(name)
+    if not is_plain(location):
+        return None
+    try:
+        return probe(location).seconds
+    except (SourceError, OSError, ValueError):
+        return None
+
+
+def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
+    """Why rows seem to be of parts of files although no spans were found."""
+    taken = {paths.column, *captions}
+    if moments := _moments(seen, paths):
+        return f"rows of one file differ in {moments}, of which no span in seconds (start and end) can be made"
+    left = [name for name in seen.columns if name not in taken]
+    words = {name: usual_names.in_words(name) for name in left if _holds_moments(seen, name)}
+    begin = next((name for name in words if _BEGIN.search(words[name])), None)
+    end = next((name for name in words if _END.search(words[name]) and name != begin), None)
+    pairs = [[getter(name)(record) for name in (begin, end)] for record in seen.records] if begin and end else []
+    if values := next((pair for pair in pairs if pair[0] != pair[1]), None):  # of stills both are 0
+        return f"of {begin} and {end} ({_shown(values)}) no span in seconds can be made: {_HOW}"
+    for name in left:
+        values = [value for record in seen.records if (value := getter(name)(record))]
+        named = _OF_RANGES.search(name) or all("-->" in str(value) for value in values)
+        if values and named and all(isinstance(value, str) and _is_range(value) for value in values):
+            return f"{name} ({short(values[0])}) seems to be a span, which is not read so: {_HOW}"
+    return None
+
+
+def _is_range(value: str) -> bool:
+    return bool(_RANGE.fullmatch(value)) and not _DATE.match(value.strip())
+
+
+def _moments(seen: Peek, paths: Paths) -> str | None:
+    """A column of moments, by its name, by which rows of one file differ; None: there is none."""
+    for name in filter(usual_names.is_moment, seen.columns):
+        find, of_file = getter(name), dict[str, Any]()
+        for record in seen.records:
+            value = find(record)
+            if value is not None and of_file.setdefault(value_of(record, paths.column), value) != value:
+                return name
+    return None
+
+
+def _holds_moments(seen: Peek, name: str) -> bool:
+    """Whether a column holds numbers, or texts that begin with one and are no dates, or lists of them."""
+    values = [value for record in seen.records if (value := getter(name)(record)) not in (None, "")]
+    return bool(values) and all(map(_is_moment, values))
+
+
+def _is_moment(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_is_moment, value))
+    if isinstance(value, str):
+        return not _DATE.match(value) and bool(re.match(r"-?(PT)?\d", value))
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(ends: Sequence[Any]) -> str:
+    return f"{short(ends[0])} to {short(ends[-1])}"

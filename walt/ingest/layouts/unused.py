@@ -1,0 +1,68 @@
+"""What of a folder is not read, and the lines that say so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from walt.core.printable import printable
+from walt.ingest.layouts.survey import Survey, may_be_packed_captions
+
+_LOOKED_INTO = 8
+"""Zips whose members' names are read."""
+
+
+@dataclass
+class Unused:
+    """Files that were seen and are not read."""
+
+    names: list[str]
+    why: str
+    may_hold_captions: bool = False
+
+
+def other_files(survey: Survey, *, may_lose: bool, chosen: bool) -> Iterator[Unused]:
+    """What else is in a folder beside media, tables and texts.
+
+    Args:
+        may_lose: whether captions that are there would be lost.
+        chosen: whether the user named what is to be read.
+    """
+    if survey.lerobot:
+        cause = "of LeRobot datasets, whose episodes and tasks are not read: give each alone, or make a union of them"
+        yield Unused(survey.lerobot, cause, not chosen)
+    if survey.tars:
+        yield Unused(survey.tars, "tars: give them alone, with --videos '*.tar'", not chosen)
+    held = [
+        name
+        for number, name in enumerate(survey.packed)
+        if may_be_packed_captions(survey.folder, name, look=number < _LOOKED_INTO)
+    ]
+    for names, holds in ((held, may_lose), ([name for name in survey.packed if name not in held], False)):
+        if names:
+            yield Unused(names, "packed: unpack them first", holds)
+    if survey.foreign:
+        cause = "no captions are read from it: texts beside files, CSV, TSV, JSON, JSON lines and Parquet are read"
+        yield Unused(survey.foreign, cause, may_lose)
+    if survey.others:
+        count = sum(survey.others.values())
+        yield Unused([f"{count} files"], f"unknown suffixes: {counted(survey.others)}")
+
+
+def counted(suffixes: Counter[str]) -> str:
+    """``.mxf 3, .xyz 1``."""
+    ordered = sorted(suffixes.items(), key=lambda found: (-found[1], found[0]))
+    shown = ", ".join(f"{printable(suffix)} {count}" for suffix, count in ordered[:8])
+    return shown + (" ..." if len(ordered) > 8 else "")
+
+
+def named(names: list[str], most: int = 3) -> str:
+    """``a, b, c and 2 more``."""
+    shown = ", ".join(printable(name) for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def said_of(unused: Unused) -> str:
+    """One line about files that are not read."""
+    return f"not read: {named(unused.names)}: {printable(unused.why)}"
