@@ -65,7 +65,7 @@ def test_other_models_are_measured_with_this_projects_data_and_settings(
     assert is_left_out(place.aspect)
     assert is_left_out(place.sr_4x)
     params = load_params(place.root)
-    assert params.dataset.descriptor == str(project.root / "datasets/shapes.yaml")
+    assert params.dataset.descriptor == str(project.root / PARAMS.dataset.descriptor)
     assert params.tracking.uri == f"sqlite:///{project.root / 'mlflow.db'}", "the registry that everything is in"
     assert params.sample == PARAMS.sample
 
