@@ -16,6 +16,8 @@ from av.container import InputContainer
 from walt.media.images import SourceError, check_not_empty
 from walt.media.unread_parts import check_parts
 
+_MOST_ATTEMPTS = 1 << 20
+"""Each goes on by 64 kB or more: zeros of 64 GB."""
 DEMUXERS = "mov,matroska,webm,avi,flv,mpeg,mpegts,asf,ogg,gif,apng"
 
 
@@ -51,9 +53,10 @@ def _open(stream: Any) -> InputContainer:
 def demuxed(container: InputContainer) -> Iterator[av.Packet[Any]]:
     """All packets. Where FFmpeg finds none for a while in a transport stream, as in zeros that a recorder left, it says
     "try again", and goes on where it is."""
-    while True:
+    for _ in range(_MOST_ATTEMPTS):
         try:
             yield from container.demux()
         except av.BlockingIOError:
             continue
         return
+    raise SourceError("decode", "its demuxer finds no further packets, and no end")
