@@ -90,7 +90,7 @@ class VideoReader:
         self._ticks: dict[int, tuple[int, int]] = {}  # numerator and denominator of seconds, of each stream
         self._first, self._last = float("inf"), float("-inf")  # seconds
         self._exhausted = False
-        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = self._seconds = 0
+        self.packets = self.decoded = self._discarded = self._undecodable = self._held_bytes = self._second_fields = 0
         self._facts: list[Packet] = []
         self._held: list[av.Packet[Stream]] | None = None
         self._zero = self.late = Fraction(0)
@@ -251,7 +251,7 @@ class VideoReader:
     def _follow(self, packet: av.Packet[Stream]) -> None:
         if packet.stream is self.stream and packet.size:
             self.continuity.follow(packet)
-            self._seconds += self._fields is not None and self._fields.is_second(bytes(packet))
+            self._second_fields += self._fields is not None and self._fields.is_second(bytes(packet))
         self._count(packet)
 
     def _count(self, packet: av.Packet[Stream]) -> None:
@@ -290,7 +290,7 @@ class VideoReader:
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
-        known = self.decoded + self._discarded + self.continuity.before + self._seconds
+        known = self.decoded + self._discarded + self.continuity.before + self._second_fields
         lost = self.packets - known if self._exhausted else 0
         if self.continuity.damage():  # clips that it touches are left out; decoders drop frames, too
             return
