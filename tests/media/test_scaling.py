@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.support.media import LIMITS, Frames, ffmpeg, shared_data, write_video
 from walt.media.images import SourceError, crop_and_resize, to_pixels
-from walt.media.scaling import Scaler, matrix
+from walt.media.scaling import Scaler, matrix, tone_map
 from walt.media.video import probe, read_clips
 
 
@@ -153,6 +153,30 @@ def test_hlg_is_kept_below_white_and_rolled_off_above(tmp_path: Path) -> None:
         assert abs(grey - bt709(1000 * scene**1.2 / 203)) < 5
     assert all(one + 1 < other for one, other in pairwise(found))
     assert 225 < found[3] < 245  # 75 % HLG is the reference white
+
+
+@pytest.mark.parametrize(("tag", "transfer"), [("smpte2084", 16), ("arib-std-b67", 18)])
+def test_limited_range_of_hdr_is_stretched_to_the_whole_of_16_bits(tmp_path: Path, tag: str, transfer: int) -> None:
+    """Each grey of lossless ten-bit video is that of its coded value, from black to white."""
+    lumas = range(64, 941, 73)
+    tags = f"log-level=none:lossless=1:colorprim=bt2020:transfer={tag}:colormatrix=bt2020nc:range=limited"
+    with av.open(str(tmp_path / "a.mp4"), "w") as target:
+        stream = target.add_stream("libx265", rate=24)
+        stream.height = stream.width = 64
+        stream.pix_fmt, stream.options = "yuv420p10le", {"bf": "0", "x265-params": tags}
+        for luma in lumas:
+            planes = np.full((96, 64), 512, np.uint16)
+            planes[:64] = luma
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p10le")
+            frame.colorspace, frame.color_range = 9, 1
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    (clip,) = read_clips(
+        tmp_path / "a.mp4", num_frames=len(lumas), fps=24, sizes=[(32, 32)], max_clips=1, limits=LIMITS
+    )
+    for luma, picture in zip(lumas, clip.frames[32, 32], strict=True):
+        exact = tone_map(np.full((1, 1, 3), round(65535 * (luma - 64) / 876), np.uint16), transfer)
+        assert (picture == exact).all(), luma
 
 
 def test_bt2020_colours_are_those_of_bt709(tmp_path: Path) -> None:

@@ -101,7 +101,11 @@ class Scaler:
         steps = [("crop", f"{box[0]}:{box[1]}:{x}:{y}:exact=1")] if box != (frame.width, frame.height) else []
         colours = f"in_color_matrix={matrix(frame)}:in_range={('auto', 'limited', 'full')[frame.color_range % 3]}"
         steps.append(("scale", f"{size[1]}:{size[0]}:{colours}:{_SCALE}"))
-        if frame.format.name in _PLANAR and not is_hdr:  # swscale converts to RGB faster at one chroma sample per pixel
+        if is_hdr and not frame.format.is_rgb:  # in one step swscale makes 65283 of limited range's white, not 65535
+            steps[-1] = "scale", f"{steps[-1][1]}:out_color_matrix={matrix(frame)}:out_range=full"
+            again = f"{size[1]}:{size[0]}:in_color_matrix={matrix(frame)}:in_range=full:{_SCALE}"
+            steps += [("format", "yuv444p16le"), ("scale", again)]
+        elif not is_hdr and frame.format.name in _PLANAR:  # faster to RGB at one chroma sample per pixel
             steps += [("format", "yuv444p"), ("scale", f"{size[1]}:{size[0]}:{_SCALE}")]
         steps.append(("format", "rgb48le" if is_hdr else "rgb24"))
         graph = av.filter.Graph()
