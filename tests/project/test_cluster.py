@@ -16,6 +16,7 @@ from tests.support.settings import compute_settings
 from tests.support.tiny_loop import files_of
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError, LockedError, StorageError
+from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.project.cluster import choose_devices, launch_on_cluster
 from walt.project.cluster_rank import NOTES, SharedFolder, _alone
@@ -76,7 +77,10 @@ def test_a_machine_that_sees_another_folder_or_has_other_code(tmp_path: Path, mo
     other = SharedFolder(**{**shared.as_json(), "code": "0"})
     with pytest.raises(ConfigurationError, match=r"has another version of walt's code, of Python or of torch$"):
         other.check(STAGE)
-    (tmp_path / "data/clips").mkdir()
+    Paths(tmp_path).base.mkdir(parents=True)  # by a rank that was faster
+    (tmp_path / "data/.text.tmp").mkdir()
+    shared.check(STAGE)
+    Paths(tmp_path).latents.mkdir()
     with pytest.raises(ConfigurationError, match=r"sees other files in data/ or models/ than this machine$"):
         shared.check(STAGE)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from walt.core import log
 from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError, LockedError, StorageError, WaltError
-from walt.core.paths import Paths
+from walt.core.paths import ARTIFACTS, Paths
 from walt.core.storage import lock
 from walt.project.code_identity import code_digest
 from walt.project.params import Params
@@ -43,17 +43,18 @@ class SharedFolder:
     root: str
     token: str
     """Name of a file in ``work/<stage>/cluster`` that the stage has just written."""
-    artefacts: str
-    """Digest of the names directly in ``data`` and ``models``."""
+    inputs: str
+    """Digest of which of the stage's inputs are there. Nothing else in ``data`` and ``models`` counts: the first rank
+    may write there before the last one has looked."""
     code: str
     """Digest of what computes: the stage's code, and the versions of Python and torch."""
 
     @classmethod
     def seen_from_here(cls, root: Path, token: str, stage: Stage) -> SharedFolder:
         """What this machine sees."""
-        names = {top: sorted(path.name for path in (root / top).glob("*")) for top in ("data", "models")}
+        there = [name for name in stage.inputs if (root / ARTIFACTS[name]).exists()]
         code = [code_digest(stage.module), platform.python_version(), version("torch").partition("+")[0]]
-        return cls(str(root), token, sha256_json(names), sha256_json(code))
+        return cls(str(root), token, sha256_json(there), sha256_json(code))
 
     def as_json(self) -> dict[str, str]:
         """For a message."""
@@ -72,7 +73,7 @@ class SharedFolder:
                 )
             time.sleep(_LOOK_SECONDS)
         here = self.seen_from_here(root, self.token, stage)
-        if here.artefacts != self.artefacts:
+        if here.inputs != self.inputs:
             raise ConfigurationError(f"{root}: {machine} sees other files in data/ or models/ than this machine")
         if here.code != self.code:
             raise ConfigurationError(f"{machine} has another version of walt's code, of Python or of torch")
