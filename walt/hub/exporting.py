@@ -24,7 +24,7 @@ from walt.hub.own_code import code_name, own_code
 from walt.hub.tensors import tensor_bytes
 from walt.nn.pretrained import WEIGHTS, check_weights, load_config, weights_digest
 from walt.project.params import Params
-from walt.project.trained_transformers import making_videos
+from walt.project.trained_transformers import making_videos_of
 from walt.text.encoder import TINY, TINY_FOLDER, load_text_encoder, save_for_others
 from walt.tracking.releases import release_digests
 from walt.transformer.config import TransformerConfig
@@ -112,7 +112,7 @@ def export_models(folders: Mapping[str, Path], params: Params, root: Path, targe
 
 def _components(folders: Mapping[str, Path]) -> dict[str, Path]:
     """The models that make a video, in their order: the base model as finetuned, where it was."""
-    found = making_videos({t.name: folders[t.version_name] for t in TRANSFORMERS if t.version_name in folders})
+    found = making_videos_of(folders)
     following = [t.name for t in TRANSFORMERS if t.super_resolution and t.name in found]
     first = [name for name in found if name not in following]
     if len(first) != 1 or "autoencoder" not in folders:

@@ -44,17 +44,16 @@ class SharedFolder:
     token: str
     """Name of a file in ``work/<stage>/cluster`` that the stage has just written."""
     inputs: str
-    """Digest of which of the stage's inputs are there. Nothing else in ``data`` and ``models`` counts: the first rank
-    may write there before the last one has looked."""
+    """Which inputs of the stage are there. Nothing else counts: the first rank may write before the last has looked."""
     code: str
     """Digest of what computes: the stage's code, and the versions of Python and torch."""
 
     @classmethod
     def seen_from_here(cls, root: Path, token: str, stage: Stage) -> SharedFolder:
         """What this machine sees."""
-        there = [name for name in stage.inputs if (root / ARTIFACTS[name]).exists()]
+        there = [ARTIFACTS[name] for name in stage.inputs if (root / ARTIFACTS[name]).exists()]
         code = [code_digest(stage.module), platform.python_version(), version("torch").partition("+")[0]]
-        return cls(str(root), token, sha256_json(there), sha256_json(code))
+        return cls(str(root), token, ", ".join(there) or "nothing", sha256_json(code))
 
     def as_json(self) -> dict[str, str]:
         """For a message."""
@@ -74,7 +73,9 @@ class SharedFolder:
             time.sleep(_LOOK_SECONDS)
         here = self.seen_from_here(root, self.token, stage)
         if here.inputs != self.inputs:
-            raise ConfigurationError(f"{root}: {machine} sees other files in data/ or models/ than this machine")
+            raise ConfigurationError(
+                f"{root}: of what {stage.name} reads, {machine} sees {here.inputs}, and this machine {self.inputs}"
+            )
         if here.code != self.code:
             raise ConfigurationError(f"{machine} has another version of walt's code, of Python or of torch")
 

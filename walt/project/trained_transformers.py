@@ -24,6 +24,12 @@ def making_videos(models: Mapping[str, Path]) -> dict[str, Path]:
     return {each.name: models[each.name] for each in present if each.name not in replaced}
 
 
+def making_videos_of(release: Mapping[str, Path]) -> dict[str, Path]:
+    """As ``making_videos``, of a release's models by the names of their versions."""
+    present = [transformer for transformer in TRANSFORMERS if transformer.version_name in release]
+    return making_videos({each.name: release[each.version_name] for each in present})
+
+
 def cascade(paths: Paths, super_resolution: bool = True) -> dict[str, Path]:
     """Those that make a video: the base model as finetuned, where it was; then the super-resolution models."""
     found = making_videos(trained_transformers(paths))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.storage import write_bytes
-from walt.core.transformers import TRANSFORMERS
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
 from walt.project.params import Params
 from walt.project.registry import get_stage
 from walt.project.runner import load_params, stage_config
-from walt.project.trained_transformers import making_videos
+from walt.project.trained_transformers import making_videos_of
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, to_frames
 from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt
@@ -99,7 +98,8 @@ def _settings(request: Request, params: Params) -> SampleConfig:
 
 def _prompts(request: Request, params: Params, paths: Paths, sides: Sequence[Compared]) -> list[Prompt]:
     """Those given, or the first of the stage ``sample``, which all models must take."""
-    architectures = [load_config(next(iter(_cascade(side.folders).values())), TransformerConfig) for side in sides]
+    firsts = [next(iter(making_videos_of(side.folders).values())) for side in sides]
+    architectures = [load_config(folder, TransformerConfig) for folder in firsts]
     first = architectures[0]
     prompts: list[Prompt] = list(request.prompts)
     if not prompts:
@@ -116,7 +116,7 @@ def _column(
 ) -> Column:
     """One model's videos. A video's noise is a function of the seed and its number: the same for all models whose
     latents have the same shape."""
-    transformers = _cascade(side.folders)
+    transformers = making_videos_of(side.folders)
     own = settings.model_copy(update={"cascade": settings.cascade and len(transformers) > 1})
     if not own.cascade:
         transformers = dict([next(iter(transformers.items()))])
@@ -140,10 +140,3 @@ def _column(
             videos += [to_frames(video) for video in made.videos]
     configs = {name: load_config(folder, TransformerConfig) for name, folder in transformers.items()}
     return Column.of(side, videos, configs)
-
-
-def _cascade(folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Those that make a video: the base model as finetuned, where it was; then the super-resolution models."""
-    return making_videos(
-        {each.name: folders[each.version_name] for each in TRANSFORMERS if each.version_name in folders}
-    )
