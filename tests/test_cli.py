@@ -6,6 +6,7 @@ import atexit
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,8 @@ def test_ctrl_c_says_what_comes_next(
         cli.main()
     assert left.value.code == 130
     assert capsys.readouterr().err == said
+
+
+def test_the_version_is_the_installed_one() -> None:
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.output) == (0, f"walt {metadata.version('walt')}\n")

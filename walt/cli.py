@@ -7,6 +7,8 @@ import gc
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -21,8 +23,18 @@ _INTERRUPTED = 128 + signal.SIGINT
 app = typer.Typer(cls=Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"walt {metadata.version('walt')}")
+        raise typer.Exit
+
+
 @app.callback()
-def walt() -> None:
+def walt(
+    version: Annotated[
+        bool, typer.Option("--version", help="The version that is installed.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly."""
 
 
