@@ -53,6 +53,14 @@ def test_a_stretch_of_it_is_refused_wherever_it_begins(start: int) -> None:
     assert cause == f"its clip at {start / FPS:g} s looks like what was taken down: {TAKEN[:16]}"
 
 
+@pytest.mark.parametrize("start", [0, 23])
+def test_a_mirror_image_of_it_is_refused(start: int) -> None:
+    taken = TakenDown([_record(_frames(1), "3" * 64), _record(_frames(0))])
+    cause = taken.why_refused("2" * 64, _entry(_frames(0)[:, :, ::-1], start), FPS)
+    assert cause == f"its clip at {start / FPS:g} s looks like what was taken down in a mirror: {TAKEN[:16]}"
+    assert taken.why_refused("2" * 64, _entry(_frames(2)[:, :, ::-1], start), FPS) is None
+
+
 def test_one_clip_of_several_is_enough() -> None:
     frames = np.concatenate([_frames(2), _frames(0)])
     assert TakenDown([_record(_frames(0))]).why_refused("2" * 64, _entry(frames, 0, 42), FPS)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.media import shared_data
-from walt.media.fingerprints import HASH_BITS, perceptual_hash
+from walt.media.fingerprints import HASH_BITS, MIRRORED, perceptual_hash
 
 
 def picture(name: str) -> Image.Image:
@@ -31,3 +31,11 @@ def test_a_copy_has_a_similar_hash_and_another_picture_does_not() -> None:
 @pytest.mark.parametrize("level", [1, 17, 128, 255])
 def test_a_flat_picture_has_no_noise_for_a_hash(level: int) -> None:
     assert perceptual_hash(np.full((32, 32, 3), level, np.uint8)) == "8000000000000000"
+
+
+@pytest.mark.parametrize("name", ["moon.png", "coins.png"])
+def test_the_hash_of_a_mirror_image_is_known_from_the_hash(name: str) -> None:
+    whole = np.asarray(picture(name))
+    hashes = [int(perceptual_hash(image), 16) for image in (whole, np.ascontiguousarray(whole[:, ::-1]))]
+    assert (hashes[0] ^ hashes[1] ^ int(MIRRORED)).bit_count() <= 8
+    assert (hashes[0] ^ hashes[1]).bit_count() > 16

@@ -5,9 +5,9 @@ colour of each frame, at the clips' frame rate. From 64 bits a frame no picture 
 nor a caption of the source.
 
 An input is refused (``taken_down``) if it has the same bytes, or if one of its clips looks like a stretch of the
-source: there is a moment from which the clip's hashed frames (the first, the middle and the last) each resemble the
-source's frame as much later. So a copy that was re-encoded, resized or cut is found, whatever its name. How many are,
-and how many others: docs/results/takedown.md.
+source, or like its mirror image: there is a moment from which the clip's hashed frames (the first, the middle and the
+last) each resemble the source's frame as much later. So a copy that was re-encoded, resized, mirrored or cut is found,
+whatever its name. How many are, and how many others: docs/results/takedown.md.
 """
 
 from __future__ import annotations
@@ -172,16 +172,17 @@ class TakenDown:
         if sha256 in self._by_bytes:
             return f"its bytes were taken down: {self._by_bytes[sha256].name}"
         for clip in entry.clips if entry and self._looked_at else ():
-            record = self._resembled(clip, fps)
-            if record is not None:
-                return f"its clip at {clip.start_seconds:g} s looks like what was taken down: {record.name}"
+            hashes = np.array([int(text, 16) for text in clip.measures.hashes], np.uint64)
+            for seen, image in ((hashes, ""), (hashes ^ fingerprints.MIRRORED, " in a mirror")):
+                record = self._resembled(clip, seen, fps)
+                if record is not None:
+                    return f"its clip at {clip.start_seconds:g} s looks like what was taken down{image}: {record.name}"
         return None
 
-    def _resembled(self, clip: ClipEntry, fps: float) -> TakedownRecord | None:
-        """The record that has a stretch like this clip."""
+    def _resembled(self, clip: ClipEntry, hashes: NDArray[np.uint64], fps: float) -> TakedownRecord | None:
+        """The record that has a stretch like this clip, whose hashed frames have these hashes."""
         known, num = self._frames, clip.num_frames
         offsets = [index / fps for index in sorted({0, num // 2, num - 1})]
-        hashes = np.array([int(text, 16) for text in clip.measures.hashes], np.uint64)
         colours = np.array(clip.measures.colours, np.float32)
         bits = np.array([record.bits for record in self._looked_at]) * len(hashes)
         away = np.bitwise_count(known.hashes ^ hashes[0]).astype(np.int64)

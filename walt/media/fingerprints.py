@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imagehash
+import numpy as np
 import scipy.fftpack  # imagehash imports it at its first hash; imported here, it is loaded before workers are forked
 from PIL import Image
 
@@ -12,6 +13,10 @@ LIBRARY_VERSIONS = {"imagehash": imagehash.__version__, "scipy": scipy.__version
 """Libraries whose versions may change a hash."""
 
 HASH_BITS = 64
+MIRRORED = np.uint64(0x5555_5555_5555_5555)
+"""The bits of a hash that are the others in the mirror image (left and right changed): those of the odd horizontal
+frequencies, which change their signs there. A few are not, where a frequency lies between the median and its negative.
+"""
 
 
 def perceptual_hash(picture: Picture) -> str:
