@@ -97,6 +97,7 @@ def test_other_lengths_and_sides_are_refused(model: CausalAutoencoder, shape: tu
         model.encode(torch.zeros(1, 3, *shape, dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_a_prefix_of_a_video_has_a_prefix_of_its_latents(model: CausalAutoencoder, video: torch.Tensor) -> None:
     whole, _ = model.encode(video)
     for k in range(5):

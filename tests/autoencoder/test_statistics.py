@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from walt.autoencoder.statistics import LatentStatistics, Moments, RunningStatistics, moments, standard_errors
@@ -28,6 +29,7 @@ def statistics_of(clips: list[Moments]) -> LatentStatistics:
     return running.result()
 
 
+@pytest.mark.slow
 def test_the_stated_errors_are_those_that_many_draws_show() -> None:
     clips = clips_of(600)
     every = statistics_of(clips)

@@ -53,6 +53,7 @@ def tiny() -> dict[str, Any]:
     return models
 
 
+@pytest.mark.slow
 def test_json_has_every_model_and_every_key() -> None:
     result = run("--recipe", "tiny", "--json")
     assert result.exit_code == 0
@@ -94,6 +95,7 @@ def test_parts_of_a_transformer(tiny: dict[str, Any]) -> None:
     assert tiny["sr_2x"]["parts"]["low_resolution_input"] > 0
 
 
+@pytest.mark.slow
 def test_parts_of_a_class_conditional_transformer(tiny: dict[str, Any]) -> None:
     data = recipe_data("tiny")
     for name in ("base", "sr_2x", "sr_4x"):
@@ -111,6 +113,7 @@ def test_parts_of_an_autoencoder(tiny: dict[str, Any]) -> None:
     assert list(tiny["decoder"]["parts"]) == ["input", "middle", "level_3", "level_2", "level_1", "output"]
 
 
+@pytest.mark.slow
 def test_checkpointing_and_precision_follow_the_training_section(tiny: dict[str, Any]) -> None:
     data = recipe_data("tiny")
     data["train_base"] |= {"activation_checkpointing": True}
@@ -145,6 +148,7 @@ def test_a_hub_name_is_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert model["note"].startswith("'nobody/has-this-t5' is not on this machine")
 
 
+@pytest.mark.slow
 def test_a_local_folder_needs_its_configuration_alone(tmp_path: Path) -> None:
     architecture = T5Config(vocab_size=32, d_model=16, d_kv=8, d_ff=24, num_layers=1, num_heads=2)
     architecture.save_pretrained(tmp_path / "t5")

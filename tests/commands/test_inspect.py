@@ -141,6 +141,7 @@ def test_before_ingest(listed: Path, tmp_path: Path) -> None:
     assert sorted(digests(tmp_path)) == ["inspect-charts.png", "inspect-clips.png", "inspect.html"]
 
 
+@pytest.mark.slow
 def test_fewer_headers_and_pictures_when_asked(listed: Path, tmp_path: Path) -> None:
     found = document(listed, "--sample", "3", "--clips", "0", "--out", str(tmp_path))
     assert found["headers"]["opened"] == 3
@@ -172,6 +173,7 @@ def test_after_ingest(ingested: Path, inspected: tuple[dict[str, Any], Path]) ->
     assert "not one of the video formats" in found["rejects"]["format"]["examples"][0]["cause"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("charts_not_drawn")
 def test_sources_are_looked_at_again_when_asked(ingested: Path, tmp_path: Path) -> None:
     found = document(ingested, "--sample", "4", "--out", str(tmp_path))
@@ -180,6 +182,7 @@ def test_sources_are_looked_at_again_when_asked(ingested: Path, tmp_path: Path) 
     assert found["rejects"]["format"]["count"] == 1, "what ingest refused, not only what the list does"
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_shows_the_stored_clips(inspected: tuple[dict[str, Any], Path]) -> None:
     found, _ = inspected
     sheet = decode_png(Path(found["files"]["contact_sheet"]).read_bytes())
@@ -435,6 +438,7 @@ def test_refused_clips_are_listed_apart_from_inputs(ingested: Path, tmp_path: Pa
     assert isinstance(call(root).exception, CorruptArtifactError)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("charts_not_drawn")
 def test_captions_that_the_text_encoder_cut_are_shown_until_others_come(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"

@@ -78,6 +78,7 @@ def test_the_folder_is_samples_and_the_stages_files_stay(plain: Path) -> None:
         assert (image.n_frames, image.size) == (5, (16, 16))  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_settings_reach_the_sampler(plain: Path, tmp_path: Path) -> None:
     def video(**changes: Any) -> np.ndarray:
         (file, _) = run(Request(prompts=("a cat",), out=tmp_path, cascade=False, **changes), plain)
@@ -110,6 +111,7 @@ def test_guidance_is_by_prompt_and_frames_unless_these_have_their_own(plain: Pat
         assert settings.steps == params.sample.steps
 
 
+@pytest.mark.slow
 def test_the_bar_counts_model_evaluations(frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(Request(prompts=("a cat", "a dog"), seconds=2.2, count=3, steps=2, formats=("grid",), out=tmp_path), frames)
     assert "sample: 48/48 model steps" in capsys.readouterr().out  # 6 videos, 2 parts, 2 models, 2 steps
@@ -158,6 +160,7 @@ def test_a_video_is_continued(frames: Path, tmp_path: Path, seconds: float | Non
     assert read_metadata(video)["frames"] == 11 + added
 
 
+@pytest.mark.slow
 def test_a_long_video_from_a_prompt_and_its_parts_in_python(frames: Path, tmp_path: Path) -> None:
     (video,) = run(Request(prompts=("a cat",), seconds=2.2, formats=("mp4",), out=tmp_path), frames)
     assert clip(video).shape == (29, 32, 32, 3)  # 2.2 s are 18 frames
@@ -179,6 +182,7 @@ def test_without_frame_prediction_the_setting_is_named(plain: Path, tmp_path: Pa
             run(request, plain)
 
 
+@pytest.mark.slow
 def test_stills_are_pictures_of_what_the_images_were(frames: Path, tmp_path: Path) -> None:
     (file,) = run(Request(prompts=("a cat",), seed=3, stills=True, out=tmp_path), frames)
     assert file == tmp_path / "a-cat-seed3.png"
@@ -219,6 +223,7 @@ def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
     assert run(Request(prompts=("a cat",), stills=True, cascade=False), root)
 
 
+@pytest.mark.slow
 def test_another_aspect(frames: Path, tmp_path: Path) -> None:
     (video,) = run(Request(prompts=("a cat",), aspect="1:2", formats=("mp4",), out=tmp_path), frames)
     assert clip(video).shape == (17, 64, 32, 3)

@@ -83,6 +83,7 @@ def test_what_is_no_release_is_refused_with_its_reason(root: Path) -> None:
         find_models(root, "models:/walt-base/1")
 
 
+@pytest.mark.slow
 def test_files_that_changed_in_the_registry_are_not_sampled_from(root: Path) -> None:
     register_release(root, 20)
     for file in (root / "mlartifacts").rglob("model.safetensors"):

@@ -80,6 +80,7 @@ def test_more_seeds_run_only_those(stages: FakeStages, project: Path) -> None:
     assert stages.count("train-base") == 6
 
 
+@pytest.mark.slow
 def test_a_table_of_autoencoders_takes_the_figures_of_their_stage(stages: FakeStages, project: Path) -> None:
     out = run("3f", "demo", (0, 1), project)
     found = json.loads((out / "table.json").read_text())["rows"]["4 channels"]["seeds"]
@@ -87,6 +88,7 @@ def test_a_table_of_autoencoders_takes_the_figures_of_their_stage(stages: FakeSt
     assert stages.count("train-base") == 0
 
 
+@pytest.mark.slow
 def test_without_mlflow_the_table_is_made_with_a_warning(
     stages: FakeStages, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +99,7 @@ def test_without_mlflow_the_table_is_made_with_a_warning(
     assert "does not take the table's runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_projects_machine_settings_hold(stages: FakeStages, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "params.yaml").write_text(recipe_text("demo").replace("  workers: 2", "  workers: 7"))
     seen = []

@@ -92,6 +92,7 @@ def test_programs_get_all_figures(tmp_path: Path) -> None:
     assert found["compared"][DISTANCE]["agreement"] == "as in the paper"
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write_page(tmp_path / folder, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))

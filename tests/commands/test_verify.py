@@ -261,6 +261,7 @@ def test_without_a_record_a_file_that_differs_from_dvcs_is_named(locked: Paths) 
 # the page
 
 
+@pytest.mark.slow
 def test_the_page_shows_clips_beside_their_decoded_latents_and_their_captions(whole: Paths, tmp_path: Path) -> None:
     pages = [run(Request(6, seed, tmp_path / str(number)), whole.root) for number, seed in enumerate((1, 1, 2))]
     texts = [page.read_text(encoding="utf-8") for page in pages if page is not None]

@@ -1,16 +1,19 @@
-"""``make install`` asks the indexes that pip's settings name."""
+"""``make install`` asks the indexes that pip's settings name, and compiles the project where Python would not."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra import install
 from infra.install import pip_settings, uv_arguments, uv_environment
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +73,45 @@ def test_a_package_of_pips_index_is_installed(tmp_path: Path, compiled: bool) ->
     subprocess.run(command, check=True, env=variables)
     assert (tmp_path / "installed/walt_only_here.py").is_file()
     assert len(list((tmp_path / "installed").rglob("walt_only_here*.pyc"))) == compiled
+
+
+@pytest.mark.parametrize(
+    ("writes_none", "arguments", "status", "compiled"),
+    [
+        (True, ["-e", ".[dev]"], 0, ["one", "two"]),
+        (False, ["-e", ".[dev]"], 0, []),  # it does so as it imports them
+        (True, ["-r", "requirements.txt"], 0, []),  # of other packages: nothing of this folder is installed
+        (True, ["-e", ".[dev]"], 1, []),
+    ],
+)
+def test_own_modules_are_compiled_where_python_writes_no_bytecode(
+    writes_none: bool, arguments: list[str], status: int, compiled: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    for file in ("walt/deep/one.py", "flows/two.py", "other/three.py"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    run, asked = subprocess.run, list[list[str]]()
+
+    def without_installers(command: list[str], **settings: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        if "compileall" in command:
+            return run(command, **settings)
+        return subprocess.CompletedProcess(command, status if "uv" in command[:3] else 0, stdout="")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1" if writes_none else "")
+    monkeypatch.setattr(sys, "dont_write_bytecode", writes_none)
+    monkeypatch.setattr(subprocess, "run", without_installers)
+    assert install.main(arguments) == status
+    assert any(command[-len(arguments) :] == arguments and "uv" in command for command in asked)
+    assert sorted(file.name.partition(".")[0] for file in tmp_path.rglob("*.pyc")) == compiled
+
+
+def test_all_packages_of_this_project_are_compiled() -> None:
+    """The folders that are compiled are those that the package is made of."""
+    packages = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    assert sorted(install._OWN) == sorted(name.rstrip("*") for name in packages["find"]["include"])
 
 
 def _wheel(folder: Path, name: str, version: str) -> None:

@@ -59,6 +59,7 @@ def test_a_batch_does_not_depend_on_what_was_asked_before(batch_size: int, step:
     assert halves[1] + halves[0] == whole
 
 
+@pytest.mark.slow
 def test_a_batch_may_lie_across_blocks() -> None:
     mixture, batch_size = Mixture(KEYS, {"large": 2, "small": 1}), BLOCK - 5
     assert sequence(mixture, 3 * BLOCK, batch_size) == sequence(mixture, 3 * BLOCK, BLOCK // 4)

@@ -77,6 +77,7 @@ def test_training_reads_attached_data(project: Path, bucket: Bucket, tmp_path: P
         attach(f"{bucket.url}/copy", project)
 
 
+@pytest.mark.slow
 def test_what_is_read_ahead_is_bounded(project: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_tars, "_MOST_BYTES", 2000)
     here, there = (LatentBatches(root, BASE.resolution, 8, prefetch=0) for root in (project, f"{bucket.url}/copy"))

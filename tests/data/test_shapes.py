@@ -79,6 +79,7 @@ def test_files_are_what_the_descriptor_says(folder: Path) -> None:
     assert (info.codec, info.pixel_format, info.num_frames, info.average_fps) == ("h264", "yuv420p", 17, 8)
 
 
+@pytest.mark.slow
 def test_a_finished_folder_is_left_alone_and_a_broken_one_completed(folder: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     times = {path: path.stat().st_mtime_ns for path in before}

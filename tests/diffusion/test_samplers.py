@@ -83,6 +83,7 @@ def test_ddim_of_a_gaussian_is_the_linear_map_of_the_closed_form(prediction: str
     torch.testing.assert_close(samples, expected, rtol=0, atol=1e-4)  # the schedule is float32
 
 
+@pytest.mark.slow
 @every_prediction
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 def test_many_steps_give_the_datas_mean_and_covariance(prediction: str, eta: float) -> None:

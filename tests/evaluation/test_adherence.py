@@ -47,6 +47,7 @@ def test_larger_clips_match_their_prompts() -> None:
     assert rates([v for v in checks if v]) == dict.fromkeys(ADHERENCE, 1.0)
 
 
+@pytest.mark.slow
 def test_blurred_and_noisy_clips_match_their_prompts(stored: list[tuple[str, np.ndarray]]) -> None:
     """About the damage of a weak autoencoder: blur of a pixel and a half, noise of 10 steps."""
     rng = np.random.default_rng(0)

@@ -43,6 +43,7 @@ def test_each_fault_moves_the_distance_of_made_clips(name: str) -> None:
     assert after > 2 * before.max()
 
 
+@pytest.mark.slow
 def test_more_noise_is_farther_away() -> None:
     real, others, before = distances()
     found = [before[0]]

@@ -54,6 +54,7 @@ def test_the_interval_of_a_loss_of_few_clips_does_not_go_below_nothing() -> None
     assert (loss.value, loss.high, loss.replicates) == (free.value, free.high, free.replicates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [5, 20, 100])
 def test_intervals_hold_the_truth_about_95_times_of_100(count: int) -> None:
     rng = np.random.default_rng(count)

@@ -78,6 +78,7 @@ def test_the_round_trip_gives_the_same_files(project: Path, exported: Path, empt
     assert imported.differences == ()
 
 
+@pytest.mark.slow
 def test_samples_and_a_second_export_are_the_same(project: Path, exported: Path, empty: Path, tmp_path: Path) -> None:
     import_model(empty, str(exported))
     for root in (project, empty):
@@ -88,6 +89,7 @@ def test_samples_and_a_second_export_are_the_same(project: Path, exported: Path,
         assert content(tmp_path / f"{made}-empty") == content(tmp_path / f"{made}-project") != {}
 
 
+@pytest.mark.slow
 def test_versions_say_where_they_come_from(exported: Path, empty: Path) -> None:
     import_model(empty, str(exported))
     connection = server.connect(CONFIG, empty)
@@ -100,6 +102,7 @@ def test_versions_say_where_they_come_from(exported: Path, empty: Path) -> None:
     assert len(connection.client.search_model_versions("name = 'walt-base'")) == 1
 
 
+@pytest.mark.slow
 def test_versions_that_were_there_keep_their_origin(exported: Path, empty: Path) -> None:
     import_model(empty, str(exported))
     connection = server.connect(CONFIG, empty)
@@ -232,6 +235,7 @@ def test_a_manifest_that_lies(folder: Path, empty: Path) -> None:
     refused(empty, folder, CorruptArtifactError, "models that this version does not know")
 
 
+@pytest.mark.slow
 def test_other_diffusion_settings_are_refused_and_other_sampling_is_told(
     exported: Path, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,6 +250,7 @@ def test_other_diffusion_settings_are_refused_and_other_sampling_is_told(
     refused(empty, exported, ConfigurationError, "diffusion.beta_end: 0.02 there, 0.05 here")
 
 
+@pytest.mark.slow
 def test_the_commands(project: Path, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     words = ["export", "model", str(tmp_path / "out"), "--licence", "mit"]

@@ -119,6 +119,7 @@ def test_a_header_is_read_even_if_the_first_picture_is_damaged(tmp_path: Path) -
     assert (header.codec, header.picture) == ("h264", None)
 
 
+@pytest.mark.slow
 def test_real_files() -> None:
     folder = shared_data()
     with open(folder / "captions.csv", encoding="utf-8", newline="") as stream:

@@ -57,6 +57,7 @@ def test_few_clips_have_no_duplicates(shape: tuple[int, int]) -> None:
     assert near_duplicates(np.zeros(shape, np.uint64), np.zeros((shape[0], 3), np.float32), 9, 16.0) == {}
 
 
+@pytest.mark.slow
 def test_unrelated_clips_are_not_compared_with_each_other() -> None:
     """Where all pairs were compared this would not end within a test's time."""
     generator = np.random.default_rng(0)

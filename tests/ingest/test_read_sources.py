@@ -70,6 +70,7 @@ def test_a_file_that_kills_its_worker_has_a_hash_and_duplicates(
     assert set(rejected(root)) == {"z copy of b.mp4"}
 
 
+@pytest.mark.slow
 @only_here  # what is fetched has no name of its own by which one copy might crash
 @pytest.mark.parametrize("dies", ["b.mp4", "z copy of b.mp4"])
 def test_one_readable_copy_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch, dies: str) -> None:

@@ -135,6 +135,7 @@ REAL = [
 """All real files but those whose codec or container is read the plain way."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_come_out_the_same(name: str) -> None:
     path = shared_data() / "clips" / name

@@ -20,6 +20,7 @@ def video(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "padding", [(2, 1, 1, 1, 1), (0, 1, 2, 1, 2), (2, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 1, 0, 0, 3)]
 )

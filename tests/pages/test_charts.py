@@ -70,6 +70,7 @@ def test_values_fall_into_bars(values: list[float], expected: int) -> None:
     assert bars(distribution_svg(Histogram("values", values, "unit"))) == expected
 
 
+@pytest.mark.slow
 def test_png_holds_all_charts() -> None:
     sizes = []
     for charts in (CHARTS[:1], CHARTS[:3], CHARTS):

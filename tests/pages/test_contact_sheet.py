@@ -22,6 +22,7 @@ def count(sheet: Picture, colour: tuple[int, int, int]) -> int:
     return int((sheet == np.array(colour)).all(axis=-1).sum())
 
 
+@pytest.mark.slow
 def test_every_picture_is_whole_and_enlarged_by_a_whole_number() -> None:
     colours = [(200, number, frame) for number in range(7) for frame in range(3)]
     tiles = [Tile([plain(colour) for colour in colours[3 * n : 3 * n + 3]], "word " * 40, "note") for n in range(7)]

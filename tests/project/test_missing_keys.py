@@ -78,6 +78,7 @@ def test_a_whole_section_is_set_apart_and_comes_in_its_place(file: Path) -> None
     assert "\n\ndiffusion:\n  num_steps: 1000" in file.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "keys"),
     [
@@ -178,6 +179,7 @@ def test_a_section_that_the_rest_needs_comes_back_whole(file: Path) -> None:
     assert load_params(file.parent).aspect is None, "null fits"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("braces", ["{}", "&mine {  # of which\n  }"])
 def test_a_mapping_of_nothing_gets_its_keys(file: Path, braces: str) -> None:
     whole = load_params(file.parent)

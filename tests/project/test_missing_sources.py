@@ -55,6 +55,7 @@ def test_a_command_that_reads_sources_says_how_to_continue_without(project: Path
     assert CONTINUE in str(error)
 
 
+@pytest.mark.slow
 def test_where_there_are_clips_they_are_enough(project: Path) -> None:
     write_manifest(Paths(project).manifest, [])
     for command in (["prepare"], ["check"]):

@@ -67,6 +67,7 @@ def test_a_clone_and_a_project_are_not_made_again(folder: Path) -> None:
     assert not is_new(folder)
 
 
+@pytest.mark.slow
 def test_dvc_notices_other_code_by_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_project(folder, SHAPES)
     before = commands(folder)

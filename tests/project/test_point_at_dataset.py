@@ -362,6 +362,7 @@ def test_whatever_is_wrong_leaves_params_as_they_were(
         assert not (captioned / "params.yaml").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [False, True], ids=["a new name", "a name that was described before"])
 @pytest.mark.parametrize("fails", ["cats.yaml", "params.yaml"])
 def test_a_full_disk_leaves_both_files_as_they_were(

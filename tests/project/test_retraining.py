@@ -106,6 +106,7 @@ def test_each_model_of_the_release_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     assert not any(key.startswith("train_autoencoder") for key in cycle_settings(thawed, ALL))
 
 
+@pytest.mark.slow
 def test_one_that_broke_off_leaves_params_as_they_were(root: Path) -> None:
     before = text_of(root)
     clips(root / "data/clips", 6)
@@ -118,6 +119,7 @@ def test_one_that_broke_off_leaves_params_as_they_were(root: Path) -> None:
     assert text_of(root) == before
 
 
+@pytest.mark.slow
 def test_what_a_person_edited_meanwhile_stays(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = text_of(root)
     clips(root / "data/clips", 6)
@@ -156,6 +158,7 @@ def test_clips_that_a_challenger_lost_with_are_not_new_any_more(root: Path) -> N
     assert begin(root).said.startswith("4 new clips, the rule wants 4: the models go on from version 1")
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_fit_are_refused_before_anything_changes(root: Path) -> None:
     clips(root / "data/clips", 6)
     text = text_of(root).replace("cuts: refuse", "cuts: &one refuse").replace("different: refuse", "different: *one")
@@ -165,6 +168,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_changes(root: Path
     assert text_of(root) == text
 
 
+@pytest.mark.slow
 def test_a_champion_of_an_earlier_version_makes_all_clips_new(root: Path) -> None:
     server.connect(CONFIG, root).client.delete_model_version_tag("walt-base", "1", "walt.release")
     plan = begin(root)

@@ -161,6 +161,7 @@ def test_a_correction_asks_no_model(some: Paths, monkeypatch: pytest.MonkeyPatch
     assert captions(some) == before, "without the row the model's caption is back"
 
 
+@pytest.mark.slow
 def test_after_a_correction_other_tars_of_text_stay(some: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walt.data.distinct_captions.MOST", 1)  # captions of a tar
     caption.run(config(), some)

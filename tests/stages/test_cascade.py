@@ -122,6 +122,7 @@ def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, mo
     assert not torch.equal(trained["patch_in.weight"], expected["patch_in.weight"])
 
 
+@pytest.mark.slow
 def test_finetuning_of_another_base_model_is_another_result(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     write_noise(paths, BASE.with_keys_of(ASPECT))
     for stop, expected in ((KILLED_AT, [0, 1, 2]), (KILLED_AT + 1, [2, 3])):

@@ -230,6 +230,7 @@ def test_what_an_older_version_stored_is_removed(tmp_path: Path, done: Paths) ->
     assert content(paths) == content(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7, 256])
 def test_neither_the_batch_nor_what_is_in_it_changes_a_byte(
     tmp_path: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch

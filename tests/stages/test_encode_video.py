@@ -96,6 +96,7 @@ def test_latents_are_the_normalised_means_of_the_encoder(finished: tuple[Paths, 
         assert expected.abs().max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_how_much_is_encoded_at_once_changes_no_byte(precision: str, tmp_path: Path) -> None:

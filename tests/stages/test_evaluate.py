@@ -177,6 +177,7 @@ def test_losses_are_kept_when_what_follows_fails(
     assert tracked.metrics["held_out_loss/base"] > 0
 
 
+@pytest.mark.slow
 def test_without_latents_there_are_no_losses(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     rmtree(paths.latents)
@@ -205,6 +206,7 @@ def test_samples_are_tracked(project: Paths, tracked: Tracked) -> None:
     )
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes(project: Paths, tracked: Tracked) -> None:
     run(config(), project)
     first = project.evaluation.read_bytes()
@@ -212,6 +214,7 @@ def test_same_inputs_same_bytes(project: Paths, tracked: Tracked) -> None:
     assert project.evaluation.read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     for folder in (paths.clips, paths.latents):
@@ -226,6 +229,7 @@ def test_a_dataset_without_adherence_and_without_held_out_clips(tmp_path: Path, 
     assert details["sets"]["held_out_clips"] == 0
 
 
+@pytest.mark.slow
 def test_one_sample_has_no_covariance(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     write_json(paths.samples / "samples.json", read_json(paths.samples / "samples.json")[:1])

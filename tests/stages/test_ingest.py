@@ -84,6 +84,7 @@ def test_clips_have_the_right_frames(root: Path) -> None:
     assert found == {0.0: [0, 3, 6, 9, 12], 0.625: [15, 18, 21, 24, 27]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "backend"), [(1, "process"), (3, "process")])
 def test_workers_and_the_order_of_rows_change_nothing(
     root: Path, place: Place, tmp_path_factory: Any, workers: int, backend: str
@@ -276,6 +277,7 @@ def test_odd_names_are_kept(root: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8_is_accepted(root: Path, place: Place) -> None:
     name = os.fsdecode(b"caf\xe9.mp4")
     write_video(root / "videos/new.mp4", counter(40)).rename(root / "videos" / name)

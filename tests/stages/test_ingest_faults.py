@@ -154,6 +154,7 @@ def test_a_place_that_cannot_be_written_is_found_before_any_work(root: Path) -> 
     assert not (root / "work").exists()
 
 
+@pytest.mark.slow
 def test_any_finished_file_that_was_cut_short_is_found_by_its_reader(root: Path) -> None:
     run(root)
     paths = Paths(root)

@@ -88,6 +88,7 @@ def test_what_was_published_comes_back_byte_for_byte(root: Path, bucket: Bucket,
     assert outputs(other.root) == outputs(root)
 
 
+@pytest.mark.slow
 def test_an_object_that_was_damaged_or_lost_is_uploaded_again(root: Path, bucket: Bucket, tmp_path: Path) -> None:
     publish(root, bucket)
     before = published(bucket)
@@ -103,6 +104,7 @@ def test_an_object_that_was_damaged_or_lost_is_uploaded_again(root: Path, bucket
     assert published(bucket) == before
 
 
+@pytest.mark.slow
 def test_foreign_objects_under_the_prefix_are_left_alone(root: Path, bucket: Bucket) -> None:
     remote.upload(root / "videos/a.mp4", f"{bucket.url}/clips/clips/notes.txt")
     for ours in ("clips/32x32/clips-999999.tar", ".walt-probe-7"):  # of another run, and of one that was killed

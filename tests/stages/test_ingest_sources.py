@@ -155,6 +155,7 @@ def test_a_bad_sector_of_a_tar_costs_one_member(tmp_path: Path, monkeypatch: pyt
     assert rejects(tmp_path) == {}
 
 
+@pytest.mark.slow
 def test_a_tars_members_give_the_same_clips_as_files(tmp_path: Path) -> None:
     plain, packed = tmp_path / "plain", tmp_path / "packed"
     for folder in (plain, packed):

@@ -335,6 +335,7 @@ def test_collections_may_overlap(root: Path) -> None:
 # ---------------------------------------------------------------------------------------------------- servers, inspect
 
 
+@pytest.mark.slow
 @only_here
 def test_a_member_in_a_bucket(root: Path, bucket: Bucket) -> None:
     run(root, union(films=FILMS, tars=PICTURES))

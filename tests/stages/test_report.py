@@ -187,6 +187,7 @@ def test_a_manifest_in_several_parts_says_the_same(paths: Paths, page: str) -> N
         run(report_config(), paths)
 
 
+@pytest.mark.slow
 def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     """No cascade, no adherence, no held-out loss, no rejects, no parameter file, no dvc.lock."""
     less = write_project(tmp_path)

@@ -187,6 +187,7 @@ def test_classes_as_often_as_in_the_training_clips(tmp_path: Path) -> None:
         choose_prompts(config(prompts="training_classes"), Paths(tmp_path), num_classes=5)
 
 
+@pytest.mark.slow
 def test_each_repeat_is_the_set_of_its_seed(paths: Paths) -> None:
     given = config(prompts=("a red circle", "a blue square", "a white star"), cascade=False, batch_size=2)
     alone = {}

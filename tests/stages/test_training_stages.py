@@ -117,6 +117,7 @@ def test_a_comment_or_another_docstring_changes_no_code(
     assert not (Paths(tmp_path).base / "changes.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_with_the_captions_that_it_would_have_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_run_that_is_killed_goes_on_with_the_captions_that_it_would_have_had(
         train(tmp_path / "d", {"dense": 0, "model": 0, "short": 0}, (None,))
 
 
+@pytest.mark.slow
 def test_members_of_a_union_are_drawn_by_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed and taken up again, on weights of two members; the figures say how often each was drawn."""
 
@@ -189,6 +191,7 @@ def write_start(folder: Path, seed: int = 5) -> dict[str, torch.Tensor]:
     return model.state_dict()
 
 
+@pytest.mark.slow
 def test_a_game_starts_from_given_weights_and_logs_each_term(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +217,7 @@ def test_a_game_starts_from_given_weights_and_logs_each_term(
     assert not any("discriminator" in name for name in load_file(paths.autoencoder / "model.safetensors"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["resnet", "start"])
 def test_a_checkpoint_under_other_pretrained_weights_is_refused(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -249,6 +253,7 @@ def test_a_missing_perceptual_network_ends_the_stage_before_any_step(
     assert not steps
 
 
+@pytest.mark.slow
 def test_the_log_says_which_terms_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,9 +15,13 @@ SHARED = ROOT.parent / "shared"
 
 
 def copy_project(target: Path) -> Path:
-    """What a clone has that the pipeline needs; ``datasets/shapes.yaml`` asks for a handful of files only."""
+    """What a clone has that the pipeline needs; ``datasets/shapes.yaml`` asks for a handful of files only.
+
+    Modules come with their bytecode, which is of the files' times, that the copies keep: else each stage compiles
+    hundreds, where Python writes none.
+    """
     for folder in ("walt", "flows", "datasets"):
-        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, target / folder, ignore=shutil.ignore_patterns("*.pyc.*"))  # as one is written
     for file in ("dvc.yaml", ".dvcignore", "prefect.toml"):
         shutil.copy(ROOT / file, target / file)
     (target / "params.yaml").write_text(recipe_text("demo"), encoding="utf-8")

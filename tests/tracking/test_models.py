@@ -121,6 +121,7 @@ def test_the_champion_is_measured_again_where_the_set_has_changed(root: Path, mo
     assert len(harder.asked) == 1
 
 
+@pytest.mark.slow
 def test_a_champion_that_cannot_be_measured_on_the_same_keeps_the_alias(root: Path, model: Model) -> None:
     _promote(root, {"base": model("base", b"1")}, 10)
     second = {"base": model("base", b"2")}
@@ -167,6 +168,7 @@ def test_the_decision_is_kept_with_the_versions(root: Path, model: Model) -> Non
     assert len(measured["figures"]["adherence/both"]["replicates"]) == 200
 
 
+@pytest.mark.slow
 def test_asking_again_changes_nothing(root: Path, model: Model) -> None:
     _promote(root, {"base": model("base", b"1")}, 40)
     again = _promote(root, {"base": model("base", b"1")}, 40)
@@ -193,6 +195,7 @@ def test_a_release_moves_as_a_whole(root: Path, model: Model) -> None:
     assert f"against {shares(60)}" in _promote(root, {"base": model("base", b"2"), "sr-2x": model("sr-2x", b"3")}, 50)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_no_part_of_the_new_release_loses_the_alias(root: Path, model: Model) -> None:
     _promote(root, {"base": model("base", b"1"), "sr-2x": model("sr-2x", b"1")}, 30)
     assert "becomes champion" in _promote(root, {"base": model("base", b"2")}, 60)

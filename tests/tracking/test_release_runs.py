@@ -95,6 +95,7 @@ def test_a_version_says_what_it_is_and_reached_before_any_promotion(root: Path, 
     assert version.tags[METRIC_TAG + "adherence/both"] == "0.75 [0.1, 1]"
 
 
+@pytest.mark.slow
 def test_doing_it_again_changes_nothing_and_other_settings_are_another_row(root: Path, model: Model) -> None:
     folders = {"base": model("base", b"1")}
     train(root, "base", folders["base"], 2e-3, 0.25)

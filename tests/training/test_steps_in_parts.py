@@ -146,6 +146,7 @@ def test_bands_ask_the_device_for_nothing(tmp_path: Path) -> None:
     assert all(band.total.device.type == "meta" for band in bands.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "parts", "begun"), [(0, 1, 2), (2, 3, 2), (3, 4, 3)])
 def test_sigterm_is_obeyed_between_two_parts(
     part: int, parts: int, begun: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -83,6 +83,7 @@ def test_what_is_left_out_is_as_in_the_parameters_and_is_said_in_the_result(
     assert result["about"]["settings"]["steps"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "options"),
     [

@@ -96,6 +96,7 @@ def test_whoever_leaves_in_the_middle_of_an_upload_leaves_nothing(served: Api) -
     assert served.upload("a.png", PNG).status_code == 201, "the room that it would have taken is free again"
 
 
+@pytest.mark.slow
 def test_the_same_file_is_kept_once_and_each_name_of_it_for_itself(served: Api) -> None:
     first, again, renamed = (served.upload(name, PNG).json() for name in ("a.png", "a.png", "b.png"))
     assert first == again
@@ -149,6 +150,7 @@ def decoder(timeout_seconds: float = 60.0) -> Decoder:
     return Decoder(compute_settings(), timeout_seconds, 4096)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_hangs_or_crashes_is_a_refusal() -> None:
     with pytest.raises(SourceError, match=r"timeout: longer than 0\.5 seconds"):
         decoder(0.5).run(time.sleep, 600)
