@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,22 +18,15 @@ DOWN = CONFIG.model_copy(update={"uri": "http://127.0.0.1:9"})  # the discard po
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A new MLflow database takes seconds; a copy of one takes none. The processes of a test run share it.
-
-    From now on this process reads MLflow's migrations once, and not for each database, to know which is the newest.
-    """
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow database takes seconds; a copy of one takes none. The processes of a test run share it."""
     own = tmp_path_factory.getbasetemp()
     kept = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "mlflow-empty.db"
     if not kept.is_file():
         root = tmp_path_factory.mktemp("mlflow")
         connect(CONFIG.model_copy(update={"experiment": "unused"}), root)
         (root / "mlflow.db").replace(kept)
-    from mlflow.store.db import utils  # here: it takes seconds
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils, "_get_latest_schema_revision", cache(utils._get_latest_schema_revision))
-        yield kept
+    return kept
 
 
 def set_version(database: Path, which: str) -> None:
