@@ -167,6 +167,10 @@ def test_a_process_ends_without_a_search_for_garbage(tmp_path: Path) -> None:
     assert "train-base" in ended.stdout
 
 
+def test_a_table_that_is_stopped_goes_on() -> None:
+    assert "goes on with what is missing" in cli.interrupted(["table", "4"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

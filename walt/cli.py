@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -21,9 +22,26 @@ _INTERRUPTED = 128 + signal.SIGINT
 app = typer.Typer(cls=Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where ``--version`` was given."""
+    if wanted:
+        from importlib import metadata  # which nothing else here needs
+
+        print(f"walt {metadata.version('walt')}")
+        raise typer.Exit
+
+
 @app.callback()
-def walt() -> None:
-    """W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly."""
+def walt(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly.
+
+    A project begins with `walt init`; `walt prepare` and `dvc repro` then run all stages that are stale, and `walt
+    sample` and `walt ui` make videos. `walt COMMAND --help` says more of each.
+    """
 
 
 def main() -> None:
@@ -46,6 +64,8 @@ def interrupted(arguments: Sequence[str]) -> str:
     name = next(iter(arguments), "")
     if any(stage.name == name and stage.resumes for stage in STAGES):
         return f"interrupted; `walt {name}`, or `dvc repro`, goes on from the last checkpoint"
+    if name == "table":
+        return "interrupted; the same command goes on with what is missing, a training from its last checkpoint"
     return "interrupted; the same command does it again, and nothing half-written is used"
 
 
