@@ -75,7 +75,10 @@ class Searched:
 
 
 def search(root: Path, needles: Needles, more: Iterable[Path] = ()) -> Searched:
-    """Look through all files below the root, and below further folders (a cache of DVC that is elsewhere)."""
+    """Look through all files below the root, and below further folders: a cache of DVC and sources that are elsewhere.
+
+    A further folder that is below the root is not read twice.
+    """
     result, patterns = Searched(), needles.patterns()
     for path in _files(root, more):
         try:
@@ -93,10 +96,11 @@ def search(root: Path, needles: Needles, more: Iterable[Path] = ()) -> Searched:
 
 def _files(root: Path, more: Iterable[Path]) -> Iterator[Path]:
     passed = {root / name for name in PASSED_OVER}
-    for top in (root, *more):
+    elsewhere = [top for top in more if not top.resolve().is_relative_to(root.resolve())]
+    for top in (root, *elsewhere):
         for folder, folders, files in os.walk(top):
             here = Path(folder)
-            folders[:] = sorted(name for name in folders if here / name not in passed)
+            folders[:] = sorted(name for name in folders if here / name not in {*passed, root})
             yield from (here / name for name in sorted(files) if not (here / name).is_symlink())
 
 
