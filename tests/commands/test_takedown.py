@@ -164,6 +164,16 @@ def test_a_source_outside_of_the_project_is_found_and_deleted(
     shutil.move(small.root / "videos", outside)
     params = small.root / "params.yaml"
     params.write_text(params.read_text().replace('"path": "videos"', f'"path": "{outside}"'))
+    samples = small.root / "results/samples"
+    samples.mkdir(parents=True)
+    prompts = {"00000": caption_of(0), "00001": caption_of(1)}
+    (samples / "samples.json").write_text(
+        json.dumps([{"file": f"{name}.mp4", "prompt": prompt} for name, prompt in prompts.items()])
+    )
+    for name in ("00000.mp4", "00000.png", "00001.mp4", "00001.png", "grid.png"):
+        (samples / name).write_text(f"pixels of {name}, in which no text is found")
+    (small.root / "mlartifacts").mkdir(exist_ok=True)
+    shutil.copy(samples / "00000.png", small.root / "mlartifacts/copy")
     dry = _run(small.root, "0.mp4", "--reason", "asked", "--dry-run").replace("\n", "")
     assert f"would stay, since --delete-source is not given: rm {outside}/0.mp4" in dry
     assert f"would stay, to be edited by whoever keeps it: {outside}/captions.csv (caption)" in dry
@@ -172,6 +182,8 @@ def test_a_source_outside_of_the_project_is_found_and_deleted(
     said = _run(small.root, "0.mp4", "--reason", "asked", "--delete-source").replace("\n", "")
     assert f"removed {outside}/0.mp4 (bytes)" in said
     assert sorted(path.name for path in outside.glob("*.mp4")) == ["1.mp4", "2.mp4"]
+    assert sorted(path.name for path in samples.iterdir()) == ["00001.mp4", "00001.png"]
+    assert not (small.root / "mlartifacts/copy").exists()
 
 
 def test_sources_that_are_not_here_are_left_to_whoever_keeps_them(tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ class Subcommands(_PlainFlags, TyperGroup):
                 self.add_command(_training_command(stage))
             else:
                 run = partial(run_and_show, stage.name)
-                command = _Command(stage.name, callback=run, help=_help_of(stage), rich_help_panel="Stages")
-                self.add_command(command)
+                self.add_command(_Command(stage.name, callback=run, help=_help_of(stage), rich_help_panel="Stages"))
         self._modules: dict[str | None, str] = {}
         for command in list_commands():
             self._modules[command.name] = command.module
@@ -124,7 +123,8 @@ def _of_value(error: Any) -> str:
     }
     if kind in words:
         return f"'{problem['input']}' {words[kind]}"
-    return problem["msg"].removeprefix("Value error, ")
+    said: str = problem["msg"].removeprefix("Value error, ")
+    return said
 
 
 def _command_of(function: Callable[..., None], name: str | None, **settings: Any) -> Any:

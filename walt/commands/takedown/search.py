@@ -41,6 +41,8 @@ class Needles:
     """SHA-256 of their bytes: as text they may be named, in the tables of refused inputs and in MLflow."""
     pictures: frozenset[str] = frozenset()
     """SHA-256 of the picture files of clips, in each size."""
+    samples: frozenset[str] = frozenset()
+    """SHA-256 of files that were sampled with its captions, or go on from its clips: no text is found in pixels."""
 
     @property
     def contents(self) -> frozenset[str]:
@@ -69,7 +71,7 @@ class Searched:
     files: int = 0
     bytes: int = 0
     found: dict[Path, set[str]] = field(default_factory=dict)
-    """File -> what of the source it holds: ``bytes``, ``key``, ``caption``."""
+    """File -> what of the source it holds: ``bytes``, ``key``, ``caption``, ``sample``."""
     unread: dict[Path, str] = field(default_factory=dict)
     """Files that could not be read, and why."""
 
@@ -110,7 +112,9 @@ def _look(path: Path, size: int, needles: Needles, patterns: dict[bytes, str]) -
         return set()
     with open(path, "rb") as stream:
         begin = stream.read(_TAR_MAGIC_PLACE + len(_TAR_MAGIC))
-        found = {"bytes"} if sha256_file(path) in needles.contents else set()
+        digest = sha256_file(path)
+        named = ((needles.contents, "bytes"), (needles.samples, "sample"))
+        found = {what for digests, what in named if digest in digests}
         if begin.startswith(_PARQUET_MAGIC):
             return found | set(_in_table(path, needles))
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:

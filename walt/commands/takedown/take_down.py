@@ -14,6 +14,7 @@ from walt.commands.lineage.show import open_registry, source_rows, table_of
 from walt.commands.takedown.copies import DvcStores, not_searched, remove_from_remotes
 from walt.commands.takedown.fingerprints import Pictures, pictures_of
 from walt.commands.takedown.search import Needles, Searched, search
+from walt.core.digests import sha256_file
 from walt.core.log import console, info, warning
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
@@ -25,6 +26,7 @@ from walt.ingest.taken_down import BITS, TakedownRecord, TakenDown, today
 from walt.project.params import Params
 from walt.project.registry import get_stage
 from walt.project.runner import load_params, run_stage
+from walt.sampling.samples import OVERVIEW, SAMPLES
 from walt.tracking.lineage import TAKEDOWN_TAG, Registry, Version
 
 REPORT = "report.json"
@@ -67,7 +69,7 @@ def run(request: Request, root: Path) -> Searched:
     registry = open_registry(root)
     versions = registry.holders(sources)
     console.print(table_of(", ".join(request.given), source_rows(held, {str(v): how for v, how in versions.items()})))
-    needles, stores = _needles(held, pictures), DvcStores.of(root)
+    needles, stores = _needles(held, pictures, root), DvcStores.of(root)
     data = source_folder(root, params)
     places = [stores.cache, *([data] if data else [])]
     if request.dry_run:
@@ -103,13 +105,16 @@ def source_folder(root: Path, params: Params) -> Path | None:
     return None if is_remote(params.dataset.path) or not folder.is_dir() else folder
 
 
-def _needles(held: Holdings, pictures: Mapping[str, Pictures]) -> Needles:
+def _needles(held: Holdings, pictures: Mapping[str, Pictures], root: Path) -> Needles:
     own = [text for text in held.texts if not text.shared]
+    samples = [root / name for name in held.samples]
+    grids = {file.with_name(OVERVIEW) for file in samples}  # one of several samples: it shows the prompt, too
     return Needles(
         keys=frozenset(held.keys) | {text.id for text in own},
         captions=frozenset(text.text for text in own),
         sources=frozenset(held.sources),
         pictures=frozenset(digest for one in pictures.values() for digest in one.digests),
+        samples=frozenset(sha256_file(file) for file in (*samples, *grids) if file.is_file()),
     )
 
 
@@ -156,7 +161,8 @@ def _remove(
     made_again = [root / name for name in _MADE_AGAIN] if dry else []  # by the stages, which have run before else
     derived = [stores.cache, *(root / name for name in _DERIVED)]
     lines = []
-    for file in dict.fromkeys([*found.found, *pages]):
+    in_order = sorted(found.found, key=lambda file: file.name == SAMPLES)  # last, since it says which the others are
+    for file in dict.fromkeys([*in_order, *pages]):
         what = ", ".join(sorted(found.found.get(file, {"may show its pictures"})))
         name = printable(str(file.relative_to(root) if file.is_relative_to(root) else file))
         is_source = data is not None and file.is_relative_to(data) and "bytes" in found.found.get(file, ())
