@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from flows.schedules import Registered
 
 CRON_VARIABLE = "WALT_RETRAIN_CRON"
+_PORT = 4200
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; the exit status: 2 for a schedule that is none, before anything is started."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="A Prefect server and all deployments.")
-    parser.add_argument("--port", type=int, default=4200, help="of the server and its page (default: 4200)")
+    parser.add_argument("--port", type=int, default=_PORT, help="of the server and its page (default: %(default)s)")
     parser.add_argument(
         "--retrain-cron",
         default=os.environ.get(CRON_VARIABLE),
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"starting the Prefect server on http://{HOST}:{options.port} ...", flush=True)
         with running_server(options.port):
             said = set_up.set_up(options.accelerators, options.failure_webhook)
-            _serve(options.retrain_cron, said)
+            _serve(options.retrain_cron, said, options.port)
     except WaltError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
@@ -75,7 +76,13 @@ def check_cron(cron: str | None) -> None:
         ) from None
 
 
-def _serve(retrain_cron: str | None, said: Sequence[str]) -> None:
+def how_to_run_one(port: int) -> str:
+    """What a person types in another shell; the profile ``local``, which Prefect brings, knows its own port only."""
+    server = "PREFECT_PROFILE=local" if port == _PORT else f"PREFECT_API_URL={api_url(port)}"
+    return f"{server} prefect deployment run walt/train-base --watch"
+
+
+def _serve(retrain_cron: str | None, said: Sequence[str], port: int) -> None:
     """Register the deployments and run what is asked for, one flow run at a time.
 
     Args:
@@ -100,7 +107,7 @@ def _serve(retrain_cron: str | None, said: Sequence[str]) -> None:
     for line in said:
         print(f"  {line}")
     print(
-        "ready. In another shell: PREFECT_PROFILE=local prefect deployment run walt/train-base --watch\n"
+        f"ready. The page: http://{HOST}:{port}\nIn another shell, in this folder: {how_to_run_one(port)}\n"
         "Ctrl-C stops what runs, and the server.",
         flush=True,
     )

@@ -92,4 +92,6 @@ def wait_until_healthy(server: subprocess.Popen[str], url: str) -> None:
                     return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise StorageError(f"the Prefect server did not answer within {_STARTUP_SECONDS:.0f} s")
+    raise StorageError(
+        f"the Prefect server did not answer within {_STARTUP_SECONDS:.0f} s: if the machine is busy, try again later"
+    )

@@ -6,7 +6,6 @@ import atexit
 import json
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +167,10 @@ def test_a_process_ends_without_a_search_for_garbage(tmp_path: Path) -> None:
     assert "train-base" in ended.stdout
 
 
+def test_a_table_that_is_stopped_goes_on() -> None:
+    assert "goes on with what is missing" in cli.interrupted(["table", "4"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -191,8 +194,3 @@ def test_ctrl_c_says_what_comes_next(
         cli.main()
     assert left.value.code == 130
     assert capsys.readouterr().err == said
-
-
-def test_the_version_is_the_installed_one() -> None:
-    said = CliRunner().invoke(app, ["--version"])
-    assert (said.exit_code, said.output) == (0, f"walt {metadata.version('walt')}\n")

@@ -7,7 +7,6 @@ import gc
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -23,8 +22,11 @@ _INTERRUPTED = 128 + signal.SIGINT
 app = typer.Typer(cls=Subcommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where ``--version`` was given."""
+    if wanted:
+        from importlib import metadata  # which nothing else here needs
+
         print(f"walt {metadata.version('walt')}")
         raise typer.Exit
 
@@ -32,10 +34,14 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def walt(
     version: Annotated[
-        bool, typer.Option("--version", help="The version that is installed.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly."""
+    """W.A.L.T: from a pile of videos to a trained text-to-video model, reproducibly.
+
+    A project begins with `walt init`; `walt prepare` and `dvc repro` then run all stages that are stale, and `walt
+    sample` and `walt ui` make videos. `walt COMMAND --help` says more of each.
+    """
 
 
 def main() -> None:
@@ -58,6 +64,8 @@ def interrupted(arguments: Sequence[str]) -> str:
     name = next(iter(arguments), "")
     if any(stage.name == name and stage.resumes for stage in STAGES):
         return f"interrupted; `walt {name}`, or `dvc repro`, goes on from the last checkpoint"
+    if name == "table":
+        return "interrupted; the same command goes on with what is missing, a training from its last checkpoint"
     return "interrupted; the same command does it again, and nothing half-written is used"
 
 

@@ -26,6 +26,7 @@ TAKEN = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "infra/R
 FOLDERS = ("decisions", "results")
 """Folders of ``docs/`` of which every page is listed."""
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|mailto:|#)([^)#\s]*)(#[^)\s]*)?\)")
+_CODE = re.compile(r"(```.*?```|``[^`\n]+``|`[^`\n]+`)", re.DOTALL)
 
 
 def taken_files() -> dict[str, str]:
@@ -37,10 +38,19 @@ def taken_files() -> dict[str, str]:
 def made_pages() -> dict[str, dict[str, str]]:
     """Pages from the code: the part of the navigation, each page's place and its text."""
     return {
-        "settings": settings_pages.pages(),
-        "commands": command_pages.pages(),
+        "settings": _without_tags(settings_pages.pages()),
+        "commands": _without_tags(command_pages.pages()),
         "modules": module_pages.pages(),
     }
+
+
+def _without_tags(pages: dict[str, str]) -> dict[str, str]:
+    """With ``<`` of words such as ``work/<stage>`` escaped outside of code: a browser would take them for tags."""
+    escaped = {}
+    for page, text in pages.items():
+        parts = _CODE.split(text)
+        escaped[page] = "".join(part if at % 2 else part.replace("<", "&lt;") for at, part in enumerate(parts))
+    return escaped
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,12 @@ def test_an_unknown_command_is_answered_with_the_nearest(typed: str, meant: str)
         (["reconstruct"], "reconstruct: missing argument 'files' (`walt reconstruct --help` says what there is)"),
         (["train-base", "--afres"], "(Possible options: --afresh) (`walt train-base --help` says what there is)"),
         (["ingest", "x"], "ingest: got unexpected extra argument"),
+        (["sample", "--prompt"], "sample: option '--prompt' requires an argument (`walt sample --help`"),
+        (["sample", "--steps", "x"], "sample: invalid value for '--steps': 'x' is no whole number ("),
+        (["sample", "--seconds", "x"], "sample: invalid value for '--seconds': 'x' is no number ("),
+        (["inspect", "--clips", "-1"], "inspect: invalid value for '--clips': '-1' is below 0, the least ("),
+        (["ui", "--port", "65536"], "ui: invalid value for '--port': '65536' is above 65535, the most ("),
+        (["export", "clips"], "export: invalid value for 'what': 'clips' is not one of 'data', 'model' ("),
         (["--nosuch"], "no such option: --nosuch (`walt --help` says what there is)"),
     ],
 )
@@ -109,6 +116,30 @@ def test_a_wrong_argument_is_one_line_as_all_errors_are(words: list[str], said: 
     assert said in str(result.exception)
     assert "\n" not in str(result.exception)
     assert not result.output
+
+
+def test_the_help_of_a_stage_names_what_it_reads_and_makes_and_its_settings() -> None:
+    said = " ".join(CliRunner().invoke(app, ["ingest", "--help"], env={"COLUMNS": "400"}).output.split())
+    assert "Reads <dataset.descriptor>, <dataset.path>, " in said
+    assert "; writes data/clips, data/manifest, data/rejects.parquet, data/clip_rejects.parquet." in said
+    assert "Settings: dataset, ingest, compute in params.yaml." in said
+    said = CliRunner().invoke(app, ["train-base", "--help"], env={"COLUMNS": "400"}).output
+    assert "Reads data/latents, data/text; writes models/base. It goes on from its last checkpoint." in said
+
+
+def test_the_help_is_wrapped_to_the_window_and_shows_no_value_for_flags() -> None:
+    lines = CliRunner().invoke(app, ["rollback", "--help"], env={"COLUMNS": "400"}).output.splitlines()
+    assert any("refuses the release that lost it" in line and "what a release was made of." in line for line in lines)
+    assert "<str>" in "".join(lines)
+    lines = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "400"}).output.splitlines()
+    assert any("begins with `walt init`" in line and "`walt COMMAND --help`" in line for line in lines)
+    for words in (["rollback"], ["check"], ["ingest"], ["train-base"], []):
+        assert "<bool>" not in CliRunner().invoke(app, [*words, "--help"]).output
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert (shown.exit_code, shown.output) == (0, f"walt {metadata.version('walt')}\n")
 
 
 def test_a_name_alone_shows_the_help() -> None:

@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 from tests.support import ingest_project
 from tests.support.disguises import DISGUISES
 from tests.support.places import digests
+from tests.support.settings import recipe
 from tests.support.takedown_project import caption_of, copy_to_store, make_takedown_project
 from tests.support.tracking import CONFIG
 from walt.cli import app
 from walt.commands.lineage.of_source import Holdings, find
 from walt.commands.takedown.fingerprints import pictures_of
 from walt.commands.takedown.search import Needles, search
+from walt.commands.takedown.take_down import source_folder
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
@@ -151,6 +153,55 @@ def test_a_list_of_sources_is_taken_down_at_once(small: Paths) -> None:
     assert not re.search("scene|0.mp4", json.dumps(records)), "no caption and no name is kept"
     text = next((small.root / "work/takedown").glob("*-report.json")).read_text()
     assert "scene" not in text
+
+
+@pytest.mark.slow
+def test_a_source_outside_of_the_project_is_found_and_deleted(
+    small: Paths, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As ``walt init --videos ~/my-videos`` has it."""
+    outside = tmp_path_factory.mktemp("elsewhere") / "videos"
+    shutil.move(small.root / "videos", outside)
+    params = small.root / "params.yaml"
+    params.write_text(params.read_text().replace('"path": "videos"', f'"path": "{outside}"'))
+    samples = small.root / "results/samples"
+    samples.mkdir(parents=True)
+    prompts = {"00000": caption_of(0), "00001": caption_of(1)}
+    (samples / "samples.json").write_text(
+        json.dumps([{"file": f"{name}.mp4", "prompt": prompt} for name, prompt in prompts.items()])
+    )
+    for name in ("00000.mp4", "00000.png", "00001.mp4", "00001.png", "grid.png"):
+        (samples / name).write_text(f"pixels of {name}, in which no text is found")
+    (small.root / "mlartifacts").mkdir(exist_ok=True)
+    shutil.copy(samples / "00000.png", small.root / "mlartifacts/copy")
+    dry = _run(small.root, "0.mp4", "--reason", "asked", "--dry-run").replace("\n", "")
+    assert f"would stay, since --delete-source is not given: rm {outside}/0.mp4" in dry
+    assert f"would stay, to be edited by whoever keeps it: {outside}/captions.csv (caption)" in dry
+    assert "would be removed or written again without it: data/clips/clips.parquet (key)" in dry
+    assert (outside / "0.mp4").is_file()
+    said = _run(small.root, "0.mp4", "--reason", "asked", "--delete-source").replace("\n", "")
+    assert f"removed {outside}/0.mp4 (bytes)" in said
+    assert sorted(path.name for path in outside.glob("*.mp4")) == ["1.mp4", "2.mp4"]
+    assert sorted(path.name for path in samples.iterdir()) == ["00001.mp4", "00001.png"]
+    assert not (small.root / "mlartifacts/copy").exists()
+
+
+def test_sources_that_are_not_here_are_left_to_whoever_keeps_them(tmp_path: Path) -> None:
+    params = recipe()
+    for place, folder in (("s3://bucket/videos", None), ("nowhere", None), ("here", tmp_path / "here")):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        dataset = params.dataset.model_copy(update={"path": place})
+        assert source_folder(tmp_path, params.model_copy(update={"dataset": dataset})) == folder
+
+
+def test_further_folders_are_searched_and_nothing_is_read_twice(tmp_path: Path) -> None:
+    root, outside = tmp_path / "around/project", tmp_path / "around"
+    (root / ".dvc/cache").mkdir(parents=True)
+    for file in (root / "a.txt", root / ".dvc/cache/b", outside / "c.txt"):
+        file.write_text("a caption")
+    found = search(root, Needles(captions=frozenset(["a caption"])), [root / ".dvc/cache", outside])
+    assert {*found.found} == {root / "a.txt", root / ".dvc/cache/b", outside / "c.txt"}
+    assert found.files == 3
 
 
 @pytest.mark.slow

@@ -51,6 +51,13 @@ def test_every_page_can_be_reached_from_the_navigation(site: Path) -> None:
     } <= pages
 
 
+def test_words_in_angle_brackets_are_shown_and_not_taken_for_tags(site: Path) -> None:
+    assert "are set aside in work/<stage>/set-aside." in text(site / "commands/train-base.html")
+    assert "Reads <dataset.descriptor>, <dataset.path>, " in text(site / "commands/ingest.html")
+    assert "checkpoints stay in work/<stage>/set-aside, the newest; null: all" in text(site / "settings/resume.html")
+    assert "what <data|model>" in text(site / "commands/export.html")
+
+
 def test_every_knob_has_its_docstring_default_and_recipes(site: Path) -> None:
     data = recipe_data("demo")
     for name, section in data.items():

@@ -55,6 +55,13 @@ def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pyte
     assert "starting" not in printed.out
 
 
+@pytest.mark.parametrize(
+    ("port", "server"), [(4200, "PREFECT_PROFILE=local"), (4300, "PREFECT_API_URL=http://127.0.0.1:4300/api")]
+)
+def test_what_to_type_asks_the_server_that_was_started(port: int, server: str) -> None:
+    assert serve.how_to_run_one(port) == f"{server} prefect deployment run walt/train-base --watch"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_start_makes_deployments_limit_and_automation_and_ends_with_its_process(tmp_path: Path) -> None:
@@ -97,6 +104,8 @@ def test_a_start_makes_deployments_limit_and_automation_and_ends_with_its_proces
     with socket.socket() as probe:
         assert probe.connect_ex((HOST, port)) != 0, "it still listens"
     lines = said.read_text()
+    assert f"ready. The page: http://127.0.0.1:{port}\n" in lines
+    assert f"PREFECT_API_URL={api_url(port)} prefect" in lines
     assert "walt-accelerator: 2 at a time" in lines
     assert "walt-failure: posts to 127.0.0.1" in lines
     assert "the-secret-part" not in lines

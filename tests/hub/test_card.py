@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from tests.support.exported import CLASSES, write_project
+from walt.core.digests import sha256_file
 from walt.core.left_out import leave_out
 from walt.core.paths import Paths
 from walt.core.storage import write_json
@@ -34,7 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     samples = [{"prompt": "a <b>red</b> circle"}, {"prompt": "a <b>red</b> circle"}, {"prompt": ""}]
     write_json(paths.samples / "samples.json", samples)
-    write_json(paths.manifest / "_index.json", {"parts": [], "sha256": 64 * "c"})
+    write_json(paths.manifest / "_index.json", {"parts": []})
     return root
 
 
@@ -57,7 +58,7 @@ def test_it_says_what_was_measured_and_on_what(project: Path, tmp_path: Path) ->
     assert "| adherence/both | 0.75 | [0.63" in text
     assert "| 64 | prompts and seeds: aaaaaaaaaaaa; videos: 5 frames of 32x32 |" in text
     assert '"steps": 25' in text
-    assert f"`{64 * 'c'}`" in text
+    assert f"the manifest with the SHA-256 `{sha256_file(project / 'data/manifest/_index.json')}`" in text
     assert "videos of 5 frames of 32x32 at 8 frames per second" in text
     assert text.count("- a &lt;b&gt;red&lt;/b&gt; circle") == 1
     assert "Of the weights: not stated." in text

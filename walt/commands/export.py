@@ -46,7 +46,10 @@ def command(
         Path | None,
         typer.Argument(help="A new folder, or one that `walt export` filled before; not needed with --push."),
     ] = None,
-    layout: Annotated[LayoutName | None, typer.Option("--as", help="Of data: the layout.")] = None,
+    layout: Annotated[
+        LayoutName | None,
+        typer.Option("--as", metavar="LAYOUT", help=f"Of data: {', '.join(LayoutName)}."),
+    ] = None,
     size: Annotated[
         str | None,
         typer.Option(

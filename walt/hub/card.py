@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.diffusers_vae import DESCRIPTION
 from walt.core.config import load_section
+from walt.core.digests import sha256_file
 from walt.core.figures import Figure, significant
 from walt.core.paths import Paths
 from walt.core.storage import read_json
@@ -137,9 +138,9 @@ def _prompts(paths: Paths) -> list[str]:
 
 
 def _manifest_digest(paths: Paths) -> str | None:
-    """Of the manifest that the clips were listed in."""
+    """Of the manifest's index as it is now, by which the report and ``walt export data`` name a manifest, too."""
     index = paths.manifest / PARTS_INDEX
-    return read_json(index).get("sha256") if index.is_file() else None
+    return sha256_file(index) if index.is_file() else None
 
 
 def _videos(params: Params, exported: Exported) -> str:

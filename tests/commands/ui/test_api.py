@@ -216,7 +216,8 @@ def test_a_job_shows_how_far_it_is_and_what_it_looks_like_and_can_be_stopped(
         ({"prompt": "a cat", "image": "../x"}, "image: string should match pattern"),
         ({"prompt": "a cat", "image": "x"}, "upload x: not here"),
         ({"prompt": "x" * 5000}, "prompt: string should have at most 4000 characters"),
-        ({"prompt": "a cat", "out": "/tmp"}, "out: extra inputs are not permitted"),
+        ({"prompt": "a cat", "out": "/tmp"}, "an order has no 'out'"),
+        ({"promt": "a cat"}, "an order has no 'promt'; did you mean 'prompt'?"),
     ],
 )
 def test_an_order_that_makes_no_sense_gets_a_line_at_once(waiting: Api, order: dict[str, Any], said: str) -> None:

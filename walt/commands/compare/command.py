@@ -11,7 +11,9 @@ import typer
 def command(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL MODEL...", help="walt-base@champion, walt-base/3, a release, a folder."),
+        typer.Argument(
+            metavar="MODEL", help="Two or more, each walt-base@champion, walt-base/3, a release or a folder."
+        ),
     ],
     prompt: Annotated[
         list[str] | None, typer.Option(help="What is to be shown. Repeatable; by default the first of params.yaml.")

@@ -80,7 +80,7 @@ def _model_rows(about: dict[str, Any]) -> list[tuple[str, list[str]]]:
     if about["run"] is None:
         return rows
     sources = [f"{one['name'] or one['sha256']}: {_clips(one['train'] + one['held_out'])}" for one in about["sources"]]
-    sources += [f"... {more} more, see --json"] if (more := about["num_sources"] - len(sources)) else []
+    sources += [f"... {more} more, in `walt lineage --json`"] if (more := about["num_sources"] - len(sources)) else []
     return [
         *rows,
         ("run", [f"{about['run']} ({about['stage']})"]),
@@ -108,7 +108,7 @@ def table_of(title: str, rows: Iterable[tuple[str, list[str]]]) -> Table:
     for name, lines in rows:
         if not lines:
             continue
-        more = [f"... {len(lines) - MOST_SHOWN} more, see --json"] if len(lines) > MOST_SHOWN else []
+        more = [f"... {len(lines) - MOST_SHOWN} more, in `walt lineage --json`"] if len(lines) > MOST_SHOWN else []
         label = name if len(lines) == 1 else f"{name} ({len(lines)})"
         table.add_row(harmless(label), harmless(printable("\n".join([*lines[:MOST_SHOWN], *more]))))
     return table

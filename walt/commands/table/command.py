@@ -14,7 +14,7 @@ from walt.project.dvc_yaml import NO_PIPELINE, PIPELINE_FILE
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A table of the paper, such as 3b.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A table of the paper, such as 3b.")] = None,
     scale: Annotated[
         Literal["demo", "paper"], typer.Option(help="Small models on a processor, or the paper's own.")
     ] = "paper",
@@ -41,14 +41,18 @@ def show_list() -> None:
     """Print a row for each table."""
     from walt.commands.table.table_file import RowScale, load_table, table_names
 
-    shown = Table(title="walt table NAME --scale demo or paper, with each seed", title_justify="left")
-    for column in ("table", "what", "runs", "demo, three seeds", "paper, one seed"):
+    shown = Table(title="walt table NAME --scale demo, or --scale paper", title_justify="left")
+    for column in ("table", "what", "rows of demo / paper", "demo, three seeds", "paper, one seed"):
         shown.add_column(column)
     for name in table_names():
         table = load_table(name)
-        runs = [sum(row.at.get(scale, RowScale()).left_out is None for row in table.rows) for scale in table.scales]
-        cost = {scale: given.cost for scale, given in table.scales.items()}
-        shown.add_row(name, table.title, " / ".join(map(str, runs)), cost.get("demo", "not"), cost.get("paper", "not"))
+        rows, costs = [], []
+        for scale in ("demo", "paper"):
+            there = scale in table.scales
+            taken = sum(row.at.get(scale, RowScale()).left_out is None for row in table.rows)
+            rows.append(str(taken) if there else "-")
+            costs.append(table.scales[scale].cost if there else "not at this scale")
+        shown.add_row(name, table.title, " / ".join(rows), *costs)
     console.print(shown)
 
 

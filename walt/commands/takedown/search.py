@@ -41,6 +41,8 @@ class Needles:
     """SHA-256 of their bytes: as text they may be named, in the tables of refused inputs and in MLflow."""
     pictures: frozenset[str] = frozenset()
     """SHA-256 of the picture files of clips, in each size."""
+    samples: frozenset[str] = frozenset()
+    """SHA-256 of files that were sampled with its captions, or go on from its clips: no text is found in pixels."""
 
     @property
     def contents(self) -> frozenset[str]:
@@ -69,13 +71,16 @@ class Searched:
     files: int = 0
     bytes: int = 0
     found: dict[Path, set[str]] = field(default_factory=dict)
-    """File -> what of the source it holds: ``bytes``, ``key``, ``caption``."""
+    """File -> what of the source it holds: ``bytes``, ``key``, ``caption``, ``sample``."""
     unread: dict[Path, str] = field(default_factory=dict)
     """Files that could not be read, and why."""
 
 
 def search(root: Path, needles: Needles, more: Iterable[Path] = ()) -> Searched:
-    """Look through all files below the root, and below further folders (a cache of DVC that is elsewhere)."""
+    """Look through all files below the root, and below further folders: a cache of DVC and sources that are elsewhere.
+
+    A further folder that is below the root is not read twice.
+    """
     result, patterns = Searched(), needles.patterns()
     for path in _files(root, more):
         try:
@@ -93,10 +98,11 @@ def search(root: Path, needles: Needles, more: Iterable[Path] = ()) -> Searched:
 
 def _files(root: Path, more: Iterable[Path]) -> Iterator[Path]:
     passed = {root / name for name in PASSED_OVER}
-    for top in (root, *more):
+    elsewhere = [top for top in more if not top.resolve().is_relative_to(root.resolve())]
+    for top in (root, *elsewhere):
         for folder, folders, files in os.walk(top):
             here = Path(folder)
-            folders[:] = sorted(name for name in folders if here / name not in passed)
+            folders[:] = sorted(name for name in folders if here / name not in {*passed, root})
             yield from (here / name for name in sorted(files) if not (here / name).is_symlink())
 
 
@@ -106,7 +112,9 @@ def _look(path: Path, size: int, needles: Needles, patterns: dict[bytes, str]) -
         return set()
     with open(path, "rb") as stream:
         begin = stream.read(_TAR_MAGIC_PLACE + len(_TAR_MAGIC))
-        found = {"bytes"} if sha256_file(path) in needles.contents else set()
+        digest = sha256_file(path)
+        named = ((needles.contents, "bytes"), (needles.samples, "sample"))
+        found = {what for digests, what in named if digest in digests}
         if begin.startswith(_PARQUET_MAGIC):
             return found | set(_in_table(path, needles))
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:

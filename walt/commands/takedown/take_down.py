@@ -14,9 +14,11 @@ from walt.commands.lineage.show import open_registry, source_rows, table_of
 from walt.commands.takedown.copies import DvcStores, not_searched, remove_from_remotes
 from walt.commands.takedown.fingerprints import Pictures, pictures_of
 from walt.commands.takedown.search import Needles, Searched, search
+from walt.core.digests import sha256_file
 from walt.core.log import console, info, warning
-from walt.core.paths import Paths
+from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
+from walt.core.remote import is_remote
 from walt.core.secrets import all_without_secrets, without_secrets
 from walt.core.storage import write_json
 from walt.data.shards import INDEX_NAME
@@ -24,12 +26,18 @@ from walt.ingest.taken_down import BITS, TakedownRecord, TakenDown, today
 from walt.project.params import Params
 from walt.project.registry import get_stage
 from walt.project.runner import load_params, run_stage
+from walt.sampling.samples import OVERVIEW, SAMPLES
 from walt.tracking.lineage import TAKEDOWN_TAG, Registry, Version
 
 REPORT = "report.json"
 _SCRIPT = "older-versions.sh"
 _DERIVED = ("mlartifacts", "results", "samples", "work", ".dvc/cache")
 """Folders whose files are made from others, or are copies: what holds a source there is removed."""
+_MADE_AGAIN = (
+    *(path for path in ARTIFACTS.values() if path.startswith("data/")),
+    *("work/encode-text", "work/encode-video", "work/ingest"),
+)
+"""Folders of which the stages that a takedown runs write again, or remove, what holds the source."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +69,13 @@ def run(request: Request, root: Path) -> Searched:
     registry = open_registry(root)
     versions = registry.holders(sources)
     console.print(table_of(", ".join(request.given), source_rows(held, {str(v): how for v, how in versions.items()})))
-    needles, stores = _needles(held, pictures), DvcStores.of(root)
+    needles, stores = _needles(held, pictures, root), DvcStores.of(root)
+    data = source_folder(root, params)
+    places = [stores.cache, *([data] if data else [])]
     if request.dry_run:
-        found = search(root, needles, [stores.cache])
-        for line in _lines(found, root):
-            info(f"would be removed or named: {line}")
+        found = search(root, needles, places)
+        for line in _remove(root, data, found, stores, request, dry=True):
+            info(line)
         info(_proposal(versions, params))
         return found
     for source in sources:
@@ -73,26 +83,38 @@ def run(request: Request, root: Path) -> Searched:
     for stage in _stages(paths):
         run_stage(get_stage(stage), root)
     _tag(registry, versions, sources)
-    done = _remove(root, params, search(root, needles, [stores.cache]), stores, request.delete_source)
+    done = _remove(root, data, search(root, needles, places), stores, request)
     script = paths.work("takedown") / f"{sources[0][:16]}-{_SCRIPT}"
     elsewhere = list(not_searched(root, params, stores, versions, script))
+    if data is None:
+        place = without_secrets(params.dataset.path)
+        elsewhere.append(f"{place}, where the source files are: they are removed there by whoever keeps them")
     for line in [*done, *(f"not searched: {line}" for line in elsewhere)]:
         info(line)
-    left = search(root, needles, [stores.cache])
+    left = search(root, needles, places)
     _report(paths, sources, held, versions, done, elsewhere, left)
     for name in held.checkpoints:
-        info(f"trained on it, and goes on from there unless it is removed: rm -r {shlex.quote(name)}")
+        info(f"a checkpoint of a training whose data held it, and which would go on: rm -r {shlex.quote(name)}")
     info(_proposal(versions, params))
     return left
 
 
-def _needles(held: Holdings, pictures: Mapping[str, Pictures]) -> Needles:
+def source_folder(root: Path, params: Params) -> Path | None:
+    """Where the source files are, often outside of the project; None where that is a server, or not here."""
+    folder = (root / params.dataset.path).resolve()
+    return None if is_remote(params.dataset.path) or not folder.is_dir() else folder
+
+
+def _needles(held: Holdings, pictures: Mapping[str, Pictures], root: Path) -> Needles:
     own = [text for text in held.texts if not text.shared]
+    samples = [root / name for name in held.samples]
+    grids = {file.with_name(OVERVIEW) for file in samples}  # one of several samples: it shows the prompt, too
     return Needles(
         keys=frozenset(held.keys) | {text.id for text in own},
         captions=frozenset(text.text for text in own),
         sources=frozenset(held.sources),
         pictures=frozenset(digest for one in pictures.values() for digest in one.digests),
+        samples=frozenset(sha256_file(file) for file in (*samples, *grids) if file.is_file()),
     )
 
 
@@ -126,24 +148,37 @@ def _tag(registry: Registry, versions: Mapping[Version, str], sources: Iterable[
         registry.tag(version, TAKEDOWN_TAG, ",".join(names))
 
 
-def _remove(root: Path, params: Params, found: Searched, stores: DvcStores, delete_source: bool) -> list[str]:
-    """Remove what is made from others, and what shows clips; a line for each file, also for those that stay."""
-    data = (root / params.dataset.path).resolve()
-    derived = [stores.cache, *(root / name for name in _DERIVED)]
+def _remove(
+    root: Path, data: Path | None, found: Searched, stores: DvcStores, request: Request, dry: bool = False
+) -> list[str]:
+    """Remove what is made from others, and what shows clips; a line for each file, also for those that stay.
+
+    Args:
+        data: the folder of the source files, if it is here.
+        dry: remove nothing, and say what would become of each file.
+    """
     pages = [file for file in sorted((root / "results").rglob("*.html")) if file.is_file()]
+    made_again = [root / name for name in _MADE_AGAIN] if dry else []  # by the stages, which have run before else
+    derived = [stores.cache, *(root / name for name in _DERIVED)]
     lines = []
-    for file in dict.fromkeys([*found.found, *pages]):
+    in_order = sorted(found.found, key=lambda file: file.name == SAMPLES)  # last, since it says which the others are
+    for file in dict.fromkeys([*in_order, *pages]):
         what = ", ".join(sorted(found.found.get(file, {"may show its pictures"})))
         name = printable(str(file.relative_to(root) if file.is_relative_to(root) else file))
-        is_source = file.is_relative_to(data) and "bytes" in found.found.get(file, ())
-        if any(file.is_relative_to(folder) for folder in derived) or (is_source and delete_source):
-            file.unlink()
-            lines.append(f"removed {name} ({what})")
+        is_source = data is not None and file.is_relative_to(data) and "bytes" in found.found.get(file, ())
+        if any(file.is_relative_to(folder) for folder in made_again):
+            lines.append(f"would be removed or written again without it: {name} ({what})")
+        elif any(file.is_relative_to(folder) for folder in derived) or (is_source and request.delete_source):
+            if not dry:
+                file.unlink()
+            lines.append(f"{'would be removed:' if dry else 'removed'} {name} ({what})")
         elif is_source:
-            lines.append(f"still there, since --delete-source was not given: rm {shlex.quote(name)}")
+            stays = "would stay, since --delete-source is not" if dry else "still there, since --delete-source was not"
+            lines.append(f"{stays} given: rm {shlex.quote(name)}")
         else:
-            lines.append(f"still there, to be edited by whoever keeps it: {name} ({what})")
-    return [*lines, *remove_from_remotes(root, stores, stores.objects(found.found))]
+            stays = "would stay" if dry else "still there"
+            lines.append(f"{stays}, to be edited by whoever keeps it: {name} ({what})")
+    return lines if dry else [*lines, *remove_from_remotes(root, stores, stores.objects(found.found))]
 
 
 def _report(
@@ -188,7 +223,7 @@ def _proposal(versions: Mapping[Version, str], params: Params) -> str:
     champions = [str(version) for version in versions if alias in version.aliases]
     if champions:
         return (
-            f"{' and '.join(champions)} saw it: remove the checkpoints that are named above, then `dvc repro` and "
-            "`walt promote` train and promote a release that did not."
+            f"made with it: {', '.join(champions)}. Remove the checkpoints that are named above, then `dvc repro` and "
+            "`walt promote` train and promote a release without it."
         )
-    return f"No model with the alias {alias} saw it: nothing has to be trained again."
+    return f"no model with the alias {alias} was made with it: nothing has to be trained again."

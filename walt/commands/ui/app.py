@@ -20,6 +20,7 @@ from walt.commands.ui.studio import Studio
 from walt.commands.ui.uploads import NoRoomError
 from walt.commands.ui.worker import plain
 from walt.core.errors import ConfigurationError, WaltError
+from walt.core.suggestions import did_you_mean
 
 T = TypeVar("T")
 _FILES = Path(__file__).parent
@@ -200,6 +201,9 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     if first["type"] == "json_invalid":
         return JSONResponse({"detail": "the body of the request is not JSON"}, 422)
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    if first["type"] == "extra_forbidden":
+        nearest = did_you_mean(where, Order.model_fields)
+        return JSONResponse({"detail": f"an order has no '{where}'{nearest}"}, 422)
     message = str(first["msg"])
     return JSONResponse({"detail": f"{where}: {message[:1].lower()}{message[1:]}" if where else message}, 422)
 
