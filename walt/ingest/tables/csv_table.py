@@ -93,7 +93,7 @@ def _text(stream: IO[bytes]) -> io.TextIOWrapper:
     stream.seek(0)
     encoding = _BYTE_ORDER_MARKS.get(stream.read(2), "utf-8-sig")
     stream.seek(0)
-    return io.TextIOWrapper(_Unclosed(stream), encoding=encoding, errors="surrogateescape", newline="")  # type: ignore[type-var]
+    return io.TextIOWrapper(_Unclosed(stream), encoding=encoding, errors="surrogateescape", newline="")  # type: ignore[arg-type]
 
 
 def _numbered(reader: _csv.Reader) -> Iterator[tuple[int, list[str]]]:
