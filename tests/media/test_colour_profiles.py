@@ -59,6 +59,31 @@ def test_the_colours_of_phones_are_converted(name: str, options: dict[str, Any],
     assert np.abs(found - expected).max() < 2
 
 
+def linear_grey() -> bytes:
+    """A profile of grey levels that are proportional to light."""
+    tags = {
+        b"desc": b"desc\0\0\0\0\0\0\0\2x\0" + bytes(78), b"cprt": b"text\0\0\0\0x\0\0\0",
+        b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">iii", 63190, 65536, 54061),
+        b"kTRC": b"curv\0\0\0\0" + struct.pack(">IHxx", 1, 256),
+    }  # fmt: skip
+    table, body, at = b"", b"", 132 + 12 * len(tags)
+    for name, content in tags.items():
+        table += struct.pack(">4sII", name, at + len(body), len(content))
+        body += content
+    header = struct.pack(">I4xI4s4s4s12x4s28xiii", at + len(body), 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp",
+                         63190, 65536, 54061)  # fmt: skip
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+@pytest.mark.parametrize("alpha", [None, 128])
+def test_grey_levels_too(alpha: int | None, tmp_path: Path) -> None:
+    image = Image.new("L", (16, 16), 55) if alpha is None else Image.new("LA", (16, 16), (55, alpha))
+    found = written(tmp_path, image, icc_profile=linear_grey())
+    expected = 255 * (1.055 * (55 / 255) ** (1 / 2.4) - 0.055)
+    assert np.abs(found - expected * (1 if alpha is None else alpha / 255)).max() < 1
+    assert np.array_equal(written(tmp_path, image, "b.png", icc_profile=display_p3()), written(tmp_path, image))
+
+
 @pytest.mark.parametrize("mode", ["P", "RGBA"])
 def test_palettes_and_alpha_are_kept(mode: str, tmp_path: Path) -> None:
     image = swatches().quantize(8) if mode == "P" else swatches()
