@@ -197,6 +197,45 @@ def test_a_size_that_changes_within_an_mp4(tmp_path: Path) -> None:
         read_clips(path, num_frames=2, fps=8, sizes=[SIZE], max_clips=1, limits=LIMITS, starts=[1.5])
 
 
+def with_aspects(folder: Path, name: str, *aspects: Fraction) -> Path:
+    """A second of a counter for each aspect of pixels, one behind the other in one stream without any other mark."""
+    whole = b""
+    for number, aspect in enumerate(aspects):
+        part = folder / f"{number}.h264"
+        frames = counter(24 * len(aspects), 48, 64)[24 * number : 24 * number + 24]
+        plain = {"crf": "1", "x264-params": "bframes=0:keyint=24:threads=1"}
+        write_video(part.with_suffix(".mkv"), frames, pixel_format="yuv420p", aspect=aspect, options=plain)
+        ffmpeg("-i", part.with_suffix(".mkv"), "-c", "copy", part)
+        whole += part.read_bytes()
+    (folder / "whole.h264").write_bytes(whole)
+    ffmpeg("-r", "24", "-f", "h264", "-i", folder / "whole.h264", "-c", "copy", folder / name)
+    return folder / name
+
+
+def first_clip(path: Path, starts: float) -> list[int] | str:
+    try:
+        (clip,) = read_clips(path, num_frames=4, fps=8, sizes=[SIZE], max_clips=1, limits=LIMITS, starts=[starts])
+    except SourceError as error:
+        return error.code
+    return read_counter(clip.frames[SIZE])
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.avi", "a.flv"])
+def test_pixels_that_change_their_aspect_are_refused(name: str, tmp_path: Path) -> None:
+    """As broadcasts do between 4:3 and 16:9. The second half would be half as wide as it is."""
+    wide = with_aspects(tmp_path, name, Fraction(1), Fraction(2))
+    assert first_clip(wide, 1.25) == "size_changed"
+    assert first_clip(wide, 0) == [0, 3, 6, 9], "what comes before it is as it should be"
+    alike = with_aspects(tmp_path, name, Fraction(16, 11), Fraction(64, 45))
+    assert first_clip(alike, 1.25) == [30, 33, 36, 39], "two ways to state 16:9"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_where_the_container_states_the_aspect_it_holds(name: str, tmp_path: Path) -> None:
+    path = with_aspects(tmp_path, name, Fraction(1), Fraction(2))
+    assert first_clip(path, 1.25) == [30, 33, 36, 39]
+
+
 @pytest.mark.parametrize(
     ("codec", "pixel_format"),
     [("libx264", "yuv420p10le"), ("libx264", "yuv444p10le"), ("libx265", "yuv420p12le"), ("ffv1", "gbrp10le"),

@@ -57,8 +57,12 @@ def box(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), kind) + content
 
 
-def with_edits(source: Path, target: Path, edits: list[tuple[Fraction, Fraction | None]]) -> Path:
-    """The same video with another edit list: pairs of a length and where it begins in the media, None: nowhere."""
+def with_edits(source: Path, target: Path, edits: list[tuple[Fraction, Fraction | None]], rate: float = 1.0) -> Path:
+    """The same video with another edit list: pairs of a length and where it begins in the media, None: nowhere.
+
+    Args:
+        rate: of the last one.
+    """
     data = source.read_bytes()
     first = data.index(b"elst") + 12
     (start,) = struct.unpack_from(">i", data, first + 4)
@@ -68,6 +72,7 @@ def with_edits(source: Path, target: Path, edits: list[tuple[Fraction, Fraction 
         struct.pack(">IiI", int(length * movie), -1 if at is None else start + int(at * media), 1 << 16)
         for length, at in edits
     )
+    entries = entries[:-4] + struct.pack(">I", int(rate * 65536))
     table = box(b"elst", struct.pack(">II", 0, len(edits)) + entries)
     old = data.index(b"edts") - 4
     (size,) = struct.unpack_from(">I", data, old)
@@ -93,6 +98,20 @@ def test_pieces_of_an_edit_list_follow_each_other_and_one_with_a_pause_is_refuse
     assert numbers(trimmed) == [[6, 9, 12, 15], [18, 21, 24, 27]]
     pause = with_edits(whole, tmp_path / "d.mp4", [(HALF, Fraction(0)), (Fraction(1), None), (HALF, Fraction(1))])
     assert refusal(pause) == "edits"
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, 2])
+def test_edits_at_another_rate_are_refused(tmp_path: Path, rate: float) -> None:
+    whole = video(tmp_path / "a.mp4", num=48)
+    pieces = [(HALF, Fraction(0)), (HALF, HALF)]
+    assert numbers(with_edits(whole, tmp_path / "b.mp4", pieces)) == [[0, 3, 6, 9], [12, 15, 18, 21]]
+    assert refusal(with_edits(whole, tmp_path / "c.mp4", pieces, rate)) == "edits"
+
+
+def test_a_single_edit_of_the_rate_0_is_the_mistake_of_a_writer(tmp_path: Path) -> None:
+    whole = video(tmp_path / "a.mp4")
+    assert numbers(with_edits(whole, tmp_path / "b.mp4", [(Fraction(1), Fraction(0))], rate=0)) == numbers(whole)
+    assert refusal(with_edits(whole, tmp_path / "c.mp4", [(Fraction(1), Fraction(0))], rate=0.25)) == "edits"
 
 
 def test_a_second_mp4_behind_the_first_is_not_lost_in_silence(tmp_path: Path) -> None:

@@ -220,19 +220,29 @@ def test_killed_after_a_tar_and_run_again_gives_the_same_bytes(some: Paths, monk
     assert len(asked) == 13, "another prompt asks again"
 
 
-def test_text_is_not_encoded_without_the_captions_of_this_manifest(some: Paths) -> None:
-    with pytest.raises(StorageError, match=r"data/captions: no captions were written; `walt caption` writes them"):
-        encode_text.run(TEXT_CONFIG, some)
+def test_text_is_not_encoded_with_the_captions_of_another_manifest(some: Paths) -> None:
     caption.run(config(), some)
     about = some.captions / "about.json"
     whole = about.read_text()
     about.write_text(whole.replace("manifest", "manifesT"))
     with pytest.raises(CorruptArtifactError, match=r"about\.json"):
         encode_text.run(TEXT_CONFIG, some)
+    about.unlink()
+    with pytest.raises(StorageError, match="the captions are not whole"):
+        encode_text.run(TEXT_CONFIG, some)
     about.write_text(whole)
     write_manifest(some.manifest, [(0, list(as_ingested(some).values())[:9])])
     with pytest.raises(StorageError, match="the captions are of another manifest"):
         encode_text.run(TEXT_CONFIG, some)
+
+
+def test_captions_of_another_manifest_that_hold_nothing_are_none(some: Paths) -> None:
+    captionless = Config(seed=0, caption=None, compute=compute_settings())
+    assert caption.run(captionless, some)["corrected"] == 0
+    assert (some.captions / "about.json").is_file()
+    rows = [row for row in as_ingested(some).values() if row.captions]
+    write_manifest(some.manifest, [(0, rows)])
+    assert encode_text.run(TEXT_CONFIG, some)["clips"] == len(rows)
 
 
 def test_a_model_that_is_not_there_is_one_line_before_any_work(some: Paths) -> None:

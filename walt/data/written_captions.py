@@ -78,6 +78,9 @@ class WrittenCaptions:
         there = (self._folder / PARTS_INDEX).is_file()
         self._parts = {entry.part: entry for entry in read_parts(self._folder)} if there else {}
 
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
     def of(self, part: str) -> dict[str, WrittenRow]:
         """The rows of a part of the manifest, by key.
 
@@ -95,21 +98,30 @@ def _captions(stored: Iterable[Mapping[str, str]]) -> tuple[Caption, ...]:
     return tuple(Caption(**caption) for caption in stored)
 
 
-def check_written(manifest: Path) -> None:
+def check_written(manifest: Path, *, wanted: bool = False) -> None:
     """Check that written captions belong to this manifest.
+
+    Args:
+        wanted: whether there must be some. Otherwise none at all are as good as those of another manifest that hold no
+            captions, since nobody reads anything of them.
 
     Raises:
         StorageError: there are none, or they were written for another one.
         CorruptArtifactError: what says so is damaged.
     """
     about = manifest.with_name(FOLDER) / ABOUT
-    if not about.is_file():
+    of_this = False
+    if about.is_file():
+        content, checked = read_json_with_digest(about)
+        if not checked:
+            raise CorruptArtifactError(f"{about}: its own digest is missing")
+        of_this = content.get("manifest") == sha256_file(manifest / PARTS_INDEX)
+    if of_this or not (wanted or WrittenCaptions(manifest)):
+        return
+    if not about.parent.exists():
         raise StorageError(f"{about.parent}: no captions were written; `walt caption` writes them")
-    content, checked = read_json_with_digest(about)
-    if not checked:
-        raise CorruptArtifactError(f"{about}: its own digest is missing")
-    if content.get("manifest") != sha256_file(manifest / PARTS_INDEX):
-        raise StorageError(f"{about.parent}: the captions are of another manifest; `walt caption` writes them again")
+    wrong = "of another manifest" if about.is_file() else "not whole"
+    raise StorageError(f"{about.parent}: the captions are {wrong}; `walt caption` writes them again")
 
 
 def with_written(table: pa.Table, written: Mapping[str, WrittenRow]) -> pa.Table:

@@ -46,6 +46,10 @@ _HELD_BYTES = 64 << 20
 """Packets of larger files are read twice instead of being kept in memory."""
 _TOGETHER = Fraction(1, 20)
 """A picture stream that starts at most this many seconds after the file, as coders of sound delay, starts with it."""
+_STATING_ASPECT = frozenset({"mov", "matroska", "asf", "gif", "apng"})
+"""Containers that state one aspect of pixels, which players take whatever the pictures say."""
+_ASPECTS_ALIKE = Fraction(1, 20)
+"""Broadcasters state 16:9 as pixels of 16:11 and of 64:45: a change like that is none."""
 _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6  # seconds, of sums of floats
 
@@ -74,6 +78,8 @@ class VideoReader:
         too_long = self.info.seconds is not None and self.info.seconds > limits.max_seconds
         if too_long and not self.continuity.restarts:  # there the length is the difference of two timestamps
             raise SourceError("too_long", f"{self.info.seconds or 0:.0f} seconds, more than {limits.max_seconds:g}")
+        self._aspect: Fraction | None = None  # of pixels, by the decoder, since the first frame
+        self._states_aspect = container.format.name.split(",")[0] in _STATING_ASPECT
         self._is_mov = container.format.name.startswith("mov")  # an edit list may show less than all frames
         self._decoder, self._strict = make_decoder(self.stream, limits, strict=strict), strict
         self._check_whole = check_of_pictures(self._decoder)
@@ -228,6 +234,13 @@ class VideoReader:
         if (frame.width, frame.height) != (self.info.width, self.info.height):
             was = f"{self.info.width}x{self.info.height}"
             raise SourceError("size_changed", f"{was} became {frame.width}x{frame.height}")
+        if self._states_aspect:
+            return
+        aspect = self._decoder.sample_aspect_ratio or Fraction(1)
+        self._aspect = self._aspect or aspect
+        if abs(aspect - self._aspect) > _ASPECTS_ALIKE * aspect:
+            cause = f"pixels of {self._aspect} became pixels of {aspect}: split the file there"
+            raise SourceError("size_changed", cause)
 
     def _decode(self) -> Iterator[VideoFrame]:
         for packet in self._packets:  # the last one of each stream is empty and drains its decoder

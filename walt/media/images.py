@@ -1,6 +1,6 @@
 """Pictures: opening still ones safely, rotating, cropping and resizing, PNG bytes, the pixels of decoded frames.
 
-Pictures are numpy arrays (H, W, 3) uint8 RGB. Transparent pixels are composited on black.
+Pictures are numpy arrays (H, W, 3) uint8 RGB, of files in sRGB. Transparent pixels are composited on black.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from PIL import (
 )
 
 from walt.core.sizes import Size
+from walt.media.colour_profiles import in_srgb
 
 Picture = NDArray[np.uint8]
 Clip = NDArray[np.uint8]
@@ -187,7 +188,7 @@ def _decode_picture(stream: IO[bytes], limits: Limits) -> Picture:
         if image.format in ("PNG", "AVIF") and _is_hdr(stream):
             raise SourceError("colours", f"{image.format} in HDR, whose levels are not those of a screen")
         image.load()
-        return upright_picture(image)
+        return upright_picture(in_srgb(ImageOps.exif_transpose(image)))
 
 
 def upright_picture(image: Image.Image) -> Picture:

@@ -1,6 +1,7 @@
 """Refuses MP4, MOV and FLV files of which FFmpeg shows something else than they hold, without an error.
 
-- A pause in an edit list (an empty edit behind another): FFmpeg shows the video's beginning in its place.
+- A pause in an edit list (an empty edit behind another): FFmpeg shows the video's beginning in its place. Another rate
+  than 1 there (slow motion, time lapse, a frame that stays): FFmpeg shows the piece at its own rate.
 - A second recording behind the first, as ``cat a.mp4 b.mp4`` or a recorder that began again leaves it: nothing of it is
   read. The same in FLV, where the second header is taken for a tag of 5 MB.
 - Encrypted pictures (DRM): most are damage to a decoder, some come out as noise.
@@ -22,6 +23,7 @@ from walt.media.images import SourceError
 _MOST_BYTES = 1 << 20
 _DERIVED = (b"grid", b"iovl")
 _ALPHA = (b"auxiliary:alpha", b"hevc:2015:auxid:1")
+_PLAIN_RATE = 1 << 16
 _FLV = b"FLV"
 _FLV_TAG = 11
 
@@ -76,9 +78,10 @@ class _Parts:
         self._videos.add(int.from_bytes(header[20:24] if header[0] else header[12:16], "big"))
         self._check_encryption(*parts[b"mdia"])
         for kind, first, last in boxes(self._stream, *parts.get(b"edts", (0, 0))):
-            if kind == b"elst" and _has_pause(self._read(first, min(last - first, _MOST_BYTES))):
+            table = self._read(first, min(last - first, _MOST_BYTES)) if kind == b"elst" else b""
+            if table and (found := _unread_edit(table)):
                 raise SourceError(
-                    "edits", "a pause in its edit list, which is not read: write the file anew without it"
+                    "edits", f"{found} in its edit list, which is not read: write the file anew without it"
                 )
 
     def _check_encryption(self, begin: int, until: int) -> None:
@@ -136,14 +139,17 @@ def _joined(begin: int) -> SourceError:
     return SourceError("joined", said)
 
 
-def _has_pause(table: bytes) -> bool:
-    """Whether an edit list has an empty edit behind one that shows something."""
-    entry = ">Qq4x" if table[0] else ">Ii4x"
+def _unread_edit(table: bytes) -> str | None:
+    """What an edit list has that FFmpeg does not follow. The rate 0 of a single edit is its writer's mistake: a video
+    that is one still picture from its beginning to its end has no other frames."""
+    entry = ">QqI" if table[0] else ">IiI"
     (count,) = struct.unpack_from(">I", table, 4)
     shown = False
     for number in range(count):
-        duration, start = struct.unpack_from(entry, table, 8 + number * struct.calcsize(entry))
+        duration, start, rate = struct.unpack_from(entry, table, 8 + number * struct.calcsize(entry))
         if start == -1 and duration and shown:
-            return True
+            return "a pause"
+        if start != -1 and duration and rate != _PLAIN_RATE and (rate or count > 1):
+            return f"a rate of {rate / _PLAIN_RATE:g}"
         shown = shown or start != -1
-    return False
+    return None

@@ -15,6 +15,7 @@ from walt.core.storage import lock, write_json
 from walt.project.devices import count_ranks, spreads
 from walt.project.extractor_fit import check_judged_form
 from walt.project.lineage_events import stage_events
+from walt.project.not_asked_for import prepare_inputs
 from walt.project.params import Params
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
@@ -60,6 +61,7 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
         check_judged_form(params, root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"), stage_events(stage, params, root):
+        prepare_inputs(stage, params, paths)
         result = _run(stage, _with_choice(params, choice), root, choice == "afresh")
         write_json(paths.work(stage.name) / "result.json", result)
         record_outputs(stage, paths)

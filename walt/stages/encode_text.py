@@ -96,7 +96,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
     Raises:
         RejectLimitError: the manifest has no clips.
-        StorageError: captions were written for another manifest (``walt.stages.caption``), or never.
+        StorageError: captions were written for another manifest (``walt.stages.caption``).
         ConfigurationError, StorageError, CorruptArtifactError: the encoder cannot be opened.
     """
     num_clips = count_manifest(paths.manifest)

@@ -55,6 +55,29 @@ def test_paths_of_other_systems_find_their_files(tmp_path: Path, form: Literal["
     assert refusals(described) == {}
 
 
+@pytest.mark.parametrize("path", [" {}", "{} ", "\u3000{}", "\t.\\{} "])
+def test_blanks_around_a_path_are_no_part_of_it(path: str, tmp_path: Path) -> None:
+    rows = lines(*({"path": path.format(name), "caption": "a cat"} for name in TWO))
+    described = describe(tmp_path, {**TWO, "m.jsonl": rows})
+    assert [Path(item.path).name for item in described.listing.items] == [*TWO]
+    assert refusals(described) == {}
+
+
+def test_a_file_whose_name_ends_with_a_blank_is_that_file(tmp_path: Path) -> None:
+    rows = lines({"path": "a.mp4", "caption": "a cat"}, {"path": " a.mp4", "caption": "a dog"})
+    described = describe(tmp_path, {"a.mp4": V, " a.mp4": V, "m.jsonl": rows})
+    assert {Path(item.path).name: item.caption for item in described.listing.items} == {
+        "a.mp4": "a cat", " a.mp4": "a dog",
+    }  # fmt: skip
+
+
+def test_nul_in_a_caption_is_named(tmp_path: Path) -> None:
+    described = describe(tmp_path, {**TWO, "m.tsv": "path\tcaption\na.mp4\ta\0 cat\nb.mp4\ta dog\n"})
+    assert [(refusal.source, refusal.code, refusal.cause) for refusal in described.listing.refusals] == [
+        ("a.mp4", "bad_caption", "the caption contains NUL")
+    ]
+
+
 def test_columns_of_other_types(tmp_path: Path) -> None:
     """Captions inside of a record, and NaN for a missing one; a row's number is no number of the input."""
     rows = pa.table({"path": ["a.mp4"], "caption": [{"short": "a cat", "long": "a small cat"}]})

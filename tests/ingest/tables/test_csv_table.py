@@ -37,6 +37,16 @@ def test_a_quote_after_a_blank_is_honoured_where_the_header_has_blanks_and_else_
     assert "a quote after a blank" in refused[1].cause
 
 
+@pytest.mark.parametrize("first", ["sep=;\r\n", "SEP=;\n", '"sep=;"\n'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_line_before_the_header_may_say_the_delimiter(tmp_path: Path, first: str, encoding: str) -> None:
+    text = first + "path;caption\r\na.mp4;a cat, a dog\r\nb.mp4\r\n"
+    assert rows(tmp_path, text.encode(encoding)) == [(3, "a.mp4", "a cat, a dog"), (4, "b.mp4", None)]
+    (tmp_path / "t.csv").write_text("sep=,\n", encoding=encoding)
+    with pytest.raises(ConfigurationError, match="no column 'path'"):
+        list(read_rows(LocalFolder(tmp_path), "t.csv", TEXTS))
+
+
 @pytest.mark.parametrize("content", ['path,caption\na.mp4,a cat\nb.mp4,"a dog\nc.mp4,a cow\n', 'path,caption\n\n\n"b'])
 def test_a_quoted_field_that_never_ends_names_the_line_where_it_begins(tmp_path: Path, content: str) -> None:
     line = content[: content.index('"')].count("\n") + 1

@@ -45,7 +45,7 @@ def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
             yield from _fields(value[0], f"{before}{name}.0.", depth - 1)
         elif usual_names.is_caption(name):
             cell = convert(value, "texts")
-            if cell and not isinstance(cell, BadValue):
+            if cell and not isinstance(cell, BadValue) and usual_names.may_be_caption(name, cell):
                 yield before + name
 
 

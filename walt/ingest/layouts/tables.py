@@ -174,7 +174,9 @@ def prose_columns(survey: Survey, found: Recognised) -> list[str]:
 def _holds_texts(seen: Peek, name: str) -> bool:
     find = getter(name)
     cells = [convert(find(record), "texts") for record in seen.records]
-    return any(cells) and not any(isinstance(cell, BadValue) for cell in cells)
+    if not any(cells) or any(isinstance(cell, BadValue) for cell in cells):
+        return False
+    return usual_names.may_be_caption(name, (text for cell in cells for text in cell or ()))
 
 
 def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[str, Any], int, list[str]] | str:

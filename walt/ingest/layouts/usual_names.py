@@ -30,11 +30,24 @@ SPLITS = ("split", "subset", "partition")
 GROUPS = ("group", "recording", "source_video", "video_source")
 LABELS = ("label", "class", "category", "class_name")
 
-_ABOUT_CAPTIONS = (
-    "_name", "_names", "_id", "_ids", "_score", "_scores", "_model", "_type", "_source", "_length", "_len", "_tokens",
-    "_truncated", "_path", "_file", "_language", "_lang",
-)  # fmt: skip
-"""Endings of columns that say something about captions."""
+_ABOUT_CAPTIONS = frozenset((
+    "author", "by", "chars", "characters", "confidence", "count", "date", "ed", "embed", "embedding", "embeddings",
+    "embeds", "emb", "er", "error", "errors", "ers", "feature", "features", "file", "filename", "flag", "flags",
+    "hash", "id", "ids", "idx", "index", "ing", "is", "lang", "language", "len", "length", "lengths", "license",
+    "loss", "md5", "method", "model", "name", "names", "num", "number", "path", "paths", "perplexity", "ppl",
+    "prob", "probability", "prompt", "quality", "rank", "rating", "ratio", "sha256", "sim", "similarities",
+    "similarity", "score", "scores", "source", "sources", "state", "status", "time", "timestamp", "token", "tokens",
+    "tool", "truncated", "type", "types", "url", "valid", "version", "weight", "weights",
+))  # fmt: skip
+"""Words and endings behind ``caption`` in names of columns that say something about captions."""
+_NOT_CAPTIONS = frozenset((
+    "bad", "count", "foil", "has", "is", "len", "n", "neg", "negative", "no", "not", "num", "number", "without",
+    "wrong",
+))  # fmt: skip
+"""Words before it in names of columns that say something about captions, or say what is not to be seen."""
+_WORD = re.compile("[^a-z0-9]+")
+_CAPTION = re.compile("captions?([a-z]*)")
+_NO_TEXTS = frozenset(("true", "false", "yes", "no", "inf", "nan"))
 
 _TECHNICAL = re.compile(
     r"(^|_|\b)(width|height|fps|frames?|num_?frames|n_?frames|duration|seconds|resolution|aspect(_ratio)?|size|bytes|"
@@ -48,11 +61,25 @@ _MOMENT = re.compile(r"(^|[_ .])(start|begin|onset|offset|timestamp)([_ ]|$)", r
 
 
 def is_caption(name: str) -> bool:
-    """Whether a column is one of captions, by its name."""
-    *above, last = name.lower().split(".")
-    if name in CAPTIONS or last in CAPTIONS or ("caption" in last and not last.endswith(_ABOUT_CAPTIONS)):
+    """Whether a column is one of captions, by its name: not ``caption_score``, ``num_captions`` or ``captioned_by``."""
+    *above, last = name.split(".")
+    if name in CAPTIONS or last.lower() in CAPTIONS:
         return True
-    return above[-1:] in (["caption"], ["captions"]) and f"_{last}" not in _ABOUT_CAPTIONS
+    words = [word for word in _WORD.split(in_words(last).lower()) if word]
+    found = [_CAPTION.search(word) for word in words]
+    place = next((number for number, match in enumerate(found) if match), None)
+    if place is None:
+        return above[-1:] in (["caption"], ["captions"]) and _ABOUT_CAPTIONS.isdisjoint(words)
+    match = found[place]
+    behind = {match[1] if match else "", *words[place + 1 :]}
+    return _ABOUT_CAPTIONS.isdisjoint(behind) and _NOT_CAPTIONS.isdisjoint(words[:place])
+
+
+def may_be_caption(name: str, texts: Iterable[str]) -> bool:
+    """Whether what a column of captions by its name holds may be some: of a name that is not quite usual, no numbers
+    and truth values."""
+    usual = name in CAPTIONS or name.split(".")[-1].lower() in CAPTIONS
+    return usual or any(any(map(str.isalpha, text)) and text.strip().lower() not in _NO_TEXTS for text in texts)
 
 
 def same_name(name: str, columns: Iterable[str]) -> str | None:

@@ -185,7 +185,8 @@ class Rules:
         if not found and self.caption_required:
             return Refusal(source, "no_caption", "it has no caption, and the dataset's descriptor requires one")
         if not all(_is_text(caption.text) for caption in found):
-            return Refusal(source, "bad_caption", "the caption contains bytes that are not UTF-8 text")
+            what = "NUL" if any("\0" in caption.text for caption in found) else "bytes that are not UTF-8 text"
+            return Refusal(source, "bad_caption", f"the caption contains {what}")
         most = self.max_caption_characters
         too_long = any(len(caption.text) > most for caption in found)
         if too_long:
@@ -278,11 +279,13 @@ def leaves_folder(name: str) -> bool:
 
 def spellings(path: str) -> tuple[str, ...]:
     """A path as it is written, then as the same file may be called here: with slashes for the backslashes of Windows,
-    and with accents as letters of their own or not, as other systems keep them."""
+    with accents as letters of their own or not, as other systems keep them, and without blanks around it."""
+    bare = path.strip()
     if path.isascii() and "\\" not in path:
-        return (path,)
+        return (path,) if bare == path else (path, bare)
     slashed = path.replace("\\", "/")
-    return tuple(dict.fromkeys((path, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))))
+    forms = (path, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
+    return tuple(dict.fromkeys((*forms, *(form.strip() for form in forms))))
 
 
 def _is_text(caption: str) -> bool:

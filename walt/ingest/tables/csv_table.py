@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LONGEST_FIELD = 1 << 24
 _QUOTED = re.compile(r'""|"(?:[^"]|"")*""(?:[^"]|"")*"')
 _DELIMITERS = (",", ";", "\t", "|")
+_SAID = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -31,8 +32,8 @@ def csv_records(
 
     A CSV is separated by the first of ``,``, ``;``, tab and ``|`` by which its header has all required columns. In a
     TSV quotes are part of the text, unless they stand around the names of its header, or around a field in which all
-    others are doubled. Where the header has blanks after
-    its commas, so may the rows. UTF-16 is read where the file begins with its mark.
+    others are doubled. Where the header has blanks after its commas, so may the rows. UTF-16 is read where the file
+    begins with its mark, and a line ``sep=;`` before the header, as Excel writes and heeds it, says the delimiter.
 
     Args:
         wanted: columns, and whether each is required.
@@ -75,15 +76,24 @@ def csv_columns(table: str, stream: IO[bytes]) -> list[str]:
 
 def _reader(stream: IO[bytes], tabs: bool, delimiter: str, blanks: bool) -> _csv.Reader:
     csv.field_size_limit(LONGEST_FIELD)
-    stream.seek(0)
-    encoding = _BYTE_ORDER_MARKS.get(stream.read(2), "utf-8-sig")
-    stream.seek(0)
-    text = io.TextIOWrapper(_Unclosed(stream), encoding=encoding, errors="surrogateescape", newline="")  # type: ignore[type-var]
+    text = _text(stream)
     if tabs:
         quoted = stream.read(4).removeprefix(codecs.BOM_UTF8)[:1] == b'"'
         stream.seek(0)
         return csv.reader(text, delimiter="\t", quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-    return csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=blanks)
+    said = _SAID.fullmatch(text.readline(16))
+    reader = csv.reader(_text(stream), delimiter=said[1] if said else delimiter, strict=True, skipinitialspace=blanks)
+    if said:
+        next(reader)
+    return reader
+
+
+def _text(stream: IO[bytes]) -> io.TextIOWrapper:
+    """A stream from its beginning, as text."""
+    stream.seek(0)
+    encoding = _BYTE_ORDER_MARKS.get(stream.read(2), "utf-8-sig")
+    stream.seek(0)
+    return io.TextIOWrapper(_Unclosed(stream), encoding=encoding, errors="surrogateescape", newline="")  # type: ignore[arg-type]
 
 
 def _numbered(reader: _csv.Reader) -> Iterator[tuple[int, list[str]]]:
