@@ -219,6 +219,19 @@ def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
     assert run(Request(prompts=("a cat",), stills=True, cascade=False), root)
 
 
+def test_guidance_that_was_not_trained_for_is_refused(tmp_path: Path) -> None:
+    root = sample_project(tmp_path)
+    file = root / "params.yaml"
+    content = read_yaml(file)
+    for section in ("train_base", "finetune_aspect"):
+        content[section]["condition_dropout"] = 0.0
+    content["sample"]["guidance_scale"] = 1.0
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=r"sample.guidance_scale is 3, but finetune_aspect.condition_dropout"):
+        run(Request(prompts=("a cat",), guidance=3.0, cascade=False), root)
+    assert run(Request(prompts=("a cat",), cascade=False), root)
+
+
 def test_another_aspect(frames: Path, tmp_path: Path) -> None:
     (video,) = run(Request(prompts=("a cat",), aspect="1:2", formats=("mp4",), out=tmp_path), frames)
     assert clip(video).shape == (17, 64, 32, 3)

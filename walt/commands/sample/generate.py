@@ -23,6 +23,7 @@ from walt.core.printable import printable
 from walt.core.transformers import TRANSFORMERS
 from walt.project.params import Params
 from walt.project.trained_transformers import cascade
+from walt.project.untrained_sampling import making_videos, untrained_sampling
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
@@ -124,6 +125,10 @@ def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile
     warn_about_long_prompts(prompts, pipeline.text_encoder)
     if request.aspect is not None:
         pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
+    begins = request.image is not None or request.continued is not None
+    made_by = making_videos(params.transformers(), settings.cascade)
+    if problem := untrained_sampling(made_by, settings, begins):
+        raise ConfigurationError(problem)
     start = _start(request, pipeline, settings, read)
     parts = _parts(request, pipeline, settings, start)
     seed = params.seed if request.seed is None else request.seed
