@@ -21,7 +21,9 @@ from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
+from walt.core.left_out import METRICS_FILE
 from walt.core.paths import Paths
+from walt.core.storage import write_json
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
@@ -217,6 +219,9 @@ def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"train_sr_2x\.image_fraction is 0: sr_2x was trained on videos only"):
         run(Request(prompts=("a cat",), stills=True), root)
     assert run(Request(prompts=("a cat",), stills=True, cascade=False), root)
+    write_json(Paths(root).base / METRICS_FILE, {"images": 0})  # its section asked for images; there were none
+    with pytest.raises(ConfigurationError, match="no clip was an image when base was trained"):
+        run(Request(prompts=("a cat",), stills=True, cascade=False), root)
 
 
 def test_guidance_that_was_not_trained_for_is_refused(tmp_path: Path) -> None:

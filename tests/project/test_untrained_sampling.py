@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.settings import changed, recipe
+from walt.core.left_out import METRICS_FILE
+from walt.core.storage import write_json
 from walt.project.params import Params
-from walt.project.untrained_sampling import making_videos, untrained_sampling
+from walt.project.untrained_sampling import making_videos, saw_images, untrained_sampling
 
 DEMO = recipe("demo")
 FRAMES = {"frame_prediction": True}
@@ -74,3 +77,12 @@ def test_those_that_make_a_video_are_the_last_of_a_finetuning_and_the_cascade() 
     assert [*making_videos(tiny, cascade=True)] == ["aspect", "sr_2x", "sr_4x"]
     assert [*making_videos(tiny, cascade=False)] == ["aspect"]
     assert [*making_videos(DEMO.transformers(), cascade=False)] == ["base"]
+
+
+def test_a_model_says_itself_whether_it_saw_images(tmp_path: Path) -> None:
+    jointly, alone = changed(DEMO.train_base, image_fraction=0.125), changed(DEMO.train_base, image_fraction=0.0)
+    assert saw_images(tmp_path, jointly)  # it says nothing
+    assert not saw_images(tmp_path, alone)
+    for images in (0, 3):
+        write_json(tmp_path / METRICS_FILE, {"images": images})
+        assert saw_images(tmp_path, jointly) is saw_images(tmp_path, alone) is bool(images)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from walt.core.left_out import METRICS_FILE
+from walt.core.storage import read_json
 from walt.core.transformers import get_transformer
 from walt.sampling.config import SampleConfig
 from walt.training.config import DiffusionTrainingConfig
@@ -57,3 +60,10 @@ def _compared(model: TransformerConfig, training: DiffusionTrainingConfig, begin
             yield of_frames, "condition_dropout"
     if known and training.frame_prediction_probability == 1:
         yield of_frames, "frame_prediction_probability"
+
+
+def saw_images(folder: Path, training: DiffusionTrainingConfig) -> bool:
+    """Whether the model in ``folder`` was trained on images too: as it says itself, since a dataset may have none; one
+    of an earlier version does not, and then as its training was to be."""
+    said = read_json(folder / METRICS_FILE).get("images") if (folder / METRICS_FILE).is_file() else None
+    return bool(training.image_fraction) if said is None else said > 0

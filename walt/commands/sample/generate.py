@@ -20,10 +20,10 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
-from walt.core.transformers import TRANSFORMERS
+from walt.core.transformers import get_transformer
 from walt.project.params import Params
 from walt.project.trained_transformers import cascade
-from walt.project.untrained_sampling import making_videos, untrained_sampling
+from walt.project.untrained_sampling import making_videos, saw_images, untrained_sampling
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
@@ -181,11 +181,13 @@ def _check_stills(request: Request, params: Params, settings: SampleConfig, path
     }  # fmt: skip
     if given := [name for name, value in of_videos.items() if value]:
         raise ConfigurationError(f"--stills: --{given[0]} is for videos")
-    for name in cascade(paths, settings.cascade):
+    for name, model in cascade(paths, settings.cascade).items():
         _, training = params.transformers()[name]
         if not training.image_fraction:
-            section = next(transformer.training for transformer in TRANSFORMERS if transformer.name == name)
+            section = get_transformer(name).training
             raise ConfigurationError(f"--stills: {section}.image_fraction is 0: {name} was trained on videos only")
+        if not saw_images(model, training):
+            raise ConfigurationError(f"--stills: no clip was an image when {name} was trained: it saw videos only")
 
 
 def _formats(request: Request) -> list[Format]:
