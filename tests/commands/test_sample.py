@@ -21,7 +21,9 @@ from walt.commands.sample import generate
 from walt.commands.sample.generate import Request, load_project, run
 from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
+from walt.core.left_out import METRICS_FILE
 from walt.core.paths import Paths
+from walt.core.storage import write_json
 from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
@@ -221,6 +223,22 @@ def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"train_sr_2x\.image_fraction is 0: sr_2x was trained on videos only"):
         run(Request(prompts=("a cat",), stills=True), root)
     assert run(Request(prompts=("a cat",), stills=True, cascade=False), root)
+    write_json(Paths(root).base / METRICS_FILE, {"images": 0})  # its section asked for images; there were none
+    with pytest.raises(ConfigurationError, match="no clip was an image when base was trained"):
+        run(Request(prompts=("a cat",), stills=True, cascade=False), root)
+
+
+def test_guidance_that_was_not_trained_for_is_refused(tmp_path: Path) -> None:
+    root = sample_project(tmp_path)
+    file = root / "params.yaml"
+    content = read_yaml(file)
+    for section in ("train_base", "finetune_aspect"):
+        content[section]["condition_dropout"] = 0.0
+    content["sample"]["guidance_scale"] = 1.0
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match=r"sample.guidance_scale is 3, but finetune_aspect.condition_dropout"):
+        run(Request(prompts=("a cat",), guidance=3.0, cascade=False), root)
+    assert run(Request(prompts=("a cat",), cascade=False), root)
 
 
 @pytest.mark.slow

@@ -61,6 +61,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("sr_2x.super_resolution.factor", 4, r"sr_2x.resolution is \(64, 64\), but base.resolution .* \(128, 128\)"),
         ("sr_2x.super_resolution.max_noise_level", 1000, r"max_noise_level is 1000, .* diffusion.num_steps 1000"),
         ("sr_2x.super_resolution.sampling_noise_level", 1000, r"sampling_noise_level is 1000, .* diffusion.num_steps"),
+        ("sr_2x.super_resolution.sampling_noise_level", 301, r"is 301, above max_noise_level 300: no such noise is tr"),
+        ("train_base.self_conditioning_probability", 0.0, r"base.self_conditioning is true, but train_base.self_condi"),
+        ("sr_2x.self_conditioning", False, r"self_conditioning_probability is 0.3, which needs sr_2x.self_conditioni"),
+        ("train_base.optimizer.betas", [0.9, 1.0], r"'train_base.optimizer.betas.1': input should be less than 1"),
+        ("train_base.condition_dropout", 0.0, r"sample.guidance_scale is 2, but train_base.condition_dropout is 0"),
         ("sample.steps", 1001, r"sample.steps is 1001, more than diffusion.num_steps 1000"),
         ("base.conditioning", "class", r"base: conditioning class needs num_classes"),
         (

@@ -8,10 +8,15 @@ import pytest
 import torch
 
 from tests.support.text_folder import write_text
-from tests.support.tiny_models import BASE
+from tests.support.tiny_latents import ROWS, batch_maker, write_latents
+from tests.support.tiny_models import BASE, DIFFUSION
+from tests.support.trainings import diffusion_training
 from walt.core.errors import ConfigurationError
 from walt.data.conditions import NoConditions, open_conditions
-from walt.stages.train_transformer import check_text_width
+from walt.diffusion.schedule import Schedule
+from walt.stages.train_transformer import _trained_on, check_text_width
+from walt.training.diffusion_objective import DiffusionObjective
+from walt.transformer.model import WaltTransformer
 
 
 def test_text_of_another_width_is_named(tmp_path: Path) -> None:
@@ -22,3 +27,24 @@ def test_text_of_another_width_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"^sr_2x\.text_width is 16, but text\.encoder .* width 24$"):
         check_text_width(text, BASE, "sr_2x")
     check_text_width(NoConditions(), BASE, "sr_2x")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "fraction", "found", "said"),
+    [
+        (("video", "image"), 0.25, {"videos": 6, "images": 5}, False),
+        (("video",), 0.25, {"videos": 6, "images": 0}, True),
+        (("video", "image"), 0.0, {"videos": 6, "images": 0}, False),
+        (("video", "image"), 1.0, {"videos": 0, "images": 5}, False),
+    ],
+)
+def test_images_that_are_asked_for_and_not_there_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kinds: tuple[str, ...], fraction: float,
+    found: dict[str, int], said: bool,
+) -> None:  # fmt: skip
+    write_latents(tmp_path, tuple(row for row in ROWS if row.kind in kinds))
+    training, maker = diffusion_training(image_fraction=fraction), batch_maker(tmp_path, BASE, write=False)
+    objective = DiffusionObjective(WaltTransformer(BASE), Schedule.from_config(DIFFUSION), maker, training, seed=0)
+    assert _trained_on(objective, "train_base.image_fraction") == found
+    expected = "train_base.image_fraction is 0.25, but no training clip is an image"
+    assert (expected in " ".join(capsys.readouterr().out.split())) is said

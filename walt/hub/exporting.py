@@ -25,6 +25,7 @@ from walt.hub.tensors import tensor_bytes
 from walt.nn.pretrained import WEIGHTS, check_weights, load_config, weights_digest
 from walt.project.params import Params
 from walt.project.trained_transformers import making_videos_of
+from walt.project.untrained_sampling import saw_images
 from walt.text.encoder import TINY, TINY_FOLDER, load_text_encoder, save_for_others
 from walt.tracking.releases import release_digests
 from walt.transformer.config import TransformerConfig
@@ -212,8 +213,11 @@ def _sampling(
 def _trained_on_images(params: Params, folders: Mapping[str, Path], components: Mapping[str, Path]) -> list[str]:
     """The components of transformers that saw images too in training, and so make stills."""
     names = {folders[t.version_name]: t.name for t in TRANSFORMERS if t.version_name in folders}
-    on_images = {name for name, (_, training) in params.transformers().items() if training.image_fraction}
-    return [component for component, folder in components.items() if names.get(folder) in on_images]
+    trained = {name: training for name, (_, training) in params.transformers().items()}
+    return [
+        component for component, folder in components.items()
+        if (training := trained.get(names.get(folder, ""))) is not None and saw_images(folder, training)
+    ]  # fmt: skip
 
 
 def _write_originals(

@@ -22,6 +22,7 @@ from walt.ingest.config import DatasetConfig, IngestConfig
 from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.report_config import ReportConfig
 from walt.project.retrain_config import RetrainConfig
+from walt.project.untrained_sampling import untrained_sampling
 from walt.sampling.config import SampleConfig
 from walt.text.config import TextConfig
 from walt.tracking.config import TrackingConfig
@@ -72,6 +73,8 @@ class Params(Section):
         _check_conditions(self)
         _check_captions(self)
         _check_super_resolution(self)
+        if problem := untrained_sampling(self.transformers(), self.sample, self.sample.beginning != "none"):
+            raise ValueError(problem)
         _check_diffusion(self)
         _check_evaluation(self)
         _check_retraining(self)
@@ -150,6 +153,7 @@ def _check_transformer(
             f"{name}.frame_prediction is true, but {section}.frame_prediction_probability is 0: "
             "no video would be trained with known frames"
         )
+    _check_estimate(name, section, model, training)
     if model.cross_attention == "own" and training.image_fraction > 0:
         raise ValueError(
             f"{name}.cross_attention is own, which cannot train on images: {section}.image_fraction must be 0, "
@@ -159,6 +163,20 @@ def _check_transformer(
         raise ValueError(
             f"{section}.image_fraction is {training.image_fraction:g}, but with ingest.num_frames "
             f"{params.ingest.num_frames} there are images only: it must be 1"
+        )
+
+
+def _check_estimate(name: str, section: str, model: TransformerConfig, training: DiffusionTrainingConfig) -> None:
+    """A sampler gives each model that takes one its estimate, in all steps but the first."""
+    probability = training.self_conditioning_probability
+    if probability and not model.self_conditioning:
+        raise ValueError(
+            f"{section}.self_conditioning_probability is {probability:g}, which needs {name}.self_conditioning true"
+        )
+    if model.self_conditioning and not probability:
+        raise ValueError(
+            f"{name}.self_conditioning is true, but {section}.self_conditioning_probability is 0: samples would be "
+            "made with an estimate at an input that was never trained"
         )
 
 
@@ -243,6 +261,11 @@ def _check_super_resolution(params: Params) -> None:
                 raise ValueError(
                     f"{name}.super_resolution.{key} is {level}, but must be below diffusion.num_steps {steps}"
                 )
+        if settings.sampling_noise_level > settings.max_noise_level:
+            raise ValueError(
+                f"{name}.super_resolution.sampling_noise_level is {settings.sampling_noise_level}, above "
+                f"max_noise_level {settings.max_noise_level}: no such noise is trained"
+            )
 
 
 def _check_diffusion(params: Params) -> None:

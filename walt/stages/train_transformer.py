@@ -16,7 +16,8 @@ from walt.core.compute import ComputeConfig
 from walt.core.config import Section
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
-from walt.core.left_out import leave_out
+from walt.core.left_out import METRICS_FILE, leave_out
+from walt.core.log import warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
@@ -94,6 +95,7 @@ def run(config: Config, paths: Paths, transformer: Transformer, validator: Valid
     with first_goes_ahead():  # one hashes what was not hashed on this machine, the others find that
         objective = _objective(config, architecture, training, model, paths, transformer)
     started = {} if given is None else {"initial_weights": weights_digest(given.folder)}
+    trained_on = _trained_on(objective, f"{transformer.training}.image_fraction")
     identity = _identity(config, architecture, training, first, paths, transformer)
     identity["weights"] |= started
     with first_goes_ahead():
@@ -118,6 +120,7 @@ def run(config: Config, paths: Paths, transformer: Transformer, validator: Valid
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "steps": training.steps,
             "loss": result.history[-1]["loss"],
+            **trained_on,
         }
         if ranks().is_first:
             _publish(output, model, result, figures)
@@ -125,9 +128,18 @@ def run(config: Config, paths: Paths, transformer: Transformer, validator: Valid
     if ranks().is_first:
         continuation.finish(work, config.resume.kept_set_aside)
         forget(work)
-    latents = objective.maker.latents
-    figures |= {"videos": len(latents.video_keys), "images": len(latents.image_keys)}
     return figures | _drawn(objective.drawn_members(training.steps))
+
+
+def _trained_on(objective: DiffusionObjective, key: str) -> dict[str, int]:
+    """How many clips of each kind are drawn from. ``key`` asks for images, where there may be none: that is said."""
+    latents, (videos, stacks) = objective.maker.latents, objective.counts
+    if (share := objective.config.image_fraction) and not stacks:
+        warning(
+            f"{key} is {share:g}, but no training clip is an image: the model is trained on videos alone, and makes no "
+            "single pictures"
+        )
+    return {"videos": len(latents.video_keys) if videos else 0, "images": len(latents.image_keys) if stacks else 0}
 
 
 def _drawn(members: dict[str, dict[str, tuple[float, float]]]) -> dict[str, Any]:
@@ -153,7 +165,7 @@ def _publish(output: Path, model: WaltTransformer, result: TrainingResult, figur
     """Write the trained model's folder."""
     with atomic_directory(output) as folder:
         save_transformer(folder, model, result.state_dict)
-        write_json(folder / "metrics.json", figures)
+        write_json(folder / METRICS_FILE, figures)
         write_json(folder / "history.json", result.history)
         continuation.write_changes(folder, result.changes)
 

@@ -9,6 +9,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from walt.core.config import Section
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+"""Of a moving average: what it keeps; 1 would take in nothing."""
 
 
 IfDifferent = Literal["refuse", "go-on", "afresh"]
@@ -30,7 +32,7 @@ class AdafactorConfig(Section):
 
     parameter_scale: bool
     """Whether a step is relative to the parameter's RMS, as PyTorch's is. False: the learning rate is a step's size."""
-    beta1: Annotated[float, Field(ge=0.0, lt=1.0)]
+    beta1: Decay
     """Of the moving average of the steps; 0, as PyTorch's, keeps none and saves memory as large as the weights."""
     beta2_cap: Fraction
     """Step t keeps 1 - t^-0.8 of the second moments, and at most this; 1 is PyTorch's."""
@@ -39,7 +41,7 @@ class AdafactorConfig(Section):
 class MuonConfig(Section):
     """Of Muon, whose steps of matrices and kernels are orthogonal; the other parameters move by AdamW."""
 
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)]
+    momentum: Decay
     """Share of the gradients' moving average that a step keeps."""
     cut: PositiveInt | None
     """Matrices whose shorter side is longer are cut into equal parts no longer than this, each made orthogonal by
@@ -52,7 +54,7 @@ class OptimizerConfig(Section):
     name: Literal["adamw", "adafactor", "muon"]
     learning_rate: PositiveFloat
     """Peak value."""
-    betas: tuple[Fraction, Fraction]
+    betas: tuple[Decay, Decay]
     """Of adamw, and of what muon leaves to it. The paper's autoencoder has (0, 0.99)."""
     adafactor: AdafactorConfig
     """Of adafactor."""
@@ -93,7 +95,7 @@ class LoopConfig(Section):
 
     steps: PositiveInt
     optimizer: OptimizerConfig
-    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+    ema_decay: Decay
     """Decay of the weights' moving average; 0 keeps none."""
     precision: Literal["fp32", "bf16"]
     """Of products; the weights are fp32. Processors without instructions for bf16 compute bf16 in fp32, many times
@@ -139,7 +141,8 @@ class DiffusionTrainingConfig(LoopConfig):
     Every step has the same whole number of them, half to even: so ranks and parts of a step have equal shares. A share
     that rounds to no stack, or below 1 to no video, is refused: it would train something else than it says."""
     condition_dropout: Fraction
-    """How often the text, or the class, is dropped, for classifier-free guidance."""
+    """How often the text, or the class, is dropped, for classifier-free guidance. At 0 there is none: the scales of
+    the section ``sample`` that compare with the model without it must then be 1."""
     caption_weights: dict[str, NonNegativeFloat] | None
     """Of clips that have several captions one is drawn in each step: the weight of each by its name, 1 where its name
     is not here; null: all have the same. A clip whose captions all have weight 0 is an error."""
@@ -149,11 +152,11 @@ class DiffusionTrainingConfig(LoopConfig):
     clips come once an epoch of its own, so those of a small one with a large weight come more often. null: all clips
     come equally often."""
     self_conditioning_probability: Fraction
-    """p_sc (paper section 3.2.2)."""
+    """p_sc (paper section 3.2.2); 0 belongs to a model without that input, and to no other."""
     frame_prediction_probability: Fraction
     """p_fp (paper section 3.3, without its value): how often a video is trained with its first latent frames known, 1
     or 2 of them with equal chances. In the other videos nothing is known: guidance by frames compares with
-    these, so at 1 there is no such guidance."""
+    these, so at 1 there is no such guidance, and nothing is sampled without known frames."""
     timestep_bands: PositiveInt
     """Equal bands of diffusion steps whose losses are logged each, as ``loss/band_0`` (the least noisy) and so on."""
     validation: DiffusionValidationConfig | None

@@ -20,9 +20,10 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, info
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
-from walt.core.transformers import TRANSFORMERS
+from walt.core.transformers import get_transformer
 from walt.project.params import Params
 from walt.project.trained_transformers import cascade
+from walt.project.untrained_sampling import making_videos, saw_images, untrained_sampling
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
@@ -124,6 +125,10 @@ def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile
     warn_about_long_prompts(prompts, pipeline.text_encoder)
     if request.aspect is not None:
         pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
+    begins = request.image is not None or request.continued is not None
+    made_by = making_videos(params.transformers(), settings.cascade)
+    if problem := untrained_sampling(made_by, settings, begins):
+        raise ConfigurationError(problem)
     start = _start(request, pipeline, settings, read)
     parts = _parts(request, pipeline, settings, start)
     seed = params.seed if request.seed is None else request.seed
@@ -176,11 +181,13 @@ def _check_stills(request: Request, params: Params, settings: SampleConfig, path
     }  # fmt: skip
     if given := [name for name, value in of_videos.items() if value]:
         raise ConfigurationError(f"--stills: --{given[0]} is for videos")
-    for name in cascade(paths, settings.cascade):
+    for name, model in cascade(paths, settings.cascade).items():
         _, training = params.transformers()[name]
         if not training.image_fraction:
-            section = next(transformer.training for transformer in TRANSFORMERS if transformer.name == name)
+            section = get_transformer(name).training
             raise ConfigurationError(f"--stills: {section}.image_fraction is 0: {name} was trained on videos only")
+        if not saw_images(model, training):
+            raise ConfigurationError(f"--stills: no clip was an image when {name} was trained: it saw videos only")
 
 
 def _formats(request: Request) -> list[Format]:
