@@ -45,6 +45,7 @@ _SECONDS = 5.0
 """How long to wait for a server."""
 _BREAKING: dict[str, tuple[tuple[int, int], str]] = {
     "torchvision": ((0, 0), "its presence breaks the import of T5"),
+    "av": ((19, 0), "no video is read with 19 or later"),
     "fastapi": ((0, 151), "Prefect's server does not start with 0.151 or later"),
     "sqlalchemy": ((2, 1), "Prefect's scheduler never fires with 2.1 or later"),
 }
