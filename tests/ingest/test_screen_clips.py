@@ -56,11 +56,11 @@ def greys(*levels: int) -> Frames:
         ((50, 50, 90, 90, 90), {"max_frozen": 0.5}, "frozen"),
         ((50, 51, 90, 90, 91), {"max_frozen": 0.5}, None),
         ((50, 51, 90, 90, 91), {"max_frozen": 0.5, "frozen_level": 1.0}, "frozen"),
-        ((20, 20, 20, 100, 100), {"cuts": "refuse"}, None),  # a third of 80 is below 27
-        ((20, 20, 20, 102, 102), {"cuts": "refuse"}, "shot_cut"),
-        ((20, 20, 20, 102, 102), {"cuts": "split"}, "shot_cut"),
-        ((20, 20, 20, 102, 102), {"cuts": "ignore"}, None),
-        ((20, 20, 20, 102, 102), {"cuts": "refuse", "cut_score": 28.0}, None),
+        ((20, 20, 20, 46, 46), {"cuts": "refuse"}, None),  # 26 is below 27
+        ((20, 20, 20, 47, 47), {"cuts": "refuse"}, "shot_cut"),
+        ((20, 20, 20, 47, 47), {"cuts": "split"}, "shot_cut"),
+        ((20, 20, 20, 47, 47), {"cuts": "ignore"}, None),
+        ((20, 20, 20, 47, 47), {"cuts": "refuse", "cut_score": 28.0}, None),
         ((0, 90, 180, 90, 0), {"cuts": "refuse"}, None),  # everything changes all the time: motion
         ((0, 90, 180, 90, 0), {"cuts": "refuse", "cut_ratio": 1.0}, "shot_cut"),
     ],

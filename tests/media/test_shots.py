@@ -54,12 +54,19 @@ def test_away_from_the_ends_it_is_the_adaptive_detector(name: str, ratio: float)
     assert theirs & {*middle}
 
 
-def test_a_value_is_what_the_brightness_changes_by() -> None:
-    """Of a grey picture hue and saturation are 0, and the value is a third of the change."""
+def test_a_value_of_grey_pictures_is_what_the_brightness_changes_by() -> None:
+    """Hue and saturation, which are 0, do not make a third of it; nor does what coding leaves of colour."""
     greys = np.array([10, 40, 40, 130], dtype=np.uint8)
     frames = np.broadcast_to(greys[:, None, None, None], (4, 8, 8, 3))
-    assert content_values(frames) == pytest.approx([10.0, 0.0, 30.0])
+    assert content_values(frames) == pytest.approx([30.0, 0.0, 90.0])
+    assert content_values(frames + np.array([0, 2, 1], np.uint8)) == pytest.approx([30.0, 0.0, 90.0])
     assert content_values(frames[:1]) == []
+
+
+def test_a_pair_of_which_one_is_in_colour_has_pyscenedetects_value() -> None:
+    grey, blue = np.full((8, 8, 3), 60, np.uint8), np.full((8, 8, 3), (60, 60, 110), np.uint8)
+    saturation, hue = 255 * 50 / 110, 120  # OpenCV's: of 255, and half a degree
+    assert content_values(np.stack([grey, blue])) == pytest.approx([(hue + saturation + 50) / 3], abs=0.5)
 
 
 @pytest.mark.parametrize(

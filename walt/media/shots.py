@@ -25,6 +25,10 @@ LIBRARY_VERSIONS = {"scenedetect": scenedetect.__version__, "opencv": cv2.__vers
 WINDOW = 2
 """Number of neighbouring values on each side with which a cut is compared; PySceneDetect's choice."""
 
+_COLOURLESS = 3.0
+"""Mean difference between the largest and the smallest of a picture's red, green and blue, 0 to 255, below which it is
+black and white: coding leaves that much."""
+
 THUMBNAIL_SIDE = 32
 """Smallest length of a thumbnail's shorter side in pixels; it is less than twice that. Smaller pictures keep theirs."""
 
@@ -46,7 +50,10 @@ def thumbnails(frames: Clip) -> Clip:
 
 
 def content_values(frames: Clip) -> list[float]:
-    """PySceneDetect's content value of each pair of neighbours.
+    """PySceneDetect's content value of neighbours; of two black-and-white ones, what their brightness differs by.
+
+    Without colour, hue and saturation count for nothing in that mean, and a cut would have a third of the value
+    (``findings/scenedetect_black_and_white.sh``).
 
     Args:
         frames: (T, H, W, 3) uint8 RGB; small ones are enough.
@@ -57,7 +64,12 @@ def content_values(frames: Clip) -> list[float]:
     cv2.setNumThreads(1)  # as above
     detector = _Values()
     bgr = np.ascontiguousarray(frames[..., ::-1])  # OpenCV's order
-    return [detector.value(index, frame) for index, frame in enumerate(bgr)][1:]
+    values = [detector.value(index, frame) for index, frame in enumerate(bgr)][1:]
+    brightness = frames.max(axis=-1)  # (T, H, W), as in HSV
+    colourless = (brightness - frames.min(axis=-1)).mean(axis=(1, 2)) < _COLOURLESS
+    for index in np.flatnonzero(colourless[:-1] & colourless[1:]):
+        values[index] = float(cv2.absdiff(brightness[index], brightness[index + 1]).mean())
+    return values
 
 
 def cuts(values: Sequence[float], score: float, ratio: float) -> list[int]:
