@@ -444,11 +444,12 @@ def test_captions_that_the_text_encoder_cut_are_shown_until_others_come(ingested
     root = tmp_path / "project"
     shutil.copytree(ingested, root)
     assert document(root)["encoded"] is None
-    result = {"clips": 14, "captions": 14, "cut": 5, "longest_cut": 21, "unique": 9}
+    result = {"clips": 14, "captions": 14, "cut": 5, "longest_cut": 21, "with_unknown": 3, "unique": 9}
     write_json(root / "work/encode-text/result.json", result)
-    assert document(root)["encoded"] == {"captions": 14, "cut": 5, "longest_cut": 21}
+    assert document(root)["encoded"] == {"captions": 14, "cut": 5, "longest_cut": 21, "with_unknown": 3}
     text = " ".join(call(root).stdout.split())
     assert "cut by text.max_tokens 5 36 %" in text
+    assert "with unknown characters 3 21 %" in text
     assert "the longest has 21 tokens" in text
     write_json(root / "work/encode-text/result.json", result | {"captions": 13})
     assert document(root)["encoded"] is None, "it was made of another manifest"

@@ -386,8 +386,22 @@ def test_captions_that_are_cut_are_counted_and_warned_of_once(
 
 def test_captions_that_fit_are_not_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = run(CONFIG, make_text_project(tmp_path, SEVERAL))
-    assert (figures["cut"], figures["longest_cut"]) == (0, 0)
+    assert (figures["cut"], figures["longest_cut"], figures["with_unknown"]) == (0, 0, 0)
     assert "warning" not in capsys.readouterr().out
+
+
+def test_captions_of_which_the_vocabulary_lacks_something_are_counted_and_warned_of_once(
+    done: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = make_text_project(tmp_path, ["a red circle", "一只红色的猫", "a red 圆", "一只红色的猫"])
+    given = frozen(str(done.text_encoder))  # of English captions
+    figures = run(given, paths)
+    assert (figures["captions"], figures["with_unknown"], figures["cut"]) == (4, 3, 0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("warning") == 1
+    assert "3 of 4 captions of clips hold characters that the text encoder's vocabulary lacks" in said
+    assert run(given, paths) == figures | {"reused": figures["tars"], "encoded": 0}, "what is reused is counted too"
+    assert "3 of 4 captions" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_members_of_a_union_are_kept(tmp_path: Path) -> None:

@@ -153,6 +153,14 @@ def test_a_prompt_that_is_too_long_is_warned_of(paths: Paths, capsys: pytest.Cap
     assert "warning" not in capsys.readouterr().out
 
 
+def test_a_prompt_in_letters_that_the_encoder_lacks_is_warned_of(
+    paths: Paths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(config(prompts=("a red circle", "一只猫"), cascade=False), paths)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: 1 of 2 prompts hold characters that the text encoder's vocabulary lacks" in said
+
+
 def test_adherence_prompts_need_a_dataset_that_has_them(tmp_path: Path) -> None:
     descriptor = (REPOSITORY / "datasets/shapes.yaml").read_text().replace("adherence: shapes", "adherence: null")
     (tmp_path / "other.yaml").write_text(descriptor)

@@ -103,14 +103,20 @@ def check_prompts(prompts: Sequence[Prompt], config: TransformerConfig) -> None:
             raise ConfigurationError(f"class {prompt}: the model's classes are 0 to {last} (base.num_classes)")
 
 
-def warn_about_long_prompts(prompts: Sequence[Prompt], encoder: TextEncoder | None) -> None:
-    """Say once how many of the prompts are longer than the text encoder takes: what is cut off, it does not see."""
+def warn_about_prompts(prompts: Sequence[Prompt], encoder: TextEncoder | None) -> None:
+    """Say once how many prompts the text encoder does not see whole: what is cut off, and what its vocabulary lacks."""
     texts = list(dict.fromkeys(prompt for prompt in prompts if isinstance(prompt, str)))
     if encoder is None:
         return
-    long = [tokens for tokens in encoder.num_tokens(texts) if tokens > encoder.max_tokens]
+    readings = encoder.readings(texts)
+    long = [reading.tokens for reading in readings if reading.tokens > encoder.max_tokens]
     if long:
         warning(
             f"{len(long)} of {len(texts)} prompts are longer than text.max_tokens {encoder.max_tokens} and are cut; "
             f"the longest has {max(long)} tokens"
+        )
+    if unknown := sum(reading.unknown > 0 for reading in readings):
+        warning(
+            f"{unknown} of {len(texts)} prompts hold characters that the text encoder's vocabulary lacks, and which it "
+            "does not tell from each other"
         )

@@ -137,27 +137,27 @@ def _encode(text: TextConfig, config: Config, num_clips: int, paths: Paths) -> d
     whole = _ListDigest(identity, "plan")
     made: list[tuple[dict[str, Any], dict[str, Any], int | None]] = []  # by this rank: its share of the tars
     same = {**identity, "code": code_digest(__name__, without=_BY_RESULT)}
-    count, unique, lengths, notes = captions.count(), 1, Lengths(), _notes(paths)
+    count, unique, unseen, notes = captions.count(), 1, Unseen(), _notes(paths)
     with ProgressBar(STAGE, total=count + 1, unit="captions") as bar:
         for number, tar in enumerate(chain(captions.tars(), [_OF_NONE])):
             if number % ranks().count == ranks().rank:
                 own = sha256_json({**same, "captions": list(tar.texts)})
                 finished = notes.finished(tar.name, own)
                 note, new = (finished, None) if finished else _make(notes, tar, encoder, own, sha256_json(same))
-                made.append((note["record"], asdict(_lengths(note["cut"], tar.uses)), new))
+                made.append((note["record"], asdict(_unseen(note, tar.uses)), new))
             unique += len(tar.texts) if tar is not _OF_NONE else 0
             whole.add([tar.name, list(tar.texts)])
             bar.advance(tar.uses.total())
     of_all = gather_shares(made)
     records = [ShardRecord(**record) for record, _, _ in of_all]
-    for _, cut_of_tar, _ in of_all:
-        lengths = lengths.with_others(Lengths(**cut_of_tar))
+    for _, of_tar, _ in of_all:
+        unseen = unseen.with_others(Unseen(**of_tar))
     if ranks().is_first:
-        _publish(paths, records, whole.hexdigest(), lengths, count, encoder)
+        _publish(paths, records, whole.hexdigest(), unseen, count, encoder)
         captions.remove()
     return {
-        "clips": num_clips, "captions": count, "unique": unique, "cut": lengths.cut, "longest_cut": lengths.longest,
-        "tars": len(records), "reused": sum(new is None for _, _, new in of_all),
+        "clips": num_clips, "captions": count, "unique": unique, "cut": unseen.cut, "longest_cut": unseen.longest,
+        "with_unknown": unseen.unknown, "tars": len(records), "reused": sum(new is None for _, _, new in of_all),
         "encoded": sum(new or 0 for _, _, new in of_all), "encoder": encoder.source, "width": encoder.width,
     }  # fmt: skip
 
@@ -168,24 +168,29 @@ def _texts(manifest: Path) -> Iterator[str]:
 
 
 def _publish(
-    paths: Paths, records: list[ShardRecord], digest: str, lengths: Lengths, count: int, encoder: TextEncoder
+    paths: Paths, records: list[ShardRecord], digest: str, unseen: Unseen, count: int, encoder: TextEncoder
 ) -> None:
     """Write the index and the table of captions, and remove what is not in them."""
     _remove_others(paths, {record.shard for record in records})
     write_captions(paths.text, iterate_columns(paths.manifest, "key", "captions"), encoder.max_tokens)
     write_index(paths.text, digest, records)
-    if lengths.cut:
+    if unseen.cut:
         warning(
-            f"{STAGE}: {lengths.cut} of {count} captions of clips are longer than text.max_tokens {encoder.max_tokens} "
-            f"and were cut; the longest has {lengths.longest} tokens"
+            f"{STAGE}: {unseen.cut} of {count} captions of clips are longer than text.max_tokens {encoder.max_tokens} "
+            f"and were cut; the longest has {unseen.longest} tokens"
+        )
+    if unseen.unknown:
+        warning(
+            f"{STAGE}: {unseen.unknown} of {count} captions of clips hold characters that the text encoder's "
+            "vocabulary lacks, and which it does not tell from each other"
         )
 
 
 def _make(
     notes: TarNotes, tar: CaptionsOfTar, encoder: TextEncoder, identity: str, same: str
 ) -> tuple[dict[str, Any], int]:
-    """Write a tar, and note what it was made from. Returns the note, with the tokens of the captions that were cut, and
-    how many captions were encoded.
+    """Write a tar, and note what it was made from. Returns the note, with the tokens of the captions that were cut and
+    the names of those with unknown tokens, and how many captions were encoded.
 
     Args:
         same: identity of what an earlier embedding was made with that may be taken over.
@@ -194,17 +199,15 @@ def _make(
     samples = earlier.read([name for name in tar.texts if earlier.has(name, name)])
     # of like length together, which wastes least
     ids = sorted(tar.texts.keys() - samples.keys(), key=lambda name: (len(tar.texts[name]), name))
-    whole = set[str]()
     for first in range(0, len(ids), _AT_ONCE):
         some = ids[first : first + _AT_ONCE]
         made = dict(zip(some, _half(encoder, [tar.texts[name] for name in some]), strict=True))
         samples |= {name: {"safetensors": save({"embedding": embedding})} for name, embedding in made.items()}
-        whole |= {name for name, embedding in made.items() if len(embedding) < encoder.max_tokens}
-    perhaps = {name: caption for name, caption in tar.texts.items() if name not in whole}
-    tokens = zip(perhaps, encoder.num_tokens([*perhaps.values()]), strict=True)
-    cut = {name: number for name, number in tokens if number > encoder.max_tokens}
+    readings = dict(zip(tar.texts, encoder.readings([*tar.texts.values()]), strict=True))
+    cut = {name: reading.tokens for name, reading in readings.items() if reading.tokens > encoder.max_tokens}
+    unseen = {"cut": cut, "unknown": [name for name, reading in readings.items() if reading.unknown]}
     record = write_shard(notes.directory / tar.name, ((name, samples[name]) for name in tar.texts))
-    return notes.write(record, identity, same, {name: name for name in tar.texts}, {"cut": cut}), len(ids)
+    return notes.write(record, identity, same, {name: name for name in tar.texts}, unseen), len(ids)
 
 
 def _half(encoder: TextEncoder, captions: Sequence[str]) -> Iterator[Tensor]:
@@ -218,16 +221,18 @@ def _half(encoder: TextEncoder, captions: Sequence[str]) -> Iterator[Tensor]:
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """Of captions that are longer than the encoder takes, and so are cut."""
+class Unseen:
+    """Of captions that the encoder does not see whole."""
 
     cut: int = 0
-    """How many."""
+    """How many are longer than it takes."""
     longest: int = 0
     """Tokens of the longest, with the end mark; 0: none is cut."""
+    unknown: int = 0
+    """How many hold what its vocabulary lacks."""
 
-    def with_others(self, others: Lengths) -> Lengths:
-        return Lengths(self.cut + others.cut, max(self.longest, others.longest))
+    def with_others(self, others: Unseen) -> Unseen:
+        return Unseen(self.cut + others.cut, max(self.longest, others.longest), self.unknown + others.unknown)
 
 
 class _ListDigest:
@@ -286,9 +291,10 @@ def _copy_frozen(address: str, config: Config, paths: Paths, folder: Path) -> No
     forget(paths.work(STAGE))
 
 
-def _lengths(cut: Mapping[str, int], uses: Counter[str]) -> Lengths:
-    """Of the captions of clips that are cut, given how often each of a tar is one."""
-    return Lengths(sum(uses[name] for name in cut), max(cut.values(), default=0))
+def _unseen(note: Mapping[str, Any], uses: Counter[str]) -> Unseen:
+    """Of the captions of clips, given how often each of a tar is one, and the tar's note."""
+    cut, unknown = note["cut"], note["unknown"]
+    return Unseen(sum(uses[name] for name in cut), max(cut.values(), default=0), sum(uses[name] for name in unknown))
 
 
 def _notes(paths: Paths) -> TarNotes:

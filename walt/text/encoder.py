@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,16 @@ _SHORTEST_PADDED = 8
 def _padded_length(num_tokens: int, max_tokens: int) -> int:
     """8, 16, 32 ... tokens, at most ``max_tokens``: what a caption is padded to."""
     return min(max_tokens, max(_SHORTEST_PADDED, 1 << (num_tokens - 1).bit_length()))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a tokenizer reads a caption."""
+
+    tokens: int
+    """With the end mark."""
+    unknown: int
+    """Of them, those that stand for what the vocabulary lacks, whatever it is: T5's has no Chinese, and no Cyrillic."""
 
 
 class TextEncoder:
@@ -142,13 +153,13 @@ class TextEncoder:
             raise CorruptArtifactError(f"text encoder {self.source}: an embedding is not finite")
         return embeddings
 
-    def num_tokens(self, captions: Sequence[str]) -> list[int]:
-        """Tokens of each caption with the end mark, were it not cut."""
+    def readings(self, captions: Sequence[str]) -> list[Reading]:
+        """How each caption is read, were it not cut."""
         if not captions:
             return []
         texts = [self._plain(caption) for caption in captions]
         ids = self._tokenizer(texts, truncation=False, verbose=False)["input_ids"]  # quiet about long ones
-        return [len(one) for one in ids]
+        return [Reading(len(one), one.count(self._tokenizer.unk_token_id)) for one in ids]
 
     def tokens(self, caption: str) -> list[str]:
         """The pieces of a caption, readable for people."""

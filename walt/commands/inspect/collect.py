@@ -140,9 +140,9 @@ def _encoded(rows: Sequence[ManifestRow], paths: Paths) -> figures.Figures | Non
     """What encode-text found of these captions; None where it has not run since they changed."""
     file = paths.work("encode-text") / "result.json"
     found = read_json(file) if file.is_file() else {}
-    if found.get("captions") != sum(len(row.captions) for row in rows) or "cut" not in found:
+    if found.get("captions") != sum(len(row.captions) for row in rows) or "with_unknown" not in found:
         return None
-    return {name: found[name] for name in ("captions", "cut", "longest_cut")}
+    return {name: found[name] for name in ("captions", "cut", "longest_cut", "with_unknown")}
 
 
 def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | None]]:

@@ -163,6 +163,8 @@ def _captions(texts: Mapping[str, Any], clips: int, encoded: Mapping[str, Any] |
     note = ""
     if encoded is not None:
         rows.append(("cut by text.max_tokens", number(encoded["cut"]), share(encoded["cut"], encoded["captions"])))
+        unknown = encoded["with_unknown"]
+        rows.append(("with unknown characters", number(unknown), share(unknown, encoded["captions"])))
         note = f"the longest has {number(encoded['longest_cut'])} tokens" if encoded["cut"] else ""
     return TableData("Captions", ("", "count", "share"), "lrr", rows, note)
 

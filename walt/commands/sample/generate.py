@@ -30,7 +30,7 @@ from walt.sampling.config import SampleConfig
 from walt.sampling.given_files import ReadFile, read_file
 from walt.sampling.long_video import check_continuation, parts_for
 from walt.sampling.output import SUFFIXES, Format, write_sample, write_still
-from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_long_prompts
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_prompts
 from walt.sampling.prompt_to_video import Pipeline
 from walt.transformer.config import TransformerConfig
 
@@ -122,7 +122,7 @@ def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile
     """
     settings = settings_of(request, params)
     prompts = _prompts(request, pipeline.base.config)
-    warn_about_long_prompts(prompts, pipeline.text_encoder)
+    warn_about_prompts(prompts, pipeline.text_encoder)
     if request.aspect is not None:
         pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
     begins = request.image is not None or request.continued is not None

@@ -42,10 +42,11 @@ def show_list() -> None:
     from walt.commands.table.table_file import RowScale, load_table, table_names
 
     shown = Table(title="walt table NAME --scale demo, or --scale paper", title_justify="left")
+    tables = {name: load_table(name) for name in table_names()}
+    longest = max(len(word) for table in tables.values() for word in table.title.split())
     for column in ("table", "what", "rows of demo / paper", "demo, three seeds", "paper, one seed"):
-        shown.add_column(column)
-    for name in table_names():
-        table = load_table(name)
+        shown.add_column(column, min_width=longest if column == "what" else None)  # no word is cut
+    for name, table in tables.items():
         rows, costs = [], []
         for scale in ("demo", "paper"):
             there = scale in table.scales
