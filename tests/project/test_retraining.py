@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.release import promoted
 from tests.support.tiny_clips import clip_row
-from tests.support.tracking import CONFIG
+from tests.support.tracking import CONFIG, tag_taken_down
 from walt.core.errors import ConfigurationError
 from walt.core.storage import read_json, write_bytes
 from walt.data.clip_table_writer import write_clip_rows
@@ -78,6 +78,15 @@ def test_enough_begin_one_from_the_champions_versions(root: Path) -> None:
     assert params.resume.if_different == "afresh"
     assert params.train_sr_2x is not None
     assert params.train_sr_2x.initial_weights is None, "that is no part of the release"
+
+
+def test_none_goes_on_from_a_release_that_saw_what_was_taken_down(root: Path) -> None:
+    clips(root / "data/clips", 6)
+    before = text_of(root)
+    tag_taken_down(root, "walt-autoencoder", "1")
+    with pytest.raises(ConfigurationError, match=r"was made with what was taken down .*a retraining goes on from it"):
+        begin(root)
+    assert text_of(root) == before
 
 
 def test_a_share_counts_where_it_is_fewer() -> None:

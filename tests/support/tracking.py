@@ -11,6 +11,7 @@ import pytest
 
 from walt.tracking import schema
 from walt.tracking.config import TrackingConfig
+from walt.tracking.lineage import TAKEDOWN_TAG
 from walt.tracking.server import connect
 
 CONFIG = TrackingConfig(uri="sqlite:///mlflow.db", experiment="walt", model_prefix="walt", system_metrics=False)
@@ -27,6 +28,11 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connect(CONFIG.model_copy(update={"experiment": "unused"}), root)
         (root / "mlflow.db").replace(kept)
     return kept
+
+
+def tag_taken_down(root: Path, name: str, version: str, sources: str = "abc,def") -> None:
+    """Note on a model version, as ``walt takedown`` does, that these sources were taken down."""
+    connect(CONFIG, root).client.set_model_version_tag(name, version, TAKEDOWN_TAG, sources)
 
 
 def set_version(database: Path, which: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tracking import CONFIG
+from tests.support.tracking import CONFIG, tag_taken_down
 from walt.core.errors import ConfigurationError
 from walt.tracking import server
 from walt.tracking.fetched_release import fetch_release
@@ -43,6 +43,18 @@ def test_by_alias_and_by_version(root: Path, model: Model, tmp_path: Path) -> No
     assert next(iter(found)) == "base"
     found = fetch_release(CONFIG, root, "2", tmp_path / "second")
     assert weights_of(found) == {"base": b"2", "autoencoder": b"a"}
+
+
+def test_of_one_that_saw_what_was_taken_down_it_is_said(
+    root: Path, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release(root, model, "champion", base=b"1", autoencoder=b"a")
+    fetch_release(CONFIG, root, "champion", tmp_path / "first")
+    assert "warning" not in capsys.readouterr().out
+    tag_taken_down(root, "walt-base", "1")
+    fetch_release(CONFIG, root, "champion", tmp_path / "second")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: walt-base version 1 was made with what was taken down (abc, def)" in said
 
 
 def test_what_is_not_there(root: Path, model: Model, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.tracking import CONFIG
+from tests.support.tracking import CONFIG, tag_taken_down
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.figures import Figure
 from walt.core.left_out import leave_out
@@ -65,6 +65,25 @@ def _champion(root: Path, name: str = "walt-base") -> str:
 
 def _tags(root: Path, version: str, name: str = "walt-base") -> dict[str, str]:
     return dict(server.connect(CONFIG, root).client.get_model_version(name, version).tags)
+
+
+def test_what_saw_a_source_that_was_taken_down_neither_takes_the_alias_nor_has_to_be_beaten(
+    root: Path, model: Model
+) -> None:
+    _promote(root, {"base": model("base", b"1")}, 60)
+    tag_taken_down(root, "walt-base", "1")
+    second = {"base": model("base", b"2")}
+    said = _promote(root, second, 40)
+    assert said == (
+        "walt-base version 2 becomes champion: walt-base version 1 was made with what was taken down (abc, def), "
+        f"with adherence/both {shares(40)}."
+    )
+    third = {"base": model("base", b"3")}
+    server.register(server.connect(CONFIG, root), None, third["base"], "base")
+    tag_taken_down(root, "walt-base", "3")
+    said = _promote(root, third, 64)
+    assert said.startswith("walt-base version 3 does not become champion: walt-base version 3 was made with what was")
+    assert _champion(root) == "2"
 
 
 def test_the_first_takes_the_alias_then_only_a_better_one(root: Path, model: Model) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.release import champions, promoted
-from tests.support.tracking import CONFIG
+from tests.support.tracking import CONFIG, tag_taken_down
 from walt.commands import release, rollback
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
@@ -36,6 +36,16 @@ def test_all_models_go_back_and_the_one_that_lost_is_not_promoted_again(root: Pa
         "walt-base version 2 does not become champion: `walt rollback` took that from it (its videos flicker)."
     )
     assert champions(root) == {"base": "1", "autoencoder": "1"}
+
+
+def test_a_release_that_saw_what_was_taken_down_does_not_get_the_alias_back(root: Path, model: Model) -> None:
+    promoted(root, {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"1")}, 10)
+    promoted(root, {"base": model("base", b"2"), "autoencoder": model("autoencoder", b"2")}, 60)
+    tag_taken_down(root, "walt-autoencoder", "1")
+    said = r"walt-autoencoder version 1 was made with what was taken down \(abc, def\); `dvc repro` and"
+    with pytest.raises(ConfigurationError, match=said):
+        roll_back(CONFIG, "champion", root, "its videos flicker")
+    assert champions(root) == {"base": "2", "autoencoder": "2"}
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ from walt.project.runner import PARAMS_FILE, load_params
 from walt.project.yaml_values import Plain, with_values
 from walt.tracking import server
 from walt.tracking.models import aliased_release
-from walt.tracking.release_record import CLIPS_FILE, fetch_release, read_release
+from walt.tracking.release_record import CLIPS_FILE, fetch_release, read_release, taken_down
 
 PLAN_FILE = "plan.json"
 _BEFORE, _WRITTEN = "params.before.yaml", "params.written.yaml"
@@ -54,7 +54,8 @@ def begin(root: Path) -> Plan:
     """Count the clips that are new, and begin a retraining where they are enough. The clips must be up to date.
 
     Raises:
-        ConfigurationError: the settings do not fit ``params.yaml``, which stays as it was then.
+        ConfigurationError: the settings do not fit ``params.yaml``, or the release to go on from was made with a source
+            that was taken down since; ``params.yaml`` stays as it was.
         StorageError: there are no clips yet, or MLflow cannot be reached.
         CorruptArtifactError: a table of clips is damaged.
     """
@@ -63,6 +64,12 @@ def begin(root: Path) -> Plan:
     with server.errors():
         connection = server.connect(params.tracking, root)
         champion = aliased_release(connection, params.promotion.alias)
+        why_not = taken_down(connection, champion)
+    if why_not is not None:
+        raise ConfigurationError(
+            f"{why_not}, and a retraining goes on from it: with all initial_weights and frozen null in {PARAMS_FILE}, "
+            "`dvc repro` and `walt promote` make a release without it"
+        )
     if _DECIDER not in champion:
         said = f"no release is {params.promotion.alias} yet: everything is made as params.yaml says"
         plan = Plan(True, said, {}, {})

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
+from walt.core.log import warning
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
 from walt.tracking.models import MEASURED_TAG
+from walt.tracking.release_record import taken_down
 from walt.tracking.releases import MODEL_ARTIFACTS
 
 _BASE = next(iter(MODEL_ARTIFACTS))
@@ -32,6 +34,10 @@ def fetch_release(config: TrackingConfig, root: Path, release: str, keep: Path) 
     versions = _measured_with(connection, release) if number else _with_alias(connection, release)
     if _BASE not in versions:
         raise ConfigurationError(f"{connection.model_prefix}-{_BASE} has no version with the alias {release}")
+    with server.errors():
+        why = taken_down(connection, versions)
+    if why is not None:
+        warning(why)
     return {
         name: given_model(config, root, f"models:/{connection.model_prefix}-{name}/{version}", keep / name).folder
         for name, version in versions.items()

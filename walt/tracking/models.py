@@ -23,7 +23,7 @@ from walt.tracking import promotion, runs, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
 from walt.tracking.promotion import Decision, Figures, PromotionRule
-from walt.tracking.release_record import keep_release, rolled_back
+from walt.tracking.release_record import keep_release, rolled_back, taken_down
 from walt.tracking.release_runs import note_decision
 from walt.tracking.releases import METRIC_TAG, MODEL_ARTIFACTS, release_digests, release_folders
 
@@ -77,6 +77,9 @@ def promote(
     model that was never registered (its training could not reach MLflow) is registered now. The decision is kept with
     the model versions. Asking again gives the same answer and changes nothing.
 
+    A release that was made with a source that was taken down since never takes the alias, and need not be beaten where
+    it has it.
+
     Args:
         folders: short name -> folder of safetensors and JSON, the deciding model first.
         evaluation: of these very models.
@@ -98,19 +101,22 @@ def promote(
         decider = members[0]
         what = f"{decider.name} version {decider.version}"
         aliased = aliased_release(connection, rule.alias)
-        if aliased == {name: member.version for name, member in zip(folders, members, strict=True)}:
+        versions = {name: member.version for name, member in zip(folders, members, strict=True)}
+        if aliased == versions:
             _tag(connection, decider.name, decider.version, figures, digests)  # they may have been measured again
             return f"{what} already is {rule.alias} ({promotion.listed(figures)}): nothing to decide."
         if (note := rolled_back(connection, decider.name, decider.version)) is not None:
             return f"{what} does not become {rule.alias}: `walt rollback` took that from it ({note['reason']})."
-    champion = _Champion.find(connection, rule.alias, aliased, next(iter(folders)))
+        if (why := taken_down(connection, versions)) is not None:
+            return f"{what} does not become {rule.alias}: {why}; `dvc repro` trains without it."
+        first = taken_down(connection, aliased)
+    champion = None if first else _Champion.find(connection, rule.alias, aliased, next(iter(folders)))
     to_beat = None if champion is None else _figures_to_beat(config, root, connection, champion, figures, measure)
     with server.errors():
-        decision = promotion.decide(rule, figures, to_beat, decider.aliased)
+        decision = promotion.decide(rule, figures, to_beat, decider.aliased, first or "it is the first")
         said = f"{what} {'becomes' if decision.better else 'does not become'} {rule.alias}: {decision.reason}."
         _keep(connection, rule, members, decision, figures, to_beat, digests)
         if decision.better:
-            versions = {name: member.version for name, member in zip(folders, members, strict=True)}
             keep_release(connection, root, versions, aliased)
             _move_alias(connection, rule.alias, members, figures, digests, left=set(aliased) - set(folders))
         note_decision(connection, digests, said)

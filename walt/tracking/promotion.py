@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic import PositiveFloat
@@ -47,7 +47,7 @@ class PromotionRule(Section):
 
     @abstractmethod
     def is_fit_to_be_first(self, new: Figures) -> Decision:
-        """Whether a release takes an alias that nothing has."""
+        """Whether a release takes an alias without having to beat another one."""
 
     @abstractmethod
     def is_better(self, new: Figures, old: Figures, version: str) -> Decision:
@@ -87,7 +87,7 @@ class BetterBeyondChance(PromotionRule):
 
     def is_fit_to_be_first(self, new: Figures) -> Decision:
         figure = new[self.metric]
-        said = f"it is the first, with {self.metric} {figure}"
+        said = f"{self.metric} {figure}"
         if self.floor is None:
             return Decision(True, said)
         fit = figure.low >= self.floor if self.better == "higher" else figure.high <= self.floor
@@ -122,18 +122,22 @@ def _gain(of: Difference, better: Better) -> float:
     return of.value if better == "higher" else -of.value
 
 
-def decide(rule: PromotionRule, new: Figures, old: Figures | None, version: str | None) -> Decision:
+def decide(
+    rule: PromotionRule, new: Figures, old: Figures | None, version: str | None, why_first: str = "it is the first"
+) -> Decision:
     """Whether a release takes the alias.
 
     Args:
         new: what the release reached, all of the rule's metrics.
-        old: what the release with the alias reached, as far as it can be measured; None where nothing has the alias.
+        old: what the release with the alias reached, as far as it can be measured; None where none is to be beaten.
         version: of the release with the alias.
+        why_first: why none is, in a few words.
     """
     if unfit := [name for name, figure in new.items() if not math.isfinite(figure.value)]:
         return Decision(False, ", ".join(f"{name} is {new[name].value}" for name in unfit))
     if old is None or version is None:
-        return rule.is_fit_to_be_first(new)
+        fit = rule.is_fit_to_be_first(new)
+        return replace(fit, reason=f"{why_first}, with {fit.reason}")
     for name, figure in new.items():
         if (reason := not_comparable(name, figure, old.get(name), version)) is not None:
             return Decision(False, reason)

@@ -21,6 +21,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, write_bytes, write_json
 from walt.tracking import provenance, server
+from walt.tracking.lineage import TAKEDOWN_TAG
 from walt.tracking.releases import MODEL_ARTIFACTS
 from walt.tracking.server import Connection
 
@@ -120,6 +121,20 @@ def rolled_back(connection: Connection, name: str, version: str) -> dict[str, An
     """What ``walt rollback`` noted of a version; None where it did not take the alias from it."""
     kept = connection.client.get_model_version(name, version).tags.get(ROLLED_BACK_TAG)
     return None if kept is None else dict(json.loads(kept))
+
+
+def taken_down(connection: Connection, versions: Mapping[str, str]) -> str | None:
+    """Which of a release's models were made with a source that was taken down since, in a few words; None: none was.
+
+    Args:
+        versions: name without the prefix -> version.
+    """
+    found = []
+    for short, version in versions.items():
+        name = f"{connection.model_prefix}-{short}"
+        if kept := connection.client.get_model_version(name, version).tags.get(TAKEDOWN_TAG):
+            found.append(f"{name} version {version} was made with what was taken down ({kept.replace(',', ', ')})")
+    return " and ".join(found) or None
 
 
 def _run_of(connection: Connection, name: str, version: str) -> str:

@@ -10,7 +10,7 @@ from walt.core.errors import ConfigurationError
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.models import aliased_release
-from walt.tracking.release_record import ROLLED_BACK_TAG, Release, read_release
+from walt.tracking.release_record import ROLLED_BACK_TAG, Release, read_release, taken_down
 from walt.tracking.releases import MODEL_ARTIFACTS
 
 
@@ -22,7 +22,8 @@ def roll_back(config: TrackingConfig, alias: str, root: Path, reason: str) -> st
     it.
 
     Raises:
-        ConfigurationError: nothing has the alias, no release had it before, or one of its versions was deleted.
+        ConfigurationError: nothing has the alias, no release had it before, or one of its versions was deleted, or
+            made with a source that was taken down since.
         StorageError: MLflow cannot be reached.
     """
     decider = next(iter(MODEL_ARTIFACTS))
@@ -63,4 +64,11 @@ def _previous(connection: server.Connection, name: str, version: str, alias: str
             raise ConfigurationError(
                 f"{full_name} version {number}, which was {alias} before, is gone: {error}"
             ) from error
+    with server.errors():
+        why = taken_down(connection, release.previous)
+    if why is not None:
+        raise ConfigurationError(
+            f"the release that was {alias} before does not get it back: {why}; `dvc repro` and `walt promote` make one "
+            "without it"
+        )
     return dict(release.previous)

@@ -223,7 +223,8 @@ def _proposal(versions: Mapping[Version, str], params: Params) -> str:
     champions = [str(version) for version in versions if alias in version.aliases]
     if champions:
         return (
-            f"made with it: {', '.join(champions)}. Remove the checkpoints that are named above, then `dvc repro` and "
-            "`walt promote` train and promote a release without it."
+            f"made with it: {', '.join(champions)}. Remove the checkpoints that are named above, and see that all "
+            "initial_weights and frozen in params.yaml are null; then `dvc repro` and `walt promote` train and promote "
+            "a release without it."
         )
-    return f"no model with the alias {alias} was made with it: nothing has to be trained again."
+    return f"no model with the alias {alias} was made with it: none has to be replaced; `dvc repro` trains without it."
