@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.support.media import LIMITS
-from walt.media.images import Picture, read_picture
+from walt.media.images import Picture
+from walt.media.stills import read_picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 P3 = np.array([(0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407)])

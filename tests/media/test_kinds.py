@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.support.media import LIMITS, counter, ffmpeg, read_counter, write_video
-from walt.media.images import SourceError, read_picture
+from walt.media.images import SourceError
 from walt.media.kinds import is_media, kind_in_file, kind_of
+from walt.media.stills import read_picture
 from walt.media.video import iterate_frames, probe, read_clips
 
 SIZE = (32, 32)

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from walt.data.clip_pixels import pixels
-from walt.media.images import Picture, upright_picture
+from walt.media.images import Picture
+from walt.media.stills import upright_picture
 from walt.sampling.beginnings import beginning_of, fitted
 from walt.sampling.long_video import check_continuation
 from walt.sampling.output import to_frames

@@ -41,8 +41,9 @@ from walt.media import (
     together,
     video,
 )
-from walt.media.images import Clip, Limits, SourceError, crop_and_resize, read_picture
+from walt.media.images import Clip, Limits, SourceError, crop_and_resize
 from walt.media.kinds import Kind, kind_in_file
+from walt.media.stills import read_picture
 from walt.media.together import moments_of, no_moments, shared_reader
 from walt.media.video import Moments, Reader, SourceClip, SourceFacts, read_pictures
 

@@ -22,8 +22,9 @@ from walt.core.sizes import Size
 from walt.ingest.sources.items import Item, Refusal, Span
 from walt.ingest.sources.locations import local_copy
 from walt.media import video
-from walt.media.images import DAMAGED, FORMATS, Limits, Picture, SourceError, check_still, crop_and_resize, read_picture
+from walt.media.images import Limits, Picture, SourceError, crop_and_resize
 from walt.media.kinds import Kind, kind_in_file
+from walt.media.stills import DAMAGED, FORMATS, check_still, read_picture
 from walt.workers.execute import map_items
 
 _CODECS = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}

@@ -25,8 +25,9 @@ from PIL import Image
 from walt.core.sizes import Size
 from walt.core.storage import TEMPORARY_SUFFIX
 from walt.media.clip_times import ON_SCREEN
-from walt.media.images import DAMAGED, FORMATS, Limits, Picture, SourceError, crop_and_resize, decode_picture
+from walt.media.images import Limits, Picture, SourceError, crop_and_resize
 from walt.media.numbered import in_order
+from walt.media.stills import DAMAGED, FORMATS, decode_picture
 
 MAGIC = b"walt frames 1\n"
 

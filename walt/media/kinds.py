@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from walt.media import images, video
+from walt.media import stills, video
 from walt.media.containers import open_video
+from walt.media.images import SourceError
 
 Kind = Literal["video", "image"]
 
 
-_MEDIA = video.SUFFIXES | images.SUFFIXES
+_MEDIA = video.SUFFIXES | stills.SUFFIXES
 
 
 def kind_of(path: str) -> Kind:
     """The kind by the name's suffix: what a file is listed as, before it is opened (see ``kind_in_file``)."""
-    return "image" if _suffix(path) in images.SUFFIXES else "video"
+    return "image" if _suffix(path) in stills.SUFFIXES else "video"
 
 
 def kind_in_file(path: Path, listed: Kind) -> Kind:
@@ -29,14 +30,14 @@ def kind_in_file(path: Path, listed: Kind) -> Kind:
     """
     try:
         with open(path, "rb") as stream:
-            found = images.still_or_animation(stream)
+            found = stills.still_or_animation(stream)
             if found is not None:
                 return "image" if found == "still" else "video"
             if listed == "image":
                 stream.seek(0)
                 with open_video(stream):
                     return "video"
-    except (OSError, images.SourceError):
+    except (OSError, SourceError):
         pass
     return listed
 

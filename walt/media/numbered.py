@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from walt.media.images import SUFFIXES, SourceError
+from walt.media.images import SourceError
+from walt.media.stills import SUFFIXES
 
 _NUMBERED = re.compile(r"(.*?)(\d+)(\.[^.]+)", re.DOTALL)
 MOST_DIGITS = 18

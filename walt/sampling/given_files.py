@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from walt.core.sizes import Size
-from walt.media.images import Clip, Limits, crop_and_resize, read_picture
+from walt.media.images import Clip, Limits, crop_and_resize
+from walt.media.stills import read_picture
 from walt.media.video import iterate_frames
 
 

@@ -37,9 +37,10 @@ from walt.evaluation.reconstruction import (
     compression,
     reconstruct_stream,
 )
-from walt.media.images import Limits, Picture, SourceError, crop_and_resize, read_picture
+from walt.media.images import Limits, Picture, SourceError, crop_and_resize
 from walt.media.kinds import kind_in_file, kind_of
 from walt.media.playable import write_playable
+from walt.media.stills import read_picture
 from walt.media.video import iterate_frames, probe
 from walt.nn.device import select_device
 from walt.nn.pretrained import weights_digest

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from walt.media import frames
-from walt.media.images import Limits, SourceError, read_picture
+from walt.media.images import Limits, SourceError
 from walt.media.kinds import kind_in_file
+from walt.media.stills import read_picture
 from walt.media.video import probe
 from walt.sampling.given_files import GivenFile, read_file
 

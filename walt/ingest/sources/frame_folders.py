@@ -13,9 +13,10 @@ from walt.ingest.sources.folders import LocalFolder, glob_expression
 from walt.ingest.sources.items import Entry, Refusal
 from walt.ingest.sources.kinds import FrameFolders
 from walt.ingest.sources.locations import frames_location
-from walt.media.images import SUFFIXES, SourceError
+from walt.media.images import SourceError
 from walt.media.kinds import is_media, kind_of
 from walt.media.numbered import in_order
+from walt.media.stills import SUFFIXES
 
 _LONGEST_TEXT = 1 << 20
 _FEWEST_FRAMES = 8

@@ -8,13 +8,13 @@ from typing import IO
 from walt.ingest.sources.caption_files import text_of
 from walt.ingest.tables.cells import BadValue
 from walt.ingest.tables.json_table import Numbered
-from walt.media import images, video
+from walt.media import stills, video
 
 PATH, CAPTION = "path", "caption"
 COLUMNS = (PATH, CAPTION)
 """Of the records."""
 _LOOKED_AT = 64
-_SUFFIXES = "|".join(sorted(suffix[1:] for suffix in images.SUFFIXES | video.SUFFIXES))
+_SUFFIXES = "|".join(sorted(suffix[1:] for suffix in stills.SUFFIXES | video.SUFFIXES))
 _NUMBER = r"(?:#\d+)?"
 """Of the caption, behind the name, as in Flickr8k."""
 _FILE = re.compile(rf"(?P<path>.+?\.(?:{_SUFFIXES})){_NUMBER}\s*[\t |,;:]\s*(?P<caption>.*)", re.IGNORECASE)
