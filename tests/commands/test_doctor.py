@@ -134,11 +134,13 @@ def test_python_and_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._python() == Check(
         "python", "fail", "3.10.1, but 3.11 to 3.13 are needed", "make install PYTHON=python3.11"
     )
-    versions = {"torchvision": "0.28.0", "fastapi": "0.155.1", "sqlalchemy": "2.0.44"}
+    versions = {"torchvision": "0.28.0", "av": "18.1.0", "fastapi": "0.155.1", "sqlalchemy": "2.0.44"}
     monkeypatch.setattr(metadata, "version", versions.__getitem__)
     found = list(doctor._packages())
     assert [check.found.split(":")[0] for check in found] == ["torchvision 0.28.0", "fastapi 0.155.1"]
     assert [check.advice for check in found] == ["pip uninstall torchvision", "pip install -c constraints.txt -e ."]
+    versions |= {"av": "19.0.2", "fastapi": "0.150.0"}
+    assert "av 19.0.2: no video is read with 19 or later" in [check.found for check in doctor._packages()]
 
 
 def test_encoders_that_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
