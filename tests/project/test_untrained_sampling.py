@@ -11,7 +11,7 @@ from tests.support.settings import changed, recipe
 from walt.core.left_out import METRICS_FILE
 from walt.core.storage import write_json
 from walt.project.params import Params
-from walt.project.untrained_sampling import making_videos, saw_images, untrained_sampling
+from walt.project.untrained_sampling import sampled_from, saw_images, untrained_sampling
 
 DEMO = recipe("demo")
 FRAMES = {"frame_prediction": True}
@@ -74,9 +74,9 @@ def test_parameters_that_would_sample_so_are_refused() -> None:
 
 def test_those_that_make_a_video_are_the_last_of_a_finetuning_and_the_cascade() -> None:
     tiny = recipe("tiny").transformers()
-    assert [*making_videos(tiny, cascade=True)] == ["aspect", "sr_2x", "sr_4x"]
-    assert [*making_videos(tiny, cascade=False)] == ["aspect"]
-    assert [*making_videos(DEMO.transformers(), cascade=False)] == ["base"]
+    assert [*sampled_from(tiny, cascade=True)] == ["aspect", "sr_2x", "sr_4x"]
+    assert [*sampled_from(tiny, cascade=False)] == ["aspect"]
+    assert [*sampled_from(DEMO.transformers(), cascade=False)] == ["base"]
 
 
 def test_a_model_says_itself_whether_it_saw_images(tmp_path: Path) -> None:

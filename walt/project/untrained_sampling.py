@@ -16,7 +16,7 @@ Trained = Mapping[str, tuple[TransformerConfig, DiffusionTrainingConfig]]
 """Transformers with their trainings, by name."""
 
 
-def making_videos(transformers: Trained, cascade: bool) -> Trained:
+def sampled_from(transformers: Trained, cascade: bool) -> Trained:
     """Those that make a video: not one that another starts from, and with a ``cascade`` all that follow."""
     replaced = {get_transformer(name).starts_from for name in transformers}
     return {

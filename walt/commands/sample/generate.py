@@ -23,7 +23,7 @@ from walt.core.printable import printable
 from walt.core.transformers import get_transformer
 from walt.project.params import Params
 from walt.project.trained_transformers import cascade
-from walt.project.untrained_sampling import making_videos, saw_images, untrained_sampling
+from walt.project.untrained_sampling import sampled_from, saw_images, untrained_sampling
 from walt.sampling.aspect import parse_aspect, with_aspect
 from walt.sampling.beginnings import read_image, read_video
 from walt.sampling.config import SampleConfig
@@ -126,7 +126,7 @@ def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile
     if request.aspect is not None:
         pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
     begins = request.image is not None or request.continued is not None
-    made_by = making_videos(params.transformers(), settings.cascade)
+    made_by = sampled_from(params.transformers(), settings.cascade)
     if problem := untrained_sampling(made_by, settings, begins):
         raise ConfigurationError(problem)
     start = _start(request, pipeline, settings, read)
