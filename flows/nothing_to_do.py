@@ -12,8 +12,12 @@ from pathlib import Path
 
 from flows import dvc_lock
 from flows.processes import Ended, run_command
+from walt.commands.promote import command
 from walt.core import storage
 from walt.core.config import read_yaml
+from walt.core.errors import WaltError
+from walt.project.runner import load_params
+from walt.tracking import server
 
 FRESH = "up to date"
 """What the flow says of a stage that it had not to run."""
@@ -29,20 +33,22 @@ def outcomes_if_fresh(root: Path, names: Sequence[str], promote: bool) -> dict[s
     """
     if not _ran_all(root, names):
         return None
+    params = load_params(root)
     with storage.lock(root / "work" / "flow.lock"):
         dvc_lock.check_free(root)
         with ThreadPoolExecutor(2) as pool:
-            prepared, status = pool.map(
-                lambda command: _run(command, root), (["walt", "prepare"], status_command(names))
-            )
+            answers = pool.map(lambda words: _run(words, root), (["walt", "prepare"], status_command(names)))
+            if promote:
+                server.load(params.tracking)  # as long as those two take
+            prepared, status = answers
         # with a second line it has shown DVC a change, or has made files: what DVC said may have come before that
         if prepared.status or len(prepared.lines) != 1 or status.status or stale_stages(status, names) != []:
             return None
         if promote:
-            decision = _run(["walt", "promote"], root)
-            if decision.status:
-                return None
-            print("\n".join(decision.lines))
+            try:
+                command.promote(params, root)
+            except WaltError:
+                return None  # the flow tries again, and shows it
     return dict.fromkeys(names, FRESH)
 
 

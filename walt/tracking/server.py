@@ -31,11 +31,7 @@ DIGEST_TAG = "walt.digest"
 MODEL_TAG = "walt.model_id"
 """On a model version: MLflow's id of the logged model that holds the files."""
 
-_PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = (
-    100,
-    1000,
-    6000,
-)  # MLflow's limits
+_PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = 100, 1000, 6000  # MLflow's limits
 _CALLER_ERRORS = (
     "INVALID_PARAMETER_VALUE",
     "BAD_REQUEST",
@@ -73,6 +69,19 @@ def resolve_uri(uri: str, root: Path) -> str:
     return uri
 
 
+def load(config: TrackingConfig) -> None:
+    """Import what ``connect`` needs of MLflow, which takes seconds, while something else is waited for."""
+    environment.set_defaults()
+    import mlflow.tracking
+
+    if not config.uri.startswith("http"):
+        import mlflow.store.model_registry.sqlalchemy_store
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 a database is asked through these
+        from sqlalchemy.orm import configure_mappers
+
+        configure_mappers()
+
+
 def connect(config: TrackingConfig, root: Path) -> Connection:
     """Connect, and make the database and the experiment where they do not exist yet.
 
@@ -88,14 +97,7 @@ def connect(config: TrackingConfig, root: Path) -> Connection:
 
     root = lasting_root(root)
     uri = resolve_uri(config.uri, root)
-    if uri.partition(":")[0].split("+")[0] not in (
-        "http",
-        "https",
-        "sqlite",
-        "postgresql",
-        "mysql",
-        "mssql",
-    ):
+    if uri.partition(":")[0].split("+")[0] not in ("http", "https", "sqlite", "postgresql", "mysql", "mssql"):
         raise ConfigurationError(
             f"tracking.uri: '{config.uri}' is not an http(s) or database URI; try sqlite:///mlflow.db"
         )

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from walt.core.log import info
+from walt.project.params import Params
 from walt.project.runner import load_params
 
 
@@ -16,12 +17,19 @@ def command() -> None:
     again, in work/promote, where its figures are of other clips, prompts or settings. The decision with the figures of
     both sides is results/decision.html.
     """
+    root = Path.cwd()
+    promote(load_params(root), root)
+
+
+def promote(params: Params, root: Path) -> None:
+    """Decide about the project's models, write the page of it, and say both.
+
+    Raises: as ``walt.tracking.models.promote_newest``.
+    """
     from walt.commands.promote.champion import measure_champion  # imports torch and MLflow, which --help does not need
     from walt.commands.promote.decision_page import write_decision
     from walt.tracking.models import promote_newest
 
-    root = Path.cwd()
-    params = load_params(root)
     said = promote_newest(params.tracking, params.promotion, root, partial(measure_champion, params, root))
     if (page := write_decision(params.tracking, root)) is not None:
         info(f"{page.relative_to(root)}: the decision with its figures")
