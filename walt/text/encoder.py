@@ -85,7 +85,8 @@ class TextEncoder:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self._model.device
+        device: torch.device = self._model.device
+        return device
 
     @torch.no_grad()
     def encode(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
