@@ -202,6 +202,9 @@ class _Operations(TorchDispatchMode):
             func, args = _convolution(*args)
         if _only_writes(func) and _has_no_values(args[0]):
             return args[0] if func._schema.returns else None
+        if _is_view(func) and isinstance(args[0], PlannedTensor):
+            with torch._C.DisableTorchFunction():  # nothing to count, and half of all operations
+                return PlannedTensor(func(self._bare(args[0]), *args[1:], **kwargs), self.plan.device)
         key = _key((func, args, kwargs)) if _makes_new_tensors(func) else None
         with torch._C.DisableTorchFunction():
             if key is not None and key in self._known:
@@ -222,14 +225,19 @@ class _Operations(TorchDispatchMode):
         def bare(tensor: Tensor) -> Tensor:
             if _real_device(tensor) != _META:
                 return tensor
-            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=_META)
+            plain = self._bare(tensor)
             given[id(plain)] = plain, tensor
             return plain
 
+        return func(*_mapped(args, Tensor, bare), **_mapped(kwargs, Tensor, bare)), given
+
+    @staticmethod
+    def _bare(tensor: Tensor) -> Tensor:
+        """What a planned tensor is on ``meta``."""
         with torch._C._PreserveDispatchKeyGuard():
             torch._C._set_meta_in_tls_dispatch_include(True)
-            args, kwargs = _mapped(args, Tensor, bare), _mapped(kwargs, Tensor, bare)
-        return func(*args, **kwargs), given
+            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=_META)
+        return plain
 
     def _returned(self, value: Tensor, given: dict[int, tuple[Tensor, Tensor]], kind: Kind | None) -> Tensor:
         if _real_device(value) != _META:
@@ -296,6 +304,18 @@ def _only_writes(func: Any) -> bool:
     name = func._schema.name
     shapes = torch.Tag.inplace_view in func.tags or name in ("aten::resize_", "aten::set_", "aten::resize_as_")
     return name.endswith("_") and func._schema.is_mutable and len(func._schema.returns) < 2 and not shapes
+
+
+@cache
+def _is_view(func: Any) -> bool:
+    """Whether an operation returns one tensor, which is always of its first argument's memory and of no other's, and
+    changes none. Those that are made of others (``contiguous``, ``reshape``) copy at times."""
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return False
+    arguments, returns = func._schema.arguments, func._schema.returns
+    aliases = [bool(value.alias_info) for value in arguments]
+    one = len(returns) == 1 and returns[0].alias_info is not None and not func._schema.is_mutable
+    return one and aliases[:1] == [True] and not any(aliases[1:]) and str(returns[0].type) == "Tensor"
 
 
 @cache
