@@ -49,6 +49,7 @@ def recipe_width(name: str) -> int:
     return load_recipe(name).base.width
 
 
+@pytest.mark.slow
 def test_a_recipe_that_is_asked_for_is_never_ignored(project: Path) -> None:
     before = (project / "params.yaml").read_bytes()
     refused = init("--recipe", "tiny", *FOLDER)
@@ -75,6 +76,7 @@ def test_without_a_recipe_params_yaml_is_kept(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True])
 def test_the_demo_is_what_one_starts_from(project: Path, there: bool) -> None:
     """Where there is no params.yaml, or ``--force`` replaces it."""
@@ -93,6 +95,7 @@ def test_a_wrong_recipe_is_named_with_the_nearest(project: Path) -> None:
     assert base_width(project) == recipe_width("demo")
 
 
+@pytest.mark.slow
 def test_a_folder_a_glob_or_a_list(project: Path) -> None:
     (project / "videos/a.mp4").write_bytes(b"x")
     for videos, path in (("videos/*.mp4", "videos"), ("videos/table.csv", "videos"), ("videos", "videos")):
@@ -101,6 +104,7 @@ def test_a_folder_a_glob_or_a_list(project: Path) -> None:
         assert read_yaml(project / "params.yaml")["dataset"] == {"descriptor": "datasets/own/mine.yaml", "path": path}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "fine"), [(None, True), (2, True), (3, False)])
 def test_check_compares_the_number_of_classes(project: Path, count: int | None, fine: bool) -> None:
     (project / "dvc.yaml").write_text(pipeline.render(project))
@@ -122,6 +126,7 @@ def test_check_compares_the_number_of_classes(project: Path, count: int | None, 
         assert "base.num_classes is 3, but datasets/own/videos.yaml has 2" in str(result.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "prepare"])
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -158,6 +163,7 @@ cli.main()
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_without_a_search_for_garbage(tmp_path: Path) -> None:
     """What ``main`` has called at the end runs before what was registered earlier."""
     ended = subprocess.run(

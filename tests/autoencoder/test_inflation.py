@@ -24,6 +24,7 @@ def saved(folder: Path, config: AutoencoderConfig) -> CausalAutoencoder:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [VIDEO, KERNEL_4, PATCHED], ids=["kernel 3", "kernel 4", "patch 2"])
 def test_inflated_equals_2d(tmp_path: Path, config: AutoencoderConfig) -> None:
     image = saved(tmp_path, image_config(config)).double()

@@ -36,6 +36,7 @@ def test_the_papers_size() -> None:
     assert millions == pytest.approx([144.9, 225.5], abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latent_channels", [4, 8, 16, 32])
 def test_the_papers_image_network(latent_channels: int) -> None:
     """2D, multipliers (1, 1, 2, 4), 256x256 -> 32x32 cells (PAPER.md section 1)."""
@@ -60,6 +61,7 @@ def test_an_image_is_the_video_of_one_frame(config: AutoencoderConfig, video: to
     torch.testing.assert_close(together[:1], model.encode(video)[0][:, :, :1])
 
 
+@pytest.mark.slow
 def test_activation_checkpointing_changes_memory_only(video: torch.Tensor) -> None:
     def run(checkpointing: bool) -> tuple[list[torch.Tensor], int]:
         model = drawn(VIDEO).double()

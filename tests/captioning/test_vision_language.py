@@ -37,6 +37,7 @@ def clip(value: int, frames: int = 9) -> Clip:
     return np.random.default_rng(value).integers(0, 256, (frames, 16, 24, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_answers_are_the_models_words_and_depend_on_the_pictures(root: Path) -> None:
     captioner = model(root)
     said = [captioner.answers([clip(number)], 0)[0] for number in range(6)]
@@ -51,6 +52,7 @@ def test_videos_and_stills_in_one_batch(root: Path) -> None:
     assert captioner.answers(clips, 0) == [captioner.answers([one], 0)[0] for one in clips]
 
 
+@pytest.mark.slow
 def test_drawn_answers_follow_the_seed_and_leave_others_alone(root: Path) -> None:
     captioner = model(root, temperature=2.0)
     said = [captioner.answers([clip(0)], seed)[0] for seed in range(8)]
@@ -58,6 +60,7 @@ def test_drawn_answers_follow_the_seed_and_leave_others_alone(root: Path) -> Non
     assert said == [captioner.answers([clip(0)], seed)[0] for seed in range(8)]
 
 
+@pytest.mark.slow
 def test_another_weight_is_another_digest(root: Path, tmp_path: Path) -> None:
     write_vision_language_model(tmp_path / "captioner", seed=1)
     assert model(root).digest == model(root).digest

@@ -90,6 +90,7 @@ def test_a_killed_run_goes_on_and_makes_the_same_table(root: Path) -> None:
     assert not journal.exists()
 
 
+@pytest.mark.slow
 def test_a_filter_refuses_decodes_nothing_and_lets_in_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_function(root, what(root), None)
     run(root)
@@ -184,6 +185,7 @@ def test_a_step_that_is_not_there_is_named(root: Path, step: str, said: str) -> 
         by_function(root, step, "x")
 
 
+@pytest.mark.slow
 def test_numbers_of_a_list_come_into_the_manifest_and_bound_inputs_before_they_are_read(tmp_path: Path) -> None:
     make_project(tmp_path)
     table = tmp_path / "videos/captions.csv"

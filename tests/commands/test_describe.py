@@ -136,6 +136,7 @@ def test_the_discriminator_is_there_where_one_is_configured() -> None:
     assert list(models) == ["encoder", "decoder", "text_encoder", *TRANSFORMER_NAMES]
 
 
+@pytest.mark.slow
 def test_a_hub_name_is_never_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*arguments: object, **keywords: object) -> None:
         raise AssertionError("the network was used")
@@ -182,6 +183,7 @@ def test_a_wrong_request_is_one_line(arguments: tuple[str, ...], message: str) -
     assert "\n" not in str(result.exception)
 
 
+@pytest.mark.slow
 def test_without_arguments_it_is_params_yaml_as_a_person_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

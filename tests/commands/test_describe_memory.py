@@ -104,6 +104,7 @@ def test_the_autoencoders_step_in_too_few_parts_is_found() -> None:
     assert not stage_memory._train_autoencoder(params, Path.cwd(), 1, Limits(whole, 2**40)).advice
 
 
+@pytest.mark.slow
 def test_a_frozen_autoencoder_takes_what_measuring_it_does() -> None:
     params = changed(recipe("tiny"), train_autoencoder={"frozen": "somewhere"})
     stage = stage_memory._train_autoencoder(params, Path.cwd(), 1, CARD)
@@ -172,6 +173,7 @@ def test_parts_of_a_step() -> None:
     assert parts_of_step(changed(training, accumulation=2), 1) == [(8, 0), (4, 4)]
 
 
+@pytest.mark.slow
 def test_shares_of_a_sharded_model() -> None:
     params = recipe("tiny")
     whole = peaks_of_base(params)

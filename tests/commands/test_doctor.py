@@ -86,6 +86,7 @@ def server(status: int) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_all_is_well(project: Path) -> None:
     before = sorted(project.rglob("*"))
     result = CliRunner().invoke(app, ["doctor", "--json"])
@@ -99,6 +100,7 @@ def test_all_is_well(project: Path) -> None:
     assert sorted(project.rglob("*")) == before, "nothing is left behind"
 
 
+@pytest.mark.slow
 def test_what_fails_is_named_and_ends_with_status_4(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0.5 * (1 << 30)))
     monkeypatch.setenv("PREFECT_API_URL", " ")
@@ -217,6 +219,7 @@ def test_s3_matters_where_something_is_in_a_bucket(project: Path, monkeypatch: p
     assert "secret" not in found.found
 
 
+@pytest.mark.slow
 def test_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "dvc.yaml").write_text("stages: {}\n")
     assert doctor._dvc(project).advice == "walt pipeline --write"

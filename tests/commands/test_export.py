@@ -37,6 +37,7 @@ def test_the_command_exports_with_the_descriptors_facts(project: Path) -> None:
     assert {line["class_name"] for line in lines_of(project / "out/metadata.jsonl")} == {"dark", "bright"}
 
 
+@pytest.mark.slow
 def test_all_sizes_have_a_folder_each(project: Path) -> None:
     call("data", "out", "--as", "videofolder", "--size", "all")
     assert sorted(path.name for path in (project / "out").iterdir()) == ["16x16", "32x32"]

@@ -218,6 +218,7 @@ def _remove_and_be_killed(root: Path, monkeypatch: pytest.MonkeyPatch, at: int |
     return int(counted.read_text())
 
 
+@pytest.mark.slow
 def test_files_of_deleted_runs_go_unless_a_version_needs_them(root: Path) -> None:
     connection = server.connect(CONFIG, root)
     runs = {}
@@ -236,6 +237,7 @@ def test_files_of_deleted_runs_go_unless_a_version_needs_them(root: Path) -> Non
     assert connection.client.list_artifacts(runs["there"])
 
 
+@pytest.mark.slow
 def test_models_of_deleted_versions_go_when_they_are_old(root: Path) -> None:
     connection = server.connect(CONFIG, root)
     for content in (b"1", b"2"):

@@ -119,6 +119,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_before_ingest(listed: Path, tmp_path: Path) -> None:
     found = document(listed, "--out", str(tmp_path))
     assert found["ingested"] is None
@@ -296,6 +297,7 @@ def test_another_dataset_is_its_files_only(ingested: Path, tmp_path: Path) -> No
     assert document(root, "test")["ingested"]["clips"] == 14
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("charts_not_drawn")
 @pytest.mark.parametrize(
     ("files", "inputs", "captions"),
@@ -310,6 +312,7 @@ def test_files_without_a_descriptor(files: str, inputs: int, captions: int, inge
     assert sorted(file.name for file in (ingested / "datasets").iterdir()) == ["test.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("charts_not_drawn")
 def test_a_list_with_columns_of_other_names(listed: Path, tmp_path: Path) -> None:
     shutil.copy(listed / "params.yaml", tmp_path)
@@ -366,6 +369,7 @@ def test_clips_that_nobody_has_generated_yet_are_made_by_prepare(
     assert said.endswith("`walt prepare` makes the files")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("charts_not_drawn")
 def test_after_ingest_the_sources_may_be_gone(ingested: Path, tmp_path: Path) -> None:
     root = tmp_path / "project"

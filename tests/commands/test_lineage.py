@@ -43,6 +43,7 @@ def _json(project: Paths, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> d
     return found
 
 
+@pytest.mark.slow
 def test_a_model_is_followed_down_to_its_source_files(project: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     about = _json(project, monkeypatch, "base")
     rows = read_manifest(project.manifest)
@@ -56,6 +57,7 @@ def test_a_model_is_followed_down_to_its_source_files(project: Paths, monkeypatc
     assert "a.mp4: 2 clips" in text
 
 
+@pytest.mark.slow
 def test_a_source_is_followed_up_to_all_that_holds_it(project: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     file = project.root / "videos/a.mp4"
     held = _json(project, monkeypatch, "--source", "videos/a.mp4")
@@ -81,6 +83,7 @@ def test_a_source_is_followed_up_to_all_that_holds_it(project: Paths, monkeypatc
     assert "model versions (2)" in _shown(project, monkeypatch, "--source", "a.mp4")
 
 
+@pytest.mark.slow
 def test_a_caption_that_others_have_is_said_to_stay(tmp_path: Path) -> None:
     from tests.support import ingest_project
 

@@ -40,6 +40,7 @@ def packages_after(code: str) -> set[str]:
 _HELP = "sys.argv = ['walt', '--help']\nimport walt.cli\ntry: walt.cli.app()\nexcept SystemExit: pass"
 
 
+@pytest.mark.slow
 def test_the_package_imports_nothing_and_the_help_only_what_prints_it() -> None:
     """What keeps `import walt` below 0.3 s and `walt --help` below 1 s."""
     assert packages_after("import walt, packaging") == {"walt", "packaging"}

@@ -72,6 +72,7 @@ def whole_clip(autoencoder: Path, frames: Frames) -> tuple[Frames, float, float]
 # ------------------------------------------------------------------------------------------------ what comes out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bf16_on_any_processor")
 def test_precision_and_pixels_at_once_are_options(autoencoder: Path, tmp_path: Path) -> None:
     """bf16 differs a little; the number of pixels at once by nothing that is shown."""
@@ -122,6 +123,7 @@ def test_the_video_plays_in_browsers_and_says_what_it_is(autoencoder: Path, tmp_
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "options", "expected"),
     [
@@ -242,6 +244,7 @@ def cut_file(folder: Path) -> Path:
     return folder / "cut.mp4"
 
 
+@pytest.mark.slow
 def test_bad_files_are_named_and_the_others_are_done(autoencoder: Path, tmp_path: Path) -> None:
     good = write_video(tmp_path / "good.mkv", scene(5))
     (tmp_path / "empty.mp4").touch()

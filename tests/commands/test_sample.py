@@ -43,6 +43,7 @@ def clip(file: Path) -> np.ndarray:
     return decode_clip(file.read_bytes())
 
 
+@pytest.mark.slow
 def test_prompts_and_seeds(plain: Path, tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_text("a green square\n\n  a red circle \n")
@@ -134,6 +135,7 @@ def test_names_distinguish_prompts() -> None:
     assert all("/" not in text and not text.startswith(".") and len(text) < 90 for text in found)
 
 
+@pytest.mark.slow
 def test_an_image_is_brought_to_life(frames: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     picture = np.kron(rng.integers(0, 255, (4, 8, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
@@ -151,6 +153,7 @@ def test_an_image_is_brought_to_life(frames: Path, tmp_path: Path) -> None:
     assert np.allclose(batch.videos[:, :, :1], rendered, atol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "added"), [(None, 12), (1.6, 24)])
 def test_a_video_is_continued(frames: Path, tmp_path: Path, seconds: float | None, added: int) -> None:
     given = write_video(tmp_path / "given.mp4", counter(11, 32, 32), fps=8)
@@ -214,6 +217,7 @@ def test_what_is_for_videos_is_refused_for_stills(frames: Path, given: dict[str,
         run(Request(prompts=("a cat",), stills=True, **given), frames)
 
 
+@pytest.mark.slow
 def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
     root = sample_project(tmp_path)
     file = root / "params.yaml"
@@ -228,6 +232,7 @@ def test_a_model_of_videos_only_makes_no_stills(tmp_path: Path) -> None:
         run(Request(prompts=("a cat",), stills=True, cascade=False), root)
 
 
+@pytest.mark.slow
 def test_guidance_that_was_not_trained_for_is_refused(tmp_path: Path) -> None:
     root = sample_project(tmp_path)
     file = root / "params.yaml"
@@ -253,6 +258,7 @@ def test_another_aspect(frames: Path, tmp_path: Path) -> None:
     assert clip(video).shape == (17, 16, 32, 3)
 
 
+@pytest.mark.slow
 def test_classes(tmp_path: Path) -> None:
     update = {"conditioning": "class", "num_classes": 3, "text_width": None, "cross_attention": None}
     root = sample_project(tmp_path, update, update)
@@ -325,6 +331,7 @@ def test_the_command(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "mine/a-dog-seed4.gif" in result.output
 
 
+@pytest.mark.slow
 def test_a_number_that_makes_no_sense_ends_the_command_with_2(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(plain)
     for option in ("--seed=-1", "--steps=-3", "--guidance=nan"):

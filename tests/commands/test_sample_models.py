@@ -56,6 +56,7 @@ def test_a_release_is_sampled_from_whole_by_its_alias_and_by_its_version(root: P
     assert find_models(root, "models:/walt-base@champion").address == "models:/walt-base/2"
 
 
+@pytest.mark.slow
 def test_another_projects_folder(root: Path, tmp_path: Path) -> None:
     other = sample_project(tmp_path / "other")
     retrain(other)
@@ -64,6 +65,7 @@ def test_another_projects_folder(root: Path, tmp_path: Path) -> None:
     assert video(root, tmp_path) != made
 
 
+@pytest.mark.slow
 def test_what_is_no_release_is_refused_with_its_reason(root: Path) -> None:
     for address, said in {
         "models:/walt-base@champion": "no such model version",

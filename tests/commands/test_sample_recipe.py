@@ -54,6 +54,7 @@ def video_of(project: Path, out: Path, **request: Any) -> Any:
     return decode_clip(file.read_bytes())
 
 
+@pytest.mark.slow
 def test_an_image_begins_a_video(project: Path, tmp_path: Path) -> None:
     Image.new("RGB", (40, 20), "red").save(tmp_path / "in.png")
     assert video_of(project, tmp_path, prompts=("it moves",), image=tmp_path / "in.png").shape == (17, 32, 32, 3)

@@ -37,6 +37,7 @@ def line(root: Path, name: str, api: str = NOBODY) -> str:
     return found.partition(":")[2].strip()
 
 
+@pytest.mark.slow
 def test_what_is_stale_and_what_runs(root: Path) -> None:
     assert line(root, "stale") == "ingest, report"
     assert line(root, "running") == "nothing"
@@ -51,6 +52,7 @@ def test_dvc_that_cannot_say_is_quoted(root: Path, monkeypatch: pytest.MonkeyPat
     assert line(root, "stale") == "DVC cannot say (ERROR: you are not inside of a DVC repository)"
 
 
+@pytest.mark.slow
 def test_the_release_with_the_alias(root: Path) -> None:
     assert line(root, "promoted") == "no release is champion"
     folder = root / "models/base"
@@ -114,6 +116,7 @@ def api() -> Iterator[tuple[str, dict[str, object]]]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_the_next_run(root: Path, api: tuple[str, dict[str, object]]) -> None:
     url, answers = api
     assert line(root, "next run").startswith(f"none: no Prefect server answers at {NOBODY}")

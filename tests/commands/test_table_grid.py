@@ -40,6 +40,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> FakeStages:
     return fake
 
 
+@pytest.mark.slow
 def test_a_table_is_made_with_its_page_and_its_runs(stages: FakeStages, tmp_path: Path, empty_database: Path) -> None:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     out = run("3a", "demo", (0, 1), tmp_path)

@@ -43,6 +43,7 @@ def test_a_row_has_the_papers_value_ours_the_difference_and_both_directions(tmp_
     assert "1 as in the paper, 0 other than in the paper, 0 open" in (tmp_path / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_one_seed_has_no_intervals(tmp_path: Path) -> None:
     write_page(tmp_path, results("3a", {"patch size 1": (5.0,), "patch size 2": (9.0,)}))
     assert lines(tmp_path)["patch size 2"][2:4] == ["9", "+4"]
@@ -55,6 +56,7 @@ def test_a_row_that_is_not_run_says_why(tmp_path: Path) -> None:
     assert "rank 256 is not run" in (tmp_path / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_differences(tmp_path: Path) -> None:
     write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
     page = (tmp_path / "table.html").read_text()
@@ -65,6 +67,7 @@ def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_di
     assert (picture.reshape(-1, 3) == (0x35, 0x63, 0xA8)).all(1).sum() > 100  # the charts' colour
 
 
+@pytest.mark.slow
 def test_a_second_metric_does_not_decide_where_the_first_cannot_be_compared(tmp_path: Path) -> None:
     loss = "held_out_loss/base"
     found = results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)})
@@ -85,6 +88,7 @@ def test_nothing_measured_is_a_page_too(tmp_path: Path) -> None:
     assert not (tmp_path / "table.png").exists()
 
 
+@pytest.mark.slow
 def test_programs_get_all_figures(tmp_path: Path) -> None:
     write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
     found = json.loads((tmp_path / "table.json").read_text())["rows"]["patch size 2"]

@@ -38,6 +38,7 @@ def run_all(root: Path, wanted: list[Cell]) -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 def test_runs_share_what_their_settings_do_not_change(stages: FakeStages, tmp_path: Path) -> None:
     """Four rows of self-conditioning with two seeds: one autoencoder, eight trainings."""
     folders = run_all(tmp_path, of_table("3c", (0, 1)))
@@ -48,6 +49,7 @@ def test_runs_share_what_their_settings_do_not_change(stages: FakeStages, tmp_pa
     assert [stages.count(name) for name in ("train-base", "sample", "evaluate")] == [8, 8, 8]
 
 
+@pytest.mark.slow
 def test_two_tables_share_the_rows_that_are_the_same(stages: FakeStages, tmp_path: Path) -> None:
     run_all(tmp_path, of_table("3a"))
     before = stages.count("train-base")
@@ -61,6 +63,7 @@ def test_a_row_with_other_latents_has_encoded_its_own(stages: FakeStages, tmp_pa
     assert stages.count("train-autoencoder") == 1
 
 
+@pytest.mark.slow
 def test_what_has_ended_is_not_run_again_but_the_sources_are_looked_at(stages: FakeStages, tmp_path: Path) -> None:
     first = run_all(tmp_path, of_table("3a"))
     before = list(stages.ran)
@@ -68,12 +71,14 @@ def test_what_has_ended_is_not_run_again_but_the_sources_are_looked_at(stages: F
     assert stages.ran[len(before) :] == ["ingest"]
 
 
+@pytest.mark.slow
 def test_new_clips_make_all_again(stages: FakeStages, tmp_path: Path) -> None:
     first = run_all(tmp_path, of_table("3a"))
     stages.clips = "second"
     assert set(run_all(tmp_path, of_table("3a"))).isdisjoint(first)
 
 
+@pytest.mark.slow
 def test_a_run_that_broke_off_goes_on_in_its_folder(stages: FakeStages, tmp_path: Path) -> None:
     wanted, failing = of_table("3a"), [True]
     stages.fails = lambda stage, data: stage.name == "sample" and data["base"]["patch_size"] == 2 and bool(failing)
@@ -87,6 +92,7 @@ def test_a_run_that_broke_off_goes_on_in_its_folder(stages: FakeStages, tmp_path
     assert len(set(folders)) == 3
 
 
+@pytest.mark.slow
 def test_a_changed_setting_makes_its_runs_again(stages: FakeStages, tmp_path: Path) -> None:
     wanted = of_table("3a")
     run_all(tmp_path, wanted)
@@ -97,6 +103,7 @@ def test_a_changed_setting_makes_its_runs_again(stages: FakeStages, tmp_path: Pa
     assert stages.ran[len(before) :] == ["ingest", "sample", "evaluate"]
 
 
+@pytest.mark.slow
 def test_other_code_is_another_folder(
     stages: FakeStages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
@@ -110,6 +117,7 @@ def test_other_code_is_another_folder(
     assert stages.ran[len(before) :] == ["ingest", *["sample", "evaluate"] * 3]
 
 
+@pytest.mark.slow
 def test_an_output_that_is_gone_is_made_again(stages: FakeStages, tmp_path: Path) -> None:
     wanted = of_table("3a")[:1]
     (folder,) = run_all(tmp_path, wanted)
@@ -119,6 +127,7 @@ def test_an_output_that_is_gone_is_made_again(stages: FakeStages, tmp_path: Path
     assert stages.ran[len(before) :] == ["ingest", "evaluate"]
 
 
+@pytest.mark.slow
 def test_the_folders_stay_right_where_the_project_is_moved(stages: FakeStages, tmp_path: Path) -> None:
     wanted = of_table("3a")
     run_all(tmp_path / "here", wanted)
@@ -130,6 +139,7 @@ def test_the_folders_stay_right_where_the_project_is_moved(stages: FakeStages, t
     assert not broken
 
 
+@pytest.mark.slow
 def test_a_changed_class_list_or_takedown_is_another_ingest(stages: FakeStages, tmp_path: Path) -> None:
     first = run_all(tmp_path, of_table("3a")[:1])
     (tmp_path / "datasets/takedowns").mkdir(parents=True)

@@ -142,6 +142,7 @@ def small(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch)
     return make_takedown_project(tmp_path, 3)
 
 
+@pytest.mark.slow
 def test_a_list_of_sources_is_taken_down_at_once(small: Paths) -> None:
     (small.root / "list.txt").write_text(f"0.mp4\n\n{sha256_file(small.root / 'videos/1.mp4')}\n")
     said = _run(small.root, "--list", "list.txt", "--reason", "asked", "--same-bytes")

@@ -92,6 +92,7 @@ def damage_is_found(paths: Paths, damage: Callable[[bytes, random.Random], bytes
     return met
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flipped, truncated])
 def test_a_flipped_bit_or_a_cut_is_found_and_no_reader_takes_it(
     whole: Paths, damage: Callable[[bytes, random.Random], bytes]
@@ -247,6 +248,7 @@ def test_what_dvc_put_in_place_is_right_where_it_is_what_dvc_knows(locked: Paths
     assert found(locked) == f"{locked.base}: has files that are not in dvc.lock: metrics.json"
 
 
+@pytest.mark.slow
 def test_without_a_record_a_file_that_differs_from_dvcs_is_named(locked: Paths) -> None:
     (locked.work("train-base") / "outputs.json").unlink()
     (locked.base / "history.json").write_text("[]")

@@ -66,6 +66,7 @@ def test_dvc_stage_covers_parameters_data_and_code(stage: Stage) -> None:
     assert "walt/project/params.py" not in code
 
 
+@pytest.mark.slow
 def test_a_model_that_starts_from_another_has_another_command_than_one_that_does_not() -> None:
     """DVC does not notice that a dependency is gone, and starting at random would need no edit of the stage's code."""
     stages = YAML(typ="safe").load(pipeline.render(ROOT))["stages"]

@@ -74,6 +74,7 @@ def test_listing_goes_by_pages_and_by_patterns(
     assert listed(f"{bucket.url}/top/[x]*/") == ["[x]*/1.mp4"], "a prefix is no pattern"
 
 
+@pytest.mark.slow
 def test_a_large_upload_is_sent_in_pieces_and_appears_when_complete(
     bucket: Bucket,
     file: Path,
@@ -98,6 +99,7 @@ def test_a_burst_of_503_is_retried(what: str, bucket: Bucket, file: Path, tmp_pa
     assert bucket.proxy.faults_left == 0
 
 
+@pytest.mark.slow
 def test_attempts_are_counted_with_the_first(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "S3_ATTEMPTS", 2)
     monkeypatch.setattr(remote_errors, "_ATTEMPTS", 3)
@@ -108,6 +110,7 @@ def test_attempts_are_counted_with_the_first(bucket: Bucket, monkeypatch: pytest
     assert bucket.proxy.faults_left == 1000 - 2 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0, 1000, 900_000])
 def test_a_reset_in_the_middle_of_a_body_is_retried(
     cut: int,
@@ -161,6 +164,7 @@ def test_plain_http_is_retried_too(
     assert web.faults_left == 8, "what cannot pass is not tried again"
 
 
+@pytest.mark.slow
 def test_a_failure_that_persists_is_a_storage_error(bucket: Bucket, file: Path, tmp_path: Path) -> None:
     url = f"{bucket.url}/data"
     remote.upload(file, url)

@@ -48,6 +48,7 @@ def test_batches_in_a_row_are_epochs_in_a_row(keys: set[str], seed: int, batch_s
         assert tuple(sequence[epoch * n : (epoch + 1) * n]) == epoch_order(seed, epoch, keys)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(keys=key_sets, step=st.integers(0, 100), per_rank=st.integers(1, 6))
 def test_any_world_size_partitions_the_same_global_batch(keys: set[str], step: int, per_rank: int) -> None:
@@ -61,6 +62,7 @@ def test_any_world_size_partitions_the_same_global_batch(keys: set[str], step: i
         assert tuple(rejoined) == whole
 
 
+@pytest.mark.slow
 def test_the_order_is_the_same_in_every_process_and_version() -> None:
     """A change of these values would break the resume of every run in existence."""
     assert epoch_order(0, 0, "abcdefgh") == tuple("bhfceagd")

@@ -48,6 +48,7 @@ def test_ids_are_found_also_where_upper_halves_are_equal(numbers: list[tuple[int
     assert index.find(wanted).tolist() == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(keys=st.one_of(st.sets(plain, max_size=20), st.sets(any_key, max_size=20)), other=any_key)
 def test_frozen_keys_are_the_sorted_texts(keys: set[str], other: str) -> None:

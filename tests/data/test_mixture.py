@@ -26,6 +26,7 @@ def sequence(mixture: Mixture, count: int, batch_size: int = 100, seed: int = 0)
     return [key for step in range(steps) for key in mixture.batch_keys(seed, step, batch_size)][:count]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [{"large": 1, "small": 1}, {"large": 0.9, "small": 0.1}, {"large": 1, "small": 30}])
 def test_members_come_by_their_weight(weights: dict[str, float]) -> None:
     mixture = Mixture(KEYS, weights)
@@ -49,6 +50,7 @@ def test_each_clip_of_a_member_comes_once_in_its_epoch() -> None:
         assert all(one != other for one, other in pairwise(epochs)), "in another order each time"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(batch_size=st.integers(1, 300), step=st.integers(0, 10**6), seed=st.integers(0, 2**40))
 def test_a_batch_does_not_depend_on_what_was_asked_before(batch_size: int, step: int, seed: int) -> None:

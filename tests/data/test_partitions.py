@@ -112,6 +112,7 @@ def flip(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["part-000000.parquet", "part-1234567.parquet", PARTS_INDEX])
 def test_damage_anywhere_is_found_and_named(tmp_path: Path, name: str) -> None:
     write(tmp_path, BEFORE)

@@ -47,6 +47,7 @@ def ranges(bucket: Bucket) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_a_local_copy(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     here = LatentBatches(project, BASE.resolution, 8, steps=6)
     there = LatentBatches(f"{bucket.url}/copy/", BASE.resolution, 8, steps=6)
@@ -63,6 +64,7 @@ def test_batches_are_those_of_a_local_copy(project: Path, bucket: Bucket, tmp_pa
     assert sum(path.endswith(".tar") for path in requests) <= 1, "another opening reads the empty caption at most"
 
 
+@pytest.mark.slow
 def test_training_reads_attached_data(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     """The batches of a training, from a project to which a copy on S3 is attached."""
     other = tmp_path / "other"
@@ -87,6 +89,7 @@ def test_what_is_read_ahead_is_bounded(project: Path, bucket: Bucket, monkeypatc
     assert held._bytes == sum(stop - start for _, start, stop in held._asked) <= 2000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "cut"), [(503, None), (500, None), (None, 100)])
 def test_a_server_that_fails_for_a_while(project: Path, bucket: Bucket, status: int | None, cut: int | None) -> None:
     here = LatentBatches(project, BASE.resolution, 2, prefetch=0)
@@ -102,6 +105,7 @@ def test_a_server_that_fails_for_a_while(project: Path, bucket: Bucket, status: 
     assert torch.equal(here.batch(1)["latents"], there.batch(1)["latents"]), "the same object goes on afterwards"
 
 
+@pytest.mark.slow
 def test_a_tar_that_is_not_what_the_index_says(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     path = project / "data" / TAR
     right = path.read_bytes()

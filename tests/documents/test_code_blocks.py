@@ -59,6 +59,7 @@ def unknown_in(words: list[str]) -> str | None:
     return next((option for option in options if option not in known | {"--help"}), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_commands_of_a_document_exist(document: Path) -> None:
     unknown = [(words, word) for words in walt_commands(document) if (word := unknown_in(words)) is not None]

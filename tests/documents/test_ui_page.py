@@ -47,6 +47,7 @@ def host(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread.join(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_a_snippet_runs(root: Path, host: str, tmp_path: Path, number: int) -> None:
     snippet = SNIPPETS[number]

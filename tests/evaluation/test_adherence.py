@@ -59,6 +59,7 @@ def test_blurred_and_noisy_clips_match_their_prompts(stored: list[tuple[str, np.
     assert all(share >= 0.97 for share in rates([v for v in checks if v]).values())
 
 
+@pytest.mark.slow
 def test_shuffled_prompts_are_chance(stored: list[tuple[str, np.ndarray]]) -> None:
     order = np.random.default_rng(0).permutation(COUNT)
     shares = rates([v for v in (check_prompt(stored[i][0], stored[j][1]) for i, j in enumerate(order)) if v])

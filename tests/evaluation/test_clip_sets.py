@@ -32,6 +32,7 @@ def read(path: Path) -> Clip:
     return decode_clip(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_a_set_is_at_no_distance_from_itself_through_the_writer(folder: Path, tmp_path: Path) -> None:
     """Real clips, written as samples are: what is measured of them is the same to the bit."""
     real = list(real_clips(folder, SIZES[1], 5))

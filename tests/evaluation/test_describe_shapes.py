@@ -11,6 +11,7 @@ from walt.data.shapes import caption, draw, scenes
 from walt.evaluation.describe_shapes import describe_shapes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moving", [True, False])
 def test_clips_get_the_caption_that_they_were_drawn_from(moving: bool) -> None:
     rng = np.random.default_rng(0)

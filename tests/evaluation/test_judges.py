@@ -82,6 +82,7 @@ def test_classes_that_cannot_be_told_are_found_on_zeros(tmp_path: Path) -> None:
         opened(config("ucf101_class", **networks), tmp_path)
 
 
+@pytest.mark.slow
 def test_texts_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
     """Without its files transformers makes a tokenizer to which all words are the same."""
     i3d = file_of(tmp_path, "i3d", NeedsTenFrames())
@@ -94,6 +95,7 @@ def test_texts_that_cannot_be_read_are_found_at_once(tmp_path: Path) -> None:
         opened(config("msrvtt_text", i3d=i3d, clip=mute), tmp_path)
 
 
+@pytest.mark.slow
 def test_statistics_of_another_network_are_found_at_once(tmp_path: Path) -> None:
     inception = file_of(tmp_path, "inception", Inception())
     asked = config("imagenet_50k", inception=inception)

@@ -73,6 +73,7 @@ SPOILED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPOILED)
 def test_what_spoils_motion_is_seen(name: str) -> None:
     rng, real = np.random.default_rng(0), features(shapes(96, 0))

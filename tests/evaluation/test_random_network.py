@@ -34,6 +34,7 @@ def distances() -> tuple[Features, tuple[tuple[Clip, ...], ...], np.ndarray]:
     return real, others, np.array([frechet_distance(real, features(list(clips))) for clips in others])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PERTURBATIONS)
 def test_each_fault_moves_the_distance_of_made_clips(name: str) -> None:
     real, others, before = distances()
@@ -53,6 +54,7 @@ def test_more_noise_is_farther_away() -> None:
     assert found == sorted(found)
 
 
+@pytest.mark.slow
 def test_the_direction_of_motion_is_seen() -> None:
     rng = np.random.default_rng(0)
     moving = [draw(replace(scene, direction="right"), SIZE, FRAMES, rng) for scene in islice(scenes(0), 96)]

@@ -56,6 +56,7 @@ def test_the_stream_is_the_whole_clip(count: int) -> None:
     assert len(pairs) == 1 + max(0, math.ceil((count - 17) / 16))
 
 
+@pytest.mark.slow
 def test_the_stream_reads_no_further_than_it_must() -> None:
     read = 0
 

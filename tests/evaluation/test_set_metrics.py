@@ -54,6 +54,7 @@ def test_mmd_is_its_closed_form() -> None:
     assert kernel_figure(MMD, REAL, GENERATED, {}).value == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_kid_of_one_distribution_is_zero_in_the_mean_and_mmd_is_not() -> None:
     pairs = [(drawn(2 * seed, 12, 6), drawn(2 * seed + 1, 12, 6)) for seed in range(200)]
     kid = np.array([kernel_figure(KID, *pair, {}).value for pair in pairs])

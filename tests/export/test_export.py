@@ -197,6 +197,7 @@ def test_without_its_notes_an_export_is_the_same(paths: Paths, folder: Path, lay
     assert files_in(folder) == whole
 
 
+@pytest.mark.slow
 @every_layout
 def test_clips_that_are_gone_leave_no_file_behind(tmp_path: Path, layout: str) -> None:
     paths = write_project(tmp_path)
@@ -315,6 +316,7 @@ def test_a_size_that_is_not_stored_is_refused_with_those_that_are(paths: Paths, 
         exported(paths, folder, "webdataset", size=(64, 64))
 
 
+@pytest.mark.slow
 def test_playable_videos_are_of_the_kind_that_every_player_shows(paths: Paths, folder: Path) -> None:
     exported(paths, folder, "videofolder", playable=True)
     made = folder / "video/train/v1.mp4"

@@ -57,6 +57,7 @@ def check(found: Any, kind: str) -> None:
             assert (sample["label"] if "label" in sample else sample["cls"]) == one.label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["video", "image"])
 def test_datasets_loads_tars_by_the_card_or_by_the_folder(exports: Path, kind: str) -> None:
     check(load(str(exports / "webdataset"), kind), kind)
@@ -70,6 +71,7 @@ def test_datasets_loads_tars_for_energon_by_the_card(exports: Path, kind: str) -
     check(load(str(exports / "energon"), kind), kind)
 
 
+@pytest.mark.slow
 def test_datasets_loads_video_folders_by_the_card_or_by_the_folder(exports: Path) -> None:
     check(load(str(exports / "videofolder")), "video")
     check(load("videofolder", data_dir=str(exports / "videofolder/video")), "video")

@@ -43,6 +43,7 @@ def empty(project: Path, tmp_path: Path, empty_database: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_what_is_pushed_is_the_folder_and_comes_back(
     hub: Hub, project: Path, empty: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +60,7 @@ def test_what_is_pushed_is_the_folder_and_comes_back(
     assert TOKEN not in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_a_second_push_replaces_all_files(hub: Hub, project: Path) -> None:
     export_model(project, Request(push="lab/shapes", public=True))
     assert hub.private == {"lab/shapes": False}
@@ -82,6 +84,7 @@ def test_what_is_foreign_or_may_be_a_pickle_is_not_even_fetched(hub: Hub, empty:
     assert not any("/resolve/" in call for call in hub.calls)
 
 
+@pytest.mark.slow
 def test_damage_on_the_way_is_found(hub: Hub, project: Path, empty: Path) -> None:
     export_model(project, Request(push="lab/shapes"))
     hub.files("lab/shapes")["transformer/config.json"] += b" "
@@ -90,6 +93,7 @@ def test_damage_on_the_way_is_found(hub: Hub, project: Path, empty: Path) -> Non
     assert not (empty / "models").exists()
 
 
+@pytest.mark.slow
 def test_refusals_are_one_line_without_the_token(
     hub: Hub, project: Path, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,7 @@ def refused(empty: Path, folder: Path, error: type[Exception], said: str) -> Non
     assert not list(empty.glob("models/*"))
 
 
+@pytest.mark.slow
 def test_the_round_trip_gives_the_same_files(project: Path, exported: Path, empty: Path) -> None:
     imported = import_model(empty, str(exported))
     assert list(imported.folders) == ["base", "sr-2x", "autoencoder", "text-encoder"]
@@ -121,6 +122,7 @@ def test_without_mlflow_the_models_come_all_the_same(
     assert "not registered with MLflow" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_models_are_not_replaced_unasked(exported: Path, empty: Path) -> None:
     own = Paths(empty).base
     own.mkdir(parents=True)
@@ -132,6 +134,7 @@ def test_other_models_are_not_replaced_unasked(exported: Path, empty: Path) -> N
     assert (own / "model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_model_that_the_folder_has_not_is_not_replaced_unasked(exported: Path, empty: Path) -> None:
     import_model(empty, str(exported))
     shutil.copytree(Paths(empty).base, Paths(empty).sr_4x, dirs_exist_ok=True)
@@ -140,6 +143,7 @@ def test_a_model_that_the_folder_has_not_is_not_replaced_unasked(exported: Path,
         import_model(empty, str(exported))
 
 
+@pytest.mark.slow
 def test_a_finetuned_base_model_is_the_base(project: Path, tmp_path: Path, empty: Path) -> None:
     root = shutil.copytree(project, tmp_path / "finetuned")
     shutil.rmtree(Paths(root).aspect)
@@ -214,6 +218,7 @@ def test_a_foreign_folder(tmp_path: Path, empty: Path) -> None:
         refused(empty, tmp_path / "sd", ConfigurationError, said)
 
 
+@pytest.mark.slow
 def test_a_card_that_was_edited_and_a_hubs_own_files_are_no_damage(folder: Path, empty: Path) -> None:
     (folder / layout.CARD).write_text("Written anew.")
     (folder / ".gitattributes").write_text("*.safetensors filter=lfs\n")

@@ -6,6 +6,7 @@ import hashlib
 import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def content(sources: list[Source], most: int) -> dict[int, set[str]]:
 SOURCES = st.dictionaries(st.integers(0, 300), st.integers(1, 5), min_size=1, max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(clips=SOURCES, most=st.integers(1, 20), seed=st.integers(0, 9), new=st.integers(301, 400))
 def test_the_set_decides_and_one_more_source_changes_one_tar(
@@ -48,6 +50,7 @@ def test_the_set_decides_and_one_more_source_changes_one_tar(
     assert content(sources, most) == before, "and without it all is as it was"
 
 
+@pytest.mark.slow
 def test_numbers_are_positions_in_a_tree_and_tars_are_reasonably_full() -> None:
     shards = assign_shards([source(number) for number in range(20_000)], 100)
     numbers = set(shards)
@@ -77,6 +80,7 @@ def parts(sources: list[Source], most_clips: int, most_rows: int) -> dict[int, s
     return {part: {(tar, one.sha256) for tar, shard in tars.items() for one in shard} for part, tars in found.items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     clips=SOURCES, most=st.integers(1, 12), most_rows=st.integers(1, 40), seed=st.integers(0, 9),

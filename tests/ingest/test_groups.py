@@ -55,6 +55,7 @@ def test_names_without_groups_have_no_pattern(names: list[str]) -> None:
 ROW = st.tuples(st.integers(0, 6), st.integers(0, 3), st.sampled_from([None, "train", "held_out"]))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(ROW, min_size=8))
 def test_a_group_is_on_one_side_whatever_the_order(rows: list[tuple[int, int, str | None]]) -> None:

@@ -33,6 +33,7 @@ def read(paths: list[Path], limits: Limits = LIMITS, pictures: int = 0, timeout:
     return list(found)
 
 
+@pytest.mark.slow
 def test_what_headers_say(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=16)
     Image.new("RGB", (40, 30)).save(tmp_path / "b.jpg")
@@ -41,6 +42,7 @@ def test_what_headers_say(tmp_path: Path) -> None:
     assert second == Header("b.jpg", "image", "jpeg", 40, 30, None, None, None)
 
 
+@pytest.mark.slow
 def test_headers_say_what_the_bytes_are(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=16).rename(tmp_path / "a.jpg")
     Image.new("RGB", (40, 30)).save(tmp_path / "b.mp4", "PNG")
@@ -52,6 +54,7 @@ def test_headers_say_what_the_bytes_are(tmp_path: Path) -> None:
     assert third == Refusal("c.webp", "animated", "an animated WEBP, not a still; convert it to a video or GIF")
 
 
+@pytest.mark.slow
 def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", counter(48), fps=24)
     items = [item(path)._replace(span=span) for span in ((0.5, 1.5), (0.5, 1.6))]
@@ -65,6 +68,7 @@ def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: P
     assert longer == Refusal("long.mp4", "too_long", "a span of 1.1 seconds, more than 1")
 
 
+@pytest.mark.slow
 def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("#EXTM3U\n/etc/passwd")
@@ -83,6 +87,7 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
     assert all(isinstance(refusal, Refusal) and refusal.cause not in ("", "None") for refusal in found)
 
 
+@pytest.mark.slow
 def test_a_file_that_hangs_is_given_up_even_where_compute_is_inline(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")  # opening it waits for a writer
     good = write_video(tmp_path / "b.mp4", counter(8), fps=8)
@@ -92,6 +97,7 @@ def test_a_file_that_hangs_is_given_up_even_where_compute_is_inline(tmp_path: Pa
     assert isinstance(read_all_the_same, Header)
 
 
+@pytest.mark.slow
 def test_first_pictures_of_some(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=24)
     others = []
@@ -108,6 +114,7 @@ def test_first_pictures_of_some(tmp_path: Path) -> None:
     assert pictures[2].shape == (10, 256, 3), "a very wide one is not enlarged to the height"
 
 
+@pytest.mark.slow
 def test_a_header_is_read_even_if_the_first_picture_is_damaged(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24), fps=24, container={"movflags": "faststart"})
     data = bytearray(video.read_bytes())

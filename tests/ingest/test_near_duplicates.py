@@ -40,6 +40,7 @@ def prints(draw: st.DrawFn) -> Prints:
     return np.stack(hashes), colours.astype(np.float32)
 
 
+@pytest.mark.slow
 @given(prints(), st.sampled_from([0, 1, 3, 6, 9, 24]), st.sampled_from([0.0, 4.0, 255.0]))
 @settings(max_examples=150, deadline=None)
 def test_bands_miss_nothing(clips: Prints, bits: int, colour: float) -> None:

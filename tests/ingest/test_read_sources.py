@@ -36,6 +36,7 @@ def rejected(root: Path) -> dict[str, RejectRow]:
     return {row.source: row for row in read_rejects(Paths(root).rejects)}
 
 
+@pytest.mark.slow
 def test_the_bar_counts_the_bytes_that_were_read(root: Path, place: Place, bars: list[ProgressBar]) -> None:
     size = sum(path.stat().st_size for path in (root / "videos").iterdir() if path.name != "captions.csv")
     for read in (size, 0 if place.bucket else size):  # what a server still has is not fetched again
@@ -85,6 +86,7 @@ def test_one_readable_copy_is_enough(root: Path, monkeypatch: pytest.MonkeyPatch
     assert outputs(root) == before, "a rerun adds nothing"
 
 
+@pytest.mark.slow
 @only_here  # the copy of an object does not change; see test_ingest_sources.py for what may
 def test_a_file_that_changes_while_it_is_read_is_refused_for_now(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = (root / "videos/b.mp4").read_bytes() + b"\0"
@@ -114,6 +116,7 @@ def test_a_file_that_cannot_be_read_has_no_hash(root: Path, monkeypatch: pytest.
     assert rejected(root) == {"a.mp4": RejectRow("a.mp4", None, "ingest", "unreadable", "Input/output error")}
 
 
+@pytest.mark.slow
 def test_clips_that_only_another_machines_cache_has_are_cut_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = hash_and_cut._lacking
 
@@ -130,6 +133,7 @@ def test_clips_that_only_another_machines_cache_has_are_cut_again(root: Path, mo
     assert outputs(root) == before
 
 
+@pytest.mark.slow
 def test_an_unforeseen_exception_refuses_one_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[str] = set()
 

@@ -103,6 +103,7 @@ def test_measures_survive_the_cache() -> None:
     assert len(measures.phash) == 48
 
 
+@pytest.mark.slow
 def test_the_demo_refuses_none_of_its_shapes() -> None:
     """Each colour, shape, direction and background, checked with the demo's thresholds."""
     config = recipe_data("demo")["ingest"]["screen"]
@@ -143,6 +144,7 @@ def refusals(sources: list[SourceEntry], **setting: Any) -> Refusals:
     return screening.refusals()
 
 
+@pytest.mark.slow
 @given(entries, st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_the_order_does_not_matter_and_a_second_look_finds_nothing(sources: list[SourceEntry], seed: int) -> None:

@@ -57,6 +57,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walt.ingest.clip_rule._MOST_BYTES", 1)
 
 
+@pytest.mark.slow
 def test_all_spans_of_a_file_are_one_visit(root: Path, read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     ingest_source(root, SPANS)
     assert starts(root) == STARTS
@@ -70,6 +71,7 @@ def test_all_spans_of_a_file_are_one_visit(root: Path, read: list[str], monkeypa
     assert outputs(root) == before
 
 
+@pytest.mark.slow
 def test_a_visit_that_takes_long_is_continued_later(
     root: Path, read: list[str], bars: list[ProgressBar], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -75,6 +76,7 @@ def expected(frame: int) -> str:
     return f"00:00:{5 + frame // 25:02d}:{frame % 25:02d}"
 
 
+@pytest.mark.slow
 def test_the_timecode_of_every_frame() -> None:
     path = shared_data() / "clips/misc/example.mp4"
     pictures = list(iterate_frames(path, fps=25, fit=lambda size: size, limits=LIMITS))

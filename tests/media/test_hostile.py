@@ -48,6 +48,7 @@ def _peak() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) >> 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="memory is read from Linux's /proc")
 def test_a_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     """16384x8192 of nothing: 400 MB as RGB, less than 400 kB on disk."""

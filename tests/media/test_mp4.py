@@ -49,6 +49,7 @@ def test_the_rate_is_the_containers_and_changes_no_picture(fps: float) -> None:
     assert times == pytest.approx([number / fps for number in range(len(frames))], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_stored_clips_are_nearly_equal_to_the_source() -> None:
     """Real clips at 128x128, at the quality of the recipe for real videos (docs/results/ingest.md)."""
     names = ["misc/bikes.mp4", "kinetics/cleaning pool/test.mp4", "ucf101/Biking/v_Biking_g05_c02.avi",

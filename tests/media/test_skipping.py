@@ -98,6 +98,7 @@ X265 = {"default": "", "closed GOP": "open-gop=0:keyint=16", "open GOP": "open-g
         "pyramid": "bframes=8:b-pyramid=1", "layers": "temporal-layers=3"}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", X265.values(), ids=X265)
 def test_hevc_comes_out_the_same(tmp_path: Path, params: str) -> None:
     options = {"crf": "28", "preset": "fast", "x265-params": ":".join(filter(None, ["log-level=none", params]))}
@@ -116,6 +117,7 @@ def test_sound_between_the_pictures_and_an_odd_start(tmp_path: Path) -> None:
         assert compare(tmp_path / "b.mkv", moments)[1] < 72
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(steps=st.lists(st.integers(min_value=1, max_value=400), min_size=72, max_size=72))
 def test_any_frame_times(steps: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -144,6 +146,7 @@ def test_real_files_come_out_the_same(name: str) -> None:
             check_equal(stream, moments)
 
 
+@pytest.mark.slow
 def test_larger_files_are_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walt.media.decoding._HELD_BYTES", 1000)
     for suffix in ("mp4", "mkv"):

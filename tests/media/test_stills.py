@@ -141,6 +141,7 @@ def test_a_huge_picture_is_refused_from_its_header(tmp_path: Path) -> None:
     assert code_of(tmp_path / "huge.png") == "too_large"
 
 
+@pytest.mark.slow
 def test_real_pictures() -> None:
     folder = shared_data() / "images"
     found = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".jpg"))
@@ -152,6 +153,7 @@ def test_real_pictures() -> None:
     assert turned.shape == (3072, 2304, 3)  # stored 3072x2304, EXIF orientation 6
 
 
+@pytest.mark.slow
 def test_only_the_decoders_that_may_read_a_file_are_loaded() -> None:
     """Each worker would load Pillow's fifty at its first video, which is none of them."""
     program = (

@@ -526,6 +526,7 @@ def test_a_real_timecode_shows_the_right_frames() -> None:
     assert len({frame.tobytes() for frame in every}) == 45  # so each frame is itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

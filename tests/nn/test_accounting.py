@@ -123,6 +123,7 @@ def _autoencoder(device: str) -> Built:
     return model, lambda: model.decode(model.encode(video)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [_transformer, _autoencoder])
 def test_meta_agrees_with_a_processor(build: Callable[[str], Built]) -> None:
     """Whole models: the same FLOPs, and the same bytes except the statistics of a few norms."""
@@ -131,6 +132,7 @@ def test_meta_agrees_with_a_processor(build: Callable[[str], Built]) -> None:
     assert saved_bytes(model, forward) == pytest.approx(saved_bytes(real, run), rel=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [_transformer, _autoencoder])
 def test_checkpointing_shows(build: Callable[[str], Built]) -> None:
     model, forward = build("meta")

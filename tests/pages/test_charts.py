@@ -32,6 +32,7 @@ CHARTS: list[Distribution] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.title)
 def test_svg_takes_its_colours_from_the_page(chart: Distribution) -> None:
     svg = distribution_svg(chart)
@@ -88,6 +89,7 @@ def test_the_rest_of_a_ranking_is_drawn_as_one() -> None:
     assert leading(counts, 3) == [*counts[:3], ("7 others", 7 + 6 + 5 + 4 + 3 + 2 + 1)]
 
 
+@pytest.mark.slow
 def test_an_interval_is_a_line_as_long_as_it_is() -> None:
     """Beside a row that keeps the axis the same."""
 

@@ -102,6 +102,7 @@ def test_a_copy_for_an_experiment_has_the_projects_names(project: Paths, tmp_pat
     assert model.location == str(project.base)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_stages_run_is_told_with_the_run_that_mlflow_has_of_it(
     project: Paths, monkeypatch: pytest.MonkeyPatch, empty_database: Path, fails: bool

@@ -35,6 +35,7 @@ def drop(file: Path, *beginnings: str) -> list[str]:
     return kept
 
 
+@pytest.mark.slow
 def test_a_missing_key_is_named_with_what_adds_it(file: Path) -> None:
     drop(file, "image_fraction:")
     with pytest.raises(ConfigurationError) as caught:
@@ -48,6 +49,7 @@ def test_a_missing_key_is_named_with_what_adds_it(file: Path) -> None:
     assert load_params(file.parent).train_base.image_fraction == 0.125
 
 
+@pytest.mark.slow
 def test_keys_are_added_where_they_belong_and_every_line_stays(file: Path) -> None:
     file.write_text(re.sub("steps: [0-9]+ # optimizer steps", "steps: 77 # mine", file.read_text()))
     kept = drop(
@@ -122,6 +124,7 @@ def test_a_file_in_which_there_is_no_place_for_a_line_stays_as_it_is(file: Path)
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_update_goes_with_nothing_else_and_leaves_a_whole_file_alone(file: Path) -> None:
     before = file.read_bytes()
     assert "has every key" in CliRunner().invoke(app, ["init", "--update"]).output
@@ -133,6 +136,7 @@ def test_update_goes_with_nothing_else_and_leaves_a_whole_file_alone(file: Path)
     assert isinstance(CliRunner().invoke(app, ["init", "--update"]).exception, ConfigurationError)
 
 
+@pytest.mark.slow
 def test_a_key_of_another_name_is_named_by_update_and_check(file: Path) -> None:
     file.write_text(
         file.read_text().replace("{resolution: [32, 32], num_frames: 17", "{size: [32, 32], num_frames: 17")
@@ -144,6 +148,7 @@ def test_a_key_of_another_name_is_named_by_update_and_check(file: Path) -> None:
     assert "image_fraction" not in file.read_text(), "nothing is added before the name is put right"
 
 
+@pytest.mark.slow
 def test_beside_a_misspelt_key_nothing_is_added(file: Path) -> None:
     file.write_text(file.read_text().replace("  crf:", "  crv:"))
     before = file.read_bytes()
@@ -152,6 +157,7 @@ def test_beside_a_misspelt_key_nothing_is_added(file: Path) -> None:
     assert file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_key_whose_default_does_not_fit_is_not_added_but_named(file: Path) -> None:
     file.write_text(file.read_text().replace("sizes: [[32, 32]", "sizes: [[48, 48]"))
     drop(file, "forms:", "- {resolution")
@@ -169,6 +175,7 @@ def without(file: Path, section: str, instead: str = "") -> None:
     file.write_text(shorter)
 
 
+@pytest.mark.slow
 def test_a_section_that_the_rest_needs_comes_back_whole(file: Path) -> None:
     without(file, "text")
     assert add_missing(file) == ["text"]
@@ -188,6 +195,7 @@ def test_a_mapping_of_nothing_gets_its_keys(file: Path, braces: str) -> None:
     assert load_params(file.parent) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", ["diffusion:\n", "train_base:\n"])
 def test_a_section_that_may_not_be_null_is_named_and_nothing_is_added(file: Path, old: str) -> None:
     lines = file.read_text().replace("seed: 0 # of all that is random\n", "").splitlines(keepends=True)

@@ -36,6 +36,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_check_is_content_and_says_what_is_missing(project: Path) -> None:
     result = CliRunner().invoke(app, ["check"])
     assert result.exit_code == 0, result.exception

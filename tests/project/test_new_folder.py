@@ -89,6 +89,7 @@ def test_dvc_notices_other_code_by_the_command(folder: Path, monkeypatch: pytest
     assert not dvc_yaml.write(folder)
 
 
+@pytest.mark.slow
 def test_init_makes_one_and_says_what_it_wrote(folder: Path) -> None:
     said = CliRunner().invoke(app, ["init", "--recipe", "tiny"]).output
     assert "made a project of this folder: .dvcignore, .gitignore, datasets/annotations/README.md" in said.replace(
@@ -99,6 +100,7 @@ def test_init_makes_one_and_says_what_it_wrote(folder: Path) -> None:
     assert "made a project" not in CliRunner().invoke(app, ["init", "--recipe", "tiny"]).output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["demo", "ucf101"])
 def test_another_recipe_brings_the_descriptor_of_its_data(folder: Path, recipe: str) -> None:
     init = ["init", "--force", "--recipe"]
@@ -136,6 +138,7 @@ def test_dvc_begins_with_git_or_without(tmp_path: Path, git: str) -> None:
     subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], cwd=root, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_dvcs_own_message_is_one_line(tmp_path: Path) -> None:
     (tmp_path / ".dvc").write_text("a file, where DVC wants a folder")
     with pytest.raises(ConfigurationError, match=r"^dvc init: "):

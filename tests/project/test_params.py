@@ -127,6 +127,7 @@ def with_number(whole: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_no_number_is_infinite_or_not_a_number() -> None:
     whole = recipe_data("demo")
     found = list(numbers(whole))
@@ -266,6 +267,7 @@ def test_missing_key_is_named() -> None:
         parse_section(data, Params, "params.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "message"),
     [

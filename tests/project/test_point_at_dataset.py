@@ -125,6 +125,7 @@ def folder(project: Path) -> Path:
     return project / "clips"
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_table_is_taken_without_captions(project: Path, folder: Path) -> None:
     described = init(project, "clips")
     assert (described.name, described.caption_required) == ("clips", False)
@@ -201,6 +202,7 @@ def test_what_is_called_like_a_glob_is_itself(
     )
 
 
+@pytest.mark.slow
 def test_what_is_called_like_a_glob_in_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,caption\na.mp4,a cat\n")
     for name in ("cats [1]/a.mp4", "list [1].csv", "a.mp4"):
@@ -211,6 +213,7 @@ def test_what_is_called_like_a_glob_in_a_bucket(project: Path, bucket: Bucket, t
     assert (described.source.kind, dataset_path(project)) == ("list", f"{bucket.url}/odd")
 
 
+@pytest.mark.slow
 def test_a_bucket(project: Path, bucket: Bucket, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,caption\na.mp4,a cat\n")
     remote.upload(tmp_path / "t.csv", f"{bucket.url}/cats/t.csv")
@@ -398,6 +401,7 @@ def test_params_that_cannot_be_read_leave_no_descriptor(captioned: Path) -> None
     assert not (captioned / "datasets").exists()
 
 
+@pytest.mark.slow
 def test_a_clone_shows_what_its_user_would_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clone = copy_project(tmp_path / "clone")
     shutil.copy(REPOSITORY / ".gitignore", clone)

@@ -63,6 +63,7 @@ def test_fewer_than_the_rule_wants_begin_nothing(root: Path) -> None:
     assert read_json(root / "work/retrain/plan.json")["go"] is False
 
 
+@pytest.mark.slow
 def test_enough_begin_one_from_the_champions_versions(root: Path) -> None:
     clips(root / "data/clips", 6)
     plan = begin(root)

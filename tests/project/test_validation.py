@@ -15,6 +15,7 @@ from walt.core.paths import Paths
 from walt.media.playable import read_metadata
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "model"), [("train-base", "base"), ("train-sr-2x", "sr_2x")])
 def test_a_transformer_is_looked_at_and_is_the_same_to_the_byte(
     stage: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

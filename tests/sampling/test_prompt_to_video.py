@@ -69,6 +69,7 @@ def test_without_a_cascade_the_base_is_the_result(folder: Path, pipeline: Pipeli
     assert torch.equal(batch.videos, full.base_videos)
 
 
+@pytest.mark.slow
 def test_a_second_super_resolution_model_follows_the_first(folder: Path, pipeline: Pipeline, tmp_path: Path) -> None:
     save_transformer(tmp_path, drawn(WaltTransformer(SECOND), 4))
     models = {"base": folder / "models/base", "sr_2x": folder / "models/sr-2x", "sr_4x": tmp_path}
@@ -84,6 +85,7 @@ def test_a_second_super_resolution_model_follows_the_first(folder: Path, pipelin
         load(folder, transformers=models)
 
 
+@pytest.mark.slow
 def test_noise_belongs_to_seed_and_index_not_to_the_batch(pipeline: Pipeline) -> None:
     together = pipeline(PROMPTS, 3, SAMPLE)
     alone = pipeline(PROMPTS[2:], 3, SAMPLE, indices=[2])

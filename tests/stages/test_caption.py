@@ -104,6 +104,7 @@ def test_without_a_model_nothing_changes(some: Paths) -> None:
     assert sorted(content(some.captions)) == ["_index.json", "about.json"]
 
 
+@pytest.mark.slow
 def test_clips_without_a_caption_get_one_and_all_readers_see_it(some: Paths) -> None:
     before = captions(some)
     figures = caption.run(config(), some)
@@ -123,6 +124,7 @@ def test_clips_without_a_caption_get_one_and_all_readers_see_it(some: Paths) -> 
     }
 
 
+@pytest.mark.slow
 def test_the_table_says_who_said_it(some: Paths) -> None:
     caption.run(config(), some)
     written = WrittenCaptions(some.manifest)
@@ -135,6 +137,7 @@ def test_the_table_says_who_said_it(some: Paths) -> None:
         assert not row.corrected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "place"), [("dataset", 1), ("model", 0)])
 def test_all_clips_keep_both_and_the_stated_order_holds(some: Paths, first: str, place: int) -> None:
     assert caption.run(config(clips="all", first=first, name="vlm"), some)["captioned"] == 18
@@ -143,6 +146,7 @@ def test_all_clips_keep_both_and_the_stated_order_holds(some: Paths, first: str,
     assert all(own[place].name == "vlm" and own[1 - place].text.startswith("own ") for own in of_two)
 
 
+@pytest.mark.slow
 def test_a_correction_asks_no_model(some: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     caption.run(config(), some)
     before = captions(some)
@@ -196,6 +200,7 @@ def test_corrections_of_unknown_clips_are_counted(some: Paths, capsys: pytest.Ca
     )
 
 
+@pytest.mark.slow
 def test_killed_after_a_tar_and_run_again_gives_the_same_bytes(some: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     caption.run(config(), some)
     whole = content(some.captions)
@@ -220,6 +225,7 @@ def test_killed_after_a_tar_and_run_again_gives_the_same_bytes(some: Paths, monk
     assert len(asked) == 13, "another prompt asks again"
 
 
+@pytest.mark.slow
 def test_text_is_not_encoded_with_the_captions_of_another_manifest(some: Paths) -> None:
     caption.run(config(), some)
     about = some.captions / "about.json"

@@ -103,6 +103,7 @@ def test_images_alone_need_images(paths: Paths) -> None:
         train(paths, IMAGES, image_fraction=1.0)
 
 
+@pytest.mark.slow
 def test_finetuning_starts_from_the_base_model_at_the_new_shape(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     base = drawn(WaltTransformer(BASE), 1)
     save_transformer(paths.base, base)
@@ -142,6 +143,7 @@ def test_finetuning_of_another_base_model_is_another_result(paths: Paths, monkey
     assert steps == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_null_leaves_a_stage_out_and_a_later_model_takes_its_place(paths: Paths) -> None:
     save_transformer(paths.base, WaltTransformer(BASE))
     for name in ("aspect", "sr_2x", "sr_4x"):

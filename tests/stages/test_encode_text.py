@@ -125,6 +125,7 @@ class Killed(BaseException):
     """Simulates SIGKILL: nothing handles it."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_tars")
 @pytest.mark.parametrize("survivors", [0, 1, 3])
 def test_killed_and_resumed_gives_the_same_bytes(
@@ -153,6 +154,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
     assert content(paths) == content(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_tars")
 def test_a_changed_caption_remakes_its_tar_and_the_result_is_that_of_a_fresh_run(tmp_path: Path) -> None:
     changed: list[str | None] = [*CAPTIONS[:4], "a red square", *CAPTIONS[5:-1], "a blue circle"]  # the same words
@@ -167,6 +169,7 @@ def test_a_changed_caption_remakes_its_tar_and_the_result_is_that_of_a_fresh_run
         assert content(paths) == content(fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 4])
 def test_only_new_captions_are_encoded_also_where_a_tar_is_split_or_joined(
     most: int, done: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -278,6 +281,7 @@ def test_one_bit_of_one_weight_remakes_everything(tmp_path: Path) -> None:
     assert run(given, paths)["reused"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edited", "remade"),
     [
@@ -404,6 +408,7 @@ def test_captions_of_which_the_vocabulary_lacks_something_are_counted_and_warned
     assert "3 of 4 captions" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_the_members_of_a_union_are_kept(tmp_path: Path) -> None:
     paths = make_text_project(tmp_path, SEVERAL)
     figures = run(CONFIG, paths)

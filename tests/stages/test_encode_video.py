@@ -110,6 +110,7 @@ def test_how_much_is_encoded_at_once_changes_no_byte(precision: str, tmp_path: P
     assert run(config(0.5, precision=precision), paths)["reused"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bf16_on_any_processor")
 def test_bf16_is_close_to_fp32(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> None:
     paths = make_video_project(tmp_path)
@@ -129,6 +130,7 @@ def test_a_second_run_reuses_every_tar(paths: Paths) -> None:
     assert {file: file.stat().st_ino for file in paths.latents.rglob("*.tar")} == stamps
 
 
+@pytest.mark.slow
 def test_from_scratch_gives_the_same_bytes(finished: tuple[Paths, dict[str, Any]], tmp_path: Path) -> None:
     other = make_video_project(tmp_path)
     run(config(), other)
@@ -171,6 +173,7 @@ def test_killed_in_the_middle_of_a_tar_the_rerun_gives_the_same_bytes(
     assert content(paths.latents) == content(finished[0].latents)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["index", "rows"])
 def test_killed_before_the_tables_the_rerun_gives_the_same_bytes(
     finished: tuple[Paths, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
@@ -220,6 +223,7 @@ def encoded_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 _V5 = clip_row("v5", "video", "train", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "new"),
     [
@@ -287,6 +291,7 @@ def test_another_encoder_remakes_everything(paths: Paths, what: str, monkeypatch
     assert set(changed.values()) == {what != "code"}  # other code, same bytes: what was trained on them stays fresh
 
 
+@pytest.mark.slow
 def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path: Path) -> None:
     paths = make_video_project(tmp_path)
     on_the_way = files_run(lambda: run(config(), paths))
@@ -294,6 +299,7 @@ def test_the_code_of_every_function_on_the_way_is_part_of_the_identity(tmp_path:
     assert on_the_way <= set(code_dependencies("walt.stages.encode_video"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edited", "reused"), [("walt/autoencoder/model.py", 0), ("walt/core/log.py", 4), ("walt/autoencoder/losses.py", 4)]
 )
@@ -317,6 +323,7 @@ def test_a_caption_or_split_does_not_remake_latents(paths: Paths) -> None:
     assert sha256_file(index) != before  # a new split is a new training set
 
 
+@pytest.mark.slow
 def test_latents_are_where_their_clips_are(tmp_path: Path) -> None:
     """With buckets a size holds some clips only: its latents are of those, and readers expect no others."""
     paths = make_video_project(tmp_path)
@@ -358,6 +365,7 @@ def test_what_no_longer_belongs_is_removed(paths: Paths) -> None:
     }
 
 
+@pytest.mark.slow
 def test_latents_that_are_not_finite_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -384,6 +392,7 @@ def test_latents_that_are_not_finite_are_refused(
     assert again == {**figures, "reused": 4, "encoded": 0}  # remembered, not forgotten, by a run that reuses the tars
 
 
+@pytest.mark.slow
 def test_nothing_finite_is_status_3(tmp_path: Path) -> None:
     paths = make_video_project(tmp_path)
     torch.manual_seed(0)

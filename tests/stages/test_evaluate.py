@@ -57,6 +57,7 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
+@pytest.mark.slow
 def test_metrics(project: Paths, tracked: Tracked) -> None:
     result = run(config(), project)
     written = read_json(project.evaluation)
@@ -78,6 +79,7 @@ def test_metrics(project: Paths, tracked: Tracked) -> None:
     assert tracked.metrics["adherence/both/low"] < 4 / 6 < tracked.metrics["adherence/both/high"]
 
 
+@pytest.mark.slow
 def test_each_number_has_its_interval_and_what_it_was_measured_on(project: Paths, tracked: Tracked) -> None:
     run(config(), project)
     written = read_json(project.evaluation)
@@ -148,6 +150,7 @@ def test_samples_of_several_seeds_give_the_mean_of_their_sets(tmp_path: Path, tr
     assert "3 samples" not in figures["adherence/colour"]["conditions"]["protocol"]  # a dataset of one's own has any
 
 
+@pytest.mark.slow
 def test_samples_of_other_weights_are_refused(tmp_path: Path, tracked: Tracked) -> None:
     paths = write_project(tmp_path)
     save_transformer(paths.base, drawn(WaltTransformer(BASE), 9))
@@ -186,6 +189,7 @@ def test_without_latents_there_are_no_losses(tmp_path: Path, tracked: Tracked) -
     assert "latents" in read_json(paths.evaluation)["details"]["held_out_loss"]["left_out"]
 
 
+@pytest.mark.slow
 def test_details(project: Paths, tracked: Tracked) -> None:
     run(config(), project)
     details = read_json(project.evaluation)["details"]
@@ -199,6 +203,7 @@ def test_details(project: Paths, tracked: Tracked) -> None:
     assert details["adherence"]["base"]["00000.mp4"]["colour_matches"] is True
 
 
+@pytest.mark.slow
 def test_samples_are_tracked(project: Paths, tracked: Tracked) -> None:
     run(config(), project)
     assert {"evaluation.json", "samples/grid.png", "samples/00005.mp4", "samples/base/00005.mp4"} <= set(

@@ -44,6 +44,7 @@ def paths(tmp_path: Path) -> Paths:
     return paths
 
 
+@pytest.mark.slow
 def test_new_clips_only_add_latents(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = follow(monkeypatch, None)
     given = content(paths.root / "given")

@@ -45,6 +45,7 @@ def config(architecture: TransformerConfig = BASE, start: str | None = "start") 
     return train_transformer.Config(**COMMON, diffusion=DIFFUSION, architecture=architecture, training=training)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["base", "sr_2x"])
 def test_the_first_weights_are_those_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     architecture = {"base": BASE, "sr_2x": SUPER_RESOLUTION}[name]
@@ -70,6 +71,7 @@ def test_the_first_weights_are_those_given(tmp_path: Path, monkeypatch: pytest.M
     assert tags == [{"initial_weights": "start", "initial_weights.sha256": digest}]
 
 
+@pytest.mark.slow
 def test_they_are_part_of_what_the_run_is_and_where_they_lie_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +109,7 @@ def test_another_architecture_is_refused_setting_by_setting(
     assert not steps
 
 
+@pytest.mark.slow
 def test_levels_of_noise_may_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They change what is learned, but no tensor: adapting a model to them is what one starts from it for."""
     write_latents(tmp_path / "data")

@@ -41,6 +41,7 @@ def root(tmp_path: Path, place: Place) -> Path:
     return place.settle(tmp_path)
 
 
+@pytest.mark.slow
 @everywhere
 def test_clips_tables_and_tars_agree(root: Path) -> None:
     figures = run(root)
@@ -73,6 +74,7 @@ def test_clips_tables_and_tars_agree(root: Path) -> None:
         assert row.sha256 == hashlib.sha256(larger).hexdigest() != hashlib.sha256(picture).hexdigest()
 
 
+@pytest.mark.slow
 def test_clips_have_the_right_frames(root: Path) -> None:
     run(root)
     reader = ShardReader(Paths(root).clips / "32x32")
@@ -98,6 +100,7 @@ def test_workers_and_the_order_of_rows_change_nothing(
     assert outputs(other) == outputs(root)
 
 
+@pytest.mark.slow
 @everywhere
 def test_a_rerun_touches_nothing_and_decodes_nothing(root: Path) -> None:
     run(root)
@@ -106,6 +109,7 @@ def test_a_rerun_touches_nothing_and_decodes_nothing(root: Path) -> None:
     assert untouched(root / "data") == before
 
 
+@pytest.mark.slow
 def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
     run(root)
     before = untouched(root / "data/clips")
@@ -120,6 +124,7 @@ def test_captions_alone_leave_the_clips_alone(root: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @everywhere
 def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, tmp_path: Path) -> None:
     run(root, clips_per_shard=2)
@@ -145,6 +150,7 @@ def test_new_changed_and_removed_files_remake_what_depends_on_them(root: Path, t
     assert outputs(fresh) == outputs(root), "history leaves no trace"
 
 
+@pytest.mark.slow
 def test_an_edit_in_place_that_keeps_size_and_time_is_found(root: Path) -> None:
     path = root / "videos/plain.bmp"
     add(root, CAPTIONS | {"plain.bmp": "a plain one"})
@@ -160,6 +166,7 @@ def test_an_edit_in_place_that_keeps_size_and_time_is_found(root: Path) -> None:
     assert len(sizes) == 1
 
 
+@pytest.mark.slow
 def test_a_renamed_file_is_the_same_source(root: Path) -> None:
     run(root)
     before = untouched(root / "data/clips")
@@ -172,6 +179,7 @@ def test_a_renamed_file_is_the_same_source(root: Path) -> None:
     assert "moved to.mp4" in {row.source for row in read_manifest(Paths(root).manifest)}
 
 
+@pytest.mark.slow
 @everywhere
 def test_settings_that_change_the_clips_remake_all_and_remove_old_ones(root: Path) -> None:
     run(root)
@@ -186,6 +194,7 @@ def test_settings_that_change_the_clips_remake_all_and_remove_old_ones(root: Pat
     assert len(cached) == 1, "the cache of other rules is gone"
 
 
+@pytest.mark.slow
 @everywhere
 def test_a_damaged_tar_is_made_again(root: Path) -> None:
     run(root)
@@ -198,6 +207,7 @@ def test_a_damaged_tar_is_made_again(root: Path) -> None:
     assert outputs(root) == before
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_found_and_made_again(root: Path) -> None:
     run(root)
     before = outputs(root)
@@ -217,6 +227,7 @@ def test_a_damaged_cache_is_found_and_made_again(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ bad inputs
 
 
+@pytest.mark.slow
 @everywhere
 def test_every_bad_input_is_refused_once_with_its_code(root: Path) -> None:
     videos = root / "videos"
@@ -303,6 +314,7 @@ def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch:
     assert rejects(root) == {}
 
 
+@pytest.mark.slow
 def test_too_many_rejects_end_the_stage_and_are_listed(root: Path) -> None:
     for name in ("x", "y"):
         (root / f"videos/{name}.mp4").write_text("no video" + name)
@@ -335,6 +347,7 @@ def test_missing_files_are_named(root: Path, place: Place) -> None:
 # ------------------------------------------------------------------------------------------------ splits, faults
 
 
+@pytest.mark.slow
 def test_the_split_is_stable_when_data_are_added(root: Path) -> None:
     everything = dict(CAPTIONS)
     few = {name: text for name, text in everything.items() if name not in ("c.mp4", "d.mp4")}
@@ -358,6 +371,7 @@ def set_held_out(root: Path, share: str) -> None:
     (root / "datasets/test.yaml").write_text(DESCRIPTOR.replace("held_out: 0.5", f"held_out: {share}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", ["1.0", "0.0"])
 def test_there_is_always_something_to_train_on(root: Path, held_out: str) -> None:
     set_held_out(root, held_out)
@@ -366,6 +380,7 @@ def test_there_is_always_something_to_train_on(root: Path, held_out: str) -> Non
     assert figures["clips"] == 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("a.mp4", "b.mp4"), tuple(CAPTIONS)])
 def test_a_small_folder_has_one_video_held_out(root: Path, names: tuple[str, ...]) -> None:
     """Nothing is drawn by so small a share: the video that a growing share would take first is held out."""
@@ -430,6 +445,7 @@ def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, patter
     assert outputs(root) == outputs(fresh)
 
 
+@pytest.mark.slow
 def test_while_tars_change_there_is_no_old_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(root)
     (root / "videos/a.mp4").unlink()

@@ -74,6 +74,7 @@ def test_kill_9_at_random_writes_until_one_run_succeeds(
     assert all(made == undisturbed for made in result["made"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 def test_a_disk_that_fails_ends_the_stage_and_a_rerun_continues(
     number: int, root: Path, undisturbed: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -185,6 +186,7 @@ def test_a_second_run_at_the_same_time_is_refused_with_the_firsts_pid(root: Path
     assert not (root / "data").exists()
 
 
+@pytest.mark.slow
 def test_sources_that_are_gone_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.support.ingest_project import CAPTIONS, add
 

@@ -67,6 +67,7 @@ def part_of(root: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_tars_are_within_parts_and_all_tables_have_one_order(made: Path) -> None:
     paths = Paths(made)
     rows = read_manifest(paths.manifest)
@@ -81,6 +82,7 @@ def test_tars_are_within_parts_and_all_tables_have_one_order(made: Path) -> None
     assert Counter(pq.read_table(paths.manifest)["key"].to_pylist()) == Counter(row.key for row in rows)
 
 
+@pytest.mark.slow
 def test_one_file_changes_one_tar_and_one_part(root: Path) -> None:
     (root / "videos/d.mp4").unlink()
     add(root, FEW)
@@ -181,6 +183,7 @@ def test_what_an_earlier_version_published_is_not_fetched(root: Path, tmp_path: 
     assert read_manifest(Paths(root).manifest)
 
 
+@pytest.mark.slow
 def test_the_stages_that_follow_read_all_parts(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     several = Paths(Path(shutil.copytree(made, tmp_path / "several")))
     single = Paths(Path(shutil.copytree(made, tmp_path / "single")))

@@ -141,6 +141,7 @@ def test_split_handles_stills_and_short_videos(root: Path) -> None:
     assert [(row.source, row.kind) for row in rows(root)] == [("still.mp4", "image")]
 
 
+@pytest.mark.slow
 def test_real_cuts(root: Path) -> None:
     shutil.copy(shared_data() / "clips/misc/bikes.mp4", root / "videos")
     run(root, num_frames=9, max_clips_per_video=8, screen_cuts="split")
@@ -156,6 +157,7 @@ def test_real_cuts(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ sizes
 
 
+@pytest.mark.slow
 @everywhere
 def test_buckets(root: Path) -> None:
     """Each source has what all have, and the sizes of the nearest aspect; readers expect what is there."""
@@ -298,6 +300,7 @@ def test_a_copy_in_another_size_and_codec_is_a_near_duplicate(root: Path) -> Non
     assert rejects(root) == {}
 
 
+@pytest.mark.slow
 @everywhere
 def test_near_duplicates_that_are_added_later_give_the_clips_of_a_new_run(root: Path, tmp_path: Path) -> None:
     for number in range(3):

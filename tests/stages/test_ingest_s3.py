@@ -62,6 +62,7 @@ def published(bucket: Bucket, prefix: str = "clips") -> dict[str, str | None]:
     return objects
 
 
+@pytest.mark.slow
 def test_a_first_run_publishes_everything_and_a_rerun_nothing(root: Path, bucket: Bucket) -> None:
     files = local(root)
     assert publish(root, bucket) == len(files)
@@ -74,6 +75,7 @@ def test_a_first_run_publishes_everything_and_a_rerun_nothing(root: Path, bucket
     assert bucket.proxy.stored("/") == []
 
 
+@pytest.mark.slow
 def test_what_was_published_comes_back_byte_for_byte(root: Path, bucket: Bucket, tmp_path: Path) -> None:
     publish(root, bucket)
     other = Paths(tmp_path / "other")
@@ -131,6 +133,7 @@ def test_foreign_files_under_names_that_we_use_stop_the_stage(
     assert outputs(root) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_appears_meanwhile_is_found_before_anything_changes(root: Path, bucket: Bucket) -> None:
     publish(root, bucket)
     before = published(bucket)
@@ -142,6 +145,7 @@ def test_a_file_that_appears_meanwhile_is_found_before_anything_changes(root: Pa
     assert published(bucket) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["s3", "file"])
 def test_after_a_break_what_was_published_before_is_still_ours(
     where: str, root: Path, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -208,6 +212,7 @@ def test_kill_9_in_the_middle_of_an_upload(pattern: str, root: Path, bucket: Buc
     assert published(bucket) == local(root)
 
 
+@pytest.mark.slow
 def test_resets_in_the_middle_of_bodies_are_retried_when_fetching(root: Path, bucket: Bucket, tmp_path: Path) -> None:
     publish(root, bucket)
     bucket.proxy.plan(r"GET .*\.tar", count=4, cut=1500)
@@ -216,6 +221,7 @@ def test_resets_in_the_middle_of_bodies_are_retried_when_fetching(root: Path, bu
     assert bucket.proxy.faults_left == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_keeps_failing_ends_the_stage_and_a_rerun_continues(root: Path, bucket: Bucket) -> None:
     bucket.proxy.plan(r"PUT .*shards\.parquet", count=10_000, status=503)
     with pytest.raises(StorageError, match=r"s3://.*shards\.parquet: ") as caught:

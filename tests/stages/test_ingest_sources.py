@@ -49,6 +49,7 @@ def ucf101(root: Path, split: int) -> dict[str, Any]:
     return ingest_source(root, source, workers=2, backend="process", classes="ucf101.txt")
 
 
+@pytest.mark.slow
 def test_real_clips_of_ucf101_have_their_labels(tmp_path: Path) -> None:
     figures = ucf101(tmp_path, split=2)
     assert (figures["inputs"], figures["accepted"]) == (4, 4)
@@ -61,6 +62,7 @@ def test_real_clips_of_ucf101_have_their_labels(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_datasets_own_split_is_not_overruled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All four clips are in the first split's test list."""
     ucf101(tmp_path, split=1)
@@ -81,6 +83,7 @@ def test_real_pictures_in_imagenets_folders_have_their_labels(tmp_path: Path) ->
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_real_clips_of_kinetics_have_their_labels(tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     shutil.copytree(shared_data() / "clips/kinetics", videos / "val")
@@ -103,6 +106,7 @@ def test_real_clips_of_kinetics_have_their_labels(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------- spans
 
 
+@pytest.mark.slow
 def test_each_span_is_cut_separately(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     write_video(tmp_path / "videos/a.mp4", counter(50))  # 24 frames a second; a clip has 5 of 8 a second: 0.625 s
@@ -202,6 +206,7 @@ def write_list(root: Path, urls: list[str]) -> None:
     (root / "videos/t.csv").write_text("path,caption\n" + "".join(f"{url},a cat\n" for url in urls))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "backend"), [(1, "inline"), (2, "process")])
 def test_files_on_the_web_are_fetched_once(web: Web, tmp_path: Path, workers: int, backend: str) -> None:
     publish(web, tmp_path)
@@ -235,6 +240,7 @@ def test_without_etags_files_are_compared_by_content(web: Web, tmp_path: Path) -
     assert outputs(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_incomplete_or_lost_hints_cost_a_download_and_nothing_else(web: Web, tmp_path: Path) -> None:
     publish(web, tmp_path)
     ingest_source(tmp_path, LIST)
@@ -274,6 +280,7 @@ def test_a_full_disk_is_not_the_servers_fault(web: Web, tmp_path: Path, monkeypa
     assert ingest_source(tmp_path, LIST)["accepted"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_dead_links_are_refused_one_by_one(web: Web, tmp_path: Path) -> None:
     publish(web, tmp_path)
@@ -305,6 +312,7 @@ def test_spans_of_a_remote_file_need_one_download(web: Web, tmp_path: Path) -> N
     assert ingest_source(tmp_path, source)["decoded_now"] == 1
 
 
+@pytest.mark.slow
 def test_a_bucket_can_be_used_like_a_folder(bucket: Bucket, tmp_path: Path) -> None:
     """For sources of other kinds than the ingest suite has, which runs there as a whole (tests/support/places.py)."""
     videos = tmp_path / "videos"
@@ -353,6 +361,7 @@ def test_an_object_that_is_replaced_while_it_is_fetched_is_refused_for_now(
     assert set(rejects(tmp_path)) == {"b.mp4"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "refused"), [(1.0, "1 changed, 1 format"), (0.01, "2 changed")])
 def test_a_tar_that_is_replaced_while_a_member_is_fetched_costs_that_member_for_now(
     size: float, refused: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

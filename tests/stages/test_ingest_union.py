@@ -97,6 +97,7 @@ FILMS = member(LIST, "films", images=False)
 PICTURES = member(TARS, "pictures")
 
 
+@pytest.mark.slow
 def test_videos_and_pictures_of_two_collections(root: Path) -> None:
     figures = run(root, union(films=FILMS, tars=PICTURES))
     assert (figures["inputs"], figures["accepted"], figures["videos"], figures["images"]) == (6, 4, 2, 2)

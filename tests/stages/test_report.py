@@ -168,6 +168,7 @@ def test_text_from_outside_is_escaped(page: str) -> None:
     assert "&lt;the&gt; seed" in page
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes(paths: Paths, page: str) -> None:
     run(report_config(), paths)
     assert paths.report.read_text(encoding="utf-8") == page

@@ -61,6 +61,7 @@ def test_config_has_what_the_registry_declares() -> None:
     assert set(Config.model_fields) == {*stage.params, *stage.settings}
 
 
+@pytest.mark.slow
 def test_files_and_metadata(paths: Paths) -> None:
     result = run(config(prompts="adherence", count=3), paths)
     assert result == {"videos": 3, "steps": 4, "size": "32x32"}
@@ -88,6 +89,7 @@ def test_files_and_metadata(paths: Paths) -> None:
             assert not np.array_equal(playable, lossless), "colours are of half the resolution in the playable one"
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes(paths: Paths) -> None:
     run(config(), paths)
     first = content(paths.samples)
@@ -144,6 +146,7 @@ def test_held_out_prompts_are_the_stated_captions(tmp_path: Path, capsys: pytest
         prompts_of("long")
 
 
+@pytest.mark.slow
 def test_a_prompt_that_is_too_long_is_warned_of(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     long = "a red circle moving left and a green square moving right"
     run(config(prompts=("a red circle", long), cascade=False), paths)
@@ -224,6 +227,7 @@ def test_a_model_of_texts_without_a_prompt(paths: Paths) -> None:
     assert [sample.prompt for sample in read_samples(paths.samples)] == ["", ""]
 
 
+@pytest.mark.slow
 def test_a_model_of_classes(tmp_path: Path) -> None:
     write_models(tmp_path)
     update = {"conditioning": "class", "num_classes": 2, "text_width": None, "cross_attention": None}
@@ -232,6 +236,7 @@ def test_a_model_of_classes(tmp_path: Path) -> None:
     assert [sample.prompt for sample in read_samples(Paths(tmp_path).samples)] == ["class 0", "class 1", "class 0"]
 
 
+@pytest.mark.slow
 def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
     """And have the conditions of those clips; clips that are held out in another size only cannot be used."""
     paths = Paths(tmp_path)
@@ -258,6 +263,7 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
             torch.testing.assert_close(video, pixels([picture("v3", 16)[:given]])[0], atol=0.02, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cascade", "expected"), [(False, ["v0", "v1", "v3"]), (True, ["v1", "v3"])])
 def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     tmp_path: Path, cascade: bool, expected: list[str]

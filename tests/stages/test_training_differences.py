@@ -70,6 +70,7 @@ class Project:
         return steps
 
 
+@pytest.mark.slow
 @STAGES
 def test_another_result_stops_before_any_work_and_goes_on_when_told(
     stage: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +92,7 @@ def test_another_result_stops_before_any_work_and_goes_on_when_told(
     assert project.start(choice="go-on", **SLOWER) == []
 
 
+@pytest.mark.slow
 @STAGES
 def test_a_finished_run_is_published_again_made_longer_or_set_aside(
     stage: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy_package(tmp_path / "copy", monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "make_config", "edited", "counts"),
     [
@@ -103,6 +104,7 @@ def test_a_checkpoint_of_other_code_is_refused_by_the_names_of_the_files(
         assert steps == [2, 3]
 
 
+@pytest.mark.slow
 def test_a_comment_or_another_docstring_changes_no_code(
     tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +294,7 @@ def test_activation_checkpointing_reaches_the_model(
     assert found == [again]
 
 
+@pytest.mark.slow
 def test_compilation_reaches_the_blocks_or_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +321,7 @@ def test_compilation_reaches_the_blocks_or_says_what_is_missing(
         run(train_transformer, config.model_copy(update={"training": training}), Paths(tmp_path))
 
 
+@pytest.mark.slow
 def test_latents_are_measured_on_every_trained_size_in_any_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

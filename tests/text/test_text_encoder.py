@@ -103,6 +103,7 @@ def test_each_is_encoded_as_together_but_without_padding(tiny: TextEncoder) -> N
     assert tiny.encode_each([]) == []
 
 
+@pytest.mark.slow
 def test_the_bits_of_a_caption_do_not_depend_on_the_others(tmp_path: Path) -> None:
     """In fp32, where another padding gives other last bits."""
     build_tiny_encoder(LINES, TINY, 0, tmp_path)

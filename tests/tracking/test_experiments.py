@@ -30,6 +30,7 @@ def test_a_copy_belongs_to_the_project_that_it_was_made_from(tmp_path: Path, cop
         assert lasting_root(other) == other
 
 
+@pytest.mark.slow
 def test_runs_and_models_of_a_copy_are_in_the_project(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = root / COPIES[0]
     (copy / "model").mkdir(parents=True)

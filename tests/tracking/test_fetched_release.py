@@ -34,6 +34,7 @@ def weights_of(folders: dict[str, Path]) -> dict[str, bytes]:
     return {name: (folder / "model.safetensors").read_bytes() for name, folder in folders.items()}
 
 
+@pytest.mark.slow
 def test_by_alias_and_by_version(root: Path, model: Model, tmp_path: Path) -> None:
     release(root, model, "champion", base=b"1", autoencoder=b"a")
     second = release(root, model, None, base=b"2", autoencoder=b"a")
@@ -45,6 +46,7 @@ def test_by_alias_and_by_version(root: Path, model: Model, tmp_path: Path) -> No
     assert weights_of(found) == {"base": b"2", "autoencoder": b"a"}
 
 
+@pytest.mark.slow
 def test_of_one_that_saw_what_was_taken_down_it_is_said(
     root: Path, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def test_a_folder_is_itself(tmp_path: Path) -> None:
         given_model(DOWN, tmp_path, "models/new", tmp_path / "work")
 
 
+@pytest.mark.slow
 def test_a_version_is_fetched_by_alias_or_number(root: Path, model: Model) -> None:
     publish(root, model("base", b"1"))
     publish(root, model("base", b"2"))
@@ -48,6 +49,7 @@ def test_a_version_is_fetched_by_alias_or_number(root: Path, model: Model) -> No
         assert left == {"fetched", "fetched.json"}, "nothing temporary stays"
 
 
+@pytest.mark.slow
 def test_the_alias_may_move_while_a_run_is_under_way(root: Path, model: Model) -> None:
     publish(root, model("base", b"1"))
     keep = root / "work" / "train-base"
@@ -79,6 +81,7 @@ def test_files_that_changed_in_the_registry_are_refused(root: Path, model: Model
     assert not list((root / "work").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "message"),
     [

@@ -67,6 +67,7 @@ def _tags(root: Path, version: str, name: str = "walt-base") -> dict[str, str]:
     return dict(server.connect(CONFIG, root).client.get_model_version(name, version).tags)
 
 
+@pytest.mark.slow
 def test_what_saw_a_source_that_was_taken_down_neither_takes_the_alias_nor_has_to_be_beaten(
     root: Path, model: Model
 ) -> None:
@@ -86,6 +87,7 @@ def test_what_saw_a_source_that_was_taken_down_neither_takes_the_alias_nor_has_t
     assert _champion(root) == "2"
 
 
+@pytest.mark.slow
 def test_the_first_takes_the_alias_then_only_a_better_one(root: Path, model: Model) -> None:
     first = _promote(root, {"base": model("base", b"1")}, 40)
     assert first == f"walt-base version 1 becomes champion: it is the first, with adherence/both {shares(40)}."
@@ -168,6 +170,7 @@ def test_losses_of_another_latent_space_are_not_beaten(root: Path, model: Model)
     assert "becomes champion" in _promote(root, {"base": model("base", b"3")}, loss(0.1, "first"), Measure(), LOSS)
 
 
+@pytest.mark.slow
 def test_the_decision_is_kept_with_the_versions(root: Path, model: Model) -> None:
     _promote(root, {"base": model("base", b"1"), "sr-2x": model("sr-2x", b"1")}, 40)
     _promote(root, {"base": model("base", b"2"), "sr-2x": model("sr-2x", b"1")}, 45)
@@ -274,6 +277,7 @@ def _reset(root: Path) -> None:
         client.delete_registered_model_alias(name, "champion")
 
 
+@pytest.mark.slow
 def test_a_value_that_is_no_number_never_wins(root: Path, model: Model) -> None:
     figure = Figure(math.nan, math.nan, math.nan, 64, (), ON)
     said = _promote(root, {"base": model("base", b"1")}, figure)
@@ -288,6 +292,7 @@ def test_a_metric_that_is_missing_names_the_nearest(root: Path, model: Model) ->
         promote(CONFIG, RULE, root, folders, without, Measure())
 
 
+@pytest.mark.slow
 def test_the_newest_release_is_found_in_the_project(root: Path, model: Model) -> None:
     folders = {name: model(name, b"1") for name in ("base", "sr-2x", "autoencoder")}
     for folder in (Paths(root).aspect, Paths(root).sr_4x):

@@ -52,6 +52,7 @@ def places(root: Path) -> list[str]:
     return [run.info.artifact_uri for run in runs] + [version.source for version in versions]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [False, True], ids=["copied", "moved"])
 def test_a_copied_project_reads_and_writes_its_own_artifacts(
     root: Path, tmp_path_factory: pytest.TempPathFactory, moved: bool, capsys: pytest.CaptureFixture[str]
@@ -76,6 +77,7 @@ def test_a_copied_project_reads_and_writes_its_own_artifacts(
         assert all(place.startswith(f"file://{root}/mlartifacts/") for place in places(root))
 
 
+@pytest.mark.slow
 def test_artifacts_that_did_not_come_along_stay_where_they_are(
     root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

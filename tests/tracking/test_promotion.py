@@ -157,6 +157,7 @@ def test_equal_models_hardly_ever_take_the_alias_by_their_distance() -> None:
     assert sum(found) <= 1
 
 
+@pytest.mark.slow
 def test_a_better_model_does_take_the_alias() -> None:
     numbers = np.random.default_rng(0)
     real = features(numbers, 128)

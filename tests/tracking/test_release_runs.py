@@ -51,6 +51,7 @@ def runs(root: Path, stage: str) -> list[MlflowRun]:
     return list(connection.client.search_runs([connection.experiment_id], query, order_by=["attribute.start_time"]))
 
 
+@pytest.mark.slow
 def test_a_release_is_a_run_with_figure_and_cause_and_the_stages_below_it(root: Path, model: Model) -> None:
     folders = {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"a")}
     train(root, "autoencoder", folders["autoencoder"], 1e-3, 0.01)
@@ -126,6 +127,7 @@ def test_a_model_that_two_releases_share_stays_below_the_first(root: Path, model
     assert {run.data.tags[PARENT_TAG] for run in runs(root, "train-base")} == {first.info.run_id, second.info.run_id}
 
 
+@pytest.mark.slow
 def test_what_mlflow_could_not_take_is_delivered_later(
     root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +142,7 @@ def test_what_mlflow_could_not_take_is_delivered_later(
     assert runs(root, "evaluate")[0].data.tags[PARENT_TAG] == release.info.run_id
 
 
+@pytest.mark.slow
 def test_the_decision_is_on_the_releases_run(root: Path, model: Model) -> None:
     folders = {"base": model("base", b"1")}
     evaluate(root, folders, 0.75)

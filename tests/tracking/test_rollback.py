@@ -21,6 +21,7 @@ from walt.tracking.rollback import roll_back
 Model = Callable[[str, bytes], Path]
 
 
+@pytest.mark.slow
 def test_all_models_go_back_and_the_one_that_lost_is_not_promoted_again(root: Path, model: Model) -> None:
     promoted(root, {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"1")}, 40)
     second = {"base": model("base", b"2"), "sr-2x": model("sr-2x", b"2"), "autoencoder": model("autoencoder", b"2")}
@@ -38,6 +39,7 @@ def test_all_models_go_back_and_the_one_that_lost_is_not_promoted_again(root: Pa
     assert champions(root) == {"base": "1", "autoencoder": "1"}
 
 
+@pytest.mark.slow
 def test_a_release_that_saw_what_was_taken_down_does_not_get_the_alias_back(root: Path, model: Model) -> None:
     promoted(root, {"base": model("base", b"1"), "autoencoder": model("autoencoder", b"1")}, 10)
     promoted(root, {"base": model("base", b"2"), "autoencoder": model("autoencoder", b"2")}, 60)
@@ -63,6 +65,7 @@ def test_it_goes_back_step_by_step_to_the_first(root: Path, model: Model) -> Non
     assert champions(root) == {"base": "1"}, "the one before 4, not the number before"
 
 
+@pytest.mark.slow
 def test_it_refuses_where_there_is_nothing_to_go_back_to(root: Path, model: Model) -> None:
     with pytest.raises(ConfigurationError, match="no version of walt-base is champion"):
         roll_back(CONFIG, "champion", root, "a")

@@ -110,6 +110,7 @@ def test_the_git_commit_is_tagged(root: Path) -> None:
     assert sorted(tag["git.dirty"] for tag in tags) == ["false", "true"]
 
 
+@pytest.mark.slow
 def test_system_metrics_are_watched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
     with start_run(CONFIG.model_copy(update={"system_metrics": True}), root, "train-base", {}, {}) as run:
@@ -119,6 +120,7 @@ def test_system_metrics_are_watched(root: Path, monkeypatch: pytest.MonkeyPatch)
             history = _client(root).get_metric_history(run.run_id, "system/cpu_utilization_percentage")
 
 
+@pytest.mark.slow
 def test_the_same_files_are_one_version(root: Path, model: Callable[[str, bytes], Path]) -> None:
     with start_run(CONFIG, root, "train-base", {}, {}) as run:
         assert run.register_model(model("base", b"one"), "base") == "1"
@@ -129,6 +131,7 @@ def test_the_same_files_are_one_version(root: Path, model: Callable[[str, bytes]
     assert sorted(files) == ["config.json", "model.safetensors"], "the files as they are, no pickled flavour"
 
 
+@pytest.mark.slow
 def test_mlflow_down_is_loud_stops_nothing_and_everything_is_delivered_once(
     root: Path, model: Callable[[str, bytes], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -231,6 +234,7 @@ def test_what_mlflow_refuses_is_set_aside_and_blocks_nothing(root: Path, capsys:
     assert aside.name.endswith(REFUSED_SUFFIX)
 
 
+@pytest.mark.slow
 def test_a_refused_name_ends_no_training_and_leaves_no_run_open(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with start_run(CONFIG, root, "train-base", {}, {}) as run:
         run.log_metrics({"a name*with?signs": 1.0}, 1)

@@ -139,6 +139,7 @@ def test_the_table_of_a_version_is_that_of_its_run(registry: Registry, root: Pat
     assert [str(one) for one in registry.uses(run)] == ["walt-autoencoder version 1"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_published_as_it_was_given_has_no_sources_of_this_project(root: Path) -> None:
     _write(root / "data/clips", CLIPS)
     with start_run(CONFIG, root, "train-autoencoder", {}, {"frozen": "somewhere"}) as run:

@@ -84,6 +84,7 @@ def test_terms_are_those_of_the_steps_videos_and_reconstructions(tmp_path: Path)
     close(terms["lecam"], lecam(logits_real, logits_fake))
 
 
+@pytest.mark.slow
 def test_a_joint_step_holds_every_form_and_averages_by_weight(tmp_path: Path) -> None:
     joint = objective(tmp_path, training(PAPER, joint=True))
     batches = joint.batch(2)
@@ -150,6 +151,7 @@ def train_both(root: Path, work: Path, steps: int, **changes: Any) -> tuple[Auto
     return pair, result
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
@@ -165,6 +167,7 @@ def test_a_step_moves_both_models(tmp_path: Path, precision: str) -> None:
     assert {"discriminator/real_logits", "discriminator/fake_logits", "discriminator/grad_norm"} <= entry.keys()
 
 
+@pytest.mark.slow
 def test_the_discriminator_learns_to_distinguish(tmp_path: Path) -> None:
     """Against an autoencoder that is not trained."""
     pair = objective(tmp_path, training({"adversarial": 0.1}))

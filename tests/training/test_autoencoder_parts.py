@@ -70,6 +70,7 @@ def steps_of(pair: AutoencoderObjective, steps: int) -> list[tuple[dict[str, flo
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joint", [True, False])
 def test_parts_add_up_to_the_whole_step(joint: bool, tmp_path: Path) -> None:
     """In fp64, with every term; in the second step LeCAM's averages move from where the first one left them."""

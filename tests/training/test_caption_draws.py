@@ -79,6 +79,7 @@ def test_an_element_has_its_caption_by_its_place_in_the_batch(tmp_path: Path) ->
     assert all(0 <= draw < 1 for draw in taken.draws)
 
 
+@pytest.mark.slow
 def test_captions_come_by_their_weight(tmp_path: Path) -> None:
     for weights, shares in (
         ({}, (1 / 3, 1 / 3, 1 / 3)),

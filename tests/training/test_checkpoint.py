@@ -100,6 +100,7 @@ def test_same_state_same_bytes(tmp_path: Path) -> None:
         assert file.read_bytes() == (tmp_path / "b" / "step-000000005" / file.name).read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), flip=st.booleans())
 def test_a_damaged_newest_falls_back_loudly(

@@ -165,6 +165,7 @@ def test_a_diverged_run_waits_for_its_last_good_checkpoint(tmp_path: Path, monke
     assert (tmp_path / "step-000000004" / "manifest.json").is_file()
 
 
+@pytest.mark.slow
 def test_what_is_kept_follows_the_rule(tmp_path: Path) -> None:
     def kept(work: str, **rule: Any) -> list[int]:
         run(tmp_path / work, loop_config(**rule))

@@ -57,6 +57,7 @@ def test_such_steps_are_skipped_and_recorded(
     assert all(f"warning: tiny: step {step} is skipped: loss nan, grad_norm nan" in shown for step in bad)
 
 
+@pytest.mark.slow
 def test_a_mean_leaves_skipped_steps_out(tmp_path: Path) -> None:
     each = run(tmp_path / "a", loop_config(log_every=1), scale=bad_at(2)).history
     all_but_one = run(tmp_path / "b", loop_config(log_every=4), scale=bad_at(2)).history[0]

@@ -30,6 +30,7 @@ def counts(root: Path, probability: float, longer: bool = True) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_one_or_two_frames_are_known_as_often_as_asked(tmp_path: Path) -> None:
     found = counts(tmp_path, 0.6)
     shares = [found.count(frames) / len(found) for frames in (0, 1, 2)]

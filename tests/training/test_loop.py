@@ -74,6 +74,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert_same(run(tmp_path, before=kill_at(0)), first)
 
 
+@pytest.mark.slow
 def test_training_learns_and_returns_the_average(tmp_path: Path) -> None:
     config = loop_config(steps=60, checkpoint_every=60, optimizer={"schedule": "constant"})
     model = make_model()

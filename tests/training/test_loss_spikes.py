@@ -82,6 +82,7 @@ def test_it_goes_on_from_its_state() -> None:
         assert rest.state() == whole.state()
 
 
+@pytest.mark.slow
 def test_the_metric_is_in_the_log_and_survives_a_kill(tmp_path: Path) -> None:
     config = loop_config(steps=40, log_every=10, checkpoint_every=10, optimizer={"learning_rate": 1e-4})
 

@@ -71,6 +71,7 @@ def test_a_share_is_the_same_for_every_kind_of_sample(as_rank: Any) -> None:
         assert max(stacks) - min(stacks) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["base", "sr"])
 def test_the_same_keys_noise_timesteps_and_captions_for_any_number_of_ranks(
     kind: str, data: Path, as_rank: Any

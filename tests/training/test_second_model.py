@@ -19,6 +19,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("changes", [{}, {"precision": "bf16", "ema_decay": 0.0, "optimizer": {"betas": (0.0, 0.99)}}])
 def test_a_killed_pair_resumes_to_the_same_bits(tmp_path: Path, changes: dict[str, Any]) -> None:

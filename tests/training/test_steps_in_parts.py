@@ -57,6 +57,7 @@ def step_of(objective_: DiffusionObjective, step: int) -> tuple[dict[str, float]
     return terms, {name: p.grad for name, p in objective_.model.named_parameters() if p.grad is not None}, parts
 
 
+@pytest.mark.slow
 def test_parts_add_up_to_the_large_batch(tmp_path: Path) -> None:
     """In float32; with self-conditioning (step 0) and without. 5 videos, 3 stacks: parts hold either kind, or both."""
     whole = objective(tmp_path, settings())
@@ -91,6 +92,7 @@ def run(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_in_parts_is_the_run_of_whole_batches(tmp_path: Path) -> None:
     one = run(tmp_path / "whole", settings(steps=4, ema_decay=0.5))
     other = run(tmp_path / "parts", settings(steps=4, ema_decay=0.5, accumulation=4))
@@ -111,6 +113,7 @@ def test_a_killed_run_in_parts_resumes_to_the_same_bits(tmp_path: Path) -> None:
         assert_same(run(tmp_path / str(step), config), undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 4])
 def test_bands_are_means_over_the_samples_since_the_last_line(
     accumulation: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

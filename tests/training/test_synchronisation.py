@@ -64,6 +64,7 @@ def test_every_way_of_reading_is_counted(monkeypatch: pytest.MonkeyPatch) -> Non
         assert reads.count == 7
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("accumulation", [1, 4])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

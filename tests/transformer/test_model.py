@@ -59,6 +59,7 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert silent == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("adaln", "images"), [("lora", False), ("separate", True)])
 def test_activation_checkpointing_changes_no_loss_and_no_gradient(adaln: str, images: bool) -> None:
     results = []

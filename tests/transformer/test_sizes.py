@@ -71,6 +71,7 @@ def test_sizes_within_one_per_cent(changes: dict[str, Any], paper: int) -> None:
     assert millions(changes) == pytest.approx(paper, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_first_super_resolution_model_is_what_its_table_makes_it() -> None:
     """The paper prints 1.3 B; attention and MLP weights of 40 layers of 1408 and 6144 alone are 1.326 B."""
     assert millions(SR_2X) / 1e3 == pytest.approx(1.354, abs=0.001)

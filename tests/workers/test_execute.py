@@ -24,6 +24,7 @@ from walt.workers.execute import map_items
 from walt.workers.killable import Workers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "workers"), [("inline", 1), ("process", 1), ("process", 3)])
 def test_results_come_in_the_order_of_the_items(backend: str, workers: int) -> None:
     items = [("sleep", 0.05 if index % 4 == 0 else 0) for index in range(20)]
@@ -55,6 +56,7 @@ def test_bad_items_become_failures_and_the_pool_continues() -> None:
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
 
 
+@pytest.mark.slow
 def test_a_late_items_children_are_killed_with_it(tmp_path: Path) -> None:
     (outcome,) = map_items(task, [("child", str(tmp_path / "pid"))], compute("process"), timeout_seconds=2)
     assert outcome.failure is not None
@@ -62,6 +64,7 @@ def test_a_late_items_children_are_killed_with_it(tmp_path: Path) -> None:
     assert _gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts")
 @pytest.mark.parametrize("then", ["answer", "die"])
 def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
@@ -73,6 +76,7 @@ def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
     assert _gone(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", [("stuck in native code",), ("stopped",)], ids=lambda item: item[0])
 def test_a_process_that_ignores_signals_is_killed(item: tuple[str]) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -100,6 +104,7 @@ def test_memory_of_an_item_is_freed_before_the_next() -> None:
     assert [outcome.failure for outcome in outcomes] == [None] * 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
 def test_a_worker_keeps_the_memory_of_pictures_for_the_next_item() -> None:
     """New pages of memory are what cost time: a picture of 1 MB has 256."""
@@ -108,6 +113,7 @@ def test_a_worker_keeps_the_memory_of_pictures_for_the_next_item() -> None:
     assert max(others) < 256
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are not forked")
 def test_workers_share_what_they_loaded() -> None:
     """They, and those that replace the dead, are forked from one process, which is not this one and ends with them."""
@@ -126,6 +132,7 @@ def test_where_no_worker_can_be_started_the_map_ends() -> None:
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process or a zombie is left"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("starts")
 def test_a_worker_that_dies_before_it_is_ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its exit status is reported once, and nothing is left."""
@@ -209,6 +216,7 @@ def test_memory_errors_inline_are_values() -> None:
     assert outcomes[1].value == 1
 
 
+@pytest.mark.slow
 def test_items_are_drawn_only_as_needed() -> None:
     drawn: list[int] = []
 
@@ -224,6 +232,7 @@ def test_items_are_drawn_only_as_needed() -> None:
     assert len(drawn) <= 10 + 8
 
 
+@pytest.mark.slow
 def test_a_slow_first_item_does_not_let_results_pile_up() -> None:
     drawn: list[int] = []
 
@@ -239,6 +248,7 @@ def test_a_slow_first_item_does_not_let_results_pile_up() -> None:
     assert len(drawn) <= 8
 
 
+@pytest.mark.slow
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script = f"""
 import os, time

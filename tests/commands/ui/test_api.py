@@ -60,6 +60,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("files") / "film.mp4", counter(9), fps=8)
 
 
+@pytest.mark.slow
 def test_a_prompt_gives_the_bytes_of_walt_sample(whole: Api, frames: Path, tmp_path: Path) -> None:
     made = whole.made(prompt="a red circle", seed=3, steps=3, guidance=4.0)
     same = {"prompts": ("a red circle",), "seed": 3, "steps": 3, "guidance": 4.0}
@@ -68,6 +69,7 @@ def test_a_prompt_gives_the_bytes_of_walt_sample(whole: Api, frames: Path, tmp_p
     assert made != whole.made(prompt="a red circle", seed=4, steps=3, guidance=4.0)
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_as_in_the_parameters_and_is_said_in_the_result(
     whole: Api, frames: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_registry_that_is_away_is_said_and_the_rest_is_there(
     assert [model["address"] for model in listed["models"]] == [""]
 
 
+@pytest.mark.slow
 def test_jobs_wait_with_their_place_and_can_be_cancelled(waiting: Api) -> None:
     jobs = [waiting.submit(prompt=f"number {number}") for number in range(3)]
     assert [job["place"] for job in jobs] == [1, 2, 3]
@@ -170,6 +173,7 @@ def test_jobs_wait_with_their_place_and_can_be_cancelled(waiting: Api) -> None:
     assert waiting.client.delete("/api/jobs/none").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_job_shows_how_far_it_is_and_what_it_looks_like_and_can_be_stopped(
     whole: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +241,7 @@ def test_a_body_that_is_no_order_gets_a_line(waiting: Api, body: bytes) -> None:
     assert isinstance(answer.json()["detail"], str)
 
 
+@pytest.mark.slow
 def test_models_without_frame_prediction_take_no_upload(waiting: Api, picture: Path) -> None:
     upload = waiting.upload(picture.name, picture.read_bytes()).json()
     assert "image: the model was not trained for frame prediction" in waiting.refusal(image=upload["id"])
@@ -253,6 +258,7 @@ def test_a_shape_that_is_not_possible_fails_with_its_reason(whole: Api) -> None:
     assert whole.get("model")["aspects"][0] == "1:1"
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_by_a_fault_ends_alone(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served = api(plain, tmp_path, start=False)
     decode, failures = Pipeline.decode, [RuntimeError("out of memory\nby far")]
@@ -270,6 +276,7 @@ def test_a_job_that_fails_by_a_fault_ends_alone(plain: Path, tmp_path: Path, mon
     assert second["state"] == "done"
 
 
+@pytest.mark.slow
 def test_models_stay_loaded_until_others_take_their_place_or_they_are_trained_again(
     plain: Path, frames: Path, tmp_path: Path
 ) -> None:
@@ -291,6 +298,7 @@ def test_models_stay_loaded_until_others_take_their_place_or_they_are_trained_ag
     assert trained.versions["base"] != again.versions["base"]
 
 
+@pytest.mark.slow
 def test_finished_videos_are_there_again_after_a_start(whole: Api, frames: Path, tmp_path: Path) -> None:
     folder = tmp_path / "results"
     first = api(frames, folder)

@@ -32,6 +32,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_video(tmp_path_factory.mktemp("files") / "film.mp4", counter(9), fps=8).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
@@ -56,6 +57,7 @@ def test_a_file_that_cannot_be_read_gets_a_line(
     assert sorted(served.studio.uploads.folder.iterdir()) == before, "nothing is left"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_large_or_too_long_is_refused(served: Api, tmp_path: Path) -> None:
     large = served.upload("large.mp4", bytes(1_000_001))
     assert (large.status_code, large.json()["detail"]) == (413, "large.mp4: more than 1 MB")
@@ -71,6 +73,7 @@ def test_a_file_that_is_too_large_or_too_long_is_refused(served: Api, tmp_path: 
     assert not list(served.studio.uploads.folder.glob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_whoever_leaves_in_the_middle_of_an_upload_leaves_nothing(served: Api) -> None:
     parts = [{"type": "http.request", "body": b"abc", "more_body": True}, {"type": "http.disconnect"}]
     headers = [(b"host", HOST.encode()), (b"content-length", b"1000")]

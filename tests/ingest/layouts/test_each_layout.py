@@ -60,6 +60,7 @@ def test_folders_of_frames_that_a_table_names(tmp_path: Path) -> None:
     assert any("24 per second is a guess (source.fps)" in line for line in described.lines())
 
 
+@pytest.mark.slow
 def test_of_a_large_table_the_rows_of_the_files_that_are_here_count(tmp_path: Path) -> None:
     rows = "".join(f"{number}.mp4,caption {number}\n" for number in range(5000))
     described = describe(tmp_path, {"4321.mp4": V, "all.csv": f"video,caption\n{rows}"})

@@ -154,6 +154,7 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
     return files, where
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(PLACES), st.sets(st.sampled_from(VIDEOS), min_size=1), max_size=3))
 @settings(max_examples=80, deadline=None)
 def test_of_any_mixture_each_caption_arrives_or_its_file_is_named(mixture: dict[str, set[str]]) -> None:

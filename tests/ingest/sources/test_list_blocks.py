@@ -61,6 +61,7 @@ def listed(folder: Path, source: dict[str, Any], rules: Rules) -> tuple[list[str
             return [str(error)], said
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(json_lines_files(), SOURCES, RULES)
 def test_a_block_gives_the_entries_that_its_rows_give(

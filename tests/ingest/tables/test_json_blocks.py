@@ -43,6 +43,7 @@ def small_blocks() -> Any:
         yield
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(json_lines_files(), st.booleans())
 def test_a_block_gives_the_rows_that_its_lines_give(tmp_path_factory: Any, content: bytes, all_columns: bool) -> None:
