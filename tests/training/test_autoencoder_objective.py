@@ -25,7 +25,8 @@ from walt.autoencoder.losses import (
 )
 from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import TerminatedError
-from walt.training.autoencoder_objective import AutoencoderObjective
+from walt.training.autoencoder_config import ClipFormConfig
+from walt.training.autoencoder_objective import AutoencoderObjective, names_of_draws
 from walt.training.loop import TrainingResult, train
 
 
@@ -112,6 +113,25 @@ def test_forms_of_a_joint_step_are_those_of_steps_with_one_form(tmp_path: Path) 
         same = next(other for other in joint.batch(step) if other.video.shape == batch.video.shape)
         assert torch.equal(batch.video, same.video)
         assert torch.equal(batch.noise, same.noise)
+
+
+def test_copies_of_a_clip_in_one_batch_draw_for_themselves(tmp_path: Path) -> None:
+    """A batch larger than the split: the first of each clip is what it would be alone, its copies are other samples."""
+    size = (16, 16)
+    form = ClipFormConfig(resolution=size, num_frames=5, batch_size=1, weight=1.0)
+    alone = objective(tmp_path, training(PAPER, forms=(form,)))
+    clips = len(alone.keys[0])
+    whole = objective(tmp_path, training(PAPER, forms=(form.model_copy(update={"batch_size": 2 * clips}),)))
+    (once,) = objective(tmp_path, training(PAPER, forms=(form.model_copy(update={"batch_size": clips}),))).batch(0)
+    (twice,) = whole.batch(0)
+    assert torch.equal(twice.noise[:clips], once.noise)
+    assert torch.equal(twice.video[:clips], once.video)
+    drawn = twice.noise.flatten(1)
+    assert len(torch.unique(drawn, dim=0)) == 2 * clips
+
+
+def test_what_is_there_once_draws_by_its_key_alone() -> None:
+    assert names_of_draws(["b", "a", "b", "c", "b"]) == ["b", "a", "b:2", "c", "b:4"]
 
 
 def test_the_discriminator_cannot_play_another_step_or_twice(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ their reconstructions. Everything random is a function of (seed, step).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -231,18 +231,32 @@ class AutoencoderObjective:
         """The batch of a form, a function of (seed, form, step)."""
         form, seed = self.config.forms[index], hash_integer("form", self.seed, index)
         every = batch_keys(seed, step, form.batch_size, self.keys[index])
-        keys = [every[place] for place in share_of_batch(form.batch_size)]
+        names = names_of_draws(every)
+        own = [(every[place], names[place]) for place in share_of_batch(form.batch_size)]
+        keys, drawn = [key for key, _ in own], [name for _, name in own]
         dataset = self.datasets[form.resolution]
-        starts = [self._start(dataset, key, form, step) for key in keys]
+        starts = [self._start(dataset, key, name, form, step) for key, name in own]
         video = dataset.frames(keys, starts, form.num_frames)
-        noise = sample_noise(seed, step, keys, latent_shape(self.model.config, form.num_frames, *form.resolution))
+        noise = sample_noise(seed, step, drawn, latent_shape(self.model.config, form.num_frames, *form.resolution))
         return AutoencoderBatch(video, noise, share / ranks().count)
 
-    def _start(self, dataset: ClipDataset, key: str, form: ClipFormConfig, step: int) -> int:
-        """A random first frame; clips start where latent frames do, stills anywhere."""
+    def _start(self, dataset: ClipDataset, key: str, name: str, form: ClipFormConfig, step: int) -> int:
+        """A random first frame; clips start where latent frames do, stills anywhere. ``name``: of its draws."""
         length = len(dataset.clip(key))
         stride = 1 if form.num_frames == 1 else self.model.config.temporal_factor
-        return stride * sample_offsets(self.seed, step, [key], (length - form.num_frames) // stride + 1)[0]
+        return stride * sample_offsets(self.seed, step, [name], (length - form.num_frames) // stride + 1)[0]
+
+
+def names_of_draws(keys: Sequence[str]) -> list[str]:
+    """By what each clip of a whole batch draws its noise and first frame: its key, and the place too of one that is in
+    the batch before. A batch that is larger than the split, or reaches into the next epoch, has copies of clips, which
+    would be the same sample several times over."""
+    seen: set[str] = set()
+    names = []
+    for place, key in enumerate(keys):
+        names.append(f"{key}:{place}" if key in seen else key)
+        seen.add(key)
+    return names
 
 
 class _Averages:
