@@ -48,11 +48,25 @@ def test_a_direction_is_stated_only_beyond_chance(
     assert (found.measured, found.paper, found.agreement) == (direction, "worse", agreement)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("metric", [DISTANCE, SHARE])
+def test_what_is_no_number_is_neither_better_nor_worse(value: float, metric: Metric) -> None:
+    found = compare(LARGE, SMALL, metric, PAPER, measured(5.0, value, 5.2), measured(5.0, 5.1, 5.3))
+    assert (found.difference, found.because, found.measured) == (None, "no number with seed 1", None)
+    assert found.agreement == ""
+
+
 def test_one_seed_tells_nothing_apart() -> None:
     found = compare(LARGE, SMALL, DISTANCE, PAPER, measured(90.0), measured(5.0))
     assert found.measured == "not told apart"
     assert found.difference is not None
     assert found.difference.half_width is None
+
+
+def test_what_was_measured_on_other_latents_with_a_later_seed_is_not_compared() -> None:
+    own, others = measured(9.0, 9.1, latents="a"), measured(5.0, 5.1, latents="a")
+    others[1] = Measured(5.1, {"latents": "b"})
+    assert compare(LARGE, SMALL, DISTANCE, PAPER, own, others).because == "not comparable: other latents"
 
 
 def test_what_was_measured_on_other_latents_is_not_compared() -> None:

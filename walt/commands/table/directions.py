@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from statistics import mean
 from typing import Literal
 
@@ -89,10 +90,12 @@ def compare(
     seeds = sorted(own.keys() & others.keys())
     if not seeds:
         return Compared(None, "not measured yet", None, of_paper)
-    first = own[seeds[0]].conditions, others[seeds[0]].conditions
-    names = {name for name in first[0].keys() | first[1].keys() if first[0].get(name) != first[1].get(name)}
+    pairs = [(own[seed].conditions, others[seed].conditions) for seed in seeds]
+    names = {name for a, b in pairs for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
     if different := sorted(names - MAY_DIFFER):
         return Compared(None, f"not comparable: other {', '.join(different)}", None, of_paper)
+    if no_numbers := [seed for seed in seeds if not isfinite(own[seed].value - others[seed].value)]:
+        return Compared(None, f"no number with seed {', '.join(map(str, no_numbers))}", None, of_paper)
     difference = over_seeds({seed: own[seed].value - others[seed].value for seed in seeds})
     return Compared(difference, "", _direction(difference, metric.better), of_paper)
 
