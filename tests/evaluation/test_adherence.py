@@ -18,7 +18,7 @@ COUNT = 144  # 2 of each colour x direction x shape
 
 def rates(checks: list[PromptCheck]) -> dict[str, float]:
     """The shares of videos that match."""
-    return {what: sum(matches) / len(matches) for what, matches in matching(checks).items()}
+    return {what: sum(matches.values()) / len(matches) for what, matches in matching(checks).items()}
 
 
 def clips(size: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -7,14 +7,13 @@ import pytest
 
 from walt.core.figures import difference
 from walt.evaluation import resampling
+from walt.evaluation.draws import RESAMPLES, resamples
 from walt.evaluation.frechet import frechet_distance
 from walt.evaluation.resampling import (
     FEWER_RESAMPLES,
-    RESAMPLES,
     frechet_figure,
     mean_figure,
     over_seeds,
-    resamples,
     share_figure,
 )
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project
+from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project, write_recordings
 from tests.support.pretrained import NeedsTenFrames
 from tests.support.text_folder import write_text
 from tests.support.tiny_clips import ROWS, clip_row
@@ -201,6 +201,36 @@ def test_details(project: Paths, tracked: Tracked) -> None:
     assert first["prompt"] == PROMPTS[0]
     assert first["colour_matches"] is False
     assert details["adherence"]["base"]["00000.mp4"]["colour_matches"] is True
+
+
+@pytest.mark.slow
+def test_clips_of_one_recording_and_samples_of_one_prompt_are_drawn_together(tmp_path: Path, tracked: Tracked) -> None:
+    paths = write_project(tmp_path)
+    entries = read_json(paths.samples / "samples.json")
+
+    def found() -> tuple[dict[str, Figure], dict[str, Any]]:
+        run(config(), paths)
+        written = read_json(paths.evaluation)
+        return {name: Figure.from_json(value) for name, value in written["figures"].items()}, written["details"]
+
+    alone, _ = found()
+    write_recordings(paths, {"v0": "a", "v3": "a"})  # of v3, v0, v1 and v2
+    by_recording, details = found()
+    changed = {"frechet_distance/random_network", "frechet_distance/motion", "kid/random_network",
+               "mmd/random_network", "recall/random_network"}  # fmt: skip
+    assert {name: figure.independent for name, figure in by_recording.items() if figure.independent} == dict.fromkeys(
+        changed, 3
+    )
+    assert by_recording["kid/random_network"].replicates != alone["kid/random_network"].replicates
+    assert details["sets"]["recordings"] == 3
+    assert all(by_recording[name].value == alone[name].value for name in alone)
+    again = [{**entry, "prompt": entries[number // 2]["prompt"]} for number, entry in enumerate(entries)]
+    write_json(paths.samples / "samples.json", again)
+    by_prompt, details = found()
+    assert details["sets"]["groups_of_samples"] == 3
+    assert by_prompt["adherence/base/colour"].independent == 3
+    assert by_prompt["adherence/colour"].conditions["drawn together"]
+    assert by_prompt["held_out_loss/base"] == alone["held_out_loss/base"]
 
 
 @pytest.mark.slow

@@ -251,7 +251,7 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
     for beginning, given in (("image", 1), ("video", 5)):
         run(config(prompts="held_out", count=2, cascade=False, beginning=beginning), paths)
         made = read_samples(paths.samples)
-        assert [sample.prompt for sample in made] == ["one", "one"]
+        assert [(sample.prompt, sample.begins_as) for sample in made] == [("one", "v3")] * 2
         first, second = (decode_clip(sample.path.read_bytes()) for sample in made)
         assert first.shape == second.shape == (9, 16, 16, 3)
         differences = abs(first.astype(int) - second).mean((1, 2, 3))

@@ -14,11 +14,13 @@ from tests.support.settings import changed, compute_settings, recipe
 from tests.support.text_folder import write_text
 from tests.support.tiny_clips import ROWS, SIZES, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, SUPER_RESOLUTION, TEXT, write_models
+from walt.core.digests import sha256_json
 from walt.core.paths import Paths
 from walt.core.sizes import size_folder
 from walt.core.storage import read_json, write_bytes, write_json
 from walt.data.captions import Caption
 from walt.data.clip_table_writer import write_clip_rows
+from walt.data.manifest import ManifestRow, write_manifest
 from walt.data.shapes import draw, parse_caption, prompts
 from walt.data.shards import write_index, write_shard
 from walt.ingest.config import DatasetConfig
@@ -31,6 +33,7 @@ from walt.tracking.config import TrackingConfig
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVALUATE = changed(recipe().evaluate, timestep_bands=3, held_out_batches=2, batch_size=2, real_clips=4)
 PROMPTS = prompts(6, seed=0)
+NO_GROUPS: Mapping[str, str] = {}
 
 
 class Tracked:
@@ -80,6 +83,7 @@ def write_project(root: Path, colours_wrong: int = 2) -> Paths:
     paths = Paths(root)
     write_models(root)
     write_clips(paths.clips)
+    write_recordings(paths)
     for size, model in zip(SIZES, (BASE, SUPER_RESOLUTION), strict=True):
         _write_latents(paths.latents / size_folder(size), 4, *model.latent_grid)
     write_clip_rows(paths.latents, ROWS)
@@ -99,6 +103,18 @@ def write_project(root: Path, colours_wrong: int = 2) -> Paths:
     write_json(paths.samples / "samples.json", entries)
     (paths.samples / "grid.png").write_bytes(b"png")
     return paths
+
+
+def write_recordings(paths: Paths, groups: Mapping[str, str] = NO_GROUPS) -> None:
+    """A manifest of the clips, each of a source of its own, and of these recordings."""
+    rows = [
+        ManifestRow(
+            row.key, row.kind, row.split, f"{row.key}.mp4", sha256_json(row.key), 0.0, 1.0, row.num_frames, (), False,
+            None, row.shard, "0" * 64, group=groups.get(row.key),
+        )
+        for row in ROWS
+    ]  # fmt: skip
+    write_manifest(paths.manifest, [(0, rows)])
 
 
 def makers(paths: Paths) -> dict[str, str]:

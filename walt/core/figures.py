@@ -46,12 +46,17 @@ class Figure:
     """Standard deviation over ``parts``; the value is their mean."""
     parts: str = ""
     """Of what the value is a mean besides its items: ``3 seeds``, or ``10 splits``; empty: of nothing."""
+    independent: int | None = None
+    """Recordings, or prompts, that a resample draws, where several items are of one; None: each item is drawn by
+    itself."""
 
     def as_json(self) -> dict[str, Any]:
-        """For ``from_json``; replicates with nine digits, which is more than they are good for."""
+        """For ``from_json``; replicates with nine digits, which is more than they are good for. What is drawn is left
+        out where it is the items, as in figures that were kept before groups were known."""
         ends = {name: value if isfinite(value) else None for name, value in (("low", self.low), ("high", self.high))}
         replicates = [float(f"{value:.9g}") for value in self.replicates]
-        return {**asdict(self), **ends, "replicates": replicates, "conditions": dict(self.conditions)}
+        found = {**asdict(self), **ends, "replicates": replicates, "conditions": dict(self.conditions)}
+        return {name: value for name, value in found.items() if name != "independent" or value is not None}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Figure:
@@ -95,19 +100,20 @@ def difference(new: Figure, old: Figure) -> Difference:
     """The new value minus the old one, with the interval of a paired bootstrap.
 
     Raises:
-        ValueError: the conditions or the number of items differ, or one has no replicates.
+        ValueError: the conditions, the number of items or what is drawn differ, or one has no replicates.
     """
-    if differing(new, old) or new.items != old.items or len(new.replicates) != len(old.replicates):
+    sizes = [(figure.items, figure.independent, len(figure.replicates)) for figure in (new, old)]
+    if differing(new, old) or sizes[0] != sizes[1]:
         raise ValueError("the figures were not measured on the same")
     if len(new.replicates) < 2:
         raise ValueError("the figures have no replicates")
     of_replicates = [a - b for a, b in zip(new.replicates, old.replicates, strict=True)]
-    return Difference(new.value - old.value, half_width(of_replicates, new.items))
+    return Difference(new.value - old.value, half_width(of_replicates, new.independent or new.items))
 
 
 def half_width(replicates: Sequence[float], items: int) -> float:
     """Half the width of the interval of ``CONFIDENCE``: the replicates' standard deviation times Student's t of
-    ``items`` - 1 degrees of freedom, which for few items is more than the normal distribution's 1.96.
+    ``items`` (what is drawn) - 1 degrees of freedom, which for few items is more than the normal distribution's 1.96.
 
     Their deviation and not their quantiles: of 200 replicates it is known to 5 %. And not their mean: a resample has
     items twice, which makes a Frechet distance larger.

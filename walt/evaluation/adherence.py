@@ -77,22 +77,22 @@ def check_prompt(prompt: str, video: Video) -> PromptCheck | None:
     return PromptCheck(prompt, seen, seen.colour == scene.colour, direction, seen.shape == scene.shape)
 
 
-def matching(of_videos: Sequence[PromptCheck | None]) -> dict[str, list[bool]]:
-    """Whether each video matches its prompt, in their order: in ``colour``, ``shape``; of the prompts with a direction
+def matching(of_videos: Sequence[PromptCheck | None]) -> dict[str, dict[int, bool]]:
+    """Whether each video matches its prompt, by its place: in ``colour``, ``shape``; of the prompts with a direction
     also in ``direction``, ``both`` (colour and direction) and ``all`` (shape too).
 
     Keys are left out where no prompt asks.
     """
-    checks = [check for check in of_videos if check is not None]
-    moving = [check for check in checks if check.direction_matches is not None]
+    checks = {place: check for place, check in enumerate(of_videos) if check is not None}
+    moving = {place: check for place, check in checks.items() if check.direction_matches is not None}
     found = {}
     if checks:
-        found["colour"] = [check.colour_matches for check in checks]
-        found["shape"] = [check.shape_matches for check in checks]
+        found["colour"] = {place: check.colour_matches for place, check in checks.items()}
+        found["shape"] = {place: check.shape_matches for place, check in checks.items()}
     if moving:
-        found["direction"] = [bool(check.direction_matches) for check in moving]
-        found["both"] = [bool(check.colour_matches and check.direction_matches) for check in moving]
-        found["all"] = [both and check.shape_matches for both, check in zip(found["both"], moving, strict=True)]
+        found["direction"] = {place: bool(check.direction_matches) for place, check in moving.items()}
+        found["both"] = {place: check.colour_matches and found["direction"][place] for place, check in moving.items()}
+        found["all"] = {place: both and moving[place].shape_matches for place, both in found["both"].items()}
     return found
 
 

@@ -8,6 +8,7 @@ has degree 2 and c 0, keeps those pairs, and multiplies by 100; on other feature
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +41,11 @@ MMD = Kernel(2, 0.0, True, 100.0)
 
 
 def discrepancies(
-    kernel: Kernel, real: Features, generated: Features, of_real: NDArray[np.int64], of_generated: NDArray[np.int64]
+    kernel: Kernel,
+    real: Features,
+    generated: Features,
+    of_real: Sequence[NDArray[np.int64]],
+    of_generated: Sequence[NDArray[np.int64]],
 ) -> tuple[float, NDArray[np.float64]]:
     """(the squared discrepancy of two sets, that of each pair of their resamples).
 
@@ -49,16 +54,17 @@ def discrepancies(
 
     Args:
         real: (N, D), of ``kernel.fewest`` items or more; ``generated`` (M, D) too.
-        of_real: (R, N) numbers of items; ``of_generated``: (R, M).
+        of_real: R times numbers of items, as many as were drawn; ``of_generated`` too.
     """
     weights = [_weights(chosen, len(side)) for chosen, side in ((of_real, real), (of_generated, generated))]
     within = [_within(kernel, side, of_side) for side, of_side in zip((real, generated), weights, strict=True)]
-    between = _sums(kernel, real, generated, *weights) / (len(real) * len(generated))
+    pairs = weights[0].sum(axis=1) * weights[1].sum(axis=1)
+    between = _sums(kernel, real, generated, *weights) / pairs
     found = kernel.scale * (within[0] + within[1] - 2.0 * between)
     return float(found[0]), found[1:]
 
 
-def _weights(chosen: NDArray[np.int64], items: int) -> Features:
+def _weights(chosen: Sequence[NDArray[np.int64]], items: int) -> Features:
     """How often each item is there: (1 + R, N); once each in the first row."""
     counts = np.stack([np.bincount(row, minlength=items) for row in chosen]) if len(chosen) else np.empty((0, items))
     return np.concatenate([np.ones((1, items)), counts]).astype(np.float64)
@@ -66,7 +72,7 @@ def _weights(chosen: NDArray[np.int64], items: int) -> Features:
 
 def _within(kernel: Kernel, side: Features, weights: Features) -> Features:
     """The mean of the kernel over pairs of one set: (1 + R,)."""
-    sums, items = _sums(kernel, side, side, weights, weights), len(side)
+    sums, items = _sums(kernel, side, side, weights, weights), weights.sum(axis=1)
     if kernel.with_itself:
         return np.asarray(sums / items**2)
     itself = (np.einsum("nd,nd->n", side, side) / side.shape[1] + kernel.constant) ** kernel.degree

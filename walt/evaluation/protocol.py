@@ -2,7 +2,8 @@
 
 A number is printed with the name of its protocol. Where an evaluation differs from what the protocol says (fewer
 videos, another size, another network), the name says so too, and the digest is another one: two numbers are of the same
-protocol where both agree, and only such numbers are compared.
+protocol where both agree, and only such numbers are compared. Intervals draw clips of one recording together, and
+samples of one prompt where a protocol does not list the prompts (``walt.evaluation.groups``).
 """
 
 from __future__ import annotations

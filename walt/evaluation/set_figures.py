@@ -18,9 +18,11 @@ from walt.data.clip_pixels import pixels
 from walt.evaluation.clip_sets import RealClip, classify_clips, measure_clips, measure_stored_clips
 from walt.evaluation.config import NetworkName
 from walt.evaluation.coverage import NEIGHBOURS, covered
+from walt.evaluation.draws import Groups
 from walt.evaluation.extractors import Classifier, Extractor
 from walt.evaluation.feature_cache import FeatureCache
 from walt.evaluation.frechet import Features, Statistics
+from walt.evaluation.groups import chosen, condition
 from walt.evaluation.kernels import KID, MMD
 from walt.evaluation.metric_names import of_network
 from walt.evaluation.protocol import Measure, Metric
@@ -59,6 +61,10 @@ class Sets:
     """Folder of the real side's features."""
     code: str
     """Digest of the code, for the cache."""
+    of_real: Groups = None
+    """The recordings of the real clips, where several are of one."""
+    groups: Groups = None
+    """Of the samples, where several are like each other."""
 
 
 def read_statistics(path: Path, sha256: str, network: str) -> Statistics:
@@ -123,29 +129,37 @@ class _MeasuredSets:
     def figure(self, metric: Metric, splits: int) -> Figure:
         """The metric's value, with its interval and what it was measured on."""
         conditions = {**self.sets.conditions, "extractor": self.extractor.digest}
+        of_sets = [(one, chosen(self.sets.groups, one)) for one in self.sets_of_samples]
         if metric == "inception_score":
             assert isinstance(self.extractor, Classifier), "a protocol asks no other network"
+            conditions |= condition(self.sets.groups)
             logits = classify_clips(self.sets.generated, self.extractor, self.sets.given_frames)
-            return over_seeds([inception_score_figure(logits[one], conditions, splits) for one in self.sets_of_samples])
+            return over_seeds(
+                [inception_score_figure(logits[one], conditions, splits, groups) for one, groups in of_sets]
+            )
         if metric == "text_similarity":
+            conditions |= condition(self.sets.groups)
             similarities = np.array(self._similarities())
-            return over_seeds([mean_figure(similarities[one].tolist(), conditions) for one in self.sets_of_samples])
-        return over_seeds([self._compared(metric, self.generated[one], conditions) for one in self.sets_of_samples])
+            return over_seeds(
+                [mean_figure(similarities[one].tolist(), conditions, groups=groups) for one, groups in of_sets]
+            )
+        return over_seeds([self._compared(metric, self.generated[one], conditions, groups) for one, groups in of_sets])
 
-    def _compared(self, metric: Metric, generated: Features, conditions: dict[str, str]) -> Figure:
+    def _compared(self, metric: Metric, generated: Features, conditions: dict[str, str], groups: Groups) -> Figure:
         """A figure of one set of samples and the real side."""
         if metric == "frechet_distance" and self.statistics is not None:
-            conditions = {**conditions, "real clips": self.statistics.digest}
-            return frechet_to_statistics_figure(self.statistics, generated, conditions)
+            conditions = {**conditions, "real clips": self.statistics.digest, **condition(self.sets.groups)}
+            return frechet_to_statistics_figure(self.statistics, generated, conditions, groups)
         real, digest = self.real
-        conditions = {**conditions, "real clips": digest}
+        of_real = self.sets.of_real
+        conditions = {**conditions, "real clips": digest, **condition(of_real, self.sets.groups)}
         if metric == "precision":
-            return share_figure(covered(generated, real).tolist(), conditions)
+            return share_figure(covered(generated, real).tolist(), conditions, groups)
         if metric == "recall":
-            return share_figure(covered(real, generated).tolist(), conditions)
+            return share_figure(covered(real, generated).tolist(), conditions, of_real)
         if metric == "frechet_distance":
-            return frechet_figure(real, generated, conditions)
-        return kernel_figure(KID if metric == "kid" else MMD, real, generated, conditions)
+            return frechet_figure(real, generated, conditions, of_real, groups)
+        return kernel_figure(KID if metric == "kid" else MMD, real, generated, conditions, of_real, groups)
 
     @property
     def real(self) -> tuple[Features, str]:

@@ -34,6 +34,8 @@ class Sample:
     settings: dict[str, Any]
     models: dict[str, str]
     """Model -> SHA-256 of the weights that made it."""
+    begins_as: str | None = None
+    """Key of the held-out clip whose first frames it was given; None: of none, or it was made before this was kept."""
 
 
 def read_samples(folder: Path) -> list[Sample]:
@@ -59,4 +61,4 @@ def _read(folder: Path, entry: dict[str, Any]) -> Sample:
     assert path is not None
     assert lossless is not None
     about = {name: entry[name] for name in ("prompt", "seed", "index", "settings", "models")}
-    return Sample(path, base, lossless, base_lossless, **about)
+    return Sample(path, base, lossless, base_lossless, **about, begins_as=entry.get("begins_as"))

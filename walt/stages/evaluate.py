@@ -37,15 +37,17 @@ from walt.data.manifest import iterate_columns
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
-from walt.evaluation.adherence import PromptCheck, check_prompt, matching
+from walt.evaluation.adherence import PromptCheck, check_prompt
+from walt.evaluation.adherence_shares import adherence_shares
 from walt.evaluation.clip_sets import RealClip
 from walt.evaluation.config import EvaluateConfig, NetworkName
+from walt.evaluation.draws import Groups
 from walt.evaluation.extractors import Extractor
+from walt.evaluation.groups import chosen, condition, detail, of_clips, of_samples, recordings
 from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
 from walt.evaluation.judges import open_extractors, open_statistics, wanted_clips
-from walt.evaluation.metric_names import ADHERENCE
-from walt.evaluation.protocol import Found, departures, label, measures_of, unjudged_frames
-from walt.evaluation.resampling import mean_figure, over_seeds, share_figure
+from walt.evaluation.protocol import Found, departures, label, load_protocol, measures_of, unjudged_frames
+from walt.evaluation.resampling import mean_figure
 from walt.evaluation.set_figures import Sets, measure_sets, of_each_seed
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
@@ -101,10 +103,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     real = wanted_clips(config.evaluate, paths, size, num_frames)
     protocol = protocol_of(config, samples, real, paths)
     made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
+    of_real, groups = groups_of(config, samples, real, paths)
     sets = Sets(
         real, [partial(_read, sample.lossless) for sample in samples], [sample.prompt for sample in samples],
         [sample.seed for sample in samples], unjudged_frames(config.evaluate), statistics, made,
-        paths.work(STAGE) / "features", made["code"],
+        paths.work(STAGE) / "features", made["code"], of_real, groups,
     )  # fmt: skip
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
@@ -115,7 +118,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         measurements = {
             "held_out_loss": partial(measure_held_out_loss, config, paths, models["autoencoder"]),
             "sets": partial(measure_protocol, config, sets, extractors),
-            "adherence": partial(measure_adherence, descriptor, samples, made),
+            "adherence": partial(measure_adherence, descriptor, samples, made, groups),
         }
         for measurement, measure in measurements.items():
             log.info(f"{STAGE}: {measurement}")
@@ -172,6 +175,20 @@ def conditions_of_samples(config: Config, samples: list[Sample], size: Size, num
     }
 
 
+def groups_of(
+    config: Config, samples: Sequence[Sample], real: Sequence[RealClip], paths: Paths
+) -> tuple[Groups, Groups]:
+    """Which real clips, and which samples, are drawn together."""
+    begin_as = [sample.begins_as for sample in samples]
+    if None in begin_as and samples[0].settings.get("beginning", "none") != "none":
+        log.warning(f"{paths.samples} does not say which clips the samples begin as: each is drawn by itself")
+    known = recordings(paths.manifest, [*(clip.key for clip in real), *filter(None, begin_as)])
+    texts = load_config(paths.base, TransformerConfig).conditioning == "text"
+    drawn = texts and load_protocol(config.evaluate.protocol).generated.prompts is None
+    groups = of_samples([sample.prompt for sample in samples], begin_as, known, drawn)
+    return of_clips([clip.key for clip in real], known), groups
+
+
 def measure_held_out_loss(config: Config, paths: Paths, autoencoder: str) -> Result:
     """Loss of each transformer on held-out videos (images, where it makes those), in bands of timesteps and overall.
 
@@ -196,16 +213,20 @@ def measure_held_out_loss(config: Config, paths: Paths, autoencoder: str) -> Res
         errors = held_out_errors(
             model, schedule, batches, settings.timestep_bands, config.seed, settings.precision
         )  # (clips, bands)
+        keys = [key for batch in batches for key in batch.keys]
+        groups = of_clips(keys, recordings(paths.manifest, keys))
+        details[name] |= detail("recordings", groups)
         measured_on = {
             "autoencoder": autoencoder,
             "held-out clips": held_out_inputs(batches),
             "settings": sha256_json(config.model_dump(mode="json", include={"seed", "diffusion"})
                                     | {"evaluate": _of_losses(settings)}),
-            "code": code_digest("walt.stages.evaluate"),
+            "code": code_digest("walt.stages.evaluate"), **condition(groups),
         }  # fmt: skip
-        figures[metric_names.held_out_loss(name)] = mean_figure(errors.mean(1).tolist(), measured_on, least=0.0)
+        mean = partial(mean_figure, conditions=measured_on, least=0.0, groups=groups)
+        figures[metric_names.held_out_loss(name)] = mean(errors.mean(1).tolist())
         for band, column in enumerate(errors.T.tolist()):
-            figures[metric_names.held_out_loss(name, band)] = mean_figure(column, measured_on, keep=False, least=0.0)
+            figures[metric_names.held_out_loss(name, band)] = mean(column, keep=False)
     return figures, details
 
 
@@ -275,6 +296,8 @@ def measure_protocol(config: Config, sets: Sets, extractors: Mapping[NetworkName
         "held_out_clips": sum(clip.split == "held_out" for clip in sets.real),
         "samples": len(sets.generated),
         "seeds": len(set(sets.seeds)),
+        **detail("recordings", sets.of_real),
+        **detail("groups_of_samples", sets.groups),
     }
     samples = min(map(len, of_each_seed(sets.seeds)))
     fewest = samples if sets.statistics else min(len(sets.real), samples)
@@ -290,28 +313,29 @@ def measure_protocol(config: Config, sets: Sets, extractors: Mapping[NetworkName
     return figures, details
 
 
-def measure_adherence(descriptor: Descriptor, samples: list[Sample], made: Mapping[str, str]) -> Result:
+def measure_adherence(
+    descriptor: Descriptor, samples: list[Sample], made: Mapping[str, str], groups: Groups = None
+) -> Result:
     """Share of the videos that show what their prompt asks for; details have a check for each video.
 
-    Each rank looks at its share of the videos; all get the result.
+    Each rank looks at its share of the videos; all get the result. ``groups`` are those of the samples.
     """
     if descriptor.adherence is None:
         return {}, {"left_out": f"the dataset {descriptor.name} has no adherence check"}
-    final = [(sample.lossless, sample.prompt, sample.seed) for sample in samples]
-    base = [(sample.base_lossless, sample.prompt, sample.seed) for sample in samples if sample.base_lossless]
+    every = range(len(samples))
+    of_base = [place for place in every if samples[place].base_lossless]
     figures: dict[str, Figure] = {}
     details: dict[str, Any] = {}
-    for name, videos in (("videos", final), ("base", base)):
-        own = [check_prompt(prompt, _read(path)) for path, prompt, _ in ranks().share(videos)]
+    for name, places, video in (("videos", every, "lossless"), ("base", of_base, "base_lossless")):
+        files = [getattr(samples[place], video) for place in places]
+        asked = list(zip(files, (samples[place].prompt for place in places), strict=True))
+        own = [check_prompt(prompt, _read(path)) for path, prompt in ranks().share(asked)]
         found = gather_shares([check and asdict(check) for check in own])
         checks = [check and PromptCheck.from_json(check) for check in found]
-        of_sets = [matching([checks[place] for place in one]) for one in of_each_seed([seed for *_, seed in videos])]
-        figures |= {
-            metric_names.adherence(what, name == "base"): over_seeds([share_figure(one[what], made) for one in of_sets])
-            for what in ADHERENCE
-            if of_sets and all(what in one for one in of_sets)
-        }
-        details[name] = {path.name: check for (path, _, _), check in zip(videos, found, strict=True)}
+        seeds = [samples[place].seed for place in places]
+        shares = adherence_shares(checks, seeds, {**made, **condition(groups)}, chosen(groups, places))
+        figures |= {metric_names.adherence(what, name == "base"): share for what, share in shares.items()}
+        details[name] = {path.name: check for path, check in zip(files, found, strict=True)}
     return figures, details
 
 

@@ -133,7 +133,7 @@ def shown_figure(name: str, figure: dict[str, Any]) -> dict[str, str]:
         "value": form(figure["value"]),
         "interval": "" if low is None or high is None else f"{form(low)} to {form(high)}",
         "deviation": "" if deviation is None else f"{form(deviation)} over {figure['parts']}",
-        "clips": number(figure["items"]),
+        "clips": number(figure["items"]) + (f" of {number(drawn)}" if (drawn := figure.get("independent")) else ""),
         "better": metric_names.better(name),
     }
 

@@ -78,8 +78,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     models = [load_config(folder, TransformerConfig) for folder in cascade(paths, config.sample.cascade).values()]
     architecture = models[0]
     unconditional = "" if architecture.conditioning == "text" else None
-    sizes = [model.resolution for model in models]
-    prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, sizes)
+    prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, [own.resolution for own in models])
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     warn_about_prompts(prompts, pipeline.text_encoder)
@@ -90,7 +89,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         frames: dict[str, Tensor] = {}
         for start, batch in generate(pipeline, prompts, config.seed, config.sample, beginnings):
             for offset in range(len(batch.prompts)):
-                own.append(_write(folder, start + offset, len(prompts), batch, offset, config, pipeline.versions))
+                entry = _write(folder, start + offset, len(prompts), batch, offset, config, pipeline.versions)
+                own.append(entry | beginnings.said(entry["index"]))
                 if start + offset < _IN_OVERVIEW:
                     frames[str(start + offset)] = torch.from_numpy(to_frames(batch.videos[offset]))
         samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("seed", "index"))
@@ -290,8 +290,12 @@ class Beginnings:
         """The beginnings of the videos with these numbers."""
         if not self.count:
             return None
-        keys = [self.keys[number % len(self.keys)] for number in videos]
+        keys = [self.said(number)["begins_as"] for number in videos]
         return Beginning(tuple(clips.frames(keys, [0] * len(keys), self.count) for clips in self.clips))
+
+    def said(self, number: int) -> dict[str, str]:
+        """For a video's entry of ``samples.json``: the clip that it begins as; nothing where it begins as none."""
+        return {"begins_as": self.keys[number % len(self.keys)]} if self.count else {}
 
 
 def generate(

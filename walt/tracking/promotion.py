@@ -157,7 +157,14 @@ def not_comparable(name: str, new: Figure, old: Figure | None, version: str) -> 
     if not math.isfinite(old.value):
         return f"{name} of version {version} is {old.value}"
     if new.items != old.items or min(len(new.replicates), len(old.replicates)) < 2:
-        return f"{name} was measured on {min(new.items, old.items)} clips, too few for an interval"
+        drawn = [figure.independent for figure in (new, old) if figure.independent is not None]
+        if drawn:
+            few, what = min(drawn), "recording or prompt" if min(drawn) == 1 else "recordings or prompts"
+        else:
+            few, what = min(new.items, old.items), "clips"
+        return f"{name} was measured on {few} {what}, too few for an interval"
+    if not all(map(math.isfinite, (*new.replicates, *old.replicates))):
+        return f"{name} is no number for some draws of its clips, and so has no interval"
     return None
 
 

@@ -42,7 +42,7 @@ def page(decided: Decided) -> str:
                 "name": name,
                 "better": metric_names.better(name),
                 "new": str(figure),
-                "items": figure.items,
+                "items": f"{figure.items}" + (f" of {figure.independent}" if figure.independent else ""),
                 "old": str(decided.old[name]) if name in decided.old else None,
                 "difference": None
                 if difference is None
