@@ -100,9 +100,9 @@ def test_intervals_of_clips_that_are_alike_hold_the_truth() -> None:
     so that P(|N(0, 1)| < 1.96 / 8 ** 0.5) = 0.51.
     """
     rng = np.random.default_rng(0)
-    found, alone = coverage(80, lambda: (clustered(rng, 16, 8, 0.05)[:, 0].tolist(), 0.0), names(16, 8))
-    assert 0.87 <= found <= 0.99
-    assert 0.36 <= alone <= 0.66
+    found, alone = coverage(30, lambda: (clustered(rng, 16, 8, 0.05)[:, 0].tolist(), 0.0), names(16, 8))
+    assert found >= 0.86
+    assert 0.25 <= alone <= 0.72
 
 
 @pytest.mark.slow
@@ -176,6 +176,7 @@ def test_a_real_side_of_one_recording_stays_as_it_is() -> None:
     assert 0.0 < found.high - found.value < free.high - free.value
 
 
+@pytest.mark.slow
 def test_copies_of_a_set_make_the_interval_that_the_set_has() -> None:
     """Each clip four times over on both sides: the groups' intervals are those of single clips, nearly to the digit.
 
@@ -209,6 +210,7 @@ def wins(rng: np.random.Generator, groups: Groups, count: int) -> int:
     return found
 
 
+@pytest.mark.slow
 def test_the_gate_is_not_fooled_by_clips_that_are_alike() -> None:
     """One by one, 12 clips of each recording would let one of five equal challengers win."""
     assert wins(np.random.default_rng(0), names(16, 12), 60) <= 1

@@ -115,6 +115,7 @@ def test_forms_of_a_joint_step_are_those_of_steps_with_one_form(tmp_path: Path) 
         assert torch.equal(batch.noise, same.noise)
 
 
+@pytest.mark.slow
 def test_copies_of_a_clip_in_one_batch_draw_for_themselves(tmp_path: Path) -> None:
     """A batch larger than the split: the first of each clip is what it would be alone, its copies are other samples."""
     size = (16, 16)
