@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import signal
 import sys
@@ -47,6 +48,8 @@ def walt(
 def main() -> None:
     """Entry point: a ``WaltError`` is one line on standard error and its own exit status."""
     environment.set_defaults()
+    if not faulthandler.is_enabled():
+        faulthandler.enable()  # a crash in a library says where in our code it was called
     atexit.register(gc.freeze)  # else the interpreter's last garbage collection goes through all libraries: a second
     try:
         app()

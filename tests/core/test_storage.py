@@ -1,14 +1,20 @@
-"""A directory that is replaced is never missing, and what was there is removed."""
+"""A directory that is replaced is never missing, and what was there is removed; locks, and disks that fail."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from walt.core import storage
-from walt.core.storage import atomic_directory
+from walt.core.errors import LockedError, StorageError
+from walt.core.storage import atomic_directory, lock, storage_errors
 
 
 def write(path: Path, text: str) -> None:
@@ -56,3 +62,53 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
         (folder / "file").write_text(b"b")  # type: ignore[arg-type]
     assert (tmp_path / "model/file").read_text() == "a"
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+
+
+def failing(number: int) -> Any:
+    """A call that fails as the system's do."""
+
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+def test_what_cannot_be_removed_does_not_undo_a_directory_that_is_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS keeps the files that another process reads, so that their folder is not empty."""
+    write(tmp_path / "model", "old")
+    remove = shutil.rmtree
+
+    def busy(path: Path, ignore_errors: bool = False) -> None:
+        if "old" in Path(path).name and not ignore_errors:
+            failing(errno.ENOTEMPTY)()
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(storage, "_exchange", lambda *_: False)
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    write(tmp_path / "model", "new")
+    assert (tmp_path / "model/file").read_text() == "new"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_before_any_work(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    with pytest.raises(StorageError, match="without locks, two runs would write the same files"), lock(tmp_path / "a"):
+        pytest.fail("it went on without a lock")
+
+
+@pytest.mark.parametrize(("machine", "said"), [("node7", " on node7"), (os.uname().nodename, ""), ("", "")])
+def test_a_lock_that_another_machine_holds_names_it(machine: str, said: str, tmp_path: Path) -> None:
+    with lock(tmp_path / "lock"):
+        (tmp_path / "lock").write_text(f"123 {machine}".strip() + "\n")
+        with pytest.raises(LockedError, match=f"held by process 123{said}$"), lock(tmp_path / "lock"):
+            pytest.fail("it was held")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_disk_that_fails_or_has_gone_is_an_error_of_storage(number: int, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=f"^{tmp_path}: {os.strerror(number)}"), storage_errors(tmp_path):
+        failing(number)()

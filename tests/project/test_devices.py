@@ -70,17 +70,26 @@ def test_several_machines_are_used_by_what_spreads() -> None:
         (
             "train-base",
             {},
-            "batch_size is 8, which 3 devices do not divide: the nearest that fit are 6 and 9",
+            "batch_size is 8, which 3 devices do not divide: the nearest that fit are 6 and 9; "
+            "as it is, 2 devices divide it (compute.devices)",
         ),
         (
             "train-base",
             {"train_base": {"batch_size": 8, "accumulation": 4}},
-            "batch_size is 8, which 3 devices times accumulation 4 do not divide: the nearest that fits is 12",
+            "batch_size is 8, which 3 devices times accumulation 4 do not divide: the nearest that fits is 12; "
+            "as it is, 2 devices divide it (compute.devices)",
         ),
         (
             "train-autoencoder",
             {},
-            "forms.0.batch_size is 4, which 3 devices do not divide: the nearest that fit are 3 and 6",
+            "forms.0.batch_size is 4, which 3 devices do not divide: the nearest that fit are 3 and 6; "
+            "as it is, 2 devices divide it (compute.devices)",
+        ),
+        (
+            "train-base",
+            {"train_base": {"batch_size": 8, "accumulation": 8}},
+            "batch_size is 8, which 3 devices times accumulation 8 do not divide: the nearest that fits is 24; "
+            "as it is, 1 device divides it (compute.devices)",
         ),
     ],
 )

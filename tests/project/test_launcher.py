@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.support.ranks_project import (
 )
 from walt.core.errors import ConfigurationError, DivergedError, StorageError, TerminatedError
 from walt.core.storage import read_json
-from walt.project.launcher import result_of
+from walt.project.launcher import result_of, traces_of
 
 OK = {"status": 0, "figures": {"loss": 0.5}, "lost": False, "time": 9.0}
 LOST = {"status": 4, "message": "Connection closed by peer", "lost": True, "time": 1.0}
@@ -49,6 +50,9 @@ def test_the_figures_are_those_of_the_first_rank() -> None:
         ({0: failed(143, "later", 3.0), 1: failed(143, "first", 2.0)}, {0: 143}, TerminatedError, "^first$"),
         ({0: LOST, 1: failed(1, "KeyError: 'x'", 2.0)}, {1: 1}, RuntimeError, "^rank 1 of 2: KeyError: 'x'$"),
         ({0: LOST}, {1: -9}, StorageError, r"^rank 1 of 2 was killed \(SIGKILL\); run again"),
+        ({0: LOST}, {0: 4, 1: -64}, StorageError, r"^rank 1 of 2 was killed \(SIG"),
+        ({}, {0: -15, 1: -11}, StorageError, r"^rank 1 of 2 was killed \(SIGSEGV\); run again"),  # torch ended rank 0
+        ({}, {0: -15, 1: -9}, StorageError, r"^rank 1 of 2 was killed \(SIGKILL\); run again"),
         ({0: LOST, 1: LOST}, {0: 4}, StorageError, "lost each other: Connection closed"),
         ({0: OK}, {}, StorageError, "lost each other"),
         ({0: OK, 1: LOST}, {1: 4}, StorageError, "lost each other"),
@@ -63,6 +67,23 @@ def test_the_error_is_of_the_rank_that_failed_first(
 ) -> None:
     with pytest.raises(error, match=message):
         result_of(reports, ended, 2, 0.5)
+
+
+def test_a_rank_that_said_nothing_is_traced(tmp_path: Path) -> None:
+    reports, work = tmp_path / "reports", tmp_path / "work/train-base"
+    reports.mkdir()
+    (reports / "0.progress").write_bytes(b"7/16 steps\0\0")
+    (reports / "0.stack").write_text("Fatal Python error\n")
+    (reports / "1.progress").write_bytes(b"6/16 steps\0\0")
+    traces = traces_of(reports, {0, 1, 2}, {0: -signal.SIGSEGV, 1: -signal.SIGTERM}, work)
+    kept = work / "rank-0-stack.txt"
+    where = f" at 7/16 steps; where it was in the code is in {kept}"
+    assert traces == {0: where, 1: " at 6/16 steps", 2: ""}
+    assert kept.read_text() == "rank 0 at 7/16 steps, ended by SIGSEGV\n\nFatal Python error\n\n"
+    with pytest.raises(StorageError, match=re.escape(f"rank 0 of 3 was killed (SIGSEGV){where}; run again")):
+        result_of({}, {0: -signal.SIGSEGV, 1: -signal.SIGTERM}, 3, 0.5, traces=traces)
+    with pytest.raises(StorageError, match=r"and was ended: rank 1 at 6/16 steps; run again"):
+        result_of({0: {**LOST, "waited": True}}, {1: -signal.SIGKILL}, 2, 0.5, traces={1: traces[1]})
 
 
 @pytest.mark.parametrize(
@@ -101,11 +122,15 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(
     process = start(root, "train-base")
     wait_for(process, lambda: max(steps_saved(work)) > first)
     victim = ranks_of(process.pid)[1]
-    os.kill(victim, signal.SIGKILL)
+    os.kill(victim, signal.SIGSEGV)  # as a fault in a library ends it
     printed, errors = process.communicate()
     assert f"resumed at step {first}" in printed
     assert process.returncode == 4, errors
-    assert errors.splitlines()[-1].startswith("walt: rank 1 of 2 was killed (SIGKILL); run again")
+    stack = work / "rank-1-stack.txt"
+    message = rf"walt: rank 1 of 2 was killed \(SIGSEGV\) at \d+/60 steps; where it was in the code is in {stack}; run"
+    assert re.match(message, errors.splitlines()[-1])
+    assert "Segmentation fault" in stack.read_text()
+    assert "walt/training/loop.py" in stack.read_text()
 
     set_parameters(root, train_base=long, compute={"devices": 1})
     finish(root, "train-base")

@@ -66,7 +66,7 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     _, errors = process.communicate()
     assert process.returncode == 4, errors
     assert errors.splitlines()[-1].startswith(
-        "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended; run again"
+        "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: rank 1 at "
     )
     assert "Traceback" not in errors
     assert not psutil.wait_procs(family, timeout=60)[1], "a process goes on"
@@ -146,4 +146,4 @@ def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_databas
 
 @pytest.mark.timeout(1200)
 def test_kills_at_random_moments_of_all_stages(tmp_path: Path) -> None:
-    assert kill_many(tmp_path, 3).total() == 3
+    assert kill_many(tmp_path, 3).count == 3

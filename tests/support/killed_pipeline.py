@@ -1,8 +1,9 @@
 """The stages of a tiny project on two ranks, killed from outside at random moments, and run again until they end.
 
 ``python -m tests.support.killed_pipeline 200 /tmp/kills`` kills that many times and compares all outputs with those of
-an undisturbed run, byte by byte. Each kill is SIGKILL to all processes of the stage, to one rank, or to the stage's own
-process alone; no process of the stage may outlive it.
+an undisturbed run, byte by byte. A stage is killed several times before it may end: after a random time, or right at a
+random change of a file, as of a checkpoint, a tar or MLflow's database. Each kill is SIGKILL to all processes of the
+stage, to one rank, to all ranks, or to the stage's own process alone; no process of the stage may outlive it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.support.file_events import FileEvents
+from tests.support.forked_stages import ForkedStages, forked_stages
 from tests.support.project import ROOT
 from tests.support.tiny_loop import files_of
 from walt.project.recipes import load_recipe
@@ -41,15 +45,18 @@ OUTPUTS = {
 }
 BEFORE = {"encode-text": ("caption",), "sample": ("finetune-aspect", "train-sr-4x")}
 """Stage -> those before it that are left out in this project, and that none of ``STAGES`` before it asks about."""
-VICTIMS = ("group", "rank", "parent")
-_ENDED_BY_A_KILL = {"group": -signal.SIGKILL, "rank": 4, "parent": -signal.SIGKILL}
+VICTIMS = ("group", "rank", "ranks", "parent")
+_ENDED_BY_A_KILL = {"group": -signal.SIGKILL, "rank": 4, "ranks": 4, "parent": -signal.SIGKILL}
+_IN_A_ROW = 12
+"""Kills of a stage before it may end, at most."""
 
 
 def parameters() -> dict[str, Any]:
-    """Of the tiny recipe, with trainings long enough to be killed within, and small tars and batches to share."""
+    """Of the tiny recipe, with trainings long enough to be killed within, small tars and batches to share, and nothing
+    that only takes time."""
     values = load_recipe("tiny").model_dump(mode="json")
     for section in ("train_autoencoder", "train_base", "train_sr_2x"):
-        values[section] |= {"steps": 16, "checkpoint_every": 2, "log_every": 2}
+        values[section] |= {"steps": 16, "checkpoint_every": 2, "log_every": 2, "validation": None}
     values["ingest"] |= {"clips_per_shard": 4, "sizes": [[16, 16], [32, 32]]}
     values["train_autoencoder"]["forms"][1]["resolution"] = [32, 32]
     values["sr_2x"] |= {"resolution": [32, 32], "latent_grid": [3, 4, 4]}
@@ -58,32 +65,39 @@ def parameters() -> dict[str, Any]:
     return values | dict.fromkeys(("aspect", "finetune_aspect", "sr_4x", "train_sr_4x"))
 
 
-def make_project(root: Path) -> Path:
+def make_project(start: ForkedStages, root: Path) -> Path:
     """A project with its clips, before the stages that are killed."""
     shutil.copytree(ROOT / "datasets", root / "datasets")
     (root / "params.yaml").write_text(json.dumps(parameters()), encoding="utf-8")
     for stage in ("prepare", "ingest"):
-        finish(root, stage)
+        finish(start, root, stage)
     return root
 
 
-def start(root: Path, stage: str, *options: str) -> subprocess.Popen[str]:
-    """Start a stage in a process group of its own, its errors in a file."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with open(root / "errors.txt", "w", encoding="utf-8") as errors:
-        command = [sys.executable, "-m", "walt.cli", stage, *options]
-        return subprocess.Popen(
-            command, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=errors, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+@dataclass
+class Effort:
+    """What a stage takes that is left alone."""
+
+    seconds: float
+    changes: int
+    """Of files."""
 
 
-def finish(root: Path, stage: str) -> float:
-    """Run a stage to its end, which must be a good one; the seconds that it took."""
-    began = time.monotonic()
-    status = start(root, stage).wait()
-    assert status == 0, f"{stage} ended with {status}:\n{(root / 'errors.txt').read_text(encoding='utf-8')}"
-    return time.monotonic() - began
+def finish(start: ForkedStages, root: Path, stage: str) -> Effort:
+    """Run a stage to its end, which must be a good one."""
+    began, changes = time.monotonic(), 0
+    with FileEvents(root) as events:
+        process = start(root, stage)
+        while process.poll() is None:
+            changes += events.wait(1, seconds=0.02) is not None
+        changes += events.count()
+    assert process.wait() == 0, f"{stage} ended with {process.wait()}:\n{said(root)}"
+    return Effort(time.monotonic() - began, changes)
+
+
+def said(root: Path) -> str:
+    """The errors of the last start."""
+    return (root / "errors.txt").read_text(encoding="utf-8")
 
 
 def outputs(root: Path, stage: str) -> dict[str, str]:
@@ -104,11 +118,11 @@ def processes_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def ranks_of(family: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Those of the family that are ranks."""
+    """Those of the family, of whom the first is the stage's own process, that are ranks: they have sessions."""
     found = []
-    for process in family:
-        with suppress(psutil.NoSuchProcess):
-            if "walt.project.rank" in process.cmdline():
+    for process in family[1:]:
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if process.ppid() == family[0].pid and os.getsid(process.pid) == process.pid:
                 found.append(process)
     return found
 
@@ -119,50 +133,73 @@ class Kills:
 
     moments: random.Random
     done: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=Counter)
+    """What was being written at the kills at a change of a file."""
 
     @property
     def count(self) -> int:
         """How many kills."""
         return self.done.total()
 
-    def run(self, root: Path, stage: str, seconds: dict[str, float]) -> bool:
-        """Start a stage and kill at a random moment of the seconds that it takes; whether it had ended before."""
-        victim, began = self.moments.choice(VICTIMS), time.monotonic()
-        process = start(root, stage)
-        try:
-            # half of them at any moment, half in the second half: the first goes into starting
-            part = self.moments.choice((self.moments.uniform(0, 1), self.moments.uniform(0.5, 1.05)))
-            process.wait(part * seconds[stage])
-        except subprocess.TimeoutExpired:
+    def run(self, start: ForkedStages, root: Path, stage: str, effort: Effort) -> bool:
+        """Start a stage and kill at a random moment; whether it had ended before, and then how fast it was is noted.
+
+        Half of the moments are in what is left after earlier kills of the stage, so early.
+        """
+        victim, in_writing = self.moments.choice(VICTIMS), self.moments.random() < 0.6
+        part = self.moments.choice((1.0, self.moments.random())) * self.moments.random()
+        with FileEvents(root) as events:
+            began, process = time.monotonic(), start(root, stage)
+            if in_writing:
+                path = events.wait(
+                    1 + int(part * effort.changes), 1.2 * effort.seconds, unless=lambda: process.poll() is not None
+                )
+            else:
+                path = None
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(1.05 * part * effort.seconds)
+        if process.poll() is None:
             family = processes_of(psutil.Process(process.pid))
-            self.done[f"{stage} {self._kill(process, victim, family)}"] += 1
-            status = process.wait(120)
-            said = (root / "errors.txt").read_text(encoding="utf-8")
+            victim = self._kill(process.pid, victim, family)
+            status = process.wait(180)
             _, alive = psutil.wait_procs(family, timeout=60)
             assert not alive, f"{stage}: after SIGKILL to {victim} these go on: {alive}"
-            if status == 0:
-                return True  # the rank had done its part
-            assert status in (_ENDED_BY_A_KILL[victim], -signal.SIGKILL), f"{stage}, {victim}: {status}\n{said}"
-            return False
-        assert process.returncode == 0, (root / "errors.txt").read_text(encoding="utf-8")
-        seconds[stage] = time.monotonic() - began  # it is faster than it was
+            # a rank may have done its part, or the stage may have ended meanwhile
+            assert status in (0, _ENDED_BY_A_KILL[victim], -signal.SIGKILL), (
+                f"{stage}, {victim}: {status}\n{said(root)}"
+            )
+            self.done[f"{stage} {victim}"] += 1
+            self.places[place_of(path, root)] += 1
+            print(f"{self.count}: {stage}: SIGKILL to {victim} {place_of(path, root)}", flush=True)
+            return status == 0
+        assert process.wait() == 0, said(root)
+        effort.seconds = min(effort.seconds, time.monotonic() - began)
         return True
 
-    def _kill(self, process: subprocess.Popen[str], victim: str, family: Sequence[psutil.Process]) -> str:
+    def _kill(self, pid: int, victim: str, family: Sequence[psutil.Process]) -> str:
         ranks = ranks_of(family)
         if victim == "rank" and ranks:
+            ranks = [self.moments.choice(ranks)]
+        elif victim == "parent":
+            ranks = list(family[:1])
+        elif victim != "ranks" or not ranks:
+            victim, ranks = "group", list(family)  # ranks have sessions of their own
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        for process in ranks:
             with suppress(psutil.NoSuchProcess):
-                self.moments.choice(ranks).kill()
-            return victim
-        if victim == "parent":
-            process.kill()
-            return victim
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        for child in family:  # ranks have sessions of their own
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-        return "group"
+                process.kill()
+        return victim
+
+
+def place_of(path: Path | None, root: Path) -> str:
+    """What kind of file is written there, for a table."""
+    if path is None:
+        return "at a random time"
+    name = path.relative_to(root).as_posix()
+    kinds = {"mlflow.db": "MLflow's database", "mlartifacts": "MLflow's artifacts", "step-": "a checkpoint",
+             ".tar": "a tar", "lock": "a lock", "result": "results", "data/": "data", "models/": "a model"}  # fmt: skip
+    return next((f"at a change of {kind}" for part, kind in kinds.items() if part in name), "at a change of work/")
 
 
 def clear(root: Path, stage: str) -> None:
@@ -172,7 +209,21 @@ def clear(root: Path, stage: str) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Counter[str]:
+def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
+    """Compare what a stage has made, look for what it has left, and at the database, which was written all the time.
+
+    Raises:
+        AssertionError: an output differs, temporary files are left, or the database is damaged.
+    """
+    found, expected = outputs(root, stage), outputs(calm, stage)
+    differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    assert not differing, f"{stage} after {kills.done}: {differing}"
+    assert not list((root / "work" / stage).rglob("*.tmp")), f"{stage}: temporary files are left"
+    with closing(sqlite3.connect(root / "mlflow.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Kills:
     """Kill ``wanted`` times, round after round through all stages, and compare what each has made in the end.
 
     Args:
@@ -181,38 +232,39 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
     Raises:
         AssertionError: an output differs, a process goes on, a stage ended otherwise than it must.
     """
-    calm = make_project(folder / "calm")
-    shutil.copytree(calm, folder / "killed")
-    seconds: dict[str, float] = {}
-    killed, kills = folder / "killed", Kills(random.Random(seed))
-    while kills.count < wanted and time.time() < until:
-        for stage in STAGES:
-            if kills.count >= wanted:
-                break
-            if stage not in seconds:  # undisturbed, when its turn comes: few kills need few stages
-                for project in (calm, killed):
-                    for left_out in BEFORE.get(stage, ()):
-                        finish(project, left_out)
-                seconds[stage] = finish(calm, stage)
-            clear(killed, stage)
-            for _ in range(3 if wanted > len(STAGES) else 1):
-                if kills.count >= wanted or kills.run(killed, stage, seconds):
+    began = time.monotonic()
+    with forked_stages() as start:
+        calm = make_project(start, folder / "calm")
+        shutil.copytree(calm, folder / "killed")
+        efforts: dict[str, Effort] = {}
+        killed, kills = folder / "killed", Kills(random.Random(seed))
+        while kills.count < wanted and time.time() < until:
+            for stage in STAGES:
+                if kills.count >= wanted or time.time() > until:
                     break
-            finish(killed, stage)
-            found, expected = outputs(killed, stage), outputs(calm, stage)
-            differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-            assert not differing, f"{stage} after {kills.done}: {differing}"
-            assert not list((killed / "work" / stage).rglob("*.tmp")), f"{stage}: temporary files are left"
-            print(f"{kills.count} kills, {stage}: the same bytes", flush=True)
-    return kills.done
+                if stage not in efforts:  # undisturbed, when its turn comes: few kills need few stages
+                    for project in (calm, killed):
+                        for left_out in BEFORE.get(stage, ()):
+                            finish(start, project, left_out)
+                    efforts[stage] = finish(start, calm, stage)
+                clear(killed, stage)
+                for _ in range(_IN_A_ROW if wanted > len(STAGES) else 1):
+                    if kills.count >= wanted or kills.run(start, killed, stage, efforts[stage]):
+                        break
+                finish(start, killed, stage)
+                check(killed, calm, stage, kills)
+                print(
+                    f"{stage} after {kills.count} kills: the same bytes, {time.monotonic() - began:.0f} s", flush=True
+                )
+    return kills
 
 
 def main() -> None:
     """``python -m tests.support.killed_pipeline KILLS FOLDER [MINUTES]``."""
     minutes = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")
-    done = kill_many(Path(sys.argv[2]), int(sys.argv[1]), until=time.time() + 60 * minutes)
-    print(f"{done.total()} kills, no byte differs:")
-    for what, count in sorted(done.items()):
+    kills = kill_many(Path(sys.argv[2]), int(sys.argv[1]), until=time.time() + 60 * minutes)
+    print(f"{kills.count} kills, no byte differs:")
+    for what, count in [*sorted(kills.done.items()), *sorted(kills.places.items())]:
         print(f"  {what}: {count}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -74,6 +76,23 @@ def test_a_lasting_one_stays_and_a_damaged_one_goes_when_all_newer_ones_do(tmp_p
     assert not (tmp_path / "damaged-step-000000010").exists()
 
 
+def test_one_that_cannot_be_removed_does_not_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def busy(path: Path) -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    for step in (5, 10, 15):
+        save(tmp_path, step)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", busy)
+        checkpoint.remove_old(tmp_path, newest=1)
+    assert steps(tmp_path) == [5, 10, 15]
+    assert capsys.readouterr().out.count("cannot be removed now") == 2
+    checkpoint.remove_old(tmp_path, newest=1)
+    assert steps(tmp_path) == [15]
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
@@ -141,11 +160,38 @@ def test_falling_back_says_so_and_sets_the_damaged_one_aside(
     (tmp_path / "step-000000005" / "manifest.json").write_text("{}")
     assert checkpoint.load(tmp_path) is None
     assert (tmp_path / "damaged-step-000000005" / "model.safetensors").is_file()
+    assert "there is none before it" in capsys.readouterr().out
     for _ in range(2):  # once more at the same step: beside the first
         save(tmp_path, 10)
         (tmp_path / "step-000000010" / "state.json").unlink()
         assert checkpoint.load(tmp_path) is None
     assert len(list(tmp_path.glob("damaged-step-000000010*"))) == 3
+
+
+@pytest.mark.parametrize(("number", "step"), [(errno.EIO, 5), (errno.ESTALE, None), (errno.EACCES, None)])
+def test_a_sector_that_is_lost_is_damage_and_a_disk_that_is_lost_is_not(
+    number: int, step: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a disk that comes back, no checkpoint may have been set aside."""
+    for each in (5, 10):
+        save(tmp_path, each)
+    digest = checkpoint.sha256_file
+
+    def unreadable(path: Path) -> str:
+        if path.parent.name == "step-000000010" and path.suffix == ".safetensors":
+            raise OSError(number, os.strerror(number))
+        return digest(path)
+
+    monkeypatch.setattr(checkpoint, "sha256_file", unreadable)
+    if step is None:
+        with pytest.raises(StorageError, match=os.strerror(number)):
+            checkpoint.load(tmp_path)
+        assert steps(tmp_path) == [5, 10]
+    else:
+        found = checkpoint.load(tmp_path)
+        assert found is not None
+        assert found.step == step
+        assert (tmp_path / "damaged-step-000000010").is_dir()
 
 
 def test_the_newest_is_known_without_reading_its_tensors(tmp_path: Path) -> None:

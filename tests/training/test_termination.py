@@ -17,13 +17,15 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(termination, "_asked", threading.Event())
 
 
-def test_sigterm_is_noted_and_the_handler_before_comes_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_is_noted_and_the_handler_before_comes_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     with TerminationSignal() as stop:
         assert not stop
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert stop
-    assert signal.getsignal(signal.SIGTERM) is before
+        assert stop.name == number.name
+    assert signal.getsignal(number) is before
     with TerminationSignal() as stop:
         assert not stop
 

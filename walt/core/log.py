@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from walt.core.last_words import note_progress
 from walt.core.secrets import without_secrets
 
 console = Console(stderr=False, highlight=False, soft_wrap=True)
@@ -74,6 +75,7 @@ class ProgressBar:
         self.meters, self.counters = dict.fromkeys(meters, 0.0), dict.fromkeys(counters, 0.0)
         self._started = self._last_line = self._last_file = time.monotonic()
         self._file = os.environ.get(PROGRESS_FILE_VARIABLE)
+        note_progress(self._count())
         self._rich: Progress | None = None
         if console.is_terminal:
             self._rich = Progress(
@@ -99,6 +101,7 @@ class ProgressBar:
     def advance(self, amount: int = 1, note: str = "", **counts: float) -> None:
         """Count ``amount`` more units as done; ``note`` is shown after the figures. ``counts`` add to meters."""
         self.completed += amount
+        note_progress(self._count())
         for name, count in counts.items():
             (self.meters if name in self.meters else self.counters)[name] += count
         note = self._with_counts(note)
@@ -122,6 +125,9 @@ class ProgressBar:
         """Time left at the rate so far; 0 while there is no rate yet."""
         return (self.total - self.completed) / self.rate if self.rate else 0.0
 
+    def _count(self) -> str:
+        return f"{self.completed}/{self.total} {self.unit}"
+
     def _per_second(self, count: float) -> float:
         return count / max(time.monotonic() - self._started, 1e-9)
 
@@ -133,7 +139,7 @@ class ProgressBar:
     def _print_line(self, note: str) -> None:
         console.print(
             escape(
-                f"{self.description}: {self.completed}/{self.total} {self.unit}, {self.rate:.1f} {self.unit}/s, "
+                f"{self.description}: {self._count()}, {self.rate:.1f} {self.unit}/s, "
                 f"{self.seconds_left:.0f} s left{', ' if note else ''}{note}"
             )
         )

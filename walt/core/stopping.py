@@ -1,4 +1,4 @@
-"""SIGTERM to a stage: noted until it can stop, and how long that takes, which whoever stops it waits for.
+"""SIGTERM or SIGUSR1 to a stage: noted until it can stop, and how long that takes, which whoever stops it waits for.
 
 A training writes a checkpoint when SIGTERM comes. How long that takes is known from its last one, and kept beside its
 checkpoints in ``work/<stage>/stopping.json``, where ``flows/guard.py`` reads it too.
@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from walt.core.storage import read_json, write_json
 
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""Which ask a stage to stop. Slurm sends the second before its time is up, where ``--signal`` says so."""
 STOPPING_FILE = "stopping.json"
 LEAST_SECONDS = 60.0
 """For a stage that has not said how long it takes."""
@@ -35,25 +37,26 @@ def seconds_to_stop(work: Path) -> float:
 
 
 class NotedSigterm:
-    """Notes SIGTERM, instead of ending the process, while the block runs.
+    """Notes SIGTERM or SIGUSR1, instead of ending the process, while the block runs.
 
-    The previous handler is back when it ends. Outside the main thread, a process does not see the signal.
+    The previous handlers are back when it ends. Outside the main thread, a process does not see the signal.
     """
 
     def __init__(self) -> None:
-        self.came = False
+        self.came, self.name = False, signal.SIGTERM.name
         self._installed = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> Self:
         if self._installed:
-            self._previous = signal.signal(signal.SIGTERM, self._note)
+            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._installed:
-            signal.signal(signal.SIGTERM, self._previous)
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
+        self.came, self.name = True, signal.Signals(number).name

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import platform
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,13 @@ from walt.core.verified_files import Stamp, StampedFiles
 
 TEMPORARY_SUFFIX = ".tmp"
 """Suffix of temporary files: those that a killed process left behind are removed by ``clean_temporary``."""
+
+
+_OF_STORAGE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
+    errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, errno.ENODEV, errno.ENOTCONN,  # a server or a device has gone
+}  # fmt: skip
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 @contextmanager
@@ -112,7 +120,7 @@ def _put_in_place(temporary: Path, path: Path) -> None:
         aside = temporary.with_name(f"{temporary.name.removesuffix(TEMPORARY_SUFFIX)}.old{TEMPORARY_SUFFIX}")
         path.replace(aside)
         temporary.replace(path)
-        shutil.rmtree(aside)
+        shutil.rmtree(aside, ignore_errors=True)  # what is read there at this moment stays, on NFS
     else:
         temporary.replace(path)
 
@@ -164,7 +172,7 @@ def storage_errors(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
+        if error.errno in _OF_STORAGE:
             raise StorageError(f"{path}: {os.strerror(error.errno)}") from error
         raise
 
@@ -217,10 +225,11 @@ def _hash(path: Path, stamp: Stamp, sha256: str, stamped: StampedFiles) -> None:
 
 @contextmanager
 def lock(path: str | Path) -> Iterator[None]:
-    """Hold the lock file ``path``, which contains the holder's pid. The lock of a dead process is free.
+    """Hold the lock file ``path``, which contains the holder's pid and machine. The lock of a dead process is free.
 
     Raises:
-        LockedError: a running process holds it; the message names its pid.
+        LockedError: a running process holds it; the message names its pid, and its machine where it is another.
+        StorageError: the file cannot be written, or the file system has no locks.
     """
     path = Path(path)
     with storage_errors(path):
@@ -230,10 +239,17 @@ def lock(path: str | Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-            raise LockedError(f"{path}: held by process {holder}") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            holder, _, machine = os.pread(descriptor, 300, 0).decode(errors="replace").strip().partition(" ")
+            where = f" on {machine}" if machine not in ("", platform.node()) else ""
+            raise LockedError(f"{path}: held by process {holder or 'unknown'}{where}") from None
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                said = "without locks, two runs would write the same files: mount it with them (NFS 4 has some)"
+                raise StorageError(f"{path}: {os.strerror(error.errno)}: {said}") from error
+            raise
+        with storage_errors(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {platform.node()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -23,6 +23,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/tracking": "records what a stage makes",
     "walt/text/pickled_weights.py": "weights of a folder that are refused until a person converts them, bit for bit",
     "walt/core/log.py": "messages and progress",
+    "walt/core/last_words.py": "what is said of a process that died",
     "walt/core/errors.py": "messages and exit statuses",
     "walt/core/secrets.py": "texts without credentials, in messages and records",
     "walt/core/suggestions.py": "the nearest name, in messages",

@@ -43,9 +43,19 @@ def check_batches(stage: Stage, params: Params, count: int) -> None:
         below, above = batch // unit * unit, (batch // unit + 1) * unit
         nearest = f"the nearest that fits is {above}" if not below else f"the nearest that fit are {below} and {above}"
         times = f" times accumulation {parts}" if parts > 1 else ""
-        raise ConfigurationError(f"{key} is {batch}, which {count} devices{times} do not divide: {nearest}")
+        raise ConfigurationError(
+            f"{key} is {batch}, which {count} devices{times} do not divide: {nearest}{_fewer(stage, params, count)}"
+        )
     if params.compute.sharding == "full" and count > 1 and stage.transformer is not None:
         _check_sharding(stage.transformer.training, params, count)
+
+
+def _fewer(stage: Stage, params: Params, count: int) -> str:
+    """How many devices, of fewer, divide all batches as they are: another batch would be another training."""
+    for fewer in range(count - 1, 0, -1):
+        if all(batch % (fewer * parts) == 0 for _, batch, parts in _batches(stage, params)):
+            return f"; as it is, {fewer} {'device divides' if fewer == 1 else 'devices divide'} it (compute.devices)"
+    return ""
 
 
 def _check_sharding(section: str, params: Params, count: int) -> None:

@@ -14,10 +14,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from walt.core import last_words
 from walt.core.errors import (
     ConfigurationError,
     CorruptArtifactError,
@@ -29,9 +32,10 @@ from walt.core.errors import (
     WaltError,
 )
 from walt.core.imports import package_root
+from walt.core.log import warning
 from walt.core.paths import Paths
 from walt.core.stopping import NotedSigterm, seconds_to_stop
-from walt.core.storage import read_json
+from walt.core.storage import read_json, write_bytes
 from walt.project.devices import cores
 from walt.project.params import Params
 from walt.project.rank import LAST_WORDS_SECONDS, PARAMETERS, PROCESS_SUFFIX
@@ -47,6 +51,9 @@ _ERRORS: dict[int, type[WaltError]] = {
 
 
 _LOOK_SECONDS = 0.1
+_NO_TRACES: Mapping[int, str] = MappingProxyType({})
+_ENDS = (signal.SIGKILL, signal.SIGTERM)
+"""Signals that a rank may have been ended with because of another one, which says more: last those that say least."""
 _TORCHS_SIGNALS = "SIGINT,SIGHUP,SIGQUIT"
 """Without SIGTERM: torch raises an error wherever its own code is when the signal comes, and not all of that code takes
 one (torch 2.13; a timer of its metrics then ends with an error of its own, and the stage without a result)."""
@@ -87,7 +94,9 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
                 if error.sigval == signal.SIGINT:
                     raise KeyboardInterrupt from None
                 failed = {0: -error.sigval}
-        return result_of(_read(reports), failed, count, params.compute.rank_timeout_minutes, sigterm.came)
+        told, timeout = _read(reports), params.compute.rank_timeout_minutes
+        traces = traces_of(reports, set(range(count)) - set(told), failed, Paths(root).work(stage.name))
+        return result_of(told, failed, count, timeout, sigterm.came, traces)
 
 
 def result_of(
@@ -96,6 +105,7 @@ def result_of(
     count: int,
     timeout_minutes: float,
     terminated: bool = False,
+    traces: Mapping[int, str] = _NO_TRACES,
 ) -> dict[str, Any]:
     """The figures of the first rank, or the error of the one that failed first.
 
@@ -104,6 +114,7 @@ def result_of(
         failed: exit statuses of ranks that failed; minus the signal's number of those that were killed.
         timeout_minutes: after which a rank that is waited for is taken for lost.
         terminated: whether SIGTERM came, which ends a rank that has not come to its work.
+        traces: of ranks that said nothing: how far each was, and where its stack is, in words that follow its name.
 
     Raises:
         WaltError, RuntimeError: see ``launch``.
@@ -125,15 +136,52 @@ def result_of(
     if silent and any(entry.get("waited") for entry in reports.values()):
         said = f"{' or '.join(silent)} of {count} did not answer for {timeout_minutes:g} minutes"
         said += " (compute.rank_timeout_minutes), and was ended"
+        where = ", ".join(f"rank {rank}{trace}" for rank, trace in traces.items() if trace)
+        said += f": {where}" if where else ""
     elif killed:
-        rank, number = next(iter(killed.items()))
-        said = f"rank {rank} of {count} was killed ({signal.Signals(number).name})"
+        rank = min(killed, key=lambda rank: (_ENDS.index(killed[rank]) if killed[rank] in _ENDS else -1, rank))
+        said = f"rank {rank} of {count} was killed ({_name(killed[rank])})"
         if terminated:
             said = f"SIGTERM, and rank {rank} of {count} did not stop in time, and was ended"
+        said += traces.get(rank, "")
     else:
         lost = next((entry["message"] for entry in reports.values() if entry["lost"]), "it says nothing")
         said = f"the {count} processes of the stage lost each other: {lost}"
     raise StorageError(f"{said}; run again: a training goes on from its last checkpoint, on any number of devices")
+
+
+def _name(number: int) -> str:
+    """Of a signal; some have none."""
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"
+
+
+def traces_of(reports: Path, silent: Iterable[int], failed: Mapping[int, int], work: Path) -> dict[int, str]:
+    """What ranks left that said nothing, in words that follow a rank's name: how far each was, and where its stack is.
+
+    Args:
+        reports: the folder in which they left it.
+        silent: these ranks.
+        failed: as for ``result_of``.
+        work: of the stage; takes the stacks.
+    """
+    found = {}
+    for rank in silent:
+        progress, stack = (of(reports, str(rank)) for of in (last_words.progress_of, last_words.stack_of))
+        said = f" at {progress}" if progress else ""
+        if stack:
+            with suppress(OSError, ValueError):
+                stack += last_words.kernels_words(read_json(reports / f"{rank}{PROCESS_SUFFIX}"))
+            how = f", ended by {_name(-failed[rank])}" if failed.get(rank, 0) < 0 else ""
+            file = work / f"rank-{rank}-stack.txt"
+            try:
+                write_bytes(file, f"rank {rank}{said}{how}\n\n{stack}\n".encode())
+                said += f"; where it was in the code is in {file}"
+            except StorageError as error:  # the disk may be why it died
+                warning(f"{error}; rank {rank}: {stack}")
+        found[rank] = said
+    return found
 
 
 def _read(reports: Path) -> dict[int, dict[str, Any]]:
@@ -168,11 +216,18 @@ class _Watch:
                     if self._signal(rank, signal.SIGTERM):
                         self._told[rank] = time.monotonic()
             if any(report.get("waited") for report in reports.values()):
+                for rank in set(range(self._count)) - set(reports):
+                    self._signal(rank, last_words.ASK)
                 if not self._over.wait(LAST_WORDS_SECONDS):
                     self._end(set(range(self._count)) - set(_read(self._reports)))
                 return
             latest = time.monotonic() - self._patience
-            self._end({rank for rank in silent & set(self._told) if self._told[rank] < latest})
+            late = {rank for rank in silent & set(self._told) if self._told[rank] < latest}
+            if late:
+                for rank in late:
+                    self._signal(rank, last_words.ASK)
+                self._over.wait(_LOOK_SECONDS)
+                self._end(late)
 
     def _end(self, ranks: set[int]) -> None:
         for rank in ranks:

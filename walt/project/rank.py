@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from walt.core import environment, log
+from walt.core import environment, last_words, log
 from walt.core.config import load_section
 from walt.core.errors import DivergedError, TerminatedError, WaltError
+from walt.core.stopping import SIGNALS
 from walt.core.storage import write_json
 from walt.project.params import Params
 from walt.project.registry import Stage, get_stage
@@ -57,7 +58,8 @@ def run_rank(stage: Stage, root: Path, params: Params, rank: int, join: Callable
             report = {"status": 0, "figures": run_here(stage, params, root)}
         except (TerminatedError, DivergedError):  # of all ranks at once: the first may still be writing a checkpoint
             if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is stopping: whoever ends first has the others told
+                for number in SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)  # it is stopping: whoever ends first has the others told
             wait_for_all()
             raise
         leave()
@@ -108,6 +110,7 @@ def main() -> None:
     die_with(int(os.environ["WALT_LAUNCHER_PID"]))
     environment.set_defaults()
     folder, rank = Path(sys.argv[3]), int(os.environ["RANK"])
+    last_words.keep(folder / "reports", str(rank))
     write_json(folder / "reports" / f"{rank}{PROCESS_SUFFIX}", os.getpid())
     params = load_section(folder / PARAMETERS, Params)
     report = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), params, rank, lambda: _join_as_started(params))

@@ -9,7 +9,7 @@ A damaged checkpoint is set aside as ``damaged-step-000000250``, and the one bef
 
 from __future__ import annotations
 
-import shutil
+import errno
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.log import warning
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
-from walt.core.storage import atomic_directory, clean_temporary, read_json, verify_file, write_json
-from walt.training.set_aside import checkpoints
+from walt.core.storage import atomic_directory, clean_temporary, read_json, storage_errors, verify_file, write_json
+from walt.training.set_aside import checkpoints, remove
 
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
@@ -110,13 +110,9 @@ def save(
 def remove_old(work: Path, newest: int) -> None:
     """Remove checkpoints that are neither lasting nor among the ``newest``, and damaged ones that are older."""
     folders = checkpoints(work)
-    for old in folders[:-newest]:
-        if not _is_lasting(old):
-            shutil.rmtree(old)
     oldest = folders[-newest:][0].name if folders else ""
-    for damaged in work.glob(f"{_DAMAGED}step-*"):
-        if damaged.name.removeprefix(_DAMAGED) < oldest:
-            shutil.rmtree(damaged)
+    damaged = (folder for folder in work.glob(f"{_DAMAGED}step-*") if folder.name.removeprefix(_DAMAGED) < oldest)
+    remove([*(old for old in folders[:-newest] if not _is_lasting(old)), *damaged])
 
 
 def load(work: Path) -> Checkpoint | None:
@@ -127,16 +123,20 @@ def load(work: Path) -> Checkpoint | None:
 
     Raises:
         OtherFormatError: it was written by a version that records other things.
+        StorageError: the disk cannot be read.
     """
     if not work.is_dir():
         return None
-    clean_temporary(work)
-    for folder in reversed(checkpoints(work)):
-        try:
-            return _read(folder, with_parts=True)
-        except CorruptArtifactError as error:
-            aside = _set_aside(folder)
-            warning(f"checkpoint is damaged, falling back to the one before: {error}; it is kept as {aside}")
+    with storage_errors(work):
+        clean_temporary(work)
+        folders = checkpoints(work)
+        for folder in reversed(folders):
+            try:
+                return _read(folder, with_parts=True)
+            except CorruptArtifactError as error:
+                aside = _set_aside(folder)
+                before = "falling back to the one before" if folder != folders[0] else "and there is none before it"
+                warning(f"checkpoint is damaged, {before}: {error}; it is kept as {aside}")
     return None
 
 
@@ -234,3 +234,7 @@ def _read(folder: Path, with_parts: bool) -> Checkpoint:
         return Checkpoint(content["step"], content["identity"], content["state"], parts, seconds)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CorruptArtifactError(f"{folder}: {type(error).__name__}: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise CorruptArtifactError(f"{folder}: {error.strerror}") from error  # the disk has lost a part of it

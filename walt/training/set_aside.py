@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from walt.core.log import warning
 from walt.core.storage import storage_errors, sync_directory, write_json
 
 FOLDER = "set-aside"
@@ -44,9 +45,13 @@ def set_all_aside(work: Path, why: str) -> Path | None:
 
 
 def remove(folders: Iterable[Path]) -> None:
-    """Remove checkpoints, at the end of a run."""
+    """Remove checkpoints. One that cannot be removed stays, with a warning: a training does not end for that, and it is
+    tried again after the next checkpoint. So it is on NFS with what another process reads."""
     for folder in folders:
-        shutil.rmtree(folder)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            warning(f"{folder}: cannot be removed now, and takes up space: {error.strerror}")
 
 
 def remove_old(work: Path, kept: int | None) -> None:

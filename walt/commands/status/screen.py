@@ -119,9 +119,9 @@ def _running(root: Path) -> str:
 
 def _holder(file: Path) -> int | None:
     try:
-        pid = int(file.read_text(encoding="utf-8"))
+        pid = int(file.read_text(encoding="utf-8").split()[0])
         held = any(Path(open_file.path) == file.resolve() for open_file in psutil.Process(pid).open_files())
-    except (OSError, ValueError, psutil.Error):  # no lock, an empty one, or its process has ended
+    except (OSError, ValueError, IndexError, psutil.Error):  # no lock, an empty one, or its process has ended
         return None
     return pid if held else None
 

@@ -1,0 +1,200 @@
+"""Stages as processes that start in milliseconds, to be killed from outside.
+
+One process has everything loaded that the stages import, and computes nothing. It forks for each stage's own process,
+which forks for each of its ranks: they are children of whom they are children of when a person starts the stage, in
+sessions of their own, with none of the parent's files. What differs from such a start is only that nothing is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from walt.project.code_identity import code_digests
+from walt.project.registry import STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+LOADED = (
+    "walt.cli", "walt.project.launcher", "walt.project.rank", "walt.project.runner",
+    "walt.stages.train_autoencoder", "walt.stages.train_transformer", "walt.stages.encode_text",
+    "walt.stages.encode_video", "walt.stages.sample", "walt.stages.evaluate", "walt.stages.ingest",
+    "walt.workers.killable", "torch._dynamo",
+    "torch.distributed.launcher.api", "mlflow", "sqlalchemy", "pyarrow.parquet",
+)  # fmt: skip
+_FORKABLE = {"jemalloc_bg_thd", "polars-ooc-clea"}
+"""Threads that libraries begin when they are imported, and do without in a forked process."""
+
+
+@dataclass
+class ForkedStage:
+    """The own process of a stage, a child of the server."""
+
+    pid: int
+    _said: IO[str]
+    _status: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """As ``subprocess.Popen.wait``."""
+        if self._status is None:
+            if not select.select([self._said], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a stage", timeout or 0.0)
+            self._status = int(self._said.readline())
+        return self._status
+
+    def poll(self) -> int | None:
+        """The exit status, None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0.0)
+        return None
+
+
+class ForkedStages:
+    """Starts stages, one at a time. Made by ``forked_stages``."""
+
+    def __init__(self, requests: IO[str], said: IO[str]) -> None:
+        self._requests, self._said = requests, said
+
+    def __call__(self, root: Path, stage: str, *options: str) -> ForkedStage:
+        """Start ``walt STAGE`` in a process group of its own, its errors in ``errors.txt``."""
+        self._requests.write(json.dumps({"root": str(root), "arguments": [stage, *options]}) + "\n")
+        self._requests.flush()
+        return ForkedStage(int(self._said.readline()), self._said)
+
+
+@contextmanager
+def forked_stages() -> Iterator[ForkedStages]:
+    """A server of such processes, with one thread each."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.support.forked_stages"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd=ROOT, env=environment
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        requests, said = os.fdopen(os.dup(server.stdin.fileno()), "w"), os.fdopen(os.dup(server.stdout.fileno()))
+        with requests, said:
+            assert said.readline() == "ready\n"
+            yield ForkedStages(requests, said)
+            server.stdin.close()
+
+
+def _serve() -> list[str] | None:
+    """Fork for each request. Returns in the forked process, with the stage's arguments; in the server at the end."""
+    for name in LOADED:
+        importlib.import_module(name)
+    for stage in STAGES:
+        code_digests(stage.module)  # kept in memory: a second of each process
+    names = {(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()}
+    assert len(names - _FORKABLE) == 1, f"a process with the threads {sorted(names)} cannot be forked"
+    _say("ready")
+    server = os.getpid()
+    while line := sys.stdin.readline():
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            importlib.import_module("walt.workers.killable").die_with(server)
+            os.setsid()
+            os.chdir(request["root"])
+            _only_files(Path(request["root"]) / "errors.txt")
+            arguments: list[str] = request["arguments"]
+            return arguments
+        _say(str(child))
+        _say(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+    return None
+
+
+def _only_files(errors: Path | None) -> None:
+    """As after ``exec``: of the parent's open files there are none, but for the standard ones. The numbers stay taken,
+    since objects of the parent that this process has no use for may close theirs.
+
+    Args:
+        errors: takes standard error; standard output is dropped then.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for file in list(Path("/proc/self/fd").iterdir()):
+        number = int(file.name)
+        if number > 2 and number != nothing and file.is_symlink():
+            os.dup2(nothing, number)
+    if errors is not None:
+        for number, flags in ((0, nothing), (1, nothing), (2, os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))):
+            os.dup2(flags, number)
+
+
+class _ForkedRank:
+    """What torch uses of a ``subprocess.Popen``, for a rank that is forked."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.args = pid, "a rank"
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._look(os.WNOHANG)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """As ``subprocess.Popen.wait``."""
+        until = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            time.sleep(0.01)
+        assert self.returncode is not None
+        return self.returncode
+
+    def _look(self, options: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+def _fork_rank(self: Any, arguments: Sequence[str], environment: dict[str, str]) -> _ForkedRank:
+    """Takes the place of ``SubprocessHandler._popen``."""
+    child = os.fork()
+    if child:
+        return _ForkedRank(child)
+    try:
+        os.setsid()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        _only_files(None)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = list(arguments[2:])
+        importlib.import_module(arguments[2]).main()
+    except BaseException:  # noqa: BLE001 printed: nothing above this frame is of this process
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)  # ``main`` ends the process
+
+
+def _run(arguments: list[str]) -> None:
+    from torch.distributed.elastic.multiprocessing.subprocess_handler import SubprocessHandler
+
+    from walt import cli
+
+    SubprocessHandler._popen = _fork_rank  # type: ignore[assignment, method-assign]
+    sys.argv = ["walt", *arguments]
+    cli.main()
+
+
+def _say(text: str) -> None:
+    os.write(1, f"{text}\n".encode())
+
+
+if __name__ == "__main__":
+    asked = _serve()
+    if asked is not None:
+        _run(asked)
