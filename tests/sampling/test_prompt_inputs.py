@@ -39,7 +39,8 @@ def test_one_prompt_is_spoken_of_as_one() -> None:
     cut, unknown = notes("a красный круг moving left")
     assert cut == "the prompt is longer than text.max_tokens 4: the rest is cut off; it has 6 tokens"
     assert unknown == (
-        "the prompt holds what the text encoder's vocabulary lacks, and which it does not tell from each other: красный круг"
+        "the prompt holds what the text encoder's vocabulary lacks, and which it does not tell from each other: "
+        "красный круг"
     )
 
 

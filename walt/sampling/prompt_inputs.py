@@ -115,13 +115,13 @@ def notes_on_prompts(prompts: Sequence[Prompt], encoder: TextEncoder | None) -> 
     long = [reading.tokens for reading in readings if reading.tokens > encoder.max_tokens]
     if long:
         notes.append(
-            f"{_of_prompts(long, texts, 'is', 'are')} longer than text.max_tokens {encoder.max_tokens}: the rest is cut "
-            f"off; {'the longest' if len(texts) > 1 else 'it'} has {max(long)} tokens"
+            f"{_of_prompts(long, texts, 'is', 'are')} longer than text.max_tokens {encoder.max_tokens}: the rest is "
+            f"cut off; {'the longest' if len(texts) > 1 else 'it'} has {max(long)} tokens"
         )
     if unknown := [reading.unknown for reading in readings if reading.unknown]:
         notes.append(
-            f"{_of_prompts(unknown, texts, 'holds', 'hold')} what the text encoder's vocabulary lacks, and which it does "
-            f"not tell from each other: {_first_few([piece for pieces in unknown for piece in pieces])}"
+            f"{_of_prompts(unknown, texts, 'holds', 'hold')} what the text encoder's vocabulary lacks, and which it "
+            f"does not tell from each other: {_first_few([piece for pieces in unknown for piece in pieces])}"
         )
     return tuple(notes)
 
