@@ -89,6 +89,9 @@ def test_without_the_papers_values_there_is_no_agreement() -> None:
 
 def test_nothing_measured_is_said() -> None:
     assert compare(LARGE, SMALL, DISTANCE, PAPER, {}, measured(5.0)).because == "not measured yet"
+    assert compare(LARGE, SMALL, DISTANCE, PAPER, measured(5.0), {}).because == "'small' is not measured yet"
+    other_seed = {7: Measured(5.0, {})}
+    assert compare(LARGE, SMALL, DISTANCE, PAPER, measured(5.0), other_seed).because == "no seed in common with 'small'"
 
 
 def test_a_mean_of_equal_values_has_an_interval_without_width() -> None:

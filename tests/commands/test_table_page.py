@@ -39,7 +39,7 @@ def test_a_row_has_the_papers_value_ours_the_difference_and_both_directions(tmp_
     assert found["patch size 1"][1:4] == ["60.7", "5.1 ± 1.3", ""]
     assert found["patch size 2"][1:4] == ["134.4", "9.15 ± 1.9", "+4.05 [+3.41, +4.69]"]
     assert found["patch size 2"][-3:] == ["worse", "worse", "as in the paper"]
-    assert found["patch size 4"][1:4] == ["461.8", "", "not measured yet"]
+    assert found["patch size 4"][1:4] == ["461.8", "not measured yet", ""]
     assert "1 as in the paper, 0 other than in the paper, 0 open" in (tmp_path / "table.md").read_text()
 
 
@@ -52,7 +52,8 @@ def test_one_seed_has_no_intervals(tmp_path: Path) -> None:
 
 def test_a_row_that_is_not_run_says_why(tmp_path: Path) -> None:
     write_page(tmp_path, results("3d", {"rank 2": (5.0, 5.1)}))
-    assert lines(tmp_path)["rank 64"][-3] == "not run: the width of the small model is 64"
+    of_row = ["not run: the width of the small model is 64", "", ""]
+    assert lines(tmp_path)["rank 64"][-5:] == ["", "", *of_row], "and not 'not measured yet'"
     assert "rank 256 is not run" in (tmp_path / "table.md").read_text()
 
 
@@ -60,11 +61,19 @@ def test_a_row_that_is_not_run_says_why(tmp_path: Path) -> None:
 def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_differences(tmp_path: Path) -> None:
     write_page(tmp_path, results("3a", {"patch size 1": (5.0, 5.2), "patch size 2": (9.0, 9.3)}))
     page = (tmp_path / "table.html").read_text()
-    assert "<td>+4.05 [+3.41, +4.69]</td>" in page
+    assert "<td>+4.05 [+3.41,\u00a0+4.69]</td>" in page
+    assert "<td>9.15\u00a0±\u00a01.9</td>" in page, "numbers stay on one line"
     assert page.count("<svg") == 2
     assert "minus that of" in page
     picture = np.asarray(Image.open(tmp_path / "table.png").convert("RGB"))
     assert (picture.reshape(-1, 3) == (0x35, 0x63, 0xA8)).all(1).sum() > 100  # the charts' colour
+
+
+def test_a_row_whose_comparison_waits_for_another_says_for_which(tmp_path: Path) -> None:
+    write_page(tmp_path, results("3a", {"patch size 2": (9.0, 9.3)}))
+    found = lines(tmp_path)
+    assert found["patch size 1"][2:4] == ["not measured yet", ""]
+    assert found["patch size 2"][2:4] == ["9.15 ± 1.9", "'patch size 1' is not measured yet"]
 
 
 @pytest.mark.slow

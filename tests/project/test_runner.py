@@ -17,7 +17,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.core.transformers import Transformer
 from walt.data.shards import write_index, write_shard
-from walt.project import cluster
+from walt.project import cluster, runner
 from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, Stage, get_stage
@@ -57,6 +57,32 @@ def test_a_choice_reaches_the_stage_and_afresh_sets_aside_first(
     assert found == [("refuse", True), ("go-on", True), ("afresh", False)]
     assert (work / "set-aside/0001/step-000000002").is_dir()
     assert read_json(work / "set-aside/0001/why.json")["why"] == "asked for by --afresh"
+
+
+def test_parameters_that_were_changed_while_a_stage_ran_do_not_become_those_of_its_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params, stage, before = tmp_path / "params.yaml", get_stage("encode-text"), recipe_text("tiny")
+    now = [before]
+
+    def run(config: encode_text.Config, paths: Paths) -> dict[str, int]:
+        params.write_text(now[-1], encoding="utf-8")
+        return {}
+
+    monkeypatch.setattr(encode_text, "run", run)
+    monkeypatch.setattr(runner, "record_outputs", lambda *_: recorded.append(now[-1]))
+    monkeypatch.setattr(runner, "prepare_inputs", lambda *_: None)
+    recorded: list[str] = []
+    for text in (before, before + "# a remark\n", before.replace("  max_tokens: 16", "  max_tokens: 8")):
+        params.write_text(before, encoding="utf-8")
+        now.append(text)
+        if "max_tokens: 16" in text:
+            run_stage(stage, tmp_path)
+            continue
+        said = r"^params\.yaml was changed while encode-text ran \(text\): what it made is of the values before"
+        with pytest.raises(ConfigurationError, match=said):
+            run_stage(stage, tmp_path)
+    assert len(recorded) == 2, "and it is not finished"
 
 
 def test_what_a_stage_made_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

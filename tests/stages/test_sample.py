@@ -151,7 +151,7 @@ def test_a_prompt_that_is_too_long_is_warned_of(paths: Paths, capsys: pytest.Cap
     long = "a red circle moving left and a green square moving right"
     run(config(prompts=("a red circle", long), cascade=False), paths)
     said = " ".join(capsys.readouterr().out.split())
-    assert "warning: 1 of 2 prompts are longer than text.max_tokens 8 and are cut; the longest has 1" in said
+    assert "warning: 1 of 2 prompts is longer than text.max_tokens 8: the rest is cut off; the longest has 1" in said
     run(config(prompts=("a red circle moving left",), cascade=False), paths)
     assert "warning" not in capsys.readouterr().out
 
@@ -161,7 +161,8 @@ def test_a_prompt_in_letters_that_the_encoder_lacks_is_warned_of(
 ) -> None:
     run(config(prompts=("a red circle", "一只猫"), cascade=False), paths)
     said = " ".join(capsys.readouterr().out.split())
-    assert "warning: 1 of 2 prompts hold characters that the text encoder's vocabulary lacks" in said
+    assert "warning: 1 of 2 prompts holds what the text encoder's vocabulary lacks" in said
+    assert "from each other: 一只猫" in said
 
 
 def test_adherence_prompts_need_a_dataset_that_has_them(tmp_path: Path) -> None:

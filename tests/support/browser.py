@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 _PATIENCE_SECONDS = 60.0
-_NAMED_KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+_NAMED_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 
 
 class Tab:

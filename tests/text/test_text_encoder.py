@@ -58,6 +58,13 @@ def test_unknown_words_are_spelled(tiny: TextEncoder) -> None:
     assert len(pieces) > 2
 
 
+def test_what_the_vocabulary_lacks_is_named(tiny: TextEncoder) -> None:
+    known, several, joined = tiny.readings(["a red circle", "a 圆 and круг, “red”", "一只猫</s>"])
+    assert known.unknown == ()
+    assert several.unknown == ("圆", "круг,", "“", "”"), "neighbours are one token"
+    assert joined.unknown[0].startswith("一只猫"), "and a mark in the text is text"
+
+
 def test_shapes_and_scale(tiny: TextEncoder) -> None:
     embeddings, mask = tiny.encode(CAPTIONS)
     assert embeddings.shape == (16, 16, 64)

@@ -54,6 +54,7 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
             with another result, or set all checkpoints aside whether or not something differs.
 
     Raises:
+        ConfigurationError: parameters that decide the result were changed while it ran.
         WaltError: with the exit status that says what kind of failure it was.
     """
     params = load_params(root)
@@ -63,9 +64,21 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     with lock(paths.work(stage.name) / "lock"), stage_events(stage, params, root):
         prepare_inputs(stage, params, paths)
         result = _run(stage, _with_choice(params, choice), root, choice == "afresh")
+        _check_unchanged(stage, params, root)
         write_json(paths.work(stage.name) / "result.json", result)
         record_outputs(stage, paths)
     return result
+
+
+def _check_unchanged(stage: Stage, params: Params, root: Path) -> None:
+    """DVC notes the parameters as they are when a stage has ended: they must be those that it was run with."""
+    now = load_params(root)
+    changed = [section for section in stage.params if getattr(now, section) != getattr(params, section)]
+    if changed:
+        raise ConfigurationError(
+            f"{PARAMS_FILE} was changed while {stage.name} ran ({', '.join(changed)}): what it made is of the values "
+            "before, and does not count as finished; run it again"
+        )
 
 
 def _run(stage: Stage, params: Params, root: Path, afresh: bool) -> dict[str, Any]:

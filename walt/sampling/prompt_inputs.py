@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from walt.core.errors import ConfigurationError
-from walt.core.log import warning
+from walt.core.printable import printable
 from walt.diffusion.guidance import Branch
 from walt.transformer.config import TransformerConfig
 
 if TYPE_CHECKING:  # it loads transformers, which trainings that look at their samples do without
     from walt.text.encoder import TextEncoder
 
+_SHOWN_PIECES, _SHOWN_CHARACTERS = 8, 20  # of what a text encoder does not know
 Prompt = str | int | None
 """A text, a class, or nothing: which of them is a model's ``conditioning``. The empty text is what training
 puts in place of dropped texts, and None as a class is what stands for dropped classes."""
@@ -103,20 +104,37 @@ def check_prompts(prompts: Sequence[Prompt], config: TransformerConfig) -> None:
             raise ConfigurationError(f"class {prompt}: the model's classes are 0 to {last} (base.num_classes)")
 
 
-def warn_about_prompts(prompts: Sequence[Prompt], encoder: TextEncoder | None) -> None:
-    """Say once how many prompts the text encoder does not see whole: what is cut off, and what its vocabulary lacks."""
+def notes_on_prompts(prompts: Sequence[Prompt], encoder: TextEncoder | None) -> tuple[str, ...]:
+    """Lines for whoever asked: what of the prompts the text encoder does not see, for it is cut off, or its vocabulary
+    lacks it. None where all is seen."""
     texts = list(dict.fromkeys(prompt for prompt in prompts if isinstance(prompt, str)))
     if encoder is None:
-        return
+        return ()
     readings = encoder.readings(texts)
+    notes = []
     long = [reading.tokens for reading in readings if reading.tokens > encoder.max_tokens]
     if long:
-        warning(
-            f"{len(long)} of {len(texts)} prompts are longer than text.max_tokens {encoder.max_tokens} and are cut; "
-            f"the longest has {max(long)} tokens"
+        notes.append(
+            f"{_of_prompts(long, texts, 'is', 'are')} longer than text.max_tokens {encoder.max_tokens}: the rest is "
+            f"cut off; {'the longest' if len(texts) > 1 else 'it'} has {max(long)} tokens"
         )
-    if unknown := sum(reading.unknown > 0 for reading in readings):
-        warning(
-            f"{unknown} of {len(texts)} prompts hold characters that the text encoder's vocabulary lacks, and which it "
-            "does not tell from each other"
+    if unknown := [reading.unknown for reading in readings if reading.unknown]:
+        notes.append(
+            f"{_of_prompts(unknown, texts, 'holds', 'hold')} what the text encoder's vocabulary lacks, and which it "
+            f"does not tell from each other: {_first_few([piece for pieces in unknown for piece in pieces])}"
         )
+    return tuple(notes)
+
+
+def _of_prompts(some: Sequence[object], of: Sequence[object], singular: str, plural: str) -> str:
+    if len(of) == 1:
+        return f"the prompt {singular}"
+    return f"{len(some)} of {len(of)} prompts {singular if len(some) == 1 else plural}"
+
+
+def _first_few(pieces: Sequence[str]) -> str:
+    """Each once, cut where it is long."""
+    distinct = list(dict.fromkeys(printable(piece) for piece in pieces))
+    cut = [piece if len(piece) <= _SHOWN_CHARACTERS else f"{piece[:_SHOWN_CHARACTERS]}..." for piece in distinct]
+    more = f" and {len(cut) - _SHOWN_PIECES} more" if len(cut) > _SHOWN_PIECES else ""
+    return " ".join(cut[:_SHOWN_PIECES]) + more

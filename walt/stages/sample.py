@@ -46,7 +46,7 @@ from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.trained_transformers import cascade
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import overview, to_frames, write_sample
-from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_prompts
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, notes_on_prompts
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 from walt.sampling.proportions import in_proportion
 from walt.sampling.samples import BASE_FOLDER, LOSSLESS_FOLDER, OVERVIEW, SAMPLES
@@ -81,7 +81,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, [own.resolution for own in models])
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
-    warn_about_prompts(prompts, pipeline.text_encoder)
+    for note in notes_on_prompts(prompts, pipeline.text_encoder):
+        warning(note)
     beginnings = Beginnings(config.sample, paths, pipeline)
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with _shared_folder(paths.samples) as folder:

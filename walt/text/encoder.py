@@ -36,6 +36,7 @@ LARGE_PARAMETERS = 500_000_000  # bf16 from here on: T5-XL is 2.3 GiB then, and 
 TOKENS_AT_ONCE = 1024
 """Rows times length of a call of the model in ``encode_each``: enough for a large T5 to be busy on a GPU."""
 _SHORTEST_PADDED = 8
+_WORD_BEGINS = "\u2581"  # what SentencePiece writes for a space
 
 
 def _padded_length(num_tokens: int, max_tokens: int) -> int:
@@ -49,8 +50,8 @@ class Reading:
 
     tokens: int
     """With the end mark."""
-    unknown: int
-    """Of them, those that stand for what the vocabulary lacks, whatever it is: T5's has no Chinese, and no Cyrillic."""
+    unknown: tuple[str, ...]
+    """What the vocabulary lacks, piece by piece; each becomes the same token: T5's has no Chinese, and no Cyrillic."""
 
 
 class TextEncoder:
@@ -160,7 +161,17 @@ class TextEncoder:
             return []
         texts = [self._plain(caption) for caption in captions]
         ids = self._tokenizer(texts, truncation=False, verbose=False)["input_ids"]  # quiet about long ones
-        return [Reading(len(one), one.count(self._tokenizer.unk_token_id)) for one in ids]
+        return [Reading(len(one), self._unknown(text, one)) for text, one in zip(texts, ids, strict=True)]
+
+    def _unknown(self, text: str, ids: Sequence[int]) -> tuple[str, ...]:
+        unknown = self._tokenizer.unk_token_id
+        if unknown not in ids:
+            return ()
+        pieces: list[str] = self._tokenizer.tokenize(text)
+        places: list[int] = self._tokenizer.convert_tokens_to_ids(pieces)
+        return tuple(
+            piece.removeprefix(_WORD_BEGINS) for piece, own in zip(pieces, places, strict=True) if own == unknown
+        )
 
     def tokens(self, caption: str) -> list[str]:
         """The pieces of a caption, readable for people."""

@@ -128,8 +128,35 @@ def test_a_second_person_waits_with_a_place(chromium: Browser, tab: Tab, url: st
     tab.wait("document.querySelector('#jobs li:nth-child(2)')?.innerText.includes('Waiting, place 1')")
     tab.value("document.querySelector('#jobs button').click()")
     other.wait(f"{PLAYS}({first_card('a short one')})")
-    tab.wait(f"{STATUS} === 'Nothing is being made.'")
+    tab.wait(f"{STATUS} === 'Cancelled: a long one. Nothing is being made.'")
     assert not tab.value(first_card("a long one"))
+
+
+def test_whoever_cancels_with_the_keyboard_stays_at_the_queue(tab: Tab) -> None:
+    fill(tab, prompt="a long one", steps="1000", seconds="30")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait("document.querySelector('#jobs button')?.checkVisibility()")
+    tab.value("document.querySelector('#jobs button').focus()")
+    tab.press("Enter")
+    tab.wait(f"{STATUS} === 'Cancelled: a long one. Nothing is being made.'")
+    assert tab.value("document.activeElement.id") == "queue"
+
+
+def test_what_the_text_encoder_does_not_see_is_shown_and_read_aloud(tab: Tab) -> None:
+    prompt = "a red 圆"
+    fill(tab, prompt=prompt, steps="2")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait(f"{PLAYS}({first_card(prompt)})")
+    card = first_card(prompt).replace("querySelector('video')", "querySelector('.notes').textContent")
+    for shown in (card, "document.getElementById('noted').textContent"):
+        assert tab.wait(shown).endswith("not tell from each other: 圆.")
+
+
+def test_a_model_is_not_put_beside_itself(tab: Tab) -> None:
+    fill(tab, prompt="a cat", beside="")
+    tab.value("document.getElementById('order').requestSubmit()")
+    tab.wait("document.getElementById('problem').textContent.startsWith('Both models are the same')")
+    assert tab.value("document.activeElement.id") == "beside"
 
 
 def test_a_file_that_cannot_be_read_gets_a_line_and_a_picture_begins_a_video(tab: Tab, tmp_path: Path) -> None:
@@ -141,6 +168,12 @@ def test_a_file_that_cannot_be_read_gets_a_line_and_a_picture_begins_a_video(tab
     tab.choose_file("#file", good)
     tab.wait("document.getElementById('chosen-name').textContent === 'Begins with good.png'")
     assert tab.value("document.getElementById('problem').textContent") == ""
+    tab.value("document.getElementById('remove').focus()")
+    tab.press("Enter")
+    assert tab.value("document.getElementById('chosen-name').textContent") == ""
+    assert tab.value("document.activeElement.id") == "file"
+    tab.choose_file("#file", good)
+    tab.wait("document.getElementById('chosen-name').textContent === 'Begins with good.png'")
     fill(tab, steps="2")
     tab.value("document.getElementById('order').requestSubmit()")
     tab.wait(f"{PLAYS}({first_card('(no prompt)')})")
@@ -192,6 +225,9 @@ def test_a_video_is_deleted_with_the_keyboard_after_a_second_press(tab: Tab) -> 
     tab.press("Tab")
     assert tab.value(f"{button}.textContent") == "Delete", "whoever goes on does not delete"
     tab.value(f"{button}.focus()")
+    tab.press("Enter")
+    tab.press("Escape")
+    assert tab.value(f"{button}.textContent") == "Delete", "nor does who thinks better of it"
     tab.press("Enter")
     tab.press("Enter")
     tab.wait("document.getElementById('deleted').textContent === 'Deleted: not for keeps'")

@@ -17,7 +17,7 @@ from walt.commands.sample.videos import Job, Plan, Start
 from walt.core.config import parse_section
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
-from walt.core.log import ProgressBar, info
+from walt.core.log import ProgressBar, info, warning
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
 from walt.core.transformers import get_transformer
@@ -30,7 +30,7 @@ from walt.sampling.config import SampleConfig
 from walt.sampling.given_files import ReadFile, read_file
 from walt.sampling.long_video import check_continuation, parts_for
 from walt.sampling.output import SUFFIXES, Format, write_sample, write_still
-from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, warn_about_prompts
+from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, notes_on_prompts
 from walt.sampling.prompt_to_video import Pipeline
 from walt.transformer.config import TransformerConfig
 
@@ -99,6 +99,8 @@ def run(request: Request, root: Path) -> list[Path]:
         _check_stills(request, models.params, settings, models.paths)
     folder = _folder(request, root)
     plan = plan_of(request, models.params, models.load(settings.cascade))
+    for note in plan.notes:
+        warning(note)
     written = []
     with ProgressBar("sample", total=plan.evaluations, unit="model steps") as bar:
         for made in plan.make(bar.advance):
@@ -122,7 +124,7 @@ def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile
     """
     settings = settings_of(request, params)
     prompts = _prompts(request, pipeline.base.config)
-    warn_about_prompts(prompts, pipeline.text_encoder)
+    notes = notes_on_prompts(prompts, pipeline.text_encoder)
     if request.aspect is not None:
         pipeline = with_aspect(pipeline, parse_aspect(request.aspect))
     begins = request.image is not None or request.continued is not None
@@ -137,7 +139,7 @@ def plan_of(request: Request, params: Params, pipeline: Pipeline, read: ReadFile
         for prompt in prompts
         for number in range(1 if request.count is None else request.count)
     )
-    return Plan(pipeline, settings, jobs, start, parts, request.stills)
+    return Plan(pipeline, settings, jobs, start, parts, notes, request.stills)
 
 
 def settings_of(request: Request, params: Params) -> SampleConfig:

@@ -59,6 +59,8 @@ class Plan:
     start: Start
     parts: int
     """Of each video (``walt.sampling.long_video``)."""
+    notes: tuple[str, ...]
+    """Lines for whoever asked: what of the prompts is not seen."""
     stills: bool = False
 
     @property

@@ -15,6 +15,9 @@ MAY_DIFFER = frozenset({"sampling"})
 """Conditions of a figure that a row may change, since it is what the row is about. Two rows of which another differs
 (the latents of a held-out loss) are not compared."""
 
+NOT_MEASURED = "not measured yet"
+"""Of a row without figures."""
+
 Direction = Literal["better", "worse", "the same", "not told apart"]
 
 
@@ -89,7 +92,7 @@ def compare(
     of_paper = paper_direction(row, against, paper)
     seeds = sorted(own.keys() & others.keys())
     if not seeds:
-        return Compared(None, "not measured yet", None, of_paper)
+        return Compared(None, _why_without(against.name, own, others), None, of_paper)
     pairs = [(own[seed].conditions, others[seed].conditions) for seed in seeds]
     names = {name for a, b in pairs for name in a.keys() | b.keys() if a.get(name) != b.get(name)}
     if different := sorted(names - MAY_DIFFER):
@@ -98,6 +101,13 @@ def compare(
         return Compared(None, f"no number with seed {', '.join(map(str, no_numbers))}", None, of_paper)
     difference = over_seeds({seed: own[seed].value - others[seed].value for seed in seeds})
     return Compared(difference, "", _direction(difference, metric.better), of_paper)
+
+
+def _why_without(against: str, own: Mapping[int, Measured], others: Mapping[int, Measured]) -> str:
+    """Why there is no difference between rows of which no seed has both."""
+    if not own:
+        return NOT_MEASURED
+    return f"no seed in common with '{against}'" if others else f"'{against}' is {NOT_MEASURED}"
 
 
 def paper_direction(row: Row, against: Row, paper: Paper) -> Direction | None:

@@ -5,6 +5,7 @@ Also of a table of which some cells are not there yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from walt.commands.table.directions import Compared, Interval, Measured, compare, over_seeds, verdicts
+from walt.commands.table.directions import NOT_MEASURED, Compared, Interval, Measured, compare, over_seeds, verdicts
 from walt.commands.table.table_file import Metric, Row, RowScale, ScaleName, TableFile
 from walt.core.figures import significant
 from walt.core.storage import write_bytes, write_json
@@ -20,6 +21,7 @@ from walt.pages.charts import IntervalRow, Intervals, distribution_svg, distribu
 from walt.pages.template import render
 
 _TEMPLATE = Path(__file__).with_name("table_page.html.jinja")
+_INSIDE_NUMBERS = re.compile(r"(?<=\d) (?=±)|(?<=±) (?=\d)|(?<=\d,) (?=[+-]?\d)")  # where no line may end
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def write_page(out: Path, results: Results) -> None:
     charts = [chart for metric in results.measured_metrics() for chart in _charts(results, metric)]
     values = {
         "title": results.title, "about": results.table.about, "about_scale": results.about_scale,
-        "scale": results.scale, "protocol": results.table.paper.protocol, "header": header, "rows": rows,
+        "scale": results.scale, "protocol": results.table.paper.protocol, "header": header,
+        "rows": [[_INSIDE_NUMBERS.sub("\u00a0", cell) for cell in row] for row in rows],
         "notes": _notes(results), "charts": [(chart.title, Markup(_svg(chart))) for chart in charts],
     }  # fmt: skip
     write_bytes(out / "table.html", render(_TEMPLATE, values).encode())
@@ -95,7 +98,10 @@ def _rows(results: Results) -> list[list[str]]:
         line = [row.name, *(f"{row.paper[name]:g}" if name in row.paper else "" for name in paper.metrics)]
         for metric in found:
             interval, compared = results.interval(row, metric), results.compared(row, metric)
-            line += [_text(interval), _difference(compared)]
+            if interval is None:
+                line += ["" if _left_out(results, row) else NOT_MEASURED, ""]
+            else:
+                line += [_text(interval), _difference(compared)]
         lines.append([*line, *_said(results, row)])
     return lines
 
@@ -120,9 +126,7 @@ def _left_out(results: Results, row: Row) -> str | None:
     return row.at.get(results.scale, RowScale()).left_out
 
 
-def _text(interval: Interval | None) -> str:
-    if interval is None:
-        return ""
+def _text(interval: Interval) -> str:
     return _number(interval.value) + (
         f" ± {significant(interval.half_width, 2)}" if interval.half_width is not None else ""
     )

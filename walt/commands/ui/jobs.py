@@ -48,6 +48,7 @@ class Job:
     sampling_since: float | None = None
     preview: bytes | None = None
     previews: int = 0
+    notes: tuple[str, ...] = ()
     problem: str | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -131,7 +132,8 @@ def _view(job: Job, place: int | None) -> JobView:
     fraction = 1.0 if job.state == "done" else job.done / job.total if job.total else 0.0
     return JobView(
         id=job.id, state=job.state, place=place, order=job.order, model_name=job.model_name, doing=job.doing,
-        fraction=fraction, seconds_left=job.seconds_left(), previews=job.previews, problem=job.problem,
+        fraction=fraction, seconds_left=job.seconds_left(), previews=job.previews, notes=list(job.notes),
+        problem=job.problem,
     )  # fmt: skip
 
 

@@ -57,6 +57,8 @@ class JobView(BaseModel):
     """Of sampling; none while there is no rate yet."""
     previews: int
     """How many there were; the last is at ``/api/jobs/<id>/preview``."""
+    notes: list[str]
+    """Known as soon as its models are loaded, before it samples: what of the prompt the text encoder does not see."""
     problem: str | None
     """One line, of a job that failed."""
 
@@ -74,6 +76,8 @@ class ResultView(BaseModel):
     """Time, in UTC."""
     seconds: float
     """That it took to make."""
+    notes: list[str] = []
+    """As the job's."""
 
 
 class UploadView(BaseModel):

@@ -11,6 +11,7 @@ let finished = "";      // ids of the jobs that were done when the results were 
 // jobs that this page asked for, and the state that each was last seen in; a page that is loaded again remembers them
 const mine = new Map(Object.entries(JSON.parse(sessionStorage.getItem("jobs") || "{}")));
 const previews = new Map();
+const ENDED = { done: "Done:", failed: "Failed:", cancelled: "Cancelled:" };
 
 async function call(path, options = {}) {
   const answer = await fetch(path, options);
@@ -85,20 +86,21 @@ async function showModel(cascade = null) {
 
 function forget() {
   upload = null;
-  byId("chosen").hidden = true;
+  byId("chosen-name").textContent = "";
+  byId("remove").hidden = true;
   byId("file").value = "";
 }
 
 function keep(file) {
   upload = file;
-  byId("chosen").hidden = false;
+  byId("remove").hidden = false;
   byId("chosen-name").textContent = `${file.kind === "image" ? "Begins with" : "Goes on from"} ${file.name}`;
 }
 
 async function send(file) {
   forgetProblem();
   byId("make").disabled = true;
-  byId("chosen").hidden = false;
+  byId("remove").hidden = true;
   byId("chosen-name").textContent = `Uploading ${file.name}`;
   try {
     if (file.size > limits.upload_megabytes * 1e6) throw new Error(`${file.name}: more than ${limits.upload_megabytes} MB`);
@@ -144,6 +146,11 @@ async function submit(event) {
     return;
   }
   const both = beside.value === "none" ? [model.value] : [model.value, beside.value];
+  if (new Set(both).size < both.length) {
+    showProblem(new Error("Both models are the same: choose another one beside it."));
+    beside.focus();
+    return;
+  }
   const group = both.length > 1 ? `group-${crypto.getRandomValues(new Uint32Array(2)).join("-")}` : null;
   try {
     for (const asked of both.map((address) => order(address, group))) { // all as the form is now
@@ -194,7 +201,11 @@ function words(job) {
     const doing = job.fraction === 1 && job.doing === "sampling" ? "decoding" : job.doing || "starting";
     return doing === "sampling" ? `Sampling, ${Math.round(100 * job.fraction)} %${left}` : doing[0].toUpperCase() + doing.slice(1);
   }
-  return { done: "Done", failed: `Failed: ${job.problem}`, cancelled: "Cancelled" }[job.state];
+  return `Failed: ${job.problem}`;
+}
+
+function sentence(note) {
+  return `Note: ${note}.`;
 }
 
 function titled(wanted) {
@@ -214,7 +225,7 @@ function newJob(job) {
   stop.type = "button";
   stop.setAttribute("aria-label", `Cancel ${titled(job.order)}`);
   stop.addEventListener("click", () => call(`api/jobs/${job.id}`, { method: "DELETE" }).then(poll, showProblem));
-  item.append(bar, stop);
+  item.append(bar, element("span", "notes"), stop);
   return item;
 }
 
@@ -224,9 +235,12 @@ function updateJob(item, job) {
   const state = item.querySelector(".state"), bar = item.querySelector("progress");
   if (state.textContent !== text) state.textContent = text;
   state.classList.toggle("bad", job.state === "failed");
+  item.querySelector(".notes").textContent = job.notes.map(sentence).join(" ");
   bar.value = job.fraction;
   bar.hidden = !active || job.state === "waiting";
-  item.querySelector("button").hidden = !active;
+  const stop = item.querySelector("button");
+  if (!active && document.activeElement === stop) byId("queue").focus();
+  stop.hidden = !active;
   if (active && job.previews > (previews.get(job.id) || 0)) {
     previews.set(job.id, job.previews);
     let picture = item.querySelector("img");
@@ -250,15 +264,20 @@ function showJobs(jobs) {
     if (list.children[place] !== item) list.insertBefore(item, list.children[place] || null);
     updateJob(item, job);
   });
+  const left = [...items.values()].some((item) => item.contains(document.activeElement));
   for (const item of items.values()) item.remove();
+  if (left) byId("queue").focus(); // who goes through the page with the keyboard is not sent to its beginning
   const active = listed.filter((job) => job.state !== "failed");
   const waiting = active.filter((job) => job.state === "waiting").length;
   const running = active.length - waiting;
   const own = jobs.filter((job) => mine.has(job.id)).at(-1);
   let said = active.length ? `${running} being made, ${waiting} waiting.` : "Nothing is being made.";
   if (own && own.state === "waiting") said += ` Yours has place ${own.place}.`;
-  if (own && own.state === "failed") said = `Failed: ${own.problem}`;
-  if (byId("status").textContent !== said) byId("status").textContent = said; // read aloud when it changes
+  if (own && !isActive(own)) said = `${ENDED[own.state]} ${own.problem || titled(own.order)}. ${said}`;
+  const noted = own && own.state !== "cancelled" ? own.notes.map(sentence).join(" ") : "";
+  for (const [id, text] of [["status", said], ["noted", noted]]) {
+    if (byId(id).textContent !== text) byId(id).textContent = text; // read aloud when it changes
+  }
   return active.length;
 }
 
@@ -299,7 +318,7 @@ async function begin() {
   prompt_.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) byId("order").requestSubmit();
   });
-  byId("remove").addEventListener("click", forget);
+  byId("remove").addEventListener("click", () => { forget(); byId("file").focus(); });
   byId("file").addEventListener("change", (event) => { if (event.target.files.length) send(event.target.files[0]); });
   byId("other-seed").addEventListener("click", () => { byId("seed").value = crypto.getRandomValues(new Uint32Array(1))[0]; });
   byId("cascade").addEventListener("change", () => showModel(byId("cascade").checked).catch(showProblem));

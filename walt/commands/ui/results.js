@@ -30,6 +30,7 @@ function card(result) {
     `${Math.round(100 * result.about.frames / settings.fps) / 100} s`];
   if (result.about.source) facts.push(`from ${result.about.source.file}`);
   text.append(element("p", "", facts.join(" \u00b7 ")));
+  for (const note of result.notes) text.append(element("p", "notes", sentence(note)));
   const links = element("div", "links"), again = element("a", "", "Make again"), file = element("a", "", "Download");
   again.href = linkTo(result.order);
   again.setAttribute("aria-label", `Make again: ${titled(result.order)}`);
@@ -54,6 +55,7 @@ function deletion(result) {
   const name = (text) => { button.textContent = text; button.setAttribute("aria-label", `${text} ${titled(result.order)}`); };
   name("Delete");
   button.addEventListener("blur", () => name("Delete"));
+  button.addEventListener("keydown", (event) => { if (event.key === "Escape") name("Delete"); });
   button.addEventListener("click", async () => {
     if (button.textContent === "Delete") return name("Delete for good?");
     button.disabled = true;

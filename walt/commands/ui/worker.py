@@ -105,6 +105,7 @@ class Worker:
         pipeline = self.loaded.get(job.models, settings_cascade)
         job.check_wanted()
         plan = plan_of(job.request, job.models.params, pipeline, self._decoder.read)
+        job.notes = plan.notes
         job.total, job.doing, job.sampling_since = plan.evaluations, "sampling", time.monotonic()
         (made,) = plan.make(lambda count: _advance(job, count), _Previews(job, plan).watch)
         job.check_wanted()
@@ -112,6 +113,7 @@ class Worker:
         result = ResultView(
             id=job.id, order=job.order, model_name=job.model_name, about=made.about,
             finished=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", seconds=round(time.monotonic() - began, 3),
+            notes=list(plan.notes),
         )  # fmt: skip
         self._results.add(result, made, plan.settings.fps)
 
