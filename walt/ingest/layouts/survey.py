@@ -150,11 +150,16 @@ class Survey:
         """The folders that hold numbered pictures alone, as many as a video has: each may be a video."""
         if not isinstance(self.folder, LocalFolder):
             return frozenset()
+        return frozenset(folder for folder, names in self.by_folder.items() if folder and are_frames(names))
+
+    @cached_property
+    def by_folder(self) -> dict[str, list[str]]:
+        """The names of the media in each folder."""
         inside = defaultdict[str, list[str]](list)
         for path in self.media:
             folder, _, name = path.rpartition("/")
             inside[folder].append(name)
-        return frozenset(folder for folder, names in inside.items() if folder and are_frames(names))
+        return dict(inside)
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
