@@ -101,6 +101,25 @@ def test_what_was_heard_is_no_caption_of_what_is_seen(tmp_path: Path) -> None:
     assert not any(item.captions for item in described.listing.items)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"captions": [{"start": 0, "end": 3, "text": "a cat"}]}, [{"start": 0, "end": 3, "text": "a cat"}],
+        {"sentences": [{"id": 1, "sentence": "a cat"}]},
+    ],
+)  # fmt: skip
+def test_captions_inside_of_records_beside_files_end_init(tmp_path: Path, content: Any) -> None:
+    assert describe(tmp_path, {"a.mp4": V, "a.json": content}).choice.may_lose_captions
+    assert not describe(tmp_path / "no", {"a.mp4": V, "a.json": {"fps": [{"value": 3}]}}).choice.may_lose_captions
+
+
+def test_a_text_beside_a_file_is_not_of_its_namesake_in_another_folder(tmp_path: Path) -> None:
+    """Such as a mask."""
+    described = describe(tmp_path, {"masks/a.mp4": V, "videos/a.mp4": V, "videos/a.txt": "a cat"})
+    assert [(item.source, item.caption) for item in described.listing.items] == [("videos/a.mp4", "a cat")]
+    assert refusals(described) == {"masks/a.mp4": "no_caption"}
+
+
 def test_the_words_of_subtitles_are_not_either(tmp_path: Path) -> None:
     """Whisper writes them as a text as well, beside the subtitles."""
     heard = "1\n00:00:00,000 --> 00:00:01,000\nHello all\n\n2\n00:00:01,000 --> 00:00:02,000\nand welcome\n"

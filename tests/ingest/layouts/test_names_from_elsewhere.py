@@ -34,6 +34,27 @@ def test_the_beginning_that_files_have_elsewhere_is_left_out(tmp_path: Path, nam
     assert refusals(described) == {}
 
 
+@pytest.mark.parametrize(
+    "paths", ["/mnt/set/videos/{}.mp4", "videos\\{}.mp4", "C:\\set\\{}.mp4", "file://{here}/videos/{}.mp4", "./{}.mp4"]
+)
+def test_lines_name_files_in_the_same_ways(tmp_path: Path, paths: str) -> None:
+    names = "".join(f"{paths.replace('{here}', str(tmp_path / 'd')).replace('{}', letter)}\r\n" for letter in "ab")
+    described = describe(tmp_path, {**IN_VIDEOS, "videos.txt": names, "prompts.txt": "a cat\r\na dog\r\n"})
+    found = {Path(item.path).relative_to(tmp_path / "d").as_posix(): [item.caption] for item in described.listing.items}
+    assert found == CATS_IN_VIDEOS
+    assert refusals(described) == {}
+
+
+def test_names_without_suffix_of_files_with_several_are_all_found(tmp_path: Path) -> None:
+    """Videos before stills, such as thumbnails, of the same name."""
+    files = {"a.MP4": V, "a.jpg": V, "b.mov": V, "b.jpg": V}
+    described = describe(tmp_path, {**files, "t.csv": "id,caption\na,a cat\nb,a dog\n"})
+    found = {Path(item.path).name: item.caption for item in described.listing.items}
+    assert found == {"a.MP4": "a cat", "b.mov": "a dog"}
+    described = describe(tmp_path / "thumbnails", {"a.mp4": V, "a.jpg": V, "t.csv": "id,caption\na,a cat\n"})
+    assert [Path(item.path).name for item in described.listing.items] == ["a.mp4"]
+
+
 def test_signs_of_urls_stand_for_themselves_where_a_file_has_them(tmp_path: Path) -> None:
     rows = lines({"video": "a%20b.mp4", "caption": "a cat"}, {"video": "c%20d.mp4", "caption": "a dog"})
     described = describe(tmp_path, {"a%20b.mp4": V, "a b.mp4": V, "c d.mp4": V, "t.jsonl": rows})

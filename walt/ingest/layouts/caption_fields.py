@@ -72,6 +72,17 @@ def fields_of_prose(record: dict[str, Any], depth: int = 2) -> Iterator[str]:
             yield name
 
 
+def texts_inside(value: Any, depth: int = 5) -> Iterator[str]:
+    """Texts under the names of captions, however deep they are."""
+    pairs = (
+        value.items() if isinstance(value, dict) else (("", part) for part in value) if isinstance(value, list) else ()
+    )
+    for name, part in pairs if depth else ():
+        if isinstance(part, str) and usual_names.is_caption(name) and part.strip():
+            yield part
+        yield from texts_inside(part, depth - 1)
+
+
 def holds_sentences(begin: bytes) -> bool:
     """Whether the beginning of a file of any kind holds a sentence: four words or more, other than in a remark."""
     return bool(_SENTENCE.search(_REMARK.sub(b"", begin.replace(b"\0", b""))))

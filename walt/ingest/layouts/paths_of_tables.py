@@ -16,8 +16,9 @@ from walt.ingest.sources.items import leaves_folder, spellings
 from walt.ingest.sources.rows import is_fetched
 from walt.ingest.tables.cells import Record
 from walt.ingest.tables.fields import fill, getter, holes
+from walt.media.kinds import kind_of
 
-_MOST_FOLDERS, _MOST_PLACES = 8, 256
+_MOST_FOLDERS, _MOST_PLACES, _MOST_SUFFIXES = 8, 256, 8
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/|[a-z][a-z0-9+.-]*://")
 
 
@@ -78,7 +79,7 @@ def _ways(survey: Survey, peek: Peek, column: str) -> Iterator[Paths]:
         yield saved if saved and saved.hits * 2 >= len(urls) else fetched
     local = [value for value in values if "://" not in value or value.startswith("file://")]
     here = posixpath.dirname(peek.table)
-    suffixes = [(), *((suffix,) for suffix in survey.suffixes)]
+    suffixes = _suffixes(survey)
     for folder in ("", *_media_folders(survey)):
         for suffix in suffixes:
             yield _tried(survey, column, local, suffix, folder, "folder", folder)
@@ -87,6 +88,14 @@ def _ways(survey: Survey, peek: Peek, column: str) -> Iterator[Paths]:
                 yield _tried(survey, column, local, suffix, inside, "table", posixpath.join(here, inside))
     if cut := _behind_prefix(survey, column, local):
         yield cut
+
+
+def _suffixes(survey: Survey) -> list[tuple[str, ...]]:
+    """Suffixes to try behind a name: none, each, all. Stills come after all videos, whose thumbnails they may be."""
+    known = survey.suffixes[:_MOST_SUFFIXES]
+    videos = tuple(suffix for suffix in known if kind_of(f"a{suffix}") == "video")
+    first = known if survey.listed else videos or known
+    return [(), *((suffix,) for suffix in first), *(() if survey.listed else (first, known))]
 
 
 def _media_folders(survey: Survey) -> Sequence[str]:
@@ -110,7 +119,7 @@ def _tried(
 ) -> Paths:
     hits, found = 0, dict[str, str]()
     for value in values:
-        for name in spellings(f"{value}{suffixes[0]}" if suffixes else value):
+        for name in (name for suffix in suffixes or ("",) for name in spellings(f"{value}{suffix}")):
             if name.startswith("/"):
                 path = survey.folder.relative(name)
             else:
@@ -181,7 +190,6 @@ def not_in_one_folder(survey: Survey, paths: Paths, seen: Peek) -> str | None:
     """
     if paths.relative_to == "table" or survey.chosen or survey.listed:
         return None
-    suffix = paths.suffixes[0] if paths.suffixes else ""
     for value in filter(None, (value_of(record, paths.column) for record in seen.records)):
         form = next((form for form in spellings(value) if form.startswith(paths.prefix)), value)
         name = form.removeprefix(paths.prefix)
@@ -189,7 +197,9 @@ def not_in_one_folder(survey: Survey, paths: Paths, seen: Peek) -> str | None:
         if _ABSOLUTE.match(name) or (value in paths.found and not paths.videos and not cut):
             continue
         folders = survey.folders[:_MOST_PLACES]
-        places = [place for folder in folders if survey.holds(place := posixpath.join(folder, f"{name}{suffix}"))]
+        ends = [f"{name}{suffix}" for suffix in paths.suffixes or ("",)]
+        there = ([place for end in ends if survey.holds(place := posixpath.join(folder, end))] for folder in folders)
+        places = [found[0] for found in there if found]
         if len(places) > (value in paths.found):
             where = " and ".join(sorted({*places, *filter(None, [paths.found.get(value)])})[:3])
             rest = f", and other files in {paths.videos or 'the folder itself'}" if value not in paths.found else ""

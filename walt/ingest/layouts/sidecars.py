@@ -17,6 +17,7 @@ from walt.ingest.layouts.caption_fields import (
     are_words_of,
     caption_fields,
     fields_of_prose,
+    texts_inside,
 )
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
@@ -180,7 +181,7 @@ def _without_repetition(found: dict[str, dict[str, str]]) -> dict[str, dict[str,
     """Each candidate under the template that finds the most."""
     left: dict[str, dict[str, str]] = {}
     taken: set[str] = set()
-    for template, names in sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0])):
+    for template, names in sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0][:1] != "{", entry[0])):
         fresh = {name: media for name, media in names.items() if name not in taken}
         if fresh:
             left[template] = fresh
@@ -200,12 +201,13 @@ def _text(survey: Survey, name: str) -> str:
 
 
 def _holds_texts(survey: Survey, name: str) -> bool:
-    """Whether a JSON file is a text, or a list with some."""
+    """Whether a JSON file is a text, or a list with some, or has texts under the names of captions somewhere inside."""
     try:
         content = json.loads(_text(survey, name))
     except (ValueError, RecursionError):
         return False
-    return any(isinstance(part, str) for part in (content if isinstance(content, list) else [content]))
+    parts = content if isinstance(content, list) else [content]
+    return any(isinstance(part, str) for part in parts) or any(texts_inside(content))
 
 
 def _record(survey: Survey, name: str) -> dict[str, Any]:

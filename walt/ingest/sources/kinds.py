@@ -65,8 +65,9 @@ class LineFiles(Section):
     """Such as ``[prompts.txt]``, each with as many lines."""
     videos: str = ""
     """Folder that paths are relative to."""
+    prefix: str = ""
     unlisted: Literal["ignore", "take"] = "ignore"
-    """As for a list."""
+    """This and the prefix: as for a list."""
     absent: Absent
 
 
