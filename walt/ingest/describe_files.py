@@ -26,10 +26,11 @@ from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, ope
 from walt.ingest.sources.items import Item, Listing, Rules
 from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
 from walt.ingest.tables.read import is_table
-from walt.media.kinds import is_media
+from walt.media.kinds import Kind, is_media
 
 HELD_OUT = 0.05
 _MOST_CHARACTERS = 1 << 20
+_KINDS: tuple[Kind, Kind] = ("video", "image")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def describe_files(root: Path, given: Given) -> Described:
     rules = Rules(True, choice.captioned, _MOST_CHARACTERS, HELD_OUT)
     listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
     choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
+    if both := _named_as_videos(listing):
+        choice.notes.append(f"{both} stills have a video's name, as thumbnails do: `images: false` leaves stills out")
     pattern = None
     if not any(item.group for item in listing.items):
         pattern, what = find_group_pattern(item.source for item in listing.items) or (None, "")
@@ -150,7 +153,8 @@ def _of_patterns(folder: Folder, given: Given, pattern: str, names: list[str]) -
     """The files that a glob matches, with the captions beside them."""
     if names and all(name.endswith(".tar") for name in names):
         found = recognise_tars(folder, names, (pattern,))
-        return Choice(found.source, found.captioned and given.use_captions, notes=found.notes)
+        unused = found.unused if given.use_captions else []
+        return Choice(found.source, found.captioned and given.use_captions, notes=found.notes, unused=unused)
     survey = Survey(folder, media=[name for name in names if is_media(name)])
     for name in survey.media:
         stem = name.removesuffix(PurePosixPath(name).suffix)
@@ -173,6 +177,12 @@ def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple
     source = source.model_copy(update={"absent": "skip"})
     notes = [*choice.notes, f"{missing} rows have no file here: they are left out (absent: skip)"]
     return replace(choice, source=source, notes=notes), Listing.collect(entries(source, dataset))
+
+
+def _named_as_videos(listing: Listing) -> int:
+    """How many stills have the name of a video beside them."""
+    stems = {kind: {item.path.rpartition(".")[0] for item in listing.items if item.kind == kind} for kind in _KINDS}
+    return len(stems["image"] & stems["video"])
 
 
 def _summary(choice: Choice, videos: str) -> str:

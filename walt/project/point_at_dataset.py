@@ -25,12 +25,17 @@ def own_dataset(root: Path, given: Given) -> Described:
     """A user's own files, looked at and described; nothing is written, and what was found is said line by line.
 
     Raises:
-        ConfigurationError: as ``describe_files``; or something that is not read may hold captions, and the user did not
-            say which table or that none is wanted.
+        ConfigurationError: as ``describe_files``; or all inputs are refused; or something that is not read may hold
+            captions, and the user did not say which table or that none is wanted.
     """
     described = describe_files(root, given)
     for line in described.lines():
         info(line)
+    refusals = described.listing.refusals
+    if not described.listing.items and all(refusal.code != "missing" for refusal in refusals):  # files may come later
+        first, count = refusals[0], len(refusals)
+        said = f"none of its {count} inputs can be read; the first: {first.source}: {first.cause} ({first.code})"
+        raise ConfigurationError(f"{printable(given.videos)}: {printable(said)}")
     chosen = given.captions is not None or given.columns.said or not given.use_captions
     if described.choice.may_lose_captions and not chosen:
         names = [name for unused in described.choice.unused if unused.may_hold_captions for name in unused.names]

@@ -29,7 +29,7 @@ from walt.project.point_at_dataset import own_dataset
         ({"t.csv": "# made by hand\npath,caption\na.mp4,a cat\n"}, "t.csv"),
         ({"t.csv": "path,caption\na.mp4,a cat\n".encode("utf-16-le")}, "t.csv"),  # without its mark
         ({"t.json": {"path": {"0": "a.mp4"}, "caption": {"0": "a cat"}}}, "t.json"),  # as pandas writes it
-        ({"t.parquet": pa.table({"path": ["a.mp4"], "caption": [[{"text": "a cat"}]]})}, "t.parquet"),
+        ({"t.parquet": pa.table({"path": ["a.mp4"], "caption": [[{"text": "a cat", "frame": 3}]]})}, "t.parquet"),
         ({"metadata.csv.gz": b"packed"}, "metadata.csv.gz"),
         ({"metadata.feather": b"arrow"}, "metadata.feather"),
         ({"t.xlsx": b"a sheet"}, "t.xlsx"),

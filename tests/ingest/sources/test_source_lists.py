@@ -156,7 +156,15 @@ def test_a_row_cannot_leave_the_folder(tmp_path: Path, path: str) -> None:
     assert codes(list_source(tmp_path, LIST, path="data")) == {path: "outside"}
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://a/b.mp4", "data://a", "concat://a|b", "javascript://x"])
+def test_a_file_url_is_a_path_and_cannot_leave_the_folder_either(tmp_path: Path) -> None:
+    touch(tmp_path, "a b.mp4")
+    (tmp_path / "t.csv").write_text(f"path,caption\nfile://{tmp_path}/a%20b.mp4,a cat\nfile:///etc/hostname,a dog\n")
+    found = list_source(tmp_path, LIST)
+    assert [item.source for item in found.items] == ["a b.mp4"]
+    assert codes(found) == {"/etc/hostname": "outside"}
+
+
+@pytest.mark.parametrize("url", ["ftp://a/b.mp4", "https://youtu.be/a", "data://a", "concat://a|b", "javascript://x"])
 def test_a_row_may_only_name_urls_that_can_be_fetched(tmp_path: Path, url: str) -> None:
     (tmp_path / "t.csv").write_text(f"path,caption\n{url},a cat\n")
     assert codes(list_source(tmp_path, LIST)) == {url: "bad_url"}

@@ -69,11 +69,18 @@ def test_lists_side_by_side_make_a_row_each(tmp_path: Path) -> None:
 def test_records_are_joined_by_a_key(tmp_path: Path) -> None:
     content = {"videos": [{"id": 1, "split": "train"}], "sentences": [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]}
     columns: Columns = {"text": "text", "split": "text"}
-    found = rows(tmp_path, content, columns, Shape(records="sentences", join=("videos", "id")))
+    found = rows(tmp_path, content, columns, Shape(records="sentences", join=("videos", "id", "id")))
     assert found == [(1, "a", "train"), (2, "b", None)]
     content["videos"].append({"id": 1, "split": "test"})
     with pytest.raises(ConfigurationError, match=r"two records of 'videos' have the id 1"):
-        rows(tmp_path, content, columns, Shape(records="sentences", join=("videos", "id")))
+        rows(tmp_path, content, columns, Shape(records="sentences", join=("videos", "id", "id")))
+
+
+def test_the_key_of_a_join_may_have_another_name_in_the_first(tmp_path: Path) -> None:
+    content = {"videos": [{"id": 7, "file": "a.mp4"}], "notes": [{"id": 1, "video_id": 7}, {"id": 7, "video_id": 8}]}
+    columns: Columns = {"id": "text", "file": "text"}
+    found = rows(tmp_path, content, columns, Shape(records="notes", join=("videos", "id", "video_id")))
+    assert found == [(1, "1", "a.mp4"), (2, "7", None)]
 
 
 def test_fields_inside_of_others(tmp_path: Path) -> None:

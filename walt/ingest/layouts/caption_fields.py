@@ -19,6 +19,12 @@ _SENTENCE = re.compile(
 )
 _REMARK = re.compile(rb"^[ \t]*#.*$|<!--[^>]*-->", re.MULTILINE)
 _CUE = re.compile(r"^\s*[\d:]+[.,]\d+\s*-->\s*[\d:]+[.,]\d+", re.MULTILINE)
+_MOMENT = r"(?:\d+:\d\d(?::\d\d)?(?:[.,]\d+)?|\d+(?:\.\d+)? ?s(?:ec(?:onds)?)?|\d+\.\d+)"
+_TIMED = re.compile(
+    rf"\s*(?:[\[(<]?{_MOMENT}[\])>]?(?:[\s,;|:]|$)|[\[(<]?\s*(?:{_MOMENT}|\d+)\s*(?:-|\u2013|to|,)\s*(?:{_MOMENT}|\d+)\s*[\])>:])"
+)
+_NO_WORDS = re.compile(r"\s*\d+\s*$|WEBVTT|(Kind|Language): ")
+_WHEN = frozenset(("start", "timestamp", "seek"))
 _LENGTHS = ("long", "medium", "short")
 
 
@@ -66,11 +72,39 @@ def fields_of_prose(record: dict[str, Any], depth: int = 2) -> Iterator[str]:
             yield name
 
 
+def texts_inside(value: Any, depth: int = 5) -> Iterator[str]:
+    """Texts under the names of captions, however deep they are."""
+    pairs = (
+        value.items() if isinstance(value, dict) else (("", part) for part in value) if isinstance(value, list) else ()
+    )
+    for name, part in pairs if depth else ():
+        if isinstance(part, str) and usual_names.is_caption(name) and part.strip():
+            yield part
+        yield from texts_inside(part, depth - 1)
+
+
 def holds_sentences(begin: bytes) -> bool:
     """Whether the beginning of a file of any kind holds a sentence: four words or more, other than in a remark."""
     return bool(_SENTENCE.search(_REMARK.sub(b"", begin.replace(b"\0", b""))))
 
 
 def are_subtitles(text: str) -> bool:
-    """Whether a text has a line that says from when to when the next one is shown, as SRT and WebVTT have."""
-    return bool(_CUE.search(text))
+    """Whether a text has a line that says from when to when the next one is shown, as SRT and WebVTT have; or each of
+    two lines or more begins with a time (``0:03 a cat``, ``[0.0-3.5] a cat``)."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(_CUE.search(text)) or (len(lines) > 1 and all(map(_TIMED.match, lines)))
+
+
+def are_words_of(text: str, subtitles: str) -> bool:
+    """Whether a text is what subtitles say, without their times."""
+    lines = [line for line in subtitles.splitlines() if not _CUE.match(line) and not _NO_WORDS.match(line)]
+    return bool(text.split()) and text.split() == " ".join(lines).split()
+
+
+def are_spoken(record: dict[str, Any]) -> bool:
+    """Whether a record is what was heard in a video, as programs for speech write it: a text, and segments of it with
+    their times and words."""
+    parts = record.get("segments", record.get("chunks"))
+    if not isinstance(record.get("text"), str) or not isinstance(parts, list):
+        return False
+    return all(isinstance(part, dict) and "text" in part and _WHEN & part.keys() for part in parts)

@@ -8,19 +8,27 @@ from typing import Any
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths
 from walt.ingest.layouts.peek import Peek
+from walt.ingest.layouts.spans_of_tables import beyond
 from walt.ingest.layouts.survey import Survey
-from walt.ingest.tables.cells import Record
+from walt.ingest.sources.items import Span
+from walt.ingest.tables.cells import Record, literal_list
 from walt.ingest.tables.fields import FILE, KEY, getter
-from walt.ingest.tables.spans import seconds, span_of_cell
+from walt.ingest.tables.spans import make_span, seconds, span_of_cell
 
-Found = tuple[dict[str, Any], int, list[str]]
-"""Settings of ``FileList``, how many of the first rows have a file, and notes."""
+_ABOUT_A_CAPTION = frozenset((
+    "lang", "language", "locale", "model", "source", "style", "type", "id", "idx", "annotator", "worker_id", "score",
+))  # fmt: skip
+"""Fields beside the text of one of several captions of the whole video."""
+
+Found = tuple[dict[str, Any], int, list[str]] | str
+"""Settings of ``FileList``, how many of the first rows have a file, and notes; or why the table must not be read."""
 
 
 def settings(survey: Survey, seen: Peek) -> Found | None:
     """How to read a table of a known form; None: it has none of them, or names no file that is here."""
     for recognise in (
         _msr_vtt,
+        _coco,
         _activitynet,
         _database,
         _hd_vila,
@@ -32,6 +40,7 @@ def settings(survey: Survey, seen: Peek) -> Found | None:
         _miradata,
         _webvid,
         _lists_of_parts,
+        _records_of_parts,
     ):
         if found := recognise(survey, seen):
             return found
@@ -56,6 +65,22 @@ def _with(paths: Paths | None, found: dict[str, Any], notes: list[str] | None = 
     return {"path_column": paths.column, **way, **relative, **found}, paths.hits, notes or []
 
 
+def _with_parts(survey: Survey, seen: Peek, paths: Paths | None, found: dict[str, Any]) -> Found | None:
+    """The settings of a table that lists the parts of each file, if the files are long enough to hold them."""
+    spans: tuple[str, ...] = found["span_columns"]
+
+    def of_record(record: Record) -> list[Span | None]:
+        lists = {name: _list_at(record, name) for name in found["explode"]}
+        rows = [dict(zip(lists, parts, strict=False)) for parts in zip(*lists.values(), strict=False)]
+        return [_span([getter(name)(row) for name in spans]) for row in rows]
+
+    shown = " and ".join(spans)
+    if paths and (example := beyond(survey, paths, ((record, of_record(record)) for record in seen.records))):
+        return f"{shown} are no seconds of these files: {example}"
+    records = {} if seen.place is None else {"records": seen.place}
+    return _with(paths, records | found, [f"spans from {shown}"])
+
+
 def _msr_vtt(survey: Survey, seen: Peek) -> Found | None:
     """MSR-VTT: sentences and videos in one file, joined by ``video_id``."""
     if not {"videos", "sentences"} <= set(_whole(seen)) or not _has(seen, "video_id", "caption"):
@@ -66,13 +91,38 @@ def _msr_vtt(survey: Survey, seen: Peek) -> Found | None:
     return _with(find_paths(survey, seen, "video_id"), found, notes)
 
 
+def _coco(survey: Survey, seen: Peek) -> Found | None:
+    """COCO's form: annotations with captions, and the videos or images, joined by the id that these have."""
+    content = _whole(seen)
+    notes = content.get("annotations")
+    if not isinstance(notes, list) or not any(isinstance(note, dict) and "caption" in note for note in notes):
+        return None
+    for name, by in (("videos", "video_id"), ("images", "image_id")):
+        files = content.get(name)
+        if not isinstance(files, list) or not all(isinstance(file, dict) and "id" in file for file in files):
+            continue
+        known = {file["id"]: file for file in files if isinstance(file["id"], int | str)}
+        own = [note for note in notes[: len(seen.records)] if isinstance(note, dict) and note.get(by) in known]
+        records: list[Record] = [{**known[note[by]], **note} for note in own]
+        fields = tuple(dict.fromkeys(column for note in own for column in note))
+        spans = _spans_inside(own, fields)
+        if "bbox" in fields or (not spans and any(map(usual_names.is_moment, fields))):
+            continue  # of a region of the picture, or of a part that cannot be told
+        single = Peek(seen.table, tuple(dict.fromkeys(column for record in records for column in record)), records)
+        found: dict[str, Any] = {"records": "annotations", "join": {"records": name, "key": "id", "by": by}}
+        found |= {"caption_columns": ("caption",)} | ({"span_columns": spans} if spans else {})
+        if joined := _with(find_paths(survey, single), found, [f"captions from annotations, files from {name}"]):
+            return joined
+    return None
+
+
 def _activitynet(survey: Survey, seen: Peek) -> Found | None:
     """ActivityNet Captions: a map of videos, each with lists of spans and sentences."""
     if not _has(seen, KEY, "timestamps", "sentences"):
         return None
     lists = ("timestamps", "sentences")
     found = {"explode": lists, "span_columns": ("timestamps",), "caption_columns": ("sentences",)}
-    return _with(find_paths(survey, seen, KEY), found, ["spans from timestamps"])
+    return _with_parts(survey, seen, find_paths(survey, seen, KEY), found)
 
 
 def _database(survey: Survey, seen: Peek) -> Found | None:
@@ -85,7 +135,7 @@ def _database(survey: Survey, seen: Peek) -> Found | None:
         return None
     found: dict[str, Any] = {"records": "database", "explode": ("annotations",), "caption_columns": columns}
     found |= {"span_columns": ("annotations.segment",)} | ({"split_column": "subset"} if _has(seen, "subset") else {})
-    return _with(find_paths(survey, seen, KEY), found, ["spans from annotations.segment"])
+    return _with_parts(survey, seen, find_paths(survey, seen, KEY), found)
 
 
 def _hd_vila(survey: Survey, seen: Peek) -> Found | None:
@@ -188,9 +238,45 @@ def _lists_of_parts(survey: Survey, seen: Peek) -> Found | None:
     if not spans:
         return None
     found: dict[str, Any] = {"explode": (*spans, texts), "span_columns": spans, "caption_columns": (texts,)}
-    if seen.place:
-        found["records"] = seen.place
-    return _with(find_paths(survey, seen), found, [f"spans from {' and '.join(spans)}"])
+    return _with_parts(survey, seen, find_paths(survey, seen), found)
+
+
+def _records_of_parts(survey: Survey, seen: Peek) -> Found | None:
+    """A record for each video, with a list of records of its parts (``"events": [{"start": 0, "end": 3, "caption":
+    ...}]``), or of its captions (``"captions": [{"lang": "en", "text": ...}]``)."""
+    for name in seen.columns:
+        lists = [value for record in seen.records if (value := _list_at(record, name)) is not None]
+        if not lists or not all(isinstance(value, list) for value in lists):
+            continue
+        inside = [part for value in lists for part in value]
+        if not inside or not all(isinstance(part, dict) for part in inside):
+            continue
+        fields = tuple(dict.fromkeys(field for part in inside for field in part))
+        texts = tuple(f"{name}.{field}" for field in fields if usual_names.is_caption(field))
+        if not texts or not all(_is_text(part.get(field.split(".")[-1])) for part in inside for field in texts):
+            continue
+        spans = _spans_inside(inside, fields)
+        if spans:
+            columns = tuple(f"{name}.{field}" for field in spans)
+            found = {"explode": (name,), "span_columns": columns, "caption_columns": texts}
+            return _with_parts(survey, seen, find_paths(survey, seen), found)
+        if {field for field in fields if f"{name}.{field}" not in texts} <= _ABOUT_A_CAPTION:
+            found = {"caption_columns": tuple(f"{name}.*.{field.split('.')[-1]}" for field in texts)}
+            return _with(find_paths(survey, seen), found | ({"records": seen.place} if seen.place else {}))
+    return None
+
+
+def _spans_inside(parts: list[dict[str, Any]], fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields that hold the spans of all parts; empty if there are none."""
+    for names in usual_names.SPANS:
+        same = tuple(found for name in names if (found := usual_names.same_name(name, fields)))
+        if len(same) == len(names) and all(_span([part.get(name) for name in same]) for part in parts):
+            return same
+    return ()
+
+
+def _span(ends: list[Any]) -> Span | None:
+    return make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0])
 
 
 def _has_lists(seen: Peek, name: str, fits: Callable[[Any], Any], like: str | None = None) -> bool:
@@ -199,12 +285,18 @@ def _has_lists(seen: Peek, name: str, fits: Callable[[Any], Any], like: str | No
     Args:
         like: a column whose lists have as many elements.
     """
-    find, as_long = getter(name), getter(like or name)
-    values = [(find(record), as_long(record)) for record in seen.records]
+    values = [(_list_at(record, name), _list_at(record, like or name)) for record in seen.records]
     return any(value for value, _ in values) and all(
         isinstance(value, list) and isinstance(other, list) and len(value) == len(other) and all(map(fits, value))
         for value, other in values
     )
+
+
+def _list_at(record: Record, name: str) -> Any:
+    """What a record holds at a name; of a text that spells a list, as tables without types have it, that list."""
+    value = getter(name)(record)
+    found = literal_list(value) if isinstance(value, str) and value.startswith("[") else value
+    return list(found) if isinstance(found, tuple) else found
 
 
 def _is_text(value: Any) -> bool:

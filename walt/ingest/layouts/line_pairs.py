@@ -6,6 +6,8 @@ import posixpath
 from dataclasses import dataclass
 
 from walt.core.errors import ConfigurationError
+from walt.ingest.layouts.paths_of_tables import find_paths, not_in_one_folder
+from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.kinds import LineFiles
 from walt.ingest.sources.line_files import read_lines
@@ -13,6 +15,7 @@ from walt.ingest.sources.line_files import read_lines
 _PATHS = ("videos.txt", "video.txt", "images.txt", "image.txt", "paths.txt")
 _CAPTIONS = ("prompts.txt", "prompt.txt", "captions.txt", "caption.txt", "texts.txt")
 _LOOKED_AT = 64
+_PATH = "path"
 
 
 @dataclass
@@ -22,13 +25,15 @@ class LinePair:
     paths: str
     captions: tuple[str, ...]
     videos: str
+    prefix: str
+    """The beginning of its paths that is cut off."""
 
     def source(self, unlisted: str) -> LineFiles:
         """The section of the descriptor."""
         return LineFiles.model_validate(
             {
                 "kind": "lines", "paths": self.paths, "captions": self.captions, "videos": self.videos,
-                "unlisted": unlisted, "absent": "refuse",
+                "prefix": self.prefix, "unlisted": unlisted, "absent": "refuse",
             },
             strict=False,
         )  # fmt: skip
@@ -49,12 +54,10 @@ def recognise_lines(survey: Survey) -> list[LinePair]:
             if found != len(lines):
                 said = f"{survey.folder.location(text)} has {len(lines)} lines, {survey.folder.location(name)} {found}"
                 raise ConfigurationError(f"{said}: they must have the same number, a caption for each path")
-        videos = next((base for base in ("", folder) if _hits(survey, base, lines)), None)
-        if videos is not None:
-            pairs.append(LinePair(text, beside, videos))
+        looked = [{_PATH: line} for line in lines[:_LOOKED_AT]]
+        seen = Peek(text, (_PATH,), [record for record in looked if record[_PATH].strip()])
+        found_by = find_paths(survey, seen, _PATH)
+        if found_by and found_by.hits and not found_by.suffixes and not not_in_one_folder(survey, found_by, seen):
+            base = folder if found_by.relative_to == "table" else ""
+            pairs.append(LinePair(text, beside, posixpath.join(base, found_by.videos).rstrip("/"), found_by.prefix))
     return pairs
-
-
-def _hits(survey: Survey, base: str, lines: list[str]) -> int:
-    paths = (line.strip() for line in lines[:_LOOKED_AT])
-    return sum("://" in path or survey.holds(posixpath.normpath(posixpath.join(base, path))) for path in paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +13,13 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.items import leaves_folder, spellings
+from walt.ingest.sources.rows import is_fetched
 from walt.ingest.tables.cells import Record
 from walt.ingest.tables.fields import fill, getter, holes
+from walt.media.kinds import kind_of
 
-_MOST_FOLDERS, _MOST_PLACES = 8, 256
+_MOST_FOLDERS, _MOST_PLACES, _MOST_SUFFIXES = 8, 256, 8
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:/|[a-z][a-z0-9+.-]*://")
 
 
 @dataclass(frozen=True)
@@ -68,21 +72,30 @@ def _candidates(peek: Peek) -> Iterator[str]:
 def _ways(survey: Survey, peek: Peek, column: str) -> Iterator[Paths]:
     """The ways in which a column may name files, each with its hits; the plain ones first."""
     values = [value for record in peek.records if (value := value_of(record, column))]
-    urls = sum("://" in value for value in values)
+    urls = [value for value in values if "://" in value and not value.startswith("file://")]
     if urls:
-        yield Paths(column, hits=urls)
-    local = [value for value in values if "://" not in value]
+        fetched = Paths(column, hits=sum(map(is_fetched, urls)))
+        saved = None if survey.listed else _behind_prefix(survey, column, urls)
+        yield saved if saved and saved.hits * 2 >= len(urls) else fetched
+    local = [value for value in values if "://" not in value or value.startswith("file://")]
     here = posixpath.dirname(peek.table)
-    suffixes = [(), *((suffix,) for suffix in survey.suffixes)]
+    suffixes = _suffixes(survey)
     for folder in ("", *_media_folders(survey)):
         for suffix in suffixes:
             yield _tried(survey, column, local, suffix, folder, "folder", folder)
             inside = _below(folder, here)
             if here and inside is not None:
                 yield _tried(survey, column, local, suffix, inside, "table", posixpath.join(here, inside))
-    if prefix := _prefix(survey, local):
-        cut = [value.removeprefix(prefix).lstrip("/") for value in local if value.startswith(prefix)]
-        yield _tried(survey, column, cut, (), "", "folder", "", prefix)
+    if cut := _behind_prefix(survey, column, local):
+        yield cut
+
+
+def _suffixes(survey: Survey) -> list[tuple[str, ...]]:
+    """Suffixes to try behind a name: none, each, all. Stills come after all videos, whose thumbnails they may be."""
+    known = survey.suffixes[:_MOST_SUFFIXES]
+    videos = tuple(suffix for suffix in known if kind_of(f"a{suffix}") == "video")
+    first = known if survey.listed else videos or known
+    return [(), *((suffix,) for suffix in first), *(() if survey.listed else (first, known))]
 
 
 def _media_folders(survey: Survey) -> Sequence[str]:
@@ -102,32 +115,61 @@ def _below(folder: str, table: str) -> str | None:
 
 
 def _tried(
-    survey: Survey, column: str, values: list[str], suffixes: tuple[str, ...], videos: str, relative_to: str, base: str,
-    prefix: str = "",
-) -> Paths:  # fmt: skip
+    survey: Survey, column: str, values: list[str], suffixes: tuple[str, ...], videos: str, relative_to: str, base: str
+) -> Paths:
     hits, found = 0, dict[str, str]()
     for value in values:
-        for name in spellings(f"{value}{suffixes[0]}" if suffixes else value):
+        for name in (name for suffix in suffixes or ("",) for name in spellings(f"{value}{suffix}")):
             if name.startswith("/"):
                 path = survey.folder.relative(name)
             else:
-                path = None if leaves_folder(name) else os.path.normpath(posixpath.join(base, name))
+                joined = posixpath.join(base, name)
+                outside = leaves_folder(joined if relative_to == "table" else name)
+                path = None if outside else os.path.normpath(joined)
             if path is not None and survey.holds(path):
                 hits += 1
                 found[value] = path
                 break
-    return Paths(column, suffixes, videos, relative_to, prefix, hits, found)
+    return Paths(column, suffixes, videos, relative_to, hits=hits, found=found)
 
 
-def _prefix(survey: Survey, values: list[str]) -> str:
-    """The part of absolute paths before the names of files that are here; empty if there is none."""
-    for value in values[:8]:
-        if value.startswith("/") and not survey.holds(survey.folder.relative(value)):
-            parts = value.split("/")
-            for number in range(1, len(parts)):
-                if survey.holds("/".join(parts[number:])):
-                    return "/".join(parts[:number]) + "/"
-    return ""
+def _behind_prefix(survey: Survey, column: str, values: list[str]) -> Paths | None:
+    """The way in which files are found where the beginning of their names is cut off: that of another machine, of a
+    server from which they came, or of the folders above this one. None: there is no such beginning.
+
+    Folders without a machine may be others than this one: all names must be in them, and be of different files.
+    """
+    prefix, folder = _prefix(survey, values)
+    if not prefix:
+        return None
+    found: dict[str, str] = {}
+    for value in values:
+        form = next((form for form in spellings(value) if form.startswith(prefix)), None)
+        path = "" if form is None else posixpath.join(folder, form.removeprefix(prefix).lstrip("/"))
+        if survey.holds(os.path.normpath(path)):
+            found[value] = os.path.normpath(path)
+        elif form is None and not _ABSOLUTE.match(prefix):
+            return None
+    if not _ABSOLUTE.match(prefix) and len(set(found.values())) < len(found):
+        return None
+    return Paths(column, (), folder, "folder", prefix, sum(value in found for value in values), found)
+
+
+def _prefix(survey: Survey, values: list[str]) -> tuple[str, str]:
+    """The part of names before those of files that are here, and the folder in which these are; empty if there is
+    none."""
+    folders = ("",) if survey.listed else ("", *_media_folders(survey))
+    values = [value for value in values if value.startswith("/")] if survey.listed else values
+    for form in (form for value in values[:_MOST_FOLDERS] for form in spellings(value)):
+        if form.startswith("/") and survey.holds(survey.folder.relative(form)):
+            continue
+        parts = form.split("/")
+        for number in range(1, len(parts)):
+            rest = "/".join(parts[number:])
+            for folder in folders:
+                if rest and survey.holds(posixpath.join(folder, rest)):
+                    return "/".join(parts[:number]) + "/", folder
+    return "", ""
 
 
 def value_of(record: Record, column: str) -> str:
@@ -148,12 +190,16 @@ def not_in_one_folder(survey: Survey, paths: Paths, seen: Peek) -> str | None:
     """
     if paths.relative_to == "table" or survey.chosen or survey.listed:
         return None
-    suffix = paths.suffixes[0] if paths.suffixes else ""
     for value in filter(None, (value_of(record, paths.column) for record in seen.records)):
-        if "://" in value or value.startswith("/") or (value in paths.found and not paths.videos):
+        form = next((form for form in spellings(value) if form.startswith(paths.prefix)), value)
+        name = form.removeprefix(paths.prefix)
+        cut = bool(paths.prefix) and not _ABSOLUTE.match(paths.prefix)
+        if _ABSOLUTE.match(name) or (value in paths.found and not paths.videos and not cut):
             continue
         folders = survey.folders[:_MOST_PLACES]
-        places = [place for folder in folders if survey.holds(place := posixpath.join(folder, f"{value}{suffix}"))]
+        ends = [f"{name}{suffix}" for suffix in paths.suffixes or ("",)]
+        there = ([place for end in ends if survey.holds(place := posixpath.join(folder, end))] for folder in folders)
+        places = [found[0] for found in there if found]
         if len(places) > (value in paths.found):
             where = " and ".join(sorted({*places, *filter(None, [paths.found.get(value)])})[:3])
             rest = f", and other files in {paths.videos or 'the folder itself'}" if value not in paths.found else ""

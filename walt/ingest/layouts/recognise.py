@@ -24,6 +24,7 @@ from walt.ingest.layouts.tables import (
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
 from walt.ingest.layouts.unused import Unused, counted, named, other_files
 from walt.ingest.sources.file_list import shape_of, split_of
+from walt.ingest.sources.frame_folders import why_no_frames
 from walt.ingest.sources.kinds import (
     FileList,
     FrameFolders,
@@ -97,7 +98,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if survey.tars and not survey.media:
         return _of_tars(survey, wish)
     sidecars = recognise_sidecars(survey)
-    names = [name for name in survey.tables if name not in sidecars.beside and name not in sidecars.others]
+    names = [name for name in survey.tables if name not in {*sidecars.beside, *sidecars.others, *sidecars.reports}]
     pairs = recognise_lines(survey)
     known = {*sidecars.beside, *(name for pair in pairs for name in (pair.paths, *pair.captions))}
     names += texts_with_names(survey, (name for name in survey.texts if name not in known))
@@ -164,9 +165,7 @@ def _of_tars(survey: Survey, wish: Wish) -> Choice:
     choice = Choice(found.source, captioned, notes=found.notes)
     for table, cause in sorted(why.items()):
         choice.unused.append(Unused([table], cause, wish.use_captions and not captioned))
-    if found.unread:
-        names = [f"members .{extension}" for extension in found.unread]
-        choice.unused.append(Unused(names, "no captions were found in them", wish.use_captions))
+    choice.unused += found.unused if wish.use_captions else []
     if survey.texts:
         choice.unused.append(Unused(survey.texts, "beside tars", wish.use_captions and not captioned))
     return choice
@@ -257,6 +256,10 @@ def _without_captions(survey: Survey, labels: bool) -> Choice:
     if labels:
         raise ConfigurationError(f"{survey.folder.location('')}: its files are not in folders of two classes or more")
     notes = [f"the folders {named(names)} may be classes: --labels-from-folders"] if len(names) > 1 and whole else []
+    broken = [(folder, why) for folder, names in survey.by_folder.items() if (why := why_no_frames(names))]
+    if broken:
+        said = f"numbered pictures, taken as stills, not as a video: {broken[0][1]}"
+        notes.append(f"{named([folder or 'the folder itself' for folder, _ in broken])}: {said}")
     return Choice(source, False, notes=notes)
 
 
@@ -290,8 +293,12 @@ def _left(
     for table, cause in sorted(why.items()):
         if table not in used:
             unused.append(Unused([table], cause, not chosen and _may_hold_captions(survey, table)))
+    if sidecars is not None and sidecars.reports:
+        unused.append(Unused(sidecars.reports, "a downloader's report, with the captions that are beside the files"))
     if sidecars is not None and sidecars.subtitles:
-        unused.append(Unused(sidecars.subtitles, "subtitles, whose times are not read", not choice.captioned))
+        unused.append(
+            Unused(sidecars.subtitles, "subtitles, whose times are not read, or their words", not choice.captioned)
+        )
     for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
         names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
         if names:

@@ -11,13 +11,23 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
-from walt.ingest.layouts.caption_fields import are_subtitles, caption_fields, fields_of_prose
+from walt.ingest.layouts.caption_fields import (
+    are_spoken,
+    are_subtitles,
+    are_words_of,
+    caption_fields,
+    fields_of_prose,
+    texts_inside,
+)
+from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
 from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
+_OF_FOLDER = "{folder}/"
+_NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
 _MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _OF_DOWNLOADERS = ("extractor", "extractor_key", "webpage_url", "formats")
 """Fields of yt-dlp's records of web videos: what stands there as a description is the uploader's, of whatever."""
@@ -35,6 +45,8 @@ class Sidecars:
     """All texts and JSON files that belong to one media file each, and whether they hold captions."""
     subtitles: list[str] = field(default_factory=list)
     """Of those: texts that are subtitles."""
+    reports: list[str] = field(default_factory=list)
+    """Tables in which a downloader says what it wrote, with the same captions."""
     others: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of those without captions by their names: fields that hold texts."""
     notes: list[str] = field(default_factory=list)
@@ -54,13 +66,15 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
     for template, names in sorted(texts.items()):
-        if all(are_subtitles(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
+        if all(_is_spoken(survey, name) for name in islice(names, _LOOKED_AT)):
             found.subtitles += names
             for name in names:
                 del found.beside[name]
             continue
         found.files.append(CaptionFile(file=template))
         found.used |= names.keys()
+        if template.startswith(_OF_FOLDER):
+            found.notes.append(f"captions are {template.removeprefix(_OF_FOLDER)} in the folder of each file")
         if several := _with_several_lines(survey, names):
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
@@ -68,10 +82,12 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
         named = tuple(field for field in wanted if any(map(getter(field), looked)))
         of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
-        fields = named if wanted else () if of_downloader else caption_fields(looked)
+        spoken = any(map(are_spoken, looked))
+        fields = named if wanted else () if of_downloader or spoken else caption_fields(looked)
         if not fields:
             prose = tuple(dict.fromkeys(field for record in looked for field in fields_of_prose(record)))
             prose = tuple(name for name in ("title", "description") if of_downloader and name in looked[0]) or prose
+            prose = ("text",) if spoken else prose
             found.others |= dict.fromkeys(names, prose) if prose else {}
             found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
             continue
@@ -79,7 +95,24 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         found.files.append(CaptionFile(file=template, fields=fields))
         found.notes.append(f"captions are {', '.join(fields)} of {template}")
         found.used |= names.keys()
+    if found.files:
+        found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
     return found
+
+
+def _is_spoken(survey: Survey, name: str) -> bool:
+    """Whether a text is subtitles, or has the words of those that are beside it."""
+    text, stem = _text(survey, name), name.rpartition(".")[0]
+    beside = [other for end in (".srt", ".vtt") if (other := f"{stem}{end}") in survey.foreign]
+    return are_subtitles(text) or any(are_words_of(text, _text(survey, other)) for other in beside)
+
+
+def _is_report(survey: Survey, table: str) -> bool:
+    """Whether a table is what img2dataset and video2dataset write beside the folder of a shard."""
+    folder = table.rpartition(".")[0]
+    if not table.endswith(".parquet") or not any(name.startswith(f"{folder}/") for name in survey.media):
+        return False
+    return {"key", "status", "url"} <= set(peek(survey.folder, table).columns)
 
 
 def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -90,6 +123,7 @@ def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str,
         by_stem[last.rpartition(".")[0]].append(name)
         by_stem[last].append(name)  # a.mp4.txt
     found: dict[str, dict[str, str]] = defaultdict(dict)
+    candidates = [*candidates]
     for name in candidates:
         path = PurePosixPath(name)
         stem, _, middle = path.stem.rpartition(".")
@@ -100,7 +134,30 @@ def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str,
             for media in by_stem.get(stem, ()):
                 for template in _ways(name, f".{middle}{path.suffix}", media):
                     found[template][name] = media
+    known = {name for names in found.values() for name in names}
+    for template, names in _of_folders(survey, (name for name in candidates if name not in known)):
+        found[template] |= names
     return _without_repetition(found)
+
+
+def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Texts and records of one name in folders that hold one media file each: ``x/video.mp4``, ``x/caption.txt``."""
+    by_name: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in candidates:
+        folder, _, last = name.rpartition("/")
+        is_text = last.lower().endswith(TEXTS)
+        inside = survey.by_folder.get(folder, [])
+        if folder and len(inside) == 1 and not (is_text and not _NAMED_AS_CAPTION.search(last)):
+            by_name[last][name] = f"{folder}/{inside[0]}"
+    for last, names in by_name.items():
+        if len(names) > 1 and not any(_is_table(survey, name) for name in islice(names, _LOOKED_AT)):
+            yield f"{_OF_FOLDER}{last}", names
+
+
+def _is_table(survey: Survey, name: str) -> bool:
+    """Whether a text or a JSON file names files, or is no record of captions."""
+    is_text = name.lower().endswith(TEXTS)
+    return survey.is_named_in(name) or not (is_text or caption_fields([_record(survey, name)]))
 
 
 def _ways(name: str, suffix: str, media: str) -> Iterator[str]:
@@ -124,7 +181,7 @@ def _without_repetition(found: dict[str, dict[str, str]]) -> dict[str, dict[str,
     """Each candidate under the template that finds the most."""
     left: dict[str, dict[str, str]] = {}
     taken: set[str] = set()
-    for template, names in sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0])):
+    for template, names in sorted(found.items(), key=lambda entry: (-len(entry[1]), entry[0][:1] != "{", entry[0])):
         fresh = {name: media for name, media in names.items() if name not in taken}
         if fresh:
             left[template] = fresh
@@ -144,12 +201,13 @@ def _text(survey: Survey, name: str) -> str:
 
 
 def _holds_texts(survey: Survey, name: str) -> bool:
-    """Whether a JSON file is a text, or a list with some."""
+    """Whether a JSON file is a text, or a list with some, or has texts under the names of captions somewhere inside."""
     try:
         content = json.loads(_text(survey, name))
     except (ValueError, RecursionError):
         return False
-    return any(isinstance(part, str) for part in (content if isinstance(content, list) else [content]))
+    parts = content if isinstance(content, list) else [content]
+    return any(isinstance(part, str) for part in parts) or any(texts_inside(content))
 
 
 def _record(survey: Survey, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ and an end, and no span in seconds can be made of them, the table is not read un
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_plain
-from walt.ingest.tables.cells import short
+from walt.ingest.tables.cells import Record, literal_list, short
 from walt.ingest.tables.fields import getter
 from walt.ingest.tables.spans import make_span, seconds, span_of_cell
 from walt.media.images import SourceError
@@ -29,7 +29,7 @@ _ROUNDED, _EXACT = 0.5, 0.05
 """Seconds by which a span may end after its file; and those by which it may where the file is as long as the span."""
 _MOMENT = r"\d+(?:[:.,]\d+)*(?: ?(?:%|s|ms|sec|secs|seconds|min))?"
 _RANGE = re.compile(rf"\s*\[?\(?\s*{_MOMENT}\s*(?:-->|->|[-~,;/\u2013\u2014]|to)\s*{_MOMENT}\s*\)?\]?\s*")
-_OF_RANGES = re.compile(r"time|span|segment|interval|range|window|period", re.IGNORECASE)
+_OF_RANGES = re.compile(r"time|span|segment|interval|range|window|period|moment|event|(^|_)ts(_|$)", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?$")
 _BEGIN = re.compile(r"(^|[_ .])(start|begin|onset|from)([_ ]|$)", re.IGNORECASE)
 _END = re.compile(r"(^|[_ .])(end|stop|offset|to|duration|length|until)([_ ]|$)", re.IGNORECASE)
@@ -62,7 +62,10 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
             continue
         if wanted or not any(spans):
             return Spans(names if wanted else (), notes)
-        longer = _longer(survey, seen, paths, spans)
+        latest: dict[str, Span] = {}
+        for record, span in zip(seen.records, spans, strict=True):
+            _keep_latest(latest, paths.found.get(value_of(record, paths.column)), span)
+        longer = _longer(survey, latest)
         if longer is None:
             return Spans(names, [*notes, f"spans from {shown}"])
         if longer:
@@ -103,14 +106,31 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _longer(survey: Survey, seen: Peek, paths: Paths, spans: list[Span | None]) -> str | None:
-    """Whether the files end before their spans do. None: most do not; empty: they are as long as the spans, from which
-    they were cut; else an example of a file that is neither."""
+def beyond(survey: Survey, paths: Paths, spans: Iterable[tuple[Record, Iterable[Span | None]]]) -> str | None:
+    """An example of a file that ends before the spans that its record lists; None: most files do not.
+
+    Args:
+        spans: of each record.
+    """
     latest: dict[str, Span] = {}
-    for record, span in zip(seen.records, spans, strict=True):
-        name = paths.found.get(value_of(record, paths.column))
-        if span and name and span[1] > latest.get(name, (0.0, 0.0))[1]:
-            latest[name] = span
+    for record, of_record in spans:
+        for span in of_record:
+            _keep_latest(latest, paths.found.get(value_of(record, paths.column)), span)
+    if _longer(survey, latest) is None:
+        return None
+    name = max(latest, key=lambda name: latest[name][1])
+    return f"{_shown(latest[name])} in {short(name)}, which lasts {_length(survey, name):.1f} s; {_HOW}"
+
+
+def _keep_latest(latest: dict[str, Span], name: str | None, span: Span | None) -> None:
+    """Keep of each file the span that ends last."""
+    if span and name and span[1] > latest.get(name, (0.0, 0.0))[1]:
+        latest[name] = span
+
+
+def _longer(survey: Survey, latest: dict[str, Span]) -> str | None:
+    """Whether files end before their last spans do. None: most do not; empty: they are as long as the spans, from which
+    they were cut; else an example of a file that is neither."""
     chosen = sorted(latest, key=lambda name: -latest[name][1])[:_LOOKED_AT]
     lengths = [(name, length, latest[name]) for name in chosen if (length := _length(survey, name)) is not None]
     short_ones = [found for found in lengths if _is_shorter(found[1], found[2])]
@@ -155,13 +175,18 @@ def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
     for name in left:
         values = [value for record in seen.records if (value := getter(name)(record))]
         named = _OF_RANGES.search(name) or all("-->" in str(value) for value in values)
-        if values and named and all(isinstance(value, str) and _is_range(value) for value in values):
+        if values and named and all(map(_is_range, values)):
             return f"{name} ({short(values[0])}) seems to be a span, which is not read so: {_HOW}"
     return None
 
 
-def _is_range(value: str) -> bool:
-    return bool(_RANGE.fullmatch(value)) and not _DATE.match(value.strip())
+def _is_range(value: Any) -> bool:
+    """Whether a value is a begin and an end, in whatever unit, or a list of some."""
+    ends = literal_list(value) if isinstance(value, str) and value.startswith(("[", "(")) else value
+    if isinstance(ends, list | tuple):
+        one = len(ends) == 2 and all(map(_is_number, ends))
+        return one or (bool(ends) and all(isinstance(part, list | tuple) and _is_range(part) for part in ends))
+    return isinstance(value, str) and bool(_RANGE.fullmatch(value)) and not _DATE.match(value.strip())
 
 
 def _moments(seen: Peek, paths: Paths) -> str | None:

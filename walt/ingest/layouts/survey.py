@@ -13,7 +13,7 @@ from walt.ingest.layouts.caption_fields import holds_sentences
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import are_frames
 from walt.ingest.tables.read import is_table
-from walt.media.kinds import is_media
+from walt.media.kinds import is_media, kind_of
 
 TEXTS = (".txt", ".caption")
 """Suffixes of texts, which may be captions."""
@@ -150,19 +150,25 @@ class Survey:
         """The folders that hold numbered pictures alone, as many as a video has: each may be a video."""
         if not isinstance(self.folder, LocalFolder):
             return frozenset()
+        return frozenset(folder for folder, names in self.by_folder.items() if folder and are_frames(names))
+
+    @cached_property
+    def by_folder(self) -> dict[str, list[str]]:
+        """The names of the media in each folder."""
         inside = defaultdict[str, list[str]](list)
         for path in self.media:
             folder, _, name = path.rpartition("/")
             inside[folder].append(name)
-        return frozenset(folder for folder, names in inside.items() if folder and are_frames(names))
+        return dict(inside)
 
     @cached_property
     def suffixes(self) -> tuple[str, ...]:
-        """Those of the media, the most frequent first."""
+        """Those of the media, videos' first, of which the most frequent first."""
         if self.listed:
             return _USUAL_SUFFIXES
         counts = Counter(PurePosixPath(name).suffix for name in self.media)
-        return tuple(suffix for suffix, _ in sorted(counts.items(), key=lambda found: (-found[1], found[0])))
+        order = sorted(counts, key=lambda suffix: (kind_of(f"a{suffix}") == "image", -counts[suffix], suffix))
+        return tuple(order)
 
     @cached_property
     def folders(self) -> tuple[str, ...]:

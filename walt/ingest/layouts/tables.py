@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
@@ -168,7 +168,15 @@ def prose_columns(survey: Survey, found: Recognised) -> list[str]:
     used = [value for value in found.settings.values() if value]
     taken = {name for value in used for name in ((value,) if isinstance(value, str) else value)}
     left = [name for name in seen.columns if name not in taken and name not in usual_names.LABELS]
-    return [name for name in left if any(is_prose(getter(name)(record), 2) for record in seen.records)]
+    of_lists = dict.fromkeys(f"{name}.-1.{field}" for name in left for field in _fields_of_chat(seen, name))
+    return [name for name in (*left, *of_lists) if any(is_prose(getter(name)(record), 2) for record in seen.records)]
+
+
+def _fields_of_chat(seen: Peek, name: str) -> Iterator[str]:
+    """The fields of the last of a chat's messages, each of which says whose it is."""
+    for value in (getter(name)(record) for record in seen.records):
+        last = value[-1] if isinstance(value, list) and value and isinstance(value[-1], dict) else {}
+        yield from last if {"from", "role"} & last.keys() else ()
 
 
 def _holds_texts(seen: Peek, name: str) -> bool:
@@ -203,7 +211,7 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     settings |= {name: getattr(paths, name) for name in ("suffixes", "videos", "prefix") if getattr(paths, name)}
     if paths.relative_to == "table":
         settings["relative_to"] = "table"
-    notes: list[str] = []
+    notes = [f"of paths the beginning {paths.prefix} is left out"] if paths.prefix else []
     if any(name in survey.of_frames for name in paths.found.values()):
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.ingest.layouts.caption_fields import caption_fields
+from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources import energon_splits
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.kinds import WebDatasetTars
 from walt.ingest.sources.tar_members import Place, members
 from walt.ingest.sources.webdataset_tars import INDEX, LONGEST_INDEX, LONGEST_TEXT, key_and_extension
+from walt.ingest.tables.read import is_table
 from walt.media.kinds import is_media
 
 _LOOKED_AT = 64
 _TEXTS = ("txt", "text", "caption", "cap", "prompt")
 _MAY_HOLD_CAPTIONS = ("srt", "vtt", "xml", "yaml", "yml", "pickle", "pkl")
 _ENERGON = ".nv-meta"
+_MOST_MEMBERS = 10_000
 _MOST_NAMED = 16
 _MOST_FOLDERS = 64
 
@@ -34,8 +37,8 @@ class Tars:
     source: WebDatasetTars
     captioned: bool
     notes: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-    """Extensions of members in which no captions were found, and may be."""
+    unused: list[Unused] = field(default_factory=list)
+    """Members in which no captions were found, and may be."""
 
 
 @dataclass
@@ -45,6 +48,8 @@ class _Look:
     places: dict[str, Place] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
     """Content of small members that are not pictures or videos."""
+    tables: list[str] = field(default_factory=list)
+    """Members that end like a table, also behind the first ones."""
 
     def joined(self, rule: str) -> dict[str, dict[str, str]]:
         """Extension -> name of the members of each key that has a picture or video."""
@@ -97,8 +102,8 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
     if several[True]:
         notes.append("a key has several pictures or videos: each is an input; `video` in the descriptor chooses one")
     source = WebDatasetTars(kind="webdataset", tars=patterns, damaged="stop", **settings)
-    unread = [] if captions else [name for name in sorted(extensions) if _may_hold_captions(look, samples, name)]
-    return Tars(source, bool(captions), notes, unread)
+    unused = [] if captions else [*_unused(look, samples, extensions)]
+    return Tars(source, bool(captions), notes, unused)
 
 
 def patterns_of(tars: list[str]) -> tuple[str, ...]:
@@ -110,9 +115,13 @@ def _look(folder: Folder, tar: str) -> _Look:
     look = _Look()
     try:
         with folder.open(tar) as stream:
-            for name, refusal, place in islice(members(folder.location(tar), stream), _LOOKED_AT):
-                if refusal is None:
+            for number, (name, refusal, place) in enumerate(members(folder.location(tar), stream)):
+                if refusal is None and number < _LOOKED_AT:
                     look.places[name] = place
+                if refusal is None and is_table(name):
+                    look.tables.append(name)
+                if number >= _MOST_MEMBERS:
+                    break
             for name, place in look.places.items():
                 if not is_media(name) and place.size <= LONGEST_TEXT:
                     look.texts[name] = _read(stream, place)
@@ -147,6 +156,19 @@ def _captions(look: _Look, samples: dict[str, dict[str, str]], extensions: Itera
         records = [_record(look, found[extension]) for found in samples.values() if extension in found]
         fields |= dict.fromkeys(f"{extension}:{name}" for name in caption_fields(records))
     return (*texts, *fields)
+
+
+def _unused(look: _Look, samples: dict[str, dict[str, str]], extensions: Iterable[str]) -> Iterator[Unused]:
+    """Members in which no captions were found: those beside media, and tables and texts that belong to no sample."""
+    if beside := [f"members .{name}" for name in sorted(extensions) if _may_hold_captions(look, samples, name)]:
+        yield Unused(beside, "no captions were found in them", True)
+    joined = {name for found in samples.values() for name in found.values()}
+    tables = [name for name in look.tables if name not in joined]
+    texts = [name for name in look.texts if _is_text(name) and name not in joined]
+    for names, what in ((tables, "tables"), (texts, "texts")):
+        if names:
+            said = f"{what} inside of a tar, of no sample by their names: unpack it, and give the folder"
+            yield Unused(names, said, True)
 
 
 def _may_hold_captions(look: _Look, samples: dict[str, dict[str, str]], extension: str) -> bool:

@@ -24,6 +24,7 @@ SPANS = (
     ("Start_timestamp", "End_timestamp"), ("start_timestamp", "stop_timestamp"), ("start_time", "stop_time"),
     ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"),
     ("timestamp",), ("span",), ("clip.span",), ("segment",), ("interval",), ("time_span",), ("timespan",),
+    ("time_range",), ("time_window",), ("window",), ("times",), ("ts",),
 )  # fmt: skip
 """Whatever their case, and with blanks, ``_``, ``-`` or nothing between words: see ``same_name``."""
 SPLITS = ("split", "subset", "partition")

@@ -15,7 +15,7 @@ from walt.ingest.tables.cells import BadValue, convert
 from walt.ingest.tables.fields import getter
 
 LONGEST_TEXT = 1 << 20
-_HOLES = ("{path}", "{name}", "{rest}", "{stem}")
+_HOLES = ("{path}", "{name}", "{rest}", "{stem}", "{folder}")
 
 
 class CaptionFiles:
@@ -33,6 +33,8 @@ class CaptionFiles:
         """The captions of a file; none if there is no such caption file, or it has none of the fields."""
         found: list[Caption] = []
         for file, getters in self._files:
+            if "{folder}" in file.file and "/" not in name:
+                continue
             place = filled(file.file, name)
             data = self._folder.read(place, LONGEST_TEXT + 1)
             if data is None:
@@ -69,7 +71,7 @@ def filled(template: str, name: str) -> str:
     stem = last.rpartition(".")[0] or last
     path = f"{folder}/{stem}" if folder else stem
     rest = path.partition("/")[2] or path
-    holes = {"{path}": path, "{name}": name, "{rest}": rest, "{stem}": stem}
+    holes = {"{path}": path, "{name}": name, "{rest}": rest, "{stem}": stem, "{folder}": folder}
     for hole, value in holes.items():
         template = template.replace(hole, value) if hole in template else template
     return template

@@ -81,8 +81,9 @@ def columns_of(source: FileList) -> dict[str, ColumnKind]:
 
 def shape_of(source: FileList) -> Shape:
     """How the rows of a source follow from what its tables hold."""
-    join = None if source.join is None else (source.join.records, source.join.key)
-    return Shape(source.records, source.explode, join)
+    join = source.join
+    joined = None if join is None else (join.records, join.key, join.by or join.key)
+    return Shape(source.records, source.explode, joined)
 
 
 class _Rows:

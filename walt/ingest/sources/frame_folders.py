@@ -15,7 +15,7 @@ from walt.ingest.sources.kinds import FrameFolders
 from walt.ingest.sources.locations import frames_location
 from walt.media.images import SourceError
 from walt.media.kinds import is_media, kind_of
-from walt.media.numbered import in_order
+from walt.media.numbered import in_order, numbered
 from walt.media.stills import SUFFIXES
 
 _LONGEST_TEXT = 1 << 20
@@ -92,6 +92,20 @@ def are_frames(names: list[str]) -> bool:
     except SourceError:
         return False
     return True
+
+
+def why_no_frames(names: list[str]) -> str | None:
+    """What is wrong with the pictures of a folder that are no frames of one video although most of them are numbered;
+    None: they are, or nobody would take them for some."""
+    if len(names) < _FEWEST_FRAMES or any(kind_of(name) == "video" for name in names):
+        return None
+    if 2 * sum(numbered(name) is not None for name in names) <= len(names):
+        return None
+    try:
+        in_order(names)
+    except SourceError as error:
+        return error.cause
+    return None
 
 
 def folders_of(names: Iterator[str]) -> Iterator[tuple[str, list[str]]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from urllib.parse import unquote
 
 from walt.data.captions import Caption
 from walt.media.kinds import Kind, kind_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # workers import this module, and need no tables
     from walt.data.clip_table import Split
 
 KeyT = TypeVar("KeyT", bound=Hashable)
+_LOCAL = "file://"
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
 
@@ -279,13 +281,17 @@ def leaves_folder(name: str) -> bool:
 
 def spellings(path: str) -> tuple[str, ...]:
     """A path as it is written, then as the same file may be called here: with slashes for the backslashes of Windows,
-    with accents as letters of their own or not, as other systems keep them, and without blanks around it."""
+    with accents as letters of their own or not, as other systems keep them, without blanks around it, and with the
+    signs that ``%20`` and its like stand for in URLs. Of a ``file://`` URL, which is a path: without its beginning."""
     bare = path.strip()
-    if path.isascii() and "\\" not in path:
+    if path.isascii() and "\\" not in path and "%" not in path and not path.startswith(_LOCAL):
         return (path,) if bare == path else (path, bare)
+    if path.startswith(_LOCAL):
+        path = "/" + path.removeprefix(_LOCAL).partition("/")[2]  # without the name of a machine
     slashed = path.replace("\\", "/")
     forms = (path, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
-    return tuple(dict.fromkeys((*forms, *(form.strip() for form in forms))))
+    plain = tuple(dict.fromkeys((*forms, *(form.strip() for form in forms))))
+    return plain if "%" not in path else tuple(dict.fromkeys((*plain, *map(unquote, plain))))
 
 
 def _is_text(caption: str) -> bool:

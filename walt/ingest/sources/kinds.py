@@ -35,7 +35,7 @@ class CaptionFile(Section):
     file: str
     """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
     ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
-    folder), or with ``{stem}``, the last part of ``{path}``."""
+    folder), or with ``{stem}``, the last part of ``{path}``; ``{folder}/caption.txt`` in the folder of each file."""
     fields: tuple[str, ...] = ()
     """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
     lines: Literal["one", "each"] = "one"
@@ -65,8 +65,9 @@ class LineFiles(Section):
     """Such as ``[prompts.txt]``, each with as many lines."""
     videos: str = ""
     """Folder that paths are relative to."""
+    prefix: str = ""
     unlisted: Literal["ignore", "take"] = "ignore"
-    """As for a list."""
+    """This and the prefix: as for a list."""
     absent: Absent
 
 
@@ -76,7 +77,9 @@ class Join(Section):
     records: str
     """Field that holds the list, such as ``videos``."""
     key: str
-    """Field that both have, such as ``video_id``."""
+    """Field that both have, such as ``video_id``; or of the second list only, such as ``id``, where the first has
+    ``by``."""
+    by: str | None = None
 
 
 class FileList(Section):

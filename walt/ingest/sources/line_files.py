@@ -9,7 +9,7 @@ from walt.data.captions import Caption
 from walt.ingest.sources.caption_files import text_of
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Again, Entry, Item, Refusal
+from walt.ingest.sources.items import Again, Entry, Item, Refusal, spellings
 from walt.ingest.sources.kinds import LineFiles
 from walt.ingest.sources.rows import Found, RowFiles
 from walt.ingest.tables.cells import Row
@@ -30,10 +30,10 @@ def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
         if len(lines) != len(paths):
             said = f"{folder.location(source.paths)} has {len(paths)} lines, {folder.location(name)} {len(lines)}"
             raise ConfigurationError(f"{said}: they must have the same number, a caption for each path")
-    files = RowFiles(folder, source.videos, source.absent, repeats=True)
+    files = RowFiles(folder, source.videos, source.absent, prefix=source.prefix, repeats=True)
     for number, path in enumerate(paths):
         row = Row(source.paths, number + 1, ())
-        found = files.find(row, [path.strip()])
+        found = files.find(row, spellings(path.strip()))
         if not isinstance(found, Found):
             if found:
                 yield found

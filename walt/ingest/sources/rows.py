@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -19,7 +20,17 @@ from walt.media.kinds import is_media
 from walt.media.numbered import in_order, numbered
 
 FETCHED = ("s3://", "https://", "http://")
-"""URLs that a table may name. A local file is named by its path alone."""
+"""URLs that a table may name and that are fetched. A ``file://`` URL is a path."""
+_PAGES = re.compile(
+    r"https?://(?:[a-z]+\.)?(?:youtube\.com/(?:watch|shorts|embed)|youtu\.be/|vimeo\.com/\d|dailymotion\.com/video"
+    r"|bilibili\.com/video|tiktok\.com/@)",
+    re.IGNORECASE,
+)
+
+
+def is_fetched(url: str) -> bool:
+    """Whether a URL names a file that can be fetched, not the page on which a site shows a video."""
+    return url.startswith(FETCHED) and not _PAGES.match(url)
 
 
 def tables_outside(source: OneSource) -> list[str]:
@@ -98,7 +109,7 @@ class RowFiles:
         source = names[0]
         if not source:
             return Refusal(row.name, "missing", "the path is empty")
-        if "://" in source:
+        if "://" in source and not (self._prefix and source.startswith(self._prefix)):
             return self._find_url(row, source)
         paths = [self._inside(name) for name in names]
         if None in paths:
@@ -111,7 +122,7 @@ class RowFiles:
             if self._absent == "skip":
                 return None
             return Refusal(source, "missing", f"line {row.line} names it, but the file does not exist")
-        source = path if source.startswith("/") else source
+        source = path if source.startswith("/") or self._prefix else source
         return Found(source, path, self._folder.location(path), path)
 
     def first(
@@ -175,8 +186,10 @@ class RowFiles:
         return os.path.normpath(f"{self._videos}/{name}" if self._videos else name)
 
     def _find_url(self, row: Row, url: str) -> Found | Refusal:
-        if not url.startswith(FETCHED):
-            return Refusal(url, "bad_url", f"only {', '.join(FETCHED)} are fetched")
+        if not is_fetched(url):
+            page = url.startswith(FETCHED)
+            cause = "a page with a video, not a file" if page else f"only {', '.join(FETCHED)} are fetched"
+            return Refusal(url, "bad_url", cause)
         try:
             source, name = shown(url), urlsplit(url).path
         except ValueError as error:

@@ -143,7 +143,7 @@ def _lonely(
                 cause = f"a caption, but no picture with the key {key!r}: a key ends at the {ends} of a name"
                 yield Refusal(f"{tar}::{key}.{one.extension}", "no_media", cause)
     bare = next((key for key, sample in samples.items() if sample.media and key not in keys), None)
-    if keys and bare is not None:
+    if keys and bare is not None and bare.partition(".")[0] == keys[0].partition(".")[0]:
         other = "first_dot" if source.key_ends_at == "last_dot" else "last_dot"
         said = f"'{keys[0]}' has a caption and no picture, '{bare}' a picture: a key ends at the {ends} of a name"
         warning(f"{tar}: {said}; source.key_ends_at: {other} may join them")

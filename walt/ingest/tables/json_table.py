@@ -32,7 +32,9 @@ class _Refused(ValueError):
     """Valid JSON that is refused all the same."""
 
 
-def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple[str, str] | None = None) -> Numbered:
+def json_records(
+    where: str, stream: IO[bytes], records: str | None, join: tuple[str, str, str] | None = None
+) -> Numbered:
     """The records of a ``.json`` file, as (number from 1, or line, record).
 
     A file of several JSON values, one after the other or one per line, is read whatever its name.
@@ -40,8 +42,8 @@ def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple
     Args:
         records: the field that holds the list or map of records; None: the file's whole content is it; ``EVERY``: each
             field is a list of them.
-        join: a second field, and the key by which one of its records belongs to each of the first: its fields are
-            seen where the record has none of that name.
+        join: a second field, the key by which one of its records belongs to each of the first, and the name of that
+            key in the first: its fields are seen where the record has none of that name.
 
     Raises:
         ConfigurationError: not JSON, or there are no records at that field; the message names the line.
@@ -63,8 +65,8 @@ def json_records(where: str, stream: IO[bytes], records: str | None, join: tuple
     except (_Refused, RecursionError) as error:
         cause = str(error) if isinstance(error, _Refused) else "nested too deeply"
         raise ConfigurationError(f"{where}: {printable(cause)}") from None
-    further = _joined(where, content, *join) if join else {}
-    by = getter(join[1]) if join else None
+    further = _joined(where, content, *join[:2]) if join else {}
+    by = getter(join[2]) if join else None
     for number, record in _of_content(where, content, records):
         if isinstance(record, BadValue):
             yield number, record

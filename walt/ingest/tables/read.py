@@ -31,7 +31,7 @@ class Shape:
     """Field of a JSON file that holds the list or map of records."""
     explode: tuple[str, ...] = ()
     """Lists of equal length in each record, whose elements side by side make a row each."""
-    join: tuple[str, str] | None = None
+    join: tuple[str, str, str] | None = None
     """See ``walt.ingest.tables.json_table.json_records``."""
 
 
