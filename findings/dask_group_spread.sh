@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The spread of groups in Dask is computed in the column's own type: of uint8 it is 0, of times of today 0 or 22 for 1.
+# The spread of groups in Dask is computed in the column's own type: of uint8 it is 0, of times of today 0 or 18 for 1.
 #
 # Guess:  groupby().std() and var() of Dask are those of pandas up to rounding, as std() of the whole column is.
 # Truth:  they are made of the sums of x and of x * x, where x * x has the column's type: uint8 and int16 are squared modulo
