@@ -2,11 +2,10 @@
 # Dask's quantiles are too large, and the more so the more partitions there are.
 #
 # Guess:  quantile() of Dask is approximate: off by a little in either direction, less with more data.
-# Truth:  each partition's quantiles are merged as if they were its only values: the nearest larger one is taken. Of equal
-#         random rows the result grows with the number of partitions: with 100 of 1000 rows the median of an exponential
-#         spread (durations) is 12 % too large and the 99th percentile 16 %: as many clips as promised are not left out.
-#         A partition more makes it no better, and asking for more quantiles at once does. So do median_approximate and
-#         describe(), and da.percentile. With one partition it is exact.
+# Truth:  the quantiles of the partitions are merged, and of equally random rows the result grows with the number of
+#         partitions: with 100 of 1000 rows the median of an exponential spread (durations) is 12 % too large and the 99th
+#         percentile 16 %, so that a filter by it leaves out half as many clips as it should. da.percentile and the median of
+#         describe() are the same. With one partition it is exact; da.percentile asked for all of 1 to 99 at once is nearer.
 # Seen:   dask 2026.8.0, pandas 3.1.1, numpy 2.4.6
 set -euo pipefail
 unset PYTHONPATH
