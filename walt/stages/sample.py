@@ -78,8 +78,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     models = [load_config(folder, TransformerConfig) for folder in cascade(paths, config.sample.cascade).values()]
     architecture = models[0]
     unconditional = "" if architecture.conditioning == "text" else None
-    sizes = [model.resolution for model in models]
-    prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, sizes)
+    prompts = choose_prompts(config, paths, architecture.num_classes, unconditional, [one.resolution for one in models])
     check_prompts(prompts, architecture)
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     for note in notes_on_prompts(prompts, pipeline.text_encoder):
