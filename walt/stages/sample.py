@@ -2,8 +2,7 @@
 
 ``results/samples`` holds ``00000.mp4`` and ``00000.png`` ... (the final videos), the same under ``base/`` where a
 cascade follows the base model, each without loss in a folder ``lossless`` beside it, ``grid.png``, and
-``samples.json``: the files, prompt, seed, settings and models of each. Videos that a person asks for on the command
-line are made by ``walt.commands.sample``.
+``samples.json``: the files, prompt, seed, settings and models of each. What a person asks for, ``walt sample`` makes.
 """
 
 from __future__ import annotations
