@@ -29,9 +29,7 @@ PARAMS = load_recipe("tiny")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Paths:
-    paths = write_project(tmp_path_factory.mktemp("project"))
-    paths.manifest.mkdir(parents=True)
-    return paths
+    return write_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture
