@@ -14,7 +14,7 @@ import pytest
 
 from walt.core import storage
 from walt.core.errors import LockedError, StorageError
-from walt.core.storage import atomic_directory, lock, storage_errors
+from walt.core.storage import atomic_directory, clean_beside, lock, storage_errors
 
 
 def write(path: Path, text: str) -> None:
@@ -112,3 +112,23 @@ def test_a_lock_that_another_machine_holds_names_it(machine: str, said: str, tmp
 def test_a_disk_that_fails_or_has_gone_is_an_error_of_storage(number: int, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=f"^{tmp_path}: {os.strerror(number)}"), storage_errors(tmp_path):
         failing(number)()
+
+
+def test_what_a_killed_process_left_of_a_folder_is_removed_and_no_other_writers(tmp_path: Path) -> None:
+    write(tmp_path / "base", "old")
+    for name in ("base.12.tmp", "base.12.old.tmp", "base-2.12.tmp", "base.tmp", "sr.12.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    clean_beside(tmp_path / "base")
+    assert {path.name for path in tmp_path.iterdir()} == {"base", "base-2.12.tmp", "base.tmp", "sr.12.tmp"}
+    assert (tmp_path / "base/file").read_text() == "old"
+
+
+def test_what_was_there_comes_back_after_a_kill_between_two_names(tmp_path: Path) -> None:
+    for name in ("base.12.tmp", "base.12.old.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    clean_beside(tmp_path / "base")
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+    assert (tmp_path / "base/file").read_text() == "base.12.old.tmp"
+    clean_beside(tmp_path / "absent/base")

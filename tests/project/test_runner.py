@@ -103,6 +103,23 @@ def test_what_a_stage_made_is_recorded(tmp_path: Path, monkeypatch: pytest.Monke
     assert read_json(record)["files"] == expected, "the index has the digest of the tar"
 
 
+def test_what_killed_starts_left_half_written_goes_at_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+    left = [
+        "data/text.7.tmp/a.tar",
+        "models/text-encoder.7.tmp/weights",
+        "work/encode-text/lineage/sources.parquet.7.tmp",
+    ]
+    others = ["models/base.7.tmp/weights", "data/text/written.json"]
+    for name in (*left, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(encode_text, "run", lambda *_: {})
+    run_stage(get_stage("encode-text"), tmp_path)
+    assert [name for name in left if (tmp_path / name).exists()] == []
+    assert all((tmp_path / name).exists() for name in others)
+
+
 def test_on_several_machines_nothing_is_set_aside_before_they_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

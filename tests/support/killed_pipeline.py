@@ -218,7 +218,9 @@ def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
     found, expected = outputs(root, stage), outputs(calm, stage)
     differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     assert not differing, f"{stage} after {kills.done}: {differing}"
-    assert not list((root / "work" / stage).rglob("*.tmp")), f"{stage}: temporary files are left"
+    for folder in (root / "work" / stage, *((root / name).parent for name in OUTPUTS[stage])):
+        left = [str(path) for path in folder.rglob("*.tmp")]
+        assert not left, f"{stage}: temporary files are left: {left}"
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

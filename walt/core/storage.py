@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -136,6 +137,21 @@ def clean_temporary(directory: str | Path) -> None:
     """Remove what killed processes left directly in ``directory``. The caller must hold its lock."""
     for left in Path(directory).glob(f"*{TEMPORARY_SUFFIX}"):
         _remove(left)
+
+
+def clean_beside(path: Path) -> None:
+    """Remove what killed processes left beside a file or folder that is written as a whole, under its temporary names.
+    The caller must hold the lock of whoever writes it.
+
+    Where the system cannot exchange two names, and the kill came between the two renames, what was there comes back.
+    """
+    name = re.compile(rf"{re.escape(path.name)}\.\d+(?P<old>\.old)?{re.escape(TEMPORARY_SUFFIX)}")
+    for left in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
+        if found := name.fullmatch(left.name):
+            if found["old"] and not path.exists():
+                left.replace(path)
+            else:
+                _remove(left)
 
 
 def keep_only(directory: Path, names: set[str]) -> None:

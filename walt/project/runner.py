@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
-from walt.core.paths import Paths
-from walt.core.storage import lock, write_json
+from walt.core.paths import ARTIFACTS, Paths
+from walt.core.storage import clean_beside, clean_temporary, lock, storage_errors, write_json
 from walt.project.devices import count_ranks, spreads
 from walt.project.extractor_fit import check_judged_form
 from walt.project.lineage_events import stage_events
@@ -19,6 +19,7 @@ from walt.project.not_asked_for import prepare_inputs
 from walt.project.params import Params
 from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
+from walt.tracking.trained_on import SOURCES_FOLDER
 from walt.training.set_aside import set_all_aside
 
 if TYPE_CHECKING:
@@ -61,7 +62,24 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     if stage.resumes or stage.name == "sample":  # a training may take weeks: what it is for must be possible
         check_judged_form(params, root)
     paths = Paths(root)
-    with lock(paths.work(stage.name) / "lock"), stage_events(stage, params, root):
+    with lock(paths.work(stage.name) / "lock"):
+        _tidy(stage, paths)
+        return _run_locked(stage, params, root, choice)
+
+
+def _tidy(stage: Stage, paths: Paths) -> None:
+    """Remove what starts of this stage left half written that were killed, which may be as large as its outputs."""
+    work = paths.work(stage.name)
+    with storage_errors(work):
+        for name in stage.outputs:
+            clean_beside(paths.root / ARTIFACTS[name])
+        for folder in (work, work / SOURCES_FOLDER):
+            clean_temporary(folder)
+
+
+def _run_locked(stage: Stage, params: Params, root: Path, choice: Literal["go-on", "afresh"] | None) -> dict[str, Any]:
+    paths = Paths(root)
+    with stage_events(stage, params, root):
         prepare_inputs(stage, params, paths)
         result = _run(stage, _with_choice(params, choice), root, choice == "afresh")
         _check_unchanged(stage, params, root)
