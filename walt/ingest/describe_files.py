@@ -175,7 +175,7 @@ def _tables_of(survey: Survey) -> Iterator[Unused]:
     tables = [name for name in survey.folder.names() if is_table(name) and name not in survey.tables]
     for found in recognise_tables(survey, tables, TableColumns())[0]:
         if found.has_captions:
-            yield Unused(found.tables, "names these files, with captions: give it, or the folder, not a glob", True)
+            yield Unused(found.tables, "names these files, with captions: give it, or the folder, not a glob")
 
 
 def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
