@@ -17,9 +17,9 @@ from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
 from walt.ingest.layouts.recognise import Choice, Wish, recognise
 from walt.ingest.layouts.survey import Survey
-from walt.ingest.layouts.tables import TableColumns
+from walt.ingest.layouts.tables import TableColumns, recognise_tables
 from walt.ingest.layouts.tars import recognise_tars
-from walt.ingest.layouts.unused import said_of
+from walt.ingest.layouts.unused import Unused, said_of
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder
@@ -163,9 +163,19 @@ def _of_patterns(folder: Folder, given: Given, pattern: str, names: list[str]) -
     if not survey.media:
         raise ConfigurationError(f"{printable(given.videos)}: contains no videos or images")
     choice = recognise(survey, _wish(given, None))
+    if has_wildcards(pattern) and given.use_captions and not choice.captioned:
+        choice.unused += _tables_of(survey)
     source = choice.source
     assert isinstance(source, PlainFolder)
     return replace(choice, source=source.model_copy(update={"patterns": (pattern,)}))
+
+
+def _tables_of(survey: Survey) -> Iterator[Unused]:
+    """The tables of a folder that hold captions of the files that a glob matches."""
+    tables = [name for name in survey.folder.names() if is_table(name) and name not in survey.tables]
+    for found in recognise_tables(survey, tables, TableColumns())[0]:
+        if found.has_captions:
+            yield Unused(found.tables, "names these files, with captions: give it, or the folder, not a glob")
 
 
 def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.support.layout_folder import TWO, Files, V
+from tests.support.layout_folder import TWO, Files, V, write
 from tests.support.miniatures import CATS, describe, refusals, tar
+from walt.core.errors import CorruptArtifactError
 from walt.ingest.describe_files import Given, describe_files
 
 
@@ -144,7 +145,8 @@ def test_pictures_that_are_almost_frames_and_thumbnails_are_told(tmp_path: Path)
     [
         ({"set/metadata__csv": "file_name,text\na.mp4,a cat\nb.mp4,a dog\n"}, 0),
         ({"set/metadata__csv": "file_name,text\na.mp4,a cat\nb.mp4,a dog\n"}, 100),
-        ({"captions__json": json.dumps(CATS)}, 100), ({"captions/a__txt": "a cat", "captions/b__txt": "a dog"}, 0),
+        ({"set/a__en__vtt": "WEBVTT"}, 0), ({"captions__json": json.dumps(CATS)}, 100),
+        ({"captions/a__txt": "a cat", "captions/b__txt": "a dog"}, 0),
     ],
 )  # fmt: skip
 def test_captions_of_no_sample_in_a_tar_end_init(tmp_path: Path, members: dict[str, str], before: int) -> None:
@@ -154,3 +156,24 @@ def test_captions_of_no_sample_in_a_tar_end_init(tmp_path: Path, members: dict[s
     for described in (describe(tmp_path, files), describe_files(tmp_path, Given("d/*.tar"))):
         assert described.choice.may_lose_captions
         assert any("inside of a tar" in line for line in described.lines())
+
+
+def test_captions_that_only_later_tars_hold_are_read(tmp_path: Path) -> None:
+    tars = {f"{number}.tar": tar(k__mp4=V) for number in range(3)}
+    tars["1.tar"], tars["2.tar"] = tar(k__mp4=V, k__txt="a cat"), tar(k__mp4=V, k__json='{"caption": "a dog"}')
+    described = describe(tmp_path, tars)
+    found = {item.source: item.caption for item in described.listing.items}
+    assert found == {"1.tar::k.mp4": "a cat", "2.tar::k.mp4": "a dog"}
+    assert refusals(described) == {"0.tar::k.mp4": "no_caption"}
+    (tmp_path / "d/1.tar").write_bytes(b"no tar")
+    with pytest.raises(CorruptArtifactError, match=r"1\.tar"):
+        describe(tmp_path, {})
+
+
+def test_a_glob_of_files_does_not_hide_the_table_of_their_captions(tmp_path: Path) -> None:
+    table = "path,caption\na.mp4,a cat\n"
+    write(tmp_path / "d", {"a.mp4": V, "b.mp4": V, "c.mov": V, "t.csv": table})
+    said = "not read: t.csv: names these files, with captions: give it, or the folder, not a glob"
+    assert said in describe_files(tmp_path, Given("d/*.mp4")).lines()
+    assert said not in describe_files(tmp_path, Given("d/*.mov")).lines()
+    assert said not in describe_files(tmp_path, Given("d/*.mp4", use_captions=False)).lines()

@@ -27,6 +27,7 @@ _MAY_HOLD_CAPTIONS = ("srt", "vtt", "xml", "yaml", "yml", "pickle", "pkl")
 _ENERGON = ".nv-meta"
 _MOST_MEMBERS = 10_000
 _MOST_NAMED = 16
+_MOST_LOOKED_AT = 8
 _MOST_FOLDERS = 64
 
 
@@ -43,7 +44,7 @@ class Tars:
 
 @dataclass
 class _Look:
-    """The first members of a tar."""
+    """The first members of some tars, by the name of their tar and their own."""
 
     places: dict[str, Place] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class _Look:
 
 
 def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -> Tars:
-    """Look into the first of some tars.
+    """Look into the first of some tars, and into some of the others.
 
     Args:
         patterns: what the descriptor names.
@@ -71,7 +72,7 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
     """
     if not tars:
         raise ConfigurationError(f"{folder.location(patterns[0])}: no such file")
-    look = _look(folder, tars[0])
+    look = _look(folder, tars)
     best = max(("last_dot", "first_dot"), key=lambda rule: _num_captions(look, rule))
     samples = look.joined(best)
     if not samples:
@@ -111,23 +112,34 @@ def patterns_of(tars: list[str]) -> tuple[str, ...]:
     return tuple(tars) if len(tars) <= _MOST_NAMED else ("**/*.tar",)
 
 
-def _look(folder: Folder, tar: str) -> _Look:
+def _look(folder: Folder, tars: list[str]) -> _Look:
+    """Look into the first tar, and into some of the others, since captions may be in other members there, or only
+    there. Raises ConfigurationError: the first one cannot be read."""
     look = _Look()
-    try:
-        with folder.open(tar) as stream:
-            for number, (name, refusal, place) in enumerate(members(folder.location(tar), stream)):
-                if refusal is None and number < _LOOKED_AT:
-                    look.places[name] = place
-                if refusal is None and is_table(name):
-                    look.tables.append(name)
-                if number >= _MOST_MEMBERS:
-                    break
-            for name, place in look.places.items():
-                if not is_media(name) and place.size <= LONGEST_TEXT:
-                    look.texts[name] = _read(stream, place)
-    except CorruptArtifactError as error:
-        raise ConfigurationError(str(error)) from None
+    for tar in dict.fromkeys((tars[0], *tars[1 :: -(-len(tars) // _MOST_LOOKED_AT)], tars[-1])):
+        try:
+            _look_into(look, folder, tar)
+        except CorruptArtifactError as error:
+            if tar == tars[0]:
+                raise ConfigurationError(str(error)) from None
     return look
+
+
+def _look_into(look: _Look, folder: Folder, tar: str) -> None:
+    """Add what a tar holds."""
+    with folder.open(tar) as stream:
+        places: dict[str, Place] = {}
+        for number, (name, refusal, place) in enumerate(members(folder.location(tar), stream)):
+            if refusal is None and number < _LOOKED_AT:
+                places[name] = place
+            if refusal is None and is_table(name):
+                look.tables.append(f"{tar}/{name}")
+            if number >= _MOST_MEMBERS:
+                break
+        for name, place in places.items():
+            look.places[f"{tar}/{name}"] = place
+            if not is_media(name) and place.size <= LONGEST_TEXT:
+                look.texts[f"{tar}/{name}"] = _read(stream, place)
 
 
 def _read(stream: IO[bytes], place: Place) -> bytes:
@@ -164,7 +176,8 @@ def _unused(look: _Look, samples: dict[str, dict[str, str]], extensions: Iterabl
         yield Unused(beside, "no captions were found in them", True)
     joined = {name for found in samples.values() for name in found.values()}
     tables = [name for name in look.tables if name not in joined]
-    texts = [name for name in look.texts if _is_text(name) and name not in joined]
+    ends = (*_TEXTS, *_MAY_HOLD_CAPTIONS)
+    texts = [name for name in look.texts if name.rpartition(".")[2].lower() in ends and name not in joined]
     for names, what in ((tables, "tables"), (texts, "texts")):
         if names:
             said = f"{what} inside of a tar, of no sample by their names: unpack it, and give the folder"
