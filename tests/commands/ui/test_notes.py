@@ -21,6 +21,7 @@ def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Api:
     return api(root, tmp_path_factory.mktemp("results"))
 
 
+@pytest.mark.slow
 def test_what_the_text_encoder_does_not_see_of_a_prompt_is_said(whole: Api, root: Path) -> None:
     job = whole.ended(whole.submit(prompt="a red 圆", steps=1, cascade=False))
     result = whole.get(f"results/{job['id']}")
