@@ -124,7 +124,10 @@ def test_the_command_pushes_without_a_folder(hub: Hub, project: Path, monkeypatc
     result = CliRunner().invoke(app, ["export", "model", "--push", "lab/x", "--public"], catch_exceptions=False)
     assert result.exit_code == 0
     assert "model_index.json" in hub.files("lab/x")
-    assert f"{hub.url}/lab/x/commit/" in result.output.replace("\n", "")
+    said = result.output.replace("\n", "")
+    assert f"{hub.url}/lab/x/commit/" in said
+    assert "lab/x: transformer, " in said
+    assert "work" not in said, "that folder is gone"
 
 
 @pytest.mark.slow

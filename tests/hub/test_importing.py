@@ -210,9 +210,13 @@ def test_a_pickle_is_not_read(folder: Path, empty: Path, name: str) -> None:
 
 def test_a_foreign_folder(tmp_path: Path, empty: Path) -> None:
     refused(empty, tmp_path / "none", ConfigurationError, "none: no such folder")
+    (tmp_path / "file").write_text("{}")
+    refused(empty, tmp_path / "file", ConfigurationError, "file: a file, not a folder")
     (tmp_path / "sd").mkdir()
     (tmp_path / "sd/model_index.json").write_text("{}")
-    refused(empty, tmp_path / "sd", ConfigurationError, r"not made by `walt export model` \(walt.json is missing\)")
+    refused(
+        empty, tmp_path / "sd", ConfigurationError, r"\(walt.json is missing\); an autoencoder of diffusers is named"
+    )
     for content_of, said in (({"format": 1}, "not made by"), ({"made_by": "walt export model", "format": 2}, "newer")):
         write_json_with_digest(tmp_path / "sd" / layout.MANIFEST, content_of)
         refused(empty, tmp_path / "sd", ConfigurationError, said)

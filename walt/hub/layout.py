@@ -57,7 +57,7 @@ def read_manifest(folder: Path, name: str) -> dict[str, Any]:
         CorruptArtifactError: a file is missing or differs, or there is one that it does not name.
     """
     if not folder.is_dir():
-        raise ConfigurationError(f"{name}: no such folder")
+        raise ConfigurationError(f"{name}: {'a file, not a folder' if folder.is_file() else 'no such folder'}")
     found = _files(folder)
     check_names(found, name)
     content, checked = read_json_with_digest(folder / MANIFEST)
@@ -76,7 +76,10 @@ def check_names(files: Sequence[str], name: str) -> None:
     if pickles := [file for file in files if file.endswith(_PICKLES)]:
         raise ConfigurationError(f"{name}: holds {printable(pickles[0])}, which may run code when it is read; not read")
     if MANIFEST not in files:
-        raise ConfigurationError(f"{name}: not made by `walt export model` ({MANIFEST} is missing)")
+        raise ConfigurationError(
+            f"{name}: not made by `walt export model` ({MANIFEST} is missing); an autoencoder of diffusers is named in "
+            "train_autoencoder.frozen, a T5 in text.encoder"
+        )
 
 
 def _compare(folder: Path, name: str, named: dict[str, str], found: Iterable[str]) -> None:

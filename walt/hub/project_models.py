@@ -64,7 +64,7 @@ def export_model(root: Path, request: Request) -> Exported:
     described = partial(card, CardFacts(name, request.licence), params, root)
     exported = export_models(folders, params, root, target, described)
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6
-    info(f"{target}: {', '.join(exported.components)}; {megabytes:.1f} MB")
+    info(f"{request.folder or request.push}: {', '.join(exported.components)}; {megabytes:.1f} MB")
     if request.push is not None:
         info(f"{request.push}: {endpoint.push(target, request.push, public=request.public)}")
     shutil.rmtree(work, ignore_errors=True)

@@ -116,19 +116,6 @@ def test_an_uploaded_file_gives_the_bytes_of_walt_sample(
 
 
 @pytest.mark.slow
-def test_what_the_text_encoder_does_not_see_of_a_prompt_is_said(whole: Api, frames: Path) -> None:
-    job = whole.ended(whole.submit(prompt="a red 圆", steps=1, cascade=False))
-    result = whole.get(f"results/{job['id']}")
-    assert job["notes"] == result["notes"]
-    assert any("vocabulary lacks" in note and "圆" in note for note in job["notes"])
-    file = whole.studio.results.folder / job["id"] / "result.json"
-    kept = json.loads(file.read_text())
-    del kept["notes"]  # one of earlier versions
-    file.write_text(json.dumps(kept))
-    again = api(frames, whole.studio.results.folder, start=False)
-    assert again.get(f"results/{job['id']}")["notes"] == []
-
-
 def test_another_projects_models_and_those_of_the_registry(frames: Path, tmp_path: Path, empty_database: Path) -> None:
     root = sample_project(tmp_path / "project")
     shutil.copy(empty_database, root / "mlflow.db")
@@ -166,11 +153,6 @@ def test_a_registry_that_is_away_is_said_and_the_rest_is_there(
     (plain / "mlflow.db").unlink()
     assert listed["problem"] == "the registry's models are missing: nobody answers"
     assert [model["address"] for model in listed["models"]] == [""]
-
-
-def test_a_prompt_that_is_seen_whole_gets_no_note(whole: Api) -> None:
-    job = whole.ended(whole.submit(prompt="a", steps=1, cascade=False))
-    assert job["notes"] == whole.get(f"results/{job['id']}")["notes"] == []
 
 
 @pytest.mark.slow
