@@ -195,7 +195,7 @@ def test_two_models_stand_side_by_side_with_one_seed(tab: Tab, projects: tuple[P
     fill(tab, prompt="both of them", beside=str(projects[1]), steps="2", seed="5")
     tab.value("document.getElementById('order').requestSubmit()")
     tab.wait("document.querySelectorAll('.group .card').length === 2")
-    said = tab.value("[...document.querySelectorAll('.group .card p')].map(line => line.textContent)")
+    said = tab.value("[...document.querySelectorAll('.group .card p:not(.notes)')].map(line => line.textContent)")
     assert [said[0], said[2]] == ["This project's models", str(projects[1])]
     assert [line.split(" \u00b7 ")[0] for line in (said[1], said[3])] == ["seed 5", "seed 5"]
 
