@@ -60,9 +60,10 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules with slow tests come first, those of whole pipelines before all, so that processes end together."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in slow))
+    """Modules of which a test needs a time limit of its own come first, those of whole pipelines before all, so that
+    processes end together."""
+    long = {item.path for item in items if item.get_closest_marker("timeout")}
+    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in long))
 
 
 def pytest_collection_finish() -> None:
