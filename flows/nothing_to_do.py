@@ -72,5 +72,5 @@ def _ran_all(root: Path, names: Sequence[str]) -> bool:
     return lock.is_file() and set(names) <= set(read_yaml(lock).get("stages") or {})
 
 
-def _run(command: Sequence[str], root: Path) -> Ended:
-    return run_command(command, root, {}, on_line=lambda _: None, on_tick=lambda: None)
+def _run(words: Sequence[str], root: Path) -> Ended:
+    return run_command(words, root, {}, on_line=lambda _: None, on_tick=lambda: None)
