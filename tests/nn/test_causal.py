@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from walt.nn.causal import (
     AdaptiveGroupNorm,
@@ -12,24 +11,11 @@ from walt.nn.causal import (
     DepthToSpaceUpsample,
     FrameGroupNorm,
     ResidualBlock,
-    _EdgePad,
 )
 
 
 def video(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "padding", [(2, 1, 1, 1, 1), (0, 1, 2, 1, 2), (2, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 1, 0, 0, 3)]
-)
-def test_edge_padding_is_torchs_replicate(padding: tuple[int, int, int, int, int]) -> None:
-    x = video(2, 3, 4, 5, 6).requires_grad_()
-    front, top, bottom, left, right = padding
-    expected = F.pad(x, (left, right, top, bottom, front, 0), mode="replicate")
-    assert torch.equal(_EdgePad.apply(x, padding), expected)
-    assert torch.autograd.gradcheck(lambda x: _EdgePad.apply(x, padding), x)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ A video may come whole or in chunks: with a ``Stream``, each layer continues whe
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from walt.nn.convolution import EdgePad, channels_last, convolve, convolve_padded
 
 
 class Stream:
@@ -77,83 +78,13 @@ class CausalConv3d(nn.Module):
         sides = (height, after[0], width, after[1])
         if stream is not None:
             # a stream's first frame takes the same path as the others, so that chunks are the whole clip bit for bit
-            padded = _EdgePad.apply(stream.continued(self, x), (0, *sides))
+            x, front = stream.continued(self, x), 0
         elif x.shape[2] == 1:  # an image: every tap in time sees the same frame, so one 2D convolution with their sum
-            padded = _EdgePad.apply(x, (0, *sides))
-            return _convolve(padded[:, :, 0], self.weight.sum(2), self.bias, self.stride[1:]).unsqueeze(2)
+            padded = EdgePad.apply(x, (0, *sides))
+            return convolve(padded[:, :, 0], self.weight.sum(2), self.bias, self.stride[1:]).unsqueeze(2)
         else:
-            padded = _EdgePad.apply(x, (kt - 1, *sides))
-        return _convolve(padded, self.weight, self.bias, self.stride)
-
-
-def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...]) -> Tensor:
-    """The convolution without padding of (B, C, H, W) or (B, C, T, H, W).
-
-    Without gradients, on a processor, an output depends on nothing but the inputs that it sees: not on how many others
-    there are. Left alone, torch takes another kernel, which sums in another order, where the batch is one, where it is
-    less than 16 (kernels of one cell, one thread), or where the input is small (``use_mkldnn`` in its Convolution.cpp).
-    """
-    if torch.is_grad_enabled() or x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        convolution = F.conv3d if x.dim() == 5 else F.conv2d
-        return convolution(x, weight, bias, stride)
-    x = channels_last(x)
-    if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
-        convolution = F.conv3d if x.dim() == 5 else F.conv2d
-        return convolution(x, weight, bias, stride)
-    ones = (1,) * len(stride)
-    return torch.ops.aten.mkldnn_convolution(x, weight, bias, (0,) * len(stride), stride, ones, 1)
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """(B, C, ...) in memory channels-last, as torch sees it too: where an axis has one element its stride is free, and
-    with some of them torch would take the tensor for one in the usual order, and another kernel. Without gradients."""
-    x = x.contiguous(memory_format=torch.channels_last if x.dim() == 4 else torch.channels_last_3d)
-    strides, step = [0] * x.dim(), 1
-    for axis in (1, *range(x.dim() - 1, 1, -1), 0):
-        strides[axis] = step
-        step *= x.shape[axis]
-    return x if list(x.stride()) == strides else x.as_strided(x.shape, strides)
-
-
-class _EdgePad(torch.autograd.Function):
-    """Repeat the edges of (B, C, T, H, W) by (front, top, bottom, left, right) cells, in one channels-last copy.
-
-    torch's replicate padding converts channels-last tensors back and forth; that took a fifth of a training step.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, padding: tuple[int, int, int, int, int]) -> Tensor:
-        ctx.padding = padding
-        if not any(padding):
-            return x.view_as(x)
-        front, top, bottom, left, right = padding
-        batch, channels, frames, height, width = x.shape
-        shape = (batch, channels, front + frames, top + height + bottom, left + width + right)
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
-        core = out[:, :, front:]
-        core[..., top : top + height, left : left + width] = x
-        core[..., top : top + height, :left] = x[..., :1]
-        core[..., top : top + height, left + width :] = x[..., -1:]
-        core[..., :top, :] = core[..., top : top + 1, :]
-        core[..., top + height :, :] = core[..., top + height - 1 : top + height, :]
-        out[:, :, :front] = out[:, :, front : front + 1]
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        front, top, bottom, left, right = ctx.padding
-        gradient = gradients[0]
-        if not any(ctx.padding):
-            return gradient, None
-        bottom, right = gradient.shape[3] - bottom, gradient.shape[4] - right
-        inner = gradient[:, :, front:].clone(memory_format=torch.channels_last_3d)
-        if front:
-            inner[:, :, 0] += gradient[:, :, :front].sum(2)
-        inner[..., top, :] += inner[..., :top, :].sum(3)
-        inner[..., bottom - 1, :] += inner[..., bottom:, :].sum(3)
-        inner[..., left] += inner[..., :left].sum(4)
-        inner[..., right - 1] += inner[..., right:].sum(4)
-        return inner[..., top:bottom, left:right], None
+            front = kt - 1
+        return convolve_padded(x, (front, *sides), self.weight, self.bias, self.stride)
 
 
 def frames_alone(x: Tensor) -> Tensor:
