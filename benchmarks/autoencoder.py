@@ -4,13 +4,15 @@
 
 All have random weights and encode and decode the same clip. They differ in size, so what is compared is arithmetic
 throughput: FLOPs per second, and what share that is of a large matrix product's in the same rounds. The peers run as
-shipped and with their weights and input laid out channels-last; ours is channels-last by default.
+shipped and with their weights and input laid out channels-last; ours is channels-last by default. On processors freed
+memory is kept for all of them (``keep_freed_memory``), as ``encode-video`` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,9 +26,11 @@ from benchmarks.measure import Work, count_flops, machine, markdown_table, matmu
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
 from walt.nn.causal import use_channels_last
+from walt.nn.device import keep_freed_memory
 from walt.project.recipes import load_recipe
 
 OURS = "W.A.L.T"
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -50,6 +54,7 @@ class Row:
 def main() -> None:
     """Measure, print the table, and write it where ``--out`` says."""
     arguments = parse()
+    keep_freed_memory(arguments.device)
     torch.manual_seed(0)
     rows: list[Row] = []
     with torch.inference_mode():
@@ -74,6 +79,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precisions", nargs="+", choices=sorted(DTYPES), default=["bf16", "fp32"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--clock", choices=sorted(CLOCKS), default="wall", help="processor: beside other work, one thread"
+    )
+    parser.add_argument("--peers", nargs="+", choices=["CogVideoX", "Wan"], default=["CogVideoX", "Wan"])
     parser.add_argument("--compile", action="store_true", help="add ours under torch.compile")
     parser.add_argument("--out", type=Path, help="write the table here too")
     parser.add_argument("--json", type=Path, help="write the rows here")
@@ -92,7 +101,8 @@ def measure(precision: str, arguments: argparse.Namespace) -> list[Row]:
         work[model, layout, "decode"] = partial(decode, latents)
     product, product_flops = matmul(dtype, device)
     flops = {" / ".join(key): count_flops(one) for key, one in work.items() if "compiled" not in key[1]}
-    timings = take_turns({"matmul": product} | {" / ".join(key): one for key, one in work.items()}, arguments.rounds)
+    turns = {"matmul": product} | {" / ".join(key): one for key, one in work.items()}
+    timings = take_turns(turns, arguments.rounds, CLOCKS[arguments.clock])
     peak = product_flops / timings["matmul"].median
     rows = [
         Row(precision, f"matmul {round((product_flops / 2) ** (1 / 3))}^3", "-", "-", timings["matmul"].median,
@@ -125,7 +135,7 @@ def contestants(arguments: argparse.Namespace, dtype: torch.dtype) -> Iterator[t
         encoder, decoder = torch.compile(ours.encoder), torch.compile(ours.decoder)
         half = ours.config.latent_channels
         yield OURS, "channels-last, compiled", lambda video: encoder(video)[:, :half], decoder
-    for name, peer in peers():
+    for name, peer in ((name, peer) for name, peer in peers() if name in arguments.peers):
         for layout in ("as shipped", "channels-last"):
             model = peer().eval().to(arguments.device, dtype)
             if layout == "channels-last":
@@ -160,7 +170,8 @@ def peer_functions(model: nn.Module) -> tuple[Any, Any]:
 
 def render(rows: list[Row], arguments: argparse.Namespace) -> str:
     """The table, and under it the ratios to the better peer."""
-    header = ["precision", "model", "layout", "work", "seconds", "GFLOP", "GFLOP/s", "of matmul", "in convolutions"]
+    seconds = "seconds" if arguments.clock == "wall" else "processor seconds"
+    header = ["precision", "model", "layout", "work", seconds, "GFLOP", "GFLOP/s", "of matmul", "in convolutions"]
     cells = [
         [row.precision, row.model, row.layout, row.work, f"{row.seconds:.3g} ({row.spread})", f"{row.gflop:.0f}",
          f"{row.gflop_per_second:.0f}", f"{row.share_of_matmul:.0%}",

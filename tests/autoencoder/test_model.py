@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.support.autoencoders import KERNEL_4, PATCHED, VIDEO, drawn, image_config
+from walt.autoencoder import model as model_module
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.losses import kl_loss, sample_latents
@@ -117,6 +118,25 @@ def test_a_later_frame_leaves_earlier_latents_bit_identical(
     before, after = model.encode(video)[0], model.encode(changed)[0]
     assert torch.equal(before[:, :, :untouched], after[:, :, :untouched])
     assert not torch.equal(before[:, :, untouched], after[:, :, untouched])
+
+
+def test_the_first_convolutions_type_is_taken_before_the_video_is_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which changes no bit."""
+    narrow, clip = drawn(PATCHED), torch.rand((1, 3, 5, 16, 16), generator=torch.Generator().manual_seed(1)) * 2 - 1
+    folded: list[torch.dtype] = []
+    plain = model_module.space_to_depth
+
+    def noted(x: torch.Tensor, patch: int) -> torch.Tensor:
+        folded.append(x.dtype)
+        return plain(x, patch)
+
+    monkeypatch.setattr(model_module, "space_to_depth", noted)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = narrow.encode(clip)[0]
+        monkeypatch.setattr(model_module, "_as_computed", lambda video: video)
+        assert torch.equal(narrow.encode(clip)[0], found)
+    narrow.encode(clip)
+    assert folded == [torch.bfloat16, torch.float32, torch.float32]
 
 
 def test_no_gradient_flows_back_in_time(model: CausalAutoencoder, video: torch.Tensor) -> None:

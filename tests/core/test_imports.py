@@ -28,6 +28,18 @@ def late():
     )  # fmt: skip
 
 
+def test_imports_are_found_wherever_a_statement_may_be() -> None:
+    blocks = (
+        "try:\n pass\nexcept OSError:\n {}", "try:\n pass\nexcept* OSError:\n {}", "try:\n pass\nfinally:\n {}",
+        "try:\n pass\nexcept OSError:\n pass\nelse:\n {}", "with one:\n {}", "for one in two:\n pass\nelse:\n {}",
+        "while one:\n {}", "match one:\n case 1:\n  {}", "class One:\n def two(self):\n  if three:\n   {}",
+        "async def one():\n async with two:\n  {}", "if one:\n pass\nelif two:\n {}",
+        "async def one():\n async for two in three:\n  {}",
+    )  # fmt: skip
+    for block in blocks:
+        assert imported_names(block.format("import walt.core.log")) == ("walt.core.log",), block
+
+
 def test_files_are_followed_through_modules_and_circles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "walt/room").mkdir(parents=True)
     (tmp_path / "walt/room/__init__.py").write_text("")

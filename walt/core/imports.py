@@ -42,7 +42,7 @@ def imported_names(source: str) -> tuple[str, ...]:
     Some are of functions or classes, not of modules.
     """
     names: list[str] = []
-    for node in _nodes(ast.parse(source)):
+    for node in _statements(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -50,16 +50,20 @@ def imported_names(source: str) -> tuple[str, ...]:
     return tuple(name for name in names if name.split(".")[0] == "walt")
 
 
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes except those that only a type checker reads: under ``if TYPE_CHECKING``, but not under its ``else``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and _for_type_checking(child.test):
-            for other in child.orelse:
-                yield other
-                yield from _nodes(other)
-        else:
-            yield child
-            yield from _nodes(child)
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements except those that only a type checker reads: under ``if TYPE_CHECKING``, but not under its
+    ``else``. Expressions, which are most of a tree, are not looked into: none holds an import."""
+    for name in _BLOCKS:
+        for child in getattr(node, name, ()):
+            if isinstance(child, ast.If) and _for_type_checking(child.test):
+                yield from _statements(ast.Module(child.orelse, []))
+            else:
+                yield child
+                yield from _statements(child)
+
+
+_BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
+"""Fields of statements, and of parts of them, that hold statements."""
 
 
 def _for_type_checking(test: ast.expr) -> bool:

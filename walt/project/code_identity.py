@@ -144,10 +144,14 @@ def _plain(node: Any) -> Any:
         return [_plain(item) for item in node]
     if not isinstance(node, ast.AST):
         return [type(node).__name__, repr(node)]
-    fields = dict(ast.iter_fields(node))
-    if isinstance(node, _WITH_DOCSTRINGS):
-        fields["body"] = [statement for statement in node.body if not _is_text(statement)]
-    return [type(node).__name__, {name: _plain(value) for name, value in fields.items() if value not in (None, [])}]
+    plain = {}
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if name == "body" and isinstance(node, _WITH_DOCSTRINGS):
+            value = [statement for statement in node.body if not _is_text(statement)]
+        if value is not None and value != []:
+            plain[name] = _plain(value)
+    return [type(node).__name__, plain]
 
 
 def _is_text(statement: ast.stmt) -> bool:

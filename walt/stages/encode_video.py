@@ -37,7 +37,7 @@ from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.storage import clean_temporary
-from walt.data.clip_pixels import decode_members, pixels
+from walt.data.clip_pixels import decode_members, pixels_channels_last
 from walt.data.clip_table import CLIPS_TABLE, ClipRow, read_clip_rows
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.shards import (
@@ -98,7 +98,7 @@ class Encoder:
     @torch.inference_mode()
     def encode(self, clips: dict[str, Clip]) -> dict[str, Tensor]:
         """Clips (T, H, W, 3) of one shape by key -> as many latents (c, t, h, w) float16, on the CPU."""
-        video = pixels(list(clips.values())).to(self.device, memory_format=torch.channels_last_3d)
+        video = pixels_channels_last(list(clips.values())).to(self.device)
         with arithmetic(video.device.type, self.config.precision):
             mean = encode_within(self.model, video, self.megapixels)
         latents = self.statistics.normalize(mean.float()).half().cpu()

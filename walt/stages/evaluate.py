@@ -53,7 +53,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
 from walt.nn.collectives import gather_shares
-from walt.nn.device import select_device
+from walt.nn.device import keep_freed_memory, select_device
 from walt.nn.pretrained import load_config, weights_digest
 from walt.project.code_identity import code_digest
 from walt.project.tracked_evaluation import group, track
@@ -98,7 +98,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     models = release_digests(release_folders(paths))
     check_makers(samples, paths)
     size, num_frames = _form(samples[0].lossless)
-    extractors = open_extractors(config.evaluate, paths, num_frames, size, select_device(config.compute.device))
+    keep_freed_memory(device := select_device(config.compute.device))
+    extractors = open_extractors(config.evaluate, paths, num_frames, size, device)
     statistics = open_statistics(config.evaluate, paths, extractors)
     real = wanted_clips(config.evaluate, paths, size, num_frames)
     protocol = protocol_of(config, samples, real, paths)
