@@ -144,20 +144,20 @@ def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> d
         for media in by_stem.get(folded(path.stem), ()):
             for template in _ways(name, path.suffix, media):
                 found[template][name] = media
-        if (
-            _MIDDLE.fullmatch(middle) and folded(path.stem) not in by_stem
-        ):  # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
+        # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
+        if _MIDDLE.fullmatch(middle) and folded(path.stem) not in by_stem:
             for media in by_stem.get(folded(stem), ()):
                 for template in _ways(name, f".{middle}{path.suffix}", media):
                     found[template][name] = media
-    for template in [template for template in found if "{stem}" in template or "{rest}" in template]:
-        if several := _of_several(template, found[template], survey):
-            shared |= several
-            del found[template]
     known = {name for names in found.values() for name in names}
     for template, names in _of_folders(survey, (name for name in candidates if name not in known)):
         found[template] |= names
-    return _without_repetition(found)
+    left = _without_repetition(found)
+    for template in [template for template in left if "{stem}" in template or "{rest}" in template]:
+        if several := _of_several(template, left[template], survey):
+            shared |= several
+            del left[template]
+    return left
 
 
 def _of_several(template: str, names: Iterable[str], survey: Survey) -> set[str]:
