@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.core.yaml_files import parse_commented
 from walt.ingest.config import Descriptor
-from walt.ingest.describe_files import Described, Given
+from walt.ingest.describe_files import Given
 from walt.project.point_at_dataset import descriptor_bytes, own_dataset
 
 
@@ -72,12 +71,8 @@ def test_the_beginnings_of_a_table_that_was_joined_from_several_are_left_out(
     assert found == CATS_IN_VIDEOS
     assert refusals(described) == {}
     assert getattr(described.descriptor.source, "prefix", None) == prefix
-    assert parse_section(read_yaml_of(described), Descriptor, "d.yaml") == described.descriptor
-
-
-def read_yaml_of(described: Described) -> dict[str, Any]:
-    """The descriptor as it is written and read again."""
-    return parse_commented(descriptor_bytes(described.descriptor).decode())
+    written = parse_commented(descriptor_bytes(described.descriptor).decode())
+    assert parse_section(written, Descriptor, "d.yaml") == described.descriptor
 
 
 def test_two_beginnings_that_lead_to_one_file_are_not_guessed(tmp_path: Path) -> None:

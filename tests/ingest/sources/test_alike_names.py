@@ -99,7 +99,12 @@ def test_only_folders_on_the_path_are_looked_into(tmp_path: Path, monkeypatch: p
     write(tmp_path, {"V/sub/Clip.mp4": V, "V/sub/clip.txt": "a text", "other/Clip.mp4": V})
     looked: list[str] = []
     listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: (looked.append(Path(path).name), listdir(path))[1])
+
+    def look(path: str) -> list[str]:
+        looked.append(Path(path).name)
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", look)
     files = AlikeFiles(LocalFolder(tmp_path))
     assert files.of("v/SUB/clip.MP4") == ["V/sub/Clip.mp4"] == files.of("V/sub/CLIP.mp4")
     assert files.of("v/sub/none.mp4") == files.of("v/Sub/clip.mp4/x.mp4") == files.of("../v/sub/clip.mp4") == []
