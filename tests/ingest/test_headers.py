@@ -73,16 +73,19 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("#EXTM3U\n/etc/passwd")
     (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "pointer.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n")
     Image.new("RGB", (40, 8)).save(tmp_path / "flat.png")
     Image.effect_noise((90, 90), 50).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:20])
     write_video(tmp_path / "long.mp4", counter(36), fps=24)
     names = ["empty.mp4", "text.mp4", "text.png", "flat.png", "cut.png", "long.mp4", "gone.mp4", "gone.png"]
+    names.append("pointer.png")
     found = read([tmp_path / name for name in names], replace(LIMITS, max_seconds=1.0))
     codes = {refusal.source: refusal.code for refusal in found if isinstance(refusal, Refusal)}
     assert list(codes) == names
     assert list(codes.values()) == [
-        "empty", "format", "format", "too_small", "format", "too_long", "unreadable", "unreadable"
+        "empty", "format", "format", "too_small", "format", "too_long", "unreadable", "unreadable",
+        "not_fetched",
     ]  # fmt: skip
     assert all(isinstance(refusal, Refusal) and refusal.cause not in ("", "None") for refusal in found)
 

@@ -42,3 +42,16 @@ def test_a_dataset_that_is_no_union_has_no_weights(tmp_path: Path) -> None:
         check_dataset(params(dataset__descriptor="d.yaml", train_base__member_weights={"a": 1}), tmp_path)
     with pytest.raises(ConfigurationError, match="member_weights has no weight above 0"):
         params(train_base__member_weights={"a": 0})
+
+
+def test_a_promotion_asks_for_no_figure_of_a_check_that_the_dataset_lacks(tmp_path: Path) -> None:
+    (tmp_path / "d.yaml").write_text(json.dumps(describe(LIST).model_dump(mode="json")))
+    own = {"dataset__descriptor": "d.yaml", "sample__prompts": "held_out"}
+    with pytest.raises(ConfigurationError) as error:
+        check_dataset(params(**own), tmp_path)
+    said = "promotion.metric is adherence/both, but d.yaml has no adherence check"
+    assert str(error.value) == f"params.yaml: {said}: name another, such as frechet_distance/random_network"
+    loss = {"promotion__metric": "held_out_loss/base", "promotion__better": "lower", "promotion__guards": []}
+    check_dataset(params(**own, **loss), tmp_path)
+    (tmp_path / "d.yaml").write_text(json.dumps(describe(LIST, adherence="shapes").model_dump(mode="json")))
+    check_dataset(params(**own), tmp_path)

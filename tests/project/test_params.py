@@ -108,6 +108,15 @@ def test_wrong_parameters_are_named(key: str, value: Any, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("prompts", "offered"), [("adherence", True), ("held_out", False), (["a cat"], False)])
+def test_figures_of_a_check_are_offered_where_the_dataset_has_it(prompts: Any, offered: bool) -> None:
+    values = changed("promotion.metric", "nothing of the kind")
+    values["sample"]["prompts"] = prompts
+    with pytest.raises(ConfigurationError, match=r"there are .*held_out_loss/base") as caught:
+        parse_section(values, Params, "params.yaml")
+    assert ("adherence/" in str(caught.value)) is offered
+
+
 def numbers(value: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
     """The numbers in parameters, also those in lists: key, such as ``ingest.sizes.0.1`` -> value."""
     if isinstance(value, dict | list):

@@ -62,9 +62,14 @@ def is_of_a_band(name: str) -> bool:
     return _BAND in name
 
 
+def is_of_a_check(name: str) -> bool:
+    """Whether a metric is of the check of prompts, which only generated datasets have."""
+    return name.startswith("adherence/")
+
+
 def is_a_share(name: str) -> bool:
     """Whether a metric is a share of the videos, from 0 to 1."""
-    return name.startswith(("adherence/", "precision/", "recall/"))
+    return is_of_a_check(name) or name.startswith(("precision/", "recall/"))
 
 
 def better(name: str) -> Literal["higher", "lower"]:

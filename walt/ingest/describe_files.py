@@ -7,11 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from walt.core import remote
 from walt.core.errors import ConfigurationError
 from walt.core.log import info
+from walt.core.pointers import pointer_at
 from walt.core.printable import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
@@ -19,17 +21,19 @@ from walt.ingest.layouts.recognise import Choice, Wish, recognise
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns, recognise_tables
 from walt.ingest.layouts.tars import recognise_tars
-from walt.ingest.layouts.unused import Unused, said_of
+from walt.ingest.layouts.unused import Unused, missing_parts, said_of
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder
 from walt.ingest.sources.items import Item, Listing, Rules
 from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
+from walt.ingest.sources.locations import is_plain, open_location
 from walt.ingest.tables.read import is_table
 from walt.media.kinds import Kind, is_media
 
 HELD_OUT = 0.05
 _MOST_CHARACTERS = 1 << 20
+_LOOKED_AT = 16
 _KINDS: tuple[Kind, Kind] = ("video", "image")
 
 
@@ -88,6 +92,8 @@ def describe_files(root: Path, given: Given) -> Described:
     choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
     if both := _named_as_videos(listing):
         choice.notes.append(f"{both} stills have a video's name, as thumbnails do: `images: false` leaves stills out")
+    if pointer := _pointer(listing):
+        choice.notes.append(pointer)
     pattern = None
     if not any(item.group for item in listing.items):
         pattern, what = find_group_pattern(item.source for item in listing.items) or (None, "")
@@ -137,7 +143,10 @@ def _choose(root: Path, given: Given) -> tuple[str, Folder, Choice]:
         raise ConfigurationError(f"{videos}: no such folder")
     folder = open_folder(root, videos)
     table = None if captions is None else _captions_table(root, videos, captions)
-    return videos, folder, recognise(Survey.of(folder), replace(_wish(given, table), whole_folder=True))
+    survey = Survey.of(folder)
+    choice = recognise(survey, replace(_wish(given, table), whole_folder=True))
+    choice.notes += missing_parts((*survey.tables, *survey.tars))
+    return videos, folder, choice
 
 
 def _wish(given: Given, table: str | None) -> Wish:
@@ -187,6 +196,18 @@ def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple
     source = source.model_copy(update={"absent": "skip"})
     notes = [*choice.notes, f"{missing} rows have no file here: they are left out (absent: skip)"]
     return replace(choice, source=source, notes=notes), Listing.collect(entries(source, dataset))
+
+
+def _pointer(listing: Listing) -> str | None:
+    """What is said where the first inputs are not the files themselves, which were not fetched."""
+    for item in islice((item for item in listing.items if is_plain(item.path)), _LOOKED_AT):
+        try:
+            with open_location(item.path) as stream:
+                if pointer := pointer_at(stream):
+                    return f"{item.source} is {pointer}; ingest refuses such files"
+        except OSError:  # ingest says so, of each file
+            continue
+    return None
 
 
 def _named_as_videos(listing: Listing) -> int:

@@ -22,7 +22,7 @@ from walt.core.sizes import Size
 from walt.ingest.sources.items import Item, Refusal, Span
 from walt.ingest.sources.locations import local_copy
 from walt.media import video
-from walt.media.images import Limits, Picture, SourceError, crop_and_resize
+from walt.media.images import Limits, Picture, SourceError, check_not_empty, crop_and_resize
 from walt.media.kinds import Kind, kind_in_file
 from walt.media.stills import DAMAGED, FORMATS, check_still, read_picture
 from walt.workers.execute import map_items
@@ -151,6 +151,8 @@ def _picture_header(path: Path, source: str) -> Header:
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the operating system, not of Pillow
+        with open(path, "rb") as stream:
+            check_not_empty(stream)
         raise SourceError("format", f"not one of the image formats {', '.join(FORMATS)}, or damaged") from error
 
 

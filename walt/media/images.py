@@ -18,6 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from walt.core.pointers import LOOKED_AT, pointer_in
 from walt.core.sizes import Size
 
 Picture = NDArray[np.uint8]
@@ -32,8 +33,9 @@ class SourceError(Exception):
     """A source file that cannot be used. It becomes a row of the rejects table and does not end the run.
 
     Attributes:
-        code: short and stable: ``empty``, ``format``, ``no_video``, ``too_short``, ``too_small``, ``too_large``,
-            ``too_long``, ``truncated``, ``decode``, ``codec``, ``colours`` (coded in a way that is not converted),
+        code: short and stable: ``empty``, ``not_fetched`` (a pointer of Git LFS or git-annex), ``format``,
+            ``no_video``, ``too_short``, ``too_small``, ``too_large``, ``too_long``, ``truncated``, ``decode``,
+            ``codec``, ``colours`` (coded in a way that is not converted),
             ``size_changed``, ``no_timestamps``, ``no_rate``, ``unreadable``, ``aspect``, ``shot_cut``, ``damaged``,
             ``edits``, ``joined`` and ``encrypted`` (see ``walt.media.unread_parts``),
             ``animated`` (an animation that only Pillow reads), ``internal`` (an error of this program or of a library);
@@ -76,10 +78,13 @@ class Limits:
 
 
 def check_not_empty(stream: IO[bytes]) -> None:
-    """Raise SourceError for a file of zero bytes."""
-    if not stream.read(1):
-        raise SourceError("empty", "zero bytes")
+    """Raise SourceError for a file of zero bytes, and for a pointer to a file that was not fetched."""
+    begin = stream.read(LOOKED_AT)
     stream.seek(0)
+    if not begin:
+        raise SourceError("empty", "zero bytes")
+    if pointer := pointer_in(begin):
+        raise SourceError("not_fetched", pointer)
 
 
 def compose_on_black(rgba: Picture) -> Picture:

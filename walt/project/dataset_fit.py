@@ -8,6 +8,7 @@ from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.transformers import TRANSFORMERS
 from walt.data.mixture import check_member_names
+from walt.evaluation.metric_names import frechet_distance, is_of_a_check
 from walt.ingest.config import Descriptor
 from walt.ingest.sources.classes import read_classes
 from walt.project.params import Params
@@ -18,8 +19,8 @@ def check_dataset(params: Params, root: Path) -> Descriptor:
 
     Raises:
         ConfigurationError: it is wrong; the base model is conditioned on classes that the data do not have; the
-            samples' prompts are those of a check that they do not have; or a training's weights are not those of the
-            members.
+            samples' prompts are those of a check that they do not have, or a promotion asks for its figures; or a
+            training's weights are not those of the members.
     """
     file = params.dataset.descriptor
     descriptor = load_section(root / file, Descriptor)
@@ -34,6 +35,11 @@ def check_dataset(params: Params, root: Path) -> Descriptor:
         raise ConfigurationError(
             f"params.yaml: sample.prompts is adherence, but {file} has none: give a list, or held_out"
         )
+    for key, metric in params.promotion.metrics.items():
+        if descriptor.adherence is None and is_of_a_check(metric):
+            made = frechet_distance(params.evaluate)
+            said = f"promotion.{key} is {metric}, but {file} has no adherence check"
+            raise ConfigurationError(f"params.yaml: {said}: name another, such as {made}")
     for transformer in TRANSFORMERS:
         _, training = params.transformers().get(transformer.name, (None, None))
         if training and training.member_weights is not None:

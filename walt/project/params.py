@@ -16,7 +16,7 @@ from walt.core.suggestions import did_you_mean
 from walt.core.transformers import SUPER_RESOLUTION_NAMES, TRANSFORMERS, Transformer
 from walt.diffusion.config import DiffusionConfig
 from walt.evaluation.config import WITHOUT_FILES, EvaluateConfig
-from walt.evaluation.metric_names import better, is_of_a_band, metric_names
+from walt.evaluation.metric_names import better, is_of_a_band, is_of_a_check, metric_names
 from walt.evaluation.protocol import networks_of
 from walt.ingest.config import DatasetConfig, IngestConfig
 from walt.project.encode_video_config import EncodeVideoConfig
@@ -287,9 +287,11 @@ def _check_evaluation(params: Params) -> None:
             raise ValueError(f"evaluate.{said}, which needs evaluate.networks.{network}, with path and sha256")
     made = metric_names(evaluate, list(params.transformers()), cascade=params.sample.cascade)
     known = [name for name in made if not is_of_a_band(name)]  # those are kept without replicates
+    checked = params.sample.prompts == "adherence"  # else the dataset need not have the check: nothing is promised
+    offered = [name for name in known if checked or not is_of_a_check(name)]
     for key, metric in params.promotion.metrics.items():
         if metric not in known:
-            hint = did_you_mean(metric, known, f"there are {', '.join(known)}")
+            hint = did_you_mean(metric, offered, f"there are {', '.join(offered)}")
             raise ValueError(f"promotion.{key} is '{metric}', which evaluate does not make with these settings{hint}")
     rule = params.promotion
     directions = [("better", rule.metric, rule.better)]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.support.layout_folder import V
+from tests.support.layout_folder import V, write
 from tests.support.media import counter, write_video
 from tests.support.miniatures import CATS_IN_VIDEOS, IN_VIDEOS, describe, lines, refusals
+from tests.support.sources import LIST, codes, list_source
+from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
+from walt.core.yaml_files import parse_commented
+from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Given
-from walt.project.point_at_dataset import own_dataset
+from walt.project.point_at_dataset import descriptor_bytes, own_dataset
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,77 @@ def test_lines_name_files_in_the_same_ways(tmp_path: Path, paths: str) -> None:
     found = {Path(item.path).relative_to(tmp_path / "d").as_posix(): [item.caption] for item in described.listing.items}
     assert found == CATS_IN_VIDEOS
     assert refusals(described) == {}
+
+
+@pytest.mark.parametrize(
+    ("paths", "prefix"),
+    [
+        (("/data/x/videos/a.mp4", "/mnt/y/videos/b.mp4"), {"/data/x/": "", "/mnt/y/": ""}),
+        (("/data/x/a.mp4", "E:\\y\\b.mp4"), {"/data/x/": "videos", "E:/y/": "videos"}),
+        (("/data/x/a.mp4", "videos/b.mp4"), {"/data/x/": "videos"}),
+        (("/data/x/a.mp4", "{here}/videos/b.mp4"), {"/data/x/": "videos"}),
+    ],
+)
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_the_beginnings_of_a_table_that_was_joined_from_several_are_left_out(
+    tmp_path: Path, paths: tuple[str, str], prefix: dict[str, str], as_lines: bool
+) -> None:
+    names = [path.replace("{here}", str(tmp_path / "d")) for path in paths]
+    rows = lines(*({"video": name, "caption": text} for name, text in zip(names, ("a cat", "a dog"), strict=True)))
+    files = {"videos.txt": "\n".join(names), "prompts.txt": "a cat\na dog"} if as_lines else {"t.jsonl": rows}
+    described = describe(tmp_path, {**IN_VIDEOS, **files})
+    found = {Path(item.path).relative_to(tmp_path / "d").as_posix(): [item.caption] for item in described.listing.items}
+    assert found == CATS_IN_VIDEOS
+    assert refusals(described) == {}
+    assert getattr(described.descriptor.source, "prefix", None) == prefix
+    written = parse_commented(descriptor_bytes(described.descriptor).decode())
+    assert parse_section(written, Descriptor, "d.yaml") == described.descriptor
+
+
+def test_two_beginnings_that_lead_to_one_file_are_not_guessed(tmp_path: Path) -> None:
+    table = "video,caption\n/data/x/a.mp4,a cat\n/mnt/y/a.mp4,a dog\n"
+    described = describe(tmp_path, {"a.mp4": V, "t.csv": table})
+    assert described.choice.may_lose_captions
+    assert any("/data/x/a.mp4 and /mnt/y/a.mp4 may both be a.mp4" in line for line in described.lines())
+    source = {**LIST, "path_column": "video", "prefix": {"/data/x/": "", "/mnt/y/": ""}}
+    listing = list_source(tmp_path, source, "d")
+    assert [item.caption for item in listing.items] == ["a cat"]
+    assert codes(listing) == {"/mnt/y/a.mp4": "ambiguous"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("A.MP4", "B.MP4"), ("A", "B"), ("Videos/A.mp4", "Videos/B.mp4"), ("D:\\Set\\A.MP4", "D:\\Set\\B.MP4")],
+)
+@pytest.mark.parametrize("form", ["csv", "lines", "map"])
+def test_names_in_other_capital_letters_find_their_files(tmp_path: Path, names: tuple[str, str], form: str) -> None:
+    if form == "lines" and names == ("A", "B"):
+        names = ("./A.Mp4", "./B.mP4")
+    table = f"path,caption\n{names[0]},a cat\n{names[1]},a dog\n"
+    captions = json.dumps({names[0]: "a cat", names[1]: "a dog"})
+    files = {
+        "csv": {"t.csv": table}, "lines": {"videos.txt": "\n".join(names), "prompts.txt": "a cat\na dog"},
+        "map": {"captions.json": captions},
+    }[form]  # fmt: skip
+    described = describe(tmp_path, {**IN_VIDEOS, **files})
+    found = {Path(item.path).relative_to(tmp_path / "d").as_posix(): [item.caption] for item in described.listing.items}
+    assert found == CATS_IN_VIDEOS
+    assert refusals(described) == {}
+
+
+def test_names_of_label_studio_s_local_files_are_paths(tmp_path: Path) -> None:
+    rows = "video,caption\n/data/local-files/?d=videos/a.mp4,a cat\n/data/local-files/?d=videos%2Fb.mp4,a dog\n"
+    described = describe(tmp_path, {**IN_VIDEOS, "export.csv": rows})
+    assert {Path(item.path).name: item.caption for item in described.listing.items} == {
+        "a.mp4": "a cat", "b.mp4": "a dog",
+    }  # fmt: skip
+
+
+def test_a_column_that_holds_the_beginning_of_names_is_told(tmp_path: Path) -> None:
+    table = "video_id,start,end,caption\nx,0,2,a cat\nx,2,4,a dog\n"
+    described = describe(tmp_path, {"x_0_2.mp4": V, "x_2_4.mp4": V, "t.csv": table})
+    assert described.choice.may_lose_captions
+    assert any("x_0_2.mp4 begins with it: --path-column '{video_id}_{...}.mp4'" in line for line in described.lines())
 
 
 def test_names_without_suffix_of_files_with_several_are_all_found(tmp_path: Path) -> None:
@@ -79,6 +155,14 @@ def test_a_name_that_may_be_another_file_s_is_not_guessed(
     described = describe(tmp_path, {**dict.fromkeys(files, V), "t.jsonl": rows})
     assert described.choice.may_lose_captions
     assert not any(item.captions for item in described.listing.items)
+
+
+@pytest.mark.parametrize("videos", ["d", "d/t.csv"])
+def test_nor_where_the_table_is_named(tmp_path: Path, videos: str) -> None:
+    write(tmp_path / "d", {"videos/a.mp4": V, "clips/a.mp4": V, "t.csv": "file,caption\na.mp4,a cat\n"})
+    given = Given(videos, captions="t.csv") if videos == "d" else Given(videos)
+    with pytest.raises(ConfigurationError, match=r"a\.mp4 is clips/a\.mp4 and videos/a\.mp4: name the files"):
+        own_dataset(tmp_path, given)
 
 
 def test_paths_may_lead_out_of_the_table_s_folder(tmp_path: Path) -> None:

@@ -110,3 +110,19 @@ def test_names_that_may_be_of_several_folders_end_init(tmp_path: Path, second: s
 )  # fmt: skip
 def test_sentences_in_files_of_any_kind(begin: bytes, expected: bool) -> None:
     assert holds_sentences(begin) == expected
+
+
+def test_several_spans_beyond_the_end_of_one_file_are_not_all_the_file(tmp_path: Path) -> None:
+    """It is no clip that was cut by one of them, and their captions are not all of it."""
+    (tmp_path / "d").mkdir()
+    write_video(tmp_path / "d" / "a.mp4", counter(8), fps=8)
+    write_video(tmp_path / "d" / "b.mp4", counter(9), fps=8)
+    rows = "path,start,end,caption\na.mp4,0,2,a cat\na.mp4,2,4,a dog\nb.mp4,0,2,a cow\n"
+    described = describe(tmp_path, {"t.csv": rows})
+    assert described.choice.may_lose_captions
+    assert not any(item.captions for item in described.listing.items)
+    assert any("start and end say several parts of a.mp4, which is shorter" in line for line in described.lines())
+    described = describe(tmp_path, {"t.csv": rows.replace("2,4,a dog", "0,2,a dog")})
+    assert {item.source: [caption.text for caption in item.captions] for item in described.listing.items} == {
+        "a.mp4": ["a cat", "a dog"], "b.mp4": ["a cow"],
+    }  # fmt: skip

@@ -17,6 +17,8 @@ _SENTENCE = re.compile(
     rb"|(?:[\xc3-\xdf][\x80-\xbf]){3,}(?:[,;]? (?:[\xc3-\xdf][\x80-\xbf]|[a-z])+){3,}"  # two bytes a letter in UTF-8
     rb"|(?:[\xe3-\xed][\x80-\xbf]{2}){6,}"  # three: Chinese, Japanese, Korean
 )
+_NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+"""Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese, whose words have no blanks between them."""
 _REMARK = re.compile(rb"^[ \t]*#.*$|<!--[^>]*-->", re.MULTILINE)
 _CUE = re.compile(r"^\s*[\d:]+[.,]\d+\s*-->\s*[\d:]+[.,]\d+", re.MULTILINE)
 _MOMENT = r"(?:\d+:\d\d(?::\d\d)?(?:[.,]\d+)?|\d+(?:\.\d+)? ?s(?:ec(?:onds)?)?|\d+\.\d+)"
@@ -24,6 +26,7 @@ _TIMED = re.compile(
     rf"\s*(?:[\[(<]?{_MOMENT}[\])>]?(?:[\s,;|:]|$)|[\[(<]?\s*(?:{_MOMENT}|\d+)\s*(?:-|\u2013|to|,)\s*(?:{_MOMENT}|\d+)\s*[\])>:])"
 )
 _NO_WORDS = re.compile(r"\s*\d+\s*$|WEBVTT|(Kind|Language): ")
+_SETTINGS = re.compile(r"^(?:Negative prompt: |Steps: \d+, )", re.MULTILINE)
 _WHEN = frozenset(("start", "timestamp", "seek"))
 _LENGTHS = ("long", "medium", "short")
 
@@ -60,7 +63,8 @@ def is_prose(value: Any, words: int) -> bool:
     if not isinstance(value, str) or "://" in value or value.startswith(("[", "{", "/")):
         return False
     parts = _MARKS.sub(" ", value).split()
-    return len(parts) >= words and sum(map(str.isalpha, parts)) > 1
+    without_blanks = len(_NO_BLANKS.findall(value)) >= 2 * words
+    return without_blanks or (len(parts) >= words and sum(map(str.isalpha, parts)) > 1)
 
 
 def fields_of_prose(record: dict[str, Any], depth: int = 2) -> Iterator[str]:
@@ -99,6 +103,26 @@ def are_words_of(text: str, subtitles: str) -> bool:
     """Whether a text is what subtitles say, without their times."""
     lines = [line for line in subtitles.splitlines() if not _CUE.match(line) and not _NO_WORDS.match(line)]
     return bool(text.split()) and text.split() == " ".join(lines).split()
+
+
+def are_settings(text: str) -> bool:
+    """Whether a text holds what a program for pictures was told, as AUTOMATIC1111 and its kin write it: a prompt, one
+    for what should not be seen, and settings."""
+    return bool(_SETTINGS.search(text))
+
+
+def fields_of_workflow(record: dict[str, Any]) -> tuple[str, ...]:
+    """The texts in a workflow of ComfyUI, which may be of what should not be seen; empty for other records."""
+    for before, nodes in (("prompt.", record.get("prompt")), ("", record)):
+        if isinstance(nodes, dict) and any(isinstance(node, dict) and "class_type" in node for node in nodes.values()):
+            inputs = {key: node.get("inputs") for key, node in nodes.items() if isinstance(node, dict)}
+            return tuple(
+                f"{before}{key}.inputs.{name}"
+                for key, named in inputs.items()
+                for name, value in (named.items() if isinstance(named, dict) else ())
+                if is_prose(value, 2)
+            )
+    return ()
 
 
 def are_spoken(record: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from walt.core.errors import ConfigurationError
@@ -25,7 +26,7 @@ class LinePair:
     paths: str
     captions: tuple[str, ...]
     videos: str
-    prefix: str
+    prefix: str | Mapping[str, str]
     """The beginning of its paths that is cut off."""
 
     def source(self, unlisted: str) -> LineFiles:

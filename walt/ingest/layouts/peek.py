@@ -9,6 +9,7 @@ from itertools import islice
 from typing import IO, Any
 
 from walt.core.errors import ConfigurationError
+from walt.core.pointers import pointer_at
 from walt.ingest.layouts import usual_names
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables.cells import BadValue, Record, short, spelled
@@ -23,6 +24,8 @@ _MOST_JSON = 1 << 31
 _MOMENTS = re.compile(r"[\d:]+(?:\.\d+)?[\s,;|]+[\d:]+(?:\.\d+)?(?:\s|\W|$)")
 _AS_CSV = "write a CSV with the columns path, start, end and caption"
 _DEPTH = 3
+_VIA = "_via_img_metadata"
+"""Where projects of the VGG Image Annotator have their files, beside records of the same form that are no files."""
 _DEEPEST = 5
 
 
@@ -50,6 +53,8 @@ def peek(folder: Folder, table: str) -> Peek:
     try:
         with folder.open(table) as stream:
             where, lower = table, table.lower()
+            if pointer := pointer_at(stream):
+                return Peek(table, problem=pointer)
             if lower.endswith(".parquet"):
                 schema = parquet_schema(where, stream)
                 stream.seek(0)
@@ -66,6 +71,8 @@ def peek(folder: Folder, table: str) -> Peek:
             if lower.endswith(".txt") and (text := _peek_text(table, stream)):
                 return text
             names = csv_columns(table, stream)
+            if not names:
+                return Peek(table, problem="it is empty")
             stream.seek(0)
             records, problem = _first(csv_records(where, table, stream, dict.fromkeys(names, True)))
             inside = [name for name in _columns(records) if name not in names]
@@ -126,9 +133,13 @@ def _peek_json(folder: Folder, table: str) -> Peek:
     whole = top["$file"]
     inside = {name: len(value) for name, value in whole.items() if _holds_records(value)}
     is_map_of_records = len(inside) == len(whole) and all(isinstance(value, dict) for value in whole.values())
-    if not inside or (is_map_of_records and len(whole) > 2) or all(_is_text_or_list(value) for value in whole.values()):
+    if (
+        not inside
+        or (_VIA not in inside and is_map_of_records and len(whole) > 2)
+        or all(_is_text_or_list(value) for value in whole.values())
+    ):
         return Peek(table, (KEY, *_columns(records)), records)
-    name = max(inside, key=lambda name: (isinstance(whole[name], list), inside[name]))
+    name = _VIA if _VIA in inside else max(inside, key=lambda name: (isinstance(whole[name], list), inside[name]))
     columns = {other: _columns_at(whole[other]) for other in inside}
     common = set[str].intersection(*map(set, columns.values()))
     alike = any(map(usual_names.is_caption, common)) and len(common) > 1

@@ -10,6 +10,7 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.found import Found
 from walt.ingest.layouts.line_pairs import recognise_lines
 from walt.ingest.layouts.peek import names_inside, peek
+from walt.ingest.layouts.repeated_tables import said_twice
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import lance_note, recognise_special
 from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
@@ -113,6 +114,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         used = {pairs[0].paths, *pairs[0].captions}
         return _left(survey, choice, used, why | _others(tables), sidecars)
     if captioned:
+        if twice := said_twice(survey, captioned[0]):
+            raise ConfigurationError(twice)
         return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
     if sidecars.files:
         return _beside(survey, sidecars, why | _others(tables))
@@ -192,6 +195,8 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
     if len(tables) > 1:
         said = " and ".join(found.tables[0] for found in tables)
         raise ConfigurationError(f"{said} have these columns, but not in the same way: give one with --captions TABLE")
+    if twice := said_twice(survey, tables[0]):
+        raise ConfigurationError(twice)
     otherwise = wish.columns.label or wish.columns.span
     seen = peek(survey.folder, tables[0].tables[0])
     if not tables[0].has_captions and seen.records and wish.captions and wish.use_captions and not otherwise:
@@ -275,6 +280,8 @@ def _nothing(survey: Survey, why: dict[str, str]) -> str:
         parts.append(f"{named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
     if survey.others:
         parts.append(f"passed over: {counted(survey.others)}")
+    if survey.others[".dvc"]:
+        parts.append("DVC keeps files: `dvc pull` where they are")
     return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
 
 
@@ -299,6 +306,11 @@ def _left(
         unused.append(
             Unused(sidecars.subtitles, "subtitles, whose times are not read, or their words", not choice.captioned)
         )
+    if sidecars is not None and sidecars.settings:
+        said = "settings of a program that makes pictures, with its prompts: write texts with captions alone"
+        unused.append(Unused(sidecars.settings, said, not choice.captioned))
+    if sidecars is not None and (shared := sorted(sidecars.shared - used)):
+        unused.append(Unused(shared, "files of several folders have its name: put it beside its file", True))
     for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
         names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
         if names:

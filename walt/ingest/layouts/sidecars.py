@@ -12,15 +12,18 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from walt.ingest.layouts.caption_fields import (
+    are_settings,
     are_spoken,
     are_subtitles,
     are_words_of,
     caption_fields,
     fields_of_prose,
+    fields_of_workflow,
     texts_inside,
 )
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
+from walt.ingest.sources.alike_names import folded
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
 from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.fields import getter
@@ -45,6 +48,10 @@ class Sidecars:
     """All texts and JSON files that belong to one media file each, and whether they hold captions."""
     subtitles: list[str] = field(default_factory=list)
     """Of those: texts that are subtitles."""
+    settings: list[str] = field(default_factory=list)
+    """Texts with which a program made the files: prompts, also of what should not be seen, seeds, numbers of steps."""
+    shared: set[str] = field(default_factory=set)
+    """Texts in a folder of their own whose name files of several folders have."""
     reports: list[str] = field(default_factory=list)
     """Tables in which a downloader says what it wrote, with the same captions."""
     others: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -60,12 +67,17 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
     """
     found = Sidecars()
     candidates = [*survey.texts, *(name for name in survey.tables if name.lower().endswith(".json"))]
-    templates = _templates(survey, candidates)
+    templates = _templates(survey, candidates, found.shared)
     texts = {template: names for template, names in templates.items() if template.lower().endswith(TEXTS)}
     records = {template: names for template, names in templates.items() if template not in texts}
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
     for template, names in sorted(texts.items()):
+        if any(are_settings(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
+            found.settings += names
+            for name in names:
+                del found.beside[name]
+            continue
         if all(_is_spoken(survey, name) for name in islice(names, _LOOKED_AT)):
             found.subtitles += names
             for name in names:
@@ -83,11 +95,12 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         named = tuple(field for field in wanted if any(map(getter(field), looked)))
         of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
         spoken = any(map(are_spoken, looked))
-        fields = named if wanted else () if of_downloader or spoken else caption_fields(looked)
+        workflow = next((fields for record in looked if (fields := fields_of_workflow(record))), ())
+        fields = named if wanted else () if of_downloader or spoken or workflow else caption_fields(looked)
         if not fields:
             prose = tuple(dict.fromkeys(field for record in looked for field in fields_of_prose(record)))
             prose = tuple(name for name in ("title", "description") if of_downloader and name in looked[0]) or prose
-            prose = ("text",) if spoken else prose
+            prose = ("text",) if spoken else workflow or prose
             found.others |= dict.fromkeys(names, prose) if prose else {}
             found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
             continue
@@ -115,29 +128,45 @@ def _is_report(survey: Survey, table: str) -> bool:
     return {"key", "status", "url"} <= set(peek(survey.folder, table).columns)
 
 
-def _templates(survey: Survey, candidates: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Templates that find candidates, each with the candidates and the media file of each."""
+def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> dict[str, dict[str, str]]:
+    """Templates that find candidates, each with the candidates and the media file of each; those that are not used,
+    since files of several folders have their names, are added to ``shared``."""
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in survey.media:
         last = name.rpartition("/")[2]
-        by_stem[last.rpartition(".")[0]].append(name)
-        by_stem[last].append(name)  # a.mp4.txt
+        by_stem[folded(last.rpartition(".")[0])].append(name)
+        by_stem[folded(last)].append(name)  # a.mp4.txt
     found: dict[str, dict[str, str]] = defaultdict(dict)
     candidates = [*candidates]
     for name in candidates:
         path = PurePosixPath(name)
         stem, _, middle = path.stem.rpartition(".")
-        for media in by_stem.get(path.stem, ()):
+        for media in by_stem.get(folded(path.stem), ()):
             for template in _ways(name, path.suffix, media):
                 found[template][name] = media
-        if _MIDDLE.fullmatch(middle) and path.stem not in by_stem:  # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
-            for media in by_stem.get(stem, ()):
+        # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
+        if _MIDDLE.fullmatch(middle) and folded(path.stem) not in by_stem:
+            for media in by_stem.get(folded(stem), ()):
                 for template in _ways(name, f".{middle}{path.suffix}", media):
                     found[template][name] = media
     known = {name for names in found.values() for name in names}
     for template, names in _of_folders(survey, (name for name in candidates if name not in known)):
         found[template] |= names
-    return _without_repetition(found)
+    left = _without_repetition(found)
+    for template in [template for template in left if "{stem}" in template or "{rest}" in template]:
+        if several := _of_several(template, left[template], survey):
+            shared |= several
+            del left[template]
+    return left
+
+
+def _of_several(template: str, names: Iterable[str], survey: Survey) -> set[str]:
+    """Those of a template's texts that it gives for files of several folders, so that they may be of either."""
+    owners: dict[str, set[str]] = {name: set() for name in names}
+    for stem in {name.rpartition(".")[0] for name in survey.media}:
+        if (text := filled(template, f"{stem}.x")) in owners:
+            owners[text].add(stem)
+    return {text for text, stems in owners.items() if len(stems) > 1}
 
 
 def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -163,17 +192,18 @@ def _is_table(survey: Survey, name: str) -> bool:
 def _ways(name: str, suffix: str, media: str) -> Iterator[str]:
     """Templates by which a media file's name gives that of a candidate, the plainest first."""
     for template in (f"{{path}}{suffix}", f"{{name}}{suffix}"):
-        if filled(template, media) == name:
+        if folded(filled(template, media)) == folded(name):
             yield template
             return
     folder = name.split("/")
-    for depth in range(1, len(folder)):
-        template = f"{'/'.join(folder[:depth])}/{{rest}}{suffix}"
-        if "/" in media and filled(template, media) == name:
-            yield template
-            return
+    for hole in ("{path}", "{rest}"):
+        for depth in range(1, len(folder)):
+            template = f"{'/'.join(folder[:depth])}/{hole}{suffix}"
+            if ("/" in media or hole == "{path}") and folded(filled(template, media)) == folded(name):
+                yield template
+                return
     template = f"{'/'.join(folder[:-1])}/{{stem}}{suffix}"
-    if len(folder) > 1 and filled(template, media) == name:
+    if len(folder) > 1 and folded(filled(template, media)) == folded(name):
         yield template
 
 

@@ -7,6 +7,7 @@ and an end, and no span in seconds can be made of them, the table is not read un
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,13 +64,19 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
         if wanted or not any(spans):
             return Spans(names if wanted else (), notes)
         latest: dict[str, Span] = {}
+        of_file: dict[str, set[Span]] = defaultdict(set)
         for record, span in zip(seen.records, spans, strict=True):
-            _keep_latest(latest, paths.found.get(value_of(record, paths.column)), span)
+            file = paths.found.get(value_of(record, paths.column))
+            _keep_latest(latest, file, span)
+            if file and span:
+                of_file[file].add(span)
         longer = _longer(survey, latest)
         if longer is None:
             return Spans(names, [*notes, f"spans from {shown}"])
         if longer:
             return Spans((), notes, f"{shown} are no seconds: {longer}; {_HOW}")
+        if several := next((file for file, parts in of_file.items() if len(parts) > 1), None):
+            return Spans((), notes, f"{shown} say several parts of {several}, which is shorter than they are; {_HOW}")
         notes.append(f"{shown} not used: the files are shorter than the spans there, so they are the spans already")
         return Spans((), notes)
     if wanted:
@@ -170,7 +177,8 @@ def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
     begin = next((name for name in words if _BEGIN.search(words[name])), None)
     end = next((name for name in words if _END.search(words[name]) and name != begin), None)
     pairs = [[getter(name)(record) for name in (begin, end)] for record in seen.records] if begin and end else []
-    if values := next((pair for pair in pairs if pair[0] != pair[1]), None):  # of stills both are 0
+    differ = [pair for pair in pairs if pair[0] != pair[1]]  # of stills both are 0
+    if values := next((pair for pair in differ if make_span(*pair) is None), differ[0] if differ else None):
         return f"of {begin} and {end} ({_shown(values)}) no span in seconds can be made: {_HOW}"
     for name in left:
         values = [value for record in seen.records if (value := getter(name)(record))]

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from walt.ingest.layouts.caption_fields import holds_sentences
+from walt.ingest.sources.alike_names import AlikeNames
 from walt.ingest.sources.folders import Folder, LocalFolder
 from walt.ingest.sources.frame_folders import are_frames
 from walt.ingest.tables.read import is_table
@@ -28,9 +29,11 @@ _NO_CAPTIONS = (
 _OF_CAPTIONS = ("caption", "prompt", "metadata", "annotation")
 _MAY_HOLD_SENTENCES = (
     ".xml", ".eaf", ".textgrid", ".yaml", ".yml", ".toml", ".db", ".sqlite3", ".h5", ".hdf5", ".npz", ".npy", ".pkl",
-    ".pickle", ".mat", ".mdb", ".msgpack", ".tfrecord", ".bin",
+    ".pickle", ".mat", ".mdb", ".msgpack", ".tfrecord", ".bin", ".edl", ".fcpxml", ".otio", ".xmp", ".rtf",
 )  # fmt: skip
-"""Suffixes of annotations and of stores, which need not name a file to hold captions."""
+"""Suffixes of annotations, of cuts and of stores, which need not name a file to hold captions."""
+_DOCUMENTS = (".docx", ".odt", ".pptx", ".doc", ".pdf", ".pages")
+"""Suffixes of texts for people, which are packed."""
 _TARS = (".tar",)
 _PACKED = (".zip", ".tgz", ".tar.gz", ".tar.zst", ".tar.bz2", ".tar.xz", ".gz", ".zst", ".bz2", ".xz", ".7z", ".rar")
 _USUAL_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".jpg", ".png")
@@ -62,6 +65,7 @@ class Survey:
     others: Counter[str] = field(default_factory=Counter)
     """How many files there are of each other suffix."""
     _examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list), init=False, repr=False)
+    _about: list[str] = field(default_factory=list, init=False, repr=False)
     lerobot: list[str] = field(default_factory=list)
     """Descriptions of LeRobot datasets in folders of this one."""
     chosen: bool = False
@@ -87,6 +91,7 @@ class Survey:
             found.foreign.append(name)
             found.others[_suffix(name)] -= 1
         found.others = +found.others
+        found.foreign += filter(found._lists_media, found._about)
         return found
 
     def is_named_in(self, name: str) -> bool:
@@ -94,9 +99,18 @@ class Survey:
         begin = (self.folder.read(name, _LOOKED_AT) or b"").replace(b"\0", b"")
         return any(os.fsencode(path.rpartition("/")[2]) in begin for path in self.media[:_MOST_MEDIA])
 
+    def _lists_media(self, name: str) -> bool:
+        """Whether a text about the dataset names as many of its files as a table would, not one or two as examples."""
+        begin = self.folder.read(name, _LOOKED_AT) or b""
+        looked = self.media[:_MOST_MEDIA]
+        named = sum(os.fsencode(path.rpartition("/")[2]) in begin for path in looked)
+        return named > 1 and named * 2 > len(looked)
+
     def _may_be_about_media(self, name: str) -> bool:
         """Whether a file of an unknown kind names a video or image, or may hold captions."""
         if any(word in name.lower() for word in _OF_CAPTIONS[:2]):
+            return True
+        if name.lower().endswith(_DOCUMENTS):
             return True
         holds = name.lower().endswith(_MAY_HOLD_SENTENCES)
         return self.is_named_in(name) or (holds and holds_sentences(self.folder.read(name, _LOOKED_AT) or b""))
@@ -115,6 +129,8 @@ class Survey:
         elif PurePosixPath(lower).stem in _ABOUT:
             if lower.endswith("/meta/info.json"):
                 self.lerobot.append(name)
+            elif lower.endswith((".md", ".rst", ".txt")):
+                self._about.append(name)
         elif is_table(name):
             self.tables.append(name)
         elif lower.endswith(TEXTS):
@@ -144,6 +160,19 @@ class Survey:
         if name is None:
             return False
         return self.folder.has(name) if self.listed else name in self._names or name in self.of_frames
+
+    def look(self, name: str | None) -> str | None:
+        """A video, an image or a folder of frames by its name; None: there is none."""
+        return name if self.holds(name) else None
+
+    def look_alike(self, name: str | None) -> str | None:
+        """The same, whatever its capital letters are; of several the first."""
+        found = [] if name is None or self.listed else self._alike.of(name)
+        return self.look(name) or (found[0] if found else None)
+
+    @cached_property
+    def _alike(self) -> AlikeNames:
+        return AlikeNames(self.media)
 
     @cached_property
     def of_frames(self) -> frozenset[str]:
@@ -190,9 +219,11 @@ def may_be_packed_captions(folder: Folder, name: str, *, look: bool) -> bool:
             return True
     ends = (*TEXTS, *FOREIGN_TABLES, *_SUBTITLES)
     last = [path.rpartition("/")[2].lower() for path in inside]
-    return any(
-        PurePosixPath(path).stem not in _ABOUT and (is_table(path) or path.endswith(ends)) for path in last
-    ) or any(word in last[0] for word in _OF_CAPTIONS)
+    return (
+        any(path.endswith(_PACKED) and not path.endswith(_TARS) for path in last[1:])
+        or any(PurePosixPath(path).stem not in _ABOUT and (is_table(path) or path.endswith(ends)) for path in last)
+        or any(word in last[0] for word in _OF_CAPTIONS)
+    )
 
 
 def _suffix(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from walt.media.kinds import is_media
 MOST_TABLES = 256
 """Tables that are looked at."""
 _MOST_NAMED = 16
+_NAMES_A_TEXT = re.compile(r"(?:[^\s.]\S*)?\w\.(?:txt|caption|json|srt|vtt)", re.IGNORECASE)
 _MOST_TEXTS = 64
 """Texts of which no file has the name that are looked at."""
 
@@ -184,6 +186,8 @@ def _holds_texts(seen: Peek, name: str) -> bool:
     cells = [convert(find(record), "texts") for record in seen.records]
     if not any(cells) or any(isinstance(cell, BadValue) for cell in cells):
         return False
+    if all(_NAMES_A_TEXT.fullmatch(text.strip()) for cell in cells for text in cell or () if text):
+        return False  # where the captions are, in texts of their own
     return usual_names.may_be_caption(name, (text for cell in cells for text in cell or ()))
 
 
@@ -201,7 +205,7 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return f"records at '{seen.place}' and at {', '.join(map(repr, seen.unread))}, of which only one can be read"
     paths = find_paths(survey, seen, columns.path)
     if paths is None:
-        return _no_file(seen, columns)
+        return _no_file(survey, seen, columns)
     captions = tuple(name for name in columns.captions or caption_columns(seen) if name != paths.column)
     if captions and (cause := not_in_one_folder(survey, paths, seen)):
         return cause
@@ -211,7 +215,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     settings |= {name: getattr(paths, name) for name in ("suffixes", "videos", "prefix") if getattr(paths, name)}
     if paths.relative_to == "table":
         settings["relative_to"] = "table"
-    notes = [f"of paths the beginning {paths.prefix} is left out"] if paths.prefix else []
+    begins = [paths.prefix] if isinstance(paths.prefix, str) else [*paths.prefix]
+    notes = [f"of paths the beginning {' or '.join(begins)} is left out"] if paths.prefix else []
     if any(name in survey.of_frames for name in paths.found.values()):
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
@@ -243,14 +248,23 @@ def _names_a_file(survey: Survey, seen: Peek) -> str | None:
     return None
 
 
-def _no_file(seen: Peek, columns: TableColumns) -> str:
+def _no_file(survey: Survey, seen: Peek, columns: TableColumns) -> str:
     """Why a table names no file of the folder."""
     names = [columns.path] if columns.path else [name for name in usual_names.PATHS if name in seen.columns]
     if not names:
         return f"no column names files (columns: {', '.join(seen.columns[:12])})"
     values = [value for record in seen.records[:1] if (value := getter(names[0])(record))]
     example = f", such as {str(values[0])[:60]!r}" if values else ""
+    longer = next((path for path in survey.media if values and _begins_with(path, str(values[0]))), None)
+    hint = "; {} begins with it: --path-column '{{{}}}_{{...}}.mp4' puts several columns together"
+    example += hint.format(longer.rpartition("/")[2], names[0]) if longer else ""
     return f"the files that its column '{names[0]}' names are not here{example}"
+
+
+def _begins_with(path: str, value: str) -> bool:
+    """Whether a file's name is a value and something more."""
+    rest = path.rpartition("/")[2].removeprefix(value)
+    return bool(value) and len(rest) < len(path.rpartition("/")[2]) and rest[:1] in ("_", "-", ".")
 
 
 def _first(seen: Peek, names: Sequence[str], taken: set[str], fits: Any) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from walt.core.printable import printable
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 
+_PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _LOOKED_INTO = 8
 """Zips whose members' names are read."""
 
@@ -48,6 +50,18 @@ def other_files(survey: Survey, *, may_lose: bool, chosen: bool) -> Iterator[Unu
     if survey.others:
         count = sum(survey.others.values())
         yield Unused([f"{count} files"], f"unknown suffixes: {counted(survey.others)}")
+
+
+def missing_parts(names: Iterable[str]) -> Iterator[str]:
+    """Lines about tables and tars that say of how many parts they are (``train-00000-of-00002.parquet``), where not all
+    are here."""
+    here: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name in names:
+        if part := _PART.fullmatch(name):
+            here[part["before"], part["count"]].add(part["number"])
+    for (before, count), numbers in sorted(here.items()):
+        if len(numbers) < int(count):
+            yield f"{before}-...-of-{count}: only {len(numbers)} of {int(count)} parts are here"
 
 
 def counted(suffixes: Counter[str]) -> str:

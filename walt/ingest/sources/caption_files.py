@@ -5,14 +5,18 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from walt.core.errors import ConfigurationError
+from walt.core.pointers import pointer_in
 from walt.data.captions import Caption
+from walt.ingest.sources.alike_names import AlikeNames
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.cells import BadValue, convert
 from walt.ingest.tables.fields import getter
+from walt.media.kinds import is_media
 
 LONGEST_TEXT = 1 << 20
 _HOLES = ("{path}", "{name}", "{rest}", "{stem}", "{folder}")
@@ -27,6 +31,7 @@ class CaptionFiles:
             if not any(hole in file.file for hole in _HOLES):
                 raise ConfigurationError(f"source.captions: '{file.file}' has none of {', '.join(_HOLES)}")
         self._folder = folder
+        self._of_template: dict[str, AlikeNames] = {}
         self._files = [(file, [getter(name) for name in file.fields]) for file in files]
 
     def captions(self, name: str) -> list[Caption] | BadValue:
@@ -37,10 +42,16 @@ class CaptionFiles:
                 continue
             place = filled(file.file, name)
             data = self._folder.read(place, LONGEST_TEXT + 1)
+            if data is None and (alike := self._alike(file.file, name, place)):
+                if isinstance(alike, BadValue):
+                    return alike
+                place, data = alike, self._folder.read(alike, LONGEST_TEXT + 1)
             if data is None:
                 continue
             if len(data) > LONGEST_TEXT:
                 return BadValue(f"{place}: longer than {LONGEST_TEXT >> 20} MB")
+            if pointer := pointer_in(data):
+                return BadValue(f"{place}: {pointer}")
             text = text_of(data)
             if not file.fields:
                 kind = PurePosixPath(place).suffix.lstrip(".") or "text"
@@ -56,6 +67,32 @@ class CaptionFiles:
                     return BadValue(f"{place}, {field}: {texts.cause}")
                 found += [Caption(field.removeprefix("*."), part) for part in texts or ()]
         return found
+
+    def _alike(self, template: str, name: str, place: str) -> str | BadValue | None:
+        """A caption file whose name is spelled in another way than that of the file; None: there is none, or it is that
+        of another file."""
+        texts = self._texts.of(place)
+        files = {filled(template, file) for file in self._media(template).of(place)}
+        if not texts or len(files) > 1:
+            return None
+        if len(texts) > 1:
+            return BadValue(f"{' and '.join(sorted(texts)[:3])} may both be its captions")
+        return texts[0]
+
+    @cached_property
+    def _texts(self) -> AlikeNames:
+        return AlikeNames(name for name in self._names if not is_media(name))
+
+    def _media(self, template: str) -> AlikeNames:
+        """The caption files that a template gives for the folder's media."""
+        if template not in self._of_template:
+            made = {filled(template, name) for name in self._names if is_media(name)}
+            self._of_template[template] = AlikeNames(made)
+        return self._of_template[template]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [*self._folder.names()]
 
 
 def text_of(data: bytes) -> str:

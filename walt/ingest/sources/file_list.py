@@ -17,7 +17,7 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder, spellings
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.sources.list_blocks import Columns, RowRules, find_columns, make_items
-from walt.ingest.sources.rows import Found, RowFiles
+from walt.ingest.sources.rows import Found, Later, RowFiles
 from walt.ingest.tables.cells import BadValue, Block, Cell, ColumnKind, Row
 from walt.ingest.tables.fields import fill, holes
 from walt.ingest.tables.read import Shape, find_tables, read_blocks
@@ -49,6 +49,7 @@ def entries(source: FileList, dataset: Dataset) -> Iterator[Entry]:
                 yield from reader.entries(part)
             elif entry := reader.entry(part):
                 yield entry
+    yield from reader.later()
     reader.report()
     if source.unlisted == "take":
         for name in reader.files.unnamed(dataset.folder.names()):
@@ -93,6 +94,7 @@ class _Rows:
         self._source, self._dataset = source, dataset
         self._labels = None if source.label_column is None else labels_by_name(dataset.classes, source.kind)
         self._not_numbers: Counter[str] = Counter()
+        self._later: list[Row] = []  # which name files in other capital letters
         self._left_out = 0  # rows that source.where excludes
         required: dict[str, ColumnKind] = columns_of(source)
         self.numbers: dict[str, ColumnKind] = {name: "number" for name in source.number_columns if name not in required}
@@ -126,7 +128,10 @@ class _Rows:
         if isinstance(label, str):
             self._name(row, path)
             return Refusal(path or row.name, "unknown_class", label)
-        found = self.files.find(row, self._names(row, path), span)
+        found = self.files.find_or_wait(row, self._names(row, path), span)
+        if isinstance(found, Later):
+            self._later.append(row)
+            return None
         if not isinstance(found, Found):
             return found
         split = _split(cells[source.split_column]) if source.split_column else None
@@ -154,6 +159,11 @@ class _Rows:
                 if entry := item or self.entry(block.row(number)):
                     yield entry
 
+    def later(self) -> Iterator[Entry]:
+        """The inputs of rows that could not be told before all others were known. To be called after the last row."""
+        self.files.settle()
+        yield from filter(None, map(self.entry, self._later))
+
     def report(self) -> None:
         """Say what rows were not inputs, and which cells held no numbers. To be called after the last row."""
         self.files.report()
@@ -175,7 +185,7 @@ class _Rows:
         if path and self._source.unlisted == "take":
             self.files.name(row.table, self._names(row, path))
 
-    def _place(self, table: str, path: str) -> Found | Refusal | None:
+    def _place(self, table: str, path: str) -> Found | Refusal | Later | None:
         row = Row(table, 0, ())
         return self.files.place(row, self._names(row, path))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # workers import this module, and need no tables
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 _LOCAL = "file://"
+_SERVED = "/data/local-files/?d="
 Span = tuple[float, float]
 """Start and end in seconds after the file's first frame."""
 
@@ -282,12 +283,14 @@ def leaves_folder(name: str) -> bool:
 def spellings(path: str) -> tuple[str, ...]:
     """A path as it is written, then as the same file may be called here: with slashes for the backslashes of Windows,
     with accents as letters of their own or not, as other systems keep them, without blanks around it, and with the
-    signs that ``%20`` and its like stand for in URLs. Of a ``file://`` URL, which is a path: without its beginning."""
+    signs that ``%20`` and its like stand for in URLs. Of a ``file://`` URL, which is a path, and of Label Studio's
+    local files: without its beginning."""
     bare = path.strip()
-    if path.isascii() and "\\" not in path and "%" not in path and not path.startswith(_LOCAL):
+    if path.isascii() and "\\" not in path and "%" not in path and not path.startswith((_LOCAL, _SERVED)):
         return (path,) if bare == path else (path, bare)
     if path.startswith(_LOCAL):
         path = "/" + path.removeprefix(_LOCAL).partition("/")[2]  # without the name of a machine
+    path = path.removeprefix(_SERVED)
     slashed = path.replace("\\", "/")
     forms = (path, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
     plain = tuple(dict.fromkeys((*forms, *(form.strip() for form in forms))))

@@ -65,7 +65,7 @@ class LineFiles(Section):
     """Such as ``[prompts.txt]``, each with as many lines."""
     videos: str = ""
     """Folder that paths are relative to."""
-    prefix: str = ""
+    prefix: str | dict[str, str] = ""
     unlisted: Literal["ignore", "take"] = "ignore"
     """This and the prefix: as for a list."""
     absent: Absent
@@ -123,8 +123,9 @@ class FileList(Section):
     """Folder that relative paths are relative to."""
     relative_to: Literal["folder", "table"] = "folder"
     """Whether relative paths, and ``videos``, begin at the dataset's folder or at that of their table."""
-    prefix: str = ""
-    """Beginning of paths that is cut off: the folder on the machine where the table was written."""
+    prefix: str | dict[str, str] = ""
+    """Beginning of paths that is cut off: the folder on the machine where the table was written. Several of them with
+    what stands in their place, as seen from ``videos``: ``{/data/a/: one, /mnt/b/: two}``."""
     fps: PositiveFloat | None = None
     """Pictures per second where a row names a folder of numbered pictures; null: such a row is refused."""
     unlisted: Literal["ignore", "take"] = "ignore"

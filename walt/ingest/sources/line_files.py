@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from walt.core.errors import ConfigurationError
 from walt.data.captions import Caption
@@ -11,7 +12,7 @@ from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Again, Entry, Item, Refusal, spellings
 from walt.ingest.sources.kinds import LineFiles
-from walt.ingest.sources.rows import Found, RowFiles
+from walt.ingest.sources.rows import Found, Later, RowFiles
 from walt.ingest.tables.cells import Row
 
 
@@ -31,9 +32,13 @@ def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
             said = f"{folder.location(source.paths)} has {len(paths)} lines, {folder.location(name)} {len(lines)}"
             raise ConfigurationError(f"{said}: they must have the same number, a caption for each path")
     files = RowFiles(folder, source.videos, source.absent, prefix=source.prefix, repeats=True)
-    for number, path in enumerate(paths):
+    later: list[int] = []
+    for number in chain(range(len(paths)), _behind(files, later)):
         row = Row(source.paths, number + 1, ())
-        found = files.find(row, spellings(path.strip()))
+        found = files.find_or_wait(row, spellings(paths[number].strip()))
+        if isinstance(found, Later):
+            later.append(number)
+            continue
         if not isinstance(found, Found):
             if found:
                 yield found
@@ -50,6 +55,12 @@ def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
     if source.unlisted == "take":
         for name in files.unnamed(folder.names()):
             yield dataset.rules.item(name, folder.location(name), "")
+
+
+def _behind(files: RowFiles, later: list[int]) -> Iterator[int]:
+    """The lines that could not be told before all others were known."""
+    files.settle()
+    yield from later
 
 
 def read_lines(folder: Folder, name: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import IO, NamedTuple
 
 from walt.core.errors import CorruptArtifactError
+from walt.core.pointers import pointer_at
 from walt.ingest.sources.items import leaves_folder
 
 _BLOCK = 512
@@ -72,6 +73,9 @@ def _why(stream: IO[bytes], begin: int, error: Exception) -> str:
     """Why bytes are not a tar."""
     stream.seek(begin)
     packed = _COMPRESSED.get(stream.read(2))
+    stream.seek(begin)
+    if pointer := pointer_at(stream):
+        return pointer
     if begin:
         return f"something that is not a tar follows its end, at byte {begin}"
     if packed:

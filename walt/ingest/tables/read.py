@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import IO, Any
 
 from walt.core.errors import ConfigurationError
+from walt.core.pointers import pointer_at
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables import text_table
 from walt.ingest.tables.cells import BadValue, Block, Columns, Record, Row, convert, convert_column, literal_list
@@ -140,6 +141,8 @@ def read_blocks(
     of_table = {name: kind for name, kind in columns.items() if name != TABLE}
     cells = [(getter(name), kind) for name, kind in kinds.items()]
     with folder.open(table) as stream:
+        if pointer := pointer_at(stream):
+            raise ConfigurationError(f"{folder.location(table)}: {pointer}")
         read = (FORMATS | _TEXTS).get(PurePosixPath(table).suffix.lower(), _read_csv)
         found = read(folder.location(table), table, stream, of_table, optional or {}, shape)
         for part in exploded(found, shape.explode) if shape.explode else found:
