@@ -237,7 +237,7 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
         AssertionError: an output differs, a process goes on, a stage ended otherwise than it must.
     """
     began = time.monotonic()
-    (folder / _TEMPORARY).mkdir()
+    (folder / _TEMPORARY).mkdir(parents=True)
     with forked_stages(TMPDIR=str(folder / _TEMPORARY)) as start:
         calm = make_project(start, folder / "calm")
         shutil.copytree(calm, folder / "killed")
