@@ -122,10 +122,11 @@ def real_directory(path: Path) -> Path:
     Raises:
         StorageError: nothing is where the link, or one above it, points to: that disk is not mounted.
     """
-    for link in (path, *path.parents):
-        if link.is_symlink() and not link.exists():
-            raise StorageError(f"{link}: a link to {link.readlink()}, where nothing is")
-    return path.resolve() if path.is_symlink() and path.is_dir() else path
+    with storage_errors(path):
+        for link in (path, *path.parents):
+            if link.is_symlink() and not link.exists():
+                raise StorageError(f"{link}: a link to {link.readlink()}, where nothing is")
+        return path.resolve() if path.is_symlink() and path.is_dir() else path
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

@@ -84,7 +84,9 @@ def _tidy(stage: Stage, paths: Paths) -> None:
     work = paths.work(stage.name)
     with storage_errors(work):
         for name in stage.outputs:
-            output = real_directory(paths.root / ARTIFACTS[name])
+            output = paths.root / ARTIFACTS[name]
+            if not output.suffix:  # a file that is a link, as into DVC's cache, is replaced
+                output = real_directory(output)
             check_folder_writable(output.parent)
             if output.is_dir():
                 check_folder_writable(output)
