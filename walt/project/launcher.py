@@ -114,14 +114,16 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
 
 def _check_loopback() -> None:
     """Raise StorageError unless processes of this machine can meet; torch would try for a minute, with many lines."""
-    try:
-        with socket.create_server(("localhost", 0)) as server:
-            socket.create_connection(server.getsockname()[:2], timeout=_MEET_SECONDS).close()
-    except OSError as error:
-        said = f"localhost cannot be reached ({error.strerror or error})"
-        raise StorageError(
-            f"{said}: the processes of a stage meet there, so this machine needs its loopback"
-        ) from error
+    found: list[OSError] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            with socket.create_server(("localhost", 0), family=family) as server:
+                socket.create_connection(server.getsockname()[:2], timeout=_MEET_SECONDS).close()
+                return
+        except OSError as error:
+            found.append(error)
+    said = f"localhost cannot be reached ({found[0].strerror or found[0]})"
+    raise StorageError(f"{said}: the processes of a stage meet there, so this machine needs its loopback") from found[0]
 
 
 def _check_told(reports: Mapping[int, Any], failed: Mapping[int, int], count: int, folder: Path) -> None:
