@@ -17,7 +17,7 @@ def download_into(folder: Path, tracking_uri: str, **what: str) -> None:
     """
     from mlflow.artifacts import download_artifacts
 
-    arriving = folder / _ARRIVING
+    arriving = folder.absolute() / _ARRIVING
     arriving.mkdir()
     found = download_artifacts(dst_path=str(arriving), tracking_uri=tracking_uri, **what)
     for path in Path(found).iterdir():
