@@ -15,7 +15,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -85,7 +85,7 @@ def command(
 def examine(root: Path) -> list[Check]:
     """All checks of this machine for the project at ``root``, in the order in which their findings are best fixed."""
     scratch = _temporary_files()
-    encoders = _encoders() if scratch.status == "ok" else ()
+    encoders: Iterable[Check] = _encoders() if scratch.status == "ok" else ()
     checks = [_python(), *_packages(), scratch, *encoders, _disk(root)]
     try:
         params = load_params(root)
