@@ -64,6 +64,7 @@ DOORS = {
     "starlette": {"walt/commands/ui/app.py", "walt/commands/ui/guard.py"},
     "uvicorn": {"walt/commands/ui/serve.py"},
     "dvc": set(),
+    "tempfile": {"walt/core/scratch.py"},
     "pickle": {"walt/text/pickled_weights.py"},  # the name of its error
 }
 

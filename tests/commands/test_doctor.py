@@ -93,7 +93,8 @@ def test_all_is_well(project: Path) -> None:
     assert result.exit_code == 0, result.exception
     checks = json.loads(result.stdout)
     assert [check["name"] for check in checks] == [
-        "python", "libx264", "ffmpeg", "disk", "params.yaml", "sources", "torch", "dvc", "mlflow", "prefect"
+        "python", "temporary files", "libx264", "ffmpeg", "disk", "params.yaml", "sources", "torch", "dvc", "mlflow",
+        "prefect",
     ]  # fmt: skip
     assert {check["status"] for check in checks} == {"ok"}, checks
     assert not any(check["advice"] for check in checks)
@@ -162,6 +163,21 @@ def test_disk(free: float, status: str, project: Path, monkeypatch: pytest.Monke
     assert doctor._disk(project).status == status
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert doctor._disk(project).status == "fail"
+
+
+def test_where_temporary_files_cannot_be_written_that_is_what_fails(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._temporary_files().status == "ok"
+
+    @contextmanager
+    def full() -> Iterator[Path]:
+        raise StorageError("/tmp/x: No space left on device")
+        yield Path()
+
+    monkeypatch.setattr(doctor, "scratch_folder", full)
+    [failed] = [check for check in doctor.examine(project) if check.status == "fail"]
+    assert (failed.name, failed.found) == ("temporary files", "/tmp/x: No space left on device")
 
 
 def test_source_files_that_are_not_here_stop_only_ingest(project: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from walt.core import storage
 from walt.core.errors import LockedError, StorageError
-from walt.core.storage import atomic_directory, clean_beside, lock, storage_errors
+from walt.core.storage import atomic_directory, check_folder_writable, clean_beside, lock, storage_errors
 
 
 def write(path: Path, text: str) -> None:
@@ -54,6 +54,24 @@ def test_where_names_cannot_be_exchanged_it_is_replaced_all_the_same(
         write(tmp_path / "model", text)
     assert (tmp_path / "model/file").read_text() == "b"
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+
+
+def test_a_link_to_a_directory_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    """As where models are on a larger disk."""
+    disk, link = tmp_path / "disk/model", tmp_path / "models/model"
+    write(disk, "0")
+    link.parent.mkdir()
+    link.symlink_to(disk)
+    write(link, "1")
+    assert link.is_symlink()
+    assert (disk / "file").read_text() == "1"
+    assert [path.name for path in disk.parent.iterdir()] == ["model"]
+    shutil.rmtree(disk.parent)
+    with pytest.raises(StorageError, match=rf"{link}: a link to {disk}, where nothing is"):
+        write(link, "2")
+    with pytest.raises(StorageError, match="where nothing is"):
+        check_folder_writable(link / "below")
+    assert not disk.parent.exists()
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +15,10 @@ from PIL import Image
 
 from tests.support.media import LIMITS, counter, read_counter, shared_data, write_video
 from tests.support.settings import compute_settings
+from walt.core.errors import StorageError
 from walt.data.captions import Caption
-from walt.ingest.headers import Header, choose, read_headers
+from walt.ingest import headers
+from walt.ingest.headers import Header, HeaderRequest, choose, read_header, read_headers
 from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import Limits
 from walt.media.kinds import kind_of
@@ -31,6 +36,22 @@ def read(paths: list[Path], limits: Limits = LIMITS, pictures: int = 0, timeout:
         items, limits, INLINE, pictures=pictures, picture_height=64, timeout_seconds=timeout, memory_mb=4096
     )
     return list(found)
+
+
+def test_a_full_folder_for_copies_is_no_fault_of_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [f"{tmp_path}/a: {os.strerror(errno.ENOSPC)}", "https://example.org/a.mp4: 503"]
+
+    @contextmanager
+    def fails(*_: object) -> Iterator[Path]:
+        raise StorageError(said[0])
+        yield Path()
+
+    monkeypatch.setattr(headers, "local_copy", fails)
+    request = HeaderRequest(b"https://example.org/a.mp4", b"a.mp4", "video", None, None, os.fsencode(tmp_path))
+    with pytest.raises(StorageError, match=said[0]):
+        read_header(LIMITS, request)
+    del said[0]
+    assert read_header(LIMITS, request) == Refusal("a.mp4", "unreadable", said[0])
 
 
 @pytest.mark.slow

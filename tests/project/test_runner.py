@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,36 @@ def test_what_a_stage_made_is_recorded(tmp_path: Path, monkeypatch: pytest.Monke
         for name in ("data/text/shards.parquet", "models/text-encoder/encoder.json")
     }
     assert read_json(record)["files"] == expected, "the index has the digest of the tar"
+
+
+def test_an_output_that_cannot_be_written_is_known_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training may take weeks until it publishes its model."""
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+    done: list[int] = []
+    monkeypatch.setattr(encode_text, "run", lambda *_: done.append(1) or {})
+    allowed, closed = os.access, tmp_path / "models"
+
+    def access(path: Path, mode: int) -> bool:
+        return path != closed and allowed(path, mode)
+
+    (tmp_path / "models").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", access)
+        with pytest.raises(StorageError, match=f"{closed}: cannot be written"):
+            run_stage(get_stage("encode-text"), tmp_path)
+        closed = tmp_path / "data/text"
+        closed.mkdir(parents=True)
+        with pytest.raises(StorageError, match=f"{closed}: cannot be written"):
+            run_stage(get_stage("encode-text"), tmp_path)
+    (tmp_path / "models/text-encoder").symlink_to(tmp_path / "disk/text-encoder")
+    with pytest.raises(StorageError, match=r"models/text-encoder: a link to .*, where nothing is"):
+        run_stage(get_stage("encode-text"), tmp_path)
+    assert not done
+    (tmp_path / "disk/text-encoder").mkdir(parents=True)
+    run_stage(get_stage("encode-text"), tmp_path)
+    assert done
 
 
 def test_what_killed_starts_left_half_written_goes_at_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,9 +73,9 @@ class ForkedStages:
 
 
 @contextmanager
-def forked_stages() -> Iterator[ForkedStages]:
-    """A server of such processes, with one thread each."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+def forked_stages(**variables: str) -> Iterator[ForkedStages]:
+    """A server of such processes, with one thread each; ``variables`` are of their environment."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
     command = [sys.executable, "-m", "tests.support.forked_stages"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd=ROOT, env=environment

@@ -47,6 +47,7 @@ BEFORE = {"encode-text": ("caption",), "sample": ("finetune-aspect", "train-sr-4
 """Stage -> those before it that are left out in this project, and that none of ``STAGES`` before it asks about."""
 VICTIMS = ("group", "rank", "ranks", "parent")
 _ENDED_BY_A_KILL = {"group": -signal.SIGKILL, "rank": 4, "ranks": 4, "parent": -signal.SIGKILL}
+_TEMPORARY = "temporary"
 _IN_A_ROW = 12
 """Kills of a stage before it may end, at most."""
 
@@ -210,7 +211,8 @@ def clear(root: Path, stage: str) -> None:
 
 
 def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
-    """Compare what a stage has made, look for what it has left, and at the database, which was written all the time.
+    """Compare what a stage has made, look for what it and its killed starts have left, and at the database, which was
+    written all the time.
 
     Raises:
         AssertionError: an output differs, temporary files are left, or the database is damaged.
@@ -219,7 +221,7 @@ def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
     differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     assert not differing, f"{stage} after {kills.done}: {differing}"
     for folder in (root / "work" / stage, *((root / name).parent for name in OUTPUTS[stage])):
-        left = [str(path) for path in folder.rglob("*.tmp")]
+        left = [str(path) for path in (*folder.rglob("*.tmp"), *(root.parent / _TEMPORARY).glob("walt-*"))]
         assert not left, f"{stage}: temporary files are left: {left}"
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -235,7 +237,8 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
         AssertionError: an output differs, a process goes on, a stage ended otherwise than it must.
     """
     began = time.monotonic()
-    with forked_stages() as start:
+    (folder / _TEMPORARY).mkdir(parents=True)
+    with forked_stages(TMPDIR=str(folder / _TEMPORARY)) as start:
         calm = make_project(start, folder / "calm")
         shutil.copytree(calm, folder / "killed")
         efforts: dict[str, Effort] = {}
@@ -262,9 +265,10 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
 
 
 def main() -> None:
-    """``python -m tests.support.killed_pipeline KILLS FOLDER [MINUTES]``."""
+    """``python -m tests.support.killed_pipeline KILLS FOLDER [MINUTES [SEED]]``."""
     minutes = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")
-    kills = kill_many(Path(sys.argv[2]), int(sys.argv[1]), until=time.time() + 60 * minutes)
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    kills = kill_many(Path(sys.argv[2]), int(sys.argv[1]), seed, time.time() + 60 * minutes)
     print(f"{kills.count} kills, no byte differs:")
     for what, count in [*sorted(kills.done.items()), *sorted(kills.places.items())]:
         print(f"  {what}: {count}")

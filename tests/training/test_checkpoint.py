@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.tiny_loop import files_of
 from walt.core import storage
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, StorageError
@@ -157,15 +159,31 @@ def test_falling_back_says_so_and_sets_the_damaged_one_aside(
     assert "damaged" in capsys.readouterr().out
     assert steps(tmp_path) == [5]
     assert (tmp_path / "damaged-step-000000010" / "optimizer.safetensors").is_file()
-    (tmp_path / "step-000000005" / "manifest.json").write_text("{}")
-    assert checkpoint.load(tmp_path) is None
-    assert (tmp_path / "damaged-step-000000005" / "model.safetensors").is_file()
-    assert "there is none before it" in capsys.readouterr().out
     for _ in range(2):  # once more at the same step: beside the first
         save(tmp_path, 10)
         (tmp_path / "step-000000010" / "state.json").unlink()
-        assert checkpoint.load(tmp_path) is None
+        assert checkpoint.load(tmp_path) is not None
     assert len(list(tmp_path.glob("damaged-step-000000010*"))) == 3
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "manifest.json", "state.json"])
+def test_where_none_is_whole_nothing_is_touched_and_that_is_an_error(file: str, tmp_path: Path) -> None:
+    for step in (5, 10):
+        save(tmp_path, step)
+        content = bytearray((tmp_path / f"step-{step:09d}" / file).read_bytes())
+        content[len(content) // 2] ^= 1
+        (tmp_path / f"step-{step:09d}" / file).write_bytes(content)
+    before = files_of(tmp_path)
+    for find in (checkpoint.load, partial(checkpoint.newest, hashed=True)):
+        with pytest.raises(checkpoint.NoneWholeError, match=rf"is whole of 2 that .*step-000000010.*{file}"):
+            find(tmp_path)
+        assert files_of(tmp_path) == before
+    for step in (5, 10):  # as a start of an earlier version left them, which went on at step 0
+        folder = tmp_path / f"step-{step:09d}"
+        folder.rename(tmp_path / f"damaged-{folder.name}")
+    for find in (checkpoint.load, checkpoint.newest):
+        with pytest.raises(checkpoint.NoneWholeError, match="of 2 that are there"):
+            find(tmp_path)
 
 
 @pytest.mark.parametrize(("number", "step"), [(errno.EIO, 5), (errno.ESTALE, None), (errno.EACCES, None)])
@@ -239,7 +257,8 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         (folder / name).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
     files = {file.name: {"sha256": sha256_file(file)} for file in folder.iterdir() if file.name != "manifest.json"}
     write_json(folder / "manifest.json", {"files": files})  # even under a manifest that vouches for it
-    assert checkpoint.load(work) is None
+    with pytest.raises(checkpoint.NoneWholeError):
+        checkpoint.load(work)
     assert not (tmp_path / "exploded").exists()
 
 

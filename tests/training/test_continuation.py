@@ -300,6 +300,52 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_or_set_aside(tmp_path: Pa
     assert (tmp_path / "set-aside/0001/step-000000002/model.safetensors").is_file()
 
 
+def damage(folder: Path, file: str) -> None:
+    content = bytearray((folder / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / file).write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "state.json"])
+def test_where_no_checkpoint_is_whole_nothing_begins_until_somebody_says_so(file: str, tmp_path: Path) -> None:
+    """Whether all are read before any work, or only when the loop begins."""
+    config = loop_config(**SHORT)
+    before = killed(tmp_path, config)
+    for folder in checkpoint.checkpoints(tmp_path):
+        damage(folder, file)
+    damaged = files_of(tmp_path)
+    for choice in ("refuse", "go-on"):
+        with pytest.raises(checkpoint.NoneWholeError) as error:
+            start(tmp_path, config, if_different=choice)
+        assert error.value.exit_status == 5
+        assert len(str(error.value).splitlines()) == 1
+        for said in (str(tmp_path), "of 2 that are there", "from a backup", "`walt tiny --afresh`", "if_different"):
+            assert said in str(error.value)
+        assert files_of(tmp_path) == damaged
+    _, steps, beginning = start(tmp_path, config, if_different="afresh")
+    assert (steps, beginning.step) == (list(range(STEPS)), 0)
+    assert len(checkpoints_in(tmp_path / "set-aside/0001")) == len(before)
+    _, steps, _ = start(tmp_path, config)
+    assert not steps, "it has finished"
+
+
+def test_damaged_ones_of_an_earlier_start_are_set_aside_with_the_rest(tmp_path: Path) -> None:
+    killed(tmp_path, loop_config(**SHORT))
+    [first, newest] = checkpoint.checkpoints(tmp_path)
+    damage(newest, "state.json")
+    with pytest.raises(Killed):
+        start(tmp_path, loop_config(**SHORT), stop=1)
+    assert sorted(folder.name for folder in tmp_path.glob("*step-*")) == [f"damaged-{newest.name}", first.name]
+    damage(first, "state.json")
+    with pytest.raises(checkpoint.NoneWholeError, match="of 2 that are there"):
+        start(tmp_path, loop_config(**SHORT))
+    with pytest.raises(Killed):
+        start(tmp_path, loop_config(**SHORT), if_different="afresh", stop=0)
+    assert not list(tmp_path.glob("*step-*"))
+    _, steps, _ = start(tmp_path, loop_config(**SHORT))
+    assert steps == list(range(STEPS)), "a run that has written none yet begins without asking"
+
+
 def test_changes_are_beside_the_model_only_where_there_are_some(tmp_path: Path) -> None:
     continuation.write_changes(tmp_path, [])
     assert not list(tmp_path.iterdir())

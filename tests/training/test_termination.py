@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -17,7 +20,7 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(termination, "_asked", threading.Event())
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
 def test_a_signal_is_noted_and_the_handler_before_comes_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with TerminationSignal() as stop:
@@ -28,6 +31,31 @@ def test_a_signal_is_noted_and_the_handler_before_comes_back(number: signal.Sign
     assert signal.getsignal(number) is before
     with TerminationSignal() as stop:
         assert not stop
+
+
+def test_under_nohup_a_terminal_that_is_closed_stops_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with TerminationSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_is_printed_after_the_terminal_was_closed_is_no_error() -> None:
+    says = "import os, time; from walt.core.stopping import NotedSigterm\nos.open(os.ttyname(0), os.O_RDWR)\n"
+    says += "with NotedSigterm() as stop:\n    print('on', flush=True)\n    while not stop.came: time.sleep(0.01)\n"
+    says += "    print('more', flush=True); raise SystemExit(143)"
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", says], stdin=its, stdout=its, stderr=its, start_new_session=True
+    ) as process:
+        os.close(its)
+        assert os.read(ours, 100).startswith(b"on")
+        os.close(ours)
+        assert process.wait() == 143
 
 
 def test_a_signal_that_comes_while_the_ranks_ask_each_other_is_obeyed_at_the_next_place(

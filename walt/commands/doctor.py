@@ -13,10 +13,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,6 +30,7 @@ from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console
 from walt.core.paths import Paths
 from walt.core.remote import s3_credentials
+from walt.core.scratch import scratch_folder
 from walt.core.secrets import without_secrets
 from walt.ingest.config import Descriptor
 from walt.project.missing_sources import missing_sources
@@ -84,7 +84,9 @@ def command(
 
 def examine(root: Path) -> list[Check]:
     """All checks of this machine for the project at ``root``, in the order in which their findings are best fixed."""
-    checks = [_python(), *_packages(), *_encoders(), _disk(root)]
+    scratch = _temporary_files()
+    encoders: Iterable[Check] = _encoders() if scratch.status == "ok" else ()
+    checks = [_python(), *_packages(), scratch, *encoders, _disk(root)]
     try:
         params = load_params(root)
     except ConfigurationError as error:
@@ -117,6 +119,15 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _temporary_files() -> Check:
+    try:
+        with scratch_folder() as folder:
+            (folder / "some").write_bytes(bytes(1 << 20))
+            return Check("temporary files", "ok", f"in {folder.parent}")
+    except StorageError as error:
+        return Check("temporary files", "fail", str(error), "stages on several devices, videos and pages need them")
+
+
 def _encoders() -> Iterator[Check]:
     """Both ways to H.264, by using them: PyAV's libx264 for clips, the ffmpeg binary for videos that people play."""
     advice = "pip install -c constraints.txt --force-reinstall av imageio-ffmpeg"
@@ -129,10 +140,10 @@ def _encoders() -> Iterator[Check]:
         yield Check("ffmpeg", "fail", _one_line(error), advice)
         return
     clip = np.zeros((5, 16, 16, 3), dtype=np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         ways: dict[str, Callable[[], object]] = {
             "libx264": lambda: decode_clip(encode_clip(clip, 8, 8)),
-            "ffmpeg": lambda: write_playable(Path(folder) / "clip.mp4", clip, 8, {}),
+            "ffmpeg": lambda: write_playable(folder / "clip.mp4", clip, 8, {}),
         }
         for name, way in ways.items():
             try:

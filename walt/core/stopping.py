@@ -1,4 +1,4 @@
-"""SIGTERM or SIGUSR1 to a stage: noted until it can stop, and how long that takes, which whoever stops it waits for.
+"""SIGTERM, SIGUSR1 or SIGHUP to a stage: noted until it can stop, and how long that takes, which its stopper waits for.
 
 A training writes a checkpoint when SIGTERM comes. How long that takes is known from its last one, and kept beside its
 checkpoints in ``work/<stage>/stopping.json``, where ``flows/guard.py`` reads it too.
@@ -6,16 +6,20 @@ checkpoints in ``work/<stage>/stopping.json``, where ``flows/guard.py`` reads it
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from walt.core.storage import read_json, write_json
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""Which ask a stage to stop. Slurm sends the second before its time is up, where ``--signal`` says so."""
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""Which ask a stage to stop. Slurm sends the second before its time is up, where ``--signal`` says so; the third comes
+when the stage's terminal is closed."""
 STOPPING_FILE = "stopping.json"
 LEAST_SECONDS = 60.0
 """For a stage that has not said how long it takes."""
@@ -37,7 +41,8 @@ def seconds_to_stop(work: Path) -> float:
 
 
 class NotedSigterm:
-    """Notes SIGTERM or SIGUSR1, instead of ending the process, while the block runs.
+    """Notes SIGTERM, SIGUSR1 or SIGHUP, instead of ending the process, while the block runs. Where SIGHUP is ignored,
+    as under ``nohup``, it stays so.
 
     The previous handlers are back when it ends. Outside the main thread, a process does not see the signal.
     """
@@ -48,7 +53,9 @@ class NotedSigterm:
 
     def __enter__(self) -> Self:
         if self._installed:
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+            noted = [number for number in SIGNALS if hangs_up or number != signal.SIGHUP]
+            self._previous = {number: signal.signal(number, self._note) for number in noted}
         return self
 
     def __exit__(
@@ -60,3 +67,15 @@ class NotedSigterm:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.came, self.name = True, signal.Signals(number).name
+        if number == signal.SIGHUP:
+            _leave_terminal()
+
+
+def _leave_terminal() -> None:
+    """Have what is written to the terminal, which has gone, go nowhere: it would be an error, before the checkpoint."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(number).st_mode):
+                os.dup2(nothing, number)
+    os.close(nothing)

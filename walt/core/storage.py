@@ -95,9 +95,12 @@ def read_json(path: str | Path) -> Any:
 def atomic_directory(path: str | Path) -> Iterator[Path]:
     """A temporary directory that replaces ``path`` when the block ends without an error.
 
-    Where the system can exchange two names at once (Linux), ``path`` is never missing.
+    Where the system can exchange two names at once (Linux), ``path`` is never missing. Where it is a link to a
+    directory, that one is replaced, and the link stays.
+
+    Raises StorageError, also where it is a link to what is not there.
     """
-    path = Path(path)
+    path = real_directory(Path(path))
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with storage_errors(path):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -111,6 +114,19 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         sync_directory(path.parent)
+
+
+def real_directory(path: Path) -> Path:
+    """Where a directory is that may be a link, as to a larger disk.
+
+    Raises:
+        StorageError: nothing is where the link, or one above it, points to: that disk is not mounted.
+    """
+    with storage_errors(path):
+        for link in (path, *path.parents):
+            if link.is_symlink() and not link.exists():
+                raise StorageError(f"{link}: a link to {link.readlink()}, where nothing is")
+        return path.resolve() if path.is_symlink() and path.is_dir() else path
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
@@ -176,7 +192,9 @@ def sync_directory(path: Path) -> None:
 
 
 def check_folder_writable(directory: Path) -> None:
-    """Raise StorageError if the folder, or the one in which it would be made, cannot be written. Writes nothing."""
+    """Raise StorageError if the folder, or the one in which it would be made, cannot be written, or is a link to what
+    is not there. Writes nothing."""
+    directory = real_directory(directory)
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         raise StorageError(f"{existing}: cannot be written")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from PIL import Image
 
 from walt.core.compute import ComputeConfig
 from walt.core.errors import StorageError
+from walt.core.scratch import scratch_folder
 from walt.core.sizes import Size
 from walt.ingest.sources.items import Item, Refusal, Span
 from walt.ingest.sources.locations import local_copy
@@ -90,7 +90,7 @@ def read_headers(
     if compute.backend == "inline":
         compute = compute.model_copy(update={"backend": "process"})
     shown = {index * len(items) // pictures for index in range(pictures)} if pictures else set()
-    with tempfile.TemporaryDirectory() as temporary:
+    with scratch_folder() as temporary:
         requests = [
             HeaderRequest(
                 os.fsencode(item.path), os.fsencode(item.source), item.kind, item.span,
@@ -116,6 +116,8 @@ def read_header(limits: Limits, request: HeaderRequest) -> Header | Refusal:
         with local_copy(os.fsdecode(request.path), Path(os.fsdecode(request.temporary))) as path:
             return _read_local(limits, request, path, source)
     except StorageError as error:
+        if os.fsdecode(request.temporary) in str(error):  # the folder's fault, not the source's
+            raise
         return Refusal(source, "unreadable", str(error))
     except SourceError as error:
         return Refusal(source, error.code, error.cause)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
@@ -20,6 +19,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from walt.core.errors import StorageError
+from walt.core.scratch import scratch_folder
 from walt.core.storage import atomic_write
 from walt.media.containers import open_video
 from walt.media.images import Picture
@@ -86,7 +86,7 @@ def _run_ffmpeg(
     if first is None:
         raise ValueError(f"{path}: no pictures to write")
     height, width, _ = first.shape
-    with atomic_write(path) as target, tempfile.TemporaryFile() as messages:
+    with atomic_write(path) as target, scratch_folder() as scratch, open(scratch / "messages.txt", "w+b") as messages:
         # ffmpeg writes to the temporary file by name: MP4's index needs a seekable output
         source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps)
         command = filters(source).output(f"file:{target.name}", **options).global_args("-loglevel", "error", "-y")

@@ -3,7 +3,6 @@ what it makes of them (rFVD), and both side by side."""
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
+from walt.core.scratch import scratch_folder
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import write_bytes
 from walt.data.clip_dataset import ClipDataset
@@ -73,13 +73,13 @@ class AutoencoderValidation:
         self.log.log_metrics({f"validation/{name}": value for name, value in figures.items()}, step)
         if not (settings.samples and (ranks().is_first or sharded)):
             return
-        with tempfile.TemporaryDirectory() as scratch:
+        with scratch_folder() as scratch:
             for size in trained_sizes(self.params.train_autoencoder):
-                self._show(Path(scratch), size, model, settings.samples)
+                self._show(scratch, size, model, settings.samples)
             if not ranks().is_first:
                 return
-            self.log.log_artifact(Path(scratch), step_folder(step))
-            for picture in sorted(Path(scratch).glob(f"*{OVERVIEW}")):
+            self.log.log_artifact(scratch, step_folder(step))
+            for picture in sorted(scratch.glob(f"*{OVERVIEW}")):
                 self.log.log_picture(picture, f"{FOLDER}/{picture.stem}", step)
 
     def _distances(self, model: CausalAutoencoder, most: int, sharded: bool) -> dict[str, float]:

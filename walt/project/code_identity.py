@@ -32,6 +32,7 @@ CHANGES_NO_RESULT: dict[str, str] = {
     "walt/core/transformers.py": "names, folders, titles (SHOWN); what a model starts from is an input in dvc.yaml",
     "walt/core/left_out.py": "the note in the folder of a model that a project does without",
     "walt/core/storage.py": "bytes pass through unchanged; digests are made in walt/core/digests.py",
+    "walt/core/scratch.py": "where temporary files are",
     "walt/core/own_digest.py": "a digest beside what is stored, which passes through unchanged or is refused",
     "walt/core/verified_files.py": "which files need not be hashed again",
     "walt/core/servers.py": "bytes arrive as they are on the server, or not at all",

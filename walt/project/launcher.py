@@ -7,11 +7,12 @@ first. When it is killed, so are they.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ from walt.core.errors import (
 from walt.core.imports import package_root
 from walt.core.log import warning
 from walt.core.paths import Paths
+from walt.core.scratch import scratch_folder
 from walt.core.stopping import NotedSigterm, seconds_to_stop
 from walt.core.storage import read_json, write_bytes
 from walt.project.devices import cores
@@ -51,12 +53,15 @@ _ERRORS: dict[int, type[WaltError]] = {
 
 
 _LOOK_SECONDS = 0.1
+_MEET_SECONDS = 30.0
+_NOT_STARTED = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _NO_TRACES: Mapping[int, str] = MappingProxyType({})
 _ENDS = (signal.SIGKILL, signal.SIGTERM)
 """Signals that a rank may have been ended with because of another one, which says more: last those that say least."""
-_TORCHS_SIGNALS = "SIGINT,SIGHUP,SIGQUIT"
-"""Without SIGTERM: torch raises an error wherever its own code is when the signal comes, and not all of that code takes
-one (torch 2.13; a timer of its metrics then ends with an error of its own, and the stage without a result)."""
+_TORCHS_SIGNALS = "SIGINT,SIGQUIT"
+"""Without those that ask a stage to stop: torch raises an error wherever its own code is when the signal comes, and not
+all of that code takes one (torch 2.13; a timer of its metrics then ends with an error of its own, and the stage without
+a result). It would also take SIGHUP where ``nohup`` has it ignored."""
 
 
 def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, Any]:
@@ -65,7 +70,8 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
     Raises:
         WaltError: what the process raised that failed first.
         TerminatedError: SIGTERM came.
-        StorageError: one was killed, or hung; a training goes on from its last checkpoint.
+        StorageError: one was killed, or hung; a training goes on from its last checkpoint. Or they cannot be started,
+            or what they share while they run, a few kB among the system's temporary files, cannot be written.
         RuntimeError: one had an error that is none of ours; it has printed where.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
@@ -74,29 +80,61 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what a rank says is said once, by us
-    with tempfile.TemporaryDirectory(prefix="walt-ranks-") as folder:
-        reports = Path(folder) / "reports"
+    _check_loopback()
+    with scratch_folder() as folder:
+        reports = folder / "reports"
         reports.mkdir()
-        (Path(folder) / PARAMETERS).write_text(params.model_dump_json(), encoding="utf-8")
+        (folder / PARAMETERS).write_text(params.model_dump_json(), encoding="utf-8")
         patience = seconds_to_stop(Paths(root).work(stage.name))
         config = LaunchConfig(
             min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-            run_id=stage.name, max_restarts=0, logs_specs=DefaultLogsSpecs(log_dir=folder),
+            run_id=stage.name, max_restarts=0, logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
             shutdown_timeout=int(patience), signals_to_handle=_TORCHS_SIGNALS,
         )  # fmt: skip
         failed: dict[int, int] = {}
         with _Environment(count), NotedSigterm() as sigterm, _Watch(reports, count, sigterm, patience):
             try:
-                elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), folder)
+                elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), str(folder))
             except ChildFailedError as error:
                 failed = {rank: failure.exitcode for rank, failure in error.failures.items()}
             except SignalException as error:
                 if error.sigval == signal.SIGINT:
                     raise KeyboardInterrupt from None
                 failed = {0: -error.sigval}
+            except OSError as error:
+                if error.errno not in _NOT_STARTED:
+                    raise
+                said = f"{os.strerror(error.errno)}: a limit of this machine (ulimit -a)"
+                raise StorageError(f"the {count} processes of the stage cannot be started: {said}") from error
         told, timeout = _read(reports), params.compute.rank_timeout_minutes
+        _check_told(told, failed, count, folder)
         traces = traces_of(reports, set(range(count)) - set(told), failed, Paths(root).work(stage.name))
         return result_of(told, failed, count, timeout, sigterm.came, traces)
+
+
+def _check_loopback() -> None:
+    """Raise StorageError unless processes of this machine can meet; torch would try for a minute, with many lines."""
+    found: list[OSError] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            with socket.create_server(("localhost", 0), family=family) as server:
+                socket.create_connection(server.getsockname()[:2], timeout=_MEET_SECONDS).close()
+                return
+        except OSError as error:
+            found.append(error)
+    said = f"localhost cannot be reached ({found[0].strerror or found[0]})"
+    raise StorageError(f"{said}: the processes of a stage meet there, so this machine needs its loopback") from found[0]
+
+
+def _check_told(reports: Mapping[int, Any], failed: Mapping[int, int], count: int, folder: Path) -> None:
+    """Raise the error of a rank that ended with its status, and could not leave its message in ``folder``; not where
+    another rank has said what went wrong."""
+    if any(entry["status"] and not entry["lost"] for entry in reports.values()):
+        return
+    for rank, status in failed.items():
+        if rank not in reports and status in _ERRORS:
+            said = f"rank {rank} of {count} ended, and its report could not be written to {folder}"
+            raise _ERRORS[status](f"{said}: the line of that rank above says why")
 
 
 def result_of(
@@ -197,6 +235,7 @@ class _Watch:
     def __init__(self, reports: Path, count: int, sigterm: NotedSigterm, patience: float) -> None:
         self._reports, self._count, self._sigterm, self._patience = reports, count, sigterm, patience
         self._told: dict[int, float] = {}
+        self._processes: dict[int, int] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watch-over-ranks")
 
@@ -211,9 +250,11 @@ class _Watch:
         while not self._over.wait(_LOOK_SECONDS):
             reports = _read(self._reports)
             silent = set(range(self._count)) - set(reports)
+            self._know(silent - set(self._processes))
             if self._sigterm.came:
+                passed_on = signal.SIGHUP if self._sigterm.name == signal.SIGHUP.name else signal.SIGTERM
                 for rank in silent - set(self._told):
-                    if self._signal(rank, signal.SIGTERM):
+                    if self._signal(rank, passed_on):
                         self._told[rank] = time.monotonic()
             if any(report.get("waited") for report in reports.values()):
                 for rank in set(range(self._count)) - set(reports):
@@ -235,10 +276,16 @@ class _Watch:
 
     def _signal(self, rank: int, number: signal.Signals) -> bool:
         """Whether there was a process of that rank to send it to."""
-        with suppress(OSError, ValueError):  # it has not begun, or it has ended by now
-            os.kill(read_json(self._reports / f"{rank}{PROCESS_SUFFIX}"), number)
+        with suppress(OSError, KeyError):  # it has ended by now, or has not begun
+            os.kill(self._processes[rank], number)
             return True
         return False
+
+    def _know(self, ranks: Iterable[int]) -> None:
+        """Read their process ids, once: a training lasts for weeks, and systems remove temporary files of ten days."""
+        for rank in ranks:
+            with suppress(OSError, ValueError):  # it has not begun
+                self._processes[rank] = read_json(self._reports / f"{rank}{PROCESS_SUFFIX}")
 
 
 class _Environment:

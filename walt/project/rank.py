@@ -15,13 +15,13 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from walt.core import environment, last_words, log
 from walt.core.config import load_section
-from walt.core.errors import DivergedError, TerminatedError, WaltError
+from walt.core.errors import DivergedError, StorageError, TerminatedError, WaltError
 from walt.core.stopping import SIGNALS
-from walt.core.storage import write_json
+from walt.core.storage import storage_errors, write_json
 from walt.project.params import Params
 from walt.project.registry import Stage, get_stage
 
@@ -110,17 +110,32 @@ def main() -> None:
     die_with(int(os.environ["WALT_LAUNCHER_PID"]))
     environment.set_defaults()
     folder, rank = Path(sys.argv[3]), int(os.environ["RANK"])
-    last_words.keep(folder / "reports", str(rank))
-    write_json(folder / "reports" / f"{rank}{PROCESS_SUFFIX}", os.getpid())
+    try:
+        with storage_errors(folder):
+            last_words.keep(folder / "reports", str(rank))
+        write_json(folder / "reports" / f"{rank}{PROCESS_SUFFIX}", os.getpid())
+    except StorageError as error:
+        _end_untold(rank, error.exit_status, str(error))
     params = load_section(folder / PARAMETERS, Params)
     report = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), params, rank, lambda: _join_as_started(params))
+    report["time"] = time.monotonic()  # the ranks have one machine's, which nobody sets while they run
     if "trace" in report:
         print(report.pop("trace"), file=sys.stderr)
-    write_json(folder / "reports" / f"{rank}.json", report)
+    try:
+        write_json(folder / "reports" / f"{rank}.json", report)
+    except StorageError as error:
+        said = f"{report['message']}; {error}" if "message" in report else str(error)
+        _end_untold(rank, report["status"] or error.exit_status, said)
     sys.stdout.flush()
     if report.get("waited"):
         time.sleep(LAST_WORDS_SECONDS)  # when this process ends, so do the others
     os._exit(report["status"])  # at once: after a lost rank, the libraries' threads would wait for it
+
+
+def _end_untold(rank: int, status: int, said: str) -> NoReturn:
+    """End without a report, where it cannot be written: with the exit status alone, and a line for people."""
+    print(f"walt: rank {rank}: {said}", file=sys.stderr, flush=True)
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
 from walt.core.paths import ARTIFACTS, Paths
-from walt.core.storage import clean_beside, clean_temporary, lock, storage_errors, write_json
+from walt.core.storage import (
+    check_folder_writable,
+    clean_beside,
+    clean_temporary,
+    lock,
+    real_directory,
+    storage_errors,
+    write_json,
+)
 from walt.project.devices import count_ranks, spreads
 from walt.project.extractor_fit import check_judged_form
 from walt.project.lineage_events import stage_events
@@ -68,11 +76,21 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
 
 
 def _tidy(stage: Stage, paths: Paths) -> None:
-    """Remove what starts of this stage left half written that were killed, which may be as large as its outputs."""
+    """Remove what starts of this stage left half written that were killed, which may be as large as its outputs.
+
+    Raises:
+        StorageError: an output cannot be written, which a training would find out at its end.
+    """
     work = paths.work(stage.name)
     with storage_errors(work):
         for name in stage.outputs:
-            clean_beside(paths.root / ARTIFACTS[name])
+            output = paths.root / ARTIFACTS[name]
+            if not output.suffix:  # a file that is a link, as into DVC's cache, is replaced
+                output = real_directory(output)
+            check_folder_writable(output.parent)
+            if output.is_dir():
+                check_folder_writable(output)
+            clean_beside(output)
         for folder in (work, work / SOURCES_FOLDER):
             clean_temporary(folder)
 

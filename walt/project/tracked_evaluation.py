@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from pathlib import Path
 from shutil import copy
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from walt.core.digests import sha256_json
 from walt.core.figures import Figure
 from walt.core.paths import Paths
+from walt.core.scratch import scratch_folder
 from walt.evaluation import metric_names
 from walt.sampling.samples import OVERVIEW, Sample
 from walt.tracking.runs import Run
@@ -46,11 +45,11 @@ def group(
     samples: Sequence[Sample],
 ) -> None:
     """One run for the release, with the first samples: to be compared with those of other releases."""
-    with TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         for sample in samples[:_VIDEOS_COMPARED]:
             for file in (sample.path, sample.path.with_suffix(".png")):
                 copy(file, scratch)
         shown = {
             name: (figure.value, str(figure), sha256_json(dict(figure.conditions))) for name, figure in figures.items()
         }
-        tracked.log_release(models, settings, shown, Path(scratch))
+        tracked.log_release(models, settings, shown, scratch)

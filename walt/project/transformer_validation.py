@@ -7,11 +7,9 @@ held-out clips.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +19,7 @@ from walt.autoencoder.streaming import decode_within
 from walt.core.log import warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
+from walt.core.scratch import scratch_folder
 from walt.core.storage import write_bytes
 from walt.core.transformers import Transformer
 from walt.data.caption_choice import FIRST
@@ -131,8 +130,7 @@ class TransformerValidation:
             return
         videos = [to_frames(video) for video in self._decode(torch.cat(latents), device)]
         prompts = self._prompts([key for batch in batches for key in batch.keys])
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
+        with scratch_folder() as folder:
             for number, (video, prompt) in enumerate(zip(videos, prompts, strict=True)):
                 about = {"prompt": prompt, "seed": self.params.seed, "index": number, "model": self.name, "step": step}
                 write_sample(folder, f"{number:02d}", video, self.params.sample.fps, about, ["mp4"])

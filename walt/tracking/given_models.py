@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import info
-from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, read_json, write_json
+from walt.core.storage import atomic_directory, read_json, write_json
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
+from walt.tracking.downloads import download_into
 
 _SHORT = re.compile(r"[^/@.~]+@[^/@]+|[^/@.~]+/[0-9]+")
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
@@ -65,7 +65,7 @@ def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) ->
         version = version_at(connection, address)
         digest = str(version.tags.get(server.DIGEST_TAG))
         with atomic_directory(folder) as target:
-            _download(connection, str(version.source), target)
+            download_into(target, connection.uri, artifact_uri=str(version.source))
             if server.folder_digest(target) != digest:
                 raise CorruptArtifactError(f"{address}: the registry returns other files than were registered")
     write_json(keep / _NOTE, {"address": address, "version": str(version.version), "digest": digest})
@@ -115,15 +115,6 @@ def no_such_version(connection: server.Connection, name: str) -> str:
     }
     listed = [f"{version} ({', '.join(found)})" if found else str(version) for version, found in named.items()]
     return f"the registry has no such model version; of {name} it has {', '.join(listed) or 'none'}"
-
-
-def _download(connection: server.Connection, source: str, target: Path) -> None:
-    """Copy a version's files into ``target``."""
-    from mlflow.artifacts import download_artifacts
-
-    with tempfile.TemporaryDirectory(dir=target.parent, suffix=TEMPORARY_SUFFIX) as scratch:
-        found = download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=connection.uri)
-        shutil.copytree(found, target, dirs_exist_ok=True)
 
 
 def _read(note: Path) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,8 +17,10 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.core.storage import TEMPORARY_SUFFIX, atomic_directory, write_bytes, write_json
+from walt.core.scratch import scratch_folder
+from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.tracking import provenance, server
+from walt.tracking.downloads import download_into
 from walt.tracking.lineage import TAKEDOWN_TAG
 from walt.tracking.releases import MODEL_ARTIFACTS
 from walt.tracking.server import Connection
@@ -68,15 +68,15 @@ def keep_release(connection: Connection, root: Path, models: Mapping[str, str], 
     previous = None if short not in aliased else dict(aliased) if before is None else dict(before.models)
     run = _run_of(connection, name, version)
     release = Release(dict(models), previous, run, provenance.git_tags(root))
-    with tempfile.TemporaryDirectory(dir=root, suffix=TEMPORARY_SUFFIX) as scratch:
-        for file in (root / LOCK_FILE, Paths(root).latents / CLIPS_FILE):
-            if file.is_file():
-                shutil.copy(file, Path(scratch) / file.name)
+    for file in (root / LOCK_FILE, Paths(root).latents / CLIPS_FILE):
+        if file.is_file():
+            connection.client.log_artifact(run, str(file), FOLDER)
+    with scratch_folder() as scratch:
         if (root / PARAMS_FILE).is_file():  # an address in it may have a password
             text = _USER_IN_A_URL.sub(b"***", (root / PARAMS_FILE).read_bytes())
-            write_bytes(Path(scratch) / PARAMS_FILE, text)
-        write_json(Path(scratch) / RELEASE_FILE, asdict(release))
-        connection.client.log_artifacts(run, scratch, FOLDER)
+            write_bytes(scratch / PARAMS_FILE, text)
+        write_json(scratch / RELEASE_FILE, asdict(release))
+        connection.client.log_artifacts(run, str(scratch), FOLDER)
     connection.client.set_model_version_tag(name, version, RELEASE_TAG, json.dumps(asdict(release)))
 
 
@@ -86,17 +86,11 @@ def fetch_release(connection: Connection, name: str, version: str, target: Path)
     Raises:
         ConfigurationError: nothing was kept with it.
     """
-    from mlflow.artifacts import download_artifacts
-
     release = read_release(connection, name, version)
     if release is None or release.run is None:
         raise ConfigurationError(f"{name} version {version}: it was never promoted, so nothing was kept with it")
-    with atomic_directory(target) as folder, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        found = download_artifacts(
-            run_id=release.run, artifact_path=FOLDER, dst_path=scratch, tracking_uri=connection.uri
-        )
-        for file in sorted(Path(found).iterdir()):
-            shutil.copy(file, folder / file.name)
+    with atomic_directory(target) as folder:
+        download_into(folder, connection.uri, run_id=release.run, artifact_path=FOLDER)
     return release
 
 

@@ -4,14 +4,14 @@
 identity, and what else the loop needs) and, written last, ``manifest.json``. Which are kept is a rule (``Retention``).
 There is no pickle: only files under these names, with the promised digest, are opened.
 
-A damaged checkpoint is set aside as ``damaged-step-000000250``, and the one before is taken.
+A damaged checkpoint is set aside as ``damaged-step-000000250``, and the one before is taken. Where none is whole,
+nothing is touched, and that is an error: to begin at step 0 is for the user to decide.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -27,11 +27,10 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageEr
 from walt.core.log import warning
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
 from walt.core.storage import atomic_directory, clean_temporary, read_json, storage_errors, verify_file, write_json
-from walt.training.set_aside import checkpoints, remove
+from walt.training.set_aside import DAMAGED, checkpoints, damaged_checkpoints, remove
 
 _MANIFEST = "manifest.json"
 _STATE = "state.json"
-_DAMAGED = "damaged-"
 
 FORMAT = 2
 """Of ``state.json``; checkpoints in another format are refused. 1 had no number, and one digest for all code."""
@@ -39,6 +38,10 @@ FORMAT = 2
 
 class OtherFormatError(ConfigurationError):
     """The checkpoint was written by a version that records other things."""
+
+
+class NoneWholeError(CorruptArtifactError):
+    """A run has checkpoints, and all of them are damaged."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def remove_old(work: Path, newest: int) -> None:
     """Remove checkpoints that are neither lasting nor among the ``newest``, and damaged ones that are older."""
     folders = checkpoints(work)
     oldest = folders[-newest:][0].name if folders else ""
-    damaged = (folder for folder in work.glob(f"{_DAMAGED}step-*") if folder.name.removeprefix(_DAMAGED) < oldest)
+    damaged = (folder for folder in damaged_checkpoints(work) if folder.name.removeprefix(DAMAGED) < oldest)
     remove([*(old for old in folders[:-newest] if not _is_lasting(old)), *damaged])
 
 
@@ -119,9 +122,10 @@ def load(work: Path) -> Checkpoint | None:
     """The newest checkpoint that is whole; a damaged one is reported and set aside, and the one before is taken.
 
     Returns:
-        None when there is none.
+        None when none was ever written.
 
     Raises:
+        NoneWholeError: all are damaged; none was set aside.
         OtherFormatError: it was written by a version that records other things.
         StorageError: the disk cannot be read.
     """
@@ -129,27 +133,24 @@ def load(work: Path) -> Checkpoint | None:
         return None
     with storage_errors(work):
         clean_temporary(work)
-        folders = checkpoints(work)
-        for folder in reversed(folders):
-            try:
-                return _read(folder, with_parts=True)
-            except CorruptArtifactError as error:
-                aside = _set_aside(folder)
-                before = "falling back to the one before" if folder != folders[0] else "and there is none before it"
-                warning(f"checkpoint is damaged, {before}: {error}; it is kept as {aside}")
-    return None
+        found, damaged = _newest_whole(work, with_parts=True)
+        for folder, error in damaged.items():
+            aside = _set_aside(folder)
+            warning(f"checkpoint is damaged, falling back to the one before: {error}; it is kept as {aside}")
+    return found
 
 
-def newest(work: Path) -> Checkpoint | None:
-    """What ``load`` would find, but without the tensors, which are not looked at: quick. Changes nothing.
+def newest(work: Path, *, hashed: bool = False) -> Checkpoint | None:
+    """What ``load`` would find, but without the tensors. Changes nothing.
+
+    Args:
+        hashed: the tensors' digests are compared; without, they are not looked at, which is quick.
 
     Raises:
-        OtherFormatError: as ``load``.
+        NoneWholeError, OtherFormatError, StorageError: as ``load``.
     """
-    for folder in reversed(checkpoints(work)):
-        with suppress(CorruptArtifactError):
-            return _read(folder, with_parts=False)
-    return None
+    with storage_errors(work):
+        return _newest_whole(work, with_parts=False, hashed=hashed)[0]
 
 
 def check(folder: Path) -> int:
@@ -203,6 +204,25 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8))
 
 
+def _newest_whole(
+    work: Path, with_parts: bool, hashed: bool = True
+) -> tuple[Checkpoint | None, dict[Path, CorruptArtifactError]]:
+    """The newest checkpoint that is whole, None where none was ever written; and those after it, with what they have.
+
+    Raises NoneWholeError, OtherFormatError.
+    """
+    damaged: dict[Path, CorruptArtifactError] = {}
+    for folder in reversed(checkpoints(work)):
+        try:
+            return _read(folder, with_parts, hashed), damaged
+        except CorruptArtifactError as error:
+            damaged[folder] = error
+    if number := len(damaged) + len(damaged_checkpoints(work)):
+        why = next(iter(damaged.values()), "an earlier start has found them so")
+        raise NoneWholeError(f"{work}: no checkpoint is whole of {number} that are there ({why})")
+    return None, damaged
+
+
 def _is_lasting(folder: Path) -> bool:
     try:
         return bool(read_json(folder / _MANIFEST).get("lasting"))
@@ -212,18 +232,22 @@ def _is_lasting(folder: Path) -> bool:
 
 def _set_aside(folder: Path) -> Path:
     """Rename a damaged checkpoint; damaged ones of the same step get a number."""
-    aside = folder.with_name(_DAMAGED + folder.name)
+    aside = folder.with_name(DAMAGED + folder.name)
     numbered = (aside.with_name(f"{aside.name}.{number}") for number in count(1))
     return folder.rename(next(path for path in chain([aside], numbered) if not path.exists()))
 
 
-def _read(folder: Path, with_parts: bool) -> Checkpoint:
-    """A checkpoint. Raises CorruptArtifactError when anything differs from the manifest, OtherFormatError."""
+def _read(folder: Path, with_parts: bool, hashed: bool) -> Checkpoint:
+    """A checkpoint. Raises CorruptArtifactError when anything differs from the manifest, OtherFormatError.
+
+    Args:
+        hashed: all files; else only the one that has the state.
+    """
     try:
         manifest, _ = read_json_with_digest(folder / _MANIFEST)
         files = manifest["files"]
         for name, promised in files.items():
-            if (with_parts or name == _STATE) and sha256_file(folder / name) != promised["sha256"]:
+            if (hashed or name == _STATE) and sha256_file(folder / name) != promised["sha256"]:
                 raise CorruptArtifactError(f"{folder / name}: its sha256 differs from the manifest")
         content = read_json(folder / _STATE)
         if content.get("format") != FORMAT:

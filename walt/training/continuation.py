@@ -21,7 +21,7 @@ from walt.training import checkpoint
 from walt.training.checkpoint import Checkpoint
 from walt.training.config import IfDifferent, LoopConfig
 from walt.training.differences import Difference, Kind, find_differences, worst
-from walt.training.set_aside import ACCEPTED, checkpoints, remove, remove_old, set_all_aside
+from walt.training.set_aside import ACCEPTED, checkpoints, damaged_checkpoints, remove, remove_old, set_all_aside
 
 CHANGES_TAG = "walt.changes"
 """On an MLflow run: what changed since the training's first step, a line for each start at which something did."""
@@ -72,10 +72,16 @@ def begin(
     Raises:
         DifferentRunError: it would, and this is ``refuse``; nothing was changed.
         ConfigurationError: the checkpoints cannot be gone on from; nothing was changed.
+        NoneWholeError: all are damaged, and this is not ``afresh``; nothing was changed. That tensors are damaged only
+            ``afresh`` and ``resume`` find.
     """
     whole = run_identity(identity, config)
     try:
-        found = checkpoint.newest(work)
+        found = checkpoint.newest(work, hashed=if_different == "afresh")
+    except checkpoint.NoneWholeError as error:
+        if if_different != "afresh":
+            raise _none_whole(name, error) from None
+        return _begin_afresh(name, work, str(error))
     except checkpoint.OtherFormatError as error:
         if if_different != "afresh":
             raise ConfigurationError(f"{name}: {error}: go on with that version, or {_afresh(name)}") from None
@@ -110,8 +116,12 @@ def resume(
     Raises:
         DifferentRunError: it is of a run with another result, which ``begin`` was not told to go on with.
         ConfigurationError: it is of another version.
+        NoneWholeError: all checkpoints are damaged.
     """
-    found = checkpoint.load(work)
+    try:
+        found = checkpoint.load(work)
+    except checkpoint.NoneWholeError as error:
+        raise _none_whole(name, error) from None
     if found is None:
         return None
     differences = find_differences(found.identity, identity, section_of(name))
@@ -166,7 +176,7 @@ def finish(work: Path, kept: int | None) -> None:
     for last in found[-1:]:
         write_json(last / _PUBLISHED, {})
     (work / ACCEPTED).unlink(missing_ok=True)
-    remove([*found[:-1], *work.glob("damaged-*")])
+    remove([*found[:-1], *damaged_checkpoints(work)])
     remove_old(work, kept)
 
 
@@ -204,6 +214,13 @@ def _refusal(name: str, step: int, differences: Sequence[Difference]) -> str:
         f"{name}: the checkpoint of step {step} is of a run with another result: {texts}. Undo this, or go on from "
         f"there with `walt {name} --go-on`, or {_afresh(name)}. Under DVC and Prefect the choice is "
         "resume.if_different in params.yaml: go-on or afresh"
+    )
+
+
+def _none_whole(name: str, error: checkpoint.NoneWholeError) -> checkpoint.NoneWholeError:
+    return checkpoint.NoneWholeError(
+        f"{name}: {error}. Put a whole one there, from a backup, and start again, or {_afresh(name)}. "
+        "Under DVC and Prefect that is resume.if_different: afresh in params.yaml"
     )
 
 

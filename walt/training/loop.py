@@ -90,7 +90,7 @@ def train(
         DifferentRunError: the checkpoint is of a run with another result; see ``continuation.begin``.
         DivergedError: a loss or a gradient was not finite in more than ``config.skip_non_finite`` steps in a row; the
             newest checkpoint is of before them.
-        TerminatedError: SIGTERM or SIGUSR1 came; a checkpoint was written.
+        TerminatedError: SIGTERM, SIGUSR1 or SIGHUP came; a checkpoint was written.
         StorageError: a checkpoint could not be written; earlier ones are intact.
     """
     models = [TrainedModel(model, losses, config), *_second(second_model, config)]

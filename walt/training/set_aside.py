@@ -17,20 +17,29 @@ ACCEPTED = "accepted.json"
 """In ``work/<stage>``: what the user chose to go on with from these checkpoints (``walt.training.continuation``)."""
 
 
+DAMAGED = "damaged-"
+"""Before the name of a checkpoint that was found damaged, and fallen back from (``walt.training.checkpoint``)."""
+
+
 def checkpoints(work: Path) -> list[Path]:
     """Folders of a run's finished checkpoints, oldest first."""
     return sorted(folder for folder in work.glob("step-*") if folder.name.removeprefix("step-").isdigit())
 
 
+def damaged_checkpoints(work: Path) -> list[Path]:
+    """Folders of those that were found damaged, oldest first."""
+    return sorted(work.glob(f"{DAMAGED}step-*"))
+
+
 def set_all_aside(work: Path, why: str) -> Path | None:
-    """Move all checkpoints of the run, oldest first, into a new folder under ``work``; None where there is none.
+    """Move all checkpoints of the run, damaged ones too, into a new folder under ``work``; None where there is none.
 
     Moving is renaming: a process that is killed meanwhile leaves each checkpoint whole, in one place or the other.
 
     Raises:
         StorageError: the folder cannot be written; what was not moved is where it was.
     """
-    moved = checkpoints(work)
+    moved = [*checkpoints(work), *damaged_checkpoints(work)]
     if not moved:
         return None
     folder = work / FOLDER / f"{max(_numbers(work), default=0) + 1:04d}"

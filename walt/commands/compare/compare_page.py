@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from walt.core.scratch import scratch_folder
 from walt.core.sizes import size_folder
 from walt.evaluation import metric_names
 from walt.media.playable import write_playable
@@ -106,8 +106,8 @@ def setting_rows(columns: Sequence[Column]) -> list[dict[str, Any]]:
 def _cell(video: Video, fps: float) -> dict[str, Any]:
     """A video as the page holds it; one frame is a video of one frame."""
     frames, height, width, _ = video.shape
-    with TemporaryDirectory() as scratch:
-        file = Path(scratch) / "video.mp4"
+    with scratch_folder() as scratch:
+        file = scratch / "video.mp4"
         write_playable(file, video, fps, {})
         uri = data_uri("video/mp4", file.read_bytes())
     return {"uri": uri, "frames": frames, "size": size_folder((height, width)), "small": height < 200}

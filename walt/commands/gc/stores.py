@@ -9,10 +9,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from walt.core.errors import StorageError
+from walt.core.scratch import scratch_folder
 from walt.project.params import Params
 from walt.project.runner import PARAMS_FILE
 from walt.tracking import server
@@ -33,8 +33,8 @@ def unused_in_dvc(params: Params, root: Path) -> tuple[Path, ...]:
         return ()
     with server.errors():
         connection = server.connect(params.tracking, root)
-        with tempfile.TemporaryDirectory() as scratch:
-            locks = fetch_locks(connection, Path(scratch))
+        with scratch_folder() as scratch:
+            locks = fetch_locks(connection, scratch)
             with_git = _call(root, "git", "rev-parse", "-q", "--verify", "HEAD").returncode == 0
             projects = [_project(root, file, with_git) for file in locks]
             keep = ["--all-branches", "--all-tags", "--all-experiments"] if with_git else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from walt.core.own_digest import check_parquet
 from walt.core.paths import Paths
 from walt.core.printable import printable
 from walt.core.remote_errors import shown
+from walt.core.scratch import scratch_folder
 from walt.data.manifest import has_manifest, manifest_parts
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -46,9 +46,9 @@ def digests_of(given: str, paths: Paths, dataset_path: str) -> list[str]:
     if found := sorted({digest for name, digest in _known(paths) if _is_one_of(name, names)}):
         return found
     if remote.is_remote(given):
-        with tempfile.TemporaryDirectory() as folder:
-            remote.download(given, Path(folder) / "source")
-            return [sha256_file(Path(folder) / "source")]
+        with scratch_folder() as folder:
+            remote.download(given, folder / "source")
+            return [sha256_file(folder / "source")]
     raise ConfigurationError(f"{shown(printable(given))}: no file, and no source in the manifest or the rejects table")
 
 
