@@ -91,16 +91,16 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         text, target, anchor = link[1], link[2], link[3] or ""
         place = posixpath.normpath(posixpath.join(folder, target))
         wanted = places.get(place, place.removeprefix("docs/"))
+        title = None
         if files.get_file_from_path(wanted) is None and place.startswith("docs/"):
-            wanted = _first_page(wanted)
+            title, wanted = wanted.capitalize(), _first_page(wanted)  # a folder: called as in the navigation
         if files.get_file_from_path(wanted) is None:
             if place.startswith("docs/") and not (ROOT / place).exists():
                 return link[0]  # leads nowhere: MkDocs says so
             return text
-        if text in (target, place):
-            text = (
-                _title(files, wanted) or text
-            )  # in the repository a file's name says where it is; here its title does
+        if text.rstrip("/") in (target.rstrip("/"), place):
+            # in the repository a file's name says where it is; here its title does
+            text = title or _title(files, wanted) or text
         return f"[{text}]({os.path.relpath(wanted, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
 
     return _outside_code(markdown, replaced)

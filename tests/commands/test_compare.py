@@ -171,6 +171,16 @@ def test_in_a_browser_the_videos_play_in_step_and_the_columns_line_up(tmp_path: 
         middle = shown.value(f"{videos}[0].duration / 2")
         shown.wait(IN_STEP.replace("WANTED", str(middle)))
         tables = json.loads(shown.value(LEFT_EDGES))
+        labels = shown.value(f"{videos}.map(v => v.ariaLabel)")
+        assert labels[:2] == [f"{PROMPTS[0]}, by {column.label}" for column in columns[:2]]
+        shown.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+        shown.open("about:blank")
+        shown.open(file.as_uri())
+        shown.wait(f"{videos}.length == 6 && {videos}.every(v => v.readyState >= 2)")
+        assert shown.value(f"{videos}.every(v => v.paused && v.currentTime === 0)")
+        assert shown.value('document.getElementById("play").textContent') == "Play"
+        shown.value('document.getElementById("play").click()')
+        shown.wait(f"{videos}.every(v => v.currentTime > 0)")
     assert tables.keys() == {"videos", "figures", "settings"}
     for rows in tables.values():
         assert len(rows) > 1

@@ -51,6 +51,10 @@ def test_every_page_can_be_reached_from_the_navigation(site: Path) -> None:
     } <= pages
 
 
+def test_a_link_to_a_folder_is_called_as_in_the_navigation(site: Path) -> None:
+    assert "Why things are as they are: Decisions." in text(site / "index.html")
+
+
 def test_words_in_angle_brackets_are_shown_and_not_taken_for_tags(site: Path) -> None:
     assert "are set aside in work/<stage>/set-aside." in text(site / "commands/train-base.html")
     assert "Reads <dataset.descriptor>, <dataset.path>, " in text(site / "commands/ingest.html")

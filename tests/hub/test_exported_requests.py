@@ -14,8 +14,8 @@ from diffusers import AutoencoderKLWan
 from PIL import Image
 
 from tests.support.diffusers_vaes import write_wan
-from tests.support.exported import FRAMES, content, frames_elsewhere, write_project
-from tests.support.tiny_models import AUTOENCODER
+from tests.support.exported import CLASSES, FRAMES, content, frames_elsewhere, write_project
+from tests.support.tiny_models import AUTOENCODER, SECOND, drawn
 from walt.autoencoder.diffusers_vae import read_foreign
 from walt.autoencoder.io import save_foreign
 from walt.autoencoder.statistics import LatentStatistics
@@ -27,6 +27,7 @@ from walt.media.images import Limits
 from walt.media.playable import read_metadata
 from walt.sampling.given_files import GivenFile, read_file
 from walt.sampling.output import write_sample, write_still
+from walt.transformer.model import WaltTransformer, save_transformer
 
 pytestmark = pytest.mark.slow  # diffusers takes seconds to import, here and in the other process
 
@@ -75,6 +76,24 @@ def test_stills_long_videos_given_frames_and_other_shapes(project: Path, tmp_pat
         for file, video in zip(ours, videos, strict=True):
             again = rewritten(tmp_path / f"{name} elsewhere", file, video)
             assert again.read_bytes() == file.read_bytes(), file
+
+
+def test_two_super_resolution_models_go_out_and_come_back(tmp_path: Path) -> None:
+    """Of classes, each with its own noise."""
+    project, out, other = write_project(tmp_path / "project", CLASSES, CLASSES), tmp_path / "out", tmp_path / "other"
+    shutil.rmtree(Paths(project).sr_4x)  # it says that the model is left out
+    save_transformer(Paths(project).sr_4x, drawn(WaltTransformer(SECOND.model_copy(update=CLASSES)), 4))
+    assert {"super_resolution", "super_resolution_2"} <= export_model(project, Request(out)).components.keys()
+    (ours,) = made_here(project, tmp_path / "here", Sampled(classes=(2,), seed=5))
+    (found,) = frames_elsewhere(tmp_path, (out, {"prompt": 2, "seed": 5}))
+    assert found.shape[2:4] == (64, 64)
+    assert rewritten(tmp_path / "elsewhere", ours, found[0]).read_bytes() == ours.read_bytes()
+    other.mkdir()
+    shutil.copy(project / "params.yaml", other)
+    import_model(other, str(out))
+    assert content(Paths(other).sr_4x) == content(Paths(project).sr_4x)
+    (again,) = made_here(other, tmp_path / "again", Sampled(classes=(2,), seed=5))
+    assert again.read_bytes() == ours.read_bytes()
 
 
 def test_a_project_on_an_autoencoder_of_diffusers_goes_out_and_comes_back(project: Path, tmp_path: Path) -> None:

@@ -71,6 +71,12 @@ def test_values_fall_into_bars(values: list[float], expected: int) -> None:
     assert bars(distribution_svg(Histogram("values", values, "unit"))) == expected
 
 
+@pytest.mark.parametrize(("values", "numbers"), [([0.0] * 9, ["0"]), ([7, 7], ["7"]), ([1, 2, 2, 3], ["1", "2", "3"])])
+def test_whole_numbers_that_are_not_there_are_not_on_the_axis(values: list[float], numbers: list[str]) -> None:
+    svg = distribution_svg(Histogram("values", values, "share of the frames"))
+    assert re.findall(r"text-anchor: middle[^>]*>([^<]+)</text>", svg) == [*numbers, "share of the frames"]
+
+
 @pytest.mark.slow
 def test_png_holds_all_charts() -> None:
     sizes = []

@@ -83,7 +83,9 @@ class Checker(HTMLParser):
             self.open.append(tag)
         self.videos += tag == "video"
         if tag == "video":
-            assert {"autoplay", "loop", "muted", "playsinline"} <= {name for name, _ in attributes}
+            assert {"autoplay", "loop", "muted", "playsinline", "controls", "aria-label"} <= {
+                name for name, _ in attributes
+            }
         self.fetched += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href", "srcset")]
 
     def handle_endtag(self, tag: str) -> None:

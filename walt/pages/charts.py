@@ -173,7 +173,8 @@ def _draw_histogram(axes: Axes, values: Array, unit: str, colour: str) -> None:
     edges: Array
     if bool(np.all(values == np.round(values))) and high - low < _BINS:
         edges = np.arange(low - 0.5, high + 1.0)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+        ticks = MaxNLocator(nbins=8, integer=True, min_n_ticks=1).tick_values(low, high)
+        axes.set_xticks([tick for tick in ticks if low <= tick <= high])  # beside the bars there may be no such values
         axes.set_xlim(low - 1.0, high + 1.0)
     elif low > 0 and high / low > 100:
         edges = np.geomspace(low, high, _BINS + 1)
