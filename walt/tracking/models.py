@@ -87,8 +87,7 @@ def promote(
 
     Args:
         folders: short name -> folder of safetensors and JSON, the deciding model first.
-        evaluation: of these very models.
-        measure: evaluates other models in the same way.
+        evaluation: of these very models; ``measure`` evaluates other ones in the same way.
 
     Returns:
         One sentence: the decision and its reason.
@@ -117,10 +116,7 @@ def promote(
         first = taken_down(connection, aliased)
     champion = None if first else _Champion.find(connection, rule.alias, aliased, next(iter(folders)))
     to_beat = None if champion is None else _figures_to_beat(config, root, connection, champion, figures, measure)
-    with server.errors():
-        now = aliased_release(connection, rule.alias)
-    if now != aliased:  # another promotion, or a person; what was compared is no longer what has to be beaten
-        info(f"{rule.alias} has moved while this was decided: it is decided again")
+    if _has_moved(connection, rule.alias, aliased):
         return promote(config, rule, root, folders, evaluation, measure)
     with server.errors():
         decision = promotion.decide(rule, figures, to_beat, decider.aliased, first or "it is the first")
@@ -131,6 +127,15 @@ def promote(
             _move_alias(connection, rule.alias, members, figures, digests, left=set(aliased) - set(folders))
         note_decision(connection, digests, said)
     return said
+
+
+def _has_moved(connection: server.Connection, alias: str, aliased: Mapping[str, str]) -> bool:
+    """Whether another promotion, or a person, moved the alias: what was compared is not what has to be beaten then."""
+    with server.errors():
+        moved = aliased_release(connection, alias) != aliased
+    if moved:
+        info(f"{alias} has moved while this was decided: it is decided again")
+    return moved
 
 
 def _check_named(digests: Mapping[str, str], evaluation: Evaluation, folders: Mapping[str, Path]) -> None:
