@@ -34,7 +34,7 @@ def project(tmp_path: Path, empty_database: Path) -> Path:
 def decide(project: Path, matches: int) -> str:
     """Train (which registers the base model), evaluate and promote."""
     folders = release_folders(Paths(project))
-    figure = share_figure([place < matches for place in range(64)], {"prompts": "same"})
+    figure = share_figure([place < matches for place in range(64)], {"prompts": "same", "protocol": "demo (0a)"})
     samples = project / "some samples"
     samples.mkdir(exist_ok=True)
     (samples / "00000.mp4").write_bytes(b"video")
@@ -57,6 +57,7 @@ def test_both_sides_their_difference_versions_and_runs_are_on_the_page(project: 
     assert "walt-base version 1" in first
     assert "became champion" in first
     assert "There is no release before it" in first
+    assert "Protocol: demo (0a)." in first
     assert "Both sides" not in first
     save_transformer(Paths(project).base, drawn(WaltTransformer(BASE), 9))
     said = decide(project, 60)

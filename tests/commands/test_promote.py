@@ -16,10 +16,11 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
 from walt.commands.promote import champion
 from walt.commands.promote.champion import measure_champion
-from walt.core.errors import ConfigurationError, CorruptArtifactError
+from walt.commands.promote.command import promote
+from walt.core.errors import ConfigurationError, CorruptArtifactError, LockedError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
-from walt.core.storage import write_json
+from walt.core.storage import lock, write_json
 from walt.project.recipes import load_recipe
 from walt.project.runner import load_params
 from walt.tracking.releases import release_digests, release_folders
@@ -66,6 +67,12 @@ def test_other_models_are_measured_with_this_projects_data_and_settings(
     assert params.dataset.descriptor == str(project.root / PARAMS.dataset.descriptor)
     assert params.tracking.uri == f"sqlite:///{project.root / 'mlflow.db'}", "the registry that everything is in"
     assert params.sample == PARAMS.sample
+
+
+def test_two_promotions_of_a_project_at_once_are_refused(tmp_path: Path) -> None:
+    """Both would measure the release with the alias in one folder."""
+    with lock(Paths(tmp_path).work("promote") / "lock"), pytest.raises(LockedError, match="held by process"):
+        promote(PARAMS, tmp_path)
 
 
 def test_a_release_without_super_resolution_is_measured_without(project: Paths, ran: list[str], tmp_path: Path) -> None:

@@ -69,6 +69,19 @@ def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_di
     assert (picture.reshape(-1, 3) == (0x35, 0x63, 0xA8)).all(1).sum() > 100  # the charts' colour
 
 
+def test_the_protocol_stands_beside_our_values(tmp_path: Path) -> None:
+    found = results("3a", {"patch size 1": (5.0, 5.2)})
+    assert "Ours are of the protocol" not in written(tmp_path / "without", found)
+    for seed, figures in found.cells["patch size 1"].items():
+        figures[DISTANCE] = Measured(5.0, {"protocol": f"demo, seed {seed} (0a)"})
+    assert "Ours are of the protocol demo, seed 0 (0a); demo, seed 1 (0a)." in written(tmp_path, found)
+
+
+def written(out: Path, found: Results) -> str:
+    write_page(out, found)
+    return (out / "table.md").read_text()
+
+
 def test_a_row_whose_comparison_waits_for_another_says_for_which(tmp_path: Path) -> None:
     write_page(tmp_path, results("3a", {"patch size 2": (9.0, 9.3)}))
     found = lines(tmp_path)

@@ -22,8 +22,8 @@ def test_a_figure_is_read_back() -> None:
 
 def test_a_figure_is_shown_with_its_interval() -> None:
     assert str(FIGURE) == "0.5 [0.25, 0.75]"
-    large = replace(FIGURE, value=3224.4, low=2809.6, high=3639.5, deviation=1234.5, parts="3 seeds")
-    assert str(large) == "3224 [2810, 3640], deviation 1234 over 3 seeds"
+    large = replace(FIGURE, value=3224.4, low=2809.6, high=3639.5, deviation=1234.5, parts="3 sets")
+    assert str(large) == "3224 [2810, 3640], deviation 1234 over 3 sets"
     assert str(replace(FIGURE, low=-math.inf, high=math.inf)) == "0.5 (of one: no interval)"
 
 
@@ -54,6 +54,15 @@ def test_the_difference_is_of_pairs() -> None:
     found = difference(replace(FIGURE, value=0.7, replicates=(0.6, 0.7, 0.8)), FIGURE)
     assert found.value == pytest.approx(0.2)
     assert found.half_width == pytest.approx(0.0, abs=1e-12)
+
+
+def test_where_no_resample_differs_the_difference_has_the_figures_own_intervals() -> None:
+    """Newcombe's interval for two proportions; of 3 of 3 and 0 of 3 videos it reaches nearly to no difference."""
+    every = replace(FIGURE, value=1.0, low=0.6, high=1.0, replicates=(1.0, 1.0))
+    none = replace(FIGURE, value=0.0, low=0.0, high=0.3, replicates=(0.0, 0.0))
+    assert difference(every, none).half_width == pytest.approx(0.5)
+    assert difference(none, every).half_width == pytest.approx(0.5)
+    assert difference(none, every).value == -1.0
 
 
 @pytest.mark.parametrize(

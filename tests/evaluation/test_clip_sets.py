@@ -58,6 +58,13 @@ def test_held_out_clips_come_first(folder: Path) -> None:
     assert splits[-1] == "train"
 
 
+def test_an_order_is_that_of_each_split(folder: Path) -> None:
+    as_stored = [clip.key for clip in real_clips(folder, SIZES[0], 5)]
+    turned = [clip.key for clip in real_clips(folder, SIZES[0], 5, order=lambda keys: keys[::-1])]
+    assert as_stored == ["v3", "v0", "v1", "v2", "v4"]
+    assert turned == ["v3", "v4", "v2", "v1", "v0"]
+
+
 def test_another_pixel_is_another_digest(folder: Path) -> None:
     clips = [clip() for clip in real_clips(folder, SIZES[0], 5)]
 

@@ -17,7 +17,7 @@ from walt.evaluation.resampling import (
     inception_score_figure,
     kernel_figure,
     mean_figure,
-    over_seeds,
+    over_sets,
     share_figure,
 )
 from walt.tracking.promotion import BetterBeyondChance, decide
@@ -234,4 +234,4 @@ def test_what_is_drawn_is_part_of_what_was_measured() -> None:
     with pytest.raises(ValueError, match="not measured on the same"):
         difference(found, replace(found, independent=None))
     assert difference(found, found).half_width == 0.0
-    assert over_seeds([found, replace(found, independent=3)]).independent == 3
+    assert over_sets([found, replace(found, independent=3)]).independent == 3

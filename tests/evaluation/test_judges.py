@@ -11,16 +11,19 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.evaluated_project import write_recordings
 from tests.support.evaluation_networks import C3D, Inception, NotC3D, write_clip
 from tests.support.pretrained import NeedsTenFrames
 from tests.support.settings import changed, recipe
+from tests.support.tiny_clips import NUM_FRAMES, ROWS, SIZES, write_clips
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
+from walt.evaluation import judges, protocol
 from walt.evaluation.config import WITHOUT_FILES, EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Classifier, make_extractor
-from walt.evaluation.judges import open_extractors, open_statistics
-from walt.evaluation.protocol import WITH_CLASSES
+from walt.evaluation.judges import open_extractors, open_statistics, wanted_clips
+from walt.evaluation.protocol import WITH_CLASSES, label, load_protocol
 
 
 def file_of(folder: Path, name: str, network: nn.Module) -> dict[str, str]:
@@ -50,6 +53,41 @@ def config(protocol: str, **networks: dict[str, str]) -> EvaluateConfig:
 
 def opened(config: EvaluateConfig, folder: Path, frames: int = 17) -> dict[NetworkName, Any]:
     return dict(open_extractors(config, Paths(folder), frames, (32, 32), "cpu"))
+
+
+def keys_of(config: EvaluateConfig, paths: Paths) -> list[str]:
+    return [clip.key for clip in wanted_clips(config, paths, SIZES[0], NUM_FRAMES)]
+
+
+def test_fewer_real_clips_are_drawn_whatever_the_order_of_the_tables(tmp_path: Path) -> None:
+    """Sorted by recording, the first ones would be of a single one."""
+    paths, turned = Paths(tmp_path / "sorted"), Paths(tmp_path / "turned")
+    recordings = {"v0": "a", "v1": "a", "v2": "a", "v4": "b"}
+    for one, rows in ((paths, ROWS), (turned, ROWS[::-1])):
+        write_clips(one.clips, rows)
+        write_recordings(one, recordings)
+    found = {count: keys_of(changed(recipe("demo").evaluate, real_clips=count), paths) for count in (3, 4, 5)}
+    assert found[3][0] == "v3", "held out"
+    assert {recordings[key] for key in found[3][1:]} == {"a", "b"}, "one of each before a second one of any"
+    assert found[3] == found[4][:3]
+    assert found[4] == found[5][:4]
+    assert sorted(found[5]) == ["v0", "v1", "v2", "v3", "v4"]
+    assert keys_of(changed(recipe("demo").evaluate, real_clips=3), turned) == found[3]
+
+
+def test_another_draw_is_another_protocol(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    demo, asked = load_protocol("demo"), recipe("demo").evaluate
+    write_clips(Paths(tmp_path).clips)
+    write_recordings(Paths(tmp_path))
+    before, drawn = label(asked, []), set[tuple[str, ...]]()
+    for seed in range(8):
+        real = demo.real.model_copy(update={"draw_seed": seed})
+        other = demo.model_copy(update={"real": real})
+        for module in (judges, protocol):
+            monkeypatch.setattr(module, "load_protocol", lambda _, other=other: other)
+        assert (label(asked, []) == before) == (seed == demo.real.draw_seed)
+        drawn.add((*keys_of(changed(asked, real_clips=3), Paths(tmp_path)),))
+    assert len(drawn) > 2
 
 
 def test_those_of_the_protocol_are_opened(tmp_path: Path) -> None:

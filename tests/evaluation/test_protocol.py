@@ -34,7 +34,7 @@ def config(**changes: Any) -> EvaluateConfig:
 
 def as_the_demo_is(**changes: Any) -> Found:
     demo: dict[str, Any] = {
-        "frames": 17, "size": (64, 64), "fps": 8.0, "real_clips": 256, "samples": 64, "seeds": [0] * 64,
+        "frames": 17, "size": (64, 64), "fps": 8.0, "real_clips": 256, "samples": 64, "seeds": {0}, "repeats": 1,
         "prompts": ["a red circle"] * 64, "conditioning": "text",
         "training_classes": {}, "beginning": "none", "given_frames": 0,
     }  # fmt: skip
@@ -97,9 +97,9 @@ def test_the_bare_name_is_printed_where_all_is_as_it_says() -> None:
         ({}, {"fps": 25.0}, "25 frames per second"),
         ({}, {"real_clips": 40}, "40 real clips"),
         ({}, {"samples": 8}, "8 samples"),
-        ({}, {"seeds": [1]}, "seeds 1"),
+        ({}, {"seeds": {1}}, "seed 1"),
         ({}, {"beginning": "video"}, "sample.beginning video"),
-        ({"protocol": "ucf101_class"}, {"seeds": [0, 1]}, "2 of 1 repeats"),
+        ({"protocol": "ucf101_class"}, {"repeats": 2}, "2 of 1 repeats"),
         ({"protocol": "ucf101_zero_shot"}, {}, "1 other prompts"),
         ({"protocol": "ucf101_zero_shot"}, {}, "without 101 of its 101 prompts"),
         ({"protocol": "ucf101_zero_shot"}, {"conditioning": "class"}, "a model of conditioning class"),

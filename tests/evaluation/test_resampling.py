@@ -13,7 +13,7 @@ from walt.evaluation.resampling import (
     FEWER_RESAMPLES,
     frechet_figure,
     mean_figure,
-    over_seeds,
+    over_sets,
     share_figure,
 )
 
@@ -130,9 +130,9 @@ def test_a_large_distance_has_fewer_resamples_and_the_same_interval(monkeypatch:
 def test_several_seeds_give_their_mean_and_deviation_and_the_interval_of_one() -> None:
     rng = np.random.default_rng(0)
     sets = [mean_figure(rng.standard_normal(50).tolist(), ON) for _ in range(4)]
-    found = over_seeds(sets)
+    found = over_sets(sets)
     values = [figure.value for figure in sets]
     assert (found.value, found.deviation) == (pytest.approx(np.mean(values)), pytest.approx(np.std(values, ddof=1)))
-    assert (found.parts, found.items, len(found.replicates)) == ("4 seeds", 50, RESAMPLES)
+    assert (found.parts, found.items, len(found.replicates)) == ("4 sets", 50, RESAMPLES)
     assert found.high - found.low == pytest.approx(np.mean([figure.high - figure.low for figure in sets]))
-    assert over_seeds(sets[:1]) is sets[0]
+    assert over_sets(sets[:1]) is sets[0]

@@ -114,6 +114,14 @@ def test_the_inception_score_of_splits_is_the_mean_of_theirs(splits: int) -> Non
     assert found.low < found.value < found.high
 
 
+def test_a_resample_of_few_items_has_a_score_too() -> None:
+    """Whole groups are drawn, of one item or of many: a resample may have fewer items than there are parts."""
+    logits = np.random.default_rng(0).standard_normal((20, 5))
+    figure = inception_score_figure(logits, {}, 10, groups=["a"] * 17 + ["b", "c", "d"])
+    assert np.isfinite(figure.replicates).all()
+    assert min(figure.replicates) >= 1.0
+
+
 def test_there_are_no_more_splits_than_pairs_of_items() -> None:
     found = inception_score_figure(np.random.default_rng(0).standard_normal((7, 4)), {}, 10)
     assert found.parts == "3 splits"

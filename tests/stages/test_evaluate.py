@@ -123,8 +123,9 @@ def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, t
     entries = read_json(paths.samples / "samples.json")
     write_json(paths.samples / "samples.json", [{**entry, "settings": {"steps": 7}} for entry in entries])
     assert differ(conditions()) == of_samples("sampling", "adherence")
-    write_json(paths.samples / "samples.json", [{**entry, "seed": 1} for entry in entries])
-    assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
+    for other in ({"seed": 1}, {"repeat": 1}):
+        write_json(paths.samples / "samples.json", [{**entry, **other} for entry in entries])
+        assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
 
 
 @pytest.mark.slow
@@ -135,7 +136,7 @@ def test_samples_of_several_seeds_give_the_mean_of_their_sets(tmp_path: Path, tr
     for one in (entries[:3], entries[3:]):
         write_json(paths.samples / "samples.json", one)
         alone.append(run(config(), paths))
-    sets = [{**entry, "seed": number // 3, "index": number % 3} for number, entry in enumerate(entries)]
+    sets = [{**entry, "repeat": number // 3, "index": number % 3} for number, entry in enumerate(entries)]
     write_json(paths.samples / "samples.json", sets)
     found = run(config(), paths)
     figures = read_json(paths.evaluation)["figures"]
@@ -143,7 +144,7 @@ def test_samples_of_several_seeds_give_the_mean_of_their_sets(tmp_path: Path, tr
         values = [of_set[name] for of_set in alone]
         assert found[name] == pytest.approx(fmean(values), rel=1e-12)
         assert figures[name]["deviation"] == pytest.approx(stdev(values), abs=1e-12)
-        assert figures[name]["parts"] == "2 seeds"
+        assert figures[name]["parts"] == "2 sets"
         assert tracked.metrics[f"{name}/deviation"] == figures[name]["deviation"]
     assert figures["held_out_loss/base"]["deviation"] is None
     assert "2 of 1 repeats" in figures["adherence/colour"]["conditions"]["protocol"]
@@ -156,6 +157,17 @@ def test_samples_of_other_weights_are_refused(tmp_path: Path, tracked: Tracked) 
     save_transformer(paths.base, drawn(WaltTransformer(BASE), 9))
     with pytest.raises(CorruptArtifactError, match=r"00000\.mp4 was made by another base .* run `walt sample` again"):
         run(config(), paths)
+    assert tracked.metrics == {}
+
+
+def test_a_video_that_was_put_in_the_place_of_a_sample_is_refused(tmp_path: Path, tracked: Tracked) -> None:
+    """Real clips among the samples would make any model look good."""
+    for kind in ("lossless_file", "base_lossless_file"):
+        paths = write_project(tmp_path / kind)
+        entries = read_json(paths.samples / "samples.json")
+        (paths.samples / entries[0][kind]).write_bytes((paths.samples / entries[1][kind]).read_bytes())
+        with pytest.raises(CorruptArtifactError, match=r"00000\.mp4: it was changed after it was made: run `walt sam"):
+            run(config(), paths)
     assert tracked.metrics == {}
 
 
@@ -209,20 +221,20 @@ def test_clips_of_one_recording_and_samples_of_one_prompt_are_drawn_together(tmp
     entries = read_json(paths.samples / "samples.json")
 
     def found() -> tuple[dict[str, Figure], dict[str, Any]]:
-        run(config(), paths)
+        run(config(real_clips=5), paths)
         written = read_json(paths.evaluation)
         return {name: Figure.from_json(value) for name, value in written["figures"].items()}, written["details"]
 
     alone, _ = found()
-    write_recordings(paths, {"v0": "a", "v3": "a"})  # of v3, v0, v1 and v2
+    write_recordings(paths, {"v0": "a", "v3": "a"})  # of five clips
     by_recording, details = found()
     changed = {"frechet_distance/random_network", "frechet_distance/motion", "kid/random_network",
                "mmd/random_network", "recall/random_network"}  # fmt: skip
     assert {name: figure.independent for name, figure in by_recording.items() if figure.independent} == dict.fromkeys(
-        changed, 3
+        changed, 4
     )
     assert by_recording["kid/random_network"].replicates != alone["kid/random_network"].replicates
-    assert details["sets"]["recordings"] == 3
+    assert details["sets"]["recordings"] == 4
     assert all(by_recording[name].value == alone[name].value for name in alone)
     again = [{**entry, "prompt": entries[number // 2]["prompt"]} for number, entry in enumerate(entries)]
     write_json(paths.samples / "samples.json", again)

@@ -155,9 +155,9 @@ def test_figures_and_tables(paths: Paths, page: str) -> None:
 
 
 def test_a_figure_in_words() -> None:
-    figure = {"value": 0.9375, "low": 0.85, "high": 0.98, "items": 64, "deviation": 0.01, "parts": "3 seeds"}
+    figure = {"value": 0.9375, "low": 0.85, "high": 0.98, "items": 64, "deviation": 0.01, "parts": "3 sets"}
     assert shown_figure("adherence/shape", figure) == {
-        "value": "94 %", "interval": "85 % to 98 %", "deviation": "1 % over 3 seeds", "clips": "64", "better": "higher",
+        "value": "94 %", "interval": "85 % to 98 %", "deviation": "1 % over 3 sets", "clips": "64", "better": "higher",
     }  # fmt: skip
     alone = shown_figure("fvd", {**figure, "value": 12.345, "low": None, "high": None, "deviation": None})
     assert (alone["value"], alone["interval"], alone["deviation"], alone["better"]) == ("12.3", "", "", "lower")
@@ -200,7 +200,7 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     write_json(less.samples / "samples.json", [{**entry, "base_file": None} for entry in entries])
     left_out = {"left_out": "the dataset has no adherence check"}
     conditions = {"protocol": "ucf101_class (0a1b)"}
-    figure = {"value": 12.5, "low": None, "high": None, "items": 64, "deviation": 0.5, "parts": "3 seeds"}
+    figure = {"value": 12.5, "low": None, "high": None, "items": 64, "deviation": 0.5, "parts": "3 sets"}
     figures = {"fvd": {**figure, "conditions": conditions}}
     write_json(less.evaluation, {"metrics": {"fvd": 12.5}, "figures": figures, "details": {"adherence": left_out}})
     run(report_config(), less)
@@ -209,7 +209,7 @@ def test_a_run_with_less(paths: Paths, tmp_path: Path) -> None:
     assert "FVD (I3D)" in page
     assert "ucf101_class (0a1b)" in page
     assert "Deviation" in page
-    assert "0.5 over 3 seeds" in page
+    assert "0.5 over 3 sets" in page
     assert "the dataset has no adherence check" in page
     assert "params.yaml" not in page
     assert "Rejected inputs" not in page

@@ -26,7 +26,8 @@ from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 from walt.nn.pretrained import weights_digest
 from walt.project.registry import get_stage
-from walt.sampling.samples import read_samples
+from walt.sampling.samples import read_samples, sets_of
+from walt.sampling.sets import seed_of_set
 from walt.stages.sample import Beginnings, Config, choose_prompts, load_pipeline, run
 from walt.transformer.model import WaltTransformer, save_transformer
 
@@ -110,12 +111,15 @@ def test_prompts_of_held_out_clips(tmp_path: Path, capsys: pytest.CaptureFixture
     held_out = [replace(row, split="held_out") if row.caption != "one" else row for row in manifest]
     write_manifest(tmp_path / "data/manifest", [(0, held_out)])
     held = config(prompts="held_out", count=5)
-    assert choose_prompts(held, Paths(tmp_path)) == ["two", "three", "two", "three", "two"]
-
+    found = choose_prompts(held, Paths(tmp_path))
+    assert {*found[:2]} == {"two", "three"}
+    assert found == [*found[:2], *found[:2], found[0]], "each once, and then again"
     assert "warning" not in capsys.readouterr().out
 
     write_manifest(tmp_path / "data/manifest", [(0, manifest)])
-    assert choose_prompts(held, Paths(tmp_path)) == ["one", "two", "three", "one", "two"]
+    found = choose_prompts(held, Paths(tmp_path))
+    assert {*found[:3]} == {"one", "two", "three"}
+    assert found[3:] == found[:2]
     assert "warning: sample.prompts is held_out, but no held-out video has a caption" in capsys.readouterr().out
 
     write_manifest(tmp_path / "data/manifest", [(0, rows([None, None]))])
@@ -133,13 +137,13 @@ def test_held_out_prompts_are_the_stated_captions(tmp_path: Path, capsys: pytest
     held_out = [replace(row, split="held_out") for row in rows(given)]
     write_manifest(tmp_path / "data/manifest", [(0, held_out)])
 
-    def prompts_of(caption: str | None) -> list[Any]:
-        return choose_prompts(config(prompts="held_out", count=3, caption=caption), Paths(tmp_path))
+    def prompts_of(caption: str | None) -> set[Any]:
+        return {*choose_prompts(config(prompts="held_out", count=3, caption=caption), Paths(tmp_path))}
 
-    assert prompts_of(None) == ["one", "two and more", "three"], "the first of each"
-    assert prompts_of("short") == ["one", "two", "three"]
+    assert prompts_of(None) == {"one", "two and more", "three"}, "the first of each"
+    assert prompts_of("short") == {"one", "two", "three"}
     assert "warning" not in capsys.readouterr().out
-    assert prompts_of("dense") == ["one and more", "two and more", "three"]
+    assert prompts_of("dense") == {"one and more", "two and more", "three"}
     said = "warning: sample.caption: 1 of the clips have no caption 'dense': the first of each is the prompt"
     assert said in " ".join(capsys.readouterr().out.split())
     with pytest.raises(ConfigurationError, match=r"^sample\.caption: no caption is called 'long' \(names: dense"):
@@ -200,21 +204,23 @@ def test_classes_as_often_as_in_the_training_clips(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_each_repeat_is_the_set_of_its_seed(paths: Paths) -> None:
+def test_each_repeat_has_noise_of_its_own_which_no_other_seed_has(paths: Paths) -> None:
     given = config(prompts=("a red circle", "a blue square", "a white star"), cascade=False, batch_size=2)
     alone = {}
-    for seed in (0, 1):
+    for seed in (0, 1, seed_of_set(0, 1)):
         run(given.model_copy(update={"seed": seed}), paths)
         alone[seed] = [decode_clip(file.read_bytes()) for file in sorted(paths.samples.glob("lossless/*.mp4"))]
     run(given.model_copy(update={"sample": given.sample.model_copy(update={"repeats": 2})}), paths)
     samples = read_json(paths.samples / "samples.json")
-    made = [(sample["file"], sample["seed"], sample["index"]) for sample in samples]
-    assert made == [(f"{number:05d}.mp4", number // 3, number % 3) for number in range(6)]
+    made = [(sample["file"], sample["seed"], sample["repeat"], sample["index"]) for sample in samples]
+    assert made == [(f"{number:05d}.mp4", 0, number // 3, number % 3) for number in range(6)]
+    assert sets_of(read_samples(paths.samples)) == [(0, 0)] * 3 + [(0, 1)] * 3
     for number, sample in enumerate(samples):
         video = decode_clip((paths.samples / sample["lossless_file"]).read_bytes())
-        assert np.array_equal(video, alone[number // 3][number % 3])
+        assert np.array_equal(video, alone[seed_of_set(0, number // 3)][number % 3])
+        if number >= 3:
+            assert not np.array_equal(video, alone[1][number % 3]), "seed 1 makes other videos than the second set"
         assert sample["prompt"] == given.sample.prompts[number % 3]
-    assert not np.array_equal(alone[0][0], alone[1][0])
 
 
 def test_prompts_that_the_model_does_not_take(paths: Paths) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -127,9 +128,12 @@ def write_video(samples: Path, of: str, number: int, frames: Video, about: dict[
     """Write a video as the stage sample does; of the ``base`` model, or the final one: the files of its entry."""
     name, place = f"{number:05d}", f"{of}/" if of else ""
     write_sample(samples / of, name, frames, 8.0, about)
-    write_bytes(samples / of / "lossless" / f"{name}.mp4", encode_lossless(frames, 8.0))
-    kind = f"{of}_" if of else ""
-    return {f"{kind}file": f"{place}{name}.mp4", f"{kind}lossless_file": f"{place}lossless/{name}.mp4"}
+    data, kind = encode_lossless(frames, 8.0), f"{of}_" if of else ""
+    write_bytes(samples / of / "lossless" / f"{name}.mp4", data)
+    return {
+        f"{kind}file": f"{place}{name}.mp4", f"{kind}lossless_file": f"{place}lossless/{name}.mp4",
+        f"{kind}lossless_sha256": hashlib.sha256(data).hexdigest(),
+    }  # fmt: skip
 
 
 def other(colour: str) -> str:

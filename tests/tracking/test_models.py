@@ -14,6 +14,7 @@ from tests.support.tracking import CONFIG, tag_taken_down
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.figures import Figure
 from walt.core.left_out import leave_out
+from walt.core.own_digest import write_json_with_digest
 from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.evaluation.resampling import mean_figure, share_figure
@@ -303,7 +304,7 @@ def test_the_newest_release_is_found_in_the_project(root: Path, model: Model) ->
     with pytest.raises(ConfigurationError, match="text-encoder: no such file"):
         promote_newest(CONFIG, RULE, root, Measure())
     folders["text-encoder"] = model("text-encoder", b"1")
-    write_json(Paths(root).evaluation, evaluation(folders, 40))
+    write_json_with_digest(Paths(root).evaluation, evaluation(folders, 40))
     assert "it is the first" in promote_newest(CONFIG, RULE, root, Measure())
     for name in ("walt-base", "walt-sr-2x", "walt-autoencoder", "walt-text-encoder"):
         assert _champion(root, name) == "1"

@@ -137,6 +137,25 @@ def test_what_has_no_interval_decides_nothing() -> None:
     )
 
 
+@pytest.mark.parametrize(("videos", "better"), [(2, False), (3, False), (4, False), (8, True), (64, True)])
+def test_few_videos_that_all_match_do_not_beat_as_few_that_do_not(videos: int, better: bool) -> None:
+    """No resample of either differs, so the bootstrap alone says that nothing is left to chance."""
+    none, every = (share_figure([shown] * videos, SAME) for shown in (False, True))
+    decision = decide(SHARE, {"adherence/both": every}, {"adherence/both": none}, "3")
+    assert decision.better is better
+    assert decision.differences["adherence/both"].half_width > 0
+    assert not decide(SHARE, {"adherence/both": none}, {"adherence/both": every}, "3").better
+
+
+def test_a_constant_says_nothing_of_chance() -> None:
+    new, old = (mean_figure([value] * 64, SAME) for value in (1.0, 2.0))
+    decision = decide(RULE, {"fvd": new}, {"fvd": old}, "3")
+    assert (decision.better, decision.reason) == (
+        False, "fvd is the same for each clip, of both: a constant, which says nothing of what chance may give",
+    )  # fmt: skip
+    assert not decide(RULE, {"fvd": old}, {"fvd": old}, "3").better, "a tie"
+
+
 def moves(rule: BetterBeyondChance, releases: Sequence[Figure]) -> int:
     """How often the alias moves after the first release took it."""
     champion, count = releases[0], 0

@@ -21,7 +21,7 @@ from walt.tracking.releases import METRIC_TAG, release_digests
 from walt.tracking.runs import deliver, start_run
 
 Model = Callable[[str, bytes], Path]
-SETTINGS = {"seed": 0, "sample": {"steps": 25}, "evaluate": {"real_clips": 8}}
+SETTINGS = {"seed": 0, "sample": {"steps": 25}, "evaluate": {"real_clips": 8}, "protocol": "demo (0a)"}
 
 
 def train(root: Path, name: str, folder: Path, rate: float, loss: float) -> None:
@@ -66,7 +66,7 @@ def test_a_release_is_a_run_with_figure_and_cause_and_the_stages_below_it(root: 
         "train/autoencoder/loss": 0.01,
     }  # fmt: skip
     causes = {
-        "seed": "0", "sample.steps": "25", "evaluate.real_clips": "8", "models.walt-base": "1",
+        "seed": "0", "sample.steps": "25", "evaluate.real_clips": "8", "protocol": "demo (0a)", "models.walt-base": "1",
         "models.walt-autoencoder": "1", "base.training.optimizer.learning_rate": "0.002",
         "autoencoder.training.optimizer.learning_rate": "0.001", "base.seed": "0",
     }  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_release_is_a_run_with_figure_and_cause_and_the_stages_below_it(root: 
     assert files == {"00000.mp4", "00000.png", "images"}
     pictures = [file.path for file in client.list_artifacts(release.info.run_id, "images")]
     assert [path.split("+")[0] for path in pictures if path.endswith(".png")] == ["images/samples~00000"]
-    assert "adherence/both: 0.75 [0.1, 1]" in release.data.tags[NOTE_TAG]
+    assert "adherence/both: 0.75 [0.1, 1]\n\nProtocol: demo (0a).\n" in release.data.tags[NOTE_TAG]
 
 
 def test_a_version_says_what_it_is_and_reached_before_any_promotion(root: Path, model: Model) -> None:
@@ -92,7 +92,9 @@ def test_a_version_says_what_it_is_and_reached_before_any_promotion(root: Path, 
     assert version.description.startswith(
         f"Part of the release {release}, with walt-autoencoder version 1. Trained for 4"
     )
-    assert version.description.endswith("its release reached: adherence/both 0.75 [0.1, 1].")
+    assert version.description.endswith(
+        "By the protocol demo (0a), in brackets intervals of 95 %, its release reached: adherence/both 0.75 [0.1, 1]."
+    )
     assert version.tags[METRIC_TAG + "adherence/both"] == "0.75 [0.1, 1]"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import inf, isfinite
+from math import hypot, inf, isfinite
 from statistics import stdev
 from typing import Any
 
@@ -45,7 +45,7 @@ class Figure:
     deviation: float | None = None
     """Standard deviation over ``parts``; the value is their mean."""
     parts: str = ""
-    """Of what the value is a mean besides its items: ``3 seeds``, or ``10 splits``; empty: of nothing."""
+    """Of what the value is a mean besides its items: ``3 sets``, or ``10 splits``; empty: of nothing."""
     independent: int | None = None
     """Recordings, or prompts, that a resample draws, where several items are of one; None: each item is drawn by
     itself."""
@@ -67,6 +67,11 @@ class Figure:
     def __str__(self) -> str:
         over = "" if self.deviation is None else f", deviation {significant(self.deviation, 2)} over {self.parts}"
         return f"{significant(self.value, 4)} {self.interval}{over}"
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all resamples have the same value."""
+        return len({*self.replicates}) == 1
 
     @property
     def has_interval(self) -> bool:
@@ -99,6 +104,10 @@ class Difference:
 def difference(new: Figure, old: Figure) -> Difference:
     """The new value minus the old one, with the interval of a paired bootstrap.
 
+    Where no resample of either differs (all videos show it, or none), a bootstrap says that nothing is left to chance,
+    of three videos as of three hundred: then the interval is of the two figures' own (Newcombe, Statistics in Medicine
+    17, 1998, method 10).
+
     Raises:
         ValueError: the conditions, the number of items or what is drawn differ, or one has no replicates.
     """
@@ -107,6 +116,9 @@ def difference(new: Figure, old: Figure) -> Difference:
         raise ValueError("the figures were not measured on the same")
     if len(new.replicates) < 2:
         raise ValueError("the figures have no replicates")
+    if new.is_constant and old.is_constant:
+        lower, upper = (old, new) if new.value >= old.value else (new, old)
+        return Difference(new.value - old.value, hypot(upper.value - upper.low, lower.high - lower.value))
     of_replicates = [a - b for a, b in zip(new.replicates, old.replicates, strict=True)]
     return Difference(new.value - old.value, half_width(of_replicates, new.independent or new.items))
 

@@ -53,19 +53,26 @@ class RealClip:
         return sha256_json({name: hashlib.sha256(members[name]).hexdigest() for name in sorted(members)})
 
 
-def real_clips(folder: Path, size: Size, num_frames: int, splits: Sequence[Split] = _REAL_SPLITS) -> Iterator[RealClip]:
-    """The stored videos of that form (images where it has one frame): held-out ones first, then training ones, both in
-    the order of the table.
+def real_clips(
+    folder: Path,
+    size: Size,
+    num_frames: int,
+    splits: Sequence[Split] = _REAL_SPLITS,
+    order: Callable[[Sequence[str]], Sequence[str]] = tuple,
+) -> Iterator[RealClip]:
+    """The stored videos of that form (images where it has one frame), one split after the other.
 
     Args:
         folder: of the clips' tars.
         splits: those that are wanted, in their order.
+        order: that of a split's keys, given them in the order of the table.
     """
     lengths = {row.key: row.num_frames for row in read_clip_rows(folder)}
     for split in splits:
         clips = ClipDataset(folder, size, split, cache_bytes=0)  # each is read once
         keys = clips.video_keys if num_frames > 1 else clips.image_keys
-        yield from (RealClip(clips, key, num_frames) for key in keys if lengths[key] == num_frames)
+        for key in order([key for key in keys if lengths[key] == num_frames]):
+            yield RealClip(clips, key, num_frames)
 
 
 def measure_clips(

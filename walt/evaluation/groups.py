@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError
+from walt.data.clip_draw import recording
 from walt.data.manifest import manifest_parts
 from walt.evaluation.draws import Groups, independent, together
 
@@ -36,7 +37,7 @@ def recordings(manifest: Path, keys: Collection[str]) -> dict[str, str]:
     for table in (table for part in manifest_parts(manifest, _COLUMNS) for table in part) if keys else ():
         ours = table.filter(pc.is_in(table["key"], wanted))  # a manifest may have millions of other clips
         for key, group, source in zip(*(ours[name].to_pylist() for name in _COLUMNS), strict=True):
-            found[key] = f"source {source}" if group is None else f"group {group}"
+            found[key] = recording(group, source)
     if missing := set(keys) - found.keys():
         raise CorruptArtifactError(f"{manifest}: it does not have the clip {min(missing)}, which is to be judged")
     return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 import torch
@@ -10,10 +11,12 @@ import torch
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.sizes import Size
+from walt.data.clip_draw import draw_order
 from walt.evaluation.clip_sets import RealClip, real_clips
 from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
 from walt.evaluation.frechet import Statistics
+from walt.evaluation.groups import recordings
 from walt.evaluation.protocol import SPLITS, load_protocol, measures_of, networks_of, statistics_of, unjudged_frames
 from walt.evaluation.set_figures import read_statistics
 
@@ -61,7 +64,15 @@ def open_statistics(
 
 
 def wanted_clips(config: EvaluateConfig, paths: Paths, size: Size, num_frames: int) -> list[RealClip]:
-    """The real clips of the protocol, or ``real_clips``, as far as there are so many of that form."""
+    """The real clips of the protocol, or ``real_clips``, as far as there are so many of that form; where there are
+    more, they are drawn. Raises as ``recordings``."""
     of_protocol = load_protocol(config.protocol).real
-    found = real_clips(paths.clips, size, num_frames, SPLITS[of_protocol.split])
+    order = partial(drawn_clips, config, paths)
+    found = real_clips(paths.clips, size, num_frames, SPLITS[of_protocol.split], order)
     return list(islice(found, config.real_clips or of_protocol.clips))
+
+
+def drawn_clips(config: EvaluateConfig, paths: Paths, keys: Sequence[str]) -> list[str]:
+    """Clips in the order in which the protocol draws them, which does not depend on that of ``keys``. Raises as
+    ``recordings``."""
+    return draw_order(recordings(paths.manifest, keys), load_protocol(config.protocol).real.draw_seed)

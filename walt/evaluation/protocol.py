@@ -9,7 +9,7 @@ samples of one prompt where a protocol does not list the prompts (``walt.evaluat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,8 +40,11 @@ class RealSide(Section):
     """What samples are compared with."""
 
     split: Literal["held_out", "train", "held_out_first"]
-    """Of the stored clips, in the order of the table; ``held_out_first``: then training ones, up to ``clips``."""
+    """Of the stored clips; ``held_out_first``: then training ones, up to ``clips``."""
     clips: PositiveInt
+    draw_seed: NonNegativeInt
+    """Which ones, where there are more: a function of this number and of the clips, one of each recording before a
+    second one of any (``walt.data.clip_draw``). The clips of held-out losses are drawn in the same way."""
     statistics: bool
     """Whether a Frechet distance is taken to the file ``evaluate.statistics`` and not to the clips."""
 
@@ -55,10 +58,10 @@ class GeneratedSide(Section):
     """What the model is given; ``frames``: the first ones of held-out clips, ``sample.beginning``."""
     prompts: tuple[str, ...] | None
     """The only ones that may be asked for; null: any."""
-    seeds: tuple[NonNegativeInt, ...] | None
-    """One set of samples with each; null: any."""
+    seed: NonNegativeInt | None
+    """Of their noise; null: any."""
     repeats: PositiveInt
-    """Sets of ``clips`` samples, each with a seed of its own, over which published numbers are averaged."""
+    """Sets of ``clips`` samples, each with noise of its own, over which published numbers are averaged."""
     balance: Literal["any", "even", "training"]
     """How often each class or prompt is asked for, in each set: as often as any other, but for one; or, of classes, as
     often as in the training clips, but for one."""
@@ -126,7 +129,9 @@ class Found:
     real_clips: int
     samples: int
     """Of the smallest set."""
-    seeds: Sequence[int]
+    seeds: Collection[int]
+    repeats: int
+    """Sets of samples."""
     prompts: Sequence[str]
     """Of one set."""
     conditioning: str
@@ -197,11 +202,10 @@ def departures(config: EvaluateConfig, found: Found) -> list[str]:
         said.append("without the reference statistics")
     if made.clips is not None and found.samples != made.clips:
         said.append(f"{found.samples} samples")
-    seeds = sorted(set(found.seeds))
-    if made.seeds is not None and seeds != sorted(made.seeds):
-        said.append(f"seeds {', '.join(map(str, seeds))}")
-    elif len(seeds) != made.repeats:
-        said.append(f"{len(seeds)} of {made.repeats} repeats")
+    if made.seed is not None and {*found.seeds} != {made.seed}:
+        said.append(f"seed {' and '.join(map(str, sorted({*found.seeds})))}")
+    if found.repeats != made.repeats:
+        said.append(f"{found.repeats} of {made.repeats} repeats")
     return said + _of_conditions(protocol, found)
 
 

@@ -196,11 +196,11 @@ def inception_score_figure(
     return figure if splits == 1 else replace(figure, deviation=float(scores.std()), parts=f"{splits} splits")
 
 
-def over_seeds(figures: Sequence[Figure]) -> Figure:
-    """The mean of the same figure of several sets of samples, one for each seed, with its deviation over them.
+def over_sets(figures: Sequence[Figure]) -> Figure:
+    """The mean of the same figure of several sets of samples, of other noise each, with its deviation over them.
 
     The interval's ends are the means of theirs: it says how the number of one set would move, and does not shrink with
-    the number of seeds. Resample number i of the mean is that of each set, which have the same prompts.
+    the number of sets. Resample number i of the mean is that of each set, which have the same prompts.
     """
     if len(figures) == 1:
         return figures[0]
@@ -209,13 +209,14 @@ def over_seeds(figures: Sequence[Figure]) -> Figure:
     drawn = [figure.independent for figure in figures if figure.independent is not None]
     return replace(
         figures[0], value=value, low=low, high=high, items=min(figure.items for figure in figures),
-        replicates=replicates, deviation=stdev(figure.value for figure in figures), parts=f"{len(figures)} seeds",
+        replicates=replicates, deviation=stdev(figure.value for figure in figures), parts=f"{len(figures)} sets",
         independent=min(drawn, default=None),
     )  # fmt: skip
 
 
 def _inception_scores(probabilities: Features, splits: int) -> Features:
-    """Of each part: (splits,)."""
+    """Of each part: (splits,); of fewer items, as a resample of whole groups may have them, a part for each."""
+    splits = min(splits, len(probabilities))
     bounds = [len(probabilities) * place // splits for place in range(splits + 1)]
     parts = [probabilities[start:end] for start, end in pairwise(bounds)]
     return np.array([np.exp(rel_entr(part, part.mean(axis=0)).sum(axis=1).mean()) for part in parts])

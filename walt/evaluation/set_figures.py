@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -32,7 +32,7 @@ from walt.evaluation.resampling import (
     inception_score_figure,
     kernel_figure,
     mean_figure,
-    over_seeds,
+    over_sets,
     share_figure,
 )
 from walt.media.images import Clip
@@ -49,8 +49,8 @@ class Sets:
     real: Sequence[RealClip]
     generated: Sequence[Callable[[], Clip]]
     prompts: Sequence[str]
-    seeds: Sequence[int]
-    """Of the samples: those of one seed are a set, and each figure is the mean of the sets."""
+    sets: Sequence[Hashable]
+    """Of each sample what its set is called; each figure is the mean of the sets."""
     given_frames: int
     """First frames of each clip that are not judged."""
     statistics: Mapping[NetworkName, Statistics]
@@ -106,9 +106,12 @@ def measure_sets(
     return figures, left_out
 
 
-def of_each_seed(seeds: Sequence[int]) -> list[list[int]]:
-    """The places of the samples of each seed."""
-    return [[place for place, seed in enumerate(seeds) if seed == wanted] for wanted in dict.fromkeys(seeds)]
+def of_each_set(sets: Sequence[Hashable]) -> list[list[int]]:
+    """The places of the samples of each set, given what the set of each is called."""
+    places: dict[Hashable, list[int]] = {}
+    for place, name in enumerate(sets):
+        places.setdefault(name, []).append(place)
+    return [*places.values()]
 
 
 class _MeasuredSets:
@@ -116,7 +119,7 @@ class _MeasuredSets:
 
     def __init__(self, sets: Sets, extractor: Extractor, statistics: Statistics | None) -> None:
         self.sets, self.extractor, self.statistics = sets, extractor, statistics
-        self.sets_of_samples = of_each_seed(sets.seeds)
+        self.sets_of_samples = of_each_set(sets.sets)
         self._real: tuple[Features, str] | None = None
         self._generated: Features | None = None
 
@@ -134,16 +137,16 @@ class _MeasuredSets:
             assert isinstance(self.extractor, Classifier), "a protocol asks no other network"
             conditions |= condition(self.sets.groups)
             logits = classify_clips(self.sets.generated, self.extractor, self.sets.given_frames)
-            return over_seeds(
+            return over_sets(
                 [inception_score_figure(logits[one], conditions, splits, groups) for one, groups in of_sets]
             )
         if metric == "text_similarity":
             conditions |= condition(self.sets.groups)
             similarities = np.array(self._similarities())
-            return over_seeds(
+            return over_sets(
                 [mean_figure(similarities[one].tolist(), conditions, groups=groups) for one, groups in of_sets]
             )
-        return over_seeds([self._compared(metric, self.generated[one], conditions, groups) for one, groups in of_sets])
+        return over_sets([self._compared(metric, self.generated[one], conditions, groups) for one, groups in of_sets])
 
     def _compared(self, metric: Metric, generated: Features, conditions: dict[str, str], groups: Groups) -> Figure:
         """A figure of one set of samples and the real side."""

@@ -22,8 +22,8 @@ class SampleConfig(Section):
     count: PositiveInt
     """Videos made when ``prompts`` is not a list."""
     repeats: PositiveInt
-    """Sets of these videos, with the seeds ``seed``, ``seed`` + 1 and so on: an evaluation gives the mean of the sets
-    and the deviation over them."""
+    """Sets of these videos, whose noise is a function of (``seed``, number of the set, video): an evaluation gives the
+    mean of the sets and the deviation over them."""
     steps: PositiveInt
     """DDIM steps."""
     eta: float = Field(ge=0.0, le=1.0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.storage import read_json
 
@@ -27,15 +29,32 @@ class Sample:
     lossless: Path
     """The final video as it was made: what is measured."""
     base_lossless: Path | None
+    sha256: tuple[str | None, str | None]
+    """Of ``lossless`` and ``base_lossless`` when they were made; None: there is none, or it was not kept then."""
     prompt: str
     seed: int
     index: int
-    """Of the video among those of its seed: with the seed, its noise."""
+    """Of the video among those of its set: with the seed and the repeat, its noise."""
     settings: dict[str, Any]
     models: dict[str, str]
     """Model -> SHA-256 of the weights that made it."""
+    repeat: int = 0
+    """Number of its set among those of the seed, ``sample.repeats``; 0 also where it was made before this was kept."""
     begins_as: str | None = None
     """Key of the held-out clip whose first frames it was given; None: of none, or it was made before this was kept."""
+
+
+def sets_of(samples: Sequence[Sample]) -> list[tuple[int, int]]:
+    """Of each sample what its set is called: (seed, repeat)."""
+    return [(sample.seed, sample.repeat) for sample in samples]
+
+
+def check_unchanged(samples: Sequence[Sample]) -> None:
+    """Raises CorruptArtifactError where a video that is to be measured is not the one that was made."""
+    for sample in samples:
+        for file, digest in zip((sample.lossless, sample.base_lossless), sample.sha256, strict=True):
+            if file is not None and digest is not None and sha256_file(file) != digest:
+                raise CorruptArtifactError(f"{file}: it was changed after it was made: run `walt sample` again")
 
 
 def read_samples(folder: Path) -> list[Sample]:
@@ -61,4 +80,6 @@ def _read(folder: Path, entry: dict[str, Any]) -> Sample:
     assert path is not None
     assert lossless is not None
     about = {name: entry[name] for name in ("prompt", "seed", "index", "settings", "models")}
-    return Sample(path, base, lossless, base_lossless, **about, begins_as=entry.get("begins_as"))
+    later = {"repeat": entry.get("repeat", 0), "begins_as": entry.get("begins_as")}
+    digests = (entry.get("lossless_sha256"), entry.get("base_lossless_sha256"))
+    return Sample(path, base, lossless, base_lossless, digests, **about, **later)

@@ -26,6 +26,7 @@ from walt.core.digests import sha256_json
 from walt.core.errors import CorruptArtifactError
 from walt.core.figures import PROTOCOL, Figure
 from walt.core.left_out import is_left_out
+from walt.core.own_digest import write_json_with_digest
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
@@ -45,10 +46,10 @@ from walt.evaluation.draws import Groups
 from walt.evaluation.extractors import Extractor
 from walt.evaluation.groups import chosen, condition, detail, of_clips, of_samples, recordings
 from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
-from walt.evaluation.judges import open_extractors, open_statistics, wanted_clips
+from walt.evaluation.judges import drawn_clips, open_extractors, open_statistics, wanted_clips
 from walt.evaluation.protocol import Found, departures, label, load_protocol, measures_of, unjudged_frames
 from walt.evaluation.resampling import mean_figure
-from walt.evaluation.set_figures import Sets, measure_sets, of_each_seed
+from walt.evaluation.set_figures import Sets, measure_sets, of_each_set
 from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
@@ -59,7 +60,7 @@ from walt.project.code_identity import code_digest
 from walt.project.tracked_evaluation import group, track
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.prompt_inputs import describe_prompt
-from walt.sampling.samples import Sample, read_samples
+from walt.sampling.samples import Sample, check_unchanged, read_samples, sets_of
 from walt.tracking.config import TrackingConfig
 from walt.tracking.releases import release_digests, release_folders
 from walt.tracking.runs import start_run
@@ -69,7 +70,6 @@ from walt.transformer.model import load_transformer
 STAGE = "evaluate"
 FEW_VIDEOS, STANDARD_VIDEOS = 256, 2048
 """A distance of fewer videos than the first is said to be uncertain; published ones are of the second."""
-
 Result = tuple[dict[str, Figure], dict[str, Any]]
 """(figures, details)."""
 
@@ -97,6 +97,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     samples = read_samples(paths.samples)
     models = release_digests(release_folders(paths))
     check_makers(samples, paths)
+    check_unchanged(samples)
     size, num_frames = _form(samples[0].lossless)
     keep_freed_memory(device := select_device(config.compute.device))
     extractors = open_extractors(config.evaluate, paths, num_frames, size, device)
@@ -104,11 +105,10 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     real = wanted_clips(config.evaluate, paths, size, num_frames)
     protocol = protocol_of(config, samples, real, paths)
     made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
-    of_real, groups = groups_of(config, samples, real, paths)
     sets = Sets(
-        real, [partial(_read, sample.lossless) for sample in samples], [sample.prompt for sample in samples],
-        [sample.seed for sample in samples], unjudged_frames(config.evaluate), statistics, made,
-        paths.work(STAGE) / "features", made["code"], of_real, groups,
+        real, [partial(_read, one.lossless) for one in samples], [one.prompt for one in samples], sets_of(samples),
+        unjudged_frames(config.evaluate), statistics, made, paths.work(STAGE) / "features", made["code"],
+        *groups_of(config, samples, real, paths),
     )  # fmt: skip
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
@@ -119,7 +119,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         measurements = {
             "held_out_loss": partial(measure_held_out_loss, config, paths, models["autoencoder"]),
             "sets": partial(measure_protocol, config, sets, extractors),
-            "adherence": partial(measure_adherence, descriptor, samples, made, groups),
+            "adherence": partial(measure_adherence, descriptor, samples, made, sets.groups),
         }
         for measurement, measure in measurements.items():
             log.info(f"{STAGE}: {measurement}")
@@ -130,10 +130,11 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         if not ranks().is_first:
             return {}
         settings = {**params, PROTOCOL: protocol, "sample": samples[0].settings, "samples": len(samples)}
-        write_json(paths.metrics, {name: figure.value for name, figure in figures.items()})
-        write_json(paths.evaluation, as_json(figures, models, settings, details))
+        written = as_json(figures, models, settings, details)
+        write_json(paths.metrics, written["metrics"])
+        write_json_with_digest(paths.evaluation, written)
         track(tracked, figures, samples, paths)
-        group(tracked, models, {**params, "dataset": descriptor.name}, figures, samples)
+        group(tracked, models, {**params, "dataset": descriptor.name, PROTOCOL: protocol}, figures, samples)
     metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}
     for name, figure in metrics.items():
         log.info(f"{STAGE}: {name} {figure}")
@@ -170,7 +171,7 @@ def conditions_of_samples(config: Config, samples: list[Sample], size: Size, num
     """What the samples depend on besides the models, for ``Figure.conditions``."""
     return {
         "videos": f"{num_frames} frames of {size_folder(size)}",
-        "prompts and seeds": sha256_json([[sample.prompt, sample.seed, sample.index] for sample in samples]),
+        "prompts and seeds": sha256_json([[one.prompt, one.seed, one.repeat, one.index] for one in samples]),
         "sampling": sha256_json([[sample.settings for sample in samples], config.diffusion.model_dump(mode="json")]),
         "code": sha256_json([code_digest("walt.stages.sample"), code_digest("walt.stages.evaluate")]),
     }
@@ -264,7 +265,7 @@ def _held_out_batches(
     if model.super_resolution is not None:
         height, width = (side // model.super_resolution.factor for side in model.resolution)
         low = LatentDataset(paths.latents, (height, width), "held_out")
-    available = latents.video_keys if model.latent_grid[0] > 1 else latents.image_keys
+    available = drawn_clips(config, paths, [*(latents.video_keys if model.latent_grid[0] > 1 else latents.image_keys)])
     for start in range(0, len(available), config.batch_size):
         keys = available[start : start + config.batch_size]
         yield HeldOutBatch(keys, latents.latents(keys), conditions.tensors(keys), low.latents(keys) if low else None)
@@ -273,7 +274,7 @@ def _held_out_batches(
 def protocol_of(config: Config, samples: list[Sample], real: Sequence[RealClip], paths: Paths) -> str:
     """Name and digest of the protocol, with all in which this evaluation differs from it."""
     size, num_frames = _form(samples[0].lossless)
-    sets = of_each_seed([sample.seed for sample in samples])
+    sets = of_each_set(sets_of(samples))
     model, beginning = load_config(paths.base, TransformerConfig), samples[0].settings.get("beginning", "none")
     factor = load_config(paths.autoencoder, AutoencoderConfig).temporal_factor
     labels: Counter[str] = Counter()
@@ -282,7 +283,7 @@ def protocol_of(config: Config, samples: list[Sample], real: Sequence[RealClip],
         labels.update(describe_prompt(label) for split, label in rows if split == "train" and label is not None)
     found = Found(
         frames=num_frames, size=size, fps=samples[0].settings.get("fps"), real_clips=len(real),
-        samples=min(map(len, sets)), seeds=[sample.seed for sample in samples],
+        samples=min(map(len, sets)), seeds={sample.seed for sample in samples}, repeats=len(sets),
         prompts=[samples[place].prompt for place in sets[0]], conditioning=model.conditioning, training_classes=labels,
         beginning=beginning, given_frames={"none": 0, "image": 1, "video": 1 + factor}[beginning],
     )  # fmt: skip
@@ -296,11 +297,11 @@ def measure_protocol(config: Config, sets: Sets, extractors: Mapping[NetworkName
         "real_clips": len(sets.real),
         "held_out_clips": sum(clip.split == "held_out" for clip in sets.real),
         "samples": len(sets.generated),
-        "seeds": len(set(sets.seeds)),
+        "sets_of_samples": len({*sets.sets}),
         **detail("recordings", sets.of_real),
         **detail("groups_of_samples", sets.groups),
     }
-    samples = min(map(len, of_each_seed(sets.seeds)))
+    samples = min(map(len, of_each_set(sets.sets)))
     fewest = samples if sets.statistics else min(len(sets.real), samples)
     if fewest < FEW_VIDEOS:
         details["remark"] = (
@@ -333,8 +334,8 @@ def measure_adherence(
         own = [check_prompt(prompt, _read(path)) for path, prompt in ranks().share(asked)]
         found = gather_shares([check and asdict(check) for check in own])
         checks = [check and PromptCheck.from_json(check) for check in found]
-        seeds = [samples[place].seed for place in places]
-        shares = adherence_shares(checks, seeds, {**made, **condition(groups)}, chosen(groups, places))
+        sets = sets_of([samples[place] for place in places])
+        shares = adherence_shares(checks, sets, {**made, **condition(groups)}, chosen(groups, places))
         figures |= {metric_names.adherence(what, name == "base"): share for what, share in shares.items()}
         details[name] = {path.name: check for path, check in zip(files, found, strict=True)}
     return figures, details

@@ -7,10 +7,10 @@ cascade follows the base model, each without loss in a folder ``lossless`` besid
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from heapq import nsmallest
 from itertools import cycle, islice, product
 from operator import itemgetter
 from pathlib import Path
@@ -26,13 +26,11 @@ from walt.core.errors import ConfigurationError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
-from walt.core.sizes import Size, size_folder
+from walt.core.sizes import Size
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data import shapes
-from walt.data.caption_choice import check_names, stated
-from walt.data.captions import Caption
+from walt.data.caption_choice import check_names
 from walt.data.clip_dataset import ClipDataset
-from walt.data.clip_table import stored_in
 from walt.data.manifest import caption_names, iterate_columns
 from walt.diffusion.config import DiffusionConfig
 from walt.ingest.config import DatasetConfig, Descriptor
@@ -49,6 +47,8 @@ from walt.sampling.prompt_inputs import Prompt, check_prompts, describe_prompt, 
 from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 from walt.sampling.proportions import in_proportion
 from walt.sampling.samples import BASE_FOLDER, LOSSLESS_FOLDER, OVERVIEW, SAMPLES
+from walt.sampling.sets import seed_of_set
+from walt.sampling.stored_prompts import captions, classes, none_held_out, said_of_beginnings
 from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"
@@ -93,7 +93,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
                 own.append(entry | beginnings.said(entry["index"]))
                 if start + offset < _IN_OVERVIEW:
                     frames[str(start + offset)] = torch.from_numpy(to_frames(batch.videos[offset]))
-        samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("seed", "index"))
+        samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("repeat", "index"))
         for part in gather_bytes(save(frames)):
             frames |= load(part)
         videos = [frames[str(number)].numpy() for number in range(len(frames))]
@@ -122,9 +122,10 @@ def choose_prompts(
     unconditional: Prompt = None,
     sizes: Sequence[Size] = (),
 ) -> list[Prompt]:
-    """The prompts of a set in the order of the videos. Held-out captions and classes are repeated, with other noise,
-    until there are enough; where no held-out video has a caption, those of the training videos are used, with a
-    warning. Where videos begin as held-out clips do, held-out prompts are the captions or classes of those same clips.
+    """The prompts of a set in the order of the videos. Held-out captions and classes are those of clips that ``seed``
+    draws where there are more (``walt.data.clip_draw``). They are repeated, with other noise, until there are enough;
+    where no held-out video has a caption, those of the training videos are used, with a warning. Where videos begin as
+    held-out clips do, held-out prompts are the captions or classes of those same clips.
 
     Args:
         num_classes: of the base model, where it is conditioned on classes.
@@ -157,65 +158,19 @@ def choose_prompts(
     if wanted is not None:
         check_names([wanted], caption_names(paths.manifest), "sample.caption")
     if config.sample.beginning != "none":
-        return list(islice(cycle(_said_of_beginnings(paths.manifest, num_classes, count, sizes, wanted)), count))
+        return list(islice(cycle(said_of_beginnings(paths.manifest, num_classes, count, sizes, wanted)), count))
     if num_classes is not None:
-        return list(islice(cycle(_classes(paths.manifest, count)), count))
-    captions = _captions(paths.manifest, "held_out", count, wanted)
-    if not captions:
-        captions = _captions(paths.manifest, "train", count, wanted)
-        if not captions:
+        return list(islice(cycle(classes(paths.manifest, count, config.seed)), count))
+    found = captions(paths.manifest, "held_out", count, wanted, config.seed)
+    if not found:
+        found = captions(paths.manifest, "train", count, wanted, config.seed)
+        if not found:
             raise ConfigurationError("sample.prompts is held_out, but no video has a caption: give a list")
         warning(
             "sample.prompts is held_out, but no held-out video has a caption: the prompts are captions that the "
             "models were trained on, so the samples may show memorised videos"
         )
-    return list(islice(cycle(captions), count))
-
-
-def _said_of_beginnings(
-    manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size], wanted: str | None
-) -> list[Prompt]:
-    """Classes or captions of the first clips of ``Beginnings``, in the order of their keys."""
-    columns = iterate_columns(manifest, "key", "kind", "split", "captions", "label", "sizes")
-    said = (
-        (key, captions, label)
-        for key, kind, split, captions, label, stored in columns
-        if (kind, split) == ("video", "held_out") and all(stored_in(stored, size) for size in sizes)
-    )
-    first = nsmallest(count, said, key=itemgetter(0))
-    if not first:
-        raise ConfigurationError(f"sample.prompts is held_out, but {_none_held_out(sizes)}: give a list, or classes")
-    if num_classes is not None:
-        return [label for _, _, label in first]
-    return [*_stated([captions for _, captions, _ in first], wanted)]
-
-
-def _stated(of_clips: Sequence[Sequence[Caption]], wanted: str | None) -> list[str]:
-    """The text of each clip's stated caption; empty where it has no caption."""
-    names = [[caption.name for caption in captions] for captions in of_clips]
-    others = sum(wanted not in own for own in names if own) if wanted is not None else 0
-    if others:
-        warning(f"sample.caption: {others} of the clips have no caption '{wanted}': the first of each is the prompt")
-    return [
-        captions[stated(own, wanted)].text if captions else "" for captions, own in zip(of_clips, names, strict=True)
-    ]
-
-
-def _none_held_out(sizes: Sequence[Size]) -> str:
-    return f"no video that is stored in {' and '.join(map(size_folder, sizes))} is held out"
-
-
-def _classes(manifest: Path, count: int) -> list[Prompt]:
-    """The classes of the first held-out clips, in the manifest's order; None of a clip without one."""
-    clips: dict[str, list[Prompt]] = {"video": [], "image": []}
-    for kind, split, label in iterate_columns(manifest, "kind", "split", "label"):
-        if split == "held_out" and len(clips[kind]) < count:
-            clips[kind].append(label)
-        if len(clips["video"]) == count:
-            break
-    if not any(clips.values()):
-        raise ConfigurationError("sample.prompts is held_out, but nothing is held out: give a list, or classes")
-    return clips["video"] or clips["image"]
+    return list(islice(cycle(found), count))
 
 
 def _training_classes(manifest: Path, count: int) -> list[Prompt]:
@@ -224,19 +179,6 @@ def _training_classes(manifest: Path, count: int) -> list[Prompt]:
     if not clips:
         raise ConfigurationError("sample.prompts is training_classes, but no training clip has a class")
     return [*in_proportion(clips, count)]
-
-
-def _captions(manifest: Path, split: str, count: int, wanted: str | None) -> list[str]:
-    """The first stated captions of a split's videos, each once, in the manifest's order."""
-    rows = iterate_columns(manifest, "captions", "split", "kind")
-    found: dict[str, Sequence[Caption]] = {}
-    for captions, of_split, kind in rows:
-        if captions and of_split == split and kind == "video":
-            text = captions[stated([caption.name for caption in captions], wanted)].text
-            found.setdefault(text, captions)
-        if len(found) == count:
-            break
-    return _stated(list(found.values()), wanted)
 
 
 def load_pipeline(
@@ -284,7 +226,7 @@ class Beginnings:
         self.clips = [ClipDataset(paths.clips, size, "held_out") for size in sizes]
         self.keys = sorted(set.intersection(*(set(clips.video_keys) for clips in self.clips)))
         if not self.keys:
-            raise ConfigurationError(f"sample.beginning is {config.beginning}, but {_none_held_out(sizes)}")
+            raise ConfigurationError(f"sample.beginning is {config.beginning}, but {none_held_out(sizes)}")
 
     def of(self, videos: Sequence[int]) -> Beginning | None:
         """The beginnings of the videos with these numbers."""
@@ -303,7 +245,7 @@ def generate(
 ) -> Iterator[tuple[int, SampleBatch]]:
     """(number of the first video, videos), batch by batch, with a progress bar over model evaluations.
 
-    One set of all prompts after the other, each with its own seed. Each rank makes its share of the batches: whole
+    One set of all prompts after the other, each with its own noise. Each rank makes its share of the batches: whole
     ones, since another batch size could change a video by rounding.
     """
     evaluations = config.steps * (1 + len(pipeline.followers(config.cascade)))
@@ -314,7 +256,8 @@ def generate(
             batch = prompts[start : start + config.batch_size]
             indices = range(start, start + len(batch))
             given = beginnings.of(indices)
-            made = pipeline(batch, seed + repeat, config, indices=indices, beginning=given, progress=bar.advance)
+            of_set = seed_of_set(seed, repeat)
+            made = pipeline(batch, of_set, config, indices=indices, beginning=given, progress=bar.advance)
             yield repeat * len(prompts) + start, made
 
 
@@ -327,11 +270,11 @@ def _write(
     config: Config,
     versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Write one sample's files; its entry of ``samples.json``. ``of_a_set``: videos of each seed."""
+    """Write one sample's files; its entry of ``samples.json``. ``of_a_set``: videos of each set."""
     name, fps = f"{number:05d}", config.sample.fps
     repeat, index = divmod(number, of_a_set)
     about = {
-        "prompt": describe_prompt(batch.prompts[offset]), "seed": config.seed + repeat, "index": index,
+        "prompt": describe_prompt(batch.prompts[offset]), "seed": config.seed, "repeat": repeat, "index": index,
         "settings": model_settings(config.sample), "models": dict(versions),
     }  # fmt: skip
     files: dict[str, str | None] = {}
@@ -340,8 +283,10 @@ def _write(
         if videos is not None:
             frames, lossless = to_frames(videos[offset]), f"{place}{LOSSLESS_FOLDER}/{name}.mp4"
             write_sample(folder / place, name, frames, fps, about)
-            write_bytes(folder / lossless, encode_lossless(frames, fps))
+            data = encode_lossless(frames, fps)
+            write_bytes(folder / lossless, data)
             files |= {f"{kind}file": f"{place}{name}.mp4", f"{kind}lossless_file": lossless}
+            files[f"{kind}lossless_sha256"] = hashlib.sha256(data).hexdigest()
     return {**files, **about}
 
 

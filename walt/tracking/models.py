@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.figures import Figure
 from walt.core.log import info
+from walt.core.own_digest import KEY, read_json_with_digest
 from walt.core.paths import Paths
-from walt.core.storage import read_json
 from walt.core.suggestions import did_you_mean
 from walt.tracking import promotion, runs, server
 from walt.tracking.config import TrackingConfig
@@ -53,13 +54,17 @@ def promote_newest(config: TrackingConfig, rule: PromotionRule, root: Path, meas
 
     Raises: as ``promote``.
         ConfigurationError: there is no evaluation yet.
+        CorruptArtifactError: the evaluation was edited since it was made.
     """
     paths = Paths(root)
     if not paths.evaluation.exists():
         raise ConfigurationError(f"{paths.evaluation}: no such file; run `dvc repro` before `walt promote`")
     folders = release_folders(paths)
     runs.deliver(config, root)
-    return promote(config, rule, root, folders, read_json(paths.evaluation), measure)
+    evaluation, has_digest = read_json_with_digest(paths.evaluation)
+    if not has_digest:
+        raise ConfigurationError(f"{paths.evaluation}: it has no digest: an earlier version made it; run `dvc repro`")
+    return promote(config, rule, root, folders, evaluation, measure)
 
 
 def promote(
@@ -82,8 +87,7 @@ def promote(
 
     Args:
         folders: short name -> folder of safetensors and JSON, the deciding model first.
-        evaluation: of these very models.
-        measure: evaluates other models in the same way.
+        evaluation: of these very models; ``measure`` evaluates other ones in the same way.
 
     Returns:
         One sentence: the decision and its reason.
@@ -112,6 +116,8 @@ def promote(
         first = taken_down(connection, aliased)
     champion = None if first else _Champion.find(connection, rule.alias, aliased, next(iter(folders)))
     to_beat = None if champion is None else _figures_to_beat(config, root, connection, champion, figures, measure)
+    if _has_moved(connection, rule.alias, aliased):
+        return promote(config, rule, root, folders, evaluation, measure)
     with server.errors():
         decision = promotion.decide(rule, figures, to_beat, decider.aliased, first or "it is the first")
         said = f"{what} {'becomes' if decision.better else 'does not become'} {rule.alias}: {decision.reason}."
@@ -121,6 +127,15 @@ def promote(
             _move_alias(connection, rule.alias, members, figures, digests, left=set(aliased) - set(folders))
         note_decision(connection, digests, said)
     return said
+
+
+def _has_moved(connection: server.Connection, alias: str, aliased: Mapping[str, str]) -> bool:
+    """Whether another promotion, or a person, moved the alias: what was compared is not what has to be beaten then."""
+    with server.errors():
+        moved = aliased_release(connection, alias) != aliased
+    if moved:
+        info(f"{alias} has moved while this was decided: it is decided again")
+    return moved
 
 
 def _check_named(digests: Mapping[str, str], evaluation: Evaluation, folders: Mapping[str, Path]) -> None:
@@ -188,18 +203,38 @@ class _Champion:
     def find(
         cls, connection: server.Connection, alias: str, aliased: Mapping[str, str], decider: str
     ) -> _Champion | None:
-        """As the deciding model's version says; the other aliases may be about to move, if a promotion broke off."""
+        """As the deciding model's version says; the other aliases may be about to move, if a promotion broke off.
+
+        Raises:
+            ConfigurationError: that version was never evaluated, and so says nothing.
+        """
         if decider not in aliased:
             return None
         with server.errors():
-            versions = {
-                name: connection.client.get_model_version(f"{connection.model_prefix}-{name}", version)
-                for name, version in aliased.items()
-            }
-        kept = json.loads(versions[decider].tags.get(MEASURED_TAG, "{}"))
-        by_alias = {name: str(version.tags.get(server.DIGEST_TAG)) for name, version in versions.items()}
+            name, version = f"{connection.model_prefix}-{decider}", aliased[decider]
+            text = connection.client.get_model_version(name, version).tags.get(MEASURED_TAG)
+        if text is None:
+            raise ConfigurationError(
+                f"{name} version {version} has the alias {alias} by hand: it was never evaluated, so it is not known "
+                "which models it goes with; in MLflow, give the alias to a version that was promoted, or take it away"
+            )
+        kept = json.loads(text)
         figures = {name: Figure.from_json(value) for name, value in kept.get("figures", {}).items()}
-        return cls(versions[decider].name, aliased[decider], kept.get("models", by_alias), figures)
+        models, digest = kept["models"], kept.pop(KEY, None)
+        if digest != sha256_json(kept):  # edited in MLflow, or of an earlier version: measured again
+            figures = {}
+            models = models if digest is None else _digests(connection, aliased)
+        return cls(name, version, models, figures)
+
+
+def _digests(connection: server.Connection, versions: Mapping[str, str]) -> dict[str, str]:
+    """Short name -> digest, of these versions."""
+    with server.errors():
+        found = {
+            name: connection.client.get_model_version(f"{connection.model_prefix}-{name}", version).tags
+            for name, version in versions.items()
+        }
+    return {name: str(tags.get(server.DIGEST_TAG)) for name, tags in found.items()}
 
 
 def _figures_to_beat(
@@ -210,7 +245,11 @@ def _figures_to_beat(
     new: Figures,
     measure: Measure,
 ) -> Figures:
-    """What the release with the alias reaches on what the new one was measured on: kept, or measured now."""
+    """What the release with the alias reaches on what the new one was measured on: kept, or measured now.
+
+    Raises:
+        ConfigurationError: one of its models is gone.
+    """
 
     def comparable(old: Figures) -> bool:
         return not any(
@@ -226,6 +265,11 @@ def _figures_to_beat(
         full_name = f"{connection.model_prefix}-{name}"
         with server.errors():
             version = server.find_version(connection, full_name, digest)
+        if version is None:
+            raise ConfigurationError(
+                f"{champion.name} version {champion.version} was evaluated with a version of {full_name} that is gone: "
+                "it cannot be measured again; in MLflow, give the alias to another version, or take it away"
+            )
         folders[name] = given_model(config, root, f"models:/{full_name}/{version}", keep / name).folder
     evaluation = measure(folders)
     if evaluation["models"] != champion.digests:
@@ -278,7 +322,8 @@ def _tag(
 ) -> None:
     """Keep a release's figures with the version of its deciding model."""
     measured = {"models": dict(digests), "figures": {name: figure.as_json() for name, figure in figures.items()}}
-    connection.client.set_model_version_tag(full_name, version, MEASURED_TAG, json.dumps(measured, sort_keys=True))
+    text = json.dumps({**measured, KEY: sha256_json(measured)}, sort_keys=True)
+    connection.client.set_model_version_tag(full_name, version, MEASURED_TAG, text)
     for name, figure in figures.items():
         connection.client.set_model_version_tag(full_name, version, METRIC_TAG + name, str(figure))
 

@@ -35,6 +35,7 @@ DECISION_TAG = "promotion"
 """On a release's run: the sentence that ``walt promote`` said of it."""
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
 _ID_LENGTH = 12
+_PROTOCOL = "protocol"  # as walt.core.figures has it, on which no training is to depend through this module
 _PREFIX = "train/"
 
 
@@ -209,8 +210,9 @@ def _note(connection: server.Connection, versions: Mapping[str, Any], record: Re
     """The release's run in plain words (MLflow renders Markdown)."""
     names = ", ".join(_named(connection, name, version) for name, version in versions.items())
     figures = "\n".join(f"- {name}: {text}" for name, text in _figures(record).items())
+    protocol = f"Protocol: {said}.\n\n" if (said := record["settings"].get(_PROTOCOL)) else ""
     return (
-        f"Models that were evaluated together: {names or 'none of them is registered yet'}.\n\n{figures}\n\n"
+        f"Models that were evaluated together: {names or 'none of them is registered yet'}.\n\n{figures}\n\n{protocol}"
         "In brackets: intervals of 95 %. The sample videos among the files have the same prompts and seeds in every "
         "release that was evaluated with the same settings. The runs of the stages are below this one."
     )
@@ -232,7 +234,8 @@ def _describe_versions(
         said = [f"Part of the release {identity}{f', with {others}' if others else ''}."]
         if name in trainings:
             said.append(_trained(trainings[name]))
-        said.append(f"In brackets intervals of 95 %, its release reached: {reached}.")
+        by = f"By the protocol {record['settings'][_PROTOCOL]}, in" if _PROTOCOL in record["settings"] else "In"
+        said.append(f"{by} brackets intervals of 95 %, its release reached: {reached}.")
         full_name = f"{connection.model_prefix}-{name}"
         connection.client.update_model_version(full_name, version.version, " ".join(said))
         for metric, text in figures.items() if not version.aliases else ():

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from walt.core.log import info
+from walt.core.paths import Paths
+from walt.core.storage import lock
 from walt.project.params import Params
 from walt.project.runner import load_params
 
@@ -25,12 +27,15 @@ def promote(params: Params, root: Path) -> None:
     """Decide about the project's models, write the page of it, and say both.
 
     Raises: as ``walt.tracking.models.promote_newest``.
+        LockedError: another promotion of this project runs, which measures in the same folder.
     """
     from walt.commands.promote.champion import measure_champion  # imports torch and MLflow, which --help does not need
     from walt.commands.promote.decision_page import write_decision
     from walt.tracking.models import promote_newest
 
-    said = promote_newest(params.tracking, params.promotion, root, partial(measure_champion, params, root))
-    if (page := write_decision(params.tracking, root)) is not None:
+    with lock(Paths(root).work("promote") / "lock"):
+        said = promote_newest(params.tracking, params.promotion, root, partial(measure_champion, params, root))
+        page = write_decision(params.tracking, root)
+    if page is not None:
         info(f"{page.relative_to(root)}: the decision with its figures")
     info(said)  # the last line: the flow shows it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walt.core.figures import significant
+from walt.core.figures import PROTOCOL, significant
 from walt.core.storage import write_bytes
 from walt.evaluation import metric_names
 from walt.pages.template import render
@@ -49,4 +49,5 @@ def page(decided: Decided) -> str:
                 else f"{significant(difference.value, sign='+')} ± {significant(difference.half_width)}",
             }
         )
-    return render(TEMPLATE, {"decided": decided, "rows": rows})
+    protocols = dict.fromkeys(filter(None, (figure.conditions.get(PROTOCOL) for figure in decided.new.values())))
+    return render(TEMPLATE, {"decided": decided, "rows": rows, "protocols": list(protocols)})

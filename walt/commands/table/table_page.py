@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from walt.commands.table.directions import NOT_MEASURED, Compared, Interval, Measured, compare, over_seeds, verdicts
 from walt.commands.table.table_file import Metric, Row, RowScale, ScaleName, TableFile
-from walt.core.figures import significant
+from walt.core.figures import PROTOCOL, significant
 from walt.core.storage import write_bytes, write_json
 from walt.pages.charts import IntervalRow, Intervals, distribution_svg, distributions_png
 from walt.pages.template import render
@@ -159,6 +159,8 @@ def _notes(results: Results) -> list[str]:
     ]
     if against is not None:
         notes.append(f"Differences are to '{against}', seed by seed: with the same prompts and noise.")
+    if protocols := _protocols(results):
+        notes.append(f"Ours are of the protocol {'; '.join(protocols)}.")
     pairs = [_deciding(results, row) for row in results.table.rows]
     counts = verdicts([pair for pair in pairs if pair is not None])
     said = ", ".join(f"{count} {agreement}" for agreement, count in counts.items())
@@ -167,6 +169,18 @@ def _notes(results: Results) -> list[str]:
         notes.append("Each interval holds by itself: of 20 rows that differ in nothing, one is told apart by chance.")
     notes += [f"{row.name} is not run: {reason}" for row in results.table.rows if (reason := _left_out(results, row))]
     return notes
+
+
+def _protocols(results: Results) -> list[str]:
+    """By which our values were measured, each once."""
+    figures = [
+        figure
+        for by_seed in results.cells.values()
+        for found in by_seed.values()
+        for name, figure in found.items()
+        if name in {metric.name for metric in results.metrics}
+    ]
+    return [*dict.fromkeys(filter(None, (figure.conditions.get(PROTOCOL) for figure in figures)))]
 
 
 def _charts(results: Results, metric: Metric) -> list[Intervals]:
