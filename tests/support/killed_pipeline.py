@@ -225,7 +225,7 @@ def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Kills:
+def kill_many(start: ForkedStages, folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Kills:
     """Kill ``wanted`` times, round after round through all stages, and compare what each has made in the end.
 
     Args:
@@ -235,36 +235,34 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
         AssertionError: an output differs, a process goes on, a stage ended otherwise than it must.
     """
     began = time.monotonic()
-    with forked_stages() as start:
-        calm = make_project(start, folder / "calm")
-        shutil.copytree(calm, folder / "killed")
-        efforts: dict[str, Effort] = {}
-        killed, kills = folder / "killed", Kills(random.Random(seed))
-        while kills.count < wanted and time.time() < until:
-            for stage in STAGES:
-                if kills.count >= wanted or time.time() > until:
+    calm = make_project(start, folder / "calm")
+    shutil.copytree(calm, folder / "killed")
+    efforts: dict[str, Effort] = {}
+    killed, kills = folder / "killed", Kills(random.Random(seed))
+    while kills.count < wanted and time.time() < until:
+        for stage in STAGES:
+            if kills.count >= wanted or time.time() > until:
+                break
+            if stage not in efforts:  # undisturbed, when its turn comes: few kills need few stages
+                for project in (calm, killed):
+                    for left_out in BEFORE.get(stage, ()):
+                        finish(start, project, left_out)
+                efforts[stage] = finish(start, calm, stage)
+            clear(killed, stage)
+            for _ in range(_IN_A_ROW if wanted > len(STAGES) else 1):
+                if kills.count >= wanted or kills.run(start, killed, stage, efforts[stage]):
                     break
-                if stage not in efforts:  # undisturbed, when its turn comes: few kills need few stages
-                    for project in (calm, killed):
-                        for left_out in BEFORE.get(stage, ()):
-                            finish(start, project, left_out)
-                    efforts[stage] = finish(start, calm, stage)
-                clear(killed, stage)
-                for _ in range(_IN_A_ROW if wanted > len(STAGES) else 1):
-                    if kills.count >= wanted or kills.run(start, killed, stage, efforts[stage]):
-                        break
-                finish(start, killed, stage)
-                check(killed, calm, stage, kills)
-                print(
-                    f"{stage} after {kills.count} kills: the same bytes, {time.monotonic() - began:.0f} s", flush=True
-                )
+            finish(start, killed, stage)
+            check(killed, calm, stage, kills)
+            print(f"{stage} after {kills.count} kills: the same bytes, {time.monotonic() - began:.0f} s", flush=True)
     return kills
 
 
 def main() -> None:
     """``python -m tests.support.killed_pipeline KILLS FOLDER [MINUTES]``."""
     minutes = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")
-    kills = kill_many(Path(sys.argv[2]), int(sys.argv[1]), until=time.time() + 60 * minutes)
+    with forked_stages() as start:
+        kills = kill_many(start, Path(sys.argv[2]), int(sys.argv[1]), until=time.time() + 60 * minutes)
     print(f"{kills.count} kills, no byte differs:")
     for what, count in [*sorted(kills.done.items()), *sorted(kills.places.items())]:
         print(f"  {what}: {count}")
