@@ -1,12 +1,12 @@
 # make demo and make test do all the set-up themselves; everything else starts from .venv too.
 PYTHON ?= python3
-JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 INTEROP := .venv-interop
+PROCESSES := 2
 # a module's tests share what they prepare, so they run in one process; tests/conftest.py puts long modules first
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(or $(JOBS),$(PROCESSES)) --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY:  help install demo demo-uncaptioned test services-test check interop bench gpu-check docs serve mlflow lock clean
@@ -30,6 +30,8 @@ demo-uncaptioned: install ## the demo on clips without captions, which the pipel
 	@mkdir -p demo-uncaptioned && cd demo-uncaptioned && ../$(BIN)/walt init --recipe demo-uncaptioned && \
 		../$(BIN)/python -m flows.walt
 
+# one more than the cores of a small machine: of all tests' time a third is waiting
+test: PROCESSES := 3
 test: install ## all tests, in JOBS processes of one thread each
 	$(PYTEST)
 

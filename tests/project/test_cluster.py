@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.ranks_project import finish, parameters, set_parameters, start, steps_saved, wait_for, write_project
+from tests.support.forked_stages import ForkedStages
+from tests.support.ranks_project import parameters, set_parameters, start, steps_saved, wait_for, write_project
 from tests.support.settings import compute_settings
 from tests.support.tiny_loop import files_of
 from walt.core.config import parse_section
@@ -144,13 +145,13 @@ def tmp_path(on_disk: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_rank_is_replaced_and_not_a_bit_differs(
-    cluster: str, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, stages: ForkedStages
 ) -> None:
     """The same training on two ranks of one machine and on two nodes, of which one rank is killed; then SIGTERM."""
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     long = {"steps": 60, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
     whole = write_project(tmp_path / "one", empty_database, train_base=long, compute={"devices": 2})
-    finish(whole, "train-base")
+    stages.finish(whole, "train-base")
 
     root = write_project(tmp_path / "two", empty_database, train_base=long, compute={"devices": 1, "nodes": 2})
     work = root / "work/train-base"

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.forked_stages import ForkedStages
 from tests.support.ranks_project import (
-    finish,
-    ranks_of,
     set_parameters,
     start,
     steps_saved,
@@ -104,8 +103,10 @@ def test_sigterm_is_the_cause_where_no_rank_says_another(
 
 @pytest.mark.slow
 def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(
-    tmp_path: Path, empty_database: Path
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
 ) -> None:
+    """The first start is as a person's, whose processes import all; the others are forked with it, and then are not
+    different."""
     long = {"steps": 60, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
     root = write_project(tmp_path / "p", empty_database, train_base=long, compute={"devices": 2})
     work = root / "work/train-base"
@@ -119,13 +120,13 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(
     assert printed.count("train-base: ") <= 2, "one rank speaks"
     first = max(steps_saved(work))
 
-    process = start(root, "train-base")
+    process = stages(root, "train-base")
     wait_for(process, lambda: max(steps_saved(work)) > first)
-    victim = ranks_of(process.pid)[1]
+    victim = process.ranks()[1]
     os.kill(victim, signal.SIGSEGV)  # as a fault in a library ends it
     printed, errors = process.communicate()
     assert f"resumed at step {first}" in printed
-    assert process.returncode == 4, errors
+    assert process.wait() == 4, errors
     stack = work / "rank-1-stack.txt"
     message = rf"walt: rank 1 of 2 was killed \(SIGSEGV\) at \d+/60 steps; where it was in the code is in {stack}; run"
     assert re.match(message, errors.splitlines()[-1])
@@ -133,9 +134,9 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(
     assert "walt/training/loop.py" in stack.read_text()
 
     set_parameters(root, train_base=long, compute={"devices": 1})
-    finish(root, "train-base")
+    stages.finish(root, "train-base")
     whole = write_project(tmp_path / "q", empty_database, train_base=long)
-    finish(whole, "train-base")
+    stages.finish(whole, "train-base")
     one, other = (weights(folder / "models/base") for folder in (root, whole))
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=1e-2, atol=1e-3)

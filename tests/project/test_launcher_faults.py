@@ -1,4 +1,7 @@
-"""Stages as processes, on two ranks: one that hangs, choices that are made once, kills; and a rescue from NaN."""
+"""Stages as processes, on two ranks: one that hangs, choices that are made once, kills; and a rescue from NaN.
+
+How a person starts them, each process with its imports, is in ``test_launcher.py``.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,9 @@ import psutil
 import pytest
 
 from tests.support import injected_nan
+from tests.support.forked_stages import ForkedStages
 from tests.support.killed_pipeline import kill_many
-from tests.support.ranks_project import (
-    finish,
-    ranks_of,
-    set_parameters,
-    start,
-    steps_saved,
-    wait_for,
-    weights,
-    write_project,
-)
+from tests.support.ranks_project import set_parameters, steps_saved, wait_for, weights, write_project
 from tests.support.tiny_loop import files_of
 from walt.core.storage import read_json
 
@@ -35,13 +30,13 @@ def tmp_path(on_disk: Path) -> Path:
     return on_disk
 
 
-def stop_early(root: Path) -> int:
+def stop_early(stages: ForkedStages, root: Path) -> int:
     """Start the base model's training and stop it after its first checkpoint; the steps that are done."""
-    process = start(root, "train-base")
+    process = stages(root, "train-base")
     wait_for(process, lambda: steps_saved(root / "work/train-base"))
-    process.send_signal(signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
     _, errors = process.communicate()
-    assert process.returncode == 143, errors
+    assert process.wait() == 143, errors
     done = max(steps_saved(root / "work/train-base"))
     assert done < LONG["steps"]
     return done
@@ -53,29 +48,31 @@ def checkpoints(work: Path) -> dict[str, str]:
 
 
 def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_same_bytes(
-    tmp_path: Path, empty_database: Path
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
 ) -> None:
     settings: dict[str, Any] = {"train_base": LONG, "compute": {"devices": 2, "rank_timeout_minutes": 0.5}}
+    calm = write_project(tmp_path / "calm", empty_database, **settings)
+    stages.finish(calm, "train-base")
     root = write_project(tmp_path / "hung", empty_database, **settings)
-    process = start(root, "train-base")
+    process = stages(root, "train-base")
     wait_for(process, lambda: steps_saved(root / "work/train-base"))
     family = psutil.Process(process.pid).children(recursive=True)
-    os.kill(ranks_of(process.pid)[1], signal.SIGSTOP)
-    calm = write_project(tmp_path / "calm", empty_database, **settings)
-    finish(calm, "train-base")  # while the other waits
+    os.kill(process.ranks()[1], signal.SIGSTOP)
     _, errors = process.communicate()
-    assert process.returncode == 4, errors
+    assert process.wait() == 4, errors
     assert errors.splitlines()[-1].startswith(
         "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: rank 1 at "
     )
     assert "Traceback" not in errors
     assert not psutil.wait_procs(family, timeout=60)[1], "a process goes on"
     assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
-    assert "resumed at step" in finish(root, "train-base")
+    assert "resumed at step" in stages.finish(root, "train-base")
     assert files_of(root / "models/base") == files_of(calm / "models/base")
 
 
-def test_go_on_and_afresh_are_decided_once_for_all_ranks(tmp_path: Path, empty_database: Path) -> None:
+def test_go_on_and_afresh_are_decided_once_for_all_ranks(
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
+) -> None:
     def rate(value: float, **more: Any) -> None:
         optimizer = {"optimizer": {**PLAIN, "learning_rate": value}}
         set_parameters(root, train_base={**LONG, **optimizer}, compute={"devices": 2}, **more)
@@ -83,38 +80,38 @@ def test_go_on_and_afresh_are_decided_once_for_all_ranks(tmp_path: Path, empty_d
     root = write_project(tmp_path, empty_database, train_base=LONG, compute={"devices": 2})
     work, model = root / "work/train-base", root / "models/base"
     PLAIN = read_json(root / "params.yaml")["train_base"]["optimizer"]
-    at = stop_early(root)
+    at = stop_early(stages, root)
 
     rate(5e-5)
     before = checkpoints(work)
-    process = start(root, "train-base")
+    process = stages(root, "train-base")
     _, errors = process.communicate()
-    assert process.returncode == 2
+    assert process.wait() == 2
     assert [line.startswith("walt: train-base: the checkpoint of step") for line in errors.splitlines()] == [True]
     assert checkpoints(work) == before, "a refusal changes nothing"
 
-    printed = finish(root, "train-base", "--go-on")
+    printed = stages.finish(root, "train-base", "--go-on")
     assert printed.count("learning_rate") == 1
     (change,) = read_json(model / "changes.json")
     assert change["step"] == at
     assert change["differences"] == [f"train_base.optimizer.learning_rate {PLAIN['learning_rate']} -> 5e-05"]
     assert not (work / "set-aside").exists()
 
-    finish(root, "train-base", "--afresh")
+    stages.finish(root, "train-base", "--afresh")
     of_one_go = weights(model)
     assert sorted(path.name for path in (work / "set-aside").iterdir()) == ["0001"]
     assert read_json(work / "set-aside/0001/why.json")["why"] == "asked for by --afresh"
     assert not (model / "changes.json").exists()
 
     rate(1e-5, resume={"if_different": "afresh"})  # a rank decides, after it has seen what differs
-    printed = finish(root, "train-base")
+    printed = stages.finish(root, "train-base")
     assert printed.count("starting from step 0") == 1
     assert sorted(path.name for path in (work / "set-aside").iterdir()) == ["0001", "0002"]
     assert not (model / "changes.json").exists()
     assert any((value != of_one_go[name]).any() for name, value in weights(model).items())
 
 
-def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_database: Path) -> None:
+def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_database: Path, stages: ForkedStages) -> None:
     def settings(value: float) -> dict[str, Any]:
         return {**LONG, "steps": 12, "skip_non_finite": 2, "optimizer": {**PLAIN, "learning_rate": value}}
 
@@ -123,21 +120,21 @@ def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_databas
     work, good = root / "work/train-base", injected_nan.FIRST_BAD_STEP
     set_parameters(root, train_base=settings(1e-3))
     for _ in range(2):  # as it is, it ends at the same place
-        process = start(root, "train-base", module=injected_nan.__name__)
+        process = stages(root, "train-base", module=injected_nan.__name__)
         printed, errors = process.communicate()
-        assert process.returncode == 7, errors
+        assert process.wait() == 7, errors
         assert f"the checkpoint of step {good} is kept" in errors.splitlines()[-1]
         assert "after 2 in a row that were skipped" in errors
         assert printed.count("is skipped: ") == 2
         assert max(steps_saved(work)) == good
     assert not (root / "models/base").exists()
     set_parameters(root, train_base=settings(1e-5))
-    process = start(root, "train-base", module=injected_nan.__name__)
+    process = stages(root, "train-base", module=injected_nan.__name__)
     process.communicate()
-    assert process.returncode == 2
-    process = start(root, "train-base", "--go-on", module=injected_nan.__name__)
+    assert process.wait() == 2
+    process = stages(root, "train-base", "--go-on", module=injected_nan.__name__)
     printed, errors = process.communicate()
-    assert process.returncode == 0, errors
+    assert process.wait() == 0, errors
     assert f"resumed at step {good}" in printed
     (change,) = read_json(root / "models/base/changes.json")
     assert change["step"] == good
@@ -145,5 +142,5 @@ def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_databas
 
 
 @pytest.mark.timeout(1200)
-def test_kills_at_random_moments_of_all_stages(tmp_path: Path) -> None:
-    assert kill_many(tmp_path, 3).count == 3
+def test_kills_at_random_moments_of_all_stages(tmp_path: Path, stages: ForkedStages) -> None:
+    assert kill_many(stages, tmp_path, 3).count == 3

@@ -7,9 +7,11 @@ sessions of their own, with none of the parent's files. What differs from such a
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from walt.project.code_identity import code_digests
@@ -30,8 +33,12 @@ LOADED = (
     "walt.stages.train_autoencoder", "walt.stages.train_transformer", "walt.stages.encode_text",
     "walt.stages.encode_video", "walt.stages.sample", "walt.stages.evaluate", "walt.stages.ingest",
     "walt.workers.killable", "torch._dynamo",
-    "torch.distributed.launcher.api", "mlflow", "sqlalchemy", "pyarrow.parquet",
+    "torch.distributed.launcher.api", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store", "mlflow.data.meta_dataset", "pyarrow.parquet",
 )  # fmt: skip
+PRINTED, ERRORS = "printed.txt", "errors.txt"
+_RANK = "rank "
+"""How the names of ranks begin, which the kernel keeps: their command line is the server's."""
 _FORKABLE = {"jemalloc_bg_thd", "polars-ooc-clea"}
 """Threads that libraries begin when they are imported, and do without in a forked process."""
 
@@ -41,6 +48,7 @@ class ForkedStage:
     """The own process of a stage, a child of the server."""
 
     pid: int
+    _root: Path
     _said: IO[str]
     _status: int | None = None
 
@@ -58,43 +66,83 @@ class ForkedStage:
             return self.wait(0.0)
         return None
 
+    def communicate(self) -> tuple[str, str]:
+        """Wait for the end; what it printed, and its errors."""
+        self.wait()
+        return (self._root / PRINTED).read_text(encoding="utf-8"), (self._root / ERRORS).read_text(encoding="utf-8")
+
+    def ranks(self) -> list[int]:
+        """Process ids of the ranks that it has started, in their order."""
+        found = {}
+        for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(OSError):
+                found[Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
+        return [found[name] for name in sorted(found) if name.startswith(_RANK)]
+
 
 class ForkedStages:
-    """Starts stages, one at a time. Made by ``forked_stages``."""
+    """Starts stages, one at a time. The fixture ``stages`` (``tests/support/warm.py``) is one for all tests."""
 
-    def __init__(self, requests: IO[str], said: IO[str]) -> None:
+    def __init__(self, requests: IO[str], said: IO[str], temporary: Path) -> None:
         self._requests, self._said = requests, said
+        self.temporary = temporary
+        """Where the stages have their temporary files, and nobody else."""
+        self._last: ForkedStage | None = None
 
-    def __call__(self, root: Path, stage: str, *options: str) -> ForkedStage:
-        """Start ``walt STAGE`` in a process group of its own, its errors in ``errors.txt``."""
-        self._requests.write(json.dumps({"root": str(root), "arguments": [stage, *options]}) + "\n")
+    def __call__(self, root: Path, stage: str, *options: str, module: str = "walt.cli") -> ForkedStage:
+        """Start ``walt STAGE`` in a process group of its own, what it prints in ``printed.txt``, its errors in
+        ``errors.txt``. ``module`` is one that then runs ``walt``, as ``python -m`` would."""
+        self.end()
+        self._requests.write(json.dumps({"root": str(root), "arguments": [module, stage, *options]}) + "\n")
         self._requests.flush()
-        return ForkedStage(int(self._said.readline()), self._said)
+        self._last = ForkedStage(int(self._said.readline()), root, self._said)
+        return self._last
+
+    def end(self) -> None:
+        """Kill the stage that was started last, if a test that failed has left it, and wait for its end."""
+        if self._last is not None and self._last.poll() is None:
+            os.kill(self._last.pid, signal.SIGKILL)
+            self._last.wait()
+
+    def finish(self, root: Path, stage: str, *options: str) -> str:
+        """Run a stage, which must succeed; what it printed."""
+        process = self(root, stage, *options)
+        printed, errors = process.communicate()
+        assert process.wait() == 0, f"{stage} ended with {process.wait()}:\n{printed}\n{errors}"
+        return printed
 
 
 @contextmanager
-def forked_stages(**variables: str) -> Iterator[ForkedStages]:
-    """A server of such processes, with one thread each; ``variables`` are of their environment."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
+def forked_stages() -> Iterator[ForkedStages]:
+    """A server of such processes, with one thread each."""
     command = [sys.executable, "-m", "tests.support.forked_stages"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd=ROOT, env=environment
-    ) as server:
+    with (
+        TemporaryDirectory() as temporary,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": temporary},
+        ) as server,
+    ):  # fmt: skip
         assert server.stdin
         assert server.stdout
         requests, said = os.fdopen(os.dup(server.stdin.fileno()), "w"), os.fdopen(os.dup(server.stdout.fileno()))
         with requests, said:
             assert said.readline() == "ready\n"
-            yield ForkedStages(requests, said)
+            start = ForkedStages(requests, said, Path(temporary))
+            yield start
+            start.end()
             server.stdin.close()
 
 
 def _serve() -> list[str] | None:
-    """Fork for each request. Returns in the forked process, with the stage's arguments; in the server at the end."""
+    """Fork for each request. Returns in the forked process, with a module and its arguments; in the server at the
+    end."""
     for name in LOADED:
         importlib.import_module(name)
     for stage in STAGES:
         code_digests(stage.module)  # kept in memory: a second of each process
+    importlib.import_module("sqlalchemy.orm").configure_mappers()
+    gc.freeze()  # what is loaded is there to stay: no search of a fork's goes through it
     names = {(thread / "comm").read_text().strip() for thread in Path("/proc/self/task").iterdir()}
     assert len(names - _FORKABLE) == 1, f"a process with the threads {sorted(names)} cannot be forked"
     _say("ready")
@@ -106,7 +154,7 @@ def _serve() -> list[str] | None:
             importlib.import_module("walt.workers.killable").die_with(server)
             os.setsid()
             os.chdir(request["root"])
-            _only_files(Path(request["root"]) / "errors.txt")
+            _only_files(*(Path(request["root"]) / name for name in (PRINTED, ERRORS)))
             arguments: list[str] = request["arguments"]
             return arguments
         _say(str(child))
@@ -114,21 +162,22 @@ def _serve() -> list[str] | None:
     return None
 
 
-def _only_files(errors: Path | None) -> None:
+def _only_files(*standard: Path) -> None:
     """As after ``exec``: of the parent's open files there are none, but for the standard ones. The numbers stay taken,
     since objects of the parent that this process has no use for may close theirs.
 
     Args:
-        errors: takes standard error; standard output is dropped then.
+        standard: take standard output and standard error, where they are not to stay.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     for file in list(Path("/proc/self/fd").iterdir()):
         number = int(file.name)
         if number > 2 and number != nothing and file.is_symlink():
             os.dup2(nothing, number)
-    if errors is not None:
-        for number, flags in ((0, nothing), (1, nothing), (2, os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))):
-            os.dup2(flags, number)
+    if standard:
+        os.dup2(nothing, 0)
+    for number, file in enumerate(standard, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
 
 
 class _ForkedRank:
@@ -169,7 +218,8 @@ def _fork_rank(self: Any, arguments: Sequence[str], environment: dict[str, str])
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        _only_files(None)
+        _only_files()
+        Path("/proc/self/comm").write_text(f"{_RANK}{environment['RANK']}")
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = list(arguments[2:])
@@ -186,8 +236,12 @@ def _run(arguments: list[str]) -> None:
     from walt import cli
 
     SubprocessHandler._popen = _fork_rank  # type: ignore[assignment, method-assign]
-    sys.argv = ["walt", *arguments]
-    cli.main()
+    module, *rest = arguments
+    sys.argv = ["walt", *rest]
+    if module == cli.__name__:
+        cli.main()
+    else:
+        runpy.run_module(module, run_name="__main__")
 
 
 def _say(text: str) -> None:

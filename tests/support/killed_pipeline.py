@@ -47,7 +47,6 @@ BEFORE = {"encode-text": ("caption",), "sample": ("finetune-aspect", "train-sr-4
 """Stage -> those before it that are left out in this project, and that none of ``STAGES`` before it asks about."""
 VICTIMS = ("group", "rank", "ranks", "parent")
 _ENDED_BY_A_KILL = {"group": -signal.SIGKILL, "rank": 4, "ranks": 4, "parent": -signal.SIGKILL}
-_TEMPORARY = "temporary"
 _IN_A_ROW = 12
 """Kills of a stage before it may end, at most."""
 
@@ -210,7 +209,7 @@ def clear(root: Path, stage: str) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
+def check(root: Path, calm: Path, stage: str, kills: Kills, temporary: Path) -> None:
     """Compare what a stage has made, look for what it and its killed starts have left, and at the database, which was
     written all the time.
 
@@ -221,13 +220,13 @@ def check(root: Path, calm: Path, stage: str, kills: Kills) -> None:
     differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     assert not differing, f"{stage} after {kills.done}: {differing}"
     for folder in (root / "work" / stage, *((root / name).parent for name in OUTPUTS[stage])):
-        left = [str(path) for path in (*folder.rglob("*.tmp"), *(root.parent / _TEMPORARY).glob("walt-*"))]
+        left = [str(path) for path in (*folder.rglob("*.tmp"), *temporary.glob("walt-*"))]
         assert not left, f"{stage}: temporary files are left: {left}"
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Kills:
+def kill_many(start: ForkedStages, folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Kills:
     """Kill ``wanted`` times, round after round through all stages, and compare what each has made in the end.
 
     Args:
@@ -237,30 +236,26 @@ def kill_many(folder: Path, wanted: int, seed: int = 0, until: float = float("in
         AssertionError: an output differs, a process goes on, a stage ended otherwise than it must.
     """
     began = time.monotonic()
-    (folder / _TEMPORARY).mkdir(parents=True)
-    with forked_stages(TMPDIR=str(folder / _TEMPORARY)) as start:
-        calm = make_project(start, folder / "calm")
-        shutil.copytree(calm, folder / "killed")
-        efforts: dict[str, Effort] = {}
-        killed, kills = folder / "killed", Kills(random.Random(seed))
-        while kills.count < wanted and time.time() < until:
-            for stage in STAGES:
-                if kills.count >= wanted or time.time() > until:
+    calm = make_project(start, folder / "calm")
+    shutil.copytree(calm, folder / "killed")
+    efforts: dict[str, Effort] = {}
+    killed, kills = folder / "killed", Kills(random.Random(seed))
+    while kills.count < wanted and time.time() < until:
+        for stage in STAGES:
+            if kills.count >= wanted or time.time() > until:
+                break
+            if stage not in efforts:  # undisturbed, when its turn comes: few kills need few stages
+                for project in (calm, killed):
+                    for left_out in BEFORE.get(stage, ()):
+                        finish(start, project, left_out)
+                efforts[stage] = finish(start, calm, stage)
+            clear(killed, stage)
+            for _ in range(_IN_A_ROW if wanted > len(STAGES) else 1):
+                if kills.count >= wanted or kills.run(start, killed, stage, efforts[stage]):
                     break
-                if stage not in efforts:  # undisturbed, when its turn comes: few kills need few stages
-                    for project in (calm, killed):
-                        for left_out in BEFORE.get(stage, ()):
-                            finish(start, project, left_out)
-                    efforts[stage] = finish(start, calm, stage)
-                clear(killed, stage)
-                for _ in range(_IN_A_ROW if wanted > len(STAGES) else 1):
-                    if kills.count >= wanted or kills.run(start, killed, stage, efforts[stage]):
-                        break
-                finish(start, killed, stage)
-                check(killed, calm, stage, kills)
-                print(
-                    f"{stage} after {kills.count} kills: the same bytes, {time.monotonic() - began:.0f} s", flush=True
-                )
+            finish(start, killed, stage)
+            check(killed, calm, stage, kills, start.temporary)
+            print(f"{stage} after {kills.count} kills: the same bytes, {time.monotonic() - began:.0f} s", flush=True)
     return kills
 
 
@@ -268,7 +263,8 @@ def main() -> None:
     """``python -m tests.support.killed_pipeline KILLS FOLDER [MINUTES [SEED]]``."""
     minutes = float(sys.argv[3]) if len(sys.argv) > 3 else float("inf")
     seed = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-    kills = kill_many(Path(sys.argv[2]), int(sys.argv[1]), seed, time.time() + 60 * minutes)
+    with forked_stages() as start:
+        kills = kill_many(start, Path(sys.argv[2]), int(sys.argv[1]), seed, time.time() + 60 * minutes)
     print(f"{kills.count} kills, no byte differs:")
     for what, count in [*sorted(kills.done.items()), *sorted(kills.places.items())]:
         print(f"  {what}: {count}")

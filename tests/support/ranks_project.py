@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tests.support.forked_stages import ForkedStage
 from tests.support.settings import recipe
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_latents import write_latents
@@ -75,21 +75,13 @@ def set_parameters(root: Path, **changes: Any) -> None:
     (root / "params.yaml").write_text(json.dumps(parameters(**changes)), encoding="utf-8")
 
 
-def start(root: Path, stage: str, *options: str, module: str = "walt.cli") -> subprocess.Popen[str]:
-    """Start ``walt STAGE`` as a person would; both outputs are pipes. ``module`` is one that then runs ``walt``."""
+def start(root: Path, stage: str, *options: str) -> subprocess.Popen[str]:
+    """Start ``walt STAGE`` as a person would; both outputs are pipes."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", module, stage, *options]
+    command = [sys.executable, "-m", "walt.cli", stage, *options]
     return subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-
-
-def finish(root: Path, stage: str, *options: str) -> str:
-    """Run a stage, which must succeed; what it printed."""
-    process = start(root, stage, *options)
-    printed, errors = process.communicate()
-    assert process.returncode == 0, f"{stage} ended with {process.returncode}:\n{printed}\n{errors}"
-    return printed
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -103,22 +95,10 @@ def steps_saved(work: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+def wait_for(process: subprocess.Popen[str] | ForkedStage, condition: Callable[[], object]) -> None:
     """Wait until something is so; the process must not end before."""
     deadline = time.monotonic() + 240
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def ranks_of(launcher: int) -> list[int]:
-    """The ranks, in their order, that a stage's own process has started."""
-    children = [int(pid) for pid in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
-    found: dict[int, int] = {}
-    for pid in children:
-        with suppress(OSError):
-            if b"walt.project.rank" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-                found[next(int(value[5:]) for value in variables if value.startswith(b"RANK="))] = pid
-    return [found[rank] for rank in sorted(found)]

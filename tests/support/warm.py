@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import warm_server
+from tests.support.forked_stages import ForkedStages, forked_stages
 from tests.support.project import tools_of
 from walt.core import environment
 
@@ -90,3 +91,11 @@ def warm(tmp_path_factory: pytest.TempPathFactory, warm_dvc: WarmCommand) -> Ite
     """The same for both commands."""
     with _served("walt", tmp_path_factory.mktemp("warm")) as command:
         yield Warm(command, warm_dvc)
+
+
+@pytest.fixture(scope="session")
+def stages() -> Iterator[ForkedStages]:
+    """The same for stages of this checkout whose process is the test's child's, so that it can be killed, as can its
+    ranks."""
+    with forked_stages() as start:
+        yield start

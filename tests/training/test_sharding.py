@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outcome]:
+    """A kind of training on one device, which is made once."""
+    return cache(lambda kind: training(kind, data, tmp_path_factory.mktemp(kind)))
+
+
 def assert_close(one: Outcome, other: Outcome, atol: float = 1e-5) -> None:
     assert len(one[0]) == len(other[0])
     for line, also in zip(one[0], other[0], strict=True):
@@ -38,31 +45,28 @@ def assert_close(one: Outcome, other: Outcome, atol: float = 1e-5) -> None:
 
 
 @pytest.mark.slow
-def test_the_curve_of_one_device(data: Path, tmp_path: Path) -> None:
+def test_the_curve_of_one_device(data: Path, alone: Callable[[str], Outcome], tmp_path: Path) -> None:
     kinds = ("images", "sr", "autoencoder in parts")  # what those below have no more of
-    alone = {kind: training(kind, data, tmp_path / "alone" / kind) for kind in ("images", "sr", "autoencoder")}
-    alone["autoencoder in parts"] = alone["autoencoder"]
-    found = on_ranks(2, sharded_trainings, kinds, data, tmp_path / "sharded")
+    found = on_ranks(2, sharded_trainings, kinds, data, tmp_path)
     for kind in kinds:
         for rank in range(2):
-            assert_close(alone[kind], found[rank][kind])
+            assert_close(alone(kind.removesuffix(" in parts")), found[rank][kind])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["base", "adafactor", "autoencoder", "muon"])
 def test_stopped_on_two_ranks_and_resumed_whole_on_one_and_sharded_on_four(
-    kind: str, data: Path, tmp_path: Path
+    kind: str, data: Path, alone: Callable[[str], Outcome], tmp_path: Path
 ) -> None:
     atol = 1e-4 if kind == "muon" else 1e-5  # its steps are computed in bf16
-    alone = training(kind, data, tmp_path / "alone")
     stopped = on_ranks(2, training, kind, data, tmp_path / "stopped", 3, True)[0][0]
-    assert 3 <= len(stopped) < len(alone[0])
+    assert 3 <= len(stopped) < len(alone(kind)[0])
     for place in ("a", "b"):
         shutil.copytree(tmp_path / "stopped", tmp_path / place)
     logged, weights = training(kind, data, tmp_path / "a")
-    assert_close(alone, (stopped + logged, weights), atol)
+    assert_close(alone(kind), (stopped + logged, weights), atol)
     for logged, weights in on_ranks(4, training, kind, data, tmp_path / "b", None, True):
-        assert_close(alone, (stopped + logged, weights), atol)
+        assert_close(alone(kind), (stopped + logged, weights), atol)
 
 
 @pytest.mark.slow
