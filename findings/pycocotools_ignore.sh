@@ -3,9 +3,9 @@
 #
 # Guess:  an object with "ignore": 1, as the benchmarks for pedestrians and aerial pictures mark what should not count, counts
 #         neither when it is found nor when it is missed: COCOeval reads the field.
-# Truth:  it reads it, and writes iscrowd over it in the next line, also in the annotation itself. An ignored object that is missed
-#         is a miss: a detector that finds all others has a recall of 0.5. With iscrowd it has 1, and there a box has the share of
-#         itself that lies in the crowd for its overlap, so one that is much too small is ignored, too.
+# Truth:  it reads it, and writes iscrowd over it in the next line, also in the annotation itself. An ignored object that is
+#         missed is a miss: a detector that finds all others has a recall of 0.5. With iscrowd it has 1, and there a box has
+#         the share of itself that lies in the crowd for its overlap, so one that is much too small is ignored, too.
 # Seen:   pycocotools 2.0.11
 set -euo pipefail
 unset PYTHONPATH

@@ -2,10 +2,11 @@
 # A COCO file that goes through sahi has crowds that are objects, and polygons cut to whole pixels.
 #
 # Guess:  Coco.from_coco_dict_or_path(file).json gives the annotations back, also after a split or a merge.
-# Truth:  "iscrowd": 1 becomes 0: a crowd, which scores leave out, is one large object to be found, also in the tiles of slice_coco. Corners of
-#         polygons are cut towards zero, 10.9 becomes 10, so that masks are moved up and left, half a pixel on average, while
-#         the box and the area are those of the polygon before: a small mask covers 0.4 of what it did. A box that is not that
-#         of its polygons (of the whole object, where only a part is seen) is replaced by theirs. No word of any of it.
+# Truth:  "iscrowd": 1 becomes 0: a crowd, which scores leave out, is one large object to be found, also in the tiles of
+#         slice_coco. Corners of polygons are cut towards zero, 10.9 becomes 10, so that masks are moved up and left, half a
+#         pixel on average, while the box and the area are those of the polygon before: masks of a small object overlap by 0.4
+#         only. A box that is not that of its polygons (of the whole object, where only a part is seen) is replaced by theirs.
+#         No word of any of it.
 # Seen:   sahi 0.12.8, pycocotools 2.0.11
 set -euo pipefail
 unset PYTHONPATH
