@@ -70,8 +70,8 @@ def test_ingest_reports_and_sampling_leave_training_and_encoding_fresh() -> None
     ("name", "most", "forbidden"),
     [
         ("train-base", 30, {"media", "ingest", "workers", "autoencoder", "text"}),
-        ("train-autoencoder", 33, {"ingest", "workers", "transformer", "text"}),
-        ("encode-video", 19, {"ingest", "workers", "transformer", "text", "training", "diffusion"}),
+        ("train-autoencoder", 34, {"ingest", "workers", "transformer", "text"}),
+        ("encode-video", 20, {"ingest", "workers", "transformer", "text", "training", "diffusion"}),
         ("encode-text", 14, {"media", "ingest", "workers", "autoencoder", "transformer", "training", "diffusion"}),
     ],
 )

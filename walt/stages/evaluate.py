@@ -70,8 +70,7 @@ from walt.transformer.model import load_transformer
 STAGE = "evaluate"
 FEW_VIDEOS, STANDARD_VIDEOS = 256, 2048
 """A distance of fewer videos than the first is said to be uncertain; published ones are of the second."""
-Result = tuple[dict[str, Figure], dict[str, Any]]
-"""(figures, details)."""
+Result = tuple[dict[str, Figure], dict[str, Any]]  # figures, details
 
 
 class Config(Section):
