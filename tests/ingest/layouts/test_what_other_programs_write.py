@@ -6,7 +6,7 @@ import json
 import math
 import unicodedata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
@@ -130,3 +130,23 @@ def test_what_stands_for_no_caption_is_none(tmp_path: Path, word: str, name: str
     described = describe(tmp_path, {**TWO, name: table})
     assert [(item.source, item.caption) for item in described.listing.items] == [("b.mp4", "a dog called None")]
     assert refusals(described) == {"a.mp4": "no_caption"}
+
+
+@pytest.mark.parametrize(
+    "attributes", [{}, {"quality": {"type": "radio"}, "caption": {"type": "text"}, "note": {"type": "text"}}]
+)
+def test_a_project_of_the_vgg_image_annotator(tmp_path: Path, attributes: dict[str, Any]) -> None:
+    """Its files are records under ``_via_img_metadata``; what it says of its attributes has the same form."""
+    project = {
+        "_via_settings": {"core": {"filepath": {}}, "project": {"name": "pets"}},
+        "_via_img_metadata": {
+            f"{name}9": {"filename": name, "size": 9, "regions": [], "file_attributes": {"caption": said}}
+            for name, said in (("a.mp4", "a cat"), ("b.mp4", "a dog"))
+        },
+        "_via_attributes": {"region": {}, "file": attributes},
+        "_via_data_format_version": "2.0.10",
+        "_via_image_id_list": ["a.mp49", "b.mp49"],
+    }
+    described = describe(tmp_path, {**TWO, "via_project.json": json.dumps(project)})
+    assert {item.source: item.caption for item in described.listing.items} == {"a.mp4": "a cat", "b.mp4": "a dog"}
+    assert refusals(described) == {}

@@ -25,7 +25,7 @@ _MOMENTS = re.compile(r"[\d:]+(?:\.\d+)?[\s,;|]+[\d:]+(?:\.\d+)?(?:\s|\W|$)")
 _AS_CSV = "write a CSV with the columns path, start, end and caption"
 _DEPTH = 3
 _VIA = "_via_img_metadata"
-"""Where projects of the VGG Image Annotator have their files, beside records of the same form that are no files."""
+"""Where projects of the VGG Image Annotator have their files; all else is settings, some in the form of records."""
 _DEEPEST = 5
 
 
@@ -151,7 +151,7 @@ def _peek_json(folder: Folder, table: str) -> Peek:
         name = EVERY
     with folder.open(table) as stream:
         records, _ = _first(json_records(table, stream, name))
-    others = [other for other in inside if name not in (other, EVERY)]
+    others = [other for other in inside if name not in (other, EVERY, _VIA)]
     unread = tuple(other for other in others if any(map(usual_names.is_caption, columns[other])))
     return Peek(table, _columns(records), records, name, unread)
 
