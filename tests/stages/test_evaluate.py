@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.support.bf16 import ASKED
 from tests.support.evaluated_project import PROMPTS, REPOSITORY, Tracked, config, write_project, write_recordings
 from tests.support.pretrained import NeedsTenFrames
 from tests.support.text_folder import write_text
@@ -90,7 +91,7 @@ def test_each_number_has_its_interval_and_what_it_was_measured_on(project: Paths
         assert "code" in figure.conditions
         assert len(figure.replicates) == (0 if name.startswith("held_out_loss") else 200)  # there is one held-out clip
     distance, share = figures["frechet_distance/random_network"], figures["adherence/both"]
-    assert share.conditions.keys() == {"protocol", "videos", "prompts and seeds", "sampling", "code"}
+    assert share.conditions.keys() == {"protocol", "videos", "prompts and seeds", "arithmetic", "sampling", "code"}
     assert distance.conditions.keys() == share.conditions.keys() | {"real clips", "extractor"}
     assert figures["held_out_loss/base"].conditions["autoencoder"] == written["models"]["autoencoder"]
     assert written["models"] == release_digests(release_folders(project))
@@ -123,9 +124,23 @@ def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, t
     entries = read_json(paths.samples / "samples.json")
     write_json(paths.samples / "samples.json", [{**entry, "settings": {"steps": 7}} for entry in entries])
     assert differ(conditions()) == of_samples("sampling", "adherence")
+    write_json(paths.samples / "samples.json", [{**entry, "arithmetic": "bf16"} for entry in entries])
+    assert differ(conditions()) == of_samples("arithmetic", "adherence")
     for other in ({"seed": 1}, {"repeat": 1}):
         write_json(paths.samples / "samples.json", [{**entry, **other} for entry in entries])
         assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("able", "said"), [(True, "bf16"), (False, "fp32")])
+def test_a_loss_says_what_it_was_computed_in(
+    project: Paths, tracked: Tracked, monkeypatch: pytest.MonkeyPatch, able: bool, said: str
+) -> None:
+    """A champion measured on one machine is not compared with a model measured on another whose numbers are others."""
+    monkeypatch.setattr(ASKED, lambda: able)
+    run(config(precision="bf16"), project)
+    figures = read_json(project.evaluation)["figures"]
+    assert figures["held_out_loss/base"]["conditions"]["arithmetic"] == said
 
 
 @pytest.mark.slow

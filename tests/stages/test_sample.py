@@ -215,6 +215,7 @@ def test_each_repeat_has_noise_of_its_own_which_no_other_seed_has(paths: Paths) 
     made = [(sample["file"], sample["seed"], sample["repeat"], sample["index"]) for sample in samples]
     assert made == [(f"{number:05d}.mp4", 0, number // 3, number % 3) for number in range(6)]
     assert sets_of(read_samples(paths.samples)) == [(0, 0)] * 3 + [(0, 1)] * 3
+    assert {sample.arithmetic for sample in read_samples(paths.samples)} == {"fp32"}
     for number, sample in enumerate(samples):
         video = decode_clip((paths.samples / sample["lossless_file"]).read_bytes())
         assert np.array_equal(video, alone[seed_of_set(0, number // 3)][number % 3])

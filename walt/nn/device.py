@@ -35,11 +35,15 @@ def arithmetic(device: str, precision: str, copies: bool = True) -> AbstractCont
         device: a kind, such as ``cpu``.
         copies: whether weights in bf16 are kept until the block ends.
     """
-    wanted = precision == "bf16"
-    if wanted and not computes_bf16(device):
+    in_bf16 = computed_in(device, precision) == "bf16"
+    if precision == "bf16" and not in_bf16:
         _say_that_it_is_fp32()
-        wanted = False
-    return torch.autocast(device, torch.bfloat16, enabled=wanted, cache_enabled=copies)
+    return torch.autocast(device, torch.bfloat16, enabled=in_bf16, cache_enabled=copies)
+
+
+def computed_in(device: str, precision: str) -> str:
+    """``bf16`` or ``fp32``: what the products of ``arithmetic`` are computed in there, whatever a setting asks for."""
+    return "bf16" if precision == "bf16" and computes_bf16(device) else "fp32"
 
 
 def computes_bf16(device: str) -> bool:

@@ -40,6 +40,8 @@ class Sample:
     """Model -> SHA-256 of the weights that made it."""
     repeat: int = 0
     """Number of its set among those of the seed, ``sample.repeats``; 0 also where it was made before this was kept."""
+    arithmetic: str = ""
+    """``bf16`` or ``fp32``: what products were computed in, which a machine may decide; empty: it was not kept then."""
     begins_as: str | None = None
     """Key of the held-out clip whose first frames it was given; None: of none, or it was made before this was kept."""
 
@@ -80,6 +82,6 @@ def _read(folder: Path, entry: dict[str, Any]) -> Sample:
     assert path is not None
     assert lossless is not None
     about = {name: entry[name] for name in ("prompt", "seed", "index", "settings", "models")}
-    later = {"repeat": entry.get("repeat", 0), "begins_as": entry.get("begins_as")}
+    later = {name: entry[name] for name in ("repeat", "arithmetic", "begins_as") if name in entry}
     digests = (entry.get("lossless_sha256"), entry.get("base_lossless_sha256"))
     return Sample(path, base, lossless, base_lossless, digests, **about, **later)

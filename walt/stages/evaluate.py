@@ -54,7 +54,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import Clip
 from walt.media.mp4 import decode_clip
 from walt.nn.collectives import gather_shares
-from walt.nn.device import keep_freed_memory, select_device
+from walt.nn.device import computed_in, keep_freed_memory, select_device
 from walt.nn.pretrained import load_config, weights_digest
 from walt.project.code_identity import code_digest
 from walt.project.tracked_evaluation import group, track
@@ -171,6 +171,7 @@ def conditions_of_samples(config: Config, samples: list[Sample], size: Size, num
     return {
         "videos": f"{num_frames} frames of {size_folder(size)}",
         "prompts and seeds": sha256_json([[one.prompt, one.seed, one.repeat, one.index] for one in samples]),
+        "arithmetic": " and ".join(sorted({sample.arithmetic for sample in samples})),
         "sampling": sha256_json([[sample.settings for sample in samples], config.diffusion.model_dump(mode="json")]),
         "code": sha256_json([code_digest("walt.stages.sample"), code_digest("walt.stages.evaluate")]),
     }
@@ -211,9 +212,7 @@ def measure_held_out_loss(config: Config, paths: Paths, autoencoder: str) -> Res
             details[name]["left_out"] = "nothing held out"
             continue
         settings = config.evaluate
-        errors = held_out_errors(
-            model, schedule, batches, settings.timestep_bands, config.seed, settings.precision
-        )  # (clips, bands)
+        errors = held_out_errors(model, schedule, batches, settings.timestep_bands, config.seed, settings.precision)
         keys = [key for batch in batches for key in batch.keys]
         groups = of_clips(keys, recordings(paths.manifest, keys))
         details[name] |= detail("recordings", groups)
@@ -222,10 +221,11 @@ def measure_held_out_loss(config: Config, paths: Paths, autoencoder: str) -> Res
             "held-out clips": held_out_inputs(batches),
             "settings": sha256_json(config.model_dump(mode="json", include={"seed", "diffusion"})
                                     | {"evaluate": _of_losses(settings)}),
+            "arithmetic": computed_in(device, settings.precision),
             "code": code_digest("walt.stages.evaluate"), **condition(groups),
         }  # fmt: skip
         mean = partial(mean_figure, conditions=measured_on, least=0.0, groups=groups)
-        figures[metric_names.held_out_loss(name)] = mean(errors.mean(1).tolist())
+        figures[metric_names.held_out_loss(name)] = mean(errors.mean(1).tolist())  # of (clips, bands)
         for band, column in enumerate(errors.T.tolist()):
             figures[metric_names.held_out_loss(name, band)] = mean(column, keep=False)
     return figures, details

@@ -37,7 +37,7 @@ from walt.ingest.config import DatasetConfig, Descriptor
 from walt.media.images import png_bytes
 from walt.media.lossless import encode_lossless
 from walt.nn.collectives import gather, gather_bytes
-from walt.nn.device import select_device
+from walt.nn.device import computed_in, select_device
 from walt.nn.pretrained import load_config
 from walt.project.encode_video_config import EncodeVideoConfig
 from walt.project.trained_transformers import cascade
@@ -83,6 +83,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     for note in notes_on_prompts(prompts, pipeline.text_encoder):
         warning(note)
     beginnings = Beginnings(config.sample, paths, pipeline)
+    made_in = {"arithmetic": computed_in(pipeline.device, config.sample.precision)}
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with _shared_folder(paths.samples) as folder:
         own: list[dict[str, Any]] = []
@@ -90,7 +91,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         for start, batch in generate(pipeline, prompts, config.seed, config.sample, beginnings):
             for offset in range(len(batch.prompts)):
                 entry = _write(folder, start + offset, len(prompts), batch, offset, config, pipeline.versions)
-                own.append(entry | beginnings.said(entry["index"]))
+                own.append(entry | made_in | beginnings.said(entry["index"]))
                 if start + offset < _IN_OVERVIEW:
                     frames[str(start + offset)] = torch.from_numpy(to_frames(batch.videos[offset]))
         samples = sorted((sample for part in gather(own) for sample in part), key=itemgetter("repeat", "index"))
