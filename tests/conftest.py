@@ -4,6 +4,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +30,8 @@ from tests.support.web import web  # noqa: F401
 from walt.core import environment
 
 environment.set_defaults()
+# under nohup it is ignored, and all processes that the tests start would inherit that
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 _ALL_SLOW = re.compile(r"^pytestmark = [^\n]*\bpytest\.mark\.slow\b", re.MULTILINE)

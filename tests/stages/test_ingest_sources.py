@@ -292,11 +292,11 @@ def test_dead_links_are_refused_one_by_one(web: Web, tmp_path: Path) -> None:
     assert (figures["inputs"], figures["accepted"]) == (6, 1)
     assert rejects(tmp_path) == {
         f"{web.url}/v/1.mp4": "unreachable", f"{web.url}/v/2.mp4": "unreachable", f"{web.url}/gone.mp4": "missing",
-        f"{web.url}/text.mp4": "format", "http://127.0.0.1:9/a.mp4": "unreachable",
+        f"{web.url}/text.mp4": "not_fetched", "http://127.0.0.1:9/a.mp4": "unreachable",
     }  # fmt: skip
     web.status = {}
     ingest_source(tmp_path, LIST)
-    assert set(rejects(tmp_path).values()) == {"missing", "format", "unreachable"}, "what failed is tried again"
+    assert set(rejects(tmp_path).values()) == {"missing", "not_fetched", "unreachable"}, "what failed is tried again"
     assert Counter(rejects(tmp_path).values())["unreachable"] == 1
 
 

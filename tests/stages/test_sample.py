@@ -76,7 +76,7 @@ def test_files_and_metadata(paths: Paths) -> None:
     assert [sample["prompt"] for sample in samples] == prompts(3, 0)
     for sample in samples:
         video = paths.samples / sample["file"]
-        about = {key: sample[key] for key in ("prompt", "seed", "index", "settings", "models")}
+        about = {key: sample[key] for key in ("prompt", "seed", "repeat", "index", "settings", "models")}
         assert read_metadata(video) == about
         assert about["settings"]["steps"] == 4
         assert about["models"]["base"] == weights_digest(paths.base)

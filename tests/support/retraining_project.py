@@ -30,6 +30,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "forms": [{"resolution": [16, 16], "num_frames": 9, "batch_size": 2, "weight": 1}],
         "discriminator": None,
     },
+    "evaluate": {"held_out_batches": 16},
     "sample": {"cascade": False, "count": 2, "steps": 2},
     "train_base": {"skip_non_finite": 0, "log_every": 50, "checkpoint_every": 200},
     "promotion": {"metric": "held_out_loss/base", "better": "lower", "guards": [], "floor": None},

@@ -55,7 +55,7 @@ def test_what_is_printed_after_the_terminal_was_closed_is_no_error() -> None:
         os.close(its)
         assert os.read(ours, 100).startswith(b"on")
         os.close(ours)
-        assert process.wait() == 143
+        assert process.wait(60) == 143
 
 
 def test_a_signal_that_comes_while_the_ranks_ask_each_other_is_obeyed_at_the_next_place(

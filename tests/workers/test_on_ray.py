@@ -18,6 +18,7 @@ from walt.core.paths import Paths
 from walt.ingest import read_sources as reading
 from walt.stages import ingest
 from walt.workers.execute import map_items
+from walt.workers.on_ray import join_ray
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -44,6 +45,18 @@ def dies_once(item: Any) -> Any:
 def children() -> set[int]:
     """Processes under this one; other tests of the same run may have left theirs."""
     return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+@pytest.mark.parametrize("given", [None, "127.0.0.1:6379"])
+def test_only_a_cluster_that_is_named_is_joined(monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:
+    """Ray itself joins any that somebody has started on this machine, and then refuses a number of processors."""
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("ray.init", asked.update)
+    if given is not None:
+        monkeypatch.setenv("RAY_ADDRESS", given)
+    join_ray(2)
+    assert asked.get("address") == (None if given else "local")
+    assert ("num_cpus" in asked) == (given is None)
 
 
 def test_items_of_dead_workers_are_retried_and_yielded_once(tmp_path: Path) -> None:

@@ -141,12 +141,13 @@ def _drive(
 
 
 def join_ray(num_workers: int) -> None:
-    """Connect to the cluster that ``RAY_ADDRESS`` names, or start one on this machine. Raises StorageError."""
+    """Connect to the cluster that ``RAY_ADDRESS`` names, or start one on this machine, also where another one runs
+    here. Raises StorageError."""
     import ray
 
-    here: dict[str, Any] = (
-        {} if "RAY_ADDRESS" in os.environ else {"num_cpus": num_workers, "runtime_env": {"env_vars": same_modules()}}
-    )
+    here: dict[str, Any] = {}
+    if "RAY_ADDRESS" not in os.environ:
+        here = {"address": "local", "num_cpus": num_workers, "runtime_env": {"env_vars": same_modules()}}
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **here)
     except (ConnectionError, RuntimeError, ValueError) as error:
