@@ -32,8 +32,7 @@ def decode_members(members: Sample) -> NDArray[np.uint8]:
 
 def pixels(clips: Sequence[NDArray[np.uint8]]) -> Tensor:
     """Clips (T, H, W, 3) uint8 of one shape -> (B, 3, T, H, W) float32 in [-1, 1]."""
-    batch = torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3)
-    return batch.to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1.0
+    return pixels_channels_last(clips).contiguous()
 
 
 def pixels_channels_last(clips: Sequence[NDArray[np.uint8]]) -> Tensor:
