@@ -61,7 +61,13 @@ def registered(spec: DeploymentSpec, retrain_cron: str | None) -> Registered:
         said = "" if cron is None else f"cron: {cron}" if given is None else f"cron: {cron}, as given at the start"
         return Registered(False, schedules, "no schedule" if given == OFF else said)
     kept = tuple(
-        DeploymentScheduleCreate(schedule=one.schedule, active=one.active, parameters=one.parameters)
+        DeploymentScheduleCreate(
+            schedule=one.schedule,
+            active=one.active,
+            max_scheduled_runs=one.max_scheduled_runs,
+            parameters=one.parameters,
+            slug=one.slug,
+        )
         for one in existing.schedules
     )
     said = ", ".join(_named(one) for one in kept)

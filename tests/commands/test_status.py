@@ -75,18 +75,21 @@ def test_a_registry_that_is_away_is_said(root: Path) -> None:
 
 
 def test_a_file_with_two_names_takes_its_place_once(root: Path) -> None:
-    for folder in ("data/clips", ".dvc/cache", "work/ingest"):
+    for folder in ("data/clips", ".dvc/cache", "work/ingest/sources"):
         (root / folder).mkdir(parents=True)
     (root / "data/clips/a.tar").write_bytes(bytes(100_000))
     (root / ".dvc/cache/aa").hardlink_to(root / "data/clips/a.tar")
-    (root / "work/ingest/b").write_bytes(bytes(50_000))
+    (root / "work/ingest/sources/b").write_bytes(bytes(50_000))
+    (root / "work/ingest/c").write_bytes(bytes(200_000))
     sizes = disk_by_kind(root)
     assert 100_000 <= sizes["clips and tables"] < 150_000
     assert sizes["DVC's cache"] == 0
-    assert 50_000 <= sizes["work"] < 100_000
+    assert 50_000 <= sizes["cut clips"] < 100_000
+    assert 200_000 <= sizes["checkpoints and other work"] < 250_000, "without the cut clips"
     shown = screen(root, NOBODY)
     assert any(line.endswith("clips and tables") for line in shown)
-    assert any(line.endswith("work (freed by: walt gc --caches --checkpoints)") for line in shown)
+    assert any(line.endswith("cut clips (freed by: walt gc --caches)") for line in shown)
+    assert any(line.endswith("other work (freed by: walt gc --checkpoints)") for line in shown)
 
 
 @pytest.fixture
@@ -96,6 +99,10 @@ def api() -> Iterator[tuple[str, dict[str, object]]]:
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            login = answers.get("login")
+            if login and self.headers["Authorization"] != login:
+                self.send_error(401)
+                return
             known = self.path in answers
             body = json.dumps(answers.get(self.path)).encode()
             self.send_response(200 if known else 404)
@@ -128,3 +135,23 @@ def test_the_next_run(root: Path, api: tuple[str, dict[str, object]]) -> None:
     assert line(root, "next run", url) == "walt/retrain at 2030-01-01T03:00:00Z"
     answers["/api/deployments/name/walt/retrain"] = {"id": "1", "paused": True}
     assert line(root, "next run", url) == "walt/retrain is paused"
+    answers["/api/deployments/name/walt/retrain"] = {"id": "1", "paused": False, "schedules": [{"active": False}]}
+    assert line(root, "next run", url) == "walt/retrain is paused: each of its schedules is switched off"
+
+
+@pytest.mark.slow
+def test_a_server_with_a_login(root: Path, api: tuple[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, answers = api
+    answers["login"] = "Basic bWU6c2VjcmV0"  # me:secret
+    answers["/api/deployments/name/walt/retrain"] = {"id": "1", "paused": False}
+    answers["/api/flow_runs/filter"] = []
+    monkeypatch.delenv("PREFECT_API_AUTH_STRING", raising=False)
+    assert line(root, "next run", url) == "Prefect's server refuses the login: set PREFECT_API_AUTH_STRING"
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "me:secret")
+    assert line(root, "next run", url) == "walt/retrain has no schedule"
+
+
+def test_a_password_in_an_address_is_not_shown(root: Path) -> None:
+    said = line(root, "next run", "http://me:planted@127.0.0.1:9/api")
+    assert said.startswith("none: no Prefect server answers at ")
+    assert "planted" not in said

@@ -80,6 +80,15 @@ def test_what_the_page_says_outlives_a_restart(client: SyncPrefectClient, spec: 
     assert crons(client, deployment_id) == {}, "one that was deleted does not come back"
 
 
+def test_a_schedule_keeps_its_name_and_limit(client: SyncPrefectClient, spec: DeploymentSpec) -> None:
+    deployment_id, _ = serve(spec, "off")
+    body = [{"schedule": {"cron": "7 7 * * *"}, "active": True, "slug": "weekly", "max_scheduled_runs": 2}]
+    client.request("POST", "/deployments/{id}/schedules", path_params={"id": deployment_id}, json=body)
+    serve(spec)
+    (kept,) = client.read_deployment(deployment_id).schedules
+    assert (kept.slug, kept.max_scheduled_runs) == ("weekly", 2)
+
+
 def test_what_the_start_says_is_before_the_page(client: SyncPrefectClient, spec: DeploymentSpec) -> None:
     deployment_id, _ = serve(spec)
     client.pause_deployment(deployment_id)

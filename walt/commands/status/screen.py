@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import psutil
 
 from walt.core.errors import WaltError
 from walt.core.paths import Paths
+from walt.core.secrets import without_secrets
 from walt.pages.formats import num_bytes
 from walt.project.params import Params
 from walt.project.registry import STAGE_NAMES
@@ -35,14 +37,16 @@ _KINDS = {
     "latents and text": ("data/latents", "data/text"),
     "models": ("models",),
     "results": ("results",),
-    "work": ("work",),
+    "cut clips": ("work/ingest/sources",),
+    "checkpoints and other work": ("work",),
     "DVC's cache": (".dvc/cache",),
     "MLflow's files": ("mlartifacts", "mlflow.db"),
     "Prefect's database": (".prefect",),
 }
-"""Kind -> the paths of a project, relative to its root."""
+"""Kind -> the paths of a project, relative to its root. What a kind above has does not count again below."""
 _FREED_BY = {
-    "work": "walt gc --caches --checkpoints",
+    "cut clips": "walt gc --caches",
+    "checkpoints and other work": "walt gc --checkpoints",
     "DVC's cache": "walt gc",
     "MLflow's files": "walt gc, after deleting runs in its page",
     "Prefect's database": "prefect server database reset, which forgets all flow runs",
@@ -150,19 +154,32 @@ def _next_run(api: str) -> str:
         deployment = _ask(f"{api}/deployments/name/walt/retrain")
         if deployment.get("paused"):
             return "walt/retrain is paused"
+        schedules = deployment.get("schedules", [])
+        if schedules and not any(one["active"] for one in schedules):
+            return "walt/retrain is paused: each of its schedules is switched off"
         runs = _ask(f"{api}/flow_runs/filter", {
             "deployments": {"id": {"any_": [deployment["id"]]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 1,
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
         })  # fmt: skip
     except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return "Prefect's server refuses the login: set PREFECT_API_AUTH_STRING"
         return "walt/retrain is not served" if error.code == 404 else f"Prefect's server says {error.code}"
     except (OSError, ValueError, KeyError) as error:
-        return f"none: no Prefect server answers at {api} ({type(error).__name__})"
-    return f"walt/retrain at {runs[0]['expected_start_time']}" if runs else "walt/retrain has no schedule"
+        return f"none: no Prefect server answers at {without_secrets(api)} ({type(error).__name__})"
+    if runs:
+        return f"walt/retrain at {runs[0]['expected_start_time']}"
+    return (
+        "walt/retrain has a schedule, and no run of it is planned yet" if schedules else "walt/retrain has no schedule"
+    )
 
 
 def _ask(url: str, body: dict[str, Any] | None = None) -> Any:
+    """The server's answer, with the login that Prefect's own client sends (``PREFECT_API_AUTH_STRING``)."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    if login := os.environ.get("PREFECT_API_AUTH_STRING", ""):
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    request = urllib.request.Request(url, data, headers)
     with urllib.request.urlopen(request, timeout=_API_SECONDS) as answer:
         return json.loads(answer.read())
