@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,3 +59,51 @@ def test_rates_counts_and_time_left(
 def test_what_is_not_declared_is_not_counted() -> None:
     with ProgressBar("x", 1, "steps") as bar, pytest.raises(KeyError):
         bar.advance(clips=1)
+
+
+def closed_pipe() -> int:
+    """The end to write to; nobody reads it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def closed_terminal() -> int:
+    ours, its = pty.openpty()
+    os.close(ours)
+    return its
+
+
+@pytest.mark.parametrize(
+    "descriptor", [closed_pipe, closed_terminal, lambda: os.open("/dev/full", os.O_WRONLY)], ids=["pipe", "tty", "full"]
+)
+def test_what_nobody_can_read_any_more_ends_nothing(
+    descriptor: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        for name in ("stdout", "stderr"):
+            stream = open(descriptor(), "w", encoding="utf-8")  # noqa: SIM115 closed when the test ends
+            patch.setattr(sys, name, stream)
+            patch.setattr(sys, f"__{name}__", stream)
+        with pytest.raises(OSError):  # noqa: PT011 one of three
+            os.write(sys.stderr.fileno(), b"so that the test can fail")
+        log.outlive_readers()
+        lasting = sys.stdout
+        log.outlive_readers()
+        assert sys.stdout is lasting
+        log.info("a line")
+        print("an error", file=sys.stderr, flush=True)
+        with ProgressBar("train-base", 2, "steps") as bar:
+            bar.advance(2)
+        assert bar.completed == 2
+
+
+def test_what_is_read_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    stream = open(writer, "w", encoding="utf-8")  # noqa: SIM115 closed when the test ends
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "__stdout__", stream)
+    log.outlive_readers()
+    log.info("a line")
+    assert os.read(reader, 100) == b"a line\n"
+    os.close(reader)

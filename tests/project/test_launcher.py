@@ -155,3 +155,17 @@ def test_the_message_of_the_rank_that_fails_is_the_stages(tmp_path: Path, empty_
     assert process.returncode == 2
     assert errors.splitlines()[-1].startswith("walt: base.text_width is 24, but")
     assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_a_training_whose_reader_has_gone_finishes(tmp_path: Path, empty_database: Path) -> None:
+    long = {"steps": 30, "batch_size": 8, "checkpoint_every": 1, "log_every": 1, "spike_threshold": 0.0001}
+    root = write_project(tmp_path, empty_database, train_base=long, compute={"devices": 2})
+    process = start(root, "train-base")
+    wait_for(process, lambda: steps_saved(root / "work/train-base"))
+    assert process.stdout
+    process.stdout.close()  # as `| head` does
+    assert process.stderr
+    errors = process.stderr.read()
+    assert process.wait() == 0, errors
+    assert max(steps_saved(root / "work/train-base")) == 30

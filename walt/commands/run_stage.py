@@ -9,7 +9,7 @@ from rich.table import Table
 
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.figures import significant
-from walt.core.log import console
+from walt.core.log import console, outlive_readers
 from walt.core.paths import ARTIFACTS, Paths
 from walt.pages.formats import num_bytes
 from walt.project.not_made_yet import not_made_yet
@@ -31,6 +31,7 @@ def run_and_show(name: str, go_on: bool = False, afresh: bool = False) -> None:
     if go_on and afresh:
         raise ConfigurationError("--go-on and --afresh: one of them")
     stage = get_stage(name)
+    outlive_readers()
     try:
         figures = run_stage(stage, Path.cwd(), "go-on" if go_on else "afresh" if afresh else None)
     except StorageError as error:

@@ -6,14 +6,16 @@ file, the same figures are written there as JSON, so that a workflow engine can 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -46,6 +48,32 @@ def info(message: str) -> None:
 def warning(message: str) -> None:
     """Print a line that is marked as a warning."""
     console.print(f"[yellow]warning:[/] {harmless(message)}")
+
+
+class _Unheard(io.FileIO):
+    """What cannot be written to it is lost, and that is no error."""
+
+    def write(self, data: Any) -> int | None:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def outlive_readers() -> None:
+    """From here on this process goes on where nothing can be said any more: its terminal was closed, whoever read its
+    pipe has ended, the disk of its log is full. Weeks of work are worth more than a line, and there is nowhere to say
+    that it was lost; what ends the work all the same is a signal. Streams that somebody has replaced stay as they are.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or stream is not getattr(sys, f"__{name}__"):
+            continue
+        with suppress(OSError):
+            stream.flush()
+        raw = io.BufferedWriter(_Unheard(stream.fileno(), "w", closefd=False))
+        lasting = io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
+        setattr(sys, name, lasting)
 
 
 class _RateColumn(ProgressColumn):

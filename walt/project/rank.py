@@ -109,6 +109,7 @@ def main() -> None:
 
     die_with(int(os.environ["WALT_LAUNCHER_PID"]))
     environment.set_defaults()
+    log.outlive_readers()
     folder, rank = Path(sys.argv[3]), int(os.environ["RANK"])
     try:
         with storage_errors(folder):
