@@ -53,6 +53,7 @@ def test_the_figures_are_those_of_the_first_rank() -> None:
         ({}, {0: -15, 1: -11}, StorageError, r"^rank 1 of 2 was killed \(SIGSEGV\); run again"),  # torch ended rank 0
         ({}, {0: -15, 1: -9}, StorageError, r"^rank 1 of 2 was killed \(SIGKILL\); run again"),
         ({0: LOST, 1: LOST}, {0: 4}, StorageError, "lost each other: Connection closed"),
+        ({1: LOST}, {0: -15, 1: 4}, StorageError, "lost each other: Connection closed"),  # torch ended rank 0
         ({0: OK}, {}, StorageError, "lost each other"),
         ({0: OK, 1: LOST}, {1: 4}, StorageError, "lost each other"),
         (

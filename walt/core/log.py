@@ -53,7 +53,7 @@ def warning(message: str) -> None:
 class _Unheard(io.FileIO):
     """What cannot be written to it is lost, and that is no error."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError:

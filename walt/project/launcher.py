@@ -170,21 +170,21 @@ def result_of(
     killed = {rank: -status for rank, status in failed.items() if status < 0 and rank not in reports}
     if terminated and signal.SIGKILL not in killed.values():
         raise TerminatedError(f"SIGTERM ended the {count} processes of the stage before they could write more")
+    lost = next((entry["message"] for entry in reports.values() if entry["lost"]), None)
     silent = [f"rank {rank}" for rank in range(count) if rank not in reports]
     if silent and any(entry.get("waited") for entry in reports.values()):
         said = f"{' or '.join(silent)} of {count} did not answer for {timeout_minutes:g} minutes"
         said += " (compute.rank_timeout_minutes), and was ended"
         where = ", ".join(f"rank {rank}{trace}" for rank, trace in traces.items() if trace)
         said += f": {where}" if where else ""
-    elif killed:
+    elif killed and not (lost and set(killed.values()) == {signal.SIGTERM}):  # with which torch ends the others
         rank = min(killed, key=lambda rank: (_ENDS.index(killed[rank]) if killed[rank] in _ENDS else -1, rank))
         said = f"rank {rank} of {count} was killed ({_name(killed[rank])})"
         if terminated:
             said = f"SIGTERM, and rank {rank} of {count} did not stop in time, and was ended"
         said += traces.get(rank, "")
     else:
-        lost = next((entry["message"] for entry in reports.values() if entry["lost"]), "it says nothing")
-        said = f"the {count} processes of the stage lost each other: {lost}"
+        said = f"the {count} processes of the stage lost each other: {lost or 'it says nothing'}"
     raise StorageError(f"{said}; run again: a training goes on from its last checkpoint, on any number of devices")
 
 
