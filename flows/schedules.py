@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterEndTime,
 )
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectNotFound
 
@@ -76,13 +76,19 @@ def registered(spec: DeploymentSpec, retrain_cron: str | None) -> Registered:
 
 
 def was_overtaken(run_id: UUID) -> bool:
-    """Whether a run that a schedule made was due while another of its deployment was under way, and did its work."""
+    """Whether a run that a schedule made was due while another of its deployment was under way, which did its work.
+
+    One that failed, crashed or was cancelled did not: who was due then does the work.
+    """
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(run_id)
         if run.deployment_id is None or not run.auto_scheduled or run.expected_start_time is None:
             return False
         after = FlowRunFilter(end_time=FlowRunFilterEndTime(after_=run.expected_start_time))
-        return any(other.id != run.id and other.start_time for other in _runs(client, run.deployment_id, after))
+        return any(
+            other.id != run.id and other.start_time and other.state_type == StateType.COMPLETED
+            for other in _runs(client, run.deployment_id, after)
+        )
 
 
 def _runs(client: SyncPrefectClient, deployment_id: UUID, which: FlowRunFilter) -> Sequence[FlowRun]:

@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.states import Completed, Running
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running, State
 
 from flows import schedules
 from flows.deployments import DEPLOYMENTS, RETRAIN, DeploymentSpec
@@ -137,9 +137,9 @@ def test_of_runs_that_were_missed_one_does_the_work(client: SyncPrefectClient, s
     assert [was_overtaken(run.id) for run in others] == [True, True]
 
 
-def work(client: SyncPrefectClient, run: FlowRun) -> None:
+def work(client: SyncPrefectClient, run: FlowRun, end: State | None = None) -> None:
     client.set_flow_run_state(run.id, Running(), force=True)
-    client.set_flow_run_state(run.id, Completed(), force=True)
+    client.set_flow_run_state(run.id, end or Completed(), force=True)
 
 
 def test_a_run_that_was_due_while_another_worked_is_overtaken(client: SyncPrefectClient, spec: DeploymentSpec) -> None:
@@ -151,6 +151,16 @@ def test_a_run_that_was_due_while_another_worked_is_overtaken(client: SyncPrefec
     assert was_overtaken(second.id)
     by_hand = client.create_flow_run_from_deployment(deployment_id)
     assert not was_overtaken(by_hand.id), "who asks for a run gets one"
+
+
+@pytest.mark.parametrize("end", [Failed(), Crashed(), Cancelled()], ids=["failed", "crashed", "cancelled"])
+def test_a_run_that_did_not_do_its_work_overtakes_none(
+    client: SyncPrefectClient, spec: DeploymentSpec, end: State
+) -> None:
+    deployment_id, _ = serve(spec)
+    first, second = make_due(client, deployment_id, 2)
+    work(client, first, end)
+    assert not was_overtaken(second.id)
 
 
 @pytest.mark.parametrize(
