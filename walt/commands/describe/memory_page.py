@@ -72,7 +72,7 @@ def _remarks(stages: Sequence[StageMemory], limits: Limits) -> Iterator[str]:
         if stage.disk:
             yield "  disk: " + ", ".join(f"{what} {_number(count)} GiB" for what, count in stage.disk.items())
         if not stage.device:
-            yield "  the encoder's configuration is not on this machine, so there are no numbers"
+            yield "  the configuration of its model is not on this machine, so there are no numbers"
     yield ""
     wrong = [stage for stage in stages if not fits(stage, limits)]
     for stage in wrong:
