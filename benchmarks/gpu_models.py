@@ -114,7 +114,7 @@ def transformer(config: TransformerConfig, setup: Setup) -> WaltTransformer:
 
 
 def batches(config: TransformerConfig, count: int, device: str, seed: int = 0) -> list[DiffusionBatch]:
-    """Random videos and as many stacks of images, with all that the model is told."""
+    """Random videos and as many stacks of images, with all that the model is given."""
     generator = torch.Generator().manual_seed(seed)
     frames, height, width = config.latent_grid
 

@@ -84,7 +84,7 @@ def operator_seconds(work: Work) -> dict[str, float]:
 
 
 def training_dtype(device: str) -> torch.dtype:
-    """What trainings compute in where they are told bf16."""
+    """What trainings compute in where they are set to bf16."""
     return torch.bfloat16 if computes_bf16(device) else torch.float32
 
 

@@ -124,8 +124,8 @@ def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Call
 
 def _exit_status(ended: Ended) -> int:
     """The stage's own status where dvc prints it (dvc itself always ends with the same one)."""
-    told = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
-    status = int(told[-1]) if told else ended.status
+    found = [match.group(1) for line in ended.lines if (match := _DVC_STATUS.search(line))]
+    status = int(found[-1]) if found else ended.status
     return status if status >= 0 else 128 - status  # DVC says -9 where a shell says 137
 
 

@@ -72,7 +72,7 @@ def check_cron(cron: str | None) -> None:
         CronSchedule(cron=cron)
     except ValueError:
         raise ConfigurationError(
-            f"--retrain-cron: '{cron}' is no schedule: minute, hour, day, month and weekday, as in '0 3 * * *'"
+            f"--retrain-cron: '{cron}' is not a schedule: minute, hour, day, month and weekday, as in '0 3 * * *'"
         ) from None
 
 

@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def check_options(accelerators: str | None, webhook: str | None) -> None:
     """Raises ConfigurationError, one line: an option is none that ``set_up`` takes."""
     if accelerators is not None and (not accelerators.isdecimal() or int(accelerators) < 1):
-        raise ConfigurationError(f"--accelerators: '{accelerators}' is no whole number from 1 on")
+        raise ConfigurationError(f"--accelerators: '{accelerators}' is not a whole number from 1 on")
     if webhook not in (None, OFF) and urlsplit(webhook).scheme not in ("http", "https"):
         raise ConfigurationError("--failure-webhook: an address begins with http:// or https://; or off")
 

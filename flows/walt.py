@@ -114,7 +114,7 @@ def find_server() -> None:
 
 
 def names_server(root: Path) -> bool:
-    """Whether the environment, a profile or ``prefect.toml`` say which server Prefect is to use, as far as can be told
+    """Whether the environment, a profile or ``prefect.toml`` say which server Prefect is to use, as far as can be known
     without importing Prefect, or Prefect itself where it is imported."""
     if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_PROFILE"):
         return True

@@ -11,7 +11,7 @@ from tests.support.autoencoders import KERNEL_4, PATCHED, VIDEO, drawn, image_co
 from walt.autoencoder import model as model_module
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
-from walt.autoencoder.losses import kl_loss, sample_latents
+from walt.autoencoder.losses import kl_loss, sample_posterior
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics, RunningStatistics
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
@@ -166,7 +166,7 @@ def test_kl_of_the_unit_gaussian_is_zero_and_a_shift_costs_half_its_square() -> 
     zeros = torch.zeros(2, 3, 2, 4, 4)
     assert kl_loss(zeros, zeros) == 0
     assert kl_loss(zeros + 2, zeros) == pytest.approx(0.5 * 4 * 3 * 16)
-    assert torch.equal(sample_latents(zeros + 1, zeros, zeros + 2), zeros + 3)
+    assert torch.equal(sample_posterior(zeros + 1, zeros, zeros + 2), zeros + 3)
 
 
 def test_folder_round_trip_and_its_errors(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_the_dry_run_passes_and_has_every_check(monkeypatch: pytest.MonkeyPatch,
     for model in ("| L, ", "| XL, ", "base of t2v", "aspect of t2v", "sr_2x of t2v", "sr_4x of t2v"):
         assert model in text, model
     assert "of matmul" in text
-    assert gpu_check.PAGE.read_bytes() == before, "a dry run is no result"
+    assert gpu_check.PAGE.read_bytes() == before, "a dry run is not a result"
 
 
 def test_a_check_that_fails_is_a_row_and_a_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_filter_refuses_decodes_nothing_and_lets_in_again(root: Path, monkeypa
     }
     assert figures["decoded_now"] == 0
     run(root)
-    assert {row.key for row in read_manifest(Paths(root).manifest)} == clips.keys(), "a filter is no deletion"
+    assert {row.key for row in read_manifest(Paths(root).manifest)} == clips.keys(), "a filter is not a deletion"
 
 
 def test_measures_can_be_bounded_as_well(root: Path) -> None:

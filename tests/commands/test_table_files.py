@@ -109,7 +109,7 @@ def test_a_table_that_there_is_not_is_refused_with_the_nearest_name() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"against": "patch size 3"}, "is compared with 'patch size 3', which is no row"),
+        ({"against": "patch size 3"}, "is compared with 'patch size 3', which is not a row"),
         ({"last_stage": "evaluat"}, "no stage is called 'evaluat'"),
         ({"rows": [{"name": "a"}, {"name": "a"}], "against": None}, "two rows have the same name"),
         ({"rows": [{"name": "a", "paper": {"FID": 1.0}}], "against": None}, "values of FID"),
@@ -123,7 +123,7 @@ def test_a_file_that_does_not_fit_is_refused(change: dict[str, object], said: st
         load_table("x", tmp_path)
 
 
-def test_networks_that_the_project_names_judge() -> None:
+def test_networks_that_the_project_names_are_used() -> None:
     """The recipe's `features` is there only until they are."""
     table, common = load_table("3a"), load_scale("paper")
     file = NetworkFile(path="i3d.pt", sha256="0" * 64)

@@ -52,9 +52,9 @@ def test_what_the_environment_tells_uv_stays(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("UV_HTTP_TIMEOUT", "7")
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
-    told = uv_environment({"timeout": "60", "cert": "/etc/own.pem", "proxy": "http://proxy.example:3128"})
-    assert (told["UV_HTTP_TIMEOUT"], told["SSL_CERT_FILE"]) == ("7", "/etc/own.pem")
-    assert told["HTTPS_PROXY"] == "http://proxy.example:3128"
+    made = uv_environment({"timeout": "60", "cert": "/etc/own.pem", "proxy": "http://proxy.example:3128"})
+    assert (made["UV_HTTP_TIMEOUT"], made["SSL_CERT_FILE"]) == ("7", "/etc/own.pem")
+    assert made["HTTPS_PROXY"] == "http://proxy.example:3128"
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_listing_goes_by_pages_and_by_patterns(
     assert listed(f"{bucket.url}/top/**/*.mp4") == ["a/1.mp4", "a/2.mp4", "a/b/3.mp4", "c.mp4"]
     assert listed(f"{bucket.url}/nothing/") == []
     remote.upload(file, f"{bucket.url}/top/[x]*/1.mp4")
-    assert listed(f"{bucket.url}/top/[x]*/") == ["[x]*/1.mp4"], "a prefix is no pattern"
+    assert listed(f"{bucket.url}/top/[x]*/") == ["[x]*/1.mp4"], "a prefix is not a pattern"
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_clips_that_are_too_short_are_found_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         check_extractor(extractor, "i3d", 9, (32, 48))
     said = str(caught.value)
-    assert said.startswith("evaluate: i3d cannot judge clips of 9 frames of 32x48: ")
+    assert said.startswith("evaluate: i3d cannot measure clips of 9 frames of 32x48: ")
     assert "Kernel size: (10 x 1 x 1)" in said
     assert "\n" not in said
 
@@ -58,7 +58,7 @@ def test_clips_that_are_too_short_are_found_at_once(tmp_path: Path) -> None:
 def test_pictures_that_are_too_small_are_found_at_once() -> None:
     extractor = RandomNetworkFeatures()
     check_extractor(extractor, "random_network", 1, (4, 4))
-    with pytest.raises(ConfigurationError, match="cannot judge clips of 5 frames of 2x2"):
+    with pytest.raises(ConfigurationError, match="cannot measure clips of 5 frames of 2x2"):
         check_extractor(extractor, "random_network", 5, (2, 2))
 
 

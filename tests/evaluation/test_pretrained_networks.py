@@ -72,7 +72,7 @@ def test_a_folder_of_another_network_is_refused(tmp_path: Path) -> None:
 def test_clips_that_it_cannot_take_are_found_on_zeros(name: NetworkName, frames: int, tmp_path: Path) -> None:
     extractor = opened(name, tmp_path)
     with pytest.raises(
-        ConfigurationError, match=f"^evaluate: {name} cannot judge clips of {frames} frames of 24x32: it "
+        ConfigurationError, match=f"^evaluate: {name} cannot measure clips of {frames} frames of 24x32: it "
     ):
         check_extractor(extractor, name, frames, (24, 32))
 

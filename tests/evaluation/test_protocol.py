@@ -15,11 +15,11 @@ from walt.evaluation.protocol import (
     FOLDER,
     Found,
     departures,
+    frames_left_out,
     label,
     load_protocol,
     measures_of,
     networks_of,
-    unjudged_frames,
 )
 from walt.project.code_identity import code_dependencies
 from walt.project.recipes import load_recipe
@@ -153,9 +153,9 @@ def test_a_network_in_place_of_the_protocols_gives_what_it_can() -> None:
     assert networks_of(config(protocol="ucf101_class")) == ("i3d", "c3d")
 
 
-def test_given_frames_are_not_judged() -> None:
-    assert unjudged_frames(config(protocol="kinetics600_frames")) == 5
-    assert unjudged_frames(config()) == 0
+def test_given_frames_are_left_out_of_the_evaluation() -> None:
+    assert frames_left_out(config(protocol="kinetics600_frames")) == 5
+    assert frames_left_out(config()) == 0
 
 
 @pytest.mark.parametrize("name", ["demo", "ucf101", "kinetics600", "imagenet"])

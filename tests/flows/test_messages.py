@@ -35,7 +35,7 @@ def test_a_training_that_is_refused_fails_the_flow_with_the_ways_on_and_is_not_r
 
 
 def test_only_what_was_made_before_may_lie_in_dvcs_cache(tmp_path: Path) -> None:
-    """A first run is not told to stop and run ``dvc checkout``."""
+    """A first run does not stop for advice and run ``dvc checkout``."""
     from flows import pipeline
 
     stages, stale = stages_needed_for("train-base"), ["ingest", "encode-text", "train-base"]

@@ -50,7 +50,8 @@ def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pyte
     assert serve.main(["--retrain-cron", "every night"]) == 2
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [
-        "error: --retrain-cron: 'every night' is no schedule: minute, hour, day, month and weekday, as in '0 3 * * *'"
+        "error: --retrain-cron: 'every night' is not a schedule: minute, hour, day, month and weekday, "
+        "as in '0 3 * * *'"
     ]
     assert "starting" not in printed.out
 

@@ -32,8 +32,8 @@ def client() -> Iterator[SyncPrefectClient]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--accelerators", "0"], "--accelerators: '0' is no whole number from 1 on"),
-        (["--accelerators", "two"], "--accelerators: 'two' is no whole number from 1 on"),
+        (["--accelerators", "0"], "--accelerators: '0' is not a whole number from 1 on"),
+        (["--accelerators", "two"], "--accelerators: 'two' is not a whole number from 1 on"),
         (
             ["--failure-webhook", "hooks.example/pass"],
             "--failure-webhook: an address begins with http:// or https://; or off",

@@ -1,4 +1,4 @@
-"""Headers of source files: what they say, and files that are no good."""
+"""Headers of source files: what they say, and files that are not usable."""
 
 from __future__ import annotations
 

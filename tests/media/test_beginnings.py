@@ -62,7 +62,7 @@ def test_hevc_cut_at_an_open_group_begins_at_its_key_frame(tmp_path: Path, suffi
 
 
 def test_pictures_that_are_lost_later_still_count() -> None:
-    """Frames that were shown before the first key frame, and packets after it, are no pictures that were left out."""
+    """Frames that were shown before the first key frame, and packets after it, are not pictures that were left out."""
 
     class Packet:
         is_discard = is_corrupt = False

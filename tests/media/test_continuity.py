@@ -65,7 +65,7 @@ def test_an_flv_whose_recorder_began_again_lasts_as_long_as_its_parts(tmp_path: 
 
 
 def test_a_pause_in_an_flv_is_on_its_clock(tmp_path: Path) -> None:
-    """A step ahead is no join: the recorder waited."""
+    """A step ahead is not a join: the recorder waited."""
     times = [Fraction(number, 25) + 30 * (number >= 25) for number in range(50)]
     options = {"crf": "1", "x264-params": f"{REPRODUCIBLE}:keyint=25:bframes=0"}
     path = write_video(
@@ -116,7 +116,7 @@ def test_gaps_in_a_variable_rate_are_not_damage(tmp_path: Path) -> None:
 
 
 def test_a_gap_before_a_variable_rate_keeps_the_same_clips_however_the_file_is_read(tmp_path: Path) -> None:
-    """Over the whole file its rate is not constant, so that the gap is no damage; up to the last wanted frame it is."""
+    """Over the whole file its rate is not constant, so the gap is not damage; up to the last wanted frame it is."""
     constant = [40 * number for number in range(100)]
     times = constant[:30] + [at + 80 for at in constant[30:]]
     for number in range(60):

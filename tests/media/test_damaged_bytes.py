@@ -20,7 +20,7 @@ CODERS = {
     "mjpeg.avi": ("-c:v", "mjpeg", "-q:v", "2"),
     "wmv2.wmv": ("-c:v", "wmv2", "-g", "20", "-q:v", "2"),
 }
-TOLD = ("h264.mp4", "mjpeg.avi", "wmv2.wmv")
+RECOGNISED = ("h264.mp4", "mjpeg.avi", "wmv2.wmv")
 
 
 def coded(folder: Path, name: str) -> Path:
@@ -42,7 +42,7 @@ def test_clips_that_zeroed_packets_touch_are_left_out(tmp_path: Path, name: str)
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(whole.read_bytes())
     at, size = packets[25]
-    begin = size // 3 if name in TOLD else 0  # zeros inside of a packet HEVC decodes to noise, and says nothing
+    begin = size // 3 if name in RECOGNISED else 0  # zeros inside of a packet HEVC decodes to noise, and says nothing
     data[at + begin : at + size] = bytes(size - begin)
     whole.write_bytes(data)
     left = {round(clip.start_seconds * RATE): clip.frames[SIZE] for clip in clips(whole)}

@@ -80,7 +80,7 @@ def test_a_pair_of_which_one_is_in_colour_has_pyscenedetects_value() -> None:
         ([40, 40, 40, 40], []),  # motion
         ([20, 20, 36, 20, 20], [3]),  # 1.8 times
         ([20, 20, 35, 20, 20], []),
-        ([1, 1, 50, 50, 1, 1], [3, 4]),  # a flash: both its ends are no place for a clip
+        ([1, 1, 50, 50, 1, 1], [3, 4]),  # a flash: both its ends are not a place for a clip
         ([], []),
     ],
 )

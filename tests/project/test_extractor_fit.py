@@ -12,7 +12,7 @@ from walt.commands import check
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
-from walt.project.extractor_fit import check_judged_form, made_form
+from walt.project.extractor_fit import check_evaluated_form, made_form
 from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import STAGES, get_stage
@@ -26,7 +26,7 @@ GUARDS = """  guards: # metrics that may not be worse by more than half of that
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The tiny recipe, whose clips have nine frames, judged by a network that needs ten."""
+    """The tiny recipe, whose clips have nine frames, evaluated by a network that needs ten."""
     torch.jit.save(torch.jit.script(NeedsTenFrames()), str(tmp_path / "i3d.pt"))
     text = recipe_text("tiny")
     for old, new in (
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-REFUSED = r"^evaluate: i3d cannot judge clips of 9 frames of 64x128: .*Kernel size: \(10 x"
+REFUSED = r"^evaluate: i3d cannot measure clips of 9 frames of 64x128: .*Kernel size: \(10 x"
 
 
 @pytest.mark.parametrize("stage", [stage.name for stage in STAGES if stage.resumes or stage.name == "sample"])
@@ -70,7 +70,7 @@ def test_check_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_enough_clips_are_taken(project: Path) -> None:
     params = load_params(project)
     longer = params.model_copy(update={"ingest": params.ingest.model_copy(update={"num_frames": 17})})
-    check_judged_form(longer, project)
+    check_evaluated_form(longer, project)
 
 
 def _without(params: Params, *names: str) -> Params:

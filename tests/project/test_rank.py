@@ -61,14 +61,14 @@ def test_without_room_for_its_first_note_it_does_no_work(
 
 
 @pytest.mark.parametrize(
-    ("told", "status", "said"),
+    ("report", "status", "said"),
     [
         (report(7, "the loss is NaN"), 7, "the loss is NaN; "),
         ({"status": 0, "figures": {}, "lost": False, "time": 1.0}, 4, ""),
     ],
 )
 def test_without_room_for_its_last_one_it_says_on_its_standard_error_what_it_has_to_say(
-    told: dict[str, Any],
+    report: dict[str, Any],
     status: int,
     said: str,
     folder: Path,
@@ -77,7 +77,7 @@ def test_without_room_for_its_last_one_it_says_on_its_standard_error_what_it_has
 ) -> None:
     def run(*_: object) -> dict[str, Any]:
         monkeypatch.setattr(storage.os, "fsync", full)
-        return told
+        return report
 
     monkeypatch.setattr(rank, "run_rank", run)
     with pytest.raises(Ended, match=str(status)):

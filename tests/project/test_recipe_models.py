@@ -21,8 +21,8 @@ def test_kinetics_is_told_no_class_and_begins_with_given_frames() -> None:
     assert (params.base.conditioning, params.base.num_classes, params.sample.prompts) == ("none", None, "none")
     assert (params.base.frame_prediction, params.sample.beginning) == (True, "video")
     assert millions(params.base) == pytest.approx(313.1, abs=0.05)
-    told = changed(params.base, conditioning="class", num_classes=600)
-    assert millions(told) == pytest.approx(313.8, abs=0.05)
+    of_classes = changed(params.base, conditioning="class", num_classes=600)
+    assert millions(of_classes) == pytest.approx(313.8, abs=0.05)
 
 
 def test_all_text_to_video_models_are_trained_with_known_first_frames() -> None:

@@ -78,7 +78,7 @@ def test_enough_begin_one_from_the_champions_versions(root: Path) -> None:
     assert params.text.tiny.frozen == "models:/walt-text-encoder/1"
     assert params.resume.if_different == "afresh"
     assert params.train_sr_2x is not None
-    assert params.train_sr_2x.initial_weights is None, "that is no part of the release"
+    assert params.train_sr_2x.initial_weights is None, "that is not part of the release"
 
 
 def test_none_goes_on_from_a_release_that_saw_what_was_taken_down(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""What people are told of prompts that the text encoder does not see whole."""
+"""What is said of prompts that the text encoder does not see whole."""
 
 from __future__ import annotations
 

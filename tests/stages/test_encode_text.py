@@ -428,7 +428,7 @@ def test_the_members_of_a_union_are_kept(tmp_path: Path) -> None:
     assert content(paths)["data/text/members.parquet"] == table, "a model of classes draws by member as well"
     make_text_project(tmp_path, SEVERAL)
     run(CONFIG, paths)
-    assert content(paths) == before, "a dataset that is no union any more has no members"
+    assert content(paths) == before, "a dataset that is not a union any more has no members"
 
 
 def test_without_text_there_is_no_table_of_names(tmp_path: Path) -> None:
@@ -467,6 +467,6 @@ def test_what_is_no_tiny_encoder_cannot_be_frozen(done: Paths, tmp_path: Path) -
     write_json_with_digest(tmp_path / "given/encoder.json", {
         "source": "google/t5-v1_1-xl", "digest": "0", "max_tokens": 8, "width": 16, "files": {},
     })  # fmt: skip
-    with pytest.raises(ConfigurationError, match="given is no tiny encoder that encode-text published"):
+    with pytest.raises(ConfigurationError, match="given is not a tiny encoder that encode-text published"):
         run(frozen("given"), paths)
     assert encoder_of(paths) == encoder_of(done), "the one before stays"

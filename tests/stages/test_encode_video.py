@@ -100,7 +100,7 @@ def test_latents_are_the_normalised_means_of_the_encoder(finished: tuple[Paths, 
 @pytest.mark.usefixtures("bf16_on_any_processor")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_how_much_is_encoded_at_once_changes_no_byte(precision: str, tmp_path: Path) -> None:
-    """All clips together, one by one, each in pieces of time; and it is no other encoder."""
+    """All clips together, one by one, each in pieces of time; and it is not another encoder."""
     found = []
     for megapixels in (100.0, 0.00128, 1e-6):
         paths = make_video_project(tmp_path / str(megapixels))

@@ -308,7 +308,7 @@ def test_errors_before_work(tmp_path: Path, project: Paths, tracked: Tracked) ->
     torch.jit.save(torch.jit.script(NeedsTenFrames()), str(network))
     with pytest.raises(
         ConfigurationError,
-        match=r"^evaluate: i3d cannot judge clips of 5 frames of 32x32: .*Kernel size: .10 x",
+        match=r"^evaluate: i3d cannot measure clips of 5 frames of 32x32: .*Kernel size: .10 x",
     ):
         run(
             config(features="i3d", networks={"i3d": NetworkFile(path=str(network), sha256=sha256_file(network))}),

@@ -320,7 +320,7 @@ def test_a_member_without_anything_is_not_overlooked(root: Path) -> None:
 
 @only_here
 def test_collections_may_overlap(root: Path) -> None:
-    """A subset of another collection is no failure; what else is refused of it counts as ever."""
+    """A subset of another collection is not a failure; what else is refused of it counts as ever."""
     shutil.copytree(root / "videos/films", root / "videos/subset")
     write_list(root / "videos/subset", "a.mp4,again", "b.mp4,again")
     subset = member(LIST, "subset")

@@ -21,7 +21,7 @@ _HEADER = struct.Struct("iIII")
 class FileEvents:
     """``with FileEvents(folder) as events: events.wait(5, seconds=1.0)``.
 
-    A folder that is made meanwhile is watched from when its event is read on; what happened in it before is not told.
+    A folder that is made meanwhile is watched from when its event is read on; what happened in it before has no event.
     Not by watchdog (7.1): where a folder that it watches is replaced by a rename, as outputs here are, its thread ends.
     """
 

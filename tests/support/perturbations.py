@@ -1,4 +1,4 @@
-"""Ways to spoil a video of which each must be seen by what judges videos. Videos are (T, H, W, 3) uint8."""
+"""Ways to spoil a video of which each must be seen by what evaluates videos. Videos are (T, H, W, 3) uint8."""
 
 from __future__ import annotations
 

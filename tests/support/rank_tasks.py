@@ -64,7 +64,7 @@ def training(kind: str, root: Path, work: Path, stop: int | None = None, sharded
     """Train a model of a kind for five steps, with a checkpoint at each, from what is in ``work``: its log and weights.
 
     Args:
-        stop: the step, from 0, at which the process is told to stop; then the outcome is what was logged so far.
+        stop: the step, from 0, at which the process is asked to stop; then the outcome is what was logged so far.
         sharded: each rank holds its share of the model, an autoencoder's with its blocks computed again.
     """
     torch.manual_seed(0)
@@ -74,7 +74,7 @@ def training(kind: str, root: Path, work: Path, stop: int | None = None, sharded
         split(model, more.get("second_model"))
 
     def noted(step: int) -> Any:
-        if step == stop and ranks().rank == ranks().count - 1:  # one rank alone is told
+        if step == stop and ranks().rank == ranks().count - 1:  # one rank alone is asked
             signal_here()
         return losses(step)
 

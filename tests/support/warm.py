@@ -3,7 +3,7 @@
 Of the five seconds that a stage of the tiny recipe takes, four go into importing torch and MLflow, and most of what a
 call of DVC takes goes into its imports. Here a server for each has imported them and forks a process for each call;
 whatever is in ``walt`` is imported by the fork, from the project's own copy. The fork has the caller's arguments,
-environment, folder and standard streams, and its status is the caller's. It is no child of the caller: whoever kills
+environment, folder and standard streams, and its status is the caller's. It is not a child of the caller: whoever kills
 that one does not kill it.
 """
 

@@ -44,7 +44,7 @@ def task(item: Any) -> Any:
         case ("killed",):
             os.kill(os.getpid(), signal.SIGKILL)
         case ("raise",):
-            raise ConfigurationError("told to")
+            raise ConfigurationError("asked to")
         case ("stuck in native code",):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             ctypes.PyDLL(None).sleep(600)  # holds the interpreter: no other thread and no signal handler runs

@@ -51,7 +51,7 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 def weights(whole: Path) -> dict[str, Any]:
-    """With a tensor that shares its memory, one that is no number, one without dimensions, one in bf16."""
+    """With a tensor that shares its memory, one that is not a number, one without dimensions, one in bf16."""
     found: dict[str, Any] = load_file(whole / "model.safetensors")
     found["encoder.embed_tokens.weight"] = found["shared.weight"]
     return found | {

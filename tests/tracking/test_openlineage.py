@@ -205,7 +205,7 @@ def test_what_cannot_be_described_fails_no_run(
 def test_no_event_has_a_credential(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], committed: bool
 ) -> None:
-    """Nor where the client is told to say where the code is from, which sends the origin's address as git has it."""
+    """Nor where the client is set to say where the code is from, which sends the origin's address as git has it."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PLANTED[0])
     file = ask_for_file(monkeypatch, tmp_path)
     config = Path(os.environ["OPENLINEAGE_CONFIG"])

@@ -123,13 +123,13 @@ def test_what_was_measured_on_something_else_decides_nothing() -> None:
 
 
 def test_what_has_no_interval_decides_nothing() -> None:
-    """A guard too: no comparison with what is no number is true, and so none says that it got worse."""
+    """A guard too: no comparison with what is not a number is true, and so none says that it got worse."""
     guarded = RULE.model_copy(update={"guards": (Guard(metric="adherence/shape", better="higher"),)})
     broken = replace(spread(0.2, 0.1), replicates=(math.nan, *spread(0.2, 0.1).replicates[1:]))
     new, old = {"fvd": spread(5.0), "adherence/shape": broken}, {**FIXED, "adherence/shape": spread(0.9, 0.0)}
     decision = decide(guarded, new, old, "3")
     assert (decision.better, decision.reason) == (
-        False, "adherence/shape is no number for some draws of its clips, and so has no interval",
+        False, "adherence/shape is not a number for some draws of its clips, and so has no interval",
     )  # fmt: skip
     of_one = mean_figure([1.0, 2.0, 3.0], SAME, groups=["a"] * 3)
     assert decide(RULE, {"fvd": of_one}, {"fvd": of_one}, "3").reason == (

@@ -30,7 +30,7 @@ def test_all_models_go_back_and_the_one_that_lost_is_not_promoted_again(root: Pa
 
     said = roll_back(CONFIG, "champion", root, "its videos flicker")
     assert said == "walt-base version 1 is champion again, with autoencoder 1: its videos flicker."
-    assert champions(root) == {"base": "1", "autoencoder": "1"}, "super-resolution was no part of it"
+    assert champions(root) == {"base": "1", "autoencoder": "1"}, "super-resolution was not part of it"
 
     again = promoted(root, second, 60)
     assert again == (

@@ -21,7 +21,7 @@ from walt.autoencoder.losses import (
     generator_loss,
     perceptual_loss,
     r1_penalty,
-    sample_latents,
+    sample_posterior,
 )
 from walt.autoencoder.model import CausalAutoencoder
 from walt.core.errors import TerminatedError
@@ -69,7 +69,7 @@ def test_terms_are_those_of_the_steps_videos_and_reconstructions(tmp_path: Path)
     assert pair.discriminator is not None
     assert pair.perceptual is not None
     (batch,) = pair.batch(3)
-    fake = pair.model.decode(sample_latents(*pair.model.encode(batch.video), batch.noise))
+    fake = pair.model.decode(sample_posterior(*pair.model.encode(batch.video), batch.noise))
     logits_real, logits_fake = pair.discriminator(batch.video), pair.discriminator(fake)
     terms = last(pair.losses(3, [batch]))
     close = torch.testing.assert_close

@@ -103,7 +103,7 @@ def test_the_row_is_counted_on_after_sigterm_in_it(tmp_path: Path) -> None:
 
 
 def test_more_may_be_skipped_on_the_next_start(tmp_path: Path) -> None:
-    """The number is no part of what the run is: raising it is one of the ways on."""
+    """The number is not part of what the run is: raising it is one of the ways on."""
     scale = bad_at(4, 5, 6)
     with pytest.raises(DivergedError):
         run(tmp_path, loop_config(skip_non_finite=2), scale=scale)

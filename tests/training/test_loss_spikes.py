@@ -43,7 +43,7 @@ def test_a_spike_is_reported_once_and_each_of_its_steps_is_counted(capsys: pytes
     assert "step 180" in shown
 
 
-def test_null_reports_none_and_early_losses_are_not_judged() -> None:
+def test_null_reports_none_and_early_losses_are_not_compared() -> None:
     losses = noisy(200)
     losses[150] = 9.0
     assert counted(losses, threshold=None) == 0
@@ -56,7 +56,7 @@ def test_a_negative_loss_may_spike_too() -> None:
     assert counted([-loss for loss in noisy(100)] + [5.0]) == 1
 
 
-def test_each_term_is_judged_by_its_own_past() -> None:
+def test_each_term_is_compared_with_its_own_past() -> None:
     spikes = LossSpikes("x", 10.0)
     for step, loss in enumerate(noisy(100)):
         spikes.add(step, {"loss": loss, "discriminator/loss": 100 * loss})

@@ -62,7 +62,7 @@ def test_a_kernel_moves_as_its_matrix_in_any_memory_layout() -> None:
 def test_a_matrix_is_made_orthogonal_in_parts_of_its_shorter_side() -> None:
     matrices = torch.randn(2, 24, 40, generator=torch.Generator().manual_seed(0))
     expected = torch.cat([orthogonal(matrices[:, :8]), orthogonal(matrices[:, 8:16]), orthogonal(matrices[:, 16:])], 1)
-    for cut in (8, 11):  # 24 rows are no multiple of 11
+    for cut in (8, 11):  # 24 rows are not a multiple of 11
         assert torch.equal(in_parts(matrices, cut), expected)
         assert torch.equal(in_parts(matrices.mT, cut), expected.mT)
     assert torch.equal(in_parts(matrices, 24), orthogonal(matrices))

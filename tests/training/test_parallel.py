@@ -161,7 +161,7 @@ def test_stopped_on_two_ranks_and_resumed_on_one_and_on_four(
     kind: str, data: Path, alone: dict[str, Outcome], tmp_path: Path
 ) -> None:
     stopped = on_ranks(2, training, kind, data, tmp_path / "two", 2)
-    for logged, _ in stopped:  # both stop where one of them was told to
+    for logged, _ in stopped:  # both stop where one of them was asked to
         assert [line["step"] for line in logged] == [line["step"] for line in stopped[0][0]]
         assert 2 <= len(logged) <= 3
     shutil.copytree(tmp_path / "two", tmp_path / "one")

@@ -206,7 +206,7 @@ def _gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("backend", ["inline", "process"])
 def test_exceptions_are_raised_in_the_caller(backend: str) -> None:
-    with pytest.raises(ConfigurationError, match="told to"):
+    with pytest.raises(ConfigurationError, match="asked to"):
         list(map_items(task, [1, ("raise",), 2], compute(backend)))
 
 

@@ -68,7 +68,7 @@ def test_items_of_dead_workers_are_retried_and_yielded_once(tmp_path: Path) -> N
     assert [outcome.value for outcome in outcomes] == [0, once[0], 1, None, None, once[1], None, 2]
     assert [outcome.failure.code for outcome in outcomes if outcome.failure] == ["crash", "timeout", "memory"]
     assert all((tmp_path / str(number)).exists() for number in range(2))
-    with pytest.raises(ConfigurationError, match="told to"):
+    with pytest.raises(ConfigurationError, match="asked to"):
         next(found)
     assert children() <= before, "a process or a zombie is left"
 

@@ -30,7 +30,7 @@ DESCRIPTION = "diffusers.json"
 THEIR_WEIGHTS = "diffusion_pytorch_model.safetensors"
 _CLASSES = ("AutoencoderKLWan", "AutoencoderKLCogVideoX")
 _SEEN = 1e-3
-"""Of a latent's standard deviation: a larger change is no rounding, also in bf16 on a GPU."""
+"""Of a latent's standard deviation: a larger change is not rounding, also in bf16 on a GPU."""
 
 
 class DiffusersAutoencoder(CausalAutoencoder):

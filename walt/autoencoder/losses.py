@@ -15,7 +15,7 @@ def at_least_fp32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def sample_latents(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+def sample_posterior(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     """The reparameterised sample: mean + std x noise, all (B, c, t, h, w)."""
     return mean + torch.exp(0.5 * log_variance) * noise
 

@@ -8,7 +8,7 @@ from walt.core.log import info, warning
 from walt.core.paths import Paths
 from walt.project import dvc_yaml as pipeline
 from walt.project.dataset_fit import check_dataset
-from walt.project.extractor_fit import check_judged_form
+from walt.project.extractor_fit import check_evaluated_form
 from walt.project.missing_sources import missing_sources
 from walt.project.runner import load_params
 
@@ -19,7 +19,7 @@ def command() -> None:
     params = load_params(root)
     descriptor = check_dataset(params, root)
     pipeline.check(root)
-    check_judged_form(params, root)
+    check_evaluated_form(params, root)
     info(f"params.yaml, {params.dataset.descriptor} ({descriptor.name}) and dvc.yaml are in order")
     missing = missing_sources(descriptor, params.dataset.path, Paths(root))
     if missing is not None:

@@ -111,13 +111,13 @@ def _in_one_line(error: Any, typed: str | None) -> str:
 
 
 def _of_value(error: Any) -> str:
-    """``'many' is no whole number``: what pydantic says in the words of a program, in those of a person."""
+    """``'many' is not a whole number``: what pydantic says in the words of a program, in those of a person."""
     problem = error.errors(include_url=False)[0]
     kind, limits = problem["type"], problem.get("ctx", {})
     words = {
-        "int_parsing": "is no whole number",
-        "int_from_float": "is no whole number",
-        "float_parsing": "is no number",
+        "int_parsing": "is not a whole number",
+        "int_from_float": "is not a whole number",
+        "float_parsing": "is not a number",
         "greater_than_equal": f"is below {limits.get('ge')}, the least",
         "less_than_equal": f"is above {limits.get('le')}, the most",
     }
@@ -141,7 +141,7 @@ def _unwrapped(text: str) -> str:
 
 
 def _training_command(stage: Stage) -> Any:
-    """The command of a stage that trains: it may be told what becomes of an earlier run's checkpoints."""
+    """The command of a stage that trains: an option says what becomes of an earlier run's checkpoints."""
 
     def run(
         go_on: Annotated[

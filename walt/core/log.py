@@ -51,7 +51,7 @@ def warning(message: str) -> None:
 
 
 class _Unheard(io.FileIO):
-    """What cannot be written to it is lost, and that is no error."""
+    """What cannot be written to it is lost, and that is not an error."""
 
     def write(self, data: Any) -> int:
         try:

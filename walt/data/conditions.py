@@ -19,7 +19,7 @@ from walt.data.text_dataset import TextDataset
 from walt.data.text_tables import LABELS_TABLE, Labels
 
 
-class Conditions(Protocol):
+class StoredConditions(Protocol):
     """The arguments of a transformer's forward that condition it on clips."""
 
     def tensors(
@@ -42,7 +42,7 @@ class TextConditions:
     def tensors(
         self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
     ) -> dict[str, Tensor]:
-        """See ``Conditions``: unconditional is the empty caption."""
+        """See ``StoredConditions``: unconditional is the empty caption."""
         if dropped is not None:  # what is dropped is not read
             keys = [NULL_KEY if drop else key for key, drop in zip(keys, dropped.tolist(), strict=True)]
         of_keys: Sequence[float | None] = [None] * len(keys) if draws is None else draws
@@ -83,7 +83,7 @@ class ClassConditions:
     def tensors(
         self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
     ) -> dict[str, Tensor]:
-        """See ``Conditions``: unconditional, which includes clips without a class, is class ``num_classes``."""
+        """See ``StoredConditions``: unconditional, which includes clips without a class, is class ``num_classes``."""
         labels = torch.from_numpy(self.labels.of(keys, self.num_classes))
         return {"labels": labels if dropped is None else labels.masked_fill(dropped, self.num_classes)}
 
@@ -94,7 +94,7 @@ class NoConditions:
     def tensors(
         self, keys: Sequence[str], dropped: Tensor | None = None, draws: Sequence[float] | None = None
     ) -> dict[str, Tensor]:
-        """See ``Conditions``."""
+        """See ``StoredConditions``."""
         return {}
 
 
@@ -104,7 +104,7 @@ def open_conditions(
     num_classes: int | None,
     choice: CaptionChoice = FIRST,
     pinned: bool = False,
-) -> Conditions:
+) -> StoredConditions:
     """The conditions of the clips in ``data/text`` for a model of that conditioning. Raises as the classes above.
 
     Args:

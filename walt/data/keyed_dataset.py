@@ -130,7 +130,7 @@ class TensorReader:
 
         Args:
             room: where so many bytes of the tensor at a place are to be; contiguous.
-            put: is told that the bytes of the one at a place are there; None: that is all.
+            put: is called when the bytes of the one at a place are there; None: that is all.
             first: the place of the first one.
 
         Raises:

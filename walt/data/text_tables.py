@@ -139,7 +139,7 @@ def _captions_of(batch: pa.RecordBatch, kinds: dict[tuple[str, ...], int]) -> _P
         raise ValueError("a clip has another number of names than of captions")
     ids, odd = ids_of_column(captions.flatten())
     if odd:
-        raise ValueError(f"'{min(odd.values())}' is no id of a caption")
+        raise ValueError(f"'{min(odd.values())}' is not an id of a caption")
     coded = names.flatten().dictionary_encode()
     texts, codes = coded.dictionary.to_pylist(), numbers_in(coded.indices, np.int32).astype(np.int64)
     starts = np.cumsum(counts) - counts

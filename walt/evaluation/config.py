@@ -42,7 +42,7 @@ class EvaluateConfig(Section):
     """Name of the caption with which the held-out loss is taken of a clip that has several; null, and where no caption
     of a clip has that name: its first."""
     protocol: str
-    """Name of a file of ``walt/evaluation/protocols``: what the samples are judged by."""
+    """Name of a file of ``walt/evaluation/protocols``: what the samples are evaluated by."""
     features: NetworkName | None
     """In place of the protocol's networks, for which no file is at hand; null: the protocol's. Each number then says
     so."""

@@ -10,7 +10,7 @@ from walt.evaluation.adherence import Video, background_of, observe
 
 def describe_shapes(video: Video) -> str:
     """What a clip (T, H, W, 3) uint8 RGB shows, as ``walt.data.shapes.caption`` says it; empty where its colour or its
-    shape cannot be told."""
+    shape is not recognised."""
     seen = observe(video)
     if seen.colour is None or seen.shape is None:
         return ""

@@ -1,7 +1,7 @@
 """Networks that turn clips into features, between whose sets a distance is taken.
 
-An extractor must not change with the models that are judged by it. Numbers of two extractors cannot be compared; only
-the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717). TorchScript files are called as
+An extractor must not change with the models that are evaluated by it. Numbers of two extractors cannot be compared;
+only the one on the I3D network is called FVD (Unterthiner et al., arXiv 1812.01717). TorchScript files are called as
 StyleGAN-V (I3D, C3D) and StyleGAN3 (Inception) call theirs; networks of transformers are in
 ``walt.evaluation.pretrained_folders``.
 """
@@ -146,7 +146,7 @@ def _bytes_of(clips: Tensor) -> Tensor:
 
 def _pictures(clips: Tensor) -> Tensor:
     if clips.shape[2] != 1:
-        raise ValueError("it judges pictures, not videos")
+        raise ValueError("it measures pictures, not videos")
     return _bytes_of(clips)[:, :, 0]
 
 
@@ -200,7 +200,7 @@ def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size
     Raises:
         ConfigurationError: it fails on clips of that shape, gives other features than it says, or has no classes.
     """
-    said = f"evaluate: {name} cannot judge clips of {num_frames} frames of {size_folder(size)}"
+    said = f"evaluate: {name} cannot measure clips of {num_frames} frames of {size_folder(size)}"
     device = next(iter(extractor.parameters()), torch.zeros(1)).device
     zeros = torch.zeros(1, 3, num_frames, *size, device=device)
     try:

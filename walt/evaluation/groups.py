@@ -39,7 +39,7 @@ def recordings(manifest: Path, keys: Collection[str]) -> dict[str, str]:
         for key, group, source in zip(*(ours[name].to_pylist() for name in _COLUMNS), strict=True):
             found[key] = recording(group, source)
     if missing := set(keys) - found.keys():
-        raise CorruptArtifactError(f"{manifest}: it does not have the clip {min(missing)}, which is to be judged")
+        raise CorruptArtifactError(f"{manifest}: it does not have the clip {min(missing)}, which is to be evaluated")
     return found
 
 
@@ -68,7 +68,7 @@ def of_samples(
 
 
 def condition(*groups: Groups) -> dict[str, str]:
-    """For ``Figure.conditions``: resamples of other groups draw other items, and are no pair."""
+    """For ``Figure.conditions``: resamples of other groups draw other items, and are not a pair."""
     return {DRAWN: sha256_json([of and list(of) for of in groups])} if any(groups) else {}
 
 

@@ -3,7 +3,7 @@
 The maximum mean discrepancy MMD^2 = E k(x, x') + E k(y, y') - 2 E k(x, y) with k(x, y) = (x.y / D + c)^degree. KID
 (Binkowski et al., arXiv 1801.01401) has degree 3 and c 1 and leaves out each item's pair with itself, so that it is 0
 in the mean for sets of one distribution, however few they are, and may be below 0. JEDi (Luo et al., arXiv 2410.05203)
-has degree 2 and c 0, keeps those pairs, and multiplies by 100; on other features than V-JEPA's it is no JEDi.
+has degree 2 and c 0, keeps those pairs, and multiplies by 100; on other features than V-JEPA's it is not JEDi.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def frechet_network(config: EvaluateConfig) -> NetworkName:
     return next(measure.network for measure in measures_of(config) if "frechet_distance" in measure.metrics)
 
 
-def frechet_distance(config: EvaluateConfig) -> str:
+def frechet_metric(config: EvaluateConfig) -> str:
     """The first Frechet distance that a configuration gives. Raises as ``frechet_network``."""
     return of_network("frechet_distance", frechet_network(config))
 

@@ -115,7 +115,7 @@ class Protocol(Section):
     given_frames: NonNegativeInt
     """First frames that the model was given."""
     judge_given_frames: bool
-    """Whether they are judged too; else both sides are cut."""
+    """Whether they are evaluated too; else both sides are cut."""
     measures: tuple[Measure, ...]
 
 
@@ -179,8 +179,8 @@ def networks_of(config: EvaluateConfig) -> tuple[NetworkName, ...]:
     return tuple(dict.fromkeys(measure.network for measure in measures_of(config)))
 
 
-def unjudged_frames(config: EvaluateConfig) -> int:
-    """So many first frames of each clip are given, and not judged."""
+def frames_left_out(config: EvaluateConfig) -> int:
+    """So many first frames of each clip are given, and left out of the evaluation."""
     protocol = load_protocol(config.protocol)
     return 0 if protocol.judge_given_frames else protocol.given_frames
 

@@ -52,7 +52,7 @@ class Sets:
     sets: Sequence[Hashable]
     """Of each sample what its set is called; each figure is the mean of the sets."""
     given_frames: int
-    """First frames of each clip that are not judged."""
+    """First frames of each clip that are left out of the evaluation."""
     statistics: Mapping[NetworkName, Statistics]
     """By network; to which Frechet distances are taken in place of the real clips."""
     conditions: Mapping[str, str]
@@ -83,7 +83,7 @@ def read_statistics(path: Path, sha256: str, network: str) -> Statistics:
         with np.load(path, allow_pickle=False) as arrays:
             mean, covariance = (np.asarray(arrays[name], dtype=np.float64) for name in ("mu", "sigma"))
     except (ValueError, KeyError, OSError) as error:
-        raise ConfigurationError(f"{setting}: '{path}' is no .npz with mu and sigma: {error}") from error
+        raise ConfigurationError(f"{setting}: '{path}' is not an .npz with mu and sigma: {error}") from error
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ConfigurationError(f"{setting}: mu {mean.shape} and sigma {covariance.shape} do not belong together")
     return Statistics(mean, covariance, sha256)

@@ -83,7 +83,7 @@ def check_names(files: Sequence[str], name: str) -> None:
 
 
 def _compare(folder: Path, name: str, named: dict[str, str], found: Iterable[str]) -> None:
-    """Raise CorruptArtifactError where files are not those that the manifest names. A changed card is no damage: the
+    """Raise CorruptArtifactError where files are not those that the manifest names. A changed card is not damage: the
     Hub's page lets people edit it."""
     there = set(found)
     for file in sorted(named.keys() | there):

@@ -6,7 +6,7 @@ used is taken over as it is written, with its comments, and so are those that it
 annotations have. What stays out: classes that only annotations name (they are never evaluated), checks of settings, and
 what ``LEFT_OUT`` names.
 
-diffusers copies the file that it is told, and of the files that this one imports only those that it names itself, into
+diffusers copies the file that it is given, and of the files that this one imports only those that it names itself, into
 one folder for all models; so the code is one file, and its name holds its digest.
 """
 

@@ -81,7 +81,7 @@ class TakedownRecord:
 
     @classmethod
     def read(cls, path: Path) -> TakedownRecord:
-        """Raises CorruptArtifactError: the file is no record, or was changed."""
+        """Raises CorruptArtifactError: the file is not a record, or was changed."""
         value, has_digest = read_json_with_digest(path)
         try:
             if not has_digest:

@@ -159,7 +159,7 @@ def read_annotations(folder: Path) -> Annotations:
     """The tables of a folder, together; none if there is no folder.
 
     Raises:
-        ConfigurationError: a table is not Parquet, has no ``key``, one twice, one that is no text, no further column,
+        ConfigurationError: a table is not Parquet, has no ``key``, one twice, one that is not text, no further column,
             a column that is neither numbers nor text or has a name of the manifest's own; or two tables have a column
             of the same name.
     """

@@ -251,7 +251,7 @@ class VideoReader:
                 decoded = self._decoder.decode(packet)
             except av.InvalidDataError:
                 if self._strict and self.continuity.is_first_key(packet):
-                    raise Unfit("what a strict decoder refuses from the first picture on may be no damage") from None
+                    raise Unfit("what a strict decoder refuses from the first picture on may not be damage") from None
                 self._undecodable += self.continuity.fail(packet)  # checked at the end: the last may be incomplete
                 continue
             for frame in decoded:

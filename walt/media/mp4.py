@@ -29,7 +29,7 @@ FAITHFUL = f"{REPRODUCIBLE}:psy=0:aq-mode=0:cabac=0:b-adapt=0:scenecut=0:rc-look
 frames of one shot; at such rates CABAC would save 4 % of the bytes and take twice as long to decode
 (docs/results/ingest.md)."""
 _CODED_FPS = 8
-"""What x264 is told in place of a clip's rate, which the container has: of frames that are shown for a shorter time it
+"""What x264 is given in place of a clip's rate, which the container has: of frames that are shown for a shorter time it
 keeps less, so that ``crf`` would mean another quality at another rate (``findings/x264_crf_rate.sh``)."""
 NO_REMARKS = "filter_units=remove_types=6"
 """Removes x264's version and settings, about 600 bytes, which it writes into each file."""

@@ -99,7 +99,7 @@ class AutoencoderValidation:
         return figures
 
     def _takes(self, frames: int, size: Size) -> bool:
-        """Whether the network can judge such clips; it is chosen for the samples, whose form may be another."""
+        """Whether the network can take such clips; it is chosen for the samples, whose form may be another."""
         try:
             check_extractor(self.extractor, self.network, frames, size)
         except ConfigurationError as error:

@@ -126,16 +126,16 @@ class _Ranks:
 
     def follow(self, cluster: ClusterRun) -> dict[str, Any]:
         """Pass on what they say until they have ended; the stage's figures. Raises as ``launch_on_cluster``."""
-        told: float | None = None
+        terminated_at: float | None = None
         with NotedSigterm() as terminated:
             while True:
                 event = cluster.next_event(_LOOK_SECONDS)
                 if event and self._take(event):
                     break
-                if terminated.came and told is None:
-                    told = time.monotonic()
+                if terminated.came and terminated_at is None:
+                    terminated_at = time.monotonic()
                     cluster.stop()
-                if told is not None and time.monotonic() > told + self._patience:
+                if terminated_at is not None and time.monotonic() > terminated_at + self._patience:
                     raise StorageError(f"{self._stage.name}: SIGTERM, and the ranks did not stop in time; run again")
         if self._lost and not any(report["status"] for report in self._reports.values()):
             raise StorageError(self._lost)

@@ -8,7 +8,7 @@ from walt.core.config import load_section
 from walt.core.errors import ConfigurationError
 from walt.core.transformers import TRANSFORMERS
 from walt.data.mixture import check_member_names
-from walt.evaluation.metric_names import frechet_distance, is_of_a_check
+from walt.evaluation.metric_names import frechet_metric, is_of_a_check
 from walt.ingest.config import Descriptor
 from walt.ingest.sources.classes import read_classes
 from walt.project.params import Params
@@ -37,7 +37,7 @@ def check_dataset(params: Params, root: Path) -> Descriptor:
         )
     for key, metric in params.promotion.metrics.items():
         if descriptor.adherence is None and is_of_a_check(metric):
-            made = frechet_distance(params.evaluate)
+            made = frechet_metric(params.evaluate)
             said = f"promotion.{key} is {metric}, but {file} has no adherence check"
             raise ConfigurationError(f"params.yaml: {said}: name another, such as {made}")
     for transformer in TRANSFORMERS:

@@ -1,4 +1,4 @@
-"""Whether the networks that will judge the videos can take them: asked before anything is trained for it."""
+"""Whether the networks that evaluate the videos can take them: asked before anything is trained for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from walt.evaluation.protocol import networks_of
 from walt.project.params import Params
 
 
-def check_judged_form(params: Params, root: Path) -> None:
+def check_evaluated_form(params: Params, root: Path) -> None:
     """Call each learned network once, on zeros of the form of the videos that these parameters make, for all that the
     protocol asks of it, and read the statistics that samples will be compared with.
 
@@ -24,7 +24,7 @@ def check_judged_form(params: Params, root: Path) -> None:
     """
     if set(networks_of(params.evaluate)) <= set(WITHOUT_FILES):
         return
-    from walt.evaluation.judges import open_extractors, open_statistics  # imports torch
+    from walt.evaluation.protocol_inputs import open_extractors, open_statistics  # imports torch
 
     num_frames, size = made_form(params)
     extractors = open_extractors(params.evaluate, Paths(root), num_frames, size, "cpu")

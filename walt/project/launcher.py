@@ -106,10 +106,10 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
                     raise
                 said = f"{os.strerror(error.errno)}: a limit of this machine (ulimit -a)"
                 raise StorageError(f"the {count} processes of the stage cannot be started: {said}") from error
-        told, timeout = _read(reports), params.compute.rank_timeout_minutes
-        _check_told(told, failed, count, folder)
-        traces = traces_of(reports, set(range(count)) - set(told), failed, Paths(root).work(stage.name))
-        return result_of(told, failed, count, timeout, sigterm.came, traces)
+        written, timeout = _read(reports), params.compute.rank_timeout_minutes
+        _check_written(written, failed, count, folder)
+        traces = traces_of(reports, set(range(count)) - set(written), failed, Paths(root).work(stage.name))
+        return result_of(written, failed, count, timeout, sigterm.came, traces)
 
 
 def _check_loopback() -> None:
@@ -126,7 +126,7 @@ def _check_loopback() -> None:
     raise StorageError(f"{said}: the processes of a stage meet there, so this machine needs its loopback") from found[0]
 
 
-def _check_told(reports: Mapping[int, Any], failed: Mapping[int, int], count: int, folder: Path) -> None:
+def _check_written(reports: Mapping[int, Any], failed: Mapping[int, int], count: int, folder: Path) -> None:
     """Raise the error of a rank that ended with its status, and could not leave its message in ``folder``; not where
     another rank has said what went wrong."""
     if any(entry["status"] and not entry["lost"] for entry in reports.values()):

@@ -21,7 +21,7 @@ _NO_GIT = "    no_scm = true\n"
 
 
 def is_new(root: Path) -> bool:
-    """Whether ``walt init`` has to make a project of this folder: it is no clone, and was not made one before."""
+    """Whether ``walt init`` has to make a project of this folder: it is not a clone, and was not made one before."""
     return not has_the_code(root) and not (root / PIPELINE_FILE).is_file()
 
 

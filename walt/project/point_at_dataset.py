@@ -12,7 +12,7 @@ from walt.core.printable import printable
 from walt.core.storage import replace_file
 from walt.core.yaml_files import parse_commented, read_commented, yaml_bytes
 from walt.evaluation.config import EvaluateConfig
-from walt.evaluation.metric_names import frechet_distance
+from walt.evaluation.metric_names import frechet_metric
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
 from walt.ingest.sources.rows import tables_outside
@@ -77,7 +77,7 @@ def point_at_dataset(root: Path, described: Described, recipe: bytes | None = No
     params["sample"]["prompts"] = "held_out" if descriptor.caption_required else "none"
     params["evaluate"]["protocol"] = "own"
     evaluate = parse_section(params["evaluate"], EvaluateConfig, "params.yaml: evaluate")
-    params["promotion"].update({"metric": frechet_distance(evaluate), "better": "lower", "guards": [], "floor": None})
+    params["promotion"].update({"metric": frechet_metric(evaluate), "better": "lower", "guards": [], "floor": None})
     contents = {root / file: descriptor_bytes(descriptor), root / "params.yaml": yaml_bytes(params)}
     if names is not None and classes:
         contents = {root / names: "".join(f"{name}\n" for name in classes).encode(), **contents}

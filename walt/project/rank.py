@@ -1,8 +1,8 @@
 """One process of a stage that runs on several devices. ``walt.project.launcher`` starts them all on one machine,
 ``walt.project.cluster`` on several.
 
-The first one writes, logs and publishes; the others compute and are silent. How a process ended is told to the stage,
-so that it can say what went wrong where it began: the others' errors are that they lost it.
+The first one writes, logs and publishes; the others compute and are silent. How a process ended is reported to the
+stage, so that it can say what went wrong where it began: the others' errors are that they lost it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run_rank(stage: Stage, root: Path, params: Params, rank: int, join: Callable
         except (TerminatedError, DivergedError):  # of all ranks at once: the first may still be writing a checkpoint
             if threading.current_thread() is threading.main_thread():
                 for number in SIGNALS:
-                    signal.signal(number, signal.SIG_IGN)  # it is stopping: whoever ends first has the others told
+                    signal.signal(number, signal.SIG_IGN)  # it is stopping: whoever ends first has the others stopped
             wait_for_all()
             raise
         leave()
@@ -116,7 +116,7 @@ def main() -> None:
             last_words.keep(folder / "reports", str(rank))
         write_json(folder / "reports" / f"{rank}{PROCESS_SUFFIX}", os.getpid())
     except StorageError as error:
-        _end_untold(rank, error.exit_status, str(error))
+        _end_without_report(rank, error.exit_status, str(error))
     params = load_section(folder / PARAMETERS, Params)
     report = run_rank(get_stage(sys.argv[1]), Path(sys.argv[2]), params, rank, lambda: _join_as_started(params))
     report["time"] = time.monotonic()  # the ranks have one machine's, which nobody sets while they run
@@ -126,14 +126,14 @@ def main() -> None:
         write_json(folder / "reports" / f"{rank}.json", report)
     except StorageError as error:
         said = f"{report['message']}; {error}" if "message" in report else str(error)
-        _end_untold(rank, report["status"] or error.exit_status, said)
+        _end_without_report(rank, report["status"] or error.exit_status, said)
     sys.stdout.flush()
     if report.get("waited"):
         time.sleep(LAST_WORDS_SECONDS)  # when this process ends, so do the others
     os._exit(report["status"])  # at once: after a lost rank, the libraries' threads would wait for it
 
 
-def _end_untold(rank: int, status: int, said: str) -> NoReturn:
+def _end_without_report(rank: int, status: int, said: str) -> NoReturn:
     """End without a report, where it cannot be written: with the exit status alone, and a line for people."""
     print(f"walt: rank {rank}: {said}", file=sys.stderr, flush=True)
     os._exit(status)

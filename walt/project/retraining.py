@@ -75,7 +75,7 @@ def begin(root: Path) -> Plan:
         plan = Plan(True, said, {}, {})
     else:
         known = _known(connection, root, champion[_DECIDER])
-        plan = _judged(params, root, champion, known)
+        plan = _plan_against(params, root, champion, known)
     if plan.go and plan.settings:
         _write_settings(root, plan.settings)
     write_json(_work(root) / PLAN_FILE, asdict(plan))
@@ -148,7 +148,9 @@ def count_new(keys: pa.Array, known: pa.Array) -> int:
     return len(keys) - int(pc.sum(pc.is_in(keys, known)).as_py() or 0)
 
 
-def _judged(params: Params, root: Path, champion: Mapping[str, str], known: tuple[pa.Array, pa.Array] | None) -> Plan:
+def _plan_against(
+    params: Params, root: Path, champion: Mapping[str, str], known: tuple[pa.Array, pa.Array] | None
+) -> Plan:
     present = _training_keys(Paths(root).clips / CLIPS_FILE)
     alias, version = params.promotion.alias, champion[_DECIDER]
     settings = cycle_settings(params, champion)

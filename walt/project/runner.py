@@ -21,7 +21,7 @@ from walt.core.storage import (
     write_json,
 )
 from walt.project.devices import count_ranks, spreads
-from walt.project.extractor_fit import check_judged_form
+from walt.project.extractor_fit import check_evaluated_form
 from walt.project.lineage_events import stage_events
 from walt.project.not_asked_for import prepare_inputs
 from walt.project.params import Params
@@ -68,7 +68,7 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
     """
     params = load_params(root)
     if stage.resumes or stage.name == "sample":  # a training may take weeks: what it is for must be possible
-        check_judged_form(params, root)
+        check_evaluated_form(params, root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
         _tidy(stage, paths)

@@ -25,9 +25,9 @@ def captions(manifest: Path, split: str, count: int, wanted: str | None, seed: i
         wanted: name of the caption that is taken of a clip; None, and where it has none of that name: its first.
     """
     rows = iterate_columns(manifest, "key", "group", "source_sha256", "captions", "split", "kind")
-    told = {key: recording(group, source) for key, group, source, said, of, kind in rows
+    recordings = {key: recording(group, source) for key, group, source, said, of, kind in rows
             if said and (of, kind) == (split, "video")}  # fmt: skip
-    places = {key: place for place, key in enumerate(draw_order(told, seed))}
+    places = {key: place for place, key in enumerate(draw_order(recordings, seed))}
     found: dict[str, tuple[int, Sequence[Caption]]] = {}
     for key, said in iterate_columns(manifest, "key", "captions"):
         if key not in places:

@@ -286,7 +286,7 @@ def _copy_frozen(address: str, config: Config, paths: Paths, folder: Path) -> No
             f"text.tiny.frozen is {address}, which this stage replaces: name a copy, or a version in the registry"
         )
     if checked_description(given.folder, paths.root)["source"] != TINY:
-        raise ConfigurationError(f"text.tiny.frozen: {address} is no tiny encoder that encode-text published")
+        raise ConfigurationError(f"text.tiny.frozen: {address} is not a tiny encoder that encode-text published")
     shutil.copytree(given.folder / TINY_FOLDER, folder / TINY_FOLDER)
     forget(paths.work(STAGE))
 

@@ -32,7 +32,7 @@ from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import read_json, write_json
 from walt.data.caption_choice import CaptionChoice, check_names
-from walt.data.conditions import Conditions, TextConditions, open_conditions
+from walt.data.conditions import StoredConditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.manifest import iterate_columns
 from walt.diffusion.config import DiffusionConfig
@@ -46,8 +46,8 @@ from walt.evaluation.draws import Groups
 from walt.evaluation.extractors import Extractor
 from walt.evaluation.groups import chosen, condition, detail, of_clips, of_samples, recordings
 from walt.evaluation.held_out import HeldOutBatch, held_out_errors, held_out_inputs
-from walt.evaluation.judges import drawn_clips, open_extractors, open_statistics, wanted_clips
-from walt.evaluation.protocol import Found, departures, label, load_protocol, measures_of, unjudged_frames
+from walt.evaluation.protocol import Found, departures, frames_left_out, label, load_protocol, measures_of
+from walt.evaluation.protocol_inputs import drawn_clips, open_extractors, open_statistics, wanted_clips
 from walt.evaluation.resampling import mean_figure
 from walt.evaluation.set_figures import Sets, measure_sets, of_each_set
 from walt.ingest.config import DatasetConfig, Descriptor
@@ -106,7 +106,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
     sets = Sets(
         real, [partial(_read, one.lossless) for one in samples], [one.prompt for one in samples], sets_of(samples),
-        unjudged_frames(config.evaluate), statistics, made, paths.work(STAGE) / "features", made["code"],
+        frames_left_out(config.evaluate), statistics, made, paths.work(STAGE) / "features", made["code"],
         *groups_of(config, samples, real, paths),
     )  # fmt: skip
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
@@ -236,7 +236,7 @@ def _of_losses(config: EvaluateConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", include={"timestep_bands", "held_out_batches", "batch_size", "precision"})
 
 
-def _conditions(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> Conditions:
+def _conditions(config: EvaluateConfig, model: TransformerConfig, paths: Paths) -> StoredConditions:
     """Of the clips, with the stated caption. Raises ConfigurationError where no clip has one of that name."""
     choice = CaptionChoice(config.caption)
     conditions = open_conditions(paths.text, model.conditioning, model.num_classes, choice)
@@ -245,7 +245,7 @@ def _conditions(config: EvaluateConfig, model: TransformerConfig, paths: Paths) 
     return conditions
 
 
-def _first_taken(conditions: Conditions, batches: list[HeldOutBatch]) -> dict[str, str]:
+def _first_taken(conditions: StoredConditions, batches: list[HeldOutBatch]) -> dict[str, str]:
     """A remark about clips that have captions, but none of the stated name."""
     if not isinstance(conditions, TextConditions) or conditions.choice.name is None:
         return {}
@@ -257,7 +257,7 @@ def _first_taken(conditions: Conditions, batches: list[HeldOutBatch]) -> dict[st
 
 
 def _held_out_batches(
-    config: EvaluateConfig, model: TransformerConfig, conditions: Conditions, paths: Paths
+    config: EvaluateConfig, model: TransformerConfig, conditions: StoredConditions, paths: Paths
 ) -> Iterator[HeldOutBatch]:
     latents = LatentDataset(paths.latents, model.resolution, "held_out")
     low = None

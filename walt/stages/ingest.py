@@ -141,8 +141,8 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
 
 
 def _prune(cache: ClipCache, listed: list[Source] | None, taken_down: set[str]) -> None:
-    """Remove what is no input from the cache; where there is a filter (None), only what was taken down: what a filter
-    keeps out is not hashed, and stays cut for when it is let in again."""
+    """Remove what is not an input from the cache; where there is a filter (None), only what was taken down: what a
+    filter keeps out is not hashed, and stays cut for when it is let in again."""
     if listed is not None:
         cache.prune({source.file.name for source in listed})
     forget(cache.folder.parent, taken_down)

@@ -25,7 +25,7 @@ from walt.core.storage import atomic_directory, write_json
 from walt.core.transformers import Transformer, get_transformer
 from walt.data.caption_choice import CaptionChoice
 from walt.data.clip_table import CLIPS_TABLE
-from walt.data.conditions import Conditions, TextConditions, open_conditions
+from walt.data.conditions import StoredConditions, TextConditions, open_conditions
 from walt.data.latent_dataset import LatentDataset
 from walt.data.members import Members
 from walt.data.mixture import mixtures
@@ -293,7 +293,7 @@ def weights_for(folder: Path, architecture: TransformerConfig) -> dict[str, Tens
     return at_aspect(trained.state_dict(), trained.config, architecture)
 
 
-def check_text_width(conditions: Conditions, architecture: TransformerConfig, section: str) -> None:
+def check_text_width(conditions: StoredConditions, architecture: TransformerConfig, section: str) -> None:
     """Raises ConfigurationError where the stored embeddings are not as wide as the model expects."""
     if not isinstance(conditions, TextConditions):
         return

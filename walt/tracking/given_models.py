@@ -81,7 +81,7 @@ def forget(keep: Path) -> None:
 
 def version_at(connection: server.Connection, address: str) -> Any:
     """MLflow's entry of the version at ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``. Raises ConfigurationError
-    where there is none, or where it is no such address."""
+    where there is none, or where it is not such an address."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ConfigurationError(f"{address}: an address in the registry is models:/NAME@ALIAS or models:/NAME/VERSION")

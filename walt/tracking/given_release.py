@@ -83,7 +83,7 @@ def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) 
         measured = base.tags.get(MEASURED_TAG)
         if measured is None:
             raise ConfigurationError(
-                f"{address}: version {version} was never evaluated with other models, so it is no release; "
+                f"{address}: version {version} was never evaluated with other models, so it is not a release; "
                 "`walt promote` makes one"
             )
         addresses = {}

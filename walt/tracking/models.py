@@ -336,7 +336,7 @@ def _move_alias(
     digests: Mapping[str, str],
     left: set[str],
 ) -> None:
-    """Give the alias to a whole release, and take it from models that are no part of it.
+    """Give the alias to a whole release, and take it from models that are not part of it.
 
     The decider comes last: until it has its figures and the alias, the same question gets the same answer.
     """

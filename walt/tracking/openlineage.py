@@ -73,7 +73,7 @@ class Job:
 
 
 def is_asked_for() -> bool:
-    """Whether OpenLineage's client is told where events go."""
+    """Whether OpenLineage's client knows where events go."""
     if os.environ.get(_OFF_VARIABLE, "").strip().lower() == "true":
         return False
     by_variable = any(name.startswith(_ASKING) and value for name, value in os.environ.items())
@@ -125,7 +125,7 @@ class _Events:
 
     @property
     def name(self) -> str:
-        """As parts of this run are told."""
+        """As parts of this run are reported."""
         return f"{self._namespace}/{self._job.name}/{self._run_id}"
 
     def begin(self, inputs: Callable[[], Sequence[Dataset]]) -> None:

@@ -164,7 +164,7 @@ def not_comparable(name: str, new: Figure, old: Figure | None, version: str) -> 
             few, what = min(new.items, old.items), "clips"
         return f"{name} was measured on {few} {what}, too few for an interval"
     if not all(map(math.isfinite, (*new.replicates, *old.replicates))):
-        return f"{name} is no number for some draws of its clips, and so has no interval"
+        return f"{name} is not a number for some draws of its clips, and so has no interval"
     if new.value != old.value and all(figure.is_constant and figure.low == figure.high for figure in (new, old)):
         return f"{name} is the same for each clip, of both: a constant, which says nothing of what chance may give"
     return None

@@ -23,7 +23,7 @@ from walt.autoencoder.losses import (
     perceptual_loss,
     r1_penalty,
     reconstruction_loss,
-    sample_latents,
+    sample_posterior,
 )
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.perceptual import PerceptualNetwork
@@ -214,7 +214,7 @@ class AutoencoderObjective:
         reconstruction: Tensor | None = None
         mean, log_variance = self.model.encode(video)
         if weights.reconstruction or weights.perceptual or weights.adversarial:
-            reconstruction = self.model.decode(sample_latents(mean, log_variance, noise))
+            reconstruction = self.model.decode(sample_posterior(mean, log_variance, noise))
             if weights.reconstruction:
                 terms["reconstruction"] = reconstruction_loss(reconstruction, video)
             if self.perceptual is not None:

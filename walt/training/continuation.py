@@ -114,7 +114,7 @@ def resume(
         identity: with the training section (``run_identity``).
 
     Raises:
-        DifferentRunError: it is of a run with another result, which ``begin`` was not told to go on with.
+        DifferentRunError: it is of a run with another result, and ``begin`` was not asked to go on with it.
         ConfigurationError: it is of another version.
         NoneWholeError: all checkpoints are damaged.
     """

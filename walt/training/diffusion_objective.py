@@ -15,7 +15,7 @@ from torch import Tensor
 
 from walt.core.errors import RejectLimitError
 from walt.core.ranks import ranks
-from walt.data.conditions import Conditions
+from walt.data.conditions import StoredConditions
 from walt.data.epoch_order import hash_integer, sample_draws
 from walt.data.key_index import FrozenKeys
 from walt.data.latent_dataset import LatentDataset
@@ -87,7 +87,7 @@ class BatchMaker:
         schedule: Schedule,
         latents: LatentDataset,
         low_latents: LatentDataset | None,
-        conditions: Conditions,
+        conditions: StoredConditions,
         condition_dropout: float,
         frame_prediction_probability: float,
         seed: int,

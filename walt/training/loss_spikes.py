@@ -15,7 +15,7 @@ _FEWEST = 20
 _NORMAL = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
 _SMALLEST = 0.01
-"""The deviation counts as at least this share of the median: losses that hardly differ are no reason for a warning."""
+"""The deviation counts as at least this share of the median: losses that hardly differ do not warrant a warning."""
 
 
 class LossSpikes:

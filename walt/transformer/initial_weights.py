@@ -18,7 +18,7 @@ def initialise(model: nn.Module) -> None:
     """Set every weight.
 
     Linear layers: Xavier uniform, biases zero; the columns of the first layer that see the estimate, the known
-    frames and the low resolution are no exception. Position embeddings, relative position biases and the
+    frames and the low resolution are not an exception. Position embeddings, relative position biases and the
     labels' embedding: normal, std 0.02. Modulations start at zero, so each block's gated branches start closed
     (AdaLN-Zero, DiT section 3.2); of the low-rank pair only the second factor is zero, since two zero factors would
     never learn. Cross-attention's output and the last layer start at zero: the untrained model predicts zero. Scales of

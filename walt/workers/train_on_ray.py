@@ -229,7 +229,7 @@ def _drive(function: str, argument: dict[str, Any], plan: RanksPlan, connection:
         try:
             trainer.fit()
             why = None
-        except Exception as error:  # noqa: BLE001 told to the parent
+        except Exception as error:  # noqa: BLE001 reported to the parent
             why = _last_line(str(error)) or type(error).__name__
         ray.get(relay.tell.remote(("ended", why)))
 

@@ -113,7 +113,7 @@ def test_sentences_in_files_of_any_kind(begin: bytes, expected: bool) -> None:
 
 
 def test_several_spans_beyond_the_end_of_one_file_are_not_all_the_file(tmp_path: Path) -> None:
-    """It is no clip that was cut by one of them, and their captions are not all of it."""
+    """It is not a clip that was cut by one of them, and their captions are not all of it."""
     (tmp_path / "d").mkdir()
     write_video(tmp_path / "d" / "a.mp4", counter(8), fps=8)
     write_video(tmp_path / "d" / "b.mp4", counter(9), fps=8)

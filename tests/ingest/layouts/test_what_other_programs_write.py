@@ -79,7 +79,7 @@ def test_nul_in_a_caption_is_named(tmp_path: Path) -> None:
 
 
 def test_columns_of_other_types(tmp_path: Path) -> None:
-    """Captions inside of a record, and NaN for a missing one; a row's number is no number of the input."""
+    """Captions inside of a record, and NaN for a missing one; a row's number is not a number of the input."""
     rows = pa.table({"path": ["a.mp4"], "caption": [{"short": "a cat", "long": "a small cat"}]})
     described = describe(tmp_path / "records", {"a.mp4": V, "t.parquet": rows})
     assert [caption.text for caption in described.listing.items[0].captions] == ["a cat", "a small cat"]

@@ -73,7 +73,7 @@ def test_several_rows_in_one_spelling_are_captions_of_one_file(tmp_path: Path) -
 
 
 def test_a_refused_row_means_its_file_in_other_capital_letters_too(tmp_path: Path) -> None:
-    """Which is no file then that no row names."""
+    """Which does not count then as a file that no row names."""
     write(tmp_path / "d", {"a.mp4": V, "t.csv": "path,caption,start,end\nA.MP4,a cat,5,1\n"})
     listing = list_source(tmp_path, {**LIST, "span_columns": ["start", "end"], "unlisted": "take"}, "d")
     assert codes(listing) == {"A.MP4": "bad_span"}

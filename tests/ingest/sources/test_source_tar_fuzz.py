@@ -48,7 +48,7 @@ def mutated(data: bytes, draw: random.Random) -> bytes:
 
 
 def media_in(data: bytes) -> set[str]:
-    """Names of the pictures and videos that a reader finds who goes over everything that is no header."""
+    """Names of the pictures and videos that a reader finds who goes over everything that is not a header."""
     names: set[str] = set()
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:", ignore_zeros=True) as archive:
         for member in archive:

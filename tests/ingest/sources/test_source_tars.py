@@ -350,7 +350,7 @@ def test_captions_of_an_index_beside_the_tar(tmp_path: Path) -> None:
 
 
 def test_a_sparse_member_is_refused_and_those_behind_it_are_read(tmp_path: Path) -> None:
-    """Its header says a size that is larger than what is stored: it is no sign of a cut."""
+    """Its header says a size that is larger than what is stored: it is not a sign of a cut."""
     path = write_tar(tmp_path / "a.tar", {"s.mp4": b"12", "b.mp4": b"2", "b.txt": b"a dog"})
     plain = path.read_bytes()
     header = bytearray(plain[:512])

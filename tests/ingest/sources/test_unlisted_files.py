@@ -44,7 +44,7 @@ def test_a_file_whose_caption_cannot_be_read_is_refused_once(tmp_path: Path) -> 
 
 
 def test_a_file_that_the_user_excludes_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``where`` says which rows are inputs; their files are no files that no row names. How many rows is said."""
+    """``where`` says which rows are inputs; their files are not counted as files without a row. They are counted."""
     touch(tmp_path, "a.mp4", "b.mp4", "c.mp4")
     (tmp_path / "t.csv").write_text("path,caption,quality\na.mp4,x,good\nb.mp4,y,bad\nb.mp4,z,bad\n")
     found = list_source(tmp_path, TAKE | {"where": {"quality": ["good"]}}, caption_required=False)

@@ -1,4 +1,4 @@
-"""Tables of any size: columns by name and type, cells that are no text, lists that are literals and nothing else."""
+"""Tables of any size: columns by name and type, cells that are not text, lists that are literals and nothing else."""
 
 from __future__ import annotations
 

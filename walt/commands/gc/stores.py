@@ -48,7 +48,7 @@ def unused_in_dvc(params: Params, root: Path) -> tuple[Path, ...]:
 
 
 def unused_in_mlflow(params: Params, root: Path, settled_seconds: float) -> tuple[list[Path], list[Path]]:
-    """Folders of files of runs that somebody deleted, and of models that are no version's.
+    """Folders of files of runs that somebody deleted, and of models that are not a version's.
 
     Args:
         settled_seconds: how old such a model must be.

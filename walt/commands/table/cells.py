@@ -14,7 +14,7 @@ from walt.project.recipes import recipe_data
 from walt.project.registry import STAGE_NAMES, Stage
 
 _NO_PROMOTION: dict[str, Any] = {"metric": "held_out_loss/base", "better": "lower", "guards": [], "floor": None}
-"""A table promotes nothing: the rule asks for what every evaluation makes, whichever networks judge."""
+"""A table promotes nothing: the rule asks for what every evaluation makes, whichever networks are used."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def cells(
 
     Args:
         common: what all tables have in common at that scale.
-        project: the project's own parameters: where and how fast things run, and the files of networks that judge.
+        project: the project's own parameters: where and how fast things run, and the files of networks that evaluate.
 
     Raises:
-        ConfigurationError: what a row sets is no parameter, or does not fit; the message names the row.
+        ConfigurationError: what a row sets is not a parameter, or does not fit; the message names the row.
     """
     rows = [row for row in table.rows if row.at.get(scale, RowScale()).left_out is None]
     return [_cell(table, scale, common, row, seed, project) for seed in seeds for row in rows]

@@ -104,7 +104,7 @@ class TableFile(Section):
             raise ValueError("two rows have the same name")
         for row in self.rows:
             if self.row_against(row) is not None and self.row_against(row) not in names:
-                raise ValueError(f"row '{row.name}' is compared with '{self.row_against(row)}', which is no row")
+                raise ValueError(f"row '{row.name}' is compared with '{self.row_against(row)}', which is not a row")
             if unknown := sorted(row.paper.keys() - self.paper.metrics.keys()):
                 raise ValueError(f"row '{row.name}' has values of {unknown[0]}, which is not in paper.metrics")
         for stage in (self.last_stage, self.seeds_from):

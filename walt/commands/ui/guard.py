@@ -65,7 +65,7 @@ class Guard:
 
 
 def own_hosts(host: str, port: int, allowed: Iterable[str]) -> set[str]:
-    """What the ``Host`` header may say of a server that listens at ``host``, and is told of further names."""
+    """What the ``Host`` header may say of a server that listens at ``host``, and is given further names."""
     names = {*allowed}
     loopback = ("127.0.0.1", "localhost", "[::1]")
     names |= {*loopback} if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::") else {*loopback, host}

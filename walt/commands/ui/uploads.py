@@ -135,7 +135,8 @@ class Uploads:
         """Keep a file that was received, if it can be read: it is moved.
 
         Raises:
-            ConfigurationError: it is no image and no video, damaged, or beyond the limits; one line with the reason.
+            ConfigurationError: it is neither an image nor a video, damaged, or beyond the limits; one line says
+                why.
         """
         name = file.name
         try:

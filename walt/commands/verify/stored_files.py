@@ -37,7 +37,7 @@ from walt.training.set_aside import FOLDER, checkpoints
 from walt.transformer.config import TransformerConfig
 
 Report = Callable[[str, int], None]
-"""Told of each file that was read: its name, its bytes."""
+"""Called for each file that was read, with its name and its bytes."""
 Problems = Iterator[WaltError]
 _SAMPLE = {"mp4", "png", "json", "safetensors"}
 

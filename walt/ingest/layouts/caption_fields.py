@@ -106,8 +106,8 @@ def are_words_of(text: str, subtitles: str) -> bool:
 
 
 def are_settings(text: str) -> bool:
-    """Whether a text holds what a program for pictures was told, as AUTOMATIC1111 and its kin write it: a prompt, one
-    for what should not be seen, and settings."""
+    """Whether a text holds what a program for pictures was asked for, as AUTOMATIC1111 and its kin write it: a prompt,
+    one for what should not be seen, and settings."""
     return bool(_SETTINGS.search(text))
 
 

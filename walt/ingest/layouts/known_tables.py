@@ -76,7 +76,7 @@ def _with_parts(survey: Survey, seen: Peek, paths: Paths | None, found: dict[str
 
     shown = " and ".join(spans)
     if paths and (example := beyond(survey, paths, ((record, of_record(record)) for record in seen.records))):
-        return f"{shown} are no seconds of these files: {example}"
+        return f"{shown} are not seconds of these files: {example}"
     records = {} if seen.place is None else {"records": seen.place}
     return _with(paths, records | found, [f"spans from {shown}"])
 
@@ -107,7 +107,7 @@ def _coco(survey: Survey, seen: Peek) -> Found | None:
         fields = tuple(dict.fromkeys(column for note in own for column in note))
         spans = _spans_inside(own, fields)
         if "bbox" in fields or (not spans and any(map(usual_names.is_moment, fields))):
-            continue  # of a region of the picture, or of a part that cannot be told
+            continue  # of a region of the picture, or of a part that is not known
         single = Peek(seen.table, tuple(dict.fromkeys(column for record in records for column in record)), records)
         found: dict[str, Any] = {"records": "annotations", "join": {"records": name, "key": "id", "by": by}}
         found |= {"caption_columns": ("caption",)} | ({"span_columns": spans} if spans else {})

@@ -109,7 +109,7 @@ def _peek_text(table: str, stream: IO[bytes]) -> Peek | None:
         return None
     records, problem = _first(text_records(stream))
     if not problem and all(record[CAPTION].isdecimal() for record in records):
-        problem = "a number behind each name, which may be a class, and is no caption" if records else "it is empty"
+        problem = "a number behind each name, which may be a class, and is not a caption" if records else "it is empty"
     elif not problem and all(_MOMENTS.match(record[CAPTION]) for record in records):
         problem = f"two numbers behind each name, which may be a span ({short(records[0][CAPTION])}): {_AS_CSV}"
     return Peek(table, COLUMNS, records, problem=problem)

@@ -127,12 +127,12 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return _left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(_nothing(survey, why))
-    choice, told = _without_captions(survey, wish.labels_from_folders), set[str]()
+    choice, noted = _without_captions(survey, wish.labels_from_folders), set[str]()
     for found in tables:
         if prose := _prose(survey, found):
             choice.unused.append(prose)
-            told |= set(found.tables)
-    return _left(survey, choice, told, why | _others(tables), sidecars)
+            noted |= set(found.tables)
+    return _left(survey, choice, noted, why | _others(tables), sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -208,7 +208,7 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
 
 def _table(found: Recognised, wish: Wish, survey: Survey) -> Choice:
     captioned = found.has_captions and wish.use_captions
-    all_taken = captioned and survey.media and "fps" not in found.settings  # frames that no row names are no stills
+    all_taken = captioned and survey.media and "fps" not in found.settings  # frames that no row names are not stills
     source = found.source("take" if all_taken else "ignore", captioned)
     notes = list(found.notes)
     classes = _classes(survey, source)

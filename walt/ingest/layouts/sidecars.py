@@ -184,7 +184,7 @@ def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str
 
 
 def _is_table(survey: Survey, name: str) -> bool:
-    """Whether a text or a JSON file names files, or is no record of captions."""
+    """Whether a text or a JSON file names files, or is not a record of captions."""
     is_text = name.lower().endswith(TEXTS)
     return survey.is_named_in(name) or not (is_text or caption_fields([_record(survey, name)]))
 

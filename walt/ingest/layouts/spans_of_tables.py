@@ -59,7 +59,7 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
         if not _are_spans(ends, spans):
             odd = next((pair for pair, span in zip(ends, spans, strict=True) if span is None), [])
             if len(odd) == 2 and None not in odd:
-                notes.append(f"{shown} not used: {_shown(odd)} is no span of seconds or h:mm:ss")
+                notes.append(f"{shown} not used: {_shown(odd)} is not a span of seconds or h:mm:ss")
             continue
         if wanted or not any(spans):
             return Spans(names if wanted else (), notes)
@@ -74,7 +74,7 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
         if longer is None:
             return Spans(names, [*notes, f"spans from {shown}"])
         if longer:
-            return Spans((), notes, f"{shown} are no seconds: {longer}; {_HOW}")
+            return Spans((), notes, f"{shown} are not seconds: {longer}; {_HOW}")
         if several := next((file for file, parts in of_file.items() if len(parts) > 1), None):
             return Spans((), notes, f"{shown} say several parts of {several}, which is shorter than they are; {_HOW}")
         notes.append(f"{shown} not used: the files are shorter than the spans there, so they are the spans already")
@@ -209,7 +209,7 @@ def _moments(seen: Peek, paths: Paths) -> str | None:
 
 
 def _holds_moments(seen: Peek, name: str) -> bool:
-    """Whether a column holds numbers, or texts that begin with one and are no dates, or lists of them."""
+    """Whether a column holds numbers, or texts that begin with one and are not dates, or lists of them."""
     values = [value for record in seen.records if (value := getter(name)(record)) not in (None, "")]
     return bool(values) and all(map(_is_moment, values))
 

@@ -70,7 +70,7 @@ def recognise_parquet_bytes(folder: Folder) -> Found | None:
     holding = {name: columns for name, schema in schemas.items() if schema and (columns := _of_files(schema))}
     first = next(iter(holding), None)
     if first is None or (first != found[0] and any(map(is_media, _first(folder.names())))):
-        return None  # of a folder of videos, other tables may hold bytes that are no files
+        return None  # of a folder of videos, other tables may hold bytes that are not files
     columns, schema = holding[first], schemas[first]
     assert schema is not None
     column = next((name for name in _NAMES if name in columns), columns[0])

@@ -194,7 +194,7 @@ def _holds_texts(seen: Peek, name: str) -> bool:
 def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[str, Any], int, list[str]] | str:
     """Settings of ``FileList`` that read a table, how many of its first rows have a file, and notes; or why not."""
     if first := _names_a_file(survey, seen):
-        return f"its first line is no header: it names {short(first)}; write one, such as path,caption"
+        return f"its first line is not a header: it names {short(first)}; write one, such as path,caption"
     missing = [name for name in (*columns.captions, columns.label, *columns.span, columns.split) if name]
     unknown = next((name for name in missing if name not in seen.columns and "." not in name and name != TABLE), None)
     if unknown:

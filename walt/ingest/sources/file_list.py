@@ -160,7 +160,7 @@ class _Rows:
                     yield entry
 
     def later(self) -> Iterator[Entry]:
-        """The inputs of rows that could not be told before all others were known. To be called after the last row."""
+        """The inputs of rows that could not be decided before all others were known. To be called after the last."""
         self.files.settle()
         yield from filter(None, map(self.entry, self._later))
 
@@ -181,7 +181,7 @@ class _Rows:
         return items if all(first) else [item if new else None for item, new in zip(items, first, strict=True)]
 
     def _name(self, row: Row, path: str) -> None:
-        """Remember the file that a row names which is no input: it is no file that no row names."""
+        """Remember the file that a row names which is not an input: it does not count as a file that no row names."""
         if path and self._source.unlisted == "take":
             self.files.name(row.table, self._names(row, path))
 

@@ -95,7 +95,7 @@ def are_frames(names: list[str]) -> bool:
 
 
 def why_no_frames(names: list[str]) -> str | None:
-    """What is wrong with the pictures of a folder that are no frames of one video although most of them are numbered;
+    """What is wrong with the pictures of a folder that are not frames of one video although most of them are numbered;
     None: they are, or nobody would take them for some."""
     if len(names) < _FEWEST_FRAMES or any(kind_of(name) == "video" for name in names):
         return None

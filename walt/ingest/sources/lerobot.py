@@ -104,7 +104,7 @@ def _entry(about: _Info, dataset: Dataset, row: Mapping[str, Any], key: str) -> 
             return Refusal(name, "bad_span", f"from {start!r} to {end!r} is not a span")
     path = _filled(about.video_path, {**fields, "video_key": key})
     if path is None or leaves_folder(path):
-        return Refusal(name, "outside", f"{INFO}: video_path is no path in the dataset's folder")
+        return Refusal(name, "outside", f"{INFO}: video_path is not a path in the dataset's folder")
     if not dataset.folder.has(path):
         return Refusal(name, "missing", f"its file {path} does not exist")
     tasks = row.get("tasks")

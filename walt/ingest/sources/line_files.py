@@ -58,7 +58,7 @@ def entries(source: LineFiles, dataset: Dataset) -> Iterator[Entry]:
 
 
 def _behind(files: RowFiles, later: list[int]) -> Iterator[int]:
-    """The lines that could not be told before all others were known."""
+    """The lines that could not be decided before all others were known."""
     files.settle()
     yield from later
 

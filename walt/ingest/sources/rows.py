@@ -104,7 +104,7 @@ class RowFiles:
         self._last: str | None = None  # path that has a file
         self.seen: Seen[tuple[str, Span | None]] = Seen()
         """(key, span) of each row that was found."""
-        self._named: set[str] = set()  # keys of further rows, which are no inputs
+        self._named: set[str] = set()  # keys of further rows, which are not inputs
         self._meant: set[str] = set()  # those of which such rows have another spelling
 
     def find(self, row: Row, names: Sequence[str], span: Span | None = None) -> Found | Refusal | None:

@@ -1,4 +1,4 @@
-"""What a protocol judges by: its networks, opened and tried, its statistics and its real clips."""
+"""What a protocol evaluates with: its networks, opened and tried, its statistics and its real clips."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
 from walt.evaluation.frechet import Statistics
 from walt.evaluation.groups import recordings
-from walt.evaluation.protocol import SPLITS, load_protocol, measures_of, networks_of, statistics_of, unjudged_frames
+from walt.evaluation.protocol import SPLITS, frames_left_out, load_protocol, measures_of, networks_of, statistics_of
 from walt.evaluation.set_figures import read_statistics
 
 
 def open_extractors(
     config: EvaluateConfig, paths: Paths, num_frames: int, size: Size, device: str
 ) -> dict[NetworkName, Extractor]:
-    """The networks of the protocol, each called once on zeros of what it will judge, for all that it will be asked for.
+    """The networks of the protocol, each called once on zeros of what it will measure, for all that it will be asked.
     Raises as ``make_extractor`` and ``check_extractor``, and where a text is to be read and there is no tokenizer.
 
     Args:
@@ -32,17 +32,17 @@ def open_extractors(
         size: (height, width) in pixels.
     """
     extractors: dict[NetworkName, Extractor] = {}
-    judged = num_frames - unjudged_frames(config)
+    evaluated = num_frames - frames_left_out(config)
     for name in networks_of(config):
         asked = {metric for measure in measures_of(config) if measure.network == name for metric in measure.metrics}
         extractor = extractors[name] = make_extractor(name, config.networks, paths)
         extractor.to(device)
-        check_extractor(extractor, name, judged, size, classes="inception_score" in asked)
+        check_extractor(extractor, name, evaluated, size, classes="inception_score" in asked)
         if "text_similarity" in asked:
             from walt.evaluation.pretrained_folders import CLIPFeatures  # imports transformers
 
             assert isinstance(extractor, CLIPFeatures), "a protocol asks no other network"
-            extractor.similarity(torch.zeros(3, judged, *size), "a text")
+            extractor.similarity(torch.zeros(3, evaluated, *size), "a text")
     return extractors
 
 

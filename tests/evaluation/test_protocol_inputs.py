@@ -1,4 +1,4 @@
-"""What a protocol judges by is opened and tried for all that it will be asked, before any work."""
+"""What a protocol evaluates with is opened and tried for all that it will be asked, before any work."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.tiny_clips import NUM_FRAMES, ROWS, SIZES, write_clips
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
-from walt.evaluation import judges, protocol
+from walt.evaluation import protocol, protocol_inputs
 from walt.evaluation.config import WITHOUT_FILES, EvaluateConfig, NetworkName
 from walt.evaluation.extractors import Classifier, make_extractor
-from walt.evaluation.judges import open_extractors, open_statistics, wanted_clips
 from walt.evaluation.protocol import WITH_CLASSES, label, load_protocol
+from walt.evaluation.protocol_inputs import open_extractors, open_statistics, wanted_clips
 
 
 def file_of(folder: Path, name: str, network: nn.Module) -> dict[str, str]:
@@ -83,7 +83,7 @@ def test_another_draw_is_another_protocol(monkeypatch: pytest.MonkeyPatch, tmp_p
     for seed in range(8):
         real = demo.real.model_copy(update={"draw_seed": seed})
         other = demo.model_copy(update={"real": real})
-        for module in (judges, protocol):
+        for module in (protocol_inputs, protocol):
             monkeypatch.setattr(module, "load_protocol", lambda _, other=other: other)
         assert (label(asked, []) == before) == (seed == demo.real.draw_seed)
         drawn.add((*keys_of(changed(asked, real_clips=3), Paths(tmp_path)),))
@@ -110,13 +110,13 @@ def test_networks_have_classes_where_a_protocol_may_ask_for_them(tmp_path: Path)
 def test_frames_that_are_given_are_not_counted(tmp_path: Path) -> None:
     asked = config("kinetics600_frames", i3d=file_of(tmp_path, "i3d", NeedsTenFrames()))
     opened(asked, tmp_path, frames=15)
-    with pytest.raises(ConfigurationError, match="i3d cannot judge clips of 9 frames of 32x32"):
+    with pytest.raises(ConfigurationError, match="i3d cannot measure clips of 9 frames of 32x32"):
         opened(asked, tmp_path, frames=14)
 
 
 def test_classes_that_cannot_be_told_are_found_on_zeros(tmp_path: Path) -> None:
     networks = {"i3d": file_of(tmp_path, "i3d", NeedsTenFrames()), "c3d": file_of(tmp_path, "c3d", NotC3D())}
-    with pytest.raises(ConfigurationError, match=r"^evaluate: c3d cannot judge .*: it gives no probabilities"):
+    with pytest.raises(ConfigurationError, match=r"^evaluate: c3d cannot measure .*: it gives no probabilities"):
         opened(config("ucf101_class", **networks), tmp_path)
 
 
