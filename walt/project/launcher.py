@@ -183,7 +183,8 @@ def result_of(
         said += f": {where}" if where else ""
     elif killed and not (lost and set(killed.values()) == {signal.SIGTERM}):  # with which torch ends the others
         rank = min(killed, key=lambda rank: (_ENDS.index(killed[rank]) if killed[rank] in _ENDS else -1, rank))
-        said = f"rank {rank} of {count} was killed ({_name(killed[rank])}{memory if killed[rank] == signal.SIGKILL else ''})"
+        why = memory if killed[rank] == signal.SIGKILL else ""
+        said = f"rank {rank} of {count} was killed ({_name(killed[rank])}{why})"
         if terminated:
             said = f"SIGTERM, and rank {rank} of {count} did not stop in time, and was ended"
         said += traces.get(rank, "")
@@ -193,8 +194,8 @@ def result_of(
 
 
 def words_on_memory(before: int | None, after: int | None) -> str:
-    """Whether a SIGKILL that was not ours was for lack of memory, from how many processes the kernel had killed for that
-    when the stage began, and has now (``last_words.kills_for_memory``)."""
+    """Whether a SIGKILL that was not ours was for lack of memory, from how many processes the kernel had killed for
+    that before the ranks began, and has now (``last_words.kills_for_memory``)."""
     if before is None or after is None:
         return ", as the system does where memory runs out"
     if after > before:
