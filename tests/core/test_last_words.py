@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from walt.core.last_words import ASK, kernels_words, note_progress, progress_of, stack_of
+from walt.core.last_words import ASK, kernels_words, kills_for_memory, note_progress, progress_of, stack_of
 
 DYING = """
 import os, sys, time
@@ -62,3 +62,11 @@ def test_the_kernels_words_are_of_the_process(tmp_path: Path) -> None:
     )
     assert kernels_words(12, log) == "python[12]: segfault at 0 ip 00007f in libtorch_cpu.so[18c1770,7f+14]"
     assert kernels_words(1, log) == kernels_words(12, tmp_path / "absent") == ""
+
+
+def test_how_many_the_kernel_has_killed_for_lack_of_memory(tmp_path: Path) -> None:
+    counts = tmp_path / "vmstat"
+    counts.write_text("nr_free_pages 7\noom_kill 3\noom_kill_other 9\n")
+    assert kills_for_memory(counts) == 3
+    counts.write_text("nr_free_pages 7\n")
+    assert kills_for_memory(counts) is kills_for_memory(tmp_path / "absent") is None

@@ -22,7 +22,7 @@ from tests.support.ranks_project import (
 )
 from walt.core.errors import ConfigurationError, DivergedError, StorageError, TerminatedError
 from walt.core.storage import read_json
-from walt.project.launcher import result_of, traces_of
+from walt.project.launcher import result_of, traces_of, words_on_memory
 
 OK = {"status": 0, "figures": {"loss": 0.5}, "lost": False, "time": 9.0}
 LOST = {"status": 4, "message": "Connection closed by peer", "lost": True, "time": 1.0}
@@ -84,6 +84,24 @@ def test_a_rank_that_said_nothing_is_traced(tmp_path: Path) -> None:
         result_of({}, {0: -signal.SIGSEGV, 1: -signal.SIGTERM}, 3, 0.5, traces=traces)
     with pytest.raises(StorageError, match=r"and was ended: rank 1 at 6/16 steps; run again"):
         result_of({0: {**LOST, "waited": True}}, {1: -signal.SIGKILL}, 2, 0.5, traces={1: traces[1]})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (4, 6, "; for lack of memory the system has killed 2 meanwhile"),
+        (4, 4, "; not for lack of memory, says the system"),
+        (None, 4, ", as the system does where memory runs out"),
+    ],
+)
+def test_a_rank_that_is_killed_as_where_memory_runs_out(before: int | None, after: int, said: str) -> None:
+    memory = words_on_memory(before, after)
+    with pytest.raises(StorageError, match=re.escape(f"rank 1 of 2 was killed (SIGKILL{said}) at 7/16 steps; run")):
+        result_of({0: LOST}, {1: -9}, 2, 0.5, traces={1: " at 7/16 steps"}, memory=memory)
+    with pytest.raises(StorageError, match=re.escape("rank 1 of 2 was killed (SIGSEGV); run")):
+        result_of({0: LOST}, {1: -11}, 2, 0.5, memory=memory)
+    with pytest.raises(StorageError, match=re.escape("did not stop in time, and was ended; run")):  # by us
+        result_of({}, {1: -9}, 2, 0.5, terminated=True, memory=memory)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,21 @@ def test_what_a_stage_made_is_recorded(tmp_path: Path, monkeypatch: pytest.Monke
     assert read_json(record)["files"] == expected, "the index has the digest of the tar"
 
 
+def test_locks_that_other_machines_do_not_see_are_said_at_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+    monkeypatch.setattr(encode_text, "run", lambda *_: {})
+    run_stage(get_stage("encode-text"), tmp_path)
+    assert "locks hold" not in capsys.readouterr().out
+    asked: list[Path] = []
+    monkeypatch.setattr(runner, "option_of_local_locks", lambda path: asked.append(path) or "nolock")
+    run_stage(get_stage("encode-text"), tmp_path)
+    said = "warning: encode-text: locks hold on this machine alone (nolock): start it on no other one meanwhile"
+    assert said in capsys.readouterr().out.replace("\n", " ")
+    assert asked == [Paths(tmp_path).work("encode-text")]
+
+
 def test_an_output_that_cannot_be_written_is_known_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 ASK = signal.SIGUSR2
 """Tells such a process to write its stack, and to go on."""
 _KERNELS_LOG = Path("/dev/kmsg")
+_KERNELS_COUNTS = Path("/proc/vmstat")
 _NOTE_BYTES = 128
 _PROGRESS_SUFFIX, _STACK_SUFFIX = ".progress", ".stack"
 
@@ -66,6 +67,17 @@ def kernels_words(process: int, log: Path = _KERNELS_LOG) -> str:
         finally:
             os.close(descriptor)
     return "\n".join(found[-2:])
+
+
+def kills_for_memory(counts: Path = _KERNELS_COUNTS) -> int | None:
+    """How many processes the kernel has killed for lack of memory since it began, the whole machine's or a group's.
+    None where it does not say."""
+    with suppress(OSError, ValueError):
+        for line in counts.read_text(encoding="ascii").splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
 
 
 def _next_record(descriptor: int) -> str:

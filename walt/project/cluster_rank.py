@@ -94,6 +94,7 @@ def run_on_cluster(job: dict[str, Any], link: RankLink) -> None:
     link.on_stop(request_stop)
     rank, stage = int(os.environ["RANK"]), get_stage(job["stage"])
     shared, params = SharedFolder(**job["shared"]), Params.model_validate_json(job["params"])
+    # so nothing of ours goes to this process's own streams, Ray's log files, whose full disk can then not end it
     log.console.file = cast("TextIO", _Lines(link))
     try:
         shared.check(stage)

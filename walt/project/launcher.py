@@ -92,6 +92,7 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
             shutdown_timeout=int(patience), signals_to_handle=_TORCHS_SIGNALS,
         )  # fmt: skip
         failed: dict[int, int] = {}
+        kills = last_words.kills_for_memory()
         with _Environment(count), NotedSigterm() as sigterm, _Watch(reports, count, sigterm, patience):
             try:
                 elastic_launch(config, sys.executable)("-m", "walt.project.rank", stage.name, str(root), str(folder))
@@ -109,7 +110,8 @@ def launch(stage: Stage, params: Params, root: Path, count: int) -> dict[str, An
         written, timeout = _read(reports), params.compute.rank_timeout_minutes
         _check_written(written, failed, count, folder)
         traces = traces_of(reports, set(range(count)) - set(written), failed, Paths(root).work(stage.name))
-        return result_of(written, failed, count, timeout, sigterm.came, traces)
+        memory = words_on_memory(kills, last_words.kills_for_memory())
+        return result_of(written, failed, count, timeout, sigterm.came, traces, memory)
 
 
 def _check_loopback() -> None:
@@ -144,6 +146,7 @@ def result_of(
     timeout_minutes: float,
     terminated: bool = False,
     traces: Mapping[int, str] = _NO_TRACES,
+    memory: str = "",
 ) -> dict[str, Any]:
     """The figures of the first rank, or the error of the one that failed first.
 
@@ -153,6 +156,7 @@ def result_of(
         timeout_minutes: after which a rank that is waited for is taken for lost.
         terminated: whether SIGTERM came, which ends a rank that has not come to its work.
         traces: of ranks that said nothing: how far each was, and where its stack is, in words that follow its name.
+        memory: whether SIGKILL was for lack of it, in words that follow the signal's name.
 
     Raises:
         WaltError, RuntimeError: see ``launch``.
@@ -179,13 +183,24 @@ def result_of(
         said += f": {where}" if where else ""
     elif killed and not (lost and set(killed.values()) == {signal.SIGTERM}):  # with which torch ends the others
         rank = min(killed, key=lambda rank: (_ENDS.index(killed[rank]) if killed[rank] in _ENDS else -1, rank))
-        said = f"rank {rank} of {count} was killed ({_name(killed[rank])})"
+        why = memory if killed[rank] == signal.SIGKILL else ""
+        said = f"rank {rank} of {count} was killed ({_name(killed[rank])}{why})"
         if terminated:
             said = f"SIGTERM, and rank {rank} of {count} did not stop in time, and was ended"
         said += traces.get(rank, "")
     else:
         said = f"the {count} processes of the stage lost each other: {lost or 'it says nothing'}"
     raise StorageError(f"{said}; run again: a training goes on from its last checkpoint, on any number of devices")
+
+
+def words_on_memory(before: int | None, after: int | None) -> str:
+    """Whether a SIGKILL that was not ours was for lack of memory, from how many processes the kernel had killed for
+    that before the ranks began, and has now (``last_words.kills_for_memory``)."""
+    if before is None or after is None:
+        return ", as the system does where memory runs out"
+    if after > before:
+        return f"; for lack of memory the system has killed {after - before} meanwhile"
+    return "; not for lack of memory, says the system"
 
 
 def _name(number: int) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from walt.core.config import Section, load_section
 from walt.core.errors import ConfigurationError
+from walt.core.lock_scope import option_of_local_locks
+from walt.core.log import warning
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.storage import (
     check_folder_writable,
@@ -71,6 +73,8 @@ def run_stage(stage: Stage, root: Path, choice: Literal["go-on", "afresh"] | Non
         check_evaluated_form(params, root)
     paths = Paths(root)
     with lock(paths.work(stage.name) / "lock"):
+        if option := option_of_local_locks(paths.work(stage.name)):
+            warning(f"{stage.name}: locks hold on this machine alone ({option}): start it on no other one meanwhile")
         _tidy(stage, paths)
         return _run_locked(stage, params, root, choice)
 
