@@ -9,9 +9,11 @@ import pytest
 
 from tests.support.tiny_models import BASE, drawn, write_models
 from tests.support.tracking import CONFIG
+from walt.commands.promote import decision_page
 from walt.commands.promote.decision_page import PAGE, write_decision
 from walt.core.paths import Paths
 from walt.evaluation.resampling import share_figure
+from walt.tracking.decisions import Decided
 from walt.tracking.models import promote
 from walt.tracking.promotion import BetterBeyondChance
 from walt.tracking.releases import release_digests, release_folders
@@ -84,3 +86,14 @@ def test_a_release_that_was_not_promoted_says_so(project: Path) -> None:
     page = (project / PAGE).read_text(encoding="utf-8")
     assert "took no alias" in page
     assert "<th>Version 1</th>" in page
+
+
+@pytest.mark.parametrize(("groups", "shown"), [(None, "8"), (list("aaaabbbb"), "8 from 2")])
+def test_clips_of_few_recordings_are_told_and_explained(groups: list[str] | None, shown: str) -> None:
+    figure = share_figure([place < 5 for place in range(8)], {}, groups)
+    decided = Decided(
+        "walt-base", "1", "2026-01-01", None, "too few", None, {RULE.metric: figure}, {}, {}, {}, None, None
+    )
+    text = decision_page.page(decided)
+    assert f"<td>{shown}</td>" in text
+    assert ("64 from 16: they are from 16 recordings" in text) == (groups is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from walt.pages.formats import duration, num_bytes, number, one_line, percent, share
+from walt.pages.formats import counted, duration, num_bytes, number, one_line, percent, share
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 
@@ -18,6 +18,10 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
 )  # fmt: skip
 def test_numbers(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_recordings_are_told_where_they_are_fewer_than_clips() -> None:
+    assert [counted(64, None), counted(64, 64), counted(1234, 16)] == ["64", "64", f"1{THIN}234 from 16"]
 
 
 def test_small_shares_have_a_digit_after_the_point() -> None:

@@ -161,6 +161,7 @@ def test_a_figure_in_words() -> None:
     }  # fmt: skip
     alone = shown_figure("fvd", {**figure, "value": 12.345, "low": None, "high": None, "deviation": None})
     assert (alone["value"], alone["interval"], alone["deviation"], alone["better"]) == ("12.3", "", "", "lower")
+    assert shown_figure("fvd", {**figure, "independent": 16})["clips"] == "64 from 16"
 
 
 def test_text_from_outside_is_escaped(page: str) -> None:

@@ -14,6 +14,11 @@ def number(value: float) -> str:
     return significant(value) if abs(value) < 999.5 else f"{value:,.0f}".replace(",", _THIN)
 
 
+def counted(items: int, drawn: int | None) -> str:
+    """Of how many clips a number is, and from how many recordings or prompts where those are other: ``64 from 16``."""
+    return number(items) if drawn is None or drawn == items else f"{number(items)} from {number(drawn)}"
+
+
 def percent(part: float) -> str:
     """A share from 0 to 1 in whole percent: ``67 %``."""
     return f"{100 * part:.0f} %"

@@ -31,7 +31,7 @@ from walt.media.images import Clip, png_bytes
 from walt.media.mp4 import encode_clip
 from walt.nn.pretrained import weights_digest
 from walt.pages.charts import bands, loss_curves
-from walt.pages.formats import number, percent
+from walt.pages.formats import counted, number, percent
 from walt.pages.report_dataset import describe_dataset, survey
 from walt.pages.stored_clips import StoredClips
 from walt.pages.template import data_uri, render
@@ -133,7 +133,7 @@ def shown_figure(name: str, figure: dict[str, Any]) -> dict[str, str]:
         "value": form(figure["value"]),
         "interval": "" if low is None or high is None else f"{form(low)} to {form(high)}",
         "deviation": "" if deviation is None else f"{form(deviation)} over {figure['parts']}",
-        "clips": number(figure["items"]) + (f" of {number(drawn)}" if (drawn := figure.get("independent")) else ""),
+        "clips": counted(figure["items"], figure.get("independent")),
         "better": metric_names.better(name),
     }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from walt.core.figures import PROTOCOL, significant
 from walt.core.storage import write_bytes
 from walt.evaluation import metric_names
+from walt.pages.formats import counted
 from walt.pages.template import render
 from walt.tracking.config import TrackingConfig
 from walt.tracking.decisions import Decided, last_decision
@@ -42,7 +43,8 @@ def page(decided: Decided) -> str:
                 "name": name,
                 "better": metric_names.better(name),
                 "new": str(figure),
-                "items": f"{figure.items}" + (f" of {figure.independent}" if figure.independent else ""),
+                "items": counted(figure.items, figure.independent),
+                "items_from_fewer": figure.independent not in (None, figure.items),
                 "old": str(decided.old[name]) if name in decided.old else None,
                 "difference": None
                 if difference is None
