@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,46 @@ def test_hevc_with_a_layer_of_transparency_is_refused(tmp_path: Path) -> None:
         read_clips(hevc(tmp_path, "yuva420p"), num_frames=1, fps=24, sizes=[(64, 64)], max_clips=1, limits=LIMITS)
     assert refused.value.code == "colours"
     read_clips(hevc(tmp_path, "yuv420p"), num_frames=1, fps=24, sizes=[(64, 64)], max_clips=1, limits=LIMITS)
+
+
+def units_of_pictures(folder: Path, name: str, frames: np.ndarray) -> list[list[bytes]]:
+    """The NAL units of each picture of an HEVC stream, without their start codes and delimiters."""
+    raw = write_video(folder / f"{name}.mkv", frames, codec="ffv1", pixel_format="bgr0")
+    params = "pools=1:frame-threads=1:bframes=0:aud=1:repeat-headers=1:keyint=1:log-level=none"
+    ffmpeg("-i", raw, "-c:v", "libx265", "-x265-params", params, "-pix_fmt", "yuv420p", folder / f"{name}.hevc")
+    units = re.split(rb"\0*\0\0\x01", (folder / f"{name}.hevc").read_bytes())[1:]
+    pictures: list[list[bytes]] = []
+    for unit in units:
+        if unit[0] >> 1 & 63 == 35:  # an access unit delimiter
+            pictures.append([])
+        else:
+            pictures[-1].append(unit)
+    return pictures
+
+
+@pytest.mark.parametrize(
+    "suffix", ["mp4", pytest.param("mkv", marks=pytest.mark.slow), pytest.param("ts", marks=pytest.mark.slow)]
+)
+def test_of_hevc_with_a_second_view_the_first_is_read(tmp_path: Path, suffix: str) -> None:
+    """Each picture has one of another view behind it, as layer 1, as in MV-HEVC; players pass it over."""
+    first = units_of_pictures(tmp_path, "first", moving(64, 8))
+    second = units_of_pictures(tmp_path, "second", 255 - moving(64, 8))
+    assert len(first) == len(second) == 8
+
+    def stream(name: str, others: list[list[bytes]]) -> Path:
+        layer_1 = [[unit[:1] + bytes([unit[1] | 1 << 3]) + unit[2:] for unit in units] for units in others]
+        units = (unit for pair in zip(first, layer_1, strict=True) for picture in pair for unit in picture)
+        (tmp_path / f"{name}.hevc").write_bytes(b"".join(b"\0\0\0\1" + unit for unit in units))
+        ffmpeg("-r", "24", "-i", tmp_path / f"{name}.hevc", "-c", "copy", tmp_path / f"{name}.{suffix}")
+        return tmp_path / f"{name}.{suffix}"
+
+    alone, both = (stream(name, others) for name, others in (("alone", [[]] * 8), ("both", second)))
+    assert both.stat().st_size > 1.5 * alone.stat().st_size
+    one, other = (
+        read_clips(path, num_frames=5, fps=24, sizes=[(64, 64)], max_clips=1, limits=LIMITS) for path in (alone, both)
+    )
+    assert one[0].start_seconds == other[0].start_seconds
+    assert np.array_equal(one[0].frames[64, 64], other[0].frames[64, 64])
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

@@ -420,3 +420,18 @@ def test_a_clone_shows_what_its_user_would_commit(tmp_path: Path, monkeypatch: p
 
 def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_list_of_files_in_another_folder_names_the_options_that_read_it(tmp_path: Path) -> None:
+    for name in ("videos", "lists"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "videos/a.mp4").write_text("never opened")
+    (tmp_path / "lists/t.csv").write_text(f"path,caption\n{tmp_path}/videos/a.mp4,a cat\n")
+    said = (
+        r"its absolute path is not in the dataset's folder \(outside\); if they are in another folder: --videos FOLDER"
+    )
+    with pytest.raises(ConfigurationError, match=rf"{said} --captions lists/t\.csv$"):
+        own_dataset(tmp_path, Given("lists/t.csv"))
+    found = own_dataset(tmp_path, Given("videos", captions="lists/t.csv")).listing
+    assert [(item.source, item.caption) for item in found.items] == [("a.mp4", "a cat")]
+    assert not found.refusals

@@ -15,7 +15,7 @@ from walt.ingest.layouts.tables import TableColumns
 from walt.project.missing_keys import add_missing
 from walt.project.new_folder import add_descriptor, is_new, make_project
 from walt.project.point_at_dataset import own_dataset, point_at_dataset
-from walt.project.recipes import check_new_params
+from walt.project.recipes import DEFAULT_RECIPE, check_new_params
 from walt.project.runner import load_params
 
 
@@ -99,7 +99,7 @@ def _write(root: Path, recipe: str | None, given: Given | None, force: bool) -> 
     own = None if given is None else own_dataset(root, given)
     start = None
     if recipe is not None or force or not (root / "params.yaml").is_file():
-        start = check_new_params(recipe or "demo", root / "params.yaml", force)
+        start = check_new_params(recipe or DEFAULT_RECIPE, root / "params.yaml", force)
     else:
         info("params.yaml is kept; --recipe NAME --force starts from another")
     if own is not None and given is not None:

@@ -16,6 +16,7 @@ from walt.evaluation.metric_names import frechet_metric
 from walt.ingest.config import Descriptor
 from walt.ingest.describe_files import Described, Given, describe_files
 from walt.ingest.sources.rows import tables_outside
+from walt.ingest.tables.read import is_table
 
 OWN_DATASETS = "datasets/own"
 """Where the descriptors are that ``walt init`` writes: beside those of the project, which have cards and tests."""
@@ -35,6 +36,8 @@ def own_dataset(root: Path, given: Given) -> Described:
     if not described.listing.items and all(refusal.code != "missing" for refusal in refusals):  # files may come later
         first, count = refusals[0], len(refusals)
         said = f"none of its {count} inputs can be read; the first: {first.source}: {first.cause} ({first.code})"
+        if first.code == "outside" and given.captions is None and is_table(given.videos):
+            said += f"; if they are in another folder: --videos FOLDER --captions {given.videos}"
         raise ConfigurationError(f"{printable(given.videos)}: {printable(said)}")
     chosen = given.captions is not None or given.columns.said or not given.use_captions
     if described.choice.may_lose_captions and not chosen:

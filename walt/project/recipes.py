@@ -21,6 +21,8 @@ from walt.project.params import Params
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 DEFAULTS = "defaults"
+DEFAULT_RECIPE = "demo"
+"""The recipe that ``walt init`` writes where none is named."""
 SHARED, INHERITS, EXTENDS = "shared", "inherits", "extends"
 
 

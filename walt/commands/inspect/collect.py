@@ -41,7 +41,8 @@ from walt.pages.stored_clips import StoredClips
 from walt.project.missing_sources import without_sources
 from walt.project.params import Params
 from walt.project.point_at_dataset import OWN_DATASETS
-from walt.project.runner import load_params
+from walt.project.recipes import DEFAULT_RECIPE, load_recipe
+from walt.project.runner import PARAMS_FILE, load_params
 
 _YAML = (".yaml", ".yml")
 _HEADERS = 200
@@ -170,13 +171,14 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
 def find(request: Request, root: Path) -> Dataset:
     """The descriptor, its files and its tables. Raises ConfigurationError (see ``run``)."""
     dataset, path = request.dataset, request.path
-    params, paths = load_params(root), Paths(root)
+    params, said = _params(request, root)
+    paths = Paths(root)
     configured = paths.resolve(params.dataset.descriptor)
     file = configured if dataset is None else _descriptor_file(dataset, paths)
     if dataset is not None and path is None and not _is_descriptor(file):
         if is_files(root, dataset):
             described = _describe(request, dataset, root)
-            looked = tuple(described.lines())
+            looked = (*said, *described.lines())
             return Dataset(described.descriptor, None, described.path, None, None, [], params, paths, looked)
         if paths.resolve(dataset).is_file():
             raise ConfigurationError(f"{printable(dataset)}: not a descriptor, folder, glob, list, video or image")
@@ -203,6 +205,15 @@ def find(request: Request, root: Path) -> Dataset:
             said += "`walt prepare` makes the files" if made else without_sources(paths)
         raise ConfigurationError(said)
     return Dataset(descriptor, file, folder if there else None, rows, rejects, clip_rejects, params, paths)
+
+
+def _params(request: Request, root: Path) -> tuple[Params, tuple[str, ...]]:
+    """The project's. Where none was made yet, files without a descriptor are looked at with the values that
+    ``walt init`` writes by default, and a line says so. Raises ConfigurationError."""
+    files = request.dataset is not None and request.path is None and is_files(root, request.dataset)
+    if files and not (root / PARAMS_FILE).is_file():
+        return load_recipe(DEFAULT_RECIPE), (f"no {PARAMS_FILE} here: with the values of the recipe {DEFAULT_RECIPE}",)
+    return load_params(root), ()
 
 
 def _describe(request: Request, files: str, root: Path) -> Described:
