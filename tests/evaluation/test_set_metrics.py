@@ -84,6 +84,25 @@ def _shares(real: Features, generated: Features) -> tuple[float, float]:
     return float(covered(generated, real).mean()), float(covered(real, generated).mean())
 
 
+def _is_in_a_ball(items: Features, of: Features, neighbours: int) -> list[bool]:
+    """Whether each is within the distance of any of the others to its k-th nearest neighbour there: the published
+    formula (arXiv 1904.06991; arXiv 2002.09797), pair by pair."""
+    radii = [sorted(float(np.linalg.norm(one - other)) for other in of)[neighbours] for one in of]
+    return [
+        any(float(np.linalg.norm(item - one)) <= radius for one, radius in zip(of, radii, strict=True))
+        for item in items
+    ]
+
+
+def test_precision_and_recall_are_the_published_formula() -> None:
+    """``docs/results/evaluation.md`` has the same against the package prdc."""
+    for real, generated in ((REAL, GENERATED), (drawn(4, 70, 3), drawn(5, 40, 3, 0.8))):
+        expected = [_is_in_a_ball(generated, real, 3), _is_in_a_ball(real, generated, 3)]
+        assert [covered(generated, real).tolist(), covered(real, generated).tolist()] == expected
+        assert all(0.5 < np.mean(one) < 1.0 for one in expected)
+        assert _is_in_a_ball(real, generated, 4) != expected[1], "another number of neighbours is another figure"
+
+
 def test_a_set_without_variety_has_precision_and_no_recall() -> None:
     real = drawn(0, 200, 4)
     precision, recall = _shares(real, 0.05 * drawn(1, 200, 4))

@@ -4,7 +4,6 @@ what it makes of them (rFVD), and both side by side."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from walt.evaluation.frechet import frechet_distance
 from walt.media.images import Clip, png_bytes
 from walt.nn.collectives import gather_tensors
 from walt.nn.device import select_device
+from walt.project.looked_at_clips import looked_at
 from walt.project.params import Params
 from walt.project.transformer_validation import FOLDER, OVERVIEW, step_folder
 from walt.sampling.output import overview, to_frames, write_sample
@@ -48,6 +48,8 @@ class AutoencoderValidation:
     """That of the evaluation's first Frechet distance."""
     extractor: Extractor
     said: set[str] = field(default_factory=set)
+    drawn: dict[Size, dict[str, list[str]]] = field(default_factory=dict)
+    """Keys of the clips that are measured, at each trained size; drawn at the first look."""
 
     @classmethod
     def make(cls, params: Params, paths: Paths, log: Log, measure: Measure | None) -> Validation:
@@ -66,7 +68,10 @@ class AutoencoderValidation:
         settings = self.params.train_autoencoder.validation
         assert settings is not None
         sharded = any(is_sharded(parameter) for parameter in model.parameters())
-        figures = self.measure(model) | self._distances(model, settings.clips, sharded)
+        if not self.drawn:
+            self.drawn = {size: self._draw(size, settings.clips) for size in self._sizes}
+        wanted = {size: [key for keys in of_kinds.values() for key in keys] for size, of_kinds in self.drawn.items()}
+        figures = self.measure(model, wanted) | self._distances(model, sharded)
         if not figures:
             self._say_once("validation: nothing is held out, so nothing is measured while training")
             return
@@ -74,7 +79,7 @@ class AutoencoderValidation:
         if not (settings.samples and (ranks().is_first or sharded)):
             return
         with scratch_folder() as scratch:
-            for size in trained_sizes(self.params.train_autoencoder):
+            for size in self._sizes:
                 self._show(scratch, size, model, settings.samples)
             if not ranks().is_first:
                 return
@@ -82,14 +87,27 @@ class AutoencoderValidation:
             for picture in sorted(scratch.glob(f"*{OVERVIEW}")):
                 self.log.log_picture(picture, f"{FOLDER}/{picture.stem}", step)
 
-    def _distances(self, model: CausalAutoencoder, most: int, sharded: bool) -> dict[str, float]:
-        """At each trained size, of the first ``most`` held-out videos, or images, where they are two or more. The ranks
-        share them, or call a sharded model equally often."""
+    @property
+    def _sizes(self) -> list[Size]:
+        return trained_sizes(self.params.train_autoencoder)
+
+    def _draw(self, size: Size, most: int) -> dict[str, list[str]]:
+        """Of the held-out clips of a size."""
+        clips = ClipDataset(self.paths.clips, size, "held_out")
+        every: dict[str, list[str]] = {"video": [*clips.video_keys], "image": [*clips.image_keys]}
+        return {kind: looked_at(self.params, self.paths, keys, most) for kind, keys in every.items() if keys}
+
+    def _first_kind(self, size: Size) -> tuple[str, list[str]]:
+        """Videos, or images where there are none, and their keys."""
+        return next(iter(self.drawn[size].items()), ("image", []))
+
+    def _distances(self, model: CausalAutoencoder, sharded: bool) -> dict[str, float]:
+        """At each trained size, of its videos, or images, where they are two or more. The ranks share them, or call a
+        sharded model equally often."""
         figures = {}
-        for size in trained_sizes(self.params.train_autoencoder):
+        for size in self._sizes:
             clips = ClipDataset(self.paths.clips, size, "held_out")
-            kind = "video" if clips.video_keys else "image"
-            keys = list(islice(clips.video_keys or clips.image_keys, most))
+            kind, keys = self._first_kind(size)
             if len(keys) < 2 or not self._takes(len(clips.clip(keys[0])), size):
                 continue
             own = [self._features(clips, key, model) for key in (keys if sharded else ranks().share(keys))]
@@ -119,9 +137,9 @@ class AutoencoderValidation:
         return torch.stack([features_of(self.extractor, one[0]) for one in (video, made)])
 
     def _show(self, folder: Path, size: Size, model: CausalAutoencoder, count: int) -> None:
-        """The first held-out videos of a size, or images: each on the left, what the model makes of it on the right."""
+        """The first videos of a size, or images: each on the left, what the model makes of it on the right."""
         clips = ClipDataset(self.paths.clips, size, "held_out")
-        keys = list(islice(clips.video_keys or clips.image_keys, count))
+        keys = self._first_kind(size)[1][:count]
         shown = [self._pair(clips, key, model) for key in keys]
         for number, pair in enumerate(shown):
             if len(pair) > 1:

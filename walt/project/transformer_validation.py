@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +29,7 @@ from walt.data.shards import NULL_KEY
 from walt.diffusion.schedule import Schedule
 from walt.evaluation.held_out import HeldOutBatch, held_out_errors
 from walt.media.images import png_bytes
+from walt.project.looked_at_clips import looked_at
 from walt.project.params import Params
 from walt.sampling.denoise import Conditioning, Guidance, NoiseStream, augment, sample_latents
 from walt.sampling.output import overview, to_frames, write_sample
@@ -41,7 +41,7 @@ from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
 LOSS = "validation/loss"
-"""Metric: mean squared error on the first held-out clips; ``/band_0`` (the least noisy) and so on below it."""
+"""Metric: mean squared error on some held-out clips; ``/band_0`` (the least noisy) and so on below it."""
 FOLDER = "validation"
 """Of the run's files, one folder a look below it, named by the step; and of the pictures that MLflow shows by step."""
 OVERVIEW = "overview.png"
@@ -101,11 +101,12 @@ class TransformerValidation:
             self._sample(step, model, schedule, settings.samples)
 
     def _batches(self, config: TransformerConfig, clips: int) -> list[HeldOutBatch]:
-        """The first held-out clips, in batches no larger than a part of a training step; the same at each look."""
+        """So many held-out clips, in batches no larger than a part of a training step; the same at each look."""
         if clips in self.batches:
             return self.batches[clips]
         latents = LatentDataset(self.paths.latents, config.resolution, "held_out")
-        keys = list(islice(latents.video_keys if config.latent_grid[0] > 1 else latents.image_keys, clips))
+        every = [*(latents.video_keys if config.latent_grid[0] > 1 else latents.image_keys)]
+        keys = looked_at(self.params, self.paths, every, clips)
         size = max(1, self.training.batch_size // self.training.accumulation // ranks().count)
         starts = range(0, len(keys), size)
         self.batches[clips] = [self._batch(config, latents, keys[start : start + size]) for start in starts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import info
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
-from walt.core.sizes import size_folder
+from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import CLIPS_TABLE
@@ -126,11 +127,10 @@ def _validation(config: Config, paths: Paths, validator: Validator | None, log: 
     training, megapixels = config.train_autoencoder, config.compute.megapixels_at_once
     if validator is None or training.validation is None:
         return None
-    most = training.validation.clips
 
-    def psnr(model: nn.Module) -> dict[str, float]:
+    def psnr(model: nn.Module, of: Mapping[Size, Collection[str]]) -> dict[str, float]:
         assert isinstance(model, CausalAutoencoder)
-        return held_out_psnr(model, paths.clips, training, megapixels, most)
+        return held_out_psnr(model, paths.clips, training, megapixels, of)
 
     return validator(log, psnr)
 

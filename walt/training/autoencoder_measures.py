@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -89,10 +88,10 @@ def held_out_psnr(
     clips: Path,
     training: AutoencoderTrainingConfig,
     megapixels: float = math.inf,
-    most: int | None = None,
+    only: Mapping[Size, Collection[str]] | None = None,
 ) -> dict[str, float]:
-    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size; or of the
-    first ``most`` of each. ``clips`` is the folder ``data/clips``.
+    """PSNR in dB over the pixels of all held-out videos, and of all held-out images, at each trained size; or of
+    those whose keys ``only`` has at that size. ``clips`` is the folder ``data/clips``.
 
     Each rank measures its share of the batches; all get the figures, which their number does not change by a bit. Where
     each holds a share of the model, all measure all batches, since they must call it equally often.
@@ -101,8 +100,8 @@ def held_out_psnr(
     figures: dict[str, float] = {}
     for size in trained_sizes(training):
         split = ClipDataset(clips, size, "held_out")
-        first = None if most is None else {*islice(split.video_keys, most), *islice(split.image_keys, most)}
-        for kind, batches in _batches_of(split, megapixels, first).items():
+        wanted = None if only is None else {*only[size]}
+        for kind, batches in _batches_of(split, megapixels, wanted).items():
             own = []
             for keys in batches if sharded else ranks().share(batches):
                 video = split.frames(keys, [0] * len(keys), len(split.clip(keys[0]))).to(device)

@@ -75,11 +75,11 @@ class ValidationConfig(Section):
     every: PositiveInt
     """Steps from one look to the next; there is one more after the last step."""
     clips: PositiveInt
-    """Held-out clips that are measured, the first by their keys: of an autoencoder at each size. Where fewer are held
-    out, all of them."""
+    """Held-out clips that are measured, the first of those that the evaluation draws: of an autoencoder so many videos
+    and so many images at each size. Where fewer are held out, all of them."""
     samples: NonNegativeInt
     """Videos that are kept as files of the MLflow run, by step: samples of the captions or classes of the first
-    held-out clips, each with the same noise at every look; of an autoencoder these clips beside their reconstructions.
+    of these clips, each with the same noise at every look; of an autoencoder the clips beside their reconstructions.
     0: none."""
 
 

@@ -7,7 +7,7 @@ training stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from walt.core.sizes import Size
 from walt.training.parallel import is_sharded, release
 
 
@@ -46,8 +47,8 @@ class Validation:
         return step > 0 and (step % self.every == 0 or step == steps)
 
 
-Measure = Callable[[nn.Module], dict[str, float]]
-"""Of a stage's own: figures of the model on some held-out clips."""
+Measure = Callable[[nn.Module, Mapping[Size, Collection[str]]], dict[str, float]]
+"""Of a stage's own: figures of the model on held-out clips, whose keys are given by their size."""
 
 Validator = Callable[[Log, Measure | None], Validation]
 """Makes a stage's validation, which writes to its run."""
