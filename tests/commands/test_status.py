@@ -8,14 +8,18 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.support.release import promoted
+from walt.commands.status import growth
 from walt.commands.status import screen as status
+from walt.commands.status.growth import FILE, grown_since
 from walt.commands.status.screen import disk_by_kind, screen
+from walt.core.errors import StorageError
 from walt.core.storage import lock
 from walt.project.recipes import recipe_text
 
@@ -90,6 +94,58 @@ def test_a_file_with_two_names_takes_its_place_once(root: Path) -> None:
     assert any(line.endswith("clips and tables") for line in shown)
     assert any(line.endswith("cut clips (freed by: walt gc --caches)") for line in shown)
     assert any(line.endswith("other work (freed by: walt gc --checkpoints)") for line in shown)
+
+
+def test_what_was_added_is_shown_beside_what_frees_it(root: Path) -> None:
+    cache = root / ".dvc/cache"
+    cache.mkdir(parents=True)
+    assert "disk:" in screen(root, NOBODY), "nothing to compare with"
+    long_ago = {"day": "2020-01-01", "sizes": {"DVC's cache": 0, "models": 4096}}
+    (root / FILE).write_text(
+        json.dumps([long_ago, {"day": "2020-01-09", "sizes": {"DVC's cache": 4096, "models": 4096}}])
+    )
+    (cache / "a").write_bytes(bytes(492 * 1024))
+    shown = screen(root, NOBODY)
+    assert "disk, and what was added since 2020-01-09:" in shown, "the newest that is a week old"
+    assert any(line.endswith("492 KiB  DVC's cache, +488 KiB (freed by: walt gc)") for line in shown), shown
+    assert any(line.endswith("0 B  models, -4 KiB") for line in shown), shown
+    oldest, _ = json.loads((root / FILE).read_text())
+    assert oldest["day"] == "2020-01-09", "older ones went, and there is one a day"
+
+
+def test_sizes_of_the_last_days_are_compared_with_the_oldest(tmp_path: Path) -> None:
+    day = date(2026, 5, 1)
+    for number in range(5):
+        before, said = grown_since(tmp_path, {"models": number}, day + timedelta(days=number))
+        assert (before and before.sizes, said) == ({"models": 0} if number else None, "")
+    before, _ = grown_since(tmp_path, {"models": 9}, day + timedelta(days=8))
+    assert before is not None
+    assert before.sizes == {"models": 1}
+    before, _ = grown_since(tmp_path, {"models": 9}, day + timedelta(days=1))
+    assert before is not None
+    assert before.sizes == {"models": 1}, "days to come are none"
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '[{"day": "tomorrow", "sizes": {}}]', '[{"day": "2026-01-01", "sizes": {"a": -1}}]']
+)
+def test_a_record_of_sizes_that_is_none_is_said_and_begun_again(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).parent.mkdir(parents=True)
+    (tmp_path / FILE).write_text(text)
+    before, said = grown_since(tmp_path, {"models": 1}, date(2026, 5, 1))
+    assert before is None
+    assert said.startswith("begun again: ")
+    assert grown_since(tmp_path, {"models": 1}, date(2026, 5, 2))[1] == ""
+
+
+def test_a_full_disk_stops_no_other_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(growth, "write_json", full)
+    shown = screen(root, NOBODY)
+    assert "  growth cannot be said (no space left)" in shown
+    assert "in all" in shown[-1]
 
 
 @pytest.fixture

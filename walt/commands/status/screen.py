@@ -10,11 +10,13 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from walt.commands.status.growth import grown_since
 from walt.core.errors import WaltError
 from walt.core.paths import Paths
 from walt.core.secrets import without_secrets
@@ -66,10 +68,28 @@ def screen(root: Path, api: str) -> list[str]:
     """
     params = load_params(root)
     lines = [f"stale:      {_stale(root)}", f"running:    {_running(root)}"]
-    lines += [f"promoted:   {_promoted(params, root)}", f"next run:   {_next_run(api)}", "disk:"]
+    lines += [f"promoted:   {_promoted(params, root)}", f"next run:   {_next_run(api)}"]
+    return [*lines, *_disk(root)]
+
+
+def _disk(root: Path) -> Iterator[str]:
+    """A line for each kind that takes disk: how much, how much more than at the day that the first line names, and what
+    frees it."""
     sizes = disk_by_kind(root)
-    lines += [f"  {num_bytes(size):>10}  {kind}{_freed_by(kind)}" for kind, size in sizes.items() if size]
-    return [*lines, f"  {num_bytes(sum(sizes.values())):>10}  in all (files with several names count once)"]
+    before, said = grown_since(root, sizes, datetime.now(UTC).date())
+    yield "disk:" if before is None else f"disk, and what was added since {before.day}:"
+    if said:
+        yield f"  growth cannot be said ({said})"
+    for kind, size in sizes.items():
+        added = 0 if before is None else size - before.sizes.get(kind, 0)
+        if size or added:
+            yield f"  {num_bytes(size):>10}  {kind}{_difference(added)}{_freed_by(kind)}"
+    added = 0 if before is None else sum(sizes.values()) - sum(before.sizes.values())
+    yield f"  {num_bytes(sum(sizes.values())):>10}  in all{_difference(added)} (files with several names count once)"
+
+
+def _difference(added: int) -> str:
+    return f", {'+' if added > 0 else '-'}{num_bytes(abs(added))}" if added else ""
 
 
 def _freed_by(kind: str) -> str:
