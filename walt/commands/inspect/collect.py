@@ -171,14 +171,14 @@ def rejected(request: Request, code: str, root: Path) -> list[dict[str, str | No
 def find(request: Request, root: Path) -> Dataset:
     """The descriptor, its files and its tables. Raises ConfigurationError (see ``run``)."""
     dataset, path = request.dataset, request.path
-    params, said = _params(request, root)
+    params, note = _params(request, root)
     paths = Paths(root)
     configured = paths.resolve(params.dataset.descriptor)
     file = configured if dataset is None else _descriptor_file(dataset, paths)
     if dataset is not None and path is None and not _is_descriptor(file):
         if is_files(root, dataset):
             described = _describe(request, dataset, root)
-            looked = (*said, *described.lines())
+            looked = (*note, *described.lines())
             return Dataset(described.descriptor, None, described.path, None, None, [], params, paths, looked)
         if paths.resolve(dataset).is_file():
             raise ConfigurationError(f"{printable(dataset)}: not a descriptor, folder, glob, list, video or image")
