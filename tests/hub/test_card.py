@@ -59,7 +59,7 @@ def test_it_says_what_was_measured_and_on_what(project: Path, tmp_path: Path) ->
     assert "| 64 | prompts and seeds: aaaaaaaaaaaa; videos: 5 frames of 32x32 |" in text
     assert '"steps": 25' in text
     assert f"the manifest with the SHA-256 `{sha256_file(project / 'data/manifest/_index.json')}`" in text
-    assert "videos of 5 frames of 32x32 at 8 frames per second" in text
+    assert "videos of 5 frames at 8 frames per second, 32 pixels high and 32 wide" in text
     assert text.count("- a &lt;b&gt;red&lt;/b&gt; circle") == 1
     assert "Of the weights: not stated." in text
 
@@ -88,4 +88,4 @@ def test_figures_of_other_models_are_left_out(project: Path, tmp_path: Path) -> 
 def test_a_model_without_super_resolution(tmp_path: Path) -> None:
     root = write_project(tmp_path / "alone")
     leave_out(Paths(root).sr_2x, "sr_2x")
-    assert "videos of 5 frames of 16x16" in text_of(root, tmp_path / "out")
+    assert "videos of 5 frames at 8 frames per second, 16 pixels high" in text_of(root, tmp_path / "out")

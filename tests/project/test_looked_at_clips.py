@@ -15,7 +15,7 @@ from tests.support.tiny_clips import ROWS, SIZES, clip_row, write_clips
 from walt.core.paths import Paths
 from walt.data.latent_dataset import LatentDataset
 from walt.evaluation.held_out import held_out_errors
-from walt.evaluation.judges import wanted_clips
+from walt.evaluation.protocol_inputs import wanted_clips
 from walt.project.looked_at_clips import looked_at
 from walt.training.autoencoder_measures import held_out_psnr
 

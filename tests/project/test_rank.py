@@ -98,11 +98,11 @@ def test_which_rank_failed_first_is_not_a_matter_of_the_wall_clock(
 def test_the_stage_ends_with_the_status_of_a_rank_that_could_not_say_why(folder: Path) -> None:
     ok = {"status": 0, "figures": {}, "lost": False, "time": 1.0}
     with pytest.raises(StorageError, match=rf"rank 1 of 2 ended, .* not be written to {folder}: the line of that rank"):
-        launcher._check_told({0: ok}, {1: 4}, 2, folder)
+        launcher._check_written({0: ok}, {1: 4}, 2, folder)
     with pytest.raises(ConfigurationError):
-        launcher._check_told({}, {0: 2}, 2, folder)
+        launcher._check_written({}, {0: 2}, 2, folder)
     for reports, failed in (({0: ok, 1: ok}, {}), ({0: report(5, "damaged")}, {0: 5, 1: 4}), ({}, {0: -9, 1: 1})):
-        launcher._check_told(reports, failed, 2, folder)
+        launcher._check_written(reports, failed, 2, folder)
 
 
 def test_process_ids_are_known_to_whoever_passes_signals_on_after_their_files_have_gone(folder: Path) -> None:

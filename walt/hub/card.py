@@ -144,20 +144,21 @@ def _manifest_digest(paths: Paths) -> str | None:
 
 
 def _videos(params: Params, exported: Exported) -> str:
-    """``videos of 17 frames of 64x64 at 8 frames per second``."""
+    """``videos of 17 frames at 8 frames per second, 64 pixels high and 64 wide``."""
     architectures = list(exported.architectures.values())
     last = architectures[-1] if params.sample.cascade else architectures[0]
     height, width = last.resolution
     autoencoder = load_config(exported.components[layout.AUTOENCODER], AutoencoderConfig)
     frames = 1 + autoencoder.temporal_factor * (last.latent_grid[0] - 1)
-    return f"videos of {frames} frames of {height}x{width} at {params.sample.fps:g} frames per second"
+    shape = f"{height} pixels high and {width} wide"
+    return f"videos of {frames} frames at {params.sample.fps:g} frames per second, {shape}"
 
 
 def _parts(exported: Exported) -> list[tuple[str, str]]:
     found = []
     for component, config in exported.architectures.items():
         height, width = config.resolution
-        shape = f"{config.layers} blocks of width {config.width}, for {height}x{width}"
+        shape = f"{config.layers} blocks of width {config.width}, for {height} x {width} pixels (height x width)"
         found.append((component, f"transformer, {shape}, conditioned on {config.conditioning}"))
     autoencoder = exported.components[layout.AUTOENCODER]
     if is_diffusers_autoencoder(autoencoder):

@@ -8,8 +8,8 @@ from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.log import warning
 from walt.core.paths import Paths
 from walt.data.clip_draw import draw_order
-from walt.evaluation.judges import drawn_clips
 from walt.evaluation.protocol import load_protocol
+from walt.evaluation.protocol_inputs import drawn_clips
 from walt.project.params import Params
 
 
