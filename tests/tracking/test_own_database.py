@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import pytest
 from tests.support.tracking import CONFIG
 from walt.tracking import own_database, server
 from walt.tracking.runs import start_run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_while_one_process_connects_for_the_first_time_no_other_does(
@@ -31,6 +36,40 @@ def test_while_one_process_connects_for_the_first_time_no_other_does(
     assert held
     with open(root / "mlflow.db.lock") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+CONNECT = """
+import sys
+from pathlib import Path
+from tests.support.tracking import CONFIG
+from walt.tracking import server
+import mlflow.store.tracking.sqlalchemy_store
+print("ready", flush=True)
+sys.stdin.readline()
+print(server.connect(CONFIG, Path.cwd()).experiment_id)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_begin_together_make_one_database(tmp_path: Path) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONNECT], cwd=tmp_path, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in both:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    first, second = (printed.splitlines()[-1] for printed, _ in said)
+    assert first == second, "the same experiment"
 
 
 def tracked_project(root: Path) -> Path:
