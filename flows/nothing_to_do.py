@@ -16,6 +16,7 @@ from walt.commands.promote import command
 from walt.core import storage
 from walt.core.config import read_yaml
 from walt.core.errors import WaltError
+from walt.core.paths import Paths
 from walt.project.runner import load_params
 from walt.tracking import server
 
@@ -34,7 +35,7 @@ def outcomes_if_fresh(root: Path, names: Sequence[str], promote: bool) -> dict[s
     if not _ran_all(root, names):
         return None
     params = load_params(root)
-    with storage.lock(root / "work" / "flow.lock"):
+    with storage.lock(Paths(root).flow_lock):
         dvc_lock.check_free(root)
         with ThreadPoolExecutor(2) as pool:
             answers = pool.map(lambda words: _run(words, root), (["walt", "prepare"], status_command(names)))

@@ -103,7 +103,7 @@ def walt(
     if retrain and run_id is not None and schedules.was_overtaken(UUID(run_id)):
         get_run_logger().info("this was due while another run of this deployment was under way: nothing to do")
         return {}
-    with storage.lock(root / "work" / "flow.lock"), _lineage_events(root, run_id):
+    with storage.lock(Paths(root).flow_lock), _lineage_events(root, run_id):
         dvc_lock.check_free(root)
         if not retrain:
             prepare(root)

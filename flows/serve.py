@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
         set_up.check_options(options.accelerators, options.failure_webhook)
         print(f"starting the Prefect server on http://{HOST}:{options.port} ...", flush=True)
         with running_server(options.port):
-            said = set_up.set_up(options.accelerators, options.failure_webhook)
+            from flows.lost_runs import end_lost_runs  # imports prefect, which must see PREFECT_API_URL
+
+            said = set_up.set_up(options.accelerators, options.failure_webhook) + end_lost_runs(Path.cwd())
             _serve(options.retrain_cron, said, options.port)
     except WaltError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -41,6 +41,11 @@ class Paths:
         """Folder of the files that a stage needs to resume (checkpoints, partial results). Not versioned by DVC."""
         return self.root / "work" / stage
 
+    @property
+    def flow_lock(self) -> Path:
+        """Held by the flow run that works in the project."""
+        return self.root / "work" / "flow.lock"
+
     def resolve(self, path: str) -> Path:
         """A path from a configuration file, taken relative to the project's root."""
         return (self.root / path).resolve()

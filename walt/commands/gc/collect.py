@@ -94,7 +94,7 @@ def remove(root: Path, wanted: Wanted) -> list[Garbage]:
         ConfigurationError, StorageError: as ``collect``; also where a file cannot be removed.
     """
     with ExitStack() as held:
-        names = [root / "work/flow.lock", *(Paths(root).work(name) / "lock" for name in STAGE_NAMES)]
+        names = [Paths(root).flow_lock, *(Paths(root).work(name) / "lock" for name in STAGE_NAMES)]
         for name in names:
             held.enter_context(lock(name))
         found = [_Measured(one.kind, one.why, one.paths, one.size()) for one in collect(root, wanted)]

@@ -136,7 +136,7 @@ def _stale(root: Path) -> str:
 
 def _running(root: Path) -> str:
     """Who holds the flow's lock, or a stage's. The locks are only looked at: taking one would stop who begins now."""
-    locks = {"flow": root / "work/flow.lock", **{name: Paths(root).work(name) / "lock" for name in STAGE_NAMES}}
+    locks = {"flow": Paths(root).flow_lock, **{name: Paths(root).work(name) / "lock" for name in STAGE_NAMES}}
     holders = {name: _holder(file) for name, file in locks.items()}
     return ", ".join(f"{name} (process {pid})" for name, pid in holders.items() if pid is not None) or "nothing"
 
