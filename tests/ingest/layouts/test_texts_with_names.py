@@ -73,7 +73,7 @@ def test_a_text_and_a_table_with_captions_are_two_tables(tmp_path: Path) -> None
     ("files", "message"),
     [
         ({"t.csv": "a.mp4,a cat\nb.mp4,a dog\n"}, r"its first line is not a header: it names 'a\.mp4'"),
-        ({"t.csv": "videos/a.mp4 0\n", "videos/a.mp4": V}, r"no header: it names 'videos/a\.mp4'"),
+        ({"t.csv": "videos/a.mp4 0\n", "videos/a.mp4": V}, r"not a header: it names 'videos/a\.mp4'"),
         ({"t.csv": "path,words\na.mp4,a cat\n"}, r"no column of captions was found \(columns: path, words\): name one"),
         ({"t.xlsx": b"PK"}, r"t\.xlsx: not of a kind that is read; write CSV"),
     ],
