@@ -60,4 +60,4 @@ def _read(file: Path) -> list[Seen]:
     try:
         return _HISTORY.validate_python(read_json(file))
     except ValueError as error:  # no JSON, or not of this form
-        raise CorruptArtifactError(f"{file}: no record of sizes") from error
+        raise CorruptArtifactError(f"{file}: not a record of sizes") from error
