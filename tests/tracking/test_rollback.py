@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.project.recipes import recipe_text
-from walt.tracking import server
+from walt.tracking import provenance, server
 from walt.tracking.release_record import deciding_version, fetch_release
 from walt.tracking.rollback import roll_back
 
+GIT = ("git", "-c", "user.name=walt", "-c", "user.email=walt@localhost", "-c", "commit.gpgsign=false")
 Model = Callable[[str, bytes], Path]
 
 
@@ -104,7 +106,10 @@ def test_of_a_promotion_that_broke_off_the_release_before_is_still_known(
 
 @pytest.mark.slow
 def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, model: Model, tmp_path: Path) -> None:
-    (root / "params.yaml").write_text("tracking:\n  uri: postgresql://me:secret@host/db # here\nseed: 3\n")
+    settings = "tracking:\n  uri: postgresql://{}@host/db # here\ndataset:\n  descriptor: own/mine.yaml\n"
+    (root / "params.yaml").write_text(settings.format("me:secret"))
+    (root / "own").mkdir()
+    (root / "own/mine.yaml").write_text("path: s3://me:secret@there/videos\n")
     (root / "dvc.lock").write_text("stages: {}\n")
     Paths(root).latents.mkdir(parents=True)
     (Paths(root).latents / "clips.parquet").write_bytes(b"the table")
@@ -115,14 +120,38 @@ def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, mod
     assert deciding_version(connection, "champion", None) == ("walt-base", "2")
     first, present = tmp_path / "first", tmp_path / "present"
     fetch_release(connection, "walt-base", "1", first)
-    assert (first / "params.yaml").read_text() == "tracking:\n  uri: postgresql://***@host/db # here\nseed: 3\n"
+    assert (first / "params.yaml").read_text() == settings.format("***")
+    assert (first / "descriptor.yaml").read_text() == "path: s3://***@there/videos\n"
     assert (first / "dvc.lock").read_text() == "stages: {}\n"
     assert (first / "clips.parquet").read_bytes() == b"the table"
-    assert fetch_release(connection, "walt-base", "2", present).previous == {"base": "1"}
+    second = fetch_release(connection, "walt-base", "2", present)
+    assert second.previous == {"base": "1"}
+    assert not second.uncommitted, "there is no repository"
     assert (present / "params.yaml").read_text() == "seed: 4\n"
     assert read_json(present / "release.json")["models"] == {"base": "2"}
     with pytest.raises(ConfigurationError, match="walt-base has no version 7"):
         deciding_version(connection, "champion", "7")
+
+
+def test_what_the_commit_does_not_hold_is_named_except_what_is_kept(
+    root: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "code.py").write_text("first")
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    subprocess.run(["git", "add", "code.py"], cwd=root, check=True)
+    subprocess.run([*GIT, "commit", "-q", "-m", "first"], cwd=root, check=True)
+    (root / ".gitignore").write_text("*\n!*.py\n!*.yaml\n")
+    (root / "params.yaml").write_text(recipe_text("tiny"))
+    assert provenance.uncommitted(root) == ["params.yaml"]
+    (root / "code.py").write_text("second")
+    (root / "new.py").touch()
+    (root / "staged.py").touch()
+    subprocess.run(["git", "add", "staged.py"], cwd=root, check=True)
+    promoted(root, {"base": model("base", b"1")}, 60)
+    monkeypatch.chdir(root)
+    release.command(tmp_path / "kept")
+    said = capsys.readouterr()
+    assert "changed and not committed then, so not as they were: code.py, new.py, staged.py\n" in said.out + said.err
 
 
 def test_a_version_that_was_never_promoted_has_nothing_to_fetch(root: Path, model: Model, tmp_path: Path) -> None:
@@ -141,9 +170,11 @@ def test_both_commands_say_what_they_did(
     monkeypatch.chdir(root)
     promoted(root, {"base": model("base", b"1")}, 10)
     promoted(root, {"base": model("base", b"2")}, 60)
-    release.command(Path("one"), "1")
+    release.command(Path("one"), None, "1")
     assert "walt-base version 1: params.yaml, release.json are in one" in capsys.readouterr().out
     with pytest.raises(ConfigurationError, match="one: it is there already"):
         release.command(Path("one"))
+    with pytest.raises(ConfigurationError, match="say --out FOLDER for the files, or --working-copy FOLDER"):
+        release.command()
     rollback.command("a reason")
     assert "walt-base version 1 is champion again, with no other model: a reason." in capsys.readouterr().out

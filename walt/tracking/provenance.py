@@ -22,6 +22,19 @@ def git_tags(root: Path) -> dict[str, str]:
     }
 
 
+def uncommitted(root: Path) -> list[str]:
+    """Files of the project that differ from the commit or are not in it, relative to ``root``; git's ignored ones not.
+
+    Empty outside of a repository.
+    """
+    try:
+        names = _git(root, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
+        staged = _git(root, "diff", "--cached", "--name-only", "--relative", "-z")
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return sorted({name for name in f"{names}\0{staged}".split("\0") if name})
+
+
 def git_origin(root: Path) -> str | None:
     """The address of the repository that this one was cloned from, as git has it; None where there is none."""
     try:

@@ -1,8 +1,8 @@
 """What is kept with a release that takes the alias: by what it can be made again, and which release had it before.
 
-The files are artifacts of the deciding model's run, in the folder ``release``: ``params.yaml`` and ``dvc.lock`` as
-they were, ``clips.parquet``, the table of the clips whose latents the models learned from, and ``release.json``, with
-the git commit. The tag ``walt.release`` of the deciding model's version says which run that is.
+The files are artifacts of the deciding model's run, in the folder ``release``: ``params.yaml``, ``dvc.lock`` and the
+dataset's descriptor as they were, ``clips.parquet``, the table of the clips whose latents the models learned from, and
+``release.json``, with the git commit. The tag ``walt.release`` of the deciding model's version says which run that is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from walt.core.config import read_yaml
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.scratch import scratch_folder
@@ -31,7 +32,10 @@ ROLLED_BACK_TAG = "walt.rolled_back"
 """On a version of the deciding model that lost the alias by ``walt rollback``: when, why, and to which (JSON)."""
 FOLDER = "release"
 PARAMS_FILE, LOCK_FILE = "params.yaml", "dvc.lock"
+DESCRIPTOR_FILE = "descriptor.yaml"
+"""The dataset's descriptor, whose own name is in ``params.yaml``."""
 CLIPS_FILE, RELEASE_FILE = "clips.parquet", "release.json"
+_NAMED = 10
 _USER_IN_A_URL = re.compile(rb"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -47,6 +51,8 @@ class Release:
     """MLflow's id of the run that has the files."""
     git: Mapping[str, str] = field(default_factory=dict)
     """``git.commit`` and ``git.dirty``; empty outside of a repository."""
+    uncommitted: tuple[str, ...] = ()
+    """Files that the commit does not hold as they were, and that are not kept here either; the first of them."""
 
 
 def read_release(connection: Connection, name: str, version: str) -> Release | None:
@@ -67,17 +73,27 @@ def keep_release(connection: Connection, root: Path, models: Mapping[str, str], 
     before = read_release(connection, name, aliased[short]) if short in aliased else None
     previous = None if short not in aliased else dict(aliased) if before is None else dict(before.models)
     run = _run_of(connection, name, version)
-    release = Release(dict(models), previous, run, provenance.git_tags(root))
+    files = _settings(root)
+    uncommitted = [name for name in provenance.uncommitted(root) if name not in {LOCK_FILE, *files.values()}]
+    release = Release(dict(models), previous, run, provenance.git_tags(root), tuple(uncommitted[:_NAMED]))
     for file in (root / LOCK_FILE, Paths(root).latents / CLIPS_FILE):
         if file.is_file():
             connection.client.log_artifact(run, str(file), FOLDER)
     with scratch_folder() as scratch:
-        if (root / PARAMS_FILE).is_file():  # an address in it may have a password
-            text = _USER_IN_A_URL.sub(b"***", (root / PARAMS_FILE).read_bytes())
-            write_bytes(scratch / PARAMS_FILE, text)
+        for kept, own in files.items():  # an address in it may have a password
+            write_bytes(scratch / kept, _USER_IN_A_URL.sub(b"***", (root / own).read_bytes()))
         write_json(scratch / RELEASE_FILE, asdict(release))
         connection.client.log_artifacts(run, str(scratch), FOLDER)
     connection.client.set_model_version_tag(name, version, RELEASE_TAG, json.dumps(asdict(release)))
+
+
+def _settings(root: Path) -> dict[str, str]:
+    """Name that a file of settings is kept under -> its name in the project; without those that are not there."""
+    if not (root / PARAMS_FILE).is_file():
+        return {}
+    descriptor = (read_yaml(root / PARAMS_FILE).get("dataset") or {}).get("descriptor", "")
+    files = {PARAMS_FILE: PARAMS_FILE, DESCRIPTOR_FILE: str(descriptor)}
+    return {kept: name for kept, name in files.items() if (root / name).is_file()}
 
 
 def fetch_release(connection: Connection, name: str, version: str, target: Path) -> Release:
