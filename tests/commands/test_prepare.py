@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,22 @@ def test_a_link_that_leads_nowhere_is_named_before_dvc_meets_it(tmp_path: Path, 
     (tmp_path / "set" / name).symlink_to("/nowhere/at/all")
     with pytest.raises(ConfigurationError, match=rf"set/{name} is a link that leads nowhere"):
         tell_dvc(DatasetConfig(descriptor="d.yaml", path="set"), Paths(tmp_path))
+
+
+@pytest.mark.parametrize("name", [".dvcignore", "deep/.dvcignore"])
+def test_an_ignore_file_in_the_data_is_named_before_dvc_meets_it(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "set/b.mp4", "set/deep/c.mp4", f"set/{name}")
+    with pytest.raises(ConfigurationError, match=rf"set/{name}: DVC refuses this inside of data"):
+        tell_dvc(DatasetConfig(descriptor="d.yaml", path="set"), Paths(tmp_path))
+
+
+def test_what_is_no_file_is_named_before_dvc_meets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "set/b.mp4")
+    monkeypatch.chdir(tmp_path / "set")  # a socket's path may have 108 bytes
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("s")
+        with pytest.raises(ConfigurationError, match="set/s is a pipe, a socket or a device, which DVC cannot read"):
+            tell_dvc(DatasetConfig(descriptor="d.yaml", path="set"), Paths(tmp_path))
 
 
 FOLDER = {"kind": "captioned_folder", "captions": "{}", "path_column": "path", "caption_column": "caption"}

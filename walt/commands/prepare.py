@@ -56,14 +56,14 @@ def tell_dvc(dataset: DatasetConfig, paths: Paths) -> list[str]:
 
     Raises:
         StorageError: the folder cannot be listed, or the record of it not be written.
-        ConfigurationError: there is no such folder, a link in it leads nowhere, or ``dvc.lock`` is not what DVC writes.
+        ConfigurationError: there is no such folder, DVC cannot take it, or ``dvc.lock`` is not what DVC writes.
     """
     folder, lines = open_folder(paths.root, dataset.path), []
     if not isinstance(folder, LocalFolder):
         return []
     record = paths.work("prepare") / f"{sha256_json(dataset.path)[:16]}.jsonl"
-    if broken := folder.broken_link():
-        raise ConfigurationError(f"{printable(broken)} is a link that leads nowhere, which DVC cannot read: remove it")
+    if (refused := folder.refused_by_dvc()) is not None:
+        raise ConfigurationError(refused)
     with edits_since(folder, record) as edits:
         if edits.stamped.count:
             lines.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import IO, Protocol
 from walt.core import remote
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.log import warning
+from walt.core.printable import printable
 
 MOST_LINKS = 2
 """The most links to folders on the path from the dataset's folder to a file. Without a limit, n folders that link to
 each other would have more than n factorial names."""
 
 
+_DVCIGNORE = ".dvcignore"
 _FEW_BYTES = 4096
 """As most files that are read whole have fewer, which are captions."""
 
@@ -97,13 +100,25 @@ class LocalFolder:
         finally:
             os.close(file)
 
-    def broken_link(self) -> str | None:
-        """A link in the folder, at any depth and hidden or not, that leads nowhere; None: there is none."""
-        for above, folders, names in os.walk(self.root):
-            for name in (*folders, *names):
-                path = f"{above}/{name}"
-                if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH114, PTH110 a Path is slower
-                    return path
+    def refused_by_dvc(self) -> str | None:
+        """The first thing at any depth, hidden or not, that DVC (3.67) cannot take, and why; None: there is none.
+
+        Raises StorageError for a folder that cannot be listed.
+        """
+        folders = [str(self.root)]
+        while folders:
+            try:
+                found = list(os.scandir(folders.pop()))
+            except OSError as error:
+                _check_listed(error)
+                continue
+            for entry in found:
+                if entry.name == _DVCIGNORE:
+                    return f"{printable(entry.path)}: DVC refuses this inside of data: remove it, or move it up"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False) and (what := _no_file(entry.path)) is not None:
+                    return f"{printable(entry.path)} is {what}, which DVC cannot read: remove it"
         return None
 
     def _under(self, start: str) -> Iterator[str]:
@@ -158,6 +173,15 @@ class LocalFolder:
         if not self._warned:
             warning(f"{self.location(name)}: not followed, like other links behind {MOST_LINKS} links to folders")
         self._warned = True
+
+
+def _no_file(path: str) -> str | None:
+    """What something is that is neither a file nor a folder, nor a link to one; None: it is one of them."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return "a link that leads nowhere"
+    return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, a socket or a device"
 
 
 def _leads_up(folder: str, above: set[tuple[int, int]]) -> bool:
