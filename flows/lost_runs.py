@@ -1,7 +1,8 @@
-"""Flow runs that ended with an earlier ``make serve``, and of which the server still says that they run.
+"""Flow runs that ended with ``make serve``, and of which Prefect's server still says that they run.
 
-Where the machine or ``make serve`` ends in the middle of a run, nobody is left to tell Prefect (3.8), which would show
-the run as running for ever. What a stage of it had done is kept all the same, and the next run goes on from there.
+Where the machine or ``make serve`` ends in the middle of a run, nobody tells Prefect (3.8), which would show the run as
+running for ever; its runner does not even on Ctrl-C. So ``make serve`` tells it before its server stops, and where it
+could not, the next one does. What a stage of the run had done is kept all the same.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from walt.core import storage
 from walt.core.errors import LockedError
 from walt.core.paths import Paths
 
-_WHY = "the server or the machine ended while this ran; run it again: it goes on from there"
+_WHY = "make serve or the machine ended while this ran; run it again: it goes on from there"
 _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
-def end_lost_runs(root: Path) -> list[str]:
-    """Have the server say of the lost runs that they crashed; a line for people where there were any.
+def end_lost_runs(root: Path) -> int:
+    """Have the server say of the lost runs that they crashed; how many there were.
 
     A run that lives on holds the project's lock, as a direct one does: then nothing is decided. Runs of workers, which
     may be on other machines, are their workers' affair.
@@ -43,5 +44,5 @@ def end_lost_runs(root: Path) -> list[str]:
             for run in lost:
                 client.set_flow_run_state(run.id, Crashed(message=_WHY), force=True)
     except LockedError:
-        return []
-    return [f"runs that ended with an earlier server, and are shown as crashed now: {len(lost)}"] if lost else []
+        return 0
+    return len(lost)

@@ -55,8 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
         with running_server(options.port):
             from flows.lost_runs import end_lost_runs  # imports prefect, which must see PREFECT_API_URL
 
-            said = set_up.set_up(options.accelerators, options.failure_webhook) + end_lost_runs(Path.cwd())
-            _serve(options.retrain_cron, said, options.port)
+            set_up.free_lost_places()
+            said = set_up.set_up(options.accelerators, options.failure_webhook)
+            if lost := end_lost_runs(Path.cwd()):
+                said.append(f"runs that ended with an earlier server, and are shown as crashed now: {lost}")
+            try:
+                _serve(options.retrain_cron, said, options.port)
+            except KeyboardInterrupt:
+                if stopped := end_lost_runs(Path.cwd()):
+                    print(f"runs that were stopped, and are shown as crashed: {stopped}", flush=True)
+                raise
     except WaltError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status

@@ -1,7 +1,7 @@
 """What a Prefect server needs besides the deployments: ``python -m flows.set_up``; ``make serve`` does it at its start.
 
 The limit ``walt-accelerator`` says how many stages that use an accelerator run at a time, over all projects and workers
-of the server. A stage holds its place by a lease: where its process is killed, the place is free again after a minute.
+of the server. A stage holds its place by a lease: where its process is killed, the place is free again after 75 s.
 
 With an address, the automation ``walt-failure`` posts what failed to it: a flow run that failed, or whose process died.
 """
@@ -9,10 +9,11 @@ With an address, the automation ``walt-failure`` posts what failed to it: a flow
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ ACCELERATORS_VARIABLE = "WALT_ACCELERATORS"
 OFF = "off"
 """Instead of an address: nothing is posted any more."""
 _LEASE_SECONDS = 60
+"""So long, and a quarter of a minute more, a stage that was killed holds its place."""
+_AT_ONCE_SECONDS = 5
+_IF_NOTHING_WORKS = f"Where nothing works any more: prefect gcl update {LIMIT} --active-slots 0"
 _PAYLOAD = """{
   "flow_run": {{ flow_run.name | tojson }}, "deployment": {{ (deployment.name if deployment else none) | tojson }},
   "state": {{ flow_run.state.name | tojson }}, "message": {{ flow_run.state.message | tojson }},
@@ -98,6 +102,25 @@ def _limit(accelerators: str | None) -> int:
         return before if accelerators is None else int(accelerators)
 
 
+def free_lost_places() -> None:
+    """Free the places of the limit where nobody is on record as holding one, on a server of ours that just started.
+
+    So it is where an earlier server ended that kept who holds them in its memory, as Prefect's (3.8) do by themselves.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+    from prefect.exceptions import ObjectNotFound
+    from prefect.server.concurrency.lease_storage import get_concurrency_lease_storage
+
+    async def somebody_holds_one() -> bool:
+        record = get_concurrency_lease_storage()
+        return bool(await record.read_active_lease_ids() or await record.read_expired_lease_ids())
+
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):
+        if client.read_global_concurrency_limit_by_name(LIMIT).active_slots and not asyncio.run(somebody_holds_one()):
+            client.update_global_concurrency_limit(LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
 def _forget_automation() -> None:
     from prefect.client.orchestration import get_client
 
@@ -141,12 +164,22 @@ def accelerator(uses_one: bool, logger: Logger) -> Iterator[None]:
     from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
     from prefect.concurrency.sync import concurrency
 
+    def place(timeout_seconds: float | None) -> AbstractContextManager[None]:
+        return concurrency(
+            LIMIT,
+            timeout_seconds=timeout_seconds,
+            lease_duration=_LEASE_SECONDS,
+            raise_on_lease_renewal_failure=False,
+        )
+
     with ExitStack() as held:
         if uses_one and runtime.deployment.get_id() is not None:
             try:
-                held.enter_context(
-                    concurrency(LIMIT, lease_duration=_LEASE_SECONDS, raise_on_lease_renewal_failure=False)
-                )
+                try:
+                    held.enter_context(place(_AT_ONCE_SECONDS))
+                except TimeoutError:
+                    logger.info("waits for a place of %s: all are taken. %s", LIMIT, _IF_NOTHING_WORKS)
+                    held.enter_context(place(None))
             except (ConcurrencySlotAcquisitionError, httpx.HTTPError, OSError) as error:
                 logger.warning("Prefect's API gives no place of %s (%s); the work goes on", LIMIT, error)
         yield

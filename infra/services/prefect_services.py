@@ -40,6 +40,7 @@ class PrefectServer(Service):
             **self.records.environment,
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg:///prefect",
             "PREFECT_SERVER_API_AUTH_STRING": self._login,
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         }
 
     def is_ready(self) -> bool:

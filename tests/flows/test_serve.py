@@ -56,6 +56,40 @@ def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pyte
     assert "starting" not in printed.out
 
 
+def test_what_ctrl_c_stops_is_shown_as_crashed_while_the_server_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    happened: list[str] = []
+    under_way = [0, 1]  # at the start, and when it is stopped
+
+    @contextmanager
+    def server(port: int) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            happened.append("the server stops")
+
+    def end_lost_runs(root: Path) -> int:
+        happened.append("lost runs are looked for")
+        return under_way.pop(0)
+
+    def serving(*_: object) -> None:
+        happened.append("Ctrl-C")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serve, "running_server", server)
+    monkeypatch.setattr(serve, "_serve", serving)
+    monkeypatch.setattr(serve.set_up, "free_lost_places", lambda: happened.append("lost places are freed"))
+    monkeypatch.setattr(serve.set_up, "set_up", lambda *_: [])
+    monkeypatch.setattr("flows.lost_runs.end_lost_runs", end_lost_runs)
+    assert serve.main([]) == 0
+    assert happened == [
+        "lost places are freed", "lost runs are looked for", "Ctrl-C", "lost runs are looked for", "the server stops",
+    ]  # fmt: skip
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == ["runs that were stopped, and are shown as crashed: 1", "the Prefect server has stopped"]
+
+
 @pytest.mark.parametrize(
     ("port", "server"), [(4200, "PREFECT_PROFILE=local"), (4300, "PREFECT_API_URL=http://127.0.0.1:4300/api")]
 )

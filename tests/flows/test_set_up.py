@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import os
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,17 @@ from uuid import uuid4
 import pytest
 from prefect import flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.server.concurrency.lease_storage import ConcurrencyLimitLeaseMetadata
+from prefect.server.concurrency.lease_storage.filesystem import ConcurrencyLeaseStorage
+from prefect.settings.models.server.concurrency import ServerConcurrencySettings
 
 from flows import set_up
 from flows.artifacts import show_picture
 from tests.support.waiting import comes_true
+from walt.core import environment
 
+LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
 LOGGER = logging.getLogger("test")
 needs_server = pytest.mark.usefixtures("prefect_server")
 
@@ -59,8 +68,10 @@ def test_the_limit_is_1_at_first_and_then_what_the_page_says(
 @pytest.mark.slow
 @needs_server
 def test_a_stage_of_a_deployment_waits_for_its_place(
-    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(set_up, "_AT_ONCE_SECONDS", 0.5)
     monkeypatch.setattr(set_up, "LIMIT", f"walt-accelerator-{uuid4()}")
     set_up.set_up("1", None)
 
@@ -87,6 +98,36 @@ def test_a_stage_of_a_deployment_waits_for_its_place(
     waiting.join(timeout=60.0)
     assert order == ["first", "second"]
     assert comes_true(lambda: taken() == 0)
+    assert "waits for a place of walt-accelerator" in caplog.text
+
+
+@pytest.mark.slow
+@needs_server
+def test_a_place_is_free_again_where_nobody_is_on_record_as_holding_it(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = ConcurrencyLeaseStorage(tmp_path)
+    monkeypatch.setattr("prefect.server.concurrency.lease_storage.get_concurrency_lease_storage", lambda: record)
+    monkeypatch.setattr(set_up, "LIMIT", f"walt-accelerator-{uuid4()}")
+    set_up.free_lost_places()  # there is no limit yet
+    set_up.set_up("1", None)
+    client.update_global_concurrency_limit(set_up.LIMIT, GlobalConcurrencyLimitUpdate(active_slots=1))
+    limit = client.read_global_concurrency_limit_by_name(set_up.LIMIT)
+    for lasting in (timedelta(minutes=1), timedelta(minutes=-1)):
+        lease = asyncio.run(record.create_lease([limit.id], lasting, ConcurrencyLimitLeaseMetadata(slots=1)))
+        set_up.free_lost_places()
+        taken = client.read_global_concurrency_limit_by_name(set_up.LIMIT)
+        assert taken.active_slots == 1, "the server takes it back when its time has passed"
+        asyncio.run(record.revoke_lease(lease.id))
+    set_up.free_lost_places()
+    freed = client.read_global_concurrency_limit_by_name(set_up.LIMIT)
+    assert (freed.active_slots, freed.limit) == (0, 1)
+
+
+def test_who_holds_a_place_is_kept_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LEASES, raising=False)
+    monkeypatch.setenv(LEASES, environment.defaults(os.environ)[LEASES])
+    assert ServerConcurrencySettings().lease_storage == ConcurrencyLeaseStorage.__module__
 
 
 @pytest.mark.slow

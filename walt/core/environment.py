@@ -23,6 +23,9 @@ DEFAULTS: dict[str, str] = {
     # a tracking server that is down delays training by seconds, not minutes; figures are sent later
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # who holds a place under a limit is known again after the server's end: else (Prefect 3.8) a run that ended with it
+    # holds its place for ever, and each later one waits
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # files of a tracking server go through it: else, where it keeps them on S3, each client reads them from there by an
     # address that the server signs, and fails after minutes where only the server reaches that (MLflow 3.17)
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
