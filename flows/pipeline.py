@@ -22,6 +22,7 @@ from prefect.tasks import Task, exponential_backoff
 from pydantic import Field
 
 from flows import artifacts, dvc_lock, schedules, set_up
+from flows.deployments import RETRAIN
 from flows.nothing_to_do import FRESH, stale_stages, status_command
 from flows.processes import Ended, StageFailedError, run_command
 from walt.core import storage
@@ -72,7 +73,13 @@ class TimeLimitError(Exception):
     """A flow run took longer than it may; the stage was stopped, and wrote a checkpoint where it has one."""
 
 
-@flow(name="walt", flow_run_name="{target}", persist_result=False)
+def run_name() -> str:
+    """What a flow run is called: by what it is for."""
+    parameters = runtime.flow_run.get_parameters()
+    return RETRAIN if parameters.get("retrain") else str(parameters["target"])
+
+
+@flow(name="walt", flow_run_name=run_name, persist_result=False)
 def walt(
     target: Target = "report", promote: bool = False, retrain: bool = False, hours: Hours | None = None
 ) -> dict[str, str]:

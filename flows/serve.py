@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -93,6 +94,18 @@ def how_to_run_one(port: int) -> str:
     return f"{server} prefect deployment run walt/train-base --watch"
 
 
+class SaidOnce(logging.Filter):
+    """Of Prefect's runner (3.8): how many runs wait for their turn is said when it changes, not every two seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        before, self._said = self._said, record.getMessage()
+        return before != self._said or "at capacity" not in before
+
+
 def _serve(retrain_cron: str | None, said: Sequence[str], port: int) -> None:
     """Register the deployments and run what is asked for, one flow run at a time.
 
@@ -109,6 +122,7 @@ def _serve(retrain_cron: str | None, said: Sequence[str], port: int) -> None:
         def handle_sigterm(self, *args: Any, **kwargs: Any) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
+    logging.getLogger("prefect.runner").addFilter(SaidOnce())
     # one project, one flow run at a time: the next one waits for its turn
     runner = OrderlyRunner(name="walt", pause_on_shutdown=False, limit=1)  # without a server nothing is scheduled
     for spec in DEPLOYMENTS:

@@ -12,8 +12,9 @@ import argparse
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -33,7 +34,8 @@ OFF = "off"
 """Instead of an address: nothing is posted any more."""
 _LEASE_SECONDS = 60
 """So long, and a quarter of a minute more, a stage that was killed holds its place."""
-_AT_ONCE_SECONDS = 5
+_SOON_SECONDS = 20.0
+"""Within which a place comes that the stage before has just given back."""
 _IF_NOTHING_WORKS = f"Where nothing works any more: prefect gcl update {LIMIT} --active-slots 0"
 _PAYLOAD = """{
   "flow_run": {{ flow_run.name | tojson }}, "deployment": {{ (deployment.name if deployment else none) | tojson }},
@@ -112,12 +114,15 @@ def free_lost_places() -> None:
     from prefect.exceptions import ObjectNotFound
     from prefect.server.concurrency.lease_storage import get_concurrency_lease_storage
 
-    async def somebody_holds_one() -> bool:
+    async def is_held(limit_id: UUID) -> bool:
         record = get_concurrency_lease_storage()
-        return bool(await record.read_active_lease_ids() or await record.read_expired_lease_ids())
+        numbers = [*await record.read_active_lease_ids(), *await record.read_expired_lease_ids()]
+        leases = [await record.read_lease(number) for number in numbers]
+        return any(lease is not None and limit_id in lease.resource_ids for lease in leases)
 
     with get_client(sync_client=True) as client, suppress(ObjectNotFound):
-        if client.read_global_concurrency_limit_by_name(LIMIT).active_slots and not asyncio.run(somebody_holds_one()):
+        limit = client.read_global_concurrency_limit_by_name(LIMIT)
+        if limit.active_slots and not asyncio.run(is_held(limit.id)):
             client.update_global_concurrency_limit(LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0))
 
 
@@ -164,24 +169,19 @@ def accelerator(uses_one: bool, logger: Logger) -> Iterator[None]:
     from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
     from prefect.concurrency.sync import concurrency
 
-    def place(timeout_seconds: float | None) -> AbstractContextManager[None]:
-        return concurrency(
-            LIMIT,
-            timeout_seconds=timeout_seconds,
-            lease_duration=_LEASE_SECONDS,
-            raise_on_lease_renewal_failure=False,
-        )
-
+    said = f"waits for a place of {LIMIT}: all are taken. {_IF_NOTHING_WORKS}"
     with ExitStack() as held:
         if uses_one and runtime.deployment.get_id() is not None:
+            waits = threading.Timer(_SOON_SECONDS, logger.info, (said,))
+            waits.start()
             try:
-                try:
-                    held.enter_context(place(_AT_ONCE_SECONDS))
-                except TimeoutError:
-                    logger.info("waits for a place of %s: all are taken. %s", LIMIT, _IF_NOTHING_WORKS)
-                    held.enter_context(place(None))
+                held.enter_context(
+                    concurrency(LIMIT, lease_duration=_LEASE_SECONDS, raise_on_lease_renewal_failure=False)
+                )
             except (ConcurrencySlotAcquisitionError, httpx.HTTPError, OSError) as error:
                 logger.warning("Prefect's API gives no place of %s (%s); the work goes on", LIMIT, error)
+            finally:
+                waits.cancel()
         yield
 
 

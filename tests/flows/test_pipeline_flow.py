@@ -19,6 +19,7 @@ from prefect import State
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
+from prefect.client.schemas.sorting import FlowRunSort
 
 from flows import pipeline, processes
 from flows.pipeline import StageFailedError, TimeLimitError, walt
@@ -31,6 +32,12 @@ from walt.core.storage import lock
 from walt.project.registry import STAGE_NAMES, stages_needed_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]  # each takes a few seconds
+
+
+def _newest_run() -> str:
+    with get_client(sync_client=True) as client:
+        [run] = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+    return run.name
 
 
 def _artifacts(key: str) -> list[Artifact]:
@@ -229,6 +236,9 @@ def test_without_enough_new_clips_a_retraining_ends_after_the_clips(project: Pat
     assert (project / "calls").read_text().split() == ["prepare", "retrain"]
     assert runs(project, "train-autoencoder") == 0
     assert _artifacts("retraining")[-1].data == "3 new clips, the rule wants 5: nothing to do"
+    assert _newest_run() == "retrain"
+    walt("ingest")
+    assert _newest_run() == "ingest"
 
 
 def test_with_enough_of_them_it_makes_everything_and_decides(project: Path) -> None:

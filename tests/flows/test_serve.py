@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import signal
 import socket
@@ -54,6 +55,19 @@ def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pyte
         "as in '0 3 * * *'"
     ]
     assert "starting" not in printed.out
+
+
+def test_how_many_runs_wait_is_said_when_it_changes() -> None:
+    once = serve.SaidOnce()
+
+    def passes(text: str, *values: int) -> bool:
+        return bool(once.filter(logging.LogRecord("prefect.runner", logging.INFO, "", 0, text, values, None)))
+
+    waiting = "%d scheduled runs skipped (at capacity)"
+    assert [passes(waiting, number) for number in (1, 1, 1, 2, 2, 1)] == [True, False, False, True, False, True]
+    assert passes("a run begins")
+    assert passes("a run begins")
+    assert passes(waiting, 1)
 
 
 def test_what_ctrl_c_stops_is_shown_as_crashed_while_the_server_is_there(

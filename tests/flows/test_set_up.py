@@ -71,7 +71,7 @@ def test_a_stage_of_a_deployment_waits_for_its_place(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(set_up, "_AT_ONCE_SECONDS", 0.5)
+    monkeypatch.setattr(set_up, "_SOON_SECONDS", 0.5)
     monkeypatch.setattr(set_up, "LIMIT", f"walt-accelerator-{uuid4()}")
     set_up.set_up("1", None)
 
@@ -113,6 +113,7 @@ def test_a_place_is_free_again_where_nobody_is_on_record_as_holding_it(
     set_up.set_up("1", None)
     client.update_global_concurrency_limit(set_up.LIMIT, GlobalConcurrencyLimitUpdate(active_slots=1))
     limit = client.read_global_concurrency_limit_by_name(set_up.LIMIT)
+    asyncio.run(record.create_lease([], timedelta(minutes=1), ConcurrencyLimitLeaseMetadata(slots=1)))  # of a task run
     for lasting in (timedelta(minutes=1), timedelta(minutes=-1)):
         lease = asyncio.run(record.create_lease([limit.id], lasting, ConcurrencyLimitLeaseMetadata(slots=1)))
         set_up.free_lost_places()
