@@ -3,6 +3,9 @@
 The limit ``walt-accelerator`` says how many stages that use an accelerator run at a time, over all projects and workers
 of the server. A stage holds its place by a lease: where its process is killed, the place is free again after 75 s.
 
+For a server with workers, the automation ``walt-lost`` shows a flow run as crashed of which nothing is heard any more,
+since its machine went. It would count among those that run for ever, and a pool that takes one at a time no other.
+
 With an address, the automation ``walt-failure`` posts what failed to it: a flow run that failed, or whose process died.
 """
 
@@ -28,10 +31,13 @@ if TYPE_CHECKING:
 
 LIMIT = "walt-accelerator"
 AUTOMATION = "walt-failure"
+LOST = "walt-lost"
 WEBHOOK_VARIABLE = "WALT_FAILURE_WEBHOOK"
 ACCELERATORS_VARIABLE = "WALT_ACCELERATORS"
 OFF = "off"
 """Instead of an address: nothing is posted any more."""
+_SILENCE = timedelta(minutes=10)
+"""After which a run is given up. It says every three minutes that it lives (Prefect 3.8)."""
 _LEASE_SECONDS = 60
 """So long, and a quarter of a minute more, a stage that was killed holds its place."""
 _SOON_SECONDS = 20.0
@@ -160,6 +166,47 @@ def _make_automation(webhook: str) -> None:
     ).create()
 
 
+def give_up_lost_runs() -> str:
+    """Make the automation that shows lost runs as crashed, where there is none; a line about it.
+
+    Not where a person's machine is the server, and its lid is closed for a while.
+    """
+    from prefect.automations import Automation, EventTrigger, Posture
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+
+    minutes = f"{_SILENCE.total_seconds() / 60:.0f} minutes"
+    with get_client(sync_client=True) as client:
+        there = client.read_automations_by_name(LOST)
+    if there and not there[0].enabled:
+        return f"{LOST}: switched off in the page"
+    if not there:
+        alive = "prefect.flow-run.heartbeat"
+        ended = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+        Automation(
+            name=LOST,
+            description="Shows runs as crashed whose machine went: made by flows.set_up.",
+            trigger=EventTrigger(
+                after={alive},
+                expect={alive, *ended},
+                match={"prefect.resource.id": "prefect.flow-run.*"},
+                match_related={"prefect.resource.name": "walt", "prefect.resource.role": "flow"},
+                for_each={"prefect.resource.id"},
+                posture=Posture.Proactive,
+                threshold=1,
+                within=_SILENCE,
+            ),
+            actions=[
+                ChangeFlowRunState(
+                    state=StateType.CRASHED,
+                    message=f"nothing was heard of it for {minutes}; run it again: it goes on from there",
+                )
+            ],
+        ).create()
+    return f"{LOST}: runs of which nothing is heard for {minutes} are shown as crashed"
+
+
 @contextmanager
 def accelerator(uses_one: bool, logger: Logger) -> Iterator[None]:
     """Hold a place under the limit, where a deployment's run is to use an accelerator; a direct run has nobody to share
@@ -193,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
     environment.set_defaults()
     try:
         check_options(options.accelerators, options.failure_webhook)
-        for line in set_up(options.accelerators, options.failure_webhook):
+        for line in [*set_up(options.accelerators, options.failure_webhook), give_up_lost_runs()]:
             print(line)
     except WaltError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,12 +15,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from prefect import flow, runtime
+from prefect import Flow, flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.events import emit_event
 from prefect.server.concurrency.lease_storage import ConcurrencyLimitLeaseMetadata
 from prefect.server.concurrency.lease_storage.filesystem import ConcurrencyLeaseStorage
 from prefect.settings.models.server.concurrency import ServerConcurrencySettings
+from prefect.states import Running
 
 from flows import set_up
 from flows.artifacts import show_picture
@@ -191,6 +194,48 @@ def test_a_failed_flow_run_is_posted_until_it_is_switched_off(
     assert posted[0].keys() == {"flow_run", "deployment", "state", "message", "page"}
     assert set_up.set_up(None, "off")[1] == "walt-failure: off"
     assert client.read_automations_by_name(set_up.AUTOMATION) == []
+
+
+@pytest.mark.slow
+@needs_server
+def test_a_run_of_which_nothing_is_heard_any_more_is_shown_as_crashed(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the server can show that it knows the events, and counts them by run."""
+    monkeypatch.setattr(set_up, "_SILENCE", timedelta(seconds=10))
+    for automation in client.read_automations_by_name(set_up.LOST):
+        client.delete_automation(automation.id)
+    assert set_up.main([]) == 0
+    assert set_up.main([]) == 0
+    assert "walt-lost: runs of which nothing is heard for 0 minutes are shown as crashed" in capsys.readouterr().out
+    [made] = client.read_automations_by_name(set_up.LOST)
+
+    def begun(name: str) -> FlowRun:
+        return client.create_flow_run(Flow(name=name, fn=begun), state=Running())
+
+    def alive(run: FlowRun, name: str) -> None:
+        flow_of_it = {"prefect.resource.id": f"prefect.flow.{run.flow_id}", "prefect.resource.role": "flow"}
+        emit_event(
+            "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
+            related=[{**flow_of_it, "prefect.resource.name": name}],
+        )  # fmt: skip
+
+    def state_of(run: FlowRun) -> StateType | None:
+        return client.read_flow_run(run.id).state_type
+
+    lost, living, of_others = begun("walt"), begun("walt"), begun("of others")
+    alive(lost, "walt")
+    alive(of_others, "of others")
+
+    def is_given_up() -> bool:
+        alive(living, "walt")
+        return state_of(lost) == StateType.CRASHED
+
+    assert comes_true(is_given_up, pause=1.0)
+    assert (state_of(living), state_of(of_others)) == (StateType.RUNNING, StateType.RUNNING)
+    client.pause_automation(made.id)
+    assert set_up.give_up_lost_runs() == "walt-lost: switched off in the page"
+    client.delete_automation(made.id)
 
 
 def test_a_picture_that_is_not_there_or_too_large_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
