@@ -199,7 +199,9 @@ def give_up_lost_runs() -> str:
             ),
             actions=[
                 ChangeFlowRunState(
+                    name=None,
                     state=StateType.CRASHED,
+                    force=False,
                     message=f"nothing was heard of it for {minutes}; run it again: it goes on from there",
                 )
             ],
