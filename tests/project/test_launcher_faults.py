@@ -1,4 +1,5 @@
-"""Stages as processes, on two ranks: one that hangs, choices that are made once, kills; and a rescue from NaN.
+"""Stages as processes, on two ranks: one that hangs, choices that are made once, kills, data that change; and a rescue
+from NaN.
 
 How a person starts them, each process with its imports, is in ``test_launcher.py``.
 """
@@ -6,6 +7,7 @@ How a person starts them, each process with its imports, is in ``test_launcher.p
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,35 @@ def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_databas
     (change,) = read_json(root / "models/base/changes.json")
     assert change["step"] == good
     assert max(line["step"] for line in read_json(root / "models/base/history.json")) == 12
+
+
+def test_a_tar_that_is_overwritten_while_it_is_read_ends_the_run_before_it_is_learnt_from(
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
+) -> None:
+    """In place, so that it stays open. With the bytes back, the result is that of a run that saw no others."""
+    settings: dict[str, Any] = {"train_base": {**LONG, "validation": None}, "compute": {"devices": 2}}  # which opens it
+    calm = write_project(tmp_path / "calm", empty_database, **settings)
+    stages.finish(calm, "train-base")
+    root = write_project(tmp_path / "changed", empty_database, **settings)
+    contents = {tar: tar.read_bytes() for tar in (root / "data/latents/16x16").glob("*.tar")}
+    process = stages(root, "train-base")
+    wait_for(process, lambda: steps_saved(root / "work/train-base"))
+    for tar, content in contents.items():
+        other = bytearray(content)
+        other[-1] ^= 1  # behind the last member: all that is read is as before
+        with open(tar, "r+b") as stream:
+            stream.write(other)
+    _, errors = process.communicate()
+    assert process.wait() == 5, errors
+    message = r"walt: .*/latents/16x16/.*\.tar: its sha256 differs from the index; it was changed while it was in use$"
+    assert re.fullmatch(message, errors.splitlines()[-1])
+    assert "Traceback" not in errors
+    assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
+    assert not (root / "models/base").exists()
+    for tar, content in contents.items():
+        tar.write_bytes(content)
+    assert "resumed at step" in stages.finish(root, "train-base")
+    assert files_of(root / "models/base") == files_of(calm / "models/base")
 
 
 @pytest.mark.timeout(1200)
