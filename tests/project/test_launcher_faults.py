@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.support import injected_nan
+from tests.support import injected_hang, injected_nan
 from tests.support.forked_stages import ForkedStages
 from tests.support.killed_pipeline import kill_many
 from tests.support.ranks_project import set_parameters, steps_saved, wait_for, weights, write_project
 from tests.support.tiny_loop import files_of
+from walt.core.stopping import seconds_to_stop
 from walt.core.storage import read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -60,8 +62,11 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     wait_for(process, lambda: steps_saved(root / "work/train-base"))
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.ranks()[1], signal.SIGSTOP)
+    stopped = time.monotonic()
     _, errors = process.communicate()
     assert process.wait() == 4, errors
+    seconds = time.monotonic() - stopped
+    assert seconds < 30 + seconds_to_stop(root / "work/train-base"), "it was torch that ended it, much later"
     assert errors.splitlines()[-1].startswith(
         "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: rank 1 at "
     )
@@ -70,6 +75,23 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
     assert "resumed at step" in stages.finish(root, "train-base")
     assert files_of(root / "models/base") == files_of(calm / "models/base")
+
+
+def test_where_a_rank_hangs_in_the_code_is_kept(tmp_path: Path, empty_database: Path, stages: ForkedStages) -> None:
+    settings: dict[str, Any] = {"train_base": LONG, "compute": {"devices": 2, "rank_timeout_minutes": 0.5}}
+    root = write_project(tmp_path, empty_database, **settings)
+    process = stages(root, "train-base", module=injected_hang.__name__)
+    _, errors = process.communicate()
+    assert process.wait() == 4, errors
+    stack, done = root / "work/train-base/rank-1-stack.txt", injected_hang.FIRST_STEP
+    message = (
+        "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: "
+        f"rank 1 at {done}/30 steps; where it was in the code is in {stack}; run again"
+    )
+    assert errors.splitlines()[-1].startswith(message)
+    assert stack.read_text().startswith(f"rank 1 at {done}/30 steps, ended by SIGKILL\n")
+    assert "in wait_for_ever" in stack.read_text()
+    assert max(steps_saved(root / "work/train-base")) == done
 
 
 def test_go_on_and_afresh_are_decided_once_for_all_ranks(
