@@ -1,4 +1,4 @@
-"""``python -m tests.support.injected_hang STAGE ...``: ``walt``, where the second rank of a transformer's training hangs
+"""``python -m tests.support.injected_hang STAGE ...``: ``walt``, where the second rank of a transformer hangs
 in its sixth step, as in a library that waits for ever.
 """
 
