@@ -14,7 +14,7 @@ import pytest
 
 from walt.core import storage
 from walt.core.errors import LockedError, StorageError
-from walt.core.storage import atomic_directory, check_folder_writable, clean_beside, lock, storage_errors
+from walt.core.storage import atomic_directory, check_folder_writable, clean_beside, lock, storage_errors, write_bytes
 
 
 def write(path: Path, text: str) -> None:
@@ -130,6 +130,35 @@ def test_a_lock_that_another_machine_holds_names_it(machine: str, said: str, tmp
 def test_a_disk_that_fails_or_has_gone_is_an_error_of_storage(number: int, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=f"^{tmp_path}: {os.strerror(number)}"), storage_errors(tmp_path):
         failing(number)()
+
+
+IN_THE_WAY = "a file is where a folder is to be, or a folder where a file is: move it away$"
+
+
+@pytest.mark.parametrize("below", [".", "deeper/still"])
+def test_a_file_where_a_folder_is_to_be_is_named_and_stays(below: str, tmp_path: Path) -> None:
+    """Also for root, who may write everywhere."""
+    named = tmp_path / "base"
+    named.write_text("a user's own")
+    with pytest.raises(StorageError, match=rf"^{named}.*: {IN_THE_WAY}"):
+        write(named / below, "new")
+    with pytest.raises(StorageError, match=rf"^{named}.*: {IN_THE_WAY}"), lock(named / below / "lock"):
+        pytest.fail("it holds a lock that is not there")
+    with pytest.raises(StorageError, match=rf"^{named}: cannot be written: {IN_THE_WAY}"):
+        check_folder_writable(named / below)
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+    assert named.read_text() == "a user's own"
+
+
+def test_a_folder_where_a_file_is_to_be_is_named_and_stays(tmp_path: Path) -> None:
+    named = tmp_path / "metrics.json"
+    write(named, "a user's own")
+    with pytest.raises(StorageError, match=rf"^{named}: {IN_THE_WAY}"):
+        write_bytes(named, b"new")
+    with pytest.raises(StorageError, match=rf"^{named}: {IN_THE_WAY}"), lock(named):
+        pytest.fail("it holds a lock that is not there")
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    assert (named / "file").read_text() == "a user's own"
 
 
 def test_what_a_killed_process_left_of_a_folder_is_removed_and_no_other_writers(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Stages as processes, on two ranks: one that hangs, choices that are made once, kills; and a rescue from NaN.
+"""Stages as processes, on two ranks: one that hangs, choices that are made once, kills, data that change; and a rescue
+from NaN.
 
 How a person starts them, each process with its imports, is in ``test_launcher.py``.
 """
@@ -6,18 +7,21 @@ How a person starts them, each process with its imports, is in ``test_launcher.p
 from __future__ import annotations
 
 import os
+import re
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.support import injected_nan
+from tests.support import injected_hang, injected_nan
 from tests.support.forked_stages import ForkedStages
 from tests.support.killed_pipeline import kill_many
 from tests.support.ranks_project import set_parameters, steps_saved, wait_for, weights, write_project
 from tests.support.tiny_loop import files_of
+from walt.core.stopping import seconds_to_stop
 from walt.core.storage import read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -58,8 +62,11 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     wait_for(process, lambda: steps_saved(root / "work/train-base"))
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.ranks()[1], signal.SIGSTOP)
+    stopped = time.monotonic()
     _, errors = process.communicate()
     assert process.wait() == 4, errors
+    seconds = time.monotonic() - stopped
+    assert seconds < 30 + seconds_to_stop(root / "work/train-base"), "it was torch that ended it, much later"
     assert errors.splitlines()[-1].startswith(
         "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: rank 1 at "
     )
@@ -68,6 +75,23 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
     assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
     assert "resumed at step" in stages.finish(root, "train-base")
     assert files_of(root / "models/base") == files_of(calm / "models/base")
+
+
+def test_where_a_rank_hangs_in_the_code_is_kept(tmp_path: Path, empty_database: Path, stages: ForkedStages) -> None:
+    settings: dict[str, Any] = {"train_base": LONG, "compute": {"devices": 2, "rank_timeout_minutes": 0.5}}
+    root = write_project(tmp_path, empty_database, **settings)
+    process = stages(root, "train-base", module=injected_hang.__name__)
+    _, errors = process.communicate()
+    assert process.wait() == 4, errors
+    stack, done = root / "work/train-base/rank-1-stack.txt", injected_hang.FIRST_STEP
+    message = (
+        "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: "
+        f"rank 1 at {done}/30 steps; where it was in the code is in {stack}; run again"
+    )
+    assert errors.splitlines()[-1].startswith(message)
+    assert stack.read_text().startswith(f"rank 1 at {done}/30 steps, ended by SIGKILL\n")
+    assert "in wait_for_ever" in stack.read_text()
+    assert max(steps_saved(root / "work/train-base")) == done
 
 
 def test_go_on_and_afresh_are_decided_once_for_all_ranks(
@@ -139,6 +163,35 @@ def test_a_diverged_run_is_rescued_by_a_lower_rate(tmp_path: Path, empty_databas
     (change,) = read_json(root / "models/base/changes.json")
     assert change["step"] == good
     assert max(line["step"] for line in read_json(root / "models/base/history.json")) == 12
+
+
+def test_a_tar_that_is_overwritten_while_it_is_read_ends_the_run_before_it_is_learnt_from(
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
+) -> None:
+    """In place, so that it stays open. With the bytes back, the result is that of a run that saw no others."""
+    settings: dict[str, Any] = {"train_base": {**LONG, "validation": None}, "compute": {"devices": 2}}  # which opens it
+    calm = write_project(tmp_path / "calm", empty_database, **settings)
+    stages.finish(calm, "train-base")
+    root = write_project(tmp_path / "changed", empty_database, **settings)
+    contents = {tar: tar.read_bytes() for tar in (root / "data/latents/16x16").glob("*.tar")}
+    process = stages(root, "train-base")
+    wait_for(process, lambda: steps_saved(root / "work/train-base"))
+    for tar, content in contents.items():
+        other = bytearray(content)
+        other[-1] ^= 1  # behind the last member: all that is read is as before
+        with open(tar, "r+b") as stream:
+            stream.write(other)
+    _, errors = process.communicate()
+    assert process.wait() == 5, errors
+    message = r"walt: .*/latents/16x16/.*\.tar: its sha256 differs from the index; it was changed while it was in use$"
+    assert re.fullmatch(message, errors.splitlines()[-1])
+    assert "Traceback" not in errors
+    assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
+    assert not (root / "models/base").exists()
+    for tar, content in contents.items():
+        tar.write_bytes(content)
+    assert "resumed at step" in stages.finish(root, "train-base")
+    assert files_of(root / "models/base") == files_of(calm / "models/base")
 
 
 @pytest.mark.timeout(1200)

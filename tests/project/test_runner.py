@@ -149,6 +149,26 @@ def test_an_output_that_cannot_be_written_is_known_before_the_work(
     assert done
 
 
+@pytest.mark.parametrize(
+    ("output", "stage"),
+    [("models/text-encoder", "encode-text"), ("results/metrics.json", "evaluate"), ("work/encode-text", "encode-text")],
+)
+def test_what_is_in_an_outputs_way_is_known_before_the_work(
+    output: str, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file where a folder is made, or a folder where a file is."""
+    (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
+    monkeypatch.setattr(runner, "_run_locked", lambda *_: pytest.fail("it has begun"))
+    if output.endswith(".json"):
+        (tmp_path / output).mkdir(parents=True)
+    else:
+        (tmp_path / output).parent.mkdir(parents=True)
+        (tmp_path / output).touch()
+    with pytest.raises(StorageError, match=rf"^{tmp_path / output}: .*move it away$"):
+        run_stage(get_stage(stage), tmp_path)
+    assert (tmp_path / output).exists()
+
+
 def test_what_killed_starts_left_half_written_goes_at_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
     left = [

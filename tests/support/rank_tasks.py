@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import mock
 
@@ -37,12 +38,12 @@ from walt.training.autoencoder_objective import AutoencoderObjective
 from walt.training.compilation import compile_blocks
 from walt.training.config import DiffusionTrainingConfig
 from walt.training.diffusion_objective import DiffusionObjective
-from walt.training.loop import train
+from walt.training.loop import RunState, train
 from walt.training.muon import Muon
 from walt.training.optimizers import parameter_groups
 from walt.training.parallel import release, shard, whole
 from walt.training.termination import TerminationSignal
-from walt.training.trained_model import SecondModel, TrainedModel, check_gradients, frozen, scalar
+from walt.training.trained_model import SecondModel, TrainedModel, frozen, scalar
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer
 
@@ -314,16 +315,32 @@ def compiled_steps(root: Path) -> list[tuple[float, dict[str, float]]]:
 
 
 def gradients_of_a_sharded_model(root: Path, kind: str, with_inputs: bool) -> str:
-    """What the check of the first step says, where the gradient is asked for as it must not be, or as it is."""
+    """What a step says of its gradients, where they are asked for as they must not be, or as they are."""
     torch.manual_seed(0)
-    model, losses, _, more = _parts_of(kind, root)
+    model, losses, config, more = _parts_of(kind, root)
     split(model, more.get("second_model"))
-    parameters = list(model.parameters())
-    for terms in losses(0):
-        if terms:
-            torch.autograd.backward(terms["loss"], inputs=parameters if with_inputs else None)
+    trained = TrainedModel(model, losses, config)
+    plain = Tensor.backward
+
+    def backward(loss: Tensor) -> None:
+        plain(loss, inputs=trained.parameters)
+
     try:
-        check_gradients(parameters)
+        with mock.patch.object(Tensor, "backward", backward if with_inputs else plain), TerminationSignal() as stop:
+            assert trained.gradient(0, stop) is not None
     except RuntimeError as error:
         return str(error)
     return ""
+
+
+def started_differently(sharded: bool) -> dict[str, Tensor]:
+    """The whole weights with which a run begins, where each rank has drawn others."""
+    torch.manual_seed(ranks().rank)
+    model = CausalAutoencoder(AUTOENCODER)
+    if sharded:
+        split(model)
+    config = autoencoder_training(steps=1)
+    with TemporaryDirectory() as work:
+        state = RunState("start", [TrainedModel(model, lambda step: {}, config)], config, {}, Path(work))
+        state.resume("start")
+    return {name: value.clone() for name, value in whole(model.state_dict()).items()}

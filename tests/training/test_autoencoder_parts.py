@@ -172,7 +172,7 @@ def test_a_run_in_parts_is_the_run_of_whole_steps_and_resumes_to_the_same_bits(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("call", [1, 7, 13])
+@pytest.mark.parametrize("call", [2, 5, 13])
 def test_sigterm_is_obeyed_after_the_present_part(
     call: int,
     undisturbed: tuple[AutoencoderObjective, TrainingResult],
@@ -180,7 +180,8 @@ def test_sigterm_is_obeyed_after_the_present_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The discriminator is called 4 times for the autoencoder, 4 times for LeCAM's averages, and twice for each part of
-    its own: 16 times a step. The step is done again, to the same bits."""
+    its own: 16 times a step. The signal comes in the last part of the first form, in the first pass for the averages,
+    and in a part of the discriminator. The step is done again, to the same bits."""
     calls, plain = 0, Discriminator.forward
 
     def terminated(self: Discriminator, video: Tensor) -> Tensor:
@@ -194,7 +195,7 @@ def test_sigterm_is_obeyed_after_the_present_part(
         patch.setattr(Discriminator, "forward", terminated)
         with pytest.raises(TerminatedError, match="at step 1"):
             run(tmp_path, tmp_path / "killed", 2)
-    assert calls <= 16 + call + 1, "what followed in the step was computed in vain"
+    assert calls == 16 + call + (call == 13), "what followed in the step was computed in vain"  # a part has two
     again, result = run(tmp_path, tmp_path / "killed", 2)
     assert_same(result, undisturbed[1])
     for pair in (again, undisturbed[0]):

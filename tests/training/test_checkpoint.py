@@ -301,9 +301,13 @@ def test_a_full_disk_keeps_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.
         raise OSError(storage.errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(storage.os, "fsync", full)
-    with pytest.raises(StorageError, match="No space left") as error:
+    with pytest.raises(
+        StorageError, match=r"No space left .* of step 10 was not written, that of step 5 is kept$"
+    ) as error:
         save(tmp_path, 10)
     assert error.value.exit_status == 4
+    with pytest.raises(StorageError, match=r"the checkpoint of step 1 was not written, there is none yet$"):
+        save(tmp_path / "other", 1)
     monkeypatch.undo()
     assert steps(tmp_path) == [5]
     assert checkpoint.load(tmp_path) is not None

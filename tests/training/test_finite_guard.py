@@ -18,6 +18,7 @@ from walt.core.errors import ConfigurationError, DivergedError, TerminatedError
 from walt.training import continuation
 from walt.training.config import LoopConfig
 from walt.training.loop import TrainingResult
+from walt.training.terms import FiniteGuard
 
 NAN = float("nan")
 
@@ -89,14 +90,20 @@ def test_one_more_in_a_row_ends_the_run_with_the_last_good_checkpoint(tmp_path: 
     assert steps == [4, 5, 6]
 
 
-def test_the_row_is_counted_on_after_sigterm_in_it(tmp_path: Path) -> None:
-    def terminate(step: int) -> None:
-        if step == 4:
+def terminate_at(step: int) -> Callable[[int], None]:
+    """SIGTERM in this step, after which a checkpoint is written."""
+
+    def before(current: int) -> None:
+        if current == step:
             os.kill(os.getpid(), signal.SIGTERM)
 
+    return before
+
+
+def test_the_row_is_counted_on_after_sigterm_in_it(tmp_path: Path) -> None:
     config, scale = loop_config(skip_non_finite=2), bad_at(3, 4, 5)
     with pytest.raises(TerminatedError):
-        run(tmp_path, config, terminate, scale)
+        run(tmp_path, config, terminate_at(4), scale)
     assert checkpoints(tmp_path)[-1] == 5
     with pytest.raises(DivergedError, match="at step 5"):
         run(tmp_path, config, scale=scale)
@@ -155,16 +162,46 @@ def test_with_a_lower_rate_it_passes_the_place_where_it_diverged(tmp_path: Path)
 
 def test_the_row_is_counted_anew_after_a_change(tmp_path: Path) -> None:
     """SIGTERM wrote a checkpoint in the middle of a row; with another rate the next step is another attempt."""
-
-    def terminate(step: int) -> None:
-        if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     scale = bad_at(3, 4, 5)
     with pytest.raises(TerminatedError):
-        run(tmp_path, loop_config(skip_non_finite=2), terminate, scale)
+        run(tmp_path, loop_config(skip_non_finite=2), terminate_at(4), scale)
     lower = loop_config(skip_non_finite=2, optimizer={"learning_rate": 1e-4})
     assert go_on(tmp_path, lower, scale, make_model()).skipped == (3, 4, 5)
+
+
+@pytest.mark.parametrize("changes", [{"log_every": 3}, {"skip_non_finite": 1}])
+def test_a_harmless_change_does_not_count_it_anew(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """The steps that follow are the same: another attempt at what has failed would be counted as a first one."""
+    scale = bad_at(3, 4, 5)
+    with pytest.raises(TerminatedError):
+        run(tmp_path, loop_config(skip_non_finite=2), terminate_at(4), scale)
+    with pytest.raises(DivergedError, match="after 2 in a row that were skipped, at step 5"):
+        go_on(tmp_path, loop_config(**{"skip_non_finite": 2, **changes}), scale, make_model())
+
+
+def test_nor_does_a_change_of_an_earlier_start(tmp_path: Path) -> None:
+    scale = bad_at(3, 4, 5)
+    with pytest.raises(TerminatedError):
+        run(tmp_path, loop_config(skip_non_finite=2), terminate_at(1), scale)
+    lower = loop_config(skip_non_finite=2, optimizer={"learning_rate": 1e-4})
+    continuation.begin("tiny", tmp_path, IDENTITY, lower, "go-on")
+    with pytest.raises(TerminatedError):
+        run(tmp_path, lower, terminate_at(4), scale)
+    with pytest.raises(DivergedError, match="after 2 in a row that were skipped, at step 5"):
+        run(tmp_path, lower, scale=scale)
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm", "critic/loss"])
+@pytest.mark.parametrize("value", [NAN, float("inf"), -float("inf")])
+def test_what_is_not_finite_of_any_model(name: str, value: float) -> None:
+    """A loss may be infinite alone, and a gradient of a finite loss."""
+    guard = FiniteGuard("tiny", 1)
+    finite = {"loss": 1.0, "grad_norm": 0.0, "critic/loss": -3e38}
+    assert guard.may_take(0, finite)
+    assert not guard.may_take(1, {**finite, name: value})
+    assert guard.skipped == [1]
+    assert not guard.diverged
+    assert guard.may_take(2, finite)
 
 
 class TestTwoModels:

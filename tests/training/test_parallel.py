@@ -23,10 +23,12 @@ from tests.support.rank_tasks import (
     uneven_gradients,
     write_data,
 )
+from tests.support.tiny_loop import loop_config
 from walt.core.ranks import become
 from walt.training.parallel import share_of_batch, sum_gradients, sum_terms, with_zeros
+from walt.training.termination import TerminationSignal
 from walt.training.terms import Average
-from walt.training.trained_model import check_gradients
+from walt.training.trained_model import TrainedModel, check_gradients
 
 COUNTS = (1, 2, 3, 4, 7)
 SHARED = 84  # what all of these divide
@@ -118,6 +120,9 @@ def test_a_training_without_any_gradient_is_an_error() -> None:
         check_gradients(parameters)
     parameters[1].grad = torch.zeros(2)
     check_gradients(parameters)
+    trained = TrainedModel(nn.Linear(2, 2), lambda step: {"loss": torch.ones((), requires_grad=True)}, loop_config())
+    with TerminationSignal() as stop, pytest.raises(RuntimeError, match="none of the 2 trained parameters"):
+        trained.gradient(0, stop)  # each step asks
 
 
 def test_what_ranks_tell_each_other() -> None:

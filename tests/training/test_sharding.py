@@ -16,10 +16,13 @@ from tests.support.rank_tasks import (
     compiled_steps,
     gradients_of_a_sharded_model,
     sharded_trainings,
+    started_differently,
     step_in_bf16,
     training,
     write_data,
 )
+from tests.support.tiny_models import AUTOENCODER
+from walt.autoencoder.model import CausalAutoencoder
 from walt.training.compilation import missing_for_processors
 
 
@@ -75,6 +78,17 @@ def test_gradients_that_are_all_absent_are_an_error(kind: str, data: Path) -> No
     assert on_ranks(2, gradients_of_a_sharded_model, data, kind, False) == ["", ""]
     said = on_ranks(2, gradients_of_a_sharded_model, data, kind, True)
     assert all("trained parameters got a gradient of the loss" in line for line in said), said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded", [False, True])
+def test_all_ranks_begin_with_the_first_ones_weights(sharded: bool) -> None:
+    """Whatever each has drawn: no stage gives them different ones on purpose, and a library may."""
+    torch.manual_seed(0)
+    expected = CausalAutoencoder(AUTOENCODER).state_dict()
+    for found in on_ranks(2, started_differently, sharded):
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(value, expected[name]) for name, value in found.items())
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ _OF_STORAGE = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
     errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, errno.ENODEV, errno.ENOTCONN,  # a server or a device has gone
 }  # fmt: skip
+_IN_THE_WAY = "a file is where a folder is to be, or a folder where a file is: move it away"
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -192,19 +193,23 @@ def sync_directory(path: Path) -> None:
 
 
 def check_folder_writable(directory: Path) -> None:
-    """Raise StorageError if the folder, or the one in which it would be made, cannot be written, or is a link to what
-    is not there. Writes nothing."""
+    """Raise StorageError if the folder, or the one in which it would be made, cannot be written, is a file, or is a
+    link to what is not there. Writes nothing."""
     directory = real_directory(directory)
     existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+    if not existing.is_dir():
+        raise StorageError(f"{existing}: cannot be written: {_IN_THE_WAY}")
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise StorageError(f"{existing}: cannot be written")
 
 
 @contextmanager
 def storage_errors(path: str | Path) -> Iterator[None]:
-    """Turn the operating system's storage errors into ``StorageError``, naming the path."""
+    """Turn the operating system's storage errors into ``StorageError``, naming the path; or what is in its way."""
     try:
         yield
+    except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
+        raise StorageError(f"{error.filename2 or error.filename or path}: {_IN_THE_WAY}") from error
     except OSError as error:
         if error.errno in _OF_STORAGE:
             raise StorageError(f"{path}: {os.strerror(error.errno)}") from error

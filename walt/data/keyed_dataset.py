@@ -11,7 +11,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +30,7 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.sizes import Size, size_folder
 from walt.data.clip_table import CLIPS_TABLE, Split, read_split
 from walt.data.key_index import Ids
+from walt.data.open_tars import Readable
 from walt.data.shards import Members, ShardReader
 from walt.data.tar_places import TAR_HEADER, is_member
 
@@ -130,14 +131,31 @@ class TensorReader:
 
         Args:
             room: where so many bytes of the tensor at a place are to be; contiguous.
-            put: is called when the bytes of the one at a place are there; None: that is all.
+            put: is called when the bytes of the one at a place are there, again where they are read again; None: that
+                is all.
             first: the place of the first one.
 
         Raises:
-            CorruptArtifactError: a tensor has another form, or values that are not finite; or a tar is cut short.
+            CorruptArtifactError: a tensor has another form, or values that are not finite; or a tar is cut short, or
+                was changed.
             StorageError: a tar cannot be read.
         """
-        files, seen, keys = self.reader.files(members), self._seen, members.keys
+        files = self.reader.files(members)
+        self._read(files, members, forms, room, put, first)
+        while any(file.has_changed() for file in files.values()):
+            self._read(files, members, forms, room, put, first)
+
+    def _read(
+        self,
+        files: Mapping[int, Readable],
+        members: Members,
+        forms: Sequence[Form],
+        room: Callable[[int, int], NDArray[np.uint8]],
+        put: Callable[[int, NDArray[np.uint8]], object] | None,
+        first: int,
+    ) -> None:
+        """See ``read``; the tars of these members are open."""
+        seen, keys = self._seen, members.keys
         before = memoryview(bytearray(TAR_HEADER + max((len(form.header) for form in forms), default=0)))
         each = zip(members.rows, members.tars, members.offsets, members.sizes, forms, strict=True)
         for place, (row, tar, offset, size, form) in enumerate(each):

@@ -161,6 +161,10 @@ class _RemoteTar:
         """See ``Readable``."""
         self._ranges.ask(self._url, start, min(stop, self._size), self._etag)
 
+    def has_changed(self) -> bool:
+        """See ``Readable``: what is read is asked for by its ETag."""
+        return False
+
 
 class _Ranges:
     """Ranges that were asked for, the latest ones: bounded, and each asked for once."""

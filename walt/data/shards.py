@@ -273,10 +273,13 @@ class ShardReader:
         return {tar: self._tars.open(tar) for tar in set(members.tars)}
 
     def content(self, members: Members, place: int) -> NDArray[np.uint8]:
-        """The bytes of a member. Raises as ``files``, and as ``OpenTar.read_into``."""
+        """The bytes of a member. Raises as ``files``, and as ``OpenTar``'s."""
         one = members.part(place, place + 1)
         found = np.empty(TAR_HEADER + one.sizes[0], np.uint8)
-        self._tars.open(one.tars[0]).read_into(one.offsets[0] - TAR_HEADER, found.data)
+        tar = self._tars.open(one.tars[0])
+        tar.read_into(one.offsets[0] - TAR_HEADER, found.data)
+        while tar.has_changed():
+            tar.read_into(one.offsets[0] - TAR_HEADER, found.data)
         key = one.keys[0]
         if is_member(found[:TAR_HEADER].tobytes(), key, one.extension):
             return found[TAR_HEADER:]

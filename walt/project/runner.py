@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from walt.core.config import Section, load_section
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
 from walt.core.lock_scope import option_of_local_locks
 from walt.core.log import warning
 from walt.core.paths import ARTIFACTS, Paths
@@ -92,7 +92,9 @@ def _tidy(stage: Stage, paths: Paths) -> None:
             if not output.suffix:  # a file that is a link, as into DVC's cache, is replaced
                 output = real_directory(output)
             check_folder_writable(output.parent)
-            if output.is_dir():
+            if output.suffix and output.is_dir():
+                raise StorageError(f"{output}: a folder is where a file is to be: move it away")
+            if output.exists() and not output.suffix:
                 check_folder_writable(output)
             clean_beside(output)
         for folder in (work, work / SOURCES_FOLDER):

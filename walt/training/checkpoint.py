@@ -102,12 +102,27 @@ def save(
         StorageError: the disk is full or read-only, or returns other bytes than were written; earlier checkpoints are
             intact.
     """
-    with atomic_directory(folder_of(work, step)) as folder:
-        for part, tensors in parts.items():
-            _write_tensors(folder / f"{part}.safetensors", tensors)
-        write_json(folder / _STATE, {"format": FORMAT, "step": step, "identity": dict(identity), "state": dict(state)})
-        files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in folder.iterdir()}
-        write_json_with_digest(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
+    content = {"format": FORMAT, "step": step, "identity": dict(identity), "state": dict(state)}
+    try:
+        with atomic_directory(folder_of(work, step)) as folder:
+            for part, tensors in parts.items():
+                _write_tensors(folder / f"{part}.safetensors", tensors)
+            write_json(folder / _STATE, content)
+            files = {
+                file.name: {"bytes": file.stat().st_size, "sha256": sha256_file(file)} for file in folder.iterdir()
+            }
+            write_json_with_digest(folder / _MANIFEST, {"files": files, "seconds": seconds, "lasting": lasting})
+    except StorageError as error:
+        raise StorageError(f"{error}; the checkpoint of step {step} was not written, {_newest_of(work)}") from error
+
+
+def _newest_of(work: Path) -> str:
+    """What there is to go on from, for a message."""
+    try:
+        folders = checkpoints(work)
+    except OSError:
+        return "and the disk cannot be read"
+    return f"that of step {int(folders[-1].name.removeprefix('step-'))} is kept" if folders else "there is none yet"
 
 
 def remove_old(work: Path, newest: int) -> None:
