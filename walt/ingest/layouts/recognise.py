@@ -176,8 +176,10 @@ def _of_tars(survey: Survey, wish: Wish) -> Choice:
 
 def _prose(survey: Survey, found: Recognised) -> Unused | None:
     """Columns of a table without captions by their names that hold texts; None: there are none."""
-    names = [f"column '{name}' of {found.tables[0]}" for name in prose_columns(survey, found)]
-    return Unused(names, "texts that may be captions (--caption-column)", True) if names else None
+    columns = prose_columns(survey, found)
+    names = [f"column '{name}' of {found.tables[0]}" for name in columns]
+    parts = ", of parts too: all of them become captions of the whole" if any(".*." in name for name in columns) else ""
+    return Unused(names, f"texts that may be captions (--caption-column{parts})", True) if names else None
 
 
 def _others(tables: list[Recognised]) -> dict[str, str]:
