@@ -112,13 +112,13 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if pairs:
         choice = Choice(pairs[0].source("take"), True, notes=[f"{pairs[0].paths}, line by line with its captions"])
         used = {pairs[0].paths, *pairs[0].captions}
-        return _left(survey, choice, used, why | _others(tables), sidecars)
+        return _left(survey, choice, used, why | _others(survey, tables), sidecars)
     if captioned:
         if twice := said_twice(survey, captioned[0]):
             raise ConfigurationError(twice)
         return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
     if sidecars.files:
-        return _beside(survey, sidecars, why | _others(tables))
+        return _beside(survey, sidecars, why | _others(survey, tables))
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
     if len(uncaptioned) == 1:
         choice = _table(uncaptioned[0], wish, survey)
@@ -132,7 +132,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         if prose := _prose(survey, found):
             choice.unused.append(prose)
             noted |= set(found.tables)
-    return _left(survey, choice, noted, why | _others(tables), sidecars)
+    return _left(survey, choice, noted, why | _others(survey, tables), sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -182,8 +182,13 @@ def _prose(survey: Survey, found: Recognised) -> Unused | None:
     return Unused(names, f"texts that may be captions (--caption-column{parts})", True) if names else None
 
 
-def _others(tables: list[Recognised]) -> dict[str, str]:
-    return {name: "no column of captions" for found in tables for name in found.tables}
+def _others(survey: Survey, tables: list[Recognised]) -> dict[str, str]:
+    return {name: f"no column of captions{_labels_of(survey, name)}" for found in tables for name in found.tables}
+
+
+def _labels_of(survey: Survey, table: str) -> str:
+    names = [name for name in usual_names.LABELS if name in peek(survey.folder, table).columns]
+    return f"; --label-column {names[0]} reads its labels" if names else ""
 
 
 def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from walt.ingest.layouts import usual_names
-from walt.ingest.layouts.paths_of_tables import Paths, value_of
+from walt.ingest.layouts.paths_of_tables import Paths
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_plain
 from walt.ingest.tables.cells import Record, literal_list, short
-from walt.ingest.tables.fields import getter
+from walt.ingest.tables.fields import getter, holes
 from walt.ingest.tables.spans import make_span, seconds, span_of_cell
 from walt.media.images import SourceError
 from walt.media.video import probe
@@ -61,6 +62,9 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
         wanted: the columns that the user named; empty: those with the usual names.
     """
     notes: list[str] = []
+    if not wanted and (recording := recording_of(paths.column)):
+        named = " and ".join(name for name in holes(paths.column) if usual_names.is_end(name))
+        return Spans((), [f"the files are parts of {recording} already, with {named} in their names"])
     for names, ends, spans in _candidates(seen, (wanted,) if wanted else usual_names.SPANS, captions):
         shown = " and ".join(names)
         if not _are_spans(ends, spans):

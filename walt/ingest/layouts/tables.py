@@ -18,6 +18,7 @@ from walt.ingest.layouts.peek import Peek, peek, records
 from walt.ingest.layouts.spans_of_tables import find_spans
 from walt.ingest.layouts.special import FPS
 from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert, literal_list, short
@@ -230,7 +231,7 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return special
     if not columns.said and seen.unread:
         return f"records at '{seen.place}' and at {', '.join(map(repr, seen.unread))}, of which only one can be read"
-    paths = find_paths(survey, seen, columns.path)
+    paths = find_paths(survey, seen, columns.path, chosen=columns.path is not None)
     if paths is None:
         return _no_file(survey, seen, columns)
     captions = tuple(name for name in columns.captions or caption_columns(seen) if name != paths.column)
@@ -257,10 +258,21 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if split is None and seen.place == EVERY and all(split_of(record[KEY]) for record in seen.records):
         split = KEY
     group = columns.group or _first(seen, usual_names.GROUPS, taken, lambda value: isinstance(value, str))
+    group = group or _recording(survey, seen, paths.column)
     numbers = columns.numbers or tuple(name for name in seen.columns if name not in taken and _is_number(seen, name))
     chosen = {"split_column": split, "group_column": group, "number_columns": numbers, "label_column": columns.label}
     settings |= {name: value for name, value in chosen.items() if value}
     return settings, paths.hits, notes
+
+
+def _recording(survey: Survey, seen: Peek, template: str) -> str | None:
+    """The column of the recordings that the files are parts of, if there are several; else none could be held out."""
+    column = recording_of(template)
+    if column is None:
+        return None
+    found = (value for record in records(survey.folder, seen) if (value := value_of(record, column)))
+    first = next(found, "")
+    return column if any(value != first for value in found) else None
 
 
 def _names_a_file(survey: Survey, seen: Peek) -> str | None:
@@ -283,7 +295,9 @@ def _no_file(survey: Survey, seen: Peek, columns: TableColumns) -> str:
     values = [value for record in seen.records[:1] if (value := getter(names[0])(record))]
     example = f", such as {str(values[0])[:60]!r}" if values else ""
     longer = next((path for path in survey.media if values and _begins_with(path, str(values[0]))), None)
-    hint = "; {} begins with it: --path-column '{{{}}}_{{...}}.mp4' puts several columns together"
+    hint = (
+        "; {} begins with it: --path-column '{{{}}}_{{...}}.mp4' puts several columns together, {{...:06}} with zeros"
+    )
     example += hint.format(longer.rpartition("/")[2], names[0]) if longer else ""
     return f"the files that its column '{names[0]}' names are not here{example}"
 

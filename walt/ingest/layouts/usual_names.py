@@ -102,6 +102,11 @@ def is_moment(name: str) -> bool:
     return name.lower() in _MOMENTS or bool(_MOMENT.search(in_words(name)))
 
 
+def is_end(name: str) -> bool:
+    """Whether a column is one of two that say when something begins and ends, by its name."""
+    return is_moment(name) or any(same_name(usual, (name,)) for pair in SPANS for usual in pair)
+
+
 def in_words(name: str) -> str:
     """``clipStart`` as ``clip_Start``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
