@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.found import Found
-from walt.ingest.layouts.line_pairs import recognise_lines
+from walt.ingest.layouts.line_pairs import chosen_pair, recognise_lines, without_first_frames
 from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.repeated_tables import said_twice
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
@@ -87,6 +87,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         sidecars = recognise_sidecars(survey, wish.columns.captions)
         if any(file.fields for file in sidecars.files):
             return _beside(survey, replace(sidecars, files=[file for file in sidecars.files if file.fields]))
+    if not wish.columns.said and (pair := chosen_pair(survey, wish.captions)):
+        return _left(survey, Choice(pair.source(), True, notes=pair.notes), pair.texts, {})
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
@@ -105,13 +107,14 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     names += texts_with_names(survey, (name for name in survey.texts if name not in known))
     tables, why = recognise_tables(survey, names, wish.columns)
     captioned = [found for found in tables if found.has_captions]
+    pairs = without_first_frames(survey, pairs)
     if len(captioned) + len(pairs) > 1:
         names = [name for found in captioned for name in found.tables[:1]] + [pair.paths for pair in pairs]
         said = " and ".join(names)
         raise ConfigurationError(f"{said} both name files and captions: say which is meant with --captions TABLE")
     if pairs:
-        choice = Choice(pairs[0].source("take"), True, notes=[f"{pairs[0].paths}, line by line with its captions"])
-        used = {pairs[0].paths, *pairs[0].captions}
+        choice = Choice(pairs[0].source(), True, notes=pairs[0].notes)
+        used = pairs[0].texts
         return _left(survey, choice, used, why | _others(survey, tables), sidecars)
     if captioned:
         if twice := said_twice(survey, captioned[0]):
@@ -330,7 +333,8 @@ def _left(
     if tables := [name for name in survey.tables if name not in used and name not in said_of]:
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said_of]:
-        unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
+        cause = "beside what was named" if chosen else "no video or image has its name"
+        unused.append(Unused(texts, cause, not chosen and not choice.captioned))
     choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice
 
