@@ -9,7 +9,7 @@ from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.found import Found
 from walt.ingest.layouts.line_pairs import chosen_pair, recognise_lines, without_first_frames
-from walt.ingest.layouts.peek import names_inside, peek
+from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.repeated_tables import said_twice
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import lance_note, recognise_special
@@ -17,13 +17,12 @@ from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
 from walt.ingest.layouts.tables import (
     Recognised,
     TableColumns,
-    caption_columns,
     prose_columns,
     recognise_tables,
     texts_with_names,
 )
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
-from walt.ingest.layouts.unused import Unused, counted, named, other_files
+from walt.ingest.layouts.unused import Unused, counted, may_hold_captions, named, other_files
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.frame_folders import why_no_frames
 from walt.ingest.sources.kinds import (
@@ -309,7 +308,7 @@ def _left(
     beside = {} if sidecars is None else sidecars.beside
     for table, cause in sorted(why.items()):
         if table not in used:
-            unused.append(Unused([table], cause, not chosen and _may_hold_captions(survey, table)))
+            unused.append(Unused([table], cause, not chosen and may_hold_captions(survey, table)))
     if sidecars is not None and sidecars.reports:
         unused.append(Unused(sidecars.reports, "a downloader's report, with the captions that are beside the files"))
     if sidecars is not None and sidecars.subtitles:
@@ -337,11 +336,3 @@ def _left(
         unused.append(Unused(texts, cause, not chosen and not choice.captioned))
     choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice
-
-
-def _may_hold_captions(survey: Survey, table: str) -> bool:
-    """Whether a table has a column by the name of captions, names files of the folder, or is not understood."""
-    seen = peek(survey.folder, table)
-    if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
-        return True
-    return survey.is_named_in(table)

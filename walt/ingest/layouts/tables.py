@@ -206,7 +206,7 @@ def _fields_of_chat(seen: Peek, name: str) -> Iterator[str]:
     """The fields of the last of a chat's messages, each of which says whose it is."""
     for value in (getter(name)(record) for record in seen.records):
         last = value[-1] if isinstance(value, list) and value and isinstance(value[-1], dict) else {}
-        yield from last if {"from", "role"} & last.keys() else ()
+        yield from last if isinstance(last.get("from", last.get("role")), str) else ()
 
 
 def _holds_texts(seen: Peek, name: str) -> bool:
