@@ -10,8 +10,10 @@ import pytest
 from tests.support.ingest_project import ingest_source
 from tests.support.media import counter, write_video
 from tests.support.sources import LIST
+from tests.support.tars import write_tar
 from walt.core.errors import RejectLimitError
 
+TARS = {"kind": "webdataset", "tars": ["*.tar"], "caption": "txt", "damaged": "stop"}
 HINT = "set source.absent: skip in its descriptor"
 CAPTIONED = {"kind": "captioned_folder", "captions": "t.csv", "path_column": "path", "caption_column": "caption"}
 
@@ -50,3 +52,14 @@ def test_other_rejects_get_no_such_advice(table: Path) -> None:
     assert HINT not in refusal(table, LIST, rows), "half of them are broken"
     gone = "".join(f"gone{number}.mp4,a cat\n" for number in range(20))
     assert HINT not in refusal(table, CAPTIONED, gone), "that kind of source has no such key"
+
+
+def test_arrays_beside_the_samples_of_a_tar_are_no_lost_inputs(table: Path) -> None:
+    """As programs keep latents and embeddings there: most members are refused, and no input is."""
+    arrays = {f"0.{number}.{suffix}": b"x" for number in range(5) for suffix in ("npy", "pt", "npz", "pth")}
+    write_tar(table.parent / "a.tar", {"0.mp4": (table.parent / "a.mp4").read_bytes(), "0.txt": b"a cat", **arrays})
+    figures = ingest_source(table.parents[1], TARS)
+    assert (figures["accepted"], figures["rejects"]) == (1, {"pickle": 20})
+    write_tar(table.parent / "a.tar", arrays)
+    with pytest.raises(RejectLimitError, match=r"none of 20 inputs was accepted \(20 pickle\)"):
+        ingest_source(table.parents[1], TARS)

@@ -35,7 +35,8 @@ def command(
         typer.Option(help="Table of captions, relative to the folder, else to here; by default it is looked for."),
     ] = None,
     path_column: Annotated[
-        str | None, typer.Option(help="Column with the file's path or URL, or a template: '{id}.mp4'.")
+        str | None,
+        typer.Option(help="Column with the file's path or URL, or a template: '{id}.mp4', '{id}_{start:06}.mp4'."),
     ] = None,
     caption_column: Annotated[
         list[str] | None, typer.Option(help="Column with captions; may be given again: all are kept.")

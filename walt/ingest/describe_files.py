@@ -17,6 +17,7 @@ from walt.core.pointers import pointer_at
 from walt.core.printable import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
+from walt.ingest.layouts.other_columns import further_columns, named_there
 from walt.ingest.layouts.recognise import Choice, Wish, recognise
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns, recognise_tables
@@ -90,6 +91,7 @@ def describe_files(root: Path, given: Given) -> Described:
     rules = Rules(True, choice.captioned, _MOST_CHARACTERS, HELD_OUT)
     listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
     choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
+    choice, listing = _without_further(choice, listing, Dataset(folder, rules, choice.classes))
     if both := _named_as_videos(listing):
         choice.notes.append(f"{both} stills have a video's name, as thumbnails do: `images: false` leaves stills out")
     if pointer := _pointer(listing):
@@ -196,6 +198,28 @@ def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple
     source = source.model_copy(update={"absent": "skip"})
     notes = [*choice.notes, f"{missing} rows have no file here: they are left out (absent: skip)"]
     return replace(choice, source=source, notes=notes), Listing.collect(entries(source, dataset))
+
+
+def _without_further(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
+    """Files that stand in other columns of a list's rows are no inputs, where those are all that no row is of."""
+    source = choice.source
+    if not isinstance(source, FileList) or source.unlisted != "take" or not _without_caption(listing):
+        return choice, listing
+    further = further_columns(dataset.folder, source)
+    if not further:
+        return choice, listing
+    source = source.model_copy(update={"unlisted": "ignore"})
+    listed = Listing.collect(entries(source, dataset))
+    columns = named_there(dataset.folder, further, _without_caption(listing) - _without_caption(listed))
+    if not columns:
+        return choice, listing
+    said = ", ".join(f"{name} ({count})" for name, count in columns.items())
+    notes = [*choice.notes, f"files that other columns name are not inputs: {said}"]
+    return replace(choice, source=source, notes=notes), listed
+
+
+def _without_caption(listing: Listing) -> Counter[str]:
+    return Counter(refusal.source for refusal in listing.refusals if refusal.code == "no_caption")
 
 
 def _pointer(listing: Listing) -> str | None:

@@ -10,6 +10,7 @@ from walt.data.manifest import RejectRow
 from walt.ingest.clip_tars import Source
 from walt.ingest.config import Descriptor
 from walt.ingest.sources import kinds
+from walt.ingest.sources.tar_members import PICKLE
 from walt.ingest.taken_down import CODE as TAKEN_DOWN
 from walt.ingest.user_columns import BELOW
 
@@ -20,7 +21,7 @@ def check_reject_limit(
 ) -> None:  # fmt: skip
     """Check the limit for each member of a union separately: otherwise millions of pictures would hide that no video is
     left. Collections may overlap: a duplicate of another member's accepted source does not count as refused, nor does
-    what ``ingest.filter`` keeps out or was taken down.
+    what ``ingest.filter`` keeps out or was taken down, or an array beside a sample in a tar.
 
     Args:
         inputs: the number of inputs of each member; a dataset that is not a union is one member, whose name is empty.
@@ -35,7 +36,7 @@ def check_reject_limit(
     }
     for name, member in descriptor.members().items():
         rows = [row for row in rejects if descriptor.member_of(row.source) == name]
-        counted = [row for row in rows if row.code not in (BELOW, TAKEN_DOWN)]  # no faults of the dataset
+        counted = [row for row in rows if row.code not in (BELOW, TAKEN_DOWN, PICKLE)]  # no faults of its inputs
         lost = sum(row.code != "duplicate" or owners.get(row.sha256 or "", name) == name for row in counted)
         asked = inputs[name] - (len(rows) - len(counted))
         of = f" of the member '{name}'" if name else ""

@@ -156,10 +156,10 @@ def read_clips(
     if accept_still and found.only_one:
         still = {size: picture[None] for size, picture in next(iter(found.pictures.values())).items()}
         return [SourceClip(0.0, still, found.facts)]
-    return _whole_clips(found, wanted)
+    return _whole_clips(path, found, wanted)
 
 
-def _whole_clips(found: Reading, wanted: WantedClips) -> list[SourceClip]:
+def _whole_clips(path: str | Path, found: Reading, wanted: WantedClips) -> list[SourceClip]:
     """The clips of which all frames were read and which no damage touches. Raises SourceError where there are none."""
     clips, damaged, num_frames = [], 0, wanted.num_frames
     for begin in wanted.begins(found.late):
@@ -175,7 +175,12 @@ def _whole_clips(found: Reading, wanted: WantedClips) -> list[SourceClip]:
     if not clips and damaged:
         raise SourceError("damaged", f"damage from {float(found.damage[0][0]):.2f} s on, in all of {damaged} clips")
     if not clips:
-        raise too_short(len(found.pictures), float(wanted.rate), num_frames)
+        refusal = too_short(len(found.pictures), float(wanted.rate), num_frames)
+        if folders.is_index(path):  # whoever has only pictures may have guessed their rate
+            frames = folders.FrameReader(path)
+            said = f"{len(frames)} pictures at source.fps {float(frames.fps):g}"
+            refusal = SourceError(refusal.code, f"{refusal.cause}; {said}")
+        raise refusal
     return clips
 
 

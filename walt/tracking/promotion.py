@@ -119,7 +119,7 @@ PromotionConfig = BetterBeyondChance
 
 
 def _gain(of: Difference, better: Better) -> float:
-    return of.value if better == "higher" else -of.value
+    return of.value if better == "higher" else 0.0 - of.value  # and not -0 of equal ones
 
 
 def decide(

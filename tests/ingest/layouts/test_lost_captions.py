@@ -43,6 +43,13 @@ from walt.project.point_at_dataset import own_dataset
         ({"annotations.xml": "<source>a.mp4</source>"}, "annotations.xml"),
         ({"trainlist.txt": "a.mp4 1\nb.mp4 2\n"}, "trainlist.txt"),  # classes
         ({"a.json": ["a cat"]}, "a.json"),
+        ({"t.json": ["a cat runs by", "a dog"]}, "t.json"),
+        ({"a.tsv": "0\t4\ta cat\n5\t8\ta cow\n"}, "a.tsv"),  # without a header, of the times in one file
+        ({"notes/a.csv": "0,4,a cat\n"}, "notes/a.csv"),
+        (
+            {"t.jsonl": '{"video_id": "a", "cuts": [{"from": 1, "what": "a cat runs by"}]}\n'},
+            "column 'cuts.[*].what' of t.jsonl",
+        ),
         ({"t.csv": "path,start_ms,end_ms,caption\na.mp4,0,900,a cat\na.mp4,900,1800,a dog\n"}, "t.csv"),
         ({"t.csv": "path,start,duration,caption\na.mp4,0,2,a cat\na.mp4,2,2,a dog\n"}, "t.csv"),
         ({"t.json": {"A": {"clips": [{"about": {"sentence": "a cat"}}]}, "B": {}, "C": {}}}, "t.json"),
@@ -103,6 +110,20 @@ def test_what_may_hold_captions_and_is_not_read_ends_init(tmp_path: Path, files:
     described = own_dataset(tmp_path, Given("d", use_captions=False))
     assert not described.descriptor.caption_required
     assert [item.caption for item in described.listing.items] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"train_ids.json": ["v_a", "v_b"]}, {"splits/val.json": ["a.mp4"]}, {"classes.json": ["cat", "small dog"]},
+        {"a.tsv": "0\t4\n5\t8\n"}, {"a.csv": "frame,x,y\n0,1,2\n"},
+    ],
+)  # fmt: skip
+def test_lists_of_names_and_numbers_are_named_and_end_nothing(tmp_path: Path, files: Files) -> None:
+    write(tmp_path / "d", {**TWO, **files})
+    described = own_dataset(tmp_path, Given("d"))
+    assert not described.choice.may_lose_captions
+    assert any(next(iter(files)) in line for line in described.lines())
 
 
 def test_captions_of_another_type_beside_files_in_parquet_end_init(tmp_path: Path) -> None:

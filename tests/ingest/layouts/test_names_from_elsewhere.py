@@ -115,10 +115,10 @@ def test_names_of_label_studio_s_local_files_are_paths(tmp_path: Path) -> None:
 
 
 def test_a_column_that_holds_the_beginning_of_names_is_told(tmp_path: Path) -> None:
-    table = "video_id,start,end,caption\nx,0,2,a cat\nx,2,4,a dog\n"
-    described = describe(tmp_path, {"x_0_2.mp4": V, "x_2_4.mp4": V, "t.csv": table})
+    table = "video_id,start,end,caption\nx,0,0.2,a cat\nx,0.2,0.4,a dog\n"
+    described = describe(tmp_path, {"x_0_200.mp4": V, "x_200_400.mp4": V, "t.csv": table})
     assert described.choice.may_lose_captions
-    assert any("x_0_2.mp4 begins with it: --path-column '{video_id}_{...}.mp4'" in line for line in described.lines())
+    assert any("x_0_200.mp4 begins with it: --path-column '{video_id}_{...}.mp4'" in line for line in described.lines())
 
 
 def test_names_without_suffix_of_files_with_several_are_all_found(tmp_path: Path) -> None:

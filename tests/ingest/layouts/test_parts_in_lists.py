@@ -17,6 +17,7 @@ from walt.ingest.describe_files import Described
 PARTS = [(0.5, 1.5, "a cat"), (1.5, 3.0, "a dog")]
 EVENTS = [{"start": begin, "end": end, "text": text} for begin, end, text in PARTS]
 STAMPS = [{"span": [f"0:00:0{begin}", f"0:00:0{end}"], "caption": text, "score": 0.5} for begin, end, text in PARTS]
+CLIPS = [{"clip_id": f"a.{number}.mp4", **part} for number, part in enumerate(STAMPS)]
 
 
 def described_with(tmp_path: Path, files: Files) -> Described:
@@ -42,8 +43,9 @@ def quoted(text: str) -> str:
         {"t.json": {"data": [{"video": "a.mp4", "events": STAMPS}]}},
         {"t.csv": f"video,events\na.mp4,{quoted(json.dumps(EVENTS))}\n"},
         {"t.parquet": pa.table({"video": ["a.mp4"], "captions": [EVENTS]})},
+        {"t.jsonl": lines({"video_id": "a", "clip": CLIPS})},
     ],
-    ids=["lists in a CSV", "records in JSON lines", "records in JSON", "records in a CSV", "records in Parquet"],
+    ids=["lists in a CSV", "records in lines", "records in JSON", "records in a CSV", "records in Parquet", "HD-VILA"],
 )  # fmt: skip
 def test_each_part_has_its_caption(tmp_path: Path, files: Files) -> None:
     described = described_with(tmp_path, files)
@@ -51,6 +53,39 @@ def test_each_part_has_its_caption(tmp_path: Path, files: Files) -> None:
         ((begin, end), text) for begin, end, text in PARTS
     ]
     assert not described.listing.refusals
+
+
+def test_clips_that_were_cut_as_hd_vila_lists_them_have_their_captions(tmp_path: Path) -> None:
+    cut = {"clips/a.0.mp4": b"a video", "clips/a.1.mp4": b"a video"}
+    described = describe(tmp_path, {**cut, "t.jsonl": lines({"video_id": "a", "clip": CLIPS})})
+    assert {item.source: (item.span, item.caption) for item in described.listing.items} == {
+        "a.0.mp4": (None, "a cat"), "a.1.mp4": (None, "a dog"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        (["a cat runs by", "one cat"], "notes"), ([{"who": 1, "what": "a cat runs by"}], "notes.*.what"),
+        (quoted("['a cat runs by', 'one cat']"), "notes"),
+        (quoted("[{'who': 1, 'what': 'a cat runs by'}]"), "notes.*.what"),
+    ],
+    ids=["texts", "records", "texts in a CSV", "records in a CSV"],
+)  # fmt: skip
+@pytest.mark.parametrize("with_spans", [True, False])
+def test_texts_in_lists_under_other_names_are_named(
+    tmp_path: Path, value: Any, column: str, with_spans: bool
+) -> None:  # fmt: skip
+    span: dict[str, Any] = {"start": 1, "end": 2} if with_spans else {}
+    in_a_csv = ",".join(("video", *span, "notes")) + "\n" + ",".join(("a.mp4", *map(str, span.values()), str(value)))
+    files = (
+        {"t.csv": in_a_csv}
+        if isinstance(value, str)
+        else {"t.jsonl": lines({"video": "a.mp4", **span, "notes": value})}
+    )
+    described = described_with(tmp_path, files)
+    assert described.choice.may_lose_captions
+    assert any(f"column '{column}' of t." in line for line in described.lines())
 
 
 @pytest.mark.parametrize(

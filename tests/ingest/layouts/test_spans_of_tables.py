@@ -18,6 +18,8 @@ from walt.ingest.layouts.tables import TableColumns
     [
         ("start,end", "00:00:01.500,00:00:03"), ("start,end", "0:01.5,0:03"), ("begin,end", "1.5,3"),
         ("segment", '"[1.5, 3.0]"'), ("time span", '"(1.5, 3.0)"'), ("interval", "\"['0:01.5', '0:03']\""),
+        ("in,out", "1.5,3"), ("Start [s],End [s]", "1.5,3"), ("t0,t1", "1.5,3"), ("In Point,Out Point", "0:01.5,0:03"),
+        ("Start Time (seconds),End Time (seconds)", "1.5,3"), ("clip_start,clip_end", "1.5,3"),
     ],
 )  # fmt: skip
 def test_spans_in_seconds_and_minutes(tmp_path: Path, names: str, values: str) -> None:
@@ -32,6 +34,8 @@ def test_spans_in_seconds_and_minutes(tmp_path: Path, names: str, values: str) -
         ("start,end", "1.5s,3s"), ("start,end", "00:00:01:12,00:00:03:00"), ("start,end", "PT1.5S,PT3S"),
         ("start,duration", "1.5,2"), ("clipStart_frame,clipEnd_frame", "3,7"), ("time", "0:01-0:03"),
         ("segment", "1.5 to 3"), ("when", "00:01.000 --> 00:03.000"), ("range", "10%-30%"),
+        ("in,out", "00:00:01:12,00:00:03:00"), ("TC_IN,TC_OUT", "00:00:01:12,00:00:03:00"), ("frames", "15-30"),
+        ("first_frame,last_frame", "15,30"), ("st,ed", "1.5,3"), ("beginTime,finishTime", "1.5,3"), ("tin,tout", "1,3"),
     ],
 )  # fmt: skip
 def test_other_spans_end_init_unless_the_captions_are_those_of_the_files(
@@ -51,12 +55,21 @@ def test_other_spans_end_init_unless_the_captions_are_those_of_the_files(
         ("aspect,resolution", "16:9,1920/1080"), ("start_date,end_date", "2024-05-01,2024-05-02"),
         ("timestamp", "2024-05-01 12:00:00"), ("fps,duration", "24,12.5"), ("from,to", "Ann,Bob"),
         ("rate", "30000/1001"), ("starts,ends", "a,b"), ("time", "12:30"),
+        ("first_name,last_name", "Ann,Bob"), ("in_stock,frames", "3,81"),
     ],
 )  # fmt: skip
 def test_what_is_no_span_is_none(tmp_path: Path, names: str, values: str) -> None:
     described = describe(tmp_path, {**TWO, "t.csv": f"path,{names},caption\na.mp4,{values},a cat\n"})
     assert [item.caption for item in described.listing.items] == ["a cat"]
     assert not described.choice.may_lose_captions
+
+
+@pytest.mark.parametrize("name", ["second", "time", "in", "frame", "timecode"])
+def test_captions_of_moments_of_one_file_are_not_all_of_the_whole(tmp_path: Path, name: str) -> None:
+    rows = "a.mp4,1,a cat\na.mp4,7,a dog\nb.mp4,1,a cow\n"
+    described = describe(tmp_path, {**TWO, "t.csv": f"path,{name},caption\n{rows}"})
+    assert described.choice.may_lose_captions
+    assert any(f"rows of one file differ in {name}" in line for line in described.lines())
 
 
 def test_a_span_that_is_none_is_one_refused_row(tmp_path: Path) -> None:

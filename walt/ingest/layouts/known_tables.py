@@ -139,12 +139,14 @@ def _database(survey: Survey, seen: Peek) -> Found | None:
 
 
 def _hd_vila(survey: Survey, seen: Peek) -> Found | None:
-    """HD-VILA-100M: a video per line, with a list of clips; no captions."""
+    """HD-VILA-100M: a video per line, with a list of clips; captions are what others added to them."""
     clips = [clip for record in seen.records for clip in record.get("clip") or () if isinstance(clip, dict)]
     if not _has(seen, "video_id", "clip") or not clips or not all("span" in clip for clip in clips):
         return None
     single = Peek(seen.table, ("clip.clip_id",), [{"clip": clip} for clip in clips])
-    found: dict[str, Any] = {"explode": ("clip",), "caption_columns": ()}
+    fields = dict.fromkeys(field for clip in clips for field in clip if usual_names.is_caption(field))
+    captions = tuple(f"clip.{field}" for field in fields if any(_is_text(clip.get(field)) for clip in clips))
+    found: dict[str, Any] = {"explode": ("clip",), "caption_columns": captions}
     if cut := _with(find_paths(survey, single, "clip.clip_id"), found, ["the clips are cut already"]):
         return cut
     found["span_columns"] = ("clip.span",)

@@ -7,15 +7,14 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.templates import has_folders, templates, value_of
 from walt.ingest.sources.items import leaves_folder, spellings
 from walt.ingest.sources.rows import is_fetched
-from walt.ingest.tables.cells import Record
-from walt.ingest.tables.fields import fill, getter, holes
+from walt.ingest.tables.fields import getter
 from walt.media.kinds import kind_of
 
 _MOST_FOLDERS, _MOST_PLACES, _MOST_SUFFIXES = 8, 256, 8
@@ -42,12 +41,12 @@ class Paths:
     """Names with different beginnings that lead to the same file."""
 
 
-def find_paths(survey: Survey, peek: Peek, column: str | None = None) -> Paths | None:
+def find_paths(survey: Survey, peek: Peek, column: str | None = None, *, chosen: bool = False) -> Paths | None:
     """The column and the way in which most of the first records name files; None: none names a file that is here.
 
     Args:
-        column: the user's choice, which may be a template and is taken even if none of its files is here; None: any
-            column.
+        column: the only one, which may be a template and is taken even if none of its files is here; None: any column.
+        chosen: whether the user named it: then it is joined to others only if it names no file.
     """
     columns = [column] if column else list(_candidates(peek))
     best: Paths | None = None
@@ -56,6 +55,8 @@ def find_paths(survey: Survey, peek: Peek, column: str | None = None) -> Paths |
         best = max(tried, key=lambda paths: paths.hits, default=None)
         if best and best.hits:
             break
+    if not survey.listed and (joined := _joined(survey, peek, columns, best, chosen)):
+        return joined
     if (
         best
         and not best.hits
@@ -64,6 +65,29 @@ def find_paths(survey: Survey, peek: Peek, column: str | None = None) -> Paths |
     ):
         return best  # a list is read as it is: its rows without a file are refused, each by its name
     return best if best and (best.hits or column) else None
+
+
+def _joined(survey: Survey, peek: Peek, columns: list[str], best: Paths | None, chosen: bool) -> Paths | None:
+    """The way in which several columns together name more files than one does, or surer; None: there is none.
+
+    Args:
+        best: what one column names.
+    """
+    of_all = sum(any(value_of(record, name) for name in columns) for record in peek.records)
+    hits = best.hits if best else 0
+    sure = best is not None and hits == of_all and not not_in_one_folder(survey, best, peek)
+    if (chosen and hits) or (sure and best is not None and not best.videos):
+        return None
+    tried = [
+        paths
+        for template in templates(survey, peek, columns)
+        for paths in _ways(survey, peek, template, survey.look)
+        if not paths.prefix
+    ]
+    found = max(tried, key=lambda paths: (paths.hits, has_folders(paths.column)), default=None)
+    if found is None or found.hits * 2 < of_all:
+        return None
+    return found if found.hits > hits or not sure or (found.hits == hits and has_folders(found.column)) else None
 
 
 def _candidates(peek: Peek) -> Iterator[str]:
@@ -223,17 +247,6 @@ def _prefix(survey: Survey, values: list[str], look: _Look) -> tuple[str, str]:
                 if rest and look(posixpath.join(folder, rest)):
                     return "/".join(parts[:number]) + "/", folder
     return "", ""
-
-
-def value_of(record: Record, column: str) -> str:
-    """A record's path, as text; empty if there is none."""
-    return fill(column, {name: _text(getter(name)(record)) for name in holes(column)})
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return ""
-    return value.strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
 
 
 def not_in_one_folder(survey: Survey, paths: Paths, seen: Peek) -> str | None:

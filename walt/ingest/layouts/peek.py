@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_rec
 
 _RECORDS = 64
 _MOST_JSON = 1 << 31
+_MOST_BARE = 1 << 24
 _MOMENTS = re.compile(r"[\d:]+(?:\.\d+)?[\s,;|]+[\d:]+(?:\.\d+)?(?:\s|\W|$)")
 _AS_CSV = "write a CSV with the columns path, start, end and caption"
 _DEPTH = 3
@@ -44,6 +46,8 @@ class Peek:
     """Of a JSON file: other places, whose records have captions too."""
     problem: str | None = None
     """Why it cannot be read as a table."""
+    bare: tuple[str, ...] = ()
+    """Of a JSON file that is a list of texts, with no file that they are about: the first."""
     types: Mapping[str, str] = field(default_factory=dict)
     """Of a Parquet file: its columns' types."""
 
@@ -126,6 +130,8 @@ def _peek_json(folder: Folder, table: str) -> Peek:
             return Peek(table, problem="larger than 2 GB: JSON lines can be read bit by bit")
         stream.seek(0)
         records, problem = _first(json_records(table, stream, None))
+    if not records and (bare := _bare_texts(folder, table)):
+        return Peek(table, problem="a list of texts, which are not of files each", bare=bare)
     top = records[0] if records else {}
     is_map = KEY in top
     if not is_map:
@@ -154,6 +160,18 @@ def _peek_json(folder: Folder, table: str) -> Peek:
     others = [other for other in inside if name not in (other, EVERY, _VIA)]
     unread = tuple(other for other in others if any(map(usual_names.is_caption, columns[other])))
     return Peek(table, _columns(records), records, name, unread)
+
+
+def _bare_texts(folder: Folder, table: str) -> tuple[str, ...]:
+    """The first texts of a JSON file that is a list of texts alone; empty: it is something else."""
+    with folder.open(table) as stream:
+        content = stream.read(_MOST_BARE + 1)
+    try:
+        found = json.loads(content) if len(content) <= _MOST_BARE else None
+    except (ValueError, RecursionError):
+        return ()
+    texts = isinstance(found, list) and all(isinstance(part, str) for part in found)
+    return tuple(found[:_RECORDS]) if texts and found else ()
 
 
 def _columns_at(place: Any) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.found import Found
-from walt.ingest.layouts.line_pairs import recognise_lines
-from walt.ingest.layouts.peek import names_inside, peek
+from walt.ingest.layouts.line_pairs import chosen_pair, recognise_lines, without_first_frames
+from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.repeated_tables import said_twice
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import lance_note, recognise_special
@@ -17,13 +17,12 @@ from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
 from walt.ingest.layouts.tables import (
     Recognised,
     TableColumns,
-    caption_columns,
     prose_columns,
     recognise_tables,
     texts_with_names,
 )
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
-from walt.ingest.layouts.unused import Unused, counted, named, other_files
+from walt.ingest.layouts.unused import Unused, counted, may_hold_captions, named, other_files
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.frame_folders import why_no_frames
 from walt.ingest.sources.kinds import (
@@ -87,6 +86,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         sidecars = recognise_sidecars(survey, wish.columns.captions)
         if any(file.fields for file in sidecars.files):
             return _beside(survey, replace(sidecars, files=[file for file in sidecars.files if file.fields]))
+    if not wish.columns.said and (pair := chosen_pair(survey, wish.captions)):
+        return _left(survey, Choice(pair.source(), True, notes=pair.notes), pair.texts, {})
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
@@ -105,20 +106,21 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     names += texts_with_names(survey, (name for name in survey.texts if name not in known))
     tables, why = recognise_tables(survey, names, wish.columns)
     captioned = [found for found in tables if found.has_captions]
+    pairs = without_first_frames(survey, pairs)
     if len(captioned) + len(pairs) > 1:
         names = [name for found in captioned for name in found.tables[:1]] + [pair.paths for pair in pairs]
         said = " and ".join(names)
         raise ConfigurationError(f"{said} both name files and captions: say which is meant with --captions TABLE")
     if pairs:
-        choice = Choice(pairs[0].source("take"), True, notes=[f"{pairs[0].paths}, line by line with its captions"])
-        used = {pairs[0].paths, *pairs[0].captions}
-        return _left(survey, choice, used, why | _others(tables), sidecars)
+        choice = Choice(pairs[0].source(), True, notes=pairs[0].notes)
+        used = pairs[0].texts
+        return _left(survey, choice, used, why | _others(survey, tables), sidecars)
     if captioned:
         if twice := said_twice(survey, captioned[0]):
             raise ConfigurationError(twice)
         return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
     if sidecars.files:
-        return _beside(survey, sidecars, why | _others(tables))
+        return _beside(survey, sidecars, why | _others(survey, tables))
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
     if len(uncaptioned) == 1:
         choice = _table(uncaptioned[0], wish, survey)
@@ -132,7 +134,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         if prose := _prose(survey, found):
             choice.unused.append(prose)
             noted |= set(found.tables)
-    return _left(survey, choice, noted, why | _others(tables), sidecars)
+    return _left(survey, choice, noted, why | _others(survey, tables), sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -176,12 +178,19 @@ def _of_tars(survey: Survey, wish: Wish) -> Choice:
 
 def _prose(survey: Survey, found: Recognised) -> Unused | None:
     """Columns of a table without captions by their names that hold texts; None: there are none."""
-    names = [f"column '{name}' of {found.tables[0]}" for name in prose_columns(survey, found)]
-    return Unused(names, "texts that may be captions (--caption-column)", True) if names else None
+    columns = prose_columns(survey, found)
+    names = [f"column '{name}' of {found.tables[0]}" for name in columns]
+    parts = ", of parts too: all of them become captions of the whole" if any(".*." in name for name in columns) else ""
+    return Unused(names, f"texts that may be captions (--caption-column{parts})", True) if names else None
 
 
-def _others(tables: list[Recognised]) -> dict[str, str]:
-    return {name: "no column of captions" for found in tables for name in found.tables}
+def _others(survey: Survey, tables: list[Recognised]) -> dict[str, str]:
+    return {name: f"no column of captions{_labels_of(survey, name)}" for found in tables for name in found.tables}
+
+
+def _labels_of(survey: Survey, table: str) -> str:
+    names = [name for name in usual_names.LABELS if name in peek(survey.folder, table).columns]
+    return f"; --label-column {names[0]} reads its labels" if names else ""
 
 
 def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
@@ -299,7 +308,7 @@ def _left(
     beside = {} if sidecars is None else sidecars.beside
     for table, cause in sorted(why.items()):
         if table not in used:
-            unused.append(Unused([table], cause, not chosen and _may_hold_captions(survey, table)))
+            unused.append(Unused([table], cause, not chosen and may_hold_captions(survey, table)))
     if sidecars is not None and sidecars.reports:
         unused.append(Unused(sidecars.reports, "a downloader's report, with the captions that are beside the files"))
     if sidecars is not None and sidecars.subtitles:
@@ -323,14 +332,7 @@ def _left(
     if tables := [name for name in survey.tables if name not in used and name not in said_of]:
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said_of]:
-        unused.append(Unused(texts, "no video or image has its name", not chosen and not choice.captioned))
+        cause = "beside what was named" if chosen else "no video or image has its name"
+        unused.append(Unused(texts, cause, not chosen and not choice.captioned))
     choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice
-
-
-def _may_hold_captions(survey: Survey, table: str) -> bool:
-    """Whether a table has a column by the name of captions, names files of the folder, or is not understood."""
-    seen = peek(survey.folder, table)
-    if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
-        return True
-    return survey.is_named_in(table)

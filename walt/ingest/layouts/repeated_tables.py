@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 from itertools import combinations
 
-from walt.ingest.layouts.paths_of_tables import value_of
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import Recognised
+from walt.ingest.layouts.templates import value_of
 from walt.ingest.tables.fields import getter
 
 _MOST = 16

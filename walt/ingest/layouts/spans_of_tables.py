@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from walt.ingest.layouts import usual_names
-from walt.ingest.layouts.paths_of_tables import Paths, value_of
+from walt.ingest.layouts.paths_of_tables import Paths
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_plain
 from walt.ingest.tables.cells import Record, literal_list, short
-from walt.ingest.tables.fields import getter
+from walt.ingest.tables.fields import getter, holes
 from walt.ingest.tables.spans import make_span, seconds, span_of_cell
 from walt.media.images import SourceError
 from walt.media.video import probe
@@ -30,10 +31,17 @@ _ROUNDED, _EXACT = 0.5, 0.05
 """Seconds by which a span may end after its file; and those by which it may where the file is as long as the span."""
 _MOMENT = r"\d+(?:[:.,]\d+)*(?: ?(?:%|s|ms|sec|secs|seconds|min))?"
 _RANGE = re.compile(rf"\s*\[?\(?\s*{_MOMENT}\s*(?:-->|->|[-~,;/\u2013\u2014]|to)\s*{_MOMENT}\s*\)?\]?\s*")
-_OF_RANGES = re.compile(r"time|span|segment|interval|range|window|period|moment|event|(^|_)ts(_|$)", re.IGNORECASE)
+_OF_RANGES = re.compile(
+    r"time|span|segment|interval|range|window|period|moment|event|frames|(^|_)ts(_|$)", re.IGNORECASE
+)
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?$")
 _BEGIN = re.compile(r"(^|[_ .])(start|begin|onset|from)([_ ]|$)", re.IGNORECASE)
 _END = re.compile(r"(^|[_ .])(end|stop|offset|to|duration|length|until)([_ ]|$)", re.IGNORECASE)
+_PAIRS = (
+    ("in", "out"), ("first", "last"), ("t0", "t1"), ("st", "ed"), ("st", "et"), ("ss", "to"), ("tin", "tout"),
+    ("begin", "finish"), ("start", "finish"),
+)  # fmt: skip
+"""Words of which one alone says little: the two columns have the same name else."""
 _HOW = "write start and end in seconds, or say --caption-column to take the captions for those of the whole files"
 
 
@@ -54,6 +62,9 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
         wanted: the columns that the user named; empty: those with the usual names.
     """
     notes: list[str] = []
+    if not wanted and (recording := recording_of(paths.column)):
+        named = " and ".join(name for name in holes(paths.column) if usual_names.is_end(name))
+        return Spans((), [f"the files are parts of {recording} already, with {named} in their names"])
     for names, ends, spans in _candidates(seen, (wanted,) if wanted else usual_names.SPANS, captions):
         shown = " and ".join(names)
         if not _are_spans(ends, spans):
@@ -174,8 +185,7 @@ def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
         return f"rows of one file differ in {moments}, of which no span in seconds (start and end) can be made"
     left = [name for name in seen.columns if name not in taken]
     words = {name: usual_names.in_words(name) for name in left if _holds_moments(seen, name)}
-    begin = next((name for name in words if _BEGIN.search(words[name])), None)
-    end = next((name for name in words if _END.search(words[name]) and name != begin), None)
+    begin, end = _begin_and_end(words)
     pairs = [[getter(name)(record) for name in (begin, end)] for record in seen.records] if begin and end else []
     differ = [pair for pair in pairs if pair[0] != pair[1]]  # of stills both are 0
     if values := next((pair for pair in differ if make_span(*pair) is None), differ[0] if differ else None):
@@ -186,6 +196,25 @@ def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
         if values and named and all(map(_is_range, values)):
             return f"{name} ({short(values[0])}) seems to be a span, which is not read so: {_HOW}"
     return None
+
+
+def _begin_and_end(words: dict[str, str]) -> tuple[str | None, str | None]:
+    """Two columns that are a begin and an end by their names.
+
+    Args:
+        words: name -> the name in words.
+    """
+    begin = next((name for name in words if _BEGIN.search(words[name])), None)
+    end = next((name for name in words if _END.search(words[name]) and name != begin), None)
+    if begin and end:
+        return begin, end
+    names = {said.lower(): name for name, said in words.items()}
+    for first, last in _PAIRS:
+        for said, name in names.items():
+            other = re.sub(rf"(?<![a-z0-9]){first}(?![a-z0-9])", last, said)
+            if other != said and other in names:
+                return name, names[other]
+    return None, None
 
 
 def _is_range(value: Any) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import zipfile
+from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -169,6 +171,19 @@ class Survey:
         """The same, whatever its capital letters are; of several the first."""
         found = [] if name is None or self.listed else self._alike.of(name)
         return self.look(name) or (found[0] if found else None)
+
+    def beginning_with(self, begin: str) -> Iterator[str]:
+        """The videos and images whose own names begin so, in the order of their names."""
+        for place in range(bisect_left(self._by_name, (begin, "")), len(self._by_name)):
+            name, path = self._by_name[place]
+            if not name.startswith(begin):
+                return
+            yield path
+
+    @cached_property
+    def _by_name(self) -> list[tuple[str, str]]:
+        """(own name, path) of the media, sorted."""
+        return sorted((path.rpartition("/")[2], path) for path in self.media)
 
     @cached_property
     def _alike(self) -> AlikeNames:

@@ -18,9 +18,10 @@ from walt.ingest.layouts.peek import Peek, peek, records
 from walt.ingest.layouts.spans_of_tables import find_spans
 from walt.ingest.layouts.special import FPS
 from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.kinds import FileList
-from walt.ingest.tables.cells import BadValue, Record, convert, short
+from walt.ingest.tables.cells import BadValue, Record, convert, literal_list, short
 from walt.ingest.tables.fields import EVERY, KEY, TABLE, VALUE, getter
 from walt.media.kinds import is_media
 
@@ -167,18 +168,45 @@ def prose_columns(survey: Survey, found: Recognised) -> list[str]:
     """Columns of a table without captions by their names that hold texts of several words, and are not used: they may
     be captions."""
     seen = peek(survey.folder, found.tables[0])
-    used = [value for value in found.settings.values() if value]
+    exploded = found.settings.get("explode", ())
+    used = [value for name, value in found.settings.items() if value and name != "explode"]
     taken = {name for value in used for name in ((value,) if isinstance(value, str) else value)}
     left = [name for name in seen.columns if name not in taken and name not in usual_names.LABELS]
-    of_lists = dict.fromkeys(f"{name}.-1.{field}" for name in left for field in _fields_of_chat(seen, name))
-    return [name for name in (*left, *of_lists) if any(is_prose(getter(name)(record), 2) for record in seen.records)]
+    of_chats = dict.fromkeys(f"{name}.-1.{field}" for name in left for field in _fields_of_chat(seen, name))
+    prose = [name for name in (*left, *of_chats) if any(is_prose(getter(name)(record), 2) for record in seen.records)]
+    chats = {name.partition(".-1.")[0] for name in of_chats}
+    others = [name for name in left if name not in chats]
+    of_lists = dict.fromkeys(f"{name}.*.{field}" for name in others for field in _fields_inside(seen, name))
+    of_lists = {name: None for name in of_lists if name.replace(".*.", ".") not in taken}
+    lists = [name for name in (*others, *of_lists) if name not in exploded and _holds_prose_in_lists(seen, name)]
+    return prose + [name for name in lists if name not in prose]
+
+
+def _fields_inside(seen: Peek, name: str) -> Iterator[str]:
+    """The fields of the records that a column lists."""
+    for value in (getter(name)(record) for record in seen.records):
+        yield from (field for part in _listed(value) if isinstance(part, dict) for field in part)
+
+
+def _holds_prose_in_lists(seen: Peek, name: str) -> bool:
+    """Whether a column holds lists of texts of three words or more."""
+    column, _, field = name.partition(".*.")
+    parts = (part for record in seen.records for part in _listed(getter(column)(record)))
+    texts = (part.get(field) if isinstance(part, dict) else None if field else part for part in parts)
+    return any(is_prose(text, 3) for text in texts)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """The first elements of a list, also of one that a text spells; empty for other values."""
+    found = literal_list(value) if isinstance(value, str) and value.startswith("[") else value
+    return found[:_MOST_NAMED] if isinstance(found, list | tuple) else ()
 
 
 def _fields_of_chat(seen: Peek, name: str) -> Iterator[str]:
     """The fields of the last of a chat's messages, each of which says whose it is."""
     for value in (getter(name)(record) for record in seen.records):
         last = value[-1] if isinstance(value, list) and value and isinstance(value[-1], dict) else {}
-        yield from last if {"from", "role"} & last.keys() else ()
+        yield from last if isinstance(last.get("from", last.get("role")), str) else ()
 
 
 def _holds_texts(seen: Peek, name: str) -> bool:
@@ -203,7 +231,7 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return special
     if not columns.said and seen.unread:
         return f"records at '{seen.place}' and at {', '.join(map(repr, seen.unread))}, of which only one can be read"
-    paths = find_paths(survey, seen, columns.path)
+    paths = find_paths(survey, seen, columns.path, chosen=columns.path is not None)
     if paths is None:
         return _no_file(survey, seen, columns)
     captions = tuple(name for name in columns.captions or caption_columns(seen) if name != paths.column)
@@ -230,10 +258,21 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if split is None and seen.place == EVERY and all(split_of(record[KEY]) for record in seen.records):
         split = KEY
     group = columns.group or _first(seen, usual_names.GROUPS, taken, lambda value: isinstance(value, str))
+    group = group or _recording(survey, seen, paths.column)
     numbers = columns.numbers or tuple(name for name in seen.columns if name not in taken and _is_number(seen, name))
     chosen = {"split_column": split, "group_column": group, "number_columns": numbers, "label_column": columns.label}
     settings |= {name: value for name, value in chosen.items() if value}
     return settings, paths.hits, notes
+
+
+def _recording(survey: Survey, seen: Peek, template: str) -> str | None:
+    """The column of the recordings that the files are parts of, if there are several; else none could be held out."""
+    column = recording_of(template)
+    if column is None:
+        return None
+    found = (value for record in records(survey.folder, seen) if (value := value_of(record, column)))
+    first = next(found, "")
+    return column if any(value != first for value in found) else None
 
 
 def _names_a_file(survey: Survey, seen: Peek) -> str | None:
@@ -256,7 +295,9 @@ def _no_file(survey: Survey, seen: Peek, columns: TableColumns) -> str:
     values = [value for record in seen.records[:1] if (value := getter(names[0])(record))]
     example = f", such as {str(values[0])[:60]!r}" if values else ""
     longer = next((path for path in survey.media if values and _begins_with(path, str(values[0]))), None)
-    hint = "; {} begins with it: --path-column '{{{}}}_{{...}}.mp4' puts several columns together"
+    hint = (
+        "; {} begins with it: --path-column '{{{}}}_{{...}}.mp4' puts several columns together, {{...:06}} with zeros"
+    )
     example += hint.format(longer.rpartition("/")[2], names[0]) if longer else ""
     return f"the files that its column '{names[0]}' names are not here{example}"
 

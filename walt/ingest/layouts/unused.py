@@ -6,9 +6,14 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from walt.core.printable import printable
+from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.caption_fields import is_prose
+from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
+from walt.ingest.layouts.tables import caption_columns
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _LOOKED_INTO = 8
@@ -50,6 +55,21 @@ def other_files(survey: Survey, *, may_lose: bool, chosen: bool) -> Iterator[Unu
     if survey.others:
         count = sum(survey.others.values())
         yield Unused([f"{count} files"], f"unknown suffixes: {counted(survey.others)}")
+
+
+def may_hold_captions(survey: Survey, table: str) -> bool:
+    """Whether a table that is not read has a column by the name of captions, names files of the folder, has the name of
+    one and texts in it, or is not understood."""
+    seen, stem = peek(survey.folder, table), PurePosixPath(table).stem
+    of_a_file = any(PurePosixPath(path).stem == stem for path in survey.beginning_with(stem))
+    if seen.bare:  # a list of ids, of splits or of classes
+        return any(is_prose(text, 2 if of_a_file else 3) for text in seen.bare)
+    if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
+        return True
+    if of_a_file:
+        texts = (value for record in seen.records for value in record.values())
+        return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
+    return survey.is_named_in(table)
 
 
 def missing_parts(names: Iterable[str]) -> Iterator[str]:

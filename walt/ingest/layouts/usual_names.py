@@ -22,11 +22,13 @@ CAPTIONS = (
 SPANS = (
     ("start", "end"), ("start_time", "end_time"), ("time_start", "time_end"), ("begin", "end"), ("from", "to"),
     ("Start_timestamp", "End_timestamp"), ("start_timestamp", "stop_timestamp"), ("start_time", "stop_time"),
-    ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"),
+    ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"), ("start_s", "end_s"),
+    ("start_time_seconds", "end_time_seconds"), ("t_start", "t_end"), ("t0", "t1"), ("in", "out"),
+    ("in_point", "out_point"), ("onset", "offset"), ("clip_start", "clip_end"), ("segment_start", "segment_end"),
     ("timestamp",), ("span",), ("clip.span",), ("segment",), ("interval",), ("time_span",), ("timespan",),
     ("time_range",), ("time_window",), ("window",), ("times",), ("ts",),
 )  # fmt: skip
-"""Whatever their case, and with blanks, ``_``, ``-`` or nothing between words: see ``same_name``."""
+"""Whatever their case, and with blanks, ``_``, ``-``, brackets or nothing between words: see ``same_name``."""
 SPLITS = ("split", "subset", "partition")
 GROUPS = ("group", "recording", "source_video", "video_source")
 LABELS = ("label", "class", "category", "class_name")
@@ -57,8 +59,12 @@ _TECHNICAL = re.compile(
 )
 
 
-_BETWEEN = re.compile("[ _-]")
+_BETWEEN = re.compile(r"[ _()\[\]-]")
 _MOMENT = re.compile(r"(^|[_ .])(start|begin|onset|offset|timestamp)([_ ]|$)", re.IGNORECASE)
+_MOMENTS = frozenset((
+    "frame", "frame_id", "frame_idx", "frame_number", "in", "moment", "sec", "second", "seconds",
+    "secs", "ss", "st", "t", "t0", "tc", "time", "timecode", "tin",
+))  # fmt: skip
 
 
 def is_caption(name: str) -> bool:
@@ -93,7 +99,12 @@ def same_name(name: str, columns: Iterable[str]) -> str | None:
 
 def is_moment(name: str) -> bool:
     """Whether a column says when something begins or ends, in whatever unit, by its name."""
-    return bool(_MOMENT.search(in_words(name)))
+    return name.lower() in _MOMENTS or bool(_MOMENT.search(in_words(name)))
+
+
+def is_end(name: str) -> bool:
+    """Whether a column is one of two that say when something begins and ends, by its name."""
+    return is_moment(name) or any(same_name(usual, (name,)) for pair in SPANS for usual in pair)
 
 
 def in_words(name: str) -> str:

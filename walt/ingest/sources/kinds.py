@@ -102,7 +102,8 @@ class FileList(Section):
     where: dict[str, tuple[str, ...]] = Field(default={})
     """Rows whose column holds none of these texts are not inputs."""
     path_column: str
-    """Column with the file's path or URL, or a template: ``{videoID}.mp4``."""
+    """Column with the file's path or URL, or a template: ``{videoID}.mp4``, ``{label}/{id}_{start:06}.mp4``, where a
+    whole number has as many digits, zeros before it."""
     suffixes: tuple[str, ...] = ()
     """Tried after a path that names no file: ``[.mp4, .webm]``."""
     caption_columns: tuple[str, ...]

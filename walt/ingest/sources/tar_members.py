@@ -14,6 +14,8 @@ from walt.ingest.sources.items import leaves_folder
 _BLOCK = 512
 _APPLE_DOUBLE = "._"
 """Beginning of the names of files in which macOS keeps what belongs to other files, also in the tars that it writes."""
+PICKLE = "pickle"
+"""The code of a member that is refused beside its sample, whose video or image is an input of its own."""
 _PICKLES = frozenset({".pkl", ".pickle", ".pyd", ".pth", ".pt", ".ckpt", ".joblib", ".npy", ".npz"})
 """Extensions of members that common readers execute or may execute as code. They are refused without being read."""
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd", b"PK": "a zip"}
@@ -89,5 +91,5 @@ def _refusal(member: tarfile.TarInfo) -> tuple[str, str] | None:
     if not member.isreg() or member.issparse():
         return "special", "the member is a link, a device or a sparse file"
     if PurePosixPath(member.name).suffix.lower() in _PICKLES:
-        return "pickle", "members of this kind can hold code; it was not read"
+        return PICKLE, "members of this kind can hold code; it was not read"
     return None

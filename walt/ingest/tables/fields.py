@@ -19,7 +19,8 @@ content, as in ``$file.meta.id``), and that every row has (the table's own name)
 
 EVERY = "*"
 """Of a JSON file: all its fields, each of which is a list of records (``{"train": [...], "val": [...]}``)."""
-_HOLE = re.compile(r"\{([^{}]+)\}")
+_HOLE = re.compile(r"\{([^{}]+?)(?::0(\d{1,2}))?\}")
+_WHOLE = re.compile(r"(\d+)(?:\.0+)?")
 
 
 def getter(name: str) -> Callable[[Record], Any]:
@@ -40,17 +41,25 @@ def root(name: str) -> str:
 
 
 def holes(template: str) -> tuple[str, ...]:
-    """The fields of a template such as ``{videoID}_{start}.mp4``; a name without braces is itself one field."""
-    return tuple(_HOLE.findall(template)) or (template,)
+    """The fields of a template such as ``{videoID}_{start:06}.mp4``; a name without braces is itself one field."""
+    return tuple(name for name, _ in _HOLE.findall(template)) or (template,)
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """A template with its fields filled in; empty where one of them is."""
+    """A template with its fields filled in; empty where one of them is.
+
+    ``{start:06}`` is a whole number with as many digits, zeros before it; what is none stands as it is.
+    """
     if "{" not in template:
         return values[template]
     if not all(values[name] for name in holes(template)):
         return ""
-    return _HOLE.sub(lambda found: values[found[1]], template)
+    return _HOLE.sub(lambda found: _with_digits(values[found[1]], found[2]), template)
+
+
+def _with_digits(value: str, digits: str | None) -> str:
+    whole = _WHOLE.fullmatch(value) if digits else None
+    return whole[1].zfill(int(digits)) if whole and digits else value
 
 
 def _walk(value: Any, parts: list[str]) -> Any:
