@@ -23,6 +23,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 TAKEN = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "infra/README.md": "infra.md"}
 """Files of the repository and what their pages are called."""
+STYLE = Path(__file__).with_name("site.css")
 FOLDERS = ("decisions", "results")
 """Folders of ``docs/`` of which every page is listed."""
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|mailto:|#)([^)#\s]*)(#[^)\s]*)?\)")
@@ -72,12 +73,13 @@ def _filled(nav: Any, lists: dict[str, list[str]]) -> Any:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are not in ``docs/``."""
+    """Add the pages that are not in ``docs/``, and the style sheet."""
     texts = {page: (ROOT / file).read_text(encoding="utf-8") for file, page in taken_files().items()}
     for pages in made_pages().values():
         texts |= pages
     for page, text in texts.items():
         files.append(File.generated(config, page, content=text))
+    files.append(File.generated(config, STYLE.name, abs_src_path=str(STYLE)))
     return files
 
 
@@ -98,7 +100,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             if place.startswith("docs/") and not (ROOT / place).exists():
                 return link[0]  # leads nowhere: MkDocs says so
             return text
-        if text.rstrip("/") in (target.rstrip("/"), place):
+        if text.rstrip("/") in (target.rstrip("/"), place, posixpath.basename(place)):
             # in the repository a file's name says where it is; here its title does
             text = title or _title(files, wanted) or text
         return f"[{text}]({os.path.relpath(wanted, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"

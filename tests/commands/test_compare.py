@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.support.axe import faults_of_file, needs_axe
 from tests.support.browser import browser, needs_chromium
-from tests.support.tiny_models import BASE, drawn, write_models
+from tests.support.tiny_models import BASE, TEXT, drawn, write_models
 from tests.support.tracking import CONFIG
 from walt.cli import app
 from walt.commands.compare.compare_page import Column, figure_rows, page, setting_rows
@@ -21,9 +21,10 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.project.recipes import recipe_text
 from walt.sampling.output import Video
+from walt.text.tiny import build_tiny_encoder
 from walt.tracking import server
 from walt.tracking.compared import find_compared
-from walt.tracking.release_runs import RELEASE_TAG
+from walt.tracking.release_runs import DIGESTS_TAG, RELEASE_TAG
 from walt.tracking.releases import release_digests, release_folders
 from walt.tracking.runs import start_run
 from walt.transformer.model import WaltTransformer, save_transformer
@@ -42,7 +43,10 @@ def video(shade: int, frames: int = 17, side: int = 32) -> Video:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """A project with models, and another base model beside them; of the two versions the first was evaluated."""
-    root = tmp_path_factory.mktemp("project")
+    return make_project(tmp_path_factory.mktemp("project"), empty_database)
+
+
+def make_project(root: Path, empty_database: Path, unregistered: str = "") -> Path:
     (root / "params.yaml").write_text(recipe_text("tiny"), encoding="utf-8")
     shutil.copy(empty_database, root / "mlflow.db")
     write_models(root)
@@ -52,7 +56,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
     (samples / "00000.mp4").write_bytes(b"video")
     with start_run(CONFIG, root, "train-base", {"training": {"steps": 4}}, {}) as trained:
         for name, folder in folders.items():
-            trained.register_model(folder, name)
+            if name != unregistered:
+                trained.register_model(folder, name)
         trained.register_model(root / "other", "base")
     with start_run(CONFIG, root, "evaluate", {}, {}) as evaluated:
         figures = {"adherence/both": (0.75, "0.75 [0.6, 0.9]", "on")}
@@ -75,6 +80,32 @@ def test_models_are_found_by_version_alias_release_and_folder(project: Path) -> 
     other = find_compared(CONFIG, paths, "other", project / "work")
     assert release_digests(other.folders) == {**digests, "base": release_digests({"x": project / "other"})["x"]}
     assert other.release is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_an_earlier_version", [False, True])
+def test_a_version_goes_with_the_text_encoder_that_it_was_evaluated_with(
+    tmp_path: Path, empty_database: Path, of_an_earlier_version: bool
+) -> None:
+    """Which only a promotion registers: never with another one that the project has by now."""
+    root = make_project(tmp_path, empty_database, unregistered="text-encoder")
+    paths, keep = Paths(root), root / "work/compare/fetched"
+    digests = release_digests(release_folders(paths))
+    connection = server.connect(CONFIG, root)
+    if of_an_earlier_version:
+        [release] = connection.client.search_runs([connection.experiment_id], "tags.stage = 'release'")
+        connection.client.delete_tag(release.info.run_id, DIGESTS_TAG)
+    assert find_compared(CONFIG, paths, "walt-base/1", keep).folders["text-encoder"] == paths.text_encoder
+    shutil.copytree(paths.text_encoder, root / "first")
+    build_tiny_encoder(["quite", "other", "words"], TEXT.tiny, 1, paths.text_encoder)
+    said = "MLflow does not have all models" if of_an_earlier_version else "the text-encoder .* is neither in the reg"
+    with pytest.raises(ConfigurationError, match=said):
+        find_compared(CONFIG, paths, "walt-base/1", keep)
+    if not of_an_earlier_version:
+        server.register(connection, None, root / "first", "text-encoder")
+        found = find_compared(CONFIG, paths, "walt-base/1", keep).folders
+        assert release_digests(found) == digests
+        assert found["text-encoder"] != paths.text_encoder
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,8 @@ def test_both_sides_their_difference_versions_and_runs_are_on_the_page(project: 
     assert "+0.625 ±" in page
     assert said.partition(": ")[2] in page.replace("&#39;", "'").replace("<p>A", "<p>a")
     assert "Both sides were measured on the same" in page
-    assert "<td>walt-autoencoder</td><td>version 1</td>" in page
-    assert page.count("in MLflow</td><td><code>") == 2
+    assert '<th scope="row">walt-autoencoder</th><td>version 1</td>' in page
+    assert page.count("in MLflow</th><td><code>") == 2
     assert "src=" not in page
     assert write_decision(CONFIG, project) is not None
     assert (project / PAGE).read_text(encoding="utf-8") == page
@@ -85,7 +85,7 @@ def test_a_release_that_was_not_promoted_says_so(project: Path) -> None:
     write_decision(CONFIG, project)
     page = (project / PAGE).read_text(encoding="utf-8")
     assert "took no alias" in page
-    assert "<th>Version 1</th>" in page
+    assert '<th scope="col">Version 1</th>' in page
 
 
 @pytest.mark.parametrize(("groups", "shown"), [(None, "8"), (list("aaaabbbb"), "8 from 2")])

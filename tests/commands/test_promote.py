@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.support.evaluated_project import write_project
-from tests.support.tiny_models import AUTOENCODER, drawn
+from tests.support.tiny_models import AUTOENCODER, BASE, drawn
 from walt.autoencoder.io import save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -24,6 +24,7 @@ from walt.core.storage import lock, write_json
 from walt.project.recipes import load_recipe
 from walt.project.runner import load_params
 from walt.tracking.releases import release_digests, release_folders
+from walt.transformer.model import WaltTransformer, save_transformer
 
 PARAMS = load_recipe("tiny")
 
@@ -94,6 +95,32 @@ def test_latents_of_another_autoencoder_are_not_taken_for_its_own(
     assert is_left_out(place.latents)
     assert is_left_out(place.text)
     assert not is_left_out(project.latents), "the project's own stay"
+
+
+def test_a_release_of_another_size_is_refused_before_any_work(project: Paths, ran: list[str], tmp_path: Path) -> None:
+    """As after another recipe in the same project."""
+    models = _copies(project, tmp_path, "base", "autoencoder", "text-encoder")
+    small = BASE.model_copy(update={"resolution": (8, 8), "latent_grid": (3, 1, 1), "spatial_window": (1, 1, 1),
+                                    "spatiotemporal_window": (3, 1, 1)})  # fmt: skip
+    save_transformer(models["base"], drawn(WaltTransformer(small), 2))
+    with pytest.raises(ConfigurationError) as refused:
+        measure_champion(PARAMS, project.root, models)
+    assert ran == []
+    said = str(refused.value)
+    assert "cannot be measured here: it makes videos of 8x8, and no clips are stored in that size" in said
+    assert "ingest.sizes" in said
+    assert "tracking.model_prefix" in said
+
+
+def test_latents_are_left_out_where_a_size_has_none(project: Paths, ran: list[str], tmp_path: Path) -> None:
+    other = Paths(shutil.copytree(project.root, tmp_path / "project", symlinks=True))
+    models = _copies(project, tmp_path, "base", "sr-2x", "autoencoder", "text-encoder")
+    measure_champion(PARAMS, other.root, models)
+    place = Paths(other.root / "work/promote/champion")
+    assert not is_left_out(place.latents)
+    shutil.rmtree(other.latents / "16x16")
+    measure_champion(PARAMS, other.root, models)
+    assert is_left_out(place.latents)
 
 
 def test_what_cannot_be_measured_is_one_line(project: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,14 @@ def test_one_seed_has_no_intervals(tmp_path: Path) -> None:
     assert "One seed" in (tmp_path / "table.md").read_text()
 
 
+def test_a_mean_has_the_digits_of_its_interval(tmp_path: Path) -> None:
+    """Else two rows whose difference is stated beside them would read the same."""
+    write_page(tmp_path, results("3a", {"patch size 1": (24.9961, 24.9965), "patch size 2": (25.0, 25.0)}))
+    found = lines(tmp_path)
+    assert found["patch size 1"][2] == "24.9963 ± 0.0025"
+    assert found["patch size 2"][2:4] == ["25 ± 0", "+0.0037 [+0.00116, +0.00624]"]
+
+
 def test_a_row_that_is_not_run_says_why(tmp_path: Path) -> None:
     write_page(tmp_path, results("3d", {"rank 2": (5.0, 5.1)}))
     of_row = ["not run: the width of the small model is 64", "", ""]
@@ -63,7 +71,7 @@ def test_the_page_has_the_same_cells_and_a_chart_of_the_values_and_one_of_the_di
     page = (tmp_path / "table.html").read_text()
     assert "<td>+4.05 [+3.41,\u00a0+4.69]</td>" in page
     assert "<td>9.15\u00a0±\u00a01.9</td>" in page, "numbers stay on one line"
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == page.count('aria-label="means and intervals: ') == 2
     assert "minus that of" in page
     picture = np.asarray(Image.open(tmp_path / "table.png").convert("RGB"))
     assert (picture.reshape(-1, 3) == (0x35, 0x63, 0xA8)).all(1).sum() > 100  # the charts' colour

@@ -3,74 +3,70 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from walt.commands.table import grid
-from walt.commands.table.table_file import Row, Scale, TableFile, TableScale, load_table
-from walt.core.config import parse_section
+from tests.support import small_table
+from tests.support.forked_stages import ForkedStages
+from walt.project.recorded_outputs import RECORD
 
-SCALE = {
-    "about": "As small as can be.",
-    "recipe": "tiny",
-    "settings": {
-        "dataset": {"descriptor": "datasets/few.yaml", "path": "data/few"},
-        "ingest": {"sizes": [[16, 16]]},
-        "train_autoencoder": {
-            "discriminator": None,
-            "loss": {"adversarial": 0.0, "lecam": 0.0, "r1": 0.0},
-            "forms": [{"resolution": [16, 16], "num_frames": 9, "batch_size": 2, "weight": 1}],
-            "validation": None,
-        },
-        "train_base": {"steps": 2, "image_fraction": 0.0, "validation": None},
-        **dict.fromkeys(
-            ("aspect", "finetune_aspect", "sr_2x", "train_sr_2x", "sr_4x", "train_sr_4x"),
-        ),
-        "sample": {"count": 2, "cascade": False, "prompts": "held_out"},
-        "compute": {"cpu_processes": 1, "backend": "inline"},
-    },
-    "metrics": [{"name": "held_out_loss/base", "title": "loss", "better": "lower"}],
-}  # fmt: skip
-DESCRIPTOR = """
-name: few
-summary: A few shapes.
-licence: CC0-1.0
-homepage: null
-source: {kind: captioned_folder, captions: captions.csv, path_column: path, caption_column: caption}
-classes: null
-caption_required: true
-images: true
-held_out: 0.3
-adherence: shapes
-generator: {kind: shapes, videos: 12, images: 0, size: 16, num_frames: 9, fps: 8, seed: 0}
-"""
+PAGE = Path("results/tables/3a-demo")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, stages: ForkedStages) -> Path:
+    """A project in which the table was made undisturbed."""
+    root = tmp_path_factory.mktemp("whole")
+    shutil.copy(empty_database, root / "mlflow.db")
+    stages.finish(root, "table", module=small_table.__name__)
+    return root
 
 
 @pytest.mark.slow
-def test_a_small_table_from_the_videos_to_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = load_table("3a").model_copy(
-        update={
-            "rows": (
-                Row(name="patch size 1", paper={"FVD": 60.7}),
-                Row(name="patch size 2", settings=_TWO, paper={"FVD": 134.4}),
-            ),
-            "scales": {"demo": TableScale(cost="seconds")},
-        }
-    )
-    assert isinstance(small, TableFile)
-    monkeypatch.setattr(grid, "load_table", lambda _: small)
-    monkeypatch.setattr(grid, "load_scale", lambda _: parse_section(SCALE, Scale, "test"))
-    (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets/few.yaml").write_text(DESCRIPTOR)
-    out = grid.run("3a", "demo", (0,), tmp_path)
-    found = json.loads((out / "table.json").read_text())["rows"]
+def test_a_small_table_from_the_videos_to_the_page(whole: Path) -> None:
+    found = json.loads((whole / PAGE / "table.json").read_text())["rows"]
     losses = {name: row["seeds"]["0"]["held_out_loss/base"] for name, row in found.items()}
     assert losses["patch size 1"] != losses["patch size 2"]
-    stages = [folder.name.rsplit("-", 1)[0] for folder in (tmp_path / "work/tables").iterdir() if folder.is_dir()]
+    stages = [folder.name.rsplit("-", 1)[0] for folder in (whole / "work/tables").iterdir() if folder.is_dir()]
     assert {name: stages.count(name) for name in ("ingest", "train-autoencoder", "train-base", "evaluate")} == {
         "ingest": 1, "train-autoencoder": 1, "train-base": 2, "evaluate": 2,
     }  # fmt: skip
 
 
-_TWO = {"base": {"patch_size": 2, "spatial_window": [1, 1, 1], "spatiotemporal_window": [3, 1, 1]}}
+@pytest.mark.slow
+def test_a_table_that_was_killed_runs_nothing_twice_and_ends_as_one_that_was_not(
+    tmp_path: Path, whole: Path, empty_database: Path, stages: ForkedStages
+) -> None:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    process = stages(tmp_path, "table", module=small_table.__name__)
+    while not _training_after_a_whole_row(tmp_path) and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / PAGE / "table.html").exists()
+    ended = _records(tmp_path)
+    said = stages.finish(tmp_path, "table", module=small_table.__name__)
+    assert "patch size 1, seed 0 (1 of 2) there already" in said
+    again = {name for name, when in ended.items() if _records(tmp_path)[name] != when}
+    assert {name.rsplit("-", 1)[0] for name in again} == {"ingest"}, "there might be new clips"
+    for name in ("table.json", "table.md", "table.html", "table.png"):
+        assert (tmp_path / PAGE / name).read_bytes() == (whole / PAGE / name).read_bytes()
+
+
+def _records(root: Path) -> dict[str, int]:
+    """Folder of a stage that has ended -> when."""
+    return {file.parents[2].name: file.stat().st_mtime_ns for file in root.glob(f"work/tables/*/work/*/{RECORD}")}
+
+
+def _training_after_a_whole_row(root: Path) -> bool:
+    """Whether the first row has ended and the second one's training has a checkpoint."""
+    ended = _records(root)
+    checkpoints = root.glob("work/tables/train-base-*/work/train-base/step-*")
+    return any(name.startswith("evaluate-") for name in ended) and any(
+        file.parents[2].name not in ended for file in checkpoints
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser import browser, needs_chromium
 from tests.support.project import ROOT
 from walt.commands.listing import list_commands
 from walt.project.recipes import recipe_data
@@ -93,6 +94,22 @@ def test_links_to_files_that_are_no_pages_are_names(site: Path) -> None:
     assert 'href="contributing.html"' in page
     assert 'href="docs/' not in page
     assert not re.search(r'href="[^":]+\.(md|py|yaml)"', page)
+
+
+def test_a_link_whose_text_is_a_files_name_has_the_pages_title(site: Path) -> None:
+    """Also where the file is in another folder."""
+    page = text(site / "results/ablations.html")
+    assert "how differences are classed: The paper's tables." in " ".join(page.split())
+
+
+@needs_chromium
+def test_names_in_tables_stay_whole_on_a_phone(site: Path) -> None:
+    with browser() as running:
+        shown = running.tab()
+        shown.open((site / "evaluation.html").as_uri(), (390, 800))
+        name = "[...document.querySelectorAll('td code')].find(code => code.textContent === 'kinetics600_frames')"
+        assert shown.value(f"{name}.getClientRects().length") == 1
+        assert shown.value("document.documentElement.scrollWidth") <= 390
 
 
 def test_nothing_is_loaded_from_other_places(site: Path) -> None:

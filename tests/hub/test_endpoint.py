@@ -100,17 +100,34 @@ def test_refusals_are_one_line_without_the_token(
     with pytest.raises(StorageError, match=r"lab/none: http.* answered 404") as found:
         import_model(empty, "lab/none")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    with pytest.raises(StorageError, match="answered 401; set HF_TOKEN") as wrong:
+    with pytest.raises(StorageError, match="answered 401; the token is not accepted: set HF_TOKEN") as wrong:
         export_model(project, Request(push="lab/shapes"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(StorageError, match=r"lab/shapes: http://127.0.0.1:9: ") as away:
         export_model(project, Request(push="lab/shapes"))
-    for error in (found, wrong, away):
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:pass5word@127.0.0.1:9")
+    with pytest.raises(StorageError, match=r"lab/shapes: http://\*\*\*@127.0.0.1:9: ") as named:
+        export_model(project, Request(push="lab/shapes"))
+    for error in (found, wrong, away, named):
         assert "\n" not in str(error.value)
         assert "hf_" not in str(error.value)
     for name in ("shapes", "a/b/c", "lab/..", "../x"):
         with pytest.raises(ConfigurationError):
             export_model(project, Request(push=name))
+
+
+def test_a_missing_token_and_one_that_can_be_none_are_said(
+    hub: Hub, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.commits["lab/shapes"], hub.private["lab/shapes"] = [{}], True
+    monkeypatch.setenv("HF_TOKEN", "hf_wröng")
+    with pytest.raises(ConfigurationError, match="has characters that no token has") as odd:
+        import_model(empty, "lab/shapes")
+    assert "wr" not in str(odd.value)
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    with pytest.raises(StorageError, match=r"answered 401; set HF_TOKEN, or"):
+        import_model(empty, "lab/shapes")
 
 
 def test_an_answer_that_makes_no_sense(hub: Hub, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

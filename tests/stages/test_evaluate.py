@@ -126,7 +126,7 @@ def test_other_clips_prompts_and_settings_are_other_conditions(tmp_path: Path, t
     assert differ(conditions()) == of_samples("sampling", "adherence")
     write_json(paths.samples / "samples.json", [{**entry, "arithmetic": "bf16"} for entry in entries])
     assert differ(conditions()) == of_samples("arithmetic", "adherence")
-    for other in ({"seed": 1}, {"repeat": 1}):
+    for other in ({"seed": 1}, {"repeat": 1}, {"begins_as": "v3"}):
         write_json(paths.samples / "samples.json", [{**entry, **other} for entry in entries])
         assert differ(conditions()) == of_samples("prompts and seeds", "adherence")
 

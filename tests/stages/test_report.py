@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def test_samples_are_inside(paths: Paths, page: str) -> None:
     assert sum(prompt in page for prompt in PROMPTS) == 3  # as many as report.samples says
     assert page.count("✓ direction") == 3
     assert page.count("✗ colour") == 2  # the project's first two videos have another colour
+    assert "first frames" not in page
+
+
+@pytest.mark.slow
+def test_samples_that_begin_as_clips_do_say_as_which_and_how_these_were_drawn(paths: Paths, tmp_path: Path) -> None:
+    shutil.copytree(paths.root, tmp_path / "project")
+    other = Paths(tmp_path / "project")
+    entries = read_json(other.samples / "samples.json")
+    write_json(other.samples / "samples.json", [{**entry, "begins_as": "v3"} for entry in entries])
+    run(report_config(), other)
+    page = other.report.read_text(encoding="utf-8")
+    assert page.count("begins as clip <code>v3</code>") == 3
+    assert "The project's seed draws these clips, one of each recording before a second one of any." in page
+    assert Checker(page).open == []
 
 
 @pytest.mark.slow

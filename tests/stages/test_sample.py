@@ -14,7 +14,7 @@ from tests.support.settings import compute_settings
 from tests.support.text_project import rows
 from tests.support.tiny_clips import ROWS, picture, write_clips
 from tests.support.tiny_models import BASE, DIFFUSION, ENCODE_VIDEO, SAMPLE, drawn, write_models
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.captions import Caption
@@ -265,7 +265,7 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
         differences = abs(first.astype(int) - second).mean((1, 2, 3))
         assert differences[:given].max() < differences[given:].min()  # its own noise, except in the given frames
         pipeline = load_pipeline(SAMPLE.model_copy(update={"cascade": False}), ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
-        given_frames = Beginnings(config(cascade=False, beginning=beginning).sample, paths, pipeline).of([0, 1])
+        given_frames = Beginnings(config(cascade=False, beginning=beginning).sample, 0, paths, pipeline).of([0, 1])
         assert given_frames is not None
         for video in given_frames.cascade[0]:
             torch.testing.assert_close(video, pixels([picture("v3", 16)[:given]])[0], atol=0.02, rtol=0)
@@ -276,7 +276,8 @@ def test_videos_begin_as_held_out_clips_do(tmp_path: Path) -> None:
 def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     tmp_path: Path, cascade: bool, expected: list[str]
 ) -> None:
-    """Not of clips that are stored in other sizes only, and whatever the order of the manifest."""
+    """Not of clips that are stored in other sizes only, in the order in which clips are drawn: whatever that of the
+    manifest, and of each recording one before a second one of any."""
     paths = Paths(tmp_path)
     write_models(tmp_path)
     update = {"frame_prediction": True, "latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)}
@@ -284,7 +285,7 @@ def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     stored = {"v0": "16x16", "v1": "16x16,32x32", "v2": "32x32", "v3": None}
     clips = [replace(row, split="held_out", sizes=stored[row.key]) for row in ROWS if row.key in stored]
     write_clips(paths.clips, tuple(clips))
-    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, label=number,
+    manifest = [replace(row, key=clip.key, split="held_out", sizes=clip.sizes, label=number, group="ab"[number // 3],
                         captions=(Caption("short", "x"), Caption("dense", f"clip {clip.key}")))
                 for number, (row, clip) in enumerate(zip(rows([None] * 4), clips, strict=True))]  # fmt: skip
     write_manifest(paths.manifest, [(0, manifest[::-1])])
@@ -292,10 +293,12 @@ def test_prompts_are_those_of_the_clips_that_videos_begin_as(
     pipeline = load_pipeline(settings.sample, ENCODE_VIDEO, DIFFUSION, COMPUTE, paths)
     sizes = pipeline.resolutions(cascade)
     captions = choose_prompts(settings, paths, sizes=sizes)
-    assert captions == [f"clip {expected[number % len(expected)]}" for number in range(4)]
+    assert {*captions} == {f"clip {key}" for key in expected}
+    assert captions[len(expected) :] == captions[: 4 - len(expected)], "each once, and then again"
+    assert "clip v3" in captions[:2], "the recording of its own, though two clips of the other have smaller keys"
     classes = choose_prompts(settings, paths, num_classes=4, sizes=sizes)
     assert classes == [int(caption[-1]) for caption in captions if isinstance(caption, str)]
-    given_frames = Beginnings(settings.sample, paths, pipeline).of(range(4))
+    given_frames = Beginnings(settings.sample, settings.seed, paths, pipeline).of(range(4))
     assert given_frames is not None
     for size, given in zip(sizes, given_frames.cascade, strict=True):
         for video, caption in zip(given, captions, strict=True):
@@ -305,4 +308,15 @@ def test_prompts_are_those_of_the_clips_that_videos_begin_as(
 
 def test_a_beginning_needs_a_model_and_a_clip(paths: Paths, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"base\.frame_prediction is false"):
+        run(config(beginning="image", cascade=False), paths)
+
+
+@pytest.mark.slow
+def test_a_clip_of_the_manifest_that_is_not_stored(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    write_models(tmp_path)
+    save_transformer(paths.base, drawn(WaltTransformer(BASE.model_copy(update={"frame_prediction": True})), 4))
+    write_clips(paths.clips)
+    write_manifest(paths.manifest, [(0, [replace(row, split="held_out") for row in rows(["one"])])])
+    with pytest.raises(CorruptArtifactError, match=r"16x16: it does not have the clip \w+, which .*manifest has"):
         run(config(beginning="image", cascade=False), paths)

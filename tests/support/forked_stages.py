@@ -104,9 +104,9 @@ class ForkedStages:
             os.kill(self._last.pid, signal.SIGKILL)
             self._last.wait()
 
-    def finish(self, root: Path, stage: str, *options: str) -> str:
+    def finish(self, root: Path, stage: str, *options: str, module: str = "walt.cli") -> str:
         """Run a stage, which must succeed; what it printed."""
-        process = self(root, stage, *options)
+        process = self(root, stage, *options, module=module)
         printed, errors = process.communicate()
         assert process.wait() == 0, f"{stage} ended with {process.wait()}:\n{printed}\n{errors}"
         return printed

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from walt.core.errors import ConfigurationError, StorageError
+from walt.core.secrets import without_secrets
 from walt.hub import layout
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -61,9 +62,11 @@ def fetch(name: str, target: Path) -> str:
 
 
 def _api() -> Any:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, get_token
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    if not (get_token() or "").isascii():
+        raise ConfigurationError("the token of HF_TOKEN, or of `hf auth login`, has characters that no token has")
     disable_progress_bars()
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
 
@@ -71,6 +74,7 @@ def _api() -> Any:
 @contextmanager
 def _errors(name: str) -> Iterator[None]:
     """huggingface_hub's failures as one line each."""
+    from huggingface_hub import get_token
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
@@ -80,7 +84,7 @@ def _errors(name: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
         hint = {
-            401: "; set HF_TOKEN, or `hf auth login`",
+            401: f"; {'the token is not accepted: ' if get_token() else ''}set HF_TOKEN, or `hf auth login`",
             403: "; the token may not do this",
             404: "; there is no such repository, or, without Xet at the endpoint, HF_HUB_DISABLE_XET=1 is needed",
         }.get(status or 0, "")
@@ -98,7 +102,7 @@ def _errors(name: str) -> Iterator[None]:
 
 
 def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    return without_secrets(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
 
 
 def _first_line(error: BaseException) -> str:

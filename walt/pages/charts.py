@@ -93,7 +93,8 @@ def distribution_svg(chart: Distribution, width: float = 3.9, height: float = 2.
     with mpl.rc_context({**_STYLE, "svg.hashsalt": chart.title, "text.parse_math": False}):
         figure, axes = _axes(width, height)
         _draw(axes, chart, _SERIES[0])
-        return _svg(figure, f"distribution: {html.escape(chart.title)}")
+        kind = "means and intervals" if isinstance(chart, Intervals) else "distribution"
+        return _svg(figure, f"{kind}: {html.escape(chart.title)}")
 
 
 def distributions_png(title: str, charts: Sequence[Distribution], columns: int = 3) -> bytes:

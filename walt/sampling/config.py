@@ -45,7 +45,7 @@ class SampleConfig(Section):
     cascade: bool
     """Whether the super-resolution models follow."""
     beginning: Literal["none", "image", "video"]
-    """Whether the first frames of held-out clips are given, one clip after the other: the first one, or the first 5
+    """Whether the first frames of held-out clips are given, of clips that ``seed`` draws: the first one, or the first 5
     (1 + f_t; the paper's frame prediction on Kinetics-600). For models of ``frame_prediction``."""
     batch_size: PositiveInt
     precision: Literal["fp32", "bf16"]

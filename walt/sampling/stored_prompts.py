@@ -56,23 +56,32 @@ def classes(manifest: Path, count: int, seed: int) -> list[Prompt]:
     return [labels[key] for key in draw_order(known["video"] or known["image"], seed)[:count]]
 
 
-def said_of_beginnings(
-    manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size], wanted: str | None
-) -> list[Prompt]:
-    """Classes or captions of the first of the clips that give first frames, in the order of their keys: (count,) or
-    fewer. Raises ConfigurationError where there is no such clip."""
-    columns = iterate_columns(manifest, "key", "kind", "split", "captions", "label", "sizes")
-    said = (
-        (key, captions, label)
-        for key, kind, split, captions, label, stored in columns
+def clips_of_beginnings(manifest: Path, sizes: Sequence[Size], seed: int) -> list[str]:
+    """Keys of the clips that give first frames, held-out videos that are stored in each of these sizes, in the order in
+    which they are drawn."""
+    rows = iterate_columns(manifest, "key", "kind", "split", "sizes", "group", "source_sha256")
+    recordings = {
+        key: recording(group, source)
+        for key, kind, split, stored, group, source in rows
         if (kind, split) == ("video", "held_out") and all(stored_in(stored, size) for size in sizes)
-    )
-    first = nsmallest(count, said, key=itemgetter(0))
-    if not first:
+    }
+    return draw_order(recordings, seed)
+
+
+def said_of_beginnings(
+    manifest: Path, num_classes: int | None, count: int, sizes: Sequence[Size], wanted: str | None, seed: int
+) -> list[Prompt]:
+    """Classes or captions of the clips that give first frames, in the order in which these are drawn: (count,) or
+    fewer. Raises ConfigurationError where there is no such clip."""
+    drawn = clips_of_beginnings(manifest, sizes, seed)[:count]
+    if not drawn:
         raise ConfigurationError(f"sample.prompts is held_out, but {none_held_out(sizes)}: give a list, or classes")
+    places = {key: place for place, key in enumerate(drawn)}
+    said = [row for row in iterate_columns(manifest, "key", "captions", "label") if row[0] in places]
+    said.sort(key=lambda row: places[row[0]])
     if num_classes is not None:
-        return [label for _, _, label in first]
-    return [*_stated([captions for _, captions, _ in first], wanted)]
+        return [label for _, _, label in said]
+    return [*_stated([captions for _, captions, _ in said], wanted)]
 
 
 def none_held_out(sizes: Sequence[Size]) -> str:

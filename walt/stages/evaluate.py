@@ -170,7 +170,7 @@ def conditions_of_samples(config: Config, samples: list[Sample], size: Size, num
     """What the samples depend on besides the models, for ``Figure.conditions``."""
     return {
         "videos": f"{num_frames} frames of {size_folder(size)}",
-        "prompts and seeds": sha256_json([[one.prompt, one.seed, one.repeat, one.index] for one in samples]),
+        "prompts and seeds": sha256_json([[it.prompt, it.seed, it.repeat, it.index, it.begins_as] for it in samples]),
         "arithmetic": " and ".join(sorted({sample.arithmetic for sample in samples})),
         "sampling": sha256_json([[sample.settings for sample in samples], config.diffusion.model_dump(mode="json")]),
         "code": sha256_json([code_digest("walt.stages.sample"), code_digest("walt.stages.evaluate")]),

@@ -200,6 +200,7 @@ def show_samples(paths: Paths, evaluation: dict[str, Any], count: int) -> list[d
     return [
         {
             "prompt": sample.prompt,
+            "begins_as": sample.begins_as,
             "final": _video_uri(sample.path.read_bytes()),
             "base": _video_uri(sample.base_path.read_bytes()) if sample.base_path else None,
             "check": checks.get("videos", {}).get(sample.path.name),

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from walt.core.compute import ComputeConfig
 from walt.core.config import Section, load_section
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import ProgressBar, warning
 from walt.core.paths import Paths
 from walt.core.ranks import ranks
@@ -48,7 +48,7 @@ from walt.sampling.prompt_to_video import Beginning, Pipeline, SampleBatch
 from walt.sampling.proportions import in_proportion
 from walt.sampling.samples import BASE_FOLDER, LOSSLESS_FOLDER, OVERVIEW, SAMPLES
 from walt.sampling.sets import seed_of_set
-from walt.sampling.stored_prompts import captions, classes, none_held_out, said_of_beginnings
+from walt.sampling.stored_prompts import captions, classes, clips_of_beginnings, none_held_out, said_of_beginnings
 from walt.transformer.config import TransformerConfig
 
 STAGE = "sample"
@@ -82,7 +82,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     pipeline = load_pipeline(config.sample, config.encode_video, config.diffusion, config.compute, paths)
     for note in notes_on_prompts(prompts, pipeline.text_encoder):
         warning(note)
-    beginnings = Beginnings(config.sample, paths, pipeline)
+    beginnings = Beginnings(config.sample, config.seed, paths, pipeline)
     made_in = {"arithmetic": computed_in(pipeline.device, config.sample.precision)}
     paths.samples.parent.mkdir(parents=True, exist_ok=True)
     with _shared_folder(paths.samples) as folder:
@@ -159,7 +159,8 @@ def choose_prompts(
     if wanted is not None:
         check_names([wanted], caption_names(paths.manifest), "sample.caption")
     if config.sample.beginning != "none":
-        return list(islice(cycle(said_of_beginnings(paths.manifest, num_classes, count, sizes, wanted)), count))
+        said = said_of_beginnings(paths.manifest, num_classes, count, sizes, wanted, config.seed)
+        return list(islice(cycle(said), count))
     if num_classes is not None:
         return list(islice(cycle(classes(paths.manifest, count, config.seed)), count))
     found = captions(paths.manifest, "held_out", count, wanted, config.seed)
@@ -211,23 +212,28 @@ def load_pipeline(
 
 
 class Beginnings:
-    """The first frames of held-out clips, where ``sample.beginning`` asks for them: video i begins as clip i does, by
-    key, of the clips that are stored in the size of each model.
+    """The first frames of held-out clips, where ``sample.beginning`` asks for them: video i begins as the i-th clip
+    does that ``seed`` draws (``walt.data.clip_draw``), of those that are stored in the size of each model.
 
     Raises:
         ConfigurationError: there is no held-out video, or the models cannot begin with given frames.
+        CorruptArtifactError: the manifest has a clip that is not among the stored ones.
     """
 
-    def __init__(self, config: SampleConfig, paths: Paths, pipeline: Pipeline) -> None:
+    def __init__(self, config: SampleConfig, seed: int, paths: Paths, pipeline: Pipeline) -> None:
         self.count = {"none": 0, "image": 1, "video": pipeline.overlap}[config.beginning]
         if not self.count:
             return
         pipeline.check_beginning()
         sizes = pipeline.resolutions(config.cascade)
         self.clips = [ClipDataset(paths.clips, size, "held_out") for size in sizes]
-        self.keys = sorted(set.intersection(*(set(clips.video_keys) for clips in self.clips)))
+        self.keys = clips_of_beginnings(paths.manifest, sizes, seed)
         if not self.keys:
             raise ConfigurationError(f"sample.beginning is {config.beginning}, but {none_held_out(sizes)}")
+        for clips in self.clips:
+            if missing := set(self.keys) - set(clips.video_keys):
+                said = f"{clips.reader.directory}: it does not have the clip {min(missing)}, which {paths.manifest} has"
+                raise CorruptArtifactError(f"{said}: run `walt ingest` again")
 
     def of(self, videos: Sequence[int]) -> Beginning | None:
         """The beginnings of the videos with these numbers."""

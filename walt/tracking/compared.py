@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
+from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
@@ -61,13 +62,13 @@ def find_compared(config: TrackingConfig, paths: Paths, given: str, keep: Path) 
         connection = server.connect(config, paths.root)
         number = str(version_at(connection, f"models:/{given.removeprefix('models:/')}").version)
         release = find_release(connection, f"version.{name}", number)
-        versions = release.versions if release else _measured_with(connection, name, number)
-    if name not in versions:
+    digests = _digests(connection, paths, given, number, release)
+    if not digests:
         raise ConfigurationError(
             f"{given}: it was never evaluated, so it is not known which autoencoder it goes with; name the project "
             "that it was trained in"
         )
-    return Compared(f"{name} version {number}", _fetch(config, paths.root, versions, keep), release)
+    return Compared(f"{name} version {number}", _fetch(config, connection, paths, given, digests, keep), release)
 
 
 def _of_folder(config: TrackingConfig, paths: Paths, given: str, place: Path) -> Compared:
@@ -91,30 +92,70 @@ def _of_folder(config: TrackingConfig, paths: Paths, given: str, place: Path) ->
 
 def _of_release(config: TrackingConfig, paths: Paths, given: str, keep: Path) -> Compared:
     with server.errors():
-        release = find_release(server.connect(config, paths.root), RELEASE_TAG, given)
+        connection = server.connect(config, paths.root)
+        release = find_release(connection, RELEASE_TAG, given)
     if release is None:
         raise ConfigurationError(f"{given}: MLflow has no such release")
-    return Compared(release.name, _fetch(config, paths.root, release.versions, keep), release)
+    number = release.versions.get(f"{config.model_prefix}-base")
+    digests = _digests(connection, paths, given, number, release)
+    return Compared(release.name, _fetch(config, connection, paths, given, digests, keep), release)
 
 
-def _fetch(config: TrackingConfig, root: Path, versions: Mapping[str, str], keep: Path) -> dict[str, Path]:
-    """The folders of all models of a release."""
+def _digests(
+    connection: server.Connection, paths: Paths, given: str, number: str | None, release: ReleaseRun | None
+) -> Mapping[str, str]:
+    """Name of each model that was evaluated together with a version of the base model -> its digest; empty: of none it
+    is known. Raises ConfigurationError where it is known of some alone."""
+    if release is not None and release.models:
+        return release.models
+    prefix = f"{connection.model_prefix}-"
+    with server.errors():
+        tags = {} if number is None else connection.client.get_model_version(f"{prefix}base", number).tags
+        measured: dict[str, str] = json.loads(tags[MEASURED_TAG])["models"] if MEASURED_TAG in tags else {}
+        if release is None:
+            return measured
+        registered = {
+            name: str(connection.client.get_model_version(prefix + name, release.versions[prefix + name]).tags.get(
+                server.DIGEST_TAG
+            ))
+            for name in MODEL_ARTIFACTS if prefix + name in release.versions
+        }  # fmt: skip
+    for known in (measured, registered, {**_own_digests(paths, MODEL_ARTIFACTS), **registered}):
+        if models_digest(known) == release.together:
+            return known
+    raise ConfigurationError(
+        f"{given}: an earlier version of walt evaluated it, and MLflow does not have all models that it goes with; "
+        "name the project that it was trained in"
+    )
+
+
+def _fetch(
+    config: TrackingConfig, connection: server.Connection, paths: Paths, given: str, digests: Mapping[str, str],
+    keep: Path,
+) -> dict[str, Path]:  # fmt: skip
+    """The folders of all models of a release; a text encoder, which a promotion registers, may be this project's."""
     folders = {}
-    for name in MODEL_ARTIFACTS:
+    for name, digest in digests.items():
         full_name = f"{config.model_prefix}-{name}"
-        if full_name in versions:
-            address = f"{full_name}/{versions[full_name]}"
-            folders[name] = given_model(config, root, f"models:/{address}", keep / _safe(address)).folder
+        with server.errors():
+            number = server.find_version(connection, full_name, digest)
+        if number is not None:
+            address = f"{full_name}/{number}"
+            folders[name] = given_model(config, paths.root, f"models:/{address}", keep / _safe(address)).folder
+        elif _own_digests(paths, [name]).get(name) == digest:
+            folders[name] = getattr(paths, MODEL_ARTIFACTS[name])
+        else:
+            raise ConfigurationError(
+                f"{given}: the {name} that it was evaluated with is neither in the registry nor in this project; "
+                "`walt promote` in the project that it was trained in registers it"
+            )
     return folders
 
 
-def _measured_with(connection: server.Connection, name: str, number: str) -> dict[str, str]:
-    """The versions that a promotion measured together with this one: of releases before they had a run of their own."""
-    tags = connection.client.get_model_version(name, number).tags
-    digests = json.loads(tags[MEASURED_TAG])["models"] if MEASURED_TAG in tags else {}
-    full_names = {f"{connection.model_prefix}-{short}": digest for short, digest in digests.items()}
-    found = {full: server.find_version(connection, full, digest) for full, digest in full_names.items()}
-    return {full: version for full, version in found.items() if version is not None}
+def _own_digests(paths: Paths, names: Iterable[str]) -> dict[str, str]:
+    """Of this project's models with these names, as far as there are any."""
+    places = {name: getattr(paths, MODEL_ARTIFACTS[name]) for name in names}
+    return release_digests({name: place for name, place in places.items() if place.exists() and not is_left_out(place)})
 
 
 def _safe(address: str) -> str:

@@ -29,6 +29,8 @@ RELEASE_TAG = "walt.release"
 """On a release's run and on those below it: which models and settings."""
 MODELS_TAG = "walt.models"
 """On a release's run: one digest of its models."""
+DIGESTS_TAG = "walt.digests"
+"""On a release's run (JSON): name of each of its models without the prefix -> digest of its files."""
 FIGURES_TAG = "walt.figures"
 """On a release's run (JSON): metric -> value and interval as text; metric -> digest of what it was measured on."""
 DECISION_TAG = "promotion"
@@ -100,6 +102,7 @@ def write_release(connection: server.Connection, run_id: str, record: Record) ->
     _log_samples(connection, parent, record)
     measured_on = {name: record["figures"][name][2] for name in _figures(record)}
     client.set_tag(parent, FIGURES_TAG, json.dumps([_figures(record), measured_on], sort_keys=True))
+    client.set_tag(parent, DIGESTS_TAG, json.dumps(models))
     client.set_tag(parent, NOTE_TAG, _note(connection, versions, record))
     client.set_tag(run_id, PARENT_TAG, parent)
     for training in trainings.values():
@@ -133,6 +136,10 @@ class ReleaseRun:
     """Metric -> digest of what it was measured on: only figures with the same are to be compared."""
     decision: str
     """What ``walt promote`` said of it; empty where it was not asked."""
+    models: Mapping[str, str]
+    """Name of each model without the prefix -> digest; empty in a run of an earlier version."""
+    together: str
+    """One digest of these."""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -151,8 +158,10 @@ def find_release(connection: server.Connection, tag: str, value: str) -> Release
         return None
     run, tags = found[0], found[0].data.tags
     figures, measured_on = json.loads(tags.get(FIGURES_TAG, "[{}, {}]"))
-    decision = tags.get(DECISION_TAG, "")
-    return ReleaseRun(str(run.info.run_id), str(run.info.run_name), run.data.params, figures, measured_on, decision)
+    return ReleaseRun(
+        str(run.info.run_id), str(run.info.run_name), run.data.params, figures, measured_on,
+        tags.get(DECISION_TAG, ""), json.loads(tags.get(DIGESTS_TAG, "{}")), tags.get(MODELS_TAG, ""),
+    )  # fmt: skip
 
 
 def _versions(connection: server.Connection, models: Mapping[str, str]) -> dict[str, Any]:

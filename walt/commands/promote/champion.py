@@ -13,12 +13,17 @@ from typing import Any
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.left_out import NOTE, is_left_out
 from walt.core.paths import ARTIFACTS, Paths
+from walt.core.sizes import Size, size_folder
 from walt.core.storage import read_json, write_json
+from walt.data.shards import INDEX_NAME
+from walt.nn.pretrained import load_config
 from walt.project.params import Params
 from walt.project.registry import get_stage
 from walt.project.runner import PARAMS_FILE, run_stage
+from walt.project.trained_transformers import cascade, trained_transformers
 from walt.tracking.releases import MODEL_ARTIFACTS
 from walt.tracking.server import folder_digest, resolve_uri
+from walt.transformer.config import TransformerConfig
 
 _OF_LATENTS = {"latents": "autoencoder", "text": "text_encoder"}
 """What a model made of the clips and captions -> that model."""
@@ -27,8 +32,8 @@ _OF_LATENTS = {"latents": "autoencoder", "text": "text_encoder"}
 def measure_champion(params: Params, root: Path, models: Mapping[str, Path]) -> dict[str, Any]:
     """Sample from other models and evaluate them with this project's settings, clips and prompts.
 
-    Held-out losses are left out where the autoencoder or the text encoder is another: the latents and embeddings that
-    are here do not fit then.
+    Held-out losses are left out where the autoencoder or the text encoder is another, or a size has no latents: what is
+    here of latents and embeddings does not fit then.
 
     Args:
         models: name in the registry, without the prefix -> folder; what is missing is left out.
@@ -37,13 +42,15 @@ def measure_champion(params: Params, root: Path, models: Mapping[str, Path]) -> 
         The content of ``results/evaluation.json`` for them.
 
     Raises:
-        ConfigurationError: they cannot be sampled from or evaluated with these settings.
+        ConfigurationError: they cannot be sampled from or evaluated with these settings, or make videos of a size in
+            which no clips are stored.
         StorageError: the disk is full, or MLflow cannot be reached.
     """
     place = Paths(Paths(root).work("promote") / "champion")
     shutil.rmtree(place.root, ignore_errors=True)
     try:
         _furnish(place, Paths(root), models)
+        _check_size(place, params.sample.cascade)
         write_json(place.root / PARAMS_FILE, _with_absolute_paths(params, Paths(root)))
         for stage in ("sample", "evaluate"):
             run_stage(get_stage(stage), place.root)
@@ -61,8 +68,26 @@ def _furnish(place: Paths, project: Paths, models: Mapping[str, Path]) -> None:
     for artifact in ("clips", "manifest", "captions"):
         _link(place, artifact, getattr(project, artifact), "")
     fits = all(_digest(getattr(place, model)) == _digest(getattr(project, model)) for model in _OF_LATENTS.values())
+    fits = fits and all(_is_stored(project.latents, _size(model)) for model in trained_transformers(place).values())
     for artifact in _OF_LATENTS:
         _link(place, artifact, getattr(project, artifact) if fits else None, "those here are of other models")
+
+
+def _check_size(place: Paths, super_resolution: bool) -> None:
+    size = _size([*cascade(place, super_resolution).values()][-1])
+    if not _is_stored(place.clips, size):
+        raise ConfigurationError(
+            f"it makes videos of {size_folder(size)}, and no clips are stored in that size: add it to ingest.sizes; "
+            "or, where these models are not to take its place, give them another tracking.model_prefix"
+        )
+
+
+def _size(transformer: Path) -> Size:
+    return load_config(transformer, TransformerConfig).resolution
+
+
+def _is_stored(data: Path, size: Size) -> bool:
+    return is_left_out(data) or (data / size_folder(size) / INDEX_NAME).is_file()
 
 
 def _link(place: Paths, artifact: str, target: Path | None, why_not: str) -> None:

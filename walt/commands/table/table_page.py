@@ -5,6 +5,7 @@ Also of a table of which some cells are not there yet.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from walt.pages.charts import IntervalRow, Intervals, distribution_svg, distribu
 from walt.pages.template import render
 
 _TEMPLATE = Path(__file__).with_name("table_page.html.jinja")
+_DIGITS, _MOST_DIGITS = 4, 8
+"""Significant ones of a mean."""
 _INSIDE_NUMBERS = re.compile(r"(?<=\d) (?=±)|(?<=±) (?=\d)|(?<=\d,) (?=[+-]?\d)")  # where no line may end
 
 
@@ -92,7 +95,7 @@ def _rows(results: Results) -> list[list[str]]:
     header = ["row", *(f"paper: {name}" for name in paper.metrics)]
     for metric in found:
         header += [f"{metric.title} ({'less' if metric.better == 'lower' else 'more'} is better)", "difference"]
-    header += ["measured", "paper", "together"]
+    header += ["direction here", "direction in the paper", "together"]
     lines = [header]
     for row in results.table.rows:
         line = [row.name, *(f"{row.paper[name]:g}" if name in row.paper else "" for name in paper.metrics)]
@@ -127,9 +130,15 @@ def _left_out(results: Results, row: Row) -> str | None:
 
 
 def _text(interval: Interval) -> str:
-    return _number(interval.value) + (
-        f" ± {significant(interval.half_width, 2)}" if interval.half_width is not None else ""
-    )
+    """The value to the last digit of its interval, where that is finer than four digits: ``24.9963 ± 0.0034``."""
+    half = interval.half_width
+    if half is None:
+        return significant(interval.value, _DIGITS)
+    digits = _DIGITS
+    if half > 0 and interval.value != 0:
+        finer = math.floor(math.log10(abs(interval.value))) - math.floor(math.log10(half)) + 2
+        digits = min(max(digits, finer), _MOST_DIGITS)
+    return f"{significant(interval.value, digits)} ± {significant(half, 2)}"
 
 
 def _difference(compared: Compared | None) -> str:
@@ -142,10 +151,6 @@ def _difference(compared: Compared | None) -> str:
         return significant(difference.value, sign="+")
     value, low, high = (significant(each, sign="+") for each in (difference.value, difference.low, difference.high))
     return f"{value} [{low}, {high}]"
-
-
-def _number(value: float) -> str:
-    return significant(value, 4)
 
 
 def _notes(results: Results) -> list[str]:
@@ -201,7 +206,7 @@ def _charts(results: Results, metric: Metric) -> list[Intervals]:
 
 
 def _svg(chart: Intervals) -> str:
-    return distribution_svg(chart, width=5.4, height=0.9 + 0.32 * len(chart.rows))
+    return distribution_svg(chart, width=4.2, height=0.8 + 0.3 * len(chart.rows))  # legible on a phone
 
 
 def _markdown(results: Results) -> str:
