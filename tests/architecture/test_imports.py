@@ -176,6 +176,11 @@ _TOO_MUCH_FOR_WORKERS = {"torch", "pydantic", "pyarrow", "ray", "typer"}
         ("walt.project.registry", {"torch", "pydantic", "numpy"}),
         ("walt.cli", {"torch", "mlflow", "prefect", "transformers"}),
         ("walt.project.params", {"torch", "mlflow"}),
+        pytest.param(
+            "walt.stages.evaluate, walt.project.autoencoder_validation, walt.project.transformer_validation",
+            {"torchmetrics", "matplotlib"},  # what `walt reconstruct` alone needs, and the report
+            marks=pytest.mark.slow,
+        ),
         ("walt.ingest.hash_and_cut", _TOO_MUCH_FOR_WORKERS),
         ("walt.ingest.stored_measures", _TOO_MUCH_FOR_WORKERS),
     ],
