@@ -56,6 +56,13 @@ CLIPS_PER_VIDEO = 4
 CLIP_BYTES = 50_000
 MANIFEST_ROWS = 50
 """Times the items: enough for several parts."""
+VOLUME = 256
+"""MiB of a large file."""
+VIDEO_FRAMES, VIDEO_SIZE = 240, (480, 854)
+REPEATS: dict[Kind, int] = {"video": 5, "image": 50}
+"""Of cutting."""
+START_METHOD = "spawn"
+"""How processes that read the manifest begin: with nothing in memory yet."""
 RULE = ClipRule(
     num_frames=17, fps=8.0, common_sizes=((128, 128),), buckets=(), upscale="allow", max_crop=None,
     max_clips=CLIPS_PER_VIDEO, stride_seconds=None, split=None, crf=8, limits=Limits(16, 1 << 26, 3600), stills=True,
@@ -137,8 +144,8 @@ def many_small_items(costs: Costs, folder: Path, count: int) -> None:
 def bytes_by_the_hundred(costs: Costs, folder: Path) -> None:
     """SHA-256 of large files, the cache, tars and their verification."""
     large = folder / "large"
-    large.write_bytes(os.urandom(256 << 20))
-    with costs.cpu("hashing, by volume", 256, "MiB"):
+    large.write_bytes(os.urandom(VOLUME << 20))
+    with costs.cpu("hashing, by volume", VOLUME, "MiB"):
         sha256_file(large)
     count = 200
     data = os.urandom(CLIP_BYTES)
@@ -195,7 +202,7 @@ def tables(costs: Costs, folder: Path, count: int) -> None:
     write_clip_rows(path, (ClipRow.of(row) for row in iterate_manifest(path)))
     costs.add("table of keys, on disk", "clip", f"{(path / CLIPS_TABLE).stat().st_size / count:.0f} bytes")
     for step in READERS:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, get_context(START_METHOD)) as pool:
             seconds, grown = pool.submit(_cost_of_reading, step, path).result()
         costs.add(step, "clip", _seconds(seconds / count))
         costs.add(f"{step}, growth of the process for {count} clips", "process", f"{grown / 1e6:.0f} MB")
@@ -228,13 +235,14 @@ def _peak_memory() -> int:
 def cutting(costs: Costs, folder: Path) -> None:
     """Decoding, resizing and encoding: a ten-second video of 480p to four clips, an image to one."""
     noise = np.random.default_rng(0).integers(0, 255, (60, 108, 3), dtype=np.uint8)
-    scene = np.asarray(Image.fromarray(noise).resize((854, 480), Image.Resampling.BICUBIC))
-    frames = np.stack([np.roll(scene, 3 * number, axis=1) for number in range(240)])
+    scene = np.asarray(Image.fromarray(noise).resize(VIDEO_SIZE[::-1], Image.Resampling.BICUBIC))
+    frames = np.stack([np.roll(scene, 3 * number, axis=1) for number in range(VIDEO_FRAMES)])
     video, image = folder / "video.mp4", folder / "image.jpg"
     video.write_bytes(encode_clip(frames, 24.0, 23))
     Image.fromarray(scene).resize((500, 375)).save(image, quality=90)
-    cases: list[tuple[Path, Kind, int]] = [(video, "video", 5), (image, "image", 50)]
-    for path, kind, repeats in cases:
+    cases: list[tuple[Path, Kind]] = [(video, "video"), (image, "image")]
+    for path, kind in cases:
+        repeats = REPEATS[kind]
         source = SourceFile(sha256_file(path), kind)
         (((entry, _),),) = cut_sources(RULE, path, [source])
         size = sum(member.num_bytes for clip in entry.clips for member in clip.members)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -104,16 +105,19 @@ def room_of(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-@pytest.mark.parametrize("file", python_files(), ids=lambda f: f.relative_to(ROOT).as_posix())
-def test_imports_point_to_lower_floors_only(file: Path) -> None:
+def place_of(file: Path) -> tuple[str, int]:
+    """Its room, and the floor of that."""
     relative = file.relative_to(ROOT)
     if relative.parts[0] == "flows" or len(relative.parts) < 3:
-        room, floor = relative.stem, 7
-    else:
-        room = relative.parts[1]
-        floor = FLOORS[room]
-    wrong = too_high(file.read_text(encoding="utf-8"), room, floor)
-    assert not wrong, f"{relative} (floor {floor}) imports {wrong[0]}"
+        return relative.stem, 7
+    return relative.parts[1], FLOORS[relative.parts[1]]
+
+
+@pytest.mark.parametrize(("room", "floor"), sorted({place_of(file) for file in python_files()}))
+def test_imports_point_to_lower_floors_only(room: str, floor: int) -> None:
+    files = [file for file in python_files() if place_of(file) == (room, floor)]
+    found = {file.name: too_high(file.read_text(encoding="utf-8"), room, floor) for file in files}
+    assert not {name: modules for name, modules in found.items() if modules}
 
 
 @pytest.mark.parametrize(
@@ -137,6 +141,56 @@ def test_an_import_that_points_up_or_sideways_is_seen(bad: str) -> None:
 def test_a_dependency_is_seen_wherever_it_is_imported(bad: str) -> None:
     assert uses(bad, "mlflow")
     assert not uses("import mlflower\nfrom walt.tracking import mlflow", "mlflow")
+
+
+def at_once(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Statements that run when a module is imported: those of functions and for type checkers do not."""
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from at_once(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            inner = ast.iter_child_nodes(node)
+            yield from at_once(child for child in inner if isinstance(child, ast.stmt | ast.ExceptHandler))
+
+
+def ring_of(sources: Mapping[str, str]) -> list[str]:
+    """Modules that need each other to be imported, given as name -> text; empty where there are none."""
+    needed = {
+        name: {
+            one
+            for node in at_once(ast.parse(text).body)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for one in named_by(node)
+            if one in sources and one != name
+        }
+        for name, text in sources.items()
+    }
+    try:
+        graphlib.TopologicalSorter(needed).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def named_by(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Dotted names that may be modules."""
+    yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        yield from (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+@pytest.mark.slow  # all files are parsed; the one below is fast
+def test_no_module_needs_itself_to_be_imported() -> None:
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in python_files()}
+    assert ring_of({name: file.read_text(encoding="utf-8") for name, file in names.items()}) == []
+
+
+def test_a_ring_of_modules_is_seen() -> None:
+    there, back = "from walt.workers import b", "try:\n    import walt.workers.a\nexcept OSError: ..."
+    assert ring_of({"walt.workers.a": there, "walt.workers.b": back})
+    late = "def late():\n    import walt.workers.a"
+    assert not ring_of({"walt.workers.a": there, "walt.workers.b": late})
 
 
 @pytest.mark.parametrize("dependency", sorted(DOORS))
@@ -176,6 +230,11 @@ _TOO_MUCH_FOR_WORKERS = {"torch", "pydantic", "pyarrow", "ray", "typer"}
         ("walt.project.registry", {"torch", "pydantic", "numpy"}),
         ("walt.cli", {"torch", "mlflow", "prefect", "transformers"}),
         ("walt.project.params", {"torch", "mlflow"}),
+        pytest.param(
+            "walt.stages.evaluate, walt.project.autoencoder_validation, walt.project.transformer_validation",
+            {"torchmetrics", "matplotlib"},  # what `walt reconstruct` alone needs, and the report
+            marks=pytest.mark.slow,
+        ),
         ("walt.ingest.hash_and_cut", _TOO_MUCH_FOR_WORKERS),
         ("walt.ingest.stored_measures", _TOO_MUCH_FOR_WORKERS),
     ],

@@ -61,6 +61,11 @@ def stages_run(project: Path, *targets: str) -> list[str]:
     return sorted((line.split("'")[1] for line in started), key=STAGE_NAMES.index)
 
 
+def stale_stages(project: Path) -> list[str]:
+    """Names of the stages of which DVC knows a change that they have not seen, without those that follow them."""
+    return sorted(json.loads(run(project, "dvc", "status", "--json")), key=STAGE_NAMES.index)
+
+
 def change(project: Path, file: str, old: str, new: str) -> None:
     text = (project / file).read_text(encoding="utf-8")
     assert old in text
@@ -74,15 +79,12 @@ def test_a_second_run_does_nothing(project: Path) -> None:
 
 def test_a_training_parameter_leaves_the_latents_alone(project: Path) -> None:
     change(project, "params.yaml", "image_fraction: 0.25", "image_fraction: 0.5")  # of all transformers
-    trained = [transformer.stage for transformer in TRANSFORMERS]
-    assert stages_run(project) == [*trained, "sample", "evaluate", "report"]
+    assert stale_stages(project) == [transformer.stage for transformer in TRANSFORMERS]
 
 
 def test_a_caption_setting_leaves_the_video_latents_alone(project: Path) -> None:
     change(project, "params.yaml", "max_tokens: 16", "max_tokens: 12")
-    ran = stages_run(project)
-    assert ran[0] == "encode-text"
-    assert not {"ingest", "train-autoencoder", "encode-video"} & set(ran)
+    assert stages_run(project, "encode-text", "encode-video") == ["encode-text"]
 
 
 def test_a_changed_caption_leaves_the_video_latents_alone(project: Path) -> None:
@@ -90,8 +92,7 @@ def test_a_changed_caption_leaves_the_video_latents_alone(project: Path) -> None
     first = captions.read_text(encoding="utf-8").splitlines()[1]
     change(project, "data/shapes/captions.csv", first, f"{first} slowly")
     ran = stages_run(project)
-    assert ran[:3] == ["ingest", "caption", "encode-text"]
-    assert not {"train-autoencoder", "encode-video"} & set(ran)
+    assert ran == [name for name in STAGE_NAMES if name not in ("train-autoencoder", "encode-video")]
 
 
 def test_an_edited_module_reruns_its_stages(project: Path) -> None:
@@ -226,11 +227,11 @@ def test_a_model_stays_while_its_successor_is_trained_and_another_result_is_aske
         assert "step-" not in file or checkpoints[file] == digest
     set_knob(project, "train_base", "steps", "4")
     set_knob(project, "resume", "if_different", "afresh")
-    assert "train-base" in stages_run(project)
+    assert stages_run(project, "train-base") == ["train-base"]
     set_knob(project, "resume", "if_different", "refuse")
     assert files_of(model) != before
     newest = max((work / "set-aside").iterdir())  # other tests have set some aside before
     kept = {file: digest for file, digest in checkpoints.items() if re.match(r"step-\d+/", file)}
     assert kept
     assert kept.items() <= files_of(newest).items()
-    assert stages_run(project) == []
+    assert stages_run(project, "train-base") == []

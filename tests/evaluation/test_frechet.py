@@ -1,33 +1,18 @@
-"""The Frechet distance against its closed form and torchmetrics."""
+"""The Frechet distance against its closed form."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from walt.evaluation.extractors import Extractor
 from walt.evaluation.frechet import (
     Chosen,
     Features,
-    RunningFrechetDistance,
     Statistics,
     distance_of,
     distance_to_statistics,
     frechet_distance,
 )
-
-
-class Identity(Extractor):
-    """Clips are their features."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, clips: Tensor) -> Tensor:
-        return clips
 
 
 def features(count: int, seed: int, size: int = 3, mean: float = 0.0, scale: float = 1.0) -> Features:
@@ -58,15 +43,6 @@ def test_of_a_shift_and_a_scale_in_closed_form() -> None:
     a = features(300, 0, size=5)
     expected = ((1.5 * a.mean(0) + 2.0 - a.mean(0)) ** 2).sum() + 0.25 * np.trace(np.cov(a.T))
     assert frechet_distance(a, 1.5 * a + 2.0) == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize(("counts", "size"), [((60, 50), 8), ((300, 200), 48), ((20, 400), 30)])
-def test_as_torchmetrics(counts: tuple[int, int], size: int) -> None:
-    a, b = features(counts[0], 0, size), features(counts[1], 1, size, mean=0.2, scale=1.3)
-    running = RunningFrechetDistance(Identity(size))
-    running.update(torch.from_numpy(a), real=True)
-    running.update(torch.from_numpy(b), real=False)
-    assert frechet_distance(a, b) == pytest.approx(running.compute(), rel=1e-6)
 
 
 def test_fewer_clips_than_features() -> None:

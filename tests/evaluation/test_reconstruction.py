@@ -16,7 +16,6 @@ from tests.support.tiny_models import AUTOENCODER
 from walt.autoencoder.model import CausalAutoencoder
 from walt.data.clip_pixels import pixels
 from walt.evaluation.extractors import Extractor
-from walt.evaluation.frechet import RunningFrechetDistance, frechet_distance
 from walt.evaluation.reconstruction import (
     MEGAPIXELS_AT_ONCE,
     FrechetWindows,
@@ -25,6 +24,7 @@ from walt.evaluation.reconstruction import (
     compression,
     reconstruct_stream,
 )
+from walt.evaluation.running_frechet import RunningFrechetDistance
 
 PAPER = recipe("t2v").autoencoder
 
@@ -192,29 +192,3 @@ def test_windows_are_consecutive_and_whole(plan: tuple[int, ...]) -> None:
     assert windows.distance.num_clips == 2
     expected = [video[:, :, 17 * k : 17 * k + 17] for k in range(2) for video in (real, made)]
     assert all(torch.equal(seen, clip) for seen, clip in zip(extractor.seen, expected, strict=True))
-
-
-def test_the_running_distance_is_the_distance_of_the_sets() -> None:
-    generator = torch.Generator().manual_seed(0)
-    real, made = (torch.randn(20, 3, 2, 4, 4, generator=generator) for _ in range(2))
-    running = RunningFrechetDistance(Pixels())
-    for clips, other in zip(real.split(3), made.split(3), strict=True):
-        running.update(clips, real=True)
-        running.update(other, real=False)
-    sides = [Pixels()(clips).double().numpy() for clips in (real, made)]
-    assert running.compute() == pytest.approx(frechet_distance(*sides), rel=1e-6)
-
-
-def test_a_copy_leaves_no_trace() -> None:
-    running = RunningFrechetDistance(Pixels())
-    clips = torch.rand(4, 3, 2, 4, 4)
-    running.update(clips, real=True)
-    running.update(clips, real=False)
-    before = running.compute()
-    other = running.copy()
-    other.update(clips + 5.0, real=False)
-    other.update(clips, real=True)
-    assert running.num_clips == 4
-    assert running.compute() == before
-    assert other.num_clips == 8
-    assert other.compute() > before + 1.0

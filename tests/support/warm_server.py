@@ -19,7 +19,7 @@ from typing import Any
 _OF_STAGES = (
     "torch", "torch._dynamo", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.data.meta_dataset", "pandas",
     "pyarrow.dataset", "pyarrow.parquet", "transformers", "transformers.models.t5.modeling_t5", "webdataset", "av",
-    "pydantic", "ruamel.yaml", "typer", "rich.progress", "jinja2", "matplotlib.figure", "torchmetrics", "scipy.fft",
+    "pydantic", "ruamel.yaml", "typer", "rich.progress", "jinja2", "matplotlib.figure", "scipy.stats", "scipy.fft",
     "cv2", "imagehash", "scenedetect", "ffmpeg", "imageio_ffmpeg", "fsspec", "safetensors.torch",
 )  # fmt: skip
 _OF_DVC = (
@@ -27,7 +27,7 @@ _OF_DVC = (
     "dvc.cachemgr", "dvc.lock", "dvc.rwlock", "dvc.repo.artifacts", "dvc.repo.datasets", "dvc.repo.metrics",
     "dvc.repo.params", "dvc.repo.plots", "dvc.repo.stage", "dvc.repo.index", "dvc.repo.graph", "dvc.repo.open_repo",
     "dvc.scm", "dvc.dirs", "dvc.daemon", "dvc.utils.strictyaml", "dvc_data.hashfile.status",
-    "dvc_data.hashfile.db.local", "psutil", "configobj",
+    "dvc_data.hashfile.db.local", "psutil", "configobj", "networkx", "pyparsing",
 )  # fmt: skip
 LIBRARIES = {"walt": _OF_STAGES, "dvc": _OF_DVC}
 

@@ -25,7 +25,7 @@ from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.streaming import decode_stream, encode_stream, frames_at_once
 from walt.core.sizes import Size
 from walt.data.clip_pixels import pixels
-from walt.evaluation.frechet import RunningFrechetDistance
+from walt.evaluation.running_frechet import RunningFrechetDistance
 from walt.media.images import Picture
 from walt.nn.device import arithmetic
 
