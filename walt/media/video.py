@@ -177,8 +177,8 @@ def _whole_clips(path: str | Path, found: Reading, wanted: WantedClips) -> list[
     if not clips:
         refusal = too_short(len(found.pictures), float(wanted.rate), num_frames)
         if folders.is_index(path):  # whoever has only pictures may have guessed their rate
-            frames = folders.FrameReader(path)
-            said = f"{len(frames)} pictures at source.fps {float(frames.fps):g}"
+            folder = folders.FrameReader(path)
+            said = f"{len(folder)} pictures at source.fps {float(folder.fps):g}"
             refusal = SourceError(refusal.code, f"{refusal.cause}; {said}")
         raise refusal
     return clips
