@@ -236,7 +236,8 @@ def _pointer(listing: Listing) -> str | None:
 
 def _named_as_videos(listing: Listing) -> int:
     """How many stills have the name of a video beside them."""
-    stems = {kind: {item.path.rpartition(".")[0] for item in listing.items if item.kind == kind} for kind in _KINDS}
+    names = [(item.kind, item.path if is_plain(item.path) else item.source) for item in listing.items]
+    stems = {kind: {name.rpartition(".")[0] for of, name in names if of == kind} for kind in _KINDS}
     return len(stems["image"] & stems["video"])
 
 

@@ -177,3 +177,31 @@ def test_a_glob_of_files_does_not_hide_the_table_of_their_captions(tmp_path: Pat
     assert said in describe_files(tmp_path, Given("d/*.mp4")).lines()
     assert said not in describe_files(tmp_path, Given("d/*.mov")).lines()
     assert said not in describe_files(tmp_path, Given("d/*.mp4", use_captions=False)).lines()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("captions_long/{}.txt", "captions_short/{}.txt"), ("captions_long", "captions_short")),
+        (("videos/{}.txt", "metas/{}.txt"), ("metas", "txt")), (("metas/{}.txt",), ("txt",)),
+    ],
+)  # fmt: skip
+def test_captions_of_several_folders_have_their_names(
+    tmp_path: Path, names: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    videos = {"videos/a.mp4": V, "videos/b.mp4": V}
+    texts = {name.format(key): f"{key} in {name.partition('/')[0]}" for name in names for key in "ab"}
+    described = describe(tmp_path, {**videos, **texts})
+    assert [sorted(caption.name for caption in item.captions) for item in described.listing.items] == [list(said)] * 2
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("a cat on a roof.mp4", "a_dog_in_the_sun.mp4"), True), (("clip_0001.mp4", "GX01_part_2_of_3.mp4"), False),
+        (("a cat.mp4", "my-first-clip.mp4"), False),
+    ],
+)  # fmt: skip
+def test_names_that_read_as_captions_are_told(tmp_path: Path, names: tuple[str, ...], said: bool) -> None:
+    described = describe(tmp_path, dict.fromkeys(names, V))
+    assert any("the files' names read as captions" in line for line in described.lines()) == said

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import IO, Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
-from walt.ingest.layouts.caption_fields import caption_fields
+from walt.ingest.layouts.caption_fields import caption_fields, fields_of_prose, texts_inside
 from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources import energon_splits
 from walt.ingest.sources.file_list import split_of
@@ -74,6 +74,8 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
         raise ConfigurationError(f"{folder.location(patterns[0])}: no such file")
     look = _look(folder, tars)
     best = max(("last_dot", "first_dot"), key=lambda rule: _num_captions(look, rule))
+    video = _video_with_captions(look) if best == "last_dot" else None
+    best = "first_dot" if video else best
     samples = look.joined(best)
     if not samples:
         said = f"no pictures or videos among its first {_LOOKED_AT} members"
@@ -99,8 +101,12 @@ def recognise_tars(folder: Folder, tars: list[str], patterns: tuple[str, ...]) -
         notes.append("splits from the names of the tars")
     if best == "first_dot":
         notes.append("a key ends at the first dot of a name")
+    if video:
+        settings["video"] = video
+        others = sorted({name for found in samples.values() for name in found if is_media(f"x.{name}")} - {video})
+        notes.append(f"members .{', .'.join(others)} beside .{video} are not inputs")
     several = Counter(len([name for name in found.values() if is_media(name)]) > 1 for found in samples.values())
-    if several[True]:
+    if several[True] and not video:
         notes.append("a key has several pictures or videos: each is an input; `video` in the descriptor chooses one")
     source = WebDatasetTars(kind="webdataset", tars=patterns, damaged="stop", **settings)
     unused = [] if captions else [*_unused(look, samples, extensions)]
@@ -147,6 +153,20 @@ def _read(stream: IO[bytes], place: Place) -> bytes:
     return stream.read(place.size)
 
 
+def _video_with_captions(look: _Look) -> str | None:
+    """The extension of the inputs, where all other pictures and videos are beside one that has a caption, with its name
+    and a word (``0.mp4``, ``0.control.mp4``); None: they are not."""
+    samples = look.joined("last_dot")
+    captioned = {key for key, found in samples.items() if any(_is_text(name) or name == "json" for name in found)}
+    others = [f"{key}.{name}" for key, found in samples.items() if key not in captioned for name in found]
+    keys = {key_and_extension(name, "first_dot")[0] for name in others}
+    inputs = {name for key in captioned for name in samples[key] if is_media(f"x.{name}")}
+    if not others or not keys <= captioned or len(inputs) != 1:
+        return None
+    plain = all(key_and_extension(f"{key}.x", "first_dot")[0] == key for key in captioned)
+    return inputs.pop() if plain else None
+
+
 def _num_captions(look: _Look, rule: str) -> int:
     """Keys that have a picture and something that may be its caption."""
     return sum(
@@ -173,7 +193,8 @@ def _captions(look: _Look, samples: dict[str, dict[str, str]], extensions: Itera
 def _unused(look: _Look, samples: dict[str, dict[str, str]], extensions: Iterable[str]) -> Iterator[Unused]:
     """Members in which no captions were found: those beside media, and tables and texts that belong to no sample."""
     if beside := [f"members .{name}" for name in sorted(extensions) if _may_hold_captions(look, samples, name)]:
-        yield Unused(beside, "no captions were found in them", True)
+        said = "no captions were found in them; of JSON the descriptor may name a field (caption: json:KEY)"
+        yield Unused(beside, said, True)
     joined = {name for found in samples.values() for name in found.values()}
     tables = [name for name in look.tables if name not in joined]
     ends = (*_TEXTS, *_MAY_HOLD_CAPTIONS)
@@ -185,10 +206,12 @@ def _unused(look: _Look, samples: dict[str, dict[str, str]], extensions: Iterabl
 
 
 def _may_hold_captions(look: _Look, samples: dict[str, dict[str, str]], extension: str) -> bool:
-    """Whether members are of a kind that is not read and may be captions; of JSON: other than records."""
+    """Whether members are of a kind that is not read and may be captions; of JSON: other than
+    records, or records with texts."""
     if not extension.endswith("json"):
         return extension.rpartition(".")[2] in _MAY_HOLD_CAPTIONS
-    return any(not _record(look, found[extension]) for found in samples.values() if extension in found)
+    records = [_record(look, found[extension]) for found in samples.values() if extension in found]
+    return any(not record or any(texts_inside(record)) or any(fields_of_prose(record)) for record in records)
 
 
 def _record(look: _Look, name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 from walt.ingest.layouts.tables import caption_columns
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
+_NAMES_READ = 64
 _LOOKED_INTO = 8
 """Zips whose members' names are read."""
 
@@ -70,6 +71,14 @@ def may_hold_captions(survey: Survey, table: str) -> bool:
         texts = (value for record in seen.records for value in record.values())
         return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
     return survey.is_named_in(table)
+
+
+def reads_as_captions(media: list[str]) -> Iterator[str]:
+    """A line, if most files are named by what they show (``a cat on a roof.mp4``), as some trainers read them."""
+    looked = [PurePosixPath(path).stem.replace("_", " ").replace("-", " ") for path in media[:_NAMES_READ]]
+    texts = [stem for stem in looked if is_prose(stem, 4) and all(map(str.isalpha, stem.split()))]
+    if len(texts) * 2 > len(looked):
+        yield "the files' names read as captions, which are not taken from names: write a table of them"
 
 
 def missing_parts(names: Iterable[str]) -> Iterator[str]:

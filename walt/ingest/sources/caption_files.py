@@ -33,6 +33,8 @@ class CaptionFiles:
         self._folder = folder
         self._of_template: dict[str, AlikeNames] = {}
         self._files = [(file, [getter(name) for name in file.fields]) for file in files]
+        plain = [_suffix(file.file) for file in files if not file.fields]
+        self._named_by_place = len(set(plain)) < len(plain)  # captions_long/{rest}.txt, captions_short/{rest}.txt
 
     def captions(self, name: str) -> list[Caption] | BadValue:
         """The captions of a file; none if there is no such caption file, or it has none of the fields."""
@@ -54,7 +56,7 @@ class CaptionFiles:
                 return BadValue(f"{place}: {pointer}")
             text = text_of(data)
             if not file.fields:
-                kind = PurePosixPath(place).suffix.lstrip(".") or "text"
+                kind = _place_of(file.file) if self._named_by_place else _suffix(place) or "text"
                 found += [Caption(kind, part) for part in (text.splitlines() if file.lines == "each" else [text])]
                 continue
             try:
@@ -93,6 +95,16 @@ class CaptionFiles:
     @cached_property
     def _names(self) -> list[str]:
         return [*self._folder.names()]
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lstrip(".")
+
+
+def _place_of(template: str) -> str:
+    """What tells one template from another: its own folder, else what follows the file's name."""
+    folder, _, end = template.partition("{")
+    return folder.rstrip("/").rpartition("/")[2] or end.partition("}")[2].strip("./") or "text"
 
 
 def text_of(data: bytes) -> str:
