@@ -112,6 +112,13 @@ def test_what_may_hold_captions_and_is_not_read_ends_init(tmp_path: Path, files:
     assert [item.caption for item in described.listing.items] == [None, None]
 
 
+def test_a_first_row_of_ids_is_no_header(tmp_path: Path) -> None:
+    """As VGGSound has it: its files' names have more than the ids."""
+    write(tmp_path / "d", {"x1y_000030.mp4": V, "t.csv": "x1y,30,people marching,test\nz2,1,a dog,train\n"})
+    with pytest.raises(ConfigurationError, match=r"captions may be lost: t\.csv not read"):
+        own_dataset(tmp_path, Given("d"))
+
+
 @pytest.mark.parametrize(
     "files",
     [

@@ -25,7 +25,8 @@ from walt.ingest.tables import json_blocks, read
 
 SOURCE = LIST | {"tables": ["t.jsonl"]}
 OTHERS: dict[str, Any] = {
-    "caption_columns": [["caption"], ["caption"], ["caption", "extra"], []], "number_columns": [[], ["score"]],
+    "caption_columns": [["caption"], ["caption"], ["caption", "extra"], []],
+    "number_columns": [[], ["score"], ["split", "score"], ["extra"]],
     "span_columns": [None, ["start", "end"]], "split_column": [None, "split"], "group_column": [None, "extra"],
     "label_column": [None, "split"], "path_column": ["path", "path", "{path}", "c/{path}.mp4"],
     "suffixes": [[], [".mp4"]], "absent": ["refuse", "skip"], "unlisted": ["ignore", "take"],
@@ -92,3 +93,24 @@ def test_plain_rows_are_not_looked_at_one_by_one(folder: Path, monkeypatch: pyte
     assert looked_at == [1, 2, 31, 41]  # the first ones, one without a caption, one that is there twice
     assert sum(isinstance(one, Item) for one in found) == 39
     assert found[10].source == "a.mp4#t=3.333,11"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_column_may_be_read_as_text_and_as_a_number(tmp_path: Path, suffix: str) -> None:
+    """One of groups, of labels, or of a part of the file's name."""
+    touch(tmp_path, "a_1.mp4", "a_x.mp4")
+    rows = [{"name": "a", "part": part, "caption": "a cat"} for part in ("1", "x")]
+    as_csv = "name,part,caption\n" + "".join(",".join(row.values()) + "\n" for row in rows)
+    text = as_csv if suffix == "csv" else "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / f"t.{suffix}").write_text(text)
+    section = parse_section(
+        SOURCE | {
+            "tables": [f"t.{suffix}"], "path_column": "{name}_{part}.mp4", "caption_columns": ["caption"],
+            "group_column": "part", "number_columns": ["part"],
+        }, FileList, "d.yaml",
+    )  # fmt: skip
+    found = entries(section, Dataset(LocalFolder(tmp_path), Rules(True, True, 60, 0.1), None))
+    items = [entry for entry in found if isinstance(entry, Item)]
+    assert {item.source: (item.group, dict(item.numbers or {})) for item in items} == {
+        "a_1.mp4": ("1", {"part": 1.0}), "a_x.mp4": ("x", {"part": None}),
+    }  # fmt: skip

@@ -22,7 +22,7 @@ from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert, literal_list, short
-from walt.ingest.tables.fields import EVERY, KEY, TABLE, VALUE, getter
+from walt.ingest.tables.fields import EVERY, KEY, TABLE, VALUE, getter, holes
 from walt.media.kinds import is_media
 
 MOST_TABLES = 256
@@ -221,7 +221,7 @@ def _holds_texts(seen: Peek, name: str) -> bool:
 
 def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[str, Any], int, list[str]] | str:
     """Settings of ``FileList`` that read a table, how many of its first rows have a file, and notes; or why not."""
-    if first := _names_a_file(survey, seen):
+    if first := names_a_file(survey, seen):
         return f"its first line is not a header: it names {short(first)}; write one, such as path,caption"
     missing = [name for name in (*columns.captions, columns.label, *columns.span, columns.split) if name]
     unknown = next((name for name in missing if name not in seen.columns and "." not in name and name != TABLE), None)
@@ -253,7 +253,7 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return spans.problem
     settings |= {"span_columns": spans.columns} if spans.columns else {}
     notes += spans.notes
-    taken = {paths.column, *settings["caption_columns"], *settings.get("span_columns", ())}
+    taken = {*holes(paths.column), *settings["caption_columns"], *settings.get("span_columns", ())}
     split = columns.split or _first(seen, usual_names.SPLITS, taken, lambda value: split_of(str(value)) is not None)
     if split is None and seen.place == EVERY and all(split_of(record[KEY]) for record in seen.records):
         split = KEY
@@ -275,16 +275,22 @@ def _recording(survey: Survey, seen: Peek, template: str) -> str | None:
     return column if any(value != first for value in found) else None
 
 
-def _names_a_file(survey: Survey, seen: Peek) -> str | None:
-    """A file of the folder that stands in the header of a CSV; None: there is none."""
+def names_a_file(survey: Survey, seen: Peek) -> str | None:
+    """A file of the folder, or the id in the name of one, that stands in the header of a CSV; None: there is none."""
     if seen.table.lower().endswith((".json", ".jsonl", ".ndjson", ".parquet")):
         return None
     beside = seen.table.rpartition("/")[0]
     for name in seen.columns:
         for path in (name, *name.split(maxsplit=1)[:1]):
-            if survey.holds(path) or (beside and survey.holds(f"{beside}/{path}")):
+            if survey.holds(path) or (beside and survey.holds(f"{beside}/{path}")) or _is_an_id(survey, path):
                 return path
     return None
+
+
+def _is_an_id(survey: Survey, name: str) -> bool:
+    """Whether a name of a column is the beginning of a file's, and no word: ``x1y2`` of ``x1y2_000001.mp4``."""
+    found = islice(survey.beginning_with(name), _MOST_NAMED) if re.search(r"\d", name) and len(name) > 1 else ()
+    return any(re.fullmatch(r"(?:[_-].*)?\.\w+", path.rpartition("/")[2].removeprefix(name)) for path in found)
 
 
 def _no_file(survey: Survey, seen: Peek, columns: TableColumns) -> str:

@@ -13,7 +13,7 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.caption_fields import is_prose
 from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
-from walt.ingest.layouts.tables import caption_columns
+from walt.ingest.layouts.tables import caption_columns, names_a_file
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _NAMES_READ = 64
@@ -67,7 +67,7 @@ def may_hold_captions(survey: Survey, table: str) -> bool:
         return any(is_prose(text, 2 if of_a_file else 3) for text in seen.bare)
     if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
-    if of_a_file:
+    if of_a_file or names_a_file(survey, seen):
         texts = (value for record in seen.records for value in record.values())
         return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
     return survey.is_named_in(table)

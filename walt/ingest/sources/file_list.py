@@ -16,7 +16,7 @@ from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.items import Again, Entry, Item, Refusal, Span, leaves_folder, spellings
 from walt.ingest.sources.kinds import FileList
-from walt.ingest.sources.list_blocks import Columns, RowRules, find_columns, make_items
+from walt.ingest.sources.list_blocks import Columns, RowRules, as_number, find_columns, make_items
 from walt.ingest.sources.rows import Found, Later, RowFiles
 from walt.ingest.tables.cells import BadValue, Block, Cell, ColumnKind, Row
 from walt.ingest.tables.fields import fill, holes
@@ -214,11 +214,15 @@ class _Rows:
         whole_row = [value for value in cells.values() if isinstance(value, BadValue)]
         if not self._source.number_columns or len(whole_row) == len(cells):
             return None
+        found: dict[str, float | None] = {}
         for name in self._source.number_columns:
-            if isinstance(cells[name], BadValue):
+            number = as_number(cells[name])
+            found[name] = None if isinstance(number, BadValue) else number
+            if isinstance(number, BadValue):
                 self._not_numbers[name] += 1
-                cells[name] = None
-        return {name: cells[name] for name in self._source.number_columns}
+            if name in self.numbers:
+                cells[name] = found[name]
+        return found
 
 
 def _repeated(entry: Entry, cause: str) -> Refusal:

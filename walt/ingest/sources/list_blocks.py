@@ -12,7 +12,7 @@ from walt.data.captions import Caption
 from walt.ingest.sources.items import Item, Rules, Span, span_names
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.sources.rows import Found
-from walt.ingest.tables.cells import BadValue, Block, Cell
+from walt.ingest.tables.cells import BadValue, Block, Cell, convert
 from walt.ingest.tables.fields import fill, holes
 from walt.ingest.tables.spans import make_spans, span_of_cell
 from walt.media.kinds import Kind, kind_of
@@ -67,10 +67,16 @@ def find_columns(source: FileList, rules: Rules, said: RowRules, block: Block, c
     labels = _of_each(cells[source.label_column], said.label) if source.label_column else none
     splits = _of_each(cells[source.split_column], said.split) if source.split_column else none
     groups = [_text(cell) or None for cell in cells[source.group_column]] if source.group_column else none
+    of_numbers = {name: _as_numbers(cells[name]) for name in source.number_columns}
     numbers = none
-    if source.number_columns:
-        numbers = _numbers({name: cells[name] for name in source.number_columns})
+    if of_numbers:
+        numbers = _numbers(of_numbers)
     tests: list[list[Any]] = [files]
+    tests += [
+        [not isinstance(number, BadValue) for number in column]
+        for name, column in of_numbers.items()
+        if column is not cells[name]
+    ]
     tests += [spans] if source.span_columns else []
     tests += [captions] if rules.caption_required else [[found is not None for found in captions]]
     tests += [[not isinstance(label, str) for label in labels]] if source.label_column else []
@@ -132,6 +138,15 @@ def _captions(source: FileList, rules: Rules, cells: Cells) -> list[tuple[Captio
         different = len({caption.text for caption in captions}) == len(row)
         found.append(tuple(captions) if different else None)
     return found
+
+
+def as_number(cell: Cell) -> Cell:
+    """A cell's number, also of a column that is read as text, since it is one of labels or groups or of a name too."""
+    return convert(cell, "number") if isinstance(cell, str | tuple) else cell
+
+
+def _as_numbers(column: list[Cell]) -> list[Cell]:
+    return list(map(as_number, column)) if {str, tuple} & set(map(type, column)) else column
 
 
 def _numbers(columns: Cells) -> list[Mapping[str, float | None]]:
