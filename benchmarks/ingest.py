@@ -48,6 +48,7 @@ REAL_CLIPS = (
 )  # fmt: skip
 LAUNCHER = Path(__file__).with_name("video2dataset_launcher.py")
 PROCESSES = 2
+VIDEO = "854x480"
 SECONDS = NUM_FRAMES / FPS
 COMPUTE = load_recipe("demo").compute.model_copy(update={"workers": PROCESSES, "device": "cpu"})
 FLOOR, OURS, OURS_SPARSE, PEER = "ffmpeg, decoding alone", "W.A.L.T", "W.A.L.T, one clip per video", "video2dataset"
@@ -100,15 +101,15 @@ def parse() -> argparse.Namespace:
 
 
 def make_videos(folder: Path, count: int, seconds: float) -> list[Path]:
-    """854x480 at 30 frames per second, H.264 as x264 does it by default (B-frames in pyramids, crf 23), AAC sound.
+    """``VIDEO`` at 30 frames per second, H.264 as x264 does it by default (B-frames in pyramids, crf 23), AAC sound.
 
     In turns from the real clips, where they are there (repeated, each from another moment on, scaled), and from two of
     ffmpeg's generators: a test picture with noise, and a zoom into a fractal.
     """
     folder.mkdir(parents=True, exist_ok=True)
     generators = [
-        ("-f", "lavfi", "-i", "testsrc2=size=854x480:rate=30,noise=alls=6:allf=t"),
-        ("-f", "lavfi", "-i", "mandelbrot=size=854x480:rate=30"),
+        ("-f", "lavfi", "-i", f"testsrc2=size={VIDEO}:rate=30,noise=alls=6:allf=t"),
+        ("-f", "lavfi", "-i", f"mandelbrot=size={VIDEO}:rate=30"),
     ]
     clips = [("-stream_loop", "-1", "-i", str(REAL / name)) for name in REAL_CLIPS if (REAL / name).is_file()]
     sources = [*clips, *generators]
@@ -116,7 +117,8 @@ def make_videos(folder: Path, count: int, seconds: float) -> list[Path]:
     commands = [
         [*sources[number % len(sources)], "-f", "lavfi", "-i", f"sine=frequency={200 + 10 * number}", "-map", "0:v:0",
          "-map", "1:a", "-ss", f"{0.7 * (number // len(sources)):.1f}", "-t", f"{seconds:g}", "-vf",
-         "scale=854:480,setsar=1", "-r", "30", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", str(file)]
+         f"scale={VIDEO.replace('x', ':')},setsar=1",
+         "-r", "30", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", str(file)]
         for number, file in enumerate(files) if not file.is_file()
     ]  # fmt: skip
     run_side_by_side(commands)
@@ -306,7 +308,7 @@ def render(costs: dict[str, Costs], files: list[Path], verified: tuple[int, int]
     ]  # fmt: skip
     real = sum(1 for name in REAL_CLIPS if (REAL / name).is_file())
     lines = [
-        f"{count} videos of {arguments.seconds:g} s, 854x480, 30 frames per second, H.264 with B-frames and AAC, from "
+        f"{count} videos of {arguments.seconds:g} s, {VIDEO}, 30 frames per second, H.264 with B-frames and AAC, from "
         f"{real} real clips and 2 generators, {sum(f.stat().st_size for f in files) / count / 1e6:.2f} MB each; "
         f"{arguments.clips} clips of {NUM_FRAMES}x{SIDE}x{SIDE} at {FPS} frames per second of each; {PROCESSES} "
         f"processes; median (lowest to highest) of {arguments.rounds} rounds in turns. {machine('cpu')}.",

@@ -14,6 +14,7 @@ from walt.media.video import probe
 @pytest.mark.slow
 def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(ingest, "REAL", tmp_path / "nowhere")
+    monkeypatch.setattr(ingest, "VIDEO", "320x180")
     options = f"--videos 2 --seconds 2.5 --clips 1 --rounds 1 --folder {tmp_path / 'videos'}"
     monkeypatch.setattr(sys, "argv", ["ingest", *options.split(), "--out", str(tmp_path / "deep/table.md")])
     ingest.main()
@@ -22,8 +23,9 @@ def test_it_runs_in_small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     assert "- 34 of 34 frames are bit-identical" in table
     for name in (ingest.FLOOR, ingest.OURS, "ffmpeg, one command per clip", "ffmpeg, a pass with segments", "PyAV"):
         assert f"| {name}" in table
+    assert "2 videos of 2.5 s, 320x180, " in table
     info = probe(tmp_path / "videos/video-00.mp4")
-    assert (info.codec, info.width, info.height, info.num_frames) == ("h264", 854, 480, 75)
+    assert (info.codec, info.width, info.height, info.num_frames) == ("h264", 320, 180, 75)
 
 
 def test_the_ratio_is_the_median_of_the_rounds() -> None:

@@ -8,6 +8,7 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,19 +43,27 @@ def walt_commands(document: Path) -> Iterator[list[str]]:
                 yield shlex.split(command)[1:]
 
 
-def unknown_in(words: list[str]) -> str | None:
-    """The first of a command's words that the command line does not know; None where it knows them all."""
+@cache
+def options_of(name: str) -> frozenset[str] | None:
+    """The options of a command, None where there is no such command. Kept: documents name few commands, many times."""
     group: Any = typer.main.get_command(app)  # Typer has a Click of its own inside
     context = group.make_context("walt", [], resilient_parsing=True)
+    _, command, _ = group.resolve_command(context, [name])  # imports the command's module: its options are there
+    if command is None:
+        return None
+    return frozenset(option for given in command.params for option in (*given.opts, *given.secondary_opts))
+
+
+def unknown_in(words: list[str]) -> str | None:
+    """The first of a command's words that the command line does not know; None where it knows them all."""
     name, *rest = words
     if name.startswith("-"):
         return None if name == "--help" else name
     if name in ("<stage>", "STAGE"):
         return None
-    _, command, _ = group.resolve_command(context, [name])  # imports the command's module: its options are there
-    if command is None:
+    known = options_of(name)
+    if known is None:
         return name
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     options = (word.split("=")[0] for word in rest if word.startswith("--"))
     return next((option for option in options if option not in known | {"--help"}), None)
 

@@ -40,17 +40,20 @@ def project(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Path:
     first was. What the others and the tests run are forks.
     """
     project = copy_project(tmp_path_factory.mktemp("project"))
+    warm.install(project)
     run(project, "dvc", "init", "--no-scm", "--quiet")
     run(project, "walt", "init", "--recipe", "tiny", "--force")
     run(project, "walt", "prepare")
     first, *further = [transformer.stage for transformer in TRANSFORMERS]
+    forks = tools_of(project) / warm.walt.name
+    forks.unlink()
     ran = stages_run(project, first)
-    warm.install(project)
+    warm.walt.write(forks.parent)
     ran += stages_run(project, *further)
-    shutil.rmtree(tools_of(project))
+    forks.unlink()
     ran += stages_run(project)
     assert ran == list(STAGE_NAMES)
-    warm.install(project)
+    warm.walt.write(forks.parent)
     return project
 
 
