@@ -167,6 +167,22 @@ def test_figures_of_other_measurements_are_marked_and_only_other_settings_are_sh
     assert setting_rows([first, second]) == [{"name": "rate", "values": ["0.1", "0.2"]}]
 
 
+def test_a_model_that_one_side_does_without_is_one_row() -> None:
+    """Not one for each of its settings; where the others differ in it, that is said too."""
+    without = Column("a", [], settings={"base.layers": "2", "base.width": "8", "rate": "0.1"})
+    small, large = (
+        Column(name, [], settings={"base.layers": "2", "sr_2x.layers": layers, "sr_2x.width": "8", "sr_2x.heads": "1"})
+        for name, layers in (("b", "2"), ("c", "4"))
+    )
+    missing = {"name": "sr_2x: all settings", "values": ["\N{EM DASH}", "there"]}
+    ours = [{"name": "base.width", "values": ["8", "\N{EM DASH}"]}, {"name": "rate", "values": ["0.1", "\N{EM DASH}"]}]
+    assert setting_rows([without, small]) == [*ours, missing]
+    assert setting_rows([without, small, large])[2:] == [
+        {"name": "sr_2x: all settings", "values": ["\N{EM DASH}", "there", "there"]},
+        {"name": "sr_2x.layers", "values": ["\N{EM DASH}", "2", "4"]},
+    ]
+
+
 IN_STEP = """(() => { const all = [...document.querySelectorAll("video")], times = all.map(v => v.currentTime);
   return all.every(v => !v.seeking && v.readyState >= 2) && Math.abs(times[0] - WANTED) < 0.1
     && Math.max(...times) - Math.min(...times) < 0.07; })()"""

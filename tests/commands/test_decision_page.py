@@ -69,7 +69,8 @@ def test_both_sides_their_difference_versions_and_runs_are_on_the_page(project: 
     for matches in (20, 60):
         assert str(share_figure([place < matches for place in range(64)], {})) in page
     assert "+0.625 ±" in page
-    assert said.partition(": ")[2] in page.replace("&#39;", "'").replace("<p>A", "<p>a")
+    assert f"<p>{said.partition(': ')[2]}" in page.replace("&#39;", "'"), "with a metric's name as it is"
+    assert "<p>It is the first, with" in first
     assert "Both sides were measured on the same" in page
     assert '<th scope="row">walt-autoencoder</th><td>version 1</td>' in page
     assert page.count("in MLflow</th><td><code>") == 2

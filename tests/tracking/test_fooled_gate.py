@@ -123,4 +123,4 @@ def test_the_champion_under_another_name_is_a_tie(root: Path, model: Model) -> N
     (folder / "config.json").write_text('{"a": "remark"}')
     said = promoted(root, {"base": folder}, shares(60))
     assert "walt-base version 2 does not become champion" in said
-    assert "not better by more than chance may give (+0; 1.5 x" in said
+    assert "not better by more than chance may give (gain +0, needed are 1.5 x" in said

@@ -96,7 +96,7 @@ def test_the_first_takes_the_alias_then_only_a_better_one(root: Path, model: Mod
     within_chance = _promote(root, {"base": model("base", b"2")}, 46)
     assert within_chance.startswith(
         f"walt-base version 2 does not become champion: adherence/both {shares(46)} against {shares(40)} of version 1, "
-        "not better by more than chance may give (+0.0938; 1.5 x "
+        "not better by more than chance may give (gain +0.0938, needed are 1.5 x "
     )
     assert _champion(root) == "1"
 

@@ -45,7 +45,8 @@ def test_a_release_must_be_better_by_more_than_chance_may_give(value: float, bet
 def test_the_reason_names_both_intervals_and_what_chance_may_give() -> None:
     decision = decide(RULE, {"fvd": spread(7.0)}, FIXED, "3")
     assert decision.reason == (
-        "fvd 7 [6, 8] against 10 [10, 10] of version 3, better by more than chance may give (+3; 1.5 x 0.999)"
+        "fvd 7 [6, 8] against 10 [10, 10] of version 3, better by more than chance may give "
+        "(gain +3, needed are 1.5 x 0.999)"
     )
 
 

@@ -101,7 +101,7 @@ class BetterBeyondChance(PromotionRule):
         reasons = [
             f"{self.metric} {new[self.metric]} against {old[self.metric]} of version {version}, "
             f"{'' if gain > chance else 'not '}better by more than chance may give "
-            f"({significant(gain, sign='+')}; {self.margin:g} x {significant(primary.half_width)})"
+            f"(gain {significant(gain, sign='+')}, needed are {self.margin:g} x {significant(primary.half_width)})"
         ]
         worse = [
             f"{guard.metric} {new[guard.metric]} against {old[guard.metric]} is worse by more than chance may give "

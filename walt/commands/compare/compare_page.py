@@ -17,7 +17,7 @@ from walt.tracking.compared import Compared
 from walt.transformer.config import TransformerConfig
 
 TEMPLATE = Path(__file__).with_name("compare_page.html.jinja")
-_ABSENT = "\N{EM DASH}"
+_PRESENT, _ABSENT = "there", "\N{EM DASH}"
 _BOOKKEEPING = ("models.", "seed", "base.seed")
 """Parameters that say which models these are, or are shown elsewhere."""
 
@@ -93,14 +93,27 @@ def figure_rows(columns: Sequence[Column]) -> list[dict[str, Any]]:
 
 
 def setting_rows(columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """The settings that are not the same in all columns."""
+    """The settings that are not the same in all columns. What a column has nothing of, such as a model that it does
+    without, is one row; its settings then differ where they do among the others."""
     names = dict.fromkeys(name for column in columns for name in column.settings)
-    found = {name: [column.settings.get(name, _ABSENT) for column in columns] for name in sorted(names)}
-    return [
-        {"name": name, "values": values}
-        for name, values in found.items()
-        if len(set(values)) > 1 and not name.startswith(_BOOKKEEPING)
-    ]
+    parts = [{_part(name) for name in column.settings} for column in columns]
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if name.startswith(_BOOKKEEPING):
+            continue
+        part = _part(name)
+        alone = part == name  # a setting that belongs to no model or section
+        having = [column for column, its in zip(columns, parts, strict=True) if alone or part in its]
+        if len(having) < len(columns):
+            found[f"{part}: all settings"] = [_PRESENT if part in its else _ABSENT for its in parts]
+        if len({column.settings.get(name, _ABSENT) for column in having}) > 1:
+            found[name] = [column.settings.get(name, _ABSENT) for column in columns]
+    return [{"name": name, "values": values} for name, values in found.items()]
+
+
+def _part(name: str) -> str:
+    """The model, or the section, that a setting belongs to."""
+    return name.partition(".")[0]
 
 
 def _cell(video: Video, fps: float) -> dict[str, Any]:

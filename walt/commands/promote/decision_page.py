@@ -52,4 +52,7 @@ def page(decided: Decided) -> str:
             }
         )
     protocols = dict.fromkeys(filter(None, (figure.conditions.get(PROTOCOL) for figure in decided.new.values())))
-    return render(TEMPLATE, {"decided": decided, "rows": rows, "protocols": list(protocols)})
+    reason = decided.reason
+    if reason.split(maxsplit=1)[0] not in decided.new:  # a metric's name stays as it is
+        reason = reason[:1].upper() + reason[1:]
+    return render(TEMPLATE, {"decided": decided, "rows": rows, "protocols": list(protocols), "reason": reason})
