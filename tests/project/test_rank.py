@@ -1,10 +1,12 @@
-"""A rank whose report cannot be written: its exit status and a line remain, and the stage's one error follows."""
+"""A rank and what watches over it: a report that cannot be written, signals, the threads that it may have."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +17,8 @@ import pytest
 from tests.support.parameters import params
 from walt.core import last_words, storage
 from walt.core.errors import ConfigurationError, StorageError
-from walt.core.storage import read_json
+from walt.core.stopping import NotedSigterm
+from walt.core.storage import read_json, write_json
 from walt.project import launcher, rank
 from walt.project.registry import get_stage
 
@@ -109,11 +112,81 @@ def test_process_ids_are_known_to_whoever_passes_signals_on_after_their_files_ha
     """Systems remove temporary files that nobody has read for ten days; a training may last longer."""
     note = folder / "reports" / f"1{rank.PROCESS_SUFFIX}"
     note.write_text(str(os.getpid()))
-    watch = launcher._Watch(folder / "reports", 2, launcher.NotedSigterm(), 60.0)
+    watch = launcher._Watch(folder / "reports", 2, NotedSigterm(), 60.0)
     watch._know({0, 1})
     note.unlink()
     assert watch._signal(1, 0)  # type: ignore[arg-type]
     assert not watch._signal(0, 0)  # type: ignore[arg-type]
+
+
+_STUBBORN = """
+import signal, sys, time
+for number in map(int, sys.argv[1:]):
+    signal.signal(number, lambda number, frame: print(number, flush=True))
+print("ready", flush=True)
+while True:
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(
+    ("came", "passed_on"),
+    [(signal.SIGTERM, signal.SIGTERM), (signal.SIGUSR1, signal.SIGTERM), (signal.SIGHUP, signal.SIGHUP)],
+)
+def test_what_asks_the_stage_to_stop_is_passed_on_and_whoever_does_not_stop_is_ended(
+    came: signal.Signals, passed_on: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the time that stopping may take, after it was asked where it is; a rank that has reported is left alone."""
+    caught = [str(int(number)) for number in (signal.SIGTERM, signal.SIGHUP, last_words.ASK)]
+    command = [sys.executable, "-S", "-c", _STUBBORN, *caught]
+    noted = NotedSigterm()
+    monkeypatch.setattr(launcher, "_LOOK_SECONDS", 0.4)  # so long it has for its stack; this machine may be busy
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stubborn,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ended,
+    ):
+        try:
+            for number, process in enumerate((stubborn, ended)):
+                assert process.stdout
+                assert process.stdout.readline() == "ready\n"
+                write_json(tmp_path / f"{number}{rank.PROCESS_SUFFIX}", process.pid)
+            write_json(tmp_path / "1.json", report(0, ""))
+            with launcher._Watch(tmp_path, 2, noted, 0.3):
+                noted.came, noted.name = True, came.name
+                assert stubborn.wait(60) == -signal.SIGKILL
+            assert ended.poll() is None
+        finally:
+            stubborn.kill()
+            ended.kill()
+        assert stubborn.stdout
+        assert ended.stdout
+        assert stubborn.stdout.read().split() == [str(int(passed_on)), str(int(last_words.ASK))]
+        assert ended.stdout.read() == ""
+
+
+def test_a_rank_ends_with_the_stages_own_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[int] = []
+    monkeypatch.setattr("walt.workers.killable.die_with", bound.append)
+    monkeypatch.setattr(rank, "run_rank", lambda *_: report(0, ""))
+    with pytest.raises(Ended, match="0"):
+        rank.main()
+    assert bound == [os.getppid()]
+
+
+@pytest.mark.parametrize(("cores", "ranks", "own", "threads"), [(8, 3, None, "2"), (2, 4, None, "1"), (8, 2, "7", "7")])
+def test_ranks_share_the_processors_unless_the_user_says_otherwise(
+    cores: int, ranks: int, own: str | None, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "cores", lambda: cores)
+    monkeypatch.delenv("WALT_LAUNCHER_PID", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_NUM_THREADS", own)
+    before = dict(os.environ)
+    with launcher._Environment(ranks):
+        assert os.environ["OMP_NUM_THREADS"] == threads
+        assert os.environ["WALT_LAUNCHER_PID"] == str(os.getpid())
+    assert dict(os.environ) == before
 
 
 def test_a_machine_without_loopback_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the stages that train a transformer check before the first step."""
+"""What the stages that train a transformer check before the first step, and a model that cannot be put in its place."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import torch
 from tests.support.text_folder import write_text
 from tests.support.tiny_latents import ROWS, batch_maker, write_latents
 from tests.support.tiny_models import BASE, DIFFUSION
+from tests.support.training_stages import COMMON, SHORT, follow
 from tests.support.trainings import diffusion_training
-from walt.core.errors import ConfigurationError
+from walt.core.errors import ConfigurationError, StorageError
+from walt.core.paths import Paths
+from walt.core.transformers import get_transformer
 from walt.data.conditions import NoConditions, open_conditions
 from walt.diffusion.schedule import Schedule
+from walt.stages import train_transformer
 from walt.stages.train_transformer import _trained_on, check_text_width
 from walt.training.diffusion_objective import DiffusionObjective
 from walt.transformer.model import WaltTransformer
@@ -48,3 +52,23 @@ def test_images_that_are_asked_for_and_not_there_are_said(
     assert _trained_on(objective, "train_base.image_fraction") == found
     expected = "train_base.image_fraction is 0.25, but no training clip is an image"
     assert (expected in " ".join(capsys.readouterr().out.split())) is said
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_put_in_its_place_costs_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk may become read-only, or something come in the way, in the weeks that a training takes."""
+    write_latents(tmp_path / "data")
+    config = train_transformer.Config(
+        **COMMON, diffusion=DIFFUSION, architecture=BASE, training=diffusion_training(**SHORT)
+    )
+    paths, steps = Paths(tmp_path), follow(monkeypatch, None)
+    paths.base.parent.mkdir()
+    paths.base.touch()
+    for _ in range(2):
+        with pytest.raises(StorageError, match=rf"^{paths.base}: a file is where a folder is to be") as error:
+            train_transformer.run(config, paths, get_transformer("base"))
+        assert error.value.exit_status == 4
+    paths.base.unlink()
+    train_transformer.run(config, paths, get_transformer("base"))
+    assert steps == [0, 1, 2, 3]
+    assert (paths.base / "model.safetensors").is_file()
