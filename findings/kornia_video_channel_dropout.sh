@@ -2,7 +2,7 @@
 # kornia's RandomChannelDropout drops a channel of the first frames of a video only.
 #
 # Guess:  VideoSequential(RandomChannelDropout(p=1), same_on_frame=True) drops one channel in all frames of a video, another one in
-#         the next video, as RandomErasing or RandomPlanckianJitter there have one draw for a video.
+#         the next video, as RandomErasing and RandomAffine there have one draw for a video.
 # Truth:  the numbers of the videos are taken for numbers of frames: of two videos of 6 frames the first two frames of the first
 #         one lose a channel, ten frames and the whole second video are as they were. The clip blinks, without a word.
 #         Of pictures, also with same_on_batch, each loses one.
