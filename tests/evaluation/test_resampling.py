@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from walt.core.figures import difference
 from walt.evaluation import resampling
@@ -67,12 +68,13 @@ def test_a_single_item_says_nothing_about_its_spread() -> None:
     assert (figure.value, figure.low, figure.high) == (2.0, -np.inf, np.inf)
 
 
-@pytest.mark.parametrize(
-    ("matches", "low", "high"), [(64, 0.9434, 1.0), (0, 0.0, 0.0566), (32, 0.3810, 0.6190)]
-)  # statsmodels' proportion_confint(method="wilson")
-def test_where_all_match_there_still_is_doubt(matches: int, low: float, high: float) -> None:
-    figure = share_figure([place < matches for place in range(64)], ON)
-    assert (figure.low, figure.high) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+def test_a_share_has_wilsons_interval_also_where_all_match(count: int) -> None:
+    for matches in range(count + 1):
+        figure = share_figure([place < matches for place in range(count)], ON)
+        expected = binomtest(matches, count).proportion_ci(0.95, method="wilson")
+        assert (figure.low, figure.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+    assert 0 < figure.low < figure.high == 1
 
 
 def test_the_order_of_the_items_does_not_change_the_value() -> None:

@@ -13,7 +13,6 @@ from statistics import fmean, stdev
 
 import numpy as np
 from scipy.special import ndtri, rel_entr, softmax, stdtrit
-from scipy.stats import binomtest
 
 from walt.core.figures import CONFIDENCE, Figure, half_width
 from walt.evaluation.draws import RESAMPLES, Groups, draws, independent
@@ -64,8 +63,7 @@ def share_figure(matches: Sequence[bool], conditions: Mapping[str, str], groups:
     """
     figure = mean_figure([float(match) for match in matches], conditions, groups=groups)
     if figure.independent is None:
-        interval = binomtest(sum(matches), len(matches)).proportion_ci(CONFIDENCE, method="wilson")
-        low, high = float(interval.low), float(interval.high)
+        low, high = _wilson(figure.value, len(matches))
     elif figure.has_interval:
         low, high = _wilson(figure.value, _effective_items(matches, groups or (), figure.independent))
     else:
