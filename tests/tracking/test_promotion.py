@@ -53,7 +53,8 @@ def test_the_reason_names_both_intervals_and_what_chance_may_give() -> None:
 def test_an_equal_value_is_no_gain() -> None:
     for rule, name in ((RULE, "fvd"), (SHARE, "adherence/both")):
         equal = {name: spread(7.0)}
-        assert "not better by more than chance may give (+0; 1.5 x " in decide(rule, equal, equal, "3").reason
+        said = decide(rule, equal, equal, "3").reason
+        assert "not better by more than chance may give (gain +0, needed are 1.5 x " in said
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
