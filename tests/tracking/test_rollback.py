@@ -147,11 +147,18 @@ def test_what_the_commit_does_not_hold_is_named_except_what_is_kept(
     (root / "new.py").touch()
     (root / "staged.py").touch()
     subprocess.run(["git", "add", "staged.py"], cwd=root, check=True)
-    promoted(root, {"base": model("base", b"1")}, 60)
+    promoted(root, {"base": model("base", b"1")}, 10)
     monkeypatch.chdir(root)
     release.command(tmp_path / "kept")
     said = capsys.readouterr()
     assert "changed and not committed then, so not as they were: code.py, new.py, staged.py\n" in said.out + said.err
+    for number in range(11):
+        (root / f"old{number:02}.py").touch()
+    promoted(root, {"base": model("base", b"2")}, 60)
+    release.command(tmp_path / "many")
+    said = capsys.readouterr()
+    first = "code.py, new.py, old00.py, old01.py, old02.py, old03.py, old04.py, old05.py, old06.py, old07.py"
+    assert f"so not as they were: {first}, 4 more\n" in said.out + said.err
 
 
 def test_a_version_that_was_never_promoted_has_nothing_to_fetch(root: Path, model: Model, tmp_path: Path) -> None:

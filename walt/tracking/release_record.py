@@ -52,7 +52,8 @@ class Release:
     git: Mapping[str, str] = field(default_factory=dict)
     """``git.commit`` and ``git.dirty``; empty outside of a repository."""
     uncommitted: tuple[str, ...] = ()
-    """Files that the commit does not hold as they were, and that are not kept here either; the first of them."""
+    """Files that the commit does not hold as they were, and that are not kept here either; of many the first ten, and
+    how many more."""
 
 
 def read_release(connection: Connection, name: str, version: str) -> Release | None:
@@ -75,7 +76,9 @@ def keep_release(connection: Connection, root: Path, models: Mapping[str, str], 
     run = _run_of(connection, name, version)
     files = _settings(root)
     uncommitted = [name for name in provenance.uncommitted(root) if name not in {LOCK_FILE, *files.values()}]
-    release = Release(dict(models), previous, run, provenance.git_tags(root), tuple(uncommitted[:_NAMED]))
+    if more := len(uncommitted[_NAMED:]):
+        uncommitted[_NAMED:] = [f"{more} more"]
+    release = Release(dict(models), previous, run, provenance.git_tags(root), tuple(uncommitted))
     for file in (root / LOCK_FILE, Paths(root).latents / CLIPS_FILE):
         if file.is_file():
             connection.client.log_artifact(run, str(file), FOLDER)
