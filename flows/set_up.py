@@ -4,7 +4,8 @@ The limit ``walt-accelerator`` says how many stages that use an accelerator run 
 of the server. A stage holds its place by a lease: where its process is killed, the place is free again after 75 s.
 
 For a server with workers, the automation ``walt-lost`` shows a flow run as crashed of which nothing is heard any more,
-since its machine went. It would count among those that run for ever, and a pool that takes one at a time no other.
+since its machine went. Else it would be shown as running for ever, and a pool that takes one run at a time would take
+no other.
 
 With an address, the automation ``walt-failure`` posts what failed to it: a flow run that failed, or whose process died.
 """

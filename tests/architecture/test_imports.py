@@ -232,7 +232,7 @@ _TOO_MUCH_FOR_WORKERS = {"torch", "pydantic", "pyarrow", "ray", "typer"}
         ("walt.project.params", {"torch", "mlflow"}),
         pytest.param(
             "walt.stages.evaluate, walt.project.autoencoder_validation, walt.project.transformer_validation",
-            {"torchmetrics", "matplotlib", "scipy.stats"},  # of `walt reconstruct` and the report, and slow to load
+            {"torchmetrics", "matplotlib", "scipy.stats"},  # slow to load, and not needed there
             marks=pytest.mark.slow,
         ),
         ("walt.ingest.hash_and_cut", _TOO_MUCH_FOR_WORKERS),
