@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import SECONDS
 from walt.core.last_words import ASK, kernels_words, kills_for_memory, note_progress, progress_of, stack_of
 
 DYING = """
@@ -35,13 +36,13 @@ def test_progress_and_stack_of_a_process_that_dies(number: signal.Signals, tmp_p
         assert process.stdout
         assert process.stdout.readline() == "there\n"
         process.send_signal(ASK)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + SECONDS
         while "in <module>" not in stack_of(tmp_path, "1"):  # its last line
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert process.poll() is None
         process.send_signal(number)
-        assert process.wait(30) == -number
+        assert process.wait(SECONDS) == -number
     assert progress_of(tmp_path, "1") == "7/16 steps"
     assert stack_of(tmp_path, "1").count("in in_the_middle") == (1 if number == signal.SIGKILL else 2)
     assert ("Fatal Python error" in stack_of(tmp_path, "1")) == (number != signal.SIGKILL)

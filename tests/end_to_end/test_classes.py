@@ -25,7 +25,7 @@ from walt.sampling.samples import read_samples
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not (SHARED / "data/clips").is_dir(), reason="the real clips are not beside this project"),
 ]
 TRAININGS = [transformer.training for transformer in TRANSFORMERS]

@@ -29,7 +29,7 @@ from walt.project.runner import load_params
 from walt.tracking.server import connect
 from walt.transformer.config import TransformerConfig
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

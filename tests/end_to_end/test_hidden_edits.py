@@ -15,7 +15,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.manifest import read_manifest
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

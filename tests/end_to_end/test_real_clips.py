@@ -16,7 +16,7 @@ from walt.project.runner import run_stage
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not (SHARED / "data/clips").is_dir(), reason="the real clips are not beside this project"),
 ]
 

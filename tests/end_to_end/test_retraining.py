@@ -16,7 +16,7 @@ from walt.nn.pretrained import weights_digest
 from walt.project.runner import load_params
 from walt.tracking.given_models import given_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from walt.data.manifest import read_manifest
 from walt.project.registry import get_stage
 from walt.project.runner import run_stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def pictures(file: Path, count: int) -> None:

@@ -14,7 +14,7 @@ from tests.support.project import ROOT
 from walt.data.manifest import read_manifest
 from walt.project.recipes import recipe_names
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

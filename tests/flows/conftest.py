@@ -9,6 +9,7 @@ import pytest
 from flows import processes
 from tests.support.fake_project import make_project, tools_of
 from tests.support.prefect_database import PrefectDatabase
+from tests.support.waiting import SECONDS
 from tests.support.warm import WarmCommand
 from walt.core import environment
 
@@ -23,7 +24,7 @@ def prefect_server(prefect_database: PrefectDatabase, tmp_path_factory: pytest.T
     prefect_database.copy_to(database)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utilities, "mkdtemp", lambda: str(database.parent))
-        with utilities.prefect_test_harness(server_startup_timeout=120):
+        with utilities.prefect_test_harness(server_startup_timeout=int(SECONDS)):
             assert database.is_file(), "it is elsewhere in this version of Prefect"
             prefect_database.keep(database)
             yield

@@ -16,11 +16,12 @@ import pytest
 
 from flows.server import api_url, free_port, starting_server, wait_until_healthy
 from tests.support.fake_project import ROOT, behave, runs, tools_of, use_own_dvc
+from tests.support.waiting import SECONDS
 from walt.core import environment
 from walt.core.paths import ARTIFACTS
 from walt.project.registry import stages_needed_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 _DIRECT = """
 import sys
@@ -99,7 +100,7 @@ def test_killed_at_each_stage_and_started_again_it_comes_to_the_same_end(
             flow.kill()
             flow.communicate()
             left = [psutil.Process(pid) for pid in map(int, running.read_text().split()) if psutil.pid_exists(pid)]
-            assert not psutil.wait_procs(left, timeout=60)[1], f"{name} goes on"
+            assert not psutil.wait_procs(left, timeout=SECONDS)[1], f"{name} goes on"
             behave(project, name, None)
         for root in (project, undisturbed):
             said, _ = (flow := _direct(root, port)).communicate(timeout=600)

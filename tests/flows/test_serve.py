@@ -26,6 +26,7 @@ from flows import walt as direct
 from flows.deployments import DEPLOYMENTS
 from flows.server import HOST, api_url, free_port
 from tests.support.project import ROOT
+from tests.support.waiting import SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +113,7 @@ def test_what_to_type_asks_the_server_that_was_started(port: int, server: str) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_start_makes_deployments_limit_and_automation_and_ends_with_its_process(tmp_path: Path) -> None:
     """The whole command, as ``make serve`` runs it; killed, so that nothing of it can clean up."""
     port = free_port()
@@ -149,7 +150,7 @@ def test_a_start_makes_deployments_limit_and_automation_and_ends_with_its_proces
     finally:
         process.kill()
         process.wait()
-    assert not psutil.wait_procs(family, timeout=60)[1], "the server goes on"
+    assert not psutil.wait_procs(family, timeout=SECONDS)[1], "the server goes on"
     with socket.socket() as probe:
         assert probe.connect_ex((HOST, port)) != 0, "it still listens"
     lines = said.read_text()
@@ -171,7 +172,7 @@ def _ask(port: int, what: str) -> list[dict[str, Any]]:
     request = urllib.request.Request(
         f"{api_url(port)}/{what}", data=b"{}", headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
         found: list[dict[str, Any]] = json.load(answer)
     return found
 
@@ -201,7 +202,7 @@ def test_the_server_answers_while_it_is_needed_and_ends_even_when_its_process_is
     finally:
         process.kill()
         process.communicate()
-    assert not psutil.wait_procs(family, timeout=60)[1], "the server goes on"
+    assert not psutil.wait_procs(family, timeout=SECONDS)[1], "the server goes on"
     with socket.socket() as probe:
         assert probe.connect_ex((HOST, port)) != 0, "it still listens"
 

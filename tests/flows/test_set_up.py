@@ -27,7 +27,7 @@ from prefect.states import Running
 
 from flows import set_up
 from flows.artifacts import show_picture
-from tests.support.waiting import comes_true
+from tests.support.waiting import SECONDS, comes_true
 from walt.core import environment
 
 LEASES = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
@@ -96,12 +96,11 @@ def test_a_stage_of_a_deployment_waits_for_its_place(
         assert taken() == 1
         waiting = threading.Thread(target=second)
         waiting.start()
-        waiting.join(timeout=2.0)
+        assert comes_true(lambda: "waits for a place of walt-accelerator" in caplog.text)
         order.append("first")
-    waiting.join(timeout=60.0)
+    waiting.join(timeout=SECONDS)
     assert order == ["first", "second"]
     assert comes_true(lambda: taken() == 0)
-    assert "waits for a place of walt-accelerator" in caplog.text
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def test_a_file_that_kills_its_worker_has_a_hash_and_duplicates(
     digests = {sha256_file(root / f"videos/{name}.mp4"): name for name in "abc"}
     with monkeypatch.context() as patch:
         patch.setattr(reading, "cut_sources", partial(hang_or_crash, digests))
-        patch.setattr(reading, "DOWNLOAD_SECONDS", 2.0)  # what comes from a server may take that much longer
+        patch.setattr(reading, "DOWNLOAD_SECONDS", 10.0)  # what comes from a server may take that much longer
         run(root, 2, "process", timeout_seconds=3.0)
     assert [(bar.completed, bar.counters["rejects"]) for bar in bars] == [(10, 4), (4, 4)], "none is counted twice"
     rows = rejected(root)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import walt.nn.device as devices
+from tests.support.waiting import SECONDS
 from walt.nn.device import arithmetic, computes_bf16
 
 _FAULTS = """
@@ -74,7 +75,9 @@ def test_freed_memory_is_taken_again_without_new_pages() -> None:
     faults = {}
     for device in ("cpu", "cuda"):
         code = _FAULTS.format(device=device)
-        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SECONDS
+        )
         faults[device] = int(found.stdout)
     assert faults["cpu"] < 1000
     assert faults["cuda"] > 10 * max(faults["cpu"], 1)

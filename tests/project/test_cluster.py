@@ -15,6 +15,7 @@ from tests.support.forked_stages import ForkedStages
 from tests.support.ranks_project import parameters, set_parameters, start, steps_saved, wait_for, write_project
 from tests.support.settings import compute_settings
 from tests.support.tiny_loop import files_of
+from tests.support.waiting import SECONDS
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError, LockedError, StorageError
 from walt.core.paths import Paths
@@ -110,7 +111,7 @@ def ranks() -> list[psutil.Process]:
 
 def no_rank_is_left() -> None:
     """Ray ends the processes of a driver that has gone, but the driver does not wait for it."""
-    _, alive = psutil.wait_procs(ranks(), timeout=60)
+    _, alive = psutil.wait_procs(ranks(), timeout=SECONDS)
     assert not alive, "a rank goes on"
 
 
@@ -143,7 +144,7 @@ def tmp_path(on_disk: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_killed_rank_is_replaced_and_not_a_bit_differs(
     cluster: str, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, stages: ForkedStages
 ) -> None:

@@ -21,10 +21,11 @@ from tests.support.forked_stages import ForkedStages
 from tests.support.killed_pipeline import kill_many
 from tests.support.ranks_project import set_parameters, steps_saved, wait_for, weights, write_project
 from tests.support.tiny_loop import files_of
+from tests.support.waiting import SECONDS
 from walt.core.stopping import seconds_to_stop
 from walt.core.storage import read_json
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 LONG = {"steps": 30, "batch_size": 8, "checkpoint_every": 1, "log_every": 1}
 
 
@@ -71,7 +72,7 @@ def test_a_rank_that_hangs_is_named_and_ended_and_the_next_start_ends_in_the_sam
         "walt: rank 1 of 2 did not answer for 0.5 minutes (compute.rank_timeout_minutes), and was ended: rank 1 at "
     )
     assert "Traceback" not in errors
-    assert not psutil.wait_procs(family, timeout=60)[1], "a process goes on"
+    assert not psutil.wait_procs(family, timeout=SECONDS)[1], "a process goes on"
     assert max(steps_saved(root / "work/train-base")) < LONG["steps"]
     assert "resumed at step" in stages.finish(root, "train-base")
     assert files_of(root / "models/base") == files_of(calm / "models/base")

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.waiting import SECONDS
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-_PATIENCE_SECONDS = 60.0
 _NAMED_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 
 
@@ -37,7 +38,7 @@ class Tab:
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._connection.recv(timeout=_PATIENCE_SECONDS))
+            message = json.loads(self._connection.recv(timeout=SECONDS))
             if message.get("id") == self._number:
                 assert "error" not in message, (method, message["error"])
                 result: dict[str, Any] = message["result"]
@@ -61,8 +62,8 @@ class Tab:
         return answer["result"].get("value")
 
     def wait(self, expression: str) -> Any:
-        """Until an expression is true; it has a minute: the machine may be busy."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        """Until an expression is true."""
+        deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             found = self.value(expression)
             if found:
@@ -104,7 +105,7 @@ class Browser:
         """A new page."""
         asked = urllib.request.Request(f"{self._address}/json/new?about:blank", method="PUT")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(asked, timeout=_PATIENCE_SECONDS) as answer:
+        with opener.open(asked, timeout=SECONDS) as answer:
             return Tab(json.load(answer)["webSocketDebuggerUrl"])
 
 
@@ -126,7 +127,7 @@ def browser() -> Iterator[Browser]:
 
 def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
     """Which it has chosen: it writes that into its profile when it listens."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the browser ended with {process.returncode}"
         lines = file.read_text().splitlines() if file.is_file() else []

@@ -30,6 +30,7 @@ from tests.support.file_events import FileEvents
 from tests.support.forked_stages import ForkedStages, forked_stages
 from tests.support.project import ROOT
 from tests.support.tiny_loop import files_of
+from tests.support.waiting import SECONDS
 from walt.project.recipes import load_recipe
 
 STAGES = ("train-autoencoder", "encode-text", "encode-video", "train-base", "train-sr-2x", "sample", "evaluate")
@@ -161,8 +162,8 @@ class Kills:
         if process.poll() is None:
             family = processes_of(psutil.Process(process.pid))
             victim = self._kill(process.pid, victim, family)
-            status = process.wait(180)
-            _, alive = psutil.wait_procs(family, timeout=60)
+            status = process.wait(SECONDS)
+            _, alive = psutil.wait_procs(family, timeout=SECONDS)
             assert not alive, f"{stage}: after SIGKILL to {victim} these go on: {alive}"
             # a rank may have done its part, or the stage may have ended meanwhile
             assert status in (0, _ENDED_BY_A_KILL[victim], -signal.SIGKILL), (

@@ -19,6 +19,7 @@ from tests.support.forked_stages import ForkedStage
 from tests.support.settings import recipe
 from tests.support.tiny_clips import write_clips
 from tests.support.tiny_latents import write_latents
+from tests.support.waiting import SECONDS
 from walt.core.config import parse_section
 from walt.project.params import Params
 
@@ -97,7 +98,7 @@ def steps_saved(work: Path) -> list[int]:
 
 def wait_for(process: subprocess.Popen[str] | ForkedStage, condition: Callable[[], object]) -> None:
     """Wait until something is so; the process must not end before."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + SECONDS
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.tiny_loop import assert_same, loop_config, run
+from tests.support.waiting import SECONDS
 from walt.core.errors import StorageError
 from walt.training.loop import TrainingResult
 from walt.training.set_aside import checkpoints
@@ -53,7 +54,7 @@ def on_a_disk_that_becomes_read_only(work: Path, undisturbed: TrainingResult) ->
     assert mount(work, "size=16m")
 
     def close(step: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS
         while step == 5 and not mount(work, "remount,ro"):  # a file is being written at this moment
             assert time.monotonic() < deadline, "it cannot be made read-only"
             time.sleep(0.001)

@@ -16,24 +16,24 @@ from typing import Any, TypeVar
 from starlette.testclient import TestClient
 
 from tests.support.project import ROOT
+from tests.support.waiting import SECONDS
 from walt.commands.ui.app import make_app
 from walt.commands.ui.studio import Settings, Studio
 
 T = TypeVar("T")
 HOST = "127.0.0.1:7860"
 SETTINGS = Settings(seconds=6.0, upload_megabytes=1.0, uploads_megabytes=20.0, upload_seconds=4.0, waiting=3, loaded=2)
-_PATIENCE_SECONDS = 60.0
 
 
 def wait_for(found: Callable[[], T | bool | None]) -> T:
-    """What ``found`` returns as soon as that is something. It has a minute: the machine may be busy."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    """What ``found`` returns as soon as that is something."""
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         value = found()
         if value:
             return value  # type: ignore[return-value]
         time.sleep(0.02)
-    raise AssertionError(f"not within {_PATIENCE_SECONDS:.0f} s")
+    raise AssertionError(f"not within {SECONDS:.0f} s")
 
 
 class Api:

@@ -63,7 +63,7 @@ def _workers_lines(root: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("how", ["--temp", "--queue"])
 def test_a_real_experiment_in_a_copy_is_tracked_in_the_project(root: Path, tmp_path: Path, how: str) -> None:
     """That DVC makes its copies where they are looked for, and names experiments as is believed, only DVC can show."""

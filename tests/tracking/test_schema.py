@@ -71,7 +71,7 @@ def of_mlflow_2(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_database_of_mlflow_2_is_refused_as_it_is_and_works_after_its_upgrade(
     of_mlflow_2: Path,
 ) -> None:

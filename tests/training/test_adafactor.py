@@ -17,6 +17,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
 from tests.support.settings import changed, recipe
 from tests.support.tiny_adafactor import RATE, SHAPES, gradients, moved, moved_sharded
+from tests.support.waiting import SECONDS
 from walt.training.adafactor import Adafactor
 from walt.training.optimizers import make_optimizer, optimizer_state, restore_optimizer
 
@@ -167,4 +168,4 @@ def test_shards_of_unequal_length_on_several_ranks_move_as_whole_parameters(tmp_
         )
         for rank in range(2)
     ]  # fmt: skip
-    assert [rank.communicate(timeout=120)[0].strip() for rank in ranks] == ["agreed", "agreed"]
+    assert [rank.communicate(timeout=SECONDS)[0].strip() for rank in ranks] == ["agreed", "agreed"]

@@ -22,7 +22,7 @@ def dynamo() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # half a minute on an idle core
+@pytest.mark.timeout(1800)  # half a minute on an idle core
 @pytest.mark.skipif(missing_for_processors() is not None, reason=f"torch.compile needs {missing_for_processors()}")
 @pytest.mark.usefixtures("dynamo")
 def test_compiled_equals_eager() -> None:

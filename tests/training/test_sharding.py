@@ -109,7 +109,7 @@ def test_in_bf16_all_parameters_have_the_gradient_of_one_device(
 
 @pytest.mark.slow
 @pytest.mark.skipif(missing_for_processors() is not None, reason=f"torch.compile needs {missing_for_processors()}")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_compiled_block_has_the_gradients_of_one_device_that_does_not_compile(data: Path) -> None:
     """Replicated, then sharded: one process compiles the same code once."""
     alone, norms_alone = step_in_bf16("one block", data, False)

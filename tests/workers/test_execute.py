@@ -9,6 +9,7 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ import pytest
 from tests.support.waiting import comes_true
 from tests.support.worker_tasks import compute, task
 from walt.core.errors import ConfigurationError, StorageError
-from walt.workers import execute
+from walt.workers import execute, killable
 from walt.workers.execute import map_items
-from walt.workers.killable import Workers
+from walt.workers.killable import Workers, seconds_waited
 
 
 @pytest.mark.slow
@@ -74,6 +75,32 @@ def test_what_a_worker_forked_dies_with_it(then: str, tmp_path: Path) -> None:
     assert (first.failure is None) == (then == "answer")
     assert second.value == 1
     assert _gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.slow
+def test_what_an_item_waits_for_a_processor_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which files a busy machine accepts must not depend on what else it does."""
+    began = time.monotonic()
+    waits = {"until": began + 3.0}
+    monkeypatch.setattr(killable, "seconds_waited", lambda _: min(time.monotonic(), waits["until"]) - began)
+    late, hangs = map_items(task, [("sleep", 2.0), ("sleep", 600)], compute("process"), timeout_seconds=1)
+    assert late.failure is None
+    assert hangs.failure is not None
+    assert hangs.failure.code == "timeout"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_system_tells_how_long_a_process_waited() -> None:
+    assert hasattr(os, "sched_setaffinity")
+    one = {min(os.sched_getaffinity(0))}
+    command = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {one})\nwhile True: pass"]
+    with subprocess.Popen(command) as first, subprocess.Popen(command) as second:
+        try:
+            assert comes_true(lambda: min(seconds_waited(first.pid), seconds_waited(second.pid)) > 0.05)
+        finally:
+            first.kill()
+            second.kill()
+    assert seconds_waited(first.pid) == 0.0, "it has ended"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from walt.stages import ingest
 from walt.workers.execute import map_items
 from walt.workers.on_ray import join_ray
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(autouse=True)

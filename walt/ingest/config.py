@@ -163,7 +163,8 @@ class IngestConfig(Section):
     """Longer videos are refused by their header; of a video with spans, the spans that are longer, however long the
     video around them is."""
     timeout_seconds: PositiveFloat
-    """A decoder that takes longer than this for one source is killed."""
+    """A decoder that takes longer than this for one source is killed; what it waits for a busy processor does not
+    count (Linux)."""
     memory_mb: PositiveInt
     """Limit on the address space of one decoding process."""
     reject_limit: Share

@@ -32,7 +32,8 @@ def map_items(
     Args:
         function: importable by its module's name (no lambda, no closure) unless the backend is ``inline``.
         compute: backend and number of workers. ``inline`` can stop neither a hang nor a crash.
-        timeout_seconds: limit for one item, after which its worker's process group is killed.
+        timeout_seconds: limit for one item, after which its worker's process group is killed. Waiting for a processor
+            that others keep busy does not count, where the system tells how long that was (Linux).
         memory_mb: limit on the address space of one worker.
 
     Raises:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
+from pathlib import Path
 from typing import Any, Self
 
 from walt.core.errors import StorageError
@@ -83,6 +84,7 @@ class Worker:
         self._reap = reap
         self._status: int | None = None
         self._ready = False
+        self._waited = 0.0  # for a processor, up to what ``deadline`` allows for
 
     def send(self, index: int, job: memoryview, timeout_seconds: float | None) -> None:
         """Send it a pickled (function, item). Raises StorageError if it could not start."""
@@ -96,8 +98,17 @@ class Worker:
             self._ready = True
         self.index = index
         self.deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
+        self._waited = seconds_waited(self.pid)
         with suppress(OSError):  # it died between two items; reading its answer will show that
             self.connection.send_bytes(job)
+
+    def is_overdue(self) -> bool:
+        """Whether its item has had its time. What its process waited for a processor does not count, and puts the
+        deadline off: which files a busy machine accepts must not depend on what else it does."""
+        waited = seconds_waited(self.pid)
+        self.deadline += max(0.0, waited - self._waited)
+        self._waited = waited
+        return time.monotonic() >= self.deadline
 
     def kill(self) -> int:
         """Kill the process group and return the exit status. No zombie is left."""
@@ -109,6 +120,17 @@ class Worker:
         self.connection.close()
         self._status = self._reap()
         return self._status
+
+
+def seconds_waited(pid: int) -> float:
+    """How long the main thread of a process could have run, but had no processor; 0 where the system does not say.
+
+    Of ``/proc/<pid>/schedstat``, the second number (Linux, ``Documentation/scheduler/sched-stats.rst``).
+    """
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 class Workers:

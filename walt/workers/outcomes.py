@@ -68,7 +68,7 @@ def collect(workers: Workers, timeout_seconds: float | None) -> list[tuple[int, 
                 raise value
             worker.index = None
             outcomes.append((index, Outcome(value) if kind == "value" else Outcome(None, OUT_OF_MEMORY)))
-        elif time.monotonic() >= worker.deadline:
+        elif worker.is_overdue():
             workers.alive.remove(worker)
             worker.kill()
             outcomes.append((index, Outcome(None, Failure("timeout", f"longer than {timeout_seconds:g} seconds"))))

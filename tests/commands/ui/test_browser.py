@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -52,10 +53,14 @@ def open_form(page: Tab, address: str, size: tuple[int, int] = (1280, 900)) -> N
 
 
 @pytest.fixture
-def tab(chromium: Browser, url: str) -> Tab:
+def tab(chromium: Browser, url: str) -> Iterator[Tab]:
+    """The page; what was asked for and is not made when the test ends is cancelled, so that no other test waits."""
     page = chromium.tab()
     open_form(page, f"{url}/")
-    return page
+    yield page
+    for job in httpx.get(f"{url}/api/jobs", trust_env=False).json():
+        if job["state"] in ("waiting", "running"):
+            httpx.delete(f"{url}/api/jobs/{job['id']}", trust_env=False)
 
 
 def test_the_form_does_not_wait_for_the_registry(chromium: Browser, url: str, projects: tuple[Path, Path]) -> None:
@@ -116,7 +121,7 @@ def test_every_control_is_reached_with_the_tab_key(tab: Tab) -> None:
 
 
 def test_a_second_person_waits_with_a_place(chromium: Browser, tab: Tab, url: str) -> None:
-    fill(tab, prompt="a long one", steps="1000", seconds="30")
+    fill(tab, prompt="a long one", steps="300", seconds="30")
     tab.value("document.getElementById('order').requestSubmit()")
     tab.wait("document.querySelector('#jobs img')?.naturalWidth > 0")  # a preview
     other = chromium.tab()
@@ -133,7 +138,7 @@ def test_a_second_person_waits_with_a_place(chromium: Browser, tab: Tab, url: st
 
 
 def test_whoever_cancels_with_the_keyboard_stays_at_the_queue(tab: Tab) -> None:
-    fill(tab, prompt="a long one", steps="1000", seconds="30")
+    fill(tab, prompt="a long one", steps="300", seconds="30")
     tab.value("document.getElementById('order').requestSubmit()")
     tab.wait("document.querySelector('#jobs button')?.checkVisibility()")
     tab.value("document.querySelector('#jobs button').focus()")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from tests.support.project import ROOT
 from tests.support.sample_project import frames_project
 from tests.support.ui import server, wait_for
+from tests.support.waiting import SECONDS
 from walt.cli import app
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
@@ -29,7 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(url: str, path: str, order: dict[str, Any] | None = None) -> Any:
     data = None if order is None else json.dumps(order).encode()
     asked = urllib.request.Request(f"{url}/api/{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=60) as answer:
+    with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
         content = answer.read()
         return json.loads(content) if answer.headers["content-type"] == "application/json" else content
 
