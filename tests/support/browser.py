@@ -89,6 +89,11 @@ class Tab:
         node = self.command("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
         self.command("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
 
+    def close(self) -> None:
+        """As a person closes a page: what plays in it needs a processor as long as it is open."""
+        self.command("Page.close")
+        self._connection.close()
+
     def picture(self) -> bytes:
         """The whole page as PNG."""
         data: str = self.command("Page.captureScreenshot", captureBeyondViewport=True)["data"]
@@ -100,13 +105,20 @@ class Browser:
 
     def __init__(self, port: int) -> None:
         self._address = f"http://127.0.0.1:{port}"
+        self._open: list[Tab] = []
 
     def tab(self) -> Tab:
         """A new page."""
         asked = urllib.request.Request(f"{self._address}/json/new?about:blank", method="PUT")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(asked, timeout=SECONDS) as answer:
-            return Tab(json.load(answer)["webSocketDebuggerUrl"])
+            self._open.append(Tab(json.load(answer)["webSocketDebuggerUrl"]))
+        return self._open[-1]
+
+    def close_tabs(self) -> None:
+        """Close all pages that were opened."""
+        while self._open:
+            self._open.pop().close()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tests.support.axe import faults, needs_axe
 from tests.support.browser import Browser, Tab, browser, needs_chromium
 from tests.support.sample_project import frames_project, sample_project
 from tests.support.ui import server
+from tests.support.waiting import SECONDS
 from walt.media.images import png_bytes
 
 pytestmark = [
@@ -46,6 +47,13 @@ def chromium() -> Iterator[Browser]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def closed_tabs(chromium: Browser) -> Iterator[None]:
+    """Of all tests before: the videos that play in a page take a processor from the server."""
+    yield
+    chromium.close_tabs()
+
+
 def open_form(page: Tab, address: str, size: tuple[int, int] = (1280, 900)) -> None:
     """Open the page, and wait until its script has filled the form."""
     page.open(address, size)
@@ -58,9 +66,10 @@ def tab(chromium: Browser, url: str) -> Iterator[Tab]:
     page = chromium.tab()
     open_form(page, f"{url}/")
     yield page
-    for job in httpx.get(f"{url}/api/jobs", trust_env=False).json():
-        if job["state"] in ("waiting", "running"):
-            httpx.delete(f"{url}/api/jobs/{job['id']}", trust_env=False)
+    with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as client:
+        for job in client.get("/api/jobs").json():
+            if job["state"] in ("waiting", "running"):
+                client.delete(f"/api/jobs/{job['id']}")
 
 
 def test_the_form_does_not_wait_for_the_registry(chromium: Browser, url: str, projects: tuple[Path, Path]) -> None:
