@@ -292,6 +292,26 @@ def test_before_anything_is_trained_the_page_says_so_and_works_as_soon_as_it_is(
         assert page.value(problem) == ""
 
 
+def test_only_what_is_in_sight_plays(tab: Tab, url: str) -> None:
+    """A video that plays unseen takes the processor from the one that is made; one that a person stopped stays so."""
+    with httpx.Client(base_url=url, trust_env=False, timeout=SECONDS) as client:
+        for number in range(6):
+            client.post("/api/jobs", json={"prompt": f"of many {number}", "steps": 1}).raise_for_status()
+    top, bottom = first_card("of many 5"), "[...document.querySelectorAll('.card video')].at(-1)"
+    tab.wait(f"{top} !== undefined")
+    tab.command("Emulation.setDeviceMetricsOverride", width=390, height=500, deviceScaleFactor=1, mobile=False)
+    tab.value(f"{top}.scrollIntoView({{block: 'center'}})")
+    tab.wait(f"{PLAYS}({top}) && {bottom}.paused")
+    tab.value(f"{bottom}.scrollIntoView({{block: 'center'}})")
+    tab.wait(f"{PLAYS}({bottom}) && {top}.paused")
+    tab.value(f"{bottom}.pause()")
+    tab.value(f"{top}.scrollIntoView({{block: 'center'}})")
+    tab.wait(f"{PLAYS}({top})")
+    tab.value(f"{bottom}.scrollIntoView({{block: 'center'}})")
+    tab.wait(f"{top}.paused")
+    assert tab.value(f"{bottom}.paused")
+
+
 @pytest.mark.parametrize("width", [1280, 480, 390, 320])
 def test_nothing_sticks_out_of_the_window(tab: Tab, url: str, width: int) -> None:
     open_form(tab, f"{url}/", (width, 900))

@@ -13,13 +13,34 @@ function linkTo(wanted) {
   return `?${query}`;
 }
 
+// Only what can be seen plays: on this machine a video that plays unseen takes the processor from the one that is made.
+const inSight = new IntersectionObserver((entries) => {
+  for (const { target: video, isIntersecting } of entries) {
+    if (isIntersecting) goOn(video);
+    else if (!video.paused) stopFor(video);
+  }
+});
+
+function stopFor(video) {
+  video.dataset.plays = "again";
+  video.pause();
+}
+
+// Does nothing to a video that a person stopped.
+function goOn(video) {
+  if (video.dataset.plays !== "again") return;
+  delete video.dataset.plays;
+  video.play().catch(() => {});
+}
+
 function card(result) {
   const made = element("article", "card");
   made.dataset.id = result.id;
   const video = element("video");
   const [height, width] = result.about.size.split("x").map(Number);
   Object.assign(video, { src: `api/results/${result.id}/video`, loop: true, muted: true, playsInline: true, controls: true, width, height });
-  video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.dataset.plays = "again";
+  inSight.observe(video);
   video.style.aspectRatio = `${width} / ${height}`;
   video.classList.toggle("small", Math.max(width, height) < 200);
   video.setAttribute("aria-label", titled(result.order));
@@ -82,7 +103,8 @@ async function showResults() {
     const key = result.order.group || result.id;
     groups.set(key, [...(groups.get(key) || []), result]);
   }
-  const list = byId("results"), old = new Map([...list.children].map((item) => [item.dataset.key, item]));
+  const list = byId("results"), playing = [...list.querySelectorAll("video")].filter((video) => !video.paused);
+  const old = new Map([...list.children].map((item) => [item.dataset.key, item]));
   let place = 0;
   for (const [key, members] of groups) {
     const names = members.map((one) => one.id).join(" ");
@@ -100,8 +122,5 @@ async function showResults() {
     place += 1;
   }
   for (const item of old.values()) item.remove();
-  for (const video of list.querySelectorAll("video[autoplay]")) if (video.paused && !video.dataset.begun) {
-    video.dataset.begun = "1";
-    video.play().catch(() => {}); // moved in the page, it may have stopped
-  }
+  for (const video of playing) if (video.paused && video.isConnected) video.play().catch(() => {}); // moved, it stopped
 }
