@@ -112,6 +112,15 @@ def test_pixels_are_normalised_as_the_folder_says(tmp_path: Path) -> None:
     torch.testing.assert_close(features_of(after, clip), expected)
 
 
+def test_a_preprocessor_of_other_pictures_is_refused(tmp_path: Path) -> None:
+    write_clip(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": 0.5}))
+    with pytest.raises(
+        ConfigurationError, match=r"^evaluate\.networks\.clip\.path: image_mean .* is not of 3 channels"
+    ):
+        opened("clip", tmp_path, lambda folder: folder / "model.safetensors")
+
+
 @pytest.mark.parametrize("size", [(12, 20), (40, 24), (16, 33)])
 def test_frames_are_brought_to_it_as_its_own_processor_does_it(size: tuple[int, int], tmp_path: Path) -> None:
     """Of bytes, which a processor rounds to between; the middle of a wide or high frame."""
@@ -171,5 +180,16 @@ def test_reference_statistics(tmp_path: Path) -> None:
         np.savez(file, **arrays)
         with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception"):
             read_statistics(file, sha256_file(file), "inception")
+    for content in (b"", b"PK\x05\x06 cut short", (np.arange(3), np.eye(3))[0]):
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            with file.open("wb") as stream:
+                np.save(stream, content)
+        with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception: .* is not an \.npz"):
+            read_statistics(file, sha256_file(file), "inception")
+    np.savez(file, mu=np.array([0.0, np.nan]), sigma=np.eye(2))
+    with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception: .* not finite"):
+        read_statistics(file, sha256_file(file), "inception")
     with pytest.raises(ConfigurationError, match="no file"):
         read_statistics(tmp_path / "absent.npz", "0" * 64, "inception")

@@ -58,6 +58,10 @@ class _FromFolder(Extractor):
         given = read_json(folder / _PREPROCESSOR) if (folder / _PREPROCESSOR).is_file() else {}
         for name, values in zip(("mean", "std"), self._pixels(), strict=True):
             found = given.get(f"image_{name}", list(values))
+            if not (isinstance(found, list) and len(found) == 3 and all(isinstance(it, float | int) for it in found)):
+                raise ConfigurationError(
+                    f"{settings[0]}: image_{name} in '{folder / _PREPROCESSOR}' is not of 3 channels"
+                )
             self.register_buffer(name, torch.tensor(found, dtype=torch.float32).view(1, 3, 1, 1))
         self._middle = bool(given.get("do_center_crop", True))
         files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".txt"))
