@@ -117,9 +117,9 @@ class FakeRun:
         self._events += self._after_stop
 
 
-def follow(run: FakeRun, root: Path) -> dict[str, Any]:
+def follow(run: FakeRun, root: Path, stage: str = "train-base") -> dict[str, Any]:
     params = parse_section(parameters(compute={"nodes": 2}), Params, "params.yaml")
-    return _Ranks(get_stage("sample"), params, root, 2).follow(cast("ClusterRun", run))
+    return _Ranks(get_stage(stage), params, root, 2).follow(cast("ClusterRun", run))
 
 
 def ended(rank: int, status: int = 0, **more: Any) -> Event:
@@ -130,13 +130,13 @@ BEGAN: list[Event] = [("began", (0, "a")), ("began", (1, "b"))]
 
 
 def test_sigterm_reaches_the_ranks_once_and_theirs_is_the_stages_end(tmp_path: Path) -> None:
-    stopping = [ended(0, 143, message="sample: SIGTERM")]
+    stopping = [ended(0, 143, message="base: SIGTERM at step 3")]
     run = FakeRun(*BEGAN, ("signal", None), None, after_stop=stopping)
-    with pytest.raises(TerminatedError, match=r"^sample: SIGTERM$"):
+    with pytest.raises(TerminatedError, match=r"^base: SIGTERM at step 3$"):
         follow(run, tmp_path)
     assert run.stopped == 1
     with pytest.raises(StorageError, match="SIGTERM, and the ranks did not stop in time; run again"):
-        follow(FakeRun(*BEGAN, ("signal", None)), tmp_path)  # a stage that keeps no checkpoints has no time for them
+        follow(FakeRun(*BEGAN, ("signal", None)), tmp_path, "sample")  # it has no checkpoint to write
 
 
 def test_ranks_that_begin_again_are_said_once_and_the_last_figures_count(
