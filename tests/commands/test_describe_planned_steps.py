@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import ResNetConfig
 
 from tests.support.settings import changed, recipe
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.model import CausalAutoencoder
+from walt.autoencoder.perceptual_architecture import perceptual_architecture
 from walt.commands.describe import stage_memory
 from walt.commands.describe.planned_autoencoder import autoencoder_training_peaks
 from walt.commands.describe.planned_steps import Peaks
@@ -55,6 +57,22 @@ def test_an_autoencoder_has_its_discriminator_too() -> None:
     assert last["weights"] == pytest.approx(both, rel=0.01)
     assert last["gradients"] == pytest.approx(both, rel=0.01)
     assert last["optimizer"] == pytest.approx(2 * both + bytes_of(model), rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_perceptual_network_has_weights_alone(tmp_path: Path) -> None:
+    """Its gradients and moments would be many: it is frozen."""
+    of_network = ResNetConfig(embedding_size=32, hidden_sizes=[64], depths=[1], layer_type="basic", num_labels=100)
+    of_network.save_pretrained(tmp_path)
+    network = bytes_of(perceptual_architecture(tmp_path))
+    last = []
+    for changes in ({}, {"perceptual_network": str(tmp_path), "loss": {"perceptual": 0.1}}):
+        params = changed(recipe("tiny"), train_autoencoder={"precision": "fp32", "accumulation": 2, **changes})
+        peaks = autoencoder_training_peaks(params.autoencoder, params.train_autoencoder, Path.cwd(), 1)
+        last.append([*peaks.values()][-1])
+    without, having = last
+    assert having["weights"] - without["weights"] == pytest.approx(network, rel=0.05)  # and running means
+    assert (having["gradients"], having["optimizer"]) == (without["gradients"], without["optimizer"])
 
 
 @pytest.mark.slow

@@ -112,6 +112,20 @@ def test_a_release_of_another_size_is_refused_before_any_work(project: Paths, ra
     assert "tracking.model_prefix" in said
 
 
+def test_a_release_of_longer_videos_is_refused_before_any_work(project: Paths, ran: list[str], tmp_path: Path) -> None:
+    """Of the same size: as after another ingest.num_frames in the same project."""
+    models = _copies(project, tmp_path, "base", "autoencoder", "text-encoder")
+    longer = BASE.model_copy(update={"latent_grid": (3, 2, 2), "spatiotemporal_window": (3, 2, 2)})
+    save_transformer(models["base"], drawn(WaltTransformer(longer), 2))
+    with pytest.raises(ConfigurationError) as refused:
+        measure_champion(PARAMS, project.root, models)
+    assert ran == []
+    assert refused.value.exit_status == 2
+    said = "cannot be measured here: it makes videos of 9 frames, and the stored clips have 1 or 5: what is measured"
+    assert said in str(refused.value)
+    assert "set ingest.num_frames to 9" in str(refused.value)
+
+
 def test_latents_are_left_out_where_a_size_has_none(project: Paths, ran: list[str], tmp_path: Path) -> None:
     other = Paths(shutil.copytree(project.root, tmp_path / "project", symlinks=True))
     models = _copies(project, tmp_path, "base", "sr-2x", "autoencoder", "text-encoder")

@@ -24,7 +24,7 @@ def test_a_figure_is_shown_with_its_interval() -> None:
     assert str(FIGURE) == "0.5 [0.25, 0.75]"
     large = replace(FIGURE, value=3224.4, low=2809.6, high=3639.5, deviation=1234.5, parts="3 sets")
     assert str(large) == "3224 [2810, 3640], deviation 1234 over 3 sets"
-    assert str(replace(FIGURE, low=-math.inf, high=math.inf)) == "0.5 (of one: no interval)"
+    assert str(replace(FIGURE, low=-math.inf, high=math.inf, items=1)) == "0.5 (of one: no interval)"
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,9 @@ def test_what_was_not_measured_on_the_same_has_no_difference(other: Figure) -> N
 def test_few_items_make_a_wide_interval(items: int, quantile: float) -> None:
     """Student's t, from its tables."""
     assert half_width([-1.0, 0.0, 1.0], items) == pytest.approx(quantile, rel=0.04 if items == 3 else 0.01)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_a_number_leaves_no_interval(value: float) -> None:
+    assert half_width([1.0, value, 2.0], 3) == math.inf
+    assert str(replace(FIGURE, value=value, low=math.nan, high=math.nan)) == f"{value} (no interval)"

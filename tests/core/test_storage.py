@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 
 from walt.core import storage
-from walt.core.errors import LockedError, StorageError
-from walt.core.storage import atomic_directory, check_folder_writable, clean_beside, lock, storage_errors, write_bytes
+from walt.core.errors import LockedError, NotJsonError, StorageError
+from walt.core.storage import (
+    atomic_directory,
+    check_folder_writable,
+    clean_beside,
+    lock,
+    read_json,
+    storage_errors,
+    write_bytes,
+)
 
 
 def write(path: Path, text: str) -> None:
@@ -179,3 +187,24 @@ def test_what_was_there_comes_back_after_a_kill_between_two_names(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
     assert (tmp_path / "base/file").read_text() == "base.12.old.tmp"
     clean_beside(tmp_path / "absent/base")
+
+
+def test_the_one_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.touch()
+    for named, said in ((file, file), (tmp_path / "absent.tmp", tmp_path)):
+        with pytest.raises(StorageError) as refused, storage_errors(tmp_path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(named))
+        assert str(refused.value) == f"{said}: Permission denied"
+
+
+@pytest.mark.parametrize("content", [b"", b'{"step": 1', b"\xff\xfe\x00"])
+def test_a_file_that_is_no_json_any_more_is_damage(content: bytes, tmp_path: Path) -> None:
+    """As after a power cut, or a copy that broke off."""
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(NotJsonError) as damaged:
+        read_json(tmp_path / "a.json")
+    assert damaged.value.exit_status == 5
+    assert str(damaged.value).startswith(f"{tmp_path}/a.json: not JSON: ")
+    assert "\n" not in str(damaged.value)
+    assert isinstance(damaged.value, ValueError), "whoever goes on without the file catches that"

@@ -134,6 +134,25 @@ def test_what_was_read_of_other_bytes_is_read_again(dataset: LatentDataset, monk
     assert values_of(dataset.latents(["v0", "v1"])) == {1, 2}
 
 
+def test_and_where_another_thread_has_looked_at_the_file_since(
+    dataset: LatentDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks first finds the change; whoever read before it must read again all the same."""
+    plain = OpenTar.read_into
+
+    def read_meanwhile(self: OpenTar, offset: int, *buffers: memoryview) -> None:
+        monkeypatch.setattr(OpenTar, "read_into", plain)
+        overwrite(path_of(dataset))
+        plain(self, offset, *buffers)
+        overwrite(path_of(dataset))
+        assert dataset.reader["v1"]  # as another thread does between these reads and the look at the file after them
+
+    for read in (lambda: dataset.latents(["v0", "v1"]), lambda: dataset.reader["v0"]):
+        before = read()
+        monkeypatch.setattr(OpenTar, "read_into", read_meanwhile)
+        assert str(read()) == str(before)
+
+
 def test_one_that_is_replaced_or_removed_is_read_on_where_it_is_open(dataset: LatentDataset, read: Read) -> None:
     path = path_of(dataset)
     before = read()

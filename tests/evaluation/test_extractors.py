@@ -13,7 +13,16 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
 from walt.evaluation.config import NetworkFile, NetworkName
-from walt.evaluation.extractors import Extractor, RandomNetworkFeatures, check_extractor, features_of, make_extractor
+from walt.evaluation.extractors import (
+    Classifier,
+    Extractor,
+    FeaturesError,
+    RandomNetworkFeatures,
+    check_extractor,
+    classes_of,
+    features_of,
+    make_extractor,
+)
 from walt.evaluation.metric_names import of_network
 
 
@@ -34,6 +43,53 @@ def test_i3d_is_checked_before_it_is_opened(tmp_path: Path) -> None:
         make_extractor("i3d", i3d(tmp_path / "absent.pt", "0" * 64), Paths(tmp_path))
     with pytest.raises(ConfigurationError, match=r"evaluate\.networks\.i3d is needed, with path and sha256"):
         make_extractor("i3d", {}, Paths(tmp_path))
+
+
+class Overflowing(Classifier):
+    """As a network in half precision: what it gives of zeros is finite."""
+
+    num_features = 2
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return clips.flatten(1)[:, :2] / 0.0 if bool(clips.any()) else torch.zeros(1, 2)
+
+    def classes(self, clips: Tensor) -> Tensor:
+        return self(clips)
+
+
+def test_features_that_are_not_numbers_are_refused() -> None:
+    """Of them a distance ends in an error of the library, or is a number that says nothing."""
+    extractor, clip = Overflowing(), torch.zeros(3, 1, 2, 2)
+    check_extractor(extractor, "i3d", 1, (2, 2), classes=True)
+    assert features_of(extractor, clip).tolist() == [0.0, 0.0]
+    for filled in (clip + 1.0, clip + torch.nan):
+        for see in (features_of, classes_of):
+            with pytest.raises(FeaturesError, match="evaluate: Overflowing of a clip are not finite") as error:
+                see(extractor, filled)
+            assert error.value.exit_status == 2
+    certain = torch.tensor([0.0, 1.0]).log()  # minus infinity is the logarithm of a probability of 0
+    extractor.classes = lambda clips: certain[None]  # type: ignore[method-assign]
+    assert torch.equal(classes_of(extractor, clip), certain)
+
+
+class GivesAPair(torch.nn.Module):
+    def forward(self, x: Tensor, rescale: bool, resize: bool, return_features: bool) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
+def test_a_file_of_something_else_is_refused_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "i3d.pt"
+    for content in ({"weight": torch.zeros(2)}, None):
+        path.write_text("no network at all") if content is None else torch.save(content, path)
+        with pytest.raises(
+            ConfigurationError, match=r"^evaluate\.networks\.i3d\.path: .* is not TorchScript: "
+        ) as refused:
+            make_extractor("i3d", i3d(path), Paths(tmp_path))
+        assert "\n" not in str(refused.value)
+    torch.jit.save(torch.jit.script(GivesAPair()), str(path))
+    extractor = make_extractor("i3d", i3d(path), Paths(tmp_path))
+    with pytest.raises(ConfigurationError, match="it gives tuple and not a tensor"):
+        check_extractor(extractor, "i3d", 10, (8, 8))
 
 
 def test_only_i3d_is_called_fvd() -> None:

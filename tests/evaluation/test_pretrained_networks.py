@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
-from transformers import CLIPTokenizer
+from transformers import CLIPImageProcessor, CLIPTokenizer
 
 from tests.support.evaluation_networks import C3D, Inception, NotC3D, script, write_clip, write_videomae
 from walt.core.digests import sha256_file
@@ -111,6 +112,43 @@ def test_pixels_are_normalised_as_the_folder_says(tmp_path: Path) -> None:
     torch.testing.assert_close(features_of(after, clip), expected)
 
 
+def test_a_preprocessor_of_other_pictures_is_refused(tmp_path: Path) -> None:
+    write_clip(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": 0.5}))
+    with pytest.raises(
+        ConfigurationError, match=r"^evaluate\.networks\.clip\.path: image_mean .* is not of 3 channels"
+    ):
+        opened("clip", tmp_path, lambda folder: folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("size", [(12, 20), (40, 24), (16, 33)])
+def test_frames_are_brought_to_it_as_its_own_processor_does_it(size: tuple[int, int], tmp_path: Path) -> None:
+    """Of bytes, which a processor rounds to between; the middle of a wide or high frame."""
+    write_clip(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}, "resample": 3})
+    )
+    extractor = opened("clip", tmp_path, lambda folder: folder / "model.safetensors")
+    assert isinstance(extractor, CLIPFeatures)
+    waves = np.mgrid[: size[0], : size[1]].sum(0)[..., None] / 3 + np.array([0.0, 2.0, 4.0])
+    picture = (127 + 90 * np.sin(waves)).astype(np.uint8)
+    expected = CLIPImageProcessor.from_pretrained(tmp_path)(Image.fromarray(picture), return_tensors="pt")
+    clip = torch.from_numpy(picture).permute(2, 0, 1)[None, :, None] / 127.5 - 1
+    torch.testing.assert_close(extractor._frames(clip), expected["pixel_values"], atol=0.02, rtol=0)
+
+
+def test_frames_are_squashed_where_the_folder_has_its_processor_do_so(tmp_path: Path) -> None:
+    write_clip(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_center_crop": False}))
+    extractor = opened("clip", tmp_path, lambda folder: folder / "model.safetensors")
+    assert isinstance(extractor, CLIPFeatures)
+    wide = torch.zeros(1, 3, 1, 16, 64)
+    wide[..., :8] = 1.0  # what a middle would not show
+    seen = extractor._frames(wide)
+    assert seen.shape == (1, 3, 16, 16)
+    assert float(seen[..., 0].min()) > float(seen[..., -1].max())
+
+
 def test_the_similarity_is_the_mean_cosine_of_frames_and_text(tmp_path: Path) -> None:
     extractor = opened("clip", tmp_path)
     assert isinstance(extractor, CLIPFeatures)
@@ -142,5 +180,16 @@ def test_reference_statistics(tmp_path: Path) -> None:
         np.savez(file, **arrays)
         with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception"):
             read_statistics(file, sha256_file(file), "inception")
+    for content in (b"", b"PK\x05\x06 cut short", (np.arange(3), np.eye(3))[0]):
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            with file.open("wb") as stream:
+                np.save(stream, content)
+        with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception: .* is not an \.npz"):
+            read_statistics(file, sha256_file(file), "inception")
+    np.savez(file, mu=np.array([0.0, np.nan]), sigma=np.eye(2))
+    with pytest.raises(ConfigurationError, match=r"^evaluate\.statistics\.inception: .* not finite"):
+        read_statistics(file, sha256_file(file), "inception")
     with pytest.raises(ConfigurationError, match="no file"):
         read_statistics(tmp_path / "absent.npz", "0" * 64, "inception")

@@ -138,6 +138,26 @@ def test_ssim_against_its_formula_and_over_chunks() -> None:
     )
 
 
+def test_ssim_of_whole_windows_written_out() -> None:
+    """As its authors' code, scikit-image and TensorFlow have it: no window reaches beyond the picture."""
+    weights = torch.exp(-(torch.arange(-5.0, 6.0, dtype=torch.float64) ** 2) / (2 * 1.5**2))
+    window = torch.outer(weights, weights) / weights.sum() ** 2
+    real, made = (
+        torch.from_numpy(noise(2, seed=seed)).double().movedim(-1, 1) / 255 for seed in (0, 1)
+    )  # (T, 3, H, W)
+    made = 0.7 * real + 0.3 * made
+
+    def mean(values: Tensor) -> Tensor:
+        return nn.functional.conv2d(values.flatten(0, 1)[:, None], window[None, None])
+
+    a, b = mean(real), mean(made)
+    covariance, spread = mean(real * made) - a * b, mean(real**2) - a**2 + mean(made**2) - b**2
+    c1, c2 = 0.01**2, 0.03**2
+    expected = ((2 * a * b + c1) * (2 * covariance + c2) / ((a**2 + b**2 + c1) * (spread + c2))).mean()
+    video, other = (2 * frames.movedim(0, 1)[None] - 1 for frames in (real, made))
+    assert meter((video, other)).ssim == pytest.approx(float(expected), abs=1e-9)
+
+
 def test_a_long_videos_sums_do_not_swallow_its_end() -> None:
     """In float32 a sum stops growing when what is added is 2^-24 of it."""
     collected = QualityMeter(None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -33,6 +36,15 @@ def test_resamples_are_a_function_of_the_number_of_items() -> None:
 
 FIRST = [9, 3, 9, 7, 7, 9, 2, 5, 3, 4]
 """As they were when figures were first kept: those that are stored are compared with new ones by these numbers."""
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_mean_with_what_is_not_a_number_is_none_and_has_no_interval(value: float) -> None:
+    """As of a model that diverged: no promotion goes by it, and what else was measured is kept."""
+    figure = mean_figure([1.0, value, 2.0], ON, least=0.0)
+    assert not math.isfinite(figure.value)
+    assert not figure.has_interval
+    assert "NaN" not in json.dumps({name: end for name, end in figure.as_json().items() if name in ("low", "high")})
 
 
 def test_the_interval_of_a_mean_is_the_known_one() -> None:

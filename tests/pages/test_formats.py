@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from walt.pages.formats import counted, duration, num_bytes, number, one_line, percent, share
@@ -14,6 +16,7 @@ THIN = "\N{NARROW NO-BREAK SPACE}"
     [
         (0, "0"), (3, "3"), (2.0, "2"), (12.345, "12.3"), (0.01234, "0.0123"), (1234.5, f"1{THIN}234"),
         (1234567, f"1{THIN}234{THIN}567"), (999.7, f"1{THIN}000"), (-999.7, f"-1{THIN}000"), (999.4, "999"),
+        (math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf"),
     ],
 )  # fmt: skip
 def test_numbers(value: float, text: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -17,14 +17,14 @@ from tests.support.settings import compute_settings
 from tests.support.tiny_loop import files_of
 from tests.support.waiting import SECONDS
 from walt.core.config import parse_section
-from walt.core.errors import ConfigurationError, LockedError, StorageError
+from walt.core.errors import ConfigurationError, LockedError, StorageError, TerminatedError
 from walt.core.paths import Paths
 from walt.core.storage import write_json
-from walt.project.cluster import choose_devices, launch_on_cluster
+from walt.project.cluster import _Ranks, choose_devices, launch_on_cluster
 from walt.project.cluster_rank import NOTES, SharedFolder, _alone
 from walt.project.params import Params
 from walt.project.registry import get_stage
-from walt.workers.train_on_ray import Node
+from walt.workers.train_on_ray import ClusterRun, Event, Node
 
 STAGE = get_stage("train-base")
 CPUS = [Node("a", 4, 0), Node("b", 2, 0)]
@@ -98,6 +98,58 @@ def test_a_rank_waits_for_an_earlier_one_that_still_writes(tmp_path: Path) -> No
     assert not isinstance(refused.value, LockedError)
     with _alone(tmp_path, STAGE, 1, 0.0):
         pass
+
+
+class FakeRun:
+    """A run on a cluster whose ranks say what is given, one event a look; and stop when they are asked."""
+
+    def __init__(self, *events: Event | None, after_stop: Sequence[Event] = ()) -> None:
+        self._events, self._after_stop, self.stopped = list(events), after_stop, 0
+
+    def next_event(self, seconds: float) -> Event | None:
+        event = self._events.pop(0) if self._events else None
+        if event == ("signal", None):
+            signal.raise_signal(signal.SIGTERM)
+            return None
+        return event
+
+    def stop(self) -> None:
+        self.stopped += 1
+        self._events += self._after_stop
+
+
+def follow(run: FakeRun, root: Path, stage: str = "train-base") -> dict[str, Any]:
+    params = parse_section(parameters(compute={"nodes": 2}), Params, "params.yaml")
+    return _Ranks(get_stage(stage), params, root, 2).follow(cast("ClusterRun", run))
+
+
+def ended(rank: int, status: int = 0, **more: Any) -> Event:
+    return "report", (rank, {"status": status, "time": float(rank), "lost": False, **more})
+
+
+BEGAN: list[Event] = [("began", (0, "a")), ("began", (1, "b"))]
+
+
+def test_sigterm_reaches_the_ranks_once_and_theirs_is_the_stages_end(tmp_path: Path) -> None:
+    stopping = [ended(0, 143, message="base: SIGTERM at step 3")]
+    run = FakeRun(*BEGAN, ("signal", None), None, after_stop=stopping)
+    with pytest.raises(TerminatedError, match=r"^base: SIGTERM at step 3$"):
+        follow(run, tmp_path)
+    assert run.stopped == 1
+    with pytest.raises(StorageError, match="SIGTERM, and the ranks did not stop in time; run again"):
+        follow(FakeRun(*BEGAN, ("signal", None)), tmp_path, "sample")  # it has no checkpoint to write
+
+
+def test_ranks_that_begin_again_are_said_once_and_the_last_figures_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again = ended(0, figures={"made": 1}), ended(0, figures={"made": 2})
+    lost: Event = ("lost", (1, {"message": "gone"}))
+    run = FakeRun(*BEGAN, first, lost, *BEGAN, again, ended(1, figures={}), ("ended", None))
+    assert follow(run, tmp_path) == {"made": 2}
+    assert " ".join(capsys.readouterr().out.split()).count("ranks were lost: all start again") == 1
+    with pytest.raises(StorageError, match=r"were lost, after up to \d+ restarts .* a node has gone; run again"):
+        follow(FakeRun(*BEGAN, lost, ("ended", "a node has gone")), tmp_path)
 
 
 def ranks() -> list[psutil.Process]:

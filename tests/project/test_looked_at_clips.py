@@ -6,17 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
 from tests.support.evaluated_project import write_recordings
-from tests.support.looked_at import VALIDATION, train, write_project
+from tests.support.looked_at import VALIDATION, Recorder, train, write_project
+from tests.support.ranks_project import parameters
 from tests.support.settings import changed, recipe
 from tests.support.tiny_clips import ROWS, SIZES, clip_row, write_clips
+from tests.support.tiny_models import AUTOENCODER, drawn
+from walt.autoencoder.model import CausalAutoencoder
+from walt.core.config import parse_section
 from walt.core.paths import Paths
 from walt.data.latent_dataset import LatentDataset
+from walt.evaluation.extractors import RandomNetworkFeatures
 from walt.evaluation.held_out import held_out_errors
 from walt.evaluation.protocol_inputs import wanted_clips
+from walt.project.autoencoder_validation import AutoencoderValidation
 from walt.project.looked_at_clips import looked_at
+from walt.project.params import Params
 from walt.training.autoencoder_measures import held_out_psnr
 
 GROUPS = {"v0": "a", "v1": "a", "v2": "a", "v3": "b", "v4": "b"}
@@ -97,3 +105,20 @@ def test_an_autoencoders_psnr_is_that_of_the_drawn_clips(tmp_path: Path, monkeyp
     monkeypatch.setattr("walt.stages.train_autoencoder.held_out_psnr", watched)
     train("train-autoencoder", tmp_path, monkeypatch.setattr, {**VALIDATION, "clips": 1, "samples": 1}, steps=2)
     assert seen == [dict.fromkeys(SIZES, first), None], "of a look, and of all in the end"
+
+
+def test_reconstructions_that_cannot_be_measured_are_left_out_of_a_look(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where an autoencoder is about to diverge: the training goes on, and its own guard decides."""
+    paths, model = write_project(tmp_path), drawn(CausalAutoencoder(AUTOENCODER), 0)
+    params = parse_section(parameters(train_autoencoder={"validation": VALIDATION}), Params, "params.yaml")
+    look = AutoencoderValidation(params, paths, Recorder(tmp_path), None, "random_network", RandomNetworkFeatures())
+    look.drawn = {size: {"video": ["v3", "v5"]} for size in SIZES}
+    assert len(look._distances(model, sharded=False)) == len(SIZES)
+    with torch.no_grad():
+        next(model.decoder.parameters()).fill_(torch.nan)
+    for _ in range(2):
+        assert look._distances(model, sharded=False) == {}
+    said = "no distance of reconstructions: random_network cannot measure one of them"
+    assert capsys.readouterr().out.replace("\n", " ").count(said) == 1

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import pytest
 
 from tests.support.parameters import params
-from walt.core import last_words, storage
-from walt.core.errors import ConfigurationError, StorageError
-from walt.core.stopping import NotedSigterm
+from walt.core import last_words, log, storage
+from walt.core.errors import ConfigurationError, StorageError, TerminatedError
+from walt.core.stopping import SIGNALS, NotedSigterm
 from walt.core.storage import read_json, write_json
 from walt.project import launcher, rank
 from walt.project.registry import get_stage
@@ -231,3 +231,32 @@ def test_a_full_folder_for_temporary_files_ends_the_stage_before_any_rank_begins
     monkeypatch.setattr(Path, "mkdir", on_make)
     with pytest.raises(StorageError, match=r"walt-scratch-.*: No space left on device; .*, or set TMPDIR to a folder"):
         launcher.launch(get_stage("train-base"), params(), tmp_path, 2)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_rank_that_is_stopped_waits_for_the_others_and_only_the_first_is_heard(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first may still be writing the checkpoint of all; meanwhile no signal ends it."""
+    waited: list[list[Any]] = []
+
+    def stopped(*_: object) -> NoReturn:
+        raise TerminatedError("SIGTERM at step 3; a checkpoint was written")
+
+    def wait_for_all() -> None:
+        waited.append([signal.getsignal(each) for each in SIGNALS])
+
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    monkeypatch.setattr("walt.nn.collectives.wait_for_all", wait_for_all)
+    monkeypatch.setattr("walt.project.runner.run_here", stopped)
+    monkeypatch.setattr(log.console, "quiet", False)
+    monkeypatch.setenv(log.PROGRESS_FILE_VARIABLE, "progress")
+    try:
+        found = rank.run_rank(get_stage("train-base"), Path(), params(), number, lambda: None)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert (found["status"], found["message"]) == (143, "SIGTERM at step 3; a checkpoint was written")
+    assert waited == [[signal.SIG_IGN] * len(SIGNALS)]
+    assert log.console.quiet == bool(number)
+    assert (log.PROGRESS_FILE_VARIABLE in os.environ) == (number == 0)

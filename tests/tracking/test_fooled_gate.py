@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.evaluation.resampling import share_figure
 from walt.tracking import server
-from walt.tracking.models import MEASURED_TAG, promote, promote_newest
+from walt.tracking.models import MEASURED_TAG, _Champion, promote, promote_newest
 from walt.tracking.releases import release_digests
 
 Model = Callable[[str, bytes], Path]
@@ -77,6 +78,18 @@ def test_the_champions_figures_that_were_edited_in_mlflow_are_measured_again(roo
     assert "does not become champion" in said
     assert f"against {shares(60)} of version 1" in said
     assert champion(root) == "1"
+
+
+@pytest.mark.parametrize("text", ["", "not JSON", "[1]", '{"models": "all", "figures": 3}', '{"sha256": "0"}'])
+def test_a_tag_of_which_somebody_made_something_else_is_measured_again(text: str) -> None:
+    """The release is then what has the alias."""
+
+    def get_model_version(name: str, version: str) -> Any:
+        return SimpleNamespace(tags={MEASURED_TAG: text, server.DIGEST_TAG: f"of {name} {version}"})
+
+    connection: Any = SimpleNamespace(model_prefix="walt", client=SimpleNamespace(get_model_version=get_model_version))
+    found = _Champion.find(connection, "champion", {"base": "3", "autoencoder": "1"}, "base")
+    assert found == _Champion("walt-base", "3", {"base": "of walt-base 3", "autoencoder": "of walt-autoencoder 1"}, {})
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from tests.support.tiny_loop import STEPS, Killed, assert_same, files_of, kill_at, loop_config, make_model, run
 from walt.core.errors import ConfigurationError, DivergedError, TerminatedError
+from walt.training import continuation, loop
 from walt.training.loop import TrainingResult
 
 
@@ -172,6 +175,27 @@ def test_how_often_checkpoints_are_written_is_no_change(tmp_path: Path) -> None:
     steps: list[int] = []
     run(tmp_path, loop_config(checkpoint_every=3), steps.append)
     assert steps[0] == 4
+
+
+def test_the_first_rank_alone_sets_a_damaged_checkpoint_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others look when it has done so: they would find a half of what it moves."""
+    entered: list[bool] = []
+    plain = continuation.resume
+
+    @contextmanager
+    def first_goes_ahead() -> Iterator[None]:
+        entered.append(True)
+        yield
+        entered.pop()
+
+    def resume(*arguments: Any) -> Any:
+        assert entered, "all ranks at once"
+        return plain(*arguments)
+
+    monkeypatch.setattr(loop, "first_goes_ahead", first_goes_ahead)
+    monkeypatch.setattr(continuation, "resume", resume)
+    run(tmp_path, loop_config(steps=1))
+    assert not entered
 
 
 def test_a_damaged_newest_checkpoint_changes_no_bit_of_the_result(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ class CorruptArtifactError(WaltError):
     exit_status = 5
 
 
+class NotJsonError(CorruptArtifactError, ValueError):
+    """A file that was written as JSON is none any more."""
+
+
 class LockedError(WaltError):
     """Another running process works on the same output."""
 

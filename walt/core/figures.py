@@ -82,7 +82,7 @@ class Figure:
     def interval(self) -> str:
         """``[0.94, 1]``, or in words that there is none."""
         if not self.has_interval:
-            return "(of one: no interval)"
+            return "(of one: no interval)" if (self.independent or self.items) == 1 else "(no interval)"
         return f"[{significant(self.low)}, {significant(self.high)}]"
 
 
@@ -127,9 +127,13 @@ def half_width(replicates: Sequence[float], items: int) -> float:
     """Half the width of the interval of ``CONFIDENCE``: the replicates' standard deviation times Student's t of
     ``items`` (what is drawn) - 1 degrees of freedom, which for few items is more than the normal distribution's 1.96.
 
+    Infinite where a replicate is no number.
+
     Their deviation and not their quantiles: of 200 replicates it is known to 5 %. And not their mean: a resample has
     items twice, which makes a Frechet distance larger.
     """
+    if not all(map(isfinite, replicates)):  # a deviation cannot be had of them
+        return inf
     from scipy.special import stdtrit  # here: the settings import this module, and most commands compute no interval
 
     return float(stdtrit(max(items - 1, 1), 0.5 + CONFIDENCE / 2)) * stdev(replicates)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from walt.core.digests import sha256_file
-from walt.core.errors import CorruptArtifactError, LockedError, StorageError
+from walt.core.errors import CorruptArtifactError, LockedError, NotJsonError, StorageError
 from walt.core.verified_files import Stamp, StampedFiles
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -88,8 +88,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file. Raises NotJsonError, and OSError as ``open``."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise NotJsonError(f"{path}: not JSON: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager
@@ -212,7 +215,9 @@ def storage_errors(path: str | Path) -> Iterator[None]:
         raise StorageError(f"{error.filename2 or error.filename or path}: {_IN_THE_WAY}") from error
     except OSError as error:
         if error.errno in _OF_STORAGE:
-            raise StorageError(f"{path}: {os.strerror(error.errno)}") from error
+            one = error.filename  # that may not be read, of many that may
+            denied = error.errno in (errno.EACCES, errno.EPERM) and isinstance(one, str) and Path(one).is_file()
+            raise StorageError(f"{one if denied else path}: {os.strerror(error.errno)}") from error
         raise
 
 

@@ -30,7 +30,7 @@ from walt.core.errors import CorruptArtifactError
 from walt.core.sizes import Size, size_folder
 from walt.data.clip_table import CLIPS_TABLE, Split, read_split
 from walt.data.key_index import Ids
-from walt.data.open_tars import Readable
+from walt.data.open_tars import Readable, read_unchanged
 from walt.data.shards import Members, ShardReader
 from walt.data.tar_places import TAR_HEADER, is_member
 
@@ -141,9 +141,7 @@ class TensorReader:
             StorageError: a tar cannot be read.
         """
         files = self.reader.files(members)
-        self._read(files, members, forms, room, put, first)
-        while any(file.has_changed() for file in files.values()):
-            self._read(files, members, forms, room, put, first)
+        read_unchanged(files.values(), lambda: self._read(files, members, forms, room, put, first))
 
     def _read(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,13 +40,33 @@ class Readable(Protocol):
     def will_need(self, start: int, stop: int) -> None:
         """Have this part read ahead."""
 
-    def has_changed(self) -> bool:
-        """Whether it was written to since it was opened or since the last call, and is what the index says all the
-        same: what was read meanwhile must be read again. To be asked after reads, before their bytes are used: it
-        takes as long as one of them (1.5 us on a local disk), so once for a batch's reads of a tar.
+    @property
+    def stamp(self) -> Stamp:
+        """What its content was known by when it was last looked at: to be kept before reads, for ``has_changed``."""
 
-        Raises CorruptArtifactError: it is not what the index says any more.
+    def has_changed(self, since: Stamp) -> bool:
+        """Whether it was written to after it had this stamp, and is what the index says all the same: what was read
+        meanwhile must be read again. See ``read_unchanged``.
+
+        Raises:
+            CorruptArtifactError: it is not what the index says any more.
+            StorageError: it cannot be looked at.
         """
+
+
+def read_unchanged(tars: Collection[Readable], read: Callable[[], object]) -> None:
+    """Call ``read``, which reads from these tars, until none was written to meanwhile: then its bytes may be used.
+
+    Each tar is looked at once for all its reads, since that takes as long as one of them (1.5 us on a local disk).
+    What counts is how it was known before these reads: another thread, which looked at it meanwhile, knows it anew.
+
+    Raises as ``read`` and ``Readable.has_changed``.
+    """
+    changed = True
+    while changed:
+        stamps = [tar.stamp for tar in tars]
+        read()
+        changed = any(tar.has_changed(stamp) for tar, stamp in zip(tars, stamps, strict=True))
 
 
 class Tars(Protocol):
@@ -122,7 +142,12 @@ class OpenTar:
         self.path, self._record = directory / record.shard, record
         self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
-        self.stamp = Stamp.of(os.fstat(self._descriptor))
+        self._stamp = Stamp.of(os.fstat(self._descriptor))
+
+    @property
+    def stamp(self) -> Stamp:
+        """See ``Readable``."""
+        return self._stamp
 
     def read_into(self, offset: int, *buffers: memoryview) -> None:
         """Fill these buffers, one after another, with what lies from a place on.
@@ -146,23 +171,31 @@ class OpenTar:
         """Have the system read a part ahead."""
         os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
 
-    def has_changed(self) -> bool:
+    def has_changed(self, since: Stamp) -> bool:
         """See ``Readable``: a file that is overwritten in place stays open, and has other bytes."""
         try:
             now = Stamp.of(os.fstat(self._descriptor))
         except OSError as error:
             raise StorageError(f"{self.path}: {error.strerror}") from error
-        if (now.size, now.modified) == (self.stamp.size, self.stamp.modified):
-            return False  # ``changed`` is also another where the file was renamed or removed, and has the same bytes
+        if not _same_content(now, self._stamp):
+            self._stamp = self._verified()
+        return not _same_content(self._stamp, since)
+
+    def _verified(self) -> Stamp:
+        """The stamp of the file, which was hashed again. Raises CorruptArtifactError."""
         record = self._record
         try:
             (stamp,) = verify_files(self.path.parent, [(record.shard, record.bytes, record.sha256)], again=True)
-            if stamp.inode != self.stamp.inode:
+            if stamp.inode != self._stamp.inode:
                 raise CorruptArtifactError(f"{self.path}: another file is in its place")
         except CorruptArtifactError as error:
             raise CorruptArtifactError(f"{error}; it was changed while it was in use") from error
-        self.stamp = stamp
-        return True
+        return stamp
+
+
+def _same_content(one: Stamp, other: Stamp) -> bool:
+    """``changed`` is also another where the file was renamed or removed, and has the same bytes."""
+    return (one.size, one.modified) == (other.size, other.modified)
 
 
 def _after(buffers: Sequence[memoryview], count: int) -> tuple[memoryview, ...]:

@@ -161,7 +161,12 @@ class _RemoteTar:
         """See ``Readable``."""
         self._ranges.ask(self._url, start, min(stop, self._size), self._etag)
 
-    def has_changed(self) -> bool:
+    @property
+    def stamp(self) -> Stamp:
+        """See ``Readable``: it does not change while the tar is open."""
+        return Stamp(self._size, 0, 0, 0)
+
+    def has_changed(self, since: Stamp) -> bool:
         """See ``Readable``: what is read is asked for by its ETag."""
         return False
 

@@ -23,7 +23,7 @@ from walt.core.errors import CorruptArtifactError, StorageError
 from walt.core.own_digest import check_parquet, parquet_writer
 from walt.core.storage import atomic_write, verify_file, verify_files
 from walt.data.key_index import Ids, ids_of
-from walt.data.open_tars import Readable, Tars
+from walt.data.open_tars import Readable, Tars, read_unchanged
 from walt.data.remote_tars import tars_of
 from walt.data.tar_places import EXTENSIONS, KEY, TAR_HEADER, is_member, members_of
 
@@ -277,9 +277,7 @@ class ShardReader:
         one = members.part(place, place + 1)
         found = np.empty(TAR_HEADER + one.sizes[0], np.uint8)
         tar = self._tars.open(one.tars[0])
-        tar.read_into(one.offsets[0] - TAR_HEADER, found.data)
-        while tar.has_changed():
-            tar.read_into(one.offsets[0] - TAR_HEADER, found.data)
+        read_unchanged([tar], lambda: tar.read_into(one.offsets[0] - TAR_HEADER, found.data))
         key = one.keys[0]
         if is_member(found[:TAR_HEADER].tobytes(), key, one.extension):
             return found[TAR_HEADER:]

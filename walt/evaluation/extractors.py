@@ -25,6 +25,10 @@ from walt.evaluation.motion import BANDS, FLOOR, Motion
 from walt.evaluation.random_network import RandomNetwork
 
 
+class FeaturesError(ConfigurationError):
+    """A network that cannot measure a clip: no distance of what it gives says anything."""
+
+
 class Extractor(nn.Module):
     """Clips (B, 3, T, H, W) in [-1, 1] -> features (B, ``num_features``)."""
 
@@ -80,7 +84,7 @@ class TorchScriptFeatures(Classifier):
         settings: where file and digest were named, for messages.
 
     Raises:
-        ConfigurationError: the file is missing.
+        ConfigurationError: the file is missing, or is not TorchScript.
         CorruptArtifactError: its SHA-256 differs; then it is not opened, as TorchScript is a program.
     """
 
@@ -91,7 +95,10 @@ class TorchScriptFeatures(Classifier):
         if sha256_file(path) != sha256:
             raise CorruptArtifactError(f"{path}: its sha256 is not {settings[1]}")
         load: Any = torch.jit.load  # untyped
-        self.network = load(str(path)).eval()
+        try:
+            self.network = load(str(path)).eval()
+        except (RuntimeError, ValueError) as error:  # such as weights alone
+            raise ConfigurationError(f"{settings[0]}: '{path}' is not TorchScript: {_reason(error)}") from error
         self.digest = sha256
 
 
@@ -151,7 +158,7 @@ def _pictures(clips: Tensor) -> Tensor:
 
 
 def _probabilities(found: Tensor) -> Tensor:
-    if bool((found < 0.0).any()) or bool(((found.sum(dim=-1) - 1.0).abs() > 1e-3).any()):
+    if not bool((found >= 0.0).all() and ((found.sum(dim=-1) - 1.0).abs() <= 1e-3).all()):  # NaN is neither
         raise ValueError("it gives no probabilities of classes")
     return found
 
@@ -209,7 +216,10 @@ def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size
             if not isinstance(extractor, Classifier):
                 raise ValueError("it names no classes, which an inception score needs")
             extractor.classes(zeros)
-    except (RuntimeError, ValueError, IndexError) as error:  # RuntimeError includes all that TorchScript raises
+        if not isinstance(features, Tensor):
+            raise TypeError(f"it gives {type(features).__name__} and not a tensor")
+    # RuntimeError includes all that TorchScript raises; the others are of what it gives
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{said}: {_reason(error)}") from error
     if features.shape != (1, extractor.num_features) or not bool(features.isfinite().all()):
         shape = "x".join(map(str, features.shape))
@@ -227,16 +237,29 @@ def features_of(extractor: Extractor, clip: Tensor) -> Tensor:
     """Of one clip (3, T, H, W) in [-1, 1], on any device: (``num_features``,) float32 on the processor.
 
     One clip at a time: in a batch its features could depend on the others by rounding.
+
+    Raises FeaturesError: they are not finite.
     """
-    return _of_one(extractor, extractor, clip)
+    found = _of_one(extractor, extractor, clip)
+    return _numbers(extractor, found, bool(found.isfinite().all()))
 
 
 @torch.inference_mode()
 def classes_of(extractor: Classifier, clip: Tensor) -> Tensor:
-    """As ``features_of``, the logits of the network's classes: (C,)."""
-    return _of_one(extractor, extractor.classes, clip)
+    """As ``features_of``, the logits of the network's classes: (C,). Minus infinity is that of a probability of 0."""
+    found = _of_one(extractor, extractor.classes, clip)
+    return _numbers(extractor, found, bool((found < torch.inf).all() and found.isfinite().any()))
 
 
 def _of_one(extractor: Extractor, see: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
     device = next(iter(extractor.parameters()), clip).device
-    return see(clip[None].to(device))[0].float().cpu()
+    try:
+        return see(clip[None].to(device))[0].float().cpu()
+    except ValueError as error:  # as ``check_extractor`` says it of zeros
+        raise FeaturesError(f"evaluate: {type(extractor).__name__} of a clip: {error}") from error
+
+
+def _numbers(extractor: Extractor, found: Tensor, are_numbers: bool) -> Tensor:
+    if not are_numbers:
+        raise FeaturesError(f"evaluate: {type(extractor).__name__} of a clip are not finite numbers")
+    return found

@@ -2,7 +2,8 @@
 
 ``model.safetensors`` is known by its SHA-256. ``preprocessor_config.json`` may give the mean and the standard deviation
 of an image's channels, for pixels in [0, 1]; without it they are those with which the published networks were trained.
-Frames are resized by antialiased bicubic interpolation to the network's square, whatever their aspect.
+Frames are resized by antialiased bicubic interpolation, as these networks' own processors do it: the shorter side to
+that of the network's square, and the middle is seen; both sides where the file says ``do_center_crop: false``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ WEIGHTS = "model.safetensors"
 _PREPROCESSOR = "preprocessor_config.json"
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 """Files of which a tokenizer is made: those of one of these."""
+_RESIZE = "the middle of each frame"
+"""How frames are brought to the network: numbers of features that were found in another way are not compared."""
 _OF_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _OF_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
@@ -55,9 +58,14 @@ class _FromFolder(Extractor):
         given = read_json(folder / _PREPROCESSOR) if (folder / _PREPROCESSOR).is_file() else {}
         for name, values in zip(("mean", "std"), self._pixels(), strict=True):
             found = given.get(f"image_{name}", list(values))
+            if not (isinstance(found, list) and len(found) == 3 and all(isinstance(it, float | int) for it in found)):
+                raise ConfigurationError(
+                    f"{settings[0]}: image_{name} in '{folder / _PREPROCESSOR}' is not of 3 channels"
+                )
             self.register_buffer(name, torch.tensor(found, dtype=torch.float32).view(1, 3, 1, 1))
+        self._middle = bool(given.get("do_center_crop", True))
         files = sorted(file for file in folder.iterdir() if file.suffix in (".json", ".txt"))
-        self.digest = sha256_json([sha256, {file.name: sha256_file(file) for file in files}])
+        self.digest = sha256_json([sha256, {file.name: sha256_file(file) for file in files}, _RESIZE])
 
     @staticmethod
     @abstractmethod
@@ -71,9 +79,14 @@ class _FromFolder(Extractor):
 
     def _frames(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) in [-1, 1] -> (B T, 3, side, side), normalised."""
-        frames = clips.transpose(1, 2).flatten(0, 1)
-        if frames.shape[-2:] != (self.side, self.side):
-            frames = F.interpolate(frames, (self.side, self.side), mode="bicubic", antialias=True).clamp(-1.0, 1.0)
+        frames, side = clips.transpose(1, 2).flatten(0, 1), self.side
+        height, width = frames.shape[-2:]
+        shorter = min(height, width)
+        size = (side * height // shorter, side * width // shorter) if self._middle else (side, side)
+        if (height, width) != size:
+            frames = F.interpolate(frames, size, mode="bicubic", antialias=True).clamp(-1.0, 1.0)
+        top, left = (size[0] - side) // 2, (size[1] - side) // 2
+        frames = frames[..., top : top + side, left : left + side]
         return ((frames + 1.0) / 2.0 - self.mean) / self.std
 
 

@@ -1,7 +1,8 @@
 """Videos of any length through the autoencoder and back, and how much of them is lost. Memory does not grow.
 
 PSNR and SSIM are torchmetrics', of pixels in [0, 1]: PSNR = -10 log10(mean squared error over all frames), SSIM (Wang
-et al. 2004, Gaussian window of 11 pixels) averaged over frames. The perceptual distance takes the place of LPIPS: the
+et al. 2004, Gaussian window of 11 pixels) averaged over frames, where the window is whole: torchmetrics counts the
+border too, and mirrors the picture there. The perceptual distance takes the place of LPIPS: the
 mean squared difference of an image classifier's logits, averaged over frames, which is the training's perceptual loss.
 """
 
@@ -16,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MeanMetric
-from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+from torchmetrics.functional.image import structural_similarity_index_measure
+from torchmetrics.image import PeakSignalNoiseRatio
 
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.losses import perceptual_loss
@@ -123,8 +125,7 @@ class QualityMeter:
     def __init__(self, perceptual: PerceptualNetwork | None, device: str = "cpu") -> None:
         self._perceptual = perceptual
         self._psnr = PeakSignalNoiseRatio(data_range=1.0).to(device)
-        self._ssim = StructuralSimilarityIndexMeasure(data_range=1.0, kernel_size=SSIM_WINDOW).to(device)
-        self._distance = MeanMetric().to(device)
+        self._ssim, self._distance = MeanMetric().to(device), MeanMetric().to(device)
         for metric in (self._psnr, self._ssim, self._distance):
             metric.set_dtype(torch.float64)  # of the sums: those of a long video must not lose its last chunks
         self._num_frames = 0
@@ -137,7 +138,7 @@ class QualityMeter:
             # float64: in float32 the variances of flat areas, differences of squares, are off by a part of SSIM's c2
             real, made = (0.5 * (video[:, :, frame].double() + 1.0) for video in (original, reconstruction))
             self._psnr.update(made, real)
-            self._ssim.update(made, real)
+            self._ssim.update(_similarity(made, real))
         if self._perceptual is not None:
             distance = perceptual_loss(self._perceptual(reconstruction), self._perceptual(original))
             self._distance.update(distance, weight=count)
@@ -147,9 +148,17 @@ class QualityMeter:
         """The quality of all that was added; there must be a frame."""
         assert self._num_frames
         distance = None if self._perceptual is None else float(self._distance.compute())
-        ssim = self._ssim.compute()
-        assert isinstance(ssim, Tensor)  # a pair where the map of similarities was requested
-        return Quality(self._num_frames, float(self._psnr.compute()), float(ssim), distance)
+        return Quality(self._num_frames, float(self._psnr.compute()), float(self._ssim.compute()), distance)
+
+
+def _similarity(made: Tensor, real: Tensor) -> Tensor:
+    """SSIM of two pictures (1, 3, H, W) in [0, 1], over the places at which the window lies within them."""
+    _, places = structural_similarity_index_measure(
+        made, real, data_range=1.0, kernel_size=SSIM_WINDOW, return_full_image=True
+    )
+    border = SSIM_WINDOW // 2
+    similarity: Tensor = places[..., border:-border, border:-border].mean()
+    return similarity
 
 
 class FrechetWindows:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -82,10 +83,12 @@ def read_statistics(path: Path, sha256: str, network: str) -> Statistics:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             mean, covariance = (np.asarray(arrays[name], dtype=np.float64) for name in ("mu", "sigma"))
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, EOFError, TypeError, BadZipFile) as error:  # TypeError: an .npy
         raise ConfigurationError(f"{setting}: '{path}' is not an .npz with mu and sigma: {error}") from error
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise ConfigurationError(f"{setting}: mu {mean.shape} and sigma {covariance.shape} do not belong together")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise ConfigurationError(f"{setting}: '{path}' has values that are not finite")
     return Statistics(mean, covariance, sha256)
 
 

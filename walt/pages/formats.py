@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from walt.core.figures import significant
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 
 
 def number(value: float) -> str:
-    """Thousands apart, and three significant digits where it is not a whole number: ``1 234``, ``0.0123``."""
+    """Thousands apart, and three significant digits where it is not a whole number: ``1 234``, ``0.0123``; ``nan``."""
+    if not isfinite(value):
+        return f"{value}"
     if value == int(value):
         return f"{int(value):,}".replace(",", _THIN)
     return significant(value) if abs(value) < 999.5 else f"{value:,.0f}".replace(",", _THIN)

@@ -3,6 +3,7 @@ what it makes of them (rFVD), and both side by side."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from walt.core.storage import write_bytes
 from walt.data.clip_dataset import ClipDataset
 from walt.evaluation import metric_names
 from walt.evaluation.config import NetworkName
-from walt.evaluation.extractors import Extractor, check_extractor, features_of, make_extractor
+from walt.evaluation.extractors import Extractor, FeaturesError, check_extractor, features_of, make_extractor
 from walt.evaluation.frechet import frechet_distance
 from walt.media.images import Clip, png_bytes
 from walt.nn.collectives import gather_tensors
@@ -112,6 +113,9 @@ class AutoencoderValidation:
                 continue
             own = [self._features(clips, key, model) for key in (keys if sharded else ranks().share(keys))]
             real, made = torch.stack(own if sharded else gather_tensors(own)).double().unbind(1)  # (N, D) each
+            if not bool(real.isfinite().all() and made.isfinite().all()):
+                self._say_once(f"validation: no distance of reconstructions: {self.network} cannot measure one of them")
+                continue
             name = metric_names.of_reconstructions(self.network, kind, size_folder(size))
             figures[name] = frechet_distance(real.numpy(), made.numpy())
         return figures
@@ -132,9 +136,13 @@ class AutoencoderValidation:
             warning(message)
 
     def _features(self, clips: ClipDataset, key: str, model: CausalAutoencoder) -> Tensor:
-        """Of a clip and of its reconstruction: (2, D) float32 on the processor."""
-        video, made = self._reconstructed(clips, key, model)
-        return torch.stack([features_of(self.extractor, one[0]) for one in (video, made)])
+        """Of a clip and of its reconstruction: (2, D) float32 on the processor; NaN where one cannot be measured, so
+        that the ranks meet all the same."""
+        pair = self._reconstructed(clips, key, model)
+        try:
+            return torch.stack([features_of(self.extractor, one[0]) for one in pair])
+        except FeaturesError:
+            return torch.full((len(pair), self.extractor.num_features), math.nan)
 
     def _show(self, folder: Path, size: Size, model: CausalAutoencoder, count: int) -> None:
         """The first videos of a size, or images: each on the left, what the model makes of it on the right."""

@@ -64,11 +64,14 @@ def read_samples(folder: Path) -> list[Sample]:
 
     Raises:
         StorageError: there is no ``samples.json``.
-        CorruptArtifactError: it names a file that is missing, or is of an earlier version.
+        CorruptArtifactError: it names none, or one that is missing, or is of an earlier version, or not JSON.
     """
     if not (folder / SAMPLES).is_file():
         raise StorageError(f"{folder / SAMPLES}: no such file")
-    return [_read(folder, entry) for entry in read_json(folder / SAMPLES)]
+    entries = read_json(folder / SAMPLES)
+    if not (isinstance(entries, list) and entries):
+        raise CorruptArtifactError(f"{folder / SAMPLES}: it names no samples: run `walt sample` again")
+    return [_read(folder, entry) for entry in entries]
 
 
 def _read(folder: Path, entry: dict[str, Any]) -> Sample:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, version_at
 from walt.tracking.models import MEASURED_TAG
 from walt.tracking.release_runs import MODELS_TAG, RELEASE_TAG, ReleaseRun, find_release, models_digest
-from walt.tracking.releases import MODEL_ARTIFACTS, release_digests, release_folders
+from walt.tracking.releases import MODEL_ARTIFACTS, measured_models, release_digests, release_folders
 
 _VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 _RELEASE = re.compile(r"[0-9a-f]{12}")
@@ -111,7 +110,7 @@ def _digests(
     prefix = f"{connection.model_prefix}-"
     with server.errors():
         tags = {} if number is None else connection.client.get_model_version(f"{prefix}base", number).tags
-        measured: dict[str, str] = json.loads(tags[MEASURED_TAG])["models"] if MEASURED_TAG in tags else {}
+        measured = measured_models(tags.get(MEASURED_TAG))
         if release is None:
             return measured
         registered = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.models import DECISION_TAG
 from walt.tracking.release_runs import MODELS_TAG, find_release, models_digest
-from walt.tracking.releases import release_digests, release_folders
+from walt.tracking.releases import release_digests, release_folders, tag_mapping
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,9 @@ def last_decision(config: TrackingConfig, root: Path) -> Decided | None:
             return None
         version = connection.client.get_model_version(name, found[name])
         release = find_release(connection, MODELS_TAG, models_digest(digests))
-    if DECISION_TAG not in version.tags:
+    kept = tag_mapping(version.tags.get(DECISION_TAG))
+    if "becomes" not in kept:
         return None
-    kept = json.loads(version.tags[DECISION_TAG])
     return Decided(
         name=name,
         version=found[name],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
@@ -12,7 +11,7 @@ from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
 from walt.tracking.models import MEASURED_TAG
 from walt.tracking.release_record import taken_down
-from walt.tracking.releases import MODEL_ARTIFACTS
+from walt.tracking.releases import MODEL_ARTIFACTS, measured_models
 
 _BASE = next(iter(MODEL_ARTIFACTS))
 
@@ -64,7 +63,7 @@ def _measured_with(connection: server.Connection, number: str) -> dict[str, str]
             version = connection.client.get_model_version(full_name, number)
     except server.RefusedError as error:
         raise ConfigurationError(f"{full_name} has no version {number}: {error}") from error
-    digests = json.loads(version.tags.get(MEASURED_TAG, "{}")).get("models", {})
+    digests = measured_models(version.tags.get(MEASURED_TAG))
     if not digests:
         raise ConfigurationError(f"{full_name} version {number} was not evaluated: what it belongs with is not known")
     found = {}

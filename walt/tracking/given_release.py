@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, no_such_version
 from walt.tracking.models import MEASURED_TAG
+from walt.tracking.releases import measured_models
 
 _BASE = "base"
 
@@ -80,14 +80,14 @@ def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) 
         connection = server.connect(config, root)
         base = _base_version(connection, address)
         name, version = str(base.name), str(base.version)
-        measured = base.tags.get(MEASURED_TAG)
-        if measured is None:
+        measured = measured_models(base.tags.get(MEASURED_TAG))
+        if not measured:
             raise ConfigurationError(
                 f"{address}: version {version} was never evaluated with other models, so it is not a release; "
                 "`walt promote` makes one"
             )
         addresses = {}
-        for member, digest in json.loads(measured)["models"].items():
+        for member, digest in measured.items():
             full_name = f"{connection.model_prefix}-{member}"
             found = server.find_version(connection, full_name, digest)
             if found is None:

@@ -20,7 +20,7 @@ from walt.core.log import info
 from walt.core.own_digest import KEY, read_json_with_digest
 from walt.core.paths import Paths
 from walt.core.suggestions import did_you_mean
-from walt.tracking import promotion, runs, server
+from walt.tracking import promotion, releases, runs, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
 from walt.tracking.promotion import Decision, Figures, PromotionRule
@@ -218,13 +218,13 @@ class _Champion:
                 f"{name} version {version} has the alias {alias} by hand: it was never evaluated, so it is not known "
                 "which models it goes with; in MLflow, give the alias to a version that was promoted, or take it away"
             )
-        kept = json.loads(text)
-        figures = {name: Figure.from_json(value) for name, value in kept.get("figures", {}).items()}
-        models, digest = kept["models"], kept.pop(KEY, None)
-        if digest != sha256_json(kept):  # edited in MLflow, or of an earlier version: measured again
-            figures = {}
-            models = models if digest is None else _digests(connection, aliased)
-        return cls(name, version, models, figures)
+        digest = (kept := releases.tag_mapping(text)).pop(KEY, None)
+        if digest == sha256_json(kept):
+            figures = {name: Figure.from_json(value) for name, value in kept["figures"].items()}
+            return cls(name, version, kept["models"], figures)
+        # edited in MLflow, or of an earlier version: measured again
+        models = (digest is None and releases.measured_models(text)) or _digests(connection, aliased)
+        return cls(name, version, models, {})
 
 
 def _digests(connection: server.Connection, versions: Mapping[str, str]) -> dict[str, str]:

@@ -104,8 +104,9 @@ class BetterBeyondChance(PromotionRule):
             f"(gain {significant(gain, sign='+')}, needed are {self.margin:g} x {significant(primary.half_width)})"
         ]
         worse = [
-            f"{guard.metric} {new[guard.metric]} against {old[guard.metric]} is worse by more than chance may give "
-            f"({significant(-_gain(found[guard.metric], guard.better))}; {significant(found[guard.metric].half_width)})"
+            f"{guard.metric} {new[guard.metric]} against {old[guard.metric]} is worse by "
+            f"{significant(-_gain(found[guard.metric], guard.better))}, more than the "
+            f"{significant(found[guard.metric].half_width)} that chance may give"
             for guard in self.guards
             if -_gain(found[guard.metric], guard.better) > found[guard.metric].half_width
         ]

@@ -5,8 +5,10 @@ The base transformer comes first; its versions carry the release's figures.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
@@ -21,6 +23,22 @@ MODEL_ARTIFACTS = {transformer.version_name: transformer.name for transformer in
 
 METRIC_TAG = "walt.metric/"
 """Before the name of a metric: a tag on a model version, with the value and interval that its release reached."""
+
+
+def tag_mapping(text: str | None) -> dict[str, Any]:
+    """What a tag of ours says in JSON; empty where there is none, or somebody made something else of it in MLflow."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def measured_models(text: str | None) -> dict[str, str]:
+    """Name of each model that was evaluated together -> its digest, by the tag with the figures; empty where it says
+    nothing of them."""
+    found = tag_mapping(text).get("models")
+    return found if isinstance(found, dict) else {}
 
 
 def release_folders(paths: Paths) -> dict[str, Path]:

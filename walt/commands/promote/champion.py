@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from walt.autoencoder.config import AutoencoderConfig
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.left_out import NOTE, is_left_out
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import read_json, write_json
+from walt.data.clip_table import read_clip_rows
 from walt.data.shards import INDEX_NAME
 from walt.nn.pretrained import load_config
 from walt.project.params import Params
@@ -42,15 +44,15 @@ def measure_champion(params: Params, root: Path, models: Mapping[str, Path]) -> 
         The content of ``results/evaluation.json`` for them.
 
     Raises:
-        ConfigurationError: they cannot be sampled from or evaluated with these settings, or make videos of a size in
-            which no clips are stored.
+        ConfigurationError: they cannot be sampled from or evaluated with these settings, or make videos of a size or
+            length of which no clips are stored.
         StorageError: the disk is full, or MLflow cannot be reached.
     """
     place = Paths(Paths(root).work("promote") / "champion")
     shutil.rmtree(place.root, ignore_errors=True)
     try:
         _furnish(place, Paths(root), models)
-        _check_size(place, params.sample.cascade)
+        _check_form(place, params.sample.cascade)
         write_json(place.root / PARAMS_FILE, _with_absolute_paths(params, Paths(root)))
         for stage in ("sample", "evaluate"):
             run_stage(get_stage(stage), place.root)
@@ -68,22 +70,36 @@ def _furnish(place: Paths, project: Paths, models: Mapping[str, Path]) -> None:
     for artifact in ("clips", "manifest", "captions"):
         _link(place, artifact, getattr(project, artifact), "")
     fits = all(_digest(getattr(place, model)) == _digest(getattr(project, model)) for model in _OF_LATENTS.values())
-    fits = fits and all(_is_stored(project.latents, _size(model)) for model in trained_transformers(place).values())
+    fits = fits and all(
+        _is_stored(project.latents, _config(model).resolution) for model in trained_transformers(place).values()
+    )
     for artifact in _OF_LATENTS:
         _link(place, artifact, getattr(project, artifact) if fits else None, "those here are of other models")
 
 
-def _check_size(place: Paths, super_resolution: bool) -> None:
-    size = _size([*cascade(place, super_resolution).values()][-1])
-    if not _is_stored(place.clips, size):
+def _check_form(place: Paths, super_resolution: bool) -> None:
+    """Raise ConfigurationError where no stored clip has the size and the length of what the models make."""
+    config = _config([*cascade(place, super_resolution).values()][-1])
+    otherwise = "or, where these models are not to take its place, give them another tracking.model_prefix"
+    if not _is_stored(place.clips, config.resolution):
         raise ConfigurationError(
-            f"it makes videos of {size_folder(size)}, and no clips are stored in that size: add it to ingest.sizes; "
-            "or, where these models are not to take its place, give them another tracking.model_prefix"
+            f"it makes videos of {size_folder(config.resolution)}, and no clips are stored in that size: add it to "
+            f"ingest.sizes; {otherwise}"
+        )
+    factor = load_config(place.autoencoder, AutoencoderConfig).temporal_factor
+    frames = 1 + factor * (config.latent_grid[0] - 1)
+    if is_left_out(place.clips):
+        return
+    stored = sorted({row.num_frames for row in read_clip_rows(place.clips)})
+    if frames not in stored:
+        raise ConfigurationError(
+            f"it makes videos of {frames} frames, and the stored clips have {' or '.join(map(str, stored))}: what is "
+            f"measured of them would not be comparable; set ingest.num_frames to {frames}, {otherwise}"
         )
 
 
-def _size(transformer: Path) -> Size:
-    return load_config(transformer, TransformerConfig).resolution
+def _config(transformer: Path) -> TransformerConfig:
+    return load_config(transformer, TransformerConfig)
 
 
 def _is_stored(data: Path, size: Size) -> bool:
