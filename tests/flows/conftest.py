@@ -23,7 +23,7 @@ def prefect_server(prefect_database: PrefectDatabase, tmp_path_factory: pytest.T
     prefect_database.copy_to(database)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utilities, "mkdtemp", lambda: str(database.parent))
-        with utilities.prefect_test_harness(server_startup_timeout=120):
+        with utilities.prefect_test_harness(server_startup_timeout=240):
             assert database.is_file(), "it is elsewhere in this version of Prefect"
             prefect_database.keep(database)
             yield
