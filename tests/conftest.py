@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,9 @@ from tests.support.memory_folder import MemoryFolder, on_disk  # noqa: F401
 from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.prefect_database import prefect_database  # noqa: F401
 from tests.support.s3 import _own_proxy, bucket, s3_server  # noqa: F401
+from tests.support.scheduling import TOGETHER, TogetherScheduling
 from tests.support.tracking import empty_database  # noqa: F401
-from tests.support.warm import stages, warm, warm_dvc  # noqa: F401
+from tests.support.warm import dvc_is_warm, stages, warm, warm_dvc, warm_walt  # noqa: F401
 from tests.support.web import web  # noqa: F401
 from walt.core import environment
 
@@ -63,10 +65,20 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules of which a test needs a time limit of its own come first, those of whole pipelines before all, so that
-    processes end together."""
+    """Modules of which a test needs a time limit of its own come first, those of whole pipelines before all and then
+    rooms that are not spread, so that processes end together."""
     long = {item.path for item in items if item.get_closest_marker("timeout")}
-    items.sort(key=lambda item: (item.path.parent.name != "end_to_end", item.path not in long))
+    items.sort(
+        key=lambda item: (
+            item.path.parent.name != "end_to_end", not item.nodeid.startswith(TOGETHER), item.path not in long
+        )
+    )  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)  # of xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherScheduling | None:
+    """As ``make test`` asks for."""
+    return TogetherScheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_collection_finish() -> None:

@@ -263,7 +263,7 @@ def test_a_registry_that_is_away_stops_it(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_release_or_the_workspace_needs_stays_in_dvcs_cache(root: Path) -> None:
+def test_what_a_release_or_the_workspace_needs_stays_in_dvcs_cache(root: Path, dvc_is_warm: None) -> None:
     """Only DVC itself can say what it keeps; the release's lock is in no commit."""
 
     def call(*command: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.project import SHARED, copy_project, run
-from tests.support.warm import Warm
+from tests.support.project import SHARED, copy_project, walt
 from walt.core.config import read_yaml
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
@@ -33,7 +32,7 @@ TRAININGS = [transformer.training for transformer in TRANSFORMERS]
 
 def of_classes(project: Path, name: str, num_classes: int) -> dict[str, Any]:
     """The tiny recipe's parameters for a dataset of classes; nothing takes text."""
-    run(project, "walt", "init", "--recipe", "tiny", "--force")
+    walt(project, "init", "--recipe", "tiny", "--force")
     params = read_yaml(project / "params.yaml")
     params["dataset"] = {"descriptor": f"datasets/{name}.yaml", "path": f"data/{name}"}
     for model in ("base", "sr_2x", "sr_4x"):
@@ -48,15 +47,14 @@ def of_classes(project: Path, name: str, num_classes: int) -> dict[str, Any]:
 
 def run_all(project: Path, params: dict[str, Any]) -> dict[str, Any]:
     (project / "params.yaml").write_text(json.dumps(params), encoding="utf-8")  # JSON is YAML
-    run(project, "walt", "check")
-    run(project, "walt", "prepare")
+    walt(project, "check")
+    walt(project, "prepare")
     return {stage.name: run_stage(stage, project) for stage in STAGES}
 
 
-def test_videos_by_their_class(tmp_path: Path, warm: Warm) -> None:
+def test_videos_by_their_class(tmp_path: Path) -> None:
     """Split 2, whose training list has the four clips that are here."""
     project = copy_project(tmp_path / "project")
-    warm.install(project)
     params = of_classes(project, "ucf101", 101)
     for training in TRAININGS:
         params[training]["image_fraction"] = 0.0
@@ -77,14 +75,13 @@ def test_videos_by_their_class(tmp_path: Path, warm: Warm) -> None:
     samples = read_samples(paths.samples)
     assert [sample.prompt for sample in samples] == ["class 0", "class 1", "class 2", "class 3"]
     assert decode_clip(samples[0].path.read_bytes()).shape == (9, 64, 128, 3)
-    run(project, "walt", "sample", "--class", "6", "--no-cascade", "--format", "gif")
+    walt(project, "sample", "--class", "6", "--no-cascade", "--format", "gif")
     assert (project / "samples/class-6-seed0.gif").is_file()
 
 
-def test_pictures_by_their_class(tmp_path: Path, warm: Warm) -> None:
+def test_pictures_by_their_class(tmp_path: Path) -> None:
     """An autoencoder in 2D and a base model of one frame; nothing follows it."""
     project = copy_project(tmp_path / "project")
-    warm.install(project)
     params = of_classes(project, "imagenet", 1000)
     for section in (*TRANSFORMER_NAMES[1:], *TRAININGS[1:]):
         params[section] = None

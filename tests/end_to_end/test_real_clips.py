@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import SHARED, copy_project, run
-from tests.support.warm import Warm
+from tests.support.project import SHARED, copy_project, walt
 from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.data.manifest import read_manifest, read_rejects
@@ -21,13 +20,12 @@ pytestmark = [
 ]
 
 
-def test_every_stage_runs_on_real_clips(tmp_path: Path, warm: Warm) -> None:
+def test_every_stage_runs_on_real_clips(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
-    warm.install(project)
     videos = str(SHARED / "data")
-    run(project, "walt", "init", "--recipe", "tiny", "--force", "--videos", videos, "--captions", "captions.csv",
+    walt(project, "init", "--recipe", "tiny", "--force", "--videos", videos, "--captions", "captions.csv",
         "--name", "real")  # fmt: skip
-    run(project, "walt", "prepare")
+    walt(project, "prepare")
     figures = {stage.name: run_stage(stage, project) for stage in STAGES}
 
     paths = Paths(project)

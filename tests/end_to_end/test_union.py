@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.project import copy_project, run
-from tests.support.warm import Warm
+from tests.support.project import copy_project, walt
 from walt.core.config import read_yaml
 from walt.core.paths import Paths
 from walt.data.manifest import read_manifest
@@ -35,10 +34,9 @@ def pictures(file: Path, count: int) -> None:
                 (file.parent / f"x.{suffix}").unlink()
 
 
-def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path, warm: Warm) -> None:
+def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
-    warm.install(project)
-    run(project, "walt", "init", "--recipe", "tiny", "--force")
+    walt(project, "init", "--recipe", "tiny", "--force")
     descriptor = read_yaml(project / "datasets/union.yaml")
     shapes = read_yaml(project / "datasets/shapes.yaml")
     members = descriptor["source"]["members"]
@@ -51,7 +49,7 @@ def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path, 
     params["promotion"] |= {"metric": "frechet_distance/random_network", "better": "lower", "guards": [], "floor": None}
     (project / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     pictures(project / "data/union/pictures/0.tar", 8)
-    run(project, "walt", "prepare")
+    walt(project, "prepare")
 
     names = ("ingest", "train-autoencoder", "caption", "encode-text", "encode-video", "train-base")
     figures = {name: run_stage(get_stage(name), project) for name in names}
@@ -67,4 +65,4 @@ def test_videos_and_pictures_of_two_collections_train_one_model(tmp_path: Path, 
     with closing(sqlite3.connect(project / "mlflow.db")) as runs:
         drawn = {key for (key,) in runs.execute("select distinct key from metrics")}
     assert {"video", "image"} <= drawn, "each step has some of both"
-    assert "Members of the union" in run(project, "walt", "inspect")
+    assert "Members of the union" in walt(project, "inspect")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import ROOT
+from tests.support.warm import WarmCommand
 from walt.data.manifest import read_manifest
 from walt.project.recipes import recipe_names
 
@@ -18,9 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package of a wheel made from what git knows, so that nothing of the clone is beside it."""
+def installed(tmp_path_factory: pytest.TempPathFactory, warm_dvc: WarmCommand) -> Path:
+    """The package of a wheel made from what git knows, so that nothing of the clone is beside it. DVC, which is not of
+    the wheel, is forked."""
     folder = tmp_path_factory.mktemp("wheel")
+    warm_dvc.write(folder)
     source = folder / "source"
     source.mkdir()
     names = subprocess.run(
@@ -43,7 +46,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, project: Path, *command: str) -> str:
     """Run a command in the project, with the unpacked wheel before everything else that is installed."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join(map(str, [installed.parent, Path(sys.executable).parent, os.environ["PATH"]]))
     environment = {**os.environ, "PYTHONPATH": str(installed), "PATH": path}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"

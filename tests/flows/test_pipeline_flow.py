@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from flows.processes import Ended, command_environment
 from flows.walt import main
 from tests.support.fake_project import ROOT, behave, runs, use_own_dvc
 from tests.support.openlineage import REASON, ask_for_file, read_events
+from tests.support.warm import WarmCommand
 from walt.core.errors import ConfigurationError, LockedError
 from walt.core.storage import lock
 from walt.project.registry import STAGE_NAMES, stages_needed_for
@@ -105,27 +105,30 @@ def test_the_direct_run_ends_with_1_when_a_stage_fails(project: Path, capsys: py
     ],
 )
 def test_a_typo_ends_the_direct_run_with_2_before_prefect_is_imported(
-    project: Path, file: str, old: str, new: str, said: str
+    project: Path, warm_walt: WarmCommand, file: str, old: str, new: str, said: str
 ) -> None:
     path = project / file
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    assert said in refused_before_prefect(project)
+    assert said in refused_before_prefect(project, warm_walt)
     assert not (project / "calls").exists()
 
 
-def test_without_a_pipeline_the_direct_run_ends_with_2_before_prefect_is_imported(project: Path) -> None:
+def test_without_a_pipeline_the_direct_run_ends_with_2_before_prefect_is_imported(
+    project: Path, warm_walt: WarmCommand
+) -> None:
     (project / "dvc.yaml").unlink()
-    assert "no dvc.yaml here: `walt init` in an empty folder makes a project" in refused_before_prefect(project)
+    said = refused_before_prefect(project, warm_walt)
+    assert "no dvc.yaml here: `walt init` in an empty folder makes a project" in said
 
 
-def refused_before_prefect(project: Path) -> str:
+def refused_before_prefect(project: Path, warm_walt: WarmCommand) -> str:
     """The one line with which the direct run ends with 2, in a process that has not imported Prefect."""
     code = (
         "import sys; from flows.walt import main; code = main([]); sys.exit(99 if 'prefect' in sys.modules else code)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, check=False
+        [warm_walt.python, "-c", code], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1

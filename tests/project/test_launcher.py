@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.forked_stages import ForkedStages
+from tests.support.forked_stages import ERRORS, PRINTED, ForkedStages
 from tests.support.ranks_project import (
     set_parameters,
     start,
@@ -165,26 +165,27 @@ def test_a_stage_is_stopped_as_one_loses_a_rank_and_goes_on_with_other_numbers(
 
 
 @pytest.mark.slow
-def test_the_message_of_the_rank_that_fails_is_the_stages(tmp_path: Path, empty_database: Path) -> None:
+def test_the_message_of_the_rank_that_fails_is_the_stages(
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
+) -> None:
     root = write_project(
         tmp_path, empty_database, compute={"devices": 2}, base={"text_width": 24}, text={"encoder": "somewhere"}
     )
-    process = start(root, "train-base")
+    process = stages(root, "train-base")
     _, errors = process.communicate()
-    assert process.returncode == 2
+    assert process.wait() == 2
     assert errors.splitlines()[-1].startswith("walt: base.text_width is 24, but")
     assert "Traceback" not in errors
 
 
 @pytest.mark.slow
-def test_a_training_whose_reader_has_gone_finishes(tmp_path: Path, empty_database: Path) -> None:
+def test_a_training_whose_reader_has_gone_finishes(tmp_path: Path, empty_database: Path, stages: ForkedStages) -> None:
     long = {"steps": 30, "batch_size": 8, "checkpoint_every": 1, "log_every": 1, "spike_threshold": 0.0001}
     root = write_project(tmp_path, empty_database, train_base=long, compute={"devices": 2})
-    process = start(root, "train-base")
-    wait_for(process, lambda: steps_saved(root / "work/train-base"))
-    assert process.stdout
-    process.stdout.close()  # as `| head` does
-    assert process.stderr
-    errors = process.stderr.read()
-    assert process.wait() == 0, errors
+    os.mkfifo(root / PRINTED)
+    process = stages(root, "train-base")
+    with open(root / PRINTED, encoding="utf-8"):
+        wait_for(process, lambda: steps_saved(root / "work/train-base"))
+    # closed, as `| head` does
+    assert process.wait() == 0, (root / ERRORS).read_text(encoding="utf-8")
     assert max(steps_saved(root / "work/train-base")) == 30

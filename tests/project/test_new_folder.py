@@ -123,7 +123,7 @@ def test_without_a_project_one_line_says_how_to_make_one(folder: Path) -> None:
 @pytest.mark.parametrize(
     "git", [pytest.param(git, marks=pytest.mark.slow) for git in ("none", "here", "above")] + ["ignored"]
 )
-def test_dvc_begins_with_git_or_without(tmp_path: Path, git: str) -> None:
+def test_dvc_begins_with_git_or_without(tmp_path: Path, git: str, dvc_is_warm: None) -> None:
     root = tmp_path / "mine"
     root.mkdir()
     if git != "none":

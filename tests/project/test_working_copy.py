@@ -33,7 +33,7 @@ def write(root: Path, **files: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
+def made(tmp_path_factory: pytest.TempPathFactory, dvc_is_warm: None) -> tuple[Path, str, Path]:
     """A project in a subfolder of its repository, whose release's settings were not committed, and which went on.
 
     Its folder, the release's commit, and the folder of what was kept with the release.

@@ -113,9 +113,9 @@ class ForkedStages:
 
 
 @contextmanager
-def forked_stages() -> Iterator[ForkedStages]:
-    """A server of such processes, with one thread each."""
-    command = [sys.executable, "-m", "tests.support.forked_stages"]
+def forked_stages(python: str = sys.executable) -> Iterator[ForkedStages]:
+    """A server of such processes, with one thread each, which this Python runs."""
+    command = [python, "-m", forked_stages.__module__]
     with (
         TemporaryDirectory() as temporary,
         subprocess.Popen(

@@ -55,6 +55,12 @@ def on_disk() -> Iterator[Path]:
         yield Path(folder)
 
 
+def folder_of_run(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a test run have in common, for what one of them makes for all."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 def _is_usable(folder: Path, room: int) -> bool:
     if not os.access(folder, os.W_OK | os.X_OK):
         return False

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.memory_folder import folder_of_run
+
 
 @dataclass(frozen=True)
 class PrefectDatabase:
@@ -41,5 +43,4 @@ class PrefectDatabase:
 @pytest.fixture(scope="session")
 def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> PrefectDatabase:
     """For servers that tests start."""
-    own = tmp_path_factory.getbasetemp()
-    return PrefectDatabase((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "prefect-set-up.db")
+    return PrefectDatabase(folder_of_run(tmp_path_factory) / "prefect-set-up.db")

@@ -6,8 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from walt.cli import app
 from walt.project.recipes import recipe_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +45,14 @@ def look_like_a_clone(folder: Path) -> None:
 def tools_of(project: Path) -> Path:
     """The folder whose programs come before the environment's for ``run``; by default there is none."""
     return project.with_name(f"{project.name}-tools")
+
+
+def walt(project: Path, *arguments: str) -> str:
+    """Run ``walt`` of this checkout in the project, in this process, and return what it printed; it must succeed."""
+    with chdir(project):
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, f"walt {' '.join(arguments)} exited {result.exit_code}:\n{result.output}"
+    return result.stdout
 
 
 def run(project: Path, *command: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.support.memory_folder import folder_of_run
 from walt.tracking import schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.lineage import TAKEDOWN_TAG
@@ -21,8 +21,7 @@ DOWN = CONFIG.model_copy(update={"uri": "http://127.0.0.1:9"})  # the discard po
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new MLflow database takes seconds; a copy of one takes none. The processes of a test run share it."""
-    own = tmp_path_factory.getbasetemp()
-    kept = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "mlflow-empty.db"
+    kept = folder_of_run(tmp_path_factory) / "mlflow-empty.db"
     if not kept.is_file():
         root = tmp_path_factory.mktemp("mlflow")
         connect(CONFIG.model_copy(update={"experiment": "unused"}), root)

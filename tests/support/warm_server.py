@@ -1,7 +1,8 @@
 """A process that has the libraries of ``walt``'s stages or of ``dvc`` loaded, and forks: see ``tests/support/warm.py``.
 
 It knows nothing of ``walt``: each fork imports that from the project for which it works. Its arguments are the name of
-the command and the path of a Unix socket; it ends when its standard input does.
+the command and the path of a Unix socket; it ends when its standard input does. A request may also be what Python is
+given: ``-m`` and a module, or ``-c`` and a program.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
 import sys
+import tempfile
+import types
+from pathlib import Path
 from typing import Any
 
 _OF_STAGES = (
@@ -30,6 +35,8 @@ _OF_DVC = (
     "dvc_data.hashfile.db.local", "psutil", "configobj", "networkx", "pyparsing",
 )  # fmt: skip
 LIBRARIES = {"walt": _OF_STAGES, "dvc": _OF_DVC}
+ARE_YOU_THERE = b"?"
+"""What is sent instead of a request by whoever only wants an answer."""
 
 
 def next_request(path: str) -> dict[str, Any]:
@@ -53,7 +60,10 @@ def next_request(path: str) -> dict[str, Any]:
 
 def _answered(connection: socket.socket) -> dict[str, Any]:
     """Fork once more: the child returns with the request; this process reports its exit status and ends."""
-    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    sent, files, _, _ = socket.recv_fds(connection, 1, 3)
+    if sent == ARE_YOU_THERE:
+        connection.sendall(b"!")
+        os._exit(0)
     with connection.makefile("rb") as stream:
         request: dict[str, Any] = json.load(stream)
     child = os.fork()
@@ -72,6 +82,8 @@ def main() -> None:
     """Load the libraries, serve, and in each fork be the command."""
     sys.path.pop(0)  # this file's folder
     command, path = sys.argv[1:]
+    if os.fork():
+        os._exit(0)  # it is nobody's child: whoever started it may look for what its own tests have left
     for name in LIBRARIES[command]:
         importlib.import_module(name)
     gc.freeze()  # what is loaded is there to stay, and forks share it
@@ -79,15 +91,30 @@ def main() -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # the caller's may be another
+    sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if request["python"]:
+        _run_python(*request["arguments"])
+        return
     sys.argv = [command, *request["arguments"]]
     if command == "dvc":
         from dvc.cli import main as dvc
 
         sys.exit(dvc())
-    sys.path[:0] = request["environment"]["PYTHONPATH"].split(os.pathsep)
     from walt.cli import main as walt
 
     walt()
+
+
+def _run_python(option: str, program: str, *arguments: str) -> None:
+    """What ``python OPTION PROGRAM ARGUMENTS`` does."""
+    sys.path.insert(0, str(Path.cwd()))
+    sys.argv = [option, *arguments]
+    if option == "-m":
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    else:
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(program, vars(sys.modules["__main__"]))
 
 
 if __name__ == "__main__":

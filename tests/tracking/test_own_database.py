@@ -6,13 +6,13 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.tracking import CONFIG
+from tests.support.warm import WarmCommand
 from walt.tracking import own_database, server
 from walt.tracking.runs import start_run
 
@@ -51,10 +51,11 @@ print(server.connect(CONFIG, Path.cwd()).experiment_id)
 
 
 @pytest.mark.slow
-def test_processes_that_begin_together_make_one_database(tmp_path: Path) -> None:
+def test_processes_that_begin_together_make_one_database(tmp_path: Path, warm_walt: WarmCommand) -> None:
     both = [
         subprocess.Popen(
-            [sys.executable, "-c", CONNECT], cwd=tmp_path, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            [warm_walt.python, "-c", CONNECT], cwd=tmp_path, text=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for _ in range(2)

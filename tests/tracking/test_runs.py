@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
 from tests.support.tracking import CONFIG, DOWN
+from tests.support.warm import WarmCommand
 from walt.core.errors import ConfigurationError, TerminatedError
 from walt.tracking import server
 from walt.tracking.provenance import git_tags
@@ -205,8 +205,8 @@ def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monk
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_left_is_delivered_as_killed(root: Path) -> None:
-    _kill_in_a_run(root, "DOWN", {})
+def test_what_a_killed_process_left_is_delivered_as_killed(root: Path, warm_walt: WarmCommand) -> None:
+    _kill_in_a_run(warm_walt, root, "DOWN", {})
     [folder] = spool_folder(root).iterdir()
     with open(folder / "records.jsonl", "a", encoding="utf-8") as stream:
         stream.write('{"kind": "metr')  # cut while it was written
@@ -269,7 +269,7 @@ def test_a_deleted_experiment_ends_no_training(root: Path, capsys: pytest.Captur
     assert [folder.suffix for folder in spool_folder(root).iterdir()] == [REFUSED_SUFFIX]
 
 
-def _kill_in_a_run(root: Path, config: str, params: dict[str, int]) -> None:
+def _kill_in_a_run(warm_walt: WarmCommand, root: Path, config: str, params: dict[str, int]) -> None:
     """A process that dies with a figure logged; ``config`` is the name of one here."""
     code = (
         f"import os, signal; from pathlib import Path; from tests.support.tracking import {config}\n"
@@ -278,18 +278,18 @@ def _kill_in_a_run(root: Path, config: str, params: dict[str, int]) -> None:
         "    run.log_metrics({'loss': 0.5}, 10)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], env=os.environ, check=False)
+    killed = subprocess.run([warm_walt.python, "-c", code], cwd=Path(__file__).parents[2], env=os.environ, check=False)
     assert killed.returncode == -signal.SIGKILL
 
 
-def _kill_in_a_stored_run(root: Path) -> None:
-    _kill_in_a_run(root, "CONFIG", {"seed": 1})
+def _kill_in_a_stored_run(warm_walt: WarmCommand, root: Path) -> None:
+    _kill_in_a_run(warm_walt, root, "CONFIG", {"seed": 1})
     assert [run.info.status for run in _runs(root)] == ["RUNNING"]
 
 
 @pytest.mark.slow
-def test_a_training_that_continues_after_a_kill_is_one_run(root: Path) -> None:
-    _kill_in_a_stored_run(root)
+def test_a_training_that_continues_after_a_kill_is_one_run(root: Path, warm_walt: WarmCommand) -> None:
+    _kill_in_a_stored_run(warm_walt, root)
     with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.4}, 20)
         raise TerminatedError("now")
@@ -308,16 +308,18 @@ def test_a_training_that_continues_after_a_kill_is_one_run(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(root: Path) -> None:
-    _kill_in_a_stored_run(root)
+def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(
+    root: Path, warm_walt: WarmCommand
+) -> None:
+    _kill_in_a_stored_run(warm_walt, root)
     with start_run(CONFIG, root, "train-base", {"seed": 2}, {}):
         pass
     assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
 
 
 @pytest.mark.slow
-def test_a_run_that_was_deleted_after_a_kill_is_made_again(root: Path) -> None:
-    _kill_in_a_stored_run(root)
+def test_a_run_that_was_deleted_after_a_kill_is_made_again(root: Path, warm_walt: WarmCommand) -> None:
+    _kill_in_a_stored_run(warm_walt, root)
     _client(root).delete_run(_runs(root)[0].info.run_id)
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
         pass

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.tracking import CONFIG, set_version
+from tests.support.warm import WarmCommand
 from walt.core.errors import ConfigurationError, StorageError
 from walt.tracking import schema, server
 from walt.tracking.runs import start_run
@@ -73,7 +73,7 @@ def of_mlflow_2(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_database_of_mlflow_2_is_refused_as_it_is_and_works_after_its_upgrade(
-    of_mlflow_2: Path,
+    of_mlflow_2: Path, warm_walt: WarmCommand
 ) -> None:
     """It lacks tables, which MLflow would add without asking. The project was moved, too."""
     root = of_mlflow_2.parent
@@ -82,7 +82,7 @@ def test_a_database_of_mlflow_2_is_refused_as_it_is_and_works_after_its_upgrade(
     with pytest.raises(ConfigurationError, match=r"copy it, then `mlflow db upgrade sqlite:///.*mlflow.db`"):
         server.connect(CONFIG, root)
     assert of_mlflow_2.read_bytes() == before
-    command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{of_mlflow_2}"]
+    command = [str(warm_walt.python), "-m", "mlflow", "db", "upgrade", f"sqlite:///{of_mlflow_2}"]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
     connection = server.connect(CONFIG, root)
     (run,) = connection.client.search_runs([connection.experiment_id])
