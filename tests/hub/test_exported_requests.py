@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
 from PIL import Image
 
 from tests.support.diffusers_vaes import write_wan
@@ -105,6 +104,8 @@ def test_a_project_on_an_autoencoder_of_diffusers_goes_out_and_comes_back(projec
     out = tmp_path / "out"
     exported = export_model(project, Request(out))
     assert "| `vae` | `AutoencoderKLWan` of diffusers, as it was given" in (out / "README.md").read_text()
+    from diffusers import AutoencoderKLWan  # here: each process of pytest-xdist would load it to collect these tests
+
     theirs, given = AutoencoderKLWan.from_pretrained(out / "vae"), AutoencoderKLWan.from_pretrained(tmp_path / "wan")
     assert all(torch.equal(theirs.state_dict()[name], weight) for name, weight in given.state_dict().items())
     (ours,) = made_here(project, tmp_path / "here", Sampled(prompts=(PROMPT,), seed=7))
