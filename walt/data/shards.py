@@ -89,7 +89,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecor
     keys: set[str] = set()
     with atomic_write(path, buffering=_AT_ONCE) as stream:
         hashing = _HashingWriter(stream)
-        with tarfile.open(fileobj=hashing, mode="w|") as archive:
+        with tarfile.open(fileobj=hashing, mode="w|") as archive:  # type: ignore[call-overload]  # it only writes
             for key, members in samples:
                 _check_sample(key, members)
                 if key in keys:
