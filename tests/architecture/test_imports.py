@@ -221,42 +221,54 @@ _TOO_MUCH_FOR_WORKERS = {"torch", "pydantic", "pyarrow", "ray", "typer"}
 
 
 @pytest.mark.parametrize(
-    ("module", "forbidden"),
+    "rooms",
     [
+        {
+            "walt.project.registry": {"torch", "pydantic", "numpy"},
+            "walt.ingest.hash_and_cut": _TOO_MUCH_FOR_WORKERS,
+            "walt.ingest.stored_measures": _TOO_MUCH_FOR_WORKERS,
+            "walt.project.params": {"torch", "mlflow"},
+            "walt.cli": {"torch", "mlflow", "prefect", "transformers"},
+        },
         pytest.param(
-            "walt.transformer.model", {"transformers", "mlflow", "prefect", "webdataset", "pyarrow", "ray", "av"},
+            {
+                "walt.transformer.model": {"transformers", "mlflow", "prefect", "webdataset", "pyarrow", "ray", "av"},
+                "walt.stages.evaluate": (rarely := {"torchmetrics", "matplotlib", "scipy.stats"}),  # slow to load
+                "walt.project.autoencoder_validation": rarely,
+                "walt.project.transformer_validation": rarely,
+            },
             marks=pytest.mark.slow,
         ),
-        ("walt.project.registry", {"torch", "pydantic", "numpy"}),
-        ("walt.cli", {"torch", "mlflow", "prefect", "transformers"}),
-        ("walt.project.params", {"torch", "mlflow"}),
-        pytest.param(
-            "walt.stages.evaluate, walt.project.autoencoder_validation, walt.project.transformer_validation",
-            {"torchmetrics", "matplotlib", "scipy.stats"},  # slow to load, and not needed there
-            marks=pytest.mark.slow,
-        ),
-        ("walt.ingest.hash_and_cut", _TOO_MUCH_FOR_WORKERS),
-        ("walt.ingest.stored_measures", _TOO_MUCH_FOR_WORKERS),
     ],
-)  # fmt: skip
-def test_importing_a_room_loads_nothing_heavier_than_it_needs(module: str, forbidden: set[str]) -> None:
-    code = f"import {module}, sys; print(*sys.modules)"
+    ids=["without torch", "with torch"],
+)
+def test_importing_a_room_loads_nothing_heavier_than_it_needs(rooms: dict[str, set[str]]) -> None:
+    """One after the other in one process: what an earlier one loads, no later one may load either."""
+    code = "import sys\n" + "".join(f"import {module}\nprint(*sys.modules)\n" for module in rooms)
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not forbidden & set(loaded.stdout.split())
+    found = {
+        module: forbidden & set(line.split())
+        for (module, forbidden), line in zip(rooms.items(), loaded.stdout.splitlines(), strict=True)
+    }
+    assert not any(found.values()), found
 
 
-@pytest.mark.parametrize("room", ["media", "workers", "ingest", "export"])
-def test_no_module_of_these_rooms_loads_torch(room: str) -> None:
+def test_no_module_of_these_rooms_loads_torch() -> None:
     """Whatever it imports: all of them together, since torch once loaded stays."""
-    modules = [
-        ".".join(file.relative_to(ROOT).with_suffix("").parts)
-        for file in sorted((ROOT / "walt" / room).rglob("*.py"))
-        if file.name != "__init__.py"
-    ]
-    assert modules
-    code = f"import {', '.join(modules)}, sys; print('torch' in sys.modules)"
+    rooms = {
+        room: [
+            ".".join(file.relative_to(ROOT).with_suffix("").parts)
+            for file in sorted((ROOT / "walt" / room).rglob("*.py"))
+            if file.name != "__init__.py"
+        ]
+        for room in ("media", "workers", "ingest", "export")
+    }
+    assert all(rooms.values())
+    code = "import sys\n" + "".join(
+        f"import {', '.join(modules)}\nprint('{room}', 'torch' in sys.modules)\n" for room, modules in rooms.items()
+    )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert loaded.stdout == "False\n"
+    assert loaded.stdout.splitlines() == [f"{room} False" for room in rooms]
 
 
 def test_datasets_holds_no_python() -> None:

@@ -55,7 +55,8 @@ def test_any_world_size_partitions_the_same_global_batch(keys: set[str], step: i
     batch_size = 12 * per_rank
     whole = batch_keys(1, step, batch_size, keys)
     for world_size in (1, 2, 3, 4, 6, 12):
-        parts = [batch_keys(1, step, batch_size, keys)[rank::world_size] for rank in range(world_size)]
+        again = batch_keys(1, step, batch_size, keys)
+        parts = [again[rank::world_size] for rank in range(world_size)]
         assert {len(part) for part in parts} == {batch_size // world_size}
         assert Counter(key for part in parts for key in part) == Counter(whole)
         rejoined = [parts[i % world_size][i // world_size] for i in range(batch_size)]

@@ -19,7 +19,7 @@ from walt.media.mp4 import decode_clip
 from walt.media.video import probe
 
 CONFIG = ShapesGenerator(kind="shapes", videos=24, images=6, size=32, num_frames=17, fps=8, seed=0)
-COMPUTE = compute_settings(workers=2, backend="process")
+COMPUTE, INLINE = compute_settings(workers=2, backend="process"), compute_settings(workers=1)
 
 
 def centre(picture: np.ndarray, scene: Scene) -> np.ndarray:
@@ -83,26 +83,25 @@ def test_files_are_what_the_descriptor_says(folder: Path) -> None:
 def test_a_finished_folder_is_left_alone_and_a_broken_one_completed(folder: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     times = {path: path.stat().st_mtime_ns for path in before}
-    assert "already" in generate(CONFIG, folder, COMPUTE)
+    assert "already" in generate(CONFIG, folder, INLINE)
     assert times == {path: path.stat().st_mtime_ns for path in before}
     for lost in (("videos/00003.mp4", "captions.csv"), ("videos/00003.mp4",), ("captions.csv",)):
         for name in lost:
             (folder / name).unlink()
-        assert "made" in generate(CONFIG, folder, COMPUTE)
+        assert "made" in generate(CONFIG, folder, INLINE)
         assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_number_of_workers_changes_nothing(folder: Path, tmp_path: Path) -> None:
-    generate(CONFIG, tmp_path / "again", compute_settings(workers=1))
+    generate(CONFIG, tmp_path / "again", INLINE)
     for path in folder.rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes()
 
 
 def test_other_settings_replace_what_was_generated(tmp_path: Path) -> None:
-    inline = compute_settings(workers=1)
     small = CONFIG.model_copy(update={"videos": 3, "images": 1})
-    generate(small, tmp_path / "a", inline)
-    generate(small.model_copy(update={"videos": 1, "seed": 5}), tmp_path / "a", inline)
+    generate(small, tmp_path / "a", INLINE)
+    generate(small.model_copy(update={"videos": 1, "seed": 5}), tmp_path / "a", INLINE)
     assert sorted(path.name for path in (tmp_path / "a").rglob("*.*") if path.suffix != ".json") == [
         "00000.mp4", "00000.png", "captions.csv",
     ]  # fmt: skip

@@ -87,6 +87,19 @@ def test_plain_webdataset_can_read_the_tars(tmp_path: Path) -> None:
     ]
 
 
+def test_the_tars_are_those_of_webdatasets_own_writer_which_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = io.BytesIO()
+    with webdataset.TarWriter(theirs, encoder=False, mtime=0) as writer:
+        for key, members in SAMPLES:
+            writer.write({"__key__": key, **members})
+    for module in ("torch", "webdataset", "webdataset.writer"):
+        monkeypatch.setitem(sys.modules, module, None)
+    write_shard(tmp_path / "a.tar", SAMPLES)
+    assert (tmp_path / "a.tar").read_bytes() == theirs.getvalue()
+
+
 def test_same_samples_same_bytes_on_another_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fill(tmp_path / "a")
     monkeypatch.setattr(time, "time", lambda: 4e9)

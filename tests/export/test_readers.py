@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import mlcroissant
 import pytest
 import webdataset
 
-import datasets
 from tests.support.export_project import ROWS, exported, row, stored, write_project
 from walt.export.layouts import LAYOUTS
 
@@ -29,12 +27,16 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What ``datasets`` prepares goes to a folder of the test."""
+    import datasets  # here: each process of pytest-xdist would load it to collect these tests, which one runs
+
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
 
 
 def load(*arguments: Any, **options: Any) -> Any:
     """``datasets.load_dataset`` with pictures as bytes."""
+    import datasets
+
     found = datasets.load_dataset(*arguments, **options)
     kinds = (datasets.Video, datasets.Image)
     for name, kind in next(iter(found.values())).features.items():
@@ -107,6 +109,8 @@ def test_webdataset_loads_tars_by_their_range(exports: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_croissants_own_checker_finds_no_error_and_reads_every_clip(exports: Path, layout: str) -> None:
+    import mlcroissant
+
     dataset = mlcroissant.Dataset(jsonld=str(exports / layout / "croissant.json"))
     assert not dataset.metadata.issues.errors
     captions = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,17 @@ from walt.hub.project_models import Request, export_model
 pytestmark = pytest.mark.slow  # diffusers takes seconds to import
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    export_model(write_project(folder / "project"), Request(folder / "out"))
+    return folder / "out"
+
+
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
-    export_model(write_project(tmp_path / "project"), Request(tmp_path / "out"))
-    return tmp_path / "out"
+def out(exported: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(exported, tmp_path / "out")
 
 
 def loaded(out: Path, **options: Any) -> Any:

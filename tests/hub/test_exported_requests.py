@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
 from PIL import Image
 
 from tests.support.diffusers_vaes import write_wan
-from tests.support.exported import CLASSES, FRAMES, content, frames_elsewhere, write_project
+from tests.support.exported import CLASSES, FRAMES, Elsewhere, content, elsewhere, write_project
 from tests.support.tiny_models import AUTOENCODER, SECOND, drawn
 from walt.autoencoder.diffusers_vae import read_foreign
 from walt.autoencoder.io import save_foreign
@@ -34,6 +34,13 @@ pytestmark = pytest.mark.slow  # diffusers takes seconds to import, here and in 
 PROMPT = "a red circle"
 
 
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    """Which has no ``walt``."""
+    with elsewhere(tmp_path_factory.mktemp("elsewhere")) as found:
+        yield found
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Frame prediction, and 17 frames: parts of long videos."""
@@ -50,7 +57,7 @@ def photo(file: Path) -> Path:
     return file
 
 
-def test_stills_long_videos_given_frames_and_other_shapes(project: Path, tmp_path: Path) -> None:
+def test_stills_long_videos_given_frames_and_other_shapes(process: Elsewhere, project: Path, tmp_path: Path) -> None:
     export_model(project, Request(tmp_path / "out"))
     image = photo(tmp_path / "photo.png")
     (clip,) = made_here(project, tmp_path / "clip", Sampled(prompts=(PROMPT,), seed=1))
@@ -68,9 +75,8 @@ def test_stills_long_videos_given_frames_and_other_shapes(project: Path, tmp_pat
         ),
         "alone": (Sampled(continued=clip, cascade=False), {"video": small, "cascade": False}),
     }  # fmt: skip
-    calls = [(tmp_path / "out", {"prompt": PROMPT, "seed": 7, **call}) for _, call in cases.values()]
-    found = frames_elsewhere(tmp_path, *calls)
-    for (name, (request, _)), videos in zip(cases.items(), found, strict=True):
+    for name, (request, call) in cases.items():
+        videos = process.frames(tmp_path / "out", {"prompt": PROMPT, "seed": 7, **call})
         ours = made_here(project, tmp_path / name, request, prompts=(PROMPT,), seed=7)
         assert len(ours) == len(videos), name
         for file, video in zip(ours, videos, strict=True):
@@ -78,14 +84,14 @@ def test_stills_long_videos_given_frames_and_other_shapes(project: Path, tmp_pat
             assert again.read_bytes() == file.read_bytes(), file
 
 
-def test_two_super_resolution_models_go_out_and_come_back(tmp_path: Path) -> None:
+def test_two_super_resolution_models_go_out_and_come_back(process: Elsewhere, tmp_path: Path) -> None:
     """Of classes, each with its own noise."""
     project, out, other = write_project(tmp_path / "project", CLASSES, CLASSES), tmp_path / "out", tmp_path / "other"
     shutil.rmtree(Paths(project).sr_4x)  # it says that the model is left out
     save_transformer(Paths(project).sr_4x, drawn(WaltTransformer(SECOND.model_copy(update=CLASSES)), 4))
     assert {"super_resolution", "super_resolution_2"} <= export_model(project, Request(out)).components.keys()
     (ours,) = made_here(project, tmp_path / "here", Sampled(classes=(2,), seed=5))
-    (found,) = frames_elsewhere(tmp_path, (out, {"prompt": 2, "seed": 5}))
+    found = process.frames(out, {"prompt": 2, "seed": 5})
     assert found.shape[2:4] == (64, 64)
     assert rewritten(tmp_path / "elsewhere", ours, found[0]).read_bytes() == ours.read_bytes()
     other.mkdir()
@@ -96,7 +102,9 @@ def test_two_super_resolution_models_go_out_and_come_back(tmp_path: Path) -> Non
     assert again.read_bytes() == ours.read_bytes()
 
 
-def test_a_project_on_an_autoencoder_of_diffusers_goes_out_and_comes_back(project: Path, tmp_path: Path) -> None:
+def test_a_project_on_an_autoencoder_of_diffusers_goes_out_and_comes_back(
+    process: Elsewhere, project: Path, tmp_path: Path
+) -> None:
     place = Paths(project).autoencoder
     shutil.rmtree(place)
     write_wan(tmp_path / "wan")
@@ -105,10 +113,12 @@ def test_a_project_on_an_autoencoder_of_diffusers_goes_out_and_comes_back(projec
     out = tmp_path / "out"
     exported = export_model(project, Request(out))
     assert "| `vae` | `AutoencoderKLWan` of diffusers, as it was given" in (out / "README.md").read_text()
+    from diffusers import AutoencoderKLWan  # here: each process of pytest-xdist would load it to collect these tests
+
     theirs, given = AutoencoderKLWan.from_pretrained(out / "vae"), AutoencoderKLWan.from_pretrained(tmp_path / "wan")
     assert all(torch.equal(theirs.state_dict()[name], weight) for name, weight in given.state_dict().items())
     (ours,) = made_here(project, tmp_path / "here", Sampled(prompts=(PROMPT,), seed=7))
-    (found,) = frames_elsewhere(tmp_path, (out, {"prompt": PROMPT, "seed": 7}))
+    found = process.frames(out, {"prompt": PROMPT, "seed": 7})
     assert rewritten(tmp_path / "elsewhere", ours, found[0]).read_bytes() == ours.read_bytes()
     other = tmp_path / "other"
     other.mkdir()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -22,8 +23,21 @@ from walt.ingest.headers import Header, HeaderRequest, choose, read_header, read
 from walt.ingest.sources.items import Item, Refusal
 from walt.media.images import Limits
 from walt.media.kinds import kind_of
+from walt.workers.execute import map_items
 
 INLINE = compute_settings(workers=2)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers are read in this process: what they say is the same in one that takes a second to start."""
+
+    def map_here(
+        function: Callable[[HeaderRequest], Header], items: Iterable[HeaderRequest], *_: Any, **__: Any
+    ) -> Any:
+        return map_items(function, items, INLINE)
+
+    monkeypatch.setattr(headers, "map_items", map_here)
 
 
 def item(path: Path) -> Item:
@@ -54,7 +68,7 @@ def test_a_full_folder_for_copies_is_no_fault_of_a_source(tmp_path: Path, monkey
     assert read_header(LIMITS, request) == Refusal("a.mp4", "unreadable", said[0])
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_what_headers_say(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=16)
     Image.new("RGB", (40, 30)).save(tmp_path / "b.jpg")
@@ -63,7 +77,7 @@ def test_what_headers_say(tmp_path: Path) -> None:
     assert second == Header("b.jpg", "image", "jpeg", 40, 30, None, None, None)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_headers_say_what_the_bytes_are(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24, 32, 48), fps=16).rename(tmp_path / "a.jpg")
     Image.new("RGB", (40, 30)).save(tmp_path / "b.mp4", "PNG")
@@ -75,7 +89,7 @@ def test_headers_say_what_the_bytes_are(tmp_path: Path) -> None:
     assert third == Refusal("c.webp", "animated", "an animated WEBP, not a still; convert it to a video or GIF")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", counter(48), fps=24)
     items = [item(path)._replace(span=span) for span in ((0.5, 1.5), (0.5, 1.6))]
@@ -89,7 +103,7 @@ def test_a_span_may_be_as_long_as_the_limit_in_a_file_that_is_longer(tmp_path: P
     assert longer == Refusal("long.mp4", "too_long", "a span of 1.1 seconds, more than 1")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("#EXTM3U\n/etc/passwd")
@@ -138,7 +152,7 @@ def test_first_pictures_of_some(tmp_path: Path) -> None:
     assert pictures[2].shape == (10, 256, 3), "a very wide one is not enlarged to the height"
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_a_header_is_read_even_if_the_first_picture_is_damaged(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", counter(24), fps=24, container={"movflags": "faststart"})
     data = bytearray(video.read_bytes())

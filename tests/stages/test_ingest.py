@@ -75,6 +75,7 @@ def test_clips_tables_and_tars_agree(root: Path) -> None:
 
 
 @pytest.mark.slow
+@only_here
 def test_clips_have_the_right_frames(root: Path) -> None:
     run(root)
     reader = ShardReader(Paths(root).clips / "32x32")
@@ -87,16 +88,16 @@ def test_clips_have_the_right_frames(root: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "backend"), [(1, "process"), (3, "process")])
+@pytest.mark.parametrize(("place", "workers"), [("local", 1), ("local", 3), ("s3", 3)], indirect=["place"])
 def test_workers_and_the_order_of_rows_change_nothing(
-    root: Path, place: Place, tmp_path_factory: Any, workers: int, backend: str
+    root: Path, place: Place, tmp_path_factory: Any, workers: int
 ) -> None:
     run(root)
     other = place.settle(tmp_path_factory.mktemp("other"))
     shutil.copytree(root / "datasets", other / "datasets")
     shutil.copytree(root / "videos", other / "videos")
     add(other, dict(reversed(CAPTIONS.items())))
-    run(other, workers, backend)
+    run(other, workers, "process")
     assert outputs(other) == outputs(root)
 
 
@@ -208,6 +209,7 @@ def test_a_damaged_tar_is_made_again(root: Path) -> None:
 
 
 @pytest.mark.slow
+@only_here
 def test_a_damaged_cache_is_found_and_made_again(root: Path) -> None:
     run(root)
     before = outputs(root)
@@ -315,6 +317,7 @@ def test_a_decoder_that_hangs_or_crashes_costs_one_item(root: Path, monkeypatch:
 
 
 @pytest.mark.slow
+@only_here
 def test_too_many_rejects_end_the_stage_and_are_listed(root: Path) -> None:
     for name in ("x", "y"):
         (root / f"videos/{name}.mp4").write_text("no video" + name)
@@ -327,6 +330,7 @@ def test_too_many_rejects_end_the_stage_and_are_listed(root: Path) -> None:
     assert run(root, reject_limit=0.2)["rejected"] == 2
 
 
+@only_here
 def test_nothing_accepted_ends_the_stage(root: Path) -> None:
     with pytest.raises(RejectLimitError, match="none of 9 inputs"):
         run(root, num_frames=401, min_side=100, reject_limit=1.0)
@@ -348,6 +352,7 @@ def test_missing_files_are_named(root: Path, place: Place) -> None:
 
 
 @pytest.mark.slow
+@only_here
 def test_the_split_is_stable_when_data_are_added(root: Path) -> None:
     everything = dict(CAPTIONS)
     few = {name: text for name, text in everything.items() if name not in ("c.mp4", "d.mp4")}
@@ -373,6 +378,7 @@ def set_held_out(root: Path, share: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("held_out", ["1.0", "0.0"])
+@only_here
 def test_there_is_always_something_to_train_on(root: Path, held_out: str) -> None:
     set_held_out(root, held_out)
     figures = run(root)
@@ -382,6 +388,7 @@ def test_there_is_always_something_to_train_on(root: Path, held_out: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("names", [("a.mp4", "b.mp4"), tuple(CAPTIONS)])
+@only_here
 def test_a_small_folder_has_one_video_held_out(root: Path, names: tuple[str, ...]) -> None:
     """Nothing is drawn by so small a share: the video that a growing share would take first is held out."""
     set_held_out(root, "0.0000001")
@@ -396,6 +403,7 @@ def test_a_small_folder_has_one_video_held_out(root: Path, names: tuple[str, ...
     assert all(row.split == "held_out" for row in rows if row.source_sha256 == first)
 
 
+@only_here
 def test_the_only_video_is_trained_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     set_held_out(root, "0.0000001")
     for name in CAPTIONS.keys() - {"a.mp4", "still.png"}:
@@ -446,6 +454,7 @@ def test_kill_9_and_rerun_give_the_same_bytes(root: Path, tmp_path: Path, patter
 
 
 @pytest.mark.slow
+@only_here
 def test_while_tars_change_there_is_no_old_index(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(root)
     (root / "videos/a.mp4").unlink()

@@ -75,7 +75,11 @@ def test_kill_9_at_random_writes_until_one_run_succeeds(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize(
+    ("place", "number"),
+    [*(("local", number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)), ("s3", errno.ENOSPC)],
+    indirect=["place"],
+)
 def test_a_disk_that_fails_ends_the_stage_and_a_rerun_continues(
     number: int, root: Path, undisturbed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +160,7 @@ def test_a_place_that_cannot_be_written_is_found_before_any_work(root: Path) -> 
 
 
 @pytest.mark.slow
+@only_here
 def test_any_finished_file_that_was_cut_short_is_found_by_its_reader(root: Path) -> None:
     run(root)
     paths = Paths(root)
@@ -187,6 +192,7 @@ def test_a_second_run_at_the_same_time_is_refused_with_the_firsts_pid(root: Path
 
 
 @pytest.mark.slow
+@only_here
 def test_sources_that_are_gone_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.support.ingest_project import CAPTIONS, add
 

@@ -1,4 +1,7 @@
-"""The clip rule through the whole stage: where clips begin, which sizes they have, which are refused and recorded."""
+"""The clip rule through the whole stage: where clips begin, which sizes they have, which are refused and recorded.
+
+The rule reads pictures, wherever their files came from: in a bucket is what says that tables and sizes arrive there.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from PIL import Image
 
 from tests.support.ingest_project import DESCRIPTOR, SCREEN, add, config, outputs, rejects
 from tests.support.media import Frames, ffmpeg, read_counter, shared_data, write_video
-from tests.support.places import Place, everywhere, ingest_at
+from tests.support.places import Place, everywhere, ingest_at, only_here
 from walt.core.paths import Paths
 from walt.data.clip_dataset import ClipDataset
 from walt.data.clip_table import read_clip_rows
@@ -85,6 +88,7 @@ def starts(root: Path) -> list[float]:
         (1.5, 4, [0.0]),
     ],
 )
+@only_here
 def test_clips_begin_every_stride(root: Path, stride: float | None, clips: int, found: list[float]) -> None:
     write_video(root / "videos/a.mp4", moving(15, 0), fps=FPS)
     run(root, stride_seconds=stride, max_clips_per_video=clips)
@@ -104,6 +108,7 @@ def shots_of(*lengths: int) -> Frames:
         ("split", [0, 7, 12]),  # of the same 20 frames each shot holds what it can, from its beginning
     ],
 )
+@only_here
 def test_no_clip_crosses_a_cut(root: Path, cuts: str, found: list[int]) -> None:
     write_video(root / "videos/a.mp4", shots_of(7, 15, 4), fps=FPS)
     figures = run(root, screen_cuts=cuts, max_clips_per_video=4)
@@ -118,6 +123,7 @@ def test_no_clip_crosses_a_cut(root: Path, cuts: str, found: list[int]) -> None:
         assert all(score(row) < 27 for row in rows(root))
 
 
+@only_here
 def test_split_uses_only_the_frames_of_the_clips_without_cuts(root: Path) -> None:
     numbers = [0, 1, 2, 3, 4, 5, 6, 30, 31, 32, 33, 34, 35, 36, 37]  # a cut of 96 grey levels
     write_video(root / "videos/a.mp4", numbered(numbers), fps=FPS)
@@ -142,6 +148,7 @@ def test_split_handles_stills_and_short_videos(root: Path) -> None:
 
 
 @pytest.mark.slow
+@only_here
 def test_real_cuts(root: Path) -> None:
     shutil.copy(shared_data() / "clips/misc/bikes.mp4", root / "videos")
     run(root, num_frames=9, max_clips_per_video=8, screen_cuts="split")
@@ -193,6 +200,7 @@ def test_buckets(root: Path) -> None:
     assert outputs(root) == before
 
 
+@only_here
 def test_without_buckets_the_table_names_no_sizes(root: Path) -> None:
     write_video(root / "videos/a.mp4", moving(5, 0), fps=FPS)
     run(root, sizes=((24, 24), (32, 32)))
@@ -204,6 +212,7 @@ def test_without_buckets_the_table_names_no_sizes(root: Path) -> None:
     [("allow", {"a.mp4": None, "b.mp4": None}), ("leave_out", {"a.mp4": None, "b.mp4": "24x24"}),
      ("refuse", {"a.mp4": None})],
 )  # fmt: skip
+@only_here
 def test_nothing_is_enlarged_unless_it_is_allowed(root: Path, upscale: str, stored: dict[str, str | None]) -> None:
     write_video(root / "videos/a.mp4", moving(5, 0, 48, 48), fps=FPS)
     write_video(root / "videos/b.mp4", moving(5, 1, 40, 48), fps=FPS)
@@ -212,6 +221,7 @@ def test_nothing_is_enlarged_unless_it_is_allowed(root: Path, upscale: str, stor
     assert rejects(root) == ({"b.mp4": "too_small"} if upscale == "refuse" else {})
 
 
+@only_here
 def test_a_source_that_would_lose_too_much_is_refused(root: Path) -> None:
     write_video(root / "videos/a.mp4", moving(5, 0, 48, 72), fps=FPS)
     write_video(root / "videos/b.mp4", moving(5, 1, 48, 80), fps=FPS)
@@ -232,6 +242,7 @@ PASSES: dict[str, tuple[dict[str, Any], list[int], list[int]]] = {
 
 
 @pytest.mark.parametrize("code", PASSES)
+@only_here
 def test_each_rule_with_a_video_that_passes_and_one_that_does_not(root: Path, code: str) -> None:
     setting, good, bad = PASSES[code]
     write_video(root / "videos/good.mp4", numbered(good), fps=FPS)
@@ -273,6 +284,7 @@ def test_a_source_keeps_its_other_clips(root: Path) -> None:
     assert [(row.start_seconds, row.code) for row in clip_rejects(root)] == [(0.0, "no_motion")]
 
 
+@only_here
 def test_tars_do_not_depend_on_thresholds_that_all_pass(root: Path) -> None:
     write_video(root / "videos/a.mp4", moving(10, 0), fps=FPS)
     run(root)
@@ -284,6 +296,7 @@ def test_tars_do_not_depend_on_thresholds_that_all_pass(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ near-duplicates
 
 
+@only_here
 def test_a_copy_in_another_size_and_codec_is_a_near_duplicate(root: Path) -> None:
     original = root / "videos/z.mp4"
     write_video(original, moving(5, 0, 96, 96), fps=FPS)

@@ -143,6 +143,7 @@ def test_a_column_of_the_users_cannot_be_called_member(root: Path) -> None:
         run(root, union(films=numbered, tars=PICTURES))
 
 
+@only_here
 def test_equal_bytes_are_one_source_of_the_first_name(root: Path) -> None:
     shutil.copy(root / "videos/films/a.mp4", root / "videos/films/copy.mp4")
     shutil.copytree(root / "videos/films", root / "videos/others")
@@ -213,6 +214,7 @@ def test_every_video_gives_clips_if_a_clip_is_one_frame(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------- splits
 
 
+@only_here
 def test_each_member_has_its_own_share(root: Path) -> None:
     run(root, union(films=FILMS | {"held_out": 1.0}, tars=PICTURES))
     assert {name: row.split for name, row in manifest(root).items()} == {

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,16 @@ def given(value):
         return value
     return np.load(value["file"]) if value["file"].endswith(".npy") else Image.open(value["file"])
 
-for request in json.loads(sys.argv[1]):
+for line in sys.stdin:
+    request = json.loads(line)
     pipeline = DiffusionPipeline.from_pretrained(request["folder"], trust_remote_code=True)
     pipeline.set_progress_bar_config(disable=True)
     frames = pipeline(**{name: given(value) for name, value in request["call"].items()}).frames
     if request["call"].get("output_type", "pil") == "pil":
         frames = [[np.asarray(picture) for picture in video] for video in frames]
     np.save(request["out"], np.asarray(frames))
+    sys.__stdout__.write(request["out"] + "\\n")
+    sys.__stdout__.flush()
 """
 
 
@@ -58,22 +63,49 @@ def write_project(root: Path, base: dict[str, Any] | None = None, high: dict[str
     return root
 
 
+class Elsewhere:
+    """A process that cannot import ``walt``, in which diffusers loads folders. Made by ``elsewhere``."""
+
+    def __init__(self, process: subprocess.Popen[str], scratch: Path) -> None:
+        self._process, self._scratch, self._count = process, scratch, 0
+
+    def frames(self, folder: Path | str, call: dict[str, Any]) -> NDArray[Any]:
+        """What diffusers makes of a folder (or a name at an endpoint): the frames of a call. A path in the call is that
+        of a picture, or of an array with the frames of a video (``.npy``)."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._count += 1
+        out = str(self._scratch / f"{self._count}.npy")
+        self._process.stdin.write(json.dumps({"folder": str(folder), "call": _as_json(call), "out": out}) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:  # libraries may print, too
+            if line == f"{out}\n":
+                return np.load(out)  # type: ignore[no-any-return]
+        raise AssertionError((self._scratch / "errors").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def elsewhere(scratch: Path, **environment: str) -> Iterator[Elsewhere]:
+    """Such a process; it imports diffusers once, for seconds."""
+    own = {"HF_HOME": str(scratch / "hub"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    with (
+        open(scratch / "errors", "w", encoding="utf-8") as errors,
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", _ELSEWHERE], cwd=scratch, env={**os.environ, **own, **environment},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+        ) as process,
+    ):  # fmt: skip
+        assert process.stdin
+        yield Elsewhere(process, scratch)
+        process.stdin.close()
+
+
 def frames_elsewhere(
     scratch: Path, *calls: tuple[Path | str, dict[str, Any]], **environment: str
 ) -> list[NDArray[Any]]:
-    """What diffusers makes of folders (or names at an endpoint) in one process that cannot import ``walt``: the frames
-    of each call. A path in a call is that of a picture, or of an array with the frames of a video (``.npy``)."""
-    requests = [
-        {"folder": str(folder), "call": _as_json(call), "out": str(scratch / f"{number}.npy")}
-        for number, (folder, call) in enumerate(calls)
-    ]
-    own = {"HF_HOME": str(scratch / "hub"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _ELSEWHERE, json.dumps(requests)],
-        check=False, capture_output=True, text=True, cwd=scratch, env={**os.environ, **own, **environment},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [np.load(request["out"]) for request in requests]
+    """The frames of each call, of one such process."""
+    with elsewhere(scratch, **environment) as process:
+        return [process.frames(folder, call) for folder, call in calls]
 
 
 def _as_json(call: dict[str, Any]) -> dict[str, Any]:

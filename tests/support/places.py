@@ -32,10 +32,12 @@ from walt.stages import ingest
 
 _S3 = pytest.param("s3", marks=pytest.mark.slow)
 _S3_FAULTS = pytest.param("s3-faults", marks=pytest.mark.slow)
-everywhere = pytest.mark.parametrize("place", ["local", _S3, _S3_FAULTS], indirect=True)
-"""With faults on the way, too: for tests in which every first run that succeeds reads and publishes something."""
+everywhere = pytest.mark.parametrize("place", ["local", _S3_FAULTS], indirect=True)
+"""In a bucket with faults on the way: for tests in which every first run that succeeds reads and publishes something.
+All that is compared in a bucket without faults is compared here, too."""
 only_here = pytest.mark.parametrize("place", ["local"], indirect=True)
-"""For tests of what this machine's disk does."""
+"""For tests of what this machine's disk does, and of what comes after the files were read and before any is
+published."""
 
 _FAULTS = (
     Fault("GET .*list-type", 2, status=503),

@@ -1,4 +1,4 @@
-"""The transformer: patches, initial values, gradients, folders, and learning."""
+"""The transformer: patches, initial values, gradients and folders."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ import torch
 from torch import Tensor
 
 from tests.support.transformers import CLASS, SR, TINY, UNCONDITIONAL, inputs, stirred
-from walt.diffusion.config import DiffusionConfig
-from walt.diffusion.samplers import ddim, trailing_timesteps
-from walt.diffusion.schedule import Schedule
-from walt.training.diffusion_objective import DiffusionBatch, prediction_loss
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import WaltTransformer, load_transformer, patchify, save_transformer, unpatchify
 
@@ -94,39 +90,3 @@ def test_folder_round_trip(tmp_path: Path) -> None:
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
     )
     assert {file.name for file in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
-
-
-@pytest.mark.slow
-def test_one_batch_is_learned_and_sampled_back() -> None:
-    """Overfit four captioned latents, then sample from pure noise with the captions: PSNR above 25 dB."""
-    torch.manual_seed(0)
-    config = TINY.model_copy(update={"width": 64, "mlp_width": 128})
-    model = WaltTransformer(config)
-    schedule = Schedule.from_config(
-        DiffusionConfig(num_steps=1000, beta_start=1e-4, beta_end=0.02, zero_terminal_snr=True, prediction="v")
-    )
-    clean, text, mask = torch.randn(4, 3, 5, 4, 4), torch.randn(4, 7, 6), torch.ones(4, 7, dtype=torch.bool)
-    steps, repeats = 400, 2
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.99))
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(steps):
-        batch = DiffusionBatch(
-            clean.repeat(repeats, 1, 1, 1, 1), torch.randn(4 * repeats, 3, 5, 4, 4),
-            torch.randint(0, 1000, (4 * repeats,)), text.repeat(repeats, 1, 1), mask.repeat(repeats, 1),
-            images=False, low_resolution=None, noise_level=None,
-        )  # fmt: skip
-        loss = prediction_loss(model, schedule, batch, self_conditioning=step % 2 == 0).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-    model.eval()
-
-    def predict(x_t: Tensor, timestep: int) -> Tensor:
-        return model(x_t, torch.full((4,), timestep), text, mask)
-
-    sampled = ddim(predict, torch.randn(4, 3, 5, 4, 4), schedule, trailing_timesteps(schedule.num_steps, 50))
-    peak = float(clean.max() - clean.min())
-    psnr = 10 * torch.log10(peak**2 / (sampled - clean).square().mean())
-    assert float(psnr) > 25

@@ -33,7 +33,7 @@ def run(url: str | None, root: Path) -> int:
         ConfigurationError: no URL is given, and the parameters name none.
         StorageError, CorruptArtifactError: as ``walt.ingest.mirror.fetch``. LockedError: ingest runs.
     """
-    from walt.ingest.mirror import fetch  # imports webdataset, and with it torch, which --help does not need
+    from walt.ingest.mirror import fetch  # loads what --help does not need
 
     prefix = url or load_params(root).ingest.output
     if prefix is None:

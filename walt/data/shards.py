@@ -8,6 +8,8 @@ a tar that the index does not name is ignored, and one that differs from it is a
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,19 +86,26 @@ def write_shard(path: Path, samples: Iterable[tuple[str, Sample]]) -> ShardRecor
             not one of ``EXTENSIONS``.
         StorageError: the disk is full or read-only.
     """
-    from webdataset.writer import TarWriter  # it loads torch, which most users of this module do not need
-
     keys: set[str] = set()
     with atomic_write(path, buffering=_AT_ONCE) as stream:
         hashing = _HashingWriter(stream)
-        with TarWriter(hashing, encoder=False, mtime=0) as writer:
+        with tarfile.open(fileobj=hashing, mode="w|") as archive:  # type: ignore[call-overload]  # it only writes
             for key, members in samples:
                 _check_sample(key, members)
                 if key in keys:
                     raise ValueError(f"{path.name}: key '{key}' is there twice")
                 keys.add(key)
-                writer.write({"__key__": key, **members})
+                for extension in sorted(members):
+                    data = members[extension]
+                    archive.addfile(_header(f"{key}.{extension}", len(data)), io.BytesIO(data))
     return ShardRecord(path.name, len(keys), hashing.count, hashing.digest.hexdigest())
+
+
+def _header(name: str, size: int) -> tarfile.TarInfo:
+    """As webdataset's writer has it; that one cannot be imported without torch, seconds for a stage that has none."""
+    header = tarfile.TarInfo(name)
+    header.size, header.mtime, header.mode, header.uname, header.gname = size, 0, 0o444, "bigdata", "bigdata"
+    return header
 
 
 def _check_sample(key: str, members: Sample) -> None:
@@ -173,7 +182,7 @@ def iterate_shard(directory: Path, record: ShardRecord) -> Iterator[tuple[str, S
     Raises:
         CorruptArtifactError: the tar differs from its record, or contains a member that is not one of ``EXTENSIONS``.
     """
-    from webdataset.tariterators import group_by_keys, tar_file_expander  # it loads torch, as above
+    from webdataset.tariterators import group_by_keys, tar_file_expander  # webdataset loads torch
 
     verify_files(directory, [(record.shard, record.bytes, record.sha256)], again=True)  # it is read whole anyway
     path = directory / record.shard
