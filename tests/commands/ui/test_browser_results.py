@@ -1,4 +1,4 @@
-"""Finished videos on the page: they show what ``walt sample`` makes of the prompt, play in step, and say their settings."""
+"""Finished videos on the page show what ``walt sample`` makes of a prompt, play in step, and say their settings."""
 
 from __future__ import annotations
 
