@@ -43,10 +43,11 @@ def test_messages_and_documents_ask_for_extras_that_exist() -> None:
     assert wanted <= PROJECT["optional-dependencies"].keys()
 
 
-def test_no_document_installs_the_other_project_of_this_name() -> None:
+def test_no_document_and_no_message_installs_the_other_project_of_this_name() -> None:
     """PyPI's ``walt`` is not this one: pip has to be given a path."""
     documents = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "infra").rglob("*.md")]
-    texts = [document.read_text(encoding="utf-8") for document in documents]
+    code = [file for folder in ("walt", "flows", "infra", "benchmarks") for file in (ROOT / folder).rglob("*.py")]
+    texts = [file.read_text(encoding="utf-8") for file in (*documents, *code)]
     asked = [found for text in texts for found in re.findall(r"pip install '?(\S*\bwalt\b)", text)]
-    assert len(asked) > 4
+    assert len(asked) > 8
     assert set(asked) == {"/path/to/walt"}

@@ -56,9 +56,10 @@ def run(installed: Path, project: Path, *command: str) -> str:
 def test_a_wheel_has_recipes_templates_and_the_files_of_a_project(installed: Path) -> None:
     found = {file.relative_to(installed).as_posix() for file in installed.rglob("*") if file.is_file()}
     assert {f"walt/recipes/{name}.yaml" for name in [*recipe_names(), "defaults"]} <= found
-    templates = {file.relative_to(ROOT).as_posix() for file in (ROOT / "walt").rglob("*.jinja")}
-    assert templates
-    assert templates <= found
+    source = installed.with_name("source")
+    kept = {file.relative_to(source).as_posix() for file in (source / "walt").rglob("*") if file.is_file()}
+    assert {Path(name).suffix for name in kept} >= {".py", ".jinja", ".yaml", ".html", ".css", ".js"}
+    assert kept <= found, "what `walt ui` and the pages read too"
     project_files = {"prefect.yaml", "prefect.toml", ".dvc/config", ".dvcignore", "datasets/shapes.yaml"}
     assert {f"walt/project_files/{name}" for name in project_files} <= found
     assert not [name for name in found if name.startswith(("tests/", "benchmarks/"))]

@@ -18,7 +18,7 @@ import pytest
 from tests.support.loopback import serve
 
 Event = dict[str, Any]
-REASON = "openlineage-python is not installed: pip install 'walt[openlineage]'"
+REASON = "openlineage-python is not installed: pip install '/path/to/walt[openlineage]'"
 
 
 def ask_for_file(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:

@@ -112,7 +112,7 @@ def _build(about: dict[str, Any], where: str) -> nn.Module:
     try:
         import diffusers
     except ImportError:
-        raise ConfigurationError(f"{where}: needs diffusers; pip install 'walt[diffusers]'") from None
+        raise ConfigurationError(f"{where}: needs diffusers: pip install '/path/to/walt[diffusers]'") from None
     with torch.random.fork_rng(devices=[]):
         vae: nn.Module = getattr(diffusers, about["_class_name"]).from_config(about)
     return vae

@@ -78,7 +78,7 @@ def launch_on_cluster(stage: Stage, params: Params, root: Path, begin: Callable[
 
 def _check_ray(compute: ComputeConfig) -> None:
     if importlib.util.find_spec("ray") is None:
-        raise ConfigurationError(f"compute.nodes is {compute.nodes}, which needs Ray: pip install 'walt[ray]'")
+        raise ConfigurationError(f"compute.nodes is {compute.nodes}, which needs Ray: pip install '/path/to/walt[ray]'")
     if not os.environ.get("RAY_ADDRESS"):
         raise ConfigurationError(
             f"compute.nodes is {compute.nodes}, which needs a Ray cluster: RAY_ADDRESS names none (host:port, or auto "

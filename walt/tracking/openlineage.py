@@ -131,7 +131,7 @@ class _Events:
     def begin(self, inputs: Callable[[], Sequence[Dataset]]) -> None:
         """Connect, and send the first event."""
         if find_spec("openlineage") is None:
-            self._warn("its client is not installed: pip install 'walt[openlineage]'")
+            self._warn("its client is not installed: pip install '/path/to/walt[openlineage]'")
             return
         with self._survived():
             from openlineage.client import OpenLineageClient

@@ -232,13 +232,20 @@ def test_an_order_that_makes_no_sense_gets_a_line_at_once(waiting: Api, order: d
     assert waiting.get("jobs") == []
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"[]", b"prompt=a"])
-def test_a_body_that_is_no_order_gets_a_line(waiting: Api, body: bytes) -> None:
-    answer = waiting.client.post("/api/jobs", content=body, headers=JSON)
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b"{", "application/json", "the body of the request is not JSON"),
+        (b"prompt=a", "application/json", "the body of the request is not JSON"),
+        (b"", "application/json", "the body of the request is not an order"),
+        (b"[]", "application/json", "the body of the request is not an order"),
+        (b"prompt=a", "application/x-www-form-urlencoded", "sent with the header Content-Type: application/json"),
+    ],
+)
+def test_a_body_that_is_no_order_gets_a_line(waiting: Api, body: bytes, kind: str, said: str) -> None:
+    answer = waiting.client.post("/api/jobs", content=body, headers={"Content-Type": kind})
     assert answer.status_code == 422
-    if body not in (b"", b"[]"):
-        assert answer.json()["detail"] == "the body of the request is not JSON"
-    assert isinstance(answer.json()["detail"], str)
+    assert said in answer.json()["detail"]
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_options_that_cannot_work_end_it_with_a_line(
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = CliRunner().invoke(app, ["ui"])
     assert isinstance(result.exception, ConfigurationError)
-    assert "pip install 'walt[ui]'" in str(result.exception)
+    assert "pip install '/path/to/walt[ui]'" in str(result.exception)
 
 
 def test_help_needs_neither_torch_nor_fastapi() -> None:

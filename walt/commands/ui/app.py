@@ -201,11 +201,14 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     if first["type"] == "json_invalid":
         return JSONResponse({"detail": "the body of the request is not JSON"}, 422)
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    if not where:
+        said = "an order is an object of JSON, sent with the header Content-Type: application/json"
+        return JSONResponse({"detail": f"the body of the request is not an order: {said}"}, 422)
     if first["type"] == "extra_forbidden":
         nearest = did_you_mean(where, Order.model_fields)
         return JSONResponse({"detail": f"an order has no '{where}'{nearest}"}, 422)
     message = str(first["msg"])
-    return JSONResponse({"detail": f"{where}: {message[:1].lower()}{message[1:]}" if where else message}, 422)
+    return JSONResponse({"detail": f"{where}: {message[:1].lower()}{message[1:]}"}, 422)
 
 
 def _left(request: Request, error: Exception) -> Response:

@@ -297,7 +297,7 @@ async function poll() {
       finished = done;
     }
   } catch (error) {
-    const said = `The server does not answer: ${error.message}`;
+    const said = `The server does not answer; it is asked again every few seconds. (${error.message})`;
     if (byId("status").textContent !== said) byId("status").textContent = said;
   }
   clearTimeout(timer);

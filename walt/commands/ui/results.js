@@ -94,6 +94,18 @@ function deletion(result) {
   return button;
 }
 
+// Videos that stand side by side: the first one leads, the others show the same moment, and stop and start with it.
+function playInStep([first, ...others]) {
+  for (const event of ["timeupdate", "play", "pause"]) first.addEventListener(event, () => {
+    for (const video of others) {
+      const apart = Math.abs(video.currentTime - first.currentTime);
+      if (apart > 0.1 && first.currentTime < video.duration) video.currentTime = first.currentTime;
+      if (first.paused) video.pause();
+      else if (video.paused) video.play().catch(() => {});
+    }
+  });
+}
+
 async function showResults() {
   const results = await call(`api/results?limit=${shown}`);
   byId("empty").hidden = results.length > 0;
@@ -114,7 +126,10 @@ async function showResults() {
       members.reverse(); // in the order in which they were asked for
       for (const one of members) if (!cards.has(one.id)) cards.set(one.id, card(one));
       item = members.length > 1 ? element("div", "group") : cards.get(members[0].id);
-      if (members.length > 1) item.append(...members.map((one) => cards.get(one.id)));
+      if (members.length > 1) {
+        item.append(...members.map((one) => cards.get(one.id)));
+        playInStep([...item.querySelectorAll("video")]);
+      }
       Object.assign(item.dataset, { key, members: names });
     }
     old.delete(key);

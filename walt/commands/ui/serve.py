@@ -16,7 +16,7 @@ from walt.core.paths import ARTIFACTS
 from walt.core.storage import lock
 from walt.project.runner import load_params
 
-_MISSING = "walt ui needs FastAPI and uvicorn: pip install 'walt[ui]'"
+_MISSING = "walt ui needs FastAPI and uvicorn: pip install '/path/to/walt[ui]'"
 
 
 def serve(
