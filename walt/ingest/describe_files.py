@@ -17,8 +17,10 @@ from walt.core.pointers import pointer_at
 from walt.core.printable import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
+from walt.ingest.layouts.choice import Choice, Wish
 from walt.ingest.layouts.other_columns import further_columns, named_there
-from walt.ingest.layouts.recognise import Choice, Wish, recognise
+from walt.ingest.layouts.recognise import recognise
+from walt.ingest.layouts.same_captions import without_copies
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns, recognise_tables
 from walt.ingest.layouts.tars import recognise_tars
@@ -29,7 +31,7 @@ from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, ope
 from walt.ingest.sources.items import Item, Listing, Rules
 from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
 from walt.ingest.sources.locations import is_plain, open_location
-from walt.ingest.tables.read import is_table
+from walt.ingest.tables.read import FORMATS, is_table
 from walt.media.kinds import Kind, is_media
 
 HELD_OUT = 0.05
@@ -90,6 +92,7 @@ def describe_files(root: Path, given: Given) -> Described:
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", given.name or _default_name(root, given.videos)).strip("-") or "videos"
     rules = Rules(True, choice.captioned, _MOST_CHARACTERS, HELD_OUT)
     listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
+    choice, listing = _without_copies(choice, listing, Dataset(folder, rules, choice.classes))
     choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
     choice, listing = _without_further(choice, listing, Dataset(folder, rules, choice.classes))
     if both := _named_as_videos(listing):
@@ -170,7 +173,8 @@ def _of_patterns(folder: Folder, given: Given, pattern: str, names: list[str]) -
     for name in survey.media:
         stem = name.removesuffix(PurePosixPath(name).suffix)
         survey.texts += [text for text in (f"{stem}.txt", f"{name}.txt") if folder.has(text)]
-        survey.tables += [text for text in (f"{stem}.json", f"{name}.json") if folder.has(text)]
+        tables = (f"{start}{suffix}" for suffix in FORMATS for start in (stem, name))
+        survey.tables += [table for table in tables if folder.has(table)]
     if not survey.media:
         raise ConfigurationError(f"{printable(given.videos)}: contains no videos or images")
     choice = recognise(survey, _wish(given, None))
@@ -198,6 +202,19 @@ def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple
     source = source.model_copy(update={"absent": "skip"})
     notes = [*choice.notes, f"{missing} rows have no file here: they are left out (absent: skip)"]
     return replace(choice, source=source, notes=notes), Listing.collect(entries(source, dataset))
+
+
+def _without_copies(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
+    """Where rows of one table repeat those of another, tables that are wholly in another one are not read."""
+    source = choice.source
+    repeated = any(refusal.code == "duplicate_row" for refusal in listing.refusals)
+    if not repeated or not isinstance(source, FileList):
+        return choice, listing
+    source, copies = without_copies(dataset.folder, source)
+    if not copies:
+        return choice, listing
+    unused = [*choice.unused, *(Unused([name], f"all of it is in {whole}") for name, whole in copies.items())]
+    return replace(choice, source=source, unused=unused), Listing.collect(entries(source, dataset))
 
 
 def _without_further(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:

@@ -105,7 +105,7 @@ def test_what_was_heard_is_no_caption_of_what_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"captions": [{"start": 0, "end": 3, "text": "a cat"}]}, [{"start": 0, "end": 3, "text": "a cat"}],
+        {"captions": [{"start_frame": 0, "end_frame": 9, "text": "a cat"}]}, [{"frame": 3, "text": "a cat"}],
         {"sentences": [{"id": 1, "sentence": "a cat"}]},
     ],
 )  # fmt: skip

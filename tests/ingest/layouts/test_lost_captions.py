@@ -91,7 +91,7 @@ from walt.project.point_at_dataset import own_dataset
         ({"captions.zip": b"PK"}, "captions.zip"),
         ({"captions.txt.gz": b"packed"}, "captions.txt.gz"),
         ({"a.txt": "1\n00:00:00,000 --> 00:00:02,000\na cat\n"}, "a.txt"),
-        ({"sta.txt": "a 0.0 6.9##a cat sits.\na 6.9 9.1##a cat runs.\nb 2.3 8.2##a dog.\n"}, "sta.txt"),  # Charades-STA
+        ({"sta.txt": "a 0 24##a cat sits.\na 24 48 a cat runs.\nb 2 8 a dog.\n"}, "sta.txt"),  # of what?
         (
             {"t.csv": "id,script,actions\na,A person cooks on a stove.,c1\nb,A dog is barking.,\n"},
             "column 'script' of t.csv",

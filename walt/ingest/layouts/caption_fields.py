@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from walt.ingest.layouts import usual_names
-from walt.ingest.tables.cells import BadValue, convert
+from walt.ingest.tables.cells import BadValue, Record, convert
 
 _DEPTH = 4
 _MARKS = re.compile("[.,;:!?]")
@@ -28,6 +28,7 @@ _TIMED = re.compile(
 _NO_WORDS = re.compile(r"\s*\d+\s*$|WEBVTT|(Kind|Language): ")
 _SETTINGS = re.compile(r"^(?:Negative prompt: |Steps: \d+, )", re.MULTILINE)
 _WHEN = frozenset(("start", "timestamp", "seek"))
+_OF_SPEECH = frozenset(("avg_logprob", "no_speech_prob", "speaker", "tokens", "words"))
 _LENGTHS = ("long", "medium", "short")
 
 
@@ -126,9 +127,16 @@ def fields_of_workflow(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def are_spoken(record: dict[str, Any]) -> bool:
-    """Whether a record is what was heard in a video, as programs for speech write it: a text, and segments of it with
-    their times and words."""
+    """Whether a record is what was heard in a video, as programs for speech write it: segments with their times and
+    texts, and with the whole text, or with what such programs say of each."""
     parts = record.get("segments", record.get("chunks"))
-    if not isinstance(record.get("text"), str) or not isinstance(parts, list):
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and "text" in part and _WHEN & part.keys() for part in parts
+    ):
         return False
-    return all(isinstance(part, dict) and "text" in part and _WHEN & part.keys() for part in parts)
+    return isinstance(record.get("text"), str) or "word_segments" in record or are_spoken_parts(parts)
+
+
+def are_spoken_parts(parts: Iterable[Record]) -> bool:
+    """Whether records of parts are of what was said in them."""
+    return any(not _OF_SPEECH.isdisjoint(part) for part in parts)

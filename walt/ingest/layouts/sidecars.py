@@ -21,16 +21,21 @@ from walt.ingest.layouts.caption_fields import (
     fields_of_workflow,
     texts_inside,
 )
+from walt.ingest.layouts.parts_beside import recognise_parts
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.alike_names import folded
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
-from walt.ingest.sources.kinds import CaptionFile
+from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
 _OF_FOLDER = "{folder}/"
 _NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
+_AND_ITS_CAPTION = re.compile(
+    r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts)",
+    re.IGNORECASE,
+)
 _MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _OF_DOWNLOADERS = ("extractor", "extractor_key", "webpage_url", "formats")
 """Fields of yt-dlp's records of web videos: what stands there as a description is the uploader's, of whatever."""
@@ -42,8 +47,8 @@ class Sidecars:
 
     files: list[CaptionFile] = field(default_factory=list)
     """For the descriptor: those to use."""
-    used: set[str] = field(default_factory=set)
-    """Texts and JSON files that they find."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Texts, JSON files and tables that they find, each with the file that it is of."""
     beside: dict[str, bool] = field(default_factory=dict)
     """All texts and JSON files that belong to one media file each, and whether they hold captions."""
     subtitles: list[str] = field(default_factory=list)
@@ -52,11 +57,18 @@ class Sidecars:
     """Texts with which a program made the files: prompts, also of what should not be seen, seeds, numbers of steps."""
     shared: set[str] = field(default_factory=set)
     """Texts in a folder of their own whose name files of several folders have."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Tables of the parts of one file each, and why these parts are not read."""
     reports: list[str] = field(default_factory=list)
     """Tables in which a downloader says what it wrote, with the same captions."""
     others: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of those without captions by their names: fields that hold texts."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def used(self) -> set[str]:
+        """The names of what they find."""
+        return set(self.owners)
 
 
 def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars:
@@ -66,10 +78,9 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         wanted: fields of JSON files that the user named, used instead of those with the usual names.
     """
     found = Sidecars()
-    candidates = [*survey.texts, *(name for name in survey.tables if name.lower().endswith(".json"))]
-    templates = _templates(survey, candidates, found.shared)
+    templates = _templates(survey, [*survey.texts, *survey.tables], found.shared)
     texts = {template: names for template, names in templates.items() if template.lower().endswith(TEXTS)}
-    records = {template: names for template, names in templates.items() if template not in texts}
+    records = {template: names for template, names in templates.items() if template.lower().endswith(".json")}
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
     for template, names in sorted(texts.items()):
@@ -84,12 +95,16 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
                 del found.beside[name]
             continue
         found.files.append(CaptionFile(file=template))
-        found.used |= names.keys()
+        found.owners |= names
         if template.startswith(_OF_FOLDER):
             found.notes.append(f"captions are {template.removeprefix(_OF_FOLDER)} in the folder of each file")
         if several := _with_several_lines(survey, names):
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
+    parts = {template: names for template, names in templates.items() if template not in texts}
+    for template, names in sorted(parts.items()):
+        if _add_parts(found, survey, template, names, wanted):
+            records.pop(template, None)
     for template, names in sorted(records.items()):
         looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
         named = tuple(field for field in wanted if any(map(getter(field), looked)))
@@ -107,10 +122,32 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         found.beside |= dict.fromkeys(names, True)
         found.files.append(CaptionFile(file=template, fields=fields))
         found.notes.append(f"captions are {', '.join(fields)} of {template}")
-        found.used |= names.keys()
+        found.owners |= names
     if found.files:
         found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
     return found
+
+
+def _add_parts(found: Sidecars, survey: Survey, template: str, names: dict[str, str], wanted: tuple[str, ...]) -> bool:
+    """Add what tables say of the parts of their files; False: they say nothing."""
+    parts = recognise_parts(survey, template, names, wanted)
+    if parts is None:
+        return False
+    whole = [file.file for file in found.files if file.spans is None]
+    looked = islice(names, _LOOKED_AT) if template.lower().endswith(".json") and not wanted else ()
+    own = caption_fields(_record(survey, name) for name in looked)
+    if isinstance(parts, CaptionFile) and not wanted and (whole or own):
+        fields, of_whole = ", ".join(parts.fields), (*whole, *own)[0]
+        parts = f"{fields} of parts, beside captions of the whole files ({of_whole}): --caption-column reads the parts"
+    if isinstance(parts, str):
+        found.unread |= dict.fromkeys(names, parts)
+        return not own
+    found.beside |= dict.fromkeys(names, True)
+    found.files.append(parts)
+    found.notes.append(f"captions are {', '.join(parts.fields)} of the parts that {template} lists")
+    found.notes.append(f"spans from {' and '.join(parts.spans or ())}")
+    found.owners |= names
+    return True
 
 
 def _is_spoken(survey: Survey, name: str) -> bool:
@@ -140,14 +177,14 @@ def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> d
     candidates = [*candidates]
     for name in candidates:
         path = PurePosixPath(name)
-        stem, _, middle = path.stem.rpartition(".")
+        stem, sign, middle = _in_two(path.stem)
         for media in by_stem.get(folded(path.stem), ()):
             for template in _ways(name, path.suffix, media):
                 found[template][name] = media
-        # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
+        # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt, a_caption.txt
         if _MIDDLE.fullmatch(middle) and folded(path.stem) not in by_stem:
             for media in by_stem.get(folded(stem), ()):
-                for template in _ways(name, f".{middle}{path.suffix}", media):
+                for template in _ways(name, f"{sign}{middle}{path.suffix}", media):
                     found[template][name] = media
     known = {name for names in found.values() for name in names}
     for template, names in _of_folders(survey, (name for name in candidates if name not in known)):
@@ -158,6 +195,12 @@ def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> d
             shared |= several
             del left[template]
     return left
+
+
+def _in_two(stem: str) -> tuple[str, str, str]:
+    """A name in two at its last dot, or before what says that it is of captions: ``a.en``, ``a_caption``."""
+    found = _AND_ITS_CAPTION.fullmatch(stem)
+    return (found[1], found[2], found[3]) if found else stem.rpartition(".")
 
 
 def _of_several(template: str, names: Iterable[str], survey: Survey) -> set[str]:

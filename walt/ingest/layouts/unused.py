@@ -6,17 +6,21 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
+from typing import Any
 
 from walt.core.printable import printable
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.caption_fields import is_prose
-from walt.ingest.layouts.peek import names_inside, peek
+from walt.ingest.layouts.peek import Peek, names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 from walt.ingest.layouts.tables import caption_columns, names_a_file
+from walt.ingest.tables.fields import FILE, KEY
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _NAMES_READ = 64
+_DEPTH, _MOST_TEXTS = 8, 10_000
 _LOOKED_INTO = 8
 """Zips whose members' names are read."""
 
@@ -70,7 +74,28 @@ def may_hold_captions(survey: Survey, table: str) -> bool:
     if of_a_file or names_a_file(survey, seen):
         texts = (value for record in seen.records for value in record.values())
         return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
-    return survey.is_named_in(table)
+    return survey.is_named_in(table) or _tells_of_files_inside(survey, seen)
+
+
+def _tells_of_files_inside(survey: Survey, seen: Peek) -> bool:
+    """Whether records hold, however deep, the name of a file that is here, and a text of several words."""
+    texts = [*islice((text for record in seen.records for text in _texts(record, _DEPTH)), _MOST_TEXTS)]
+    names = {form for path in survey.media for form in (PurePosixPath(path).stem, PurePosixPath(path).name)}
+    return not names.isdisjoint(texts) and any(is_prose(text, 3) for text in texts)
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    """The texts in a record, and the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items() if depth else ():
+            if name != FILE:
+                yield inner if name == KEY and isinstance(inner, str) else name
+                yield from _texts(inner, depth - 1)
+    elif isinstance(value, list) and depth:
+        for inner in value:
+            yield from _texts(inner, depth - 1)
 
 
 def reads_as_captions(media: list[str]) -> Iterator[str]:

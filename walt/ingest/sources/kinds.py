@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from walt.core.config import Section
+from walt.ingest.sources.caption_places import CaptionFile
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Absent = Literal["refuse", "skip"]
@@ -27,19 +28,6 @@ class CaptionedFolder(Section):
     """A table (``walt.ingest.sources.tables``), relative to the folder or absolute: it may be outside."""
     path_column: str
     caption_column: str
-
-
-class CaptionFile(Section):
-    """Where the captions of a file are, if each file has another with its captions."""
-
-    file: str
-    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
-    ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
-    folder), or with ``{stem}``, the last part of ``{path}``; ``{folder}/caption.txt`` in the folder of each file."""
-    fields: tuple[str, ...] = ()
-    """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
-    lines: Literal["one", "each"] = "one"
-    """Whether a text is one caption, or each of its lines is one."""
 
 
 class PlainFolder(Section):
