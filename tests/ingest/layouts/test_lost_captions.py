@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.layout_folder import TWO, Files, V, write
-from tests.support.miniatures import lines, tar
+from tests.support.miniatures import describe, lines, tar
 from walt.core.errors import ConfigurationError
 from walt.ingest.describe_files import Given, describe_files
 from walt.project.point_at_dataset import own_dataset
@@ -208,3 +208,17 @@ def test_of_any_mixture_each_caption_arrives_or_its_file_is_named(mixture: dict[
     assert {caption for caption, name in where.items() if name not in unused} <= found
     if lost := where.keys() - found:
         assert described.choice.may_lose_captions, f"init goes on without {lost}"
+
+
+@pytest.mark.parametrize(
+    ("files", "ends"),
+    [
+        ({"captions.json": ["a cat", "a dog"]}, True), ({"ids.json": ["a", "b"]}, False),
+        ({"buckets.json": {"1.0": ["a.mp4", "b.mp4"]}}, False),
+        ({"concepts.json": [{"name": "x", "text": {"prompt_source": "sample"}}]}, False),
+        ({"backend.json": [{"id": "x", "type": "local", "caption_strategy": "textfile"}]}, False),
+        ({"list.json": [{"file": "a.mp4", "size": 3}]}, False), ({"list.json": {"x": {"a.mp4": "a cat"}}}, True),
+    ],
+)  # fmt: skip
+def test_lists_and_settings_of_trainers_end_nothing(tmp_path: Path, files: Files, ends: bool) -> None:
+    assert describe(tmp_path, {**TWO, **files}).choice.may_lose_captions is ends

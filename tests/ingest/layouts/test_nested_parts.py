@@ -70,7 +70,7 @@ def test_one_of_two_lists_of_captions_is_named(tmp_path: Path) -> None:
     assert described.choice.may_lose_captions
     assert any("captions in x.shots.caption and in y.scenes.caption" in line for line in described.lines())
     named = describe(tmp_path, {}, columns=TableColumns(captions=("y.scenes.caption",)))
-    assert parts(named) == {"a#t=0,2": "cats", "b.mp4": None}
+    assert parts(named) == {"a#t=0,2": "cats"}
 
 
 def test_parts_beyond_the_end_of_their_files(tmp_path: Path) -> None:

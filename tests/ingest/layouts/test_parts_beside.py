@@ -41,6 +41,45 @@ def test_each_part_that_a_table_beside_lists_is_an_input(tmp_path: Path, files: 
     assert any("spans from start and end" in line for line in described.lines())
 
 
+def test_a_table_in_the_folder_of_each_file(tmp_path: Path) -> None:
+    films = {"x/film.mp4": V, "y/film.mp4": V}
+    described = describe(tmp_path, {**films, "x/parts.csv": IN_CSV, "y/parts.csv": "start,end,caption\n1,4,a dog\n"})
+    assert [item.caption for item in described.listing.items] == [*PARTS.values()]
+
+
+def test_a_record_of_one_part(tmp_path: Path) -> None:
+    """The file is longer than the part; of a file that is the part already, the caption is of the whole."""
+    (tmp_path / "d").mkdir()
+    write_video(tmp_path / "d" / "a.mp4", counter(48), fps=8)
+    write_video(tmp_path / "d" / "b.mp4", counter(48), fps=8)
+    record = {"caption": "a cat", "start": 1.5, "end": 4}
+    described = describe(tmp_path, {"a.json": record, "b.json": {**record, "caption": "a dog"}})
+    assert {item.source: item.caption for item in described.listing.items} == {
+        "a.mp4#t=1.5,4": "a cat", "b.mp4#t=1.5,4": "a dog",
+    }  # fmt: skip
+    cut = {"a.json": {**record, "start": 100, "end": 106}, "b.json": {**record, "start": 200, "end": 206}}
+    assert {item.span for item in describe(tmp_path, cut).listing.items} == {None}
+
+
+def test_captions_in_lists_beside_those_of_the_whole_are_named(tmp_path: Path) -> None:
+    """As FineVideo's are."""
+    whole = {"about": {"description": "a film of a cat", "scenes": [{"activities": [{"description": "a man talks"}]}]}}
+    described = describe(tmp_path, {"a.mp4": V, "a.json": whole})
+    assert described.choice.may_lose_captions
+    assert any("about.scenes.activities.description beside about.description" in line for line in described.lines())
+    chosen = describe(tmp_path, {}, columns=TableColumns(captions=("about.description",)))
+    assert [item.caption for item in chosen.listing.items] == ["a film of a cat"]
+    assert not chosen.choice.may_lose_captions
+
+
+def test_moments_in_a_record_of_their_own(tmp_path: Path) -> None:
+    scenes = [{"caption": "a cat sits", "timestamps": {"start": "0:00", "end": "0:03"}}]
+    described = describe(tmp_path, {**TWO, "a.json": {"scenes": scenes}, "b.json": {"scenes": []}})
+    assert [(item.source, item.caption) for item in described.listing.items] == [("a.mp4#t=0,3", "a cat sits")]
+    table = describe(tmp_path / "table", {**TWO, "t.json": [{"video": "a.mp4", "scenes": scenes}]})
+    assert [item.span for item in table.listing.items if item.captions] == [(0.0, 3.0)]
+
+
 def test_a_glob_finds_them_too(tmp_path: Path) -> None:
     describe(tmp_path, {**TWO, "a.csv": IN_CSV, "b.json": B})
     found = describe_files(tmp_path, Given("d/*.mp4")).listing.items

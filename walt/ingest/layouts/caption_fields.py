@@ -88,6 +88,20 @@ def texts_inside(value: Any, depth: int = 5) -> Iterator[str]:
         yield from texts_inside(part, depth - 1)
 
 
+def captions_in_lists(value: Any, before: str = "", depth: int = _DEPTH) -> Iterator[str]:
+    """The names of captions in records of lists, however deep: ``scenes.activities.description``."""
+    for name, inner in value.items() if isinstance(value, dict) and depth else ():
+        path = f"{before}{name}"
+        if isinstance(inner, dict):
+            yield from captions_in_lists(inner, f"{path}.", depth - 1)
+        elif isinstance(inner, list) and name != "windows":
+            for part in inner:
+                own = part if isinstance(part, dict) else {}
+                texts = (field for field, text in own.items() if usual_names.is_caption(field) and is_prose(text, 1))
+                yield from (f"{path}.{field}" for field in texts)
+                yield from captions_in_lists(part, f"{path}.", depth - 1)
+
+
 def holds_sentences(begin: bytes) -> bool:
     """Whether the beginning of a file of any kind holds a sentence: four words or more, other than in a remark."""
     return bool(_SENTENCE.search(_REMARK.sub(b"", begin.replace(b"\0", b""))))

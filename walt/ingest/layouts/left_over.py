@@ -54,6 +54,9 @@ def left(
         unused.append(Unused(sidecars.settings, said, not choice.captioned))
     for cause in dict.fromkeys(() if sidecars is None else sidecars.unread.values()):
         unused.append(Unused([name for name, why in sidecars.unread.items() if why == cause], cause, True))
+    for cause in dict.fromkeys(() if sidecars is None else sidecars.deeper.values()):
+        names = [name for name, why in (sidecars.deeper if sidecars else {}).items() if why == cause]
+        unused.append(Unused(names, f"captions in lists: {cause} (--caption-column says which are meant)", True))
     if sidecars is not None and (shared := sorted(sidecars.shared - used)):
         unused.append(Unused(shared, "files of several folders have its name: put it beside its file", True))
     for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 from walt.ingest.layouts.caption_fields import are_spoken_parts
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths
-from walt.ingest.layouts.peek import Peek, peek
-from walt.ingest.layouts.spans_of_tables import beyond, span_columns, why_no_spans
+from walt.ingest.layouts.peek import Peek, columns_of, peek
+from walt.ingest.layouts.spans_of_tables import beyond, find_spans, span_columns, why_no_spans
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import caption_columns
 from walt.ingest.sources.caption_places import CaptionFile
@@ -58,6 +58,29 @@ def recognise_parts(
     if example := beyond(survey, paths, ((record, [span]) for record, span in zip(records, found, strict=True))):
         return f"{shown} are not seconds of these files: {example}"
     return CaptionFile(file=template, fields=captions, spans=spans, records=place)
+
+
+def spans_of_records(
+    survey: Survey, records: Iterable[tuple[Record, str]], captions: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The fields with the span of a part, where records about single files say that their captions are of one, and the
+    files are longer; else they are the parts already.
+
+    Args:
+        records: each with its file.
+        captions: the fields with the captions.
+    """
+    found = [(record, media) for record, media in records if record]
+    made: list[Record] = [{**record, _MEDIA: media} for record, media in found]
+    paths = Paths(_MEDIA, hits=len(made), found={media: media for _, media in found})
+    columns = tuple(name for name in columns_of(made) if not name.startswith("$"))
+    return find_spans(survey, Peek("", columns, made), (), paths, captions).columns
+
+
+def lists_parts(survey: Survey, name: str) -> bool:
+    """Whether a table lists parts with captions, of a video that it does not name."""
+    seen = peek(survey.folder, name)
+    return seen.problem is None and bool((captions := caption_columns(seen)) and span_columns(seen, captions))
 
 
 def _names_others(survey: Survey, seen: Peek, media: str) -> bool:

@@ -15,7 +15,7 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables.cells import BadValue, Record, short, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
-from walt.ingest.tables.fields import EVERY, KEY, VALUE
+from walt.ingest.tables.fields import EVERY, KEY, VALUE, getter
 from walt.ingest.tables.json_table import json_lines, json_records
 from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
 from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_records
@@ -209,8 +209,9 @@ def columns_of(records: list[Record]) -> tuple[str, ...]:
 
 
 def names_inside(seen: Peek) -> set[str]:
-    """The columns of a table, and the names of fields inside of them, however deep."""
-    names = set(seen.columns)
+    """The columns of a table, and the names of fields inside of them, however deep; none that hold records alone."""
+    found = {name: [value for record in seen.records if (value := getter(name)(record))] for name in seen.columns}
+    names = {name for name, values in found.items() if not values or not all(isinstance(part, dict) for part in values)}
     for record in seen.records:
         _gather(record, names, _DEEPEST)
     return names
@@ -219,7 +220,7 @@ def names_inside(seen: Peek) -> set[str]:
 def _gather(value: Any, names: set[str], depth: int) -> None:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if isinstance(value, dict):
-        names.update(name for name in value if isinstance(name, str))
+        names.update(name for name, part in value.items() if isinstance(name, str) and not isinstance(part, dict))
     for part in islice(inside, _RECORDS) if depth else ():
         _gather(part, names, depth - 1)
 

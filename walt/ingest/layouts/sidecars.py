@@ -17,11 +17,12 @@ from walt.ingest.layouts.caption_fields import (
     are_subtitles,
     are_words_of,
     caption_fields,
+    captions_in_lists,
     fields_of_prose,
     fields_of_workflow,
     texts_inside,
 )
-from walt.ingest.layouts.parts_beside import recognise_parts
+from walt.ingest.layouts.parts_beside import lists_parts, recognise_parts, spans_of_records
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.alike_names import folded
@@ -59,6 +60,8 @@ class Sidecars:
     """Texts in a folder of their own whose name files of several folders have."""
     unread: dict[str, str] = field(default_factory=dict)
     """Tables of the parts of one file each, and why these parts are not read."""
+    deeper: dict[str, str] = field(default_factory=dict)
+    """Of JSON files whose captions of the whole are read: further ones in lists inside of them."""
     reports: list[str] = field(default_factory=list)
     """Tables in which a downloader says what it wrote, with the same captions."""
     others: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -120,8 +123,13 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
             found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
             continue
         found.beside |= dict.fromkeys(names, True)
-        found.files.append(CaptionFile(file=template, fields=fields))
+        spans = spans_of_records(survey, zip(looked, names.values(), strict=False), fields)
+        found.files.append(CaptionFile(file=template, fields=fields, spans=spans or None))
         found.notes.append(f"captions are {', '.join(fields)} of {template}")
+        found.notes += [f"spans from {' and '.join(spans)}"] if spans else []
+        deeper = dict.fromkeys(name for record in looked for name in captions_in_lists(record))
+        if deeper and not wanted:
+            found.deeper.update(dict.fromkeys(names, f"{', '.join(deeper)} beside {', '.join(fields)}"))
         found.owners |= names
     if found.files:
         found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
@@ -229,7 +237,9 @@ def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str
 def _is_table(survey: Survey, name: str) -> bool:
     """Whether a text or a JSON file names files, or is not a record of captions."""
     is_text = name.lower().endswith(TEXTS)
-    return survey.is_named_in(name) or not (is_text or caption_fields([_record(survey, name)]))
+    if survey.is_named_in(name):
+        return True
+    return not (is_text or caption_fields([_record(survey, name)]) or lists_parts(survey, name))
 
 
 def _ways(name: str, suffix: str, media: str) -> Iterator[str]:

@@ -98,16 +98,26 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
 def span_columns(seen: Peek, captions: Sequence[str]) -> tuple[str, ...]:
     """The columns with the usual names that hold spans in seconds; empty if there are none."""
     found = _candidates(seen, usual_names.SPANS, captions)
-    return next((names for names, ends, spans in found if _are_spans(ends, spans)), ())
+    plain = next((names for names, ends, spans in found if _are_spans(ends, spans)), ())
+    records = [dict(record) for record in seen.records]
+    return plain or spans_inside(records, tuple(name for name in seen.columns if "." not in name))
 
 
 def spans_inside(parts: list[dict[str, Any]], fields: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields that hold the spans of all parts; empty if there are none."""
-    for names in usual_names.SPANS:
-        same = tuple(found for name in names if (found := usual_names.same_name(name, fields)))
-        if len(same) == len(names) and all(_span_of([part.get(name) for name in same]) for part in parts):
-            return same
+    """The fields that hold the spans of all parts, also inside of one (``timestamps.start``); empty if there are
+    none."""
+    inside = {f"{name}.{field}" for part in parts for name in fields for field in _fields_of(part.get(name))}
+    for before in ("", *dict.fromkeys(f"{name.partition('.')[0]}." for name in sorted(inside))):
+        own = [name.removeprefix(before) for name in sorted(inside) if name.startswith(before)] if before else fields
+        for names in usual_names.SPANS:
+            same = tuple(f"{before}{found}" for name in names if (found := usual_names.same_name(name, own)))
+            if len(same) == len(names) and all(_span_of([getter(name)(part) for name in same]) for part in parts):
+                return same
     return ()
+
+
+def _fields_of(value: Any) -> Iterable[str]:
+    return value if isinstance(value, dict) else ()
 
 
 def _span_of(ends: list[Any]) -> Span | None:

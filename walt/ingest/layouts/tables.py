@@ -171,8 +171,9 @@ def _holds_texts(seen: Peek, name: str) -> bool:
     cells = [convert(find(record), "texts") for record in seen.records]
     if not any(cells) or any(isinstance(cell, BadValue) for cell in cells):
         return False
-    if all(_NAMES_A_TEXT.fullmatch(text.strip()) for cell in cells for text in cell or () if text):
-        return False  # where the captions are, in texts of their own
+    texts = [text.strip() for cell in cells for text in cell or () if text]
+    if all(_NAMES_A_TEXT.fullmatch(text) or is_media(text) for text in texts):
+        return False  # where the captions are, in texts of their own, or other files
     return usual_names.may_be_caption(name, (text for cell in cells for text in cell or ()))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from walt.core.printable import printable
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.caption_fields import is_prose
-from walt.ingest.layouts.peek import Peek, names_inside, peek
+from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 from walt.ingest.layouts.tables import caption_columns, names_a_file
 from walt.ingest.tables.fields import FILE, KEY
@@ -68,18 +68,16 @@ def may_hold_captions(survey: Survey, table: str) -> bool:
     seen, stem = peek(survey.folder, table), PurePosixPath(table).stem
     of_a_file = any(PurePosixPath(path).stem == stem for path in survey.beginning_with(stem))
     if seen.bare:  # a list of ids, of splits or of classes
-        return any(is_prose(text, 2 if of_a_file else 3) for text in seen.bare)
+        of_captions = of_a_file or usual_names.is_caption(stem)
+        return any(is_prose(text, 2 if of_captions else 3) for text in seen.bare)
     if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
     if of_a_file or names_a_file(survey, seen):
         texts = (value for record in seen.records for value in record.values())
         return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
-    return survey.is_named_in(table) or _tells_of_files_inside(survey, seen)
-
-
-def _tells_of_files_inside(survey: Survey, seen: Peek) -> bool:
-    """Whether records hold, however deep, the name of a file that is here, and a text of several words."""
     texts = [*islice((text for record in seen.records for text in _texts(record, _DEPTH)), _MOST_TEXTS)]
+    if survey.is_named_in(table):
+        return any(is_prose(text, 2) for text in texts)  # else it lists files, as trainers and downloaders do
     names = {form for path in survey.media for form in (PurePosixPath(path).stem, PurePosixPath(path).name)}
     return not names.isdisjoint(texts) and any(is_prose(text, 3) for text in texts)
 

@@ -36,7 +36,8 @@ GROUPS = ("group", "recording", "source_video", "video_source")
 LABELS = ("label", "class", "category", "class_name")
 
 _ABOUT_CAPTIONS = frozenset((
-    "author", "by", "chars", "characters", "confidence", "count", "date", "ed", "embed", "embedding", "embeddings",
+    "author", "by", "column", "columns", "dropout", "ext", "extension", "key", "mode", "separator", "strategy",
+    "chars", "characters", "confidence", "count", "date", "ed", "embed", "embedding", "embeddings",
     "embeds", "emb", "er", "error", "errors", "ers", "feature", "features", "file", "filename", "flag", "flags",
     "hash", "id", "ids", "idx", "index", "ing", "is", "lang", "language", "len", "length", "lengths", "license",
     "loss", "md5", "method", "model", "name", "names", "num", "number", "path", "paths", "perplexity", "ppl",

@@ -36,6 +36,8 @@ class PlainFolder(Section):
     kind: Literal["folder"]
     patterns: Names
     """Globs such as ``**/*`` or ``videos/**/*.mp4``; the videos and images that they match are inputs."""
+    exclude: tuple[str, ...] = ()
+    """Globs of files that are no inputs, such as ``**/*_mask.*``."""
     captions: tuple[CaptionFile, ...] = ()
     """All that a file has are its captions."""
     folders: tuple[Literal["split", "label", "group", "other"], ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from walt.core.errors import ConfigurationError
 from walt.data.captions import Caption
@@ -10,7 +10,9 @@ from walt.ingest.sources.caption_files import CaptionFiles
 from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Refusal, Span
-from walt.ingest.tables.cells import ColumnKind
+from walt.ingest.tables.cells import ColumnKind, Columns, Row, convert
+from walt.ingest.tables.fields import getter
+from walt.ingest.tables.json_table import json_content
 from walt.ingest.tables.read import Shape, read_rows
 from walt.ingest.tables.spans import make_span, span_of_cell
 
@@ -44,7 +46,7 @@ class PartFiles:
         captions: dict[Span, list[Caption]] = {}
         refused: list[Part] = []
         try:
-            for row in read_rows(self._folder, table, columns, shape=Shape(file.records)):
+            for row in self._rows(file, table, columns):
                 said = f"{name}, {table} line {row.line}"
                 if row.problem:
                     refused.append((None, Refusal(said, "bad_row", row.problem)))
@@ -62,3 +64,13 @@ class PartFiles:
         except ConfigurationError as error:
             return [(None, Refusal(name, "bad_caption", str(error)))]
         return [*captions.items(), *refused]
+
+    def _rows(self, file: CaptionFile, table: str, columns: Columns) -> Iterator[Row]:
+        """The rows of a table; a JSON file that is one record is one row."""
+        if file.records is None and table.lower().endswith(".json"):
+            with self._folder.open(table) as stream:
+                content = json_content(table, stream)
+            if isinstance(content, dict):
+                yield Row(table, 1, tuple(convert(getter(name)(content), kind) for name, kind in columns.items()))
+                return
+        yield from read_rows(self._folder, table, columns, shape=Shape(file.records))

@@ -9,6 +9,7 @@ from walt.ingest.sources.caption_files import CaptionFiles
 from walt.ingest.sources.classes import labels_by_name, unknown_class
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.file_list import split_of
+from walt.ingest.sources.folders import glob_expression
 from walt.ingest.sources.items import Entry, Refusal, Seen
 from walt.ingest.sources.kinds import PlainFolder
 from walt.ingest.sources.part_files import PartFiles
@@ -29,11 +30,12 @@ def entries(source: PlainFolder, dataset: Dataset) -> Iterator[Entry]:
     labels = labels_by_name(dataset.classes, source.kind) if "label" in source.folders else {}
     whole = CaptionFiles(dataset.folder, source.captions)
     parts = PartFiles(dataset.folder, source.captions, whole)
+    excluded = [glob_expression(pattern) for pattern in source.exclude]
     for pattern in source.patterns:
         if pattern.startswith("/") or ".." in pattern.split("/"):
             raise ConfigurationError(f"source.patterns: '{pattern}' leaves the dataset's folder")
         for name in dataset.folder.matching(pattern):
-            if is_media(name) and name not in seen:
+            if is_media(name) and name not in seen and not any(glob.fullmatch(name) for glob in excluded):
                 seen.add(name, pattern, 0)
                 yield from _entries(source, dataset, name, labels, whole, parts)
 
