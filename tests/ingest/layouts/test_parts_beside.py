@@ -28,9 +28,12 @@ IN_CSV = "start,end,caption\n0,3,a cat sits\n3,7.5,a cat runs\n"
         {"a.tsv": IN_CSV.replace(",", "\t"), "b.tsv": "start\tend\tcaption\n1\t4\ta dog\n"},
         {"parts/a.json": A, "parts/b.json": B}, {"a_segments.json": A, "b_segments.json": B},
         {"a.mp4.csv": IN_CSV, "b.mp4.csv": "start,end,caption\n1,4,a dog\n"},
-        {"A.json": A, "b.json": B},
+        {"A.json": A, "b.json": B}, {"a.json": {"0": A[0], "1": A[1]}, "b.json": {"0": B[0]}},
+        {"a-Scenes.csv": IN_CSV.replace("start", "Start Time (seconds)").replace("end", "End Time (seconds)"),
+         "b.json": B},
     ],
-    ids=["lists", "records with a list", "lines", "CSV", "TSV", "folder", "names", "suffixes", "capital letters"],
+    ids=["lists", "records with a list", "lines", "CSV", "TSV", "folder", "names", "suffixes", "capital letters", "map",
+         "scenes"],
 )  # fmt: skip
 def test_each_part_that_a_table_beside_lists_is_an_input(tmp_path: Path, files: Files) -> None:
     described = describe(tmp_path, {**TWO, **files})

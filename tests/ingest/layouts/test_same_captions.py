@@ -36,6 +36,20 @@ def test_the_same_captions_are_read_once(tmp_path: Path, files: Files, table: st
     )
 
 
+def test_the_same_parts_are_read_once(tmp_path: Path) -> None:
+    table = {"t.csv": "path,start,end,caption\na.mp4,0,3,a cat sits\na.mp4,3,7,a cat runs\n"}
+    parts = [{"start": 0, "end": 3, "caption": "a cat sits"}, {"start": 3, "end": 7, "caption": "a cat runs"}]
+    described = describe(tmp_path, {**TWO, **table, "a.json": parts})
+    assert not described.choice.may_lose_captions
+    other = describe(tmp_path / "other", {**TWO, **table, "a.json": [*parts, {"start": 7, "end": 9, "caption": "x"}]})
+    assert other.choice.may_lose_captions
+
+
+def test_a_text_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    described = describe(tmp_path, {**TWO, **TABLE, "a.json": {"caption": "a cat"}, "b.json": "{"})
+    assert described.choice.may_lose_captions
+
+
 def test_what_says_something_else_is_named(tmp_path: Path) -> None:
     described = describe(tmp_path, {**TWO, **TABLE, "a.txt": "a cat", "b.txt": "a big dog"})
     assert described.choice.may_lose_captions

@@ -19,6 +19,7 @@ _SENTENCE = re.compile(
 )
 _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese, whose words have no blanks between them."""
+_FILE = re.compile(r"\S+\.\w{2,5}")
 _REMARK = re.compile(rb"^[ \t]*#.*$|<!--[^>]*-->", re.MULTILINE)
 _CUE = re.compile(r"^\s*[\d:]+[.,]\d+\s*-->\s*[\d:]+[.,]\d+", re.MULTILINE)
 _MOMENT = r"(?:\d+:\d\d(?::\d\d)?(?:[.,]\d+)?|\d+(?:\.\d+)? ?s(?:ec(?:onds)?)?|\d+\.\d+)"
@@ -61,7 +62,7 @@ def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
 
 def is_prose(value: Any, words: int) -> bool:
     """Whether a value is a text of as many words or numbers, and no URL, path, list or record that is spelled."""
-    if not isinstance(value, str) or "://" in value or value.startswith(("[", "{", "/")):
+    if not isinstance(value, str) or "://" in value or value.startswith(("[", "{", "/")) or _FILE.fullmatch(value):
         return False
     parts = _MARKS.sub(" ", value).split()
     without_blanks = len(_NO_BLANKS.findall(value)) >= 2 * words

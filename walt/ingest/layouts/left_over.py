@@ -6,7 +6,7 @@ from walt.ingest.layouts.choice import Choice
 from walt.ingest.layouts.sidecars import Sidecars
 from walt.ingest.layouts.special import lance_note
 from walt.ingest.layouts.survey import Survey
-from walt.ingest.layouts.unused import Unused, counted, may_hold_captions, named, other_files
+from walt.ingest.layouts.unused import Unused, counted, holds_prose, may_hold_captions, named, other_files
 
 _MOST_SHOWN = 12
 
@@ -72,6 +72,8 @@ def left(
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said_of]:
         cause = "beside what was named" if chosen else "no video or image has its name"
-        unused.append(Unused(texts, cause, not chosen and not choice.captioned))
+        holding = [] if chosen or choice.captioned else [name for name in texts if holds_prose(survey, name)]
+        for names in (holding, [name for name in texts if name not in holding]):
+            unused += [Unused(names, cause, bool(holding) and names == holding)] if names else []
     choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice

@@ -11,13 +11,10 @@ from walt.ingest.layouts.sidecars import Sidecars
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources.adapters import entries
-from walt.ingest.sources.caption_files import CaptionFiles
-from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Again, Item, Rules, Span
-from walt.ingest.sources.kinds import FileList, LineFiles, OneSource
-from walt.ingest.tables.cells import BadValue
+from walt.ingest.sources.items import Again, Item, Refusal, Rules, Span
+from walt.ingest.sources.kinds import FileList, LineFiles, OneSource, PlainFolder
 from walt.ingest.tables.read import find_tables
 
 _MOST_CHARACTERS = 1 << 20
@@ -53,9 +50,13 @@ def one_way(survey: Survey, ways: Sequence[tuple[Choice, set[str]]]) -> tuple[Ch
 def beside_is_the_same(survey: Survey, choice: Choice, sidecars: Sidecars) -> set[str]:
     """The captions beside files, where they are the same as those of a table, which is said. Empty: there are none, or
     they are not read for another reason, which the choice gets."""
-    if not sidecars.files or any(file.spans for file in sidecars.files):
+    if not sidecars.files:
         return set()
-    odd = _differing(survey, sidecars.files, sidecars.owners, _captions_of(survey.folder, choice.source))
+    beside = PlainFolder(kind="folder", patterns=("**/*",), captions=tuple(sidecars.files))
+    said, refused = _captions_of(survey.folder, choice.source), set[str]()
+    own = _captions_of(survey.folder, beside, refused)
+    differ = {name for (name, span), texts in own.items() if not texts <= said.get((name, span), set())} | refused
+    odd = next((text for text, name in sorted(sidecars.owners.items()) if name in differ), None)
     table = _first(choice)
     if odd is None:
         choice.unused.append(Unused(sorted(sidecars.used), f"the same captions as in {table}"))
@@ -94,13 +95,19 @@ def _first(choice: Choice) -> str:
     return source.tables[0] if isinstance(source, FileList) else source.paths if isinstance(source, LineFiles) else ""
 
 
-def _captions_of(folder: Folder, source: OneSource) -> Said:
-    """What a source says of the folder's files. Raises ConfigurationError as the source's adapter."""
+def _captions_of(folder: Folder, source: OneSource, refused: set[str] | None = None) -> Said:
+    """What a source says of the folder's files. Raises ConfigurationError as the source's adapter.
+
+    Args:
+        refused: gets the names of those whose captions cannot be read.
+    """
     said: dict[tuple[str, Span | None], set[str]] = defaultdict(set)
     if isinstance(source, FileList):
         source = source.model_copy(update={"label_column": None})  # whose classes are not needed here
     for entry in entries(source, Dataset(folder, Rules(True, False, _MOST_CHARACTERS), None)):
         item = entry.item if isinstance(entry, Again) else entry
+        if isinstance(item, Refusal) and item.code == "bad_caption" and refused is not None:
+            refused.add(item.source)
         if isinstance(item, Item) and item.captions:
             name = item.path.removeprefix(folder.location("")).lstrip("/")
             said[name, item.span].update(caption.text for caption in item.captions)
@@ -110,24 +117,3 @@ def _captions_of(folder: Folder, source: OneSource) -> Said:
 def _says_all(one: Said, other: Said) -> bool:
     """Whether one has all captions that the other has."""
     return all(texts <= one.get(key, set()) for key, texts in other.items())
-
-
-def _differing(survey: Survey, files: Sequence[CaptionFile], owners: Mapping[str, str], said: Said) -> str | None:
-    """A text beside a file that says something else of it; None: there is none.
-
-    Args:
-        files: where the texts are.
-        owners: text -> the file that it is beside.
-        said: what is read of the files.
-    """
-    found = CaptionFiles(survey.folder, files)
-    texts: dict[str, set[str]] = defaultdict(set)
-    for (name, _), captions in said.items():
-        texts[name] |= captions
-    for beside, name in owners.items():
-        captions = found.captions(name)
-        if isinstance(captions, BadValue):
-            return beside
-        if not {caption.text.strip() for caption in captions} - {""} <= texts.get(name, set()):
-            return beside
-    return None

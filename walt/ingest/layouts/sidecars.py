@@ -34,7 +34,7 @@ _LOOKED_AT = 32
 _OF_FOLDER = "{folder}/"
 _NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
 _AND_ITS_CAPTION = re.compile(
-    r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts)",
+    r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts|scenes)",
     re.IGNORECASE,
 )
 _MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
@@ -142,7 +142,8 @@ def _add_parts(found: Sidecars, survey: Survey, template: str, names: dict[str, 
     if parts is None:
         return False
     whole = [file.file for file in found.files if file.spans is None]
-    looked = islice(names, _LOOKED_AT) if template.lower().endswith(".json") and not wanted else ()
+    a_record = isinstance(parts, CaptionFile) and parts.records is not None and template.lower().endswith(".json")
+    looked = islice(names, _LOOKED_AT) if a_record and not wanted else ()
     own = caption_fields(_record(survey, name) for name in looked)
     if isinstance(parts, CaptionFile) and not wanted and (whole or own):
         fields, of_whole = ", ".join(parts.fields), (*whole, *own)[0]

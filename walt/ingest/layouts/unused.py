@@ -16,11 +16,14 @@ from walt.ingest.layouts.caption_fields import is_prose
 from walt.ingest.layouts.peek import names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 from walt.ingest.layouts.tables import caption_columns, names_a_file
+from walt.ingest.sources.caption_files import text_of
 from walt.ingest.tables.fields import FILE, KEY
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _NAMES_READ = 64
 _DEPTH, _MOST_TEXTS = 8, 10_000
+_LOOKED_AT = 1 << 16
+"""Bytes of a text in which sentences are looked for."""
 _LOOKED_INTO = 8
 """Zips whose members' names are read."""
 
@@ -65,6 +68,8 @@ def other_files(survey: Survey, *, may_lose: bool, chosen: bool) -> Iterator[Unu
 def may_hold_captions(survey: Survey, table: str) -> bool:
     """Whether a table that is not read has a column by the name of captions, names files of the folder, has the name of
     one and texts in it, or is not understood."""
+    if table.lower().endswith(".txt"):
+        return holds_prose(survey, table)
     seen, stem = peek(survey.folder, table), PurePosixPath(table).stem
     of_a_file = any(PurePosixPath(path).stem == stem for path in survey.beginning_with(stem))
     if seen.bare:  # a list of ids, of splits or of classes
@@ -94,6 +99,15 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
     elif isinstance(value, list) and depth:
         for inner in value:
             yield from _texts(inner, depth - 1)
+
+
+def holds_prose(survey: Survey, text: str) -> bool:
+    """Whether a text may hold captions: it is called so, or one of its first lines is more than a name, with or without
+    a number, as lists of files, of classes and of splits have them."""
+    if usual_names.is_caption(PurePosixPath(text).stem):
+        return True
+    begin = text_of(survey.folder.read(text, _LOOKED_AT) or b"")
+    return any(is_prose(line.strip(), 2) for line in begin.splitlines())
 
 
 def reads_as_captions(media: list[str]) -> Iterator[str]:

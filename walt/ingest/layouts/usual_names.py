@@ -17,7 +17,7 @@ CAPTIONS = (
     "long_caption", "short_caption", "Caption", "Text", "whole_caption", "enCap", "scene.caption", "narration",
     "narration_text", "video_description",
 )  # fmt: skip
-"""The surest first; others that have ``caption`` in their names follow."""
+"""The surest first; others that have ``caption`` or ``description`` in their names follow."""
 
 SPANS = (
     ("start", "end"), ("start_time", "end_time"), ("time_start", "time_end"), ("begin", "end"), ("from", "to"),
@@ -52,7 +52,7 @@ _NOT_CAPTIONS = frozenset((
 ))  # fmt: skip
 """Words before it in names of columns that say something about captions, or say what is not to be seen."""
 _WORD = re.compile("[^a-z0-9]+")
-_CAPTION = re.compile("captions?([a-z]*)")
+_CAPTION = re.compile("(?:captions?|descriptions?)([a-z]*)")
 _NO_TEXTS = frozenset(("true", "false", "yes", "no", "inf", "nan"))
 
 _TECHNICAL = re.compile(

@@ -66,11 +66,11 @@ class PartFiles:
         return [*captions.items(), *refused]
 
     def _rows(self, file: CaptionFile, table: str, columns: Columns) -> Iterator[Row]:
-        """The rows of a table; a JSON file that is one record is one row."""
+        """The rows of a table; a JSON file that is the record of one part is one row."""
         if file.records is None and table.lower().endswith(".json"):
             with self._folder.open(table) as stream:
                 content = json_content(table, stream)
-            if isinstance(content, dict):
+            if isinstance(content, dict) and any(getter(name)(content) is not None for name in file.spans or ()):
                 yield Row(table, 1, tuple(convert(getter(name)(content), kind) for name, kind in columns.items()))
                 return
         yield from read_rows(self._folder, table, columns, shape=Shape(file.records))
