@@ -217,10 +217,10 @@ def test_of_any_mixture_each_caption_arrives_or_its_file_is_named(mixture: dict[
         ({"buckets.json": {"1.0": ["a.mp4", "b.mp4"]}}, False),
         ({"concepts.json": [{"name": "x", "text": {"prompt_source": "sample"}}]}, False),
         ({"backend.json": [{"id": "x", "type": "local", "caption_strategy": "textfile"}]}, False),
-        ({"trainlist01.txt": "a.mp4 1\nb.mp4 2\n", "classInd.txt": "1 Archery\n2 BabyCrawling\n"}, False),
+        ({"classInd.txt": "1 Archery\n2 BabyCrawling\n"}, False),
         ({"testlist01.txt": "x/a.mp4\nx/b.mp4\n"}, False), ({"all.txt": "a cat\na dog\n"}, True),
         ({"prompts.txt": "cat\ndog\n"}, True), ({"captions_v2.txt": "cat\ndog\n"}, True),
-        ({"list.json": [{"file": "a.mp4", "size": 3}]}, False), ({"list.json": {"x": {"a.mp4": "a cat"}}}, True),
+        ({"list.json": [{"file": "a.mp4", "size": 3}]}, True), ({"list.json": {"x": {"a.mp4": "a cat"}}}, True),
     ],
 )  # fmt: skip
 def test_lists_and_settings_of_trainers_end_nothing(tmp_path: Path, files: Files, ends: bool) -> None:

@@ -52,8 +52,9 @@ def left(
     if sidecars is not None and sidecars.settings:
         said = "settings of a program that makes pictures, with its prompts: write texts with captions alone"
         unused.append(Unused(sidecars.settings, said, not choice.captioned))
-    for cause in dict.fromkeys(() if sidecars is None else sidecars.unread.values()):
-        unused.append(Unused([name for name, why in sidecars.unread.items() if why == cause], cause, True))
+    parts = {} if sidecars is None else sidecars.unread
+    for cause in dict.fromkeys(parts.values()):
+        unused.append(Unused([name for name, why in parts.items() if why == cause], cause, True))
     for cause in dict.fromkeys(() if sidecars is None else sidecars.deeper.values()):
         names = [name for name, why in (sidecars.deeper if sidecars else {}).items() if why == cause]
         unused.append(Unused(names, f"captions in lists: {cause} (--caption-column says which are meant)", True))

@@ -57,7 +57,13 @@ def recognise_parts(
     shown = " and ".join(spans)
     if example := beyond(survey, paths, ((record, [span]) for record, span in zip(records, found, strict=True))):
         return f"{shown} are not seconds of these files: {example}"
-    return CaptionFile(file=template, fields=captions, spans=spans, records=place)
+    return part_file(template, captions, spans, place)
+
+
+def part_file(template: str, fields: tuple[str, ...], spans: tuple[str, ...], records: str | None) -> CaptionFile:
+    """The section of tables of parts, or with no columns of spans of JSON with captions of the whole."""
+    section = {"file": template, "fields": fields, "spans": spans or None, "records": records}
+    return CaptionFile.model_validate(section, strict=False)
 
 
 def spans_of_records(

@@ -43,8 +43,8 @@ def one_way(survey: Survey, ways: Sequence[tuple[Choice, set[str]]]) -> tuple[Ch
                 if other is not choice:
                     choice.unused.append(Unused(sorted(names), f"the same captions as in {_first(choice)}"))
             return choice, set[str]().union(*(names for _, names in ways))
-    names = " and ".join(_first(choice) for choice, _ in ways)
-    raise ConfigurationError(f"{names} both name files and captions: say which is meant with --captions TABLE")
+    tables = " and ".join(_first(choice) for choice, _ in ways)
+    raise ConfigurationError(f"{tables} both name files and captions: say which is meant with --captions TABLE")
 
 
 def beside_is_the_same(survey: Survey, choice: Choice, sidecars: Sidecars) -> set[str]:

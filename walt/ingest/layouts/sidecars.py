@@ -22,7 +22,7 @@ from walt.ingest.layouts.caption_fields import (
     fields_of_workflow,
     texts_inside,
 )
-from walt.ingest.layouts.parts_beside import lists_parts, recognise_parts, spans_of_records
+from walt.ingest.layouts.parts_beside import lists_parts, part_file, recognise_parts, spans_of_records
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.alike_names import folded
@@ -124,7 +124,7 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
             continue
         found.beside |= dict.fromkeys(names, True)
         spans = spans_of_records(survey, zip(looked, names.values(), strict=False), fields)
-        found.files.append(CaptionFile(file=template, fields=fields, spans=spans or None))
+        found.files.append(part_file(template, fields, spans, None))
         found.notes.append(f"captions are {', '.join(fields)} of {template}")
         found.notes += [f"spans from {' and '.join(spans)}"] if spans else []
         deeper = dict.fromkeys(name for record in looked for name in captions_in_lists(record))

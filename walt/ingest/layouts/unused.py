@@ -13,11 +13,12 @@ from typing import Any
 from walt.core.printable import printable
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.caption_fields import is_prose
-from walt.ingest.layouts.peek import names_inside, peek
+from walt.ingest.layouts.peek import Peek, names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 from walt.ingest.layouts.tables import caption_columns, names_a_file
 from walt.ingest.sources.caption_files import text_of
-from walt.ingest.tables.fields import FILE, KEY
+from walt.ingest.tables.fields import FILE, KEY, VALUE
+from walt.media.kinds import is_media
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _NAMES_READ = 64
@@ -68,8 +69,6 @@ def other_files(survey: Survey, *, may_lose: bool, chosen: bool) -> Iterator[Unu
 def may_hold_captions(survey: Survey, table: str) -> bool:
     """Whether a table that is not read has a column by the name of captions, names files of the folder, has the name of
     one and texts in it, or is not understood."""
-    if table.lower().endswith(".txt"):
-        return holds_prose(survey, table)
     seen, stem = peek(survey.folder, table), PurePosixPath(table).stem
     of_a_file = any(PurePosixPath(path).stem == stem for path in survey.beginning_with(stem))
     if seen.bare:  # a list of ids, of splits or of classes
@@ -78,13 +77,23 @@ def may_hold_captions(survey: Survey, table: str) -> bool:
     if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
     if of_a_file or names_a_file(survey, seen):
-        texts = (value for record in seen.records for value in record.values())
-        return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
+        cells = (value for record in seen.records for value in record.values())
+        return any(is_prose(text, 2) for text in (*seen.columns, *cells))  # without a header, its first row
     texts = [*islice((text for record in seen.records for text in _texts(record, _DEPTH)), _MOST_TEXTS)]
     if survey.is_named_in(table):
-        return any(is_prose(text, 2) for text in texts)  # else it lists files, as trainers and downloaders do
+        return not _lists_files(seen)
     names = {form for path in survey.media for form in (PurePosixPath(path).stem, PurePosixPath(path).name)}
     return not names.isdisjoint(texts) and any(is_prose(text, 3) for text in texts)
+
+
+def _lists_files(seen: Peek) -> bool:
+    """Whether a JSON file holds names of files alone, as trainers' caches and downloaders' lists do."""
+    values = [record.get(VALUE) for record in seen.records]
+    return all(isinstance(value, list) and value and all(map(_is_file, value)) for value in values)
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and is_media(value)
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
