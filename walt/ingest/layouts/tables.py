@@ -172,7 +172,7 @@ def _holds_texts(seen: Peek, name: str) -> bool:
     if not any(cells) or any(isinstance(cell, BadValue) for cell in cells):
         return False
     texts = [text.strip() for cell in cells for text in cell or () if text]
-    if all(_NAMES_A_TEXT.fullmatch(text) or is_media(text) for text in texts):
+    if all(_NAMES_A_TEXT.fullmatch(text) or (is_media(text) and len(text.split()) == 1) for text in texts):
         return False  # where the captions are, in texts of their own, or other files
     return usual_names.may_be_caption(name, (text for cell in cells for text in cell or ()))
 
