@@ -149,7 +149,11 @@ def test_members_of_a_tar_that_may_hold_captions_end_init(tmp_path: Path) -> Non
 VIDEOS = tuple(f"{letter}.mp4" for letter in "abcd")
 
 
-PLACES = ("captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines", "names.txt")
+PLACES = (
+    "captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines", "names.txt",
+    "{}.csv", "scenes/{}.json", "parts.json", "sta.txt",
+)  # fmt: skip
+"""The last four are of parts."""
 
 
 Written = dict[str, dict[str, str]]
@@ -167,6 +171,10 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
             where[video, caption] = "prompts.txt" if place == "lines" else name
             if place == "{}.json":
                 files[name] = {"caption": caption}
+            elif place == "{}.csv":
+                files[name] = f"start,end,caption\n0,1.5,{caption}\n"
+            elif place == "scenes/{}.json":
+                files[name] = {"scenes": [{"start": 0, "end": 1.5, "caption": caption}]}
             elif "{" in single:
                 files[name] = caption
         if place == "captions.csv":
@@ -175,6 +183,10 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
             files[place] = lines(*({"file_name": video, "text": text} for video, text in captions.items()))
         elif place == "map.json":
             files[place] = captions
+        elif place == "parts.json":
+            files[place] = {video: [{"start": 0, "end": 1.5, "caption": text}] for video, text in captions.items()}
+        elif place == "sta.txt":
+            files[place] = "".join(f"{video} 0.0 1.5##{text}\n" for video, text in captions.items())
         elif place == "names.txt":
             files[place] = "".join(f"{video}\t{text}\n" for video, text in captions.items())
         elif place == "lines":
@@ -202,7 +214,9 @@ def test_of_any_mixture_each_caption_arrives_or_its_file_is_named(mixture: dict[
         assert described or "both name files and captions" in said
     if described is None:
         return
-    found = {(item.source, caption.text) for item in described.listing.items for caption in item.captions}
+    found = {
+        (item.source.partition("#")[0], caption.text) for item in described.listing.items for caption in item.captions
+    }
     unused = {name for unused in described.choice.unused for name in unused.names}
     assert found <= where.keys(), "no caption comes from nowhere"
     assert {caption for caption, name in where.items() if name not in unused} <= found
