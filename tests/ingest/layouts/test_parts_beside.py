@@ -113,6 +113,8 @@ def test_rows_of_one_span_are_its_captions(tmp_path: Path) -> None:
         ({"a.json": [{"start": 0, "end": 300, "caption": "a cat"}]}, "not seconds of these files"),
         ({"a.json": A, "a.txt": "a film of a cat"}, "beside captions of the whole files"),
         ({"a.json": {"caption": "a film of a cat", "segments": A}}, "beside captions of the whole files"),
+        ({"a.json": {"caption": "a film of a cat"}, "a.csv": IN_CSV}, "beside captions of the whole files"),
+        ({"a.json": {**A[0], "end": 4}, "a.txt": "a film of a cat"}, "beside captions of the whole files"),
     ],
 )
 def test_parts_that_are_not_read_end_init(tmp_path: Path, files: Files, cause: str) -> None:

@@ -61,8 +61,8 @@ def recognise_parts(
 
 
 def part_file(template: str, fields: tuple[str, ...], spans: tuple[str, ...], records: str | None) -> CaptionFile:
-    """The section of tables of parts, or with no columns of spans of JSON with captions of the whole."""
-    section = {"file": template, "fields": fields, "spans": spans or None, "records": records}
+    """The section that reads tables of parts."""
+    section = {"file": template, "fields": fields, "spans": spans, "records": records}
     return CaptionFile.model_validate(section, strict=False)
 
 

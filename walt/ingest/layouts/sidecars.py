@@ -104,15 +104,20 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         if several := _with_several_lines(survey, names):
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
-    parts = {template: names for template, names in templates.items() if template not in texts}
-    for template, names in sorted(parts.items()):
-        if _add_parts(found, survey, template, names, wanted):
+    others = [(template, names) for template, names in sorted(templates.items()) if template not in texts]
+    heard = {template for template, names in records.items() if not wanted and _are_spoken(survey, names)}
+    parts = {
+        template: None if template in heard else recognise_parts(survey, template, names, wanted)
+        for template, names in others
+    }
+    for template in (template for template, section in parts.items() if section is not None):
+        if wanted or not _has_captions_of_the_whole(survey, template, templates[template], parts[template]):
             records.pop(template, None)
     for template, names in sorted(records.items()):
         looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
         named = tuple(field for field in wanted if any(map(getter(field), looked)))
         of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
-        spoken = any(map(are_spoken, looked))
+        spoken = template in heard
         workflow = next((fields for record in looked if (fields := fields_of_workflow(record))), ())
         fields = named if wanted else () if of_downloader or spoken or workflow else caption_fields(looked)
         if not fields:
@@ -122,41 +127,54 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
             found.others |= dict.fromkeys(names, prose) if prose else {}
             found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
             continue
+        if spans := spans_of_records(survey, zip(looked, names.values(), strict=False), fields):
+            parts[template] = part_file(template, fields, spans, None)
+            continue
         found.beside |= dict.fromkeys(names, True)
-        spans = spans_of_records(survey, zip(looked, names.values(), strict=False), fields)
-        found.files.append(part_file(template, fields, spans, None))
+        found.files.append(CaptionFile(file=template, fields=fields))
         found.notes.append(f"captions are {', '.join(fields)} of {template}")
-        found.notes += [f"spans from {' and '.join(spans)}"] if spans else []
         deeper = dict.fromkeys(name for record in looked for name in captions_in_lists(record))
         if deeper and not wanted:
             found.deeper.update(dict.fromkeys(names, f"{', '.join(deeper)} beside {', '.join(fields)}"))
         found.owners |= names
+    for template, names in others:
+        _add_parts(found, names, parts[template], chosen=bool(wanted))
     if found.files:
         found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
     return found
 
 
-def _add_parts(found: Sidecars, survey: Survey, template: str, names: dict[str, str], wanted: tuple[str, ...]) -> bool:
-    """Add what tables say of the parts of their files; False: they say nothing."""
-    parts = recognise_parts(survey, template, names, wanted)
-    if parts is None:
+def _are_spoken(survey: Survey, names: Iterable[str]) -> bool:
+    """Whether some of the first JSON files are of what was heard."""
+    return any(are_spoken(_record(survey, name)) for name in islice(names, _LOOKED_AT))
+
+
+def _has_captions_of_the_whole(
+    survey: Survey, template: str, names: Iterable[str], parts: CaptionFile | str | None
+) -> bool:
+    """Whether JSON files that list parts have captions of the whole files too."""
+    if not template.lower().endswith(".json") or (isinstance(parts, CaptionFile) and parts.records is None):
         return False
-    whole = [file.file for file in found.files if file.spans is None]
-    a_record = isinstance(parts, CaptionFile) and parts.records is not None and template.lower().endswith(".json")
-    looked = islice(names, _LOOKED_AT) if a_record and not wanted else ()
-    own = caption_fields(_record(survey, name) for name in looked)
-    if isinstance(parts, CaptionFile) and not wanted and (whole or own):
-        fields, of_whole = ", ".join(parts.fields), (*whole, *own)[0]
-        parts = f"{fields} of parts, beside captions of the whole files ({of_whole}): --caption-column reads the parts"
+    return bool(caption_fields(_record(survey, name) for name in islice(names, _LOOKED_AT)))
+
+
+def _add_parts(found: Sidecars, names: dict[str, str], parts: CaptionFile | str | None, *, chosen: bool) -> None:
+    """Add what tables say of the parts of their files. Captions of whole files come first, unless the user has chosen
+    the columns."""
+    if parts is None:
+        return
+    whole = [name for file in found.files if file.spans is None for name in (file.fields or (file.file,))]
+    if isinstance(parts, CaptionFile) and whole and not chosen:
+        cause = f"{', '.join(parts.fields)} of parts, beside captions of the whole files ({whole[0]})"
+        parts = f"{cause}: --caption-column reads the parts"
     if isinstance(parts, str):
         found.unread |= dict.fromkeys(names, parts)
-        return not own
+        return
     found.beside |= dict.fromkeys(names, True)
     found.files.append(parts)
-    found.notes.append(f"captions are {', '.join(parts.fields)} of the parts that {template} lists")
+    found.notes.append(f"captions are {', '.join(parts.fields)} of the parts that {parts.file} lists")
     found.notes.append(f"spans from {' and '.join(parts.spans or ())}")
     found.owners |= names
-    return True
 
 
 def _is_spoken(survey: Survey, name: str) -> bool:
