@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
@@ -86,24 +86,7 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
     records = {template: names for template, names in templates.items() if template.lower().endswith(".json")}
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
-    for template, names in sorted(texts.items()):
-        if any(are_settings(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
-            found.settings += names
-            for name in names:
-                del found.beside[name]
-            continue
-        if all(_is_spoken(survey, name) for name in islice(names, _LOOKED_AT)):
-            found.subtitles += names
-            for name in names:
-                del found.beside[name]
-            continue
-        found.files.append(CaptionFile(file=template))
-        found.owners |= names
-        if template.startswith(_OF_FOLDER):
-            found.notes.append(f"captions are {template.removeprefix(_OF_FOLDER)} in the folder of each file")
-        if several := _with_several_lines(survey, names):
-            said = "have several lines; all lines of a text are one caption"
-            found.notes.append(f"{template}: {several} {said}")
+    _add_texts(found, survey, texts)
     others = [(template, names) for template, names in sorted(templates.items()) if template not in texts]
     heard = {template for template, names in records.items() if not wanted and _are_spoken(survey, names)}
     parts = {
@@ -142,6 +125,28 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
     if found.files:
         found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
     return found
+
+
+def _add_texts(found: Sidecars, survey: Survey, texts: Mapping[str, dict[str, str]]) -> None:
+    """Add what texts say of the files that they are beside."""
+    for template, names in sorted(texts.items()):
+        if any(are_settings(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
+            found.settings += names
+            for name in names:
+                del found.beside[name]
+            continue
+        if all(_is_spoken(survey, name) for name in islice(names, _LOOKED_AT)):
+            found.subtitles += names
+            for name in names:
+                del found.beside[name]
+            continue
+        found.files.append(CaptionFile(file=template))
+        found.owners |= names
+        if template.startswith(_OF_FOLDER):
+            found.notes.append(f"captions are {template.removeprefix(_OF_FOLDER)} in the folder of each file")
+        if several := _with_several_lines(survey, names):
+            said = "have several lines; all lines of a text are one caption"
+            found.notes.append(f"{template}: {several} {said}")
 
 
 def _are_spoken(survey: Survey, names: Iterable[str]) -> bool:
