@@ -24,10 +24,11 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import machine, markdown_table
 from walt.ingest.sources.adapters import entries
+from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import LocalFolder
 from walt.ingest.sources.items import Item, Rules
-from walt.ingest.sources.kinds import CaptionFile, FileList, PlainFolder
+from walt.ingest.sources.kinds import FileList, PlainFolder
 
 SPANS = 1000
 """Rows per file of the table."""

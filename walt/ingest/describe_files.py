@@ -17,8 +17,9 @@ from walt.core.pointers import pointer_at
 from walt.core.printable import printable
 from walt.ingest.config import Descriptor
 from walt.ingest.groups import find_group_pattern, with_groups
-from walt.ingest.layouts.other_columns import further_columns, named_there
-from walt.ingest.layouts.recognise import Choice, Wish, recognise
+from walt.ingest.layouts.choice import Choice, Wish
+from walt.ingest.layouts.recognise import recognise
+from walt.ingest.layouts.second_look import second_look
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.tables import TableColumns, recognise_tables
 from walt.ingest.layouts.tars import recognise_tars
@@ -27,9 +28,9 @@ from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder, fixed_folder, has_wildcards, open_folder
 from walt.ingest.sources.items import Item, Listing, Rules
-from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
+from walt.ingest.sources.kinds import FileList, PlainFolder
 from walt.ingest.sources.locations import is_plain, open_location
-from walt.ingest.tables.read import is_table
+from walt.ingest.tables.read import FORMATS, is_table
 from walt.media.kinds import Kind, is_media
 
 HELD_OUT = 0.05
@@ -90,8 +91,7 @@ def describe_files(root: Path, given: Given) -> Described:
     name = re.sub(r"[^0-9A-Za-z_-]+", "-", given.name or _default_name(root, given.videos)).strip("-") or "videos"
     rules = Rules(True, choice.captioned, _MOST_CHARACTERS, HELD_OUT)
     listing = Listing.collect(entries(choice.source, Dataset(folder, rules, choice.classes)))
-    choice, listing = _without_absent(choice, listing, Dataset(folder, rules, choice.classes))
-    choice, listing = _without_further(choice, listing, Dataset(folder, rules, choice.classes))
+    choice, listing = second_look(choice, listing, Dataset(folder, rules, choice.classes))
     if both := _named_as_videos(listing):
         choice.notes.append(f"{both} stills have a video's name, as thumbnails do: `images: false` leaves stills out")
     if pointer := _pointer(listing):
@@ -170,7 +170,8 @@ def _of_patterns(folder: Folder, given: Given, pattern: str, names: list[str]) -
     for name in survey.media:
         stem = name.removesuffix(PurePosixPath(name).suffix)
         survey.texts += [text for text in (f"{stem}.txt", f"{name}.txt") if folder.has(text)]
-        survey.tables += [text for text in (f"{stem}.json", f"{name}.json") if folder.has(text)]
+        tables = (f"{start}{suffix}" for suffix in FORMATS for start in (stem, name))
+        survey.tables += [table for table in tables if folder.has(table)]
     if not survey.media:
         raise ConfigurationError(f"{printable(given.videos)}: contains no videos or images")
     choice = recognise(survey, _wish(given, None))
@@ -187,39 +188,6 @@ def _tables_of(survey: Survey) -> Iterator[Unused]:
     for found in recognise_tables(survey, tables, TableColumns())[0]:
         if found.has_captions:
             yield Unused(found.tables, "names these files, with captions: give it, or the folder, not a glob")
-
-
-def _without_absent(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
-    """Where most rows have no file here, a part of a larger dataset is meant: such rows are not inputs."""
-    source = choice.source
-    missing = sum(refusal.code == "missing" for refusal in listing.refusals)
-    if missing <= len(listing.items) or not listing.items or not isinstance(source, FileList | LineFiles):
-        return choice, listing
-    source = source.model_copy(update={"absent": "skip"})
-    notes = [*choice.notes, f"{missing} rows have no file here: they are left out (absent: skip)"]
-    return replace(choice, source=source, notes=notes), Listing.collect(entries(source, dataset))
-
-
-def _without_further(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
-    """Files that stand in other columns of a list's rows are no inputs, where those are all that no row is of."""
-    source = choice.source
-    if not isinstance(source, FileList) or source.unlisted != "take" or not _without_caption(listing):
-        return choice, listing
-    further = further_columns(dataset.folder, source)
-    if not further:
-        return choice, listing
-    source = source.model_copy(update={"unlisted": "ignore"})
-    listed = Listing.collect(entries(source, dataset))
-    columns = named_there(dataset.folder, further, _without_caption(listing) - _without_caption(listed))
-    if not columns:
-        return choice, listing
-    said = ", ".join(f"{name} ({count})" for name, count in columns.items())
-    notes = [*choice.notes, f"files that other columns name are not inputs: {said}"]
-    return replace(choice, source=source, notes=notes), listed
-
-
-def _without_caption(listing: Listing) -> Counter[str]:
-    return Counter(refusal.source for refusal in listing.refusals if refusal.code == "no_caption")
 
 
 def _pointer(listing: Listing) -> str | None:

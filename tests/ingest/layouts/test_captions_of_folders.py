@@ -105,7 +105,7 @@ def test_what_was_heard_is_no_caption_of_what_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"captions": [{"start": 0, "end": 3, "text": "a cat"}]}, [{"start": 0, "end": 3, "text": "a cat"}],
+        {"captions": [{"start_frame": 0, "end_frame": 9, "text": "a cat"}]}, [{"frame": 3, "text": "a cat"}],
         {"sentences": [{"id": 1, "sentence": "a cat"}]},
     ],
 )  # fmt: skip
@@ -115,10 +115,9 @@ def test_captions_inside_of_records_beside_files_end_init(tmp_path: Path, conten
 
 
 def test_a_text_beside_a_file_is_not_of_its_namesake_in_another_folder(tmp_path: Path) -> None:
-    """Such as a mask."""
-    described = describe(tmp_path, {"masks/a.mp4": V, "videos/a.mp4": V, "videos/a.txt": "a cat"})
+    described = describe(tmp_path, {"old/a.mp4": V, "videos/a.mp4": V, "videos/a.txt": "a cat"})
     assert [(item.source, item.caption) for item in described.listing.items] == [("videos/a.mp4", "a cat")]
-    assert refusals(described) == {"masks/a.mp4": "no_caption"}
+    assert refusals(described) == {"old/a.mp4": "no_caption"}
 
 
 def test_the_words_of_subtitles_are_not_either(tmp_path: Path) -> None:

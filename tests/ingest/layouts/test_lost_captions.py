@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.layout_folder import TWO, Files, V, write
-from tests.support.miniatures import lines, tar
+from tests.support.miniatures import describe, lines, tar
 from walt.core.errors import ConfigurationError
 from walt.ingest.describe_files import Given, describe_files
 from walt.project.point_at_dataset import own_dataset
@@ -91,7 +91,7 @@ from walt.project.point_at_dataset import own_dataset
         ({"captions.zip": b"PK"}, "captions.zip"),
         ({"captions.txt.gz": b"packed"}, "captions.txt.gz"),
         ({"a.txt": "1\n00:00:00,000 --> 00:00:02,000\na cat\n"}, "a.txt"),
-        ({"sta.txt": "a 0.0 6.9##a cat sits.\na 6.9 9.1##a cat runs.\nb 2.3 8.2##a dog.\n"}, "sta.txt"),  # Charades-STA
+        ({"sta.txt": "a 0 24##a cat sits.\na 24 48 a cat runs.\nb 2 8 a dog.\n"}, "sta.txt"),  # of what?
         (
             {"t.csv": "id,script,actions\na,A person cooks on a stove.,c1\nb,A dog is barking.,\n"},
             "column 'script' of t.csv",
@@ -149,7 +149,11 @@ def test_members_of_a_tar_that_may_hold_captions_end_init(tmp_path: Path) -> Non
 VIDEOS = tuple(f"{letter}.mp4" for letter in "abcd")
 
 
-PLACES = ("captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines", "names.txt")
+PLACES = (
+    "captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines", "names.txt",
+    "{}.csv", "scenes/{}.json", "parts.json", "sta.txt",
+)  # fmt: skip
+"""The last four are of parts."""
 
 
 Written = dict[str, dict[str, str]]
@@ -167,6 +171,10 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
             where[video, caption] = "prompts.txt" if place == "lines" else name
             if place == "{}.json":
                 files[name] = {"caption": caption}
+            elif place == "{}.csv":
+                files[name] = f"start,end,caption\n0,1.5,{caption}\n"
+            elif place == "scenes/{}.json":
+                files[name] = {"scenes": [{"start": 0, "end": 1.5, "caption": caption}]}
             elif "{" in single:
                 files[name] = caption
         if place == "captions.csv":
@@ -175,6 +183,10 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
             files[place] = lines(*({"file_name": video, "text": text} for video, text in captions.items()))
         elif place == "map.json":
             files[place] = captions
+        elif place == "parts.json":
+            files[place] = {video: [{"start": 0, "end": 1.5, "caption": text}] for video, text in captions.items()}
+        elif place == "sta.txt":
+            files[place] = "".join(f"{video} 0.0 1.5##{text}\n" for video, text in captions.items())
         elif place == "names.txt":
             files[place] = "".join(f"{video}\t{text}\n" for video, text in captions.items())
         elif place == "lines":
@@ -202,9 +214,28 @@ def test_of_any_mixture_each_caption_arrives_or_its_file_is_named(mixture: dict[
         assert described or "both name files and captions" in said
     if described is None:
         return
-    found = {(item.source, caption.text) for item in described.listing.items for caption in item.captions}
+    found = {
+        (item.source.partition("#")[0], caption.text) for item in described.listing.items for caption in item.captions
+    }
     unused = {name for unused in described.choice.unused for name in unused.names}
     assert found <= where.keys(), "no caption comes from nowhere"
     assert {caption for caption, name in where.items() if name not in unused} <= found
     if lost := where.keys() - found:
         assert described.choice.may_lose_captions, f"init goes on without {lost}"
+
+
+@pytest.mark.parametrize(
+    ("files", "ends"),
+    [
+        ({"captions.json": ["a cat", "a dog"]}, True), ({"ids.json": ["a", "b"]}, False),
+        ({"buckets.json": {"1.0": ["a.mp4", "b.mp4"]}}, False),
+        ({"concepts.json": [{"name": "x", "text": {"prompt_source": "sample"}}]}, False),
+        ({"backend.json": [{"id": "x", "type": "local", "caption_strategy": "textfile"}]}, False),
+        ({"classInd.txt": "1 Archery\n2 BabyCrawling\n"}, False),
+        ({"testlist01.txt": "x/a.mp4\nx/b.mp4\n"}, False), ({"all.txt": "a cat\na dog\n"}, True),
+        ({"prompts.txt": "cat\ndog\n"}, True), ({"captions_v2.txt": "cat\ndog\n"}, True),
+        ({"list.json": [{"file": "a.mp4", "size": 3}]}, True), ({"list.json": {"x": {"a.mp4": "a cat"}}}, True),
+    ],
+)  # fmt: skip
+def test_lists_and_settings_of_trainers_end_nothing(tmp_path: Path, files: Files, ends: bool) -> None:
+    assert describe(tmp_path, {**TWO, **files}).choice.may_lose_captions is ends

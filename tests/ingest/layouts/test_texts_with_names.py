@@ -96,3 +96,37 @@ def test_a_table_of_labels_or_spans_needs_no_captions(tmp_path: Path) -> None:
 def test_files_that_name_others_for_other_reasons_end_nothing(tmp_path: Path, name: str) -> None:
     found = described(tmp_path, {**TWO, name: "0f 1e a.mp4\n"})
     assert any("not read: 1 files" in line for line in found.lines())
+
+
+def test_two_moments_behind_each_name_are_the_part_that_its_caption_is_of(tmp_path: Path) -> None:
+    """As in Charades-STA, whose lists are the splits."""
+    files = {
+        "v/A1.mp4": V, "v/B2.mp4": V, "sta_train.txt": "A1 0.0 6.9##a cat sits.\nA1 6.9 9##a cat, then a dog.\n",
+        "sta_test.txt": "B2 1.3 9.0##a dog.\nB2 9.0 1.3##turned round\n",
+    }  # fmt: skip
+    found = described(tmp_path, files)
+    parts = {item.source: (item.caption, item.split) for item in found.listing.items}
+    assert parts == {
+        "A1#t=0,6.9": ("a cat sits.", "train"), "A1#t=6.9,9": ("a cat, then a dog.", "train"),
+        "B2#t=1.3,9": ("a dog.", "held_out"),
+    }  # fmt: skip
+    assert [refusal.code for refusal in found.listing.refusals] == ["bad_span"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.mp4\t0:03\t0:07.5\ta cat\nb.mp4\t0:00\t0:02\ta dog\n", "a.mp4 3.0 7.5 a cat\nb.mp4 0.0 2.0 a dog\n",
+        "a.mp4|0:03-0:07.5|a cat\nb.mp4|0:00-0:02|a dog\n",
+        "a.mp4 [0:03 --> 0:07.5] a cat\nb.mp4 [0:00 --> 0:02] a dog\n",
+    ],
+)  # fmt: skip
+def test_moments_may_be_written_in_several_ways(tmp_path: Path, text: str) -> None:
+    found = described(tmp_path, {**TWO, "captions.txt": text})
+    assert [(item.span, item.caption) for item in found.listing.items] == [((3.0, 7.5), "a cat"), ((0.0, 2.0), "a dog")]
+
+
+@pytest.mark.parametrize("line", ["2 4 wheelers race", "3.5 stars", "10:30 on a clock"])
+def test_numbers_in_captions_are_no_moments(tmp_path: Path, line: str) -> None:
+    found = described(tmp_path, {**TWO, "t.txt": f"a.mp4|{line}\nb.mp4|a dog\n"})
+    assert {item.caption for item in found.listing.items} == {line, "a dog"}

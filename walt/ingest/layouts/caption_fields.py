@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from walt.ingest.layouts import usual_names
-from walt.ingest.tables.cells import BadValue, convert
+from walt.ingest.tables.cells import BadValue, Record, convert
 
 _DEPTH = 4
 _MARKS = re.compile("[.,;:!?]")
@@ -19,6 +19,7 @@ _SENTENCE = re.compile(
 )
 _NO_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese, whose words have no blanks between them."""
+_FILE = re.compile(r"\S+\.\w{2,5}")
 _REMARK = re.compile(rb"^[ \t]*#.*$|<!--[^>]*-->", re.MULTILINE)
 _CUE = re.compile(r"^\s*[\d:]+[.,]\d+\s*-->\s*[\d:]+[.,]\d+", re.MULTILINE)
 _MOMENT = r"(?:\d+:\d\d(?::\d\d)?(?:[.,]\d+)?|\d+(?:\.\d+)? ?s(?:ec(?:onds)?)?|\d+\.\d+)"
@@ -28,6 +29,7 @@ _TIMED = re.compile(
 _NO_WORDS = re.compile(r"\s*\d+\s*$|WEBVTT|(Kind|Language): ")
 _SETTINGS = re.compile(r"^(?:Negative prompt: |Steps: \d+, )", re.MULTILINE)
 _WHEN = frozenset(("start", "timestamp", "seek"))
+_OF_SPEECH = frozenset(("avg_logprob", "no_speech_prob", "speaker", "tokens", "words"))
 _LENGTHS = ("long", "medium", "short")
 
 
@@ -60,7 +62,7 @@ def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
 
 def is_prose(value: Any, words: int) -> bool:
     """Whether a value is a text of as many words or numbers, and no URL, path, list or record that is spelled."""
-    if not isinstance(value, str) or "://" in value or value.startswith(("[", "{", "/")):
+    if not isinstance(value, str) or "://" in value or value.startswith(("[", "{", "/")) or _FILE.fullmatch(value):
         return False
     parts = _MARKS.sub(" ", value).split()
     without_blanks = len(_NO_BLANKS.findall(value)) >= 2 * words
@@ -85,6 +87,20 @@ def texts_inside(value: Any, depth: int = 5) -> Iterator[str]:
         if isinstance(part, str) and usual_names.is_caption(name) and part.strip():
             yield part
         yield from texts_inside(part, depth - 1)
+
+
+def captions_in_lists(value: Any, before: str = "", depth: int = _DEPTH) -> Iterator[str]:
+    """The names of captions in records of lists, however deep: ``scenes.activities.description``."""
+    for name, inner in value.items() if isinstance(value, dict) and depth else ():
+        path = f"{before}{name}"
+        if isinstance(inner, dict):
+            yield from captions_in_lists(inner, f"{path}.", depth - 1)
+        elif isinstance(inner, list) and name != "windows":
+            for part in inner:
+                own = part if isinstance(part, dict) else {}
+                texts = (field for field, text in own.items() if usual_names.is_caption(field) and is_prose(text, 1))
+                yield from (f"{path}.{field}" for field in texts)
+                yield from captions_in_lists(part, f"{path}.", depth - 1)
 
 
 def holds_sentences(begin: bytes) -> bool:
@@ -126,9 +142,16 @@ def fields_of_workflow(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def are_spoken(record: dict[str, Any]) -> bool:
-    """Whether a record is what was heard in a video, as programs for speech write it: a text, and segments of it with
-    their times and words."""
+    """Whether a record is what was heard in a video, as programs for speech write it: segments with their times and
+    texts, and with the whole text, or with what such programs say of each."""
     parts = record.get("segments", record.get("chunks"))
-    if not isinstance(record.get("text"), str) or not isinstance(parts, list):
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and "text" in part and _WHEN & part.keys() for part in parts
+    ):
         return False
-    return all(isinstance(part, dict) and "text" in part and _WHEN & part.keys() for part in parts)
+    return isinstance(record.get("text"), str) or "word_segments" in record or are_spoken_parts(parts)
+
+
+def are_spoken_parts(parts: Iterable[Record]) -> bool:
+    """Whether records of parts are of what was said in them."""
+    return any(not _OF_SPEECH.isdisjoint(part) for part in parts)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.nested_parts import nested_parts
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths
 from walt.ingest.layouts.peek import Peek
-from walt.ingest.layouts.spans_of_tables import beyond
+from walt.ingest.layouts.spans_of_tables import beyond, spans_inside
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.items import Span
 from walt.ingest.tables.cells import Record, literal_list
@@ -41,6 +42,7 @@ def settings(survey: Survey, seen: Peek) -> Found | None:
         _webvid,
         _lists_of_parts,
         _records_of_parts,
+        nested_parts,
     ):
         if found := recognise(survey, seen):
             return found
@@ -105,7 +107,7 @@ def _coco(survey: Survey, seen: Peek) -> Found | None:
         own = [note for note in notes[: len(seen.records)] if isinstance(note, dict) and note.get(by) in known]
         records: list[Record] = [{**known[note[by]], **note} for note in own]
         fields = tuple(dict.fromkeys(column for note in own for column in note))
-        spans = _spans_inside(own, fields)
+        spans = spans_inside(own, fields)
         if "bbox" in fields or (not spans and any(map(usual_names.is_moment, fields))):
             continue  # of a region of the picture, or of a part that is not known
         single = Peek(seen.table, tuple(dict.fromkeys(column for record in records for column in record)), records)
@@ -246,35 +248,36 @@ def _lists_of_parts(survey: Survey, seen: Peek) -> Found | None:
 def _records_of_parts(survey: Survey, seen: Peek) -> Found | None:
     """A record for each video, with a list of records of its parts (``"events": [{"start": 0, "end": 3, "caption":
     ...}]``), or of its captions (``"captions": [{"lang": "en", "text": ...}]``)."""
-    for name in seen.columns:
-        lists = [value for record in seen.records if (value := _list_at(record, name)) is not None]
-        if not lists or not all(isinstance(value, list) for value in lists):
-            continue
-        inside = [part for value in lists for part in value]
-        if not inside or not all(isinstance(part, dict) for part in inside):
-            continue
-        fields = tuple(dict.fromkeys(field for part in inside for field in part))
-        texts = tuple(f"{name}.{field}" for field in fields if usual_names.is_caption(field))
-        if not texts or not all(_is_text(part.get(field.split(".")[-1])) for part in inside for field in texts):
-            continue
-        spans = _spans_inside(inside, fields)
-        if spans:
-            columns = tuple(f"{name}.{field}" for field in spans)
-            found = {"explode": (name,), "span_columns": columns, "caption_columns": texts}
-            return _with_parts(survey, seen, find_paths(survey, seen), found)
-        if {field for field in fields if f"{name}.{field}" not in texts} <= _ABOUT_A_CAPTION:
-            found = {"caption_columns": tuple(f"{name}.*.{field.split('.')[-1]}" for field in texts)}
-            return _with(find_paths(survey, seen), found | ({"records": seen.place} if seen.place else {}))
+    found = [way for name in seen.columns if (way := _of_records(seen, name))]
+    if len(found) > 1:
+        names = " and in ".join(way["caption_columns"][0] for way in found)
+        return f"captions in {names}, of which one can be read: name it with --caption-column"
+    if not found:
+        return None
+    [only] = found
+    if "span_columns" in only:
+        return _with_parts(survey, seen, find_paths(survey, seen), only)
+    return _with(find_paths(survey, seen), only | ({"records": seen.place} if seen.place else {}))
+
+
+def _of_records(seen: Peek, name: str) -> dict[str, Any] | None:
+    """The settings that read a column of lists of records; None: it holds something else, or no captions."""
+    lists = [value for record in seen.records if (value := _list_at(record, name)) is not None]
+    if not lists or not all(isinstance(value, list) for value in lists):
+        return None
+    inside = [part for value in lists for part in value]
+    if not inside or not all(isinstance(part, dict) for part in inside):
+        return None
+    fields = tuple(dict.fromkeys(field for part in inside for field in part))
+    texts = tuple(f"{name}.{field}" for field in fields if usual_names.is_caption(field))
+    if not texts or not all(_is_text(part.get(field.split(".")[-1])) for part in inside for field in texts):
+        return None
+    if spans := spans_inside(inside, fields):
+        columns = tuple(f"{name}.{field}" for field in spans)
+        return {"explode": (name,), "span_columns": columns, "caption_columns": texts}
+    if {field for field in fields if f"{name}.{field}" not in texts} <= _ABOUT_A_CAPTION:
+        return {"caption_columns": tuple(f"{name}.*.{field.split('.')[-1]}" for field in texts)}
     return None
-
-
-def _spans_inside(parts: list[dict[str, Any]], fields: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields that hold the spans of all parts; empty if there are none."""
-    for names in usual_names.SPANS:
-        same = tuple(found for name in names if (found := usual_names.same_name(name, fields)))
-        if len(same) == len(names) and all(_span([part.get(name) for name in same]) for part in parts):
-            return same
-    return ()
 
 
 def _span(ends: list[Any]) -> Span | None:

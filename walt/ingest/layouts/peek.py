@@ -15,7 +15,7 @@ from walt.ingest.layouts import usual_names
 from walt.ingest.sources.folders import Folder
 from walt.ingest.tables.cells import BadValue, Record, short, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
-from walt.ingest.tables.fields import EVERY, KEY, VALUE
+from walt.ingest.tables.fields import EVERY, KEY, VALUE, getter
 from walt.ingest.tables.json_table import json_lines, json_records
 from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
 from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_records
@@ -66,10 +66,10 @@ def peek(folder: Folder, table: str) -> Peek:
                 found = parquet_records(where, stream, {}, dict.fromkeys(plain, "any"))
                 records, _ = _first(found)
                 types = {name: str(schema.field(name).type) for name in schema.names}
-                return Peek(table, _columns(records) or tuple(schema.names), records, types=types)
+                return Peek(table, columns_of(records) or tuple(schema.names), records, types=types)
             if lower.endswith((".jsonl", ".ndjson")):
                 records, problem = _first(json_lines(where, stream))
-                return Peek(table, _columns(records), records, problem=problem or _nothing(records))
+                return Peek(table, columns_of(records), records, problem=problem or _nothing(records))
             if lower.endswith(".json"):
                 return _peek_json(folder, table)
             if lower.endswith(".txt") and (text := _peek_text(table, stream)):
@@ -79,7 +79,7 @@ def peek(folder: Folder, table: str) -> Peek:
                 return Peek(table, problem="it is empty")
             stream.seek(0)
             records, problem = _first(csv_records(where, table, stream, dict.fromkeys(names, True)))
-            inside = [name for name in _columns(records) if name not in names]
+            inside = [name for name in columns_of(records) if name not in names]
             return Peek(table, (*names, *inside), records, problem=problem)
     except (ConfigurationError, OSError, ValueError) as error:
         return Peek(table, problem=str(error).splitlines()[0])
@@ -106,7 +106,7 @@ def _peek_text(table: str, stream: IO[bytes]) -> Peek | None:
     """A text of JSON lines, or of names and captions without a header; None: it has a header."""
     if holds_json(stream):
         records, problem = _first(json_lines(table, stream))
-        return Peek(table, _columns(records), records, problem=problem)
+        return Peek(table, columns_of(records), records, problem=problem)
     header = csv_columns(table, stream)
     stream.seek(0)
     if len(header) > 1 and any(map(usual_names.is_path, header)):
@@ -116,7 +116,7 @@ def _peek_text(table: str, stream: IO[bytes]) -> Peek | None:
         problem = "a number behind each name, which may be a class, and is not a caption" if records else "it is empty"
     elif not problem and all(_MOMENTS.match(record[CAPTION]) for record in records):
         problem = f"two numbers behind each name, which may be a span ({short(records[0][CAPTION])}): {_AS_CSV}"
-    return Peek(table, COLUMNS, records, problem=problem)
+    return Peek(table, tuple(records[0]) if records else COLUMNS, records, problem=problem)
 
 
 def _is_bytes(found: str) -> bool:
@@ -135,7 +135,7 @@ def _peek_json(folder: Folder, table: str) -> Peek:
     top = records[0] if records else {}
     is_map = KEY in top
     if not is_map:
-        return Peek(table, _columns(records), records, problem=problem or _nothing(records))
+        return Peek(table, columns_of(records), records, problem=problem or _nothing(records))
     whole = top["$file"]
     inside = {name: len(value) for name, value in whole.items() if _holds_records(value)}
     is_map_of_records = len(inside) == len(whole) and all(isinstance(value, dict) for value in whole.values())
@@ -144,22 +144,21 @@ def _peek_json(folder: Folder, table: str) -> Peek:
         or (_VIA not in inside and is_map_of_records and len(whole) > 2)
         or all(_is_text_or_list(value) for value in whole.values())
     ):
-        return Peek(table, (KEY, *_columns(records)), records)
+        return Peek(table, (KEY, *columns_of(records)), records)
     name = _VIA if _VIA in inside else max(inside, key=lambda name: (isinstance(whole[name], list), inside[name]))
     columns = {other: _columns_at(whole[other]) for other in inside}
     common = set[str].intersection(*map(set, columns.values()))
     alike = any(map(usual_names.is_caption, common)) and len(common) > 1
-    if (
-        alike
-        and len(inside) > 1
-        and all(isinstance(value, list) and (not value or key in inside) for key, value in whole.items())
-    ):
+    of_file = len(inside) == 1 and not any(map(usual_names.is_path, common))  # the key is all that may name one
+    lists = all(isinstance(value, list) and (not value or key in inside) for key, value in whole.items())
+    if alike and lists and (of_file or len(inside) > 1):
         name = EVERY
     with folder.open(table) as stream:
         records, _ = _first(json_records(table, stream, name))
     others = [other for other in inside if name not in (other, EVERY, _VIA)]
     unread = tuple(other for other in others if any(map(usual_names.is_caption, columns[other])))
-    return Peek(table, _columns(records), records, name, unread)
+    names = columns_of(records)
+    return Peek(table, (KEY, *names) if name == EVERY else names, records, name, unread)
 
 
 def _bare_texts(folder: Folder, table: str) -> tuple[str, ...]:
@@ -176,7 +175,7 @@ def _bare_texts(folder: Folder, table: str) -> tuple[str, ...]:
 
 def _columns_at(place: Any) -> tuple[str, ...]:
     """The columns of the first records of a list or a map."""
-    return _columns(list(islice(place.values() if isinstance(place, dict) else place, _RECORDS)))
+    return columns_of(list(islice(place.values() if isinstance(place, dict) else place, _RECORDS)))
 
 
 def _holds_records(value: Any) -> bool:
@@ -201,7 +200,8 @@ def _nothing(records: list[Record]) -> str | None:
     return None if records else "holds no JSON objects"
 
 
-def _columns(records: list[Record]) -> tuple[str, ...]:
+def columns_of(records: list[Record]) -> tuple[str, ...]:
+    """The columns of records, also of what is inside of others."""
     names: dict[str, None] = {}
     for record in records:
         _add(names, "", record, _DEPTH)
@@ -209,8 +209,9 @@ def _columns(records: list[Record]) -> tuple[str, ...]:
 
 
 def names_inside(seen: Peek) -> set[str]:
-    """The columns of a table, and the names of fields inside of them, however deep."""
-    names = set(seen.columns)
+    """The columns of a table, and the names of fields inside of them, however deep; none that hold records alone."""
+    found = {name: [value for record in seen.records if (value := getter(name)(record))] for name in seen.columns}
+    names = {name for name, values in found.items() if not values or not all(isinstance(part, dict) for part in values)}
     for record in seen.records:
         _gather(record, names, _DEEPEST)
     return names
@@ -219,7 +220,7 @@ def names_inside(seen: Peek) -> set[str]:
 def _gather(value: Any, names: set[str], depth: int) -> None:
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if isinstance(value, dict):
-        names.update(name for name in value if isinstance(name, str))
+        names.update(name for name, part in value.items() if isinstance(name, str) and not isinstance(part, dict))
     for part in islice(inside, _RECORDS) if depth else ():
         _gather(part, names, depth - 1)
 

@@ -3,76 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.choice import Choice, Source, Wish
 from walt.ingest.layouts.found import Found
+from walt.ingest.layouts.left_over import left, nothing
 from walt.ingest.layouts.line_pairs import chosen_pair, recognise_lines, without_first_frames
 from walt.ingest.layouts.peek import peek
+from walt.ingest.layouts.prose_columns import prose_columns
 from walt.ingest.layouts.repeated_tables import said_twice
+from walt.ingest.layouts.same_captions import beside_is_the_same, one_way
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
-from walt.ingest.layouts.special import lance_note, recognise_special
+from walt.ingest.layouts.special import recognise_special
 from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
-from walt.ingest.layouts.tables import (
-    Recognised,
-    TableColumns,
-    prose_columns,
-    recognise_tables,
-    texts_with_names,
-)
+from walt.ingest.layouts.tables import Recognised, TableColumns, recognise_tables, texts_with_names
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
-from walt.ingest.layouts.unused import Unused, counted, may_hold_captions, named, other_files, reads_as_captions
+from walt.ingest.layouts.unused import Unused, named, reads_as_captions
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.frame_folders import why_no_frames
-from walt.ingest.sources.kinds import (
-    FileList,
-    FrameFolders,
-    LeRobot,
-    LineFiles,
-    ParquetBytes,
-    PlainFolder,
-    WebDatasetTars,
-)
+from walt.ingest.sources.kinds import FileList, FrameFolders, PlainFolder
 from walt.ingest.tables.cells import Columns
 from walt.ingest.tables.fields import TABLE
 from walt.ingest.tables.read import find_tables, read_rows
 
 _MOST_SHOWN = 12
-
-Source = FileList | LineFiles | PlainFolder | WebDatasetTars | ParquetBytes | LeRobot | FrameFolders
-
-
-@dataclass
-class Choice:
-    """How a folder is read."""
-
-    source: Source
-    captioned: bool
-    """Whether captions were found: then each input needs one."""
-    classes: tuple[str, ...] | None = None
-    """Names of the classes, where labels come from folders or a column."""
-    notes: list[str] = field(default_factory=list)
-    unused: list[Unused] = field(default_factory=list)
-
-    @property
-    def may_lose_captions(self) -> bool:
-        """Whether something that is not read may hold captions."""
-        return any(unused.may_hold_captions for unused in self.unused)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user says; what is not said is found."""
-
-    captions: str | None = None
-    """A table, inside or outside of the folder, as ``walt.ingest.sources.kinds.FileList`` names it."""
-    columns: TableColumns = field(default_factory=TableColumns)
-    use_captions: bool = True
-    """False: the files are taken without captions, whatever is beside them."""
-    labels_from_folders: bool = False
-    whole_folder: bool = False
-    """Whether a folder is meant, not some of its files: then it may be a dataset of a special kind."""
 
 
 def recognise(survey: Survey, wish: Wish) -> Choice:
@@ -87,7 +43,7 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         if any(file.fields for file in sidecars.files):
             return _beside(survey, replace(sidecars, files=[file for file in sidecars.files if file.fields]))
     if not wish.columns.said and (pair := chosen_pair(survey, wish.captions)):
-        return _left(survey, Choice(pair.source(), True, notes=pair.notes), pair.texts, {})
+        return left(survey, Choice(pair.source(), True, notes=pair.notes), pair.texts, {})
     if wish.captions is not None or wish.columns.said:
         return _by_tables(survey, [wish.captions] if wish.captions else survey.tables, wish)
     special = recognise_special(survey.folder) if wish.whole_folder and not wish.labels_from_folders else None
@@ -96,29 +52,24 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     if not wish.use_captions and not (survey.tars and not survey.media):
         if not survey.media:
             raise ConfigurationError(f"{survey.folder.location('')}: contains no videos or images")
-        return _left(survey, _without_captions(survey, wish.labels_from_folders), set(), {})
+        return left(survey, _without_captions(survey, wish.labels_from_folders), set(), {})
     if survey.tars and not survey.media:
         return _of_tars(survey, wish)
     sidecars = recognise_sidecars(survey)
-    names = [name for name in survey.tables if name not in {*sidecars.beside, *sidecars.others, *sidecars.reports}]
+    own = {*sidecars.beside, *sidecars.others, *sidecars.reports, *sidecars.unread}
+    names = [name for name in survey.tables if name not in own]
     pairs = recognise_lines(survey)
     known = {*sidecars.beside, *(name for pair in pairs for name in (pair.paths, *pair.captions))}
     names += texts_with_names(survey, (name for name in survey.texts if name not in known))
     tables, why = recognise_tables(survey, names, wish.columns)
     captioned = [found for found in tables if found.has_captions]
     pairs = without_first_frames(survey, pairs)
-    if len(captioned) + len(pairs) > 1:
-        names = [name for found in captioned for name in found.tables[:1]] + [pair.paths for pair in pairs]
-        said = " and ".join(names)
-        raise ConfigurationError(f"{said} both name files and captions: say which is meant with --captions TABLE")
-    if pairs:
-        choice = Choice(pairs[0].source(), True, notes=pairs[0].notes)
-        used = pairs[0].texts
-        return _left(survey, choice, used, why | _others(survey, tables), sidecars)
-    if captioned:
-        if twice := said_twice(survey, captioned[0]):
-            raise ConfigurationError(twice)
-        return _left(survey, _table(captioned[0], wish, survey), set(captioned[0].tables), why, sidecars)
+    ways = [(_of_table(survey, found, wish), set(found.tables)) for found in captioned]
+    ways += [(Choice(pair.source(), True, notes=pair.notes), pair.texts) for pair in pairs]
+    if ways:
+        choice, used = one_way(survey, ways)
+        used |= beside_is_the_same(survey, choice, sidecars)
+        return left(survey, choice, used, why | ({} if captioned else _others(survey, tables)), sidecars)
     if sidecars.files:
         return _beside(survey, sidecars, why | _others(survey, tables))
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
@@ -126,15 +77,15 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         choice = _table(uncaptioned[0], wish, survey)
         if prose := _prose(survey, uncaptioned[0]):
             choice.unused.append(prose)
-        return _left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
+        return left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
-        raise ConfigurationError(_nothing(survey, why))
+        raise ConfigurationError(nothing(survey, why))
     choice, noted = _without_captions(survey, wish.labels_from_folders), set[str]()
     for found in tables:
         if prose := _prose(survey, found):
             choice.unused.append(prose)
             noted |= set(found.tables)
-    return _left(survey, choice, noted, why | _others(survey, tables), sidecars)
+    return left(survey, choice, noted, why | _others(survey, tables), sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -151,7 +102,7 @@ def _beside(survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = Non
     """Captions in files of their own. Args: why other tables cannot be read; None: the user named the fields."""
     source = _folder(survey).model_copy(update={"captions": tuple(sidecars.files)})
     choice = Choice(source, True, notes=sidecars.notes)
-    return _left(survey, choice, sidecars.used, why or {}, None if why is None else sidecars)
+    return left(survey, choice, sidecars.used, why or {}, None if why is None else sidecars)
 
 
 def _named_by_table(survey: Survey, source: Source, wish: Wish) -> bool:
@@ -204,15 +155,21 @@ def _by_tables(survey: Survey, names: Iterable[str], wish: Wish) -> Choice:
     if len(tables) > 1:
         said = " and ".join(found.tables[0] for found in tables)
         raise ConfigurationError(f"{said} have these columns, but not in the same way: give one with --captions TABLE")
-    if twice := said_twice(survey, tables[0]):
-        raise ConfigurationError(twice)
+    choice = _of_table(survey, tables[0], wish)
     otherwise = wish.columns.label or wish.columns.span
     seen = peek(survey.folder, tables[0].tables[0])
     if not tables[0].has_captions and seen.records and wish.captions and wish.use_captions and not otherwise:
         columns = ", ".join(seen.columns[:_MOST_SHOWN])
         said = f"{tables[0].tables[0]}: no column of captions was found (columns: {columns})"
         raise ConfigurationError(f"{said}: name one with --caption-column, or what else it holds, as --label-column")
-    return _left(survey, _table(tables[0], wish, survey), set(tables[0].tables), why)
+    return left(survey, choice, set(tables[0].tables), why)
+
+
+def _of_table(survey: Survey, found: Recognised, wish: Wish) -> Choice:
+    """A table with captions. Raises ConfigurationError: two tables of its form say different things."""
+    if twice := said_twice(survey, found):
+        raise ConfigurationError(twice)
+    return _table(found, wish, survey)
 
 
 def _table(found: Recognised, wish: Wish, survey: Survey) -> Choice:
@@ -276,64 +233,3 @@ def _without_captions(survey: Survey, labels: bool) -> Choice:
         said = f"numbered pictures, taken as stills, not as a video: {broken[0][1]}"
         notes.append(f"{named([folder or 'the folder itself' for folder, _ in broken])}: {said}")
     return Choice(source, False, notes=notes)
-
-
-def _nothing(survey: Survey, why: dict[str, str]) -> str:
-    """Why there is nothing to read."""
-    where = survey.folder.location("").rstrip("/")
-    parts = [f"{name}: {cause}" for name, cause in sorted(why.items())][:3]
-    if survey.packed:
-        parts.append(f"{named(survey.packed)} must be unpacked first")
-    if lance := lance_note(survey.folder):
-        parts.append(lance)
-    if survey.foreign:
-        parts.append(f"{named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
-    if survey.others:
-        parts.append(f"passed over: {counted(survey.others)}")
-    if survey.others[".dvc"]:
-        parts.append("DVC keeps files: `dvc pull` where they are")
-    return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
-
-
-def _left(
-    survey: Survey, choice: Choice, used: set[str], why: dict[str, str], sidecars: Sidecars | None = None
-) -> Choice:
-    """Add to a choice what it does not read.
-
-    Args:
-        used: names of what it reads.
-        why: for other tables, why they cannot be read.
-        sidecars: what was found of captions beside files; None: the user has chosen, and no captions can be lost.
-    """
-    unused, chosen = choice.unused, sidecars is None
-    beside = {} if sidecars is None else sidecars.beside
-    for table, cause in sorted(why.items()):
-        if table not in used:
-            unused.append(Unused([table], cause, not chosen and may_hold_captions(survey, table)))
-    if sidecars is not None and sidecars.reports:
-        unused.append(Unused(sidecars.reports, "a downloader's report, with the captions that are beside the files"))
-    if sidecars is not None and sidecars.subtitles:
-        unused.append(
-            Unused(sidecars.subtitles, "subtitles, whose times are not read, or their words", not choice.captioned)
-        )
-    if sidecars is not None and sidecars.settings:
-        said = "settings of a program that makes pictures, with its prompts: write texts with captions alone"
-        unused.append(Unused(sidecars.settings, said, not choice.captioned))
-    if sidecars is not None and (shared := sorted(sidecars.shared - used)):
-        unused.append(Unused(shared, "files of several folders have its name: put it beside its file", True))
-    for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
-        names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
-        if names:
-            unused.append(Unused(names, cause, holds))
-    if sidecars is not None and sidecars.others:
-        fields = list(dict.fromkeys(field for inside in sidecars.others.values() for field in inside))
-        said = f"texts in {', '.join(fields[:_MOST_SHOWN])}, which may be captions (--caption-column)"
-        unused.append(Unused([*sidecars.others], said, not choice.captioned))
-    said_of = {name for found in unused for name in found.names}
-    if tables := [name for name in survey.tables if name not in used and name not in said_of]:
-        unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
-    if texts := [name for name in survey.texts if name not in used and name not in said_of]:
-        cause = "beside what was named" if chosen else "no video or image has its name"
-        unused.append(Unused(texts, cause, not chosen and not choice.captioned))
-    choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
-    return choice

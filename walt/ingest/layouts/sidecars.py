@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
@@ -17,20 +17,26 @@ from walt.ingest.layouts.caption_fields import (
     are_subtitles,
     are_words_of,
     caption_fields,
+    captions_in_lists,
     fields_of_prose,
     fields_of_workflow,
     texts_inside,
 )
+from walt.ingest.layouts.parts_beside import lists_parts, part_file, recognise_parts, spans_of_records
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.alike_names import folded
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
-from walt.ingest.sources.kinds import CaptionFile
+from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
 _OF_FOLDER = "{folder}/"
 _NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
+_AND_ITS_CAPTION = re.compile(
+    r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts|scenes)",
+    re.IGNORECASE,
+)
 _MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _OF_DOWNLOADERS = ("extractor", "extractor_key", "webpage_url", "formats")
 """Fields of yt-dlp's records of web videos: what stands there as a description is the uploader's, of whatever."""
@@ -42,8 +48,8 @@ class Sidecars:
 
     files: list[CaptionFile] = field(default_factory=list)
     """For the descriptor: those to use."""
-    used: set[str] = field(default_factory=set)
-    """Texts and JSON files that they find."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Texts, JSON files and tables that they find, each with the file that it is of."""
     beside: dict[str, bool] = field(default_factory=dict)
     """All texts and JSON files that belong to one media file each, and whether they hold captions."""
     subtitles: list[str] = field(default_factory=list)
@@ -52,11 +58,20 @@ class Sidecars:
     """Texts with which a program made the files: prompts, also of what should not be seen, seeds, numbers of steps."""
     shared: set[str] = field(default_factory=set)
     """Texts in a folder of their own whose name files of several folders have."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Tables of the parts of one file each, and why these parts are not read."""
+    deeper: dict[str, str] = field(default_factory=dict)
+    """Of JSON files whose captions of the whole are read: further ones in lists inside of them."""
     reports: list[str] = field(default_factory=list)
     """Tables in which a downloader says what it wrote, with the same captions."""
     others: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Of those without captions by their names: fields that hold texts."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def used(self) -> set[str]:
+        """The names of what they find."""
+        return set(self.owners)
 
 
 def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars:
@@ -66,12 +81,54 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         wanted: fields of JSON files that the user named, used instead of those with the usual names.
     """
     found = Sidecars()
-    candidates = [*survey.texts, *(name for name in survey.tables if name.lower().endswith(".json"))]
-    templates = _templates(survey, candidates, found.shared)
+    templates = _templates(survey, [*survey.texts, *survey.tables], found.shared)
     texts = {template: names for template, names in templates.items() if template.lower().endswith(TEXTS)}
-    records = {template: names for template, names in templates.items() if template not in texts}
+    records = {template: names for template, names in templates.items() if template.lower().endswith(".json")}
     for names in texts.values():
         found.beside |= dict.fromkeys(names, True)
+    _add_texts(found, survey, texts)
+    others = [(template, names) for template, names in sorted(templates.items()) if template not in texts]
+    heard = {template for template, names in records.items() if not wanted and _are_spoken(survey, names)}
+    parts = {
+        template: None if template in heard else recognise_parts(survey, template, names, wanted)
+        for template, names in others
+    }
+    for template in (template for template, section in parts.items() if section is not None):
+        if wanted or not _has_captions_of_the_whole(survey, template, templates[template], parts[template]):
+            records.pop(template, None)
+    for template, names in sorted(records.items()):
+        looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
+        named = tuple(field for field in wanted if any(map(getter(field), looked)))
+        of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
+        spoken = template in heard
+        workflow = next((fields for record in looked if (fields := fields_of_workflow(record))), ())
+        fields = named if wanted else () if of_downloader or spoken or workflow else caption_fields(looked)
+        if not fields:
+            prose = tuple(dict.fromkeys(field for record in looked for field in fields_of_prose(record)))
+            prose = tuple(name for name in ("title", "description") if of_downloader and name in looked[0]) or prose
+            prose = ("text",) if spoken else workflow or prose
+            found.others |= dict.fromkeys(names, prose) if prose else {}
+            found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
+            continue
+        if spans := spans_of_records(survey, zip(looked, names.values(), strict=False), fields):
+            parts[template] = part_file(template, fields, spans, None)
+            continue
+        found.beside |= dict.fromkeys(names, True)
+        found.files.append(CaptionFile(file=template, fields=fields))
+        found.notes.append(f"captions are {', '.join(fields)} of {template}")
+        deeper = dict.fromkeys(name for record in looked for name in captions_in_lists(record))
+        if deeper and not wanted:
+            found.deeper.update(dict.fromkeys(names, f"{', '.join(deeper)} beside {', '.join(fields)}"))
+        found.owners |= names
+    for template, names in others:
+        _add_parts(found, names, parts[template], chosen=bool(wanted))
+    if found.files:
+        found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
+    return found
+
+
+def _add_texts(found: Sidecars, survey: Survey, texts: Mapping[str, dict[str, str]]) -> None:
+    """Add what texts say of the files that they are beside."""
     for template, names in sorted(texts.items()):
         if any(are_settings(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
             found.settings += names
@@ -84,33 +141,45 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
                 del found.beside[name]
             continue
         found.files.append(CaptionFile(file=template))
-        found.used |= names.keys()
+        found.owners |= names
         if template.startswith(_OF_FOLDER):
             found.notes.append(f"captions are {template.removeprefix(_OF_FOLDER)} in the folder of each file")
         if several := _with_several_lines(survey, names):
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
-    for template, names in sorted(records.items()):
-        looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
-        named = tuple(field for field in wanted if any(map(getter(field), looked)))
-        of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
-        spoken = any(map(are_spoken, looked))
-        workflow = next((fields for record in looked if (fields := fields_of_workflow(record))), ())
-        fields = named if wanted else () if of_downloader or spoken or workflow else caption_fields(looked)
-        if not fields:
-            prose = tuple(dict.fromkeys(field for record in looked for field in fields_of_prose(record)))
-            prose = tuple(name for name in ("title", "description") if of_downloader and name in looked[0]) or prose
-            prose = ("text",) if spoken else workflow or prose
-            found.others |= dict.fromkeys(names, prose) if prose else {}
-            found.beside |= {name: _holds_texts(survey, name) for name in names if not prose}
-            continue
-        found.beside |= dict.fromkeys(names, True)
-        found.files.append(CaptionFile(file=template, fields=fields))
-        found.notes.append(f"captions are {', '.join(fields)} of {template}")
-        found.used |= names.keys()
-    if found.files:
-        found.reports = [name for name in survey.tables if name not in found.beside and _is_report(survey, name)]
-    return found
+
+
+def _are_spoken(survey: Survey, names: Iterable[str]) -> bool:
+    """Whether some of the first JSON files are of what was heard."""
+    return any(are_spoken(_record(survey, name)) for name in islice(names, _LOOKED_AT))
+
+
+def _has_captions_of_the_whole(
+    survey: Survey, template: str, names: Iterable[str], parts: CaptionFile | str | None
+) -> bool:
+    """Whether JSON files that list parts have captions of the whole files too."""
+    if not template.lower().endswith(".json") or (isinstance(parts, CaptionFile) and parts.records is None):
+        return False
+    return bool(caption_fields(_record(survey, name) for name in islice(names, _LOOKED_AT)))
+
+
+def _add_parts(found: Sidecars, names: dict[str, str], parts: CaptionFile | str | None, *, chosen: bool) -> None:
+    """Add what tables say of the parts of their files. Captions of whole files come first, unless the user has chosen
+    the columns."""
+    if parts is None:
+        return
+    whole = [name for file in found.files if file.spans is None for name in (file.fields or (file.file,))]
+    if isinstance(parts, CaptionFile) and whole and not chosen:
+        cause = f"{', '.join(parts.fields)} of parts, beside captions of the whole files ({whole[0]})"
+        parts = f"{cause}: --caption-column reads the parts"
+    if isinstance(parts, str):
+        found.unread |= dict.fromkeys(names, parts)
+        return
+    found.beside |= dict.fromkeys(names, True)
+    found.files.append(parts)
+    found.notes.append(f"captions are {', '.join(parts.fields)} of the parts that {parts.file} lists")
+    found.notes.append(f"spans from {' and '.join(parts.spans or ())}")
+    found.owners |= names
 
 
 def _is_spoken(survey: Survey, name: str) -> bool:
@@ -140,14 +209,14 @@ def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> d
     candidates = [*candidates]
     for name in candidates:
         path = PurePosixPath(name)
-        stem, _, middle = path.stem.rpartition(".")
+        stem, sign, middle = _in_two(path.stem)
         for media in by_stem.get(folded(path.stem), ()):
             for template in _ways(name, path.suffix, media):
                 found[template][name] = media
-        # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt
+        # a.info.json, a.en.txt, a.zh-CN.txt, a.2.txt, a_caption.txt
         if _MIDDLE.fullmatch(middle) and folded(path.stem) not in by_stem:
             for media in by_stem.get(folded(stem), ()):
-                for template in _ways(name, f".{middle}{path.suffix}", media):
+                for template in _ways(name, f"{sign}{middle}{path.suffix}", media):
                     found[template][name] = media
     known = {name for names in found.values() for name in names}
     for template, names in _of_folders(survey, (name for name in candidates if name not in known)):
@@ -158,6 +227,12 @@ def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> d
             shared |= several
             del left[template]
     return left
+
+
+def _in_two(stem: str) -> tuple[str, str, str]:
+    """A name in two at its last dot, or before what says that it is of captions: ``a.en``, ``a_caption``."""
+    found = _AND_ITS_CAPTION.fullmatch(stem)
+    return (found[1], found[2], found[3]) if found else stem.rpartition(".")
 
 
 def _of_several(template: str, names: Iterable[str], survey: Survey) -> set[str]:
@@ -186,7 +261,9 @@ def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str
 def _is_table(survey: Survey, name: str) -> bool:
     """Whether a text or a JSON file names files, or is not a record of captions."""
     is_text = name.lower().endswith(TEXTS)
-    return survey.is_named_in(name) or not (is_text or caption_fields([_record(survey, name)]))
+    if survey.is_named_in(name):
+        return True
+    return not (is_text or caption_fields([_record(survey, name)]) or lists_parts(survey, name))
 
 
 def _ways(name: str, suffix: str, media: str) -> Iterator[str]:

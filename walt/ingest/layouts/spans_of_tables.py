@@ -92,7 +92,36 @@ def find_spans(survey: Survey, seen: Peek, wanted: tuple[str, ...], paths: Paths
         return Spans((), notes)
     if wanted:
         return Spans((), notes)
-    return Spans((), notes, _unread(seen, paths, captions))
+    return Spans((), notes, why_no_spans(seen, paths, captions))
+
+
+def span_columns(seen: Peek, captions: Sequence[str]) -> tuple[str, ...]:
+    """The columns with the usual names that hold spans in seconds; empty if there are none."""
+    found = _candidates(seen, usual_names.SPANS, captions)
+    plain = next((names for names, ends, spans in found if _are_spans(ends, spans)), ())
+    records = [dict(record) for record in seen.records]
+    return plain or spans_inside(records, tuple(name for name in seen.columns if "." not in name))
+
+
+def spans_inside(parts: list[dict[str, Any]], fields: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields that hold the spans of all parts, also inside of one (``timestamps.start``); empty if there are
+    none."""
+    inside = {f"{name}.{field}" for part in parts for name in fields for field in _fields_of(part.get(name))}
+    for before in ("", *dict.fromkeys(f"{name.partition('.')[0]}." for name in sorted(inside))):
+        own = [name.removeprefix(before) for name in sorted(inside) if name.startswith(before)] if before else fields
+        for names in usual_names.SPANS:
+            same = tuple(f"{before}{found}" for name in names if (found := usual_names.same_name(name, own)))
+            if len(same) == len(names) and all(_span_of([getter(name)(part) for name in same]) for part in parts):
+                return same
+    return ()
+
+
+def _fields_of(value: Any) -> Iterable[str]:
+    return value if isinstance(value, dict) else ()
+
+
+def _span_of(ends: list[Any]) -> Span | None:
+    return make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0])
 
 
 def _candidates(
@@ -105,7 +134,7 @@ def _candidates(
             continue
         getters = [getter(name) for name in names]
         ends = [[find(record) for find in getters] for record in seen.records]
-        yield names, ends, [make_span(*pair) if len(pair) == 2 else span_of_cell(pair[0]) for pair in ends]
+        yield names, ends, [*map(_span_of, ends)]
 
 
 def _are_spans(ends: list[list[Any]], spans: list[Span | None]) -> bool:
@@ -178,7 +207,7 @@ def _length(survey: Survey, name: str) -> float | None:
         return None
 
 
-def _unread(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
+def why_no_spans(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
     """Why rows seem to be of parts of files although no spans were found."""
     taken = {paths.column, *captions}
     if moments := _moments(seen, paths):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
-from walt.ingest.layouts.caption_fields import is_prose
+from walt.ingest.layouts.nested_parts import nested_parts
 from walt.ingest.layouts.paths_of_tables import find_paths, not_in_one_folder
 from walt.ingest.layouts.peek import Peek, peek, records
 from walt.ingest.layouts.spans_of_tables import find_spans
@@ -21,8 +21,9 @@ from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.kinds import FileList
-from walt.ingest.tables.cells import BadValue, Record, convert, literal_list, short
+from walt.ingest.tables.cells import BadValue, Record, convert, short
 from walt.ingest.tables.fields import EVERY, KEY, TABLE, VALUE, getter, holes
+from walt.ingest.tables.text_table import START
 from walt.media.kinds import is_media
 
 MOST_TABLES = 256
@@ -146,10 +147,11 @@ def texts_with_names(survey: Survey, names: Iterable[str]) -> list[str]:
     for name in islice((name for name in names if name.lower().endswith(".txt")), _MOST_TEXTS):
         seen = peek(survey.folder, name)
         paths = find_paths(survey, seen) if seen.records else None
-        if paths is None or paths.hits * 10 < len(seen.records) * 9:
+        if paths is None or (paths.hits * 10 < len(seen.records) * 9 and START not in seen.columns):
             continue
         whole = all(is_media(value) for value in paths.found)  # else the first words of a text may be names by chance
-        if whole or len(set(paths.found.values())) > 1:
+        of_parts = START in seen.columns  # with two moments, no text has that form by chance
+        if whole or of_parts or len(set(paths.found.values())) > 1:
             found.append(name)
     return found
 
@@ -164,58 +166,14 @@ def caption_columns(seen: Peek) -> tuple[str, ...]:
     return tuple(found)
 
 
-def prose_columns(survey: Survey, found: Recognised) -> list[str]:
-    """Columns of a table without captions by their names that hold texts of several words, and are not used: they may
-    be captions."""
-    seen = peek(survey.folder, found.tables[0])
-    exploded = found.settings.get("explode", ())
-    used = [value for name, value in found.settings.items() if value and name != "explode"]
-    taken = {name for value in used for name in ((value,) if isinstance(value, str) else value)}
-    left = [name for name in seen.columns if name not in taken and name not in usual_names.LABELS]
-    of_chats = dict.fromkeys(f"{name}.-1.{field}" for name in left for field in _fields_of_chat(seen, name))
-    prose = [name for name in (*left, *of_chats) if any(is_prose(getter(name)(record), 2) for record in seen.records)]
-    chats = {name.partition(".-1.")[0] for name in of_chats}
-    others = [name for name in left if name not in chats]
-    of_lists = dict.fromkeys(f"{name}.*.{field}" for name in others for field in _fields_inside(seen, name))
-    of_lists = {name: None for name in of_lists if name.replace(".*.", ".") not in taken}
-    lists = [name for name in (*others, *of_lists) if name not in exploded and _holds_prose_in_lists(seen, name)]
-    return prose + [name for name in lists if name not in prose]
-
-
-def _fields_inside(seen: Peek, name: str) -> Iterator[str]:
-    """The fields of the records that a column lists."""
-    for value in (getter(name)(record) for record in seen.records):
-        yield from (field for part in _listed(value) if isinstance(part, dict) for field in part)
-
-
-def _holds_prose_in_lists(seen: Peek, name: str) -> bool:
-    """Whether a column holds lists of texts of three words or more."""
-    column, _, field = name.partition(".*.")
-    parts = (part for record in seen.records for part in _listed(getter(column)(record)))
-    texts = (part.get(field) if isinstance(part, dict) else None if field else part for part in parts)
-    return any(is_prose(text, 3) for text in texts)
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    """The first elements of a list, also of one that a text spells; empty for other values."""
-    found = literal_list(value) if isinstance(value, str) and value.startswith("[") else value
-    return found[:_MOST_NAMED] if isinstance(found, list | tuple) else ()
-
-
-def _fields_of_chat(seen: Peek, name: str) -> Iterator[str]:
-    """The fields of the last of a chat's messages, each of which says whose it is."""
-    for value in (getter(name)(record) for record in seen.records):
-        last = value[-1] if isinstance(value, list) and value and isinstance(value[-1], dict) else {}
-        yield from last if isinstance(last.get("from", last.get("role")), str) else ()
-
-
 def _holds_texts(seen: Peek, name: str) -> bool:
     find = getter(name)
     cells = [convert(find(record), "texts") for record in seen.records]
     if not any(cells) or any(isinstance(cell, BadValue) for cell in cells):
         return False
-    if all(_NAMES_A_TEXT.fullmatch(text.strip()) for cell in cells for text in cell or () if text):
-        return False  # where the captions are, in texts of their own
+    texts = [text.strip() for cell in cells for text in cell or () if text]
+    if all(_NAMES_A_TEXT.fullmatch(text) or (is_media(text) and len(text.split()) == 1) for text in texts):
+        return False  # where the captions are, in texts of their own, or other files
     return usual_names.may_be_caption(name, (text for cell in cells for text in cell or ()))
 
 
@@ -229,6 +187,9 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return f"no column '{unknown}' (columns: {', '.join(seen.columns)})"
     if not columns.said and (special := known_tables.settings(survey, seen)):
         return special
+    alone = columns == TableColumns(captions=columns.captions) and any("." in name for name in columns.captions)
+    if alone and (inside := nested_parts(survey, seen, columns.captions)):
+        return inside
     if not columns.said and seen.unread:
         return f"records at '{seen.place}' and at {', '.join(map(repr, seen.unread))}, of which only one can be read"
     paths = find_paths(survey, seen, columns.path, chosen=columns.path is not None)

@@ -6,17 +6,25 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
+from typing import Any
 
 from walt.core.printable import printable
 from walt.ingest.layouts import usual_names
 from walt.ingest.layouts.caption_fields import is_prose
-from walt.ingest.layouts.peek import names_inside, peek
+from walt.ingest.layouts.peek import Peek, names_inside, peek
 from walt.ingest.layouts.survey import Survey, may_be_packed_captions
 from walt.ingest.layouts.tables import caption_columns, names_a_file
+from walt.ingest.sources.caption_files import text_of
+from walt.ingest.tables.fields import FILE, KEY, VALUE
+from walt.media.kinds import is_media
 
 _PART = re.compile(r"(?P<before>.+)-(?P<number>\d{5,})-of-(?P<count>\d{5,})\..+", re.DOTALL)
 _NAMES_READ = 64
+_DEPTH, _MOST_TEXTS = 8, 10_000
+_LOOKED_AT = 1 << 16
+"""Bytes of a text in which sentences are looked for."""
 _LOOKED_INTO = 8
 """Zips whose members' names are read."""
 
@@ -64,13 +72,51 @@ def may_hold_captions(survey: Survey, table: str) -> bool:
     seen, stem = peek(survey.folder, table), PurePosixPath(table).stem
     of_a_file = any(PurePosixPath(path).stem == stem for path in survey.beginning_with(stem))
     if seen.bare:  # a list of ids, of splits or of classes
-        return any(is_prose(text, 2 if of_a_file else 3) for text in seen.bare)
+        of_captions = of_a_file or usual_names.is_caption(stem)
+        return any(is_prose(text, 2 if of_captions else 3) for text in seen.bare)
     if seen.problem is not None or caption_columns(seen) or any(map(usual_names.is_caption, names_inside(seen))):
         return True
     if of_a_file or names_a_file(survey, seen):
-        texts = (value for record in seen.records for value in record.values())
-        return any(is_prose(text, 2) for text in (*seen.columns, *texts))  # without a header, its first row
-    return survey.is_named_in(table)
+        cells = (value for record in seen.records for value in record.values())
+        return any(is_prose(text, 2) for text in (*seen.columns, *cells))  # without a header, its first row
+    texts = [*islice((text for record in seen.records for text in _texts(record, _DEPTH)), _MOST_TEXTS)]
+    if survey.is_named_in(table):
+        return not _lists_files(seen)
+    names = {form for path in survey.media for form in (PurePosixPath(path).stem, PurePosixPath(path).name)}
+    return not names.isdisjoint(texts) and any(is_prose(text, 3) for text in texts)
+
+
+def _lists_files(seen: Peek) -> bool:
+    """Whether a JSON file holds names of files alone, as trainers' caches and downloaders' lists do."""
+    values = [record.get(VALUE) for record in seen.records]
+    return all(isinstance(value, list) and value and all(map(_is_file, value)) for value in values)
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and is_media(value)
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    """The texts in a record, and the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items() if depth else ():
+            if name != FILE:
+                yield inner if name == KEY and isinstance(inner, str) else name
+                yield from _texts(inner, depth - 1)
+    elif isinstance(value, list) and depth:
+        for inner in value:
+            yield from _texts(inner, depth - 1)
+
+
+def holds_prose(survey: Survey, text: str) -> bool:
+    """Whether a text may hold captions: it is called so, or one of its first lines is more than a name, with or without
+    a number, as lists of files, of classes and of splits have them."""
+    if usual_names.is_caption(PurePosixPath(text).stem):
+        return True
+    begin = text_of(survey.folder.read(text, _LOOKED_AT) or b"")
+    return any(is_prose(line.strip(), 2) for line in begin.splitlines())
 
 
 def reads_as_captions(media: list[str]) -> Iterator[str]:

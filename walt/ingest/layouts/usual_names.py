@@ -17,7 +17,7 @@ CAPTIONS = (
     "long_caption", "short_caption", "Caption", "Text", "whole_caption", "enCap", "scene.caption", "narration",
     "narration_text", "video_description",
 )  # fmt: skip
-"""The surest first; others that have ``caption`` in their names follow."""
+"""The surest first; others that have ``caption`` or ``description`` in their names follow."""
 
 SPANS = (
     ("start", "end"), ("start_time", "end_time"), ("time_start", "time_end"), ("begin", "end"), ("from", "to"),
@@ -25,6 +25,8 @@ SPANS = (
     ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"), ("start_s", "end_s"),
     ("start_time_seconds", "end_time_seconds"), ("t_start", "t_end"), ("t0", "t1"), ("in", "out"),
     ("in_point", "out_point"), ("onset", "offset"), ("clip_start", "clip_end"), ("segment_start", "segment_end"),
+    ("clip_start_sec", "clip_end_sec"), ("video_start_sec", "video_end_sec"), ("begin_time", "end_time"),
+    ("start", "stop"), ("start_sec", "stop_sec"), ("start_seconds", "stop_seconds"), ("time_begin", "time_end"),
     ("timestamp",), ("span",), ("clip.span",), ("segment",), ("interval",), ("time_span",), ("timespan",),
     ("time_range",), ("time_window",), ("window",), ("times",), ("ts",),
 )  # fmt: skip
@@ -34,7 +36,8 @@ GROUPS = ("group", "recording", "source_video", "video_source")
 LABELS = ("label", "class", "category", "class_name")
 
 _ABOUT_CAPTIONS = frozenset((
-    "author", "by", "chars", "characters", "confidence", "count", "date", "ed", "embed", "embedding", "embeddings",
+    "author", "by", "column", "columns", "dropout", "ext", "extension", "key", "mode", "separator", "strategy",
+    "chars", "characters", "confidence", "count", "date", "ed", "embed", "embedding", "embeddings",
     "embeds", "emb", "er", "error", "errors", "ers", "feature", "features", "file", "filename", "flag", "flags",
     "hash", "id", "ids", "idx", "index", "ing", "is", "lang", "language", "len", "length", "lengths", "license",
     "loss", "md5", "method", "model", "name", "names", "num", "number", "path", "paths", "perplexity", "ppl",
@@ -49,7 +52,7 @@ _NOT_CAPTIONS = frozenset((
 ))  # fmt: skip
 """Words before it in names of columns that say something about captions, or say what is not to be seen."""
 _WORD = re.compile("[^a-z0-9]+")
-_CAPTION = re.compile("captions?([a-z]*)")
+_CAPTION = re.compile("(?:captions?|descriptions?)([a-z]*)")
 _NO_TEXTS = frozenset(("true", "false", "yes", "no", "inf", "nan"))
 
 _TECHNICAL = re.compile(

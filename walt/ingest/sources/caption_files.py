@@ -12,8 +12,8 @@ from walt.core.errors import ConfigurationError
 from walt.core.pointers import pointer_in
 from walt.data.captions import Caption
 from walt.ingest.sources.alike_names import AlikeNames
+from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.kinds import CaptionFile
 from walt.ingest.tables.cells import BadValue, convert
 from walt.ingest.tables.fields import getter
 from walt.media.kinds import is_media
@@ -32,12 +32,12 @@ class CaptionFiles:
                 raise ConfigurationError(f"source.captions: '{file.file}' has none of {', '.join(_HOLES)}")
         self._folder = folder
         self._of_template: dict[str, AlikeNames] = {}
-        self._files = [(file, [getter(name) for name in file.fields]) for file in files]
+        self._files = [(file, [getter(name) for name in file.fields]) for file in files if file.spans is None]
         plain = [_suffix(file.file) for file in files if not file.fields]
         self._named_by_place = len(set(plain)) < len(plain)  # captions_long/{rest}.txt, captions_short/{rest}.txt
 
     def captions(self, name: str) -> list[Caption] | BadValue:
-        """The captions of a file; none if there is no such caption file, or it has none of the fields."""
+        """The captions of a whole file; none if there is no such caption file, or it has none of the fields."""
         found: list[Caption] = []
         for file, getters in self._files:
             if "{folder}" in file.file and "/" not in name:
@@ -69,6 +69,13 @@ class CaptionFiles:
                     return BadValue(f"{place}, {field}: {texts.cause}")
                 found += [Caption(field.removeprefix("*."), part) for part in texts or ()]
         return found
+
+    def place(self, template: str, name: str) -> str | BadValue | None:
+        """The path of a file's caption file, also where that is spelled in another way; None: there is none."""
+        if "{folder}" in template and "/" not in name:
+            return None
+        place = filled(template, name)
+        return place if self._folder.has(place) else self._alike(template, name, place)
 
     def _alike(self, template: str, name: str, place: str) -> str | BadValue | None:
         """A caption file whose name is spelled in another way than that of the file; None: there is none, or it is that

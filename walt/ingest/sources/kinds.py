@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from walt.core.config import Section
+from walt.ingest.sources.caption_places import CaptionFile
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Absent = Literal["refuse", "skip"]
@@ -29,25 +30,14 @@ class CaptionedFolder(Section):
     caption_column: str
 
 
-class CaptionFile(Section):
-    """Where the captions of a file are, if each file has another with its captions."""
-
-    file: str
-    """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
-    ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
-    folder), or with ``{stem}``, the last part of ``{path}``; ``{folder}/caption.txt`` in the folder of each file."""
-    fields: tuple[str, ...] = ()
-    """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
-    lines: Literal["one", "each"] = "one"
-    """Whether a text is one caption, or each of its lines is one."""
-
-
 class PlainFolder(Section):
     """The files of a folder, without a table; captions are in files of their own, if there are any."""
 
     kind: Literal["folder"]
     patterns: Names
     """Globs such as ``**/*`` or ``videos/**/*.mp4``; the videos and images that they match are inputs."""
+    exclude: tuple[str, ...] = ()
+    """Globs of files that are no inputs, such as ``**/*_mask.*``."""
     captions: tuple[CaptionFile, ...] = ()
     """All that a file has are its captions."""
     folders: tuple[Literal["split", "label", "group", "other"], ...] = ()

@@ -61,10 +61,9 @@ def json_records(
             stream.seek(0)
             yield from json_lines(where, stream)
             return
-        raise ConfigurationError(f"{where}, line {error.lineno}: not valid JSON: {error.msg}") from None
+        raise _no_json(where, error) from None
     except (_Refused, RecursionError) as error:
-        cause = str(error) if isinstance(error, _Refused) else "nested too deeply"
-        raise ConfigurationError(f"{where}: {printable(cause)}") from None
+        raise _no_json(where, error) from None
     further = _joined(where, content, *join[:2]) if join else {}
     by = getter(join[2]) if join else None
     for number, record in _of_content(where, content, records):
@@ -73,6 +72,26 @@ def json_records(
             continue
         whole = {FILE: content, **record}
         yield number, {**further.get(_identity(by(record)), {}), **whole} if by else whole
+
+
+def json_content(where: str, stream: IO[bytes]) -> Any:
+    """The one value that a file holds; None: it holds several. Raises ConfigurationError: it is damaged."""
+    text = as_utf8(stream).read().decode("utf-8", "surrogateescape").removeprefix(_MARK)
+    try:
+        return _parse(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            return None
+        raise _no_json(where, error) from None
+    except (_Refused, RecursionError) as error:
+        raise _no_json(where, error) from None
+
+
+def _no_json(where: str, error: Exception) -> ConfigurationError:
+    if isinstance(error, json.JSONDecodeError):
+        return ConfigurationError(f"{where}, line {error.lineno}: not valid JSON: {error.msg}")
+    cause = str(error) if isinstance(error, _Refused) else "nested too deeply"
+    return ConfigurationError(f"{where}: {printable(cause)}")
 
 
 def json_lines(where: str, stream: IO[bytes]) -> Numbered:

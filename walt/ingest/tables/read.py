@@ -84,7 +84,7 @@ def _read_text(where: str, table: str, stream: IO[bytes], columns: Columns, opti
         return _read_json_lines(where, table, stream, columns, optional, shape)
     in_header = set(columns) <= set(csv_columns(table, stream))
     stream.seek(0)
-    if in_header or not set(columns) <= set(text_table.COLUMNS):
+    if in_header or not set(columns) <= set(text_table.OF_PARTS):
         return _read_csv(where, table, stream, columns, optional, shape)
     return text_table.text_records(stream)
 
@@ -159,8 +159,18 @@ def read_blocks(
 
 
 def exploded(found: Iterable[tuple[int, Record | BadValue] | Batch], names: tuple[str, ...]) -> Numbered:
-    """A record for each element of the lists at ``names``, which have the same length; a record that has no such lists
-    is a BadValue."""
+    """A record for each element of the lists at ``names``, side by side; then for each element of lists that are inside
+    of those (``clips.annotations`` behind ``clips``). A record without such a list is a BadValue, and so is one whose
+    lists side by side differ in length."""
+    depths = [sum(name.startswith(f"{other}.") for other in names) for name in names]
+    for depth in sorted(set(depths)):
+        found = _side_by_side(found, [name for name, own in zip(names, depths, strict=True) if own == depth])
+    for part in found:
+        assert not isinstance(part, Batch), "readers give no batches where lists are exploded"
+        yield part
+
+
+def _side_by_side(found: Iterable[tuple[int, Record | BadValue] | Batch], names: Sequence[str]) -> Numbered:
     finders = [getter(name) for name in names]
     for part in found:
         assert not isinstance(part, Batch), "readers give no batches where lists are exploded"
@@ -179,7 +189,19 @@ def exploded(found: Iterable[tuple[int, Record | BadValue] | Batch], names: tupl
             yield line, BadValue(f"its lists differ in length: {said}")
             continue
         for elements in zip(*(value or () for value in lists), strict=True):
-            yield line, {**record, **dict(zip(names, elements, strict=True))}
+            whole = record
+            for name, element in zip(names, elements, strict=True):
+                whole = _replaced(whole, name, element)
+            yield line, whole
+
+
+def _replaced(record: Record, name: str, value: Any) -> Record:
+    """A record with another value at a name, which may be inside of others."""
+    first, _, rest = name.partition(".")
+    inside = record.get(first)
+    if name in record or not rest or not isinstance(inside, Mapping):
+        return {**record, name: value}
+    return {**record, first: _replaced(inside, rest, value)}
 
 
 def _as_list(value: Any) -> list[Any] | tuple[Any, ...] | None:

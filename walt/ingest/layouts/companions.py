@@ -1,0 +1,64 @@
+"""Files that belong to a video and are no videos to learn from: masks, depth, poses, first frames, thumbnails.
+
+Trainers that take more than a caption have them beside the videos or in folders of their own, with the videos' names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from walt.ingest.sources.folders import glob_expression
+
+_WORDS = (
+    "mask", "masks", "masklabel", "depth", "depths", "control", "controls", "pose", "poses", "openpose", "dwpose",
+    "skeleton", "canny", "edge", "edges", "hed", "mlsd", "scribble", "lineart", "seg", "segs", "segmentation", "flow",
+    "normal", "normals", "ref", "reference", "references", "condition", "conditioning", "alpha", "matte", "matting",
+    "thumb", "thumbs", "thumbnail", "thumbnails", "poster", "preview", "first_frame", "firstframe", "last_frame",
+)  # fmt: skip
+_NUMBER = r"(?:[_-]?\d{1,3})?"
+_END = re.compile(rf"(?P<stem>.+?)(?P<end>[_.-](?:{'|'.join(_WORDS)})){_NUMBER}", re.IGNORECASE)
+_NUMBERED = re.compile(r"(.+?)[_-]\d{1,3}")
+
+
+def companions(uncaptioned: Iterable[str], captioned: Iterable[str]) -> Counter[str]:
+    """Globs of files without captions that are named after files with captions, and how many files each is of.
+
+    Args:
+        uncaptioned, captioned: paths in the folder. A glob that matches one of the latter is left out.
+    """
+    captioned = [*captioned]
+    paths = {str(PurePosixPath(name).with_suffix("")) for name in captioned}
+    stems = {path.rpartition("/")[2] for path in paths}
+    found: Counter[str] = Counter()
+    for name in uncaptioned:
+        if glob := _glob(name, paths, stems):
+            found[glob] += 1
+    for glob in [*found]:
+        wanted = glob_expression(glob)
+        if any(map(wanted.fullmatch, captioned)):
+            del found[glob]
+    return found
+
+
+def _glob(name: str, paths: set[str], stems: set[str]) -> str | None:
+    """The glob of a file and of all that are called so; None: it is of no other file."""
+    path = PurePosixPath(name)
+    folder = name.rpartition("/")[0]
+    end = _END.fullmatch(path.stem)
+    if end and f"{folder}/{end['stem']}".lstrip("/") in paths:
+        further = "*" if path.stem != f"{end['stem']}{end['end']}" else ""
+        return f"**/*{end['end']}{further}.*"
+    numbered = _NUMBERED.fullmatch(path.stem)
+    if path.stem not in stems and not (numbered and numbered[1] in stems):
+        return None
+    parts = folder.split("/")
+    place = next((place for place, part in enumerate(parts) if _is_named(part)), None)
+    return None if place is None else f"{'/'.join(parts[: place + 1])}/**/*"
+
+
+def _is_named(folder: str) -> bool:
+    """Whether a folder's name says that such files are in it: ``depth``, ``masks``, ``videos_depth``."""
+    return any(part in _WORDS for part in (folder.lower(), *re.split("[_.-]", folder.lower())[-1:]))

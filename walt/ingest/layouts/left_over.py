@@ -1,0 +1,80 @@
+"""What of a folder a choice does not read, and why there is nothing to read."""
+
+from __future__ import annotations
+
+from walt.ingest.layouts.choice import Choice
+from walt.ingest.layouts.sidecars import Sidecars
+from walt.ingest.layouts.special import lance_note
+from walt.ingest.layouts.survey import Survey
+from walt.ingest.layouts.unused import Unused, counted, holds_prose, may_hold_captions, named, other_files
+
+_MOST_SHOWN = 12
+
+
+def nothing(survey: Survey, why: dict[str, str]) -> str:
+    """Why there is nothing to read."""
+    where = survey.folder.location("").rstrip("/")
+    parts = [f"{name}: {cause}" for name, cause in sorted(why.items())][:3]
+    if survey.packed:
+        parts.append(f"{named(survey.packed)} must be unpacked first")
+    if lance := lance_note(survey.folder):
+        parts.append(lance)
+    if survey.foreign:
+        parts.append(f"{named(survey.foreign)}: not of a kind that is read; write CSV, JSON lines or Parquet")
+    if survey.others:
+        parts.append(f"passed over: {counted(survey.others)}")
+    if survey.others[".dvc"]:
+        parts.append("DVC keeps files: `dvc pull` where they are")
+    return f"{where}: contains no videos or images" + (f" ({'; '.join(parts)})" if parts else "")
+
+
+def left(
+    survey: Survey, choice: Choice, used: set[str], why: dict[str, str], sidecars: Sidecars | None = None
+) -> Choice:
+    """Add to a choice what it does not read.
+
+    Args:
+        used: names of what it reads.
+        why: for other tables, why they cannot be read.
+        sidecars: what was found of captions beside files; None: the user has chosen, and no captions can be lost.
+    """
+    unused, chosen = choice.unused, sidecars is None
+    beside = {} if sidecars is None else sidecars.beside
+    for table, cause in sorted(why.items()):
+        if table not in used:
+            unused.append(Unused([table], cause, not chosen and may_hold_captions(survey, table)))
+    if sidecars is not None and sidecars.reports:
+        unused.append(Unused(sidecars.reports, "a downloader's report, with the captions that are beside the files"))
+    if sidecars is not None and sidecars.subtitles:
+        unused.append(
+            Unused(sidecars.subtitles, "subtitles, whose times are not read, or their words", not choice.captioned)
+        )
+    if sidecars is not None and sidecars.settings:
+        said = "settings of a program that makes pictures, with its prompts: write texts with captions alone"
+        unused.append(Unused(sidecars.settings, said, not choice.captioned))
+    parts = {} if sidecars is None else sidecars.unread
+    for cause in dict.fromkeys(parts.values()):
+        unused.append(Unused([name for name, why in parts.items() if why == cause], cause, True))
+    for cause in dict.fromkeys(() if sidecars is None else sidecars.deeper.values()):
+        names = [name for name, why in (sidecars.deeper if sidecars else {}).items() if why == cause]
+        unused.append(Unused(names, f"captions in lists: {cause} (--caption-column says which are meant)", True))
+    if sidecars is not None and (shared := sorted(sidecars.shared - used)):
+        unused.append(Unused(shared, "files of several folders have its name: put it beside its file", True))
+    for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
+        names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
+        if names:
+            unused.append(Unused(names, cause, holds))
+    if sidecars is not None and sidecars.others:
+        fields = list(dict.fromkeys(field for inside in sidecars.others.values() for field in inside))
+        said = f"texts in {', '.join(fields[:_MOST_SHOWN])}, which may be captions (--caption-column)"
+        unused.append(Unused([*sidecars.others], said, not choice.captioned))
+    said_of = {name for found in unused for name in found.names}
+    if tables := [name for name in survey.tables if name not in used and name not in said_of]:
+        unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
+    if texts := [name for name in survey.texts if name not in used and name not in said_of]:
+        cause = "beside what was named" if chosen else "no video or image has its name"
+        holding = [] if chosen or choice.captioned else [name for name in texts if holds_prose(survey, name)]
+        for names in (holding, [name for name in texts if name not in holding]):
+            unused += [Unused(names, cause, bool(holding) and names == holding)] if names else []
+    choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
+    return choice
