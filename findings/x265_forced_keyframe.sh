@@ -2,10 +2,10 @@
 # A frame that is made an I picture by PyAV's pict_type is no place to seek to in x265.
 #
 # Guess:  pict_type = I makes a key frame in every encoder, so that a video can be cut or joined there and a reader can start there.
-# Truth:  x264, SVT-AV1, VP9, VP8, MPEG-4 and MPEG-2 make a key frame. x265 makes an I picture that later frames may look past: the packet
-#         is not marked as a key frame, the whole video has one key frame, and seeking to the frame goes to the beginning. With
-#         x265's option forced-idr=1 it is a key frame. Beside it: gop_size=0 means that every frame is a key frame, in all of them but SVT-AV1,
-#         where there is only the first.
+# Truth:  x264, SVT-AV1, VP9, VP8, MPEG-4 and MPEG-2 make a key frame. x265 makes an I picture that later frames may look past:
+#         its packet is not marked as a key frame, the whole video has one, and a seek to the frame goes to the beginning. With
+#         x265's option forced-idr=1 it is a key frame. Beside it: gop_size=0 means that every frame is a key frame in all of
+#         them but SVT-AV1, where only the first is.
 # Seen:   av 18.1.0 (x265, x264, SVT-AV1, libvpx), numpy 2.4.6
 set -euo pipefail
 unset PYTHONPATH
