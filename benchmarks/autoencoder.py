@@ -22,9 +22,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, operator_seconds, take_turns
+from benchmarks.measure import Work, machine, markdown_table, matmul, operator_seconds, take_turns
 from walt.autoencoder.config import AutoencoderConfig
 from walt.autoencoder.model import CausalAutoencoder
+from walt.nn.accounting import forward_flops
 from walt.nn.causal import use_channels_last
 from walt.nn.device import keep_freed_memory
 from walt.project.recipes import load_recipe
@@ -100,7 +101,7 @@ def measure(precision: str, arguments: argparse.Namespace) -> list[Row]:
         work[model, layout, "encode"] = partial(encode, video)
         work[model, layout, "decode"] = partial(decode, latents)
     product, product_flops = matmul(dtype, device)
-    flops = {" / ".join(key): count_flops(one) for key, one in work.items() if "compiled" not in key[1]}
+    flops = {" / ".join(key): forward_flops(one) for key, one in work.items() if "compiled" not in key[1]}
     turns = {"matmul": product} | {" / ".join(key): one for key, one in work.items()}
     timings = take_turns(turns, arguments.rounds, CLOCKS[arguments.clock])
     peak = product_flops / timings["matmul"].median

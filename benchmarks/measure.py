@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from walt.nn.device import computes_bf16
 
@@ -60,13 +59,6 @@ def synchronize() -> None:
     """Wait for the GPU, where there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def count_flops(work: Work) -> int:
-    """Floating-point operations of convolutions and products, a multiply-add as two."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return int(counter.get_total_flops())
 
 
 def operator_seconds(work: Work) -> dict[str, float]:

@@ -23,7 +23,8 @@ import torch
 import torch._dynamo.config
 from torch import Tensor, nn
 
-from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns
+from benchmarks.measure import Work, machine, markdown_table, matmul, take_turns
+from walt.nn.accounting import forward_flops
 from walt.nn.device import keep_freed_memory
 from walt.project.recipes import load_recipe
 from walt.transformer.config import TransformerConfig
@@ -101,7 +102,7 @@ def measure(precision: str, mode: str, arguments: argparse.Namespace) -> list[Ro
     for name, model, call in contestants(arguments):
         model.to(device)
         work[name] = step(model, call, dtype, device)
-        sizes[name] = (size(model), count_flops(work[name]))
+        sizes[name] = (size(model), forward_flops(work[name]))
         if mode == "compiled":
             compile_blocks(model)
     product, product_flops = matmul(dtype, device)

@@ -17,11 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Work, count_flops, machine, markdown_table, matmul, take_turns, training_dtype
+from benchmarks.measure import Work, machine, markdown_table, matmul, take_turns, training_dtype
 from benchmarks.transformer import CHANNELS, GRID, WINDOWS, compile_blocks, size, step, walt_config
 from walt.diffusion.config import DiffusionConfig
 from walt.diffusion.samplers import ddim, trailing_timesteps
 from walt.diffusion.schedule import Schedule
+from walt.nn.accounting import forward_flops
 from walt.nn.device import arithmetic
 from walt.transformer.model import WaltTransformer
 
@@ -73,7 +74,7 @@ def training_step(model: WaltTransformer, batch: int, arguments: argparse.Namesp
     timesteps = torch.full((batch,), 500, device=arguments.device)
     work = step(model, lambda run: run(latents, timesteps), training_dtype(arguments.device), arguments.device)
     with torch.no_grad():  # three times forward: kernels that compute scores again get no credit for it
-        flops = 3 * count_flops(lambda: model(latents, timesteps))
+        flops = 3 * forward_flops(lambda: model(latents, timesteps))
     if not arguments.eager:
         compile_blocks(model)
     return work, flops

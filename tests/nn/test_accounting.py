@@ -74,9 +74,30 @@ def test_flops_of_cross_attention(device: str) -> None:
     assert forward_flops(lambda: layer(x, text, mask.bool())) == expected
 
 
-def test_flops_of_torchs_own_attention() -> None:
-    query = torch.zeros(2, 4, 8, 16, device="meta")
-    assert forward_flops(lambda: F.scaled_dot_product_attention(query, query, query)) == 2 * 2 * (2 * 4) * 8 * 8 * 16
+@DEVICES
+def test_flops_of_a_convolution(device: str) -> None:
+    with torch.device(device):
+        layer, x = nn.Conv3d(3, 5, 3, padding=1), torch.zeros(1, 3, 4, 6, 6)
+    assert forward_flops(lambda: layer(x)) == 2 * 5 * 3 * 27 * 4 * 6 * 6
+
+
+@DEVICES
+@pytest.mark.parametrize("masked", [False, True])
+def test_flops_of_torchs_own_attention(device: str, masked: bool) -> None:
+    """Two products, and four backward. Of processors' kernels torch's counter itself has none: both would be 0."""
+    query, key, value = (torch.zeros(2, 4, n, 16, device=device, requires_grad=True) for n in (8, 6, 6))
+    mask = torch.ones(8, 6, dtype=torch.bool, device=device) if masked else None
+    product = 2 * (2 * 4) * 8 * 6 * 16
+    assert forward_flops(lambda: F.scaled_dot_product_attention(query, key, value, mask)) == 2 * product
+    step = forward_flops(lambda: F.scaled_dot_product_attention(query, key, value, mask).sum().backward())
+    assert step == 6 * product
+
+
+@DEVICES
+def test_flops_of_grouped_queries(device: str) -> None:
+    query, key = torch.zeros(2, 4, 8, 16, device=device), torch.zeros(2, 2, 8, 16, device=device)
+    expected = 2 * 2 * (2 * 4) * 8 * 8 * 16
+    assert forward_flops(lambda: F.scaled_dot_product_attention(query, key, key, enable_gqa=True)) == expected
 
 
 def test_what_is_saved_is_counted_once_and_without_weights() -> None:

@@ -6,7 +6,9 @@ three billion parameters is built in a second. Everything works on real tensors 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +30,33 @@ def parameters_by_part(model: nn.Module, part_of: Callable[[str], str]) -> dict[
 
 
 def forward_flops(forward: Callable[[], object]) -> int:
-    """FLOPs of one call: a multiply-add is 2.
+    """FLOPs of one call: a multiply-add is 2. A backward pass within the call counts, too.
 
-    Matrix products, convolutions and attention are counted, in whatever form torch dispatches them; norms, activations,
-    softmax and other element-wise work are not (a few per cent).
+    Matrix products, convolutions and attention are counted, on ``meta``, processors and GPUs; norms, activations,
+    softmax and other element-wise work are not (a few per cent). Nor are products of a matrix with a vector, recurrent
+    layers, and the fused operators by which ``nn.TransformerEncoderLayer`` and ``nn.MultiheadAttention`` run in eval
+    mode.
     """
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_ATTENTION_ON_PROCESSORS) as counter:
         forward()
     return int(counter.get_total_flops())
+
+
+def _attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    """Two products, of shapes (..., N, d), (..., M, d) and (..., M, e)."""
+    return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def _attention_backward_flops(_grad: Sequence[int], *shapes: Any, **__: Any) -> int:
+    """Four products, as on ``meta``: computing the scores again is not counted as work done."""
+    return 2 * _attention_flops(*shapes)
+
+
+_ATTENTION_ON_PROCESSORS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}
+"""``FlopCounterMode`` has formulas for GPUs' kernels alone: by itself it counts attention on processors as nothing."""
 
 
 def saved_bytes(model: nn.Module, forward: Callable[[], object]) -> int:
