@@ -16,7 +16,7 @@ from flows.processes import command_environment, guarded
 from walt.core.errors import StorageError
 
 HOST = "127.0.0.1"
-_STARTUP_SECONDS = 120.0
+_STARTUP_SECONDS = 600.0
 _SHUTDOWN_SECONDS = 15.0
 
 
@@ -81,7 +81,7 @@ def running_server(port: int) -> Iterator[str]:
 
 
 def wait_until_healthy(server: subprocess.Popen[str], url: str) -> None:
-    """Wait until a server answers. Raises StorageError where it ends instead, or takes two minutes."""
+    """Wait until a server answers. Raises StorageError where it ends instead, or takes ten minutes."""
     deadline = time.monotonic() + _STARTUP_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-SECONDS = 300.0
+SECONDS = 600.0
 """Many times what anything here takes on an idle machine: a busy one has been a hundred times slower for a while."""
 
 

@@ -100,8 +100,9 @@ function playInStep([first, ...others]) {
     for (const video of others) {
       const apart = Math.abs(video.currentTime - first.currentTime);
       if (apart > 0.1 && first.currentTime < video.duration) video.currentTime = first.currentTime;
-      if (first.paused) video.pause();
-      else if (video.paused) video.play().catch(() => {});
+      if (!first.paused) {
+        if (video.paused && video.dataset.plays !== "again") video.play().catch(() => {});
+      } else if (first.dataset.plays !== "again") video.pause(); // it was stopped, and is not merely out of sight
     }
   });
 }
