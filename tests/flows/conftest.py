@@ -14,9 +14,9 @@ from tests.support.warm import WarmCommand
 from walt.core import environment
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_server(prefect_database: PrefectDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One temporary server, with a database of its own, for all tests of flows."""
+    """One temporary server, with a database of its own, for all tests of flows; it works all the time, also unasked."""
     from prefect.testing import utilities  # takes seconds, in each process that collects tests
 
     environment.set_defaults()

@@ -1,0 +1,1 @@
+"""A package, so that the server that its tests share ends with the last of them."""
