@@ -113,6 +113,14 @@ def test_two_moments_behind_each_name_are_the_part_that_its_caption_is_of(tmp_pa
     assert [refusal.code for refusal in found.listing.refusals] == ["bad_span"]
 
 
+def test_one_line_without_moments_is_refused_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    """Else every caption would begin with its numbers."""
+    found = described(tmp_path, {**TWO, "sta.txt": "a.mp4 3.0 7.5##a cat\nb.mp4 ##a bird\nb.mp4 0 2##a dog\n"})
+    assert [(item.span, item.caption) for item in found.listing.items] == [((3.0, 7.5), "a cat"), ((0.0, 2.0), "a dog")]
+    (refusal,) = found.listing.refusals
+    assert refusal.cause == "line 2: no two moments behind the file's name, as other lines have them"
+
+
 @pytest.mark.parametrize(
     "text",
     [

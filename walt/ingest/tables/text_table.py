@@ -35,21 +35,22 @@ def text_records(stream: IO[bytes]) -> Numbered:
     """The lines as (line, record); those that are blank or begin with ``#`` are skipped.
 
     A name ends at the first tab, else behind the suffix of a video or image, else at the first blank or one of
-    ``|,;:``. A line without anything behind the name is a BadValue. Where two moments are behind every name, they are
-    the part that the caption is of.
+    ``|,;:``. A line without anything behind the name is a BadValue. Where two moments are behind most names, they are
+    the part that the caption is of, and a line without them is a BadValue.
     """
     found = list(_named(stream))
     parts = {number: _PART.fullmatch(record[CAPTION]) for number, record in found if not isinstance(record, BadValue)}
-    if not parts or not all(parts.values()):
+    if 2 * sum(part is not None for part in parts.values()) <= len(parts):
         yield from found
         return
     for number, record in found:
-        part = parts.get(number)
-        if part is None or isinstance(record, BadValue):
+        if isinstance(record, BadValue):
             yield number, record
-            continue
-        start, end = part["s"] or part[START], part["e"] or part[END]
-        yield number, {PATH: record[PATH], START: start, END: end, CAPTION: part[CAPTION]}
+        elif part := parts[number]:
+            start, end = part["s"] or part[START], part["e"] or part[END]
+            yield number, {PATH: record[PATH], START: start, END: end, CAPTION: part[CAPTION]}
+        else:
+            yield number, BadValue("no two moments behind the file's name, as other lines have them")
 
 
 def _named(stream: IO[bytes]) -> Numbered:
