@@ -14,7 +14,7 @@ from walt.ingest.layouts.survey import Survey
 from walt.ingest.sources.items import Span
 from walt.ingest.tables.cells import Record, literal_list
 from walt.ingest.tables.fields import FILE, KEY, getter
-from walt.ingest.tables.spans import make_span, seconds, span_of_cell
+from walt.ingest.tables.spans import seconds, span_of_cell, span_of_cells
 
 _ABOUT_A_CAPTION = frozenset((
     "lang", "language", "locale", "model", "source", "style", "type", "id", "idx", "annotator", "worker_id", "score",
@@ -74,7 +74,7 @@ def _with_parts(survey: Survey, seen: Peek, paths: Paths | None, found: dict[str
     def of_record(record: Record) -> list[Span | None]:
         lists = {name: _list_at(record, name) for name in found["explode"]}
         rows = [dict(zip(lists, parts, strict=False)) for parts in zip(*lists.values(), strict=False)]
-        return [_span([getter(name)(row) for name in spans]) for row in rows]
+        return [span_of_cells([getter(name)(row) for name in spans]) for row in rows]
 
     shown = " and ".join(spans)
     if paths and (example := beyond(survey, paths, ((record, of_record(record)) for record in seen.records))):
@@ -278,10 +278,6 @@ def _of_records(seen: Peek, name: str) -> dict[str, Any] | None:
     if {field for field in fields if f"{name}.{field}" not in texts} <= _ABOUT_A_CAPTION:
         return {"caption_columns": tuple(f"{name}.*.{field.split('.')[-1]}" for field in texts)}
     return None
-
-
-def _span(ends: list[Any]) -> Span | None:
-    return make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0])
 
 
 def _has_lists(seen: Peek, name: str, fits: Callable[[Any], Any], like: str | None = None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from walt.ingest.layouts.choice import Choice
 from walt.ingest.layouts.sidecars import Sidecars
 from walt.ingest.layouts.special import lance_note
@@ -38,37 +40,36 @@ def left(
         why: for other tables, why they cannot be read.
         sidecars: what was found of captions beside files; None: the user has chosen, and no captions can be lost.
     """
-    unused, chosen = choice.unused, sidecars is None
-    beside = {} if sidecars is None else sidecars.beside
+    unused, chosen, found = choice.unused, sidecars is None, sidecars or Sidecars()
     for table, cause in sorted(why.items()):
         if table not in used:
             unused.append(Unused([table], cause, not chosen and may_hold_captions(survey, table)))
-    if sidecars is not None and sidecars.reports:
-        unused.append(Unused(sidecars.reports, "a downloader's report, with the captions that are beside the files"))
-    if sidecars is not None and sidecars.subtitles:
+    if found.reports:
+        unused.append(Unused(found.reports, "a downloader's report, with the captions that are beside the files"))
+    if found.subtitles:
         unused.append(
-            Unused(sidecars.subtitles, "subtitles, whose times are not read, or their words", not choice.captioned)
+            Unused(found.subtitles, "subtitles, whose times are not read, or their words", not choice.captioned)
         )
-    if sidecars is not None and sidecars.settings:
+    if found.settings:
         said = "settings of a program that makes pictures, with its prompts: write texts with captions alone"
-        unused.append(Unused(sidecars.settings, said, not choice.captioned))
-    parts = {} if sidecars is None else sidecars.unread
-    for cause in dict.fromkeys(parts.values()):
-        unused.append(Unused([name for name, why in parts.items() if why == cause], cause, True))
-    for cause in dict.fromkeys(() if sidecars is None else sidecars.deeper.values()):
-        names = [name for name, why in (sidecars.deeper if sidecars else {}).items() if why == cause]
+        unused.append(Unused(found.settings, said, not choice.captioned))
+    for cause, names in _by_value(found.unread):
+        unused.append(Unused(names, cause, True))
+    for cause, names in _by_value(found.deeper):
         unused.append(Unused(names, f"captions in lists: {cause} (--caption-column says which are meant)", True))
-    if sidecars is not None and (shared := sorted(sidecars.shared - used)):
+    if shared := sorted(found.shared - used):
         unused.append(Unused(shared, "files of several folders have its name: put it beside its file", True))
     for holds, cause in ((True, "captions of single files, beside what is read"), (False, "no captions in it")):
-        names = [name for name in (*survey.texts, *survey.tables) if name not in used and beside.get(name) is holds]
+        names = [
+            name for name in (*survey.texts, *survey.tables) if name not in used and found.beside.get(name) is holds
+        ]
         if names:
             unused.append(Unused(names, cause, holds))
-    if sidecars is not None and sidecars.others:
-        fields = list(dict.fromkeys(field for inside in sidecars.others.values() for field in inside))
+    if found.others:
+        fields = list(dict.fromkeys(field for inside in found.others.values() for field in inside))
         said = f"texts in {', '.join(fields[:_MOST_SHOWN])}, which may be captions (--caption-column)"
-        unused.append(Unused([*sidecars.others], said, not choice.captioned))
-    said_of = {name for found in unused for name in found.names}
+        unused.append(Unused([*found.others], said, not choice.captioned))
+    said_of = {name for one in unused for name in one.names}
     if tables := [name for name in survey.tables if name not in used and name not in said_of]:
         unused.append(Unused(tables, "a table or JSON file that is not read", not chosen))
     if texts := [name for name in survey.texts if name not in used and name not in said_of]:
@@ -78,3 +79,9 @@ def left(
             unused += [Unused(names, cause, bool(holding) and names == holding)] if names else []
     choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice
+
+
+def _by_value(causes: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Each cause with the names of which it is."""
+    for cause in dict.fromkeys(causes.values()):
+        yield cause, [name for name, own in causes.items() if own == cause]

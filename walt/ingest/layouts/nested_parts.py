@@ -18,7 +18,7 @@ from walt.ingest.sources.file_list import split_of
 from walt.ingest.tables.cells import BadValue, Record
 from walt.ingest.tables.fields import FILE, KEY, getter
 from walt.ingest.tables.read import exploded
-from walt.ingest.tables.spans import make_span, span_of_cell
+from walt.ingest.tables.spans import span_of_cells
 
 _DEPTH = 6
 _MOST_CHAINS, _MOST_PARTS = 16, 256
@@ -61,7 +61,7 @@ def nested_parts(
         return f"{chain.captions[0]}: of no part a start and an end in seconds: write a table of them"
     paths = chain.paths
     assert paths is not None, "only chains whose files were found are left"
-    spans = ((record, [_span([getter(name)(record) for name in chain.spans])]) for record in chain.flat.records)
+    spans = ((record, [span_of_cells([getter(name)(record) for name in chain.spans])]) for record in chain.flat.records)
     shown = " and ".join(chain.spans)
     if example := beyond(survey, paths, spans):
         return f"{shown} are not seconds of these files: {example}"
@@ -127,10 +127,6 @@ def _is_of(field: str, paths: Paths | None) -> bool:
     round."""
     what, named = _OF_WHAT.match(field), _OF_WHAT.findall(paths.column.rpartition(".")[2]) if paths else []
     return what is None or not named or what[1].lower() in map(str.lower, named)
-
-
-def _span(ends: list[Any]) -> tuple[float, float] | None:
-    return make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0])
 
 
 def _split(seen: Peek, flat: Peek) -> str | None:

@@ -15,7 +15,7 @@ from walt.ingest.layouts.tables import caption_columns
 from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.tables.cells import Record
 from walt.ingest.tables.fields import getter
-from walt.ingest.tables.spans import make_span, span_of_cell
+from walt.ingest.tables.spans import span_of_cells
 
 _LOOKED_AT = 32
 _MEDIA = "$media"
@@ -53,7 +53,7 @@ def recognise_parts(
     if not spans:
         return why_no_spans(seen, paths, captions)
     ends = [[getter(name)(record) for name in spans] for record in records]
-    found = [make_span(*pair) if len(pair) == 2 else span_of_cell(pair[0]) for pair in ends]
+    found = [*map(span_of_cells, ends)]
     shown = " and ".join(spans)
     if example := beyond(survey, paths, ((record, [span]) for record, span in zip(records, found, strict=True))):
         return f"{shown} are not seconds of these files: {example}"

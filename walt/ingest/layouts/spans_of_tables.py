@@ -21,7 +21,7 @@ from walt.ingest.sources.items import Span
 from walt.ingest.sources.locations import is_plain
 from walt.ingest.tables.cells import Record, literal_list, short
 from walt.ingest.tables.fields import getter, holes
-from walt.ingest.tables.spans import make_span, seconds, span_of_cell
+from walt.ingest.tables.spans import make_span, seconds, span_of_cells
 from walt.media.images import SourceError
 from walt.media.video import probe
 
@@ -111,17 +111,13 @@ def spans_inside(parts: list[dict[str, Any]], fields: tuple[str, ...]) -> tuple[
         own = [name.removeprefix(before) for name in sorted(inside) if name.startswith(before)] if before else fields
         for names in usual_names.SPANS:
             same = tuple(f"{before}{found}" for name in names if (found := usual_names.same_name(name, own)))
-            if len(same) == len(names) and all(_span_of([getter(name)(part) for name in same]) for part in parts):
+            if len(same) == len(names) and all(span_of_cells([getter(name)(part) for name in same]) for part in parts):
                 return same
     return ()
 
 
 def _fields_of(value: Any) -> Iterable[str]:
     return value if isinstance(value, dict) else ()
-
-
-def _span_of(ends: list[Any]) -> Span | None:
-    return make_span(*ends) if len(ends) == 2 else span_of_cell(ends[0])
 
 
 def _candidates(
@@ -134,7 +130,7 @@ def _candidates(
             continue
         getters = [getter(name) for name in names]
         ends = [[find(record) for find in getters] for record in seen.records]
-        yield names, ends, [*map(_span_of, ends)]
+        yield names, ends, [*map(span_of_cells, ends)]
 
 
 def _are_spans(ends: list[list[Any]], spans: list[Span | None]) -> bool:

@@ -19,7 +19,8 @@ class CaptionFile(Section):
     lines: Literal["one", "each"] = "one"
     """Whether a text is one caption, or each of its lines is one."""
     spans: tuple[str, str] | tuple[str] | None = None
-    """Of a table (CSV, TSV, JSON, JSON lines) with a part of the video per row: the columns of its start and end in
-    seconds, or the one with both; ``fields`` are those of its captions. Then the parts are inputs, not the file."""
+    """Of a table (CSV, TSV, JSON, JSON lines, Parquet) with a part of the video per row: the columns of its start and
+    end in seconds, or the one with both; ``fields`` are those of its captions. Then the parts are inputs, not the
+    file."""
     records: str | None = None
     """Of such a JSON file: the field that holds the list of the parts; null: the file is that list."""

@@ -21,7 +21,7 @@ from walt.ingest.sources.rows import Found, Later, RowFiles
 from walt.ingest.tables.cells import BadValue, Block, Cell, ColumnKind, Row
 from walt.ingest.tables.fields import fill, holes
 from walt.ingest.tables.read import Shape, find_tables, read_blocks
-from walt.ingest.tables.spans import make_span, span_of_cell
+from walt.ingest.tables.spans import span_of_cells
 
 if TYPE_CHECKING:
     from walt.data.clip_table import Split
@@ -119,7 +119,7 @@ class _Rows:
         span: Span | None = None
         if source.span_columns is not None:
             ends = [cells[name] for name in source.span_columns]
-            span = span_of_cell(ends[0]) if len(ends) == 1 else make_span(*ends)
+            span = span_of_cells(ends)
             if span is None:
                 self._name(row, path)
                 said = f"from {ends[0]!r} to {ends[1]!r}" if len(ends) == 2 else repr(ends[0])[:60]

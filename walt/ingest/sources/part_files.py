@@ -14,7 +14,7 @@ from walt.ingest.tables.cells import ColumnKind, Columns, Row, convert
 from walt.ingest.tables.fields import getter
 from walt.ingest.tables.json_table import json_content
 from walt.ingest.tables.read import Shape, read_rows
-from walt.ingest.tables.spans import make_span, span_of_cell
+from walt.ingest.tables.spans import span_of_cells
 
 Part = tuple[Span | None, list[Caption] | Refusal]
 
@@ -52,7 +52,7 @@ class PartFiles:
                     refused.append((None, Refusal(said, "bad_row", row.problem)))
                     continue
                 ends = row.values[: len(spans)]
-                span = span_of_cell(ends[0]) if len(ends) == 1 else make_span(*ends)
+                span = span_of_cells(ends)
                 if span is None:
                     cause = f"{' to '.join(map(repr, ends))[:80]} is not a span"
                     refused.append((None, Refusal(said, "bad_span", cause)))

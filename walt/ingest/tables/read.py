@@ -163,18 +163,21 @@ def exploded(found: Iterable[tuple[int, Record | BadValue] | Batch], names: tupl
     of those (``clips.annotations`` behind ``clips``). A record without such a list is a BadValue, and so is one whose
     lists side by side differ in length."""
     depths = [sum(name.startswith(f"{other}.") for other in names) for name in names]
+    records = _one_by_one(found)
     for depth in sorted(set(depths)):
-        found = _side_by_side(found, [name for name, own in zip(names, depths, strict=True) if own == depth])
+        records = _side_by_side(records, [name for name, own in zip(names, depths, strict=True) if own == depth])
+    return records
+
+
+def _one_by_one(found: Iterable[tuple[int, Record | BadValue] | Batch]) -> Numbered:
     for part in found:
         assert not isinstance(part, Batch), "readers give no batches where lists are exploded"
         yield part
 
 
-def _side_by_side(found: Iterable[tuple[int, Record | BadValue] | Batch], names: Sequence[str]) -> Numbered:
+def _side_by_side(found: Numbered, names: Sequence[str]) -> Numbered:
     finders = [getter(name) for name in names]
-    for part in found:
-        assert not isinstance(part, Batch), "readers give no batches where lists are exploded"
-        line, record = part
+    for line, record in found:
         if isinstance(record, BadValue):
             yield line, record
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
 
@@ -60,3 +61,8 @@ def span_of_cell(value: object) -> Span | None:
     if isinstance(ends, BadValue) or not isinstance(ends, list | tuple) or len(ends) != 2:
         return None
     return make_span(*ends)
+
+
+def span_of_cells(cells: Sequence[object]) -> Span | None:
+    """A span that stands in two cells, its start and its end, or in one; None where it is none."""
+    return make_span(*cells) if len(cells) == 2 else span_of_cell(cells[0])
