@@ -82,7 +82,7 @@ def test_many_kills_at_random_moments(trainings: ForkedTrainings, tmp_path: Path
     moments, kills, round_ = random.Random(0), 0, 0
     trainings.run(tmp_path / "undisturbed", **changes)
     expected = files(tmp_path / "undisturbed")
-    while kills < 30:
+    while kills < 70:
         kills += kill_at_random(trainings, tmp_path / str(round_), moments, **changes)
         assert files(tmp_path / str(round_)).items() >= expected.items()
         round_ += 1
