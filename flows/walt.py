@@ -80,10 +80,12 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if not _is_of_a_lost_server(error):
             raise
+        from prefect.settings import PREFECT_API_URL  # also of a profile, or prefect.toml
+
         return _refuse(
             StorageError(
-                f"Prefect's server at {os.environ['PREFECT_API_URL']} does not answer ({error}); the stage that ran "
-                "has ended its work, and the next run goes on from there"
+                f"Prefect's server at {PREFECT_API_URL.value()} does not answer ({error}); the stage that ran has "
+                "ended its work, and the next run goes on from there"
             )
         )
     for name, outcome in outcomes.items():
@@ -148,10 +150,13 @@ def check_configuration(root: Path) -> None:
 
 
 def _is_of_a_lost_server(error: Exception) -> bool:
-    """Whether it is what Prefect raises where it cannot tell its server of a state, or ask it for a place."""
+    """Whether it is what Prefect raises where it cannot tell its server of a state, or ask it for a place; also where
+    the server says, as often as the client asks again, that it is too busy or has failed (HTTP 5xx)."""
     import httpx
     from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
     return isinstance(error, httpx.TransportError | ConcurrencySlotAcquisitionError)
 
 

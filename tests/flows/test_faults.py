@@ -50,7 +50,8 @@ def _direct(project: Path, url: str | None = None) -> subprocess.Popen[str]:
     """A direct run with the server at an address; by default it is that of the other tests."""
     variables = {**environment.defaults(os.environ), **os.environ, "PYTHONPATH": str(ROOT)}
     variables |= {"PREFECT_API_URL": url or PREFECT_API_URL.value(), "PREFECT_HOME": str(project.with_name("home"))}
-    variables |= {"PREFECT_CLIENT_MAX_RETRIES": "1"}  # by itself it waits for minutes
+    if url:  # a server that will be stopped: by itself the client waits for minutes
+        variables |= {"PREFECT_CLIENT_MAX_RETRIES": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", _DIRECT, str(tools_of(project)), _TARGET], cwd=project, env=variables,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

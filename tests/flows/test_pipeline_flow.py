@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from prefect import State
@@ -19,6 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import pipeline, processes
 from flows.pipeline import StageFailedError, TimeLimitError, walt
@@ -95,6 +97,27 @@ def test_the_direct_run_ends_with_1_when_a_stage_fails(project: Path, capsys: py
     finally:
         signal.signal(signal.SIGTERM, before)
     assert "error: ingest ended with exit status 5: walt: the disk of ingest is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("answer", "status"), [(503, 4), (404, None)])
+def test_a_server_that_stays_too_busy_ends_the_direct_run_in_a_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: int, status: int | None
+) -> None:
+    def walt(*_: object) -> None:
+        request = httpx.Request("POST", "http://127.0.0.1:4200/api/task_runs/")
+        raise PrefectHTTPStatusError(f"answer {answer}", request=request, response=httpx.Response(answer))
+
+    monkeypatch.setattr(pipeline, "walt", walt)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        if status is None:
+            with pytest.raises(PrefectHTTPStatusError):
+                main(["--target", "ingest"])
+        else:
+            assert main(["--target", "ingest"]) == status
+            assert "does not answer (answer 503); the stage that ran has ended" in capsys.readouterr().err
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def checkpoint(*_):
     pathlib.Path("checkpoint").write_text("alive" if worker.poll() is None else "dead")
     sys.exit(143)
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "deaf" in sys.argv else checkpoint)
+print("working", flush=True)  # before the flow may be killed: after it, nobody reads
 pathlib.Path("pids.tmp").write_text(f"{os.getpid()} {worker.pid}")
 os.replace("pids.tmp", "pids")
-print("working", flush=True)
 time.sleep(300)
 """
 

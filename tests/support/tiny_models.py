@@ -61,9 +61,10 @@ def write_models(root: Path) -> None:
 
 
 def drawn(model: Model, seed: int) -> Model:
-    """The model with weights of which none is zero."""
+    """The model with weights of which none is zero, and that are the same each time: what they were made as is random,
+    but for the ones of norms."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 0.2 * torch.randn(weight.shape, generator=generator)
+            weight.copy_((weight == 1) + 0.2 * torch.randn(weight.shape, generator=generator))
     return model

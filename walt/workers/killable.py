@@ -22,6 +22,8 @@ from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
+
 from walt.core.errors import StorageError
 
 _START_SECONDS = 120.0
@@ -85,6 +87,7 @@ class Worker:
         self._status: int | None = None
         self._ready = False
         self._waited = 0.0  # for a processor, up to what ``deadline`` allows for
+        self._computed = self._may_compute = 0.0  # at the last look, and up to the end of its item
 
     def send(self, index: int, job: memoryview, timeout_seconds: float | None) -> None:
         """Send it a pickled (function, item). Raises StorageError if it could not start."""
@@ -99,16 +102,27 @@ class Worker:
         self.index = index
         self.deadline = time.monotonic() + timeout_seconds if timeout_seconds else float("inf")
         self._waited = seconds_waited(self.pid)
+        self._computed = seconds_computed(self.pid)
+        self._may_compute = self._computed + (timeout_seconds or 0.0)
         with suppress(OSError):  # it died between two items; reading its answer will show that
             self.connection.send_bytes(job)
 
     def is_overdue(self) -> bool:
-        """Whether its item has had its time. What its process waited for a processor does not count, and puts the
-        deadline off: which files a busy machine accepts must not depend on what else it does."""
+        """Whether its item has had its time: it has computed for as long, or it sleeps when it is over. What its
+        process waited for a processor does not count, and puts the deadline off: which files a busy machine accepts
+        must not depend on what else it does."""
         waited = seconds_waited(self.pid)
         self.deadline += max(0.0, waited - self._waited)
         self._waited = waited
-        return time.monotonic() >= self.deadline
+        if time.monotonic() < self.deadline:
+            return False
+        # not every system tells how long a process waited, and none counts what a host took from a virtual machine
+        before, self._computed = self._computed, seconds_computed(self.pid)
+        left = self._may_compute - self._computed
+        if left <= 0.0 or self._computed <= before or not could_run(self.pid):
+            return True
+        self.deadline = time.monotonic() + left
+        return False
 
     def kill(self) -> int:
         """Kill the process group and return the exit status. No zombie is left."""
@@ -131,6 +145,23 @@ def seconds_waited(pid: int) -> float:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
         return 0.0
+
+
+def seconds_computed(pid: int) -> float:
+    """How long a process has had a processor; infinite where it is no longer there."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return float("inf")
+    return float(times.user + times.system)
+
+
+def could_run(pid: int) -> bool:
+    """Whether the main thread of a process computes, or waits for nothing but a processor. macOS says so of any."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_RUNNING)
+    except psutil.Error:
+        return False
 
 
 class Workers:
