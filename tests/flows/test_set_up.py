@@ -19,7 +19,8 @@ from prefect import Flow, flow, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.events import emit_event
+from prefect.events import Event, RelatedResource, Resource
+from prefect.events.clients import get_events_client
 from prefect.server.concurrency.lease_storage import ConcurrencyLimitLeaseMetadata
 from prefect.server.concurrency.lease_storage.filesystem import ConcurrencyLeaseStorage
 from prefect.settings.models.server.concurrency import ServerConcurrencySettings
@@ -214,13 +215,22 @@ def test_a_run_of_which_nothing_is_heard_any_more_is_shown_as_crashed(
 
     def alive(run: FlowRun, name: str) -> None:
         flow_of_it = {"prefect.resource.id": f"prefect.flow.{run.flow_id}", "prefect.resource.role": "flow"}
-        emit_event(
-            "prefect.flow-run.heartbeat", {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
-            related=[{**flow_of_it, "prefect.resource.name": name}],
-        )  # fmt: skip
+        said = Event(
+            event="prefect.flow-run.heartbeat",
+            resource=Resource({"prefect.resource.id": f"prefect.flow-run.{run.id}"}),
+            related=[RelatedResource({**flow_of_it, "prefect.resource.name": name})],
+        )
+        asyncio.run(send(said))
 
-    def state_of(run: FlowRun) -> StateType | None:
-        return client.read_flow_run(run.id).state_type
+    async def send(said: Event) -> None:
+        # not by emit_event, which adds the flow run in which this process first emitted something (Prefect 3.8)
+        async with get_events_client() as events:
+            await events.emit(said)
+
+    def state_of(run: FlowRun) -> tuple[StateType, str | None]:
+        state = client.read_flow_run(run.id).state
+        assert state is not None
+        return state.type, state.message
 
     lost, living, of_others = begun("walt"), begun("walt"), begun("of others")
     alive(lost, "walt")
@@ -228,10 +238,10 @@ def test_a_run_of_which_nothing_is_heard_any_more_is_shown_as_crashed(
 
     def is_given_up() -> bool:
         alive(living, "walt")
-        return state_of(lost) == StateType.CRASHED
+        return state_of(lost)[0] == StateType.CRASHED
 
     assert comes_true(is_given_up, pause=1.0)
-    assert (state_of(living), state_of(of_others)) == (StateType.RUNNING, StateType.RUNNING)
+    assert [state_of(run) for run in (living, of_others)] == [(StateType.RUNNING, None)] * 2
     client.pause_automation(made.id)
     assert set_up.give_up_lost_runs() == "walt-lost: switched off in the page"
     client.delete_automation(made.id)
