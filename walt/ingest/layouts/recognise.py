@@ -14,7 +14,7 @@ from walt.ingest.layouts.line_pairs import chosen_pair, recognise_lines, without
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.prose_columns import prose_columns
 from walt.ingest.layouts.repeated_tables import said_twice
-from walt.ingest.layouts.same_captions import beside_is_the_same, one_way
+from walt.ingest.layouts.same_captions import one_way
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import recognise_special
 from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
@@ -68,7 +68,9 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     ways += [(Choice(pair.source(), True, notes=pair.notes), pair.texts) for pair in pairs]
     if ways:
         choice, used = one_way(survey, ways)
-        used |= beside_is_the_same(survey, choice, sidecars)
+        if sidecars.files:
+            choice.beside = sidecars
+            used |= sidecars.used
         return left(survey, choice, used, why | ({} if captioned else _others(survey, tables)), sidecars)
     if sidecars.files:
         return _beside(survey, sidecars, why | _others(survey, tables))
