@@ -304,9 +304,10 @@ class VideoReader:
         came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
         frames_short = promised is None or promised - came > max(2, promised // 20)
         lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time starts at 0
-        if self.continuity.has_no_times:  # FFmpeg gives frames the time of the next one, and the last one a single tick
-            lasted += 2 * lasted / max(1, self.packets - 1)
-        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1)
+        # the last packet of an FLV does not say how long it lasts; those of an AVI may have the time of the next one
+        frames = 2 if self.continuity.has_no_times else 1
+        unknown = frames * lasted / max(1, self.packets - frames) + _ROUNDING
+        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1, unknown)
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
@@ -318,13 +319,13 @@ class VideoReader:
             raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
 
     def _check_clock(self) -> None:
-        """Raise SourceError where no time passes between frames, as writers leave it that know no rate: an MP4 whose
-        table of times has zeros or single ticks, an FLV without times. What FFmpeg makes of it is one still picture."""
+        """Raise SourceError where no time passes between frames, as writers leave it that know no rate: an MP4 of
+        one tick a frame, an FLV without times. What FFmpeg makes of it is one still picture."""
         passed = self.continuity.clock
         lasts = (passed[1] - passed[0]) * (self.stream.time_base or Fraction(0)) if passed else _ENDLESS
         if lasts < _SHORTEST and self.packets - self._second_fields - 1 > lasts * _FASTEST:
             said = f"all of its {self.packets} frames come within {float(lasts) * 1000:.3g} ms"
-            raise SourceError("no_timestamps", f"{said}: write it anew with its rate (ffmpeg -r RATE -i FILE)")
+            raise SourceError("no_timestamps", f"{said}: write it anew with the rate that is meant")
 
     def upright_size(self, frame: VideoFrame) -> Size:
         """(height, width) of a frame as it is shown: rotated, with square pixels."""

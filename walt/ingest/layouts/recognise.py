@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from walt.core.errors import ConfigurationError
@@ -71,9 +71,10 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         if sidecars.files:
             choice.beside = sidecars
             used |= sidecars.used
-        return left(survey, choice, used, why | ({} if captioned else _others(survey, tables)), sidecars)
+        used |= _say_others(survey, choice, [found for found in tables if not found.has_captions])
+        return left(survey, choice, used, why, sidecars)
     if sidecars.files:
-        return _beside(survey, sidecars, why | _others(survey, tables))
+        return _beside(survey, sidecars, why, tables)
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
     if len(uncaptioned) == 1:
         choice = _table(uncaptioned[0], wish, survey)
@@ -82,12 +83,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(nothing(survey, why))
-    choice, noted = _without_captions(survey, wish.labels_from_folders), set[str]()
-    for found in tables:
-        if prose := _prose(survey, found):
-            choice.unused.append(prose)
-            noted |= set(found.tables)
-    return left(survey, choice, noted, why | _others(survey, tables), sidecars)
+    choice = _without_captions(survey, wish.labels_from_folders)
+    return left(survey, choice, _say_others(survey, choice, tables), why, sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -100,11 +97,20 @@ def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
     return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
 
 
-def _beside(survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None) -> Choice:
-    """Captions in files of their own. Args: why other tables cannot be read; None: the user named the fields."""
-    source = _folder(survey).model_copy(update={"captions": tuple(sidecars.files)})
-    choice = Choice(source, True, notes=sidecars.notes)
-    return left(survey, choice, sidecars.used, why or {}, None if why is None else sidecars)
+def _beside(
+    survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None, tables: Sequence[Recognised] = ()
+) -> Choice:
+    """Captions in files of their own.
+
+    Args:
+        why: other tables cannot be read; None: the user named the fields.
+        tables: those without captions.
+    """
+    source = _folder(survey).model_copy(update={"captions": tuple(sidecars.files), "exclude": sidecars.excluded})
+    notes = [f"files that belong to others are not inputs: {', '.join(source.exclude)}"] if source.exclude else []
+    choice = Choice(source, True, notes=[*sidecars.notes, *notes])
+    used = sidecars.used | _say_others(survey, choice, [*tables])
+    return left(survey, choice, used, why or {}, None if why is None else sidecars)
 
 
 def _named_by_table(survey: Survey, source: Source, wish: Wish) -> bool:
@@ -137,8 +143,14 @@ def _prose(survey: Survey, found: Recognised) -> Unused | None:
     return Unused(names, f"texts that may be captions (--caption-column{parts})", True) if names else None
 
 
-def _others(survey: Survey, tables: list[Recognised]) -> dict[str, str]:
-    return {name: f"no column of captions{_labels_of(survey, name)}" for found in tables for name in found.tables}
+def _say_others(survey: Survey, choice: Choice, tables: list[Recognised]) -> set[str]:
+    """Say of tables without captions by the names of their columns that they are not read: they name files, and other
+    columns may be captions. Returns the tables' names."""
+    for found in tables:
+        said = (Unused([name], f"no column of captions{_labels_of(survey, name)}") for name in found.tables)
+        prose = _prose(survey, found)
+        choice.unused += [prose] if prose else said
+    return {name for found in tables for name in found.tables}
 
 
 def _labels_of(survey: Survey, table: str) -> str:
