@@ -52,7 +52,7 @@ _ASPECTS_ALIKE = Fraction(1, 20)
 """Broadcasters state 16:9 as pixels of 16:11 and of 64:45: a change like that is none."""
 _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6  # seconds, of sums of floats
-_SHORTEST, _FASTEST = Fraction(1, 10), 240
+_SHORTEST, _FASTEST = Fraction(1, 10), 5000
 """Seconds, and frames per second: a shorter video of more frames than that has no clock that anybody meant."""
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.layout_folder import TWO, Files, V
 from tests.support.miniatures import IN_VIDEOS, describe
 from walt.ingest.describe_files import Described
+from walt.ingest.layouts.tables import TableColumns
 
 
 def captions(described: Described) -> dict[str, list[str]]:
@@ -95,3 +96,32 @@ def test_another_table_with_sentences_under_another_name_is_named(tmp_path: Path
     described = describe(tmp_path, {**TWO, "m.csv": "path,caption\na.mp4,a cat\nb.mp4,a dog\n", "other.csv": other})
     assert described.choice.may_lose_captions
     assert any("what happens" in line for line in described.lines())
+
+
+def test_records_that_are_called_by_the_whole_name_of_a_video(tmp_path: Path) -> None:
+    """Annotation tools write ``annotations/a.mp4.json``; it was a table that names no file."""
+    files = {f"annotations/{name}.mp4.json": {"caption": text} for name, text in (("a", "a cat"), ("b", "a dog"))}
+    described = describe(tmp_path, {**IN_VIDEOS, **files})
+    assert captions(described) == {"videos/a.mp4": ["a cat"], "videos/b.mp4": ["a dog"]}
+    several = describe(tmp_path / "several", {**IN_VIDEOS, "more/a.mp4": V, **files})
+    assert several.choice.may_lose_captions  # it may be of either
+
+
+def test_texts_in_other_columns_are_said(tmp_path: Path) -> None:
+    table = "path,caption,title,tags\na.mp4,a cat,My cat at home,big\nb.mp4,a dog,My dog at home,small\n"
+    described = describe(tmp_path, {**TWO, "m.csv": table})
+    assert captions(described) == {"a.mp4": ["a cat"], "b.mp4": ["a dog"]}
+    assert [line for line in described.lines() if "title" in line and "tags" not in line and "not read" in line]
+    assert not described.choice.may_lose_captions
+    given = describe(tmp_path, {}, columns=TableColumns(captions=("caption", "title")))
+    assert captions(given)["a.mp4"] == ["a cat", "My cat at home"]
+    assert not any("not read" in line for line in given.lines())
+
+
+def test_controls_with_texts_of_their_own_are_inputs(tmp_path: Path) -> None:
+    files = {f"{folder}/{name}": V for folder in ("videos", "masks") for name in TWO}
+    texts = {f"captions/{folder}/{name[0]}.txt": f"{folder} {name}" for folder in ("videos", "masks") for name in TWO}
+    described = describe(tmp_path, {**files, **texts})
+    assert captions(described) == {
+        f"{folder}/{name}": [f"{folder} {name}"] for folder in ("videos", "masks") for name in TWO
+    }

@@ -63,9 +63,9 @@ def of_several(template: str, texts: Iterable[str], media: Iterable[str]) -> tup
     """Those of a template's texts that it gives for files of several folders, so that they may be of either; and globs
     of the files of folders of masks, controls and the like, which such texts are not of."""
     owners: dict[str, set[str]] = {name: set() for name in texts}
-    for stem in {name.rpartition(".")[0] for name in media}:
-        if (text := filled(template, f"{stem}.x")) in owners:
-            owners[text].add(stem)
+    for name in media:
+        if (text := filled(template, name)) in owners:
+            owners[text].add(name.rpartition(".")[0])
     several, apart = set[str](), set[str]()
     for text, stems in owners.items():
         globs = {stem: folder_of_companions(stem.rpartition("/")[0]) for stem in stems}

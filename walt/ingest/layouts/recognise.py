@@ -83,8 +83,13 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         return left(survey, choice, set(uncaptioned[0].tables), why, sidecars)
     if not survey.media:
         raise ConfigurationError(nothing(survey, why))
-    choice = _without_captions(survey, wish.labels_from_folders)
-    return left(survey, choice, _say_others(survey, choice, tables), why, sidecars)
+    choice, noted = _without_captions(survey, wish.labels_from_folders), set[str]()
+    for found in tables:
+        if prose := _prose(survey, found):
+            choice.unused.append(prose)
+            noted |= set(found.tables)
+    others = {name: f"no column of captions{_labels_of(survey, name)}" for found in tables for name in found.tables}
+    return left(survey, choice, noted, why | others, sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -144,8 +149,7 @@ def _prose(survey: Survey, found: Recognised) -> Unused | None:
 
 
 def _say_others(survey: Survey, choice: Choice, tables: list[Recognised]) -> set[str]:
-    """Say of tables without captions by the names of their columns that they are not read: they name files, and other
-    columns may be captions. Returns the tables' names."""
+    """Say of tables without captions, beside those that are read, that they are not. Returns the tables' names."""
     for found in tables:
         said = (Unused([name], f"no column of captions{_labels_of(survey, name)}") for name in found.tables)
         prose = _prose(survey, found)
@@ -183,7 +187,11 @@ def _of_table(survey: Survey, found: Recognised, wish: Wish) -> Choice:
     """A table with captions. Raises ConfigurationError: two tables of its form say different things."""
     if twice := said_twice(survey, found):
         raise ConfigurationError(twice)
-    return _table(found, wish, survey)
+    choice = _table(found, wish, survey)
+    if choice.captioned and not wish.columns.captions and (prose := _prose(survey, found)):
+        said = "texts beside the captions (--caption-column takes them too)"
+        choice.unused.append(Unused(prose.names, said))
+    return choice
 
 
 def _table(found: Recognised, wish: Wish, survey: Survey) -> Choice:

@@ -41,6 +41,7 @@ _AND_ITS_CAPTION = re.compile(
     r"japanese|korean|spanish)",
     re.IGNORECASE,
 )
+_LANGUAGE = re.compile(r"\.[a-z]{2}$")  # of a.zh-CN
 _MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _OF_DOWNLOADERS = ("extractor", "extractor_key", "webpage_url", "formats")
 """Fields of yt-dlp's records of web videos: what stands there as a description is the uploader's, of whatever."""
@@ -247,7 +248,7 @@ def _templates(survey: Survey, candidates: Iterable[str], sidecars: Sidecars) ->
 def _in_two(stem: str) -> tuple[str, str, str]:
     """A name in two at its last dot, or before what says that it is of captions: ``a.en``, ``a_caption``."""
     found = _AND_ITS_CAPTION.fullmatch(stem)
-    return (found[1], found[2], found[3]) if found else stem.rpartition(".")
+    return (found[1], found[2], found[3]) if found and not _LANGUAGE.search(found[1]) else stem.rpartition(".")
 
 
 def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -279,15 +280,14 @@ def _ways(name: str, suffix: str, media: str) -> Iterator[str]:
             yield template
             return
     folder = name.split("/")
-    for hole in ("{path}", "{rest}"):
-        for depth in range(1, len(folder)):
-            template = f"{'/'.join(folder[:depth])}/{hole}{suffix}"
-            if ("/" in media or hole == "{path}") and folded(filled(template, media)) == folded(name):
-                yield template
-                return
-    template = f"{'/'.join(folder[:-1])}/{{stem}}{suffix}"
-    if len(folder) > 1 and folded(filled(template, media)) == folded(name):
-        yield template
+    for end in (suffix, f"{{suffix}}{suffix}"):  # metas/a.txt, metas/a.mp4.txt
+        ways = [f"{'/'.join(folder[:depth])}/{{path}}{end}" for depth in range(1, len(folder))]
+        if "/" in media:
+            ways += [f"{'/'.join(folder[:depth])}/{{rest}}{end}" for depth in range(1, len(folder))]
+        ways += [f"{'/'.join(folder[:-1])}/{{stem}}{end}"] if len(folder) > 1 else []
+        if found := next((way for way in ways if folded(filled(way, media)) == folded(name)), None):
+            yield found
+            return
 
 
 def _without_repetition(found: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
