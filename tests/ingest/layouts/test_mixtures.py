@@ -29,8 +29,9 @@ def in_languages(folder: str, ends: tuple[str, str]) -> Files:
     [
         ("caption", {"en": "a cat", "zh": "\u4e00\u53ea\u732b"}, ["a cat", "\u4e00\u53ea\u732b"]),
         ("captions", {"qwen": "a cat", "gemini": "one cat"}, ["one cat", "a cat"]),
+        ("caption", {"video": "a.mp4", "model": "qwen", "text": "a cat"}, ["a cat"]),
     ],
-    ids=["languages", "models"],
+    ids=["languages", "models", "its file and its model"],
 )
 def test_a_record_of_captions_in_json_for_each_video(
     tmp_path: Path, name: str, caption: Any, expected: list[str]
