@@ -44,8 +44,8 @@ def one_way(survey: Survey, ways: Sequence[tuple[Choice, set[str]]]) -> tuple[Ch
                     choice.unused.append(Unused(sorted(names), f"the same captions as in {_first(choice)}"))
             return choice, set[str]().union(*(names for _, names in ways))
     tables = " and ".join(_first(choice) for choice, _ in ways)
-    said = f"{tables} both name files and captions: say which is meant with --captions TABLE"
-    raise ConfigurationError(f"{said}, or make a union of them (datasets/union.md)")
+    both = f"{tables} both name files and captions"
+    raise ConfigurationError(f"{both}: say which is meant with --captions TABLE, or make a union (datasets/union.md)")
 
 
 def beside_is_the_same(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
