@@ -57,11 +57,14 @@ class Continuity:
     def __init__(self, demuxer: str, tick: Fraction) -> None:
         self.joins: list[int] = []
         """When the first picture after each join is shown."""
+        self.clock: tuple[int, int] | None = None
+        """The least and the greatest time of decoding that a packet has, as the file states it."""
         self.restarts = demuxer in RESTARTING and tick > 0
         self._states = demuxer in STATING and tick > 0
         self._joined_at_keys = demuxer in JOINED_AT_KEYS and tick > 0
         self._fragmented = demuxer in FRAGMENTED
-        self._has_no_times = demuxer in DECODING
+        self.has_no_times = demuxer in DECODING
+        """Whether the file says only when packets are decoded."""
         self._back, self._ahead = (-_BACK / tick, _AHEAD / tick) if tick > 0 else (Fraction(0), Fraction(0))
         self._until: int | None = None  # when the packet before ends, in its decoding time
         self._offset = self._end = self._lasts = 0
@@ -76,6 +79,12 @@ class Continuity:
         self._latest: int | None = None  # when the last frame is shown that came out
         self._keys: deque[int] = deque(maxlen=_PENDING)  # when key frames should be shown, as their packets say
         self._came: set[int] = set()  # and those that came out
+
+    def note_clock(self, packet: Packet[Stream]) -> None:
+        """Note a packet's time of decoding, before ``follow`` moves it."""
+        if packet.dts is not None:
+            least, greatest = self.clock or (packet.dts, packet.dts)
+            self.clock = min(least, packet.dts), max(greatest, packet.dts)
 
     def follow(self, packet: Packet[Stream]) -> None:
         """The next packet of the stream, in the file's order. Its timestamps are moved where time has begun again."""
@@ -146,7 +155,7 @@ class Continuity:
 
     def show(self, frame: VideoFrame) -> None:
         """The next decoded frame, in the order of display. Its timestamp is replaced where it is a guess."""
-        if self._has_no_times:
+        if self.has_no_times:
             if frame.dts is not None:
                 frame.pts = self._came_out = frame.dts
             elif self._came_out is not None:  # what the decoder still held at the end of the file
@@ -182,7 +191,7 @@ class Continuity:
         """Stretches whose pictures may show remains of others, or stand still in place of lost ones."""
         constant = self._steps >= _FEWEST and self._odd_steps <= max(1, self._steps // _SHARE)
         marked = self._marked.all()
-        if marked and not self._has_no_times:  # a key frame that did not come out ends nothing
+        if marked and not self.has_no_times:  # a key frame that did not come out ends nothing
             came = [*sorted(self._came), math.inf]
             marked = [(since, came[bisect_left(came, end)]) for since, end in marked]
         return [*marked, *self._corrupt.all(), *(self._gaps.all() if constant else ())]

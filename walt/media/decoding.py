@@ -52,6 +52,8 @@ _ASPECTS_ALIKE = Fraction(1, 20)
 """Broadcasters state 16:9 as pixels of 16:11 and of 64:45: a change like that is none."""
 _ENDLESS = Fraction(10**9)
 _ROUNDING = 1e-6  # seconds, of sums of floats
+_SHORTEST, _FASTEST = Fraction(1, 10), 5000
+"""Seconds, and frames per second: a shorter video of more frames than that has no clock that anybody meant."""
 
 
 class VideoReader:
@@ -163,6 +165,7 @@ class VideoReader:
                 continue
             if packet.pts is None or packet.is_discard or packet.is_corrupt or any(map(packet.has_sidedata, _CHANGES)):
                 raise Unfit("packets without timestamps, to be discarded, or that change the decoder")
+            self.continuity.note_clock(packet)
             self.continuity.between(packet)
             self._facts.append(Packet(packet.pts, packet.duration or 0, *classify(memoryview(packet))))
             if held is not None:
@@ -263,6 +266,7 @@ class VideoReader:
 
     def _follow(self, packet: av.Packet[Stream]) -> None:
         if packet.stream is self.stream and packet.size:
+            self.continuity.note_clock(packet)
             self.continuity.follow(packet)
             self._second_fields += self._fields is not None and self._fields.is_second(bytes(packet))
         self._count(packet)
@@ -291,6 +295,7 @@ class VideoReader:
             self._follow(packet)
         if not self.packets or (self._exhausted and not self.decoded):
             raise SourceError("decode", "no frame could be decoded")
+        self._check_clock()
         promised, seconds = self.info.num_frames, self.info.seconds
         if self.continuity.joins:  # the length is the difference of two timestamps, which says nothing
             promised = seconds = None
@@ -299,7 +304,10 @@ class VideoReader:
         came = min(self.packets, self.decoded + self._discarded) if self._exhausted else self.packets
         frames_short = promised is None or promised - came > max(2, promised // 20)
         lasted = self._last - (self._first if self._of_stream else min(self._first, 0.0))  # a file's time starts at 0
-        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1)
+        # the last packet of an FLV does not say how long it lasts; those of an AVI may have the time of the next one
+        frames = 2 if self.continuity.has_no_times else 1
+        unknown = frames * lasted / max(1, self.packets - frames) + _ROUNDING
+        time_short = seconds is not None and seconds - lasted > max(seconds / 20, 0.1, unknown)
         if frames_short and (time_short or (seconds is None and promised is not None)):
             header = f"the header promises {promised or 'some'} frames in {seconds or 0:.2f} s"
             raise SourceError("truncated", f"{header}, {came} in {lasted:.2f} s are there")
@@ -309,6 +317,15 @@ class VideoReader:
             return
         if self._undecodable or lost > max(2, self.packets // 20):
             raise SourceError("decode", f"{max(lost, self._undecodable)} of {self.packets} frames could not be decoded")
+
+    def _check_clock(self) -> None:
+        """Raise SourceError where no time passes between frames, as writers leave it that know no rate: an MP4 of
+        one tick a frame, an FLV without times. What FFmpeg makes of it is one still picture."""
+        passed = self.continuity.clock
+        lasts = (passed[1] - passed[0]) * (self.stream.time_base or Fraction(0)) if passed else _ENDLESS
+        if lasts < _SHORTEST and self.packets - self._second_fields - 1 > lasts * _FASTEST:
+            said = f"all of its {self.packets} frames come within {float(lasts) * 1000:.3g} ms"
+            raise SourceError("no_timestamps", f"{said}: write it anew with the rate that is meant")
 
     def upright_size(self, frame: VideoFrame) -> Size:
         """(height, width) of a frame as it is shown: rotated, with square pixels."""

@@ -5,11 +5,12 @@
 - A second recording behind the first, as ``cat a.mp4 b.mp4`` or a recorder that began again leaves it: nothing of it is
   read. The same in FLV, where the second header is taken for a tag of 5 MB.
 - Encrypted pictures (DRM): most are damage to a decoder, some come out as noise.
+- A table of times that lets no time pass: FFmpeg shows one still picture, or frames as slow as it likes.
 - A HEIF picture of several tiles, as phones write it: each tile is a stream of its own, and one of them is shown.
 - A HEIF picture with transparency (AVIF without HDR is read by Pillow): only its colours are shown.
 
-Sources: ISO/IEC 14496-12 (8.6.6 elst, 8.8.12 tfdt, 8.12 encv), ISO/IEC 23008-12 (6.5.8 auxC, 6.6.2 grid and overlay),
-Adobe Flash Video File Format Specification 10.1 (E.2 to E.4).
+Sources: ISO/IEC 14496-12 (8.6.1.2 stts, 8.6.6 elst, 8.8.12 tfdt, 8.12 encv), ISO/IEC 23008-12 (6.5.8 auxC, 6.6.2 grid
+and overlay), Adobe Flash Video File Format Specification 10.1 (E.2 to E.4).
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _FLV_TAG = 11
 
 
 def check_parts(stream: IO[bytes]) -> None:
-    """Raise SourceError (``edits``, ``joined``, ``format``, ``encrypted``). The stream is at its start before and
-    afterwards."""
+    """Raise SourceError (``edits``, ``joined``, ``format``, ``encrypted``, ``no_timestamps``). The stream is at its
+    start before and afterwards."""
     try:
         begin = stream.read(12)
         if is_mov(begin):
@@ -76,7 +77,7 @@ class _Parts:
             return
         header = self._read(parts[b"tkhd"][0], 24)
         self._videos.add(int.from_bytes(header[20:24] if header[0] else header[12:16], "big"))
-        self._check_encryption(*parts[b"mdia"])
+        self._check_samples(*parts[b"mdia"])
         for kind, first, last in boxes(self._stream, *parts.get(b"edts", (0, 0))):
             table = self._read(first, min(last - first, _MOST_BYTES)) if kind == b"elst" else b""
             if table and (found := _unread_edit(table)):
@@ -84,13 +85,22 @@ class _Parts:
                     "edits", f"{found} in its edit list, which is not read: write the file anew without it"
                 )
 
-    def _check_encryption(self, begin: int, until: int) -> None:
-        """Look at the descriptions of a track's samples."""
+    def _check_samples(self, begin: int, until: int) -> None:
+        """Look at the descriptions of a track's samples, and at their times."""
         at = begin, until
-        for wanted in (b"minf", b"stbl", b"stsd"):
+        for wanted in (b"minf", b"stbl"):
             at = next(((first, last) for kind, first, last in boxes(self._stream, *at) if kind == wanted), (0, 0))
-        if any(kind == b"encv" for kind, *_ in boxes(self._stream, at[0] + 8, at[1])):
+        tables = {kind: (first, last) for kind, first, last in boxes(self._stream, *at)}
+        first, last = tables.get(b"stsd", (0, 0))
+        if any(kind == b"encv" for kind, *_ in boxes(self._stream, first + 8, last)):
             raise SourceError("encrypted", "its pictures are encrypted, and cannot be read without the key")
+        first, last = tables.get(b"stts", (0, 0))
+        times = self._read(first, min(last - first, _MOST_BYTES))
+        steps = [*struct.iter_unpack(">II", times[8 : len(times) // 8 * 8])]
+        frames = sum(count for count, _ in steps)
+        if frames > 1 and not any(ticks for _, ticks in steps):
+            said = f"no time passes between its {frames} frames, by its table of times (stts)"
+            raise SourceError("no_timestamps", f"{said}: write it anew with the rate that is meant")
 
     def _moof(self, begin: int, until: int) -> None:
         for kind, first, last in boxes(self._stream, begin, until):

@@ -141,7 +141,7 @@ def test_a_page_of_a_server_is_no_caption(tmp_path: Path) -> None:
     assert "a page that a server sent in place of the file" in described.listing.refusals[0].cause
 
 
-@pytest.mark.parametrize("folders", [("train", "test"), ("videos", "masks"), ("set/train", "set/test")])
+@pytest.mark.parametrize("folders", [("train", "test"), ("videos", "more"), ("set/train", "set/test")])
 def test_a_text_whose_name_files_of_several_folders_have_is_not_guessed(
     tmp_path: Path, folders: tuple[str, str]
 ) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.layout_folder import TWO, Files
 from tests.support.miniatures import describe, lines
 from walt.core.errors import ConfigurationError
+from walt.ingest import describe_files
+from walt.ingest.layouts import same_captions, second_look
+from walt.ingest.sources.adapters import entries
+from walt.ingest.sources.dataset import Dataset
+from walt.ingest.sources.items import Entry
 
 TABLE = {"metadata.csv": "file_name,text\na.mp4,a cat\nb.mp4,a dog\n"}
 TEXTS = {"a.txt": " a cat\n", "b.txt": "a dog"}
@@ -34,6 +41,19 @@ def test_the_same_captions_are_read_once(tmp_path: Path, files: Files, table: st
     assert any(
         line.startswith("not read: ") and f"the same captions as in {table}" in line for line in described.lines()
     )
+
+
+def test_a_table_with_texts_beside_it_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[str] = []
+
+    def counted(source: Any, dataset: Dataset) -> Iterator[Entry]:
+        listed.append(source.kind)
+        return entries(source, dataset)
+
+    for module in (same_captions, second_look, describe_files):
+        monkeypatch.setattr(module, "entries", counted)
+    assert not describe(tmp_path, {**TWO, **TABLE, **TEXTS}).choice.may_lose_captions
+    assert listed == ["list", "folder"]
 
 
 def test_the_same_parts_are_read_once(tmp_path: Path) -> None:

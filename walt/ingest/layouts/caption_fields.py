@@ -54,7 +54,7 @@ def _fields(record: dict[str, Any], before: str, depth: int) -> Iterator[str]:
                 yield from _fields(value, f"{before}{name}.", depth - 1)
         elif name == "windows" and isinstance(value, list) and value and isinstance(value[0], dict):
             yield from _fields(value[0], f"{before}{name}.0.", depth - 1)
-        elif usual_names.is_caption(name):
+        elif usual_names.is_caption(before + name):
             cell = convert(value, "texts")
             if cell and not isinstance(cell, BadValue) and usual_names.may_be_caption(name, cell):
                 yield before + name
@@ -78,15 +78,16 @@ def fields_of_prose(record: dict[str, Any], depth: int = 2) -> Iterator[str]:
             yield name
 
 
-def texts_inside(value: Any, depth: int = 5) -> Iterator[str]:
-    """Texts under the names of captions, however deep they are."""
-    pairs = (
-        value.items() if isinstance(value, dict) else (("", part) for part in value) if isinstance(value, list) else ()
-    )
+def texts_inside(value: Any, depth: int = 5, above: str = "") -> Iterator[str]:
+    """Texts under the names of captions, however deep they are. Args: above: the name of the value."""
+    if isinstance(value, dict):
+        pairs = [(f"{above}.{name}" if above else name, part) for name, part in value.items()]
+    else:
+        pairs = [(above, part) for part in value] if isinstance(value, list) else []
     for name, part in pairs if depth else ():
         if isinstance(part, str) and usual_names.is_caption(name) and part.strip():
             yield part
-        yield from texts_inside(part, depth - 1)
+        yield from texts_inside(part, depth - 1, "caption" if usual_names.is_caption(name) else name)
 
 
 def captions_in_lists(value: Any, before: str = "", depth: int = _DEPTH) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from walt.ingest.layouts.sidecars import Sidecars
 from walt.ingest.layouts.tables import TableColumns
 from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources.kinds import (
@@ -30,6 +31,8 @@ class Choice:
     """Names of the classes, where labels come from folders or a column."""
     notes: list[str] = field(default_factory=list)
     unused: list[Unused] = field(default_factory=list)
+    beside: Sidecars | None = None
+    """Captions beside the files of a table, which are compared with the table's once its inputs are listed."""
 
     @property
     def may_lose_captions(self) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
+from walt.ingest.sources.caption_files import filled
 from walt.ingest.sources.folders import glob_expression
 
 _WORDS = (
@@ -54,6 +56,29 @@ def _glob(name: str, paths: set[str], stems: set[str]) -> str | None:
     numbered = _NUMBERED.fullmatch(path.stem)
     if path.stem not in stems and not (numbered and numbered[1] in stems):
         return None
+    return folder_of_companions(folder)
+
+
+def of_several(template: str, texts: Iterable[str], media: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Those of a template's texts that it gives for files of several folders, so that they may be of either; and globs
+    of the files of folders of masks, controls and the like, which such texts are not of."""
+    owners: dict[str, set[str]] = {name: set() for name in texts}
+    for name in media:
+        if (text := filled(template, name)) in owners:
+            owners[text].add(name.rpartition(".")[0])
+    several, apart = set[str](), set[str]()
+    for text, stems in owners.items():
+        globs = {stem: folder_of_companions(stem.rpartition("/")[0]) for stem in stems}
+        if sum(glob is None for glob in globs.values()) == 1:
+            apart |= {glob for glob in globs.values() if glob is not None}
+        elif len(stems) > 1:
+            several.add(text)
+    return several, apart
+
+
+@lru_cache(maxsize=4096)
+def folder_of_companions(folder: str) -> str | None:
+    """The glob of all files in a folder, or in one above it, whose name says that such files are in it."""
     parts = folder.split("/")
     place = next((place for place, part in enumerate(parts) if _is_named(part)), None)
     return None if place is None else f"{'/'.join(parts[: place + 1])}/**/*"

@@ -21,8 +21,10 @@ def prose_columns(survey: Survey, found: Recognised) -> list[str]:
     be captions."""
     seen = peek(survey.folder, found.tables[0])
     exploded = found.settings.get("explode", ())
-    used = [value for name, value in found.settings.items() if value and name != "explode"]
-    taken = {name for value in used for name in ((value,) if isinstance(value, str) else value)}
+    used = [
+        (value,) if isinstance(value, str) else value for name, value in found.settings.items() if name != "explode"
+    ]
+    taken = {name for names in used if isinstance(names, tuple) for name in names}
     left = [name for name in seen.columns if name not in taken and name not in usual_names.LABELS]
     of_chats = dict.fromkeys(f"{name}.-1.{field}" for name in left for field in _fields_of_chat(seen, name))
     prose = [name for name in (*left, *of_chats) if any(is_prose(getter(name)(record), 2) for record in seen.records)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from walt.core.errors import ConfigurationError
@@ -14,7 +14,7 @@ from walt.ingest.layouts.line_pairs import chosen_pair, recognise_lines, without
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.prose_columns import prose_columns
 from walt.ingest.layouts.repeated_tables import said_twice
-from walt.ingest.layouts.same_captions import beside_is_the_same, one_way
+from walt.ingest.layouts.same_captions import one_way
 from walt.ingest.layouts.sidecars import Sidecars, recognise_sidecars
 from walt.ingest.layouts.special import recognise_special
 from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
@@ -68,10 +68,13 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
     ways += [(Choice(pair.source(), True, notes=pair.notes), pair.texts) for pair in pairs]
     if ways:
         choice, used = one_way(survey, ways)
-        used |= beside_is_the_same(survey, choice, sidecars)
-        return left(survey, choice, used, why | ({} if captioned else _others(survey, tables)), sidecars)
+        if sidecars.files:
+            choice.beside = sidecars
+            used |= sidecars.used
+        used |= _say_others(survey, choice, [found for found in tables if not found.has_captions])
+        return left(survey, choice, used, why, sidecars)
     if sidecars.files:
-        return _beside(survey, sidecars, why | _others(survey, tables))
+        return _beside(survey, sidecars, why, tables)
     uncaptioned = [found for found in tables if "span_columns" in found.settings or not survey.media]  # spans, URLs
     if len(uncaptioned) == 1:
         choice = _table(uncaptioned[0], wish, survey)
@@ -85,7 +88,8 @@ def recognise(survey: Survey, wish: Wish) -> Choice:
         if prose := _prose(survey, found):
             choice.unused.append(prose)
             noted |= set(found.tables)
-    return left(survey, choice, noted, why | _others(survey, tables), sidecars)
+    others = {name: f"no column of captions{_labels_of(survey, name)}" for found in tables for name in found.tables}
+    return left(survey, choice, noted, why | others, sidecars)
 
 
 def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
@@ -98,11 +102,20 @@ def _special(survey: Survey, special: Found, wish: Wish) -> Choice:
     return Choice(special.source, special.captioned and wish.use_captions, notes=[*special.notes], unused=unused)
 
 
-def _beside(survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None) -> Choice:
-    """Captions in files of their own. Args: why other tables cannot be read; None: the user named the fields."""
-    source = _folder(survey).model_copy(update={"captions": tuple(sidecars.files)})
-    choice = Choice(source, True, notes=sidecars.notes)
-    return left(survey, choice, sidecars.used, why or {}, None if why is None else sidecars)
+def _beside(
+    survey: Survey, sidecars: Sidecars, why: dict[str, str] | None = None, tables: Sequence[Recognised] = ()
+) -> Choice:
+    """Captions in files of their own.
+
+    Args:
+        why: other tables cannot be read; None: the user named the fields.
+        tables: those without captions.
+    """
+    source = _folder(survey).model_copy(update={"captions": tuple(sidecars.files), "exclude": sidecars.excluded})
+    notes = [f"files that belong to others are not inputs: {', '.join(source.exclude)}"] if source.exclude else []
+    choice = Choice(source, True, notes=[*sidecars.notes, *notes])
+    used = sidecars.used | _say_others(survey, choice, [*tables])
+    return left(survey, choice, used, why or {}, None if why is None else sidecars)
 
 
 def _named_by_table(survey: Survey, source: Source, wish: Wish) -> bool:
@@ -135,8 +148,13 @@ def _prose(survey: Survey, found: Recognised) -> Unused | None:
     return Unused(names, f"texts that may be captions (--caption-column{parts})", True) if names else None
 
 
-def _others(survey: Survey, tables: list[Recognised]) -> dict[str, str]:
-    return {name: f"no column of captions{_labels_of(survey, name)}" for found in tables for name in found.tables}
+def _say_others(survey: Survey, choice: Choice, tables: list[Recognised]) -> set[str]:
+    """Say of tables without captions, beside those that are read, that they are not. Returns the tables' names."""
+    for found in tables:
+        said = (Unused([name], f"no column of captions{_labels_of(survey, name)}") for name in found.tables)
+        prose = _prose(survey, found)
+        choice.unused += [prose] if prose else said
+    return {name for found in tables for name in found.tables}
 
 
 def _labels_of(survey: Survey, table: str) -> str:
@@ -169,7 +187,11 @@ def _of_table(survey: Survey, found: Recognised, wish: Wish) -> Choice:
     """A table with captions. Raises ConfigurationError: two tables of its form say different things."""
     if twice := said_twice(survey, found):
         raise ConfigurationError(twice)
-    return _table(found, wish, survey)
+    choice = _table(found, wish, survey)
+    if choice.captioned and not wish.columns.captions and (prose := _prose(survey, found)):
+        said = "texts beside the captions (--caption-column takes them too)"
+        choice.unused.append(Unused(prose.names, said))
+    return choice
 
 
 def _table(found: Recognised, wish: Wish, survey: Survey) -> Choice:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts.choice import Choice
-from walt.ingest.layouts.sidecars import Sidecars
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
-from walt.ingest.sources.items import Again, Item, Refusal, Rules, Span
+from walt.ingest.sources.items import Again, Entry, Item, Listing, Rules, Span
 from walt.ingest.sources.kinds import FileList, LineFiles, OneSource, PlainFolder
 from walt.ingest.tables.read import find_tables
 
@@ -44,26 +44,30 @@ def one_way(survey: Survey, ways: Sequence[tuple[Choice, set[str]]]) -> tuple[Ch
                     choice.unused.append(Unused(sorted(names), f"the same captions as in {_first(choice)}"))
             return choice, set[str]().union(*(names for _, names in ways))
     tables = " and ".join(_first(choice) for choice, _ in ways)
-    raise ConfigurationError(f"{tables} both name files and captions: say which is meant with --captions TABLE")
+    both = f"{tables} both name files and captions"
+    raise ConfigurationError(f"{both}: say which is meant with --captions TABLE, or make a union (datasets/union.md)")
 
 
-def beside_is_the_same(survey: Survey, choice: Choice, sidecars: Sidecars) -> set[str]:
-    """The captions beside files, where they are the same as those of a table, which is said. Empty: there are none, or
-    they are not read for another reason, which the choice gets."""
-    if not sidecars.files:
-        return set()
-    beside = PlainFolder(kind="folder", patterns=("**/*",), captions=tuple(sidecars.files))
-    said, refused = _captions_of(survey.folder, choice.source), set[str]()
-    own = _captions_of(survey.folder, beside, refused)
-    differ = {name for (name, span), texts in own.items() if not texts <= said.get((name, span), set())} | refused
+def beside_is_the_same(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
+    """The choice with a line about captions beside its table's files: they are the same, or the first that is not is
+    named, and they may be lost. The listing stays: the table's captions are in it already."""
+    sidecars = choice.beside
+    if sidecars is None:
+        return choice, listing
+    source = PlainFolder(kind="folder", patterns=("**/*",), captions=tuple(sidecars.files))
+    said, own = _said_by(dataset.folder, listing.items), Listing.collect(entries(source, dataset))
+    differ = {
+        name for (name, span), texts in _said_by(dataset.folder, own.items).items() if not texts <= said[name, span]
+    }
+    differ |= {refusal.source for refusal in own.refusals if refusal.code == "bad_caption"}
     odd = next((text for text, name in sorted(sidecars.owners.items()) if name in differ), None)
     table = _first(choice)
     if odd is None:
-        choice.unused.append(Unused(sorted(sidecars.used), f"the same captions as in {table}"))
+        unused = Unused(sorted(sidecars.used), f"the same captions as in {table}")
     else:
         cause = f"captions of single files, beside what is read; {odd} says something else than {table}"
-        choice.unused.append(Unused(sorted(sidecars.used), cause, True))
-    return sidecars.used
+        unused = Unused(sorted(sidecars.used), cause, True)
+    return replace(choice, unused=[*choice.unused, unused], beside=None), listing
 
 
 def without_copies(folder: Folder, source: FileList) -> tuple[FileList, dict[str, str]]:
@@ -95,19 +99,18 @@ def _first(choice: Choice) -> str:
     return source.tables[0] if isinstance(source, FileList) else source.paths if isinstance(source, LineFiles) else ""
 
 
-def _captions_of(folder: Folder, source: OneSource, refused: set[str] | None = None) -> Said:
-    """What a source says of the folder's files. Raises ConfigurationError as the source's adapter.
-
-    Args:
-        refused: gets the names of those whose captions cannot be read.
-    """
-    said: dict[tuple[str, Span | None], set[str]] = defaultdict(set)
+def _captions_of(folder: Folder, source: OneSource) -> Said:
+    """What a source says of the folder's files. Raises ConfigurationError as the source's adapter."""
     if isinstance(source, FileList):
         source = source.model_copy(update={"label_column": None})  # whose classes are not needed here
-    for entry in entries(source, Dataset(folder, Rules(True, False, _MOST_CHARACTERS), None)):
-        item = entry.item if isinstance(entry, Again) else entry
-        if isinstance(item, Refusal) and item.code == "bad_caption" and refused is not None:
-            refused.add(item.source)
+    found = entries(source, Dataset(folder, Rules(True, False, _MOST_CHARACTERS), None))
+    return _said_by(folder, (entry.item if isinstance(entry, Again) else entry for entry in found))
+
+
+def _said_by(folder: Folder, found: Iterable[Entry]) -> defaultdict[tuple[str, Span | None], set[str]]:
+    """What inputs say, by the names of their files in the folder."""
+    said: defaultdict[tuple[str, Span | None], set[str]] = defaultdict(set)
+    for item in found:
         if isinstance(item, Item) and item.captions:
             name = item.path.removeprefix(folder.location("")).lstrip("/")
             said[name, item.span].update(caption.text for caption in item.captions)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from walt.ingest.layouts.choice import Choice
 from walt.ingest.layouts.companions import companions
 from walt.ingest.layouts.other_columns import further_columns, named_there
-from walt.ingest.layouts.same_captions import without_copies
+from walt.ingest.layouts.same_captions import beside_is_the_same, without_copies
 from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources.adapters import entries
 from walt.ingest.sources.dataset import Dataset
@@ -18,7 +18,7 @@ from walt.ingest.sources.kinds import FileList, LineFiles, PlainFolder
 
 def second_look(choice: Choice, listing: Listing, dataset: Dataset) -> tuple[Choice, Listing]:
     """The choice, with notes of what was changed, and its inputs."""
-    for look in (_without_copies, _without_absent, _without_further, _without_companions):
+    for look in (beside_is_the_same, _without_copies, _without_absent, _without_further, _without_companions):
         choice, listing = look(choice, listing, dataset)
     return choice, listing
 

@@ -22,21 +22,26 @@ from walt.ingest.layouts.caption_fields import (
     fields_of_workflow,
     texts_inside,
 )
+from walt.ingest.layouts.companions import folder_of_companions, of_several
 from walt.ingest.layouts.parts_beside import lists_parts, part_file, recognise_parts, spans_of_records
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
 from walt.ingest.sources.alike_names import folded
 from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
 from walt.ingest.sources.caption_places import CaptionFile
+from walt.ingest.sources.folders import glob_expression
 from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
 _OF_FOLDER = "{folder}/"
 _NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
 _AND_ITS_CAPTION = re.compile(
-    r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts|scenes)",
+    r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts|scenes|"
+    r"ar|cn|cs|de|en|eng|es|fr|hi|id|it|ja|jp|ko|kr|nl|pl|pt|ru|sv|th|tr|uk|vi|zh|chinese|english|french|german|"
+    r"japanese|korean|spanish)",
     re.IGNORECASE,
 )
+_LANGUAGE = re.compile(r"\.[a-z]{2}$")  # of a.zh-CN
 _MIDDLE = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _OF_DOWNLOADERS = ("extractor", "extractor_key", "webpage_url", "formats")
 """Fields of yt-dlp's records of web videos: what stands there as a description is the uploader's, of whatever."""
@@ -58,6 +63,8 @@ class Sidecars:
     """Texts with which a program made the files: prompts, also of what should not be seen, seeds, numbers of steps."""
     shared: set[str] = field(default_factory=set)
     """Texts in a folder of their own whose name files of several folders have."""
+    apart: set[str] = field(default_factory=set)
+    """Globs of files that have the names of others, in folders of masks, controls and the like: no inputs."""
     unread: dict[str, str] = field(default_factory=dict)
     """Tables of the parts of one file each, and why these parts are not read."""
     deeper: dict[str, str] = field(default_factory=dict)
@@ -73,6 +80,11 @@ class Sidecars:
         """The names of what they find."""
         return set(self.owners)
 
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """For the descriptor: globs of what is no input."""
+        return tuple(sorted(self.apart))
+
 
 def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars:
     """Look for captions of single files among the texts and the JSON files of a folder.
@@ -81,7 +93,7 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         wanted: fields of JSON files that the user named, used instead of those with the usual names.
     """
     found = Sidecars()
-    templates = _templates(survey, [*survey.texts, *survey.tables], found.shared)
+    templates = _templates(survey, [*survey.texts, *survey.tables], found)
     texts = {template: names for template, names in templates.items() if template.lower().endswith(TEXTS)}
     records = {template: names for template, names in templates.items() if template.lower().endswith(".json")}
     for names in texts.values():
@@ -197,11 +209,11 @@ def _is_report(survey: Survey, table: str) -> bool:
     return {"key", "status", "url"} <= set(peek(survey.folder, table).columns)
 
 
-def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> dict[str, dict[str, str]]:
+def _templates(survey: Survey, candidates: Iterable[str], sidecars: Sidecars) -> dict[str, dict[str, str]]:
     """Templates that find candidates, each with the candidates and the media file of each; those that are not used,
     since files of several folders have their names, are added to ``shared``."""
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for name in survey.media:
+    for name in sorted(survey.media, key=lambda name: folder_of_companions(name.rpartition("/")[0]) is None):
         last = name.rpartition("/")[2]
         by_stem[folded(last.rpartition(".")[0])].append(name)
         by_stem[folded(last)].append(name)  # a.mp4.txt
@@ -223,25 +235,20 @@ def _templates(survey: Survey, candidates: Iterable[str], shared: set[str]) -> d
         found[template] |= names
     left = _without_repetition(found)
     for template in [template for template in left if "{stem}" in template or "{rest}" in template]:
-        if several := _of_several(template, left[template], survey):
-            shared |= several
+        several, apart = of_several(template, left[template], survey.media)
+        others = [media for other, names in left.items() if other != template for media in names.values()]
+        if several or any(glob_expression(glob).fullmatch(name) for glob in apart for name in others):
+            sidecars.shared |= several or {*left[template]}
             del left[template]
+        else:
+            sidecars.apart |= apart
     return left
 
 
 def _in_two(stem: str) -> tuple[str, str, str]:
     """A name in two at its last dot, or before what says that it is of captions: ``a.en``, ``a_caption``."""
     found = _AND_ITS_CAPTION.fullmatch(stem)
-    return (found[1], found[2], found[3]) if found else stem.rpartition(".")
-
-
-def _of_several(template: str, names: Iterable[str], survey: Survey) -> set[str]:
-    """Those of a template's texts that it gives for files of several folders, so that they may be of either."""
-    owners: dict[str, set[str]] = {name: set() for name in names}
-    for stem in {name.rpartition(".")[0] for name in survey.media}:
-        if (text := filled(template, f"{stem}.x")) in owners:
-            owners[text].add(stem)
-    return {text for text, stems in owners.items() if len(stems) > 1}
+    return (found[1], found[2], found[3]) if found and not _LANGUAGE.search(found[1]) else stem.rpartition(".")
 
 
 def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -273,15 +280,14 @@ def _ways(name: str, suffix: str, media: str) -> Iterator[str]:
             yield template
             return
     folder = name.split("/")
-    for hole in ("{path}", "{rest}"):
-        for depth in range(1, len(folder)):
-            template = f"{'/'.join(folder[:depth])}/{hole}{suffix}"
-            if ("/" in media or hole == "{path}") and folded(filled(template, media)) == folded(name):
-                yield template
-                return
-    template = f"{'/'.join(folder[:-1])}/{{stem}}{suffix}"
-    if len(folder) > 1 and folded(filled(template, media)) == folded(name):
-        yield template
+    for end in (suffix, f"{{suffix}}{suffix}"):  # metas/a.txt, metas/a.mp4.txt
+        ways = [f"{'/'.join(folder[:depth])}/{{path}}{end}" for depth in range(1, len(folder))]
+        if "/" in media:
+            ways += [f"{'/'.join(folder[:depth])}/{{rest}}{end}" for depth in range(1, len(folder))]
+        ways += [f"{'/'.join(folder[:-1])}/{{stem}}{end}"] if len(folder) > 1 else []
+        if found := next((way for way in ways if folded(filled(way, media)) == folded(name)), None):
+            yield found
+            return
 
 
 def _without_repetition(found: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:

@@ -79,7 +79,8 @@ def is_caption(name: str) -> bool:
     found = [_CAPTION.search(word) for word in words]
     place = next((number for number, match in enumerate(found) if match), None)
     if place is None:
-        return above[-1:] in (["caption"], ["captions"]) and _ABOUT_CAPTIONS.isdisjoint(words)
+        inside = above[-1:] in (["caption"], ["captions"]) and not is_path(last)
+        return inside and _ABOUT_CAPTIONS.isdisjoint(words)
     match = found[place]
     behind = {match[1] if match else "", *words[place + 1 :]}
     return _ABOUT_CAPTIONS.isdisjoint(behind) and _NOT_CAPTIONS.isdisjoint(words[:place])

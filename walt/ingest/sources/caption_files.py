@@ -19,7 +19,7 @@ from walt.ingest.tables.fields import getter
 from walt.media.kinds import is_media
 
 LONGEST_TEXT = 1 << 20
-_HOLES = ("{path}", "{name}", "{rest}", "{stem}", "{folder}")
+_HOLES = ("{path}", "{name}", "{rest}", "{stem}", "{folder}", "{suffix}")
 
 
 class CaptionFiles:
@@ -128,6 +128,7 @@ def filled(template: str, name: str) -> str:
     path = f"{folder}/{stem}" if folder else stem
     rest = path.partition("/")[2] or path
     holes = {"{path}": path, "{name}": name, "{rest}": rest, "{stem}": stem, "{folder}": folder}
+    holes["{suffix}"] = last.removeprefix(stem)
     for hole, value in holes.items():
         template = template.replace(hole, value) if hole in template else template
     return template

@@ -13,7 +13,8 @@ class CaptionFile(Section):
     file: str
     """Its path, a template: ``{path}.txt`` beside the file (``{path}`` is the file's path without its suffix,
     ``{name}`` with it), ``metas/{rest}.txt`` in a folder of its own (``{rest}`` is ``{path}`` without the first
-    folder), or with ``{stem}``, the last part of ``{path}``; ``{folder}/caption.txt`` in the folder of each file."""
+    folder), or with ``{stem}``, the last part of ``{path}``; ``metas/{rest}{suffix}.json``, where a text has the file's
+    whole name; ``{folder}/caption.txt`` in the folder of each file."""
     fields: tuple[str, ...] = ()
     """Of a JSON file: the fields that hold captions (``walt.ingest.tables.fields``). Empty: it is a text."""
     lines: Literal["one", "each"] = "one"
