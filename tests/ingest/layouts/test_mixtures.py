@@ -73,6 +73,12 @@ def test_texts_whose_names_end_with_their_language(tmp_path: Path, ends: tuple[s
     assert not described.choice.may_lose_captions
 
 
+def test_identifiers_beside_videos_are_not_texts_in_indonesian(tmp_path: Path) -> None:
+    described = describe(tmp_path, {**TWO, "a.txt": "a cat", "b.txt": "a dog", "a_id.txt": "4711", "b_id.txt": "4712"})
+    assert captions(described) == {"a.mp4": ["a cat"], "b.mp4": ["a dog"]}
+    assert any("a_id.txt" in line for line in described.lines())
+
+
 def test_a_video_that_is_called_so_has_its_own_text(tmp_path: Path) -> None:
     described = describe(tmp_path, {"a.mp4": V, "a_de.mp4": V, "a.txt": "a cat", "a_de.txt": "a German cat"})
     assert captions(described) == {"a.mp4": ["a cat"], "a_de.mp4": ["a German cat"]}

@@ -37,7 +37,7 @@ _OF_FOLDER = "{folder}/"
 _NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
 _AND_ITS_CAPTION = re.compile(
     r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts|scenes|"
-    r"ar|cn|cs|de|en|eng|es|fr|hi|id|it|ja|jp|ko|kr|nl|pl|pt|ru|sv|th|tr|uk|vi|zh|chinese|english|french|german|"
+    r"ar|cn|cs|de|en|eng|es|fr|hi|it|ja|jp|ko|kr|nl|pl|pt|ru|sv|th|tr|uk|vi|zh|chinese|english|french|german|"
     r"japanese|korean|spanish)",
     re.IGNORECASE,
 )
