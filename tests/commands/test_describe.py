@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import json
 import socket
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import pytest
 from transformers import T5Config, T5EncoderModel
 from typer.testing import CliRunner, Result
 
+from tests.support.settings import changed, recipe
 from walt.autoencoder.model import CausalAutoencoder
 from walt.cli import app
-from walt.commands.describe import model_sizes
+from walt.commands.describe import model_sizes, planned_steps
 from walt.commands.describe.model_sizes import ModelDescription, describe, in_units
 from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
@@ -105,6 +107,20 @@ def test_parts_of_a_class_conditional_transformer(tiny: dict[str, Any]) -> None:
     assert model["parts"]["label_embedding"] == (3 + 1) * 16
     assert set(tiny["base"]["parts"]) - set(model["parts"]) == {"text_projection", "cross_attention"}
     assert model["note"] == "a sample is a video with its class"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layers", "checkpointing"), [(5, False), (8, True)])
+def test_what_few_layers_take_is_continued_to_what_all_take(
+    layers: int, checkpointing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = changed(
+        recipe("tiny"), base={"layers": layers}, train_base={"activation_checkpointing": checkpointing},
+    )  # fmt: skip
+    described = inspect.unwrap(model_sizes._transformer)  # the fixture above would give what it gave before
+    found = described(params.text, params.base, params.train_base)
+    monkeypatch.setattr(planned_steps, "_FEWEST_LAYERS", layers)
+    assert found == described(params.text, params.base, params.train_base)
 
 
 def test_parts_of_an_autoencoder(tiny: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "3")  # a minute otherwise
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # else Ray's workers wait for all other tests of this machine
 
 
 def dies_once(item: Any) -> Any:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from walt.autoencoder.discriminator import Discriminator
 from walt.autoencoder.model import CausalAutoencoder
+from walt.commands.describe.called_transformer import DTYPES, called_transformer
+from walt.commands.describe.planned_steps import by_layers
 from walt.nn.accounting import forward_flops, parameters_by_part, saved_bytes
 from walt.nn.positions import token_grid
 from walt.project.params import Params
@@ -27,9 +29,6 @@ from walt.text.config import TextConfig
 from walt.text.encoder import TINY
 from walt.training.config import DiffusionTrainingConfig, LoopConfig
 from walt.transformer.config import TransformerConfig
-from walt.transformer.model import WaltTransformer
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,8 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
     config, training = params.autoencoder, params.train_autoencoder
     form = max(training.forms, key=lambda form: form.num_frames * form.resolution[0] * form.resolution[1])
     with torch.device("meta"):
-        model = CausalAutoencoder(config).to(_DTYPES[training.precision])
-        video = torch.empty(1, 3, form.num_frames, *form.resolution, dtype=_DTYPES[training.precision])
+        model = CausalAutoencoder(config).to(DTYPES[training.precision])
+        video = torch.empty(1, 3, form.num_frames, *form.resolution, dtype=DTYPES[training.precision])
         # in training a gradient comes through them
         latents = torch.empty_like(model.encode(video)[0], requires_grad=True)
         fake = torch.empty_like(video, requires_grad=True)
@@ -108,17 +107,18 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
     latent_shape = list(latents.shape[1:])
     yield (
         "encoder",
-        _measure(
-            model.encoder, video, lambda: model.encode(video), _part_of_encoder, training,
+        _described(
+            model.encoder, video, _costs(model.encoder, lambda: model.encode(video)), _part_of_encoder, training,
             summary=f"{layers} encoder, {kind}", latent_shape=latent_shape, tokens=None, note=note,
             checkpointed=model.activation_checkpointing,
         ),
     )  # fmt: skip
     yield (
         "decoder",
-        _measure(
-            model.decoder, latents, lambda: model.decode(latents), _part_of_decoder(len(config.channel_multipliers)),
-            training, summary=f"{layers} decoder, {kind}", latent_shape=latent_shape, tokens=None, note=note,
+        _described(
+            model.decoder, latents, _costs(model.decoder, lambda: model.decode(latents)),
+            _part_of_decoder(len(config.channel_multipliers)), training,
+            summary=f"{layers} decoder, {kind}", latent_shape=latent_shape, tokens=None, note=note,
             checkpointed=model.activation_checkpointing,
         ),
     )  # fmt: skip
@@ -129,8 +129,9 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
         widths = " ".join(str(channels * multiplier) for multiplier in training.discriminator.channel_multipliers)
         yield (
             "discriminator",
-            _measure(
-                discriminator, fake, lambda: discriminator(fake), _part_of_discriminator, training,
+            _described(
+                discriminator, fake, _costs(discriminator, lambda: discriminator(fake)), _part_of_discriminator,
+                training,
                 summary=f"3D discriminator, blocks of {widths} channels", latent_shape=None, tokens=None,
                 note=f"{note}; a step sees real and generated ones",
                 checkpointed=False,
@@ -141,29 +142,18 @@ def _autoencoder(params: Params) -> Iterator[tuple[str, ModelDescription]]:
 def _transformer(
     text: TextConfig | None, config: TransformerConfig, training: DiffusionTrainingConfig
 ) -> ModelDescription:
-    """A base or super-resolution model at its latent grid."""
-    dtype, length = _DTYPES[training.precision], text.max_tokens if text else 0
-    frames, height, width = config.latent_grid
-    given: dict[str, Tensor] = {}
-    with torch.device("meta"):
-        model = WaltTransformer(config).to(dtype)
-        latents = torch.empty(1, config.latent_channels, *config.latent_grid, dtype=dtype)
-        steps = torch.zeros(1, dtype=torch.int64)
-        if config.text_width is not None:
-            given["text"] = torch.empty(1, length, config.text_width, dtype=dtype)
-            given["text_mask"] = torch.ones(1, length, dtype=torch.bool)
-        if config.num_classes is not None:
-            given["labels"] = torch.zeros(1, dtype=torch.int64)
-        if config.super_resolution is not None:
-            factor = config.super_resolution.factor
-            low = (frames, height // factor, width // factor)
-            given["low_resolution"] = torch.empty(1, config.latent_channels, *low, dtype=dtype)
-            given["noise_level"] = steps
-    model.activation_checkpointing = training.activation_checkpointing
+    """A base or super-resolution model at its latent grid. What it takes is counted with few of its layers."""
+
+    def of_layers(layers: int) -> dict[str, dict[str, int]]:
+        model, _, forward = called_transformer(text, config.model_copy(update={"layers": layers}), training)
+        return {"forward": _costs(model, forward)}
+
+    model, latents, _ = called_transformer(text, config, training)
+    frames, length = config.latent_grid[0], text.max_tokens if text else 0
     resolution = f"{config.resolution[0]}x{config.resolution[1]}"
     condition = {"text": f" with {length} text tokens", "class": " with its class", "none": ""}[config.conditioning]
-    return _measure(
-        model, latents, lambda: model(latents, steps, **given), _part_of_transformer, training,
+    return _described(
+        model, latents, by_layers(config.layers, of_layers)["forward"], _part_of_transformer, training,
         summary=f"transformer for {resolution}: {config.layers} layers, width {config.width}, {config.heads} heads, "
         f"MLP {config.mlp_width}, patch {config.patch_size}",
         latent_shape=list(latents.shape[1:]), tokens=math.prod(token_grid(config.latent_grid, config.patch_size)),
@@ -190,12 +180,19 @@ def _text_encoder(config: TextConfig, width: int | None, root: Path) -> ModelDes
     )  # fmt: skip
 
 
-def _measure(
-    model: nn.Module, sample: Tensor, forward: Callable[[], object], part_of: Callable[[str], str],
+def _costs(model: nn.Module, forward: Callable[[], object]) -> dict[str, int]:
+    """What ``forward``, a call of ``model``, takes: operations, and bytes that are kept. It is called once."""
+    flops: list[int] = []
+    saved = saved_bytes(model, lambda: flops.append(forward_flops(forward)))
+    return {"flops": flops[0], "activation_bytes": saved}
+
+
+def _described(
+    model: nn.Module, sample: Tensor, costs: Mapping[str, int], part_of: Callable[[str], str],
     training: LoopConfig, *, summary: str, latent_shape: list[int] | None, tokens: int | None, note: str,
     checkpointed: bool,
 ) -> ModelDescription:  # fmt: skip
-    """Count what ``forward``, a call of ``model`` with ``sample`` (a batch of one), takes."""
+    """The model with ``_costs`` of a call with ``sample`` (a batch of one)."""
     parts = parameters_by_part(model, part_of)
     return ModelDescription(
         summary=summary,
@@ -204,8 +201,8 @@ def _measure(
         input_shape=list(sample.shape[1:]),
         latent_shape=latent_shape,
         tokens=tokens,
-        flops=forward_flops(forward),
-        activation_bytes=saved_bytes(model, forward),
+        flops=costs["flops"],
+        activation_bytes=costs["activation_bytes"],
         precision=training.precision,
         activation_checkpointing=checkpointed,
         note=note,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,21 +14,24 @@ from walt.training.trained_model import ExponentialMovingAverage, TrainedModel, 
 
 Peaks = dict[str, dict[Kind, int]]
 """For each phase of a stage, the bytes of each kind when most of them were alive."""
+KindT = TypeVar("KindT", bound=str)
+Counts = dict[str, dict[KindT, int]]
+"""Whole numbers by two names, such as ``Peaks``."""
 
 _FEWEST_LAYERS = 2
 
 
-def by_layers(layers: int, of_layers: Callable[[int], Peaks]) -> Peaks:
-    """The peaks of a model of ``layers``, which are counted with few of them and continued.
+def by_layers(layers: int, of_layers: Callable[[int], Counts[KindT]]) -> Counts[KindT]:
+    """What a model of ``layers`` takes, such as its peaks, counted with few of them and continued.
 
     Blocks come in pairs, spatial and spatiotemporal, and all pairs are alike: each adds the same to what is alive at
-    any place outside it, so a phase's peak grows by the same for each pair.
+    any place outside it, so a phase's peak grows by the same for each pair, and so does what is computed or kept.
     """
     return continued(layers, of_layers, _FEWEST_LAYERS + layers % 2, 2)
 
 
-def continued(number: int, of: Callable[[int], Peaks], first: int, step: int) -> Peaks:
-    """``of(number)``, from ``of(first)`` and ``of(first + step)``, where each step adds the same to every phase."""
+def continued(number: int, of: Callable[[int], Counts[KindT]], first: int, step: int) -> Counts[KindT]:
+    """``of(number)``, from ``of(first)`` and ``of(first + step)``, where each step adds the same to every number."""
     if number <= first + step:
         return of(number)
     small, larger = of(first), of(first + step)
