@@ -112,7 +112,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
     tags = {"dataset": descriptor.name, PROTOCOL: protocol}
-    with start_run(config.tracking, paths.root, STAGE, params, tags=tags) as tracked:
+    with start_run(config.tracking, paths.root, STAGE, params, tags, {**made, **models}) as tracked:
         figures: dict[str, Figure] = {}
         details: dict[str, Any] = {}
         measurements = {
@@ -133,7 +133,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         write_json(paths.metrics, written["metrics"])
         write_json_with_digest(paths.evaluation, written)
         track(tracked, figures, samples, paths)
-        group(tracked, models, {**params, "dataset": descriptor.name, PROTOCOL: protocol}, figures, samples)
+        group(tracked, written, {**params, "dataset": descriptor.name, PROTOCOL: protocol}, figures, samples)
     metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}
     for name, figure in metrics.items():
         log.info(f"{STAGE}: {name} {figure}")
